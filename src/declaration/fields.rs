@@ -1,0 +1,132 @@
+//! Reading a JSON object field by field, with errors that name the field and say what was expected.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::error::{Error, ErrorCode, Result};
+
+/// An object that is being read: each field is taken once, and [`Fields::finish`] refuses what is left.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    place: String,
+    object: serde_json::Map<String, Value>,
+}
+
+impl Fields {
+    /// Begins to read `value`, which stands at `place` in the document.
+    pub(crate) fn of(place: impl Into<String>, value: Value) -> Result<Fields> {
+        let place = place.into();
+        match value {
+            Value::Object(object) => Ok(Fields { place, object }),
+            other => Err(expected(&place, "an object", &other)),
+        }
+    }
+
+    /// The place of a field in the document.
+    pub(crate) fn place(&self, field: &str) -> String {
+        if self.place.is_empty() { field.to_owned() } else { format!("{}.{field}", self.place) }
+    }
+
+    /// Takes a field; absent and `null` are the same.
+    pub(crate) fn take(&mut self, field: &str) -> Option<Value> {
+        self.object.remove(field).filter(|value| !value.is_null())
+    }
+
+    /// Takes a field that `read` must accept.
+    pub(crate) fn read<T>(
+        &mut self,
+        field: &str,
+        wanted: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let Some(value) = self.take(field) else { return Ok(None) };
+        read(&value).map(Some).ok_or_else(|| expected(&self.place(field), wanted, &value))
+    }
+
+    pub(crate) fn string(&mut self, field: &str) -> Result<Option<String>> {
+        self.read(field, "a string", |value| value.as_str().map(str::to_owned))
+    }
+
+    pub(crate) fn boolean(&mut self, field: &str) -> Result<Option<bool>> {
+        self.read(field, "true or false", Value::as_bool)
+    }
+
+    pub(crate) fn unsigned(&mut self, field: &str) -> Result<Option<u32>> {
+        let wanted = "a whole number from 0 to 4294967295";
+        self.read(field, wanted, |value| value.as_u64().and_then(|number| number.try_into().ok()))
+    }
+
+    pub(crate) fn integer(&mut self, field: &str) -> Result<Option<u64>> {
+        self.read(field, "a whole number", Value::as_u64)
+    }
+
+    pub(crate) fn number(&mut self, field: &str) -> Result<Option<f64>> {
+        self.read(field, "a number", Value::as_f64)
+    }
+
+    /// A duration in milliseconds, at most a year: longer ones are mistakes of the unit.
+    pub(crate) fn milliseconds(&mut self, field: &str) -> Result<Option<Duration>> {
+        const YEAR_MS: u64 = 366 * 24 * 3600 * 1000;
+        let wanted = "milliseconds, a whole number from 0 to 31622400000";
+        let read = |value: &Value| value.as_u64().filter(|ms| *ms <= YEAR_MS).map(Duration::from_millis);
+        self.read(field, wanted, read)
+    }
+
+    /// Takes an object within this one.
+    pub(crate) fn object(&mut self, field: &str) -> Result<Option<Fields>> {
+        self.take(field).map(|value| Fields::of(self.place(field), value)).transpose()
+    }
+
+    /// A list whose items `read` must accept.
+    pub(crate) fn list<T>(
+        &mut self,
+        field: &str,
+        wanted: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<Vec<T>>> {
+        let Some(value) = self.take(field) else { return Ok(None) };
+        let place = self.place(field);
+        let Value::Array(items) = value else { return Err(expected(&place, &format!("a list of {wanted}"), &value)) };
+        let item = |(index, item): (usize, Value)| {
+            read(&item).ok_or_else(|| expected(&format!("{place}[{index}]"), wanted, &item))
+        };
+        items.into_iter().enumerate().map(item).collect::<Result<Vec<T>>>().map(Some)
+    }
+
+    /// The error of a field that must be there.
+    pub(crate) fn missing(&self, field: &str, wanted: &str) -> Error {
+        invalid(format!("{}: expected {wanted}, got nothing", self.place(field)))
+    }
+
+    /// Refuses fields that nobody took.
+    pub(crate) fn finish(self) -> Result<()> {
+        match self.object.keys().next() {
+            None => Ok(()),
+            Some(field) => Err(invalid(format!("{}: unknown field", self.place(field)))),
+        }
+    }
+
+    /// The fields that nobody took, in order.
+    pub(crate) fn rest(self) -> serde_json::Map<String, Value> {
+        self.object
+    }
+}
+
+/// "place: expected this, got that", with what was got cut short: it may be a secret or a megabyte.
+pub(crate) fn expected(place: &str, wanted: &str, got: &Value) -> Error {
+    let got = match got {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(_) => "a string".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    };
+    let place = if place.is_empty() { "document" } else { place };
+    invalid(format!("{place}: expected {wanted}, got {got}"))
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorCode::InvalidConfig, message)
+}

@@ -1,0 +1,279 @@
+//! The JSON form of declarations: in an agent's configuration, and in the snapshot.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::fields::Fields;
+use super::{ExecMode, ProxyConfig, ProxySnapshot, invalid, text, validate_id};
+use crate::command::{Command, Credentials, validate_variable};
+use crate::error::Result;
+use crate::lifecycle::{RestartSettings, StopSettings};
+
+const WORDS: &str = "strings (or lists of bytes)";
+const VARIABLES: &str = "strings of the form NAME=value";
+
+/// Reads `{"<id>": {"command": [...], ...}, ...}`.
+pub(crate) fn proxies_from_json(place: &str, value: Value) -> Result<BTreeMap<String, ProxyConfig>> {
+    let mut proxies = BTreeMap::new();
+    for (id, value) in Fields::of(place, value)?.rest() {
+        let place = format!("{place}.{id}");
+        validate_id(&id).map_err(|error| error.within(&place))?;
+        let config = ProxyConfig::from_fields(Fields::of(&place, value)?)?;
+        proxies.insert(id, config);
+    }
+    Ok(proxies)
+}
+
+impl ProxyConfig {
+    /// Reads one declaration from JSON text: the object that stands under an id in
+    /// [`State::replace_all_json`](crate::State::replace_all_json).
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`](crate::ErrorCode::InvalidConfig), naming the field.
+    ///
+    /// ```
+    /// use proxyprocess::ProxyConfig;
+    ///
+    /// let config = ProxyConfig::from_json(r#"{"command": ["/bin/true"], "stop_signal": "SIGTERM"}"#).unwrap();
+    /// assert_eq!(config.stop.signal.to_string(), "SIGTERM");
+    /// let error = ProxyConfig::from_json(r#"{"comand": ["/bin/true"]}"#).unwrap_err();
+    /// assert_eq!(error.to_string(), "comand: unknown field");
+    /// ```
+    pub fn from_json(text: &str) -> Result<ProxyConfig> {
+        let value = serde_json::from_str(text).map_err(|error| invalid(format!("not a JSON document: {error}")))?;
+        ProxyConfig::from_fields(Fields::of("", value)?)
+    }
+
+    /// Takes every field of a declaration, refuses others, and checks the whole.
+    pub(crate) fn from_fields(mut fields: Fields) -> Result<ProxyConfig> {
+        let here = fields.place("");
+        let place = here.trim_end_matches('.').to_owned();
+        let within = |error: crate::Error| if place.is_empty() { error } else { error.joined(&place) };
+        let mode = match fields.string("mode")? {
+            Some(name) => ExecMode::new(&name).map_err(within)?,
+            None => ExecMode::DAEMON,
+        };
+        let mut config = ProxyConfig::of_mode(mode);
+        match fields.list("command", WORDS, text::from_json)? {
+            Some(argv) => config.command = Command::from_argv(argv),
+            None if config.mode == ExecMode::DAEMON => {
+                return Err(unknown_first(fields, |fields| fields.missing("command", "a list of strings")));
+            }
+            None => {}
+        }
+        if let Some(dir) = fields.read("dir", "a path", text::from_json)? {
+            config.command = config.command.dir(dir);
+        }
+        for (name, value) in variables(&mut fields, "env")? {
+            config.command = config.command.env(name, value);
+        }
+        if let Some(credentials) = fields.object("credentials")? {
+            config.command = config.command.credentials(read_credentials(credentials)?);
+        }
+        config.token = fields.string("token")?;
+        config.target_service = fields.string("target_service")?;
+        read_stop(&mut fields, &mut config.stop)?;
+        if let Some(restart) = fields.object("restart")? {
+            read_restart(restart, &mut config.restart)?;
+        }
+        if let Some(options) = fields.read("options", "an object", |value| value.as_object().cloned())? {
+            config.options = options;
+        }
+        fields.finish()?;
+        config.validate().map_err(within)?;
+        Ok(config)
+    }
+
+    /// The declaration as [`ProxyConfig::from_json`] reads it back; what has its default value is left out.
+    pub fn to_json(&self) -> ProxySnapshot {
+        let mut object = ProxySnapshot::new();
+        let mut put = |field: &str, value: Value| object.insert(field.to_owned(), value);
+        if self.mode != ExecMode::DAEMON {
+            put("mode", self.mode.as_str().into());
+        }
+        if !self.command.argv().is_empty() {
+            put("command", self.command.argv().iter().map(|word| text::to_json(word)).collect());
+        }
+        if let Some(dir) = self.command.declared_dir() {
+            put("dir", text::to_json(dir.as_os_str()));
+        }
+        if !self.command.declared_env().is_empty() {
+            let line = |(name, value): (&OsString, &OsString)| text::to_json(&variable(name, value));
+            put("env", self.command.declared_env().iter().map(line).collect());
+        }
+        if let Some(to) = self.command.declared_credentials() {
+            put("credentials", json!({"uid": to.uid, "gid": to.gid, "groups": to.groups}));
+        }
+        if let Some(token) = &self.token {
+            put("token", token.as_str().into());
+        }
+        if let Some(target) = &self.target_service {
+            put("target_service", target.as_str().into());
+        }
+        let stop = StopSettings::default();
+        if self.stop.signal != stop.signal {
+            put("stop_signal", self.stop.signal.to_string().into());
+        }
+        if self.stop.grace_period != stop.grace_period {
+            put("grace_period_ms", milliseconds(self.stop.grace_period));
+        }
+        if self.restart != RestartSettings::default() {
+            let restart = &self.restart;
+            put(
+                "restart",
+                json!({
+                    "healthy_after_ms": milliseconds(restart.healthy_after),
+                    "attempts_before_backoff": restart.attempts_before_backoff,
+                    "max_wait_ms": milliseconds(restart.max_wait),
+                    "jitter": restart.jitter,
+                }),
+            );
+        }
+        if !self.options.is_empty() {
+            put("options", self.options.clone().into());
+        }
+        object
+    }
+}
+
+/// An unknown field is most often the misspelt name of the one that is missing: say that first.
+fn unknown_first(fields: Fields, otherwise: impl Fn(&Fields) -> crate::Error) -> crate::Error {
+    const KNOWN: [&str; 10] = [
+        "dir", "env", "credentials", "token", "target_service", "stop_signal", "grace_period_ms", "restart", "options",
+        "mode",
+    ];
+    let error = otherwise(&fields);
+    let mut fields = fields;
+    for field in KNOWN {
+        fields.take(field);
+    }
+    fields.finish().err().unwrap_or(error)
+}
+
+fn read_credentials(mut fields: Fields) -> Result<Credentials> {
+    let required = |fields: &mut Fields, field: &str| match fields.unsigned(field)? {
+        Some(id) => Ok(id),
+        None => Err(fields.missing(field, "a whole number from 0 to 4294967295")),
+    };
+    let (uid, gid) = (required(&mut fields, "uid")?, required(&mut fields, "gid")?);
+    let id = |value: &Value| value.as_u64().and_then(|number| number.try_into().ok());
+    let groups = fields.list("groups", "whole numbers from 0 to 4294967295", id)?.unwrap_or_default();
+    fields.finish()?;
+    Ok(Credentials { uid, gid, groups })
+}
+
+fn read_stop(fields: &mut Fields, stop: &mut StopSettings) -> Result<()> {
+    let wanted = "a signal like \"SIGTERM\" or 15";
+    let signal = fields.read("stop_signal", wanted, |value| match value {
+        Value::String(name) => name.parse().ok(),
+        Value::Number(number) => number.to_string().parse().ok(),
+        _ => None,
+    })?;
+    stop.signal = signal.unwrap_or(stop.signal);
+    stop.grace_period = fields.milliseconds("grace_period_ms")?.unwrap_or(stop.grace_period);
+    Ok(())
+}
+
+fn read_restart(mut fields: Fields, restart: &mut RestartSettings) -> Result<()> {
+    restart.healthy_after = fields.milliseconds("healthy_after_ms")?.unwrap_or(restart.healthy_after);
+    restart.attempts_before_backoff =
+        fields.unsigned("attempts_before_backoff")?.unwrap_or(restart.attempts_before_backoff);
+    restart.max_wait = fields.milliseconds("max_wait_ms")?.unwrap_or(restart.max_wait);
+    restart.jitter = fields.number("jitter")?.unwrap_or(restart.jitter);
+    fields.finish()
+}
+
+/// Reads a list of `NAME=value`.
+pub(crate) fn variables(fields: &mut Fields, field: &str) -> Result<Vec<(OsString, OsString)>> {
+    let place = fields.place(field);
+    let lines = fields.list(field, VARIABLES, |value| text::from_json(value).and_then(split_variable))?;
+    let lines = lines.unwrap_or_default();
+    for (index, (name, value)) in lines.iter().enumerate() {
+        validate_variable(name, value).map_err(|error| error.within(format!("{place}[{index}]")))?;
+    }
+    Ok(lines)
+}
+
+/// Splits `NAME=value` at the first `=`.
+pub(crate) fn split_variable(line: OsString) -> Option<(OsString, OsString)> {
+    let at = line.as_bytes().iter().position(|&byte| byte == b'=')?;
+    let mut name = line.into_vec();
+    let value = name.split_off(at + 1);
+    name.pop();
+    Some((OsString::from_vec(name), OsString::from_vec(value)))
+}
+
+/// Joins `NAME=value`.
+pub(crate) fn variable(name: &OsString, value: &OsString) -> OsString {
+    let mut line = OsString::with_capacity(name.len() + value.len() + 1);
+    line.push(name);
+    line.push("=");
+    line.push(value);
+    line
+}
+
+fn milliseconds(duration: Duration) -> Value {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole() -> ProxyConfig {
+        let not_utf8 = OsString::from_vec(vec![b'a', 0xff]);
+        let command = Command::new("/bin/a").arg(not_utf8.clone()).dir("/tmp").env("A", "b=c").env("B", not_utf8);
+        let mut config =
+            ProxyConfig::new(command.credentials(Credentials { uid: 1, gid: 2, groups: vec![3, 4] }));
+        config.token = Some("secret".to_owned());
+        config.target_service = Some("web".to_owned());
+        config.stop = StopSettings { signal: "SIGUSR1".parse().unwrap(), grace_period: Duration::from_millis(7) };
+        config.restart = RestartSettings {
+            healthy_after: Duration::from_millis(1),
+            attempts_before_backoff: 2,
+            max_wait: Duration::from_millis(3),
+            jitter: 0.5,
+        };
+        config
+    }
+
+    #[test]
+    fn a_declaration_comes_back_whole_and_defaults_are_left_out() {
+        for config in [whole(), ProxyConfig::new(Command::new("a")), ProxyConfig::of_mode(ExecMode::NOOP)] {
+            let text = serde_json::to_string(&config.to_json()).unwrap();
+            assert_eq!(ProxyConfig::from_json(&text).unwrap(), config);
+        }
+        assert_eq!(ProxyConfig::new(Command::new("a")).to_json().len(), 1);
+    }
+
+    #[test]
+    fn an_error_names_the_field_and_what_was_expected() {
+        let cases = [
+            (r#"{"web": 1}"#, "p.web: expected an object, got 1"),
+            (r#"{"web": {}}"#, "p.web.command: expected a list of strings, got nothing"),
+            (r#"{"web": {"comand": ["a"]}}"#, "p.web.comand: unknown field"),
+            (r#"{"web": {"command": "a"}}"#, "p.web.command: expected a list of strings"),
+            (r#"{"web": {"command": []}}"#, "p.web.command: expected a program"),
+            (r#"{"web": {"command": ["a", 1]}}"#, "p.web.command[1]: expected strings"),
+            (r#"{"web": {"command": ["a", "b\u0000"]}}"#, "p.web.command[1]: expected no NUL byte"),
+            (r#"{"web": {"command": ["a"], "env": ["A"]}}"#, "p.web.env[0]: expected strings of the form NAME=value"),
+            (r#"{"web": {"command": ["a"], "env": ["=A"]}}"#, "p.web.env[0]: expected NAME=value"),
+            (r#"{"web": {"command": ["a"], "grace_period_ms": -1}}"#, "p.web.grace_period_ms: expected milliseconds"),
+            (r#"{"web": {"command": ["a"], "stop_signal": "SIGX"}}"#, "p.web.stop_signal: expected a signal"),
+            (r#"{"web": {"command": ["a"], "restart": {"jitter": 2}}}"#, "p.web.restart.jitter: expected a number"),
+            (r#"{"web": {"command": ["a"], "restart": {"x": 2}}}"#, "p.web.restart.x: unknown field"),
+            (r#"{"web": {"command": ["a"], "credentials": {"uid": 1}}}"#, "p.web.credentials.gid: expected a whole"),
+            (r#"{"web": {"command": ["a"], "mode": "A b"}}"#, "p.web.mode: expected 1 to 64"),
+            (r#"{"web": {"command": ["a"], "token": ["x"]}}"#, "p.web.token: expected a string, got a list"),
+            (r#"{"": {"command": ["a"]}}"#, "p.: proxy id: expected 1 to 1024 bytes"),
+        ];
+        for (text, expected) in cases {
+            let error = proxies_from_json("p", serde_json::from_str(text).unwrap()).unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A proxy as the agent declares it: what to run and how to look after it. Pure data, with its JSON form.
+
+pub(crate) mod fields;
+mod fingerprint;
+mod json;
+mod text;
+
+use std::fmt;
+
+pub(crate) use fingerprint::Fingerprint;
+pub(crate) use json::{proxies_from_json, split_variable, variable, variables};
+
+use crate::command::Command;
+use crate::defaults;
+use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::{RestartSettings, StopSettings};
+
+/// A JSON object: how the state of a [`Proxy`](crate::Proxy) is stored in a snapshot, and how a proxy of a registered
+/// kind is configured.
+pub type ProxySnapshot = serde_json::Map<String, serde_json::Value>;
+
+/// The kind of a proxy: which code starts, stops and restores it.
+///
+/// ```
+/// use proxyprocess::ExecMode;
+///
+/// assert_eq!(ExecMode::default(), ExecMode::DAEMON);
+/// assert_eq!(ExecMode::new("socket-proxy").unwrap().as_str(), "socket-proxy");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExecMode(std::borrow::Cow<'static, str>);
+
+impl ExecMode {
+    /// A long-running process: [`Daemon`](crate::Daemon).
+    pub const DAEMON: ExecMode = ExecMode(std::borrow::Cow::Borrowed("daemon"));
+    /// Nothing at all: [`Noop`](crate::Noop).
+    pub const NOOP: ExecMode = ExecMode(std::borrow::Cow::Borrowed("noop"));
+
+    /// A mode of another name, to be registered with [`Manager::register_mode`](crate::Manager::register_mode).
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] when the name is not made of 1 to 64 lower-case letters, digits, `-` and `_`.
+    pub fn new(name: &str) -> Result<ExecMode> {
+        let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(good) {
+            let message = format!("mode: expected 1 to 64 of the characters a-z, 0-9, - and _, got {name:?}");
+            return Err(Error::new(ErrorCode::InvalidConfig, message));
+        }
+        Ok(ExecMode(name.to_owned().into()))
+    }
+
+    /// The mode's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for ExecMode {
+    fn default() -> Self {
+        ExecMode::DAEMON
+    }
+}
+
+impl fmt::Display for ExecMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The declaration of one proxy.
+///
+/// ```
+/// use proxyprocess::{Command, ProxyConfig};
+/// use std::time::Duration;
+///
+/// let mut config = ProxyConfig::new(Command::new("/usr/sbin/haproxy").args(["-db", "-f", "haproxy.cfg"]));
+/// config.target_service = Some("web".to_owned());
+/// config.stop.signal = "SIGUSR1".parse().unwrap();
+/// config.restart.max_wait = Duration::from_secs(10);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ProxyConfig {
+    /// The kind of the proxy.
+    pub mode: ExecMode,
+    /// What to run; required for the mode `daemon`.
+    pub command: Command,
+    /// The secret by which the proxy identifies itself to the agent; [`State`](crate::State) generates one when there
+    /// is none.
+    pub token: Option<String>,
+    /// The id of the service that the proxy is a sidecar of.
+    pub target_service: Option<String>,
+    /// How to stop it.
+    pub stop: StopSettings,
+    /// How to restart it.
+    pub restart: RestartSettings,
+    /// Further configuration of a registered kind; must be empty for `daemon` and `noop`.
+    pub options: ProxySnapshot,
+    /// Whether `token` was not declared but drawn: another one drawn for the same id must not replace the process.
+    pub(crate) token_generated: bool,
+}
+
+impl ProxyConfig {
+    /// A daemon with default settings.
+    pub fn new(command: Command) -> ProxyConfig {
+        ProxyConfig { command, ..ProxyConfig::of_mode(ExecMode::DAEMON) }
+    }
+
+    /// A proxy of another kind with default settings.
+    pub fn of_mode(mode: ExecMode) -> ProxyConfig {
+        ProxyConfig {
+            mode,
+            command: Command::default(),
+            token: None,
+            target_service: None,
+            stop: StopSettings::default(),
+            restart: RestartSettings::default(),
+            options: ProxySnapshot::new(),
+            token_generated: false,
+        }
+    }
+
+    /// Checks everything that can never work.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`], naming the field.
+    pub fn validate(&self) -> Result<()> {
+        if self.mode == ExecMode::DAEMON {
+            self.command.validate()?;
+        }
+        let built_in = [ExecMode::DAEMON, ExecMode::NOOP].contains(&self.mode);
+        if built_in && !self.options.is_empty() {
+            return Err(invalid(format!("options: expected none for the mode \"{}\"", self.mode)));
+        }
+        for (field, text) in [("token", &self.token), ("target_service", &self.target_service)] {
+            if text.as_ref().is_some_and(|text| text.contains('\0')) {
+                return Err(invalid(format!("{field}: expected no NUL byte")));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.restart.jitter) {
+            return Err(invalid(format!("restart.jitter: expected a number from 0 to 1, got {}", self.restart.jitter)));
+        }
+        Ok(())
+    }
+
+    /// Whether a process of this declaration is one of the other as well: all that the process itself can see is
+    /// equal. How it is stopped and restarted may differ.
+    pub fn same_process(&self, other: &ProxyConfig) -> bool {
+        self.mode == other.mode
+            && self.command == other.command
+            && self.token == other.token
+            && self.target_service == other.target_service
+            && self.options == other.options
+    }
+}
+
+/// Checks an id: 1 to 1024 bytes without NUL.
+pub(crate) fn validate_id(id: &str) -> Result<()> {
+    let wrong = if id.is_empty() {
+        "got an empty string".to_owned()
+    } else if id.len() > defaults::MAX_ID_BYTES {
+        format!("got {} bytes", id.len())
+    } else if id.contains('\0') {
+        "got a NUL byte".to_owned()
+    } else {
+        return Ok(());
+    };
+    let message = format!("proxy id: expected 1 to {} bytes without NUL, {wrong}", defaults::MAX_ID_BYTES);
+    Err(Error::new(ErrorCode::InvalidId, message))
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorCode::InvalidConfig, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_never_work_is_refused() {
+        let good = ProxyConfig::new(Command::new("a"));
+        assert_eq!(good.validate(), Ok(()));
+        let mut jitter = good.clone();
+        jitter.restart.jitter = f64::NAN;
+        assert!(jitter.validate().unwrap_err().to_string().starts_with("restart.jitter: expected"));
+        let mut token = good.clone();
+        token.token = Some("a\0".to_owned());
+        assert!(token.validate().unwrap_err().to_string().starts_with("token: expected"));
+        let mut options = good;
+        options.options.insert("a".to_owned(), 1.into());
+        assert!(options.validate().unwrap_err().to_string().starts_with("options: expected none"));
+        for id in ["", "a\0b", &"x".repeat(1025)] {
+            assert_eq!(validate_id(id).unwrap_err().code(), ErrorCode::InvalidId);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Every constant of the original package, with its unit and its reason, and the few that this library adds.
+//!
+//! They are defaults: each can be changed per manager ([`ManagerOptions`](crate::ManagerOptions)) or per proxy
+//! ([`RestartSettings`](crate::RestartSettings), [`StopSettings`](crate::StopSettings)).
+
+use std::time::Duration;
+
+/// How long a process must have run before a new exit counts as the first failure again (`DaemonRestartHealthy`).
+pub const DAEMON_RESTART_HEALTHY: Duration = Duration::from_secs(10);
+
+/// How many restarts in a row are made at once, before waiting begins (`DaemonRestartBackoffMin`).
+pub const DAEMON_RESTART_BACKOFF_MIN: u32 = 3;
+
+/// The longest wait between two attempts (`DaemonRestartMaxWait`).
+pub const DAEMON_RESTART_MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// Jitter of the restart wait, as the fraction of it that is left to chance. The original has none.
+pub const DAEMON_RESTART_JITTER: f64 = 0.0;
+
+/// How long a process may take to obey the stop signal before it is killed; the original's fixed 5 s.
+pub const DAEMON_GRACE_PERIOD: Duration = Duration::from_secs(5);
+
+/// The sync is made at the latest this long after the first unsynced change (`ManagerCoalescePeriod`).
+pub const MANAGER_COALESCE_PERIOD: Duration = Duration::from_secs(5);
+
+/// The sync is made once nothing changed for this long (`ManagerQuiescentPeriod`).
+pub const MANAGER_QUIESCENT_PERIOD: Duration = Duration::from_millis(500);
+
+/// The snapshot is rewritten at most once in this period, and only if it changed (`ManagerSnapshotPeriod`).
+pub const MANAGER_SNAPSHOT_PERIOD: Duration = Duration::from_secs(1);
+
+/// How many lifecycle events a manager keeps for readers that fell behind; older ones become an explicit gap.
+pub const EVENT_CAPACITY: usize = 1024;
+
+/// Name of the environment variable that holds the proxy's id (`EnvProxyID`).
+pub const ENV_PROXY_ID: &str = "CONNECT_PROXY_ID";
+
+/// Name of the environment variable that holds the proxy's token (`EnvProxyToken`).
+pub const ENV_PROXY_TOKEN: &str = "CONNECT_PROXY_TOKEN";
+
+/// Name of the environment variable that holds the id of the service that a sidecar stands for (`EnvSidecarFor`).
+pub const ENV_SIDECAR_FOR: &str = "CONNECT_SIDECAR_FOR";
+
+/// How long a process may outlive SIGKILL before a stop reports that it is still there. Only a process in an
+/// uninterruptible system call, or one that we may not signal, ever takes this long.
+pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The wait after a start that failed before the program ran (missing binary, exhausted processes), at the least:
+/// trying again in the same millisecond would only burn CPU while the scarcity lasts.
+pub(crate) const FAILED_START_WAIT: Duration = Duration::from_secs(1);
+
+/// The second wait of the backoff; each later one doubles it (2 s, 4 s, 8 s, as in the original).
+pub(crate) const BACKOFF_BASE: Duration = Duration::from_secs(2);
+
+/// How long a new manager waits for the lock of its data directory while the holder lives: it may be dying.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The same while the holder is gone and a child that it was starting still has the lock.
+pub(crate) const ORPHANED_LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest id, in bytes. Longer ones would not fit the paths of the files that are named after them.
+pub(crate) const MAX_ID_BYTES: usize = 1024;

@@ -1,0 +1,108 @@
+//! The one error type of the library: a stable code, a one-line message, and the OS error when there is one.
+
+use std::fmt;
+use std::io;
+
+/// What kind of failure an [`Error`] is. The numbers are stable: codes are only ever added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum ErrorCode {
+    /// A field of a configuration, a document or an argument is not acceptable; the message names it.
+    InvalidConfig = -1,
+    /// The id of a proxy is empty, too long, or holds a NUL byte.
+    InvalidId = -2,
+    /// A system call on a file or directory failed.
+    Io = -3,
+    /// The data directory belongs to a manager that is alive; the message names it.
+    Locked = -4,
+    /// A file or directory has an owner, a mode or a type that cannot be trusted.
+    Untrusted = -5,
+    /// A snapshot or record cannot be read, or is of a version that is not known.
+    CorruptSnapshot = -6,
+    /// The proxy was stopped for good and cannot be started again.
+    Stopped = -7,
+    /// The manager or daemon was closed.
+    Closed = -8,
+    /// Processes outlived a stop; the message names them.
+    StillRunning = -9,
+    /// The system has no more of something that the library itself needs (threads, descriptors, memory).
+    Exhausted = -10,
+    /// Proxies may not run as root (`allow_root` is false).
+    RootRefused = -11,
+    /// The execution mode is not registered.
+    UnknownMode = -12,
+    /// A process could not be started; the message names the step that failed.
+    StartFailed = -13,
+    /// A process could not be adopted, and why.
+    AdoptionRefused = -14,
+    /// The handle was created before a fork; its threads live in the other process.
+    Forked = -15,
+    /// A fault of this library or of a proxy's own code (a panic that was caught).
+    Internal = -16,
+}
+
+/// An error of this library.
+///
+/// It is cheap to clone, so that a failure can be returned and still be visible in a status.
+///
+/// ```
+/// use proxyprocess::{ErrorCode, State};
+///
+/// let error = State::new().replace_all_json(r#"{"web": {"command": 7}}"#).unwrap_err();
+/// assert_eq!(error.code(), ErrorCode::InvalidConfig);
+/// assert!(error.to_string().starts_with("proxies.web.command: expected"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    code: ErrorCode,
+    message: Box<str>,
+    errno: Option<i32>,
+}
+
+/// The result of this library's fallible functions.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error for code outside the library that implements [`Proxy`](crate::Proxy).
+    #[cold]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Error {
+        Error { code, message: message.into().into_boxed_str(), errno: None }
+    }
+
+    /// "operation object: errno", with the errno kept.
+    #[cold]
+    pub(crate) fn os(code: ErrorCode, what: impl fmt::Display, source: &io::Error) -> Error {
+        Error { code, message: format!("{what}: {source}").into_boxed_str(), errno: source.raw_os_error() }
+    }
+
+    /// The same error with a prefix that says where it happened.
+    #[cold]
+    pub(crate) fn within(self, place: impl fmt::Display) -> Error {
+        Error { message: format!("{place}: {}", self.message).into_boxed_str(), ..self }
+    }
+
+    /// The same error with `place.` in front: the field that it names is within `place`.
+    #[cold]
+    pub(crate) fn joined(self, place: &str) -> Error {
+        Error { message: format!("{place}.{}", self.message).into_boxed_str(), ..self }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The operating system's error number, when a system call failed.
+    pub fn errno(&self) -> Option<i32> {
+        self.errno
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

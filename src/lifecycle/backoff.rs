@@ -1,0 +1,137 @@
+//! When to start again: a few attempts at once, then waits that double, and a reset after a healthy run. Pure.
+
+use std::time::Duration;
+
+use crate::defaults;
+
+/// How a proxy is restarted. Changing it needs no new process: it holds from the next exit on.
+///
+/// The waits are the original's (`SEED.txt`, "Constants related to restart timers"): `attempts_before_backoff`
+/// restarts in a row are made at once, the next waits 2 s, then 4 s, 8 s, and so on, never longer than `max_wait`.
+/// A process that ran for `healthy_after` begins anew with the free attempts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RestartSettings {
+    /// A run at least this long resets the backoff.
+    pub healthy_after: Duration,
+    /// Restarts in a row that are made without waiting.
+    pub attempts_before_backoff: u32,
+    /// The longest wait.
+    pub max_wait: Duration,
+    /// The fraction of each wait that is left to chance, 0 to 1: the wait is between `wait * (1 - jitter)` and `wait`.
+    pub jitter: f64,
+}
+
+impl Default for RestartSettings {
+    fn default() -> Self {
+        RestartSettings {
+            healthy_after: defaults::DAEMON_RESTART_HEALTHY,
+            attempts_before_backoff: defaults::DAEMON_RESTART_BACKOFF_MIN,
+            max_wait: defaults::DAEMON_RESTART_MAX_WAIT,
+            jitter: defaults::DAEMON_RESTART_JITTER,
+        }
+    }
+}
+
+/// The attempts in a row of one process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Backoff {
+    attempts: u32,
+}
+
+impl Backoff {
+    /// The process ended after `ran`: how long to wait before the next start. `chance` is in `0.0..1.0`.
+    pub(crate) fn after_exit(&mut self, settings: &RestartSettings, ran: Duration, chance: f64) -> Duration {
+        if ran >= settings.healthy_after {
+            self.attempts = 0;
+        }
+        self.next(settings, chance)
+    }
+
+    /// The process could not be started at all: how long to wait before the next try.
+    pub(crate) fn after_failed_start(&mut self, settings: &RestartSettings, chance: f64) -> Duration {
+        self.next(settings, chance).max(defaults::FAILED_START_WAIT.min(settings.max_wait))
+    }
+
+    /// A new declaration deserves its own free attempts.
+    pub(crate) fn reset(&mut self) {
+        self.attempts = 0;
+    }
+
+    fn next(&mut self, settings: &RestartSettings, chance: f64) -> Duration {
+        self.attempts = self.attempts.saturating_add(1);
+        let Some(doublings) = self.attempts.checked_sub(settings.attempts_before_backoff.saturating_add(1)) else {
+            return Duration::ZERO;
+        };
+        let wait = 2u32
+            .checked_pow(doublings)
+            .and_then(|factor| defaults::BACKOFF_BASE.checked_mul(factor))
+            .map_or(settings.max_wait, |wait| wait.min(settings.max_wait));
+        wait.mul_f64(1.0 - settings.jitter * chance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SHORT: Duration = Duration::from_secs(1);
+
+    fn waits(settings: &RestartSettings, count: usize) -> Vec<u64> {
+        let mut backoff = Backoff::default();
+        (0..count).map(|_| backoff.after_exit(settings, SHORT, 0.5).as_secs()).collect()
+    }
+
+    #[test]
+    fn three_restarts_at_once_then_doubling_up_to_a_minute() {
+        assert_eq!(waits(&RestartSettings::default(), 11), [0, 0, 0, 2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+
+    /// Fault A of the original: after three fast crashes every later exit waited, however long the process had run.
+    #[test]
+    fn fault_a_backoff_resets_after_a_healthy_run() {
+        let settings = RestartSettings::default();
+        let mut backoff = Backoff::default();
+        for _ in 0..6 {
+            backoff.after_exit(&settings, SHORT, 0.0);
+        }
+        let healthy = settings.healthy_after;
+        for _ in 0..5 {
+            assert_eq!(backoff.after_exit(&settings, healthy, 0.0), Duration::ZERO);
+        }
+        for _ in 0..2 {
+            assert_eq!(backoff.after_exit(&settings, healthy - Duration::from_nanos(1), 0.0), Duration::ZERO);
+        }
+        assert_eq!(backoff.after_exit(&settings, SHORT, 0.0), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_failed_start_never_spins() {
+        let settings = RestartSettings::default();
+        let mut backoff = Backoff::default();
+        let waits: Vec<u64> = (0..6).map(|_| backoff.after_failed_start(&settings, 0.0).as_secs()).collect();
+        assert_eq!(waits, [1, 1, 1, 2, 4, 8]);
+    }
+
+    proptest! {
+        #[test]
+        fn waits_stay_within_bounds(
+            free in 0u32..5, max_ms in 0u64..100_000, jitter in 0.0f64..=1.0, chance in 0.0f64..1.0, exits in 1usize..200,
+        ) {
+            let max_wait = Duration::from_millis(max_ms);
+            let settings = RestartSettings { attempts_before_backoff: free, max_wait, jitter, ..Default::default() };
+            let (mut with, mut without) = (Backoff::default(), Backoff::default());
+            let plain = RestartSettings { jitter: 0.0, ..settings };
+            let mut last = Duration::ZERO;
+            for exit in 0..exits {
+                let wait = with.after_exit(&settings, SHORT, chance);
+                let full = without.after_exit(&plain, SHORT, chance);
+                prop_assert!(wait <= full && full <= max_wait);
+                prop_assert!(wait + Duration::from_micros(1) >= full.mul_f64(1.0 - jitter));
+                prop_assert!(full >= last, "waits never shrink while it keeps failing");
+                prop_assert_eq!(full.is_zero(), exit < free as usize || max_ms == 0);
+                last = full;
+            }
+        }
+    }
+}

@@ -1,0 +1,513 @@
+//! The lifecycle of one process: state x event -> actions. Pure: it is told the time, and starts and signals nothing.
+//!
+//! What is wanted (up or down) is kept apart from what is (the phase). Replacing a process is being down with up
+//! wanted: the old one is stopped like any other, and the new one is started when the old is gone.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::backoff::Backoff;
+use super::{RestartSettings, StopSettings};
+use crate::defaults;
+
+/// What a proxy is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ProxyState {
+    /// Restored, but its process is gone; it is started when the manager runs and still wants it. Or never started.
+    Idle,
+    /// A process of an earlier agent is being identified.
+    Adopting,
+    /// The process is being started.
+    Starting,
+    /// The process runs.
+    Running,
+    /// The process ended and left others of its group, which are being ended before it is started again.
+    Clearing,
+    /// The next start is due later.
+    Waiting,
+    /// The process was told to end.
+    Stopping,
+    /// The process is gone, as was wanted.
+    Stopped,
+    /// It cannot be started as it is declared, or may not be.
+    Failed,
+}
+
+impl ProxyState {
+    /// The state's name: its identifier in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProxyState::Idle => "idle",
+            ProxyState::Adopting => "adopting",
+            ProxyState::Starting => "starting",
+            ProxyState::Running => "running",
+            ProxyState::Clearing => "clearing",
+            ProxyState::Waiting => "waiting",
+            ProxyState::Stopping => "stopping",
+            ProxyState::Stopped => "stopped",
+            ProxyState::Failed => "failed",
+        }
+    }
+}
+
+/// What happened to the process, or is asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// It should run; it may run already.
+    Start,
+    /// A process of an earlier agent may be there: take it over. If it is gone, start anew or stay idle.
+    Adopt {
+        start_if_gone: bool,
+    },
+    /// It should run from a new declaration.
+    Replace,
+    /// It should be gone.
+    Stop,
+    Spawned,
+    /// The program never ran. Hopeless: it never will.
+    SpawnFailed {
+        hopeless: bool,
+    },
+    Adopted,
+    /// Not taken over: it is certainly gone, or (not `gone`) nobody can tell now.
+    AdoptionRefused {
+        gone: bool,
+    },
+    /// The leader has ended; others of its group may be left.
+    Exited {
+        group_left: bool,
+    },
+    /// The answer to [`Action::ProbeGroup`].
+    Group {
+        left: bool,
+    },
+    /// The time of [`Machine::deadline`] has come.
+    Timer,
+}
+
+/// What the supervisor has to do, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    Spawn,
+    Adopt,
+    /// Send the stop signal to the whole group.
+    SignalStop,
+    /// Send SIGKILL to the whole group.
+    Kill,
+    /// Look whether the group has members, and answer with [`Event::Group`].
+    ProbeGroup,
+    /// No process is left: remove its pid file and record.
+    CleanUp,
+    /// Tell who waits for a stop that the process is gone.
+    Settle,
+    /// Tell who waits for a stop that the process outlived SIGKILL.
+    Stuck,
+    /// The state changed in a way that readers of events want to know.
+    Announce(Announcement),
+}
+
+/// A change that is announced; starts and exits are announced by those who see them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Announcement {
+    Waiting(Duration),
+    Stopping,
+    Stopped,
+    Failed,
+}
+
+/// The settings that hold at this moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings<'a> {
+    pub(crate) restart: &'a RestartSettings,
+    pub(crate) stop: &'a StopSettings,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Up,
+    Down,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    /// Outdated: what will be adopted or started is not what is wanted any more.
+    Adopting {
+        start_if_gone: bool,
+        outdated: bool,
+    },
+    Starting {
+        outdated: bool,
+    },
+    Running {
+        since: Instant,
+    },
+    Stopping {
+        escalation: Escalation,
+    },
+    /// The leader is gone. `ran` is how long it had run when nobody had asked it to end.
+    Clearing {
+        escalation: Escalation,
+        ran: Option<Duration>,
+        probes: u32,
+        probe_at: Instant,
+    },
+    Waiting {
+        until: Instant,
+        then: Retry,
+    },
+    Stopped,
+    Failed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    Spawn,
+    Adopt { start_if_gone: bool, outdated: bool },
+}
+
+/// The way from the stop signal to the admission that nothing helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Escalation {
+    Asked { kill_at: Instant },
+    Killed { give_up_at: Instant },
+    Stuck,
+}
+
+impl Escalation {
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Escalation::Asked { kill_at } => Some(kill_at),
+            Escalation::Killed { give_up_at } => Some(give_up_at),
+            Escalation::Stuck => None,
+        }
+    }
+
+    /// The next rung, when its time has come.
+    fn advance(&mut self, now: Instant) -> Option<Action> {
+        match *self {
+            Escalation::Asked { kill_at } if now >= kill_at => {
+                *self = Escalation::Killed { give_up_at: now + defaults::KILL_PATIENCE };
+                Some(Action::Kill)
+            }
+            Escalation::Killed { give_up_at } if now >= give_up_at => {
+                *self = Escalation::Stuck;
+                Some(Action::Stuck)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// One process from declaration to end.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    phase: Phase,
+    wanted: Wanted,
+    backoff: Backoff,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Machine {
+        Machine { phase: Phase::Idle, wanted: Wanted::Down, backoff: Backoff::default() }
+    }
+
+    pub(crate) fn state(&self) -> ProxyState {
+        match self.phase {
+            Phase::Idle => ProxyState::Idle,
+            Phase::Adopting { .. } => ProxyState::Adopting,
+            Phase::Starting { .. } => ProxyState::Starting,
+            Phase::Running { .. } => ProxyState::Running,
+            Phase::Stopping { .. } => ProxyState::Stopping,
+            // To whoever asked for the stop it makes no difference that the leader went first.
+            Phase::Clearing { ran: None, .. } => ProxyState::Stopping,
+            Phase::Clearing { ran: Some(_), .. } => ProxyState::Clearing,
+            Phase::Waiting { .. } => ProxyState::Waiting,
+            Phase::Stopped => ProxyState::Stopped,
+            Phase::Failed => ProxyState::Failed,
+        }
+    }
+
+    /// When [`Event::Timer`] is due, if ever.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Waiting { until, .. } => Some(until),
+            Phase::Stopping { escalation } => escalation.deadline(),
+            Phase::Clearing { escalation, probe_at, .. } => {
+                Some(escalation.deadline().map_or(probe_at, |deadline| deadline.min(probe_at)))
+            }
+            Phase::Idle
+            | Phase::Adopting { .. }
+            | Phase::Starting { .. }
+            | Phase::Running { .. }
+            | Phase::Stopped
+            | Phase::Failed => None,
+        }
+    }
+
+    /// When the next start is due, while waiting for it.
+    pub(crate) fn next_start(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Waiting { until, .. } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Takes one event; `chance`, in `0.0..1.0`, decides within the jitter.
+    pub(crate) fn on(&mut self, event: Event, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {
+        match event {
+            Event::Start => self.start(),
+            Event::Adopt { start_if_gone } => self.adopt(start_if_gone),
+            Event::Replace => self.replace(now, settings),
+            Event::Stop => self.stop(now, settings),
+            Event::Spawned => self.spawned(now, settings),
+            Event::SpawnFailed { hopeless } => self.spawn_failed(hopeless, now, settings, chance),
+            Event::Adopted => self.adopted(now, settings),
+            Event::AdoptionRefused { gone } => self.adoption_refused(gone, now, settings, chance),
+            Event::Exited { group_left } => self.exited(group_left, now, settings, chance),
+            Event::Group { left } => self.group(left, now, settings, chance),
+            Event::Timer => self.timer(now),
+        }
+    }
+
+    fn start(&mut self) -> Vec<Action> {
+        self.wanted = Wanted::Up;
+        match &mut self.phase {
+            Phase::Idle | Phase::Stopped | Phase::Failed => self.spawn(),
+            Phase::Adopting { start_if_gone, .. }
+            | Phase::Waiting { then: Retry::Adopt { start_if_gone, .. }, .. } => {
+                *start_if_gone = true;
+                vec![]
+            }
+            Phase::Starting { .. }
+            | Phase::Running { .. }
+            | Phase::Stopping { .. }
+            | Phase::Clearing { .. }
+            | Phase::Waiting { then: Retry::Spawn, .. } => vec![],
+        }
+    }
+
+    fn adopt(&mut self, start_if_gone: bool) -> Vec<Action> {
+        match self.phase {
+            Phase::Idle | Phase::Stopped | Phase::Failed => {
+                self.wanted = Wanted::Up;
+                self.phase = Phase::Adopting { start_if_gone, outdated: false };
+                vec![Action::Adopt]
+            }
+            // Whoever has a process, or is about to, has nothing to adopt.
+            Phase::Adopting { .. }
+            | Phase::Starting { .. }
+            | Phase::Running { .. }
+            | Phase::Stopping { .. }
+            | Phase::Clearing { .. }
+            | Phase::Waiting { .. } => vec![],
+        }
+    }
+
+    fn replace(&mut self, now: Instant, settings: Settings<'_>) -> Vec<Action> {
+        self.wanted = Wanted::Up;
+        self.backoff.reset();
+        match &mut self.phase {
+            Phase::Idle | Phase::Stopped | Phase::Failed | Phase::Waiting { then: Retry::Spawn, .. } => self.spawn(),
+            Phase::Adopting { start_if_gone, outdated } => {
+                (*start_if_gone, *outdated) = (true, true);
+                vec![]
+            }
+            Phase::Waiting { then: Retry::Adopt { .. }, .. } => {
+                self.phase = Phase::Adopting { start_if_gone: true, outdated: true };
+                vec![Action::Adopt]
+            }
+            Phase::Starting { outdated } => {
+                *outdated = true;
+                vec![]
+            }
+            Phase::Running { .. } => self.begin_stop(now, settings),
+            Phase::Stopping { .. } => vec![],
+            Phase::Clearing { ran, .. } => {
+                *ran = None;
+                vec![]
+            }
+        }
+    }
+
+    fn stop(&mut self, now: Instant, settings: Settings<'_>) -> Vec<Action> {
+        self.wanted = Wanted::Down;
+        match self.phase {
+            Phase::Idle | Phase::Failed => self.gone(),
+            Phase::Stopped => vec![Action::Settle],
+            Phase::Waiting { then: Retry::Spawn, .. } => self.gone(),
+            Phase::Waiting { then: Retry::Adopt { start_if_gone, outdated }, .. } => {
+                self.phase = Phase::Adopting { start_if_gone, outdated };
+                vec![Action::Adopt]
+            }
+            Phase::Running { .. } => self.begin_stop(now, settings),
+            // Settled when what is under way has ended.
+            Phase::Adopting { .. } | Phase::Starting { .. } => vec![],
+            Phase::Stopping { escalation } => still_stuck(escalation),
+            Phase::Clearing { escalation, probes, probe_at, .. } => {
+                self.phase = Phase::Clearing { escalation, ran: None, probes, probe_at };
+                still_stuck(escalation)
+            }
+        }
+    }
+
+    fn spawned(&mut self, now: Instant, settings: Settings<'_>) -> Vec<Action> {
+        let Phase::Starting { outdated } = self.phase else { return vec![] };
+        self.phase = Phase::Running { since: now };
+        if outdated || self.wanted == Wanted::Down { self.begin_stop(now, settings) } else { vec![] }
+    }
+
+    fn spawn_failed(&mut self, hopeless: bool, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {
+        let Phase::Starting { outdated } = self.phase else { return vec![] };
+        if self.wanted == Wanted::Down {
+            return self.gone();
+        }
+        if outdated {
+            return self.spawn();
+        }
+        if hopeless {
+            self.phase = Phase::Failed;
+            return vec![Action::CleanUp, Action::Announce(Announcement::Failed)];
+        }
+        let wait = self.backoff.after_failed_start(settings.restart, chance);
+        self.wait(wait, now)
+    }
+
+    fn adopted(&mut self, now: Instant, settings: Settings<'_>) -> Vec<Action> {
+        let Phase::Adopting { outdated, .. } = self.phase else { return vec![] };
+        self.phase = Phase::Running { since: now };
+        if outdated || self.wanted == Wanted::Down { self.begin_stop(now, settings) } else { vec![] }
+    }
+
+    fn adoption_refused(&mut self, gone: bool, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {
+        let Phase::Adopting { start_if_gone, outdated } = self.phase else { return vec![] };
+        if !gone {
+            // It may live: neither a second copy nor a signal until it is known.
+            let wait = self.backoff.after_failed_start(settings.restart, chance);
+            self.phase = Phase::Waiting { until: now + wait, then: Retry::Adopt { start_if_gone, outdated } };
+            let announce = Action::Announce(Announcement::Waiting(wait));
+            return if self.wanted == Wanted::Down { vec![Action::Stuck, announce] } else { vec![announce] };
+        }
+        if self.wanted == Wanted::Down {
+            self.gone()
+        } else if start_if_gone {
+            self.spawn()
+        } else {
+            self.phase = Phase::Idle;
+            vec![Action::CleanUp]
+        }
+    }
+
+    fn exited(&mut self, group_left: bool, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {
+        match self.phase {
+            Phase::Running { since } => {
+                let ran = now.saturating_duration_since(since);
+                if !group_left {
+                    return self.restart(ran, now, settings, chance);
+                }
+                let escalation = Escalation::Asked { kill_at: now + settings.stop.grace_period };
+                self.phase = Phase::Clearing { escalation, ran: Some(ran), probes: 0, probe_at: now };
+                vec![Action::SignalStop]
+            }
+            Phase::Stopping { escalation } => {
+                if !group_left {
+                    return self.gone();
+                }
+                self.phase = Phase::Clearing { escalation, ran: None, probes: 0, probe_at: now };
+                vec![]
+            }
+            Phase::Idle
+            | Phase::Adopting { .. }
+            | Phase::Starting { .. }
+            | Phase::Clearing { .. }
+            | Phase::Waiting { .. }
+            | Phase::Stopped
+            | Phase::Failed => vec![],
+        }
+    }
+
+    fn group(&mut self, left: bool, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {
+        let Phase::Clearing { ran, probes, probe_at, escalation } = &mut self.phase else { return vec![] };
+        if left {
+            *probes = probes.saturating_add(1);
+            *probe_at = now + probe_interval(*probes, *escalation);
+            return vec![];
+        }
+        match *ran {
+            Some(ran) if self.wanted == Wanted::Up => self.restart(ran, now, settings, chance),
+            _ => self.gone(),
+        }
+    }
+
+    fn timer(&mut self, now: Instant) -> Vec<Action> {
+        match &mut self.phase {
+            Phase::Waiting { until, then } if now >= *until => match *then {
+                Retry::Spawn => self.spawn(),
+                Retry::Adopt { start_if_gone, outdated } => {
+                    self.phase = Phase::Adopting { start_if_gone, outdated };
+                    vec![Action::Adopt]
+                }
+            },
+            Phase::Stopping { escalation } => escalation.advance(now).into_iter().collect(),
+            Phase::Clearing { escalation, probe_at, .. } => {
+                let probe = (now >= *probe_at).then_some(Action::ProbeGroup);
+                escalation.advance(now).into_iter().chain(probe).collect()
+            }
+            // A timer of an earlier phase.
+            _ => vec![],
+        }
+    }
+
+    fn spawn(&mut self) -> Vec<Action> {
+        self.phase = Phase::Starting { outdated: false };
+        vec![Action::Spawn]
+    }
+
+    fn restart(&mut self, ran: Duration, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {
+        let wait = self.backoff.after_exit(settings.restart, ran, chance);
+        if wait.is_zero() { self.spawn() } else { self.wait(wait, now) }
+    }
+
+    fn wait(&mut self, wait: Duration, now: Instant) -> Vec<Action> {
+        self.phase = Phase::Waiting { until: now + wait, then: Retry::Spawn };
+        vec![Action::CleanUp, Action::Announce(Announcement::Waiting(wait))]
+    }
+
+    fn begin_stop(&mut self, now: Instant, settings: Settings<'_>) -> Vec<Action> {
+        let kill_at = now + settings.stop.grace_period;
+        self.phase = Phase::Stopping { escalation: Escalation::Asked { kill_at } };
+        vec![Action::SignalStop, Action::Announce(Announcement::Stopping)]
+    }
+
+    /// Nothing of the process is left, and it was not wanted, or not this one.
+    fn gone(&mut self) -> Vec<Action> {
+        match self.wanted {
+            Wanted::Up => [Action::Settle].into_iter().chain(self.spawn()).collect(),
+            Wanted::Down => {
+                self.phase = Phase::Stopped;
+                vec![Action::CleanUp, Action::Announce(Announcement::Stopped), Action::Settle]
+            }
+        }
+    }
+}
+
+/// Who asks once more for the end of a process that survived SIGKILL is told at once.
+fn still_stuck(escalation: Escalation) -> Vec<Action> {
+    if escalation == Escalation::Stuck { vec![Action::Stuck] } else { vec![] }
+}
+
+/// Members of a group are not our children, so the kernel reports no event when the last one ends: it is looked for,
+/// only while a group is being ended, at first often and then rarely.
+fn probe_interval(probes: u32, escalation: Escalation) -> Duration {
+    if escalation == Escalation::Stuck {
+        return Duration::from_secs(1);
+    }
+    Duration::from_millis(1 << probes.min(6))
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

@@ -1,0 +1,302 @@
+//! The machine with made-up instants, and a random walk against its invariants.
+
+use super::*;
+use proptest::prelude::*;
+
+struct World {
+    machine: Machine,
+    now: Instant,
+    restart: RestartSettings,
+    stop: StopSettings,
+}
+
+impl World {
+    fn new() -> World {
+        let (restart, stop) = (RestartSettings::default(), StopSettings::default());
+        World { machine: Machine::new(), now: Instant::now(), restart, stop }
+    }
+
+    fn on(&mut self, event: Event) -> Vec<Action> {
+        let settings = Settings { restart: &self.restart, stop: &self.stop };
+        self.machine.on(event, self.now, settings, 0.5)
+    }
+
+    fn after(&mut self, seconds: u64) -> &mut World {
+        self.now += Duration::from_secs(seconds);
+        self
+    }
+
+    fn running() -> World {
+        let mut world = World::new();
+        assert_eq!(world.on(Event::Start), [Action::Spawn]);
+        assert_eq!(world.on(Event::Spawned), []);
+        world
+    }
+}
+
+const GONE: [Action; 3] = [Action::CleanUp, Action::Announce(Announcement::Stopped), Action::Settle];
+const ASKED: [Action; 2] = [Action::SignalStop, Action::Announce(Announcement::Stopping)];
+const EMPTY_EXIT: Event = Event::Exited { group_left: false };
+
+#[test]
+fn a_crash_is_followed_by_a_start_at_once_and_later_by_waits() {
+    let mut world = World::running();
+    for _ in 0..3 {
+        assert_eq!(world.after(1).on(EMPTY_EXIT), [Action::Spawn]);
+        world.on(Event::Spawned);
+    }
+    let wait = Duration::from_secs(2);
+    assert_eq!(world.on(EMPTY_EXIT), [Action::CleanUp, Action::Announce(Announcement::Waiting(wait))]);
+    assert_eq!(world.machine.deadline(), Some(world.now + wait));
+    assert_eq!(world.after(1).on(Event::Timer), []);
+    assert_eq!(world.after(1).on(Event::Timer), [Action::Spawn]);
+}
+
+#[test]
+fn a_stop_is_settled_when_the_process_is_gone_and_not_before() {
+    let mut world = World::running();
+    assert_eq!(world.on(Event::Stop), ASKED);
+    assert_eq!(world.after(4).on(Event::Timer), []);
+    assert_eq!(world.after(1).on(Event::Timer), [Action::Kill]);
+    assert_eq!(world.on(EMPTY_EXIT), GONE);
+    assert_eq!(world.on(Event::Stop), [Action::Settle]);
+    assert_eq!(world.machine.deadline(), None);
+}
+
+#[test]
+fn a_leader_that_goes_first_does_not_end_the_escalation() {
+    let mut world = World::running();
+    world.on(Event::Stop);
+    assert_eq!(world.after(1).on(Event::Exited { group_left: true }), []);
+    assert_eq!(world.on(Event::Timer), [Action::ProbeGroup]);
+    assert_eq!(world.on(Event::Group { left: true }), []);
+    assert_eq!(world.after(4).on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
+    assert_eq!(world.on(Event::Group { left: false }), GONE);
+}
+
+#[test]
+fn what_a_crash_leaves_of_the_group_is_ended_before_the_restart() {
+    let mut world = World::running();
+    assert_eq!(world.on(Event::Exited { group_left: true }), [Action::SignalStop]);
+    assert_eq!(world.machine.state(), ProxyState::Clearing);
+    assert_eq!(world.on(Event::Timer), [Action::ProbeGroup]);
+    assert_eq!(world.on(Event::Group { left: false }), [Action::Spawn]);
+}
+
+#[test]
+fn what_outlives_sigkill_is_admitted_once_and_still_awaited() {
+    let mut world = World::running();
+    world.on(Event::Stop);
+    world.after(5).on(Event::Timer);
+    assert_eq!(world.after(5).on(Event::Timer), [Action::Stuck]);
+    assert_eq!(world.after(60).on(Event::Timer), []);
+    assert_eq!(world.on(Event::Stop), [Action::Stuck], "a second stop is told at once");
+    assert_eq!(world.on(EMPTY_EXIT), GONE);
+}
+
+#[test]
+fn replacing_stops_the_old_and_starts_the_new_when_it_is_gone() {
+    let mut world = World::running();
+    assert_eq!(world.on(Event::Replace), ASKED);
+    assert_eq!(world.on(EMPTY_EXIT), [Action::Settle, Action::Spawn]);
+    assert_eq!(world.on(Event::Replace), [], "the new one is not there yet");
+    assert_eq!(world.on(Event::Spawned), ASKED, "what was started is outdated");
+    assert_eq!(world.on(Event::Stop), []);
+    assert_eq!(world.on(EMPTY_EXIT), GONE, "the stop came last");
+}
+
+#[test]
+fn a_stop_during_the_start_ends_what_was_started() {
+    let mut world = World::new();
+    world.on(Event::Start);
+    assert_eq!(world.on(Event::Stop), []);
+    assert_eq!(world.on(Event::Spawned), ASKED);
+    let mut world = World::new();
+    world.on(Event::Start);
+    world.on(Event::Stop);
+    assert_eq!(world.on(Event::SpawnFailed { hopeless: false }), GONE);
+}
+
+#[test]
+fn a_failed_start_waits_and_a_hopeless_one_fails() {
+    let mut world = World::new();
+    world.on(Event::Start);
+    let wait = Duration::from_secs(1);
+    let actions = world.on(Event::SpawnFailed { hopeless: false });
+    assert_eq!(actions, [Action::CleanUp, Action::Announce(Announcement::Waiting(wait))]);
+    world.after(1).on(Event::Timer);
+    let actions = world.on(Event::SpawnFailed { hopeless: true });
+    assert_eq!(actions, [Action::CleanUp, Action::Announce(Announcement::Failed)]);
+    assert_eq!(world.on(Event::Replace), [Action::Spawn], "a new declaration has its chance");
+}
+
+#[test]
+fn a_restored_process_that_is_gone_is_not_started_before_it_is_asked_for() {
+    let mut world = World::new();
+    assert_eq!(world.on(Event::Adopt { start_if_gone: false }), [Action::Adopt]);
+    assert_eq!(world.on(Event::AdoptionRefused { gone: true }), [Action::CleanUp]);
+    assert_eq!(world.machine.state(), ProxyState::Idle);
+    assert_eq!(world.on(Event::Start), [Action::Spawn]);
+}
+
+#[test]
+fn a_process_that_may_live_is_neither_doubled_nor_signalled() {
+    let mut world = World::new();
+    world.on(Event::Adopt { start_if_gone: true });
+    let actions = world.on(Event::AdoptionRefused { gone: false });
+    assert_eq!(actions, [Action::Announce(Announcement::Waiting(Duration::from_secs(1)))]);
+    assert_eq!(world.after(1).on(Event::Timer), [Action::Adopt]);
+    assert_eq!(world.on(Event::Stop), []);
+    let actions = world.on(Event::AdoptionRefused { gone: false });
+    assert_eq!(actions[0], Action::Stuck, "whoever waits for the stop learns that it is not certain");
+    assert_eq!(world.on(Event::Stop), [Action::Adopt]);
+    assert_eq!(world.on(Event::Adopted), ASKED);
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    Start,
+    Adopt(bool),
+    Replace,
+    Stop,
+    Finish { well: bool, hopeless: bool },
+    Exit { group_left: bool },
+    Empty,
+    Time(u64),
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        2 => Just(Move::Start),
+        1 => any::<bool>().prop_map(Move::Adopt),
+        2 => Just(Move::Replace),
+        3 => Just(Move::Stop),
+        6 => (any::<bool>(), any::<bool>()).prop_map(|(well, hopeless)| Move::Finish { well, hopeless }),
+        4 => any::<bool>().prop_map(|group_left| Move::Exit { group_left }),
+        3 => Just(Move::Empty),
+        6 => (0u64..90_000).prop_map(Move::Time),
+    ]
+}
+
+/// The world outside: one leader at the most, a group that outlives it, one job in flight.
+#[derive(Default)]
+struct Outside {
+    job: Option<Action>,
+    leader: bool,
+    group: bool,
+    stop_wanted: bool,
+    waiters: u32,
+}
+
+impl Outside {
+    fn apply(&mut self, world: &mut World, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Spawn | Action::Adopt => {
+                    assert_eq!(self.job, None, "two jobs at once");
+                    assert!(!self.leader && !self.group, "a second process of one id");
+                    assert!(action == Action::Adopt || !self.stop_wanted, "a start after a stop");
+                    self.job = Some(action);
+                }
+                // A group may have emptied unnoticed; its handle then says so, and nobody is hit.
+                Action::SignalStop | Action::Kill => assert!(self.leader || self.clearing(world), "a signal to nobody"),
+                Action::ProbeGroup => {
+                    assert!(!self.leader);
+                    let left = self.group;
+                    let more = world.on(Event::Group { left });
+                    self.apply(world, more);
+                }
+                Action::CleanUp => assert!(!self.leader && !self.group && self.job.is_none()),
+                Action::Settle => {
+                    assert!(!self.leader && !self.group && self.job.is_none(), "settled too early");
+                    self.waiters = 0;
+                }
+                Action::Stuck => self.waiters = 0,
+                Action::Announce(Announcement::Waiting(wait)) => assert!(wait <= world.restart.max_wait),
+                Action::Announce(_) => {}
+            }
+        }
+    }
+
+    fn clearing(&self, world: &World) -> bool {
+        matches!(world.machine.state(), ProxyState::Clearing | ProxyState::Stopping)
+    }
+
+    fn step(&mut self, world: &mut World, next: Move) {
+        let actions = match next {
+            Move::Start => {
+                self.stop_wanted = false;
+                world.on(Event::Start)
+            }
+            Move::Adopt(start_if_gone) => {
+                if matches!(world.machine.state(), ProxyState::Idle | ProxyState::Stopped | ProxyState::Failed) {
+                    self.stop_wanted = false;
+                }
+                world.on(Event::Adopt { start_if_gone })
+            }
+            Move::Replace => {
+                self.stop_wanted = false;
+                world.on(Event::Replace)
+            }
+            Move::Stop => {
+                self.stop_wanted = true;
+                self.waiters += 1;
+                world.on(Event::Stop)
+            }
+            Move::Finish { well, hopeless } => match self.job.take() {
+                None => vec![],
+                Some(job) => {
+                    self.leader = well;
+                    world.on(match (job, well) {
+                        (Action::Spawn, true) => Event::Spawned,
+                        (Action::Spawn, false) => Event::SpawnFailed { hopeless },
+                        (_, true) => Event::Adopted,
+                        (_, false) => Event::AdoptionRefused { gone: hopeless },
+                    })
+                }
+            },
+            Move::Exit { group_left } if self.leader => {
+                (self.leader, self.group) = (false, group_left);
+                world.on(Event::Exited { group_left })
+            }
+            Move::Exit { .. } => vec![],
+            Move::Empty => {
+                self.group = false;
+                vec![]
+            }
+            Move::Time(milliseconds) => {
+                world.now += Duration::from_millis(milliseconds);
+                match world.machine.deadline() {
+                    Some(deadline) if deadline <= world.now => world.on(Event::Timer),
+                    _ => vec![],
+                }
+            }
+        };
+        self.apply(world, actions);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    /// At most one process, no start after a stop, every waiter is answered, and everything comes to rest.
+    #[test]
+    fn random_walks_keep_the_invariants(walk in proptest::collection::vec(moves(), 1..120)) {
+        let (mut world, mut outside) = (World::new(), Outside::default());
+        for next in walk {
+            outside.step(&mut world, next);
+            prop_assert!(world.machine.state() != ProxyState::Running || outside.leader);
+            prop_assert!(!outside.leader || matches!(world.machine.state(), ProxyState::Running | ProxyState::Stopping));
+        }
+        outside.step(&mut world, Move::Stop);
+        for _ in 0..4 {
+            for next in [Move::Finish { well: false, hopeless: true }, Move::Exit { group_left: false }, Move::Empty] {
+                outside.step(&mut world, next);
+                outside.step(&mut world, Move::Time(61_000));
+            }
+        }
+        prop_assert_eq!(world.machine.state(), ProxyState::Stopped);
+        prop_assert_eq!(outside.waiters, 0);
+        prop_assert_eq!(world.machine.deadline(), None);
+    }
+}

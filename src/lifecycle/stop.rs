@@ -1,0 +1,22 @@
+//! How a process is stopped.
+
+use std::time::Duration;
+
+use crate::defaults;
+use crate::sys::signal::Signal;
+
+/// How a proxy is stopped: the signal goes to its whole process group, and who is left when the grace period ends is
+/// killed. Changing it needs no new process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopSettings {
+    /// The signal that asks the process to end (default SIGINT, as in the original).
+    pub signal: Signal,
+    /// How long it may take (default 5 s).
+    pub grace_period: Duration,
+}
+
+impl Default for StopSettings {
+    fn default() -> Self {
+        StopSettings { signal: Signal::INT, grace_period: defaults::DAEMON_GRACE_PERIOD }
+    }
+}

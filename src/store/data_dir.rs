@@ -1,0 +1,296 @@
+//! The data directory: the only code that names, opens, writes or removes a file in it.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use super::encode::FileName;
+use super::lock::Lock;
+use super::record::{self, Record};
+use crate::declaration::Fingerprint;
+use crate::error::{Error, ErrorCode, Result};
+use crate::sys::file::Dir;
+use crate::sys::identity::{Identity, Pid};
+use crate::sys::spawn::SelfRecord;
+
+/// An open and locked data directory. It is used through descriptors: moved while in use, it goes on working.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    root: Dir,
+    logs: Dir,
+    pids: Dir,
+    records: Dir,
+    _lock: Lock,
+}
+
+/// A directory of the data directory, or one below it that a very long id needs.
+enum Place<'a> {
+    Top(&'a Dir),
+    Below(Dir),
+}
+
+impl Place<'_> {
+    fn dir(&self) -> &Dir {
+        match self {
+            Place::Top(dir) => dir,
+            Place::Below(dir) => dir,
+        }
+    }
+}
+
+/// The record that a child is to write, with what it borrows.
+pub(crate) struct RecordPlan<'a> {
+    place: Place<'a>,
+    temporary: CString,
+    name: CString,
+    head: Vec<u8>,
+}
+
+impl RecordPlan<'_> {
+    pub(crate) fn as_self_record(&self) -> SelfRecord<'_> {
+        SelfRecord {
+            dir: self.place.dir().as_fd(),
+            temporary: self.temporary.clone(),
+            name: self.name.clone(),
+            head: self.head.clone(),
+        }
+    }
+}
+
+impl DataDir {
+    /// Opens a data directory, creating what is missing, and takes its lock.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Untrusted`] for one that is another user's or that others may write to, [`ErrorCode::Locked`],
+    /// [`ErrorCode::Io`].
+    pub(crate) fn open(path: &Path) -> Result<DataDir> {
+        let io = |what: &'static str| {
+            move |error: std::io::Error| Error::os(code_of(&error), format_args!("{what} {}", path.display()), &error)
+        };
+        create(path).map_err(io("create data directory"))?;
+        let root = Dir::open(path).map_err(io("open data directory"))?;
+        root.make_private().map_err(io("data directory"))?;
+        let lock = Lock::take(&root, path)?;
+        let part = |name: &CStr| {
+            let within = path.join(name.to_string_lossy().as_ref());
+            let io = |error| Error::os(code_of(&error), format_args!("open directory {}", within.display()), &error);
+            let dir = root.open_or_create_dir(name).map_err(io)?;
+            dir.make_private().map_err(io)?;
+            Ok(dir)
+        };
+        let (logs, pids, records) = (part(c"logs")?, part(c"pids")?, part(c"records")?);
+        Ok(DataDir { path: path.to_owned(), root, logs, pids, records, _lock: lock })
+    }
+
+    /// Where it was when it was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the two logs of a proxy for appending.
+    pub(crate) fn open_logs(&self, id: &str) -> Result<[OwnedFd; 2]> {
+        let name = FileName::of(id);
+        let place = descend(&self.logs, &name).map_err(|error| self.failed("open logs directory", "logs", &error))?;
+        let open = |suffix: &str| -> Result<OwnedFd> {
+            let leaf = name.leaf("", suffix);
+            let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT;
+            let file = place.dir().open_file(&leaf, flags);
+            file.map(OwnedFd::from).map_err(|error| {
+                self.failed("open log file", &format!("logs/{}", leaf.to_string_lossy()), &error)
+            })
+        };
+        Ok([open("-stdout.log")?, open("-stderr.log")?])
+    }
+
+    /// Prepares the record that the process of `id` writes of itself.
+    pub(crate) fn plan_record(&self, id: &str, fingerprint: Fingerprint, boot_id: &str) -> Result<RecordPlan<'_>> {
+        let name = FileName::of(id);
+        let place = descend(&self.records, &name);
+        let place = place.map_err(|error| self.failed("open records directory", "records", &error))?;
+        let head = record::head(id, fingerprint, boot_id);
+        Ok(RecordPlan { place, temporary: temporary(&name), name: name.leaf("", ".json"), head })
+    }
+
+    /// Writes the record of a process that did not write its own: one that was adopted from elsewhere.
+    pub(crate) fn write_record(&self, id: &str, fingerprint: Fingerprint, identity: &Identity) -> Result<()> {
+        let name = FileName::of(id);
+        let leaf = name.leaf("", ".json");
+        let content = record::whole(id, fingerprint, identity);
+        descend(&self.records, &name)
+            .and_then(|place| place.dir().replace(&temporary(&name), &leaf, &content))
+            .map_err(|error| self.failed("write process record", &format!("records/{}", leaf.to_string_lossy()), &error))
+    }
+
+    /// Writes the pid file of a process.
+    pub(crate) fn write_pid(&self, id: &str, pid: Pid) -> Result<()> {
+        let name = FileName::of(id);
+        let leaf = name.leaf("", ".pid");
+        descend(&self.pids, &name)
+            .and_then(|place| place.dir().replace(&temporary(&name), &leaf, format!("{pid}\n").as_bytes()))
+            .map_err(|error| self.failed("write pid file", &format!("pids/{}", leaf.to_string_lossy()), &error))
+    }
+
+    /// Removes pid file and record of a proxy that has no process.
+    pub(crate) fn forget(&self, id: &str) -> Result<()> {
+        let name = FileName::of(id);
+        let remove = |top: &Dir, suffix: &str| match descend_existing(top, &name)? {
+            Some(place) => place.dir().remove(&name.leaf("", suffix)),
+            None => Ok(()),
+        };
+        let pid = remove(&self.pids, ".pid").map_err(|error| self.failed("remove pid file of", id, &error));
+        let record = remove(&self.records, ".json").map_err(|error| self.failed("remove record of", id, &error));
+        pid.and(record)
+    }
+
+    /// All records. A file that cannot be read as one is reported with its name; it counts for nothing.
+    pub(crate) fn records(&self) -> Result<(Vec<Record>, Vec<Error>)> {
+        let (mut found, mut bad) = (Vec::new(), Vec::new());
+        self.collect_records(&self.records, "records", &mut found, &mut bad)?;
+        Ok((found, bad))
+    }
+
+    fn collect_records(&self, dir: &Dir, place: &str, found: &mut Vec<Record>, bad: &mut Vec<Error>) -> Result<()> {
+        let names = dir.list().map_err(|error| self.failed("list", place, &error))?;
+        for name in names {
+            let shown = format!("{place}/{}", name.to_string_lossy());
+            let leaf = CString::new(name.as_encoded_bytes()).unwrap_or_default();
+            if shown.ends_with(".json") {
+                let text = dir.read(&leaf).map_err(|error| self.failed("read process record", &shown, &error));
+                let record = text.and_then(|text| {
+                    let record = record::parse(&text).map_err(|error| error.within(self.path.join(&shown).display()))?;
+                    self.check_name(&record, &leaf, &shown).map(|()| record)
+                });
+                match record {
+                    Ok(record) => found.push(record),
+                    Err(error) => bad.push(error),
+                }
+            } else if shown.ends_with('+') {
+                match dir.open_dir(&leaf) {
+                    Ok(below) => self.collect_records(&below, &shown, found, bad)?,
+                    Err(error) => bad.push(self.failed("open", &shown, &error)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A record under another id's name would make two ids share a process.
+    fn check_name(&self, record: &Record, leaf: &CStr, shown: &str) -> Result<()> {
+        if FileName::of(&record.id).leaf("", ".json").as_c_str() == leaf {
+            return Ok(());
+        }
+        let message = format!("{}: the record is of another id, {:?}", self.path.join(shown).display(), record.id);
+        Err(Error::new(ErrorCode::CorruptSnapshot, message))
+    }
+
+    /// The snapshot's path.
+    pub(crate) fn snapshot_path(&self) -> PathBuf {
+        self.path.join("snapshot.json")
+    }
+
+    /// The snapshot's content; `None` when there is none.
+    pub(crate) fn read_snapshot(&self) -> Result<Option<Vec<u8>>> {
+        match self.root.read(c"snapshot.json") {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed("read snapshot", "snapshot.json", &error)),
+        }
+    }
+
+    /// Replaces the snapshot.
+    pub(crate) fn write_snapshot(&self, content: &[u8]) -> Result<()> {
+        let written = self.root.replace(c".snapshot.json.tmp", c"snapshot.json", content);
+        written.map_err(|error| self.failed("write snapshot", "snapshot.json", &error))
+    }
+
+    /// Renames a snapshot that cannot be read to the first free `snapshot.json.corrupt-<n>` and returns the new name.
+    pub(crate) fn set_snapshot_aside(&self) -> Result<String> {
+        for number in 1..=u32::MAX {
+            let name = format!("snapshot.json.corrupt-{number}");
+            let leaf = CString::new(name.as_str()).unwrap_or_default();
+            if self.root.open_file(&leaf, libc::O_RDONLY).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+            {
+                let renamed = self.root.rename(c"snapshot.json", &leaf);
+                return renamed.map(|()| name).map_err(|error| self.failed("set aside", "snapshot.json", &error));
+            }
+        }
+        Err(Error::new(ErrorCode::Io, "set aside snapshot.json: no free name"))
+    }
+
+    fn failed(&self, what: &str, object: &str, error: &std::io::Error) -> Error {
+        Error::os(code_of(error), format_args!("{what} {}", self.path.join(object).display()), error)
+    }
+}
+
+fn create(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// What the kernel refuses by itself is Io; what we refuse has no errno.
+fn code_of(error: &std::io::Error) -> ErrorCode {
+    match error.raw_os_error() {
+        None => ErrorCode::Untrusted,
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => ErrorCode::Exhausted,
+        Some(_) => ErrorCode::Io,
+    }
+}
+
+fn temporary(name: &FileName) -> CString {
+    name.leaf(".", ".tmp")
+}
+
+fn descend<'a>(top: &'a Dir, name: &FileName) -> std::io::Result<Place<'a>> {
+    name.parents.iter().try_fold(Place::Top(top), |place, parent| {
+        place.dir().open_or_create_dir(parent).map(Place::Below)
+    })
+}
+
+fn descend_existing<'a>(top: &'a Dir, name: &FileName) -> std::io::Result<Option<Place<'a>>> {
+    let mut place = Place::Top(top);
+    for parent in &name.parents {
+        place = match place.dir().open_dir(parent) {
+            Ok(dir) => Place::Below(dir),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(Some(place))
+}
+
+/// Writes a file of the user's by a temporary file and a rename, for snapshots and pid files outside a data directory.
+pub(crate) fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Some(name) = path.file_name() else {
+        return Err(std::io::Error::from_raw_os_error(libc::EISDIR));
+    };
+    let dir = Dir::open(parent)?;
+    let leaf = CString::new(name.as_encoded_bytes())?;
+    let temporary = CString::new([b".", name.as_encoded_bytes(), b".tmp"].concat())?;
+    dir.replace(&temporary, &leaf, content)
+}
+
+/// Reads a file of the user's; `None` when there is none.
+pub(crate) fn read_file(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A log outside a data directory, or `/dev/null`.
+pub(crate) fn open_output(path: Option<&Path>) -> Result<OwnedFd> {
+    match path {
+        Some(path) => crate::sys::file::open_append(path)
+            .map_err(|error| Error::os(code_of(&error), format_args!("open log file {}", path.display()), &error)),
+        None => null(),
+    }
+}
+
+/// `/dev/null`, the standard input of every process.
+pub(crate) fn null() -> Result<OwnedFd> {
+    crate::sys::file::open_null().map_err(|error| Error::os(code_of(&error), "open /dev/null", &error))
+}
+

@@ -1,0 +1,11 @@
+//! Everything on disk: the data directory and its lock, process records, the snapshot, logs and pid files.
+
+mod data_dir;
+mod encode;
+mod lock;
+mod record;
+pub(crate) mod snapshot;
+mod version1;
+
+pub(crate) use data_dir::{DataDir, null, open_output, read_file, replace_file};
+pub(crate) use record::Record;

@@ -1,0 +1,103 @@
+//! The record of a process: who it is and what it was started from. The child writes its own, before it executes.
+
+use serde_json::Value;
+
+use crate::declaration::Fingerprint;
+use crate::declaration::fields::Fields;
+use crate::error::{Error, ErrorCode, Result};
+use crate::sys::identity::{Identity, Pid};
+
+/// The version of the format that is written.
+const VERSION: u32 = 1;
+
+/// A process as its record names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) id: String,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) identity: Identity,
+}
+
+/// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>}`.
+pub(super) fn head(id: &str, fingerprint: Fingerprint, boot_id: &str) -> Vec<u8> {
+    let id = Value::from(id);
+    format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",\"boot_id\":\"{boot_id}\",").into_bytes()
+}
+
+/// The whole record of a process that did not write its own.
+pub(super) fn whole(id: &str, fingerprint: Fingerprint, identity: &Identity) -> Vec<u8> {
+    let mut text = head(id, fingerprint, &identity.boot_id);
+    text.extend(format!("\"pid\":{},\"start_ticks\":{}}}\n", identity.pid, identity.start_ticks).into_bytes());
+    text
+}
+
+/// Reads a record.
+pub(super) fn parse(text: &[u8]) -> Result<Record> {
+    let value = serde_json::from_slice(text).map_err(|error| corrupt(format!("not a JSON document: {error}")))?;
+    let mut fields = Fields::of("", value).map_err(as_corrupt)?;
+    let version = fields.unsigned("version").map_err(as_corrupt)?;
+    if version != Some(VERSION) {
+        return Err(corrupt(format!("version: expected {VERSION}, got {version:?}")));
+    }
+    let id = fields.string("id").map_err(as_corrupt)?.ok_or_else(|| corrupt("id: expected a string".to_owned()))?;
+    let fingerprint = read_fingerprint(&mut fields).map_err(as_corrupt)?;
+    let fingerprint = fingerprint.ok_or_else(|| corrupt("fingerprint: expected a string".to_owned()))?;
+    let identity = read_identity(fields).map_err(as_corrupt)?;
+    Ok(Record { id, fingerprint, identity })
+}
+
+/// Reads the field `fingerprint`.
+pub(super) fn read_fingerprint(fields: &mut Fields) -> Result<Option<Fingerprint>> {
+    fields.read("fingerprint", "a fingerprint", |value| value.as_str()?.parse().ok())
+}
+
+/// Reads `boot_id`, `pid` and `start_ticks`.
+pub(super) fn read_identity(mut fields: Fields) -> Result<Identity> {
+    let pid = fields.read("pid", "a pid", |value| Pid::from_raw(value.as_i64()?.try_into().ok()?))?;
+    let start_ticks = fields.integer("start_ticks")?;
+    let boot_id = fields.string("boot_id")?;
+    let (Some(pid), Some(start_ticks), Some(boot_id)) = (pid, start_ticks, boot_id) else {
+        return Err(fields.missing("pid", "pid, start_ticks and boot_id"));
+    };
+    Ok(Identity { pid, start_ticks, boot_id: boot_id.into() })
+}
+
+fn as_corrupt(error: Error) -> Error {
+    corrupt(error.to_string())
+}
+
+fn corrupt(message: String) -> Error {
+    Error::new(ErrorCode::CorruptSnapshot, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn example() -> Record {
+        let identity = Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into() };
+        Record { id: "we\"b/ä".to_owned(), fingerprint: Fingerprint::new(), identity }
+    }
+
+    #[test]
+    fn a_record_comes_back_and_every_truncation_is_refused() {
+        let record = example();
+        let text = whole(&record.id, record.fingerprint, &record.identity);
+        assert_eq!(parse(&text).unwrap(), record);
+        for length in 0..text.len() - 1 {
+            assert_eq!(parse(&text[..length]).unwrap_err().code(), ErrorCode::CorruptSnapshot);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_flipped_bit_never_panics(at in 0usize..120, bit in 0u8..8) {
+            let record = example();
+            let mut text = whole(&record.id, record.fingerprint, &record.identity);
+            let at = at % text.len();
+            text[at] ^= 1 << bit;
+            let _ = parse(&text);
+        }
+    }
+}

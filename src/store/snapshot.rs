@@ -1,0 +1,236 @@
+//! The snapshot: what the agent declared, so that the next agent can take it over.
+//!
+//! The manager's own file holds no pids: those are in the records, and so a restart rewrites one small record and not
+//! the whole. A snapshot that is written to a path of the user's has no records beside it and holds them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::record::{read_fingerprint, read_identity};
+use super::version1;
+use crate::declaration::fields::Fields;
+use crate::declaration::{ExecMode, Fingerprint, ProxyConfig, ProxySnapshot, validate_id};
+use crate::error::{Error, ErrorCode, Result};
+use crate::sys::identity::Identity;
+
+/// The version of the format that is written.
+const VERSION: u64 = 2;
+
+/// A snapshot, and the entries that could not be read.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) proxies: BTreeMap<String, Entry>,
+    pub(crate) refused: Vec<Error>,
+}
+
+/// One proxy of a snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Entry {
+    Daemon(DaemonEntry),
+    /// Of any other mode, with what its own code stored.
+    Other(ExecMode, ProxySnapshot),
+}
+
+/// A daemon of a snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct DaemonEntry {
+    pub(crate) config: Arc<ProxyConfig>,
+    pub(crate) process: Option<StoredProcess>,
+}
+
+/// The process of a daemon, as a snapshot names it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum StoredProcess {
+    Known(KnownProcess),
+    /// Consul's own: a pid alone, to be proven by what the process carries.
+    Version1(Version1Process),
+}
+
+/// A process and what it was started from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownProcess {
+    pub(crate) identity: Identity,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// A process of Consul's manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Version1Process {
+    pub(crate) pid: crate::sys::identity::Pid,
+    /// The first argument, where the command's first word is the resolved path.
+    pub(crate) argv0: std::ffi::OsString,
+}
+
+impl Entry {
+    fn to_json(&self) -> Value {
+        match self {
+            Entry::Daemon(daemon) => json!({"Mode": ExecMode::DAEMON.as_str(), "Config": daemon.to_json()}),
+            Entry::Other(mode, state) => json!({"Mode": mode.as_str(), "Config": state}),
+        }
+    }
+}
+
+impl DaemonEntry {
+    /// The entry's fields: those of the declaration, and `token_generated` and `process`.
+    pub(crate) fn to_json(&self) -> ProxySnapshot {
+        let mut object = self.config.to_json();
+        if self.config.token_generated {
+            object.insert("token_generated".to_owned(), true.into());
+        }
+        if let Some(StoredProcess::Known(process)) = &self.process {
+            let identity = &process.identity;
+            let process = json!({
+                "pid": identity.pid.as_raw(),
+                "start_ticks": identity.start_ticks,
+                "boot_id": identity.boot_id,
+                "fingerprint": process.fingerprint.to_string(),
+            });
+            object.insert("process".to_owned(), process);
+        }
+        object
+    }
+
+    /// Reads what [`DaemonEntry::to_json`] wrote.
+    pub(crate) fn from_fields(mut fields: Fields) -> Result<DaemonEntry> {
+        let process = fields.object("process")?.map(read_process).transpose()?;
+        let token_generated = fields.boolean("token_generated")?.unwrap_or(false);
+        let mut config = ProxyConfig::from_fields(fields)?;
+        config.token_generated = token_generated;
+        Ok(DaemonEntry { config: Arc::new(config), process: process.map(StoredProcess::Known) })
+    }
+}
+
+fn read_process(mut fields: Fields) -> Result<KnownProcess> {
+    let missing = fields.missing("fingerprint", "a fingerprint");
+    let fingerprint = read_fingerprint(&mut fields)?.ok_or(missing)?;
+    Ok(KnownProcess { identity: read_identity(fields)?, fingerprint })
+}
+
+/// The text of a snapshot file.
+pub(crate) fn encode<'a>(proxies: impl Iterator<Item = (&'a str, &'a Entry)>) -> Vec<u8> {
+    let proxies: serde_json::Map<String, Value> = proxies.map(|(id, entry)| (id.to_owned(), entry.to_json())).collect();
+    let mut text = json!({"Version": VERSION, "Proxies": proxies}).to_string().into_bytes();
+    text.push(b'\n');
+    text
+}
+
+/// Reads a snapshot of version 2 or of Consul's version 1.
+///
+/// # Errors
+/// [`ErrorCode::CorruptSnapshot`] when the document as a whole cannot be used. Entries that cannot be used are in
+/// [`Snapshot::refused`]; the others are restored.
+pub(crate) fn decode(text: &[u8]) -> Result<Snapshot> {
+    let value = serde_json::from_slice(text).map_err(|error| corrupt(format!("not a JSON document: {error}")))?;
+    let mut fields = Fields::of("", value).map_err(as_corrupt)?;
+    let read_entry = match fields.integer("Version").map_err(as_corrupt)? {
+        Some(VERSION) => read_daemon_2,
+        Some(1) => version1::read_daemon,
+        other => {
+            let got = other.map_or("nothing".to_owned(), |number| number.to_string());
+            return Err(corrupt(format!("Version: expected 1 or {VERSION}, got {got}")));
+        }
+    };
+    let proxies = fields.take("Proxies").unwrap_or_else(|| json!({}));
+    fields.finish().map_err(as_corrupt)?;
+    let mut snapshot = Snapshot::default();
+    for (id, value) in Fields::of("Proxies", proxies).map_err(as_corrupt)?.rest() {
+        let place = format!("Proxies.{id}");
+        match validate_id(&id).and_then(|()| read_entry_of(&place, value, read_entry)) {
+            Ok(entry) => drop(snapshot.proxies.insert(id, entry)),
+            Err(error) => snapshot.refused.push(error),
+        }
+    }
+    Ok(snapshot)
+}
+
+fn read_entry_of(place: &str, value: Value, read_daemon: fn(Fields) -> Result<DaemonEntry>) -> Result<Entry> {
+    let mut fields = Fields::of(place, value)?;
+    let mode = fields.string("Mode")?.ok_or_else(|| fields.missing("Mode", "a string"))?;
+    let mode = ExecMode::new(&mode).map_err(|error| error.within(place))?;
+    let config = fields.take("Config").unwrap_or_else(|| json!({}));
+    fields.finish()?;
+    let config = Fields::of(format!("{place}.Config"), config)?;
+    if mode == ExecMode::DAEMON { read_daemon(config).map(Entry::Daemon) } else { Ok(Entry::Other(mode, config.rest())) }
+}
+
+fn read_daemon_2(fields: Fields) -> Result<DaemonEntry> {
+    DaemonEntry::from_fields(fields)
+}
+
+fn as_corrupt(error: Error) -> Error {
+    corrupt(error.to_string())
+}
+
+fn corrupt(message: String) -> Error {
+    Error::new(ErrorCode::CorruptSnapshot, format!("snapshot: {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Command;
+    use crate::sys::identity::Pid;
+    use proptest::prelude::*;
+
+    fn example() -> BTreeMap<String, Entry> {
+        let mut config = ProxyConfig::new(Command::new("/bin/a").arg("b").env("C", "d"));
+        config.token = Some("secret".to_owned());
+        config.token_generated = true;
+        let identity = Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into() };
+        let process = StoredProcess::Known(KnownProcess { identity, fingerprint: Fingerprint::new() });
+        let config = Arc::new(config);
+        let with = Entry::Daemon(DaemonEntry { config: config.clone(), process: Some(process) });
+        let without = Entry::Daemon(DaemonEntry { config, process: None });
+        let state = [("port".to_owned(), 80.into())].into_iter().collect();
+        let other = Entry::Other(ExecMode::new("socket").unwrap(), state);
+        [("a", with), ("b/../c", without), ("d", other)].into_iter().map(|(id, entry)| (id.to_owned(), entry)).collect()
+    }
+
+    fn text() -> Vec<u8> {
+        encode(example().iter().map(|(id, entry)| (id.as_str(), entry)))
+    }
+
+    #[test]
+    fn a_snapshot_comes_back() {
+        let snapshot = decode(&text()).unwrap();
+        assert_eq!(snapshot.proxies, example());
+        assert!(snapshot.refused.is_empty());
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let text = text();
+        for length in 0..text.len() - 1 {
+            assert_eq!(decode(&text[..length]).unwrap_err().code(), ErrorCode::CorruptSnapshot, "{length}");
+        }
+    }
+
+    #[test]
+    fn unknown_versions_and_strange_documents_are_refused() {
+        let deep = "[".repeat(100_000);
+        for text in ["", "null", "[]", "{}", r#"{"Version":3}"#, r#"{"Version":"2"}"#, r#"{"Version":2,"x":1}"#, &deep] {
+            assert_eq!(decode(text.as_bytes()).unwrap_err().code(), ErrorCode::CorruptSnapshot, "{text:.20}");
+        }
+        assert!(decode(br#"{"Version":2}"#).unwrap().proxies.is_empty());
+    }
+
+    #[test]
+    fn one_bad_entry_does_not_lose_the_others() {
+        let text = r#"{"Version":2,"Proxies":{"a":{"Mode":"daemon","Config":{}},"b":{"Mode":"noop","Config":{}}}}"#;
+        let snapshot = decode(text.as_bytes()).unwrap();
+        assert_eq!(snapshot.proxies.keys().collect::<Vec<_>>(), ["b"]);
+        assert!(snapshot.refused[0].to_string().starts_with("Proxies.a.Config.command: expected"));
+    }
+
+    proptest! {
+        #[test]
+        fn flipped_bits_never_panic(at in 0usize..10_000, bit in 0u8..8) {
+            let mut text = text();
+            let at = at % text.len();
+            text[at] ^= 1 << bit;
+            let _ = decode(&text);
+        }
+    }
+}

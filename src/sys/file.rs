@@ -1,0 +1,207 @@
+//! Files below a directory that is open: no path is walked twice, and no symbolic link is followed.
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use super::identity::effective_uid;
+use super::{check, fd};
+
+/// An open directory.
+#[derive(Debug)]
+pub(crate) struct Dir(OwnedFd);
+
+/// The most that a file may hold to be read whole; a data directory's files are far smaller.
+const MAX_READ: u64 = 1 << 30;
+
+impl Dir {
+    /// Opens the directory at a path of the user's, following links: where the data live is the user's business.
+    pub(crate) fn open(path: &Path) -> io::Result<Dir> {
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        open_at(libc::AT_FDCWD, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0).map(Dir)
+    }
+
+    /// Opens a directory in this one, which must not be a link.
+    pub(crate) fn open_dir(&self, name: &CStr) -> io::Result<Dir> {
+        open_at(self.raw(), name, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0).map(Dir)
+    }
+
+    /// Opens a directory in this one, and creates it with mode 0700 when it is not there.
+    pub(crate) fn open_or_create_dir(&self, name: &CStr) -> io::Result<Dir> {
+        match self.open_dir(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+        // SAFETY: `name` is NUL-terminated and lives through the call.
+        let made = check(i64::from(unsafe { libc::mkdirat(self.raw(), name.as_ptr(), 0o700) }));
+        match made {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        self.open_dir(name)
+    }
+
+    /// Refuses a directory of another user or that others may write to, and takes read access from others.
+    ///
+    /// What others could write they may have prepared; what they could only read is no reason to refuse.
+    pub(crate) fn make_private(&self) -> io::Result<()> {
+        let dir = File::from(self.0.try_clone()?);
+        let found = dir.metadata()?;
+        let refused = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        if found.uid() != effective_uid() {
+            return refused(format!("owned by user {}, expected {}", found.uid(), effective_uid()));
+        }
+        let mode = found.mode() & 0o7777;
+        if mode & 0o022 != 0 {
+            return refused(format!("others may write to it (mode {mode:04o}), expected 0700"));
+        }
+        if mode & 0o700 != 0o700 || mode & 0o077 != 0 {
+            dir.set_permissions(PermissionsExt::from_mode(0o700))?;
+        }
+        Ok(())
+    }
+
+    /// Opens a regular file, created with mode 0600; a link or anything else under that name is refused.
+    pub(crate) fn open_file(&self, name: &CStr, flags: i32) -> io::Result<File> {
+        // A named pipe would block without O_NONBLOCK; to a regular file it means nothing.
+        let file = File::from(open_at(self.raw(), name, flags | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0o600)?);
+        let found = file.metadata()?;
+        if !found.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        if flags & libc::O_CREAT != 0 && found.mode() & 0o777 != 0o600 {
+            if found.uid() != effective_uid() {
+                let why = format!("owned by user {}, expected {}", found.uid(), effective_uid());
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+            }
+            file.set_permissions(PermissionsExt::from_mode(0o600))?;
+        }
+        Ok(file)
+    }
+
+    /// The content of a file.
+    pub(crate) fn read(&self, name: &CStr) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        self.open_file(name, libc::O_RDONLY)?.take(MAX_READ).read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    /// Replaces a file's content: readers see the old or the new, whole. No fsync: see `DESIGN` in the README.
+    pub(crate) fn replace(&self, temporary: &CStr, name: &CStr, content: &[u8]) -> io::Result<()> {
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
+        let written = self.open_file(temporary, flags).and_then(|mut file| file.write_all(content));
+        written.and_then(|()| self.rename(temporary, name)).inspect_err(|_| {
+            // A failure to tidy up must not hide the failure that is returned; the next write truncates it anyway.
+            let _ = self.remove(temporary);
+        })
+    }
+
+    pub(crate) fn rename(&self, from: &CStr, to: &CStr) -> io::Result<()> {
+        // SAFETY: both names are NUL-terminated and live through the call.
+        let result = unsafe { libc::renameat(self.raw(), from.as_ptr(), self.raw(), to.as_ptr()) };
+        check(i64::from(result)).map(drop)
+    }
+
+    /// Removes a file; one that is not there is as good as removed.
+    pub(crate) fn remove(&self, name: &CStr) -> io::Result<()> {
+        // SAFETY: the name is NUL-terminated and lives through the call.
+        match check(i64::from(unsafe { libc::unlinkat(self.raw(), name.as_ptr(), 0) })) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The names in the directory.
+    pub(crate) fn list(&self) -> io::Result<Vec<std::ffi::OsString>> {
+        std::fs::read_dir(format!("/proc/self/fd/{}", self.raw()))?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    fn raw(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn open_at(dir: i32, name: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> {
+    // SAFETY: the name is NUL-terminated and lives through the call.
+    let raw = unsafe { libc::openat(dir, name.as_ptr(), flags | libc::O_CLOEXEC, mode) };
+    fd::own(check(i64::from(raw))?)
+}
+
+/// Opens a file outside a data directory, for appending, created with mode 0600.
+pub(crate) fn open_append(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    open_at(libc::AT_FDCWD, &path, libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT, 0o600)
+}
+
+/// Opens `/dev/null` for reading and writing.
+pub(crate) fn open_null() -> io::Result<OwnedFd> {
+    open_at(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0)
+}
+
+/// Tries to take the exclusive lock of an open file (flock(2)), without waiting; false when another has it.
+pub(crate) fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
+    // SAFETY: the descriptor is open for the time of the call.
+    match check(i64::from(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) })) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Releases the lock of an open file, also for those who inherited the descriptor.
+pub(crate) fn unlock(file: BorrowedFd<'_>) {
+    // SAFETY: the descriptor is open for the time of the call; unlocking an open file cannot fail.
+    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_and_pipes_in_place_of_files_are_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", place.path().join("link")).unwrap();
+        rustix::fs::mknodat(&dir, "pipe", rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        assert_eq!(dir.open_file(c"link", libc::O_RDONLY).unwrap_err().raw_os_error(), Some(libc::ELOOP));
+        assert!(dir.open_file(c"pipe", libc::O_WRONLY | libc::O_APPEND).is_err());
+        assert!(dir.open_file(c"pipe", libc::O_RDONLY).is_err());
+        assert!(dir.open_or_create_dir(c"link").is_err());
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_private() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        dir.replace(c".t", c"file", b"one").unwrap();
+        dir.replace(c".t", c"file", b"two").unwrap();
+        assert_eq!(dir.read(c"file").unwrap(), b"two");
+        assert_eq!(std::fs::metadata(place.path().join("file")).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(dir.list().unwrap(), ["file"]);
+        dir.remove(c"file").unwrap();
+        dir.remove(c"file").unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_refused_and_one_they_may_read_is_closed() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        let chmod = |mode| std::fs::set_permissions(place.path(), PermissionsExt::from_mode(mode)).unwrap();
+        chmod(0o770);
+        assert!(dir.make_private().unwrap_err().to_string().contains("mode 0770"));
+        chmod(0o755);
+        dir.make_private().unwrap();
+        assert_eq!(std::fs::metadata(place.path()).unwrap().mode() & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,131 @@
+//! Which process a record means: pid, start time and boot together name one process for ever.
+
+use std::fmt;
+use std::io;
+use std::sync::OnceLock;
+
+use super::stat::{self, Stat};
+
+/// A process id: at least 1, so that 0 (own group) and -1 (everybody) can never reach a kill.
+///
+/// It is a number, not a handle: the process can end, and the number be given to another, at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Pid(i32);
+
+impl Pid {
+    pub(crate) fn from_raw(pid: i32) -> Option<Pid> {
+        (pid >= 1).then_some(Pid(pid))
+    }
+
+    pub(crate) fn as_raw(self) -> i32 {
+        self.0
+    }
+
+    pub(crate) fn as_u32(self) -> u32 {
+        self.0.unsigned_abs()
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One process of one boot of one machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) pid: Pid,
+    pub(crate) start_ticks: u64,
+    pub(crate) boot_id: Box<str>,
+}
+
+/// What there is of a recorded process now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It runs.
+    Alive,
+    /// It is gone, for the reason given; whatever has its number now is another process.
+    Gone(String),
+}
+
+impl Identity {
+    /// Whether the process runs. The caller opened a pidfd first where it means to signal: a process that is found
+    /// here with the recorded start time has had the number all along.
+    ///
+    /// # Errors
+    /// When it cannot be known now: /proc is unreadable, descriptors are exhausted.
+    pub(crate) fn presence(&self) -> io::Result<Presence> {
+        let boot = boot_id()?;
+        if *self.boot_id != *boot {
+            return Ok(Presence::Gone(format!("the record is of another boot ({})", self.boot_id)));
+        }
+        Ok(match stat::read(self.pid.as_raw())? {
+            None => Presence::Gone(format!("no process has pid {}", self.pid)),
+            Some(stat) if stat.start_ticks != self.start_ticks => Presence::Gone(format!(
+                "pid {} belongs to another process (started at tick {}, recorded {})",
+                self.pid, stat.start_ticks, self.start_ticks
+            )),
+            Some(stat) if stat.is_dead() => Presence::Gone(format!("pid {} is a zombie", self.pid)),
+            Some(_) => Presence::Alive,
+        })
+    }
+
+    /// The stat of the process, as long as its number is still its own.
+    pub(crate) fn stat(&self) -> io::Result<Option<Stat>> {
+        Ok(stat::read(self.pid.as_raw())?.filter(|stat| stat.start_ticks == self.start_ticks))
+    }
+
+    /// The identity of the process that has this number now.
+    pub(crate) fn of(pid: Pid) -> io::Result<Option<Identity>> {
+        let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
+        Ok(Some(Identity { pid, start_ticks: stat.start_ticks, boot_id: boot_id()?.into() }))
+    }
+}
+
+/// The random id that the kernel drew at boot (random(4)).
+pub(crate) fn boot_id() -> io::Result<&'static str> {
+    static BOOT_ID: OnceLock<String> = OnceLock::new();
+    if let Some(known) = BOOT_ID.get() {
+        return Ok(known);
+    }
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(BOOT_ID.get_or_init(|| text.trim().to_owned()))
+}
+
+/// This process.
+pub(crate) fn own_pid() -> Pid {
+    // SAFETY: getpid has no preconditions and cannot fail.
+    Pid(unsafe { libc::getpid() })
+}
+
+/// The effective user of this process.
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_alive_and_its_impostors_are_not() {
+        let own = Identity::of(own_pid()).unwrap().unwrap();
+        assert_eq!(own.presence().unwrap(), Presence::Alive);
+        let impostors = [
+            (Identity { start_ticks: own.start_ticks + 1, ..own.clone() }, "belongs to another process"),
+            (Identity { boot_id: "elsewhere".into(), ..own.clone() }, "another boot"),
+            (Identity { pid: Pid(i32::MAX), ..own }, "no process"),
+        ];
+        for (identity, expected) in impostors {
+            let Presence::Gone(why) = identity.presence().unwrap() else { panic!("{identity:?} taken for alive") };
+            assert!(why.contains(expected), "{why}");
+        }
+    }
+
+    #[test]
+    fn zero_and_everybody_are_no_pids() {
+        assert!([0, -1, i32::MIN].into_iter().all(|raw| Pid::from_raw(raw).is_none()));
+    }
+}

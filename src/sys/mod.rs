@@ -1,0 +1,27 @@
+//! The kernel, one concern a file. `unsafe` lives here, and later in the C interface, and nowhere else.
+//!
+//! # Safety
+//! Every function of this module is safe to call. The facts that its `unsafe` blocks rely on are of three kinds:
+//! descriptors are owned or borrowed for the time of the call, pointers handed to the kernel point to values that live
+//! through the call, and the code between clone and exec ([`child`]) makes system calls only.
+#![allow(unsafe_code)]
+
+pub(crate) mod child;
+pub(crate) mod epoll;
+pub(crate) mod fd;
+pub(crate) mod file;
+pub(crate) mod fork;
+pub(crate) mod identity;
+pub(crate) mod limits;
+pub(crate) mod pidfd;
+pub(crate) mod random;
+pub(crate) mod signal;
+pub(crate) mod spawn;
+pub(crate) mod stat;
+pub(crate) mod thread;
+pub(crate) mod wait;
+
+/// The result of a call that returns -1 and sets errno.
+fn check(result: i64) -> std::io::Result<i64> {
+    if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
+}

@@ -1,0 +1,52 @@
+//! The kernel's random source.
+
+use std::io;
+
+use super::check;
+
+/// Fills a buffer of at most 256 bytes from getrandom(2), which is never short for so few.
+fn fill(buffer: &mut [u8]) -> io::Result<()> {
+    loop {
+        // SAFETY: the pointer and length are of one live buffer.
+        let result = unsafe { libc::getrandom(buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+        match check(result as i64) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A new secret of 122 random bits in the form of a version 4 UUID, as the original's tokens have.
+pub(crate) fn uuid() -> io::Result<String> {
+    let mut bytes = [0u8; 16];
+    fill(&mut bytes)?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+}
+
+/// A number in `0.0..1.0`, for jitter.
+pub(crate) fn chance() -> f64 {
+    let mut bytes = [0u8; 8];
+    // Without a random source every wait is the full one, which is always within the declared bounds.
+    if fill(&mut bytes).is_err() {
+        return 0.0;
+    }
+    (u64::from_ne_bytes(bytes) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuids_are_of_version_4_and_differ() {
+        let (one, two) = (uuid().unwrap(), uuid().unwrap());
+        assert_ne!(one, two);
+        assert_eq!(one.len(), 36);
+        assert_eq!(one.as_bytes()[14], b'4');
+        assert!(matches!(one.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
+    }
+}

@@ -1,0 +1,188 @@
+//! Signals: a number that is known to be valid, and the mask of the calling thread.
+
+use std::fmt;
+use std::io;
+use std::mem::MaybeUninit;
+use std::str::FromStr;
+
+use super::check;
+use super::identity::Pid;
+use crate::error::{Error, ErrorCode};
+
+/// A signal that the kernel knows: 1 to 64 on Linux.
+///
+/// ```
+/// use proxyprocess::Signal;
+///
+/// assert_eq!("SIGUSR1".parse::<Signal>().unwrap(), "usr1".parse().unwrap());
+/// assert_eq!(Signal::INT.to_string(), "SIGINT");
+/// assert!("SIGNOTHING".parse::<Signal>().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Signal(i32);
+
+/// The highest signal number of Linux (`_NSIG`).
+pub(super) const MAX_SIGNAL: i32 = 64;
+
+const NAMES: [(&str, i32); 31] = [
+    ("HUP", libc::SIGHUP),
+    ("INT", libc::SIGINT),
+    ("QUIT", libc::SIGQUIT),
+    ("ILL", libc::SIGILL),
+    ("TRAP", libc::SIGTRAP),
+    ("ABRT", libc::SIGABRT),
+    ("BUS", libc::SIGBUS),
+    ("FPE", libc::SIGFPE),
+    ("KILL", libc::SIGKILL),
+    ("USR1", libc::SIGUSR1),
+    ("SEGV", libc::SIGSEGV),
+    ("USR2", libc::SIGUSR2),
+    ("PIPE", libc::SIGPIPE),
+    ("ALRM", libc::SIGALRM),
+    ("TERM", libc::SIGTERM),
+    ("STKFLT", libc::SIGSTKFLT),
+    ("CHLD", libc::SIGCHLD),
+    ("CONT", libc::SIGCONT),
+    ("STOP", libc::SIGSTOP),
+    ("TSTP", libc::SIGTSTP),
+    ("TTIN", libc::SIGTTIN),
+    ("TTOU", libc::SIGTTOU),
+    ("URG", libc::SIGURG),
+    ("XCPU", libc::SIGXCPU),
+    ("XFSZ", libc::SIGXFSZ),
+    ("VTALRM", libc::SIGVTALRM),
+    ("PROF", libc::SIGPROF),
+    ("WINCH", libc::SIGWINCH),
+    ("IO", libc::SIGIO),
+    ("PWR", libc::SIGPWR),
+    ("SYS", libc::SIGSYS),
+];
+
+impl Signal {
+    /// The default stop signal of the original.
+    pub const INT: Signal = Signal(libc::SIGINT);
+    /// The one that cannot be ignored.
+    pub const KILL: Signal = Signal(libc::SIGKILL);
+    /// Lets a stopped process run, so that it can obey.
+    pub(crate) const CONT: Signal = Signal(libc::SIGCONT);
+
+    /// The signal with this number, 1 to 64.
+    pub fn from_raw(number: i32) -> Option<Signal> {
+        (1..=MAX_SIGNAL).contains(&number).then_some(Signal(number))
+    }
+
+    /// The signal's number.
+    pub fn as_raw(self) -> i32 {
+        self.0
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match NAMES.iter().find(|(_, number)| *number == self.0) {
+            Some((name, _)) => write!(f, "SIG{name}"),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl FromStr for Signal {
+    type Err = Error;
+
+    /// Parses a name with or without `SIG`, in any case, or a number from 1 to 64.
+    fn from_str(text: &str) -> Result<Signal, Error> {
+        if let Ok(number) = text.parse::<i32>() {
+            return Signal::from_raw(number).ok_or_else(|| unknown(text));
+        }
+        let name = text.to_ascii_uppercase();
+        let name = name.strip_prefix("SIG").unwrap_or(&name);
+        let found = NAMES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, number)| Signal(*number)).ok_or_else(|| unknown(text))
+    }
+}
+
+fn unknown(text: &str) -> Error {
+    Error::new(ErrorCode::InvalidConfig, format!("expected a signal like \"SIGTERM\" or 15, got {text:?}"))
+}
+
+/// Sends a signal to a process group by number. Only where the kernel cannot do it through a pidfd, and only while the
+/// group's leader is known to be unreaped, so that the number cannot have been given away.
+pub(crate) fn kill_group(leader: Pid, signal: Signal) -> io::Result<()> {
+    if leader.as_raw() == 1 {
+        return Err(io::Error::from_raw_os_error(libc::EPERM)); // kill(-1) means everybody
+    }
+    // SAFETY: no pointers are passed; 0 and 1 are excluded, so neither our own group nor everybody is meant.
+    let result = unsafe { libc::kill(-leader.as_raw(), signal.as_raw()) };
+    check(i64::from(result)).map(drop)
+}
+
+/// While it lives, the calling thread has signals blocked; dropped, the thread has its earlier mask back.
+#[derive(Debug)]
+pub(crate) struct MaskGuard {
+    earlier: u64,
+}
+
+impl MaskGuard {
+    /// Blocks all signals but the two that the C library keeps for itself.
+    ///
+    /// Those (32 and 33 with glibc) must stay open in a thread that lives on: setuid() in the host waits until every
+    /// thread has handled one.
+    pub(crate) fn block_most() -> MaskGuard {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: `set` is writable memory of the right type; sigfillset leaves out the C library's own signals.
+        unsafe { libc::sigfillset(set.as_mut_ptr()) };
+        // SAFETY: sigfillset has initialized the set, whose first 64 bits are the kernel's mask on Linux.
+        let mask = unsafe { set.as_ptr().cast::<u64>().read_unaligned() };
+        MaskGuard { earlier: exchange_mask(mask) }
+    }
+
+    /// Blocks all signals, also the C library's own: for the short time of a clone that shares memory.
+    pub(super) fn block_all() -> MaskGuard {
+        MaskGuard { earlier: exchange_mask(u64::MAX) }
+    }
+}
+
+impl Drop for MaskGuard {
+    fn drop(&mut self) {
+        exchange_mask(self.earlier);
+    }
+}
+
+/// Sets the signal mask of the calling thread and returns the earlier one. A raw call: the C library's refuses to
+/// touch its own signals.
+pub(super) fn exchange_mask(mask: u64) -> u64 {
+    let mut earlier = 0u64;
+    // SAFETY: both pointers are to 8 bytes, the size of the kernel's signal set, and live through the call.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, &raw mut earlier, size_of::<u64>())
+    };
+    earlier
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_signal_has_one_name_that_parses_back() {
+        for number in 1..=MAX_SIGNAL {
+            let signal = Signal::from_raw(number).unwrap();
+            assert_eq!(signal.to_string().parse::<Signal>().unwrap(), signal);
+        }
+        for bad in ["", "0", "65", "-1", "SIG", "SIGSIGINT", "9x"] {
+            assert_eq!(bad.parse::<Signal>().unwrap_err().code(), ErrorCode::InvalidConfig, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_guard_gives_the_mask_back() {
+        let before = exchange_mask(1 << 9);
+        {
+            let _guard = MaskGuard::block_most();
+            let most = exchange_mask(u64::MAX);
+            assert_ne!(most & (1 << (libc::SIGTERM - 1)), 0);
+            assert_eq!(most & (1 << (33 - 1)), 0, "setuid of the host needs signal 33");
+        }
+        assert_eq!(exchange_mask(before), 1 << 9);
+    }
+}

@@ -1,0 +1,300 @@
+//! Starting a process: `clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD)` from prepared instructions.
+//!
+//! The cost does not grow with the memory of the host, as fork's does, and the pidfd is there from the first instant.
+
+use std::ffi::{CString, OsString, c_char};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use super::child::{self, Instructions, Outcome, RawCredentials, RawRecord, Step};
+use super::identity::Pid;
+use super::signal::MaskGuard;
+use super::wait::{self, Target};
+use super::{check, limits, pidfd};
+use crate::command::Credentials;
+
+/// What to execute, in the kernel's form.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) argv: Vec<OsString>,
+    /// `NAME=value`, complete: nothing is inherited.
+    pub(crate) env: Vec<OsString>,
+    pub(crate) dir: Option<OsString>,
+    pub(crate) credentials: Option<Credentials>,
+}
+
+/// The record that the child writes before it executes.
+#[derive(Debug)]
+pub(crate) struct SelfRecord<'fd> {
+    pub(crate) dir: BorrowedFd<'fd>,
+    pub(crate) temporary: CString,
+    pub(crate) name: CString,
+    /// A JSON object without its last two members and its end; see [`RawRecord`].
+    pub(crate) head: Vec<u8>,
+}
+
+/// A process that was started.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) pid: Pid,
+    /// Absent where the kernel has no pidfds.
+    pub(crate) pidfd: Option<OwnedFd>,
+}
+
+/// Why a process could not be started.
+#[derive(Debug)]
+pub(crate) struct StartError {
+    step: &'static str,
+    object: String,
+    pub(crate) source: io::Error,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.step)?;
+        if !self.object.is_empty() {
+            write!(f, " {}", self.object)?;
+        }
+        write!(f, ": {}", self.source)
+    }
+}
+
+/// Where `PATH` points when the process has none, as the C library assumes.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// A stack for children, kept by a spawner thread. One child uses it at a time: its parent is suspended meanwhile.
+#[derive(Debug)]
+pub(crate) struct ChildStack {
+    base: *mut libc::c_void,
+}
+
+// SAFETY: the memory belongs to this value alone and is used by the thread that has it mutably.
+unsafe impl Send for ChildStack {}
+
+impl ChildStack {
+    const GUARD: usize = 64 * 1024;
+    const SIZE: usize = 64 * 1024;
+
+    /// Maps a stack with a guard below, whatever the page size.
+    pub(crate) fn new() -> io::Result<ChildStack> {
+        let (flags, size) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK, Self::GUARD + Self::SIZE);
+        // SAFETY: a new anonymous mapping, at an address of the kernel's choice.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), size, libc::PROT_NONE, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = ChildStack { base };
+        // SAFETY: the upper part of the mapping made above.
+        let opened = unsafe {
+            libc::mprotect(base.byte_add(Self::GUARD), Self::SIZE, libc::PROT_READ | libc::PROT_WRITE)
+        };
+        check(i64::from(opened)).map(|_| stack)
+    }
+
+    /// One past the highest byte; page-aligned, as every architecture's calling convention accepts.
+    fn top(&mut self) -> *mut libc::c_void {
+        // SAFETY: the end of the mapping that `new` made.
+        unsafe { self.base.byte_add(Self::GUARD + Self::SIZE) }
+    }
+}
+
+impl Drop for ChildStack {
+    fn drop(&mut self) {
+        // SAFETY: the mapping that `new` made; no child uses it, for its parent would be suspended.
+        unsafe { libc::munmap(self.base, Self::GUARD + Self::SIZE) };
+    }
+}
+
+/// An array of C strings, NULL-terminated, that owns them.
+struct CStrings {
+    pointers: Vec<*const c_char>,
+    _owned: Vec<CString>,
+}
+
+impl CStrings {
+    fn new(strings: impl IntoIterator<Item = OsString>) -> io::Result<CStrings> {
+        let owned = strings.into_iter().map(c_string).collect::<io::Result<Vec<CString>>>()?;
+        let pointers = owned.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect();
+        Ok(CStrings { pointers, _owned: owned })
+    }
+}
+
+fn c_string(text: OsString) -> io::Result<CString> {
+    CString::new(text.into_vec()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// Starts a process and returns when it has executed its program, or failed to.
+///
+/// `standard` become its descriptors 0, 1 and 2. The process leads a new session and group, has default signal
+/// dispositions, an empty signal mask, no other descriptor, and the descriptor limit of the agent's start.
+///
+/// # Errors
+/// The step that failed, its object and the errno. The child is reaped then, and its record may be there.
+pub(crate) fn start(
+    stack: &mut ChildStack,
+    program: Program,
+    standard: [BorrowedFd<'_>; 3],
+    record: Option<&SelfRecord<'_>>,
+) -> Result<Started, StartError> {
+    let prepare = |source: io::Error| failure("prepare arguments of", &program_name(&program), source);
+    let programs = CStrings::new(candidates(&program)).map_err(prepare)?;
+    let argv = CStrings::new(program.argv.iter().cloned()).map_err(prepare)?;
+    let envp = CStrings::new(program.env.iter().cloned()).map_err(prepare)?;
+    let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
+    let mut outcome = Outcome::default();
+    let instructions = Instructions {
+        programs: programs.pointers.as_ptr(),
+        argv: argv.pointers.as_ptr(),
+        envp: envp.pointers.as_ptr(),
+        dir: dir.as_ref().map_or(std::ptr::null(), |dir| dir.as_ptr()),
+        standard: standard.map(|fd| fd.as_raw_fd()),
+        credentials: program.credentials.as_ref().map(|to| RawCredentials {
+            uid: to.uid,
+            gid: to.gid,
+            groups: to.groups.as_ptr(),
+            group_count: to.groups.len(),
+        }),
+        descriptors: limits::descriptors_for_child(),
+        record: record.map(|record| RawRecord {
+            dir: record.dir.as_raw_fd(),
+            temporary: record.temporary.as_ptr(),
+            name: record.name.as_ptr(),
+            head: record.head.as_ptr(),
+            head_len: record.head.len(),
+        }),
+        outcome: &raw mut outcome,
+    };
+    let started = clone(stack, &instructions).map_err(|source| failure("clone", "", source))?;
+    // SAFETY: the child, the only writer, has executed or exited: CLONE_VFORK let us run again.
+    let outcome = unsafe { instructions.outcome.read_volatile() };
+    match Step::from_number(outcome.step) {
+        None => Ok(started),
+        Some(step) => {
+            reap_failed(&started);
+            Err(describe(step, outcome.errno, &program))
+        }
+    }
+}
+
+fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Started> {
+    let with_pidfd = pidfd::is_supported();
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD | if with_pidfd { libc::CLONE_PIDFD } else { 0 };
+    let mut raw_pidfd: RawFd = -1;
+    let argument = std::ptr::from_ref(instructions).cast_mut().cast();
+    let top = stack.top();
+    // The child inherits the mask and opens it when no handler of the host is left.
+    let guard = MaskGuard::block_all();
+    // SAFETY: `child::run` keeps to system calls, on a stack that nobody else uses, with instructions that live until
+    // it is done: the kernel suspends this thread until the child has executed or exited.
+    let pid = unsafe { libc::clone(child::run, top, flags, argument, &raw mut raw_pidfd) };
+    let pid = check(i64::from(pid));
+    drop(guard);
+    let pid = Pid::from_raw(pid? as i32).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    // The kernel has filled it in if it knows CLONE_PIDFD (Linux 5.2); before, it ignored the flag.
+    // It may be one of 0 to 2: that does no harm to a pidfd, and moving it could fail with the child already running.
+    // SAFETY: the kernel has just created it for this call; nobody else has it.
+    let pidfd = (raw_pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(raw_pidfd) });
+    Ok(Started { pid, pidfd })
+}
+
+/// Where to look for the program: as named when it has a slash, else in each directory of the `PATH` that the process
+/// will have.
+fn candidates(program: &Program) -> Vec<OsString> {
+    let Some(name) = program.argv.first() else { return Vec::new() };
+    if name.as_bytes().contains(&b'/') {
+        return vec![name.clone()];
+    }
+    let path = program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
+    let path = path.unwrap_or(DEFAULT_PATH.as_bytes());
+    let dirs = path.split(|&byte| byte == b':');
+    dirs.map(|dir| Path::new(std::ffi::OsStr::from_bytes(if dir.is_empty() { b"." } else { dir })).join(name).into())
+        .collect()
+}
+
+fn program_name(program: &Program) -> String {
+    program.argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn describe(step: Step, errno: i32, program: &Program) -> StartError {
+    let credentials = program.credentials.as_ref();
+    let id = |of: fn(&Credentials) -> u32| credentials.map(|to| of(to).to_string()).unwrap_or_default();
+    let (text, object) = match step {
+        Step::Session => ("setsid", String::new()),
+        Step::StartTime => ("read", "/proc/self/stat".to_owned()),
+        Step::Record => ("write process record", String::new()),
+        Step::StandardStreams => ("redirect standard streams", String::new()),
+        Step::CloseDescriptors => ("close inherited descriptors", String::new()),
+        Step::ChangeDirectory => {
+            ("chdir", program.dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default())
+        }
+        Step::Groups => ("set supplementary groups", String::new()),
+        Step::Group => ("set group", id(|to| to.gid)),
+        Step::User => ("set user", id(|to| to.uid)),
+        Step::DescriptorLimit => ("set the descriptor limit", String::new()),
+        Step::Execute => ("execute", program_name(program)),
+    };
+    failure(text, &object, io::Error::from_raw_os_error(errno))
+}
+
+fn failure(step: &'static str, object: &str, source: io::Error) -> StartError {
+    StartError { step, object: object.to_owned(), source }
+}
+
+fn reap_failed(started: &Started) {
+    let target = match &started.pidfd {
+        Some(fd) => Target::Pidfd(fd.as_fd()),
+        None => Target::Pid(started.pid),
+    };
+    // The host may have reaped it (ECHILD), and then there is nothing left to do.
+    let _ = wait::wait_blocking(target);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::wait::{ExitStatus, Reap, Waited};
+    use std::fs::File;
+
+    fn run(program: Program) -> Result<ExitStatus, StartError> {
+        let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+        let fd = crate::sys::fd::above_standard(null.into()).unwrap();
+        let mut stack = ChildStack::new().unwrap();
+        let started = start(&mut stack, program, [fd.as_fd(); 3], None)?;
+        match wait::wait_blocking(Target::Pid(started.pid)).unwrap() {
+            Waited::Ended(status) => Ok(status),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn program(argv: &[&str]) -> Program {
+        let env = vec!["PATH=/nonexistent:/usr/bin:/bin".into()];
+        Program { argv: argv.iter().map(Into::into).collect(), env, dir: None, credentials: None }
+    }
+
+    #[test]
+    fn a_program_is_found_in_its_own_path_and_runs() {
+        assert_eq!(run(program(&["sh", "-c", "exit 7"])).unwrap(), ExitStatus::Exited(7));
+        assert_eq!(run(program(&["/bin/sh", "-c", "kill -9 $$"])).unwrap().to_string(), "signal SIGKILL");
+    }
+
+    #[test]
+    fn a_failure_names_the_step_and_the_object() {
+        let missing = run(program(&["no-such-program"])).unwrap_err();
+        assert_eq!(missing.to_string(), "execute no-such-program: No such file or directory (os error 2)");
+        let no_dir = Program { dir: Some("/no/such".into()), ..program(&["sh"]) };
+        assert_eq!(run(no_dir).unwrap_err().to_string(), "chdir /no/such: No such file or directory (os error 2)");
+        let forbidden = run(program(&["/etc/passwd"])).unwrap_err();
+        assert_eq!(forbidden.source.raw_os_error(), Some(libc::EACCES));
+    }
+
+    #[test]
+    fn no_child_is_left_after_a_failure() {
+        let error = run(program(&["/no/such/program"])).unwrap_err();
+        assert!(error.source.kind() == io::ErrorKind::NotFound);
+        let none = wait::try_wait(Target::Pid(Pid::from_raw(i32::MAX).unwrap()), Reap::Yes).unwrap();
+        assert_eq!(none, Waited::NotOurs);
+    }
+}

@@ -1,0 +1,125 @@
+//! `/proc/<pid>/stat`, parsed without allocation: the child between clone and exec reads its own.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+/// The fields of proc_pid_stat(5) that the library uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// Field 3: `Z` is a zombie, `X` a process that is just going away.
+    pub(crate) state: u8,
+    /// Field 5: the process group.
+    pub(crate) group: i32,
+    /// Field 22: start time in clock ticks after boot.
+    pub(crate) start_ticks: u64,
+    /// Field 52: the wait status of a zombie, to those who may trace it; else 0.
+    pub(crate) wait_status: i32,
+}
+
+impl Stat {
+    /// Parses the file's text. The command name (field 2) may hold anything, so fields count from the last `)`.
+    pub(crate) fn parse(text: &[u8]) -> Option<Stat> {
+        let name_end = text.iter().rposition(|&byte| byte == b')')?;
+        let rest = text.get(name_end + 1..)?;
+        let mut stat = Stat { state: 0, group: 0, start_ticks: 0, wait_status: 0 };
+        let mut number = 2;
+        for word in rest.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+            number += 1;
+            match number {
+                3 => stat.state = *word.first()?,
+                5 => stat.group = integer(word)?,
+                22 => stat.start_ticks = integer(word)?,
+                52 => stat.wait_status = integer(word)?,
+                _ => {}
+            }
+        }
+        (number >= 22).then_some(stat)
+    }
+
+    /// Whether the process has ended, reaped or not.
+    pub(crate) fn is_dead(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+}
+
+fn integer<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+/// Reads the stat of a process by number; `None` when there is no such process.
+pub(crate) fn read(pid: i32) -> io::Result<Option<Stat>> {
+    match std::fs::read(format!("/proc/{pid}/stat")) {
+        Ok(text) => match Stat::parse(&text) {
+            Some(stat) => Ok(Some(stat)),
+            None => Err(io::Error::new(io::ErrorKind::InvalidData, "unexpected format")),
+        },
+        // A process that goes away while its file is read gives ESRCH.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => no_process(),
+        Err(error) => Err(error),
+    }
+}
+
+/// An unmounted /proc looks like a missing process; only the first may be believed.
+fn no_process() -> io::Result<Option<Stat>> {
+    match std::fs::metadata("/proc/self/stat") {
+        Ok(_) => Ok(None),
+        Err(error) => Err(io::Error::new(error.kind(), "the proc file system is not mounted")),
+    }
+}
+
+/// The processes that exist, with their stat; those that end meanwhile are left out.
+pub(crate) fn all() -> io::Result<Vec<Stat>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        if !name.as_bytes().iter().all(u8::is_ascii_digit) {
+            continue;
+        }
+        if let Some(stat) = integer(name.as_bytes()).and_then(|pid| read(pid).ok().flatten()) {
+            found.push(stat);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Field 1 is a pid, field 2 a name made to confuse; 5, 22 and 52 have values of their own.
+    fn line() -> String {
+        let value = |field| match field {
+            3 => "Z",
+            5 => "42",
+            22 => "12345",
+            52 => "2304",
+            _ => "0",
+        };
+        let fields: Vec<&str> = (3..=52).map(value).collect();
+        format!("7 (a) b) {}\n", fields.join(" "))
+    }
+
+    #[test]
+    fn fields_count_from_the_last_parenthesis() {
+        let stat = Stat::parse(line().as_bytes()).unwrap();
+        assert_eq!(stat, Stat { state: b'Z', group: 42, start_ticks: 12345, wait_status: 2304 });
+        assert!(stat.is_dead());
+    }
+
+    #[test]
+    fn own_stat_is_read_and_a_missing_process_is_none() {
+        let own = read(std::process::id() as i32).unwrap().unwrap();
+        assert!(!own.is_dead() && own.start_ticks > 0);
+        assert_eq!(read(i32::MAX).unwrap(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_without_panic(text in proptest::collection::vec(any::<u8>(), 0..300), cut in 0usize..200) {
+            let _ = Stat::parse(&text);
+            let line = line();
+            let _ = Stat::parse(&line.as_bytes()[..cut.min(line.len())]);
+        }
+    }
+}

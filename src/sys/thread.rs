@@ -1,0 +1,17 @@
+//! Threads of the library: named, and with signals blocked from their first instruction, so that the host's
+//! handlers never run on them.
+
+use std::io;
+use std::thread::{Builder, JoinHandle};
+
+use super::signal::MaskGuard;
+
+/// Starts a named thread with all signals blocked.
+pub(crate) fn start<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    // ORDER: the new thread inherits the mask of its creator, so it is blocked before it exists.
+    let _guard = MaskGuard::block_most();
+    Builder::new().name(name.to_owned()).spawn(body)
+}

@@ -1,0 +1,149 @@
+//! Waiting for one process, never for "any child", and what its end looked like.
+
+use std::fmt;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use serde::Serialize;
+
+use super::check;
+use super::identity::Pid;
+use super::signal::Signal;
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExitStatus {
+    /// It exited with this code, 0 to 255.
+    Exited(i32),
+    /// A signal ended it.
+    Signaled {
+        /// The signal's number.
+        signal: i32,
+        /// Whether the kernel wrote a core dump.
+        core_dumped: bool,
+    },
+    /// It is gone, and the kernel does not tell how: the status went to another parent (before Linux 6.15).
+    Unknown,
+}
+
+impl ExitStatus {
+    /// The status in the encoding of wait(2).
+    pub(super) fn from_wait_status(status: i32) -> ExitStatus {
+        match status & 0x7f {
+            0 => ExitStatus::Exited(status >> 8 & 0xff),
+            signal => ExitStatus::Signaled { signal, core_dumped: status & 0x80 != 0 },
+        }
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            ExitStatus::Exited(code) => write!(f, "exit code {code}"),
+            ExitStatus::Signaled { signal, core_dumped } => {
+                match Signal::from_raw(signal) {
+                    Some(signal) => write!(f, "signal {signal}")?,
+                    None => write!(f, "signal {signal}")?,
+                }
+                f.write_str(if core_dumped { " (core dumped)" } else { "" })
+            }
+            ExitStatus::Unknown => f.write_str("unknown status"),
+        }
+    }
+}
+
+impl Serialize for ExitStatus {
+    /// As the text of `Display`.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Which process to wait for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target<'fd> {
+    /// By descriptor (Linux 5.4).
+    Pidfd(BorrowedFd<'fd>),
+    /// By number: only for a child that nobody else reaps.
+    Pid(Pid),
+}
+
+/// What waitid(2) says of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// It still runs.
+    Running,
+    /// It has ended so.
+    Ended(ExitStatus),
+    /// It is not our child, or somebody else in the host has reaped it (ECHILD).
+    NotOurs,
+}
+
+/// Whether to take the zombie away or to leave it, so that its number stays taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reap {
+    Yes,
+    No,
+}
+
+/// Asks for the end of one process without blocking.
+pub(crate) fn try_wait(target: Target<'_>, reap: Reap) -> io::Result<Waited> {
+    let keep = if reap == Reap::No { libc::WNOWAIT } else { 0 };
+    wait_with(target, libc::WEXITED | libc::WNOHANG | keep)
+}
+
+/// Reaps a child that is certain to end at once.
+pub(super) fn wait_blocking(target: Target<'_>) -> io::Result<Waited> {
+    wait_with(target, libc::WEXITED)
+}
+
+fn wait_with(target: Target<'_>, options: i32) -> io::Result<Waited> {
+    let (id_type, id) = match target {
+        Target::Pidfd(fd) => (libc::P_PIDFD, fd.as_raw_fd() as u32),
+        Target::Pid(pid) => (libc::P_PID, pid.as_u32()),
+    };
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    loop {
+        // SAFETY: `info` is writable memory of the right type; the borrowed descriptor is open through the call.
+        let result = unsafe { libc::waitid(id_type, id, info.as_mut_ptr(), options) };
+        match check(i64::from(result)) {
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(Waited::NotOurs),
+            Err(error) => return Err(error),
+        }
+    }
+    // SAFETY: zeroed memory is a valid siginfo_t, and waitid has filled it when there was something to tell.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: after waitid the SIGCHLD fields are the ones in use, or all is zero.
+    let (pid, value) = unsafe { (info.si_pid(), info.si_status()) };
+    if pid == 0 {
+        return Ok(Waited::Running);
+    }
+    Ok(Waited::Ended(match info.si_code {
+        libc::CLD_EXITED => ExitStatus::Exited(value),
+        code => ExitStatus::Signaled { signal: value, core_dumped: code == libc::CLD_DUMPED },
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wait_statuses_are_read_as_wait_2_writes_them() {
+        assert_eq!(ExitStatus::from_wait_status(7 << 8), ExitStatus::Exited(7));
+        let killed = ExitStatus::Signaled { signal: 9, core_dumped: false };
+        assert_eq!(ExitStatus::from_wait_status(9), killed);
+        assert_eq!(killed.to_string(), "signal SIGKILL");
+        let dumped = ExitStatus::from_wait_status(0x80 | 11);
+        assert_eq!(dumped.to_string(), "signal SIGSEGV (core dumped)");
+    }
+
+    #[test]
+    fn a_process_that_is_not_a_child_is_not_ours() {
+        assert_eq!(try_wait(Target::Pid(Pid::from_raw(1).unwrap()), Reap::Yes).unwrap(), Waited::NotOurs);
+    }
+}
