@@ -76,10 +76,22 @@ impl Error {
         Error { code, message: format!("{what}: {source}").into_boxed_str(), errno: source.raw_os_error() }
     }
 
+    /// A message that is complete already, with the errno kept.
+    #[cold]
+    pub(crate) fn os_text(code: ErrorCode, message: String, errno: Option<i32>) -> Error {
+        Error { code, message: message.into_boxed_str(), errno }
+    }
+
     /// The same error with a prefix that says where it happened.
     #[cold]
     pub(crate) fn within(self, place: impl fmt::Display) -> Error {
         Error { message: format!("{place}: {}", self.message).into_boxed_str(), ..self }
+    }
+
+    /// The same error with what was done about it.
+    #[cold]
+    pub(crate) fn followed_by(self, consequence: impl fmt::Display) -> Error {
+        Error { message: format!("{}; {consequence}", self.message).into_boxed_str(), ..self }
     }
 
     /// The same error with `place.` in front: the field that it names is within `place`.

@@ -143,7 +143,15 @@ impl ProxyConfig {
 /// An unknown field is most often the misspelt name of the one that is missing: say that first.
 fn unknown_first(fields: Fields, otherwise: impl Fn(&Fields) -> crate::Error) -> crate::Error {
     const KNOWN: [&str; 10] = [
-        "dir", "env", "credentials", "token", "target_service", "stop_signal", "grace_period_ms", "restart", "options",
+        "dir",
+        "env",
+        "credentials",
+        "token",
+        "target_service",
+        "stop_signal",
+        "grace_period_ms",
+        "restart",
+        "options",
         "mode",
     ];
     let error = otherwise(&fields);
@@ -188,7 +196,7 @@ fn read_restart(mut fields: Fields, restart: &mut RestartSettings) -> Result<()>
 }
 
 /// Reads a list of `NAME=value`.
-pub(crate) fn variables(fields: &mut Fields, field: &str) -> Result<Vec<(OsString, OsString)>> {
+fn variables(fields: &mut Fields, field: &str) -> Result<Vec<(OsString, OsString)>> {
     let place = fields.place(field);
     let lines = fields.list(field, VARIABLES, |value| text::from_json(value).and_then(split_variable))?;
     let lines = lines.unwrap_or_default();
@@ -227,8 +235,7 @@ mod tests {
     fn whole() -> ProxyConfig {
         let not_utf8 = OsString::from_vec(vec![b'a', 0xff]);
         let command = Command::new("/bin/a").arg(not_utf8.clone()).dir("/tmp").env("A", "b=c").env("B", not_utf8);
-        let mut config =
-            ProxyConfig::new(command.credentials(Credentials { uid: 1, gid: 2, groups: vec![3, 4] }));
+        let mut config = ProxyConfig::new(command.credentials(Credentials { uid: 1, gid: 2, groups: vec![3, 4] }));
         config.token = Some("secret".to_owned());
         config.target_service = Some("web".to_owned());
         config.stop = StopSettings { signal: "SIGUSR1".parse().unwrap(), grace_period: Duration::from_millis(7) };

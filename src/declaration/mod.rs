@@ -8,7 +8,7 @@ mod text;
 use std::fmt;
 
 pub(crate) use fingerprint::Fingerprint;
-pub(crate) use json::{proxies_from_json, split_variable, variable, variables};
+pub(crate) use json::{proxies_from_json, split_variable, variable};
 
 use crate::command::Command;
 use crate::defaults;
@@ -152,6 +152,16 @@ impl ProxyConfig {
             && self.target_service == other.target_service
             && self.options == other.options
     }
+}
+
+/// A path in JSON, whatever bytes it has.
+pub(crate) fn path_to_json(path: &std::path::Path) -> serde_json::Value {
+    text::to_json(path.as_os_str())
+}
+
+/// Reads what [`path_to_json`] wrote.
+pub(crate) fn path_from_json(value: &serde_json::Value) -> Option<std::path::PathBuf> {
+    text::from_json(value).map(Into::into)
 }
 
 /// Checks an id: 1 to 1024 bytes without NUL.

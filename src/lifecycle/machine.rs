@@ -277,8 +277,7 @@ impl Machine {
         self.wanted = Wanted::Up;
         match &mut self.phase {
             Phase::Idle | Phase::Stopped | Phase::Failed => self.spawn(),
-            Phase::Adopting { start_if_gone, .. }
-            | Phase::Waiting { then: Retry::Adopt { start_if_gone, .. }, .. } => {
+            Phase::Adopting { start_if_gone, .. } | Phase::Waiting { then: Retry::Adopt { start_if_gone, .. }, .. } => {
                 *start_if_gone = true;
                 vec![]
             }

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::encode::FileName;
 use super::lock::Lock;
@@ -21,7 +22,7 @@ pub(crate) struct DataDir {
     logs: Dir,
     pids: Dir,
     records: Dir,
-    _lock: Lock,
+    lock: Mutex<Option<Lock>>,
 }
 
 /// A directory of the data directory, or one below it that a very long id needs.
@@ -80,12 +81,18 @@ impl DataDir {
             Ok(dir)
         };
         let (logs, pids, records) = (part(c"logs")?, part(c"pids")?, part(c"records")?);
-        Ok(DataDir { path: path.to_owned(), root, logs, pids, records, _lock: lock })
+        Ok(DataDir { path: path.to_owned(), root, logs, pids, records, lock: Mutex::new(Some(lock)) })
     }
 
     /// Where it was when it was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Gives up the lock: nothing is written from here on. Not left to the destructor, for a thread may hold the last
+    /// reference a little longer than the manager that was closed.
+    pub(crate) fn unlock(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Opens the two logs of a proxy for appending.
@@ -96,9 +103,8 @@ impl DataDir {
             let leaf = name.leaf("", suffix);
             let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT;
             let file = place.dir().open_file(&leaf, flags);
-            file.map(OwnedFd::from).map_err(|error| {
-                self.failed("open log file", &format!("logs/{}", leaf.to_string_lossy()), &error)
-            })
+            file.map(OwnedFd::from)
+                .map_err(|error| self.failed("open log file", &format!("logs/{}", leaf.to_string_lossy()), &error))
         };
         Ok([open("-stdout.log")?, open("-stderr.log")?])
     }
@@ -117,9 +123,9 @@ impl DataDir {
         let name = FileName::of(id);
         let leaf = name.leaf("", ".json");
         let content = record::whole(id, fingerprint, identity);
-        descend(&self.records, &name)
-            .and_then(|place| place.dir().replace(&temporary(&name), &leaf, &content))
-            .map_err(|error| self.failed("write process record", &format!("records/{}", leaf.to_string_lossy()), &error))
+        descend(&self.records, &name).and_then(|place| place.dir().replace(&temporary(&name), &leaf, &content)).map_err(
+            |error| self.failed("write process record", &format!("records/{}", leaf.to_string_lossy()), &error),
+        )
     }
 
     /// Writes the pid file of a process.
@@ -158,7 +164,8 @@ impl DataDir {
             if shown.ends_with(".json") {
                 let text = dir.read(&leaf).map_err(|error| self.failed("read process record", &shown, &error));
                 let record = text.and_then(|text| {
-                    let record = record::parse(&text).map_err(|error| error.within(self.path.join(&shown).display()))?;
+                    let record =
+                        record::parse(&text).map_err(|error| error.within(self.path.join(&shown).display()))?;
                     self.check_name(&record, &leaf, &shown).map(|()| record)
                 });
                 match record {
@@ -209,7 +216,10 @@ impl DataDir {
         for number in 1..=u32::MAX {
             let name = format!("snapshot.json.corrupt-{number}");
             let leaf = CString::new(name.as_str()).unwrap_or_default();
-            if self.root.open_file(&leaf, libc::O_RDONLY).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+            if self
+                .root
+                .open_file(&leaf, libc::O_RDONLY)
+                .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
             {
                 let renamed = self.root.rename(c"snapshot.json", &leaf);
                 return renamed.map(|()| name).map_err(|error| self.failed("set aside", "snapshot.json", &error));
@@ -242,9 +252,9 @@ fn temporary(name: &FileName) -> CString {
 }
 
 fn descend<'a>(top: &'a Dir, name: &FileName) -> std::io::Result<Place<'a>> {
-    name.parents.iter().try_fold(Place::Top(top), |place, parent| {
-        place.dir().open_or_create_dir(parent).map(Place::Below)
-    })
+    name.parents
+        .iter()
+        .try_fold(Place::Top(top), |place, parent| place.dir().open_or_create_dir(parent).map(Place::Below))
 }
 
 fn descend_existing<'a>(top: &'a Dir, name: &FileName) -> std::io::Result<Option<Place<'a>>> {
@@ -293,4 +303,3 @@ pub(crate) fn open_output(path: Option<&Path>) -> Result<OwnedFd> {
 pub(crate) fn null() -> Result<OwnedFd> {
     crate::sys::file::open_null().map_err(|error| Error::os(code_of(&error), "open /dev/null", &error))
 }
-

@@ -89,7 +89,14 @@ mod tests {
     fn plain_names_stand_for_themselves_and_paths_do_not() {
         assert_eq!(FileName::of("web-proxy").leaf("", ".pid"), c"web-proxy.pid".to_owned());
         assert_eq!(FileName::of("100%").leaf("", ""), c"100%".to_owned());
-        let cases = [("../x", "%..%2Fx"), ("..", "%.."), (".a", "%.a"), ("a/b", "%a%2Fb"), ("%41", "%%2541"), ("a\nb", "%a%0Ab")];
+        let cases = [
+            ("../x", "%..%2Fx"),
+            ("..", "%.."),
+            (".a", "%.a"),
+            ("a/b", "%a%2Fb"),
+            ("%41", "%%2541"),
+            ("a\nb", "%a%0Ab"),
+        ];
         for (id, name) in cases {
             assert_eq!(FileName::of(id).leaf("", "").to_str().unwrap(), name);
         }

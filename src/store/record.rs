@@ -21,7 +21,8 @@ pub(crate) struct Record {
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>}`.
 pub(super) fn head(id: &str, fingerprint: Fingerprint, boot_id: &str) -> Vec<u8> {
     let id = Value::from(id);
-    format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",\"boot_id\":\"{boot_id}\",").into_bytes()
+    format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",\"boot_id\":\"{boot_id}\",")
+        .into_bytes()
 }
 
 /// The whole record of a process that did not write its own.

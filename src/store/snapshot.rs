@@ -109,7 +109,7 @@ fn read_process(mut fields: Fields) -> Result<KnownProcess> {
 }
 
 /// The text of a snapshot file.
-pub(crate) fn encode<'a>(proxies: impl Iterator<Item = (&'a str, &'a Entry)>) -> Vec<u8> {
+pub(crate) fn encode<'a>(proxies: impl Iterator<Item = (&'a str, Entry)>) -> Vec<u8> {
     let proxies: serde_json::Map<String, Value> = proxies.map(|(id, entry)| (id.to_owned(), entry.to_json())).collect();
     let mut text = json!({"Version": VERSION, "Proxies": proxies}).to_string().into_bytes();
     text.push(b'\n');
@@ -152,7 +152,11 @@ fn read_entry_of(place: &str, value: Value, read_daemon: fn(Fields) -> Result<Da
     let config = fields.take("Config").unwrap_or_else(|| json!({}));
     fields.finish()?;
     let config = Fields::of(format!("{place}.Config"), config)?;
-    if mode == ExecMode::DAEMON { read_daemon(config).map(Entry::Daemon) } else { Ok(Entry::Other(mode, config.rest())) }
+    if mode == ExecMode::DAEMON {
+        read_daemon(config).map(Entry::Daemon)
+    } else {
+        Ok(Entry::Other(mode, config.rest()))
+    }
 }
 
 fn read_daemon_2(fields: Fields) -> Result<DaemonEntry> {
@@ -189,7 +193,7 @@ mod tests {
     }
 
     fn text() -> Vec<u8> {
-        encode(example().iter().map(|(id, entry)| (id.as_str(), entry)))
+        encode(example().iter().map(|(id, entry)| (id.as_str(), entry.clone())))
     }
 
     #[test]
@@ -210,7 +214,8 @@ mod tests {
     #[test]
     fn unknown_versions_and_strange_documents_are_refused() {
         let deep = "[".repeat(100_000);
-        for text in ["", "null", "[]", "{}", r#"{"Version":3}"#, r#"{"Version":"2"}"#, r#"{"Version":2,"x":1}"#, &deep] {
+        for text in ["", "null", "[]", "{}", r#"{"Version":3}"#, r#"{"Version":"2"}"#, r#"{"Version":2,"x":1}"#, &deep]
+        {
             assert_eq!(decode(text.as_bytes()).unwrap_err().code(), ErrorCode::CorruptSnapshot, "{text:.20}");
         }
         assert!(decode(br#"{"Version":2}"#).unwrap().proxies.is_empty());

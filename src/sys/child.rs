@@ -75,8 +75,17 @@ impl Step {
     pub(super) fn from_number(number: u32) -> Option<Step> {
         use Step::*;
         let all = [
-            Session, StartTime, Record, StandardStreams, CloseDescriptors, ChangeDirectory, Groups, Group, User,
-            DescriptorLimit, Execute,
+            Session,
+            StartTime,
+            Record,
+            StandardStreams,
+            CloseDescriptors,
+            ChangeDirectory,
+            Groups,
+            Group,
+            User,
+            DescriptorLimit,
+            Execute,
         ];
         all.into_iter().find(|step| *step as u32 == number)
     }

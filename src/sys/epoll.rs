@@ -24,7 +24,8 @@ impl Epoll {
     pub(crate) fn add(&self, fd: BorrowedFd<'_>, number: u64) -> io::Result<()> {
         let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: number };
         // SAFETY: both descriptors are open, and `event` lives through the call.
-        let result = unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event) };
+        let result =
+            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event) };
         check(i64::from(result)).map(drop)
     }
 
@@ -45,8 +46,7 @@ impl Epoll {
         let milliseconds = timeout.map_or(-1, |t| i32::try_from(t.as_millis() + 1).unwrap_or(i32::MAX));
         ready.clear();
         // SAFETY: the pointer and length are of one live array.
-        let result =
-            unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), BATCH as i32, milliseconds) };
+        let result = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), BATCH as i32, milliseconds) };
         match check(i64::from(result)) {
             Ok(count) => ready.extend(events[..count as usize].iter().map(|event| event.u64)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

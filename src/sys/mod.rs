@@ -10,6 +10,7 @@ pub(crate) mod child;
 pub(crate) mod epoll;
 pub(crate) mod fd;
 pub(crate) mod file;
+pub(crate) mod foreign;
 pub(crate) mod fork;
 pub(crate) mod identity;
 pub(crate) mod limits;

@@ -88,9 +88,8 @@ impl ChildStack {
         }
         let stack = ChildStack { base };
         // SAFETY: the upper part of the mapping made above.
-        let opened = unsafe {
-            libc::mprotect(base.byte_add(Self::GUARD), Self::SIZE, libc::PROT_READ | libc::PROT_WRITE)
-        };
+        let opened =
+            unsafe { libc::mprotect(base.byte_add(Self::GUARD), Self::SIZE, libc::PROT_READ | libc::PROT_WRITE) };
         check(i64::from(opened)).map(|_| stack)
     }
 

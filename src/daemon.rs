@@ -1,0 +1,342 @@
+//! One supervised process by itself, without a manager.
+
+use std::any::Any;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use crate::declaration::fields::Fields;
+use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot, validate_id};
+use crate::defaults;
+use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::ProxyState;
+use crate::proxy::Proxy;
+use crate::store::snapshot::{DaemonEntry, KnownProcess, StoredProcess};
+use crate::supervisor::{
+    Claim, Command, Context, EventRing, Events, Files, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor,
+    capture_environment,
+};
+
+/// A long-running process that is kept running: started, restarted with backoff when it ends, and stopped
+/// (`SEED.txt`, type Daemon). A [`Manager`](crate::Manager) runs its daemons by itself; this is for one alone.
+///
+/// The process gets the agent's environment, its own declared one, and its id and token by the variables
+/// [`ENV_PROXY_ID`](crate::defaults::ENV_PROXY_ID) and [`ENV_PROXY_TOKEN`](crate::defaults::ENV_PROXY_TOKEN). Its
+/// output goes to the files named, or nowhere. Dropping the value is [`Daemon::close`]: the process runs on.
+///
+/// ```
+/// use proxyprocess::{Command, Daemon, ProxyConfig, ProxyState};
+///
+/// let daemon = Daemon::new("web-proxy", ProxyConfig::new(Command::new("sleep").arg("1000")));
+/// daemon.start()?;
+/// assert_eq!(daemon.status().state, ProxyState::Running);
+/// daemon.stop()?;
+/// assert_eq!(daemon.status().pid, None);
+/// # Ok::<(), proxyprocess::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Daemon {
+    owner: Owner,
+    events: Arc<EventRing>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    declared: Declared,
+    phase: Phase,
+    /// There from the first start on.
+    supervisor: Option<Arc<Supervisor>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Declared {
+    id: Arc<str>,
+    config: Arc<ProxyConfig>,
+    stdout: Option<PathBuf>,
+    stderr: Option<PathBuf>,
+    pid: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Stopped through [`Proxy::stop`]: never to be started again.
+    Retired,
+    Closed,
+}
+
+impl Daemon {
+    /// A daemon that is not started.
+    pub fn new(id: impl Into<String>, config: ProxyConfig) -> Daemon {
+        let declared =
+            Declared { id: id.into().into(), config: Arc::new(config), stdout: None, stderr: None, pid: None };
+        Daemon {
+            owner: Supervisor::new_owner(),
+            events: EventRing::new(defaults::EVENT_CAPACITY),
+            inner: Mutex::new(Inner { declared, phase: Phase::Open, supervisor: None }),
+        }
+    }
+
+    /// The same with a pid file, which is there while the process runs: its pid and a newline.
+    ///
+    /// When it cannot be written, the process runs nevertheless and the error is logged.
+    #[must_use]
+    pub fn with_pid_path(self, path: impl Into<PathBuf>) -> Daemon {
+        self.lock().declared.pid = Some(path.into());
+        self
+    }
+
+    /// The same with a file to which the standard output is appended.
+    #[must_use]
+    pub fn with_stdout(self, path: impl Into<PathBuf>) -> Daemon {
+        self.lock().declared.stdout = Some(path.into());
+        self
+    }
+
+    /// The same with a file to which the standard error is appended.
+    #[must_use]
+    pub fn with_stderr(self, path: impl Into<PathBuf>) -> Daemon {
+        self.lock().declared.stderr = Some(path.into());
+        self
+    }
+
+    /// Starts the process and keeps it running. Starting a started daemon is no error; a stopped one is started anew.
+    ///
+    /// It returns when the first attempt succeeded; or, after a failure that may pass (missing program, exhausted
+    /// processes, full disk), with the next attempt scheduled and the failure in [`Daemon::status`] and the log.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::InvalidConfig`], [`ErrorCode::InvalidId`]: it can never work.
+    /// - [`ErrorCode::Closed`], [`ErrorCode::Stopped`]: it was closed, or stopped through [`Proxy::stop`].
+    /// - [`ErrorCode::Exhausted`]: the library's own threads cannot be started.
+    pub fn start(&self) -> Result<()> {
+        let (supervisor, spec) = {
+            let mut inner = self.lock();
+            inner.check_open()?;
+            validate_id(&inner.declared.id)?;
+            inner.declared.config.validate()?;
+            (inner.supervisor()?, self.spec(&inner.declared))
+        };
+        // Not under the lock: a stop must be able to overtake a start that takes long.
+        self.put(&supervisor, spec, Origin::New)
+    }
+
+    /// Stops the process: the stop signal to its group, SIGKILL after the grace period. It returns when the whole
+    /// group is gone. Stopping a daemon that is not started, or twice, is no error; after [`Daemon::close`] it has no
+    /// effect. [`Daemon::start`] starts it again.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StillRunning`] when something outlived SIGKILL; the message names it.
+    pub fn stop(&self) -> Result<()> {
+        let (supervisor, slot) = {
+            let inner = self.lock();
+            match (&inner.supervisor, inner.phase) {
+                (Some(supervisor), Phase::Open | Phase::Retired) => (supervisor.clone(), self.slot(&inner.declared)),
+                _ => return Ok(()),
+            }
+        };
+        let (_, result) = supervisor.ask(|reply| Command::Stop { slot, forget: false, stopped: Some(reply) })?;
+        result
+    }
+
+    /// Ends the supervision and leaves the process running. From now on [`Daemon::stop`] has no effect.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Forked`] in a process that the host forked off.
+    pub fn close(&self) -> Result<()> {
+        let supervisor = {
+            let mut inner = self.lock();
+            inner.phase = Phase::Closed;
+            inner.supervisor.take()
+        };
+        let released = supervisor.map_or(Ok(()), |supervisor| supervisor.release(self.owner));
+        self.events.end();
+        released
+    }
+
+    /// Whether the other is the same process as declared: id, command, directory, environment, token, credentials and
+    /// files. How it is stopped and restarted, and the agent's own environment, do not count.
+    pub fn equal(&self, other: &Daemon) -> bool {
+        if std::ptr::eq(self, other) {
+            return true;
+        }
+        let other = other.lock().declared.clone();
+        let own = self.lock();
+        let same_files = (&own.declared.stdout, &own.declared.stderr, &own.declared.pid)
+            == (&other.stdout, &other.stderr, &other.pid);
+        own.declared.id == other.id && same_files && own.declared.config.same_process(&other.config)
+    }
+
+    /// What [`Daemon::unmarshal_snapshot`] needs to take the process over, in another agent as well: the declaration,
+    /// the token in the clear, and the process if one lives. Never the agent's environment.
+    pub fn marshal_snapshot(&self) -> ProxySnapshot {
+        let (declared, supervisor) = {
+            let inner = self.lock();
+            (inner.declared.clone(), inner.supervisor.clone())
+        };
+        let processes = supervisor.map(|supervisor| supervisor.processes(self.owner)).transpose();
+        let process = processes.ok().flatten().and_then(|mut processes| processes.pop());
+        let process = process.map(|(_, process)| StoredProcess::Known(process));
+        let mut snapshot = DaemonEntry { config: declared.config.clone(), process }.to_json();
+        snapshot.insert("id".to_owned(), Value::from(&*declared.id));
+        let files = [("stdout", &declared.stdout), ("stderr", &declared.stderr), ("pid_path", &declared.pid)];
+        for (field, path) in files {
+            if let Some(path) = path {
+                snapshot.insert(field.to_owned(), crate::declaration::path_to_json(path));
+            }
+        }
+        snapshot
+    }
+
+    /// Becomes the daemon of a snapshot. A process that lives, and is proven to be the one of the snapshot, is
+    /// supervised at once; one that is gone is started by [`Daemon::start`].
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] naming the field, or because this daemon was started already. Nothing is changed.
+    pub fn unmarshal_snapshot(&self, snapshot: &ProxySnapshot) -> Result<()> {
+        let mut fields = Fields::of("", Value::Object(snapshot.clone()))?;
+        let id = fields.string("id")?;
+        let mut path = |field: &str| fields.read(field, "a path", crate::declaration::path_from_json);
+        let (stdout, stderr, pid) = (path("stdout")?, path("stderr")?, path("pid_path")?);
+        let entry = DaemonEntry::from_fields(fields)?;
+        let (supervisor, spec, process) = {
+            let mut inner = self.lock();
+            inner.check_open()?;
+            if inner.supervisor.is_some() {
+                let message = "unmarshal_snapshot: expected a daemon that was never started";
+                return Err(Error::new(ErrorCode::InvalidConfig, message));
+            }
+            let id = id.map_or_else(|| inner.declared.id.clone(), Arc::from);
+            validate_id(&id)?;
+            inner.declared = Declared { id, config: entry.config, stdout, stderr, pid };
+            let Some(StoredProcess::Known(process)) = entry.process else { return Ok(()) };
+            (inner.supervisor()?, self.spec(&inner.declared), process)
+        };
+        let KnownProcess { identity, fingerprint } = process;
+        let outdated = fingerprint != spec.fingerprint();
+        self.put(&supervisor, spec, Origin::Claimed { claim: Claim::Told(identity), start_if_gone: false, outdated })
+    }
+
+    /// What the process is doing.
+    pub fn status(&self) -> ProxyStatus {
+        let (declared, supervisor, phase) = {
+            let inner = self.lock();
+            (inner.declared.clone(), inner.supervisor.clone(), inner.phase)
+        };
+        let known = supervisor.and_then(|supervisor| supervisor.status(self.owner).ok()?.pop());
+        known.unwrap_or_else(|| {
+            let state = if phase == Phase::Open { ProxyState::Idle } else { ProxyState::Stopped };
+            ProxyStatus::new(&declared.id, &ExecMode::DAEMON, state)
+        })
+    }
+
+    /// A reader of the daemon's lifecycle events from now on.
+    pub fn events(&self) -> Events {
+        self.events.subscribe()
+    }
+
+    fn put(&self, supervisor: &Supervisor, spec: Spec, origin: Origin) -> Result<()> {
+        let slot = Slot { owner: self.owner, id: spec.id.clone() };
+        supervisor.ask(|reply| Command::Put { slot, spec: Arc::new(spec), origin, started: Some(reply) })?
+    }
+
+    fn slot(&self, declared: &Declared) -> Slot {
+        Slot { owner: self.owner, id: declared.id.clone() }
+    }
+
+    fn spec(&self, declared: &Declared) -> Spec {
+        let files = Files::Paths {
+            stdout: declared.stdout.clone(),
+            stderr: declared.stderr.clone(),
+            pid: declared.pid.clone(),
+        };
+        let context = Context {
+            base_env: capture_environment(),
+            proxy_env: Vec::new(),
+            files,
+            events: self.events.clone(),
+            // The original's daemon knows no such refusal; it is the manager's.
+            allow_root: true,
+        };
+        Spec { id: declared.id.clone(), config: declared.config.clone(), context: Arc::new(context) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing panics while it is held.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn check_open(&self) -> Result<()> {
+        match self.phase {
+            Phase::Open => Ok(()),
+            Phase::Retired => Err(Error::new(ErrorCode::Stopped, "the daemon was stopped for good")),
+            Phase::Closed => Err(Error::new(ErrorCode::Closed, "the daemon was closed")),
+        }
+    }
+
+    fn supervisor(&mut self) -> Result<Arc<Supervisor>> {
+        if let Some(supervisor) = &self.supervisor {
+            return Ok(supervisor.clone());
+        }
+        let supervisor = Supervisor::shared()?;
+        self.supervisor = Some(supervisor.clone());
+        Ok(supervisor)
+    }
+}
+
+impl Proxy for Daemon {
+    fn start(&self) -> Result<()> {
+        Daemon::start(self)
+    }
+
+    /// Unlike [`Daemon::stop`], for good: that is what the interface promises.
+    fn stop(&self) -> Result<()> {
+        {
+            let mut inner = self.lock();
+            if inner.phase == Phase::Open {
+                inner.phase = Phase::Retired;
+            }
+        }
+        Daemon::stop(self)
+    }
+
+    fn close(&self) -> Result<()> {
+        Daemon::close(self)
+    }
+
+    fn equal(&self, other: &dyn Proxy) -> bool {
+        other.as_any().downcast_ref::<Daemon>().is_some_and(|other| Daemon::equal(self, other))
+    }
+
+    fn marshal_snapshot(&self) -> ProxySnapshot {
+        Daemon::marshal_snapshot(self)
+    }
+
+    fn unmarshal_snapshot(&self, snapshot: &ProxySnapshot) -> Result<()> {
+        Daemon::unmarshal_snapshot(self, snapshot)
+    }
+
+    fn request_stop(&self) {
+        let inner = self.lock();
+        if let (Some(supervisor), Phase::Open | Phase::Retired) = (&inner.supervisor, inner.phase) {
+            let slot = self.slot(&inner.declared);
+            // Stop itself reports what goes wrong.
+            let _ = supervisor.send(Command::Stop { slot, forget: false, stopped: None });
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // A destructor can tell nobody; whoever wants to know calls close.
+        let _ = self.close();
+    }
+}

@@ -1,0 +1,218 @@
+//! What a manager knows: the managed set, the records that nobody claimed yet, and the snapshot as it was written.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
+
+use super::options::ManagerOptions;
+use super::others::{Other, Registry, Worker};
+use super::plan::Relation;
+use crate::declaration::{ExecMode, ProxyConfig};
+use crate::error::{Error, Result};
+use crate::logging::{self, Level};
+use crate::store::snapshot::{self, DaemonEntry, Entry, KnownProcess, StoredProcess};
+use crate::store::{DataDir, Record};
+use crate::supervisor::{BaseEnvironment, Context, EventKind, EventRing, Files, Spec, Supervisor};
+
+/// One managed proxy.
+#[derive(Clone)]
+pub(super) enum Managed {
+    Daemon(ManagedDaemon),
+    Other(Other),
+}
+
+/// A daemon, which the supervisor looks after.
+#[derive(Clone)]
+pub(super) struct ManagedDaemon {
+    pub(super) spec: Arc<Spec>,
+    /// Of a daemon restored from Consul's snapshot: the first word of its arguments. Its environment is then not the
+    /// declared one but the whole.
+    pub(super) version1: Option<OsString>,
+}
+
+/// The state of a manager, behind one lock.
+pub(super) struct Core {
+    pub(super) options: ManagerOptions,
+    pub(super) context: Arc<Context>,
+    pub(super) registry: Registry,
+    pub(super) managed: BTreeMap<Arc<str>, Managed>,
+    /// Recorded processes that may live and that no restored declaration describes: adopted or stopped by the first
+    /// sync, or stopped by a kill.
+    pub(super) unclaimed: BTreeMap<Arc<str>, Record>,
+    /// Wanted, and not even tried: why.
+    pub(super) held: BTreeMap<Arc<str>, Error>,
+    /// There from the first restore or run on.
+    pub(super) supervisor: Option<Arc<Supervisor>>,
+    pub(super) worker: Option<Worker>,
+    /// Whether the state was followed once.
+    pub(super) synced: bool,
+    /// Digest of the snapshot that was last written.
+    written: Option<u64>,
+}
+
+impl Core {
+    pub(super) fn new(
+        options: ManagerOptions,
+        base_env: BaseEnvironment,
+        data_dir: Option<&Arc<DataDir>>,
+        events: &Arc<EventRing>,
+        unclaimed: Vec<Record>,
+    ) -> Core {
+        let files = match data_dir {
+            Some(data_dir) => Files::DataDir(data_dir.clone()),
+            None => Files::Paths { stdout: None, stderr: None, pid: None },
+        };
+        let context = Context {
+            base_env,
+            proxy_env: options.proxy_env.clone(),
+            files,
+            events: events.clone(),
+            allow_root: options.allow_root,
+        };
+        Core {
+            options,
+            context: Arc::new(context),
+            registry: Registry::default(),
+            managed: BTreeMap::new(),
+            unclaimed: unclaimed.into_iter().map(|record| (Arc::from(record.id.as_str()), record)).collect(),
+            held: BTreeMap::new(),
+            supervisor: None,
+            worker: None,
+            synced: false,
+            written: None,
+        }
+    }
+
+    /// Takes other settings; daemons that are managed get them with the next sync.
+    pub(super) fn reconfigure(&mut self, options: ManagerOptions) {
+        let old = &*self.context;
+        if (&options.proxy_env, options.allow_root) != (&old.proxy_env, old.allow_root) {
+            self.context = Arc::new(Context {
+                base_env: old.base_env.clone(),
+                proxy_env: options.proxy_env.clone(),
+                files: old.files.clone(),
+                events: old.events.clone(),
+                allow_root: options.allow_root,
+            });
+        }
+        self.options = options;
+    }
+
+    /// The threads that supervise, started if need be.
+    pub(super) fn supervisor(&mut self) -> Result<Arc<Supervisor>> {
+        if let Some(supervisor) = &self.supervisor {
+            return Ok(supervisor.clone());
+        }
+        let supervisor = Supervisor::shared()?;
+        self.supervisor = Some(supervisor.clone());
+        Ok(supervisor)
+    }
+
+    /// The thread that calls proxies of registered kinds, started if need be.
+    pub(super) fn worker(&mut self) -> Result<&Worker> {
+        let worker = match self.worker.take() {
+            Some(worker) => worker,
+            None => Worker::start(self.context.events.clone())?,
+        };
+        Ok(self.worker.insert(worker))
+    }
+
+    pub(super) fn spec(&self, id: &Arc<str>, config: &Arc<ProxyConfig>) -> Spec {
+        Spec { id: id.clone(), config: config.clone(), context: self.context.clone() }
+    }
+
+    /// How a managed proxy relates to a declaration.
+    pub(super) fn relation(&self, managed: &Managed, wanted: &Arc<ProxyConfig>) -> Relation {
+        match managed {
+            Managed::Daemon(daemon) => self.relation_of_daemon(daemon, wanted),
+            Managed::Other(other) => match &other.config {
+                Some(config) if Arc::ptr_eq(config, wanted) || config == wanted => Relation::Same,
+                Some(config) if config.same_process(wanted) => Relation::Settings,
+                _ => Relation::Different,
+            },
+        }
+    }
+
+    fn relation_of_daemon(&self, daemon: &ManagedDaemon, wanted: &Arc<ProxyConfig>) -> Relation {
+        let spec = &daemon.spec;
+        let same_context = Arc::ptr_eq(&spec.context, &self.context);
+        if wanted.mode != ExecMode::DAEMON {
+            return Relation::Different;
+        }
+        if let Some(argv0) = &daemon.version1 {
+            let same = same_as_version1(spec, argv0, &self.spec(&spec.id, wanted));
+            return if same { Relation::Settings } else { Relation::Different };
+        }
+        if same_context && (Arc::ptr_eq(&spec.config, wanted) || spec.config == *wanted) {
+            return Relation::Same;
+        }
+        let same = spec.same_process(&self.spec(&spec.id, wanted));
+        if same { Relation::Settings } else { Relation::Different }
+    }
+
+    /// The snapshot's entries; with `processes`, also what lives.
+    pub(super) fn encode_snapshot(&self, mut processes: BTreeMap<Arc<str>, KnownProcess>) -> Vec<u8> {
+        let entries = self.managed.iter().map(|(id, managed)| {
+            let entry = match managed {
+                Managed::Daemon(daemon) => {
+                    let process = processes.remove(id).map(StoredProcess::Known);
+                    Entry::Daemon(DaemonEntry { config: daemon.spec.config.clone(), process })
+                }
+                Managed::Other(other) => Entry::Other(other.mode.clone(), other.marshal()),
+            };
+            (&**id, entry)
+        });
+        snapshot::encode(entries)
+    }
+
+    /// Writes the snapshot of the data directory, if it is another than the last one.
+    pub(super) fn write_snapshot(&mut self) -> Result<()> {
+        let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
+        let text = self.encode_snapshot(BTreeMap::new());
+        let mut digest = DefaultHasher::new();
+        digest.write(&text);
+        let digest = digest.finish();
+        if self.written == Some(digest) {
+            return Ok(());
+        }
+        let events = &self.context.events;
+        match data_dir.write_snapshot(&text) {
+            Ok(()) => {
+                self.written = Some(digest);
+                events.publish(None, EventKind::SnapshotWritten);
+                Ok(())
+            }
+            Err(error) => {
+                logging::write(Level::Error, format_args!("{error}"));
+                events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether there are proxies whose stored state may change without a change of the declared set.
+    pub(super) fn has_registered_kinds(&self) -> bool {
+        self.managed.values().any(|managed| matches!(managed, Managed::Other(other) if other.mode != ExecMode::NOOP))
+    }
+}
+
+/// Whether a process of Consul's is one of the declaration: the declared variables are among all that it has, and the
+/// program is named as it was declared or as it was found.
+fn same_as_version1(old: &Spec, argv0: &OsString, wanted: &Spec) -> bool {
+    let (old_command, command) = (&old.config.command, &wanted.config.command);
+    let (Some(path), Some(program)) = (old_command.argv().first(), command.argv().first()) else { return false };
+    let has = |name: &OsString, value: &OsString| {
+        let base = || old.context.base_env.iter().any(|(known, same)| (known, same) == (name, value));
+        old_command.declared_env().get(name).map_or_else(base, |found| found == value)
+    };
+    let manager_env = wanted.context.proxy_env.iter().filter(|(name, _)| !command.declared_env().contains_key(name));
+    (program == path || program == argv0)
+        && old_command.argv()[1..] == command.argv()[1..]
+        && old_command.declared_dir() == command.declared_dir()
+        && command.declared_credentials().is_none()
+        && old.config.token == wanted.config.token
+        && old.config.target_service == wanted.config.target_service
+        && command.declared_env().iter().all(|(name, value)| has(name, value))
+        && manager_env.into_iter().all(|(name, value)| has(name, value))
+}

@@ -1,0 +1,129 @@
+//! The two ends of a manager: close, which leaves the proxies to the next agent, and kill, which stops them.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+
+use super::Manager;
+use super::core::{Core, Managed};
+use super::others::{Call, Worker};
+use super::sync;
+use crate::error::{Error, ErrorCode, Result};
+use crate::supervisor::{Command, Owner, Slot, StopReply, Supervisor};
+
+impl Manager {
+    /// The body of [`Manager::close`].
+    pub(super) fn end_by_closing(&self) -> Result<()> {
+        let mut core = self.core();
+        // What the processes are is in the records; what was declared is written for the last time. A manager that
+        // never followed the state knows nothing better than what is there.
+        let written = if core.synced { core.write_snapshot() } else { Ok(()) };
+        let released = match core.supervisor.take() {
+            Some(supervisor) => supervisor.release(self.owner),
+            None => Ok(()),
+        };
+        let closed = close_others(&mut core);
+        self.finish(&mut core);
+        written.and(released).and(closed)
+    }
+
+    /// The body of [`Manager::kill`].
+    pub(super) fn end_by_killing(&self) -> Result<()> {
+        let (supervisor, stops) = {
+            let mut core = self.core();
+            let has_processes = core.supervisor.is_some() || !core.unclaimed.is_empty();
+            let supervisor = if has_processes { Some(core.supervisor()?) } else { None };
+            let stops = match &supervisor {
+                Some(supervisor) => begin_stop(&mut core, self.owner, supervisor)?,
+                None => None,
+            };
+            (supervisor, stops)
+        };
+        // Not under the lock: until the last one is gone the status can be asked.
+        let mut left = Vec::new();
+        if let Some(stops) = stops {
+            for (slot, result) in stops {
+                match result {
+                    Ok(()) => drop(self.core().managed.remove(&slot.id)),
+                    Err(error) => left.push(error),
+                }
+            }
+        }
+        let mut core = self.core();
+        left.extend(stop_others(&mut core).err());
+        core.supervisor = None;
+        let released = supervisor.map_or(Ok(()), |supervisor| supervisor.release(self.owner));
+        // Whoever is still there stays in the snapshot: the next agent knows of it.
+        let written = core.write_snapshot();
+        self.finish(&mut core);
+        summary(left).and(released).and(written)
+    }
+
+    fn finish(&self, core: &mut Core) {
+        core.managed.clear();
+        core.held.clear();
+        core.unclaimed.clear();
+        if let Some(data_dir) = &self.data_dir {
+            data_dir.unlock();
+        }
+        self.events.end();
+    }
+}
+
+/// Stops every process of the manager at the same time; the answers arrive at the receiver, which then closes.
+fn begin_stop(core: &mut Core, owner: Owner, supervisor: &Arc<Supervisor>) -> Result<Option<Receiver<StopReply>>> {
+    let unclaimed = sync::claim_unclaimed(core, owner, supervisor)?;
+    let (reply, stops) = crossbeam_channel::unbounded();
+    // Slots of proxies that were removed before, and are still being stopped, count as well.
+    let supervised = supervisor.status(owner)?.into_iter().map(|status| Arc::from(status.id));
+    let ids: std::collections::BTreeSet<Arc<str>> = supervised.chain(unclaimed.into_keys()).collect();
+    for id in ids {
+        let stopped = Some(reply.clone());
+        supervisor.send(Command::Stop { slot: Slot { owner, id }, forget: true, stopped })?;
+    }
+    Ok(Some(stops))
+}
+
+fn stop_others(core: &mut Core) -> Result<()> {
+    end_others(core, |other, reply| Call::Stop(other, Some(reply)))
+}
+
+fn close_others(core: &mut Core) -> Result<()> {
+    end_others(core, Call::Close)
+}
+
+/// Makes one last call to every proxy of a registered kind, and ends their thread.
+fn end_others(
+    core: &mut Core,
+    call: impl Fn(super::others::Other, crossbeam_channel::Sender<Result<()>>) -> Call,
+) -> Result<()> {
+    let others: Vec<_> = core.managed.values().filter_map(as_other).collect();
+    let (reply, answers) = crossbeam_channel::unbounded();
+    if !others.is_empty() {
+        let worker = core.worker()?;
+        for other in others {
+            worker.call(call(other, reply.clone()));
+        }
+    }
+    drop(reply);
+    if let Some(worker) = core.worker.take() {
+        Worker::finish(worker);
+    }
+    core.managed.retain(|_, managed| as_other(managed).is_none());
+    summary(answers.into_iter().filter_map(Result::err).collect())
+}
+
+fn as_other(managed: &Managed) -> Option<super::others::Other> {
+    match managed {
+        Managed::Other(other) => Some(other.clone()),
+        Managed::Daemon(_) => None,
+    }
+}
+
+/// One error that names all that are left.
+fn summary(errors: Vec<Error>) -> Result<()> {
+    let Some(code) = errors.first().map(Error::code) else { return Ok(()) };
+    let texts: Vec<String> = errors.iter().map(Error::to_string).collect();
+    let code = if errors.len() == 1 { code } else { ErrorCode::StillRunning };
+    Err(Error::new(code, texts.join("; ")))
+}

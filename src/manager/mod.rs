@@ -1,0 +1,299 @@
+//! The manager: follows the state, and gives the proxies to the next agent.
+
+mod coalesce;
+mod control;
+mod core;
+mod end;
+mod options;
+mod others;
+mod plan;
+mod restore;
+mod run;
+mod sync;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use options::ManagerOptions;
+
+use self::core::{Core, Managed};
+use crate::declaration::ExecMode;
+use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::ProxyState;
+use crate::logging::{self, Level};
+use crate::proxy::{Proxy, ProxyContext};
+use crate::state::State;
+use crate::store::{self, DataDir};
+use crate::supervisor::{EventRing, Events, Owner, ProxyStatus, Supervisor, capture_environment};
+use control::Control;
+
+/// Starts, stops, snapshots and restores the proxies of a [`State`] (`SEED.txt`, type Manager).
+///
+/// Nothing is started or stopped before [`Manager::run`]; until then everything can be set up, and
+/// [`Manager::restore`] called. A manager is used from as many threads as one likes. It ends by [`Manager::close`],
+/// which leaves the proxies running for the next agent, or by [`Manager::kill`], which stops them; dropping it closes
+/// it.
+///
+/// ```
+/// use proxyprocess::{Command, Manager, ManagerOptions, ProxyConfig, ProxyState, State};
+///
+/// let state = State::new();
+/// state.set("web-proxy", ProxyConfig::new(Command::new("sleep").arg("1000")))?;
+/// let mut options = ManagerOptions::default();
+/// # let place = tempfile::tempdir().unwrap();
+/// # let data_dir = place.path().join("data");
+/// options.data_dir = Some(data_dir);
+/// options.allow_root = true;
+///
+/// let manager = Manager::new(state, options)?;
+/// if let Some(path) = manager.snapshot_path() {
+///     manager.restore(&path)?;
+/// }
+/// let mut events = manager.events();
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| manager.run());
+///     events.next(std::time::Duration::from_secs(30));
+///     manager.kill()
+/// })?;
+/// # Ok::<(), proxyprocess::Error>(())
+/// ```
+pub struct Manager {
+    state: State,
+    owner: Owner,
+    data_dir: Option<Arc<DataDir>>,
+    events: Arc<EventRing>,
+    control: Control,
+    core: Mutex<Core>,
+}
+
+impl Manager {
+    /// A manager of the proxies of `state`, which may be filled before or after. It opens the data directory and
+    /// holds its lock until it is closed or killed.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::InvalidConfig`], naming the option.
+    /// - [`ErrorCode::Locked`]: another manager has the data directory; the message says which process it is of.
+    /// - [`ErrorCode::Untrusted`]: the data directory, or what is in it, is another user's or can be written by others.
+    /// - [`ErrorCode::Io`], [`ErrorCode::Exhausted`]: it cannot be created or read.
+    pub fn new(state: State, options: ManagerOptions) -> Result<Manager> {
+        options.validate()?;
+        let data_dir = options.data_dir.as_deref().map(DataDir::open).transpose()?.map(Arc::new);
+        let (unclaimed, unreadable) = match &data_dir {
+            Some(data_dir) => data_dir.records()?,
+            None => Default::default(),
+        };
+        for error in unreadable {
+            logging::write(Level::Error, format_args!("ignored a process record: {error}"));
+        }
+        let events = EventRing::new(options.event_capacity);
+        let core = Core::new(options, capture_environment(), data_dir.as_ref(), &events, unclaimed);
+        let owner = Supervisor::new_owner();
+        Ok(Manager { state, owner, data_dir, events, control: Control::new(), core: Mutex::new(core) })
+    }
+
+    /// Registers a kind of proxy under a mode, by which declarations and snapshots name it. Call it before
+    /// [`Manager::restore`] and [`Manager::run`].
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] when the mode is registered already; `daemon` and `noop` always are.
+    pub fn register_mode(
+        &self,
+        mode: ExecMode,
+        factory: impl Fn(ProxyContext<'_>) -> Result<Box<dyn Proxy>> + Send + Sync + 'static,
+    ) -> Result<()> {
+        self.core().registry.register(mode, Arc::new(factory))
+    }
+
+    /// Takes over from an earlier agent by its snapshot, usually the one at [`Manager::snapshot_path`]. Processes that
+    /// live, and are proven to be the recorded ones, are supervised when it returns; nothing is started. A path at
+    /// which there is nothing does nothing.
+    ///
+    /// Tokens that were generated come back into the [`State`]. A snapshot of the data directory that cannot be read
+    /// is renamed to `snapshot.json.corrupt-<n>`; the process records are not touched, and [`Manager::run`] still
+    /// finds the processes by them. Snapshots of Consul 1.2 to 1.4 are read as well.
+    ///
+    /// # Errors
+    /// The manager is as before.
+    /// - [`ErrorCode::CorruptSnapshot`]: the document as a whole cannot be used.
+    /// - [`ErrorCode::InvalidConfig`]: a run has begun already. [`ErrorCode::Closed`].
+    /// - [`ErrorCode::Io`], [`ErrorCode::Exhausted`].
+    pub fn restore(&self, path: &Path) -> Result<()> {
+        let adoptions = {
+            let mut core = self.core();
+            self.check_open()?;
+            if self.control.has_run() {
+                return Err(Error::new(ErrorCode::InvalidConfig, "restore: expected to be called before run"));
+            }
+            match restore::read(path, self.data_dir.as_ref(), &core)? {
+                Some(snapshot) => restore::take_over(&mut core, self.owner, &self.state, snapshot)?,
+                None => Vec::new(),
+            }
+        };
+        for adoption in adoptions {
+            // How it ended is in the status, the log and the events; a refusal is no failure of the restore.
+            let _ = adoption.recv();
+        }
+        Ok(())
+    }
+
+    /// Follows the state until [`Manager::close`] or [`Manager::kill`]. Blocks; while another run is executing it
+    /// returns at once.
+    ///
+    /// The first sync is made at once, later ones when changes have calmed down (see [`ManagerOptions`]).
+    ///
+    /// # Errors
+    /// [`ErrorCode::Closed`]: the manager was closed or killed. [`ErrorCode::Exhausted`]: the threads of the library
+    /// cannot be started; run can be called again.
+    pub fn run(&self) -> Result<()> {
+        match self.control.begin_run() {
+            control::Admission::Run(_running) => self.follow_state(),
+            control::Admission::Occupied => Ok(()),
+            control::Admission::Ended => Err(ended()),
+        }
+    }
+
+    /// Ends the manager and leaves the proxies running. Nothing is in flight when it returns: every process is
+    /// recorded, the snapshot is written, and the data directory is free for the next manager. After
+    /// [`Manager::kill`], or called again, it does nothing.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Io`] when the snapshot could not be written, or what a proxy of a registered kind reports. The
+    /// manager is closed nevertheless.
+    pub fn close(&self) -> Result<()> {
+        if !self.control.begin_end() {
+            return Ok(());
+        }
+        let result = self.end_by_closing();
+        self.control.finish_end();
+        result
+    }
+
+    /// Ends the manager and stops all proxies, at the same time, restored ones and recorded ones that nobody claimed
+    /// included. It returns when they are gone. After [`Manager::close`], or called again, it does nothing.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StillRunning`], naming what outlived SIGKILL; [`ErrorCode::Io`] when the snapshot could not be
+    /// written. The manager is ended nevertheless.
+    pub fn kill(&self) -> Result<()> {
+        if !self.control.begin_end() {
+            return Ok(());
+        }
+        let result = self.end_by_killing();
+        self.control.finish_end();
+        result
+    }
+
+    /// Writes a snapshot to a path, atomically. Unlike the one that the manager keeps in its data directory, it names
+    /// the living processes, so that it can be restored by a manager of another data directory.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Io`]; what was there before is untouched. [`ErrorCode::Closed`].
+    pub fn snapshot(&self, path: &Path) -> Result<()> {
+        let mut core = self.core();
+        self.check_open()?;
+        if self.snapshot_path().as_deref() == Some(path) {
+            return core.write_snapshot();
+        }
+        let processes = match &core.supervisor {
+            Some(supervisor) => supervisor.processes(self.owner)?,
+            None => Vec::new(),
+        };
+        let text = core.encode_snapshot(processes.into_iter().collect());
+        store::replace_file(path, &text)
+            .map_err(|error| Error::os(ErrorCode::Io, format_args!("write snapshot {}", path.display()), &error))
+    }
+
+    /// Where the manager keeps its snapshot; `None` without a data directory. The file may not exist yet.
+    pub fn snapshot_path(&self) -> Option<PathBuf> {
+        self.data_dir.as_ref().map(|data_dir| data_dir.snapshot_path())
+    }
+
+    /// Takes other settings, at once: periods, environment and `allow_root`. Only proxies whose own declared
+    /// environment changes by it are replaced.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`], naming the option; `data_dir` and `event_capacity` cannot be changed. Nothing is
+    /// changed then. [`ErrorCode::Closed`].
+    pub fn reconfigure(&self, options: ManagerOptions) -> Result<()> {
+        options.validate()?;
+        let mut core = self.core();
+        self.check_open()?;
+        let fixed = |field: &str| {
+            let message = format!("{field}: expected no change while the manager lives");
+            Err(Error::new(ErrorCode::InvalidConfig, message))
+        };
+        if core.options.data_dir != options.data_dir {
+            return fixed("data_dir");
+        }
+        if core.options.event_capacity != options.event_capacity {
+            return fixed("event_capacity");
+        }
+        core.reconfigure(options);
+        self.control.nudge();
+        Ok(())
+    }
+
+    /// What every proxy is doing, by id. Empty after the end.
+    pub fn status(&self) -> Vec<ProxyStatus> {
+        let (mut by_id, supervisor) = {
+            let core = self.core();
+            let mut by_id = BTreeMap::new();
+            for (id, managed) in &core.managed {
+                let status = match managed {
+                    Managed::Daemon(_) => ProxyStatus::new(id, &ExecMode::DAEMON, ProxyState::Idle),
+                    Managed::Other(other) => other.status(),
+                };
+                by_id.insert(status.id.clone(), status);
+            }
+            for (id, error) in &core.held {
+                let idle = || ProxyStatus::new(id, &ExecMode::DAEMON, ProxyState::Idle);
+                by_id.entry(id.to_string()).or_insert_with(idle).last_error = Some(error.to_string());
+            }
+            (by_id, core.supervisor.clone())
+        };
+        // Not under the lock, and what the supervisor knows is better than what is merely declared.
+        let supervised = supervisor.and_then(|supervisor| supervisor.status(self.owner).ok());
+        for mut status in supervised.unwrap_or_default() {
+            let held = by_id.get(&status.id).and_then(|known| known.last_error.clone());
+            status.last_error = held.or(status.last_error);
+            by_id.insert(status.id.clone(), status);
+        }
+        by_id.into_values().collect()
+    }
+
+    /// A reader of lifecycle events from now on.
+    pub fn events(&self) -> Events {
+        self.events.subscribe()
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.control.is_ending() { Err(ended()) } else { Ok(()) }
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        // Foreign code that is called under it is guarded, so nothing panics while it is held.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ended() -> Error {
+    Error::new(ErrorCode::Closed, "the manager was closed or killed")
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        // A destructor can tell nobody but the log; whoever wants to know calls close.
+        if let Err(error) = self.close() {
+            logging::write(Level::Error, format_args!("close: {error}"));
+        }
+    }
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let data_dir = self.data_dir.as_ref().map(|data_dir| data_dir.path());
+        f.debug_struct("Manager").field("data_dir", &data_dir).finish_non_exhaustive()
+    }
+}

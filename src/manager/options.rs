@@ -1,0 +1,66 @@
+//! The settings of a manager.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::command::validate_variable;
+use crate::defaults;
+use crate::error::{Error, ErrorCode, Result};
+
+/// The settings of a [`Manager`](crate::Manager): what the fields of the original's type are.
+///
+/// ```
+/// use proxyprocess::ManagerOptions;
+///
+/// let mut options = ManagerOptions::default();
+/// options.data_dir = Some("/var/lib/agent/proxies".into());
+/// options.proxy_env.push(("TZ".into(), "UTC".into()));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ManagerOptions {
+    /// Where logs, pid files, process records and the snapshot are. Without one nothing is written: the output of the
+    /// proxies is lost, and no later agent takes them over. It is created with mode 0700.
+    pub data_dir: Option<PathBuf>,
+    /// Environment variables for all proxies, over the agent's own and under each proxy's.
+    pub proxy_env: Vec<(OsString, OsString)>,
+    /// The snapshot is rewritten at most once in this period, when it changed. What is about to be started is
+    /// written at once.
+    pub snapshot_period: Duration,
+    /// Changes of the state are followed at the latest after this period.
+    pub coalesce_period: Duration,
+    /// Changes of the state are followed once there were no more for this period.
+    pub quiescent_period: Duration,
+    /// Whether proxies may run as root. If not, and the agent is root, proxies that declare no other user are not
+    /// started; each such failure is logged and in the status.
+    pub allow_root: bool,
+    /// How many lifecycle events are kept for readers that fell behind.
+    pub event_capacity: usize,
+}
+
+impl Default for ManagerOptions {
+    fn default() -> Self {
+        ManagerOptions {
+            data_dir: None,
+            proxy_env: Vec::new(),
+            snapshot_period: defaults::MANAGER_SNAPSHOT_PERIOD,
+            coalesce_period: defaults::MANAGER_COALESCE_PERIOD,
+            quiescent_period: defaults::MANAGER_QUIESCENT_PERIOD,
+            allow_root: false,
+            event_capacity: defaults::EVENT_CAPACITY,
+        }
+    }
+}
+
+impl ManagerOptions {
+    pub(super) fn validate(&self) -> Result<()> {
+        for (name, value) in &self.proxy_env {
+            validate_variable(name, value).map_err(|error| error.within("proxy_env"))?;
+        }
+        if self.data_dir.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            return Err(Error::new(ErrorCode::InvalidConfig, "data_dir: expected a path, got an empty string"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! The difference between what is managed and what is wanted. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How what is managed relates to what is wanted under the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Relation {
+    /// Nothing changed.
+    Same,
+    /// It goes on running, under other settings.
+    Settings,
+    /// It has to be another one.
+    Different,
+}
+
+/// What to do for one id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Start,
+    Update,
+    Replace,
+    Remove,
+}
+
+/// The steps from `current` to `wanted`, by id. What did not change takes none.
+pub(super) fn plan<C, W>(
+    current: &BTreeMap<Arc<str>, C>,
+    wanted: &BTreeMap<Arc<str>, W>,
+    relation: impl Fn(&C, &W) -> Relation,
+) -> Vec<(Arc<str>, Step)> {
+    let removed = current.keys().filter(|id| !wanted.contains_key(*id)).map(|id| (id.clone(), Step::Remove));
+    let others = wanted.iter().filter_map(|(id, wanted)| {
+        let step = match current.get(id).map(|current| relation(current, wanted)) {
+            None => Step::Start,
+            Some(Relation::Same) => return None,
+            Some(Relation::Settings) => Step::Update,
+            Some(Relation::Different) => Step::Replace,
+        };
+        Some((id.clone(), step))
+    });
+    // ORDER: what is not wanted goes first, and frees its ports and files for what comes.
+    removed.chain(others).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A process is the tens, a setting the ones.
+    fn relation(current: &u8, wanted: &u8) -> Relation {
+        match (current == wanted, current / 10 == wanted / 10) {
+            (true, _) => Relation::Same,
+            (false, true) => Relation::Settings,
+            (false, false) => Relation::Different,
+        }
+    }
+
+    fn set(values: &[(&str, u8)]) -> BTreeMap<Arc<str>, u8> {
+        values.iter().map(|(id, value)| ((*id).into(), *value)).collect()
+    }
+
+    #[test]
+    fn each_id_gets_the_one_step_that_it_needs() {
+        let current = set(&[("gone", 1), ("same", 10), ("settings", 10), ("other", 10)]);
+        let wanted = set(&[("new", 1), ("same", 10), ("settings", 11), ("other", 20)]);
+        let steps = plan(&current, &wanted, relation);
+        let steps: Vec<(&str, Step)> = steps.iter().map(|(id, step)| (&**id, *step)).collect();
+        let expected =
+            [("gone", Step::Remove), ("new", Step::Start), ("other", Step::Replace), ("settings", Step::Update)];
+        assert_eq!(steps, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn the_steps_lead_from_one_set_to_the_other(
+            current in proptest::collection::btree_map("[a-e]", 0u8..40, 0..6),
+            wanted in proptest::collection::btree_map("[a-e]", 0u8..40, 0..6),
+        ) {
+            let arcs = |map: BTreeMap<String, u8>| map.into_iter().map(|(id, value)| (id.into(), value)).collect();
+            let (mut current, wanted): (BTreeMap<Arc<str>, u8>, BTreeMap<Arc<str>, u8>) = (arcs(current), arcs(wanted));
+            for (id, step) in plan(&current, &wanted, relation) {
+                match step {
+                    Step::Remove => prop_assert!(current.remove(&id).is_some()),
+                    Step::Start => prop_assert!(current.insert(id.clone(), wanted[&id]).is_none()),
+                    Step::Update | Step::Replace => prop_assert!(current.insert(id.clone(), wanted[&id]).is_some()),
+                }
+            }
+            prop_assert_eq!(&current, &wanted);
+            prop_assert!(plan(&current, &wanted, relation).is_empty());
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Taking over from an earlier agent: its snapshot, its records, and the processes that live.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+
+use super::core::{Core, Managed, ManagedDaemon};
+use crate::command::Command as Program;
+use crate::declaration::ProxyConfig;
+use crate::error::{Error, ErrorCode, Result};
+use crate::logging::{self, Level};
+use crate::state::State;
+use crate::store::snapshot::{self, DaemonEntry, Entry, KnownProcess, Snapshot, StoredProcess};
+use crate::store::{self, DataDir, Record};
+use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, Slot, Spec, Supervisor};
+
+/// Reads a snapshot. One of the data directory that cannot be read is set aside, so that the next one does not
+/// overwrite what may be wanted for repair; the records are untouched.
+pub(super) fn read(path: &Path, data_dir: Option<&Arc<DataDir>>, core: &Core) -> Result<Option<Snapshot>> {
+    let own = data_dir.filter(|data_dir| data_dir.snapshot_path() == path);
+    let text = match own {
+        Some(data_dir) => data_dir.read_snapshot()?,
+        None => store::read_file(path)
+            .map_err(|error| Error::os(ErrorCode::Io, format_args!("read snapshot {}", path.display()), &error))?,
+    };
+    let Some(text) = text else { return Ok(None) };
+    let error = match snapshot::decode(&text) {
+        Ok(snapshot) => return Ok(Some(snapshot)),
+        Err(error) => error.within(path.display()),
+    };
+    let error = match own.map(|data_dir| data_dir.set_snapshot_aside()) {
+        None => error,
+        Some(Ok(name)) => error.followed_by(format_args!("set aside as {name}")),
+        Some(Err(failed)) => error.followed_by(failed),
+    };
+    logging::write(Level::Error, format_args!("{error}"));
+    core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
+    Err(error)
+}
+
+/// An adoption that was asked for and is not answered yet.
+pub(super) type Adoption = Receiver<Result<()>>;
+
+/// Takes over what a snapshot describes. Processes that live are supervised from here on; nothing is started.
+pub(super) fn take_over(core: &mut Core, owner: Owner, state: &State, snapshot: Snapshot) -> Result<Vec<Adoption>> {
+    let supervisor = core.supervisor()?;
+    for error in &snapshot.refused {
+        logging::write(Level::Error, format_args!("ignored in the snapshot: {error}"));
+        core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
+    }
+    let mut adoptions = Vec::new();
+    let mut tokens = BTreeMap::new();
+    for (id, entry) in snapshot.proxies {
+        let id: Arc<str> = id.into();
+        match entry {
+            Entry::Daemon(entry) => {
+                if let (true, Some(token)) = (entry.config.token_generated, &entry.config.token) {
+                    tokens.insert(id.clone(), token.clone());
+                }
+                adoptions.extend(take_over_daemon(core, owner, &supervisor, &id, entry)?);
+            }
+            Entry::Other(mode, stored) => {
+                let created = core.registry.create(&id, &mode, None);
+                match created.and_then(|other| other.unmarshal(&stored).map(|()| other)) {
+                    Ok(other) => drop(core.managed.insert(id, Managed::Other(other))),
+                    Err(error) => logging::write(Level::Error, format_args!("ignored in the snapshot: {error}")),
+                }
+            }
+        }
+    }
+    state.remember_tokens(tokens.into_iter());
+    Ok(adoptions)
+}
+
+fn take_over_daemon(
+    core: &mut Core,
+    owner: Owner,
+    supervisor: &Supervisor,
+    id: &Arc<str>,
+    entry: DaemonEntry,
+) -> Result<Option<Adoption>> {
+    let version1 = match &entry.process {
+        Some(StoredProcess::Version1(process)) => Some(process.argv0.clone()),
+        _ => None,
+    };
+    let config = if version1.is_some() { without_inherited(&entry.config, core) } else { entry.config };
+    let spec = Arc::new(core.spec(id, &config));
+    core.managed.insert(id.clone(), Managed::Daemon(ManagedDaemon { spec: spec.clone(), version1 }));
+    // The record is newer than the snapshot: it is rewritten with every start.
+    let fingerprint = spec.fingerprint();
+    let claim = match (core.unclaimed.get(id), entry.process) {
+        (Some(record), _) if record.fingerprint == fingerprint => {
+            core.unclaimed.remove(id).map(|record| Claim::Recorded(record.identity))
+        }
+        // A process of another declaration: whether it is replaced or wanted again is for the first sync to say.
+        (Some(_), _) => None,
+        (None, Some(StoredProcess::Known(process))) if process.fingerprint == fingerprint => {
+            Some(Claim::Told(process.identity))
+        }
+        (None, Some(StoredProcess::Known(process))) => {
+            let KnownProcess { identity, fingerprint } = process;
+            core.unclaimed.insert(id.clone(), Record { id: id.to_string(), fingerprint, identity });
+            None
+        }
+        (None, Some(StoredProcess::Version1(process))) => Some(Claim::Version1(process)),
+        (None, None) => None,
+    };
+    claim.map(|claim| adopt(owner, supervisor, spec, claim)).transpose()
+}
+
+fn adopt(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, claim: Claim) -> Result<Adoption> {
+    let (started, adoption) = crossbeam_channel::bounded(1);
+    let slot = Slot { owner, id: spec.id.clone() };
+    let origin = Origin::Claimed { claim, start_if_gone: false, outdated: false };
+    supervisor.send(Command::Put { slot, spec, origin, started: Some(started) })?;
+    Ok(adoption)
+}
+
+/// Consul's snapshots hold the whole environment of the process; what the agent has itself was not declared.
+fn without_inherited(config: &Arc<ProxyConfig>, core: &Core) -> Arc<ProxyConfig> {
+    let command = &config.command;
+    let mut declared = Program::from_argv(command.argv().iter().cloned());
+    if let Some(dir) = command.declared_dir() {
+        declared = declared.dir(dir.clone());
+    }
+    for (name, value) in command.declared_env() {
+        if !core.context.base_env.iter().any(|(known, same)| (known, same) == (name, value)) {
+            declared = declared.env(name.clone(), value.clone());
+        }
+    }
+    Arc::new(ProxyConfig { command: declared, ..(**config).clone() })
+}

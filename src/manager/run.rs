@@ -1,0 +1,98 @@
+//! The run loop: waits for changes, for their calm, and for the time of the next snapshot. Nothing ticks in it unless
+//! there are proxies of registered kinds, whose stored state may change by itself.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::select;
+
+use super::Manager;
+use super::coalesce::{Coalescer, Periods};
+use super::core::Core;
+use super::sync;
+use crate::error::{ErrorCode, Result};
+use crate::logging::{self, Level};
+
+/// The least time between two tries to write a snapshot that cannot be written.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// When the loop has something to do.
+#[derive(Debug, Default)]
+struct Due {
+    changes: Coalescer,
+    /// A sync that has to be repeated.
+    retry: Option<Instant>,
+    snapshot: Option<Instant>,
+}
+
+impl Manager {
+    /// The body of [`Manager::run`].
+    pub(super) fn follow_state(&self) -> Result<()> {
+        self.core().supervisor()?;
+        let subscription = self.state.subscribe();
+        let mut due = Due::default();
+        self.follow_once(&mut due)?;
+        while !self.control.is_ending() {
+            let now = Instant::now();
+            if self.control.take_nudge() || self.sync_time(&due).is_some_and(|at| at <= now) {
+                // ORDER: the news is taken before the state is read, so that what comes after is told again.
+                let _ = subscription.channel().try_recv();
+                self.follow_once(&mut due)?;
+                continue;
+            }
+            if due.snapshot.is_some_and(|at| at <= now) {
+                self.write_snapshot(&mut due);
+                continue;
+            }
+            let next = [self.sync_time(&due), due.snapshot].into_iter().flatten().min();
+            let timer = next.map_or_else(crossbeam_channel::never, crossbeam_channel::at);
+            // While changes wait to be followed, when the last one was says more than being told of each.
+            let silent = crossbeam_channel::never();
+            let changes = if due.changes.is_pending() { &silent } else { subscription.channel() };
+            select! {
+                recv(changes) -> _ => due.changes.on_change(Instant::now()),
+                recv(self.control.woken()) -> _ => {}
+                recv(timer) -> _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_time(&self, due: &Due) -> Option<Instant> {
+        let core = self.core();
+        let periods = Periods { coalesce: core.options.coalesce_period, quiescent: core.options.quiescent_period };
+        let changed = self.state.changed_at().and_then(|last| due.changes.deadline(last, periods));
+        due.retry.into_iter().chain(changed).min()
+    }
+
+    /// One sync. Only what can never be mended ends the run.
+    fn follow_once(&self, due: &mut Due) -> Result<()> {
+        due.changes.reset();
+        due.retry = None;
+        let mut core = self.core();
+        let desired = self.state.read();
+        if let Err(error) = sync::follow(&mut core, self.owner, &desired) {
+            if matches!(error.code(), ErrorCode::Forked | ErrorCode::Internal) {
+                return Err(error);
+            }
+            logging::write(Level::Error, format_args!("sync is repeated: {error}"));
+            due.retry = Some(Instant::now() + core.options.snapshot_period.max(RETRY));
+        }
+        schedule_snapshot(&core, due);
+        Ok(())
+    }
+
+    fn write_snapshot(&self, due: &mut Due) {
+        let mut core = self.core();
+        due.snapshot = None;
+        if core.write_snapshot().is_err() {
+            // Logged and announced there; the processes are not touched by it.
+            due.snapshot = Some(Instant::now() + core.options.snapshot_period.max(RETRY));
+        } else if core.has_registered_kinds() {
+            schedule_snapshot(&core, due);
+        }
+    }
+}
+
+fn schedule_snapshot(core: &Core, due: &mut Due) {
+    due.snapshot.get_or_insert_with(|| Instant::now() + core.options.snapshot_period);
+}

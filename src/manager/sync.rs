@@ -1,0 +1,224 @@
+//! Following the state: from the managed set to the wanted one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::core::{Core, Managed, ManagedDaemon};
+use super::others::{Call, Other};
+use super::plan::{Step, plan};
+use crate::command::Command as Program;
+use crate::declaration::{ExecMode, ProxyConfig};
+use crate::error::{Error, Result};
+use crate::logging::{self, Level};
+use crate::state::DesiredSet;
+use crate::store::Record;
+use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, Slot, Spec, Supervisor};
+
+/// What a sync is about to do, once it is in the snapshot.
+#[derive(Default)]
+struct Changes {
+    removed: Vec<Managed>,
+    /// Daemons under new settings, and whether their record has to be written again.
+    updated: Vec<(ManagedDaemon, bool)>,
+    /// What begins, and what it takes the place of.
+    begun: Vec<(Arc<str>, Option<Managed>)>,
+}
+
+/// Follows the state once.
+///
+/// # Errors
+/// When the snapshot could not be written: then nothing was started, and the sync has to be repeated. What was removed
+/// is being stopped nevertheless.
+pub(super) fn follow(core: &mut Core, owner: Owner, desired: &DesiredSet) -> Result<()> {
+    let supervisor = core.supervisor()?;
+    core.held.clear();
+    let steps = plan(&core.managed, desired, |managed, wanted| core.relation(managed, wanted));
+    let first = !core.synced;
+    let settings_only = steps.iter().all(|(_, step)| *step == Step::Update || *step == Step::Remove);
+    let mut changes = stage(core, steps, desired);
+    // Write-ahead: whatever is started from here on is in the snapshot before.
+    let written = if first || !settings_only { core.write_snapshot() } else { Ok(()) };
+    if let Err(error) = &written {
+        take_back(core, &mut changes, error);
+    }
+    let held_back = written.is_err();
+    perform(core, owner, &supervisor, changes)?;
+    if first && !held_back {
+        settle_restored(core, owner, &supervisor)?;
+        core.synced = true;
+    }
+    written
+}
+
+/// Brings the managed set to what is wanted, without starting or stopping anything.
+fn stage(core: &mut Core, steps: Vec<(Arc<str>, Step)>, desired: &DesiredSet) -> Changes {
+    let mut changes = Changes::default();
+    for (id, step) in steps {
+        let Some(wanted) = desired.get(&id) else {
+            changes.removed.extend(core.managed.remove(&id));
+            continue;
+        };
+        match step {
+            Step::Remove => {}
+            Step::Update => update(core, &id, wanted, &mut changes),
+            Step::Start | Step::Replace => begin(core, &id, wanted, &mut changes),
+        }
+    }
+    changes
+}
+
+fn update(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Changes) {
+    let spec = Arc::new(core.spec(id, wanted));
+    match core.managed.get_mut(id) {
+        Some(Managed::Daemon(daemon)) => {
+            let was_version1 = daemon.version1.take().is_some();
+            daemon.spec = spec;
+            changes.updated.push((daemon.clone(), was_version1));
+        }
+        Some(Managed::Other(other)) => other.config = Some(wanted.clone()),
+        None => {}
+    }
+}
+
+fn begin(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Changes) {
+    let new = if wanted.mode == ExecMode::DAEMON {
+        Managed::Daemon(ManagedDaemon { spec: Arc::new(core.spec(id, wanted)), version1: None })
+    } else {
+        match core.registry.create(id, &wanted.mode, Some(wanted)) {
+            Ok(new) => Managed::Other(new),
+            // The registration is rejected; what there was before under this id goes on.
+            Err(error) => return hold(core, id, error),
+        }
+    };
+    if let (Some(Managed::Other(old)), Managed::Other(new)) = (core.managed.get_mut(id), &new) {
+        if old.equals(new) {
+            old.config = Some(wanted.clone());
+            return;
+        }
+    }
+    let old = core.managed.insert(id.clone(), new);
+    changes.begun.push((id.clone(), old));
+}
+
+fn hold(core: &mut Core, id: &Arc<str>, error: Error) {
+    logging::write(Level::Error, format_args!("{error}"));
+    core.context.events.publish(Some(id), EventKind::Failed { error: error.to_string() });
+    core.held.insert(id.clone(), error);
+}
+
+/// Nothing may begin that is not in the snapshot.
+fn take_back(core: &mut Core, changes: &mut Changes, error: &Error) {
+    for (id, old) in changes.begun.drain(..) {
+        core.held.insert(id.clone(), error.clone().within("not started yet"));
+        match old {
+            Some(old) => core.managed.insert(id, old),
+            None => core.managed.remove(&id),
+        };
+    }
+}
+
+fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Changes) -> Result<()> {
+    for managed in changes.removed {
+        remove(core, owner, supervisor, managed)?;
+    }
+    for (daemon, record) in changes.updated {
+        let slot = Slot { owner, id: daemon.spec.id.clone() };
+        supervisor.send(Command::Update { slot, spec: daemon.spec, record })?;
+    }
+    for (id, old) in changes.begun {
+        match core.managed.get(&id).cloned() {
+            Some(Managed::Daemon(daemon)) => {
+                if let Some(Managed::Other(old)) = old {
+                    core.worker()?.call(Call::Stop(old, None));
+                }
+                let origin = origin(core.unclaimed.remove(&id), &daemon.spec);
+                put(owner, supervisor, daemon.spec, origin)?;
+            }
+            Some(Managed::Other(other)) => {
+                if let Some(old) = old {
+                    remove(core, owner, supervisor, old)?;
+                }
+                core.worker()?.call(Call::Start(other));
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn put(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, origin: Origin) -> Result<()> {
+    let slot = Slot { owner, id: spec.id.clone() };
+    supervisor.send(Command::Put { slot, spec, origin, started: None })
+}
+
+/// A recorded process of the same id may live: of the same declaration it is adopted, of another one replaced.
+fn origin(record: Option<Record>, spec: &Spec) -> Origin {
+    match record {
+        None => Origin::New,
+        Some(record) => Origin::Claimed {
+            outdated: record.fingerprint != spec.fingerprint(),
+            claim: Claim::Recorded(record.identity),
+            start_if_gone: true,
+        },
+    }
+}
+
+fn remove(core: &mut Core, owner: Owner, supervisor: &Supervisor, managed: Managed) -> Result<()> {
+    match managed {
+        Managed::Daemon(daemon) => {
+            let slot = Slot { owner, id: daemon.spec.id.clone() };
+            supervisor.send(Command::Stop { slot, forget: true, stopped: None })
+        }
+        Managed::Other(other) => {
+            core.worker()?.call(Call::Stop(other, None));
+            Ok(())
+        }
+    }
+}
+
+/// After the first sync: what was restored and is still wanted is started if it is not running, and what is recorded
+/// and not wanted is stopped.
+fn settle_restored(core: &mut Core, owner: Owner, supervisor: &Supervisor) -> Result<()> {
+    let managed: Vec<Managed> = core.managed.values().cloned().collect();
+    for managed in managed {
+        match managed {
+            Managed::Daemon(daemon) => {
+                let origin = origin(core.unclaimed.remove(&daemon.spec.id), &daemon.spec);
+                put(owner, supervisor, daemon.spec, origin)?;
+            }
+            Managed::Other(other) if is_idle(&other) => core.worker()?.call(Call::Start(other)),
+            Managed::Other(_) => {}
+        }
+    }
+    for (id, spec) in claim_unclaimed(core, owner, supervisor)? {
+        logging::about(Level::Warn, &id, format_args!("a recorded process that is not wanted is stopped"));
+        let slot = Slot { owner, id: spec.id.clone() };
+        supervisor.send(Command::Stop { slot, forget: true, stopped: None })?;
+    }
+    Ok(())
+}
+
+fn is_idle(other: &Other) -> bool {
+    other.status().state == crate::lifecycle::ProxyState::Idle
+}
+
+/// Hands every recorded process that nobody claimed to the supervisor, to be stopped.
+pub(super) fn claim_unclaimed(
+    core: &mut Core,
+    owner: Owner,
+    supervisor: &Supervisor,
+) -> Result<BTreeMap<Arc<str>, Arc<Spec>>> {
+    let mut claimed = BTreeMap::new();
+    for (id, record) in std::mem::take(&mut core.unclaimed) {
+        // All that is known of it is who it is: it is stopped by the default settings.
+        let config = match core.managed.get(&id) {
+            Some(Managed::Daemon(daemon)) => daemon.spec.config.clone(),
+            _ => Arc::new(ProxyConfig::new(Program::default())),
+        };
+        let spec = Arc::new(core.spec(&id, &config));
+        let origin = Origin::Claimed { claim: Claim::Recorded(record.identity), start_if_gone: false, outdated: false };
+        put(owner, supervisor, spec.clone(), origin)?;
+        claimed.insert(id, spec);
+    }
+    Ok(claimed)
+}

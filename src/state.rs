@@ -1,0 +1,285 @@
+//! The desired set: which proxies should run, as the agent declares it at any time, from any thread.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+
+use crate::declaration::{ProxyConfig, proxies_from_json, validate_id};
+use crate::error::{Error, ErrorCode, Result};
+use crate::sys::random;
+
+/// The set as the manager reads it.
+pub(crate) type DesiredSet = BTreeMap<Arc<str>, Arc<ProxyConfig>>;
+
+/// The source of truth for which proxies should run. Cloning it gives another handle on the same set.
+///
+/// Changing it never waits for the manager, and never starts or stops anything by itself: a
+/// [`Manager`](crate::Manager) that runs follows it, once the changes have calmed down.
+///
+/// ```
+/// use proxyprocess::{Command, ProxyConfig, State};
+///
+/// let state = State::new();
+/// state.set("web-proxy", ProxyConfig::new(Command::new("/usr/sbin/haproxy")))?;
+/// let token = state.get("web-proxy").unwrap().token.expect("one was generated");
+/// assert_eq!(token.len(), 36);
+/// # Ok::<(), proxyprocess::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    proxies: DesiredSet,
+    /// When the set last changed.
+    changed_at: Option<Instant>,
+    subscribers: Vec<Sender<()>>,
+    /// Generated tokens of an earlier agent, by id: its proxies have them in their environment, so that another one
+    /// would mean another process.
+    remembered: HashMap<Arc<str>, String>,
+}
+
+impl State {
+    /// An empty set.
+    pub fn new() -> State {
+        State::default()
+    }
+
+    /// Adds a proxy or replaces the one with this id.
+    ///
+    /// Without a token it gets one: the one generated for this id before, or a new one from the kernel's random source.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::InvalidId`], [`ErrorCode::InvalidConfig`]: the declaration can never work. Nothing is changed.
+    /// - [`ErrorCode::Io`]: the random source fails. Nothing is changed.
+    pub fn set(&self, id: &str, config: ProxyConfig) -> Result<()> {
+        validate_id(id)?;
+        config.validate().map_err(|error| error.within(format_args!("proxy {id}")))?;
+        let mut shared = self.lock();
+        let config = Arc::new(shared.with_token(id, config)?);
+        if shared.proxies.get(id) != Some(&config) {
+            shared.proxies.insert(id.into(), config);
+            shared.changed();
+        }
+        Ok(())
+    }
+
+    /// Removes a proxy; false when there is none with this id.
+    pub fn remove(&self, id: &str) -> bool {
+        let mut shared = self.lock();
+        shared.remembered.remove(id);
+        let removed = shared.proxies.remove(id).is_some();
+        if removed {
+            shared.changed();
+        }
+        removed
+    }
+
+    /// Replaces the whole set at once. Of two proxies with the same id the last one counts.
+    ///
+    /// # Errors
+    /// As [`State::set`], for the first proxy that is refused. Nothing is changed then.
+    pub fn replace_all(&self, proxies: impl IntoIterator<Item = (String, ProxyConfig)>) -> Result<()> {
+        let proxies: BTreeMap<String, ProxyConfig> = proxies.into_iter().collect();
+        for (id, config) in &proxies {
+            validate_id(id)?;
+            config.validate().map_err(|error| error.within(format_args!("proxy {id}")))?;
+        }
+        let mut shared = self.lock();
+        let mut replaced = DesiredSet::new();
+        for (id, config) in proxies {
+            let config = shared.with_token(&id, config)?;
+            // A proxy that did not change keeps its place in memory: the manager then sees at a glance that it did not.
+            let config = match shared.proxies.get(&*id) {
+                Some(known) if **known == config => known.clone(),
+                _ => Arc::new(config),
+            };
+            replaced.insert(id.into(), config);
+        }
+        if shared.proxies != replaced {
+            shared.proxies = replaced;
+            shared.changed();
+        }
+        Ok(())
+    }
+
+    /// Replaces the whole set from a JSON document: an object of declarations by id.
+    ///
+    /// Each has the fields `command` (a list; required for daemons), `dir`, `env` (a list of `NAME=value`), `token`,
+    /// `target_service`, `stop_signal`, `grace_period_ms`, `credentials` (`uid`, `gid`, `groups`), `restart`
+    /// (`healthy_after_ms`, `attempts_before_backoff`, `max_wait_ms`, `jitter`), `mode` and `options`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] or [`ErrorCode::InvalidId`] naming the field, as in `proxies.web.command: expected
+    /// a list of strings, got nothing`. Nothing is changed.
+    pub fn replace_all_json(&self, document: &str) -> Result<()> {
+        let value = serde_json::from_str(document)
+            .map_err(|error| Error::new(ErrorCode::InvalidConfig, format!("proxies: not a JSON document: {error}")))?;
+        self.replace_all(proxies_from_json("proxies", value)?)
+    }
+
+    /// The declaration of a proxy, with its token.
+    pub fn get(&self, id: &str) -> Option<ProxyConfig> {
+        self.lock().proxies.get(id).map(|config| (**config).clone())
+    }
+
+    /// All declarations, by id.
+    pub fn list(&self) -> Vec<(String, ProxyConfig)> {
+        let proxies = self.lock().proxies.clone();
+        proxies.into_iter().map(|(id, config)| (id.to_string(), (*config).clone())).collect()
+    }
+
+    /// Tells of changes from now on.
+    pub fn subscribe(&self) -> Subscription {
+        let (sender, changes) = crossbeam_channel::bounded(1);
+        self.lock().subscribers.push(sender);
+        Subscription { changes }
+    }
+
+    /// The whole set, at one moment.
+    pub(crate) fn read(&self) -> DesiredSet {
+        self.lock().proxies.clone()
+    }
+
+    /// When the set last changed.
+    pub(crate) fn changed_at(&self) -> Option<Instant> {
+        self.lock().changed_at
+    }
+
+    /// Takes over the generated tokens of an earlier agent's proxies.
+    pub(crate) fn remember_tokens(&self, tokens: impl Iterator<Item = (Arc<str>, String)>) {
+        let mut shared = self.lock();
+        for (id, token) in tokens {
+            let known = shared.proxies.get(&id).filter(|config| config.token_generated);
+            if let Some(config) = known {
+                let config = ProxyConfig { token: Some(token.clone()), ..(**config).clone() };
+                shared.proxies.insert(id.clone(), Arc::new(config));
+                shared.changed();
+            }
+            shared.remembered.insert(id, token);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // Nothing panics while it is held.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    fn with_token(&self, id: &str, mut config: ProxyConfig) -> Result<ProxyConfig> {
+        config.token_generated = config.token.is_none();
+        if config.token_generated {
+            let known = self.proxies.get(id).filter(|known| known.token_generated);
+            let known = known.and_then(|known| known.token.clone()).or_else(|| self.remembered.get(id).cloned());
+            config.token = Some(match known {
+                Some(token) => token,
+                None => random::uuid().map_err(|error| Error::os(ErrorCode::Io, "draw a token", &error))?,
+            });
+        }
+        Ok(config)
+    }
+
+    fn changed(&mut self) {
+        self.changed_at = Some(Instant::now());
+        // A full channel has the news already; who dropped the other end wants none.
+        self.subscribers.retain(|subscriber| subscriber.try_send(()) != Err(TrySendError::Disconnected(())));
+    }
+}
+
+/// Tells that a [`State`] changed. Changes that were not waited for are told once.
+#[derive(Debug)]
+pub struct Subscription {
+    changes: Receiver<()>,
+}
+
+impl Subscription {
+    /// Waits for a change, at most so long; false when there was none.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        self.changes.recv_timeout(timeout).is_ok()
+    }
+
+    pub(crate) fn channel(&self) -> &Receiver<()> {
+        &self.changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Command;
+
+    fn config(word: &str) -> ProxyConfig {
+        ProxyConfig::new(Command::new(word))
+    }
+
+    #[test]
+    fn many_changes_are_told_once_and_no_change_never() {
+        let state = State::new();
+        let subscription = state.subscribe();
+        for _ in 0..3 {
+            state.set("a", config("x")).unwrap();
+            state.set("b", config("y")).unwrap();
+        }
+        assert!(subscription.wait(Duration::ZERO));
+        assert!(!subscription.wait(Duration::ZERO));
+        state.set("a", config("x")).unwrap();
+        state.replace_all([("a".to_owned(), config("x")), ("b".to_owned(), config("y"))]).unwrap();
+        assert!(!state.remove("c"));
+        assert!(!subscription.wait(Duration::ZERO), "nothing changed");
+        assert!(state.remove("a"));
+        assert!(subscription.wait(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_generated_token_stays_with_its_id_and_a_declared_one_is_kept() {
+        let state = State::new();
+        state.set("a", config("x")).unwrap();
+        let token = state.get("a").unwrap().token;
+        state.set("a", config("y")).unwrap();
+        assert_eq!(state.get("a").unwrap().token, token);
+        state.replace_all([("a".to_owned(), config("z"))]).unwrap();
+        assert_eq!(state.get("a").unwrap().token, token);
+        let declared = ProxyConfig { token: Some("mine".to_owned()), ..config("z") };
+        state.set("a", declared).unwrap();
+        assert_eq!(state.get("a").unwrap().token.as_deref(), Some("mine"));
+        state.set("a", config("z")).unwrap();
+        assert_ne!(state.get("a").unwrap().token.as_deref(), Some("mine"), "a declared secret is not reused");
+    }
+
+    #[test]
+    fn tokens_of_an_earlier_agent_come_back_whether_set_before_or_after() {
+        let state = State::new();
+        state.set("before", config("x")).unwrap();
+        let tokens = ["before", "after"].map(|id| (id.into(), format!("token of {id}")));
+        state.remember_tokens(tokens.into_iter());
+        state.set("after", config("x")).unwrap();
+        for id in ["before", "after"] {
+            assert_eq!(state.get(id).unwrap().token, Some(format!("token of {id}")));
+        }
+    }
+
+    #[test]
+    fn a_bad_document_changes_nothing() {
+        let state = State::new();
+        state.replace_all_json(r#"{"a": {"command": ["x"]}}"#).unwrap();
+        let before = state.list();
+        let bad = [
+            "",
+            "[]",
+            r#"{"a": {"command": ["y"]}, "b": {}}"#,
+            r#"{"a": {"command": ["y"]}, "b": {"command": ["z\u0000"]}}"#,
+        ];
+        for document in bad {
+            assert!(state.replace_all_json(document).is_err());
+            assert_eq!(state.list(), before);
+        }
+        let error = state.set("a", config("")).unwrap_err();
+        assert_eq!(error.to_string(), "proxy a: command[0]: expected a program, got an empty string");
+        assert_eq!(state.list(), before);
+    }
+}

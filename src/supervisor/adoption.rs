@@ -1,0 +1,106 @@
+//! Adoption: proving that a recorded process is the one that lives now. On any doubt it is refused, and why is said.
+
+use super::reaper::Process;
+use super::spawner::write_pid_file;
+use super::spec::{Files, Spec};
+use crate::defaults;
+use crate::logging::{self, Level};
+use crate::store::snapshot::Version1Process;
+use crate::sys::identity::{Identity, Pid, Presence};
+use crate::sys::pidfd;
+
+/// What is said of a process that may live.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Claim {
+    /// By a record of this data directory.
+    Recorded(Identity),
+    /// By a snapshot from elsewhere: a record is written once it is proven.
+    Told(Identity),
+    /// By a snapshot of Consul.
+    Version1(Version1Process),
+}
+
+/// Why a process was not adopted.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) reason: String,
+    /// Whether the process is certainly gone. If not, it may live, and must be neither doubled nor signalled.
+    pub(super) gone: bool,
+}
+
+/// Proves a claim.
+pub(super) fn prove(spec: &Spec, claim: &Claim) -> Result<Process, Refusal> {
+    let pid = match claim {
+        Claim::Recorded(identity) | Claim::Told(identity) => identity.pid,
+        Claim::Version1(process) => process.pid,
+    };
+    // ORDER: the descriptor first. If the proof then holds for the number, it held when the descriptor was opened, for
+    // a process cannot be older than it was recorded to be.
+    let pidfd = if pidfd::is_supported() { Some(open(pid)?) } else { None };
+    let identity = match claim {
+        Claim::Recorded(identity) | Claim::Told(identity) => identity.clone(),
+        Claim::Version1(process) => prove_by_token(spec, process)?,
+    };
+    match identity.presence() {
+        Ok(Presence::Alive) => {}
+        Ok(Presence::Gone(reason)) => return Err(Refusal { reason, gone: true }),
+        Err(error) => return Err(Refusal { reason: format!("read /proc/{pid}/stat: {error}"), gone: false }),
+    }
+    if !matches!(claim, Claim::Recorded(_)) {
+        record(spec, &identity);
+    }
+    Ok(Process { pid, pidfd, identity: Some(identity) })
+}
+
+fn open(pid: Pid) -> Result<std::os::fd::OwnedFd, Refusal> {
+    pidfd::open(pid).map_err(|error| match error.raw_os_error() {
+        Some(libc::ESRCH) => Refusal { reason: format!("no process has pid {pid}"), gone: true },
+        // EINVAL, and ENOENT since Linux 6.15: the number is now of a thread, whose process has another one.
+        Some(libc::EINVAL | libc::ENOENT) => Refusal { reason: format!("pid {pid} is a thread"), gone: true },
+        _ => Refusal { reason: format!("open pidfd of {pid}: {error}"), gone: false },
+    })
+}
+
+/// Consul's snapshots name a pid and nothing else. But the process carries its id and its secret token in its
+/// environment, which no stranger has; and it leads its group, which its own children do not.
+fn prove_by_token(spec: &Spec, process: &Version1Process) -> Result<Identity, Refusal> {
+    let pid = process.pid;
+    let undecided = |what: &str, error: std::io::Error| match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ESRCH) => Refusal { reason: format!("no process has pid {pid}"), gone: true },
+        // Another user's: ours runs as ourselves, unless we are root and then may read it.
+        Some(libc::EACCES | libc::EPERM) => Refusal { reason: format!("pid {pid} is another user's"), gone: true },
+        _ => Refusal { reason: format!("{what}: {error}"), gone: false },
+    };
+    let identity = Identity::of(pid).map_err(|error| undecided("read start time", error))?;
+    let Some(identity) = identity else {
+        return Err(Refusal { reason: format!("no process has pid {pid}"), gone: true });
+    };
+    let environment =
+        std::fs::read(format!("/proc/{pid}/environ")).map_err(|error| undecided("read environment", error))?;
+    let token = spec.config.token.as_deref().unwrap_or_default();
+    let carries = |name: &str, value: &str| {
+        let wanted = [name.as_bytes(), b"=", value.as_bytes()].concat();
+        environment.split(|&byte| byte == 0).any(|entry| entry == wanted)
+    };
+    let leads = identity.stat().is_ok_and(|stat| stat.is_some_and(|stat| stat.group == pid.as_raw()));
+    let proven = !token.is_empty()
+        && leads
+        && carries(defaults::ENV_PROXY_ID, &spec.id)
+        && carries(defaults::ENV_PROXY_TOKEN, token);
+    if proven {
+        Ok(identity)
+    } else {
+        let reason = format!("pid {pid} does not carry the id and token of {}", spec.id.as_bytes().escape_ascii());
+        Err(Refusal { reason, gone: true })
+    }
+}
+
+/// From now on the process is known like one that we started.
+fn record(spec: &Spec, identity: &Identity) {
+    let Files::DataDir(data_dir) = &spec.context.files else { return };
+    let recorded = data_dir.write_record(&spec.id, spec.fingerprint(), identity);
+    let written = recorded.and_then(|()| write_pid_file(spec, identity.pid));
+    if let Err(error) = written {
+        logging::about(Level::Error, &spec.id, format_args!("{error}"));
+    }
+}

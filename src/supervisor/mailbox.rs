@@ -1,0 +1,76 @@
+//! What the supervisor thread is told: by the handles that users have, by the spawners and by the reaper.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::adoption::Claim;
+use super::reaper::ProcessKey;
+use super::spawner::Done;
+use super::spec::Spec;
+use super::status::ProxyStatus;
+use crate::error::{Error, Result};
+use crate::store::snapshot::KnownProcess;
+use crate::sys::identity::Pid;
+use crate::sys::wait::ExitStatus;
+
+/// Who processes belong to: a manager, or a daemon alone.
+pub(crate) type Owner = u64;
+
+/// A supervised process: its owner, and its id there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Slot {
+    pub(crate) owner: Owner,
+    pub(crate) id: Arc<str>,
+}
+
+/// The answer to a stop: the slot, and what is left of it if anything is.
+pub(crate) type StopReply = (Slot, Result<()>);
+
+/// How a process comes to be.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// It is started.
+    New,
+    /// It may live already.
+    Claimed {
+        claim: Claim,
+        /// Start it when it is gone; else it stays idle until it is started.
+        start_if_gone: bool,
+        /// It is of another declaration: it is stopped, and started anew from this one.
+        outdated: bool,
+    },
+}
+
+/// A message of a handle.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// This process should run. What there is under this slot becomes it: a process of another declaration is
+    /// replaced, one that is just being stopped is started again when it is gone.
+    Put { slot: Slot, spec: Arc<Spec>, origin: Origin, started: Option<Sender<Result<()>>> },
+    /// The settings changed, and nothing that the process can see. `record`: and its fingerprint is new.
+    Update { slot: Slot, spec: Arc<Spec>, record: bool },
+    /// The process should be gone, and with `forget` its slot as well. Every stop is answered.
+    Stop { slot: Slot, forget: bool, stopped: Option<Sender<StopReply>> },
+    /// All processes of the owner run on unsupervised. Answered when nothing is in flight any more.
+    Release { owner: Owner, released: Sender<()> },
+    /// What the processes of the owner are doing, in any order.
+    Status { owner: Owner, reply: Sender<Vec<ProxyStatus>> },
+    /// The living processes of the owner.
+    Processes { owner: Owner, reply: Sender<Vec<(Arc<str>, KnownProcess)>> },
+    /// The last handle is gone.
+    Shutdown,
+}
+
+/// Everything that arrives.
+#[derive(Debug)]
+pub(super) enum Message {
+    Command(Command),
+    Done { key: ProcessKey, spec: Arc<Spec>, done: Done },
+    Exited { key: ProcessKey, pid: Pid, status: ExitStatus, group_left: bool },
+}
+
+/// The error of a handle whose supervisor thread is gone.
+pub(super) fn gone() -> Error {
+    Error::new(crate::ErrorCode::Internal, "the supervisor thread has ended")
+}

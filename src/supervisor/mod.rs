@@ -1,0 +1,154 @@
+//! The threads that supervise: one supervisor, one reaper, and at most a spawner a core, for all managers and daemons
+//! of the program together.
+
+mod adoption;
+mod events;
+mod mailbox;
+mod reaper;
+mod run;
+mod spawner;
+mod spec;
+mod status;
+mod supervised;
+mod timers;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender};
+
+pub(crate) use adoption::Claim;
+pub(crate) use events::EventRing;
+pub use events::{Event, EventKind, Events};
+pub(crate) use mailbox::{Command, Origin, Owner, Slot, StopReply};
+pub(crate) use spec::{BaseEnvironment, Context, Files, Spec, capture_environment};
+pub use status::ProxyStatus;
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::machine::Action;
+use crate::store::snapshot::KnownProcess;
+use crate::sys::{identity, thread};
+use mailbox::Message;
+use reaper::Reaper;
+use spawner::Spawners;
+
+/// A handle on the threads. They start with the first handle and end with the last.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    mailbox: Sender<Message>,
+    /// The supervisor thread, which ends the others; and the process that they are threads of.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    process: identity::Pid,
+}
+
+impl Supervisor {
+    /// The supervisor of this program, started if need be.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Exhausted`] when threads or descriptors cannot be had.
+    pub(crate) fn shared() -> Result<Arc<Supervisor>> {
+        static SHARED: Mutex<Weak<Supervisor>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = shared.upgrade() {
+            if running.process == identity::own_pid() {
+                return Ok(running);
+            }
+            // A forked worker has the handle but not the threads. The handle stays as it is, for dropping it would
+            // wait for them.
+            std::mem::forget(running);
+        }
+        let started = Arc::new(Supervisor::start()?);
+        *shared = Arc::downgrade(&started);
+        Ok(started)
+    }
+
+    fn start() -> Result<Supervisor> {
+        let failed = |error: std::io::Error| Error::os(ErrorCode::Exhausted, "start supervisor threads", &error);
+        let (mailbox, messages) = crossbeam_channel::unbounded();
+        let (reaper, reaper_thread) = Reaper::start(mailbox.clone()).map_err(failed)?;
+        let spawners = match Spawners::start(mailbox.clone(), reaper.clone()) {
+            Ok(spawners) => spawners,
+            Err(error) => {
+                reaper.stop();
+                let _ = reaper_thread.join();
+                return Err(failed(error));
+            }
+        };
+        let supervisor = run::Loop::new(messages, spawners, reaper.clone());
+        match thread::start("proxy-superv", move || supervisor.run()) {
+            Ok(supervisor_thread) => {
+                let threads = Mutex::new(vec![supervisor_thread, reaper_thread]);
+                Ok(Supervisor { mailbox, threads, process: identity::own_pid() })
+            }
+            Err(error) => {
+                reaper.stop();
+                let _ = reaper_thread.join();
+                Err(failed(error))
+            }
+        }
+    }
+
+    /// A number for a new owner of processes.
+    pub(crate) fn new_owner() -> Owner {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sends a command.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Forked`] in a process that the host forked off.
+    pub(crate) fn send(&self, command: Command) -> Result<()> {
+        if self.process != identity::own_pid() {
+            let message = format!("the handle belongs to process {}, which forked this one", self.process);
+            return Err(Error::new(ErrorCode::Forked, message));
+        }
+        self.mailbox.send(Message::Command(command)).map_err(|_| mailbox::gone())
+    }
+
+    /// Sends a command that is answered once.
+    pub(crate) fn ask<T>(&self, command: impl FnOnce(Sender<T>) -> Command) -> Result<T> {
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        self.send(command(reply))?;
+        answer.recv().map_err(|_| mailbox::gone())
+    }
+
+    /// What the processes of an owner are doing, by id.
+    pub(crate) fn status(&self, owner: Owner) -> Result<Vec<ProxyStatus>> {
+        let mut all = self.ask(|reply| Command::Status { owner, reply })?;
+        all.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(all)
+    }
+
+    /// The living processes of an owner.
+    pub(crate) fn processes(&self, owner: Owner) -> Result<Vec<(Arc<str>, KnownProcess)>> {
+        self.ask(|reply| Command::Processes { owner, reply })
+    }
+
+    /// Lets all processes of an owner run on unsupervised; returns when nothing of them is in flight.
+    pub(crate) fn release(&self, owner: Owner) -> Result<()> {
+        let (released, done): (Sender<()>, Receiver<()>) = crossbeam_channel::bounded(0);
+        self.send(Command::Release { owner, released })?;
+        // Nobody ever sends: the channel closes when the last slot of the owner is gone.
+        let _ = done.recv();
+        Ok(())
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        let threads = std::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if self.process != identity::own_pid() {
+            threads.into_iter().for_each(std::mem::forget);
+            return;
+        }
+        let _ = self.mailbox.send(Message::Command(Command::Shutdown));
+        for thread in threads {
+            // A thread must not wait for itself: a host's code may drop the last handle on one of ours.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}

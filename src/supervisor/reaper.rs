@@ -1,0 +1,350 @@
+//! The reaper: one thread that waits for every process, own children and adopted ones alike, and reaps exactly those.
+//!
+//! Signals go through it as well, under the same lock as reaping: so no signal can reach a number that was just given
+//! away, even where the kernel has no pidfds.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use super::mailbox::Message;
+use crate::logging::{self, Level};
+use crate::sys::epoll::{Epoll, Wakeup};
+use crate::sys::identity::{Identity, Pid};
+use crate::sys::signal::{self, Signal};
+use crate::sys::wait::{self, ExitStatus, Reap, Target, Waited};
+use crate::sys::{foreign, pidfd, stat, thread};
+
+/// Names a process in the table; never used twice.
+pub(super) type ProcessKey = u64;
+
+/// Not a process but the wakeup.
+const WAKEUP: ProcessKey = 0;
+
+/// How often processes without a pidfd are looked at. Only where the kernel has none.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long a look at all processes of the system is good for.
+const SCAN_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A key that no process had before, in any supervisor of this program.
+pub(super) fn new_key() -> ProcessKey {
+    static NEXT: AtomicU64 = AtomicU64::new(WAKEUP + 1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A process to wait for.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) pid: Pid,
+    /// Absent where the kernel has no pidfds; the process is looked at now and then.
+    pub(super) pidfd: Option<OwnedFd>,
+    /// Known of adopted processes, and of all that have no pidfd.
+    pub(super) identity: Option<Identity>,
+}
+
+impl Process {
+    fn target(&self) -> Target<'_> {
+        match &self.pidfd {
+            Some(fd) => Target::Pidfd(fd.as_fd()),
+            None => Target::Pid(self.pid),
+        }
+    }
+
+    /// How the process ended, if it has. Where a group can only be signalled while its leader is unreaped, the
+    /// zombie is left.
+    fn ended(&self, reap: Reap) -> Option<ExitStatus> {
+        match wait::try_wait(self.target(), reap) {
+            Ok(Waited::Running) => None,
+            Ok(Waited::Ended(status)) => Some(status),
+            Ok(Waited::NotOurs) | Err(_) => {
+                foreign::ended(self.pidfd.as_ref().map(|fd| fd.as_fd()), self.identity.as_ref())
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Waited for, and its end is reported.
+    Supervised,
+    /// Waited for only so that it does not stay a zombie: its owner let it go.
+    Released,
+    /// Ended; kept for the sake of its group.
+    Ended { quiet_scans: u32 },
+}
+
+#[derive(Debug)]
+struct Watched {
+    process: Process,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+struct Table {
+    processes: HashMap<ProcessKey, Watched>,
+    /// Released processes by pid, for one may be adopted again.
+    released: HashMap<Pid, ProcessKey>,
+    /// Those that no descriptor reports.
+    polled: HashSet<ProcessKey>,
+    scan: Option<(Instant, HashSet<i32>)>,
+}
+
+/// The reaper's side that other threads use.
+#[derive(Debug)]
+pub(super) struct Reaper {
+    epoll: Epoll,
+    wakeup: Wakeup,
+    table: Mutex<Table>,
+    stopping: AtomicBool,
+}
+
+/// Children that outlived the supervisor that started them: the next one reaps them.
+static LEFT_BEHIND: Mutex<Vec<Process>> = Mutex::new(Vec::new());
+
+impl Reaper {
+    /// Starts the thread.
+    pub(super) fn start(mailbox: Sender<Message>) -> io::Result<(Arc<Reaper>, JoinHandle<()>)> {
+        let (epoll, wakeup) = (Epoll::new()?, Wakeup::new()?);
+        epoll.add(wakeup.fd(), WAKEUP)?;
+        let (processes, released, polled) = Default::default();
+        let table = Mutex::new(Table { processes, released, polled, scan: None });
+        let reaper = Arc::new(Reaper { epoll, wakeup, table, stopping: AtomicBool::new(false) });
+        let runner = reaper.clone();
+        let handle = thread::start("proxy-reaper", move || runner.run(&mailbox))?;
+        for process in std::mem::take(&mut *left_behind()) {
+            let key = new_key();
+            let mut table = reaper.lock();
+            table.released.insert(process.pid, key);
+            table.processes.insert(key, Watched { process, phase: Phase::Released });
+            reaper.watch_in(&mut table, key);
+        }
+        Ok((reaper, handle))
+    }
+
+    /// Takes a process into the table, so that it can be signalled. Its end is reported from [`Reaper::watch`] on.
+    pub(super) fn insert(&self, key: ProcessKey, process: Process) {
+        let mut table = self.lock();
+        // An own child that was let go and is adopted again has one watcher, or they would race for its status.
+        if let Some(earlier) = table.released.remove(&process.pid) {
+            self.remove_in(&mut table, earlier);
+        }
+        table.processes.insert(key, Watched { process, phase: Phase::Supervised });
+    }
+
+    /// Begins to wait for a process of the table.
+    pub(super) fn watch(&self, key: ProcessKey) {
+        self.watch_in(&mut self.lock(), key);
+    }
+
+    fn watch_in(&self, table: &mut Table, key: ProcessKey) {
+        let Some(watched) = table.processes.get(&key) else { return };
+        let watching = watched.process.pidfd.as_ref().map(|fd| self.epoll.add(fd.as_fd(), key));
+        match watching {
+            Some(Ok(())) => {}
+            // Without a pidfd, or when the kernel has no memory for one more entry.
+            Some(Err(_)) | None => {
+                table.polled.insert(key);
+                self.wakeup.wake();
+            }
+        }
+    }
+
+    /// Sends a signal to the whole group of a process, and SIGCONT after it so that stopped ones can obey.
+    ///
+    /// Nobody left to signal is no error.
+    pub(super) fn signal_group(&self, key: ProcessKey, signal: Signal) -> io::Result<()> {
+        let table = self.lock();
+        let Some(watched) = table.processes.get(&key) else { return Ok(()) };
+        for signal in [signal, Signal::CONT] {
+            match send_to_group(&watched.process, signal) {
+                Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether others of its group outlive an ended process. If none do, it is forgotten.
+    pub(super) fn group_left(&self, key: ProcessKey) -> bool {
+        let mut table = self.lock();
+        let Some(watched) = table.processes.get(&key) else { return false };
+        let Phase::Ended { quiet_scans } = watched.phase else { return false };
+        let signalable = match &watched.process.pidfd {
+            Some(fd) if pidfd::signals_groups() => pidfd::group_exists(fd.as_fd()),
+            _ => true,
+        };
+        let pid = watched.process.pid;
+        // Zombies count as members until their parent reaps them, which a careless init may never do. They are told
+        // from the living by looking; twice, because one look can miss a process that is just being forked.
+        let left = signalable && (table.group_lives(pid) || quiet_scans == 0);
+        let quiet_scans = if signalable && !table.group_lives(pid) { quiet_scans + 1 } else { 0 };
+        if left {
+            table.scan = table.scan.take().filter(|_| quiet_scans == 0);
+            if let Some(watched) = table.processes.get_mut(&key) {
+                watched.phase = Phase::Ended { quiet_scans };
+            }
+        } else {
+            self.remove_in(&mut table, key);
+        }
+        left
+    }
+
+    /// Lets a process go: it runs on, nobody is told of its end, and it is reaped if it is our child.
+    pub(super) fn release(&self, key: ProcessKey) {
+        let mut table = self.lock();
+        let Some(watched) = table.processes.get_mut(&key) else { return };
+        if let Phase::Ended { .. } = watched.phase {
+            self.remove_in(&mut table, key);
+            return;
+        }
+        watched.phase = Phase::Released;
+        let pid = watched.process.pid;
+        table.released.insert(pid, key);
+    }
+
+    /// The pid of a process of the table.
+    pub(super) fn identity(&self, key: ProcessKey) -> Option<Identity> {
+        let table = self.lock();
+        let process = &table.processes.get(&key)?.process;
+        // Under the lock the process is not reaped, so the number is its own.
+        process.identity.clone().or_else(|| Identity::of(process.pid).ok().flatten())
+    }
+
+    /// Ends the thread; call once nothing is supervised any more.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.wakeup.wake();
+    }
+
+    fn run(&self, mailbox: &Sender<Message>) {
+        let mut ready = Vec::new();
+        loop {
+            let timeout = (!self.lock().polled.is_empty()).then_some(POLL_INTERVAL);
+            if let Err(error) = self.epoll.wait(timeout, &mut ready) {
+                // Only a host that closed our descriptor can cause this; it must not cost it a processor.
+                logging::write(Level::Error, format_args!("wait for processes: {error}"));
+                std::thread::sleep(POLL_INTERVAL);
+            }
+            if ready.contains(&WAKEUP) {
+                self.wakeup.drain();
+            }
+            ready.extend(self.lock().polled.iter().copied());
+            for &key in ready.iter().filter(|key| **key != WAKEUP) {
+                if let Some(message) = self.look_at(key) {
+                    // Without a supervisor thread nobody needs to know.
+                    let _ = mailbox.send(message);
+                }
+            }
+            if self.stopping.load(Ordering::Acquire) {
+                break;
+            }
+        }
+        let mut table = self.lock();
+        for (_, watched) in table.processes.drain() {
+            if let Some(fd) = &watched.process.pidfd {
+                self.epoll.remove(fd.as_fd());
+            }
+            if matches!(wait::try_wait(watched.process.target(), Reap::Yes), Ok(Waited::Running)) {
+                left_behind().push(watched.process);
+            }
+        }
+    }
+
+    /// Looks whether a process has ended, and what there is to say then.
+    fn look_at(&self, key: ProcessKey) -> Option<Message> {
+        let mut table = self.lock();
+        let watched = table.processes.get(&key)?;
+        if let Phase::Ended { .. } = watched.phase {
+            return None;
+        }
+        let reap = if pidfd::signals_groups() { Reap::Yes } else { Reap::No };
+        let status = watched.process.ended(reap)?;
+        let (pid, supervised) = (watched.process.pid, watched.phase == Phase::Supervised);
+        table.polled.remove(&key);
+        if let Some(fd) = table.processes.get(&key).and_then(|watched| watched.process.pidfd.as_ref()) {
+            self.epoll.remove(fd.as_fd());
+        }
+        let group_left = supervised && self.group_outlives(&mut table, key, pid);
+        if !group_left {
+            self.remove_in(&mut table, key);
+        } else if let Some(watched) = table.processes.get_mut(&key) {
+            watched.phase = Phase::Ended { quiet_scans: 0 };
+        }
+        supervised.then_some(Message::Exited { key, pid, status, group_left })
+    }
+
+    fn group_outlives(&self, table: &mut Table, key: ProcessKey, pid: Pid) -> bool {
+        let Some(watched) = table.processes.get(&key) else { return false };
+        match &watched.process.pidfd {
+            Some(fd) if pidfd::signals_groups() => pidfd::group_exists(fd.as_fd()),
+            // The number of a leader that somebody else reaps is not held: its group cannot be signalled safely.
+            _ if matches!(wait::try_wait(watched.process.target(), Reap::No), Ok(Waited::NotOurs)) => false,
+            _ => {
+                table.scan = None;
+                table.group_lives(pid)
+            }
+        }
+    }
+
+    /// Forgets a process, reaping it if that was held back.
+    fn remove_in(&self, table: &mut Table, key: ProcessKey) {
+        table.polled.remove(&key);
+        let Some(watched) = table.processes.remove(&key) else { return };
+        if table.released.get(&watched.process.pid) == Some(&key) {
+            table.released.remove(&watched.process.pid);
+        }
+        if let Some(fd) = &watched.process.pidfd {
+            self.epoll.remove(fd.as_fd());
+        }
+        if !pidfd::signals_groups() {
+            // Not our child, or reaped by the host: then there is nothing to reap.
+            let _ = wait::try_wait(watched.process.target(), Reap::Yes);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Nothing panics while it is held.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Whether a living process is in the group. One look at the system serves all groups for a short time.
+    fn group_lives(&mut self, leader: Pid) -> bool {
+        let now = Instant::now();
+        if !self.scan.as_ref().is_some_and(|(at, _)| now.duration_since(*at) < SCAN_INTERVAL) {
+            // Without a look nothing is known, and "somebody is left" is the answer that harms nobody.
+            let Ok(all) = stat::all() else { return true };
+            let living = all.iter().filter(|stat| !stat.is_dead()).map(|stat| stat.group).collect();
+            self.scan = Some((now, living));
+        }
+        self.scan.as_ref().is_some_and(|(_, living)| living.contains(&leader.as_raw()))
+    }
+}
+
+fn send_to_group(process: &Process, signal: Signal) -> io::Result<()> {
+    match (&process.pidfd, &process.identity) {
+        (Some(fd), _) if pidfd::signals_groups() => pidfd::signal_group(fd.as_fd(), signal),
+        (Some(fd), _) => {
+            // A zombie or living leader holds the number; ESRCH says that it is held no more.
+            pidfd::signal(fd.as_fd(), signal)?;
+            signal::kill_group(process.pid, signal)
+        }
+        (None, Some(identity)) => match identity.stat()? {
+            Some(_) => signal::kill_group(process.pid, signal),
+            None => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        },
+        (None, None) => signal::kill_group(process.pid, signal),
+    }
+}
+
+fn left_behind() -> MutexGuard<'static, Vec<Process>> {
+    LEFT_BEHIND.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,409 @@
+//! The supervisor thread: takes messages and timers, asks the machines, and has others do what they say.
+//!
+//! It never blocks on a disk, on an exec or on a slow process; it starts nothing and reaps nothing itself.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use super::events::EventKind;
+use super::mailbox::{Command, Message, Origin, Owner, Slot, StopReply};
+use super::reaper::{ProcessKey, Reaper, new_key};
+use super::spawner::{Done, Job, Spawners};
+use super::spec::Spec;
+use super::supervised::Supervised;
+use super::timers::Timers;
+use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::ProxyState;
+use crate::lifecycle::machine::{Action, Announcement, Event};
+use crate::logging::{self, Level};
+use crate::store::snapshot::KnownProcess;
+use crate::sys::identity::Pid;
+use crate::sys::signal::Signal;
+use crate::sys::wait::ExitStatus;
+
+/// The thread's state.
+pub(super) struct Loop {
+    mailbox: Receiver<Message>,
+    slots: HashMap<ProcessKey, Supervised>,
+    keys: HashMap<Slot, ProcessKey>,
+    timers: Timers,
+    spawners: Spawners,
+    reaper: Arc<Reaper>,
+}
+
+impl Loop {
+    pub(super) fn new(mailbox: Receiver<Message>, spawners: Spawners, reaper: Arc<Reaper>) -> Loop {
+        Loop { mailbox, slots: HashMap::new(), keys: HashMap::new(), timers: Timers::default(), spawners, reaper }
+    }
+
+    /// Runs until the last handle is gone.
+    pub(super) fn run(mut self) {
+        loop {
+            let received = match self.timers.next() {
+                Some(deadline) => self.mailbox.recv_deadline(deadline),
+                None => self.mailbox.recv().map_err(RecvTimeoutError::from),
+            };
+            let step = AssertUnwindSafe(|| match received {
+                Ok(Message::Command(Command::Shutdown)) | Err(RecvTimeoutError::Disconnected) => false,
+                Ok(message) => {
+                    self.take(message);
+                    true
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.fire_timers();
+                    true
+                }
+            });
+            match catch_unwind(step) {
+                Ok(true) => {}
+                Ok(false) => break,
+                // A fault of this library in one message must not end the supervision of all others.
+                Err(_) => logging::write(Level::Error, format_args!("the supervisor thread panicked and goes on")),
+            }
+        }
+        self.spawners.stop();
+        self.reaper.stop();
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Command(command) => self.obey(command),
+            Message::Done { key, spec, done } => self.done(key, &spec, done),
+            Message::Exited { key, pid, status, group_left } => self.exited(key, pid, status, group_left),
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Put { slot, spec, origin, started } => self.put(slot, spec, origin, started),
+            Command::Update { slot, spec, record } => self.update(&slot, spec, record),
+            Command::Stop { slot, forget, stopped } => self.stop(slot, forget, stopped),
+            Command::Release { owner, released } => self.release(owner, &released),
+            Command::Status { owner, reply } => {
+                let all = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
+                let _ = reply.send(all.map(Supervised::status).collect());
+            }
+            Command::Processes { owner, reply } => {
+                let _ = reply.send(self.processes(owner));
+            }
+            Command::Shutdown => {}
+        }
+    }
+
+    fn put(&mut self, slot: Slot, spec: Arc<Spec>, origin: Origin, started: Option<Sender<Result<()>>>) {
+        let key = *self.keys.entry(slot.clone()).or_insert_with(new_key);
+        let supervised = self.slots.entry(key).or_insert_with(|| Supervised::new(slot, key, spec.clone()));
+        // A slot that was on its way out is wanted again: what is left of its old process goes first.
+        let was_leaving = std::mem::take(&mut supervised.forget);
+        let same = !was_leaving && supervised.spec.same_process(&spec);
+        supervised.spec = spec;
+        supervised.start_waiters.extend(started);
+        let event = match origin {
+            Origin::Claimed { claim, start_if_gone, outdated } => {
+                supervised.claim = Some(claim);
+                self.drive(key, Event::Adopt { start_if_gone });
+                if outdated { Event::Replace } else { return }
+            }
+            Origin::New if same => Event::Start,
+            Origin::New => Event::Replace,
+        };
+        self.drive(key, event);
+        self.answer_if_settled(key);
+    }
+
+    /// A start that changes nothing, because the process runs or waits already, is answered at once.
+    fn answer_if_settled(&mut self, key: ProcessKey) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        if matches!(supervised.machine.state(), ProxyState::Running | ProxyState::Waiting | ProxyState::Clearing) {
+            supervised.answer_start(&Ok(()));
+        }
+    }
+
+    fn update(&mut self, slot: &Slot, spec: Arc<Spec>, record: bool) {
+        let Some(supervised) = self.keys.get(slot).and_then(|key| self.slots.get_mut(key)) else { return };
+        supervised.spec = spec.clone();
+        if record {
+            let key = supervised.key;
+            self.submit(key, Job::Record { key, spec });
+        }
+    }
+
+    fn stop(&mut self, slot: Slot, forget: bool, stopped: Option<Sender<StopReply>>) {
+        let Some(&key) = self.keys.get(&slot) else {
+            if let Some(stopped) = stopped {
+                let _ = stopped.send((slot, Ok(())));
+            }
+            return;
+        };
+        if let Some(supervised) = self.slots.get_mut(&key) {
+            supervised.forget |= forget;
+            supervised.stop_waiters.extend(stopped);
+            supervised.answer_start(&Err(Error::new(ErrorCode::Stopped, "stopped before it was started")));
+        }
+        self.drive(key, Event::Stop);
+    }
+
+    fn release(&mut self, owner: Owner, released: &Sender<()>) {
+        let of_owner = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
+        for key in of_owner.map(|supervised| supervised.key).collect::<Vec<_>>() {
+            if let Some(supervised) = self.slots.get_mut(&key) {
+                supervised.released = Some(released.clone());
+            }
+            self.drop_if_done(key);
+        }
+        // The waiter's channel closes when the last of these clones is dropped.
+    }
+
+    fn processes(&self, owner: Owner) -> Vec<(Arc<str>, KnownProcess)> {
+        let of_owner = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
+        let known = of_owner.filter_map(|supervised| {
+            supervised.pid?;
+            let identity = self.reaper.identity(supervised.key)?;
+            let fingerprint = supervised.spec.fingerprint();
+            Some((supervised.slot.id.clone(), KnownProcess { identity, fingerprint }))
+        });
+        known.collect()
+    }
+
+    fn fire_timers(&mut self) {
+        let now = Instant::now();
+        while let Some(key) = self.timers.due(now) {
+            let Some(supervised) = self.slots.get_mut(&key) else { continue };
+            if supervised.machine.deadline().is_some_and(|deadline| deadline <= now) {
+                supervised.armed = None;
+                self.drive(key, Event::Timer);
+            }
+        }
+    }
+
+    /// Gives an event to a machine and does what it says.
+    fn drive(&mut self, key: ProcessKey, event: Event) {
+        let now = Instant::now();
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        for action in supervised.on(event, now) {
+            self.perform(key, action);
+        }
+        if let Some(supervised) = self.slots.get_mut(&key) {
+            let deadline = supervised.machine.deadline();
+            if deadline != supervised.armed {
+                supervised.armed = deadline;
+                if let Some(deadline) = deadline {
+                    self.timers.arm(deadline, key);
+                }
+            }
+        }
+        self.drop_if_done(key);
+    }
+
+    fn perform(&mut self, key: ProcessKey, action: Action) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        match action {
+            Action::Spawn => {
+                (supervised.claim, supervised.pid) = (None, None);
+                let spec = supervised.spec.clone();
+                self.submit(key, Job::Start { key, spec });
+            }
+            Action::Adopt => {
+                let (spec, claim) = (supervised.spec.clone(), supervised.claim.clone());
+                if let Some(claim) = claim {
+                    self.submit(key, Job::Adopt { key, spec, claim });
+                }
+            }
+            Action::SignalStop => self.signal(key, None),
+            Action::Kill => self.signal(key, Some(Signal::KILL)),
+            Action::ProbeGroup => {
+                let left = self.reaper.group_left(key);
+                self.drive(key, Event::Group { left });
+            }
+            Action::CleanUp => {
+                supervised.pid = None;
+                let spec = supervised.spec.clone();
+                self.submit(key, Job::CleanUp { key, spec });
+            }
+            Action::Settle => {
+                supervised.pid = None;
+                if supervised.busy {
+                    supervised.settle = true;
+                } else {
+                    supervised.answer_stop(&Ok(()));
+                }
+            }
+            Action::Stuck => {
+                let error = supervised.still_running();
+                logging::write(Level::Error, format_args!("{error}"));
+                supervised.answer_stop(&Err(error));
+            }
+            Action::Announce(announcement) => self.announce(key, announcement),
+        }
+    }
+
+    fn signal(&mut self, key: ProcessKey, signal: Option<Signal>) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let signal = signal.unwrap_or(supervised.spec.config.stop.signal);
+        logging::about(Level::Debug, &supervised.slot.id, format_args!("sending {signal}"));
+        if let Err(error) = self.reaper.signal_group(key, signal) {
+            let pid = supervised.pid.map(|pid| pid.to_string()).unwrap_or_default();
+            let error = Error::os(ErrorCode::Io, format_args!("send {signal} to the group of {pid}"), &error);
+            logging::about(Level::Error, &supervised.slot.id, format_args!("{error}"));
+            supervised.last_error = Some(error);
+        }
+    }
+
+    fn announce(&mut self, key: ProcessKey, announcement: Announcement) {
+        let Some(supervised) = self.slots.get(&key) else { return };
+        let id = &supervised.slot.id;
+        let error = supervised.last_error.as_ref().map(Error::to_string).unwrap_or_default();
+        let kind = match announcement {
+            Announcement::Waiting(wait) => {
+                logging::about(Level::Info, id, format_args!("next start in {wait:?}"));
+                EventKind::Waiting { wait }
+            }
+            Announcement::Stopping => {
+                logging::about(Level::Info, id, format_args!("stopping"));
+                EventKind::Stopping { pid: supervised.pid.map(Pid::as_u32) }
+            }
+            Announcement::Stopped => {
+                logging::about(Level::Info, id, format_args!("stopped"));
+                EventKind::Stopped
+            }
+            Announcement::Failed => EventKind::Failed { error },
+        };
+        self.publish(key, kind);
+    }
+
+    fn publish(&self, key: ProcessKey, kind: EventKind) {
+        if let Some(supervised) = self.slots.get(&key) {
+            supervised.spec.context.events.publish(Some(&supervised.slot.id), kind);
+        }
+    }
+
+    /// One job at a time for each process, in the order in which they were decided.
+    fn submit(&mut self, key: ProcessKey, job: Job) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        if supervised.busy {
+            supervised.queued.push_back(job);
+        } else {
+            supervised.busy = true;
+            self.spawners.submit(job);
+        }
+    }
+
+    fn done(&mut self, key: ProcessKey, spec: &Spec, done: Done) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let id = supervised.slot.id.clone();
+        supervised.busy = false;
+        let event = match done {
+            Done::Started { pid } => {
+                (supervised.pid, supervised.adopted, supervised.last_error) = (Some(pid), false, None);
+                supervised.starts += 1;
+                logging::about(Level::Info, &id, format_args!("started, pid {pid}"));
+                spec.context.events.publish(Some(&id), EventKind::Started { pid: Some(pid.as_u32()) });
+                supervised.answer_start(&Ok(()));
+                Some(Event::Spawned)
+            }
+            Done::StartFailed { error, hopeless } => {
+                logging::about(Level::Error, &id, format_args!("{error}"));
+                let answer = if hopeless { Err(error.clone()) } else { Ok(()) };
+                supervised.answer_start(&answer);
+                if !hopeless {
+                    spec.context.events.publish(Some(&id), EventKind::StartFailed { error: error.to_string() });
+                }
+                supervised.last_error = Some(error);
+                Some(Event::SpawnFailed { hopeless })
+            }
+            Done::Adopted { pid } => {
+                (supervised.pid, supervised.adopted, supervised.last_error) = (Some(pid), true, None);
+                supervised.starts += 1;
+                logging::about(Level::Info, &id, format_args!("adopted, pid {pid}"));
+                spec.context.events.publish(Some(&id), EventKind::Adopted { pid: pid.as_u32() });
+                supervised.answer_start(&Ok(()));
+                Some(Event::Adopted)
+            }
+            Done::Refused(refusal) => {
+                logging::about(Level::Warn, &id, format_args!("not adopted: {}", refusal.reason));
+                let reason = refusal.reason.clone();
+                spec.context.events.publish(Some(&id), EventKind::AdoptionRefused { reason });
+                supervised.last_error = Some(Error::new(ErrorCode::AdoptionRefused, refusal.reason));
+                if refusal.gone {
+                    supervised.claim = None;
+                }
+                Some(Event::AdoptionRefused { gone: refusal.gone })
+            }
+            Done::Recorded(result) | Done::CleanedUp(result) => {
+                if let Err(error) = result {
+                    logging::about(Level::Error, &id, format_args!("{error}"));
+                    supervised.last_error = Some(error);
+                }
+                None
+            }
+        };
+        let refused = matches!(event, Some(Event::AdoptionRefused { .. }));
+        if let Some(event) = event {
+            self.drive(key, event);
+        }
+        if refused {
+            self.answer_unless_starting(key);
+        }
+        self.next_job(key);
+    }
+
+    /// Whoever waits for an adoption that was refused waits on only for the start that follows it.
+    fn answer_unless_starting(&mut self, key: ProcessKey) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        if supervised.machine.state() != ProxyState::Starting {
+            supervised.answer_start(&Ok(()));
+        }
+    }
+
+    fn next_job(&mut self, key: ProcessKey) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        if supervised.busy {
+            return;
+        }
+        if std::mem::take(&mut supervised.settle) {
+            supervised.answer_stop(&Ok(()));
+        }
+        if let Some(job) = supervised.queued.pop_front() {
+            supervised.busy = true;
+            self.spawners.submit(job);
+        }
+        self.drop_if_done(key);
+    }
+
+    fn exited(&mut self, key: ProcessKey, pid: Pid, status: ExitStatus, group_left: bool) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        supervised.last_exit = Some(status);
+        // While others of the group are left, the status goes on naming the process that they belong to.
+        if !group_left {
+            supervised.pid = None;
+        }
+        let asked = supervised.machine.state() == ProxyState::Stopping;
+        let level = if asked { Level::Info } else { Level::Warn };
+        logging::about(level, &supervised.slot.id, format_args!("pid {pid} ended: {status}"));
+        self.publish(key, EventKind::Exited { pid: pid.as_u32(), status });
+        self.drive(key, Event::Exited { group_left });
+    }
+
+    /// Lets a slot go that nobody needs: released and with nothing in flight, or forgotten and gone.
+    fn drop_if_done(&mut self, key: ProcessKey) {
+        let Some(supervised) = self.slots.get(&key) else { return };
+        if supervised.busy || !supervised.queued.is_empty() {
+            return;
+        }
+        let state = supervised.machine.state();
+        let released = supervised.released.is_some() && state != ProxyState::Starting;
+        let forgotten = supervised.forget && state == ProxyState::Stopped;
+        if released {
+            self.reaper.release(key);
+        }
+        if released || forgotten {
+            if let Some(supervised) = self.slots.remove(&key) {
+                self.keys.remove(&supervised.slot);
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The spawners: threads that open logs, start processes and identify old ones, at most one a core.
+//!
+//! Everything that may block on a disk or on an exec happens here, so that the supervisor thread never does.
+
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::adoption::{self, Claim, Refusal};
+use super::mailbox::Message;
+use super::reaper::{Process, ProcessKey, Reaper};
+use super::spec::{Files, Spec};
+use crate::declaration::validate_id;
+use crate::error::{Error, ErrorCode, Result};
+use crate::logging::{self, Level};
+use crate::store;
+use crate::sys::identity::{self, Identity, Pid};
+use crate::sys::spawn::{self, ChildStack, StartError};
+use crate::sys::thread;
+
+/// More would only queue for the same kernel locks.
+const MAX_THREADS: usize = 4;
+
+/// Work on one process; there is never more than one piece at a time for the same.
+#[derive(Debug)]
+pub(super) enum Job {
+    Start {
+        key: ProcessKey,
+        spec: Arc<Spec>,
+    },
+    Adopt {
+        key: ProcessKey,
+        spec: Arc<Spec>,
+        claim: Claim,
+    },
+    /// Writes the record of an adopted process again, after its declaration became known.
+    Record {
+        key: ProcessKey,
+        spec: Arc<Spec>,
+    },
+    /// No process is left: removes pid file and record.
+    CleanUp {
+        key: ProcessKey,
+        spec: Arc<Spec>,
+    },
+}
+
+impl Job {
+    /// What is said of a job that panicked: a fault of this library, which must not stop the supervision.
+    fn panicked(&self) -> Done {
+        let error = Error::new(ErrorCode::Internal, "a spawner thread panicked; see the host's standard error");
+        match self {
+            Job::Start { .. } => Done::StartFailed { error, hopeless: false },
+            Job::Adopt { .. } => Done::Refused(Refusal { reason: error.to_string(), gone: false }),
+            Job::Record { .. } => Done::Recorded(Err(error)),
+            Job::CleanUp { .. } => Done::CleanedUp(Err(error)),
+        }
+    }
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub(super) enum Done {
+    Started { pid: Pid },
+    StartFailed { error: Error, hopeless: bool },
+    Adopted { pid: Pid },
+    Refused(Refusal),
+    Recorded(Result<()>),
+    CleanedUp(Result<()>),
+}
+
+/// The threads and the way to them.
+#[derive(Debug)]
+pub(super) struct Spawners {
+    jobs: Sender<Job>,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    waiting: Receiver<Job>,
+    mailbox: Sender<Message>,
+    reaper: Arc<Reaper>,
+    /// Threads that wait for a job, or are about to.
+    idle: AtomicI64,
+}
+
+impl Spawners {
+    /// Starts the first thread; others follow when there is work for them.
+    pub(super) fn start(mailbox: Sender<Message>, reaper: Arc<Reaper>) -> std::io::Result<Spawners> {
+        let (jobs, waiting) = crossbeam_channel::unbounded();
+        let shared = Arc::new(Shared { waiting, mailbox, reaper, idle: AtomicI64::new(0) });
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let mut spawners = Spawners { jobs, shared, threads: Vec::new(), limit: cores.min(MAX_THREADS) };
+        spawners.add_thread()?;
+        Ok(spawners)
+    }
+
+    pub(super) fn submit(&mut self, job: Job) {
+        // One more thread is a help, not a need: if there is none to be had, the first does the work.
+        if self.threads.len() < self.limit && self.shared.idle.load(Ordering::Acquire) <= 0 {
+            if let Err(error) = self.add_thread() {
+                logging::write(Level::Warn, format_args!("start one more spawner thread: {error}"));
+            }
+        }
+        // The receiver lives in `shared`, so the channel is open.
+        let _ = self.jobs.send(job);
+    }
+
+    fn add_thread(&mut self) -> std::io::Result<()> {
+        let stack = ChildStack::new()?;
+        let shared = self.shared.clone();
+        let name = format!("proxy-spawner-{}", self.threads.len() + 1);
+        self.threads.push(thread::start(&name, move || shared.run(stack))?);
+        // Counted here and not by the thread: until it runs, the job that it was started for is its own.
+        self.shared.idle.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Ends the threads once the jobs are done.
+    pub(super) fn stop(self) {
+        drop(self.jobs);
+        for thread in self.threads {
+            // A thread that panicked has been logged by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, mut stack: ChildStack) {
+        while let Ok(job) = self.waiting.recv() {
+            self.idle.fetch_sub(1, Ordering::AcqRel);
+            let (key, spec) = match &job {
+                Job::Start { key, spec }
+                | Job::Adopt { key, spec, .. }
+                | Job::Record { key, spec }
+                | Job::CleanUp { key, spec } => (*key, spec.clone()),
+            };
+            let panicked = job.panicked();
+            let done = catch_unwind(AssertUnwindSafe(|| self.work(job, &mut stack))).unwrap_or(panicked);
+            let watch = matches!(done, Done::Started { .. } | Done::Adopted { .. });
+            // ORDER: the supervisor must hear of the start before it can hear of the exit.
+            let _ = self.mailbox.send(Message::Done { key, spec, done });
+            if watch {
+                self.reaper.watch(key);
+            }
+            self.idle.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn work(&self, job: Job, stack: &mut ChildStack) -> Done {
+        match job {
+            Job::Start { key, spec } => match self.start(key, &spec, stack) {
+                Ok(pid) => Done::Started { pid },
+                Err(error) => {
+                    let hopeless = matches!(
+                        error.code(),
+                        ErrorCode::InvalidConfig | ErrorCode::InvalidId | ErrorCode::RootRefused
+                    );
+                    Done::StartFailed { error, hopeless }
+                }
+            },
+            Job::Adopt { key, spec, claim } => match adoption::prove(&spec, &claim) {
+                Ok(process) => {
+                    let pid = process.pid;
+                    self.reaper.insert(key, process);
+                    Done::Adopted { pid }
+                }
+                Err(refusal) => Done::Refused(refusal),
+            },
+            Job::Record { key, spec } => Done::Recorded(self.record(key, &spec)),
+            Job::CleanUp { spec, .. } => Done::CleanedUp(clean_up(&spec)),
+        }
+    }
+
+    fn start(&self, key: ProcessKey, spec: &Spec, stack: &mut ChildStack) -> Result<Pid> {
+        validate_id(&spec.id)?;
+        spec.config.validate()?;
+        if !spec.context.allow_root && spec.config.command.runs_as_root(identity::effective_uid()) {
+            let message = "refused to run a proxy as root: allow_root is false";
+            return Err(Error::new(ErrorCode::RootRefused, message));
+        }
+        let [stdout, stderr] = spec.open_outputs()?;
+        let null = store::null()?;
+        let standard = [null.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        let started = match &spec.context.files {
+            Files::DataDir(data_dir) => {
+                let boot_id = identity::boot_id().map_err(|error| Error::os(ErrorCode::Io, "read boot id", &error))?;
+                let plan = data_dir.plan_record(&spec.id, spec.fingerprint(), boot_id)?;
+                spawn::start(stack, spec.program(), standard, Some(&plan.as_self_record()))
+            }
+            Files::Paths { .. } => spawn::start(stack, spec.program(), standard, None),
+        };
+        let started = started.map_err(|error| start_failed(&error))?;
+        // Under the lock of nobody else yet: the child cannot be reaped before it is in the table.
+        let identity = if started.pidfd.is_none() { Identity::of(started.pid).ok().flatten() } else { None };
+        self.reaper.insert(key, Process { pid: started.pid, pidfd: started.pidfd, identity });
+        // The pid file is for people and scripts; the process runs whether it can be written or not.
+        if let Err(error) = write_pid_file(spec, started.pid) {
+            logging::about(Level::Error, &spec.id, format_args!("{error}"));
+        }
+        Ok(started.pid)
+    }
+
+    fn record(&self, key: ProcessKey, spec: &Spec) -> Result<()> {
+        let Some(identity) = self.reaper.identity(key) else { return Ok(()) };
+        match &spec.context.files {
+            Files::DataDir(data_dir) => data_dir.write_record(&spec.id, spec.fingerprint(), &identity),
+            Files::Paths { .. } => Ok(()),
+        }
+    }
+}
+
+fn start_failed(error: &StartError) -> Error {
+    Error::os_text(ErrorCode::StartFailed, error.to_string(), error.source.raw_os_error())
+}
+
+/// Writes the pid file of a process, where the owner has one.
+pub(super) fn write_pid_file(spec: &Spec, pid: Pid) -> Result<()> {
+    match &spec.context.files {
+        Files::DataDir(data_dir) => data_dir.write_pid(&spec.id, pid),
+        Files::Paths { pid: Some(path), .. } => store::replace_file(path, format!("{pid}\n").as_bytes())
+            .map_err(|error| Error::os(ErrorCode::Io, format_args!("write pid file {}", path.display()), &error)),
+        Files::Paths { pid: None, .. } => Ok(()),
+    }
+}
+
+fn clean_up(spec: &Spec) -> Result<()> {
+    match &spec.context.files {
+        Files::DataDir(data_dir) => data_dir.forget(&spec.id),
+        Files::Paths { pid: Some(path), .. } => match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::os(ErrorCode::Io, format_args!("remove pid file {}", path.display()), &error))
+            }
+            _ => Ok(()),
+        },
+        Files::Paths { pid: None, .. } => Ok(()),
+    }
+}

@@ -1,0 +1,180 @@
+//! What one process is started from: its declaration, and what all processes of one owner share.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::events::EventRing;
+use crate::declaration::{Fingerprint, ProxyConfig, variable};
+use crate::defaults;
+use crate::error::Result;
+use crate::store::{self, DataDir};
+use crate::sys::spawn::Program;
+
+/// The environment that processes inherit: the agent's, as it was when the manager or daemon was created. Reading it
+/// later, on our threads, would race with a host that changes it.
+pub(crate) type BaseEnvironment = Arc<[(OsString, OsString)]>;
+
+/// The agent's environment at this moment.
+pub(crate) fn capture_environment() -> BaseEnvironment {
+    std::env::vars_os().collect()
+}
+
+/// What all processes of one manager or daemon share.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) base_env: BaseEnvironment,
+    pub(crate) proxy_env: Vec<(OsString, OsString)>,
+    pub(crate) files: Files,
+    pub(crate) events: Arc<EventRing>,
+    pub(crate) allow_root: bool,
+}
+
+/// Where a process logs and is recorded.
+#[derive(Debug, Clone)]
+pub(crate) enum Files {
+    /// Everything by the proxy's id in a data directory.
+    DataDir(Arc<DataDir>),
+    /// A daemon alone: what the user named, or nothing.
+    Paths { stdout: Option<PathBuf>, stderr: Option<PathBuf>, pid: Option<PathBuf> },
+}
+
+/// What one process is started from.
+#[derive(Debug, Clone)]
+pub(crate) struct Spec {
+    pub(crate) id: Arc<str>,
+    pub(crate) config: Arc<ProxyConfig>,
+    pub(crate) context: Arc<Context>,
+}
+
+impl Spec {
+    /// Whether a process of this one is one of the other as well.
+    pub(crate) fn same_process(&self, other: &Spec) -> bool {
+        let same_context =
+            Arc::ptr_eq(&self.context, &other.context) || self.context.proxy_env == other.context.proxy_env;
+        if same_context {
+            return Arc::ptr_eq(&self.config, &other.config) || self.config.same_process(&other.config);
+        }
+        // The manager's variables changed: what counts is what comes out for this proxy.
+        self.fingerprint() == other.fingerprint()
+    }
+
+    /// The digest of everything declared that the process can see. The agent's own environment is not declared.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        let config = &*self.config;
+        let command = &config.command;
+        let environment = self.declared_environment();
+        let credentials = command.declared_credentials().map(|to| format!("{}:{}:{:?}", to.uid, to.gid, to.groups));
+        let variables = environment.iter().flat_map(|(name, value)| [*name, *value]).collect::<Vec<&OsStr>>();
+        Fingerprint::new()
+            .add(OsStr::new(&*self.id))
+            .add_list(command.argv().iter().map(OsString::as_os_str))
+            .add_optional(command.declared_dir().map(|dir| dir.as_os_str()))
+            .add_list(variables.into_iter())
+            .add_optional(credentials.as_deref().map(OsStr::new))
+            .add_optional(config.token.as_deref().map(OsStr::new))
+            .add_optional(config.target_service.as_deref().map(OsStr::new))
+    }
+
+    fn declared_environment(&self) -> BTreeMap<&OsStr, &OsStr> {
+        let manager = self.context.proxy_env.iter().map(|(name, value)| (&**name, &**value));
+        let own = self.config.command.declared_env().iter().map(|(name, value)| (&**name, &**value));
+        manager.chain(own).collect()
+    }
+
+    /// The program to execute. Its environment is the agent's, overridden by the manager's, overridden by the
+    /// proxy's own, and last the variables by which the proxy knows itself.
+    pub(crate) fn program(&self) -> Program {
+        let config = &*self.config;
+        let mut env: BTreeMap<&OsStr, &OsStr> =
+            self.context.base_env.iter().map(|(name, value)| (&**name, &**value)).collect();
+        env.extend(self.declared_environment());
+        env.insert(OsStr::new(defaults::ENV_PROXY_ID), OsStr::new(&*self.id));
+        env.insert(OsStr::new(defaults::ENV_PROXY_TOKEN), OsStr::new(config.token.as_deref().unwrap_or_default()));
+        match &config.target_service {
+            Some(target) => env.insert(OsStr::new(defaults::ENV_SIDECAR_FOR), OsStr::new(target)),
+            // An agent that is itself a sidecar must not pass on for whom.
+            None => env.remove(OsStr::new(defaults::ENV_SIDECAR_FOR)),
+        };
+        Program {
+            argv: config.command.argv().to_vec(),
+            env: env.into_iter().map(|(name, value)| variable(&name.to_owned(), &value.to_owned())).collect(),
+            dir: config.command.declared_dir().map(|dir| dir.clone().into_os_string()),
+            credentials: config.command.declared_credentials().cloned(),
+        }
+    }
+
+    /// Opens what becomes the process's standard output and error.
+    pub(crate) fn open_outputs(&self) -> Result<[OwnedFd; 2]> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.open_logs(&self.id),
+            Files::Paths { stdout, stderr, .. } => {
+                Ok([store::open_output(stdout.as_deref())?, store::open_output(stderr.as_deref())?])
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Command, Credentials};
+
+    fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: &[(&str, &str)]) -> Spec {
+        let pairs = |pairs: &[(&str, &str)]| -> Vec<(OsString, OsString)> {
+            pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+        };
+        let mut config = ProxyConfig::new(Command::new("/bin/a").env("OWN", "1"));
+        config.token = Some("t".to_owned());
+        edit(&mut config);
+        let context = Context {
+            base_env: pairs(agent_env).into(),
+            proxy_env: pairs(proxy_env),
+            files: Files::Paths { stdout: None, stderr: None, pid: None },
+            events: EventRing::new(1),
+            allow_root: false,
+        };
+        Spec { id: "web".into(), config: Arc::new(config), context: Arc::new(context) }
+    }
+
+    #[test]
+    fn each_environment_overrides_the_one_before() {
+        let agent =
+            [("A", "agent"), ("B", "agent"), ("OWN", "agent"), ("CONNECT_PROXY_ID", "x"), ("CONNECT_SIDECAR_FOR", "x")];
+        let spec = spec(|_| {}, &[("B", "manager"), ("OWN", "manager")], &agent);
+        let expected = ["A=agent", "B=manager", "CONNECT_PROXY_ID=web", "CONNECT_PROXY_TOKEN=t", "OWN=1"];
+        assert_eq!(spec.program().env, expected);
+    }
+
+    /// Fault J of the original: one new variable in the agent's environment restarted every proxy.
+    #[test]
+    fn fault_j_only_what_is_declared_makes_another_process() {
+        let base = spec(|_| {}, &[], &[]);
+        let same = [
+            spec(|_| {}, &[], &[("INVOCATION_ID", "new")]),
+            spec(|config| config.stop.grace_period *= 2, &[], &[]),
+            spec(|config| config.restart.jitter = 1.0, &[], &[]),
+            spec(|_| {}, &[("OWN", "overridden anyway")], &[]),
+        ];
+        for other in &same {
+            assert!(base.same_process(other));
+            assert_eq!(base.fingerprint(), other.fingerprint());
+        }
+        let credentials = Credentials { uid: 1, gid: 1, groups: vec![] };
+        let different = [
+            spec(|config| config.command = config.command.clone().arg("x"), &[], &[]),
+            spec(|config| config.command = config.command.clone().dir("/"), &[], &[]),
+            spec(|config| config.command = config.command.clone().env("X", ""), &[], &[]),
+            spec(|config| config.command = config.command.clone().credentials(credentials.clone()), &[], &[]),
+            spec(|config| config.token = Some("u".to_owned()), &[], &[]),
+            spec(|config| config.target_service = Some("s".to_owned()), &[], &[]),
+            spec(|_| {}, &[("X", "")], &[]),
+        ];
+        for other in &different {
+            assert!(!base.same_process(other), "{other:?}");
+            assert_ne!(base.fingerprint(), other.fingerprint());
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a proxy is doing, as told to the user.
+
+use std::time::Instant;
+
+use serde::{Serialize, Serializer};
+
+use crate::declaration::ExecMode;
+use crate::lifecycle::ProxyState;
+use crate::sys::wait::ExitStatus;
+
+/// What a proxy is doing, at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ProxyStatus {
+    /// The proxy's id.
+    pub id: String,
+    /// Its kind.
+    #[serde(serialize_with = "as_text")]
+    pub mode: ExecMode,
+    /// What it is doing.
+    pub state: ProxyState,
+    /// Its process, while there is one.
+    pub pid: Option<u32>,
+    /// Whether that process was started by an earlier agent.
+    pub adopted: bool,
+    /// How many times it was started after its first start or adoption.
+    pub restarts: u64,
+    /// How its last process ended.
+    pub last_exit: Option<ExitStatus>,
+    /// Milliseconds until the next start, while it waits for one.
+    pub next_start_ms: Option<u64>,
+    /// The last thing that went wrong, until the next start goes well.
+    pub last_error: Option<String>,
+}
+
+impl ProxyStatus {
+    pub(crate) fn new(id: &str, mode: &ExecMode, state: ProxyState) -> ProxyStatus {
+        ProxyStatus {
+            id: id.to_owned(),
+            mode: mode.clone(),
+            state,
+            pid: None,
+            adopted: false,
+            restarts: 0,
+            last_exit: None,
+            next_start_ms: None,
+            last_error: None,
+        }
+    }
+}
+
+/// Milliseconds from now to an instant, rounded up so that a wait is not over at 0.
+pub(super) fn milliseconds_until(instant: Instant) -> u64 {
+    let left = instant.saturating_duration_since(Instant::now());
+    u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+fn as_text<S: Serializer>(mode: &ExecMode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(mode.as_str())
+}

@@ -1,0 +1,115 @@
+//! One supervised process: its machine, its declaration, what is known of it, and who waits for it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+
+use super::adoption::Claim;
+use super::mailbox::{Slot, StopReply};
+use super::reaper::ProcessKey;
+use super::spawner::Job;
+use super::spec::Spec;
+use super::status::{ProxyStatus, milliseconds_until};
+use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::machine::{Machine, Settings};
+use crate::sys::identity::Pid;
+use crate::sys::wait::ExitStatus;
+
+/// A slot of the supervisor.
+#[derive(Debug)]
+pub(super) struct Supervised {
+    pub(super) slot: Slot,
+    pub(super) key: ProcessKey,
+    pub(super) machine: Machine,
+    /// What should run.
+    pub(super) spec: Arc<Spec>,
+    /// What does run, while a process lives: its end is cleaned up by its own declaration.
+    pub(super) claim: Option<Claim>,
+    pub(super) pid: Option<Pid>,
+    pub(super) adopted: bool,
+    pub(super) starts: u64,
+    pub(super) last_exit: Option<ExitStatus>,
+    pub(super) last_error: Option<Error>,
+    /// The deadline that the timers know of.
+    pub(super) armed: Option<Instant>,
+    /// Whether a job is being done, and those that come after it.
+    pub(super) busy: bool,
+    pub(super) queued: VecDeque<Job>,
+    /// Drop the slot when its process is gone.
+    pub(super) forget: bool,
+    /// Drop the slot, and let the process run, when no job is in flight.
+    pub(super) released: Option<Sender<()>>,
+    /// A stop is settled as soon as the clean-up is done.
+    pub(super) settle: bool,
+    pub(super) start_waiters: Vec<Sender<Result<()>>>,
+    pub(super) stop_waiters: Vec<Sender<StopReply>>,
+}
+
+impl Supervised {
+    pub(super) fn new(slot: Slot, key: ProcessKey, spec: Arc<Spec>) -> Supervised {
+        Supervised {
+            slot,
+            key,
+            machine: Machine::new(),
+            spec,
+            claim: None,
+            pid: None,
+            adopted: false,
+            starts: 0,
+            last_exit: None,
+            last_error: None,
+            armed: None,
+            busy: false,
+            queued: VecDeque::new(),
+            forget: false,
+            released: None,
+            settle: false,
+            start_waiters: Vec::new(),
+            stop_waiters: Vec::new(),
+        }
+    }
+
+    pub(super) fn on(&mut self, event: crate::lifecycle::machine::Event, now: Instant) -> Vec<super::Action> {
+        let config = &self.spec.config;
+        let settings = Settings { restart: &config.restart, stop: &config.stop };
+        let chance = if config.restart.jitter > 0.0 { crate::sys::random::chance() } else { 0.0 };
+        self.machine.on(event, now, settings, chance)
+    }
+
+    pub(super) fn answer_start(&mut self, result: &Result<()>) {
+        for waiter in self.start_waiters.drain(..) {
+            // Whoever asked may have gone away.
+            let _ = waiter.send(result.clone());
+        }
+    }
+
+    pub(super) fn answer_stop(&mut self, result: &Result<()>) {
+        for waiter in self.stop_waiters.drain(..) {
+            let _ = waiter.send((self.slot.clone(), result.clone()));
+        }
+    }
+
+    /// What a stop says of a process that survived SIGKILL, or of which nobody knows whether it lives.
+    pub(super) fn still_running(&self) -> Error {
+        let process =
+            self.pid.map_or_else(|| "a process that cannot be identified".to_owned(), |pid| format!("pid {pid}"));
+        let why = self.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        Error::new(
+            ErrorCode::StillRunning,
+            format!("proxy {}: {process} or its group is still there{why}", self.slot.id),
+        )
+    }
+
+    pub(super) fn status(&self) -> ProxyStatus {
+        let mut status = ProxyStatus::new(&self.slot.id, &self.spec.config.mode, self.machine.state());
+        status.pid = self.pid.map(Pid::as_u32);
+        status.adopted = self.adopted;
+        status.restarts = self.starts.saturating_sub(1);
+        status.last_exit = self.last_exit;
+        status.next_start_ms = self.machine.next_start().map(milliseconds_until);
+        status.last_error = self.last_error.as_ref().map(Error::to_string);
+        status
+    }
+}
