@@ -84,6 +84,8 @@ pub(crate) enum Event {
     Group {
         left: bool,
     },
+    /// The settings are others than before: waits and grace periods under way become no longer than they allow.
+    Settings,
     /// The time of [`Machine::deadline`] has come.
     Timer,
 }
@@ -269,6 +271,7 @@ impl Machine {
             Event::AdoptionRefused { gone } => self.adoption_refused(gone, now, settings, chance),
             Event::Exited { group_left } => self.exited(group_left, now, settings, chance),
             Event::Group { left } => self.group(left, now, settings, chance),
+            Event::Settings => self.settings_changed(now, settings),
             Event::Timer => self.timer(now),
         }
     }
@@ -439,6 +442,27 @@ impl Machine {
             Some(ran) if self.wanted == Wanted::Up => self.restart(ran, now, settings, chance),
             _ => self.gone(),
         }
+    }
+
+    fn settings_changed(&mut self, now: Instant, settings: Settings<'_>) -> Vec<Action> {
+        match &mut self.phase {
+            // What was refused may be allowed now.
+            Phase::Failed if self.wanted == Wanted::Up => return self.spawn(),
+            Phase::Waiting { until, .. } => *until = (*until).min(now + settings.restart.max_wait),
+            Phase::Stopping { escalation: Escalation::Asked { kill_at } }
+            | Phase::Clearing { escalation: Escalation::Asked { kill_at }, .. } => {
+                *kill_at = (*kill_at).min(now + settings.stop.grace_period);
+            }
+            Phase::Idle
+            | Phase::Adopting { .. }
+            | Phase::Starting { .. }
+            | Phase::Running { .. }
+            | Phase::Stopping { .. }
+            | Phase::Clearing { .. }
+            | Phase::Stopped
+            | Phase::Failed => {}
+        }
+        vec![]
     }
 
     fn timer(&mut self, now: Instant) -> Vec<Action> {

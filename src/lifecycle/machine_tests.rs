@@ -153,9 +153,29 @@ fn a_process_that_may_live_is_neither_doubled_nor_signalled() {
     assert_eq!(world.on(Event::Adopted), ASKED);
 }
 
+#[test]
+fn new_settings_shorten_what_is_under_way() {
+    let mut world = World::new();
+    world.on(Event::Start);
+    world.on(Event::SpawnFailed { hopeless: false });
+    world.restart.max_wait = Duration::from_millis(10);
+    assert_eq!(world.on(Event::Settings), []);
+    assert_eq!(world.machine.deadline(), Some(world.now + world.restart.max_wait));
+    let mut world = World::running();
+    world.on(Event::Stop);
+    world.stop.grace_period = Duration::from_secs(1);
+    world.on(Event::Settings);
+    assert_eq!(world.after(1).on(Event::Timer), [Action::Kill]);
+    let mut world = World::new();
+    world.on(Event::Start);
+    world.on(Event::SpawnFailed { hopeless: true });
+    assert_eq!(world.on(Event::Settings), [Action::Spawn], "what was refused may be allowed now");
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Move {
     Start,
+    Settings,
     Adopt(bool),
     Replace,
     Stop,
@@ -170,6 +190,7 @@ fn moves() -> impl Strategy<Value = Move> {
         2 => Just(Move::Start),
         1 => any::<bool>().prop_map(Move::Adopt),
         2 => Just(Move::Replace),
+        1 => Just(Move::Settings),
         3 => Just(Move::Stop),
         6 => (any::<bool>(), any::<bool>()).prop_map(|(well, hopeless)| Move::Finish { well, hopeless }),
         4 => any::<bool>().prop_map(|group_left| Move::Exit { group_left }),
@@ -234,6 +255,7 @@ impl Outside {
                 }
                 world.on(Event::Adopt { start_if_gone })
             }
+            Move::Settings => world.on(Event::Settings),
             Move::Replace => {
                 self.stop_wanted = false;
                 world.on(Event::Replace)

@@ -1,5 +1,6 @@
 //! The two ends of a manager: close, which leaves the proxies to the next agent, and kill, which stops them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
@@ -29,34 +30,40 @@ impl Manager {
 
     /// The body of [`Manager::kill`].
     pub(super) fn end_by_killing(&self) -> Result<()> {
+        let killed = self.stop_all();
+        let mut core = self.core();
+        // Whoever is still there stays in the snapshot: the next agent knows of it.
+        let written = core.write_snapshot();
+        self.finish(&mut core);
+        killed.and(written)
+    }
+
+    fn stop_all(&self) -> Result<()> {
         let (supervisor, stops) = {
             let mut core = self.core();
-            let has_processes = core.supervisor.is_some() || !core.unclaimed.is_empty();
-            let supervisor = if has_processes { Some(core.supervisor()?) } else { None };
-            let stops = match &supervisor {
-                Some(supervisor) => begin_stop(&mut core, self.owner, supervisor)?,
-                None => None,
-            };
+            if core.supervisor.is_none() && core.unclaimed.is_empty() {
+                return stop_others(&mut core);
+            }
+            let supervisor = core.supervisor()?;
+            let stops = begin_stop(&mut core, self.owner, &supervisor)?;
             (supervisor, stops)
         };
         // Not under the lock: until the last one is gone the status can be asked.
         let mut left = Vec::new();
-        if let Some(stops) = stops {
-            for (slot, result) in stops {
-                match result {
-                    Ok(()) => drop(self.core().managed.remove(&slot.id)),
-                    Err(error) => left.push(error),
-                }
+        for (slot, result) in stops {
+            match result {
+                Ok(()) => drop(self.core().managed.remove(&slot.id)),
+                Err(error) => left.push(error),
             }
         }
         let mut core = self.core();
+        // What was restored and never started has no slot, and nothing to stop.
+        let stuck: BTreeSet<String> = supervisor.status(self.owner)?.into_iter().map(|status| status.id).collect();
+        core.managed.retain(|id, managed| as_other(managed).is_some() || stuck.contains(&**id));
         left.extend(stop_others(&mut core).err());
         core.supervisor = None;
-        let released = supervisor.map_or(Ok(()), |supervisor| supervisor.release(self.owner));
-        // Whoever is still there stays in the snapshot: the next agent knows of it.
-        let written = core.write_snapshot();
-        self.finish(&mut core);
-        summary(left).and(released).and(written)
+        let released = supervisor.release(self.owner);
+        summary(left).and(released)
     }
 
     fn finish(&self, core: &mut Core) {
@@ -71,17 +78,17 @@ impl Manager {
 }
 
 /// Stops every process of the manager at the same time; the answers arrive at the receiver, which then closes.
-fn begin_stop(core: &mut Core, owner: Owner, supervisor: &Arc<Supervisor>) -> Result<Option<Receiver<StopReply>>> {
+fn begin_stop(core: &mut Core, owner: Owner, supervisor: &Supervisor) -> Result<Receiver<StopReply>> {
     let unclaimed = sync::claim_unclaimed(core, owner, supervisor)?;
     let (reply, stops) = crossbeam_channel::unbounded();
     // Slots of proxies that were removed before, and are still being stopped, count as well.
     let supervised = supervisor.status(owner)?.into_iter().map(|status| Arc::from(status.id));
-    let ids: std::collections::BTreeSet<Arc<str>> = supervised.chain(unclaimed.into_keys()).collect();
+    let ids: BTreeSet<Arc<str>> = supervised.chain(unclaimed.into_keys()).collect();
     for id in ids {
         let stopped = Some(reply.clone());
         supervisor.send(Command::Stop { slot: Slot { owner, id }, forget: true, stopped })?;
     }
-    Ok(Some(stops))
+    Ok(stops)
 }
 
 fn stop_others(core: &mut Core) -> Result<()> {

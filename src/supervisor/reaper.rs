@@ -319,7 +319,7 @@ impl Table {
     /// Whether a living process is in the group. One look at the system serves all groups for a short time.
     fn group_lives(&mut self, leader: Pid) -> bool {
         let now = Instant::now();
-        if !self.scan.as_ref().is_some_and(|(at, _)| now.duration_since(*at) < SCAN_INTERVAL) {
+        if self.scan.as_ref().is_none_or(|(at, _)| now.duration_since(*at) >= SCAN_INTERVAL) {
             // Without a look nothing is known, and "somebody is left" is the answer that harms nobody.
             let Ok(all) = stat::all() else { return true };
             let living = all.iter().filter(|stat| !stat.is_dead()).map(|stat| stat.group).collect();

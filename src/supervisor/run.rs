@@ -126,10 +126,11 @@ impl Loop {
     fn update(&mut self, slot: &Slot, spec: Arc<Spec>, record: bool) {
         let Some(supervised) = self.keys.get(slot).and_then(|key| self.slots.get_mut(key)) else { return };
         supervised.spec = spec.clone();
+        let key = supervised.key;
         if record {
-            let key = supervised.key;
             self.submit(key, Job::Record { key, spec });
         }
+        self.drive(key, Event::Settings);
     }
 
     fn stop(&mut self, slot: Slot, forget: bool, stopped: Option<Sender<StopReply>>) {

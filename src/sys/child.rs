@@ -344,8 +344,10 @@ fn step(step: Step, result: i64) -> Result<(), Failed> {
 }
 
 fn errno() -> c_int {
-    // SAFETY: the pointer is to this thread's errno. The child shares it with the suspended spawner thread only.
-    unsafe { *libc::__errno_location() }
+    // SAFETY: the function has no preconditions.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: it is this thread's errno, which the child shares with the suspended spawner thread only.
+    unsafe { *place }
 }
 
 #[cfg(test)]

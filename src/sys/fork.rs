@@ -61,3 +61,49 @@ extern "C" fn close_in_worker() {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::file::{self, Dir};
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_forked_worker_does_not_keep_a_lock() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        let open = || OwnedFd::from(dir.open_file(c"lock", libc::O_RDWR | libc::O_CREAT).unwrap());
+        let held = NotInWorkers::new(open());
+        assert!(file::try_lock(held.as_fd().as_fd()).unwrap());
+        let second = open();
+        assert!(!file::try_lock(second.as_fd()).unwrap());
+        let mut hold = [0; 2];
+        // SAFETY: `hold` is an array of two descriptors, as pipe2 fills.
+        assert_eq!(unsafe { libc::pipe2(hold.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
+        // SAFETY: the worker only closes, reads and exits, without running anything of the parent's.
+        let worker = unsafe { libc::fork() };
+        if worker == 0 {
+            let mut byte = 0u8;
+            // SAFETY: as above; the read ends when the parent closes its end.
+            unsafe { libc::close(hold[1]) };
+            // SAFETY: one byte of live memory.
+            unsafe { libc::read(hold[0], (&raw mut byte).cast(), 1) };
+            // SAFETY: ends the worker.
+            unsafe { libc::_exit(0) };
+        }
+        drop(held); // as when the agent dies: closed, not unlocked
+        // The worker may not have come to its handler yet, and another test's child may be in flight.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while !file::try_lock(second.as_fd()).unwrap() {
+            assert!(std::time::Instant::now() < deadline, "the worker still has the lock");
+            std::thread::yield_now();
+        }
+        for end in hold {
+            // SAFETY: both ends are ours and not used again.
+            unsafe { libc::close(end) };
+        }
+        let mut status = 0;
+        // SAFETY: `status` lives through the call.
+        assert_eq!(unsafe { libc::waitpid(worker, &raw mut status, 0) }, worker);
+    }
+}

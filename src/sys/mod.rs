@@ -6,6 +6,8 @@
 //! through the call, and the code between clone and exec ([`child`]) makes system calls only.
 #![allow(unsafe_code)]
 
+#[cfg(test)]
+mod allocation_trap;
 pub(crate) mod child;
 pub(crate) mod epoll;
 pub(crate) mod fd;

@@ -87,9 +87,10 @@ impl ChildStack {
             return Err(io::Error::last_os_error());
         }
         let stack = ChildStack { base };
-        // SAFETY: the upper part of the mapping made above.
-        let opened =
-            unsafe { libc::mprotect(base.byte_add(Self::GUARD), Self::SIZE, libc::PROT_READ | libc::PROT_WRITE) };
+        // SAFETY: an address within the mapping made above.
+        let usable = unsafe { base.byte_add(Self::GUARD) };
+        // SAFETY: the upper part of that mapping, which nobody uses yet.
+        let opened = unsafe { libc::mprotect(usable, Self::SIZE, libc::PROT_READ | libc::PROT_WRITE) };
         check(i64::from(opened)).map(|_| stack)
     }
 
@@ -287,6 +288,24 @@ mod tests {
         assert_eq!(run(no_dir).unwrap_err().to_string(), "chdir /no/such: No such file or directory (os error 2)");
         let forbidden = run(program(&["/etc/passwd"])).unwrap_err();
         assert_eq!(forbidden.source.raw_os_error(), Some(libc::EACCES));
+    }
+
+    /// Every step is taken: record, directory, credentials. An allocation on the way would end the child with 77.
+    #[test]
+    fn a_child_does_not_allocate_before_it_executes() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = crate::sys::file::Dir::open(place.path()).unwrap();
+        let null = crate::sys::file::open_null().unwrap();
+        let record = SelfRecord { dir: dir.as_fd(), temporary: c".r".into(), name: c"r".into(), head: b"{".to_vec() };
+        let root = crate::sys::identity::effective_uid() == 0;
+        let credentials = root.then(|| Credentials { uid: 65534, gid: 65534, groups: vec![1] });
+        let program = Program { dir: Some("/".into()), credentials, ..program(&["true"]) };
+        let mut stack = ChildStack::new().unwrap();
+        let started = start(&mut stack, program, [null.as_fd(); 3], Some(&record)).unwrap();
+        let ended = wait::wait_blocking(Target::Pid(started.pid)).unwrap();
+        assert_eq!(ended, Waited::Ended(ExitStatus::Exited(0)));
+        let written = std::fs::read_to_string(place.path().join("r")).unwrap();
+        assert!(written.starts_with(&format!("{{\"pid\":{},\"start_ticks\":", started.pid)), "{written}");
     }
 
     #[test]

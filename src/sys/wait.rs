@@ -117,8 +117,10 @@ fn wait_with(target: Target<'_>, options: i32) -> io::Result<Waited> {
     }
     // SAFETY: zeroed memory is a valid siginfo_t, and waitid has filled it when there was something to tell.
     let info = unsafe { info.assume_init() };
-    // SAFETY: after waitid the SIGCHLD fields are the ones in use, or all is zero.
-    let (pid, value) = unsafe { (info.si_pid(), info.si_status()) };
+    // SAFETY: after waitid the fields of SIGCHLD are the ones in use, or all is zero.
+    let pid = unsafe { info.si_pid() };
+    // SAFETY: as above.
+    let value = unsafe { info.si_status() };
     if pid == 0 {
         return Ok(Waited::Running);
     }
