@@ -1,4 +1,55 @@
-//! x
+//! An embeddable process supervisor: an agent declares which proxy processes must run, and the library starts them,
+//! restarts them with backoff, logs them, stops them, and after the agent was restarted, upgraded or killed takes them
+//! over again, still running.
+//!
+//! It re-creates the managed-proxy package of Consul 1.4 as a synchronous Rust library: OS threads and channels, no
+//! async runtime, Linux only.
+//!
+//! - [`State`] is the desired set: add, replace, remove, from any thread, at any time.
+//! - [`Manager`] follows it: [`Manager::restore`], then [`Manager::run`], and at the end [`Manager::close`] (the
+//!   proxies run on) or [`Manager::kill`] (they are stopped first).
+//! - [`Daemon`] is one supervised process without a manager; [`Noop`] is a proxy that does nothing; [`Proxy`] is the
+//!   interface of kinds of one's own.
+//!
+//! # Example: an agent in twenty lines
+//! ```no_run
+//! use proxyprocess::{Command, Manager, ManagerOptions, ProxyConfig, State};
+//!
+//! fn main() -> proxyprocess::Result<()> {
+//!     let state = State::new();
+//!     state.set("web-proxy", ProxyConfig::new(Command::new("haproxy").args(["-db", "-f", "/etc/web.cfg"])))?;
+//!
+//!     let mut options = ManagerOptions::default();
+//!     options.data_dir = Some("/var/lib/my-agent/proxies".into());
+//!     let manager = Manager::new(state, options)?;
+//!     if let Some(path) = manager.snapshot_path() {
+//!         if let Err(error) = manager.restore(&path) {
+//!             eprintln!("starting without the snapshot: {error}");
+//!         }
+//!     }
+//!     manager.run() // until another thread calls close or kill
+//! }
+//! ```
+//!
+//! # Threads
+//! All managers and daemons of a program share one supervisor thread, one reaper thread, and at most a spawner thread
+//! a core (four at the most), whatever the number of processes; proxies of registered kinds add one thread a manager.
+//! They start with the first use, end with the last handle, are named `proxy-...`, and have all signals blocked, so
+//! that the host's handlers never run on them. While nothing happens, none of them runs.
+//!
+//! # What the library does not do to its host
+//! It installs no signal handler, waits for no child but its own (never `waitpid(-1)`), and changes neither the
+//! working directory nor the umask, environment, signal dispositions or limits of the process. Hosts should neither
+//! ignore SIGCHLD nor wait for "any child"; if they do, exits are still seen, and their status where the kernel tells.
+//!
+//! A process that the host forks off (without executing a program) must not use the handles that it inherited: they
+//! return [`ErrorCode::Forked`], and the locks of data directories stay with the agent.
+//!
+//! # Log
+//! Lines go to the [`log`](https://docs.rs/log) facade with the target `proxyprocess`: starts, adoptions, stops and
+//! waits at info, unexpected exits and refused adoptions at warn, failures at error. They are written on the library's
+//! threads: a logger that blocks delays the supervision.
+
 mod command;
 mod daemon;
 mod declaration;

@@ -7,7 +7,8 @@ pub(crate) use log::Level;
 
 /// Logs one line about a proxy.
 pub(crate) fn about(level: Level, id: &str, message: fmt::Arguments<'_>) {
-    write(level, format_args!("proxy {id}: {message}"));
+    // An id may hold anything but a NUL byte; a line of the log stays one line.
+    write(level, format_args!("proxy {}: {message}", id.escape_debug()));
 }
 
 /// Logs one line.

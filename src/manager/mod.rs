@@ -87,6 +87,8 @@ impl Manager {
         for error in unreadable {
             logging::write(Level::Error, format_args!("ignored a process record: {error}"));
         }
+        let tokens = unclaimed.iter().filter_map(|record| Some((Arc::from(record.id.as_str()), record.token.clone()?)));
+        state.remember_tokens(tokens);
         let events = EventRing::new(options.event_capacity);
         let core = Core::new(options, capture_environment(), data_dir.as_ref(), &events, unclaimed);
         let owner = Supervisor::new_owner();

@@ -35,7 +35,6 @@ pub(super) fn read(path: &Path, data_dir: Option<&Arc<DataDir>>, core: &Core) ->
         Some(Ok(name)) => error.followed_by(format_args!("set aside as {name}")),
         Some(Err(failed)) => error.followed_by(failed),
     };
-    logging::write(Level::Error, format_args!("{error}"));
     core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
     Err(error)
 }
@@ -101,7 +100,7 @@ fn take_over_daemon(
         }
         (None, Some(StoredProcess::Known(process))) => {
             let KnownProcess { identity, fingerprint } = process;
-            core.unclaimed.insert(id.clone(), Record { id: id.to_string(), fingerprint, identity });
+            core.unclaimed.insert(id.clone(), Record { id: id.to_string(), fingerprint, identity, token: None });
             None
         }
         (None, Some(StoredProcess::Version1(process))) => Some(Claim::Version1(process)),

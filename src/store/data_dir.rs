@@ -7,8 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::encode::FileName;
 use super::lock::Lock;
-use super::record::{self, Record};
-use crate::declaration::Fingerprint;
+use super::record::{self, Origin, Record};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::file::Dir;
 use crate::sys::identity::{Identity, Pid};
@@ -110,31 +109,34 @@ impl DataDir {
     }
 
     /// Prepares the record that the process of `id` writes of itself.
-    pub(crate) fn plan_record(&self, id: &str, fingerprint: Fingerprint, boot_id: &str) -> Result<RecordPlan<'_>> {
-        let name = FileName::of(id);
+    pub(crate) fn plan_record(&self, origin: Origin<'_>, boot_id: &str) -> Result<RecordPlan<'_>> {
+        let name = FileName::of(origin.id);
         let place = descend(&self.records, &name);
         let place = place.map_err(|error| self.failed("open records directory", "records", &error))?;
-        let head = record::head(id, fingerprint, boot_id);
+        let head = record::head(origin, boot_id);
         Ok(RecordPlan { place, temporary: temporary(&name), name: name.leaf("", ".json"), head })
     }
 
     /// Writes the record of a process that did not write its own: one that was adopted from elsewhere.
-    pub(crate) fn write_record(&self, id: &str, fingerprint: Fingerprint, identity: &Identity) -> Result<()> {
-        let name = FileName::of(id);
+    pub(crate) fn write_record(&self, origin: Origin<'_>, identity: &Identity) -> Result<()> {
+        let name = FileName::of(origin.id);
         let leaf = name.leaf("", ".json");
-        let content = record::whole(id, fingerprint, identity);
+        let content = record::whole(origin, identity);
         descend(&self.records, &name).and_then(|place| place.dir().replace(&temporary(&name), &leaf, &content)).map_err(
             |error| self.failed("write process record", &format!("records/{}", leaf.to_string_lossy()), &error),
         )
     }
 
-    /// Writes the pid file of a process.
+    /// Writes the pid file of a process, unless it is there already.
     pub(crate) fn write_pid(&self, id: &str, pid: Pid) -> Result<()> {
         let name = FileName::of(id);
-        let leaf = name.leaf("", ".pid");
-        descend(&self.pids, &name)
-            .and_then(|place| place.dir().replace(&temporary(&name), &leaf, format!("{pid}\n").as_bytes()))
-            .map_err(|error| self.failed("write pid file", &format!("pids/{}", leaf.to_string_lossy()), &error))
+        let (leaf, content) = (name.leaf("", ".pid"), format!("{pid}\n").into_bytes());
+        let write = |place: Place<'_>| match place.dir().read(&leaf) {
+            Ok(found) if found == content => Ok(()),
+            _ => place.dir().replace(&temporary(&name), &leaf, &content),
+        };
+        let written = descend(&self.pids, &name).and_then(write);
+        written.map_err(|error| self.failed("write pid file", &format!("pids/{}", leaf.to_string_lossy()), &error))
     }
 
     /// Removes pid file and record of a proxy that has no process.

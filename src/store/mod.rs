@@ -8,4 +8,4 @@ pub(crate) mod snapshot;
 mod version1;
 
 pub(crate) use data_dir::{DataDir, null, open_output, read_file, replace_file};
-pub(crate) use record::Record;
+pub(crate) use record::{Origin, Record};

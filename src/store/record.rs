@@ -16,18 +16,30 @@ pub(crate) struct Record {
     pub(crate) id: String,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) identity: Identity,
+    /// The token of the process if it was generated: it must outlive a snapshot that cannot be read.
+    pub(crate) token: Option<String>,
+}
+
+/// What a record says besides who the process is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) generated_token: Option<&'a str>,
 }
 
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>}`.
-pub(super) fn head(id: &str, fingerprint: Fingerprint, boot_id: &str) -> Vec<u8> {
+pub(super) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
+    let Origin { id, fingerprint, generated_token } = origin;
     let id = Value::from(id);
-    format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",\"boot_id\":\"{boot_id}\",")
-        .into_bytes()
+    let token = generated_token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
+    let version = format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",");
+    format!("{version}{token}\"boot_id\":\"{boot_id}\",").into_bytes()
 }
 
 /// The whole record of a process that did not write its own.
-pub(super) fn whole(id: &str, fingerprint: Fingerprint, identity: &Identity) -> Vec<u8> {
-    let mut text = head(id, fingerprint, &identity.boot_id);
+pub(super) fn whole(origin: Origin<'_>, identity: &Identity) -> Vec<u8> {
+    let mut text = head(origin, &identity.boot_id);
     text.extend(format!("\"pid\":{},\"start_ticks\":{}}}\n", identity.pid, identity.start_ticks).into_bytes());
     text
 }
@@ -43,8 +55,9 @@ pub(super) fn parse(text: &[u8]) -> Result<Record> {
     let id = fields.string("id").map_err(as_corrupt)?.ok_or_else(|| corrupt("id: expected a string".to_owned()))?;
     let fingerprint = read_fingerprint(&mut fields).map_err(as_corrupt)?;
     let fingerprint = fingerprint.ok_or_else(|| corrupt("fingerprint: expected a string".to_owned()))?;
+    let token = fields.string("token").map_err(as_corrupt)?;
     let identity = read_identity(fields).map_err(as_corrupt)?;
-    Ok(Record { id, fingerprint, identity })
+    Ok(Record { id, fingerprint, identity, token })
 }
 
 /// Reads the field `fingerprint`.
@@ -78,13 +91,19 @@ mod tests {
 
     fn example() -> Record {
         let identity = Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into() };
-        Record { id: "we\"b/ä".to_owned(), fingerprint: Fingerprint::new(), identity }
+        let token = Some("t\"".to_owned());
+        Record { id: "we\"b/ä".to_owned(), fingerprint: Fingerprint::new(), identity, token }
+    }
+
+    fn text(record: &Record) -> Vec<u8> {
+        let generated_token = record.token.as_deref();
+        whole(Origin { id: &record.id, fingerprint: record.fingerprint, generated_token }, &record.identity)
     }
 
     #[test]
     fn a_record_comes_back_and_every_truncation_is_refused() {
         let record = example();
-        let text = whole(&record.id, record.fingerprint, &record.identity);
+        let text = text(&record);
         assert_eq!(parse(&text).unwrap(), record);
         for length in 0..text.len() - 1 {
             assert_eq!(parse(&text[..length]).unwrap_err().code(), ErrorCode::CorruptSnapshot);
@@ -95,7 +114,7 @@ mod tests {
         #[test]
         fn a_flipped_bit_never_panics(at in 0usize..120, bit in 0u8..8) {
             let record = example();
-            let mut text = whole(&record.id, record.fingerprint, &record.identity);
+            let mut text = text(&record);
             let at = at % text.len();
             text[at] ^= 1 << bit;
             let _ = parse(&text);

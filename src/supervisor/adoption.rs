@@ -1,9 +1,12 @@
 //! Adoption: proving that a recorded process is the one that lives now. On any doubt it is refused, and why is said.
 
+use std::os::fd::OwnedFd;
+
 use super::reaper::Process;
 use super::spawner::write_pid_file;
 use super::spec::{Files, Spec};
 use crate::defaults;
+use crate::error::Result;
 use crate::logging::{self, Level};
 use crate::store::snapshot::Version1Process;
 use crate::sys::identity::{Identity, Pid, Presence};
@@ -29,7 +32,7 @@ pub(super) struct Refusal {
 }
 
 /// Proves a claim.
-pub(super) fn prove(spec: &Spec, claim: &Claim) -> Result<Process, Refusal> {
+pub(super) fn prove(spec: &Spec, claim: &Claim) -> std::result::Result<Process, Refusal> {
     let pid = match claim {
         Claim::Recorded(identity) | Claim::Told(identity) => identity.pid,
         Claim::Version1(process) => process.pid,
@@ -46,13 +49,13 @@ pub(super) fn prove(spec: &Spec, claim: &Claim) -> Result<Process, Refusal> {
         Ok(Presence::Gone(reason)) => return Err(Refusal { reason, gone: true }),
         Err(error) => return Err(Refusal { reason: format!("read /proc/{pid}/stat: {error}"), gone: false }),
     }
-    if !matches!(claim, Claim::Recorded(_)) {
-        record(spec, &identity);
+    if let Err(error) = write_down(spec, claim, &identity) {
+        logging::about(Level::Error, &spec.id, format_args!("{error}"));
     }
     Ok(Process { pid, pidfd, identity: Some(identity) })
 }
 
-fn open(pid: Pid) -> Result<std::os::fd::OwnedFd, Refusal> {
+fn open(pid: Pid) -> std::result::Result<OwnedFd, Refusal> {
     pidfd::open(pid).map_err(|error| match error.raw_os_error() {
         Some(libc::ESRCH) => Refusal { reason: format!("no process has pid {pid}"), gone: true },
         // EINVAL, and ENOENT since Linux 6.15: the number is now of a thread, whose process has another one.
@@ -63,7 +66,7 @@ fn open(pid: Pid) -> Result<std::os::fd::OwnedFd, Refusal> {
 
 /// Consul's snapshots name a pid and nothing else. But the process carries its id and its secret token in its
 /// environment, which no stranger has; and it leads its group, which its own children do not.
-fn prove_by_token(spec: &Spec, process: &Version1Process) -> Result<Identity, Refusal> {
+fn prove_by_token(spec: &Spec, process: &Version1Process) -> std::result::Result<Identity, Refusal> {
     let pid = process.pid;
     let undecided = |what: &str, error: std::io::Error| match error.raw_os_error() {
         Some(libc::ENOENT | libc::ESRCH) => Refusal { reason: format!("no process has pid {pid}"), gone: true },
@@ -95,12 +98,11 @@ fn prove_by_token(spec: &Spec, process: &Version1Process) -> Result<Identity, Re
     }
 }
 
-/// From now on the process is known like one that we started.
-fn record(spec: &Spec, identity: &Identity) {
-    let Files::DataDir(data_dir) = &spec.context.files else { return };
-    let recorded = data_dir.write_record(&spec.id, spec.fingerprint(), identity);
-    let written = recorded.and_then(|()| write_pid_file(spec, identity.pid));
-    if let Err(error) = written {
-        logging::about(Level::Error, &spec.id, format_args!("{error}"));
+/// From now on the process is known like one that we started. An agent that was killed may have left it without its pid
+/// file, or with that of its predecessor.
+fn write_down(spec: &Spec, claim: &Claim, identity: &Identity) -> Result<()> {
+    if let (Files::DataDir(data_dir), Claim::Told(_) | Claim::Version1(_)) = (&spec.context.files, claim) {
+        data_dir.write_record(spec.record_origin(), identity)?;
     }
+    write_pid_file(spec, identity.pid)
 }

@@ -77,7 +77,10 @@ enum Phase {
     /// Waited for only so that it does not stay a zombie: its owner let it go.
     Released,
     /// Ended; kept for the sake of its group.
-    Ended { quiet_scans: u32 },
+    Ended {
+        /// The first look of late that found no living member.
+        quiet_scan: Option<u64>,
+    },
 }
 
 #[derive(Debug)]
@@ -86,14 +89,24 @@ struct Watched {
     phase: Phase,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Table {
     processes: HashMap<ProcessKey, Watched>,
     /// Released processes by pid, for one may be adopted again.
     released: HashMap<Pid, ProcessKey>,
     /// Those that no descriptor reports.
     polled: HashSet<ProcessKey>,
-    scan: Option<(Instant, HashSet<i32>)>,
+    scan: Scan,
+}
+
+/// One look at all processes of the system.
+#[derive(Debug, Default)]
+struct Scan {
+    /// Counts the looks.
+    number: u64,
+    at: Option<Instant>,
+    /// The groups that had a living member.
+    living: HashSet<i32>,
 }
 
 /// The reaper's side that other threads use.
@@ -113,8 +126,7 @@ impl Reaper {
     pub(super) fn start(mailbox: Sender<Message>) -> io::Result<(Arc<Reaper>, JoinHandle<()>)> {
         let (epoll, wakeup) = (Epoll::new()?, Wakeup::new()?);
         epoll.add(wakeup.fd(), WAKEUP)?;
-        let (processes, released, polled) = Default::default();
-        let table = Mutex::new(Table { processes, released, polled, scan: None });
+        let table = Mutex::new(Table::default());
         let reaper = Arc::new(Reaper { epoll, wakeup, table, stopping: AtomicBool::new(false) });
         let runner = reaper.clone();
         let handle = thread::start("proxy-reaper", move || runner.run(&mailbox))?;
@@ -175,25 +187,28 @@ impl Reaper {
     pub(super) fn group_left(&self, key: ProcessKey) -> bool {
         let mut table = self.lock();
         let Some(watched) = table.processes.get(&key) else { return false };
-        let Phase::Ended { quiet_scans } = watched.phase else { return false };
+        let Phase::Ended { quiet_scan } = watched.phase else { return false };
+        let pid = watched.process.pid;
         let signalable = match &watched.process.pidfd {
             Some(fd) if pidfd::signals_groups() => pidfd::group_exists(fd.as_fd()),
             _ => true,
         };
-        let pid = watched.process.pid;
-        // Zombies count as members until their parent reaps them, which a careless init may never do. They are told
-        // from the living by looking; twice, because one look can miss a process that is just being forked.
-        let left = signalable && (table.group_lives(pid) || quiet_scans == 0);
-        let quiet_scans = if signalable && !table.group_lives(pid) { quiet_scans + 1 } else { 0 };
-        if left {
-            table.scan = table.scan.take().filter(|_| quiet_scans == 0);
-            if let Some(watched) = table.processes.get_mut(&key) {
-                watched.phase = Phase::Ended { quiet_scans };
-            }
-        } else {
+        if !signalable {
             self.remove_in(&mut table, key);
+            return false;
         }
-        left
+        // Zombies count as members until their parent reaps them, which a careless init may never do. They are told
+        // from the living by looking at all processes: twice, because one look can miss one that is just being forked.
+        let (scan, lives) = table.group_lives(pid);
+        let seen_before = quiet_scan.is_some_and(|earlier| earlier != scan);
+        if !lives && seen_before {
+            self.remove_in(&mut table, key);
+            return false;
+        }
+        if let Some(watched) = table.processes.get_mut(&key) {
+            watched.phase = Phase::Ended { quiet_scan: if lives { None } else { quiet_scan.or(Some(scan)) } };
+        }
+        true
     }
 
     /// Lets a process go: it runs on, nobody is told of its end, and it is reaped if it is our child.
@@ -271,25 +286,23 @@ impl Reaper {
         if let Some(fd) = table.processes.get(&key).and_then(|watched| watched.process.pidfd.as_ref()) {
             self.epoll.remove(fd.as_fd());
         }
-        let group_left = supervised && self.group_outlives(&mut table, key, pid);
+        let group_left = supervised && self.group_outlives(&table, key);
         if !group_left {
             self.remove_in(&mut table, key);
         } else if let Some(watched) = table.processes.get_mut(&key) {
-            watched.phase = Phase::Ended { quiet_scans: 0 };
+            watched.phase = Phase::Ended { quiet_scan: None };
         }
         supervised.then_some(Message::Exited { key, pid, status, group_left })
     }
 
-    fn group_outlives(&self, table: &mut Table, key: ProcessKey, pid: Pid) -> bool {
+    fn group_outlives(&self, table: &Table, key: ProcessKey) -> bool {
         let Some(watched) = table.processes.get(&key) else { return false };
         match &watched.process.pidfd {
             Some(fd) if pidfd::signals_groups() => pidfd::group_exists(fd.as_fd()),
             // The number of a leader that somebody else reaps is not held: its group cannot be signalled safely.
             _ if matches!(wait::try_wait(watched.process.target(), Reap::No), Ok(Waited::NotOurs)) => false,
-            _ => {
-                table.scan = None;
-                table.group_lives(pid)
-            }
+            // Whoever is alive is waited for; an older look may have missed it, and the next one finds it.
+            _ => true,
         }
     }
 
@@ -316,16 +329,16 @@ impl Reaper {
 }
 
 impl Table {
-    /// Whether a living process is in the group. One look at the system serves all groups for a short time.
-    fn group_lives(&mut self, leader: Pid) -> bool {
+    /// Whether a living process is in the group, and by which look. One look serves all groups for a short time.
+    fn group_lives(&mut self, leader: Pid) -> (u64, bool) {
         let now = Instant::now();
-        if self.scan.as_ref().is_none_or(|(at, _)| now.duration_since(*at) >= SCAN_INTERVAL) {
+        if self.scan.at.is_none_or(|at| now.duration_since(at) >= SCAN_INTERVAL) {
             // Without a look nothing is known, and "somebody is left" is the answer that harms nobody.
-            let Ok(all) = stat::all() else { return true };
+            let Ok(all) = stat::all() else { return (self.scan.number, true) };
             let living = all.iter().filter(|stat| !stat.is_dead()).map(|stat| stat.group).collect();
-            self.scan = Some((now, living));
+            self.scan = Scan { number: self.scan.number + 1, at: Some(Instant::now()), living };
         }
-        self.scan.as_ref().is_some_and(|(_, living)| living.contains(&leader.as_raw()))
+        (self.scan.number, self.scan.living.contains(&leader.as_raw()))
     }
 }
 

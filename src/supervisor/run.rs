@@ -112,6 +112,8 @@ impl Loop {
             Origin::New => Event::Replace,
         };
         self.drive(key, event);
+        // What is still being stopped, or waits, is under the new settings.
+        self.drive(key, Event::Settings);
         self.answer_if_settled(key);
     }
 

@@ -193,7 +193,7 @@ impl Shared {
         let started = match &spec.context.files {
             Files::DataDir(data_dir) => {
                 let boot_id = identity::boot_id().map_err(|error| Error::os(ErrorCode::Io, "read boot id", &error))?;
-                let plan = data_dir.plan_record(&spec.id, spec.fingerprint(), boot_id)?;
+                let plan = data_dir.plan_record(spec.record_origin(), boot_id)?;
                 spawn::start(stack, spec.program(), standard, Some(&plan.as_self_record()))
             }
             Files::Paths { .. } => spawn::start(stack, spec.program(), standard, None),
@@ -212,7 +212,7 @@ impl Shared {
     fn record(&self, key: ProcessKey, spec: &Spec) -> Result<()> {
         let Some(identity) = self.reaper.identity(key) else { return Ok(()) };
         match &spec.context.files {
-            Files::DataDir(data_dir) => data_dir.write_record(&spec.id, spec.fingerprint(), &identity),
+            Files::DataDir(data_dir) => data_dir.write_record(spec.record_origin(), &identity),
             Files::Paths { .. } => Ok(()),
         }
     }

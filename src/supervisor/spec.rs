@@ -78,6 +78,12 @@ impl Spec {
             .add_optional(config.target_service.as_deref().map(OsStr::new))
     }
 
+    /// What a record of a process of this one says besides who it is.
+    pub(crate) fn record_origin(&self) -> store::Origin<'_> {
+        let generated_token = self.config.token.as_deref().filter(|_| self.config.token_generated);
+        store::Origin { id: &self.id, fingerprint: self.fingerprint(), generated_token }
+    }
+
     fn declared_environment(&self) -> BTreeMap<&OsStr, &OsStr> {
         let manager = self.context.proxy_env.iter().map(|(name, value)| (&**name, &**value));
         let own = self.config.command.declared_env().iter().map(|(name, value)| (&**name, &**value));

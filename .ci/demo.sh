@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# The README's first command.
+set -euo pipefail
+
+cargo run --locked --example agent -- demo

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Formatting, lints, documentation, and what no lint knows.
+set -euo pipefail
+
+cargo fmt --check
+cargo clippy --locked --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+# The lints let `unsafe` be allowed by any file; only these two places may.
+if grep -rlE 'allow\(unsafe_code\)' src examples tests benches 2>/dev/null | grep -vE '^src/(sys|ffi)/mod.rs$'; then
+    echo "unsafe code outside src/sys and src/ffi" >&2
+    exit 1
+fi
+
+# The library's own dependencies are a promise.
+allowed='crossbeam-channel|crossbeam-utils|libc|log|serde|serde_core|serde_derive|serde_json|itoa|memchr|ryu|zmij|proc-macro2|quote|syn|unicode-ident|proxyprocess'
+if cargo tree --locked --edges normal --prefix none | awk '{print $1}' | sort -u | grep -vxE "$allowed"; then
+    echo "a dependency that is not in the list" >&2
+    exit 1
+fi
