@@ -528,7 +528,7 @@ fn probe_interval(probes: u32, escalation: Escalation) -> Duration {
     if escalation == Escalation::Stuck {
         return Duration::from_secs(1);
     }
-    Duration::from_millis(1 << probes.min(6))
+    Duration::from_millis(1 << probes.saturating_sub(1).min(6))
 }
 
 #[cfg(test)]

@@ -143,7 +143,8 @@ impl Manager {
     /// Follows the state until [`Manager::close`] or [`Manager::kill`]. Blocks; while another run is executing it
     /// returns at once.
     ///
-    /// The first sync is made at once, later ones when changes have calmed down (see [`ManagerOptions`]).
+    /// The first sync is made at once, later ones when changes have calmed down (see [`ManagerOptions`]). Fill the
+    /// state first: what was restored or recorded and is not in it is stopped by the first sync.
     ///
     /// # Errors
     /// [`ErrorCode::Closed`]: the manager was closed or killed. [`ErrorCode::Exhausted`]: the threads of the library

@@ -30,8 +30,8 @@ const WAKEUP: ProcessKey = 0;
 /// How often processes without a pidfd are looked at. Only where the kernel has none.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a look at all processes of the system is good for.
-const SCAN_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a look at all processes of the system is good for, at the least; at most half of the time goes into looking.
+const SCAN_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A key that no process had before, in any supervisor of this program.
 pub(super) fn new_key() -> ProcessKey {
@@ -104,9 +104,9 @@ struct Table {
 struct Scan {
     /// Counts the looks.
     number: u64,
-    at: Option<Instant>,
-    /// The groups that had a living member.
-    living: HashSet<i32>,
+    good_until: Option<Instant>,
+    /// Who was in which group.
+    members: HashMap<i32, Vec<i32>>,
 }
 
 /// The reaper's side that other threads use.
@@ -332,13 +332,14 @@ impl Table {
     /// Whether a living process is in the group, and by which look. One look serves all groups for a short time.
     fn group_lives(&mut self, leader: Pid) -> (u64, bool) {
         let now = Instant::now();
-        if self.scan.at.is_none_or(|at| now.duration_since(at) >= SCAN_INTERVAL) {
+        if self.scan.good_until.is_none_or(|end| now >= end) {
             // Without a look nothing is known, and "somebody is left" is the answer that harms nobody.
-            let Ok(all) = stat::all() else { return (self.scan.number, true) };
-            let living = all.iter().filter(|stat| !stat.is_dead()).map(|stat| stat.group).collect();
-            self.scan = Scan { number: self.scan.number + 1, at: Some(Instant::now()), living };
+            let Ok(members) = stat::groups() else { return (self.scan.number, true) };
+            let good_until = Some(Instant::now() + now.elapsed().max(SCAN_INTERVAL));
+            self.scan = Scan { number: self.scan.number + 1, good_until, members };
         }
-        (self.scan.number, self.scan.living.contains(&leader.as_raw()))
+        let members = self.scan.members.get(&leader.as_raw());
+        (self.scan.number, members.is_some_and(|members| members.iter().any(|pid| stat::is_alive(*pid))))
     }
 }
 

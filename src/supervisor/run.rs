@@ -51,6 +51,8 @@ impl Loop {
                 Ok(Message::Command(Command::Shutdown)) | Err(RecvTimeoutError::Disconnected) => false,
                 Ok(message) => {
                     self.take(message);
+                    // However many messages come, no timer waits for a pause between them.
+                    self.fire_timers();
                     true
                 }
                 Err(RecvTimeoutError::Timeout) => {
@@ -173,6 +175,9 @@ impl Loop {
     }
 
     fn fire_timers(&mut self) {
+        if self.timers.next().is_none() {
+            return;
+        }
         let now = Instant::now();
         while let Some(key) = self.timers.due(now) {
             let Some(supervised) = self.slots.get_mut(&key) else { continue };
