@@ -9,11 +9,11 @@ use super::options::ManagerOptions;
 use super::others::{Other, Registry, Worker};
 use super::plan::Relation;
 use crate::declaration::{ExecMode, ProxyConfig};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::logging::{self, Level};
 use crate::store::snapshot::{self, DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::{DataDir, Record};
-use crate::supervisor::{BaseEnvironment, Context, EventKind, EventRing, Files, Spec, Supervisor};
+use crate::supervisor::{BaseEnvironment, Context, EventKind, EventRing, Files, ProxyStatus, Spec, Supervisor};
 
 /// One managed proxy.
 #[derive(Clone)]
@@ -40,8 +40,8 @@ pub(super) struct Core {
     /// Recorded processes that may live and that no restored declaration describes: adopted or stopped by the first
     /// sync, or stopped by a kill.
     pub(super) unclaimed: BTreeMap<Arc<str>, Record>,
-    /// Wanted, and not even tried: why.
-    pub(super) held: BTreeMap<Arc<str>, Error>,
+    /// Wanted, and not even tried: as what, and why.
+    pub(super) held: BTreeMap<Arc<str>, ProxyStatus>,
     /// There from the first restore or run on.
     pub(super) supervisor: Option<Arc<Supervisor>>,
     pub(super) worker: Option<Worker>,

@@ -87,7 +87,8 @@ impl Manager {
         for error in unreadable {
             logging::write(Level::Error, format_args!("ignored a process record: {error}"));
         }
-        let tokens = unclaimed.iter().filter_map(|record| Some((Arc::from(record.id.as_str()), record.token.clone()?)));
+        let generated = unclaimed.iter().filter(|record| record.token_generated);
+        let tokens = generated.filter_map(|record| Some((Arc::from(record.id.as_str()), record.token.clone()?)));
         state.remember_tokens(tokens);
         let events = EventRing::new(options.event_capacity);
         let core = Core::new(options, capture_environment(), data_dir.as_ref(), &events, unclaimed);
@@ -250,9 +251,10 @@ impl Manager {
                 };
                 by_id.insert(status.id.clone(), status);
             }
-            for (id, error) in &core.held {
-                let idle = || ProxyStatus::new(id, &ExecMode::DAEMON, ProxyState::Idle);
-                by_id.entry(id.to_string()).or_insert_with(idle).last_error = Some(error.to_string());
+            for held in core.held.values() {
+                // What goes on under the same id is told, and why it is not what is wanted.
+                let known = by_id.entry(held.id.clone()).or_insert_with(|| held.clone());
+                known.last_error.clone_from(&held.last_error);
             }
             (by_id, core.supervisor.clone())
         };

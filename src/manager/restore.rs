@@ -90,9 +90,7 @@ fn take_over_daemon(
     // The record is newer than the snapshot: it is rewritten with every start.
     let fingerprint = spec.fingerprint();
     let claim = match (core.unclaimed.get(id), entry.process) {
-        (Some(record), _) if record.fingerprint == fingerprint => {
-            core.unclaimed.remove(id).map(|record| Claim::Recorded(record.identity))
-        }
+        (Some(record), _) if record.fingerprint == fingerprint => core.unclaimed.remove(id).map(Record::into_claim),
         // A process of another declaration: whether it is replaced or wanted again is for the first sync to say.
         (Some(_), _) => None,
         (None, Some(StoredProcess::Known(process))) if process.fingerprint == fingerprint => {
@@ -100,7 +98,16 @@ fn take_over_daemon(
         }
         (None, Some(StoredProcess::Known(process))) => {
             let KnownProcess { identity, fingerprint } = process;
-            core.unclaimed.insert(id.clone(), Record { id: id.to_string(), fingerprint, identity, token: None });
+            core.unclaimed.insert(
+                id.clone(),
+                Record {
+                    id: id.to_string(),
+                    fingerprint,
+                    identity,
+                    token: config.token.clone(),
+                    token_generated: false,
+                },
+            );
             None
         }
         (None, Some(StoredProcess::Version1(process))) => Some(Claim::Version1(process)),

@@ -9,10 +9,11 @@ use super::plan::{Step, plan};
 use crate::command::Command as Program;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::error::{Error, Result};
+use crate::lifecycle::ProxyState;
 use crate::logging::{self, Level};
 use crate::state::DesiredSet;
 use crate::store::Record;
-use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, Slot, Spec, Supervisor};
+use crate::supervisor::{Command, EventKind, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor};
 
 /// What a sync is about to do, once it is in the snapshot.
 #[derive(Default)]
@@ -39,7 +40,7 @@ pub(super) fn follow(core: &mut Core, owner: Owner, desired: &DesiredSet) -> Res
     // Write-ahead: whatever is started from here on is in the snapshot before.
     let written = if first || !settings_only { core.write_snapshot() } else { Ok(()) };
     if let Err(error) = &written {
-        take_back(core, &mut changes, error);
+        take_back(core, &mut changes, desired, error);
     }
     let held_back = written.is_err();
     perform(core, owner, &supervisor, changes)?;
@@ -87,7 +88,7 @@ fn begin(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mu
         match core.registry.create(id, &wanted.mode, Some(wanted)) {
             Ok(new) => Managed::Other(new),
             // The registration is rejected; what there was before under this id goes on.
-            Err(error) => return hold(core, id, error),
+            Err(error) => return reject(core, id, wanted, &error),
         }
     };
     if let (Some(Managed::Other(old)), Managed::Other(new)) = (core.managed.get_mut(id), &new) {
@@ -100,16 +101,24 @@ fn begin(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mu
     changes.begun.push((id.clone(), old));
 }
 
-fn hold(core: &mut Core, id: &Arc<str>, error: Error) {
+fn reject(core: &mut Core, id: &Arc<str>, wanted: &ProxyConfig, error: &Error) {
     logging::write(Level::Error, format_args!("{error}"));
     core.context.events.publish(Some(id), EventKind::Failed { error: error.to_string() });
-    core.held.insert(id.clone(), error);
+    hold(core, id, wanted, ProxyState::Failed, error.to_string());
+}
+
+fn hold(core: &mut Core, id: &Arc<str>, wanted: &ProxyConfig, state: ProxyState, error: String) {
+    let mut status = ProxyStatus::new(id, &wanted.mode, state);
+    status.last_error = Some(error);
+    core.held.insert(id.clone(), status);
 }
 
 /// Nothing may begin that is not in the snapshot.
-fn take_back(core: &mut Core, changes: &mut Changes, error: &Error) {
+fn take_back(core: &mut Core, changes: &mut Changes, desired: &DesiredSet, error: &Error) {
     for (id, old) in changes.begun.drain(..) {
-        core.held.insert(id.clone(), error.clone().within("not started yet"));
+        if let Some(wanted) = desired.get(&id) {
+            hold(core, &id, wanted, ProxyState::Idle, format!("not started yet: {error}"));
+        }
         match old {
             Some(old) => core.managed.insert(id, old),
             None => core.managed.remove(&id),
@@ -157,7 +166,7 @@ fn origin(record: Option<Record>, spec: &Spec) -> Origin {
         None => Origin::New,
         Some(record) => Origin::Claimed {
             outdated: record.fingerprint != spec.fingerprint(),
-            claim: Claim::Recorded(record.identity),
+            claim: record.into_claim(),
             start_if_gone: true,
         },
     }
@@ -199,7 +208,7 @@ fn settle_restored(core: &mut Core, owner: Owner, supervisor: &Supervisor) -> Re
 }
 
 fn is_idle(other: &Other) -> bool {
-    other.status().state == crate::lifecycle::ProxyState::Idle
+    other.status().state == ProxyState::Idle
 }
 
 /// Hands every recorded process that nobody claimed to the supervisor, to be stopped.
@@ -216,7 +225,7 @@ pub(super) fn claim_unclaimed(
             _ => Arc::new(ProxyConfig::new(Program::default())),
         };
         let spec = Arc::new(core.spec(&id, &config));
-        let origin = Origin::Claimed { claim: Claim::Recorded(record.identity), start_if_gone: false, outdated: false };
+        let origin = Origin::Claimed { claim: record.into_claim(), start_if_gone: false, outdated: false };
         put(owner, supervisor, spec.clone(), origin)?;
         claimed.insert(id, spec);
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -106,6 +107,15 @@ impl DataDir {
                 .map_err(|error| self.failed("open log file", &format!("logs/{}", leaf.to_string_lossy()), &error))
         };
         Ok([open("-stdout.log")?, open("-stderr.log")?])
+    }
+
+    /// Device and inode of the logs of a proxy, as far as they are there.
+    pub(crate) fn log_files(&self, id: &str) -> Vec<(u64, u64)> {
+        let name = FileName::of(id);
+        let Ok(Some(place)) = descend_existing(&self.logs, &name) else { return Vec::new() };
+        let leaves = ["-stdout.log", "-stderr.log"].map(|suffix| name.leaf("", suffix));
+        let files = leaves.iter().filter_map(|leaf| place.dir().open_file(leaf, libc::O_RDONLY).ok()?.metadata().ok());
+        files.map(|file| (file.dev(), file.ino())).collect()
     }
 
     /// Prepares the record that the process of `id` writes of itself.
@@ -310,14 +320,14 @@ pub(crate) fn null() -> Result<OwnedFd> {
 mod tests {
     use super::*;
     use crate::declaration::Fingerprint;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn identity() -> Identity {
         Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into() }
     }
 
     fn origin(id: &str) -> Origin<'_> {
-        Origin { id, fingerprint: Fingerprint::new(), generated_token: None }
+        Origin { id, fingerprint: Fingerprint::new(), token: None, token_generated: false }
     }
 
     fn mode(path: &Path) -> u32 {

@@ -16,8 +16,10 @@ pub(crate) struct Record {
     pub(crate) id: String,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) identity: Identity,
-    /// The token of the process if it was generated: it must outlive a snapshot that cannot be read.
+    /// The token that the process has: by it, what it leaves of its group is known.
     pub(crate) token: Option<String>,
+    /// Whether the token was generated: it must outlive a snapshot that cannot be read.
+    pub(crate) token_generated: bool,
 }
 
 /// What a record says besides who the process is.
@@ -25,16 +27,18 @@ pub(crate) struct Record {
 pub(crate) struct Origin<'a> {
     pub(crate) id: &'a str,
     pub(crate) fingerprint: Fingerprint,
-    pub(crate) generated_token: Option<&'a str>,
+    pub(crate) token: Option<&'a str>,
+    pub(crate) token_generated: bool,
 }
 
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>}`.
 pub(super) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
-    let Origin { id, fingerprint, generated_token } = origin;
+    let Origin { id, fingerprint, token, token_generated } = origin;
     let id = Value::from(id);
-    let token = generated_token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
+    let token = token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
+    let generated = if token_generated { "\"token_generated\":true," } else { "" };
     let version = format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",");
-    format!("{version}{token}\"boot_id\":\"{boot_id}\",").into_bytes()
+    format!("{version}{token}{generated}\"boot_id\":\"{boot_id}\",").into_bytes()
 }
 
 /// The whole record of a process that did not write its own.
@@ -56,8 +60,9 @@ pub(super) fn parse(text: &[u8]) -> Result<Record> {
     let fingerprint = read_fingerprint(&mut fields).map_err(as_corrupt)?;
     let fingerprint = fingerprint.ok_or_else(|| corrupt("fingerprint: expected a string".to_owned()))?;
     let token = fields.string("token").map_err(as_corrupt)?;
+    let token_generated = fields.boolean("token_generated").map_err(as_corrupt)?.unwrap_or(false);
     let identity = read_identity(fields).map_err(as_corrupt)?;
-    Ok(Record { id, fingerprint, identity, token })
+    Ok(Record { id, fingerprint, identity, token, token_generated })
 }
 
 /// Reads the field `fingerprint`.
@@ -92,12 +97,13 @@ mod tests {
     fn example() -> Record {
         let identity = Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into() };
         let token = Some("t\"".to_owned());
-        Record { id: "we\"b/ä".to_owned(), fingerprint: Fingerprint::new(), identity, token }
+        Record { id: "we\"b/ä".to_owned(), fingerprint: Fingerprint::new(), identity, token, token_generated: true }
     }
 
     fn text(record: &Record) -> Vec<u8> {
-        let generated_token = record.token.as_deref();
-        whole(Origin { id: &record.id, fingerprint: record.fingerprint, generated_token }, &record.identity)
+        let (fingerprint, token_generated) = (record.fingerprint, record.token_generated);
+        let origin = Origin { id: &record.id, fingerprint, token: record.token.as_deref(), token_generated };
+        whole(origin, &record.identity)
     }
 
     #[test]

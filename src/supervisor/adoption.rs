@@ -2,12 +2,13 @@
 
 use std::os::fd::OwnedFd;
 
+use super::leftovers::{self, Marks};
 use super::reaper::Process;
 use super::spawner::write_pid_file;
 use super::spec::{Files, Spec};
-use crate::defaults;
 use crate::error::Result;
 use crate::logging::{self, Level};
+use crate::store::Record;
 use crate::store::snapshot::Version1Process;
 use crate::sys::identity::{Identity, Pid, Presence};
 use crate::sys::pidfd;
@@ -15,12 +16,19 @@ use crate::sys::pidfd;
 /// What is said of a process that may live.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Claim {
-    /// By a record of this data directory.
-    Recorded(Identity),
+    /// By a record of this data directory, with the token that the process has.
+    Recorded { identity: Identity, token: Option<String> },
     /// By a snapshot from elsewhere: a record is written once it is proven.
     Told(Identity),
     /// By a snapshot of Consul.
     Version1(Version1Process),
+}
+
+impl Record {
+    /// What the record says of its process.
+    pub(crate) fn into_claim(self) -> Claim {
+        Claim::Recorded { identity: self.identity, token: self.token }
+    }
 }
 
 /// Why a process was not adopted.
@@ -31,17 +39,38 @@ pub(super) struct Refusal {
     pub(super) gone: bool,
 }
 
-/// Proves a claim.
-pub(super) fn prove(spec: &Spec, claim: &Claim) -> std::result::Result<Process, Refusal> {
+type Proof<T> = std::result::Result<T, Refusal>;
+
+/// Proves a claim. If the process is gone, so is, when this returns, what it left of its group.
+pub(super) fn prove(spec: &Spec, claim: &Claim) -> Proof<Process> {
+    let proven = prove_leader(spec, claim);
+    let known = match claim {
+        Claim::Recorded { identity, token } => Some((identity, token.as_deref())),
+        Claim::Told(identity) => Some((identity, spec.config.token.as_deref())),
+        Claim::Version1(_) => None,
+    };
+    match (proven, known) {
+        (Err(Refusal { reason, gone: true }), Some((identity, token))) => {
+            let marks = Marks { id: &spec.id, token, logs: spec.log_files() };
+            match leftovers::end(identity, &marks) {
+                Ok(()) => Err(Refusal { reason, gone: true }),
+                Err(left) => Err(Refusal { reason: format!("{reason}; {left}"), gone: false }),
+            }
+        }
+        (proven, _) => proven,
+    }
+}
+
+fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Process> {
     let pid = match claim {
-        Claim::Recorded(identity) | Claim::Told(identity) => identity.pid,
+        Claim::Recorded { identity, .. } | Claim::Told(identity) => identity.pid,
         Claim::Version1(process) => process.pid,
     };
     // ORDER: the descriptor first. If the proof then holds for the number, it held when the descriptor was opened, for
     // a process cannot be older than it was recorded to be.
     let pidfd = if pidfd::is_supported() { Some(open(pid)?) } else { None };
     let identity = match claim {
-        Claim::Recorded(identity) | Claim::Told(identity) => identity.clone(),
+        Claim::Recorded { identity, .. } | Claim::Told(identity) => identity.clone(),
         Claim::Version1(process) => prove_by_token(spec, process)?,
     };
     match identity.presence() {
@@ -55,7 +84,7 @@ pub(super) fn prove(spec: &Spec, claim: &Claim) -> std::result::Result<Process, 
     Ok(Process { pid, pidfd, identity: Some(identity) })
 }
 
-fn open(pid: Pid) -> std::result::Result<OwnedFd, Refusal> {
+fn open(pid: Pid) -> Proof<OwnedFd> {
     pidfd::open(pid).map_err(|error| match error.raw_os_error() {
         Some(libc::ESRCH) => Refusal { reason: format!("no process has pid {pid}"), gone: true },
         // EINVAL, and ENOENT since Linux 6.15: the number is now of a thread, whose process has another one.
@@ -66,7 +95,7 @@ fn open(pid: Pid) -> std::result::Result<OwnedFd, Refusal> {
 
 /// Consul's snapshots name a pid and nothing else. But the process carries its id and its secret token in its
 /// environment, which no stranger has; and it leads its group, which its own children do not.
-fn prove_by_token(spec: &Spec, process: &Version1Process) -> std::result::Result<Identity, Refusal> {
+fn prove_by_token(spec: &Spec, process: &Version1Process) -> Proof<Identity> {
     let pid = process.pid;
     let undecided = |what: &str, error: std::io::Error| match error.raw_os_error() {
         Some(libc::ENOENT | libc::ESRCH) => Refusal { reason: format!("no process has pid {pid}"), gone: true },
@@ -78,18 +107,11 @@ fn prove_by_token(spec: &Spec, process: &Version1Process) -> std::result::Result
     let Some(identity) = identity else {
         return Err(Refusal { reason: format!("no process has pid {pid}"), gone: true });
     };
-    let environment =
-        std::fs::read(format!("/proc/{pid}/environ")).map_err(|error| undecided("read environment", error))?;
-    let token = spec.config.token.as_deref().unwrap_or_default();
-    let carries = |name: &str, value: &str| {
-        let wanted = [name.as_bytes(), b"=", value.as_bytes()].concat();
-        environment.split(|&byte| byte == 0).any(|entry| entry == wanted)
-    };
+    let marks = Marks { id: &spec.id, token: spec.config.token.as_deref(), logs: Vec::new() };
+    let carried = marks.are_in_environment_of(pid.as_raw());
+    let carried = carried.map_err(|error| undecided("read environment", error))?;
     let leads = identity.stat().is_ok_and(|stat| stat.is_some_and(|stat| stat.group == pid.as_raw()));
-    let proven = !token.is_empty()
-        && leads
-        && carries(defaults::ENV_PROXY_ID, &spec.id)
-        && carries(defaults::ENV_PROXY_TOKEN, token);
+    let proven = leads && carried;
     if proven {
         Ok(identity)
     } else {

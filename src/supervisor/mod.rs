@@ -3,6 +3,7 @@
 
 mod adoption;
 mod events;
+mod leftovers;
 mod mailbox;
 mod reaper;
 mod run;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -80,8 +81,8 @@ impl Spec {
 
     /// What a record of a process of this one says besides who it is.
     pub(crate) fn record_origin(&self) -> store::Origin<'_> {
-        let generated_token = self.config.token.as_deref().filter(|_| self.config.token_generated);
-        store::Origin { id: &self.id, fingerprint: self.fingerprint(), generated_token }
+        let (token, token_generated) = (self.config.token.as_deref(), self.config.token_generated);
+        store::Origin { id: &self.id, fingerprint: self.fingerprint(), token, token_generated }
     }
 
     fn declared_environment(&self) -> BTreeMap<&OsStr, &OsStr> {
@@ -109,6 +110,17 @@ impl Spec {
             env: env.into_iter().map(|(name, value)| variable(&name.to_owned(), &value.to_owned())).collect(),
             dir: config.command.declared_dir().map(|dir| dir.clone().into_os_string()),
             credentials: config.command.declared_credentials().cloned(),
+        }
+    }
+
+    /// Device and inode of the files that the process's output goes to, as far as they are there.
+    pub(crate) fn log_files(&self) -> Vec<(u64, u64)> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.log_files(&self.id),
+            Files::Paths { stdout, stderr, .. } => {
+                let found = [stdout, stderr].into_iter().flatten().filter_map(|path| std::fs::metadata(path).ok());
+                found.map(|file| (file.dev(), file.ino())).collect()
+            }
         }
     }
 

@@ -116,6 +116,19 @@ pub(crate) fn kill_group(leader: Pid, signal: Signal) -> io::Result<()> {
     check(i64::from(result)).map(drop)
 }
 
+/// Whether a process group of this number has members, zombies included. Sends nothing.
+pub(crate) fn group_exists(leader: Pid) -> bool {
+    // SAFETY: no pointers are passed, and signal 0 only asks.
+    let result = unsafe { libc::kill(-leader.as_raw(), 0) };
+    check(i64::from(result)).map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |_| true)
+}
+
+/// Sends a signal to a process by number. Only where the kernel has no pidfds, to one that was just proven to be meant.
+pub(crate) fn kill_process(pid: Pid, signal: Signal) -> io::Result<()> {
+    // SAFETY: no pointers are passed; `Pid` is neither 0 nor negative.
+    check(i64::from(unsafe { libc::kill(pid.as_raw(), signal.as_raw()) })).map(drop)
+}
+
 /// While it lives, the calling thread has signals blocked; dropped, the thread has its earlier mask back.
 #[derive(Debug)]
 pub(crate) struct MaskGuard {
