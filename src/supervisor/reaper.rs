@@ -124,6 +124,7 @@ static LEFT_BEHIND: Mutex<Vec<Process>> = Mutex::new(Vec::new());
 impl Reaper {
     /// Starts the thread.
     pub(super) fn start(mailbox: Sender<Message>) -> io::Result<(Arc<Reaper>, JoinHandle<()>)> {
+        pidfd::probe()?;
         let (epoll, wakeup) = (Epoll::new()?, Wakeup::new()?);
         epoll.add(wakeup.fd(), WAKEUP)?;
         let table = Mutex::new(Table::default());

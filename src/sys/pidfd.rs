@@ -1,6 +1,6 @@
 //! pidfds: a process that cannot be mistaken for another (pidfd_open(2), Linux 5.3).
 //!
-//! Where the kernel has none, or a sandbox refuses them, [`is_supported`] says so once and the callers poll instead.
+//! Where the kernel has none, or a sandbox refuses them, [`is_supported`] says so and the callers poll instead.
 //! `--cfg proxyprocess_no_pidfd` forces that, for tests.
 
 use std::io;
@@ -34,52 +34,67 @@ struct Info {
 /// `PIDFD_GET_INFO`: `_IOWR(0xFF, 11, struct pidfd_info)`.
 const GET_INFO: u64 = 3 << 30 | (size_of::<Info>() as u64) << 16 | 0xFF << 8 | 11;
 
-/// Whether pidfds can be used here. Exhausted descriptors are not an answer: that is asked again.
-pub(crate) fn is_supported() -> bool {
-    static SUPPORTED: OnceLock<bool> = OnceLock::new();
+/// What the kernel, and the sandbox that we may be in, can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Support {
+    /// Nothing: processes are known by number and looked at.
+    None,
+    /// One process at a time.
+    Process,
+    /// Whole groups as well, also after their leader was reaped.
+    Groups,
+}
+
+static SUPPORT: OnceLock<Support> = OnceLock::new();
+
+/// Finds out what can be done, once; before anything is started, because it needs a descriptor.
+///
+/// # Errors
+/// EMFILE, ENFILE, ENOMEM: exhausted is not the same as absent.
+pub(crate) fn probe() -> io::Result<()> {
+    if SUPPORT.get().is_none() {
+        let _ = SUPPORT.set(ask_kernel()?);
+    }
+    Ok(())
+}
+
+fn ask_kernel() -> io::Result<Support> {
     if cfg!(proxyprocess_no_pidfd) {
-        return false;
+        return Ok(Support::None);
     }
-    if let Some(&known) = SUPPORTED.get() {
-        return known;
-    }
-    match open_raw(own_pid()) {
-        Ok(own) => {
-            // A sandbox may refuse any one of the calls; all are needed, or none is used.
-            let usable = send(own.as_fd(), 0, 0).is_ok();
-            *SUPPORTED.get_or_init(|| usable)
+    let own = match open(own_pid()) {
+        Ok(own) => own,
+        Err(error) => {
+            let exhausted = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM));
+            return if exhausted { Err(error) } else { Ok(Support::None) };
         }
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM | libc::EINVAL)) => {
-            *SUPPORTED.get_or_init(|| false)
-        }
-        Err(_) => true,
+    };
+    // A sandbox may refuse any one of the calls; both are needed, or none is used.
+    if send(own.as_fd(), 0, 0).is_err() {
+        return Ok(Support::None);
     }
+    // This process may lead no group: ESRCH then. An unknown flag is EINVAL.
+    Ok(match send(own.as_fd(), 0, SIGNAL_PROCESS_GROUP) {
+        Err(error) if error.raw_os_error() != Some(libc::ESRCH) => Support::Process,
+        _ => Support::Groups,
+    })
+}
+
+/// Whether pidfds can be used here.
+pub(crate) fn is_supported() -> bool {
+    // Who asks before the probe, in a test, is answered by one; a failure of it will come again at the use.
+    let _ = probe();
+    SUPPORT.get().is_none_or(|support| *support != Support::None)
 }
 
 /// Whether a whole group can be signalled through the pidfd of its leader, also after the leader was reaped.
 pub(crate) fn signals_groups() -> bool {
-    static SUPPORTED: OnceLock<bool> = OnceLock::new();
-    if let Some(&known) = SUPPORTED.get() {
-        return known;
-    }
-    if !is_supported() {
-        return false;
-    }
-    let Ok(own) = open_raw(own_pid()) else { return false };
-    // This process may lead no group: ESRCH then. An unknown flag is EINVAL.
-    let known = match send(own.as_fd(), 0, SIGNAL_PROCESS_GROUP) {
-        Ok(()) => true,
-        Err(error) => error.raw_os_error() == Some(libc::ESRCH),
-    };
-    *SUPPORTED.get_or_init(|| known)
+    let _ = probe();
+    SUPPORT.get() == Some(&Support::Groups)
 }
 
 /// Opens a process by number. The caller proves afterwards that it is the one it means.
 pub(crate) fn open(pid: Pid) -> io::Result<OwnedFd> {
-    open_raw(pid)
-}
-
-fn open_raw(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: no pointers are passed.
     let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     fd::own(check(raw)?)
@@ -134,7 +149,7 @@ mod tests {
         let mut shell = std::process::Command::new("/bin/sh");
         let shell = shell.args(["-c", "read x; exit 7"]).stdin(std::process::Stdio::piped());
         let mut child = shell.spawn().unwrap();
-        let process = open_raw(Pid::from_raw(child.id() as i32).unwrap()).unwrap();
+        let process = open(Pid::from_raw(child.id() as i32).unwrap()).unwrap();
         assert_eq!(exit_status(process.as_fd()), None, "it still runs");
         drop(child.stdin.take());
         child.wait().unwrap();

@@ -1,0 +1,16 @@
+//! The example agent, seen from outside: its configuration file, its signals, its status lines, its files, and the
+//! processes that it keeps.
+//!
+//! The variable `PROXYPROCESS_AGENT` names another program to test in its place; without it the example is built.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod adopt;
+mod change;
+mod output;
+mod refuse;
+mod restart;
+mod scale;
+mod start;
+mod stop;

@@ -1,0 +1,56 @@
+//! What the process inherited.
+
+use std::collections::BTreeMap;
+
+use rustix::fs::Mode;
+use rustix::process::{Pid, Resource, getgid, getgroups, getpgrp, getrlimit, getsid, getuid, umask};
+
+use crate::message::Inspection;
+
+/// Looks at everything that a parent can get wrong.
+pub(crate) fn inspect() -> Inspection {
+    let limit = getrlimit(Resource::Nofile);
+    let umask_was = umask(Mode::empty());
+    umask(umask_was);
+    Inspection {
+        argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+        cwd: std::env::current_dir().map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default(),
+        env: std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+            .collect(),
+        fds: descriptors(),
+        blocked: signals("SigBlk:"),
+        ignored: signals("SigIgn:"),
+        session: getsid(None).map_or(0, number),
+        group: number(getpgrp()),
+        descriptors: (limit.current, limit.maximum),
+        uid: getuid().as_raw(),
+        gid: getgid().as_raw(),
+        groups: getgroups().unwrap_or_default().into_iter().map(|group| group.as_raw()).collect(),
+        umask: umask_was.as_raw_mode(),
+    }
+}
+
+fn number(pid: Pid) -> u32 {
+    pid.as_raw_nonzero().get().unsigned_abs()
+}
+
+/// All open descriptors but the one that lists them.
+fn descriptors() -> BTreeMap<u32, String> {
+    let own = format!("/proc/{}/fd", std::process::id());
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return BTreeMap::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            let target = std::fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned();
+            (target != own).then_some((number, target))
+        })
+        .collect()
+}
+
+fn signals(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,31 @@
+//! The process that the tests have managed: what it is and does is the role in its first argument.
+//!
+//! A process reports to its test when it has taken its role, so that a test waits for a message and never for time to
+//! pass. It ends when the test does.
+//!
+//! | arguments | |
+//! |---|---|
+//! | `run` | waits; signals have their default effect |
+//! | `stubborn` | handles SIGINT and SIGTERM, says so, and stays |
+//! | `graceful` | on SIGINT, SIGTERM, SIGUSR1 or SIGQUIT says which, and ends |
+//! | `exit N` | ends with this code |
+//! | `crash SIGNAL` | ends by this signal |
+//! | `stopped` | stops itself as SIGSTOP does |
+//! | `log TEXT` | writes the line to stdout and stderr, then waits |
+//! | `inspect` | reports all that it inherited, then waits |
+//! | `grandchild [stubborn]` | starts a process of its own group that reports as `grandchild`, then waits |
+//! | `leader-exits` | starts a stubborn one, and on SIGINT leaves it behind |
+//! | `guard PROGRAM ...` | becomes the program, which dies with the thread that started this process |
+
+mod inspect;
+mod message;
+mod report;
+mod roles;
+mod wait;
+
+fn main() -> std::process::ExitCode {
+    // ORDER: the clock before all else, and what was inherited before anything is opened or changed.
+    let birth = report::Birth::now();
+    let inspection = inspect::inspect();
+    roles::play(birth, inspection)
+}

@@ -1,0 +1,126 @@
+//! The roles.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, set_parent_process_death_signal, setrlimit};
+
+use crate::message::{Inspection, WATCH_PID};
+use crate::report::{Birth, Reporter};
+use crate::wait::{self, Handled};
+
+/// The role of the process that a leader starts.
+const MEMBER: &str = "member";
+
+/// Takes the role that the arguments name.
+pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let role = args.next().unwrap_or_default().to_string_lossy().into_owned();
+    let args: Vec<OsString> = args.collect();
+    let word = args.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    let stubborn = word == "stubborn";
+    if role == "guard" {
+        return guard(&args);
+    }
+    let name = match role.as_str() {
+        "grandchild" => "leader",
+        MEMBER => "grandchild",
+        other => other,
+    };
+    let mut reporter = Reporter::connect(name, birth);
+    match role.as_str() {
+        "run" => just_wait(&mut reporter, None),
+        "inspect" => just_wait(&mut reporter, Some(inspection)),
+        "stubborn" => stay(&mut reporter),
+        "graceful" => obey(&mut reporter),
+        "exit" => {
+            reporter.started(None);
+            word.parse::<u8>().map_or_else(|_| usage(&role), ExitCode::from)
+        }
+        "crash" => crash(&mut reporter, &word),
+        "stopped" => {
+            reporter.started(None);
+            kill_process(getpid(), Signal::STOP).expect("stop");
+            wait::end()
+        }
+        "log" => {
+            writeln!(std::io::stdout(), "{word}").expect("write to stdout");
+            writeln!(std::io::stderr(), "{word}").expect("write to stderr");
+            just_wait(&mut reporter, None)
+        }
+        MEMBER if stubborn => stay(&mut reporter),
+        MEMBER => just_wait(&mut reporter, None),
+        "grandchild" => lead(&mut reporter, stubborn, Handled::default()),
+        "leader-exits" => lead(&mut reporter, true, Handled::polite()),
+        _ => usage(&role),
+    }
+}
+
+fn just_wait(reporter: &mut Reporter, inspection: Option<Inspection>) -> ! {
+    reporter.started(inspection);
+    wait::end()
+}
+
+fn stay(reporter: &mut Reporter) -> ! {
+    let mut handled = Handled::polite();
+    reporter.started(None);
+    loop {
+        reporter.signal(wait::signal(&mut handled));
+    }
+}
+
+fn obey(reporter: &mut Reporter) -> ExitCode {
+    let mut handled = Handled::all();
+    reporter.started(None);
+    reporter.signal(wait::signal(&mut handled));
+    ExitCode::SUCCESS
+}
+
+fn crash(reporter: &mut Reporter, signal: &str) -> ExitCode {
+    let signal = match signal {
+        "SIGABRT" => Signal::ABORT,
+        "SIGSEGV" => Signal::SEGV,
+        "SIGKILL" => Signal::KILL,
+        "SIGTERM" => Signal::TERM,
+        "SIGUSR1" => Signal::USR1,
+        _ => return usage("crash"),
+    };
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).expect("do without core files");
+    reporter.started(None);
+    loop {
+        // The first SIGSEGV only removes the handler of Rust's runtime.
+        kill_process(getpid(), signal).expect("signal myself");
+    }
+}
+
+/// Starts another process of this group and waits; a signal that is handled leaves it behind.
+#[expect(clippy::zombie_processes, reason = "the end of a grandchild must be seen by others than its parent")]
+fn lead(reporter: &mut Reporter, stubborn: bool, mut handled: Handled) -> ExitCode {
+    let program = std::env::current_exe().expect("find own program");
+    let stubborn = stubborn.then_some("stubborn");
+    Command::new(program).arg(MEMBER).args(stubborn).spawn().expect("start a grandchild");
+    reporter.started(None);
+    wait::signal(&mut handled);
+    ExitCode::SUCCESS
+}
+
+/// Becomes another program that is killed when its parent ends, however that comes about: a test that was killed
+/// leaves no agent behind.
+fn guard(args: &[OsString]) -> ExitCode {
+    set_parent_process_death_signal(Some(Signal::KILL)).expect("ask to die with the parent");
+    let parent = std::os::unix::process::parent_id().to_string();
+    if std::env::var(WATCH_PID).is_ok_and(|pid| pid != parent) {
+        return ExitCode::FAILURE; // it ended before we had asked
+    }
+    let Some((program, args)) = args.split_first() else { return usage("guard") };
+    let error = Command::new(program).args(args).exec();
+    let _ = writeln!(std::io::stderr(), "execute {}: {error}", program.to_string_lossy());
+    ExitCode::FAILURE
+}
+
+fn usage(role: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "role {role:?}: unknown, or without the argument that it needs");
+    ExitCode::from(64)
+}

@@ -1,0 +1,69 @@
+//! Waiting for signals, and for the end of the test.
+
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+
+use crate::message::WATCH_PID;
+
+/// Signals that do not end the process but are handed to it by name.
+#[derive(Debug, Default)]
+pub(crate) struct Handled(Vec<(&'static str, UnixStream)>);
+
+impl Handled {
+    /// Handles SIGINT and SIGTERM.
+    pub(crate) fn polite() -> Handled {
+        Handled::register(&[("SIGINT", SIGINT), ("SIGTERM", SIGTERM)])
+    }
+
+    /// Handles all signals that are likely to be asked to end by.
+    pub(crate) fn all() -> Handled {
+        Handled::register(&[("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGUSR1", SIGUSR1), ("SIGQUIT", SIGQUIT)])
+    }
+
+    fn register(signals: &[(&'static str, i32)]) -> Handled {
+        let register = |&(name, number): &(&'static str, i32)| {
+            let (read, write) = UnixStream::pair().expect("make a socket pair");
+            signal_hook::low_level::pipe::register(number, write).expect("register a signal handler");
+            (name, read)
+        };
+        Handled(signals.iter().map(register).collect())
+    }
+}
+
+/// Waits until a handled signal comes, and names it. Without a test the process ends here.
+pub(crate) fn signal(handled: &mut Handled) -> &'static str {
+    let test = watch();
+    loop {
+        let handles = handled.0.iter().map(|(_, stream)| stream.as_fd());
+        let mut fds: Vec<PollFd<'_>> =
+            handles.chain(test.iter().map(AsFd::as_fd)).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        // Interrupted by the very signal: its byte is there in the next round.
+        let _ = poll(&mut fds, None);
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        if test.is_some() && ready.last() == Some(&true) {
+            std::process::exit(0);
+        }
+        if let Some(at) = ready.iter().take(handled.0.len()).position(|ready| *ready) {
+            let (name, stream) = &mut handled.0[at];
+            let _ = stream.read(&mut [0; 1]);
+            return name;
+        }
+    }
+}
+
+/// Waits for a signal that ends the process by its default effect.
+pub(crate) fn end() -> ! {
+    signal(&mut Handled::default());
+    unreachable!("no signal is handled")
+}
+
+/// The test process, when it is named. A test that is gone already has nothing to ask of us.
+fn watch() -> Option<OwnedFd> {
+    let pid = std::env::var(WATCH_PID).ok()?.parse().ok().and_then(Pid::from_raw)?;
+    Some(pidfd_open(pid, PidfdFlags::empty()).unwrap_or_else(|_| std::process::exit(0)))
+}

@@ -1,0 +1,198 @@
+//! Descriptors that the host leaks, and those that it is short of.
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use proxyprocess::{Daemon, ErrorCode, EventKind, ProxyState};
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::inside::{Host, Place, helper, quick};
+use crate::life::{Told, in_a_host, live};
+use crate::support::{Scene, Start};
+
+fn that_leaks_descriptors(_: &Place) {
+    let leaked: Vec<OwnedFd> = (0..300)
+        .map(|_| {
+            let file = OwnedFd::from(File::open("/dev/zero").unwrap());
+            fcntl_setfd(&file, FdFlags::empty()).unwrap();
+            file
+        })
+        .collect();
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["inspect"]));
+    host.run();
+    for _ in 0..2 {
+        let start = scene.reports.start("web");
+        let found = start.inspection.unwrap().fds;
+        let logs = scene.data_dir().join("logs");
+        let log = |stream| logs.join(format!("web-{stream}.log")).to_str().unwrap().to_owned();
+        let expected = [(0, "/dev/null".to_owned()), (1, log("stdout")), (2, log("stderr"))];
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
+        start.process.kill();
+    }
+    scene.reports.start("web");
+    host.kill();
+    // And they are still the host's.
+    assert!(leaked.iter().all(|fd| std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).is_ok()));
+    scene.finish();
+    live(Told::Parent);
+}
+
+#[test]
+fn a_host_that_leaks_descriptors() {
+    in_a_host("descriptors::a_host_that_leaks_descriptors", &[], that_leaks_descriptors);
+}
+
+/// What the program was started with, by a shell.
+const SOFT: u64 = 300;
+
+fn that_raises_its_limit(_: &Place) {
+    let at_start = getrlimit(Resource::Nofile);
+    assert_eq!(at_start.current, Some(SOFT));
+    // As the runtime of Go does, before it runs any code of the program.
+    setrlimit(Resource::Nofile, Rlimit { current: at_start.maximum, maximum: at_start.maximum }).unwrap();
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["inspect"]));
+    host.run();
+    let found = scene.reports.start("web").inspection.unwrap().descriptors;
+    assert_eq!(found, (Some(SOFT), at_start.maximum));
+    assert_eq!(getrlimit(Resource::Nofile).current, at_start.maximum, "the host's own is as the host has set it");
+
+    // Who lowers the hard limit means it for its children as well.
+    let lower = Some(SOFT - 50);
+    setrlimit(Resource::Nofile, Rlimit { current: lower, maximum: lower }).unwrap();
+    host.set("other", helper(&scene, &["inspect"]));
+    assert_eq!(scene.reports.start("other").inspection.unwrap().descriptors, (lower, lower));
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn a_host_that_raises_its_limit_of_descriptors() {
+    let lower = format!("ulimit -Sn {SOFT}; exec \"$@\"");
+    let programs = ["/bin/sh", "-c", &lower, "sh"];
+    in_a_host("descriptors::a_host_that_raises_its_limit_of_descriptors", &programs, that_raises_its_limit);
+}
+
+/// While it lives, this process cannot open anything.
+struct Exhausted(Rlimit);
+
+impl Exhausted {
+    fn begin() -> Exhausted {
+        let before = getrlimit(Resource::Nofile);
+        // Descriptors are the lowest that are free: from this one on there is none.
+        let lowest = File::open("/dev/null").unwrap().as_raw_fd();
+        let current = Some(u64::try_from(lowest).unwrap());
+        setrlimit(Resource::Nofile, Rlimit { current, maximum: before.maximum }).unwrap();
+        assert!(File::open("/dev/null").is_err());
+        Exhausted(before)
+    }
+
+    fn end(self) {
+        setrlimit(Resource::Nofile, Rlimit { current: self.0.current, maximum: self.0.maximum }).unwrap();
+    }
+}
+
+/// A proxy that is tried again soon, and its first process.
+fn with_a_proxy(scene: &Scene) -> (Host, Start) {
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let mut config = helper(scene, &["run"]);
+    config.restart.max_wait = Duration::from_millis(50);
+    host.set("web", config);
+    host.run();
+    let start = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), start.pid);
+    (host, start)
+}
+
+/// The process ends while nothing can be opened.
+fn dies_while_there_are_none(scene: &Scene, host: &mut Host, running: &Start) -> Start {
+    let exhausted = Exhausted::begin();
+    running.process.kill();
+    // It is seen to end, cannot be started, says why, and is tried again.
+    for _ in 0..3 {
+        let says = |error: &str| error.contains("Too many open files");
+        let failed = |kind: &EventKind| matches!(kind, EventKind::StartFailed { error } if says(error));
+        host.events.until("the failure", |event| failed(&event.kind));
+    }
+    let status = host.status("web");
+    assert!(status.pid.is_none() && status.state != ProxyState::Running, "{status:?}");
+    exhausted.end();
+    let next = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), next.pid);
+    assert!(running.process.is_reaped());
+    next
+}
+
+fn that_has_none_left(_: &Place) {
+    let scene = Scene::of_library();
+    let (mut host, first) = with_a_proxy(&scene);
+    first.process.kill();
+    let second = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), second.pid);
+    let third = dies_while_there_are_none(&scene, &mut host, &second);
+    host.kill();
+    assert!(third.process.is_gone());
+    scene.finish();
+}
+
+#[test]
+fn a_host_that_has_no_descriptors_left() {
+    in_a_host("descriptors::a_host_that_has_no_descriptors_left", &[], that_has_none_left);
+}
+
+fn that_has_none_left_at_the_first_exit(_: &Place) {
+    let scene = Scene::of_library();
+    let (mut host, first) = with_a_proxy(&scene);
+    // What the kernel can do must not be asked only now.
+    let second = dies_while_there_are_none(&scene, &mut host, &first);
+    host.kill();
+    assert!(second.process.is_gone());
+    scene.finish();
+}
+
+#[test]
+fn a_host_that_has_no_descriptors_left_when_the_first_process_ends() {
+    let name = "descriptors::a_host_that_has_no_descriptors_left_when_the_first_process_ends";
+    in_a_host(name, &[], that_has_none_left_at_the_first_exit);
+}
+
+/// A manager that comes to a living process when it can open nothing takes it over when it can: it neither takes the
+/// process for gone nor starts another one.
+fn that_has_none_left_to_adopt_with(_: &Place) {
+    let scene = Scene::of_library();
+    let (host, start) = with_a_proxy(&scene);
+    host.close();
+    let mut next = Host::new(quick(&scene.data_dir()));
+    next.set("web", helper(&scene, &["run"]));
+    // Where not even the library's threads can be had, run says so and can be called again.
+    let exhausted = Exhausted::begin();
+    let error = next.manager.run().unwrap_err();
+    assert!(error.code() == ErrorCode::Exhausted && error.to_string().contains("Too many open files"), "{error}");
+    exhausted.end();
+    // They are there while there is anything that needs them.
+    let other = Daemon::new("other", helper(&scene, &["run"]));
+    other.start().unwrap();
+    scene.reports.start("other");
+    let exhausted = Exhausted::begin();
+    next.run();
+    next.events.until("the failure", |event| {
+        matches!(event.kind, EventKind::SnapshotFailed { .. } | EventKind::AdoptionRefused { .. })
+    });
+    exhausted.end();
+    assert_eq!(next.events.adopted("web"), start.pid);
+    next.kill();
+    assert!(start.process.is_gone());
+    other.stop().unwrap();
+    scene.finish();
+}
+
+#[test]
+fn a_host_that_has_no_descriptors_left_to_adopt_with() {
+    let name = "descriptors::a_host_that_has_no_descriptors_left_to_adopt_with";
+    in_a_host(name, &[], that_has_none_left_to_adopt_with);
+}

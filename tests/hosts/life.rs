@@ -1,0 +1,71 @@
+//! What has to work in every host.
+
+use std::time::Duration;
+
+use proxyprocess::{ExitStatus, ProxyState};
+
+use crate::inside::{Host, Part, Place, helper, kernel_tells_status_of_strangers, quick, stage};
+use crate::support::Scene;
+
+/// Runs `host` in a process of its own that was prepared by other programs; each executes the rest of the words.
+pub(crate) fn in_a_host(test: &'static str, programs: &[&str], host: fn(&Place)) {
+    let acts: [Part; 1] = [("host", host)];
+    let Some(stage) = stage(test, &acts) else { return };
+    stage.begin_under(programs, "host", &[]).finish();
+    stage.end();
+}
+
+/// Who knows how a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// The library, as the parent that has waited.
+    Parent,
+    /// Somebody else has waited; the kernel may still tell.
+    Kernel,
+}
+
+impl Told {
+    fn expects(self, seen: ExitStatus, status: ExitStatus) {
+        let lost = self == Told::Kernel && !kernel_tells_status_of_strangers();
+        assert_eq!(seen, if lost { ExitStatus::Unknown } else { status });
+    }
+}
+
+/// Started, crashed, restarted, stopped in time or killed, left behind and adopted.
+pub(crate) fn live(told: Told) {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let mut stubborn = helper(&scene, &["stubborn"]);
+    stubborn.stop.grace_period = Duration::from_millis(100);
+    host.set("stubborn", stubborn);
+    host.set("web", helper(&scene, &["graceful"]));
+    let mut exits = helper(&scene, &["exit", "3"]);
+    exits.restart.max_wait = Duration::from_secs(3600);
+    host.set("exits", exits);
+    host.run();
+    let (stubborn, first) = (scene.reports.start("stubborn"), scene.reports.start("web"));
+    (0..4).for_each(|_| drop(scene.reports.start("exits")));
+    host.events.until("a wait", |event| matches!(event.kind, proxyprocess::EventKind::Waiting { .. }));
+    told.expects(host.status("exits").last_exit.unwrap(), ExitStatus::Exited(3));
+    assert_eq!((host.status("exits").state, host.status("exits").pid), (ProxyState::Waiting, None));
+
+    first.process.kill();
+    let second = scene.reports.start("web");
+    host.events
+        .until("the second one", |event| event.kind == proxyprocess::EventKind::Started { pid: Some(second.pid) });
+    told.expects(host.status("web").last_exit.unwrap(), ExitStatus::Signaled { signal: 9, core_dumped: false });
+
+    host.state.remove("stubborn");
+    host.events.stopped("stubborn");
+    assert!(stubborn.process.is_gone());
+    assert_eq!(scene.reports.signal(&stubborn), "SIGINT");
+
+    host.close();
+    let mut next = Host::new(quick(&scene.data_dir()));
+    next.restore().unwrap();
+    assert_eq!(next.events.adopted("web"), second.pid);
+    next.kill();
+    assert!(second.process.is_gone());
+    assert_eq!(scene.reports.signal(&second), "SIGINT");
+    scene.finish();
+}

@@ -1,0 +1,80 @@
+//! Looking at processes, threads, descriptors and files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{Changes, Deadline};
+
+/// A JSON document.
+#[track_caller]
+pub(crate) fn json(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("read {text:?}: {error}"))
+}
+
+/// Waits for something that shows in files below a directory.
+#[track_caller]
+pub(crate) fn wait_until(dir: &Path, what: &str, holds: impl Fn() -> bool) {
+    let changes = Changes::of(dir);
+    let deadline = Deadline::of(what);
+    while !holds() {
+        changes.wait(deadline.left());
+    }
+}
+
+/// Lets a moment pass, to act at ever other moments of what goes on elsewhere; never to wait for it.
+pub(crate) fn spin(moment: Duration) {
+    let until = Instant::now() + moment;
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+}
+
+/// When a process or thread was started, in the kernel's ticks.
+#[track_caller]
+pub(crate) fn start_ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("read stat");
+    let (_, rest) = stat.rsplit_once(") ").expect("a name in parentheses");
+    rest.split(' ').nth(19).and_then(|ticks| ticks.parse().ok()).expect("field 22")
+}
+
+/// How many descriptors of this process are open.
+pub(crate) fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").expect("list descriptors").count() - 1
+}
+
+/// The names of the library's threads in this process, and of the thread that runs the manager.
+pub(crate) fn library_threads() -> Vec<String> {
+    tasks().into_values().map(|(name, _)| name).collect()
+}
+
+/// How often each of these threads went to sleep so far, by number and name.
+pub(crate) fn context_switches() -> BTreeMap<String, (String, u64)> {
+    tasks()
+}
+
+fn tasks() -> BTreeMap<String, (String, u64)> {
+    let entries = fs::read_dir("/proc/self/task").expect("list threads").flatten();
+    let tasks = entries.filter_map(|entry| {
+        let status = fs::read_to_string(entry.path().join("status")).ok()?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let name = field("Name:")?.to_owned();
+        let switches = field("voluntary_ctxt_switches:")?.parse().ok()?;
+        let number = entry.file_name().to_string_lossy().into_owned();
+        name.starts_with("proxy-").then_some((number, (name, switches)))
+    });
+    tasks.collect()
+}
+
+/// Whether this kernel tells how a process ended that is not a child (Linux 6.15).
+pub(crate) fn kernel_tells_status_of_strangers() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers =
+        release.split(|character: char| !character.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    version >= (6, 15)
+}

@@ -1,0 +1,183 @@
+//! Run, close and kill: each once, whoever asks, from wherever.
+
+use std::time::Duration;
+
+use proxyprocess::{ErrorCode, Manager, ManagerOptions, State};
+
+use crate::inside::{Host, helper, quick};
+use crate::support::{Scene, WATCHDOG};
+
+#[test]
+fn a_second_run_returns_at_once() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    let start = scene.reports.start("web");
+    for _ in 0..3 {
+        assert_eq!(host.manager.run(), Ok(()));
+    }
+    assert!(!start.process.is_gone());
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn after_a_close_nothing_has_an_effect() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    let start = scene.reports.start("web");
+    let mut events = host.manager.events();
+    host.manager.close().unwrap();
+    host.join();
+    assert_eq!(host.manager.kill(), Ok(()));
+    assert_eq!(host.manager.close(), Ok(()));
+    assert!(!start.process.is_gone(), "a kill after a close kills nothing");
+    for error in [
+        host.manager.run().unwrap_err(),
+        host.restore().unwrap_err(),
+        host.manager.snapshot(&scene.path("told")).unwrap_err(),
+        host.manager.reconfigure(quick(&scene.data_dir())).unwrap_err(),
+    ] {
+        assert_eq!(error.code(), ErrorCode::Closed, "{error}");
+    }
+    assert_eq!(host.manager.status(), []);
+    while events.next(WATCHDOG).is_some() {}
+    Host::new(quick(&scene.data_dir())).kill();
+    assert!(start.process.is_gone());
+    scene.finish();
+}
+
+#[test]
+fn after_a_kill_a_close_has_no_effect() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    let start = scene.reports.start("web");
+    host.manager.kill().unwrap();
+    assert!(start.process.is_gone());
+    assert_eq!(host.manager.close(), Ok(()));
+    assert_eq!(host.manager.kill(), Ok(()));
+    assert_eq!(host.manager.run().unwrap_err().code(), ErrorCode::Closed);
+    host.join();
+    scene.finish();
+}
+
+#[test]
+fn whoever_ends_it_first_ends_it_for_all() {
+    let scene = Scene::of_library();
+    for round in 0..10 {
+        let mut host = Host::new(quick(&scene.data_dir()));
+        host.set("web", helper(&scene, &["run"]));
+        host.run();
+        let start = scene.reports.start("web");
+        std::thread::scope(|scope| {
+            for caller in 0..8 {
+                let manager = &host.manager;
+                scope.spawn(move || {
+                    let end = if (caller + round) % 2 == 0 { Manager::close } else { Manager::kill };
+                    assert_eq!(end(manager), Ok(()));
+                    // For everybody it has ended when his call returns: the next one gets the directory.
+                    assert_eq!(manager.status(), []);
+                });
+            }
+        });
+        host.join();
+        // Left running or not, by the one who was first.
+        Host::new(quick(&scene.data_dir())).kill();
+        assert!(start.process.is_gone());
+    }
+    scene.finish();
+}
+
+#[test]
+fn a_manager_that_is_dropped_is_closed() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    let start = scene.reports.start("web");
+    host.close();
+    let next = Host::new(quick(&scene.data_dir()));
+    next.restore().unwrap();
+    // Without a run and without a close.
+    drop(next);
+    assert!(!start.process.is_gone());
+    let next = Host::new(quick(&scene.data_dir()));
+    next.restore().unwrap();
+    assert_eq!(next.status("web").pid, Some(start.pid));
+    next.kill();
+    scene.finish();
+}
+
+#[test]
+fn a_manager_that_did_nothing_ends() {
+    for end in [Manager::close, Manager::kill] {
+        let manager = Manager::new(State::new(), ManagerOptions::default()).unwrap();
+        assert_eq!((manager.snapshot_path(), manager.status()), (None, vec![]));
+        assert_eq!(end(&manager), Ok(()));
+    }
+}
+
+#[test]
+fn without_a_data_directory_proxies_run_as_well() {
+    let scene = Scene::of_library();
+    let mut options = quick(&scene.data_dir());
+    options.data_dir = None;
+    let mut host = Host::new(options);
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    let first = scene.reports.start("web");
+    first.process.kill();
+    let second = scene.reports.start("web");
+    assert_eq!(host.manager.snapshot_path(), None);
+    assert!(!scene.data_dir().exists());
+    host.kill();
+    assert!(second.process.is_gone());
+    scene.finish();
+}
+
+#[test]
+fn status_can_be_asked_from_everywhere_while_everything_happens() {
+    let scene = Scene::of_library();
+    let mut options = quick(&scene.data_dir());
+    (options.quiescent_period, options.snapshot_period) = (Duration::ZERO, Duration::ZERO);
+    let mut host = Host::new(options);
+    host.run();
+    let ids = ["a", "b", "c", "d"];
+    let changed = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..40 {
+                let id = ids[round % 4];
+                match round % 3 {
+                    0 => drop(host.state.remove(id)),
+                    _ => host.state.set(id, helper(&scene, &["run", &round.to_string()])).unwrap(),
+                }
+                std::thread::yield_now();
+            }
+            changed.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !changed.load(std::sync::atomic::Ordering::Relaxed) {
+                    let status = host.manager.status();
+                    assert!(status.windows(2).all(|pair| pair[0].id < pair[1].id), "sorted and each once: {status:?}");
+                    for proxy in status {
+                        let running = proxy.state == proxyprocess::ProxyState::Running;
+                        assert!(!running || proxy.pid.is_some(), "{proxy:?}");
+                    }
+                    drop(host.manager.events());
+                    host.manager.snapshot(&scene.path("told")).unwrap();
+                }
+            });
+        }
+    });
+    host.kill();
+    assert!(scene.reports.processes().iter().all(|process| process.is_gone()));
+    scene.reports.forget_unread();
+    scene.finish();
+}

@@ -1,0 +1,76 @@
+//! Lifecycle events: numbered, in order, and never in anybody's way.
+
+use proxyprocess::{Event, EventKind, Events};
+
+use crate::inside::{Host, helper, quick};
+use crate::support::Scene;
+
+fn drain(events: &mut Events) -> Vec<Event> {
+    std::iter::from_fn(|| events.try_next()).collect()
+}
+
+#[test]
+fn every_reader_sees_the_same_in_the_same_order() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let mut other = host.manager.events();
+    for id in ["a", "b", "c"] {
+        let mut config = helper(&scene, &["exit", "1"]);
+        config.restart.max_wait = std::time::Duration::from_secs(3600);
+        host.set(id, config);
+    }
+    host.run();
+    for _ in 0..3 {
+        host.events.until("a wait", |event| matches!(event.kind, EventKind::Waiting { .. }));
+    }
+    host.manager.kill().unwrap();
+    host.join();
+    let seen = host.events.seen().to_vec();
+    assert_eq!(drain(&mut other), seen);
+    assert!(seen.windows(2).all(|pair| pair[0].number + 1 == pair[1].number));
+    for id in ["a", "b", "c"] {
+        // One start, three free ones, each ended; then the wait; then the end.
+        let kinds: Vec<_> = host.events.of_proxy(id).iter().map(name).collect();
+        let run = ["started", "exited"];
+        let expected = [&run[..], &run, &run, &run, &["waiting", "stopped"]].concat();
+        assert_eq!(kinds, expected, "{id}");
+    }
+    scene.reports.forget_unread();
+    scene.finish();
+}
+
+fn name(kind: &EventKind) -> &'static str {
+    match kind {
+        EventKind::Started { .. } => "started",
+        EventKind::Exited { .. } => "exited",
+        EventKind::Waiting { .. } => "waiting",
+        EventKind::Stopping { .. } => "stopping",
+        EventKind::Stopped => "stopped",
+        _ => "other",
+    }
+}
+
+#[test]
+fn a_slow_reader_is_told_how_much_it_missed_and_holds_up_nobody() {
+    let scene = Scene::of_library();
+    let mut options = quick(&scene.data_dir());
+    options.event_capacity = 8;
+    let mut host = Host::new(options);
+    let mut slow = host.manager.events();
+    let mut config = helper(&scene, &["exit", "0"]);
+    config.restart.attempts_before_backoff = 50;
+    config.restart.max_wait = std::time::Duration::from_secs(3600);
+    host.set("web", config);
+    host.run();
+    (0..51).for_each(|_| drop(scene.reports.start("web")));
+    host.manager.kill().unwrap();
+    host.join();
+    let events = drain(&mut slow);
+    let EventKind::Gap { missed } = events[0].kind else { panic!("{events:?}") };
+    assert_eq!((events[0].number, events.len()), (missed, 9));
+    assert!(events.iter().map(|event| event.number).eq(missed..=missed + 8), "{events:?}");
+    // Fifty-one starts and ends, the stop, and the snapshots.
+    assert!(missed + 8 >= 103, "{missed}");
+    assert_eq!(slow.try_next(), None);
+    scene.finish();
+}

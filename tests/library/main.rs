@@ -1,0 +1,23 @@
+//! What the documentation of the library promises, item by item, with real processes: a daemon alone, other kinds of
+//! proxies, the state, and the manager.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../inside/mod.rs"]
+mod inside;
+
+mod coalescing;
+mod consul;
+mod daemon;
+mod daemon_failures;
+mod daemon_snapshot;
+mod ends;
+mod environment;
+mod events;
+mod ids;
+mod kinds;
+mod locked;
+mod replace;
+mod restore;
+mod users;

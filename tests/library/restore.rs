@@ -1,0 +1,172 @@
+//! What a manager restores, from where, and when.
+
+use std::fs;
+
+use proxyprocess::{ErrorCode, EventKind, ProxyState};
+use serde_json::json as document;
+
+use crate::inside::{Host, helper, json, quick};
+use crate::support::Scene;
+
+#[test]
+fn a_path_at_which_there_is_nothing_does_nothing() {
+    let scene = Scene::of_library();
+    let host = Host::new(quick(&scene.data_dir()));
+    host.restore().unwrap();
+    host.manager.restore(&scene.path("absent")).unwrap();
+    host.manager.restore(&scene.path("no such directory/absent")).unwrap();
+    assert_eq!(host.manager.status(), []);
+    assert_eq!(host.manager.snapshot_path(), Some(scene.data_dir().join("snapshot.json")));
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn it_is_too_late_once_a_run_has_begun() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.run();
+    host.events.snapshot_written();
+    let error = host.restore().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidConfig);
+    assert!(error.to_string().contains("before run"), "{error}");
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn restored_processes_are_supervised_and_not_restarted_before_the_run() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    for id in ["lives", "dies", "dead"] {
+        host.set(id, helper(&scene, &["run"]));
+    }
+    host.run();
+    let [lives, dies, dead] = ["lives", "dies", "dead"].map(|id| scene.reports.start(id));
+    host.close();
+    dead.process.kill();
+
+    let mut next = Host::new(quick(&scene.data_dir()));
+    next.restore().unwrap();
+    assert_eq!((next.status("lives").state, next.status("lives").pid), (ProxyState::Running, Some(lives.pid)));
+    assert_eq!((next.status("dead").state, next.status("dead").pid), (ProxyState::Idle, None));
+    // Supervised at once: the one that dies now is started again.
+    dies.process.kill();
+    let again = scene.reports.start("dies");
+    assert_eq!(next.events.started("dies"), again.pid);
+
+    // The run starts what is missing.
+    for id in ["lives", "dies", "dead"] {
+        next.set(id, helper(&scene, &["run"]));
+    }
+    next.run();
+    let started = scene.reports.start("dead");
+    assert_eq!(next.events.started("dead"), started.pid);
+    assert_eq!(next.status("lives").pid, Some(lives.pid));
+    assert_eq!(next.status("dies").pid, Some(again.pid));
+    next.kill();
+    scene.finish();
+}
+
+#[test]
+fn a_snapshot_elsewhere_is_restored_by_a_manager_of_another_data_directory() {
+    let scene = Scene::of_library();
+    let told = scene.path("told");
+    let mut host = Host::new(quick(&scene.path("one")));
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    let pid = host.events.started("web");
+    let start = scene.reports.start("web");
+    host.manager.snapshot(&told).unwrap();
+    let process = &json(&told)["Proxies"]["web"]["Config"]["process"];
+    assert_eq!(process["pid"], pid);
+    // The manager's own snapshot names no process: that is what its records are for.
+    host.manager.snapshot(&host.manager.snapshot_path().unwrap()).unwrap();
+    assert!(json(&scene.path("one/snapshot.json"))["Proxies"]["web"]["Config"].get("process").is_none());
+    host.close();
+
+    let mut next = Host::new(quick(&scene.path("two")));
+    next.manager.restore(&told).unwrap();
+    assert_eq!(next.events.adopted("web"), pid);
+    next.set("web", helper(&scene, &["run"]));
+    next.run();
+    next.events.snapshot_written();
+    assert_eq!(next.status("web").pid, Some(pid));
+    assert!(next.status("web").adopted);
+    next.close();
+    // From here on it is known by its own records, whatever becomes of the snapshot.
+    fs::remove_file(&told).unwrap();
+    let mut last = Host::new(quick(&scene.path("two")));
+    last.restore().unwrap();
+    assert_eq!(last.events.adopted("web"), pid);
+    last.kill();
+    assert!(start.process.is_gone());
+    scene.finish();
+}
+
+#[test]
+fn a_token_that_was_generated_comes_back_and_restarts_nothing() {
+    let scene = Scene::of_library();
+    let without_token = || {
+        let mut config = helper(&scene, &["inspect"]);
+        config.token = None;
+        config
+    };
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", without_token());
+    host.run();
+    let start = scene.reports.start("web");
+    let token = host.state.get("web").unwrap().token.unwrap();
+    assert_eq!(start.inspection.as_ref().unwrap().env["CONNECT_PROXY_TOKEN"], token);
+    host.close();
+
+    let mut next = Host::new(quick(&scene.data_dir()));
+    // Declared before and after: the token is the old one.
+    next.set("web", without_token());
+    next.restore().unwrap();
+    assert_eq!(next.state.get("web").unwrap().token, Some(token));
+    next.run();
+    next.events.snapshot_written();
+    next.set("marker", proxyprocess::ProxyConfig::of_mode(proxyprocess::ExecMode::NOOP));
+    next.events.until("the marker", |event| event.id.as_deref() == Some("marker"));
+    assert_eq!(next.events.of_proxy("web"), [EventKind::Adopted { pid: start.pid }]);
+    next.kill();
+    scene.finish();
+}
+
+#[test]
+fn one_entry_that_cannot_be_read_does_not_lose_the_others() {
+    let scene = Scene::of_library();
+    let told = scene.path("told");
+    let good = document!({"Mode": "noop", "Config": {}});
+    let entries = document!({"bad": {"Mode": "daemon", "Config": {}}, "good": good, "": good, "odd": {"Mode": 7}});
+    fs::write(&told, document!({"Version": 2, "Proxies": entries}).to_string()).unwrap();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.manager.restore(&told).unwrap();
+    let status = host.manager.status();
+    assert_eq!(status.iter().map(|proxy| proxy.id.as_str()).collect::<Vec<_>>(), ["good"]);
+    let failures = host.events.seen().iter().filter(|event| matches!(event.kind, EventKind::SnapshotFailed { .. }));
+    assert_eq!(failures.count(), 3);
+    assert!(told.exists(), "only the manager's own snapshot is set aside");
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn a_restore_that_fails_changes_nothing() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["run"]));
+    let told = scene.path("told");
+    fs::write(&told, "{}").unwrap();
+    let error = host.manager.restore(&told).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::CorruptSnapshot);
+    assert!(error.to_string().contains(told.to_str().unwrap()), "{error}");
+    assert_eq!(host.manager.restore(&scene.path("")).unwrap_err().code(), ErrorCode::Io, "a directory");
+    assert_eq!(host.manager.status(), []);
+    host.run();
+    let start = scene.reports.start("web");
+    host.kill();
+    assert!(start.process.is_gone());
+    scene.finish();
+}

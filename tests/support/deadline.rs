@@ -1,0 +1,31 @@
+//! The only use of the clock: to fail a test that waits in vain.
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take before the test fails. Nothing that works comes near it, also on a loaded machine.
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(30);
+
+/// The time left to wait for one thing.
+#[derive(Debug)]
+pub(crate) struct Deadline {
+    at: Instant,
+    what: String,
+}
+
+impl Deadline {
+    /// Begins to wait for `what`.
+    pub(crate) fn of(what: impl Into<String>) -> Deadline {
+        Deadline { at: Instant::now() + WATCHDOG, what: what.into() }
+    }
+
+    /// What is left of it.
+    ///
+    /// # Panics
+    /// When nothing is left.
+    #[track_caller]
+    pub(crate) fn left(&self) -> Duration {
+        let left = self.at.saturating_duration_since(Instant::now());
+        assert!(!left.is_zero(), "waited {WATCHDOG:?} in vain for {}", self.what);
+        left
+    }
+}

@@ -1,0 +1,29 @@
+//! What the integration tests share. Nothing here waits for time to pass: it waits for messages of the helper
+//! processes, pidfds, descriptors and file changes, and only gives up by the clock.
+
+#![allow(dead_code, unused_imports, reason = "each test crate uses its part")]
+
+mod agent;
+mod alone;
+mod config;
+mod deadline;
+mod files;
+mod leak;
+#[path = "../helper/message.rs"]
+mod message;
+mod process;
+mod reports;
+mod scene;
+mod status;
+
+pub(crate) use agent::{Agent, Launch, Stdout};
+pub(crate) use alone::alone;
+pub(crate) use config::{Config, Proxy};
+pub(crate) use deadline::{Deadline, WATCHDOG};
+pub(crate) use files::Changes;
+pub(crate) use leak::Leak;
+pub(crate) use message::Inspection;
+pub(crate) use process::{Process, children_of, readable};
+pub(crate) use reports::{Reports, Start};
+pub(crate) use scene::{Scene, list};
+pub(crate) use status::{ProxyStatus, Status};

@@ -1,0 +1,148 @@
+//! What one test has for itself: a directory, the socket that its processes report to, and the proof that nothing of
+//! it is left.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Signal, getpid, set_child_subreaper};
+use tempfile::TempDir;
+
+use super::deadline::Deadline;
+use super::files::Changes;
+use super::message::{LOCKS, SOCKET, WATCH_PID};
+use super::process::{Process, describe, readable, with_variable};
+use super::reports::Reports;
+
+/// The surroundings of one test. It must be ended with [`Scene::finish`].
+#[derive(Debug)]
+pub(crate) struct Scene {
+    dir: TempDir,
+    /// Abstract name of the socket, which also marks the processes of this test by their environment.
+    name: String,
+    /// What the helper processes say.
+    pub(crate) reports: Reports,
+    finished: bool,
+}
+
+/// The program that the tests have managed.
+pub(crate) const HELPER: &str = env!("CARGO_BIN_EXE_proxyprocess-test-helper");
+
+impl Scene {
+    /// For a test of an agent in a process of its own. When that is killed, its processes become children of this one,
+    /// as those of a service manager would, and are reaped here.
+    pub(crate) fn new() -> Scene {
+        set_child_subreaper(Some(getpid())).expect("become a subreaper");
+        Scene::with(true)
+    }
+
+    /// For a test that uses the library itself: the processes are children of this one, and the library's to reap.
+    pub(crate) fn of_library() -> Scene {
+        Scene::with(false)
+    }
+
+    fn with(reap: bool) -> Scene {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("proxyprocess-test-{}-{number}", std::process::id());
+        let dir = TempDir::with_prefix("proxyprocess-").expect("make a temporary directory");
+        fs::create_dir(dir.path().join("locks")).expect("make the directory of locks");
+        Scene { reports: Reports::listen(&name, reap), dir, name, finished: false }
+    }
+
+    /// A directory that only this test uses, gone at its end.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// The environment by which a helper process finds this test.
+    pub(crate) fn env(&self) -> [(&'static str, String); 3] {
+        let locks = self.path("locks").to_str().expect("a path in UTF-8").to_owned();
+        [(SOCKET, self.name.clone()), (LOCKS, locks), (WATCH_PID, std::process::id().to_string())]
+    }
+
+    /// The content of a proxy's log; `stream` is `stdout` or `stderr`.
+    #[track_caller]
+    pub(crate) fn log(&self, id: &str, stream: &str) -> String {
+        let path = self.data_dir().join(format!("logs/{id}-{stream}.log"));
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()))
+    }
+
+    /// The content of a proxy's pid file, if it is there.
+    pub(crate) fn pid_file(&self, id: &str) -> Option<String> {
+        fs::read_to_string(self.data_dir().join(format!("pids/{id}.pid"))).ok()
+    }
+
+    /// The names of all pid files, sorted.
+    pub(crate) fn pid_files(&self) -> Vec<String> {
+        list(&self.data_dir().join("pids"))
+    }
+
+    /// Waits until there are these pid files and no others.
+    #[track_caller]
+    pub(crate) fn wait_for_pid_files(&self, names: &[&str]) {
+        let changes = Changes::of(&self.data_dir());
+        let deadline = Deadline::of(format!("the pid files {names:?}"));
+        while self.pid_files() != names {
+            changes.wait(deadline.left());
+        }
+    }
+
+    /// The processes of this test that live, this one left out.
+    pub(crate) fn alive(&self) -> Vec<Process> {
+        with_variable(SOCKET, &self.name)
+    }
+
+    /// Checks that nothing of this test is left: no process, no zombie, no start that nobody expected, and that no two
+    /// processes of one id ever lived at the same time.
+    #[track_caller]
+    pub(crate) fn finish(mut self) {
+        let alive: Vec<String> = self.alive().iter().map(describe).collect();
+        assert!(alive.is_empty(), "processes of this test still run: {alive:?}");
+        let unread = self.reports.unread();
+        assert!(unread.is_empty(), "reports that nobody expected: {unread:#?}");
+        for process in self.reports.processes() {
+            let deadline = Deadline::of(format!("the reaping of {}", describe(&process)));
+            while !process.is_reaped() {
+                deadline.left();
+                std::thread::yield_now();
+            }
+        }
+        self.finished = true;
+    }
+}
+
+/// A test that failed leaves no process behind either.
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        // Not all of them show their mark: nginx writes its title over its environment.
+        self.reports.known_processes().iter().for_each(|process| process.signal(Signal::KILL));
+        for _ in 0..100 {
+            let alive = self.alive();
+            if alive.is_empty() {
+                break;
+            }
+            alive.iter().for_each(|process| process.signal(Signal::KILL));
+            for process in alive {
+                let _ = readable(process.fd(), Duration::from_secs(1));
+            }
+        }
+        assert!(std::thread::panicking(), "a test must end with Scene::finish");
+    }
+}
+
+/// The names in a directory, sorted; none when it is not there.
+pub(crate) fn list(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
