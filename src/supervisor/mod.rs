@@ -34,6 +34,10 @@ use mailbox::Message;
 use reaper::Reaper;
 use spawner::Spawners;
 
+/// The supervisor of this program, while there is one. Locked also while one ends: the next one takes over the children
+/// that it leaves behind.
+static SHARED: Mutex<Weak<Supervisor>> = Mutex::new(Weak::new());
+
 /// A handle on the threads. They start with the first handle and end with the last.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
@@ -49,7 +53,6 @@ impl Supervisor {
     /// # Errors
     /// [`ErrorCode::Exhausted`] when threads or descriptors cannot be had.
     pub(crate) fn shared() -> Result<Arc<Supervisor>> {
-        static SHARED: Mutex<Weak<Supervisor>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = shared.upgrade() {
             if running.process == identity::own_pid() {
@@ -144,6 +147,7 @@ impl Drop for Supervisor {
             threads.into_iter().for_each(std::mem::forget);
             return;
         }
+        let _shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = self.mailbox.send(Message::Command(Command::Shutdown));
         for thread in threads {
             // A thread must not wait for itself: a host's code may drop the last handle on one of ours.

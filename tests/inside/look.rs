@@ -72,6 +72,9 @@ fn tasks() -> BTreeMap<String, (String, u64)> {
 
 /// Whether this kernel tells how a process ended that is not a child (Linux 6.15).
 pub(crate) fn kernel_tells_status_of_strangers() -> bool {
+    if cfg!(proxyprocess_no_pidfd) {
+        return false;
+    }
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut numbers =
         release.split(|character: char| !character.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
