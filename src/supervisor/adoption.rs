@@ -11,7 +11,7 @@ use crate::logging::{self, Level};
 use crate::store::Record;
 use crate::store::snapshot::Version1Process;
 use crate::sys::identity::{Identity, Pid, Presence};
-use crate::sys::pidfd;
+use crate::sys::{pidfd, stat};
 
 /// What is said of a process that may live.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +69,9 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Process> {
     // ORDER: the descriptor first. If the proof then holds for the number, it held when the descriptor was opened, for
     // a process cannot be older than it was recorded to be.
     let pidfd = if pidfd::is_supported() { Some(open(pid)?) } else { None };
+    if pidfd.is_none() && stat::is_thread(pid.as_raw()) {
+        return Err(thread(pid));
+    }
     let identity = match claim {
         Claim::Recorded { identity, .. } | Claim::Told(identity) => identity.clone(),
         Claim::Version1(process) => prove_by_token(spec, process)?,
@@ -88,9 +91,13 @@ fn open(pid: Pid) -> Proof<OwnedFd> {
     pidfd::open(pid).map_err(|error| match error.raw_os_error() {
         Some(libc::ESRCH) => Refusal { reason: format!("no process has pid {pid}"), gone: true },
         // EINVAL, and ENOENT since Linux 6.15: the number is now of a thread, whose process has another one.
-        Some(libc::EINVAL | libc::ENOENT) => Refusal { reason: format!("pid {pid} is a thread"), gone: true },
+        Some(libc::EINVAL | libc::ENOENT) => thread(pid),
         _ => Refusal { reason: format!("open pidfd of {pid}: {error}"), gone: false },
     })
+}
+
+fn thread(pid: Pid) -> Refusal {
+    Refusal { reason: format!("pid {pid} is a thread"), gone: true }
 }
 
 /// Consul's snapshots name a pid and nothing else. But the process carries its id and its secret token in its

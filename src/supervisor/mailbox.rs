@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Status { owner: Owner, reply: Sender<Vec<ProxyStatus>> },
     /// The living processes of the owner.
     Processes { owner: Owner, reply: Sender<Vec<(Arc<str>, KnownProcess)>> },
+    /// An earlier supervisor left children behind.
+    ReapLeftBehind,
     /// The last handle is gone.
     Shutdown,
 }

@@ -34,8 +34,7 @@ use mailbox::Message;
 use reaper::Reaper;
 use spawner::Spawners;
 
-/// The supervisor of this program, while there is one. Locked also while one ends: the next one takes over the children
-/// that it leaves behind.
+/// The supervisor of this program, while there is one.
 static SHARED: Mutex<Weak<Supervisor>> = Mutex::new(Weak::new());
 
 /// A handle on the threads. They start with the first handle and end with the last.
@@ -147,13 +146,18 @@ impl Drop for Supervisor {
             threads.into_iter().for_each(std::mem::forget);
             return;
         }
-        let _shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = self.mailbox.send(Message::Command(Command::Shutdown));
         for thread in threads {
             // A thread must not wait for itself: a host's code may drop the last handle on one of ours.
             if thread.thread().id() != std::thread::current().id() {
                 let _ = thread.join();
             }
+        }
+        // Another supervisor may have begun before this one had ended: it missed what was left behind just now.
+        let next = SHARED.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if let Some(next) = next {
+            // If it has ended as well, the one after it begins with them.
+            let _ = next.send(Command::ReapLeftBehind);
         }
     }
 }

@@ -131,14 +131,19 @@ impl Reaper {
         let reaper = Arc::new(Reaper { epoll, wakeup, table, stopping: AtomicBool::new(false) });
         let runner = reaper.clone();
         let handle = thread::start("proxy-reaper", move || runner.run(&mailbox))?;
+        reaper.take_left_behind();
+        Ok((reaper, handle))
+    }
+
+    /// Waits from now on for the children of supervisors that have ended.
+    pub(super) fn take_left_behind(&self) {
+        let mut table = self.lock();
         for process in std::mem::take(&mut *left_behind()) {
             let key = new_key();
-            let mut table = reaper.lock();
             table.released.insert(process.pid, key);
             table.processes.insert(key, Watched { process, phase: Phase::Released });
-            reaper.watch_in(&mut table, key);
+            self.watch_in(&mut table, key);
         }
-        Ok((reaper, handle))
     }
 
     /// Takes a process into the table, so that it can be signalled. Its end is reported from [`Reaper::watch`] on.

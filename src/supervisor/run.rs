@@ -92,6 +92,7 @@ impl Loop {
             Command::Processes { owner, reply } => {
                 let _ = reply.send(self.processes(owner));
             }
+            Command::ReapLeftBehind => self.reaper.take_left_behind(),
             Command::Shutdown => {}
         }
     }

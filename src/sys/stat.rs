@@ -84,6 +84,13 @@ pub(crate) fn groups() -> io::Result<HashMap<i32, Vec<i32>>> {
     Ok(groups)
 }
 
+/// Whether a number is that of a thread and not of a process; /proc has both, and lists only the latter.
+pub(crate) fn is_thread(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let process = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
+    process.is_some_and(|process: i32| process != pid)
+}
+
 /// Whether a process is there and not a zombie. One that cannot be looked at counts as alive, which harms nobody.
 pub(crate) fn is_alive(pid: i32) -> bool {
     read(pid).map_or(true, |stat| stat.is_some_and(|stat| !stat.is_dead()))

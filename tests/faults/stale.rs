@@ -10,9 +10,7 @@ use proxyprocess::{ProxyState, State};
 use serde_json::{Value, json};
 
 use crate::inside::{Host, helper, json as read_json, quick, start_ticks};
-use crate::support::{Scene, Start};
-
-const HELPER: &str = env!("CARGO_BIN_EXE_proxyprocess-test-helper");
+use crate::support::{HELPER, Scene, Start};
 
 /// Somebody who has the number now: a process that leads a group of its own, and says so if it is signalled.
 struct Stranger {

@@ -122,18 +122,14 @@ fn end_all(place: &Place) {
 
 fn same_declaration(place: &Place) {
     let mut host = Host::new(quick(&place.data_dir()));
-    if let Err(error) = host.restore() {
-        panic!("{error}");
-    }
+    host.restore().unwrap();
     host.set("web", inherited(&["inspect"]));
-    // Of one sync, in the order of their ids: when this one runs, what the sync had to do with the other is done.
-    host.set("z", inherited(&["run"]));
     host.run();
-    host.events.started("z");
+    // Started by the first of these agents, adopted by the others.
+    host.events.until("its process", |event| event.id.as_deref() == Some("web"));
+    host.follow("marker");
     let of_web = host.events.of_proxy("web");
     assert!(matches!(of_web[..], [EventKind::Adopted { .. } | EventKind::Started { .. }]), "{of_web:?}");
-    host.state.remove("z");
-    host.events.stopped("z");
     host.close();
 }
 
@@ -144,13 +140,11 @@ fn fault_j_another_environment_of_the_agent_restarts_nothing() {
     let Some(stage) = stage(name, &acts) else { return };
     stage.play("agent", &[("INVOCATION_ID", "1"), ("ONLY_FIRST", "x")]);
     let web = stage.scene.reports.start("web");
-    stage.scene.reports.start("z");
     let inherited = web.inspection.as_ref().unwrap();
     assert_eq!(inherited.env["INVOCATION_ID"], "1", "the agent's environment is passed on");
 
     for id in ["2", "3"] {
         stage.play("agent", &[("INVOCATION_ID", id), ("ONLY_LATER", "y")]);
-        stage.scene.reports.start("z");
         assert!(!web.process.is_gone());
     }
     stage.play("last", &[]);

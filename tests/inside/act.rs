@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::support::{Process, Scene};
+use crate::support::{HELPER, Process, Scene};
 
-const HELPER: &str = env!("CARGO_BIN_EXE_proxyprocess-test-helper");
 /// Which act to play.
 const ACT: &str = "PROXYPROCESS_TEST_ACT";
 /// The directory of the scene.

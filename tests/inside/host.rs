@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use proxyprocess::{Command, ErrorCode, Manager, ManagerOptions, ProxyConfig, ProxyStatus, Result, State};
+use proxyprocess::{
+    Command, ErrorCode, EventKind, ExecMode, Manager, ManagerOptions, ProxyConfig, ProxyStatus, Result, State,
+};
 
 use super::observer::Observer;
-use crate::support::Scene;
-
-const HELPER: &str = env!("CARGO_BIN_EXE_proxyprocess-test-helper");
+use crate::support::{HELPER, Scene};
 
 /// Options with short periods, under which root may run proxies.
 pub(crate) fn quick(data_dir: &Path) -> ManagerOptions {
@@ -86,6 +86,16 @@ impl Host {
         let status = self.manager.status();
         let found = status.iter().find(|status| status.id == id).cloned();
         found.unwrap_or_else(|| panic!("no proxy {id} in {status:?}"))
+    }
+
+    /// Waits until all that was declared so far is followed, and begun as far as it begins at once.
+    #[track_caller]
+    pub(crate) fn follow(&mut self, marker: &str) {
+        self.set(marker, ProxyConfig::of_mode(ExecMode::NOOP));
+        let started = EventKind::Started { pid: None };
+        self.events.until("the marker", |event| event.id.as_deref() == Some(marker) && event.kind == started);
+        // It is answered by the thread that looks after the processes, after what it was told by the sync.
+        let _ = self.manager.status();
     }
 
     /// Ends the manager and leaves its proxies running.

@@ -55,8 +55,7 @@ fn of_a_hundred_declarations_of_one_proxy_the_last_one_runs() {
     host.events.forget();
     host.set("brief", helper(&scene, &["run"]));
     host.state.remove("brief");
-    host.set("marker", ProxyConfig::of_mode(proxyprocess::ExecMode::NOOP));
-    host.events.until("the marker", |event| event.id.as_deref() == Some("marker"));
+    host.follow("marker");
     assert_eq!(host.events.of_proxy("brief"), []);
     host.kill();
     scene.finish();

@@ -3,13 +3,11 @@
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use proxyprocess::{EventKind, ExecMode, ProxyConfig, ProxyState};
+use proxyprocess::{EventKind, ProxyConfig, ProxyState};
 use serde_json::json;
 
 use crate::inside::{Host, helper, quick};
-use crate::support::{Scene, Start};
-
-const HELPER: &str = env!("CARGO_BIN_EXE_proxyprocess-test-helper");
+use crate::support::{HELPER, Scene, Start};
 
 /// A process as Consul started it: in a session of its own, with its id and token in its environment.
 fn left_by_consul(scene: &Scene, id: &str, token: &str, own_group: bool) -> (Child, Start) {
@@ -58,8 +56,7 @@ fn its_process_is_adopted_and_goes_on_under_our_supervision() {
     host.set("web", declared(&scene));
     host.run();
     host.events.snapshot_written();
-    host.set("marker", ProxyConfig::of_mode(ExecMode::NOOP));
-    host.events.until("the marker", |event| event.id.as_deref() == Some("marker"));
+    host.follow("marker");
     assert_eq!(host.events.of_proxy("web"), [EventKind::Adopted { pid: start.pid }]);
     assert_eq!(scene.pid_file("web"), Some(format!("{}\n", start.pid)));
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proxyprocess::{ErrorCode, EventKind, ExecMode, ManagerOptions, ProxyConfig};
+use proxyprocess::{ErrorCode, EventKind, ManagerOptions};
 
 use crate::inside::{Host, helper, quick};
 use crate::support::Scene;
@@ -10,12 +10,6 @@ use crate::support::Scene;
 fn with_env(mut options: ManagerOptions, variables: &[(&str, &str)]) -> ManagerOptions {
     options.proxy_env = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
     options
-}
-
-/// Waits for a sync of all that was changed so far.
-fn sync(host: &mut Host, marker: &str) {
-    host.set(marker, ProxyConfig::of_mode(ExecMode::NOOP));
-    host.events.until("the marker", |event| event.id.as_deref() == Some(marker));
 }
 
 #[test]
@@ -56,7 +50,7 @@ fn another_environment_of_the_manager_replaces_whom_it_concerns() {
     let replaced = scene.reports.start("inherits");
     assert!(inherits.process.is_gone());
     assert_eq!(replaced.inspection.as_ref().unwrap().env["A"], "2");
-    sync(&mut host, "marker");
+    host.follow("marker");
     assert_eq!(host.status("overrides").pid, Some(overrides.pid));
     assert!(matches!(host.events.of_proxy("overrides")[..], [EventKind::Started { .. }]));
     host.kill();
@@ -82,7 +76,7 @@ fn settings_that_need_no_other_process_hold_at_once_without_one() {
     host.set("web", config);
     options.snapshot_period = Duration::from_millis(1);
     host.manager.reconfigure(options).unwrap();
-    sync(&mut host, "marker");
+    host.follow("marker");
     assert!(matches!(host.events.of_proxy("web")[..], [EventKind::Started { .. }]));
 
     // Five attempts are free by now.

@@ -20,4 +20,5 @@ mod kinds;
 mod locked;
 mod replace;
 mod restore;
+mod threads;
 mod users;

@@ -27,6 +27,7 @@ fn a_changed_declaration_replaces_just_that_proxy() {
     }
     host.run();
     let [a, b, c] = ["a", "b", "c"].map(|id| scene.reports.start(id));
+    (0..3).for_each(|_| drop(host.events.until("a start", |event| event.id.is_some())));
     host.set("b", helper(&scene, &["graceful", "otherwise"]));
     let other = scene.reports.start("b");
     assert!(b.process.is_gone(), "the old one goes before the new one comes");

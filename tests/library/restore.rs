@@ -127,8 +127,7 @@ fn a_token_that_was_generated_comes_back_and_restarts_nothing() {
     assert_eq!(next.state.get("web").unwrap().token, Some(token));
     next.run();
     next.events.snapshot_written();
-    next.set("marker", proxyprocess::ProxyConfig::of_mode(proxyprocess::ExecMode::NOOP));
-    next.events.until("the marker", |event| event.id.as_deref() == Some("marker"));
+    next.follow("marker");
     assert_eq!(next.events.of_proxy("web"), [EventKind::Adopted { pid: start.pid }]);
     next.kill();
     scene.finish();

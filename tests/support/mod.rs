@@ -25,5 +25,5 @@ pub(crate) use leak::Leak;
 pub(crate) use message::Inspection;
 pub(crate) use process::{Process, children_of, readable};
 pub(crate) use reports::{Reports, Start};
-pub(crate) use scene::{Scene, list};
+pub(crate) use scene::{HELPER, Scene, list};
 pub(crate) use status::{ProxyStatus, Status};
