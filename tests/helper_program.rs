@@ -6,11 +6,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
-use support::{Leak, Scene, Start, alone};
+use support::{HELPER, Leak, Scene, Start, alone};
 
 /// Starts a helper by hand.
 fn play(scene: &Scene, id: &str, role: &[&str]) -> (Child, Start) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proxyprocess-test-helper"));
+    let mut command = Command::new(*HELPER);
     command.args(role).envs(scene.env()).env("CONNECT_PROXY_ID", id).stdin(Stdio::null());
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = scene.reports.start(id);
@@ -83,7 +83,7 @@ fn a_stopped_one_dies_when_it_may_run_again() {
 fn two_live_ones_of_one_id_fail_the_test() {
     let scene = Scene::of_library();
     let (mut first, _) = play(&scene, "a", &["run"]);
-    let mut second = Command::new(env!("CARGO_BIN_EXE_proxyprocess-test-helper"));
+    let mut second = Command::new(*HELPER);
     let mut second = second.arg("run").envs(scene.env()).env("CONNECT_PROXY_ID", "a").spawn().unwrap();
     let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| scene.reports.start("a")));
     for child in [&mut first, &mut second] {
@@ -97,7 +97,7 @@ fn two_live_ones_of_one_id_fail_the_test() {
 fn none_outlives_the_test_that_it_belongs_to() {
     let scene = Scene::of_library();
     let (mut test, start_of_test) = play(&scene, "test", &["run"]);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proxyprocess-test-helper"));
+    let mut command = Command::new(*HELPER);
     command.arg("stubborn").envs(scene.env()).env("CONNECT_PROXY_ID", "a");
     let mut child = command.env("HELPER_WATCH_PID", test.id().to_string()).spawn().unwrap();
     scene.reports.start("a");
@@ -110,7 +110,7 @@ fn none_outlives_the_test_that_it_belongs_to() {
 #[test]
 fn a_guarded_program_dies_with_the_thread_that_started_it() {
     let scene = Scene::of_library();
-    let helper = env!("CARGO_BIN_EXE_proxyprocess-test-helper");
+    let helper = *HELPER;
     let mut child = std::thread::scope(|scope| {
         let start = || {
             let child = Command::new(helper).args(["guard", helper, "stubborn"]).envs(scene.env()).spawn().unwrap();

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use rustix::process::geteuid;
 use serde_json::json;
 
-use crate::support::{Agent, Config, Launch, Proxy, Scene, Status};
+use crate::support::{Agent, Config, HELPER, Launch, Proxy, Scene, Status};
 
 #[test]
 fn a_bad_configuration_is_refused_by_the_name_of_the_field() {
@@ -121,7 +121,7 @@ fn a_missing_program_is_waited_for() {
     agent.wait_for_log(path);
     scene.wait_for_pid_files(&["other.pid"]);
 
-    symlink(env!("CARGO_BIN_EXE_proxyprocess-test-helper"), &program).unwrap();
+    symlink(*HELPER, &program).unwrap();
     let web = scene.reports.start("web");
     let status = agent.status_running(&scene, "web", web.pid);
     assert_eq!(status["web"].last_error, None);

@@ -20,7 +20,7 @@ struct Stranger {
 
 impl Stranger {
     fn start(scene: &Scene) -> Stranger {
-        let mut command = Command::new(HELPER);
+        let mut command = Command::new(*HELPER);
         command.arg("graceful").envs(scene.env()).env("CONNECT_PROXY_ID", "stranger").stdin(Stdio::null());
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.spawn().unwrap();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::support::{HELPER, Process, Scene};
+use crate::support::{HELPER, HELPER_VARIABLE, Process, Scene};
 
 /// Which act to play.
 const ACT: &str = "PROXYPROCESS_TEST_ACT";
@@ -68,10 +68,15 @@ impl Stage {
         let said = self.scene.path(&format!("act-{number}-{act}"));
         let output = File::create(&said).expect("create the file for what the act says");
         // The guard has it killed when the test ends, however that comes about.
-        let mut command = Command::new(HELPER);
+        let mut command = Command::new(*HELPER);
         command.arg("guard").args(programs).arg(std::env::current_exe().expect("find own program"));
         command.args(["--exact", self.test, "--nocapture", "--test-threads=1"]);
-        command.envs(self.scene.env()).env(ACT, act).env(PLACE, self.scene.path("")).envs(env.iter().copied());
+        command
+            .envs(self.scene.env())
+            .env(ACT, act)
+            .env(PLACE, self.scene.path(""))
+            .env(HELPER_VARIABLE, *HELPER)
+            .envs(env.iter().copied());
         command.stdin(Stdio::null()).stdout(output.try_clone().expect("duplicate a descriptor")).stderr(output);
         let child = command.spawn().expect("start this program again");
         let process = Process::open(child.id()).expect("a child that nobody has waited for");

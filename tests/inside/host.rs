@@ -33,7 +33,7 @@ pub(crate) fn helper(scene: &Scene, role: &[&str]) -> ProxyConfig {
 
 /// The same in an act, whose own environment says where to report.
 pub(crate) fn inherited(role: &[&str]) -> ProxyConfig {
-    let mut config = ProxyConfig::new(Command::new(HELPER).args(role));
+    let mut config = ProxyConfig::new(Command::new(*HELPER).args(role));
     config.token = Some("a declared token".to_owned());
     config
 }

@@ -11,7 +11,7 @@ use crate::support::{HELPER, Scene, Start};
 
 /// A process as Consul started it: in a session of its own, with its id and token in its environment.
 fn left_by_consul(scene: &Scene, id: &str, token: &str, own_group: bool) -> (Child, Start) {
-    let mut command = Command::new(HELPER);
+    let mut command = Command::new(*HELPER);
     command.arg("graceful").envs(scene.env()).stdin(Stdio::null());
     command.env("CONNECT_PROXY_ID", id).env("CONNECT_PROXY_TOKEN", token);
     if own_group {
@@ -29,7 +29,7 @@ fn snapshot(scene: &Scene, id: &str, token: &str, pid: u32) -> std::path::PathBu
     let known = [format!("CONNECT_PROXY_ID={id}"), format!("CONNECT_PROXY_TOKEN={token}")];
     let env: Vec<String> = own.chain(added).chain(known).collect();
     let config = json!({
-        "Pid": pid, "CommandPath": HELPER, "CommandArgs": [HELPER, "graceful"], "CommandDir": "",
+        "Pid": pid, "CommandPath": *HELPER, "CommandArgs": [*HELPER, "graceful"], "CommandDir": "",
         "CommandEnv": env, "ProxyToken": token, "ProxyID": id,
     });
     let path = scene.path("consul.json");

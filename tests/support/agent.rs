@@ -16,7 +16,8 @@ use super::config::Config;
 use super::deadline::{Deadline, WATCHDOG};
 use super::files::Changes;
 use super::process::{Process, readable};
-use super::scene::{HELPER, Scene};
+use super::programs::{self, HELPER};
+use super::scene::Scene;
 use super::status::Status;
 
 /// What becomes of the agent's standard output.
@@ -72,12 +73,12 @@ impl<'a> Launch<'a> {
     pub(crate) fn spawn_with(self, write: impl FnOnce(&Path)) -> Agent {
         let path = self.scene.path("agent.json");
         write(&path);
-        let mut words: Vec<OsString> = vec![program().into(), path.clone().into()];
+        let mut words: Vec<OsString> = vec![programs::agent().into(), path.clone().into()];
         if self.stdout == Stdout::Closed {
             words.splice(..0, ["/bin/sh", "-c", "exec \"$@\" >&-", "sh"].map(OsString::from));
         }
         // The guard has it killed when the test ends, however that comes about.
-        let mut command = Command::new(HELPER);
+        let mut command = Command::new(*HELPER);
         command.arg("guard").args(words).env_remove("RUST_LOG").envs(self.scene.env()).envs(self.env);
         command.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(match self.stdout {
             Stdout::Read => Stdio::piped(),
@@ -314,28 +315,4 @@ fn broken_pipe() -> Stdio {
     let (_, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("make a pipe");
     let write: OwnedFd = write;
     write.into()
-}
-
-/// The agent under test: the program that PROXYPROCESS_AGENT names, or else the example, built here.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| match std::env::var_os("PROXYPROCESS_AGENT") {
-        Some(path) => fs::canonicalize(&path).expect("find the program in PROXYPROCESS_AGENT"),
-        None => build_example(),
-    })
-}
-
-fn build_example() -> PathBuf {
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--example", "agent", "--message-format=json"]);
-    build.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).stderr(Stdio::inherit());
-    let output = build.output().expect("run cargo");
-    assert!(output.status.success(), "cargo could not build the example agent: {}", output.status);
-    let artifact = |line: &[u8]| -> Option<PathBuf> {
-        let message: serde_json::Value = serde_json::from_slice(line).ok()?;
-        let is_agent = message["target"]["name"] == "agent" && message["target"]["kind"][0] == "example";
-        is_agent.then(|| message["executable"].as_str().map(PathBuf::from))?
-    };
-    let path = output.stdout.split(|byte| *byte == b'\n').find_map(artifact);
-    path.expect("cargo names the executable that it has built")
 }

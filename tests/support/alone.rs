@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
-use super::scene::HELPER;
+use super::programs::{HELPER, HELPER_VARIABLE};
 
 /// Set in the process that was started for one test.
 const ALONE: &str = "PROXYPROCESS_TEST_ALONE";
@@ -23,11 +23,12 @@ pub(crate) fn alone(name: &str, body: impl FnOnce()) {
     }
     let program = std::env::current_exe().expect("find own program");
     // The guard kills it when this test ends, however that comes about.
-    let output = Command::new(HELPER)
+    let output = Command::new(*HELPER)
         .arg("guard")
         .arg(program)
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(ALONE, name)
+        .env(HELPER_VARIABLE, *HELPER)
         .stdin(Stdio::null())
         .output()
         .expect("start the test again");

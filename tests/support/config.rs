@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::scene::{HELPER, Scene};
+use super::programs::HELPER;
+use super::scene::Scene;
 
 /// A configuration: short periods, and root may run proxies unless the test says otherwise.
 #[derive(Debug, Clone)]
@@ -62,7 +63,7 @@ pub(crate) struct Proxy(Map<String, Value>);
 impl Proxy {
     /// A helper process in a role.
     pub(crate) fn helper(role: &[&str]) -> Proxy {
-        let command: Vec<&str> = [HELPER].iter().chain(role).copied().collect();
+        let command: Vec<&str> = [*HELPER].iter().chain(role).copied().collect();
         Proxy::command(&command)
     }
 

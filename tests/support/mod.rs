@@ -12,6 +12,7 @@ mod leak;
 #[path = "../helper/message.rs"]
 mod message;
 mod process;
+mod programs;
 mod reports;
 mod scene;
 mod status;
@@ -24,6 +25,7 @@ pub(crate) use files::Changes;
 pub(crate) use leak::Leak;
 pub(crate) use message::Inspection;
 pub(crate) use process::{Process, children_of, readable};
+pub(crate) use programs::{HELPER, HELPER_VARIABLE};
 pub(crate) use reports::{Reports, Start};
-pub(crate) use scene::{HELPER, Scene, list};
+pub(crate) use scene::{Scene, list};
 pub(crate) use status::{ProxyStatus, Status};

@@ -26,9 +26,6 @@ pub(crate) struct Scene {
     finished: bool,
 }
 
-/// The program that the tests have managed.
-pub(crate) const HELPER: &str = env!("CARGO_BIN_EXE_proxyprocess-test-helper");
-
 impl Scene {
     /// For a test of an agent in a process of its own. When that is killed, its processes become children of this one,
     /// as those of a service manager would, and are reaped here.
