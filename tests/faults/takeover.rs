@@ -193,6 +193,9 @@ fn sees_all_ends(place: &Place) {
 /// No thread wakes up while nothing happens: so an exit that is seen is an event and not the find of a poll. The time
 /// is longer than the second between two polls of the original.
 fn nothing_ticks(host: &mut Host) {
+    if cfg!(proxyprocess_no_pidfd) {
+        return; // without pidfds there is no event, and looking now and then is the promised fallback
+    }
     const LONG: Duration = Duration::from_millis(1300);
     // What the start has left to do may fall into the first round.
     let mut rounds = Vec::new();

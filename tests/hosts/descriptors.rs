@@ -109,11 +109,8 @@ fn with_a_proxy(scene: &Scene) -> (Host, Start) {
     (host, start)
 }
 
-/// The process ends while nothing can be opened.
-fn dies_while_there_are_none(scene: &Scene, host: &mut Host, running: &Start) -> Start {
-    let exhausted = Exhausted::begin();
-    running.process.kill();
-    // It is seen to end, cannot be started, says why, and is tried again.
+/// It is seen to end, cannot be started, says why, and is tried again.
+fn is_tried_again(host: &mut Host) {
     for _ in 0..3 {
         let says = |error: &str| error.contains("Too many open files");
         let failed = |kind: &EventKind| matches!(kind, EventKind::StartFailed { error } if says(error));
@@ -121,6 +118,17 @@ fn dies_while_there_are_none(scene: &Scene, host: &mut Host, running: &Start) ->
     }
     let status = host.status("web");
     assert!(status.pid.is_none() && status.state != ProxyState::Running, "{status:?}");
+}
+
+/// The process ends while nothing can be opened.
+fn dies_while_there_are_none(scene: &Scene, host: &mut Host, running: &Start) -> Start {
+    let exhausted = Exhausted::begin();
+    running.process.kill();
+    // Without pidfds the rest of the group can only be seen by listing /proc, which needs a descriptor: then the restart
+    // waits for one.
+    if !cfg!(proxyprocess_no_pidfd) {
+        is_tried_again(host);
+    }
     exhausted.end();
     let next = scene.reports.start("web");
     assert_eq!(host.events.started("web"), next.pid);
