@@ -75,3 +75,8 @@ pub use state::{State, Subscription};
 pub use supervisor::{Event, EventKind, Events, ProxyStatus};
 pub use sys::signal::Signal;
 pub use sys::wait::ExitStatus;
+
+/// The README's example is compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
