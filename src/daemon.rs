@@ -12,7 +12,7 @@ use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
 use crate::proxy::Proxy;
-use crate::store::snapshot::{DaemonEntry, KnownProcess, StoredProcess};
+use crate::store::entry::{DaemonEntry, KnownProcess, StoredProcess};
 use crate::supervisor::{
     Claim, Command, Context, EventRing, Events, Files, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor,
     capture_environment,

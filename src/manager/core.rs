@@ -11,7 +11,8 @@ use super::plan::Relation;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::error::Result;
 use crate::logging::{self, Level};
-use crate::store::snapshot::{self, DaemonEntry, Entry, KnownProcess, StoredProcess};
+use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
+use crate::store::snapshot;
 use crate::store::{DataDir, Record};
 use crate::supervisor::{BaseEnvironment, Context, EventKind, EventRing, Files, ProxyStatus, Spec, Supervisor};
 

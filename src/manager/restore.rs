@@ -12,7 +12,8 @@ use crate::declaration::ProxyConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::state::State;
-use crate::store::snapshot::{self, DaemonEntry, Entry, KnownProcess, Snapshot, StoredProcess};
+use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
+use crate::store::snapshot::{self, Snapshot};
 use crate::store::{self, DataDir, Record};
 use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, Slot, Spec, Supervisor};
 

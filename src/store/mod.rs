@@ -2,6 +2,7 @@
 
 mod data_dir;
 mod encode;
+pub(crate) mod entry;
 mod lock;
 mod record;
 pub(crate) mod snapshot;

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use super::record::{read_fingerprint, read_identity};
 use super::version1;
 use crate::declaration::fields::Fields;
-use crate::declaration::{ExecMode, Fingerprint, ProxyConfig, ProxySnapshot, validate_id};
+use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot, validate_id};
 use crate::error::{Error, ErrorCode, Result};
-use crate::sys::identity::Identity;
 
 /// The version of the format that is written.
 const VERSION: u64 = 2;
@@ -23,44 +23,6 @@ const VERSION: u64 = 2;
 pub(crate) struct Snapshot {
     pub(crate) proxies: BTreeMap<String, Entry>,
     pub(crate) refused: Vec<Error>,
-}
-
-/// One proxy of a snapshot.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Entry {
-    Daemon(DaemonEntry),
-    /// Of any other mode, with what its own code stored.
-    Other(ExecMode, ProxySnapshot),
-}
-
-/// A daemon of a snapshot.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct DaemonEntry {
-    pub(crate) config: Arc<ProxyConfig>,
-    pub(crate) process: Option<StoredProcess>,
-}
-
-/// The process of a daemon, as a snapshot names it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum StoredProcess {
-    Known(KnownProcess),
-    /// Consul's own: a pid alone, to be proven by what the process carries.
-    Version1(Version1Process),
-}
-
-/// A process and what it was started from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KnownProcess {
-    pub(crate) identity: Identity,
-    pub(crate) fingerprint: Fingerprint,
-}
-
-/// A process of Consul's manager.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Version1Process {
-    pub(crate) pid: crate::sys::identity::Pid,
-    /// The first argument, where the command's first word is the resolved path.
-    pub(crate) argv0: std::ffi::OsString,
 }
 
 impl Entry {
@@ -175,7 +137,8 @@ fn corrupt(message: String) -> Error {
 mod tests {
     use super::*;
     use crate::command::Command;
-    use crate::sys::identity::Pid;
+    use crate::declaration::Fingerprint;
+    use crate::sys::identity::{Identity, Pid};
     use proptest::prelude::*;
 
     fn example() -> BTreeMap<String, Entry> {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use super::snapshot::{DaemonEntry, StoredProcess, Version1Process};
+use super::entry::{DaemonEntry, StoredProcess, Version1Process};
 use crate::command::{Command, validate_variable};
 use crate::declaration::fields::Fields;
 use crate::declaration::{ProxyConfig, split_variable};
@@ -46,7 +46,8 @@ pub(super) fn read_daemon(mut fields: Fields) -> Result<DaemonEntry> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::snapshot::{Entry, decode};
+    use super::super::entry::Entry;
+    use super::super::snapshot::decode;
     use super::*;
 
     #[test]

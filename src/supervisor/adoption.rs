@@ -3,41 +3,14 @@
 use std::os::fd::OwnedFd;
 
 use super::leftovers::{self, Marks};
+use super::mailbox::{Claim, Refusal};
 use super::reaper::Process;
-use super::spawner::write_pid_file;
 use super::spec::{Files, Spec};
 use crate::error::Result;
 use crate::logging::{self, Level};
-use crate::store::Record;
-use crate::store::snapshot::Version1Process;
+use crate::store::entry::Version1Process;
 use crate::sys::identity::{Identity, Pid, Presence};
 use crate::sys::{pidfd, stat};
-
-/// What is said of a process that may live.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Claim {
-    /// By a record of this data directory, with the token that the process has.
-    Recorded { identity: Identity, token: Option<String> },
-    /// By a snapshot from elsewhere: a record is written once it is proven.
-    Told(Identity),
-    /// By a snapshot of Consul.
-    Version1(Version1Process),
-}
-
-impl Record {
-    /// What the record says of its process.
-    pub(crate) fn into_claim(self) -> Claim {
-        Claim::Recorded { identity: self.identity, token: self.token }
-    }
-}
-
-/// Why a process was not adopted.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) reason: String,
-    /// Whether the process is certainly gone. If not, it may live, and must be neither doubled nor signalled.
-    pub(super) gone: bool,
-}
 
 type Proof<T> = std::result::Result<T, Refusal>;
 
@@ -133,5 +106,5 @@ fn write_down(spec: &Spec, claim: &Claim, identity: &Identity) -> Result<()> {
     if let (Files::DataDir(data_dir), Claim::Told(_) | Claim::Version1(_)) = (&spec.context.files, claim) {
         data_dir.write_record(spec.record_origin(), identity)?;
     }
-    write_pid_file(spec, identity.pid)
+    spec.write_pid_file(identity.pid)
 }

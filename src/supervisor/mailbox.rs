@@ -1,18 +1,29 @@
 //! What the supervisor thread is told: by the handles that users have, by the spawners and by the reaper.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::Sender;
 
-use super::adoption::Claim;
-use super::reaper::ProcessKey;
-use super::spawner::Done;
 use super::spec::Spec;
 use super::status::ProxyStatus;
 use crate::error::{Error, Result};
-use crate::store::snapshot::KnownProcess;
-use crate::sys::identity::Pid;
+use crate::store::Record;
+use crate::store::entry::{KnownProcess, Version1Process};
+use crate::sys::identity::{Identity, Pid};
 use crate::sys::wait::ExitStatus;
+
+/// Names a process among all that are waited for; never used twice.
+pub(super) type ProcessKey = u64;
+
+/// Not a process but the wakeup of the reaper.
+pub(super) const WAKEUP: ProcessKey = 0;
+
+/// A key that no process had before, in any supervisor of this program.
+pub(super) fn new_key() -> ProcessKey {
+    static NEXT: AtomicU64 = AtomicU64::new(WAKEUP + 1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 /// Who processes belong to: a manager, or a daemon alone.
 pub(crate) type Owner = u64;
@@ -42,6 +53,32 @@ pub(crate) enum Origin {
     },
 }
 
+/// What is said of a process that may live.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Claim {
+    /// By a record of this data directory, with the token that the process has.
+    Recorded { identity: Identity, token: Option<String> },
+    /// By a snapshot from elsewhere: a record is written once it is proven.
+    Told(Identity),
+    /// By a snapshot of Consul.
+    Version1(Version1Process),
+}
+
+impl Record {
+    /// What the record says of its process.
+    pub(crate) fn into_claim(self) -> Claim {
+        Claim::Recorded { identity: self.identity, token: self.token }
+    }
+}
+
+/// Why a process was not adopted.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) reason: String,
+    /// Whether the process is certainly gone. If not, it may live, and must be neither doubled nor signalled.
+    pub(super) gone: bool,
+}
+
 /// A message of a handle.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -62,6 +99,17 @@ pub(crate) enum Command {
     ReapLeftBehind,
     /// The last handle is gone.
     Shutdown,
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub(super) enum Done {
+    Started { pid: Pid },
+    StartFailed { error: Error, hopeless: bool },
+    Adopted { pid: Pid },
+    Refused(Refusal),
+    Recorded(Result<()>),
+    CleanedUp(Result<()>),
 }
 
 /// Everything that arrives.

@@ -19,16 +19,15 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 
-pub(crate) use adoption::Claim;
 pub(crate) use events::EventRing;
 pub use events::{Event, EventKind, Events};
-pub(crate) use mailbox::{Command, Origin, Owner, Slot, StopReply};
+pub(crate) use mailbox::{Claim, Command, Origin, Owner, Slot, StopReply};
 pub(crate) use spec::{BaseEnvironment, Context, Files, Spec, capture_environment};
 pub use status::ProxyStatus;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::machine::Action;
-use crate::store::snapshot::KnownProcess;
+use crate::store::entry::KnownProcess;
 use crate::sys::{identity, thread};
 use mailbox::Message;
 use reaper::Reaper;

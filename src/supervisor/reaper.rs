@@ -6,14 +6,14 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::mailbox::Message;
+use super::mailbox::{Message, ProcessKey, WAKEUP, new_key};
 use crate::logging::{self, Level};
 use crate::sys::epoll::{Epoll, Wakeup};
 use crate::sys::identity::{Identity, Pid};
@@ -21,23 +21,11 @@ use crate::sys::signal::{self, Signal};
 use crate::sys::wait::{self, ExitStatus, Reap, Target, Waited};
 use crate::sys::{foreign, pidfd, stat, thread};
 
-/// Names a process in the table; never used twice.
-pub(super) type ProcessKey = u64;
-
-/// Not a process but the wakeup.
-const WAKEUP: ProcessKey = 0;
-
 /// How often processes without a pidfd are looked at. Only where the kernel has none.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long a look at all processes of the system is good for, at the least; at most half of the time goes into looking.
 const SCAN_INTERVAL: Duration = Duration::from_millis(1);
-
-/// A key that no process had before, in any supervisor of this program.
-pub(super) fn new_key() -> ProcessKey {
-    static NEXT: AtomicU64 = AtomicU64::new(WAKEUP + 1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
 
 /// A process to wait for.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::adoption::{self, Claim, Refusal};
-use super::mailbox::Message;
-use super::reaper::{Process, ProcessKey, Reaper};
+use super::adoption;
+use super::mailbox::{Claim, Done, Message, ProcessKey, Refusal};
+use super::reaper::{Process, Reaper};
 use super::spec::{Files, Spec};
 use crate::declaration::validate_id;
 use crate::error::{Error, ErrorCode, Result};
@@ -60,17 +60,6 @@ impl Job {
             Job::CleanUp { .. } => Done::CleanedUp(Err(error)),
         }
     }
-}
-
-/// How a job ended.
-#[derive(Debug)]
-pub(super) enum Done {
-    Started { pid: Pid },
-    StartFailed { error: Error, hopeless: bool },
-    Adopted { pid: Pid },
-    Refused(Refusal),
-    Recorded(Result<()>),
-    CleanedUp(Result<()>),
 }
 
 /// The threads and the way to them.
@@ -176,7 +165,7 @@ impl Shared {
                 Err(refusal) => Done::Refused(refusal),
             },
             Job::Record { key, spec } => Done::Recorded(self.record(key, &spec)),
-            Job::CleanUp { spec, .. } => Done::CleanedUp(clean_up(&spec)),
+            Job::CleanUp { spec, .. } => Done::CleanedUp(spec.clean_up()),
         }
     }
 
@@ -203,7 +192,7 @@ impl Shared {
         let identity = if started.pidfd.is_none() { Identity::of(started.pid).ok().flatten() } else { None };
         self.reaper.insert(key, Process { pid: started.pid, pidfd: started.pidfd, identity });
         // The pid file is for people and scripts; the process runs whether it can be written or not.
-        if let Err(error) = write_pid_file(spec, started.pid) {
+        if let Err(error) = spec.write_pid_file(started.pid) {
             logging::about(Level::Error, &spec.id, format_args!("{error}"));
         }
         Ok(started.pid)
@@ -220,27 +209,4 @@ impl Shared {
 
 fn start_failed(error: &StartError) -> Error {
     Error::os_text(ErrorCode::StartFailed, error.to_string(), error.source.raw_os_error())
-}
-
-/// Writes the pid file of a process, where the owner has one.
-pub(super) fn write_pid_file(spec: &Spec, pid: Pid) -> Result<()> {
-    match &spec.context.files {
-        Files::DataDir(data_dir) => data_dir.write_pid(&spec.id, pid),
-        Files::Paths { pid: Some(path), .. } => store::replace_file(path, format!("{pid}\n").as_bytes())
-            .map_err(|error| Error::os(ErrorCode::Io, format_args!("write pid file {}", path.display()), &error)),
-        Files::Paths { pid: None, .. } => Ok(()),
-    }
-}
-
-fn clean_up(spec: &Spec) -> Result<()> {
-    match &spec.context.files {
-        Files::DataDir(data_dir) => data_dir.forget(&spec.id),
-        Files::Paths { pid: Some(path), .. } => match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::os(ErrorCode::Io, format_args!("remove pid file {}", path.display()), &error))
-            }
-            _ => Ok(()),
-        },
-        Files::Paths { pid: None, .. } => Ok(()),
-    }
 }

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use super::events::EventRing;
 use crate::declaration::{Fingerprint, ProxyConfig, variable};
 use crate::defaults;
-use crate::error::Result;
+use crate::error::{Error, ErrorCode, Result};
 use crate::store::{self, DataDir};
+use crate::sys::identity::Pid;
 use crate::sys::spawn::Program;
 
 /// The environment that processes inherit: the agent's, as it was when the manager or daemon was created. Reading it
@@ -131,6 +132,30 @@ impl Spec {
             Files::Paths { stdout, stderr, .. } => {
                 Ok([store::open_output(stdout.as_deref())?, store::open_output(stderr.as_deref())?])
             }
+        }
+    }
+
+    /// Writes the pid file of a process, where the owner has one.
+    pub(crate) fn write_pid_file(&self, pid: Pid) -> Result<()> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.write_pid(&self.id, pid),
+            Files::Paths { pid: Some(path), .. } => store::replace_file(path, format!("{pid}\n").as_bytes())
+                .map_err(|error| Error::os(ErrorCode::Io, format_args!("write pid file {}", path.display()), &error)),
+            Files::Paths { pid: None, .. } => Ok(()),
+        }
+    }
+
+    /// Removes what is on disk of a process that is gone.
+    pub(crate) fn clean_up(&self) -> Result<()> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.forget(&self.id),
+            Files::Paths { pid: Some(path), .. } => match std::fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Error::os(ErrorCode::Io, format_args!("remove pid file {}", path.display()), &error))
+                }
+                _ => Ok(()),
+            },
+            Files::Paths { pid: None, .. } => Ok(()),
         }
     }
 }

@@ -6,9 +6,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use super::adoption::Claim;
-use super::mailbox::{Slot, StopReply};
-use super::reaper::ProcessKey;
+use super::mailbox::{Claim, ProcessKey, Slot, StopReply};
 use super::spawner::Job;
 use super::spec::Spec;
 use super::status::{ProxyStatus, milliseconds_until};

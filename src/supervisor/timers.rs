@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-use super::reaper::ProcessKey;
+use super::mailbox::ProcessKey;
 
 /// Deadlines by time. One that was superseded stays in the heap and is ignored when it comes.
 #[derive(Debug, Default)]

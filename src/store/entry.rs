@@ -1,0 +1,44 @@
+//! What a snapshot holds of each proxy.
+
+use std::sync::Arc;
+
+use crate::declaration::{ExecMode, Fingerprint, ProxyConfig, ProxySnapshot};
+use crate::sys::identity::Identity;
+
+/// One proxy of a snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Entry {
+    Daemon(DaemonEntry),
+    /// Of any other mode, with what its own code stored.
+    Other(ExecMode, ProxySnapshot),
+}
+
+/// A daemon of a snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct DaemonEntry {
+    pub(crate) config: Arc<ProxyConfig>,
+    pub(crate) process: Option<StoredProcess>,
+}
+
+/// The process of a daemon, as a snapshot names it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum StoredProcess {
+    Known(KnownProcess),
+    /// Consul's own: a pid alone, to be proven by what the process carries.
+    Version1(Version1Process),
+}
+
+/// A process and what it was started from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownProcess {
+    pub(crate) identity: Identity,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// A process of Consul's manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Version1Process {
+    pub(crate) pid: crate::sys::identity::Pid,
+    /// The first argument, where the command's first word is the resolved path.
+    pub(crate) argv0: std::ffi::OsString,
+}
