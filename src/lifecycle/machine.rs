@@ -5,127 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use super::backoff::Backoff;
-use super::{RestartSettings, StopSettings};
-use crate::defaults;
-
-/// What a proxy is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum ProxyState {
-    /// Restored, but its process is gone; it is started when the manager runs and still wants it. Or never started.
-    Idle,
-    /// A process of an earlier agent is being identified.
-    Adopting,
-    /// The process is being started.
-    Starting,
-    /// The process runs.
-    Running,
-    /// The process ended and left others of its group, which are being ended before it is started again.
-    Clearing,
-    /// The next start is due later.
-    Waiting,
-    /// The process was told to end.
-    Stopping,
-    /// The process is gone, as was wanted.
-    Stopped,
-    /// It cannot be started as it is declared, or may not be.
-    Failed,
-}
-
-impl ProxyState {
-    /// The state's name: its identifier in lower case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ProxyState::Idle => "idle",
-            ProxyState::Adopting => "adopting",
-            ProxyState::Starting => "starting",
-            ProxyState::Running => "running",
-            ProxyState::Clearing => "clearing",
-            ProxyState::Waiting => "waiting",
-            ProxyState::Stopping => "stopping",
-            ProxyState::Stopped => "stopped",
-            ProxyState::Failed => "failed",
-        }
-    }
-}
-
-/// What happened to the process, or is asked for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// It should run; it may run already.
-    Start,
-    /// A process of an earlier agent may be there: take it over. If it is gone, start anew or stay idle.
-    Adopt {
-        start_if_gone: bool,
-    },
-    /// It should run from a new declaration.
-    Replace,
-    /// It should be gone.
-    Stop,
-    Spawned,
-    /// The program never ran. Hopeless: it never will.
-    SpawnFailed {
-        hopeless: bool,
-    },
-    Adopted,
-    /// Not taken over: it is certainly gone, or (not `gone`) nobody can tell now.
-    AdoptionRefused {
-        gone: bool,
-    },
-    /// The leader has ended; others of its group may be left.
-    Exited {
-        group_left: bool,
-    },
-    /// The answer to [`Action::ProbeGroup`].
-    Group {
-        left: bool,
-    },
-    /// The settings are others than before: waits and grace periods under way become no longer than they allow.
-    Settings,
-    /// The time of [`Machine::deadline`] has come.
-    Timer,
-}
-
-/// What the supervisor has to do, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    Spawn,
-    Adopt,
-    /// Send the stop signal to the whole group.
-    SignalStop,
-    /// Send SIGKILL to the whole group.
-    Kill,
-    /// Look whether the group has members, and answer with [`Event::Group`].
-    ProbeGroup,
-    /// No process is left: remove its pid file and record.
-    CleanUp,
-    /// Tell who waits for a stop that the process is gone.
-    Settle,
-    /// Tell who waits for a stop that the process outlived SIGKILL.
-    Stuck,
-    /// The state changed in a way that readers of events want to know.
-    Announce(Announcement),
-}
-
-/// A change that is announced; starts and exits are announced by those who see them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Announcement {
-    Waiting(Duration),
-    Stopping,
-    Stopped,
-    Failed,
-}
-
-/// The settings that hold at this moment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings<'a> {
-    pub(crate) restart: &'a RestartSettings,
-    pub(crate) stop: &'a StopSettings,
-}
+use super::escalation::Escalation;
+use super::event::{Action, Announcement, Event, ProxyState, Settings};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
@@ -169,39 +51,6 @@ enum Phase {
 enum Retry {
     Spawn,
     Adopt { start_if_gone: bool, outdated: bool },
-}
-
-/// The way from the stop signal to the admission that nothing helps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Escalation {
-    Asked { kill_at: Instant },
-    Killed { give_up_at: Instant },
-    Stuck,
-}
-
-impl Escalation {
-    fn deadline(self) -> Option<Instant> {
-        match self {
-            Escalation::Asked { kill_at } => Some(kill_at),
-            Escalation::Killed { give_up_at } => Some(give_up_at),
-            Escalation::Stuck => None,
-        }
-    }
-
-    /// The next rung, when its time has come.
-    fn advance(&mut self, now: Instant) -> Option<Action> {
-        match *self {
-            Escalation::Asked { kill_at } if now >= kill_at => {
-                *self = Escalation::Killed { give_up_at: now + defaults::KILL_PATIENCE };
-                Some(Action::Kill)
-            }
-            Escalation::Killed { give_up_at } if now >= give_up_at => {
-                *self = Escalation::Stuck;
-                Some(Action::Stuck)
-            }
-            _ => None,
-        }
-    }
 }
 
 /// One process from declaration to end.
@@ -348,10 +197,10 @@ impl Machine {
             Phase::Running { .. } => self.begin_stop(now, settings),
             // Settled when what is under way has ended.
             Phase::Adopting { .. } | Phase::Starting { .. } => vec![],
-            Phase::Stopping { escalation } => still_stuck(escalation),
+            Phase::Stopping { escalation } => escalation.tell(),
             Phase::Clearing { escalation, probes, probe_at, .. } => {
                 self.phase = Phase::Clearing { escalation, ran: None, probes, probe_at };
-                still_stuck(escalation)
+                escalation.tell()
             }
         }
     }
@@ -410,7 +259,7 @@ impl Machine {
                 if !group_left {
                     return self.restart(ran, now, settings, chance);
                 }
-                let escalation = Escalation::Asked { kill_at: now + settings.stop.grace_period };
+                let escalation = Escalation::begin(now + settings.stop.grace_period);
                 self.phase = Phase::Clearing { escalation, ran: Some(ran), probes: 0, probe_at: now };
                 vec![Action::SignalStop]
             }
@@ -435,7 +284,7 @@ impl Machine {
         let Phase::Clearing { ran, probes, probe_at, escalation } = &mut self.phase else { return vec![] };
         if left {
             *probes = probes.saturating_add(1);
-            *probe_at = now + probe_interval(*probes, *escalation);
+            *probe_at = now + escalation.probe_interval(*probes);
             return vec![];
         }
         match *ran {
@@ -449,16 +298,13 @@ impl Machine {
             // What was refused may be allowed now.
             Phase::Failed if self.wanted == Wanted::Up => return self.spawn(),
             Phase::Waiting { until, .. } => *until = (*until).min(now + settings.restart.max_wait),
-            Phase::Stopping { escalation: Escalation::Asked { kill_at } }
-            | Phase::Clearing { escalation: Escalation::Asked { kill_at }, .. } => {
-                *kill_at = (*kill_at).min(now + settings.stop.grace_period);
+            Phase::Stopping { escalation } | Phase::Clearing { escalation, .. } => {
+                escalation.kill_by(now + settings.stop.grace_period);
             }
             Phase::Idle
             | Phase::Adopting { .. }
             | Phase::Starting { .. }
             | Phase::Running { .. }
-            | Phase::Stopping { .. }
-            | Phase::Clearing { .. }
             | Phase::Stopped
             | Phase::Failed => {}
         }
@@ -500,8 +346,8 @@ impl Machine {
     }
 
     fn begin_stop(&mut self, now: Instant, settings: Settings<'_>) -> Vec<Action> {
-        let kill_at = now + settings.stop.grace_period;
-        self.phase = Phase::Stopping { escalation: Escalation::Asked { kill_at } };
+        let escalation = Escalation::begin(now + settings.stop.grace_period);
+        self.phase = Phase::Stopping { escalation };
         vec![Action::SignalStop, Action::Announce(Announcement::Stopping)]
     }
 
@@ -515,20 +361,6 @@ impl Machine {
             }
         }
     }
-}
-
-/// Who asks once more for the end of a process that survived SIGKILL is told at once.
-fn still_stuck(escalation: Escalation) -> Vec<Action> {
-    if escalation == Escalation::Stuck { vec![Action::Stuck] } else { vec![] }
-}
-
-/// Members of a group are not our children, so the kernel reports no event when the last one ends: it is looked for,
-/// only while a group is being ended, at first often and then rarely.
-fn probe_interval(probes: u32, escalation: Escalation) -> Duration {
-    if escalation == Escalation::Stuck {
-        return Duration::from_secs(1);
-    }
-    Duration::from_millis(1 << probes.saturating_sub(1).min(6))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The machine with made-up instants, and a random walk against its invariants.
 
 use super::*;
+use crate::lifecycle::{RestartSettings, StopSettings};
 use proptest::prelude::*;
 
 struct World {

@@ -26,7 +26,6 @@ pub(crate) use spec::{BaseEnvironment, Context, Files, Spec, capture_environment
 pub use status::ProxyStatus;
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::lifecycle::machine::Action;
 use crate::store::entry::KnownProcess;
 use crate::sys::{identity, thread};
 use mailbox::Message;

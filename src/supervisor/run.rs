@@ -18,7 +18,7 @@ use super::supervised::Supervised;
 use super::timers::Timers;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
-use crate::lifecycle::machine::{Action, Announcement, Event};
+use crate::lifecycle::event::{Action, Announcement, Event};
 use crate::logging::{self, Level};
 use crate::store::entry::KnownProcess;
 use crate::sys::identity::Pid;

@@ -11,7 +11,8 @@ use super::spawner::Job;
 use super::spec::Spec;
 use super::status::{ProxyStatus, milliseconds_until};
 use crate::error::{Error, ErrorCode, Result};
-use crate::lifecycle::machine::{Machine, Settings};
+use crate::lifecycle::event::{Action, Event, Settings};
+use crate::lifecycle::machine::Machine;
 use crate::sys::identity::Pid;
 use crate::sys::wait::ExitStatus;
 
@@ -69,7 +70,7 @@ impl Supervised {
         }
     }
 
-    pub(super) fn on(&mut self, event: crate::lifecycle::machine::Event, now: Instant) -> Vec<super::Action> {
+    pub(super) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
         let config = &self.spec.config;
         let settings = Settings { restart: &config.restart, stop: &config.stop };
         let chance = if config.restart.jitter > 0.0 { crate::sys::random::chance() } else { 0.0 };

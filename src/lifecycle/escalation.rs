@@ -1,0 +1,65 @@
+//! From the stop signal to SIGKILL to the admission that nothing helps.
+
+use std::time::{Duration, Instant};
+
+use super::event::Action;
+use crate::defaults;
+
+/// The way from the stop signal to the admission that nothing helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Escalation {
+    Asked { kill_at: Instant },
+    Killed { give_up_at: Instant },
+    Stuck,
+}
+
+impl Escalation {
+    pub(super) fn deadline(self) -> Option<Instant> {
+        match self {
+            Escalation::Asked { kill_at } => Some(kill_at),
+            Escalation::Killed { give_up_at } => Some(give_up_at),
+            Escalation::Stuck => None,
+        }
+    }
+
+    /// The next rung, when its time has come.
+    pub(super) fn advance(&mut self, now: Instant) -> Option<Action> {
+        match *self {
+            Escalation::Asked { kill_at } if now >= kill_at => {
+                *self = Escalation::Killed { give_up_at: now + defaults::KILL_PATIENCE };
+                Some(Action::Kill)
+            }
+            Escalation::Killed { give_up_at } if now >= give_up_at => {
+                *self = Escalation::Stuck;
+                Some(Action::Stuck)
+            }
+            _ => None,
+        }
+    }
+
+    /// The stop signal is being sent.
+    pub(super) fn begin(kill_at: Instant) -> Escalation {
+        Escalation::Asked { kill_at }
+    }
+
+    /// The grace period was shortened.
+    pub(super) fn kill_by(&mut self, latest: Instant) {
+        if let Escalation::Asked { kill_at } = self {
+            *kill_at = latest.min(*kill_at);
+        }
+    }
+
+    /// What is said to who asks for a stop that is under way: once nothing helped, that it did not.
+    pub(super) fn tell(self) -> Vec<Action> {
+        if self == Escalation::Stuck { vec![Action::Stuck] } else { vec![] }
+    }
+
+    /// When to look again whether the group is gone. Its members are not our children, so the kernel reports no event
+    /// when the last one ends: it is looked for, only while a group is being ended, at first often and then rarely.
+    pub(super) fn probe_interval(self, probes: u32) -> Duration {
+        if self == Escalation::Stuck {
+            return Duration::from_secs(1);
+        }
+        Duration::from_millis(1 << probes.saturating_sub(1).min(6))
+    }
+}

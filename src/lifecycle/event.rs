@@ -1,0 +1,123 @@
+//! What a machine is told, what it says has to be done, and what it is doing.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{RestartSettings, StopSettings};
+
+/// What a proxy is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ProxyState {
+    /// Restored, but its process is gone; it is started when the manager runs and still wants it. Or never started.
+    Idle,
+    /// A process of an earlier agent is being identified.
+    Adopting,
+    /// The process is being started.
+    Starting,
+    /// The process runs.
+    Running,
+    /// The process ended and left others of its group, which are being ended before it is started again.
+    Clearing,
+    /// The next start is due later.
+    Waiting,
+    /// The process was told to end.
+    Stopping,
+    /// The process is gone, as was wanted.
+    Stopped,
+    /// It cannot be started as it is declared, or may not be.
+    Failed,
+}
+
+impl ProxyState {
+    /// The state's name: its identifier in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProxyState::Idle => "idle",
+            ProxyState::Adopting => "adopting",
+            ProxyState::Starting => "starting",
+            ProxyState::Running => "running",
+            ProxyState::Clearing => "clearing",
+            ProxyState::Waiting => "waiting",
+            ProxyState::Stopping => "stopping",
+            ProxyState::Stopped => "stopped",
+            ProxyState::Failed => "failed",
+        }
+    }
+}
+
+/// What happened to the process, or is asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// It should run; it may run already.
+    Start,
+    /// A process of an earlier agent may be there: take it over. If it is gone, start anew or stay idle.
+    Adopt {
+        start_if_gone: bool,
+    },
+    /// It should run from a new declaration.
+    Replace,
+    /// It should be gone.
+    Stop,
+    Spawned,
+    /// The program never ran. Hopeless: it never will.
+    SpawnFailed {
+        hopeless: bool,
+    },
+    Adopted,
+    /// Not taken over: it is certainly gone, or (not `gone`) nobody can tell now.
+    AdoptionRefused {
+        gone: bool,
+    },
+    /// The leader has ended; others of its group may be left.
+    Exited {
+        group_left: bool,
+    },
+    /// The answer to [`Action::ProbeGroup`].
+    Group {
+        left: bool,
+    },
+    /// The settings are others than before: waits and grace periods under way become no longer than they allow.
+    Settings,
+    /// The time of [`Machine::deadline`] has come.
+    Timer,
+}
+
+/// What the supervisor has to do, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    Spawn,
+    Adopt,
+    /// Send the stop signal to the whole group.
+    SignalStop,
+    /// Send SIGKILL to the whole group.
+    Kill,
+    /// Look whether the group has members, and answer with [`Event::Group`].
+    ProbeGroup,
+    /// No process is left: remove its pid file and record.
+    CleanUp,
+    /// Tell who waits for a stop that the process is gone.
+    Settle,
+    /// Tell who waits for a stop that the process outlived SIGKILL.
+    Stuck,
+    /// The state changed in a way that readers of events want to know.
+    Announce(Announcement),
+}
+
+/// A change that is announced; starts and exits are announced by those who see them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Announcement {
+    Waiting(Duration),
+    Stopping,
+    Stopped,
+    Failed,
+}
+
+/// The settings that hold at this moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings<'a> {
+    pub(crate) restart: &'a RestartSettings,
+    pub(crate) stop: &'a StopSettings,
+}
