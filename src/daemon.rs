@@ -19,11 +19,12 @@ use crate::supervisor::{
 };
 
 /// A long-running process that is kept running: started, restarted with backoff when it ends, and stopped
-/// (`SEED.txt`, type Daemon). A [`Manager`](crate::Manager) runs its daemons by itself; this is for one alone.
+/// (Consul 1.4's `Daemon`). A [`Manager`](crate::Manager) runs its daemons by itself; this is for one alone.
 ///
 /// The process gets the agent's environment, its own declared one, and its id and token by the variables
 /// [`ENV_PROXY_ID`](crate::defaults::ENV_PROXY_ID) and [`ENV_PROXY_TOKEN`](crate::defaults::ENV_PROXY_TOKEN). Its
-/// output goes to the files named, or nowhere. Dropping the value is [`Daemon::close`]: the process runs on.
+/// output goes to the files named, or nowhere. Unlike a manager, a daemon alone generates no token when none is
+/// declared, and may run as root. Dropping the value is [`Daemon::close`]: the process runs on.
 ///
 /// ```
 /// use proxyprocess::{Command, Daemon, ProxyConfig, ProxyState};
@@ -115,8 +116,7 @@ impl Daemon {
         let (supervisor, spec) = {
             let mut inner = self.lock();
             inner.check_open()?;
-            validate_id(&inner.declared.id)?;
-            inner.declared.config.validate()?;
+            inner.declared.validate()?;
             (inner.supervisor()?, self.spec(&inner.declared))
         };
         // Not under the lock: a stop must be able to overtake a start that takes long.
@@ -209,8 +209,9 @@ impl Daemon {
                 return Err(Error::new(ErrorCode::InvalidConfig, message));
             }
             let id = id.map_or_else(|| inner.declared.id.clone(), Arc::from);
-            validate_id(&id)?;
-            inner.declared = Declared { id, config: entry.config, stdout, stderr, pid };
+            let declared = Declared { id, config: entry.config, stdout, stderr, pid };
+            declared.validate()?;
+            inner.declared = declared;
             let Some(StoredProcess::Known(process)) = entry.process else { return Ok(()) };
             (inner.supervisor()?, self.spec(&inner.declared), process)
         };
@@ -227,7 +228,11 @@ impl Daemon {
         };
         let known = supervisor.and_then(|supervisor| supervisor.status(self.owner).ok()?.pop());
         known.unwrap_or_else(|| {
-            let state = if phase == Phase::Open { ProxyState::Idle } else { ProxyState::Stopped };
+            let state = match phase {
+                Phase::Open => ProxyState::Idle,
+                Phase::Retired => ProxyState::Stopped,
+                Phase::Closed => ProxyState::Closed,
+            };
             ProxyStatus::new(&declared.id, &ExecMode::DAEMON, state)
         })
     }
@@ -266,6 +271,17 @@ impl Daemon {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing panics while it is held.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Declared {
+    fn validate(&self) -> Result<()> {
+        validate_id(&self.id)?;
+        if self.config.mode != ExecMode::DAEMON {
+            let message = format!("mode: expected \"daemon\", got \"{}\"", self.config.mode);
+            return Err(Error::new(ErrorCode::InvalidConfig, message));
+        }
+        self.config.validate()
     }
 }
 

@@ -49,7 +49,10 @@ pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// trying again in the same millisecond would only burn CPU while the scarcity lasts.
 pub(crate) const FAILED_START_WAIT: Duration = Duration::from_secs(1);
 
-/// The second wait of the backoff; each later one doubles it (2 s, 4 s, 8 s, as in the original).
+/// The same where `max_wait` is shorter: whatever is declared, a start that fails at once must not become a busy loop.
+pub(crate) const FAILED_START_PAUSE: Duration = Duration::from_millis(10);
+
+/// The first wait of the backoff; each later one doubles it (2 s, 4 s, 8 s, as in the original).
 pub(crate) const BACKOFF_BASE: Duration = Duration::from_secs(2);
 
 /// How long a new manager waits for the lock of its data directory while the holder lives: it may be dying.

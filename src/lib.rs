@@ -27,7 +27,7 @@
 //!             eprintln!("starting without the snapshot: {error}");
 //!         }
 //!     }
-//!     manager.run() // until another thread calls close or kill
+//!     manager.run() // blocks until another thread, with an Arc of the manager, calls close or kill
 //! }
 //! ```
 //!

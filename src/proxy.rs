@@ -5,25 +5,36 @@ use std::any::Any;
 use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot};
 use crate::error::Result;
 
-/// A managed proxy of any kind (`SEED.txt`, type Proxy).
+/// A managed proxy of any kind (Consul 1.4's `Proxy`).
 ///
 /// All methods must be safe to call from several threads at once. The manager calls them on a thread of its own, one
 /// call after the other, so a call may block; it then delays other proxies of registered kinds, but no daemon.
 ///
 /// # Example: a kind of one's own
 /// ```
-/// use proxyprocess::{Error, ErrorCode, Proxy, ProxySnapshot, Result};
+/// use proxyprocess::{Error, ErrorCode, ExecMode, Manager, ManagerOptions, Proxy, ProxySnapshot, Result, State};
 /// use std::any::Any;
 /// use std::sync::Mutex;
 ///
-/// struct Listener { port: u16, socket: Mutex<Option<std::net::TcpListener>> }
+/// /// A port that is kept open by the agent itself.
+/// #[derive(Default)]
+/// struct Listener { port: Mutex<u16>, socket: Mutex<Option<std::net::TcpListener>> }
+///
+/// impl Listener {
+///     fn set_port(&self, options: &ProxySnapshot) -> Result<()> {
+///         let port = options.get("port").and_then(|port| port.as_u64()?.try_into().ok());
+///         *self.port.lock().unwrap() =
+///             port.ok_or_else(|| Error::new(ErrorCode::InvalidConfig, "port: expected a number up to 65535"))?;
+///         Ok(())
+///     }
+/// }
 ///
 /// impl Proxy for Listener {
 ///     fn start(&self) -> Result<()> {
 ///         let mut socket = self.socket.lock().unwrap();
 ///         if socket.is_none() {
-///             let bound = std::net::TcpListener::bind(("127.0.0.1", self.port));
-///             *socket = Some(bound.map_err(|error| Error::new(ErrorCode::StartFailed, error.to_string()))?);
+///             let bound = std::net::TcpListener::bind(("127.0.0.1", *self.port.lock().unwrap()));
+///             *socket = Some(bound.map_err(|error| Error::new(ErrorCode::StartFailed, format!("bind: {error}")))?);
 ///         }
 ///         Ok(())
 ///     }
@@ -32,21 +43,32 @@ use crate::error::Result;
 ///         Ok(())
 ///     }
 ///     fn close(&self) -> Result<()> {
-///         Ok(())
+///         self.stop() // nothing of it outlives the agent
 ///     }
 ///     fn equal(&self, other: &dyn Proxy) -> bool {
-///         other.as_any().downcast_ref::<Listener>().is_some_and(|other| other.port == self.port)
+///         let other = other.as_any().downcast_ref::<Listener>();
+///         other.is_some_and(|other| *self.port.lock().unwrap() == *other.port.lock().unwrap())
 ///     }
 ///     fn marshal_snapshot(&self) -> ProxySnapshot {
-///         [("port".to_owned(), self.port.into())].into_iter().collect()
+///         [("port".to_owned(), (*self.port.lock().unwrap()).into())].into_iter().collect()
 ///     }
-///     fn unmarshal_snapshot(&self, _snapshot: &ProxySnapshot) -> Result<()> {
-///         Ok(())
+///     fn unmarshal_snapshot(&self, snapshot: &ProxySnapshot) -> Result<()> {
+///         self.set_port(snapshot)
 ///     }
 ///     fn as_any(&self) -> &dyn Any {
 ///         self
 ///     }
 /// }
+///
+/// let manager = Manager::new(State::new(), ManagerOptions::default())?;
+/// manager.register_mode(ExecMode::new("listener")?, |context| {
+///     let listener = Listener::default();
+///     if let Some(config) = context.config {
+///         listener.set_port(&config.options)?; // else it is about to be restored
+///     }
+///     Ok(Box::new(listener))
+/// })?;
+/// # Ok::<(), proxyprocess::Error>(())
 /// ```
 pub trait Proxy: Send + Sync {
     /// Starts the proxy.
@@ -97,7 +119,8 @@ pub struct ProxyContext<'a> {
     pub id: &'a str,
     /// The mode that it was registered under.
     pub mode: &'a ExecMode,
-    /// The declaration; absent when the proxy is created to be restored from a snapshot.
+    /// The declaration; absent when the proxy is created to be restored: then [`Proxy::unmarshal_snapshot`] follows, and
+    /// later [`Proxy::equal`] decides whether it is still the one that is declared.
     pub config: Option<&'a ProxyConfig>,
 }
 
@@ -105,7 +128,7 @@ pub struct ProxyContext<'a> {
 /// manager.
 pub type ProxyFactory = dyn Fn(ProxyContext<'_>) -> Result<Box<dyn Proxy>> + Send + Sync;
 
-/// A proxy that does nothing (`SEED.txt`, type Noop).
+/// A proxy that does nothing (Consul 1.4's `Noop`).
 ///
 /// ```
 /// use proxyprocess::{Noop, Proxy};

@@ -53,6 +53,8 @@ impl State {
     ///
     /// Without a token it gets one: the one generated for this id before, or a new one from the kernel's random source.
     ///
+    /// Whether its mode is registered is for the manager to say, in status, log and events.
+    ///
     /// # Errors
     /// - [`ErrorCode::InvalidId`], [`ErrorCode::InvalidConfig`]: the declaration can never work. Nothing is changed.
     /// - [`ErrorCode::Io`]: the random source fails. Nothing is changed.

@@ -5,10 +5,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use proxyprocess::{ManagerOptions, State};
+use proxyprocess::{ExecMode, ManagerOptions, State};
 use serde_json::{Map, Value};
 
 use crate::Result;
+
+/// The kinds of proxy of this agent; it registers none of its own.
+const MODES: [ExecMode; 2] = [ExecMode::DAEMON, ExecMode::NOOP];
 
 /// What the agent does with its proxies when SIGINT or SIGTERM ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +60,12 @@ impl Config {
         expand_self(&mut proxies, program);
         let proxies = proxies.to_string();
         // Into a state that nobody watches: a reload must know that all is well before it changes anything.
-        State::new().replace_all_json(&proxies)?;
+        let state = State::new();
+        state.replace_all_json(&proxies)?;
+        let unknown = state.list().into_iter().find(|(_, proxy)| !MODES.contains(&proxy.mode));
+        if let Some((id, proxy)) = unknown {
+            return Err(format!("proxies.{id}.mode: expected \"daemon\" or \"noop\", got \"{}\"", proxy.mode).into());
+        }
         Ok(Config { options, on_exit, proxies })
     }
 }

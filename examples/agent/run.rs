@@ -29,8 +29,8 @@ pub(crate) fn run(path: &Path) -> Result<ExitCode> {
     log::info!("running {}", path.display());
     // `None` when the manager ended by itself, which closed the handle.
     let ended = match signals.forever().find_map(|signal| agent.obey(signal)) {
-        Some(OnExit::Stop) => agent.manager.kill(),
-        Some(OnExit::Leave) | None => agent.manager.close(),
+        Some(OnExit::Stop) => agent.manager.kill().inspect(|()| log::info!("ended, all proxies are stopped")),
+        Some(OnExit::Leave) | None => agent.manager.close().inspect(|()| log::info!("ended, proxies run on")),
     };
     let ran = match runner.join() {
         // A signal has ended the manager before it began to run.

@@ -13,7 +13,7 @@ use crate::command::{Command, Credentials, validate_variable};
 use crate::error::Result;
 use crate::lifecycle::{RestartSettings, StopSettings};
 
-const WORDS: &str = "strings (or lists of bytes)";
+const WORDS: &str = "strings";
 const VARIABLES: &str = "strings of the form NAME=value";
 
 /// Reads `{"<id>": {"command": [...], ...}, ...}`.
@@ -175,13 +175,10 @@ fn read_credentials(mut fields: Fields) -> Result<Credentials> {
 }
 
 fn read_stop(fields: &mut Fields, stop: &mut StopSettings) -> Result<()> {
-    let wanted = "a signal like \"SIGTERM\" or 15";
-    let signal = fields.read("stop_signal", wanted, |value| match value {
-        Value::String(name) => name.parse().ok(),
-        Value::Number(number) => number.to_string().parse().ok(),
-        _ => None,
-    })?;
-    stop.signal = signal.unwrap_or(stop.signal);
+    if let Some(value) = fields.take("stop_signal") {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        stop.signal = text.parse().map_err(|error: crate::Error| error.within(fields.place("stop_signal")))?;
+    }
     stop.grace_period = fields.milliseconds("grace_period_ms")?.unwrap_or(stop.grace_period);
     Ok(())
 }

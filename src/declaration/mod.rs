@@ -133,8 +133,12 @@ impl ProxyConfig {
             return Err(invalid(format!("options: expected none for the mode \"{}\"", self.mode)));
         }
         for (field, text) in [("token", &self.token), ("target_service", &self.target_service)] {
-            if text.as_ref().is_some_and(|text| text.contains('\0')) {
-                return Err(invalid(format!("{field}: expected no NUL byte")));
+            match text {
+                Some(text) if text.is_empty() => {
+                    return Err(invalid(format!("{field}: expected some text, got an empty string")));
+                }
+                Some(text) if text.contains('\0') => return Err(invalid(format!("{field}: expected no NUL byte"))),
+                _ => {}
             }
         }
         if !(0.0..=1.0).contains(&self.restart.jitter) {

@@ -6,7 +6,7 @@ use crate::defaults;
 
 /// How a proxy is restarted. Changing it needs no new process: it holds from the next exit on.
 ///
-/// The waits are the original's (`SEED.txt`, "Constants related to restart timers"): `attempts_before_backoff`
+/// The waits are the original's (Consul's "constants related to restart timers"): `attempts_before_backoff`
 /// restarts in a row are made at once, the next waits 2 s, then 4 s, 8 s, and so on, never longer than `max_wait`.
 /// A process that ran for `healthy_after` begins anew with the free attempts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,7 +15,7 @@ pub struct RestartSettings {
     pub healthy_after: Duration,
     /// Restarts in a row that are made without waiting.
     pub attempts_before_backoff: u32,
-    /// The longest wait.
+    /// The longest wait. Zero means never to wait, except for a moment after a start that failed.
     pub max_wait: Duration,
     /// The fraction of each wait that is left to chance, 0 to 1: the wait is between `wait * (1 - jitter)` and `wait`.
     pub jitter: f64,
@@ -49,7 +49,8 @@ impl Backoff {
 
     /// The process could not be started at all: how long to wait before the next try.
     pub(crate) fn after_failed_start(&mut self, settings: &RestartSettings, chance: f64) -> Duration {
-        self.next(settings, chance).max(defaults::FAILED_START_WAIT.min(settings.max_wait))
+        let least = defaults::FAILED_START_WAIT.min(settings.max_wait).max(defaults::FAILED_START_PAUSE);
+        self.next(settings, chance).max(least)
     }
 
     /// A new declaration deserves its own free attempts.
@@ -111,6 +112,8 @@ mod tests {
         let mut backoff = Backoff::default();
         let waits: Vec<u64> = (0..6).map(|_| backoff.after_failed_start(&settings, 0.0).as_secs()).collect();
         assert_eq!(waits, [1, 1, 1, 2, 4, 8]);
+        let never = RestartSettings { max_wait: Duration::ZERO, ..settings };
+        assert_eq!(backoff.after_failed_start(&never, 0.0), defaults::FAILED_START_PAUSE);
     }
 
     proptest! {

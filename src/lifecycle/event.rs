@@ -29,6 +29,8 @@ pub enum ProxyState {
     Stopped,
     /// It cannot be started as it is declared, or may not be.
     Failed,
+    /// It was closed: whatever it was, it is no more supervised; a process may run on.
+    Closed,
 }
 
 impl ProxyState {
@@ -44,6 +46,7 @@ impl ProxyState {
             ProxyState::Stopping => "stopping",
             ProxyState::Stopped => "stopped",
             ProxyState::Failed => "failed",
+            ProxyState::Closed => "closed",
         }
     }
 }

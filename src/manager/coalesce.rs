@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// The two periods (`SEED.txt`, ManagerCoalescePeriod and ManagerQuiescentPeriod).
+/// The two periods (Consul's ManagerCoalescePeriod and ManagerQuiescentPeriod).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Periods {
     pub(super) coalesce: Duration,

@@ -29,7 +29,7 @@ use crate::store::{self, DataDir};
 use crate::supervisor::{EventRing, Events, Owner, ProxyStatus, Supervisor, capture_environment};
 use control::Control;
 
-/// Starts, stops, snapshots and restores the proxies of a [`State`] (`SEED.txt`, type Manager).
+/// Starts, stops, snapshots and restores the proxies of a [`State`] (Consul 1.4's `Manager`).
 ///
 /// Nothing is started or stopped before [`Manager::run`]; until then everything can be set up, and
 /// [`Manager::restore`] called. A manager is used from as many threads as one likes. It ends by [`Manager::close`],
@@ -48,10 +48,12 @@ use control::Control;
 /// options.allow_root = true;
 ///
 /// let manager = Manager::new(state, options)?;
+/// let mut events = manager.events(); // before the restore, to hear of adoptions as well
 /// if let Some(path) = manager.snapshot_path() {
-///     manager.restore(&path)?;
+///     if let Err(error) = manager.restore(&path) {
+///         eprintln!("going on without the snapshot: {error}");
+///     }
 /// }
-/// let mut events = manager.events();
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| manager.run());
 ///     events.next(std::time::Duration::from_secs(30));
@@ -214,8 +216,8 @@ impl Manager {
         self.data_dir.as_ref().map(|data_dir| data_dir.snapshot_path())
     }
 
-    /// Takes other settings, at once: periods, environment and `allow_root`. Only proxies whose own declared
-    /// environment changes by it are replaced.
+    /// Takes other settings, at once: periods, environment and `allow_root`. Another `proxy_env` replaces every proxy
+    /// whose environment comes out otherwise by it; `allow_root` has those tried again that were refused.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidConfig`], naming the option; `data_dir` and `event_capacity` cannot be changed. Nothing is
@@ -268,7 +270,7 @@ impl Manager {
         by_id.into_values().collect()
     }
 
-    /// A reader of lifecycle events from now on.
+    /// A reader of lifecycle events from now on. Take it before [`Manager::restore`] to hear of adoptions.
     pub fn events(&self) -> Events {
         self.events.subscribe()
     }

@@ -158,6 +158,17 @@ impl EventRing {
 ///
 /// Dropping it costs nothing, and reading slowly costs nobody anything: what falls out of the ring is reported by
 /// [`EventKind::Gap`].
+///
+/// ```no_run
+/// # fn example(manager: &proxyprocess::Manager) {
+/// let mut events = manager.events();
+/// while !events.is_ended() {
+///     if let Some(event) = events.next(std::time::Duration::from_secs(60)) {
+///         println!("{event:?}");
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Events {
     ring: Arc<EventRing>,
@@ -193,6 +204,12 @@ impl Events {
         let shared = self.ring.clone();
         let ring = shared.lock();
         self.take(&ring)
+    }
+
+    /// Whether no event will come any more, and all were read: the manager or daemon has ended.
+    pub fn is_ended(&self) -> bool {
+        let ring = self.ring.lock();
+        ring.ended && self.position == ring.next
     }
 
     fn take(&mut self, ring: &Ring) -> Option<Event> {
@@ -259,5 +276,6 @@ mod tests {
         ring.publish(None, EventKind::Stopped);
         ring.end();
         assert_eq!(reader.join().unwrap(), (Some(1), None));
+        assert!(ring.subscribe().is_ended());
     }
 }
