@@ -15,6 +15,7 @@ use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::snapshot;
 use crate::store::{DataDir, Record};
 use crate::supervisor::{BaseEnvironment, Context, EventKind, EventRing, Files, ProxyStatus, Spec, Supervisor};
+use crate::sys::identity::Pid;
 
 /// One managed proxy.
 #[derive(Clone)]
@@ -41,6 +42,8 @@ pub(super) struct Core {
     /// Recorded processes that may live and that no restored declaration describes: adopted or stopped by the first
     /// sync, or stopped by a kill.
     pub(super) unclaimed: BTreeMap<Arc<str>, Record>,
+    /// Processes that have a pid file and no record that can be read.
+    pub(super) strays: BTreeMap<Arc<str>, Pid>,
     /// Wanted, and not even tried: as what, and why.
     pub(super) held: BTreeMap<Arc<str>, ProxyStatus>,
     /// There from the first restore or run on.
@@ -59,6 +62,7 @@ impl Core {
         data_dir: Option<&Arc<DataDir>>,
         events: &Arc<EventRing>,
         unclaimed: Vec<Record>,
+        strays: Vec<(String, Pid)>,
     ) -> Core {
         let files = match data_dir {
             Some(data_dir) => Files::DataDir(data_dir.clone()),
@@ -77,6 +81,7 @@ impl Core {
             registry: Registry::default(),
             managed: BTreeMap::new(),
             unclaimed: unclaimed.into_iter().map(|record| (Arc::from(record.id.as_str()), record)).collect(),
+            strays: strays.into_iter().map(|(id, pid)| (id.into(), pid)).collect(),
             held: BTreeMap::new(),
             supervisor: None,
             worker: None,
@@ -171,9 +176,7 @@ impl Core {
     pub(super) fn write_snapshot(&mut self) -> Result<()> {
         let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
         let text = self.encode_snapshot(BTreeMap::new());
-        let mut digest = DefaultHasher::new();
-        digest.write(&text);
-        let digest = digest.finish();
+        let digest = digest(&text);
         if self.written == Some(digest) {
             return Ok(());
         }
@@ -196,6 +199,12 @@ impl Core {
     pub(super) fn has_registered_kinds(&self) -> bool {
         self.managed.values().any(|managed| matches!(managed, Managed::Other(other) if other.mode != ExecMode::NOOP))
     }
+}
+
+fn digest(text: &[u8]) -> u64 {
+    let mut digest = DefaultHasher::new();
+    digest.write(text);
+    digest.finish()
 }
 
 /// Whether a process of Consul's is one of the declaration: the declared variables are among all that it has, and the

@@ -41,7 +41,7 @@ impl Manager {
     fn stop_all(&self) -> Result<()> {
         let (supervisor, stops) = {
             let mut core = self.core();
-            if core.supervisor.is_none() && core.unclaimed.is_empty() {
+            if core.supervisor.is_none() && core.unclaimed.is_empty() && core.strays.is_empty() {
                 return stop_others(&mut core);
             }
             let supervisor = core.supervisor()?;
@@ -70,6 +70,7 @@ impl Manager {
         core.managed.clear();
         core.held.clear();
         core.unclaimed.clear();
+        core.strays.clear();
         if let Some(data_dir) = &self.data_dir {
             data_dir.unlock();
         }

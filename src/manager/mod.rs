@@ -82,8 +82,12 @@ impl Manager {
     pub fn new(state: State, options: ManagerOptions) -> Result<Manager> {
         options.validate()?;
         let data_dir = options.data_dir.as_deref().map(DataDir::open).transpose()?.map(Arc::new);
-        let (unclaimed, unreadable) = match &data_dir {
-            Some(data_dir) => data_dir.records()?,
+        let (unclaimed, unreadable, strays) = match &data_dir {
+            Some(data_dir) => {
+                let (found, unreadable) = data_dir.records()?;
+                let strays = data_dir.pids_without(&found)?;
+                (found, unreadable, strays)
+            }
             None => Default::default(),
         };
         for error in unreadable {
@@ -93,7 +97,7 @@ impl Manager {
         let tokens = generated.filter_map(|record| Some((Arc::from(record.id.as_str()), record.token.clone()?)));
         state.remember_tokens(tokens);
         let events = EventRing::new(options.event_capacity);
-        let core = Core::new(options, capture_environment(), data_dir.as_ref(), &events, unclaimed);
+        let core = Core::new(options, capture_environment(), data_dir.as_ref(), &events, unclaimed, strays);
         let owner = Supervisor::new_owner();
         Ok(Manager { state, owner, data_dir, events, control: Control::new(), core: Mutex::new(core) })
     }

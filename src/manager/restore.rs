@@ -16,20 +16,26 @@ use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::{self, DataDir, Record};
 use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, Slot, Spec, Supervisor};
+use crate::sys::identity;
 
 /// Reads a snapshot. One of the data directory that cannot be read is set aside, so that the next one does not
 /// overwrite what may be wanted for repair; the records are untouched.
 pub(super) fn read(path: &Path, data_dir: Option<&Arc<DataDir>>, core: &Core) -> Result<Option<Snapshot>> {
     let own = data_dir.filter(|data_dir| data_dir.snapshot_path() == path);
     let text = match own {
-        Some(data_dir) => data_dir.read_snapshot()?,
+        Some(data_dir) => data_dir.read_snapshot(),
         None => store::read_file(path)
-            .map_err(|error| Error::os(ErrorCode::Io, format_args!("read snapshot {}", path.display()), &error))?,
+            .map_err(|error| Error::os(ErrorCode::Io, format_args!("read snapshot {}", path.display()), &error)),
     };
-    let Some(text) = text else { return Ok(None) };
-    let error = match snapshot::decode(&text) {
-        Ok(snapshot) => return Ok(Some(snapshot)),
-        Err(error) => error.within(path.display()),
+    let error = match text {
+        Ok(None) => return Ok(None),
+        Ok(Some(text)) => match snapshot::decode(&text) {
+            Ok(snapshot) => return Ok(Some(snapshot)),
+            Err(error) => error.within(path.display()),
+        },
+        // Whatever is there in its place, a directory or a link, would be in the way of the next one.
+        Err(error) if own.is_some() && error.code() != ErrorCode::Exhausted => error,
+        Err(error) => return Err(error),
     };
     let error = match own.map(|data_dir| data_dir.set_snapshot_aside()) {
         None => error,
@@ -111,8 +117,15 @@ fn take_over_daemon(
             );
             None
         }
-        (None, Some(StoredProcess::Version1(process))) => Some(Claim::Version1(process)),
-        (None, None) => None,
+        (None, Some(StoredProcess::Version1(process))) => Some(Claim::Number(process.pid)),
+        // Its record is lost. If it runs what the snapshot says, it is the one; if not, the first sync replaces it.
+        (None, None) => match core.strays.get(id) {
+            Some(&pid) if identity::runs(pid, config.command.argv()) => {
+                core.strays.remove(id);
+                Some(Claim::Number(pid))
+            }
+            _ => None,
+        },
     };
     claim.map(|claim| adopt(owner, supervisor, spec, claim)).transpose()
 }

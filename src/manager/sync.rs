@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::lifecycle::ProxyState;
 use crate::logging::{self, Level};
 use crate::state::DesiredSet;
-use crate::store::Record;
-use crate::supervisor::{Command, EventKind, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor};
+use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor};
+use crate::sys::identity;
 
 /// What a sync is about to do, once it is in the snapshot.
 #[derive(Default)]
@@ -140,7 +140,7 @@ fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Chan
                 if let Some(Managed::Other(old)) = old {
                     core.worker()?.call(Call::Stop(old, None));
                 }
-                let origin = origin(core.unclaimed.remove(&id), &daemon.spec);
+                let origin = origin(core, &id, &daemon.spec);
                 put(owner, supervisor, daemon.spec, origin)?;
             }
             Some(Managed::Other(other)) => {
@@ -160,16 +160,14 @@ fn put(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, origin: Origin) -
     supervisor.send(Command::Put { slot, spec, origin, started: None })
 }
 
-/// A recorded process of the same id may live: of the same declaration it is adopted, of another one replaced.
-fn origin(record: Option<Record>, spec: &Spec) -> Origin {
-    match record {
-        None => Origin::New,
-        Some(record) => Origin::Claimed {
-            outdated: record.fingerprint != spec.fingerprint(),
-            claim: record.into_claim(),
-            start_if_gone: true,
-        },
-    }
+/// A process of the same id may live: of the same declaration it is adopted, of another one replaced.
+fn origin(core: &mut Core, id: &Arc<str>, spec: &Spec) -> Origin {
+    let (outdated, claim) = match (core.unclaimed.remove(id), core.strays.remove(id)) {
+        (Some(record), _) => (record.fingerprint != spec.fingerprint(), record.into_claim()),
+        (None, Some(pid)) => (!identity::runs(pid, spec.config.command.argv()), Claim::Number(pid)),
+        (None, None) => return Origin::New,
+    };
+    Origin::Claimed { claim, start_if_gone: true, outdated }
 }
 
 fn remove(core: &mut Core, owner: Owner, supervisor: &Supervisor, managed: Managed) -> Result<()> {
@@ -192,7 +190,7 @@ fn settle_restored(core: &mut Core, owner: Owner, supervisor: &Supervisor) -> Re
     for managed in managed {
         match managed {
             Managed::Daemon(daemon) => {
-                let origin = origin(core.unclaimed.remove(&daemon.spec.id), &daemon.spec);
+                let origin = origin(core, &daemon.spec.id, &daemon.spec);
                 put(owner, supervisor, daemon.spec, origin)?;
             }
             Managed::Other(other) if is_idle(&other) => core.worker()?.call(Call::Start(other)),
@@ -217,15 +215,17 @@ pub(super) fn claim_unclaimed(
     owner: Owner,
     supervisor: &Supervisor,
 ) -> Result<BTreeMap<Arc<str>, Arc<Spec>>> {
+    let recorded = std::mem::take(&mut core.unclaimed).into_iter().map(|(id, record)| (id, record.into_claim()));
+    let strays = std::mem::take(&mut core.strays).into_iter().map(|(id, pid)| (id, Claim::Number(pid)));
     let mut claimed = BTreeMap::new();
-    for (id, record) in std::mem::take(&mut core.unclaimed) {
+    for (id, claim) in strays.chain(recorded) {
         // All that is known of it is who it is: it is stopped by the default settings.
         let config = match core.managed.get(&id) {
             Some(Managed::Daemon(daemon)) => daemon.spec.config.clone(),
             _ => Arc::new(ProxyConfig::new(Program::default())),
         };
         let spec = Arc::new(core.spec(&id, &config));
-        let origin = Origin::Claimed { claim: record.into_claim(), start_if_gone: false, outdated: false };
+        let origin = Origin::Claimed { claim, start_if_gone: false, outdated: false };
         put(owner, supervisor, spec.clone(), origin)?;
         claimed.insert(id, spec);
     }

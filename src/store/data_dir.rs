@@ -1,5 +1,6 @@
 //! The data directory: the only code that names, opens, writes or removes a file in it.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -13,6 +14,12 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::sys::file::Dir;
 use crate::sys::identity::{Identity, Pid};
 use crate::sys::spawn::SelfRecord;
+
+/// More than any record or pid file can have.
+const MAX_RECORD: u64 = 64 * 1024;
+
+/// More than any snapshot has: a kilobyte for each of a quarter of a million proxies.
+const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
 
 /// An open and locked data directory. It is used through descriptors: moved while in use, it goes on working.
 #[derive(Debug)]
@@ -141,7 +148,7 @@ impl DataDir {
     pub(crate) fn write_pid(&self, id: &str, pid: Pid) -> Result<()> {
         let name = FileName::of(id);
         let (leaf, content) = (name.leaf("", ".pid"), format!("{pid}\n").into_bytes());
-        let write = |place: Place<'_>| match place.dir().read(&leaf) {
+        let write = |place: Place<'_>| match place.dir().read(&leaf, MAX_RECORD) {
             Ok(found) if found == content => Ok(()),
             _ => place.dir().replace(&temporary(&name), &leaf, &content),
         };
@@ -174,7 +181,8 @@ impl DataDir {
             let shown = format!("{place}/{}", name.to_string_lossy());
             let leaf = CString::new(name.as_encoded_bytes()).unwrap_or_default();
             if shown.ends_with(".json") {
-                let text = dir.read(&leaf).map_err(|error| self.failed("read process record", &shown, &error));
+                let text =
+                    dir.read(&leaf, MAX_RECORD).map_err(|error| self.failed("read process record", &shown, &error));
                 let record = text.and_then(|text| {
                     let record =
                         record::parse(&text).map_err(|error| error.within(self.path.join(&shown).display()))?;
@@ -194,6 +202,21 @@ impl DataDir {
         Ok(())
     }
 
+    /// The processes that have a pid file but none of these records, by id: their record is lost, and the number alone
+    /// proves nothing.
+    pub(crate) fn pids_without(&self, records: &[Record]) -> Result<Vec<(String, Pid)>> {
+        let known: HashSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
+        let names = self.pids.list().map_err(|error| self.failed("list", "pids", &error))?;
+        let ids = names.iter().filter_map(|name| FileName::id_of(name.to_str()?.strip_suffix(".pid")?));
+        let lost = ids.filter(|id| !known.contains(id.as_str()));
+        let read = |id: String| {
+            let text = self.pids.read(&FileName::of(&id).leaf("", ".pid"), MAX_RECORD).ok()?;
+            let pid = std::str::from_utf8(&text).ok()?.trim().parse().ok().and_then(Pid::from_raw)?;
+            Some((id, pid))
+        };
+        Ok(lost.filter_map(read).collect())
+    }
+
     /// A record under another id's name would make two ids share a process.
     fn check_name(&self, record: &Record, leaf: &CStr, shown: &str) -> Result<()> {
         if FileName::of(&record.id).leaf("", ".json").as_c_str() == leaf {
@@ -210,7 +233,7 @@ impl DataDir {
 
     /// The snapshot's content; `None` when there is none.
     pub(crate) fn read_snapshot(&self) -> Result<Option<Vec<u8>>> {
-        match self.root.read(c"snapshot.json") {
+        match self.root.read(c"snapshot.json", MAX_SNAPSHOT) {
             Ok(content) => Ok(Some(content)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.failed("read snapshot", "snapshot.json", &error)),
@@ -343,6 +366,28 @@ mod tests {
         assert!(error.to_string().ends_with(&format!("is in use by process {}", std::process::id())), "{error}");
         first.unlock();
         DataDir::open(place.path()).unwrap();
+    }
+
+    #[test]
+    fn removing_the_lock_file_lets_nobody_in() {
+        let place = tempfile::tempdir().unwrap();
+        let _first = DataDir::open(place.path()).unwrap();
+        std::fs::remove_file(place.path().join("lock")).unwrap();
+        assert_eq!(DataDir::open(place.path()).unwrap_err().code(), ErrorCode::Locked);
+    }
+
+    #[test]
+    fn a_pid_file_without_a_record_is_told() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(place.path()).unwrap();
+        for id in ["web", "a/b", "known"] {
+            dir.write_pid(id, identity().pid).unwrap();
+        }
+        dir.write_record(origin("known"), &identity()).unwrap();
+        std::fs::write(place.path().join("pids/broken.pid"), "x").unwrap();
+        let mut lost = dir.pids_without(&dir.records().unwrap().0).unwrap();
+        lost.sort();
+        assert_eq!(lost, [("a/b".to_owned(), identity().pid), ("web".to_owned(), identity().pid)]);
     }
 
     #[test]

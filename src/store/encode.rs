@@ -27,6 +27,13 @@ impl FileName {
         FileName { parents, stem }
     }
 
+    /// The id whose files have this stem, if it is one that goes through no directories.
+    pub(super) fn id_of(stem: &str) -> Option<String> {
+        let id = stem.strip_prefix('%').map_or_else(|| Some(stem.to_owned()), decode)?;
+        let name = FileName::of(&id);
+        (name.parents.is_empty() && name.stem == stem).then_some(id)
+    }
+
     /// The last component with a prefix and a suffix.
     pub(super) fn leaf(&self, prefix: &str, suffix: &str) -> CString {
         // Neither stems nor the literals used as prefix and suffix have a NUL byte.
@@ -55,6 +62,20 @@ fn encode(id: &str) -> String {
     encoded
 }
 
+fn decode(encoded: &str) -> Option<String> {
+    let (mut bytes, mut rest) = (Vec::new(), encoded.as_bytes());
+    while let Some((&byte, after)) = rest.split_first() {
+        let (byte, after) = match (byte, after) {
+            (b'%', [high, low, after @ ..]) => (u8::from_str_radix(ascii(&[*high, *low]), 16).ok()?, after),
+            (b'%', _) => return None,
+            (byte, after) => (byte, after),
+        };
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
+}
+
 fn ascii(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
@@ -64,25 +85,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The inverse, which nothing but this proof needs: records hold their id.
+    /// The inverse also of names that go through directories.
     fn decode(name: &FileName) -> String {
-        if !name.stem.starts_with('%') {
-            return name.stem.clone();
+        if name.parents.is_empty() {
+            return FileName::id_of(&name.stem).unwrap();
         }
         let parents = name.parents.iter().map(|parent| parent.to_str().unwrap().strip_suffix('+').unwrap());
-        let parts = parents.chain([name.stem.as_str()]);
-        let encoded: String = parts.map(|part| &part[1..]).collect();
-        let (mut bytes, mut rest) = (Vec::new(), encoded.as_bytes());
-        while let Some((&byte, after)) = rest.split_first() {
-            if byte == b'%' {
-                bytes.push(u8::from_str_radix(ascii(&after[..2]), 16).unwrap());
-                rest = &after[2..];
-            } else {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-        String::from_utf8(bytes).unwrap()
+        let encoded: String = parents.chain([name.stem.as_str()]).map(|part| &part[1..]).collect();
+        super::decode(&encoded).unwrap()
     }
 
     #[test]

@@ -15,9 +15,10 @@ use crate::sys::file::{self, Dir};
 use crate::sys::fork::NotInWorkers;
 use crate::sys::{identity, stat};
 
-/// The lock, released when dropped.
+/// The lock, released when dropped: of the file, which says who has it, and of the directory, whose lock cannot be
+/// removed as the file's can.
 #[derive(Debug)]
-pub(super) struct Lock(NotInWorkers);
+pub(super) struct Lock([NotInWorkers; 2]);
 
 impl Lock {
     /// Takes the lock, waiting a short, bounded time.
@@ -27,8 +28,9 @@ impl Lock {
     pub(super) fn take(dir: &Dir, path: &Path) -> Result<Lock> {
         let io = |error| Error::os(ErrorCode::Io, format_args!("lock {}/lock", path.display()), &error);
         let mut file = dir.open_file(c"lock", libc::O_RDWR | libc::O_CREAT).map_err(io)?;
+        let place = dir.open_dir(c".").map_err(io)?;
         let since = Instant::now();
-        while !file::try_lock(file.as_fd()).map_err(io)? {
+        while !(file::try_lock(file.as_fd()).map_err(io)? && file::try_lock(place.as_fd()).map_err(io)?) {
             // A holder that was just killed may still be dying; one that is gone has left a child in flight, which is
             // certain to let go, however slow the disk is that it executes from.
             let alive = holder_is_alive(&mut file);
@@ -41,14 +43,16 @@ impl Lock {
             std::thread::sleep(Duration::from_millis(5));
         }
         write_holder(&mut file).map_err(io)?;
-        Ok(Lock(NotInWorkers::new(OwnedFd::from(file))))
+        Ok(Lock([OwnedFd::from(file), place.into()].map(NotInWorkers::new)))
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // Released at once and not only by closing: a child in flight has a copy of the descriptor.
-        file::unlock(self.0.as_fd().as_fd());
+        for lock in &self.0 {
+            file::unlock(lock.as_fd().as_fd());
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use super::reaper::Process;
 use super::spec::{Files, Spec};
 use crate::error::Result;
 use crate::logging::{self, Level};
-use crate::store::entry::Version1Process;
 use crate::sys::identity::{Identity, Pid, Presence};
 use crate::sys::{pidfd, stat};
 
@@ -20,7 +19,7 @@ pub(super) fn prove(spec: &Spec, claim: &Claim) -> Proof<Process> {
     let known = match claim {
         Claim::Recorded { identity, token } => Some((identity, token.as_deref())),
         Claim::Told(identity) => Some((identity, spec.config.token.as_deref())),
-        Claim::Version1(_) => None,
+        Claim::Number(_) => None,
     };
     match (proven, known) {
         (Err(Refusal { reason, gone: true }), Some((identity, token))) => {
@@ -37,7 +36,7 @@ pub(super) fn prove(spec: &Spec, claim: &Claim) -> Proof<Process> {
 fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Process> {
     let pid = match claim {
         Claim::Recorded { identity, .. } | Claim::Told(identity) => identity.pid,
-        Claim::Version1(process) => process.pid,
+        Claim::Number(pid) => *pid,
     };
     // ORDER: the descriptor first. If the proof then holds for the number, it held when the descriptor was opened, for
     // a process cannot be older than it was recorded to be.
@@ -47,7 +46,7 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Process> {
     }
     let identity = match claim {
         Claim::Recorded { identity, .. } | Claim::Told(identity) => identity.clone(),
-        Claim::Version1(process) => prove_by_token(spec, process)?,
+        Claim::Number(pid) => prove_by_marks(spec, *pid)?,
     };
     match identity.presence() {
         Ok(Presence::Alive) => {}
@@ -73,10 +72,9 @@ fn thread(pid: Pid) -> Refusal {
     Refusal { reason: format!("pid {pid} is a thread"), gone: true }
 }
 
-/// Consul's snapshots name a pid and nothing else. But the process carries its id and its secret token in its
-/// environment, which no stranger has; and it leads its group, which its own children do not.
-fn prove_by_token(spec: &Spec, process: &Version1Process) -> Proof<Identity> {
-    let pid = process.pid;
+/// A number alone says nothing. But the process carries its id and its secret token in its environment, or has its logs
+/// open, which no stranger has or does; and it leads its group, which its own children do not.
+fn prove_by_marks(spec: &Spec, pid: Pid) -> Proof<Identity> {
     let undecided = |what: &str, error: std::io::Error| match error.raw_os_error() {
         Some(libc::ENOENT | libc::ESRCH) => Refusal { reason: format!("no process has pid {pid}"), gone: true },
         // Another user's: ours runs as ourselves, unless we are root and then may read it.
@@ -87,15 +85,15 @@ fn prove_by_token(spec: &Spec, process: &Version1Process) -> Proof<Identity> {
     let Some(identity) = identity else {
         return Err(Refusal { reason: format!("no process has pid {pid}"), gone: true });
     };
-    let marks = Marks { id: &spec.id, token: spec.config.token.as_deref(), logs: Vec::new() };
+    let marks = Marks { id: &spec.id, token: spec.config.token.as_deref(), logs: spec.log_files() };
     let carried = marks.are_in_environment_of(pid.as_raw());
-    let carried = carried.map_err(|error| undecided("read environment", error))?;
+    let carried = carried.map_err(|error| undecided("read environment", error))? || marks.are_open_in(pid.as_raw());
     let leads = identity.stat().is_ok_and(|stat| stat.is_some_and(|stat| stat.group == pid.as_raw()));
     let proven = leads && carried;
     if proven {
         Ok(identity)
     } else {
-        let reason = format!("pid {pid} does not carry the id and token of {}", spec.id.as_bytes().escape_ascii());
+        let reason = format!("pid {pid} does not carry the id and token of {}", spec.id.escape_debug());
         Err(Refusal { reason, gone: true })
     }
 }
@@ -103,7 +101,7 @@ fn prove_by_token(spec: &Spec, process: &Version1Process) -> Proof<Identity> {
 /// From now on the process is known like one that we started. An agent that was killed may have left it without its pid
 /// file, or with that of its predecessor.
 fn write_down(spec: &Spec, claim: &Claim, identity: &Identity) -> Result<()> {
-    if let (Files::DataDir(data_dir), Claim::Told(_) | Claim::Version1(_)) = (&spec.context.files, claim) {
+    if let (Files::DataDir(data_dir), Claim::Told(_) | Claim::Number(_)) = (&spec.context.files, claim) {
         data_dir.write_record(spec.record_origin(), identity)?;
     }
     spec.write_pid_file(identity.pid)

@@ -38,7 +38,8 @@ impl Marks<'_> {
         Ok(token.is_some_and(|token| has(defaults::ENV_PROXY_ID, self.id) && has(defaults::ENV_PROXY_TOKEN, token)))
     }
 
-    fn are_open_in(&self, pid: i32) -> bool {
+    /// Whether the process has one of the logs open.
+    pub(super) fn are_open_in(&self, pid: i32) -> bool {
         let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
         let open = descriptors.flatten().filter_map(|entry| std::fs::metadata(entry.path()).ok());
         open.into_iter().any(|file| self.logs.contains(&(file.dev(), file.ino())))

@@ -9,7 +9,7 @@ use super::spec::Spec;
 use super::status::ProxyStatus;
 use crate::error::{Error, Result};
 use crate::store::Record;
-use crate::store::entry::{KnownProcess, Version1Process};
+use crate::store::entry::KnownProcess;
 use crate::sys::identity::{Identity, Pid};
 use crate::sys::wait::ExitStatus;
 
@@ -60,8 +60,9 @@ pub(crate) enum Claim {
     Recorded { identity: Identity, token: Option<String> },
     /// By a snapshot from elsewhere: a record is written once it is proven.
     Told(Identity),
-    /// By a snapshot of Consul.
-    Version1(Version1Process),
+    /// By a number alone: of a snapshot of Consul, or of a pid file whose record cannot be read. What the process
+    /// carries has to prove it.
+    Number(Pid),
 }
 
 impl Record {

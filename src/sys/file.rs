@@ -15,9 +15,6 @@ use super::{check, fd};
 #[derive(Debug)]
 pub(crate) struct Dir(OwnedFd);
 
-/// The most that a file may hold to be read whole; a data directory's files are far smaller.
-const MAX_READ: u64 = 1 << 30;
-
 impl Dir {
     /// Opens the directory at a path of the user's, following links: where the data live is the user's business.
     pub(crate) fn open(path: &Path) -> io::Result<Dir> {
@@ -83,10 +80,13 @@ impl Dir {
         Ok(file)
     }
 
-    /// The content of a file.
-    pub(crate) fn read(&self, name: &CStr) -> io::Result<Vec<u8>> {
+    /// The content of a file of at most `limit` bytes.
+    pub(crate) fn read(&self, name: &CStr, limit: u64) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        self.open_file(name, libc::O_RDONLY)?.take(MAX_READ).read_to_end(&mut content)?;
+        self.open_file(name, libc::O_RDONLY)?.take(limit + 1).read_to_end(&mut content)?;
+        if content.len() as u64 > limit {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit} bytes")));
+        }
         Ok(content)
     }
 
@@ -122,6 +122,12 @@ impl Dir {
 
     fn raw(&self) -> i32 {
         self.0.as_raw_fd()
+    }
+}
+
+impl From<Dir> for OwnedFd {
+    fn from(dir: Dir) -> OwnedFd {
+        dir.0
     }
 }
 
@@ -186,7 +192,8 @@ mod tests {
         let dir = Dir::open(place.path()).unwrap();
         dir.replace(c".t", c"file", b"one").unwrap();
         dir.replace(c".t", c"file", b"two").unwrap();
-        assert_eq!(dir.read(c"file").unwrap(), b"two");
+        assert_eq!(dir.read(c"file", 3).unwrap(), b"two");
+        assert!(dir.read(c"file", 2).is_err());
         assert_eq!(std::fs::metadata(place.path().join("file")).unwrap().mode() & 0o777, 0o600);
         assert_eq!(dir.list().unwrap(), ["file"]);
         dir.remove(c"file").unwrap();

@@ -83,6 +83,14 @@ impl Identity {
     }
 }
 
+/// Whether a process was executed with these words. Gone and unreadable processes were not.
+pub(crate) fn runs(pid: Pid, argv: &[std::ffi::OsString]) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let Ok(found) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+    let words = argv.iter().flat_map(|word| word.as_bytes().iter().chain(b"\0"));
+    found.iter().eq(words)
+}
+
 /// The random id that the kernel drew at boot (random(4)).
 pub(crate) fn boot_id() -> io::Result<&'static str> {
     static BOOT_ID: OnceLock<String> = OnceLock::new();

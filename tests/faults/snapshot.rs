@@ -56,6 +56,61 @@ fn fault_k_a_corrupt_snapshot_is_set_aside_and_nothing_is_orphaned_or_doubled() 
     scene.finish();
 }
 
+/// The pid file, and what the process carries, take the place of a record that is lost.
+#[test]
+fn fault_k_a_record_that_cannot_be_read_orphans_and_doubles_nothing() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("kept", helper(&scene, &["run"]));
+    host.set("dropped", helper(&scene, &["graceful"]));
+    host.run();
+    let (kept, dropped) = (scene.reports.start("kept"), scene.reports.start("dropped"));
+    host.close();
+    let record = |id: &str| scene.data_dir().join("records").join(format!("{id}.json"));
+    let whole = fs::read_to_string(record("kept")).unwrap();
+    let of_another = whole.replace("kept", "other");
+    fs::write(record("dropped"), "").unwrap();
+    for content in ["", &whole[..whole.len() / 2], "garbage", &of_another] {
+        fs::write(record("kept"), content).unwrap();
+        let mut host = Host::new(quick(&scene.data_dir()));
+        host.restore().unwrap();
+        host.set("kept", helper(&scene, &["run"]));
+        host.run();
+        assert_eq!(host.events.adopted("kept"), kept.pid);
+        if content.is_empty() {
+            host.events.stopped("dropped");
+            assert_eq!(scene.reports.signal(&dropped), "SIGINT");
+            assert!(dropped.process.is_gone());
+        }
+        host.close();
+        assert!(!kept.process.is_gone());
+        assert_eq!(fs::read_to_string(record("kept")).unwrap(), whole, "the next agent has a record again");
+    }
+    // Of another declaration, it is replaced and not doubled.
+    fs::remove_file(record("kept")).unwrap();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("kept", helper(&scene, &["graceful"]));
+    host.run();
+    scene.reports.start("kept");
+    assert!(kept.process.is_gone());
+    host.kill();
+    scene.reports.forget_signals();
+    scene.finish();
+}
+
+#[test]
+fn a_snapshot_that_is_no_file_is_set_aside_as_well() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    fs::create_dir(scene.data_dir().join("snapshot.json")).unwrap();
+    assert!(host.restore().unwrap_err().to_string().contains("set aside as snapshot.json.corrupt-1"));
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    scene.reports.start("web");
+    host.kill();
+    scene.finish();
+}
+
 #[test]
 fn fault_k_without_any_snapshot_the_records_are_enough() {
     let scene = Scene::of_library();
