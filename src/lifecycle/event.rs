@@ -84,7 +84,7 @@ pub(crate) enum Event {
     },
     /// The settings are others than before: waits and grace periods under way become no longer than they allow.
     Settings,
-    /// The time of [`Machine::deadline`] has come.
+    /// The time of `Machine::deadline` has come.
     Timer,
 }
 

@@ -148,9 +148,9 @@ fn an_id_is_never_a_path() {
 
     let agent = Agent::start(&scene, &config);
     agent.status_when(&scene, "all are adopted", run);
+    agent.quit();
     assert_eq!(list(&scene.path("")), ["agent.json", "data", "locks"]);
     assert_eq!(list(&scene.data_dir()), ["lock", "logs", "pids", "records", "snapshot.json"]);
-    agent.quit();
     scene.finish();
 }
 
