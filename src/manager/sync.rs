@@ -35,6 +35,8 @@ pub(super) fn follow(core: &mut Core, owner: Owner, desired: &DesiredSet) -> Res
     core.held.clear();
     let steps = plan(&core.managed, desired, |managed, wanted| core.relation(managed, wanted));
     let first = !core.synced;
+    // What begins with this sync is started by it; only what was there before has to be settled.
+    let restored: Vec<Arc<str>> = if first { core.managed.keys().cloned().collect() } else { Vec::new() };
     let settings_only = steps.iter().all(|(_, step)| *step == Step::Update || *step == Step::Remove);
     let mut changes = stage(core, steps, desired);
     // Write-ahead: whatever is started from here on is in the snapshot before.
@@ -45,7 +47,7 @@ pub(super) fn follow(core: &mut Core, owner: Owner, desired: &DesiredSet) -> Res
     let held_back = written.is_err();
     perform(core, owner, &supervisor, changes)?;
     if first && !held_back {
-        settle_restored(core, owner, &supervisor)?;
+        settle_restored(core, owner, &supervisor, restored)?;
         core.synced = true;
     }
     written
@@ -185,16 +187,15 @@ fn remove(core: &mut Core, owner: Owner, supervisor: &Supervisor, managed: Manag
 
 /// After the first sync: what was restored and is still wanted is started if it is not running, and what is recorded
 /// and not wanted is stopped.
-fn settle_restored(core: &mut Core, owner: Owner, supervisor: &Supervisor) -> Result<()> {
-    let managed: Vec<Managed> = core.managed.values().cloned().collect();
-    for managed in managed {
-        match managed {
-            Managed::Daemon(daemon) => {
+fn settle_restored(core: &mut Core, owner: Owner, supervisor: &Supervisor, restored: Vec<Arc<str>>) -> Result<()> {
+    for id in restored {
+        match core.managed.get(&id).cloned() {
+            Some(Managed::Daemon(daemon)) => {
                 let origin = origin(core, &daemon.spec.id, &daemon.spec);
                 put(owner, supervisor, daemon.spec, origin)?;
             }
-            Managed::Other(other) if is_idle(&other) => core.worker()?.call(Call::Start(other)),
-            Managed::Other(_) => {}
+            Some(Managed::Other(other)) if is_idle(&other) => core.worker()?.call(Call::Start(other)),
+            Some(Managed::Other(_)) | None => {}
         }
     }
     for (id, spec) in claim_unclaimed(core, owner, supervisor)? {

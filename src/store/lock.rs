@@ -36,7 +36,8 @@ impl Lock {
             let alive = holder_is_alive(&mut file);
             let patience = if alive { defaults::LOCK_PATIENCE } else { defaults::ORPHANED_LOCK_PATIENCE };
             if since.elapsed() >= patience {
-                let holder = read_holder(&mut file).unwrap_or_else(|| "a process that does not say its pid".to_owned());
+                let holder = read_holder(&mut file).map(|pid| format!("process {pid}"));
+                let holder = holder.unwrap_or_else(|| "a process that does not say its pid".to_owned());
                 let message = format!("data directory {} is in use by {holder}", path.display());
                 return Err(Error::new(ErrorCode::Locked, message));
             }
@@ -57,16 +58,14 @@ impl Drop for Lock {
 }
 
 fn holder_is_alive(file: &mut File) -> bool {
-    let pid = read_holder(file).and_then(|text| text.strip_prefix("process ")?.parse::<i32>().ok());
-    pid.is_some_and(|pid| matches!(stat::read(pid), Ok(Some(stat)) if !stat.is_dead()))
+    read_holder(file).is_some_and(|pid| matches!(stat::read(pid), Ok(Some(stat)) if !stat.is_dead()))
 }
 
-fn read_holder(file: &mut File) -> Option<String> {
+fn read_holder(file: &mut File) -> Option<i32> {
     let mut text = String::new();
     file.seek(SeekFrom::Start(0)).ok()?;
     file.take(32).read_to_string(&mut text).ok()?;
-    let pid = text.trim().parse::<i32>().ok()?;
-    Some(format!("process {pid}"))
+    text.trim().parse().ok()
 }
 
 fn write_holder(file: &mut File) -> std::io::Result<()> {

@@ -61,11 +61,15 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Process> {
 
 fn open(pid: Pid) -> Proof<OwnedFd> {
     pidfd::open(pid).map_err(|error| match error.raw_os_error() {
-        Some(libc::ESRCH) => Refusal { reason: format!("no process has pid {pid}"), gone: true },
+        Some(libc::ESRCH) => no_process(pid),
         // EINVAL, and ENOENT since Linux 6.15: the number is now of a thread, whose process has another one.
         Some(libc::EINVAL | libc::ENOENT) => thread(pid),
         _ => Refusal { reason: format!("open pidfd of {pid}: {error}"), gone: false },
     })
+}
+
+fn no_process(pid: Pid) -> Refusal {
+    Refusal { reason: format!("no process has pid {pid}"), gone: true }
 }
 
 fn thread(pid: Pid) -> Refusal {
@@ -76,21 +80,18 @@ fn thread(pid: Pid) -> Refusal {
 /// open, which no stranger has or does; and it leads its group, which its own children do not.
 fn prove_by_marks(spec: &Spec, pid: Pid) -> Proof<Identity> {
     let undecided = |what: &str, error: std::io::Error| match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ESRCH) => Refusal { reason: format!("no process has pid {pid}"), gone: true },
+        Some(libc::ENOENT | libc::ESRCH) => no_process(pid),
         // Another user's: ours runs as ourselves, unless we are root and then may read it.
         Some(libc::EACCES | libc::EPERM) => Refusal { reason: format!("pid {pid} is another user's"), gone: true },
         _ => Refusal { reason: format!("{what}: {error}"), gone: false },
     };
     let identity = Identity::of(pid).map_err(|error| undecided("read start time", error))?;
-    let Some(identity) = identity else {
-        return Err(Refusal { reason: format!("no process has pid {pid}"), gone: true });
-    };
+    let identity = identity.ok_or_else(|| no_process(pid))?;
     let marks = Marks { id: &spec.id, token: spec.config.token.as_deref(), logs: spec.log_files() };
     let carried = marks.are_in_environment_of(pid.as_raw());
     let carried = carried.map_err(|error| undecided("read environment", error))? || marks.are_open_in(pid.as_raw());
     let leads = identity.stat().is_ok_and(|stat| stat.is_some_and(|stat| stat.group == pid.as_raw()));
-    let proven = leads && carried;
-    if proven {
+    if leads && carried {
         Ok(identity)
     } else {
         let reason = format!("pid {pid} does not carry the id and token of {}", spec.id.escape_debug());
