@@ -148,3 +148,17 @@ fn a_scene_gives_all_back() {
         leak.check();
     });
 }
+
+/// CI, and whoever enters a container, may run the tests in the session of a process outside the pid namespace.
+#[test]
+fn a_session_from_outside_the_pid_namespace_is_no_obstacle() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scene = Scene::of_library();
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork"]).arg(*HELPER).args(["exit", "3"]).envs(scene.env());
+    let status = command.env("CONNECT_PROXY_ID", "one").stdin(Stdio::null()).status().unwrap();
+    assert_eq!((status.code(), scene.reports.start("one").ppid), (Some(3), 0));
+    scene.finish();
+}

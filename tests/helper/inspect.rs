@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rustix::fs::Mode;
-use rustix::process::{Pid, Resource, getgid, getgroups, getpgrp, getrlimit, getsid, getuid, umask};
+use rustix::process::{Resource, getgid, getgroups, getrlimit, getuid, umask};
 
 use crate::message::Inspection;
 
@@ -12,6 +12,7 @@ pub(crate) fn inspect() -> Inspection {
     let limit = getrlimit(Resource::Nofile);
     let umask_was = umask(Mode::empty());
     umask(umask_was);
+    let (group, session) = group_and_session();
     Inspection {
         argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
         cwd: std::env::current_dir().map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default(),
@@ -21,8 +22,8 @@ pub(crate) fn inspect() -> Inspection {
         fds: descriptors(),
         blocked: signals("SigBlk:"),
         ignored: signals("SigIgn:"),
-        session: getsid(None).map_or(0, number),
-        group: number(getpgrp()),
+        session,
+        group,
         descriptors: (limit.current, limit.maximum),
         uid: getuid().as_raw(),
         gid: getgid().as_raw(),
@@ -31,8 +32,13 @@ pub(crate) fn inspect() -> Inspection {
     }
 }
 
-fn number(pid: Pid) -> u32 {
-    pid.as_raw_nonzero().get().unsigned_abs()
+/// Process group and session; 0 when their leader is outside the pid namespace, as in a container that was entered:
+/// rustix's `getsid` holds that to be impossible.
+fn group_and_session() -> (u32, u32) {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let field = |number: usize| after_name.split_whitespace().nth(number).and_then(|field| field.parse().ok());
+    (field(2).unwrap_or(u32::MAX), field(3).unwrap_or(u32::MAX))
 }
 
 /// All open descriptors but the one that lists them.
