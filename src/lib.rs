@@ -55,6 +55,8 @@ mod daemon;
 mod declaration;
 pub mod defaults;
 mod error;
+#[cfg(feature = "capi")]
+mod ffi;
 mod lifecycle;
 mod logging;
 mod manager;

@@ -279,6 +279,12 @@ impl Manager {
         self.events.subscribe()
     }
 
+    /// Whether it was closed or killed, or is about to be.
+    #[cfg(feature = "capi")]
+    pub(crate) fn is_ended(&self) -> bool {
+        self.control.is_ending()
+    }
+
     fn check_open(&self) -> Result<()> {
         if self.control.is_ending() { Err(ended()) } else { Ok(()) }
     }

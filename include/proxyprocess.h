@@ -1,0 +1,1582 @@
+/*
+ * proxyprocess: the process supervisor that agents embed.
+ *
+ * An agent declares which proxy processes must run. The library starts them, restarts them with backoff, logs them,
+ * stops them, and after the agent was restarted, upgraded or killed it takes them over again, still running. Linux
+ * only. This header is generated; it is the specification of the C interface.
+ *
+ * Overview
+ *
+ *   proxyprocess_state     the desired set: add, replace, remove, at any time.
+ *   proxyprocess_manager   follows a state: _restore, then _run or _start, at the end _close (the proxies run on for
+ *                          the next agent) or _kill (they are stopped first).
+ *   proxyprocess_daemon    one supervised process without a manager.
+ *   proxyprocess_events    what happens, read by pull; with a descriptor for event loops.
+ *   proxyprocess_proxy_kind  a kind of proxy of one's own, which a manager handles like the built-in ones.
+ *
+ * Example
+ *
+ *     #include <proxyprocess.h>
+ *     #include <inttypes.h>
+ *     #include <stdio.h>
+ *
+ *     static int failed(const char *what, proxyprocess_error *error)
+ *     {
+ *         fprintf(stderr, "%s: %s\n", what, proxyprocess_error_message(error, NULL));
+ *         proxyprocess_error_free(error);
+ *         return 1;
+ *     }
+ *
+ *     int main(void)
+ *     {
+ *         const char *argv[] = {"sleep", "1000", NULL};
+ *         proxyprocess_proxy_options proxy;
+ *         proxyprocess_manager_options options;
+ *         proxyprocess_event event;
+ *         proxyprocess_state *state = NULL;
+ *         proxyprocess_manager *manager = NULL;
+ *         proxyprocess_events *events = NULL;
+ *         proxyprocess_error *error = NULL;
+ *         int result = 0;
+ *
+ *         if (proxyprocess_proxy_options_init(&proxy, sizeof proxy) != PROXYPROCESS_OK
+ *             || proxyprocess_manager_options_init(&options, sizeof options) != PROXYPROCESS_OK)
+ *             return 1;
+ *         proxy.argv = argv;
+ *         options.data_dir = "proxies";
+ *         options.allow_root = 1;
+ *
+ *         if (proxyprocess_state_new(&state, &error) != PROXYPROCESS_OK
+ *             || proxyprocess_state_set(state, "web-proxy", &proxy, &error) != PROXYPROCESS_OK
+ *             || proxyprocess_manager_new(state, &options, &manager, &error) != PROXYPROCESS_OK
+ *             || proxyprocess_manager_events(manager, &events, &error) != PROXYPROCESS_OK)
+ *             return failed("set up", error);
+ *         if (proxyprocess_manager_restore(manager, NULL, &error) != PROXYPROCESS_OK) {
+ *             failed("going on without the snapshot", error);
+ *             error = NULL;
+ *         }
+ *         if (proxyprocess_manager_start(manager, &error) != PROXYPROCESS_OK)
+ *             return failed("run", error);
+ *
+ *         event.struct_size = sizeof event;
+ *         while (proxyprocess_events_next(events, 10000, &event, &error) == PROXYPROCESS_OK
+ *                && event.kind != PROXYPROCESS_EVENT_NONE) {
+ *             if (event.kind == PROXYPROCESS_EVENT_STARTED || event.kind == PROXYPROCESS_EVENT_ADOPTED) {
+ *                 printf("%s is process %" PRIu32 "\n", event.id, event.pid);
+ *                 break;
+ *             }
+ *         }
+ *
+ *         if (proxyprocess_manager_kill(manager, &error) != PROXYPROCESS_OK)
+ *             result = failed("stop", error);
+ *         proxyprocess_events_free(events);
+ *         proxyprocess_manager_free(manager);
+ *         proxyprocess_state_free(state);
+ *         return result;
+ *     }
+ *
+ * Errors
+ *
+ *   A function that can fail returns int32_t: 0 (PROXYPROCESS_OK) or a negative proxyprocess_code. Its last parameter,
+ *   `err`, is where an error object is put when it fails; it may be NULL, and is not touched when all goes well. Set
+ *   your pointer to NULL before, and free what was put there with proxyprocess_error_free(). Outputs are written only
+ *   when all goes well. Each function lists the codes of its own; beside them PROXYPROCESS_E_NULL_ARGUMENT,
+ *   PROXYPROCESS_E_IN_CALLBACK, PROXYPROCESS_E_PANIC and codes of later versions are always possible.
+ *
+ * Pointers
+ *
+ *   A pointer is NULL, where the function says so, or good for the time of the call: aligned, to memory of the size that
+ *   its type or the length next to it says, that no other thread writes to. NULL elsewhere is an error, never a crash.
+ *   Strings end with NUL, unless a length is next to them; (pointer, 0) is an empty one. Arrays of strings end with
+ *   NULL. Paths, arguments and environment are bytes of any encoding; ids, tokens, JSON and messages are UTF-8. A handle
+ *   is used only until it is freed.
+ *
+ * Ownership
+ *
+ *   A handle that a _new function, or another one, puts into a pointer belongs to the caller, who frees it with the _free
+ *   function of its type; _free(NULL) does nothing. Handles can be freed in any order: each keeps what it needs. What a
+ *   function is given it copies before it returns. A `char *` that is put somewhere belongs to the caller, who frees it
+ *   with proxyprocess_text_free(), never with free(3). A `const char *` stays with the library, and its function or its
+ *   struct says how long it is valid.
+ *
+ * Structs
+ *
+ *   A struct that the library reads begins with `struct_size`, which its _init function sets. Later versions append
+ *   fields; a program that was compiled with an older header gets their defaults. Reserved fields are 0.
+ *
+ * Threads
+ *
+ *   All functions can be called from any thread, and on the same handle from several at the same time, but for the _free
+ *   functions (the last call with a handle), and proxyprocess_events, a reader for one thread at a time. The library has
+ *   threads of its own: a supervisor, a reaper and at most four spawners for the whole program, whatever the number of
+ *   processes; one a manager for proxy kinds; one a manager that was started by proxyprocess_manager_start(). They are
+ *   named proxy-..., block all signals, and are gone when the last manager and daemon is freed.
+ *
+ * Callbacks
+ *
+ *   There are two kinds: the functions of a proxy kind and the log callback. Each says what can be called from it; what
+ *   cannot returns PROXYPROCESS_E_IN_CALLBACK. They must neither unwind (C++ exceptions, panics) nor longjmp.
+ *
+ * Signals, fork, and what the library does not do to its host
+ *
+ *   It installs no signal handler, waits for no child but its own, and changes neither the working directory nor the
+ *   umask, environment, dispositions or limits of the process. Do not ignore SIGCHLD and do not wait for "any child"; if
+ *   you do, exits are still seen, and their status where the kernel tells it. A child is started with default
+ *   dispositions, an empty mask, no descriptor but 0, 1 and 2, and the descriptor limit that the program was started
+ *   with. After fork(2), the functions of handles that were made before return PROXYPROCESS_E_FORKED in the new process;
+ *   it may free them.
+ *
+ * Versions
+ *
+ *   A program that loads the library dynamically checks that proxyprocess_abi_version() is PROXYPROCESS_ABI_VERSION.
+ *   Before 1.0 every version may have another one.
+ */
+
+
+#ifndef PROXYPROCESS_H
+#define PROXYPROCESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** The version of this header; that of the library is proxyprocess_version(). */
+#define PROXYPROCESS_VERSION "0.1.0"
+#define PROXYPROCESS_VERSION_MAJOR 0
+#define PROXYPROCESS_VERSION_MINOR 1
+#define PROXYPROCESS_VERSION_PATCH 0
+
+/** The environment variable that holds a proxy's id (EnvProxyID). */
+#define PROXYPROCESS_ENV_PROXY_ID "CONNECT_PROXY_ID"
+/** The environment variable that holds a proxy's token (EnvProxyToken). */
+#define PROXYPROCESS_ENV_PROXY_TOKEN "CONNECT_PROXY_TOKEN"
+/** The environment variable that holds the id of the service that a proxy is the sidecar of (EnvSidecarFor). */
+#define PROXYPROCESS_ENV_SIDECAR_FOR "CONNECT_SIDECAR_FOR"
+
+/* A result that tells of failure must not be dropped. */
+#if defined(__GNUC__)
+#define PROXYPROCESS_MUST_USE __attribute__((warn_unused_result))
+#else
+#define PROXYPROCESS_MUST_USE
+#endif
+
+
+/** Changes with every incompatible change of this interface; additions keep it. */
+#define PROXYPROCESS_ABI_VERSION 1
+
+/**
+ * Milliseconds after which a process that runs counts as healthy: its next exit is a first failure again
+ * (DaemonRestartHealthy).
+ */
+#define PROXYPROCESS_DAEMON_RESTART_HEALTHY_MS 10000
+
+/** Restarts in a row that are made without waiting (DaemonRestartBackoffMin). */
+#define PROXYPROCESS_DAEMON_RESTART_BACKOFF_MIN 3
+
+/** The longest wait between two attempts, in milliseconds (DaemonRestartMaxWait). */
+#define PROXYPROCESS_DAEMON_RESTART_MAX_WAIT_MS 60000
+
+/** Milliseconds that a process may take to obey the stop signal before it is killed. */
+#define PROXYPROCESS_DAEMON_GRACE_PERIOD_MS 5000
+
+/** Changes are followed at the latest after so many milliseconds (ManagerCoalescePeriod). */
+#define PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS 5000
+
+/** Changes are followed once there were no more for so many milliseconds (ManagerQuiescentPeriod). */
+#define PROXYPROCESS_MANAGER_QUIESCENT_PERIOD_MS 500
+
+/** The snapshot is rewritten at most once in so many milliseconds, and only if it changed (ManagerSnapshotPeriod). */
+#define PROXYPROCESS_MANAGER_SNAPSHOT_PERIOD_MS 1000
+
+/** How many lifecycle events are kept for readers that fell behind. */
+#define PROXYPROCESS_EVENT_CAPACITY 1024
+
+/** The longest period that can be set, in milliseconds: a year. More is a mistake of the unit. */
+#define PROXYPROCESS_PERIOD_MAX_MS 31622400000
+
+/**
+ * What a call came to. Functions return it as int32_t: 0, or one of these negative numbers, or one of a later version
+ * of the library. Numbers are only ever added.
+ */
+typedef enum proxyprocess_code {
+    /** All went well. */
+    PROXYPROCESS_OK = 0,
+    /** A field of a configuration, a document or an argument is not acceptable; the message names it. */
+    PROXYPROCESS_E_INVALID_CONFIG = -1,
+    /** The id of a proxy is empty or longer than 1024 bytes. */
+    PROXYPROCESS_E_INVALID_ID = -2,
+    /** A system call on a file or directory failed. */
+    PROXYPROCESS_E_IO = -3,
+    /** The data directory belongs to a manager that is alive; the message names its process. */
+    PROXYPROCESS_E_LOCKED = -4,
+    /** A file or directory has an owner, a mode or a type that cannot be trusted. */
+    PROXYPROCESS_E_UNTRUSTED = -5,
+    /** A snapshot cannot be read, or is of a version that is not known. */
+    PROXYPROCESS_E_CORRUPT_SNAPSHOT = -6,
+    /** The proxy was stopped for good and cannot be started again. */
+    PROXYPROCESS_E_STOPPED = -7,
+    /** The manager or daemon was closed or killed. */
+    PROXYPROCESS_E_CLOSED = -8,
+    /** Processes outlived a stop; the message names them. */
+    PROXYPROCESS_E_STILL_RUNNING = -9,
+    /** The system has no more of something that the library needs (threads, descriptors, memory). */
+    PROXYPROCESS_E_EXHAUSTED = -10,
+    /** Proxies may not run as root (allow_root is 0). */
+    PROXYPROCESS_E_ROOT_REFUSED = -11,
+    /** The execution mode is not registered. */
+    PROXYPROCESS_E_UNKNOWN_MODE = -12,
+    /** A process could not be started; the message names the step that failed. */
+    PROXYPROCESS_E_START_FAILED = -13,
+    /** A process could not be adopted, and why. */
+    PROXYPROCESS_E_ADOPTION_REFUSED = -14,
+    /** The handle was made before a fork; its threads live in the other process. */
+    PROXYPROCESS_E_FORKED = -15,
+    /** A fault of the library, or of the functions of a proxy kind. */
+    PROXYPROCESS_E_INTERNAL = -16,
+    /** A pointer is NULL that must not be; the message names the argument. */
+    PROXYPROCESS_E_NULL_ARGUMENT = -101,
+    /** A text must be UTF-8 and is not. */
+    PROXYPROCESS_E_INVALID_UTF8 = -102,
+    /** The struct_size of a struct cannot be true, or the struct has something set that this version does not know. */
+    PROXYPROCESS_E_STRUCT_SIZE = -103,
+    /** A number is out of its range, or reserved and not 0; the message names the argument. */
+    PROXYPROCESS_E_INVALID_ARGUMENT = -104,
+    /** The function cannot be called from this callback. */
+    PROXYPROCESS_E_IN_CALLBACK = -105,
+    /** The program has a logger already that is not this library's. */
+    PROXYPROCESS_E_LOGGER_INSTALLED = -106,
+    /** A fault of the library was caught (a panic). The handle can only be freed from now on. */
+    PROXYPROCESS_E_PANIC = -107,
+} proxyprocess_code;
+
+/** Who can do something about an error. */
+typedef enum proxyprocess_class {
+    /** No error. */
+    PROXYPROCESS_CLASS_NONE = 0,
+    /** The caller: what it passed is not acceptable. */
+    PROXYPROCESS_CLASS_ARGUMENT = 1,
+    /** The system: it failed or has no more of something. proxyprocess_error_os_errno() may say more. */
+    PROXYPROCESS_CLASS_SYSTEM = 2,
+    /** The order of calls: not now, or not any more. */
+    PROXYPROCESS_CLASS_STATE = 3,
+    /** What is on the disk. */
+    PROXYPROCESS_CLASS_DATA = 4,
+    /** A process that is or should be supervised. */
+    PROXYPROCESS_CLASS_PROCESS = 5,
+    /** The library itself, or a code of a later version. */
+    PROXYPROCESS_CLASS_INTERNAL = 6,
+} proxyprocess_class;
+
+/** What a proxy is doing. A later version of the library may report others. */
+typedef enum proxyprocess_proxy_state {
+    /** Restored, but its process is gone; it is started when the manager runs and still wants it. Or never started. */
+    PROXYPROCESS_PROXY_IDLE = 0,
+    /** A process of an earlier agent is being identified. */
+    PROXYPROCESS_PROXY_ADOPTING = 1,
+    /** The process is being started. */
+    PROXYPROCESS_PROXY_STARTING = 2,
+    /** The process runs. */
+    PROXYPROCESS_PROXY_RUNNING = 3,
+    /** The process ended and left others of its group, which are being ended before it is started again. */
+    PROXYPROCESS_PROXY_CLEARING = 4,
+    /** The next start is due later. */
+    PROXYPROCESS_PROXY_WAITING = 5,
+    /** The process was told to end. */
+    PROXYPROCESS_PROXY_STOPPING = 6,
+    /** The process is gone, as was wanted. */
+    PROXYPROCESS_PROXY_STOPPED = 7,
+    /** It cannot be started as it is declared, or may not be. */
+    PROXYPROCESS_PROXY_FAILED = 8,
+    /** It was closed: whatever it was, it is no more supervised; a process may run on. */
+    PROXYPROCESS_PROXY_CLOSED = 9,
+} proxyprocess_proxy_state;
+
+/** How a process ended. */
+typedef enum proxyprocess_exit {
+    /** It has not ended. */
+    PROXYPROCESS_EXIT_NONE = 0,
+    /** It exited; the value is its exit code, 0 to 255. */
+    PROXYPROCESS_EXIT_CODE = 1,
+    /** A signal ended it; the value is its number. */
+    PROXYPROCESS_EXIT_SIGNAL = 2,
+    /** A signal ended it, and a core was dumped; the value is its number. */
+    PROXYPROCESS_EXIT_SIGNAL_CORE = 3,
+    /** It is gone, and the kernel does not tell how; the value is 0. */
+    PROXYPROCESS_EXIT_UNKNOWN = 4,
+} proxyprocess_exit;
+
+/** What happened. A later version of the library may report others. */
+typedef enum proxyprocess_event_kind {
+    /** Nothing yet: the time to wait is over. */
+    PROXYPROCESS_EVENT_NONE = 0,
+    /** Nothing any more: the manager or daemon has ended, and all its events were read. */
+    PROXYPROCESS_EVENT_END = 1,
+    /** The proxy runs: `pid`, 0 for kinds that have no process. */
+    PROXYPROCESS_EVENT_STARTED = 2,
+    /** A process could not be started, and `text` says why; it is tried again. */
+    PROXYPROCESS_EVENT_START_FAILED = 3,
+    /** A process of an earlier agent is supervised from now on: `pid`. */
+    PROXYPROCESS_EVENT_ADOPTED = 4,
+    /** A recorded process was not adopted, and `text` says why. */
+    PROXYPROCESS_EVENT_ADOPTION_REFUSED = 5,
+    /** The process has ended: `pid`, `exit`, `exit_value`. */
+    PROXYPROCESS_EVENT_EXITED = 6,
+    /** The next start is due in `wait_ms`. */
+    PROXYPROCESS_EVENT_WAITING = 7,
+    /** The process was told to end: `pid`. */
+    PROXYPROCESS_EVENT_STOPPING = 8,
+    /** The process is gone, as was wanted. */
+    PROXYPROCESS_EVENT_STOPPED = 9,
+    /** The proxy cannot be started as it is declared, or may not be, and `text` says why. */
+    PROXYPROCESS_EVENT_FAILED = 10,
+    /** The snapshot was written. */
+    PROXYPROCESS_EVENT_SNAPSHOT_WRITTEN = 11,
+    /** The snapshot could not be written, or what was there could not be read, and `text` says why. */
+    PROXYPROCESS_EVENT_SNAPSHOT_FAILED = 12,
+    /** The reader fell behind, and `missed` events are lost to it. The status tells where things stand. */
+    PROXYPROCESS_EVENT_GAP = 13,
+} proxyprocess_event_kind;
+
+/** How much is logged: one level and all above it. */
+typedef enum proxyprocess_log_level {
+    /** Nothing. */
+    PROXYPROCESS_LOG_OFF = 0,
+    /** What failed. */
+    PROXYPROCESS_LOG_ERROR = 1,
+    /** Unexpected exits and refused adoptions. */
+    PROXYPROCESS_LOG_WARN = 2,
+    /** Starts, adoptions, stops and waits. */
+    PROXYPROCESS_LOG_INFO = 3,
+    /** For developers of the library. */
+    PROXYPROCESS_LOG_DEBUG = 4,
+    /** For developers of the library, and more than they can read. */
+    PROXYPROCESS_LOG_TRACE = 5,
+} proxyprocess_log_level;
+
+/**
+ * A process that is kept running, without a manager: started, restarted with backoff when it ends, and stopped. Unlike
+ * with a manager, no token is generated when none is declared, and it may run as root. All functions but _free can be
+ * called from any threads at the same time, and from the functions of a proxy kind.
+ */
+typedef struct proxyprocess_daemon proxyprocess_daemon;
+
+/**
+ * What went wrong in one call. Made by the call, freed by the caller with proxyprocess_error_free(); it never changes,
+ * and can be read from any thread.
+ */
+typedef struct proxyprocess_error proxyprocess_error;
+
+/**
+ * A reader of lifecycle events. Reading slowly costs nobody anything: what does not fit is reported as a gap. It is for
+ * one thread at a time.
+ */
+typedef struct proxyprocess_events proxyprocess_events;
+
+/**
+ * Starts, stops, snapshots and restores the proxies of a state. It ends once: by proxyprocess_manager_close(), which
+ * leaves the proxies running for the next agent, or by proxyprocess_manager_kill(), which stops them; whichever comes
+ * second does nothing. All functions but _free can be called from any threads at the same time, and none of them from
+ * a callback.
+ */
+typedef struct proxyprocess_manager proxyprocess_manager;
+
+/**
+ * A proxy that does nothing, and does it well: for tests, and in the place of a proxy that is switched off. In a
+ * declaration it is the mode "noop".
+ */
+typedef struct proxyprocess_noop proxyprocess_noop;
+
+/** Where a function of a kind leaves text: what went wrong, or a snapshot. It is there until the function returns. */
+typedef struct proxyprocess_reply proxyprocess_reply;
+
+/**
+ * The desired set: which proxies should run, the source of truth for a manager. Changing it never waits for the
+ * manager, and never starts or stops anything by itself: a manager that runs follows it once the changes have calmed
+ * down. All functions can be called from any threads at the same time.
+ */
+typedef struct proxyprocess_state proxyprocess_state;
+
+/**
+ * What several proxies are doing, at one moment, in the order of their ids. It never changes, and can be read from any
+ * threads at the same time.
+ */
+typedef struct proxyprocess_status_list proxyprocess_status_list;
+
+/** Tells that a state changed. */
+typedef struct proxyprocess_subscription proxyprocess_subscription;
+
+/**
+ * Takes one line of the log.
+ *
+ * It is called on any thread, the library's own among them, and on several at the same time. While it runs, the
+ * supervision may stand still: it must be short, must not unwind or longjmp, and can call no function of this library
+ * that returns a code.
+ *
+ * `level`: a value of proxyprocess_log_level.
+ *
+ * `message`: UTF-8 without a newline, ends with NUL, valid until the callback returns.
+ *
+ * `length`: of the message without its NUL.
+ *
+ * `user`: as it was given to proxyprocess_log_set_callback().
+ */
+typedef void (*proxyprocess_log_fn)(int32_t level, const char *message, size_t length, void *user);
+
+/** Is told that a user word is no longer needed: called exactly once, after the last call that gets it. */
+typedef void (*proxyprocess_destroy_fn)(void *user);
+
+/**
+ * The declaration of one proxy. Set it up with proxyprocess_proxy_options_init(), then set `argv`; everything else
+ * may stay. All that it points to is copied by the call that gets it.
+ *
+ * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
+ * command, dir, env, token, target_service, stop_signal ("SIGTERM" or 15), grace_period_ms, credentials {uid, gid,
+ * groups}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+ */
+typedef struct proxyprocess_proxy_options {
+    /** The size of this struct as the caller knows it. */
+    uint32_t struct_size;
+    /** The signal that asks the process group to end, 1 to 64 (SIGINT). */
+    int32_t stop_signal;
+    /** The kind of the proxy, ASCII; NULL is "daemon". */
+    const char *mode;
+    /**
+     * Program and arguments, any bytes, with a NULL at the end; required for a daemon. A program without a slash is
+     * looked up in the PATH that the process will have.
+     */
+    const char *const *argv;
+    /** The working directory, any bytes; NULL is the agent's. */
+    const char *dir;
+    /** Environment variables of its own, each NAME=value of any bytes, with a NULL at the end; NULL is none. */
+    const char *const *env;
+    /** The secret by which the proxy identifies itself, UTF-8; with NULL a state generates one. */
+    const char *token;
+    /** The id of the service that it is the sidecar of, UTF-8; NULL is none. */
+    const char *target_service;
+    /** What a kind of the host's own is configured by: a JSON object; NULL is none. */
+    const char *options_json;
+    /** How long it may take to obey the stop signal, in milliseconds. */
+    uint64_t grace_period_ms;
+    /** A run of so many milliseconds resets the backoff. */
+    uint64_t restart_healthy_after_ms;
+    /** The longest wait for a restart, in milliseconds. */
+    uint64_t restart_max_wait_ms;
+    /** The fraction of each wait that is left to chance, 0 to 1 (0). */
+    double restart_jitter;
+    /** Restarts in a row that are made without waiting. */
+    uint32_t restart_attempts_before_backoff;
+    /** 1: it runs as `uid`, `gid` and `groups`, which needs privilege. 0: as the agent, and those are not looked at. */
+    uint8_t has_credentials;
+    /** 0. */
+    uint8_t reserved[3];
+    /** The user. */
+    uint32_t uid;
+    /** The group. */
+    uint32_t gid;
+    /** All supplementary groups; may be NULL when there are none. */
+    const uint32_t *groups;
+    /** How many `groups` there are. */
+    size_t group_count;
+} proxyprocess_proxy_options;
+
+/**
+ * The settings of a manager. Set it up with proxyprocess_manager_options_init(); all that it points to is copied by the
+ * call that gets it.
+ */
+typedef struct proxyprocess_manager_options {
+    /** The size of this struct as the caller knows it. */
+    uint32_t struct_size;
+    /**
+     * Whether proxies may run as root: 0 or 1 (0). If not, and the agent is root, proxies that declare no other user
+     * are not started; each such failure is logged and in the status.
+     */
+    uint8_t allow_root;
+    /** 0. */
+    uint8_t reserved[3];
+    /**
+     * Where logs, pid files, process records and the snapshot are, any bytes; made with mode 0700. NULL: nothing is
+     * written, the output of the proxies is lost, and no later agent takes them over.
+     */
+    const char *data_dir;
+    /**
+     * Environment variables for all proxies, over the agent's own and under each proxy's: NAME=value of any bytes,
+     * with a NULL at the end; NULL is none.
+     */
+    const char *const *proxy_env;
+    /** The snapshot is rewritten at most once in so many milliseconds, when it changed. */
+    uint64_t snapshot_period_ms;
+    /** Changes of the state are followed at the latest after so many milliseconds. */
+    uint64_t coalesce_period_ms;
+    /** Changes of the state are followed once there were no more for so many milliseconds. */
+    uint64_t quiescent_period_ms;
+    /** How many lifecycle events are kept for readers that fell behind. */
+    uint64_t event_capacity;
+} proxyprocess_manager_options;
+
+/**
+ * The files of a daemon that has no manager. Set it up with proxyprocess_daemon_options_init(); all that it points to
+ * is copied by the call that gets it.
+ */
+typedef struct proxyprocess_daemon_options {
+    /** The size of this struct as the caller knows it. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /**
+     * A file that holds its pid and a newline while it runs, any bytes; NULL is none. When it cannot be written, the
+     * process runs nevertheless and the error is logged.
+     */
+    const char *pid_path;
+    /** A file to which its standard output is appended, any bytes; with NULL it is lost. */
+    const char *stdout_path;
+    /** A file to which its standard error is appended, any bytes; with NULL it is lost. */
+    const char *stderr_path;
+} proxyprocess_daemon_options;
+
+/**
+ * What one proxy is doing, at one moment. The caller sets `struct_size` to `sizeof` of it before the call that fills it;
+ * the pointers are valid until the list is freed.
+ */
+typedef struct proxyprocess_proxy_status {
+    /** The size of this struct as the caller knows it. */
+    uint32_t struct_size;
+    /** A value of proxyprocess_proxy_state. */
+    int32_t state;
+    /** Its id, UTF-8. */
+    const char *id;
+    /** Its kind, ASCII. */
+    const char *mode;
+    /** The last thing that went wrong, until the next start goes well, UTF-8; NULL when nothing did. */
+    const char *last_error;
+    /** How many times it was started after its first start or adoption. */
+    uint64_t restarts;
+    /** Milliseconds until the next start while it waits for one, else UINT64_MAX. */
+    uint64_t next_start_ms;
+    /** Its process; 0 while there is none. */
+    uint32_t pid;
+    /** 1 when that process was started by an earlier agent, else 0. */
+    uint8_t adopted;
+    /** 0. */
+    uint8_t reserved[3];
+    /** How its last process ended: a value of proxyprocess_exit. */
+    int32_t last_exit;
+    /** The exit code or the signal. */
+    int32_t last_exit_value;
+} proxyprocess_proxy_status;
+
+/**
+ * One event. The caller sets `struct_size` to `sizeof` of it before the call that fills it; the pointers are valid until
+ * the next call with the same reader.
+ */
+typedef struct proxyprocess_event {
+    /** The size of this struct as the caller knows it. */
+    uint32_t struct_size;
+    /** A value of proxyprocess_event_kind. */
+    int32_t kind;
+    /** Counts up by one with every event of the manager or daemon. A gap has the number of the last event it covers. */
+    uint64_t number;
+    /** When it happened, in nanoseconds since 1970. */
+    uint64_t at_unix_ns;
+    /** The id of the proxy, UTF-8; NULL where it is about none. */
+    const char *id;
+    /** An error or a reason, UTF-8; NULL where there is none. */
+    const char *text;
+    /** Milliseconds until the next start. */
+    uint64_t wait_ms;
+    /** How many events are lost. */
+    uint64_t missed;
+    /** The process, or 0. */
+    uint32_t pid;
+    /** How it ended: a value of proxyprocess_exit. */
+    int32_t exit;
+    /** The exit code or the signal. */
+    int32_t exit_value;
+    /** 0. */
+    uint32_t reserved;
+} proxyprocess_event;
+
+/** What a proxy of a kind is made from. The pointers are valid until the function returns. */
+typedef struct proxyprocess_proxy_context {
+    /** The size of this struct as the library knows it. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** The id of the proxy, UTF-8. */
+    const char *id;
+    /** The mode that the kind is registered under, ASCII. */
+    const char *mode;
+    /**
+     * The declaration as a JSON object, with its token and its "options"; NULL when the proxy is made to be restored:
+     * then `unmarshal_snapshot` follows, and later `equal` decides whether it is still the one that is declared.
+     */
+    const char *declaration_json;
+    /** The length of the declaration. */
+    size_t declaration_json_length;
+} proxyprocess_proxy_context;
+
+/**
+ * A kind of proxy, implemented by the host, which a manager creates, compares, stores and restores like the built-in
+ * ones. Set it up with proxyprocess_proxy_kind_init(), set the functions, and register it with
+ * proxyprocess_manager_register_kind().
+ *
+ * The functions may be called on any thread, those of one proxy on several at the same time; start, stop and close come
+ * one after the other, on a thread of the library's, and may block: they then delay other proxies of such kinds, but no
+ * daemon. No function may unwind or longjmp, or call a function proxyprocess_manager_*(), which would say
+ * PROXYPROCESS_E_IN_CALLBACK; everything else is allowed.
+ *
+ * A function that returns a code returns 0 or one of the negative codes; it may say more with proxyprocess_reply_text().
+ */
+typedef struct proxyprocess_proxy_kind {
+    /** The size of this struct as the caller knows it. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Handed to `create` and `destroy_user`, untouched: a pointer, or a number. */
+    void *user;
+    /** Is told that `user` is no longer needed, once, after the last proxy was destroyed; may be NULL. */
+    proxyprocess_destroy_fn destroy_user;
+    /** Makes a proxy, stopped, and puts it where `proxy` points: a pointer, or a number. Required. */
+    int32_t (*create)(void *user,
+                      const struct proxyprocess_proxy_context *context,
+                      void **proxy,
+                      struct proxyprocess_reply *reply);
+    /** Frees a proxy that `create` made, once, after all other calls. It neither stops nor closes it. Required. */
+    void (*destroy)(void *proxy);
+    /**
+     * Starts the proxy. It fails only when the proxy can never work as it is configured; any other failure is retried by
+     * the proxy itself. Starting a started proxy is no error. Required.
+     */
+    int32_t (*start)(void *proxy, struct proxyprocess_reply *reply);
+    /** Stops the proxy for good, frees its resources, and returns when it is gone. Stopping twice is no error. Required. */
+    int32_t (*stop)(void *proxy, struct proxyprocess_reply *reply);
+    /** Frees the resources of this proxy and leaves it running. Only one of `close` and `stop` is called. Required. */
+    int32_t (*close)(void *proxy, struct proxyprocess_reply *reply);
+    /**
+     * Returns 1 when `other`, a proxy of the same kind, is the same as declared, so that this one may go on in its place;
+     * else 0. Required.
+     */
+    uint8_t (*equal)(void *proxy, void *other);
+    /**
+     * Gives the state from which `unmarshal_snapshot` regains the proxy: a JSON object, by proxyprocess_reply_text(). The
+     * id is kept by the manager. Required.
+     */
+    int32_t (*marshal_snapshot)(void *proxy, struct proxyprocess_reply *reply);
+    /**
+     * Restores a proxy, as `create` made it, from a stored state: a JSON object that ends with NUL. A failure is logged,
+     * and the stored state is lost. Required.
+     */
+    int32_t (*unmarshal_snapshot)(void *proxy, const char *json, size_t json_length, struct proxyprocess_reply *reply);
+    /**
+     * Begins to stop without waiting. It is called on every proxy that has to go before `stop` is called on the first, so
+     * that slow ones stop at the same time. May be NULL.
+     */
+    void (*request_stop)(void *proxy);
+} proxyprocess_proxy_kind;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The version of the library that is linked, like "0.1.0"; static. That of the header is PROXYPROCESS_VERSION.
+ *
+ * Since 0.1.0.
+ */
+const char *proxyprocess_version(void);
+
+/**
+ * The ABI version of the library that is linked. A program that was compiled with another PROXYPROCESS_ABI_VERSION
+ * must not go on.
+ *
+ * Since 0.1.0.
+ */
+uint32_t proxyprocess_abi_version(void);
+
+/**
+ * The code, as the call returned it; PROXYPROCESS_OK for NULL.
+ *
+ * Since 0.1.0.
+ */
+int32_t proxyprocess_error_code(const struct proxyprocess_error *error);
+
+/**
+ * The class of the code: a value of proxyprocess_class; PROXYPROCESS_CLASS_NONE for NULL.
+ *
+ * Since 0.1.0.
+ */
+int32_t proxyprocess_error_class(const struct proxyprocess_error *error);
+
+/**
+ * The errno of the system call that failed; 0 when none did, and for NULL.
+ *
+ * Since 0.1.0.
+ */
+int32_t proxyprocess_error_os_errno(const struct proxyprocess_error *error);
+
+/**
+ * The message: one line of UTF-8 like "chdir /x: No such file or directory (os error 2)"; valid until the error is
+ * freed. "" for NULL.
+ *
+ * `length`: where its length without the NUL is put; may be NULL.
+ *
+ * Since 0.1.0.
+ */
+const char *proxyprocess_error_message(const struct proxyprocess_error *error, size_t *length);
+
+/**
+ * Frees an error.
+ *
+ * `error`: may be NULL, which does nothing.
+ *
+ * Since 0.1.0.
+ */
+void proxyprocess_error_free(struct proxyprocess_error *error);
+
+/**
+ * A short text for a code, like "data directory is locked"; static. "unknown code" for one of a later version.
+ *
+ * Since 0.1.0.
+ */
+const char *proxyprocess_status_str(int32_t code);
+
+/**
+ * The class of a code: a value of proxyprocess_class; PROXYPROCESS_CLASS_INTERNAL for a code of a later version.
+ *
+ * Since 0.1.0.
+ */
+int32_t proxyprocess_code_class(int32_t code);
+
+/**
+ * Frees a string that a function of this library gave to the caller. Never use free(3) for it.
+ *
+ * `text`: may be NULL, which does nothing.
+ *
+ * Since 0.1.0.
+ */
+void proxyprocess_text_free(char *text);
+
+/**
+ * Fills a struct with the defaults.
+ *
+ * `options`: need not be initialized.
+ *
+ * `struct_size`: `sizeof *options`.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_proxy_options_init(proxyprocess_proxy_options *options,
+                                        size_t struct_size);
+
+/**
+ * Fills a struct with the defaults.
+ *
+ * `options`: need not be initialized.
+ *
+ * `struct_size`: `sizeof *options`.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_options_init(proxyprocess_manager_options *options,
+                                          size_t struct_size);
+
+/**
+ * Fills a struct with the defaults.
+ *
+ * `options`: need not be initialized.
+ *
+ * `struct_size`: `sizeof *options`.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_daemon_options_init(proxyprocess_daemon_options *options,
+                                         size_t struct_size);
+
+/**
+ * Makes an empty set.
+ *
+ * `state`: where the handle is put; free it with proxyprocess_state_free().
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE int32_t proxyprocess_state_new(struct proxyprocess_state **state, proxyprocess_error **err);
+
+/**
+ * Frees the handle. Managers that were made with it keep the set.
+ *
+ * `state`: may be NULL, which does nothing.
+ *
+ * Since 0.1.0.
+ */
+void proxyprocess_state_free(struct proxyprocess_state *state);
+
+/**
+ * Adds a proxy or replaces the one with this id. Without a token it gets one: the one that was generated for this id
+ * before, or a new one.
+ *
+ * `id`: 1 to 1024 bytes of UTF-8.
+ *
+ * `options`: the declaration.
+ *
+ * Returns 0; PROXYPROCESS_E_INVALID_ID, PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ARGUMENT,
+ * PROXYPROCESS_E_INVALID_UTF8, PROXYPROCESS_E_STRUCT_SIZE naming the field: it can never work;
+ * PROXYPROCESS_E_IO: no token can be drawn. Nothing is changed then.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_state_set(const struct proxyprocess_state *state,
+                               const char *id,
+                               const proxyprocess_proxy_options *options,
+                               proxyprocess_error **err);
+
+/**
+ * Adds a proxy or replaces the one with this id, from the JSON form of a declaration.
+ *
+ * `id`: 1 to 1024 bytes of UTF-8.
+ *
+ * `json`, `json_length`: an object like {"command": ["/bin/a"]}; no NUL is needed at its end.
+ *
+ * Returns 0, or as proxyprocess_state_set().
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_state_set_json(const struct proxyprocess_state *state,
+                                    const char *id,
+                                    const char *json,
+                                    size_t json_length,
+                                    proxyprocess_error **err);
+
+/**
+ * Removes a proxy.
+ *
+ * `removed`: where 1 is put if there was one with this id, else 0; may be NULL.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_UTF8.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_state_remove(const struct proxyprocess_state *state,
+                                  const char *id,
+                                  uint8_t *removed,
+                                  proxyprocess_error **err);
+
+/**
+ * Replaces the whole set at once.
+ *
+ * `json`, `json_length`: an object of declarations by id, like {"web-proxy": {"command": ["/bin/a"]}}; no NUL is
+ * needed at its end.
+ *
+ * Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ID naming the field, as in "proxies.web.command:
+ * expected a list of strings, got nothing"; PROXYPROCESS_E_INVALID_UTF8; PROXYPROCESS_E_IO. Nothing is changed then.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_state_replace_all_json(const struct proxyprocess_state *state,
+                                            const char *json,
+                                            size_t json_length,
+                                            proxyprocess_error **err);
+
+/**
+ * The declaration of one proxy as JSON, with its token; what has its default value is left out.
+ *
+ * `json`: where the text is put, or NULL when there is no proxy with this id; free it with proxyprocess_text_free().
+ *
+ * `json_length`: where its length is put; may be NULL.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_UTF8.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_state_get_json(const struct proxyprocess_state *state,
+                                    const char *id,
+                                    char **json,
+                                    size_t *json_length,
+                                    proxyprocess_error **err);
+
+/**
+ * All declarations as one JSON object by id, which proxyprocess_state_replace_all_json() reads back.
+ *
+ * `json`: where the text is put; free it with proxyprocess_text_free().
+ *
+ * `json_length`: where its length is put; may be NULL.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_state_list_json(const struct proxyprocess_state *state,
+                                     char **json,
+                                     size_t *json_length,
+                                     proxyprocess_error **err);
+
+/**
+ * Tells of changes from now on.
+ *
+ * `subscription`: where the handle is put; free it with proxyprocess_subscription_free().
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_state_subscribe(const struct proxyprocess_state *state,
+                                     struct proxyprocess_subscription **subscription,
+                                     proxyprocess_error **err);
+
+/**
+ * Waits for a change. Changes that were not waited for are told once.
+ *
+ * `timeout_ms`: the longest wait; 0 only looks.
+ *
+ * `changed`: where 1 is put if there was a change, else 0.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_subscription_wait(const struct proxyprocess_subscription *subscription,
+                                       uint64_t timeout_ms,
+                                       uint8_t *changed,
+                                       proxyprocess_error **err);
+
+/**
+ * Frees a subscription. The state may be freed before or after.
+ *
+ * `subscription`: may be NULL, which does nothing.
+ *
+ * Since 0.1.0.
+ */
+void proxyprocess_subscription_free(struct proxyprocess_subscription *subscription);
+
+/**
+ * How many proxies are in the list; 0 for NULL.
+ *
+ * Since 0.1.0.
+ */
+size_t proxyprocess_status_list_count(const struct proxyprocess_status_list *list);
+
+/**
+ * One proxy of the list.
+ *
+ * `index`: from 0.
+ *
+ * `status`: the struct to fill; its `struct_size` is set.
+ *
+ * Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: there are not so many; PROXYPROCESS_E_NULL_ARGUMENT,
+ * PROXYPROCESS_E_STRUCT_SIZE.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_status_list_get(const struct proxyprocess_status_list *list,
+                                     size_t index,
+                                     proxyprocess_proxy_status *status,
+                                     proxyprocess_error **err);
+
+/**
+ * The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms and
+ * last_error; null is what there is not.
+ *
+ * `json`: where the text is put; free it with proxyprocess_text_free().
+ *
+ * `json_length`: where its length is put; may be NULL.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_status_list_json(const struct proxyprocess_status_list *list,
+                                      char **json,
+                                      size_t *json_length,
+                                      proxyprocess_error **err);
+
+/**
+ * The name of a state, like "running"; static. "unknown" for a number of a later version.
+ *
+ * `state`: a value of proxyprocess_proxy_state.
+ *
+ * Since 0.1.0.
+ */
+const char *proxyprocess_proxy_state_str(int32_t state);
+
+/**
+ * Frees a list.
+ *
+ * `list`: may be NULL, which does nothing.
+ *
+ * Since 0.1.0.
+ */
+void proxyprocess_status_list_free(struct proxyprocess_status_list *list);
+
+/**
+ * The next event, waiting for it at most so long.
+ *
+ * `timeout_ms`: 0 only looks; UINT64_MAX waits until something happens.
+ *
+ * `event`: the struct to fill; its `struct_size` is set. Its `kind` is PROXYPROCESS_EVENT_NONE when the time is over
+ * and PROXYPROCESS_EVENT_END when no event will come any more.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE: no event is lost by that.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_events_next(const struct proxyprocess_events *events,
+                                 uint64_t timeout_ms,
+                                 proxyprocess_event *event,
+                                 proxyprocess_error **err);
+
+/**
+ * A descriptor that polls readable while there is an event to read or none will come any more, for hosts with an event
+ * loop of their own. Wait for it with poll(2) or epoll(7), never read it; then call proxyprocess_events_next() with
+ * timeout 0 until it says PROXYPROCESS_EVENT_NONE.
+ *
+ * `descriptor`: where its number is put. It belongs to the reader, is closed with it, and must not be closed otherwise.
+ *
+ * Returns 0; PROXYPROCESS_E_EXHAUSTED: no descriptor is left; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_events_descriptor(const struct proxyprocess_events *events,
+                                       int32_t *descriptor,
+                                       proxyprocess_error **err);
+
+/**
+ * Frees a reader, before or after the manager or daemon.
+ *
+ * `events`: may be NULL, which does nothing.
+ *
+ * Since 0.1.0.
+ */
+void proxyprocess_events_free(struct proxyprocess_events *events);
+
+/**
+ * Makes a manager of the proxies of a state, which may be filled before or after. It opens the data directory and
+ * holds its lock until the manager is closed or killed. Nothing is started or stopped yet.
+ *
+ * `state`: may be freed at any time; the manager keeps the set.
+ *
+ * `options`: NULL for the defaults, which have no data directory.
+ *
+ * `manager`: where the handle is put; free it with proxyprocess_manager_free().
+ *
+ * Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE naming the
+ * option; PROXYPROCESS_E_LOCKED: another manager has the data directory, and the message says which process it is of;
+ * PROXYPROCESS_E_UNTRUSTED: the data directory, or what is in it, is another user's or can be written by others;
+ * PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED: it cannot be made or read.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_new(const struct proxyprocess_state *state,
+                                 const proxyprocess_manager_options *options,
+                                 struct proxyprocess_manager **manager,
+                                 proxyprocess_error **err);
+
+/**
+ * Frees a manager. If it was neither closed nor killed it is closed, and what goes wrong then is only logged. No other
+ * call on it may be executing.
+ *
+ * `manager`: may be NULL, which does nothing.
+ *
+ * Since 0.1.0.
+ */
+void proxyprocess_manager_free(struct proxyprocess_manager *manager);
+
+/**
+ * Registers a kind of proxy under a mode, by which declarations and snapshots name it. Call it before
+ * proxyprocess_manager_restore() and proxyprocess_manager_run().
+ *
+ * `mode`: 1 to 64 of the characters a-z, 0-9, - and _.
+ *
+ * `kind`: the functions of the kind, copied. After a failure its `destroy_user` is not called.
+ *
+ * Returns 0; PROXYPROCESS_E_INVALID_CONFIG: the mode is registered already, as "daemon" and "noop" always are, or is
+ * no good name; PROXYPROCESS_E_NULL_ARGUMENT naming the function that is missing; PROXYPROCESS_E_STRUCT_SIZE.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_register_kind(const struct proxyprocess_manager *manager,
+                                           const char *mode,
+                                           const proxyprocess_proxy_kind *kind,
+                                           proxyprocess_error **err);
+
+/**
+ * Takes over from an earlier agent by its snapshot. Processes that live, and are proven to be the recorded ones, are
+ * supervised when it returns; nothing is started. A path at which there is nothing does nothing. Tokens that were
+ * generated come back into the state. Call it before proxyprocess_manager_run().
+ *
+ * A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-<n>; the process records are
+ * not touched, and the run still finds the processes by them. So an agent logs an error and goes on.
+ *
+ * `path`: NULL is the manager's own, proxyprocess_manager_snapshot_path(); without a data directory it does nothing
+ * then. Snapshots of Consul 1.2 to 1.4 are read as well.
+ *
+ * Returns 0; PROXYPROCESS_E_CORRUPT_SNAPSHOT: the document as a whole cannot be used; PROXYPROCESS_E_INVALID_CONFIG: a
+ * run has begun already; PROXYPROCESS_E_CLOSED, PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED. The manager is as before
+ * then.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_restore(const struct proxyprocess_manager *manager,
+                                     const char *path,
+                                     proxyprocess_error **err);
+
+/**
+ * Follows the state on the calling thread until the manager is closed or killed; while another run is executing it
+ * returns 0 at once. The first sync is made at once, later ones when changes have calmed down. Fill the state first:
+ * what was restored or recorded and is not in it is stopped by the first sync.
+ *
+ * Returns 0; PROXYPROCESS_E_CLOSED: the manager was closed or killed before; PROXYPROCESS_E_EXHAUSTED: the threads of
+ * the library cannot be started, and run can be called again.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_run(const struct proxyprocess_manager *manager,
+                                 proxyprocess_error **err);
+
+/**
+ * Follows the state on a thread of the library's, named proxy-manager, and returns at once; while that thread runs
+ * already it does nothing. What that run fails with is
+ * logged, and returned by proxyprocess_manager_close() or proxyprocess_manager_kill(), after which the thread is gone.
+ *
+ * Returns 0; PROXYPROCESS_E_EXHAUSTED: the thread cannot be started; PROXYPROCESS_E_CLOSED: the manager was closed or
+ * killed before.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_start(const struct proxyprocess_manager *manager,
+                                   proxyprocess_error **err);
+
+/**
+ * Ends the manager and leaves the proxies running. Nothing is in flight when it returns: every process is recorded, the
+ * snapshot is written, the runs have returned, and the data directory is free for the next manager. After
+ * proxyprocess_manager_kill(), or called again, it does nothing; called by several threads, it returns to each when
+ * the manager has ended.
+ *
+ * Returns 0; PROXYPROCESS_E_IO when the snapshot could not be written, or what a proxy kind or the run of
+ * proxyprocess_manager_start() failed with. The manager is closed nevertheless.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_close(const struct proxyprocess_manager *manager,
+                                   proxyprocess_error **err);
+
+/**
+ * Ends the manager and stops all proxies, at the same time, restored ones and recorded ones that nobody claimed
+ * included. It returns when they are gone. After proxyprocess_manager_close(), or called again, it does nothing.
+ *
+ * Returns 0; PROXYPROCESS_E_STILL_RUNNING, naming what outlived SIGKILL; PROXYPROCESS_E_IO when the snapshot could not
+ * be written, or what a proxy kind or the run of proxyprocess_manager_start() failed with. The manager is ended
+ * nevertheless.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_kill(const struct proxyprocess_manager *manager,
+                                  proxyprocess_error **err);
+
+/**
+ * Writes a snapshot to a path, atomically. Unlike the one that the manager keeps in its data directory, it names the
+ * living processes, so that it can be restored by a manager of another data directory. Needed only for that: the
+ * manager writes its own whenever something changed.
+ *
+ * `path`: any bytes.
+ *
+ * Returns 0; PROXYPROCESS_E_IO: what was there before is untouched; PROXYPROCESS_E_CLOSED.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_snapshot(const struct proxyprocess_manager *manager,
+                                      const char *path,
+                                      proxyprocess_error **err);
+
+/**
+ * Where the manager keeps its snapshot. The file may not exist yet.
+ *
+ * `path`: where the path is put, or NULL without a data directory; free it with proxyprocess_text_free().
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_snapshot_path(const struct proxyprocess_manager *manager,
+                                           char **path,
+                                           proxyprocess_error **err);
+
+/**
+ * Takes other settings, at once: periods, environment and `allow_root`. Another `proxy_env` replaces every proxy whose
+ * environment comes out otherwise by it; `allow_root` has those tried again that were refused.
+ *
+ * `options`: all of them, `data_dir` and `event_capacity` as they were.
+ *
+ * Returns 0; PROXYPROCESS_E_INVALID_CONFIG and others as proxyprocess_manager_new(), naming the option;
+ * PROXYPROCESS_E_CLOSED. Nothing is changed then.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_reconfigure(const struct proxyprocess_manager *manager,
+                                         const proxyprocess_manager_options *options,
+                                         proxyprocess_error **err);
+
+/**
+ * What every proxy is doing, at one moment, by id. Empty after the end.
+ *
+ * `list`: where the list is put; free it with proxyprocess_status_list_free().
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_status(const struct proxyprocess_manager *manager,
+                                    struct proxyprocess_status_list **list,
+                                    proxyprocess_error **err);
+
+/**
+ * A reader of the manager's lifecycle events from now on. Take it before proxyprocess_manager_restore() to hear of
+ * adoptions.
+ *
+ * `events`: where the handle is put; free it with proxyprocess_events_free(), before or after the manager.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_events(const struct proxyprocess_manager *manager,
+                                    struct proxyprocess_events **events,
+                                    proxyprocess_error **err);
+
+/**
+ * Makes a daemon that is not started.
+ *
+ * `id`: 1 to 1024 bytes of UTF-8.
+ *
+ * `options`: the declaration. What can never work is an error of proxyprocess_daemon_start().
+ *
+ * `files`: where its pid and its output go; NULL is nowhere.
+ *
+ * `daemon`: where the handle is put; free it with proxyprocess_daemon_free().
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ARGUMENT,
+ * PROXYPROCESS_E_INVALID_UTF8, PROXYPROCESS_E_STRUCT_SIZE, naming the field.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_daemon_new(const char *id,
+                                const proxyprocess_proxy_options *options,
+                                const proxyprocess_daemon_options *files,
+                                struct proxyprocess_daemon **daemon,
+                                proxyprocess_error **err);
+
+/**
+ * Makes a daemon that is not started, from the JSON form of a declaration.
+ *
+ * `json`, `json_length`: an object like {"command": ["/bin/a"]}; no NUL is needed at its end.
+ *
+ * Others and result: as proxyprocess_daemon_new().
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_daemon_new_json(const char *id,
+                                     const char *json,
+                                     size_t json_length,
+                                     const proxyprocess_daemon_options *files,
+                                     struct proxyprocess_daemon **daemon,
+                                     proxyprocess_error **err);
+
+/**
+ * Frees a daemon. If it was neither stopped nor closed it is closed: its process runs on. No other call on it may be
+ * executing.
+ *
+ * `daemon`: may be NULL, which does nothing.
+ *
+ * Since 0.1.0.
+ */
+void proxyprocess_daemon_free(struct proxyprocess_daemon *daemon);
+
+/**
+ * Starts the process and keeps it running. Starting a started daemon is no error; a stopped one is started anew.
+ *
+ * It returns when the first attempt succeeded; or, after a failure that may pass (missing program, exhausted processes,
+ * full disk), with the next attempt scheduled and the failure in the status and the log.
+ *
+ * Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ID: it can never work; PROXYPROCESS_E_CLOSED;
+ * PROXYPROCESS_E_EXHAUSTED: the library's own threads cannot be started.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_daemon_start(const struct proxyprocess_daemon *daemon,
+                                  proxyprocess_error **err);
+
+/**
+ * Stops the process: the stop signal to its group, SIGKILL after the grace period. It returns when the whole group is
+ * gone. Stopping a daemon that is not started, or twice, is no error; after proxyprocess_daemon_close() it has no
+ * effect. proxyprocess_daemon_start() starts it again.
+ *
+ * Returns 0; PROXYPROCESS_E_STILL_RUNNING, naming what outlived SIGKILL.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_daemon_stop(const struct proxyprocess_daemon *daemon,
+                                 proxyprocess_error **err);
+
+/**
+ * Ends the supervision and leaves the process running. From now on proxyprocess_daemon_stop() has no effect.
+ *
+ * Returns 0; PROXYPROCESS_E_FORKED.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_daemon_close(const struct proxyprocess_daemon *daemon,
+                                  proxyprocess_error **err);
+
+/**
+ * Whether two daemons are the same process as declared: id, command, directory, environment, token, credentials and
+ * files. How they are stopped and restarted, and the agent's own environment, do not count.
+ *
+ * `equal`: where 1 or 0 is put.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_daemon_equal(const struct proxyprocess_daemon *daemon,
+                                  const struct proxyprocess_daemon *other,
+                                  uint8_t *equal,
+                                  proxyprocess_error **err);
+
+/**
+ * What proxyprocess_daemon_unmarshal_snapshot() needs to take the process over, in another agent as well: a JSON object
+ * with the declaration, the token in the clear, and the process if one lives.
+ *
+ * `json`: where the text is put; free it with proxyprocess_text_free().
+ *
+ * `json_length`: where its length is put; may be NULL.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_daemon_marshal_snapshot(const struct proxyprocess_daemon *daemon,
+                                             char **json,
+                                             size_t *json_length,
+                                             proxyprocess_error **err);
+
+/**
+ * Becomes the daemon of a snapshot. A process that lives, and is proven to be the one of the snapshot, is supervised at
+ * once; one that is gone is started by proxyprocess_daemon_start().
+ *
+ * `json`, `json_length`: what proxyprocess_daemon_marshal_snapshot() gave; no NUL is needed at its end.
+ *
+ * Returns 0; PROXYPROCESS_E_INVALID_CONFIG naming the field, or because this daemon was started already;
+ * PROXYPROCESS_E_INVALID_UTF8. Nothing is changed then.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_daemon_unmarshal_snapshot(const struct proxyprocess_daemon *daemon,
+                                               const char *json,
+                                               size_t json_length,
+                                               proxyprocess_error **err);
+
+/**
+ * What the daemon is doing: a list of one.
+ *
+ * `list`: where the list is put; free it with proxyprocess_status_list_free().
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_daemon_status(const struct proxyprocess_daemon *daemon,
+                                   struct proxyprocess_status_list **list,
+                                   proxyprocess_error **err);
+
+/**
+ * A reader of the daemon's lifecycle events from now on.
+ *
+ * `events`: where the handle is put; free it with proxyprocess_events_free(), before or after the daemon.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_daemon_events(const struct proxyprocess_daemon *daemon,
+                                   struct proxyprocess_events **events,
+                                   proxyprocess_error **err);
+
+/**
+ * Makes a proxy that does nothing.
+ *
+ * `noop`: where the handle is put; free it with proxyprocess_noop_free().
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE int32_t proxyprocess_noop_new(struct proxyprocess_noop **noop, proxyprocess_error **err);
+
+/**
+ * Frees it.
+ *
+ * `noop`: may be NULL, which does nothing.
+ *
+ * Since 0.1.0.
+ */
+void proxyprocess_noop_free(struct proxyprocess_noop *noop);
+
+/**
+ * Does nothing. Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_noop_start(const struct proxyprocess_noop *noop,
+                                proxyprocess_error **err);
+
+/**
+ * Does nothing. Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE int32_t proxyprocess_noop_stop(const struct proxyprocess_noop *noop, proxyprocess_error **err);
+
+/**
+ * Does nothing. Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_noop_close(const struct proxyprocess_noop *noop,
+                                proxyprocess_error **err);
+
+/**
+ * All of them are equal: 1 is put where `equal` points. Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_noop_equal(const struct proxyprocess_noop *noop,
+                                const struct proxyprocess_noop *other,
+                                uint8_t *equal,
+                                proxyprocess_error **err);
+
+/**
+ * The empty JSON object; free the text with proxyprocess_text_free(). `json_length` may be NULL. Returns 0;
+ * PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_noop_marshal_snapshot(const struct proxyprocess_noop *noop,
+                                           char **json,
+                                           size_t *json_length,
+                                           proxyprocess_error **err);
+
+/**
+ * Takes any JSON object. Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_UTF8 when it is none.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_noop_unmarshal_snapshot(const struct proxyprocess_noop *noop,
+                                             const char *json,
+                                             size_t json_length,
+                                             proxyprocess_error **err);
+
+/**
+ * Fills a struct with no functions.
+ *
+ * `kind`: need not be initialized.
+ *
+ * `struct_size`: `sizeof *kind`.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE int32_t proxyprocess_proxy_kind_init(proxyprocess_proxy_kind *kind, size_t struct_size);
+
+/**
+ * Leaves text for the library, within a function of a proxy kind: the snapshot of a `marshal_snapshot` that returns 0,
+ * or what went wrong. The last text counts.
+ *
+ * `reply`: as the function got it.
+ *
+ * `text`, `length`: UTF-8, copied; no NUL is needed at its end.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_UTF8.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_reply_text(struct proxyprocess_reply *reply,
+                                const char *text,
+                                size_t length);
+
+/**
+ * Sets where the log of the whole program goes; before the first call it goes nowhere. A later call replaces the
+ * callback; when it returns, the earlier one is not executing any more and was destroyed.
+ *
+ * `level`: how much, a value of proxyprocess_log_level.
+ *
+ * `callback`: NULL is none.
+ *
+ * `user`: handed to the callback, untouched.
+ *
+ * `destroy`: called when the callback is replaced; may be NULL. After a failure it is not called.
+ *
+ * Returns 0; PROXYPROCESS_E_LOGGER_INSTALLED: the program has another logger, of its Rust part;
+ * PROXYPROCESS_E_INVALID_ARGUMENT: no such level; PROXYPROCESS_E_IN_CALLBACK.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_log_set_callback(int32_t level,
+                                      proxyprocess_log_fn callback,
+                                      void *user,
+                                      proxyprocess_destroy_fn destroy,
+                                      proxyprocess_error **err);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /*PROXYPROCESS_H */

@@ -1,0 +1,82 @@
+//! Failures on their way to C.
+
+use std::any::Any;
+use std::fmt;
+use std::mem::MaybeUninit;
+
+use super::error::{proxyprocess_code as Code, proxyprocess_error};
+use super::output::c_string;
+use crate::error::Error;
+
+/// What a call failed with, on its way to C.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: i32,
+    errno: i32,
+    message: String,
+}
+
+impl Failure {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Failure {
+        Failure { code: code as i32, errno: 0, message: message.into() }
+    }
+
+    pub(super) fn null(name: &str) -> Failure {
+        Failure::new(Code::PROXYPROCESS_E_NULL_ARGUMENT, format!("{name}: expected a pointer, got NULL"))
+    }
+
+    pub(super) fn argument(message: impl Into<String>) -> Failure {
+        Failure::new(Code::PROXYPROCESS_E_INVALID_ARGUMENT, message)
+    }
+
+    pub(super) fn config(message: impl Into<String>) -> Failure {
+        Failure::new(Code::PROXYPROCESS_E_INVALID_CONFIG, message)
+    }
+
+    pub(super) fn internal(message: impl Into<String>) -> Failure {
+        Failure::new(Code::PROXYPROCESS_E_INTERNAL, message)
+    }
+
+    pub(super) fn panic(payload: &(dyn Any + Send)) -> Failure {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        Failure::new(Code::PROXYPROCESS_E_PANIC, format!("fault of the library: {text}"))
+    }
+
+    pub(super) fn is_panic(&self) -> bool {
+        self.code == Code::PROXYPROCESS_E_PANIC as i32
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure { code: error.code() as i32, errno: error.errno().unwrap_or(0), message: error.to_string() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Where an error is put, if the caller wants it. In C: `proxyprocess_error **`.
+#[repr(transparent)]
+pub struct ErrorOut<'a>(Option<&'a mut MaybeUninit<Option<Box<proxyprocess_error>>>>);
+
+impl ErrorOut<'_> {
+    /// For functions that have no place for an error.
+    pub(super) fn none() -> ErrorOut<'static> {
+        ErrorOut(None)
+    }
+
+    /// The code for C; a failure is put where the caller wants it.
+    pub(super) fn finish(self, done: Result<(), Failure>) -> i32 {
+        let Err(failure) = done else { return Code::PROXYPROCESS_OK as i32 };
+        if let Some(out) = self.0 {
+            let message = c_string(&failure.message.replace(['\n', '\r'], " "));
+            out.write(Some(Box::new(proxyprocess_error { code: failure.code, errno: failure.errno, message })));
+        }
+        failure.code
+    }
+}

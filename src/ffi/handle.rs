@@ -1,0 +1,152 @@
+//! Handles and entries: what every call from C goes through.
+
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::callback::{self, Inside};
+use super::error::proxyprocess_code;
+use super::failure::{ErrorOut, Failure};
+use crate::logging::{self, Level};
+use crate::sys::thread;
+
+/// What is behind a pointer that C holds.
+pub(super) struct Handle<T> {
+    /// A panic happened in a call on it: what it holds may be half changed.
+    poisoned: AtomicBool,
+    inner: T,
+}
+
+impl<T> Handle<T> {
+    pub(super) fn new(inner: T) -> Handle<T> {
+        Handle { poisoned: AtomicBool::new(false), inner }
+    }
+
+    /// What is in it.
+    ///
+    /// # Errors
+    /// [`proxyprocess_code::PROXYPROCESS_E_PANIC`] after a panic.
+    pub(super) fn get(&self) -> Result<&T, Failure> {
+        if self.poisoned.load(Ordering::Acquire) {
+            let message = "the handle is of no more use: an earlier call on it met a fault of the library";
+            return Err(Failure::new(proxyprocess_code::PROXYPROCESS_E_PANIC, message));
+        }
+        Ok(&self.inner)
+    }
+
+    /// What is in it, poisoned or not: for accessors that cannot fail and change nothing.
+    pub(super) fn peek(&self) -> &T {
+        &self.inner
+    }
+}
+
+/// Where a new handle is put. In C: `T **`.
+pub(super) fn place<'a, T>(name: &str, out: Option<&'a mut MaybeUninit<T>>) -> Result<&'a mut MaybeUninit<T>, Failure> {
+    out.ok_or_else(|| Failure::null(name))
+}
+
+/// Runs the body of an entry point without a handle of its own; the result is the code for C.
+///
+/// Not from a log callback: it may run on a thread that the body would wait for.
+pub(super) fn enter(err: ErrorOut<'_>, body: impl FnOnce() -> Result<(), Failure>) -> i32 {
+    let done = callback::allowed_within(Inside::Kind).and_then(|()| guarded(body));
+    err.finish(done)
+}
+
+/// Runs the body of an entry point on a handle; a panic makes the handle useless.
+pub(super) fn call<T>(
+    name: &str,
+    handle: Option<&Handle<T>>,
+    err: ErrorOut<'_>,
+    body: impl FnOnce(&T) -> Result<(), Failure>,
+) -> i32 {
+    call_within(Inside::Kind, name, handle, err, body)
+}
+
+/// The same for a manager, which waits for callbacks, and so cannot be called from one.
+pub(super) fn call_manager<T>(
+    handle: Option<&Handle<T>>,
+    err: ErrorOut<'_>,
+    body: impl FnOnce(&T) -> Result<(), Failure>,
+) -> i32 {
+    call_within(Inside::Nothing, "manager", handle, err, body)
+}
+
+fn call_within<T>(
+    innermost: Inside,
+    name: &str,
+    handle: Option<&Handle<T>>,
+    err: ErrorOut<'_>,
+    body: impl FnOnce(&T) -> Result<(), Failure>,
+) -> i32 {
+    let done = callback::allowed_within(innermost).and_then(|()| {
+        let handle = handle.ok_or_else(|| Failure::null(name))?;
+        let inner = handle.get()?;
+        guarded(|| body(inner)).inspect_err(|failure| {
+            if failure.is_panic() {
+                handle.poisoned.store(true, Ordering::Release);
+            }
+        })
+    });
+    err.finish(done)
+}
+
+/// Runs a body and makes a failure of a panic.
+fn guarded(body: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    // What a panic may have left half changed is never used again: the handle is poisoned.
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(Failure::panic(&*panic)))
+}
+
+/// Frees what a handle holds.
+///
+/// Freeing may wait for threads of the library. Within a callback that could be the thread itself, so it is done a
+/// moment later by another one.
+pub(super) fn free<T: Send + 'static>(handle: Option<Box<T>>) {
+    let Some(handle) = handle else { return };
+    if callback::allowed_within(Inside::Nothing).is_ok() {
+        // A destructor that panics has nobody to tell; it must not unwind into C.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handle))) {
+            logging::write(Level::Error, format_args!("free: {}", Failure::panic(&*panic)));
+        }
+        return;
+    }
+    // A pointer that is forgotten when the thread never comes to be: a leak is better than a wait for oneself.
+    let handle = std::mem::ManuallyDrop::new(handle);
+    let later = move || drop(std::mem::ManuallyDrop::into_inner(handle));
+    if let Err(error) = thread::start("proxy-free", later) {
+        logging::write(Level::Error, format_args!("free within a callback: start thread: {error}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_code_and_makes_the_handle_useless() {
+        let handle = Handle::new(7);
+        let panics = |_: &i32| -> Result<(), Failure> { panic!("on purpose") };
+        let fine = |_: &i32| Ok(());
+        let code = proxyprocess_code::PROXYPROCESS_E_PANIC as i32;
+        assert_eq!(call("number", Some(&handle), ErrorOut::none(), fine), 0);
+        assert_eq!(call("number", Some(&handle), ErrorOut::none(), panics), code);
+        assert_eq!(call("number", Some(&handle), ErrorOut::none(), fine), code);
+        assert_eq!(enter(ErrorOut::none(), || panic!("on purpose")), code);
+    }
+
+    #[test]
+    fn within_a_callback_only_what_cannot_wait_for_it_is_allowed() {
+        let handle = Handle::new(7);
+        let fine = |_: &i32| Ok(());
+        let refused = proxyprocess_code::PROXYPROCESS_E_IN_CALLBACK as i32;
+        let codes = |inside| {
+            callback::within(inside, || {
+                let manager = call_manager(Some(&handle), ErrorOut::none(), fine);
+                (manager, call("number", Some(&handle), ErrorOut::none(), fine))
+            })
+        };
+        assert_eq!(codes(Inside::Kind), (refused, 0));
+        assert_eq!(codes(Inside::Log), (refused, refused));
+        assert_eq!(call_manager(Some(&handle), ErrorOut::none(), fine), 0);
+    }
+}

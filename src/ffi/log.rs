@@ -1,0 +1,151 @@
+//! The log callback: the only thing that the library pushes.
+
+use std::ffi::c_char;
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use ::log::{Level, LevelFilter, Log, Metadata, Record};
+
+use super::callback::{Inside, UserWord, allowed_within, within};
+use super::error::proxyprocess_code;
+use super::failure::{ErrorOut, Failure};
+use super::handle::enter;
+use super::output::c_string;
+
+/// How much is logged: one level and all above it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum proxyprocess_log_level {
+    /// Nothing.
+    PROXYPROCESS_LOG_OFF = 0,
+    /// What failed.
+    PROXYPROCESS_LOG_ERROR = 1,
+    /// Unexpected exits and refused adoptions.
+    PROXYPROCESS_LOG_WARN = 2,
+    /// Starts, adoptions, stops and waits.
+    PROXYPROCESS_LOG_INFO = 3,
+    /// For developers of the library.
+    PROXYPROCESS_LOG_DEBUG = 4,
+    /// For developers of the library, and more than they can read.
+    PROXYPROCESS_LOG_TRACE = 5,
+}
+
+/// Takes one line of the log.
+///
+/// It is called on any thread, the library's own among them, and on several at the same time. While it runs, the
+/// supervision may stand still: it must be short, must not unwind or longjmp, and can call no function of this library
+/// that returns a code.
+///
+/// `level`: a value of proxyprocess_log_level.
+///
+/// `message`: UTF-8 without a newline, ends with NUL, valid until the callback returns.
+///
+/// `length`: of the message without its NUL.
+///
+/// `user`: as it was given to proxyprocess_log_set_callback().
+pub type proxyprocess_log_fn =
+    Option<unsafe extern "C" fn(level: i32, message: *const c_char, length: usize, user: UserWord)>;
+
+/// Is told that a user word is no longer needed: called exactly once, after the last call that gets it.
+pub type proxyprocess_destroy_fn = Option<unsafe extern "C" fn(user: UserWord)>;
+
+struct Callback {
+    level: LevelFilter,
+    function: unsafe extern "C" fn(level: i32, message: *const c_char, length: usize, user: UserWord),
+    user: UserWord,
+    destroy: proxyprocess_destroy_fn,
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        if let Some(destroy) = self.destroy {
+            // SAFETY: the header demands of the function that it can be called with this word, once, on any thread.
+            within(Inside::Log, || unsafe { destroy(self.user) });
+        }
+    }
+}
+
+/// The logger of the program, once a callback was set.
+struct ToCallback(RwLock<Option<Callback>>);
+
+static LOGGER: ToCallback = ToCallback(RwLock::new(None));
+
+impl Log for ToCallback {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= ::log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        // A callback that does what makes the library log would wait for itself.
+        if allowed_within(Inside::Kind).is_err() {
+            return;
+        }
+        let callback = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(callback) = callback.as_ref().filter(|callback| record.level() <= callback.level) else { return };
+        let message = c_string(&record.args().to_string().replace(['\n', '\r'], " "));
+        let (level, length) = (level_number(record.level()), message.as_bytes().len());
+        // SAFETY: the header demands of the function that it can be called with this word at any time on any thread,
+        // until it is replaced, for which the lock is held; the message lives through the call.
+        within(Inside::Log, || unsafe { (callback.function)(level, message.as_ptr(), length, callback.user) });
+    }
+
+    fn flush(&self) {}
+}
+
+/// Sets where the log of the whole program goes; before the first call it goes nowhere. A later call replaces the
+/// callback; when it returns, the earlier one is not executing any more and was destroyed.
+///
+/// `level`: how much, a value of proxyprocess_log_level.
+///
+/// `callback`: NULL is none.
+///
+/// `user`: handed to the callback, untouched.
+///
+/// `destroy`: called when the callback is replaced; may be NULL. After a failure it is not called.
+///
+/// Returns 0; PROXYPROCESS_E_LOGGER_INSTALLED: the program has another logger, of its Rust part;
+/// PROXYPROCESS_E_INVALID_ARGUMENT: no such level; PROXYPROCESS_E_IN_CALLBACK.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_log_set_callback(
+    level: i32,
+    callback: proxyprocess_log_fn,
+    user: UserWord,
+    destroy: proxyprocess_destroy_fn,
+    err: ErrorOut<'_>,
+) -> i32 {
+    enter(err, || {
+        static OURS: OnceLock<bool> = OnceLock::new();
+        let level = level_filter(level)?;
+        if !OURS.get_or_init(|| ::log::set_logger(&LOGGER).is_ok()) {
+            let message = "set log callback: the program has a logger already";
+            return Err(Failure::new(proxyprocess_code::PROXYPROCESS_E_LOGGER_INSTALLED, message));
+        }
+        let new = callback.map(|function| Callback { level, function, user, destroy });
+        ::log::set_max_level(new.as_ref().map_or(LevelFilter::Off, |new| new.level));
+        let earlier = std::mem::replace(&mut *LOGGER.0.write().unwrap_or_else(PoisonError::into_inner), new);
+        // Not under the lock: its destructor is the host's code.
+        drop(earlier);
+        Ok(())
+    })
+}
+
+/// The levels as the log facade has them.
+const LEVELS: [(proxyprocess_log_level, LevelFilter); 6] = [
+    (proxyprocess_log_level::PROXYPROCESS_LOG_OFF, LevelFilter::Off),
+    (proxyprocess_log_level::PROXYPROCESS_LOG_ERROR, LevelFilter::Error),
+    (proxyprocess_log_level::PROXYPROCESS_LOG_WARN, LevelFilter::Warn),
+    (proxyprocess_log_level::PROXYPROCESS_LOG_INFO, LevelFilter::Info),
+    (proxyprocess_log_level::PROXYPROCESS_LOG_DEBUG, LevelFilter::Debug),
+    (proxyprocess_log_level::PROXYPROCESS_LOG_TRACE, LevelFilter::Trace),
+];
+
+fn level_filter(number: i32) -> Result<LevelFilter, Failure> {
+    let found = LEVELS.iter().find(|(level, _)| *level as i32 == number).map(|(_, filter)| *filter);
+    found.ok_or_else(|| Failure::argument(format!("level: expected a number from 0 to 5, got {number}")))
+}
+
+fn level_number(level: Level) -> i32 {
+    LEVELS.iter().find(|(_, filter)| *filter == level).map_or(0, |(level, _)| *level as i32)
+}

@@ -1,0 +1,340 @@
+//! The manager.
+
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStringExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use super::events::proxyprocess_events;
+use super::failure::ErrorOut;
+use super::handle::{Handle, call, call_manager, free, place};
+use super::input::Text;
+use super::kind;
+use super::output::{OwnedText, give};
+use super::sized::{ManagerOptionsIn, ProxyKindIn};
+use super::state::proxyprocess_state;
+use super::status::proxyprocess_status_list;
+use crate::declaration::ExecMode;
+use crate::error::{Error, ErrorCode, Result};
+use crate::logging::{self, Level};
+use crate::manager::{Manager, ManagerOptions};
+use crate::sys::thread;
+
+/// Starts, stops, snapshots and restores the proxies of a state. It ends once: by proxyprocess_manager_close(), which
+/// leaves the proxies running for the next agent, or by proxyprocess_manager_kill(), which stops them; whichever comes
+/// second does nothing. All functions but _free can be called from any threads at the same time, and none of them from
+/// a callback.
+pub struct proxyprocess_manager(Handle<Running>);
+
+/// A manager, and the thread that runs it if it is not the caller's own.
+struct Running {
+    manager: Arc<Manager>,
+    runner: Mutex<Vec<JoinHandle<Result<()>>>>,
+}
+
+impl Running {
+    /// Ends the manager, then the thread; the first thing that went wrong is told.
+    fn end(&self, end: impl FnOnce(&Manager) -> Result<()>) -> Result<()> {
+        let ended = end(&self.manager);
+        let runners = std::mem::take(&mut *self.runners());
+        let ran = runners.into_iter().map(joined).collect::<Result<Vec<()>>>();
+        ended.and(ran.map(drop))
+    }
+
+    fn runners(&self) -> MutexGuard<'_, Vec<JoinHandle<Result<()>>>> {
+        // Nothing panics while it is held.
+        self.runner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a run came to.
+fn joined(runner: JoinHandle<Result<()>>) -> Result<()> {
+    match runner.join() {
+        // It was ended before it began.
+        Ok(Err(error)) if error.code() == ErrorCode::Closed => Ok(()),
+        Ok(ran) => ran.map_err(|error| Error::new(error.code(), format!("run: {error}"))),
+        Err(_) => Err(Error::new(ErrorCode::Internal, "run: the manager's thread met a fault of the library")),
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.end(Manager::close) {
+            logging::write(Level::Error, format_args!("close: {error}"));
+        }
+    }
+}
+
+/// Makes a manager of the proxies of a state, which may be filled before or after. It opens the data directory and
+/// holds its lock until the manager is closed or killed. Nothing is started or stopped yet.
+///
+/// `state`: may be freed at any time; the manager keeps the set.
+///
+/// `options`: NULL for the defaults, which have no data directory.
+///
+/// `manager`: where the handle is put; free it with proxyprocess_manager_free().
+///
+/// Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE naming the
+/// option; PROXYPROCESS_E_LOCKED: another manager has the data directory, and the message says which process it is of;
+/// PROXYPROCESS_E_UNTRUSTED: the data directory, or what is in it, is another user's or can be written by others;
+/// PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED: it cannot be made or read.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_new(
+    state: Option<&proxyprocess_state>,
+    options: ManagerOptionsIn,
+    manager: Option<&mut MaybeUninit<Option<Box<proxyprocess_manager>>>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call("state", state.map(|state| &state.0), err, |state| {
+        let place = place("manager", manager)?;
+        let options = options.get()?.map_or(Ok(ManagerOptions::default()), |options| options.options())?;
+        let manager = Arc::new(Manager::new(state.clone(), options)?);
+        let running = Running { manager, runner: Mutex::default() };
+        place.write(Some(Box::new(proxyprocess_manager(Handle::new(running)))));
+        Ok(())
+    })
+}
+
+/// Frees a manager. If it was neither closed nor killed it is closed, and what goes wrong then is only logged. No other
+/// call on it may be executing.
+///
+/// `manager`: may be NULL, which does nothing.
+///
+/// Since 0.1.0.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_free(manager: Option<Box<proxyprocess_manager>>) {
+    free(manager);
+}
+
+/// Registers a kind of proxy under a mode, by which declarations and snapshots name it. Call it before
+/// proxyprocess_manager_restore() and proxyprocess_manager_run().
+///
+/// `mode`: 1 to 64 of the characters a-z, 0-9, - and _.
+///
+/// `kind`: the functions of the kind, copied. After a failure its `destroy_user` is not called.
+///
+/// Returns 0; PROXYPROCESS_E_INVALID_CONFIG: the mode is registered already, as "daemon" and "noop" always are, or is
+/// no good name; PROXYPROCESS_E_NULL_ARGUMENT naming the function that is missing; PROXYPROCESS_E_STRUCT_SIZE.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_register_kind(
+    manager: Option<&proxyprocess_manager>,
+    mode: Text,
+    kind: ProxyKindIn,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| {
+        let mode = ExecMode::new(mode.utf8("mode")?)?;
+        kind::register(&running.manager, mode, kind.required("kind")?)
+    })
+}
+
+/// Takes over from an earlier agent by its snapshot. Processes that live, and are proven to be the recorded ones, are
+/// supervised when it returns; nothing is started. A path at which there is nothing does nothing. Tokens that were
+/// generated come back into the state. Call it before proxyprocess_manager_run().
+///
+/// A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-<n>; the process records are
+/// not touched, and the run still finds the processes by them. So an agent logs an error and goes on.
+///
+/// `path`: NULL is the manager's own, proxyprocess_manager_snapshot_path(); without a data directory it does nothing
+/// then. Snapshots of Consul 1.2 to 1.4 are read as well.
+///
+/// Returns 0; PROXYPROCESS_E_CORRUPT_SNAPSHOT: the document as a whole cannot be used; PROXYPROCESS_E_INVALID_CONFIG: a
+/// run has begun already; PROXYPROCESS_E_CLOSED, PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED. The manager is as before
+/// then.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_restore(
+    manager: Option<&proxyprocess_manager>,
+    path: Text,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| {
+        let path = path.optional_path().or_else(|| running.manager.snapshot_path());
+        Ok(path.map_or(Ok(()), |path| running.manager.restore(&path))?)
+    })
+}
+
+/// Follows the state on the calling thread until the manager is closed or killed; while another run is executing it
+/// returns 0 at once. The first sync is made at once, later ones when changes have calmed down. Fill the state first:
+/// what was restored or recorded and is not in it is stopped by the first sync.
+///
+/// Returns 0; PROXYPROCESS_E_CLOSED: the manager was closed or killed before; PROXYPROCESS_E_EXHAUSTED: the threads of
+/// the library cannot be started, and run can be called again.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_run(manager: Option<&proxyprocess_manager>, err: ErrorOut<'_>) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.run()?))
+}
+
+/// Follows the state on a thread of the library's, named proxy-manager, and returns at once; while that thread runs
+/// already it does nothing. What that run fails with is
+/// logged, and returned by proxyprocess_manager_close() or proxyprocess_manager_kill(), after which the thread is gone.
+///
+/// Returns 0; PROXYPROCESS_E_EXHAUSTED: the thread cannot be started; PROXYPROCESS_E_CLOSED: the manager was closed or
+/// killed before.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_start(manager: Option<&proxyprocess_manager>, err: ErrorOut<'_>) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| {
+        // ORDER: under the lock, so that whoever ends the manager finds the thread.
+        let mut runners = running.runners();
+        if running.manager.is_ended() {
+            return Err(Error::new(ErrorCode::Closed, "the manager was closed or killed").into());
+        }
+        if runners.iter().any(|runner| !runner.is_finished()) {
+            return Ok(());
+        }
+        let manager = running.manager.clone();
+        let run = move || {
+            manager.run().inspect_err(|error| {
+                if error.code() != ErrorCode::Closed {
+                    logging::write(Level::Error, format_args!("run: {error}"));
+                }
+            })
+        };
+        let failed = |error| Error::os(ErrorCode::Exhausted, "start thread of the manager", &error);
+        runners.push(thread::start("proxy-manager", run).map_err(failed)?);
+        Ok(())
+    })
+}
+
+/// Ends the manager and leaves the proxies running. Nothing is in flight when it returns: every process is recorded, the
+/// snapshot is written, the runs have returned, and the data directory is free for the next manager. After
+/// proxyprocess_manager_kill(), or called again, it does nothing; called by several threads, it returns to each when
+/// the manager has ended.
+///
+/// Returns 0; PROXYPROCESS_E_IO when the snapshot could not be written, or what a proxy kind or the run of
+/// proxyprocess_manager_start() failed with. The manager is closed nevertheless.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_close(manager: Option<&proxyprocess_manager>, err: ErrorOut<'_>) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.end(Manager::close)?))
+}
+
+/// Ends the manager and stops all proxies, at the same time, restored ones and recorded ones that nobody claimed
+/// included. It returns when they are gone. After proxyprocess_manager_close(), or called again, it does nothing.
+///
+/// Returns 0; PROXYPROCESS_E_STILL_RUNNING, naming what outlived SIGKILL; PROXYPROCESS_E_IO when the snapshot could not
+/// be written, or what a proxy kind or the run of proxyprocess_manager_start() failed with. The manager is ended
+/// nevertheless.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_kill(manager: Option<&proxyprocess_manager>, err: ErrorOut<'_>) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.end(Manager::kill)?))
+}
+
+/// Writes a snapshot to a path, atomically. Unlike the one that the manager keeps in its data directory, it names the
+/// living processes, so that it can be restored by a manager of another data directory. Needed only for that: the
+/// manager writes its own whenever something changed.
+///
+/// `path`: any bytes.
+///
+/// Returns 0; PROXYPROCESS_E_IO: what was there before is untouched; PROXYPROCESS_E_CLOSED.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_snapshot(
+    manager: Option<&proxyprocess_manager>,
+    path: Text,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.snapshot(path.path("path")?)?))
+}
+
+/// Where the manager keeps its snapshot. The file may not exist yet.
+///
+/// `path`: where the path is put, or NULL without a data directory; free it with proxyprocess_text_free().
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_snapshot_path(
+    manager: Option<&proxyprocess_manager>,
+    path: Option<&mut MaybeUninit<OwnedText>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| {
+        give(path, None, running.manager.snapshot_path().map(|path| path.into_os_string().into_vec()))
+    })
+}
+
+/// Takes other settings, at once: periods, environment and `allow_root`. Another `proxy_env` replaces every proxy whose
+/// environment comes out otherwise by it; `allow_root` has those tried again that were refused.
+///
+/// `options`: all of them, `data_dir` and `event_capacity` as they were.
+///
+/// Returns 0; PROXYPROCESS_E_INVALID_CONFIG and others as proxyprocess_manager_new(), naming the option;
+/// PROXYPROCESS_E_CLOSED. Nothing is changed then.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_reconfigure(
+    manager: Option<&proxyprocess_manager>,
+    options: ManagerOptionsIn,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| {
+        Ok(running.manager.reconfigure(options.required("options")?.options()?)?)
+    })
+}
+
+/// What every proxy is doing, at one moment, by id. Empty after the end.
+///
+/// `list`: where the list is put; free it with proxyprocess_status_list_free().
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_status(
+    manager: Option<&proxyprocess_manager>,
+    list: Option<&mut MaybeUninit<Option<Box<proxyprocess_status_list>>>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| {
+        place("list", list)?.write(Some(Box::new(proxyprocess_status_list::new(running.manager.status()))));
+        Ok(())
+    })
+}
+
+/// A reader of the manager's lifecycle events from now on. Take it before proxyprocess_manager_restore() to hear of
+/// adoptions.
+///
+/// `events`: where the handle is put; free it with proxyprocess_events_free(), before or after the manager.
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_events(
+    manager: Option<&proxyprocess_manager>,
+    events: Option<&mut MaybeUninit<Option<Box<proxyprocess_events>>>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| {
+        place("events", events)?.write(Some(Box::new(proxyprocess_events::new(running.manager.events()))));
+        Ok(())
+    })
+}

@@ -1,0 +1,33 @@
+//! The C ABI: what an agent in C or Go links. `include/proxyprocess.h` is generated from these files, in this order,
+//! so their documentation is written for readers of C.
+//!
+//! An entry point is a safe function: the types of its parameters say what C may pass. `Option<&T>` and
+//! `Option<Box<T>>` are handles that may be NULL; the types of [`input`] and [`sized`] are pointers that only C code
+//! makes, and that only those two files look through. What C has to promise for it, the header's section "Pointers"
+//! says once.
+//!
+//! Every body runs within [`call`]: a failure or a panic becomes a code and an error object, never an unwinding.
+
+// The one place besides `sys` where unsafe code may be.
+#![allow(unsafe_code)]
+// C's names and C's visibility: the linker exports what Rust itself cannot reach.
+#![allow(non_camel_case_types, unreachable_pub, missing_debug_implementations)]
+
+mod callback;
+mod daemon;
+mod error;
+mod events;
+mod failure;
+mod handle;
+mod input;
+mod kind;
+mod log;
+mod manager;
+mod noop;
+mod options;
+mod output;
+mod sized;
+mod state;
+mod status;
+mod text;
+mod version;

@@ -1,0 +1,327 @@
+//! Structs of settings, as C fills them.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::failure::{ErrorOut, Failure};
+use super::handle::enter;
+use super::input::{Numbers, Text, TextList, boolean};
+use super::sized::{DaemonOptionsOut, ManagerOptionsOut, ProxyOptionsOut, SizedStruct, reserved};
+use super::version::*;
+use crate::command::{Command, Credentials};
+use crate::declaration::{ExecMode, ProxyConfig, split_variable};
+use crate::manager::ManagerOptions;
+use crate::sys::signal::Signal;
+
+/// The declaration of one proxy. Set it up with proxyprocess_proxy_options_init(), then set `argv`; everything else
+/// may stay. All that it points to is copied by the call that gets it.
+///
+/// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
+/// command, dir, env, token, target_service, stop_signal ("SIGTERM" or 15), grace_period_ms, credentials {uid, gid,
+/// groups}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct proxyprocess_proxy_options {
+    /// The size of this struct as the caller knows it.
+    pub struct_size: u32,
+    /// The signal that asks the process group to end, 1 to 64 (SIGINT).
+    pub stop_signal: i32,
+    /// The kind of the proxy, ASCII; NULL is "daemon".
+    pub mode: Text,
+    /// Program and arguments, any bytes, with a NULL at the end; required for a daemon. A program without a slash is
+    /// looked up in the PATH that the process will have.
+    pub argv: TextList,
+    /// The working directory, any bytes; NULL is the agent's.
+    pub dir: Text,
+    /// Environment variables of its own, each NAME=value of any bytes, with a NULL at the end; NULL is none.
+    pub env: TextList,
+    /// The secret by which the proxy identifies itself, UTF-8; with NULL a state generates one.
+    pub token: Text,
+    /// The id of the service that it is the sidecar of, UTF-8; NULL is none.
+    pub target_service: Text,
+    /// What a kind of the host's own is configured by: a JSON object; NULL is none.
+    pub options_json: Text,
+    /// How long it may take to obey the stop signal, in milliseconds.
+    pub grace_period_ms: u64,
+    /// A run of so many milliseconds resets the backoff.
+    pub restart_healthy_after_ms: u64,
+    /// The longest wait for a restart, in milliseconds.
+    pub restart_max_wait_ms: u64,
+    /// The fraction of each wait that is left to chance, 0 to 1 (0).
+    pub restart_jitter: f64,
+    /// Restarts in a row that are made without waiting.
+    pub restart_attempts_before_backoff: u32,
+    /// 1: it runs as `uid`, `gid` and `groups`, which needs privilege. 0: as the agent, and those are not looked at.
+    pub has_credentials: u8,
+    /// 0.
+    pub reserved: [u8; 3],
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// All supplementary groups; may be NULL when there are none.
+    pub groups: Numbers,
+    /// How many `groups` there are.
+    pub group_count: usize,
+}
+
+// SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers, of which any bytes are valid.
+unsafe impl SizedStruct for proxyprocess_proxy_options {
+    const NAME: &'static str = "proxy_options";
+    const FIRST_SIZE: usize = 128;
+
+    fn defaults() -> Self {
+        proxyprocess_proxy_options {
+            struct_size: 0,
+            stop_signal: Signal::INT.as_raw(),
+            mode: Text::NULL,
+            argv: TextList::NULL,
+            dir: Text::NULL,
+            env: TextList::NULL,
+            token: Text::NULL,
+            target_service: Text::NULL,
+            options_json: Text::NULL,
+            grace_period_ms: PROXYPROCESS_DAEMON_GRACE_PERIOD_MS,
+            restart_healthy_after_ms: PROXYPROCESS_DAEMON_RESTART_HEALTHY_MS,
+            restart_max_wait_ms: PROXYPROCESS_DAEMON_RESTART_MAX_WAIT_MS,
+            restart_jitter: 0.0,
+            restart_attempts_before_backoff: PROXYPROCESS_DAEMON_RESTART_BACKOFF_MIN,
+            has_credentials: 0,
+            reserved: [0; 3],
+            uid: 0,
+            gid: 0,
+            groups: Numbers::NULL,
+            group_count: 0,
+        }
+    }
+}
+
+impl proxyprocess_proxy_options {
+    /// The declaration; what only a whole look at it shows is checked by who takes it.
+    pub(super) fn config(&self) -> Result<ProxyConfig, Failure> {
+        reserved("reserved", &self.reserved)?;
+        let mode = self.mode.optional_utf8("mode")?;
+        let mode = mode.map_or(Ok(ExecMode::DAEMON), |mode| ExecMode::new(&mode))?;
+        let mut command = Command::from_argv(self.argv.words());
+        if let Some(dir) = self.dir.optional_path() {
+            command = command.dir(dir);
+        }
+        for (name, value) in variables("env", self.env)? {
+            command = command.env(name, value);
+        }
+        if boolean("has_credentials", self.has_credentials)? {
+            let groups = self.groups.of_length("groups", self.group_count)?.to_vec();
+            command = command.credentials(Credentials { uid: self.uid, gid: self.gid, groups });
+        }
+        let mut config = ProxyConfig::of_mode(mode);
+        config.command = command;
+        config.token = self.token.optional_utf8("token")?;
+        config.target_service = self.target_service.optional_utf8("target_service")?;
+        if let Some(options) = self.options_json.optional_utf8("options_json")? {
+            config.options = serde_json::from_str(&options)
+                .map_err(|error| Failure::config(format!("options_json: expected a JSON object: {error}")))?;
+        }
+        config.stop.signal = Signal::from_raw(self.stop_signal).ok_or_else(|| {
+            Failure::argument(format!("stop_signal: expected a number from 1 to 64, got {}", self.stop_signal))
+        })?;
+        config.stop.grace_period = period("grace_period_ms", self.grace_period_ms)?;
+        config.restart.healthy_after = period("restart_healthy_after_ms", self.restart_healthy_after_ms)?;
+        config.restart.attempts_before_backoff = self.restart_attempts_before_backoff;
+        config.restart.max_wait = period("restart_max_wait_ms", self.restart_max_wait_ms)?;
+        config.restart.jitter = self.restart_jitter;
+        Ok(config)
+    }
+}
+
+/// The settings of a manager. Set it up with proxyprocess_manager_options_init(); all that it points to is copied by the
+/// call that gets it.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct proxyprocess_manager_options {
+    /// The size of this struct as the caller knows it.
+    pub struct_size: u32,
+    /// Whether proxies may run as root: 0 or 1 (0). If not, and the agent is root, proxies that declare no other user
+    /// are not started; each such failure is logged and in the status.
+    pub allow_root: u8,
+    /// 0.
+    pub reserved: [u8; 3],
+    /// Where logs, pid files, process records and the snapshot are, any bytes; made with mode 0700. NULL: nothing is
+    /// written, the output of the proxies is lost, and no later agent takes them over.
+    pub data_dir: Text,
+    /// Environment variables for all proxies, over the agent's own and under each proxy's: NAME=value of any bytes,
+    /// with a NULL at the end; NULL is none.
+    pub proxy_env: TextList,
+    /// The snapshot is rewritten at most once in so many milliseconds, when it changed.
+    pub snapshot_period_ms: u64,
+    /// Changes of the state are followed at the latest after so many milliseconds.
+    pub coalesce_period_ms: u64,
+    /// Changes of the state are followed once there were no more for so many milliseconds.
+    pub quiescent_period_ms: u64,
+    /// How many lifecycle events are kept for readers that fell behind.
+    pub event_capacity: u64,
+}
+
+// SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers, of which any bytes are valid.
+unsafe impl SizedStruct for proxyprocess_manager_options {
+    const NAME: &'static str = "manager_options";
+    const FIRST_SIZE: usize = 56;
+
+    fn defaults() -> Self {
+        proxyprocess_manager_options {
+            struct_size: 0,
+            allow_root: 0,
+            reserved: [0; 3],
+            data_dir: Text::NULL,
+            proxy_env: TextList::NULL,
+            snapshot_period_ms: PROXYPROCESS_MANAGER_SNAPSHOT_PERIOD_MS,
+            coalesce_period_ms: PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS,
+            quiescent_period_ms: PROXYPROCESS_MANAGER_QUIESCENT_PERIOD_MS,
+            event_capacity: PROXYPROCESS_EVENT_CAPACITY,
+        }
+    }
+}
+
+impl proxyprocess_manager_options {
+    pub(super) fn options(&self) -> Result<ManagerOptions, Failure> {
+        /// A million events are some hundred megabytes; more is a mistake.
+        const MOST_EVENTS: u64 = 1 << 20;
+        reserved("reserved", &self.reserved)?;
+        let capacity = Some(self.event_capacity).filter(|capacity| (1..=MOST_EVENTS).contains(capacity));
+        let capacity = capacity.and_then(|capacity| capacity.try_into().ok()).ok_or_else(|| {
+            let got = self.event_capacity;
+            Failure::argument(format!("event_capacity: expected a number from 1 to {MOST_EVENTS}, got {got}"))
+        })?;
+        Ok(ManagerOptions {
+            data_dir: self.data_dir.optional_path(),
+            proxy_env: variables("proxy_env", self.proxy_env)?,
+            snapshot_period: period("snapshot_period_ms", self.snapshot_period_ms)?,
+            coalesce_period: period("coalesce_period_ms", self.coalesce_period_ms)?,
+            quiescent_period: period("quiescent_period_ms", self.quiescent_period_ms)?,
+            allow_root: boolean("allow_root", self.allow_root)?,
+            event_capacity: capacity,
+        })
+    }
+}
+
+/// The files of a daemon that has no manager. Set it up with proxyprocess_daemon_options_init(); all that it points to
+/// is copied by the call that gets it.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct proxyprocess_daemon_options {
+    /// The size of this struct as the caller knows it.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// A file that holds its pid and a newline while it runs, any bytes; NULL is none. When it cannot be written, the
+    /// process runs nevertheless and the error is logged.
+    pub pid_path: Text,
+    /// A file to which its standard output is appended, any bytes; with NULL it is lost.
+    pub stdout_path: Text,
+    /// A file to which its standard error is appended, any bytes; with NULL it is lost.
+    pub stderr_path: Text,
+}
+
+// SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers, of which any bytes are valid.
+unsafe impl SizedStruct for proxyprocess_daemon_options {
+    const NAME: &'static str = "daemon_options";
+    const FIRST_SIZE: usize = 32;
+
+    fn defaults() -> Self {
+        proxyprocess_daemon_options {
+            struct_size: 0,
+            reserved: 0,
+            pid_path: Text::NULL,
+            stdout_path: Text::NULL,
+            stderr_path: Text::NULL,
+        }
+    }
+}
+
+/// Fills a struct with the defaults.
+///
+/// `options`: need not be initialized.
+///
+/// `struct_size`: `sizeof *options`.
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_proxy_options_init(mut options: ProxyOptionsOut, struct_size: usize) -> i32 {
+    enter(ErrorOut::none(), || options.initialize("options", struct_size))
+}
+
+/// Fills a struct with the defaults.
+///
+/// `options`: need not be initialized.
+///
+/// `struct_size`: `sizeof *options`.
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_options_init(mut options: ManagerOptionsOut, struct_size: usize) -> i32 {
+    enter(ErrorOut::none(), || options.initialize("options", struct_size))
+}
+
+/// Fills a struct with the defaults.
+///
+/// `options`: need not be initialized.
+///
+/// `struct_size`: `sizeof *options`.
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_daemon_options_init(mut options: DaemonOptionsOut, struct_size: usize) -> i32 {
+    enter(ErrorOut::none(), || options.initialize("options", struct_size))
+}
+
+/// The files of a daemon.
+#[derive(Debug, Default)]
+pub(super) struct DaemonFiles {
+    pub(super) pid: Option<PathBuf>,
+    pub(super) stdout: Option<PathBuf>,
+    pub(super) stderr: Option<PathBuf>,
+}
+
+impl proxyprocess_daemon_options {
+    pub(super) fn files(&self) -> Result<DaemonFiles, Failure> {
+        reserved("reserved", &self.reserved.to_ne_bytes())?;
+        let path = |name: &str, path: Text| match path.optional_path() {
+            Some(path) if path.as_os_str().is_empty() => {
+                Err(Failure::config(format!("{name}: expected a path, got an empty string")))
+            }
+            path => Ok(path),
+        };
+        Ok(DaemonFiles {
+            pid: path("pid_path", self.pid_path)?,
+            stdout: path("stdout_path", self.stdout_path)?,
+            stderr: path("stderr_path", self.stderr_path)?,
+        })
+    }
+}
+
+fn period(name: &str, ms: u64) -> Result<Duration, Failure> {
+    if ms > PROXYPROCESS_PERIOD_MAX_MS {
+        let most = PROXYPROCESS_PERIOD_MAX_MS;
+        return Err(Failure::argument(format!("{name}: expected at most {most} milliseconds, got {ms}")));
+    }
+    Ok(Duration::from_millis(ms))
+}
+
+fn variables(name: &str, lines: TextList) -> Result<Vec<(std::ffi::OsString, std::ffi::OsString)>, Failure> {
+    let variable = |(index, line): (usize, std::ffi::OsString)| {
+        let wrong = !line.as_bytes().contains(&b'=') || line.as_bytes().first() == Some(&b'=');
+        let wrong =
+            wrong.then(|| Failure::config(format!("{name}[{index}]: expected NAME=value, got no name or no =")));
+        wrong.map_or_else(|| split_variable(line).ok_or_else(|| Failure::internal("NAME=value")), Err)
+    };
+    lines.words().into_iter().enumerate().map(variable).collect()
+}

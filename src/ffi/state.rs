@@ -1,0 +1,252 @@
+//! The desired set.
+
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use super::failure::{ErrorOut, Failure};
+use super::handle::{Handle, call, enter, free, place};
+use super::input::Text;
+use super::output::{OwnedText, give};
+use super::sized::ProxyOptionsIn;
+use crate::declaration::{ProxyConfig, ProxySnapshot};
+use crate::state::{State, Subscription};
+
+/// The desired set: which proxies should run, the source of truth for a manager. Changing it never waits for the
+/// manager, and never starts or stops anything by itself: a manager that runs follows it once the changes have calmed
+/// down. All functions can be called from any threads at the same time.
+pub struct proxyprocess_state(pub(super) Handle<State>);
+
+/// Tells that a state changed.
+pub struct proxyprocess_subscription(Handle<Subscription>);
+
+/// Makes an empty set.
+///
+/// `state`: where the handle is put; free it with proxyprocess_state_free().
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_state_new(
+    state: Option<&mut MaybeUninit<Option<Box<proxyprocess_state>>>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    enter(err, || {
+        place("state", state)?.write(Some(Box::new(proxyprocess_state(Handle::new(State::new())))));
+        Ok(())
+    })
+}
+
+/// Frees the handle. Managers that were made with it keep the set.
+///
+/// `state`: may be NULL, which does nothing.
+///
+/// Since 0.1.0.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_state_free(state: Option<Box<proxyprocess_state>>) {
+    free(state);
+}
+
+/// Adds a proxy or replaces the one with this id. Without a token it gets one: the one that was generated for this id
+/// before, or a new one.
+///
+/// `id`: 1 to 1024 bytes of UTF-8.
+///
+/// `options`: the declaration.
+///
+/// Returns 0; PROXYPROCESS_E_INVALID_ID, PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ARGUMENT,
+/// PROXYPROCESS_E_INVALID_UTF8, PROXYPROCESS_E_STRUCT_SIZE naming the field: it can never work;
+/// PROXYPROCESS_E_IO: no token can be drawn. Nothing is changed then.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_state_set(
+    state: Option<&proxyprocess_state>,
+    id: Text,
+    options: ProxyOptionsIn,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call("state", state.map(|state| &state.0), err, |state| {
+        Ok(state.set(id.utf8("id")?, options.required("options")?.config()?)?)
+    })
+}
+
+/// Adds a proxy or replaces the one with this id, from the JSON form of a declaration.
+///
+/// `id`: 1 to 1024 bytes of UTF-8.
+///
+/// `json`, `json_length`: an object like {"command": ["/bin/a"]}; no NUL is needed at its end.
+///
+/// Returns 0, or as proxyprocess_state_set().
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_state_set_json(
+    state: Option<&proxyprocess_state>,
+    id: Text,
+    json: Text,
+    json_length: usize,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call("state", state.map(|state| &state.0), err, |state| {
+        let config = ProxyConfig::from_json(json.utf8_of_length("json", json_length)?)?;
+        Ok(state.set(id.utf8("id")?, config)?)
+    })
+}
+
+/// Removes a proxy.
+///
+/// `removed`: where 1 is put if there was one with this id, else 0; may be NULL.
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_UTF8.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_state_remove(
+    state: Option<&proxyprocess_state>,
+    id: Text,
+    removed: Option<&mut MaybeUninit<u8>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call("state", state.map(|state| &state.0), err, |state| {
+        let found = state.remove(id.utf8("id")?);
+        if let Some(removed) = removed {
+            removed.write(u8::from(found));
+        }
+        Ok(())
+    })
+}
+
+/// Replaces the whole set at once.
+///
+/// `json`, `json_length`: an object of declarations by id, like {"web-proxy": {"command": ["/bin/a"]}}; no NUL is
+/// needed at its end.
+///
+/// Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ID naming the field, as in "proxies.web.command:
+/// expected a list of strings, got nothing"; PROXYPROCESS_E_INVALID_UTF8; PROXYPROCESS_E_IO. Nothing is changed then.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_state_replace_all_json(
+    state: Option<&proxyprocess_state>,
+    json: Text,
+    json_length: usize,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call("state", state.map(|state| &state.0), err, |state| {
+        Ok(state.replace_all_json(json.utf8_of_length("json", json_length)?)?)
+    })
+}
+
+/// The declaration of one proxy as JSON, with its token; what has its default value is left out.
+///
+/// `json`: where the text is put, or NULL when there is no proxy with this id; free it with proxyprocess_text_free().
+///
+/// `json_length`: where its length is put; may be NULL.
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_UTF8.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_state_get_json(
+    state: Option<&proxyprocess_state>,
+    id: Text,
+    json: Option<&mut MaybeUninit<OwnedText>>,
+    json_length: Option<&mut MaybeUninit<usize>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call("state", state.map(|state| &state.0), err, |state| {
+        let config = state.get(id.utf8("id")?);
+        give(json, json_length, config.map(|config| encode(config.to_json())).transpose()?)
+    })
+}
+
+/// All declarations as one JSON object by id, which proxyprocess_state_replace_all_json() reads back.
+///
+/// `json`: where the text is put; free it with proxyprocess_text_free().
+///
+/// `json_length`: where its length is put; may be NULL.
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_state_list_json(
+    state: Option<&proxyprocess_state>,
+    json: Option<&mut MaybeUninit<OwnedText>>,
+    json_length: Option<&mut MaybeUninit<usize>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call("state", state.map(|state| &state.0), err, |state| {
+        let proxies: ProxySnapshot =
+            state.list().into_iter().map(|(id, config)| (id, config.to_json().into())).collect();
+        give(json, json_length, Some(encode(proxies)?))
+    })
+}
+
+/// Tells of changes from now on.
+///
+/// `subscription`: where the handle is put; free it with proxyprocess_subscription_free().
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_state_subscribe(
+    state: Option<&proxyprocess_state>,
+    subscription: Option<&mut MaybeUninit<Option<Box<proxyprocess_subscription>>>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call("state", state.map(|state| &state.0), err, |state| {
+        let place = place("subscription", subscription)?;
+        place.write(Some(Box::new(proxyprocess_subscription(Handle::new(state.subscribe())))));
+        Ok(())
+    })
+}
+
+/// Waits for a change. Changes that were not waited for are told once.
+///
+/// `timeout_ms`: the longest wait; 0 only looks.
+///
+/// `changed`: where 1 is put if there was a change, else 0.
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_subscription_wait(
+    subscription: Option<&proxyprocess_subscription>,
+    timeout_ms: u64,
+    changed: Option<&mut MaybeUninit<u8>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call("subscription", subscription.map(|subscription| &subscription.0), err, |subscription| {
+        let changed = place("changed", changed)?;
+        changed.write(u8::from(subscription.wait(Duration::from_millis(timeout_ms))));
+        Ok(())
+    })
+}
+
+/// Frees a subscription. The state may be freed before or after.
+///
+/// `subscription`: may be NULL, which does nothing.
+///
+/// Since 0.1.0.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_subscription_free(subscription: Option<Box<proxyprocess_subscription>>) {
+    free(subscription);
+}
+
+/// An object as JSON text.
+pub(super) fn encode(object: ProxySnapshot) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(&object).map_err(|error| Failure::internal(format!("encode JSON: {error}")))
+}

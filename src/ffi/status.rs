@@ -1,0 +1,303 @@
+//! What proxies are doing.
+
+use std::ffi::CString;
+use std::mem::MaybeUninit;
+
+use super::failure::{ErrorOut, Failure};
+use super::handle::{Handle, call, free};
+use super::output::{OwnedText, TextOut, c_string, give};
+use super::sized::{ProxyStatusOut, SizedStruct};
+use super::state::encode;
+use crate::declaration::ProxySnapshot;
+use crate::lifecycle::ProxyState;
+use crate::supervisor::ProxyStatus;
+use crate::sys::wait::ExitStatus;
+
+/// What a proxy is doing. A later version of the library may report others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum proxyprocess_proxy_state {
+    /// Restored, but its process is gone; it is started when the manager runs and still wants it. Or never started.
+    PROXYPROCESS_PROXY_IDLE = 0,
+    /// A process of an earlier agent is being identified.
+    PROXYPROCESS_PROXY_ADOPTING = 1,
+    /// The process is being started.
+    PROXYPROCESS_PROXY_STARTING = 2,
+    /// The process runs.
+    PROXYPROCESS_PROXY_RUNNING = 3,
+    /// The process ended and left others of its group, which are being ended before it is started again.
+    PROXYPROCESS_PROXY_CLEARING = 4,
+    /// The next start is due later.
+    PROXYPROCESS_PROXY_WAITING = 5,
+    /// The process was told to end.
+    PROXYPROCESS_PROXY_STOPPING = 6,
+    /// The process is gone, as was wanted.
+    PROXYPROCESS_PROXY_STOPPED = 7,
+    /// It cannot be started as it is declared, or may not be.
+    PROXYPROCESS_PROXY_FAILED = 8,
+    /// It was closed: whatever it was, it is no more supervised; a process may run on.
+    PROXYPROCESS_PROXY_CLOSED = 9,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum proxyprocess_exit {
+    /// It has not ended.
+    PROXYPROCESS_EXIT_NONE = 0,
+    /// It exited; the value is its exit code, 0 to 255.
+    PROXYPROCESS_EXIT_CODE = 1,
+    /// A signal ended it; the value is its number.
+    PROXYPROCESS_EXIT_SIGNAL = 2,
+    /// A signal ended it, and a core was dumped; the value is its number.
+    PROXYPROCESS_EXIT_SIGNAL_CORE = 3,
+    /// It is gone, and the kernel does not tell how; the value is 0.
+    PROXYPROCESS_EXIT_UNKNOWN = 4,
+}
+
+/// What one proxy is doing, at one moment. The caller sets `struct_size` to `sizeof` of it before the call that fills it;
+/// the pointers are valid until the list is freed.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct proxyprocess_proxy_status {
+    /// The size of this struct as the caller knows it.
+    pub struct_size: u32,
+    /// A value of proxyprocess_proxy_state.
+    pub state: i32,
+    /// Its id, UTF-8.
+    pub id: TextOut,
+    /// Its kind, ASCII.
+    pub mode: TextOut,
+    /// The last thing that went wrong, until the next start goes well, UTF-8; NULL when nothing did.
+    pub last_error: TextOut,
+    /// How many times it was started after its first start or adoption.
+    pub restarts: u64,
+    /// Milliseconds until the next start while it waits for one, else UINT64_MAX.
+    pub next_start_ms: u64,
+    /// Its process; 0 while there is none.
+    pub pid: u32,
+    /// 1 when that process was started by an earlier agent, else 0.
+    pub adopted: u8,
+    /// 0.
+    pub reserved: [u8; 3],
+    /// How its last process ended: a value of proxyprocess_exit.
+    pub last_exit: i32,
+    /// The exit code or the signal.
+    pub last_exit_value: i32,
+}
+
+// SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers, of which any bytes are valid.
+unsafe impl SizedStruct for proxyprocess_proxy_status {
+    const NAME: &'static str = "proxy_status";
+    const FIRST_SIZE: usize = 64;
+
+    fn defaults() -> Self {
+        proxyprocess_proxy_status {
+            struct_size: 0,
+            state: proxyprocess_proxy_state::PROXYPROCESS_PROXY_IDLE as i32,
+            id: TextOut::NULL,
+            mode: TextOut::NULL,
+            last_error: TextOut::NULL,
+            restarts: 0,
+            next_start_ms: u64::MAX,
+            pid: 0,
+            adopted: 0,
+            reserved: [0; 3],
+            last_exit: proxyprocess_exit::PROXYPROCESS_EXIT_NONE as i32,
+            last_exit_value: 0,
+        }
+    }
+}
+
+/// What several proxies are doing, at one moment, in the order of their ids. It never changes, and can be read from any
+/// threads at the same time.
+pub struct proxyprocess_status_list(Handle<List>);
+
+struct List {
+    proxies: Vec<ProxyStatus>,
+    /// The same strings in C's form, in the same order.
+    texts: Vec<Texts>,
+}
+
+struct Texts {
+    id: CString,
+    mode: CString,
+    last_error: Option<CString>,
+}
+
+impl proxyprocess_status_list {
+    pub(super) fn new(proxies: Vec<ProxyStatus>) -> proxyprocess_status_list {
+        let texts = proxies.iter().map(|proxy| Texts {
+            id: c_string(&proxy.id),
+            mode: c_string(proxy.mode.as_str()),
+            last_error: proxy.last_error.as_deref().map(c_string),
+        });
+        let texts = texts.collect();
+        proxyprocess_status_list(Handle::new(List { proxies, texts }))
+    }
+}
+
+/// How many proxies are in the list; 0 for NULL.
+///
+/// Since 0.1.0.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_status_list_count(list: Option<&proxyprocess_status_list>) -> usize {
+    list.map_or(0, |list| list.0.peek().proxies.len())
+}
+
+/// One proxy of the list.
+///
+/// `index`: from 0.
+///
+/// `status`: the struct to fill; its `struct_size` is set.
+///
+/// Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: there are not so many; PROXYPROCESS_E_NULL_ARGUMENT,
+/// PROXYPROCESS_E_STRUCT_SIZE.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_status_list_get(
+    list: Option<&proxyprocess_status_list>,
+    index: usize,
+    mut status: ProxyStatusOut,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call("list", list.map(|list| &list.0), err, |list| {
+        let (Some(proxy), Some(texts)) = (list.proxies.get(index), list.texts.get(index)) else {
+            let count = list.proxies.len();
+            return Err(Failure::argument(format!("index: expected less than {count}, got {index}")));
+        };
+        let (last_exit, last_exit_value) = exit(proxy.last_exit);
+        let filled = proxyprocess_proxy_status {
+            state: state(proxy.state) as i32,
+            id: TextOut::of(&texts.id),
+            mode: TextOut::of(&texts.mode),
+            last_error: texts.last_error.as_deref().map_or(TextOut::NULL, TextOut::of),
+            restarts: proxy.restarts,
+            next_start_ms: proxy.next_start_ms.unwrap_or(u64::MAX),
+            pid: proxy.pid.unwrap_or(0),
+            adopted: u8::from(proxy.adopted),
+            last_exit,
+            last_exit_value,
+            ..proxyprocess_proxy_status::defaults()
+        };
+        status.fill("status", filled)
+    })
+}
+
+/// The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms and
+/// last_error; null is what there is not.
+///
+/// `json`: where the text is put; free it with proxyprocess_text_free().
+///
+/// `json_length`: where its length is put; may be NULL.
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_status_list_json(
+    list: Option<&proxyprocess_status_list>,
+    json: Option<&mut MaybeUninit<OwnedText>>,
+    json_length: Option<&mut MaybeUninit<usize>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call("list", list.map(|list| &list.0), err, |list| {
+        let mut proxies = ProxySnapshot::new();
+        for proxy in &list.proxies {
+            let mut value =
+                serde_json::to_value(proxy).map_err(|error| Failure::internal(format!("encode status: {error}")))?;
+            // It is the name of the object already.
+            value.as_object_mut().and_then(|fields| fields.remove("id"));
+            proxies.insert(proxy.id.clone(), value);
+        }
+        give(json, json_length, Some(encode(proxies)?))
+    })
+}
+
+/// The name of a state, like "running"; static. "unknown" for a number of a later version.
+///
+/// `state`: a value of proxyprocess_proxy_state.
+///
+/// Since 0.1.0.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_proxy_state_str(state: i32) -> TextOut {
+    TextOut::of(match state {
+        0 => c"idle",
+        1 => c"adopting",
+        2 => c"starting",
+        3 => c"running",
+        4 => c"clearing",
+        5 => c"waiting",
+        6 => c"stopping",
+        7 => c"stopped",
+        8 => c"failed",
+        9 => c"closed",
+        _ => c"unknown",
+    })
+}
+
+/// Frees a list.
+///
+/// `list`: may be NULL, which does nothing.
+///
+/// Since 0.1.0.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_status_list_free(list: Option<Box<proxyprocess_status_list>>) {
+    free(list);
+}
+
+fn state(state: ProxyState) -> proxyprocess_proxy_state {
+    use proxyprocess_proxy_state as C;
+    match state {
+        ProxyState::Idle => C::PROXYPROCESS_PROXY_IDLE,
+        ProxyState::Adopting => C::PROXYPROCESS_PROXY_ADOPTING,
+        ProxyState::Starting => C::PROXYPROCESS_PROXY_STARTING,
+        ProxyState::Running => C::PROXYPROCESS_PROXY_RUNNING,
+        ProxyState::Clearing => C::PROXYPROCESS_PROXY_CLEARING,
+        ProxyState::Waiting => C::PROXYPROCESS_PROXY_WAITING,
+        ProxyState::Stopping => C::PROXYPROCESS_PROXY_STOPPING,
+        ProxyState::Stopped => C::PROXYPROCESS_PROXY_STOPPED,
+        ProxyState::Failed => C::PROXYPROCESS_PROXY_FAILED,
+        ProxyState::Closed => C::PROXYPROCESS_PROXY_CLOSED,
+    }
+}
+
+/// A value of [`proxyprocess_exit`] and what belongs to it.
+pub(super) fn exit(status: Option<ExitStatus>) -> (i32, i32) {
+    use proxyprocess_exit as C;
+    let (kind, value) = match status {
+        None => (C::PROXYPROCESS_EXIT_NONE, 0),
+        Some(ExitStatus::Exited(code)) => (C::PROXYPROCESS_EXIT_CODE, code),
+        Some(ExitStatus::Signaled { signal, core_dumped: false }) => (C::PROXYPROCESS_EXIT_SIGNAL, signal),
+        Some(ExitStatus::Signaled { signal, core_dumped: true }) => (C::PROXYPROCESS_EXIT_SIGNAL_CORE, signal),
+        Some(ExitStatus::Unknown) => (C::PROXYPROCESS_EXIT_UNKNOWN, 0),
+    };
+    (kind as i32, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_have_the_same_names_here() {
+        for known in [
+            ProxyState::Idle,
+            ProxyState::Adopting,
+            ProxyState::Starting,
+            ProxyState::Running,
+            ProxyState::Clearing,
+            ProxyState::Waiting,
+            ProxyState::Stopping,
+            ProxyState::Stopped,
+            ProxyState::Failed,
+            ProxyState::Closed,
+        ] {
+            assert_eq!(proxyprocess_proxy_state_str(state(known) as i32).text(), known.as_str());
+        }
+        assert_eq!(proxyprocess_proxy_state_str(99).text(), "unknown");
+    }
+}

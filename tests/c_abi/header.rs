@@ -1,0 +1,98 @@
+//! The header: generated from `src/ffi`, and never another one than what is in `include/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proxyprocess::defaults;
+
+/// The files of the interface, in the order of the header.
+const FILES: [&str; 12] =
+    ["version", "error", "text", "options", "state", "status", "events", "manager", "daemon", "noop", "kind", "log"];
+
+/// What only Cargo and the crate know.
+const KNOWN_HERE: &str = r#"
+/** The version of this header; that of the library is proxyprocess_version(). */
+#define PROXYPROCESS_VERSION "{version}"
+#define PROXYPROCESS_VERSION_MAJOR {major}
+#define PROXYPROCESS_VERSION_MINOR {minor}
+#define PROXYPROCESS_VERSION_PATCH {patch}
+
+/** The environment variable that holds a proxy's id (EnvProxyID). */
+#define PROXYPROCESS_ENV_PROXY_ID "{env_proxy_id}"
+/** The environment variable that holds a proxy's token (EnvProxyToken). */
+#define PROXYPROCESS_ENV_PROXY_TOKEN "{env_proxy_token}"
+/** The environment variable that holds the id of the service that a proxy is the sidecar of (EnvSidecarFor). */
+#define PROXYPROCESS_ENV_SIDECAR_FOR "{env_sidecar_for}"
+
+/* A result that tells of failure must not be dropped. */
+#if defined(__GNUC__)
+#define PROXYPROCESS_MUST_USE __attribute__((warn_unused_result))
+#else
+#define PROXYPROCESS_MUST_USE
+#endif
+"#;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+/// The header as the sources want it.
+pub(crate) fn generate() -> String {
+    let mut config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
+    let known_here = KNOWN_HERE
+        .replace("{env_proxy_id}", defaults::ENV_PROXY_ID)
+        .replace("{env_proxy_token}", defaults::ENV_PROXY_TOKEN)
+        .replace("{env_sidecar_for}", defaults::ENV_SIDECAR_FOR)
+        .replace("{version}", env!("CARGO_PKG_VERSION"))
+        .replace("{major}", env!("CARGO_PKG_VERSION_MAJOR"))
+        .replace("{minor}", env!("CARGO_PKG_VERSION_MINOR"))
+        .replace("{patch}", env!("CARGO_PKG_VERSION_PATCH"));
+    config.after_includes = Some(known_here);
+    let sources = FILES.iter().map(|file| root().join(format!("src/ffi/{file}.rs")));
+    let builder = sources.fold(cbindgen::Builder::new().with_config(config), cbindgen::Builder::with_src);
+    let mut header = Vec::new();
+    builder.generate().unwrap().write(&mut header);
+    tidy(&String::from_utf8(header).unwrap())
+}
+
+/// cbindgen puts a space behind the names of types, and ours end with a star; and it gives every comment three lines.
+fn tidy(header: &str) -> String {
+    let lines: Vec<&str> = header.lines().map(str::trim_end).collect();
+    let mut tidy = String::new();
+    let mut at = 0;
+    while let Some(&line) = lines.get(at) {
+        let indent = &line[..line.len() - line.trim_start().len()];
+        match &lines[at..] {
+            [open, only, close, ..] if open.trim() == "/**" && close.trim() == "*/" => {
+                tidy.push_str(&format!("{indent}/** {} */\n", only.trim_start_matches([' ', '*'])));
+                at += 3;
+            }
+            [comment, ..] if comment.trim_start().starts_with(['*', '/']) => {
+                tidy.push_str(&format!("{comment}\n"));
+                at += 1;
+            }
+            _ => {
+                tidy.push_str(&format!(
+                    "{}\n",
+                    line.replace("* *", "**").replace("* ", "*").replace("*const*", "*const *")
+                ));
+                at += 1;
+            }
+        }
+    }
+    tidy
+}
+
+/// `PROXYPROCESS_BLESS=1 cargo test --test c_abi the_header_is_fresh` writes it anew.
+#[test]
+fn the_header_is_fresh() {
+    let path = root().join("include/proxyprocess.h");
+    let wanted = generate();
+    if std::env::var_os("PROXYPROCESS_BLESS").is_some() {
+        fs::write(&path, &wanted).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    let differs = wanted.lines().zip(found.lines()).find(|(wanted, found)| wanted != found);
+    let anew = "PROXYPROCESS_BLESS=1 cargo test --test c_abi the_header_is_fresh";
+    assert!(wanted == found, "include/proxyprocess.h is stale, first at {differs:?}; write it anew with: {anew}");
+}

@@ -1,0 +1,3 @@
+//! The C interface: its header, its symbols, and programs in C that use it.
+
+mod header;
