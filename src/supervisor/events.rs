@@ -4,9 +4,12 @@
 //! holds finds an explicit gap, and asks for the status to know where things stand.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::readiness::Readiness;
+use crate::error::{Error, ErrorCode, Result};
 use crate::sys::wait::ExitStatus;
 
 /// Something that happened to a proxy or to the snapshot.
@@ -103,17 +106,32 @@ struct Ring {
     readers: usize,
     /// No more events will come.
     ended: bool,
+    /// The descriptors that are not readable, as their readers have nothing to read: the next event makes them so. The
+    /// others are, and need no call.
+    unready: Vec<Arc<Readiness>>,
 }
 
 impl Ring {
     fn oldest(&self) -> u64 {
         self.next - self.kept.len() as u64
     }
+
+    /// Whether there is something to be read from this position on, be it the end.
+    fn is_ready(&self, position: u64) -> bool {
+        self.ended || position < self.next
+    }
+
+    fn make_all_ready(&mut self) {
+        for readiness in self.unready.drain(..) {
+            readiness.set();
+        }
+    }
 }
 
 impl EventRing {
     pub(crate) fn new(capacity: usize) -> Arc<EventRing> {
-        let ring = Ring { capacity: capacity.max(1), next: 1, kept: VecDeque::new(), readers: 0, ended: false };
+        let (kept, unready) = (VecDeque::new(), Vec::new());
+        let ring = Ring { capacity: capacity.max(1), next: 1, kept, readers: 0, ended: false, unready };
         Arc::new(EventRing { ring: Mutex::new(ring), published: Condvar::new() })
     }
 
@@ -130,13 +148,18 @@ impl EventRing {
             ring.kept.pop_front();
         }
         ring.kept.push_back(Event { number, at: SystemTime::now(), id: id.cloned(), kind });
+        // ORDER: under the lock, so that what a descriptor says and what there is to read never differ.
+        ring.make_all_ready();
         drop(ring);
         self.published.notify_all();
     }
 
     /// Wakes every reader: there will be no more events.
     pub(crate) fn end(&self) {
-        self.lock().ended = true;
+        let mut ring = self.lock();
+        ring.ended = true;
+        ring.make_all_ready();
+        drop(ring);
         self.published.notify_all();
     }
 
@@ -145,7 +168,7 @@ impl EventRing {
         ring.readers += 1;
         let position = ring.next;
         drop(ring);
-        Events { ring: self.clone(), position }
+        Events { ring: self.clone(), position, readiness: OnceLock::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
@@ -174,6 +197,8 @@ pub struct Events {
     ring: Arc<EventRing>,
     /// The number of the next event to read.
     position: u64,
+    /// There from the first call of [`Events::descriptor`] on.
+    readiness: OnceLock<Arc<Readiness>>,
 }
 
 impl Events {
@@ -184,7 +209,7 @@ impl Events {
         let shared = self.ring.clone();
         let mut ring = shared.lock();
         loop {
-            if let Some(event) = self.take(&ring) {
+            if let Some(event) = self.take(&mut ring) {
                 return Some(event);
             }
             if ring.ended {
@@ -202,8 +227,8 @@ impl Events {
     /// The next event if there is one.
     pub fn try_next(&mut self) -> Option<Event> {
         let shared = self.ring.clone();
-        let ring = shared.lock();
-        self.take(&ring)
+        let mut ring = shared.lock();
+        self.take(&mut ring)
     }
 
     /// Whether no event will come any more, and all were read: the manager or daemon has ended.
@@ -212,7 +237,58 @@ impl Events {
         ring.ended && self.position == ring.next
     }
 
-    fn take(&mut self, ring: &Ring) -> Option<Event> {
+    /// A descriptor for a host with an event loop of its own. It polls readable exactly while an event or a gap is
+    /// there to be read, and for ever once no event will come any more: then look at [`Events::is_ended`].
+    ///
+    /// It is only to be polled (select, poll, epoll, level- or edge-triggered), not to be read, written or closed. It
+    /// belongs to this reader, is the same at every call, and lives as long as the reader does; remove it from an epoll
+    /// set before. It is close-on-exec and above 2. Readers that never ask for it have none.
+    ///
+    /// ```no_run
+    /// use rustix::event::{PollFd, PollFlags, poll};
+    ///
+    /// # fn example(manager: &proxyprocess::Manager) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut events = manager.events();
+    /// while !events.is_ended() {
+    ///     poll(&mut [PollFd::new(&events.descriptor()?, PollFlags::IN)], None)?; // and whatever else the host polls
+    ///     while let Some(event) = events.try_next() {
+    ///         println!("{event:?}");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// - [`ErrorCode::Exhausted`]: no descriptor is left; it can be called again.
+    /// - [`ErrorCode::Forked`]: it is the descriptor of the process that forked this one.
+    pub fn descriptor(&self) -> Result<BorrowedFd<'_>> {
+        // Under the lock, so that two callers do not create two.
+        let mut ring = self.ring.lock();
+        if let Some(readiness) = self.readiness.get() {
+            return readiness.fd();
+        }
+        let failed = |error| Error::os(ErrorCode::Exhausted, "create event descriptor", &error);
+        let readiness = Arc::new(Readiness::new().map_err(failed)?);
+        if ring.is_ready(self.position) {
+            readiness.set();
+        } else {
+            ring.unready.push(readiness.clone());
+        }
+        self.readiness.get_or_init(|| readiness).fd()
+    }
+
+    /// Reads the next event, and makes the descriptor unreadable with the last one.
+    fn take(&mut self, ring: &mut Ring) -> Option<Event> {
+        let event = self.read(ring)?;
+        if let (Some(readiness), false) = (self.readiness.get(), ring.is_ready(self.position)) {
+            readiness.clear();
+            ring.unready.push(readiness.clone());
+        }
+        Some(event)
+    }
+
+    fn read(&mut self, ring: &Ring) -> Option<Event> {
         let oldest = ring.oldest();
         if self.position < oldest {
             let missed = oldest - self.position;
@@ -232,13 +308,20 @@ impl Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        self.ring.lock().readers -= 1;
+        let mut ring = self.ring.lock();
+        ring.readers -= 1;
+        if let Some(own) = self.readiness.get() {
+            ring.unready.retain(|readiness| !Arc::ptr_eq(readiness, own));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use std::os::fd::AsRawFd;
 
     const LONG: Duration = Duration::from_secs(30);
 
@@ -277,5 +360,107 @@ mod tests {
         ring.end();
         assert_eq!(reader.join().unwrap(), (Some(1), None));
         assert!(ring.subscribe().is_ended());
+    }
+
+    /// Whether the descriptor of a reader polls readable. It was written to once then, else not at all.
+    fn is_readable(events: &Events) -> bool {
+        let fd = events.descriptor().unwrap();
+        let readable = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&Timespec::default())).unwrap() == 1;
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap();
+        let count = info.lines().find_map(|line| line.strip_prefix("eventfd-count:")).unwrap();
+        assert_eq!(count.trim(), if readable { "1" } else { "0" });
+        readable
+    }
+
+    #[test]
+    fn a_descriptor_is_readable_while_there_is_something_to_read_and_after_the_end() {
+        let ring = EventRing::new(4);
+        let (mut early, mut late) = (ring.subscribe(), ring.subscribe());
+        assert!(!is_readable(&early));
+        ring.publish(None, EventKind::Stopped);
+        ring.publish(None, EventKind::Stopped);
+        assert!(is_readable(&early) && is_readable(&late), "asked for before or after the events");
+        assert_eq!(early.next(LONG).unwrap().number, 1);
+        assert!(is_readable(&early));
+        assert_eq!(early.try_next().unwrap().number, 2);
+        assert!(!is_readable(&early) && is_readable(&late));
+        ring.end();
+        assert!(is_readable(&early) && is_readable(&ring.subscribe()));
+        while late.try_next().is_some() {}
+        assert!(is_readable(&late) && late.is_ended());
+    }
+
+    #[test]
+    fn a_reader_takes_its_descriptor_along() {
+        let ring = EventRing::new(4);
+        let (asked, never) = (ring.subscribe(), ring.subscribe());
+        let raw = asked.descriptor().unwrap().as_raw_fd();
+        assert_eq!(asked.descriptor().unwrap().as_raw_fd(), raw);
+        assert!(raw > 2);
+        let readiness = Arc::downgrade(asked.readiness.get().unwrap());
+        drop(asked);
+        assert!(readiness.upgrade().is_none(), "closed at once");
+        ring.publish(None, EventKind::Stopped);
+        assert!(never.readiness.get().is_none());
+    }
+
+    const CAPACITY: usize = 4;
+    const READERS: usize = 3;
+
+    #[derive(Debug, Clone)]
+    enum Move {
+        Publish,
+        End,
+        /// Of one reader, by number:
+        Renew(usize),
+        Ask(usize),
+        Read(usize),
+    }
+
+    fn moves() -> impl Strategy<Value = Move> {
+        prop_oneof![
+            12 => Just(Move::Publish),
+            1 => Just(Move::End),
+            1 => (0..READERS).prop_map(Move::Renew),
+            3 => (0..READERS).prop_map(Move::Ask),
+            12 => (0..READERS).prop_map(Move::Read),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_descriptor_says_and_what_there_is_to_read_never_differ(
+            walk in proptest::collection::vec(moves(), 1..100),
+        ) {
+            let (ring, mut ended) = (EventRing::new(CAPACITY), false);
+            // A reader, by how many events it is behind, and whether it has asked for its descriptor.
+            let new = || (ring.subscribe(), 0, false);
+            let mut readers: [_; READERS] = std::array::from_fn(|_| new());
+            for next in walk {
+                match next {
+                    Move::Publish => {
+                        ring.publish(None, EventKind::Stopped);
+                        readers.iter_mut().for_each(|(_, behind, _)| *behind += 1);
+                    }
+                    Move::End => {
+                        ring.end();
+                        ended = true;
+                    }
+                    Move::Renew(number) => readers[number] = new(),
+                    Move::Ask(number) => readers[number].2 = true,
+                    Move::Read(number) => {
+                        let (events, behind, _) = &mut readers[number];
+                        prop_assert_eq!(events.try_next().is_some(), *behind > 0);
+                        // A gap leaves what the ring holds.
+                        *behind = if *behind > CAPACITY { CAPACITY } else { behind.saturating_sub(1) };
+                    }
+                }
+                for (events, behind, asked) in &readers {
+                    prop_assert!(!*asked || is_readable(events) == (*behind > 0 || ended));
+                    prop_assert_eq!(events.is_ended(), *behind == 0 && ended);
+                }
+                prop_assert!(ring.lock().unready.len() <= READERS);
+            }
+        }
     }
 }

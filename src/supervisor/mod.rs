@@ -5,6 +5,7 @@ mod adoption;
 mod events;
 mod leftovers;
 mod mailbox;
+mod readiness;
 mod reaper;
 mod run;
 mod spawner;

@@ -1,12 +1,14 @@
 //! What the child does between clone and exec: one line of system calls.
 //!
 //! It runs in the memory of the agent, on a stack of its own, while the spawner thread is suspended and the agent's
-//! other threads run on. So: no allocation, no lock, no panic, no library call that might do one of these. Nothing
-//! here returns an error by value; a failure is written into [`Outcome`], which the spawner thread reads.
+//! other threads run on; or, where vfork is emulated by fork, in a copy of that memory while the spawner thread waits.
+//! So: no allocation, no lock, no panic, no library call that might do one of these. Nothing here returns an error by
+//! value; a failure is an [`Outcome`], which the spawner thread reads.
 
 use std::ffi::{c_char, c_int, c_void};
 
 use super::limits::Limit;
+use super::outcome::{Outcome, Step};
 use super::signal;
 use super::stat::Stat;
 
@@ -26,6 +28,8 @@ pub(super) struct Instructions {
     pub(super) record: Option<RawRecord>,
     /// Where the child leaves what went wrong.
     pub(super) outcome: *mut Outcome,
+    /// Where it writes the same, when its memory may be a copy: a close-on-exec descriptor above 2.
+    pub(super) pipe: Option<c_int>,
 }
 
 #[derive(Debug)]
@@ -46,51 +50,6 @@ pub(super) struct RawRecord {
     pub(super) head_len: usize,
 }
 
-/// What went wrong; all zero while nothing has.
-#[derive(Debug, Default)]
-#[repr(C)]
-pub(super) struct Outcome {
-    pub(super) step: u32,
-    pub(super) errno: c_int,
-}
-
-/// A step of the child, by the number in [`Outcome::step`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Step {
-    Session = 1,
-    StartTime,
-    Record,
-    StandardStreams,
-    CloseDescriptors,
-    ChangeDirectory,
-    Groups,
-    Group,
-    User,
-    DescriptorLimit,
-    Execute,
-}
-
-impl Step {
-    pub(super) fn from_number(number: u32) -> Option<Step> {
-        use Step::*;
-        let all = [
-            Session,
-            StartTime,
-            Record,
-            StandardStreams,
-            CloseDescriptors,
-            ChangeDirectory,
-            Groups,
-            Group,
-            User,
-            DescriptorLimit,
-            Execute,
-        ];
-        all.into_iter().find(|step| *step as u32 == number)
-    }
-}
-
 /// A failed step, on its way to [`Outcome`].
 struct Failed(Step, c_int);
 
@@ -98,11 +57,19 @@ struct Failed(Step, c_int);
 ///
 /// `argument` points to [`Instructions`] that are valid until this process executes or exits.
 pub(super) extern "C" fn run(argument: *mut c_void) -> c_int {
-    // SAFETY: the parent passes its Instructions, and stays suspended (CLONE_VFORK) while we use them.
+    // SAFETY: the parent passes its Instructions, and waits while we use them (CLONE_VFORK), or they are our own copy.
     let instructions = unsafe { &*argument.cast::<Instructions>() };
+    // SAFETY: `outcome` points into the waiting parent's frame; nobody else accesses it meanwhile.
+    unsafe { instructions.outcome.write_volatile(Outcome::BEGUN) };
     let Failed(step, errno) = prepare_and_execute(instructions);
-    // SAFETY: `outcome` points into the suspended parent's frame; nobody else accesses it meanwhile.
-    unsafe { instructions.outcome.write_volatile(Outcome { step: step as u32, errno }) };
+    let outcome = Outcome::failed(step, errno);
+    // SAFETY: as above.
+    unsafe { instructions.outcome.write_volatile(outcome) };
+    if let Some(pipe) = instructions.pipe {
+        // It fails only when the agent is dead, and then there is nobody to tell.
+        // SAFETY: the pointer and size are of one live value.
+        unsafe { libc::syscall(libc::SYS_write, pipe, &raw const outcome, size_of::<Outcome>()) };
+    }
     loop {
         // CHILD: exit_group and not exit(3): no atexit handler and no destructor of the agent may run here.
         // SAFETY: no pointers are passed.
@@ -131,7 +98,7 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
     }
     close_on_exec_from(3)?;
     if !it.dir.is_null() {
-        // SAFETY: `dir` is a NUL-terminated string that the suspended parent owns.
+        // SAFETY: `dir` is a NUL-terminated string that the waiting parent owns.
         step(Step::ChangeDirectory, unsafe { libc::syscall(libc::SYS_chdir, it.dir) })?;
     }
     if let Some(credentials) = &it.credentials {
@@ -151,7 +118,7 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
 
 /// Raw calls: the C library's setuid family would signal every thread of the memory that we share.
 fn change_user(to: &RawCredentials) -> Result<(), Failed> {
-    // SAFETY: the pointer and count are of one array that the suspended parent owns.
+    // SAFETY: the pointer and count are of one array that the waiting parent owns.
     step(Step::Groups, unsafe { libc::syscall(libc::SYS_setgroups, to.group_count, to.groups) })?;
     // SAFETY: no pointers are passed.
     step(Step::Group, unsafe { libc::syscall(libc::SYS_setresgid, to.gid, to.gid, to.gid) })?;
@@ -169,7 +136,7 @@ fn execute(it: &Instructions) -> Failed {
         if path.is_null() {
             return Failed(Step::Execute, worst);
         }
-        // SAFETY: path, argv and envp are NUL-terminated strings and NULL-terminated arrays of the suspended parent.
+        // SAFETY: path, argv and envp are NUL-terminated strings and NULL-terminated arrays of the waiting parent.
         unsafe { libc::syscall(libc::SYS_execve, path, it.argv, it.envp) };
         match errno() {
             libc::ENOENT | libc::ENOTDIR => {}
@@ -264,7 +231,7 @@ fn write_record(record: &RawRecord) -> Result<(), Failed> {
     // The umask of a clone without CLONE_FS is its own; the host's must not take away the owner's rights.
     // SAFETY: no pointers are passed.
     let umask = unsafe { libc::syscall(libc::SYS_umask, 0o077) };
-    // SAFETY: `temporary` is a NUL-terminated string that the suspended parent owns; `dir` is open.
+    // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
     let file = unsafe { libc::syscall(libc::SYS_openat, record.dir, record.temporary, flags, 0o600) };
     let opened = step(Step::Record, file);
     // SAFETY: no pointers are passed.
@@ -272,7 +239,7 @@ fn write_record(record: &RawRecord) -> Result<(), Failed> {
     opened?;
     write_all(file, record.head, record.head_len)?;
     write_all(file, tail.text.as_ptr(), tail.len)?;
-    // SAFETY: the suspended parent owns both NUL-terminated strings; `dir` is open.
+    // SAFETY: the waiting parent owns both NUL-terminated strings; `dir` is open.
     step(Step::Record, unsafe {
         libc::syscall(libc::SYS_renameat2, record.dir, record.temporary, record.dir, record.name, 0)
     })?;
@@ -346,7 +313,7 @@ fn step(step: Step, result: i64) -> Result<(), Failed> {
 fn errno() -> c_int {
     // SAFETY: the function has no preconditions.
     let place = unsafe { libc::__errno_location() };
-    // SAFETY: it is this thread's errno, which the child shares with the suspended spawner thread only.
+    // SAFETY: it is this thread's errno, which the child shares with the waiting spawner thread only, or its copy.
     unsafe { *place }
 }
 
@@ -361,13 +328,5 @@ mod tests {
             tail.push_number(number);
             assert_eq!(&tail.text[..tail.len], number.to_string().as_bytes());
         }
-    }
-
-    #[test]
-    fn every_step_is_found_by_its_number() {
-        for number in Step::Session as u32..=Step::Execute as u32 {
-            assert_eq!(Step::from_number(number).unwrap() as u32, number);
-        }
-        assert_eq!(Step::from_number(0), None);
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod foreign;
 pub(crate) mod fork;
 pub(crate) mod identity;
 pub(crate) mod limits;
+mod outcome;
 pub(crate) mod pidfd;
 pub(crate) mod random;
 pub(crate) mod signal;

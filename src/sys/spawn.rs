@@ -1,16 +1,18 @@
 //! Starting a process: `clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD)` from prepared instructions.
 //!
 //! The cost does not grow with the memory of the host, as fork's does, and the pidfd is there from the first instant.
+//! Where an emulator makes a plain fork of it, everything works nevertheless: see [`outcome`].
 
-use std::ffi::{CString, OsString, c_char};
+use std::ffi::{CString, OsString, c_char, c_int};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use super::child::{self, Instructions, Outcome, RawCredentials, RawRecord, Step};
+use super::child::{self, Instructions, RawCredentials, RawRecord};
 use super::identity::Pid;
+use super::outcome::{self, Outcome, Pipe, Step};
 use super::signal::MaskGuard;
 use super::wait::{self, Target};
 use super::{check, limits, pidfd};
@@ -65,7 +67,11 @@ impl fmt::Display for StartError {
 /// Where `PATH` points when the process has none, as the C library assumes.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// A stack for children, kept by a spawner thread. One child uses it at a time: its parent is suspended meanwhile.
+/// The child runs in our memory, and we are suspended until it has executed or exited. `--cfg proxyprocess_no_pidfd`
+/// makes a plain fork of it, for tests.
+const VFORK: c_int = if cfg!(proxyprocess_no_pidfd) { 0 } else { libc::CLONE_VM | libc::CLONE_VFORK };
+
+/// A stack for children, kept by a spawner thread. One child uses it at a time: its parent waits meanwhile.
 #[derive(Debug)]
 pub(crate) struct ChildStack {
     base: *mut libc::c_void,
@@ -103,7 +109,7 @@ impl ChildStack {
 
 impl Drop for ChildStack {
     fn drop(&mut self) {
-        // SAFETY: the mapping that `new` made; no child uses it, for its parent would be suspended.
+        // SAFETY: the mapping that `new` made; no child uses it, for its parent would be waiting.
         unsafe { libc::munmap(self.base, Self::GUARD + Self::SIZE) };
     }
 }
@@ -144,6 +150,7 @@ pub(crate) fn start(
     let argv = CStrings::new(program.argv.iter().cloned()).map_err(prepare)?;
     let envp = CStrings::new(program.env.iter().cloned()).map_err(prepare)?;
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
+    let pipe = Pipe::unless_shared().map_err(|source| failure("create pipe", "", source))?;
     let mut outcome = Outcome::default();
     let instructions = Instructions {
         programs: programs.pointers.as_ptr(),
@@ -166,29 +173,43 @@ pub(crate) fn start(
             head_len: record.head.len(),
         }),
         outcome: &raw mut outcome,
+        pipe: pipe.as_ref().map(Pipe::writer),
     };
     let started = clone(stack, &instructions).map_err(|source| failure("clone", "", source))?;
-    // SAFETY: the child, the only writer, has executed or exited: CLONE_VFORK let us run again.
-    let outcome = unsafe { instructions.outcome.read_volatile() };
-    match Step::from_number(outcome.step) {
+    // SAFETY: the child, the only writer, has executed or exited, for CLONE_VFORK let us run again; or it has a copy.
+    let written = unsafe { instructions.outcome.read_volatile() };
+    match outcome::of_child(written, pipe).failure() {
         None => Ok(started),
-        Some(step) => {
+        Some((step, errno)) => {
             reap_failed(&started);
-            Err(describe(step, outcome.errno, &program))
+            Err(describe(step, errno, &program))
         }
     }
 }
 
 fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Started> {
-    let with_pidfd = pidfd::is_supported();
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD | if with_pidfd { libc::CLONE_PIDFD } else { 0 };
+    if !pidfd::is_supported() {
+        return clone_with(0, stack, instructions);
+    }
+    match clone_with(libc::CLONE_PIDFD, stack, instructions) {
+        // An emulator that has pidfds, but not from clone (qemu-user). The number is the child's own until it is reaped.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            let started = clone_with(0, stack, instructions)?;
+            Ok(Started { pidfd: pidfd::open(started.pid).ok(), ..started })
+        }
+        result => result,
+    }
+}
+
+fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Started> {
+    let flags = VFORK | libc::SIGCHLD | flags;
     let mut raw_pidfd: RawFd = -1;
     let argument = std::ptr::from_ref(instructions).cast_mut().cast();
     let top = stack.top();
     // The child inherits the mask and opens it when no handler of the host is left.
     let guard = MaskGuard::block_all();
     // SAFETY: `child::run` keeps to system calls, on a stack that nobody else uses, with instructions that live until
-    // it is done: the kernel suspends this thread until the child has executed or exited.
+    // it is done: the kernel suspends this thread until the child has executed or exited. Or it has a copy of both.
     let pid = unsafe { libc::clone(child::run, top, flags, argument, &raw mut raw_pidfd) };
     let pid = check(i64::from(pid));
     drop(guard);

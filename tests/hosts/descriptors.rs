@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use proxyprocess::{Daemon, ErrorCode, EventKind, ProxyState};
+use proxyprocess::{Command, Daemon, ErrorCode, EventKind, ProxyConfig, ProxyState};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -203,4 +203,20 @@ fn that_has_none_left_to_adopt_with(_: &Place) {
 fn a_host_that_has_no_descriptors_left_to_adopt_with() {
     let name = "descriptors::a_host_that_has_no_descriptors_left_to_adopt_with";
     in_a_host(name, &[], that_has_none_left_to_adopt_with);
+}
+
+fn that_has_none_left_for_events(_: &Place) {
+    let events = Daemon::new("web", ProxyConfig::new(Command::new("true"))).events();
+    let exhausted = Exhausted::begin();
+    let error = events.descriptor().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Exhausted);
+    assert_eq!(error.to_string(), "create event descriptor: Too many open files (os error 24)");
+    exhausted.end();
+    events.descriptor().unwrap();
+}
+
+#[test]
+fn a_host_that_has_no_descriptors_left_for_events() {
+    let name = "descriptors::a_host_that_has_no_descriptors_left_for_events";
+    in_a_host(name, &[], that_has_none_left_for_events);
 }

@@ -1,9 +1,10 @@
 //! Lifecycle events: numbered, in order, and never in anybody's way.
 
 use proxyprocess::{Event, EventKind, Events};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::inside::{Host, helper, quick};
-use crate::support::Scene;
+use crate::support::{Scene, WATCHDOG};
 
 fn drain(events: &mut Events) -> Vec<Event> {
     std::iter::from_fn(|| events.try_next()).collect()
@@ -72,5 +73,43 @@ fn a_slow_reader_is_told_how_much_it_missed_and_holds_up_nobody() {
     // Fifty-one starts and ends, the stop, and the snapshots.
     assert!(missed + 8 >= 103, "{missed}");
     assert_eq!(slow.try_next(), None);
+    scene.finish();
+}
+
+fn is_readable(events: &Events, at_most: Timespec) -> bool {
+    poll(&mut [PollFd::new(&events.descriptor().unwrap(), PollFlags::IN)], Some(&at_most)).unwrap() == 1
+}
+
+/// As an event loop does that knows nothing but the descriptor.
+fn poll_to_the_end(mut events: Events) -> (Events, Vec<Event>) {
+    let at_most = Timespec { tv_sec: WATCHDOG.as_secs() as i64, tv_nsec: 0 };
+    let mut seen = Vec::new();
+    while !events.is_ended() {
+        assert!(is_readable(&events, at_most), "polled in vain after {seen:#?}");
+        seen.extend(events.try_next());
+    }
+    (events, seen)
+}
+
+#[test]
+fn an_event_loop_polls_a_descriptor_and_misses_nothing() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let events = host.manager.events();
+    assert!(!is_readable(&events, Timespec::default()));
+    let reader = std::thread::spawn(|| poll_to_the_end(events));
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    for _ in 0..3 {
+        let start = scene.reports.start("web");
+        assert_eq!(host.events.started("web"), start.pid);
+        start.process.kill();
+    }
+    scene.reports.start("web");
+    host.manager.kill().unwrap();
+    host.join();
+    let (events, seen) = reader.join().unwrap();
+    assert_eq!(seen, host.events.seen());
+    assert!(is_readable(&events, Timespec::default()), "the end is there to be seen");
     scene.finish();
 }

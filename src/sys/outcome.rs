@@ -1,0 +1,188 @@
+//! What went wrong between clone and exec, and how the parent hears of it.
+//!
+//! A vfork shares memory with its suspended parent, and a failure is simply written where the parent finds it. But
+//! valgrind, qemu-user and some sandboxes make a plain fork of it: the child writes into its own copy, and the parent
+//! runs on. So, until a child was seen to write into our memory, each has a close-on-exec pipe as well. The pipe ends
+//! when the child has executed or exited, and a failure is what was written into it before.
+
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::fork::NotInWorkers;
+use super::{check, fd};
+
+/// What the child writes: that it has begun, and later perhaps what failed. All zero until then.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct Outcome {
+    step: u32,
+    errno: c_int,
+}
+
+impl Outcome {
+    /// Nothing has gone wrong so far.
+    pub(super) const BEGUN: Outcome = Outcome { step: u32::MAX, errno: 0 };
+
+    pub(super) fn failed(step: Step, errno: c_int) -> Outcome {
+        Outcome { step: step as u32, errno }
+    }
+
+    /// The step that failed, and its errno.
+    pub(super) fn failure(self) -> Option<(Step, c_int)> {
+        Some((Step::from_number(self.step)?, self.errno))
+    }
+}
+
+/// A step of the child, by the number in [`Outcome`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Step {
+    Session = 1,
+    StartTime,
+    Record,
+    StandardStreams,
+    CloseDescriptors,
+    ChangeDirectory,
+    Groups,
+    Group,
+    User,
+    DescriptorLimit,
+    Execute,
+}
+
+impl Step {
+    fn from_number(number: u32) -> Option<Step> {
+        use Step::*;
+        let all = [
+            Session,
+            StartTime,
+            Record,
+            StandardStreams,
+            CloseDescriptors,
+            ChangeDirectory,
+            Groups,
+            Group,
+            User,
+            DescriptorLimit,
+            Execute,
+        ];
+        all.into_iter().find(|step| *step as u32 == number)
+    }
+}
+
+/// Whether a child has written into our memory: then vfork is what it promises to be, and no pipe is needed.
+static MEMORY_IS_SHARED: AtomicBool = AtomicBool::new(false);
+
+/// Carries the outcome of one child that may have a copy of our memory only.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    reader: OwnedFd,
+    /// A worker that the host forks off meanwhile must not keep it, for the pipe would not end while the worker lives.
+    writer: NotInWorkers,
+}
+
+impl Pipe {
+    /// A pipe, unless it is known that memory is shared.
+    pub(super) fn unless_shared() -> io::Result<Option<Pipe>> {
+        if MEMORY_IS_SHARED.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        Pipe::new().map(Some)
+    }
+
+    fn new() -> io::Result<Pipe> {
+        let mut ends = [-1; 2];
+        // SAFETY: `ends` is an array of two descriptors, as pipe2 fills.
+        check(i64::from(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }))?;
+        // SAFETY: pipe2 has just created both; nobody else has them.
+        let [reader, writer] = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
+        // The child writes to it after it has redirected 0, 1 and 2.
+        Ok(Pipe { reader, writer: NotInWorkers::new(fd::above_standard(writer)?) })
+    }
+
+    /// The number, above 2, that the child writes its outcome to.
+    pub(super) fn writer(&self) -> c_int {
+        self.writer.as_fd().as_raw_fd()
+    }
+
+    /// Waits until the child has failed, or has closed its end: by executing, or by ending without a word, which the
+    /// one who waits for processes will see.
+    fn read(self) -> Outcome {
+        let Pipe { reader, writer } = self;
+        // ORDER: our own writer first, or the pipe would never end.
+        drop(writer);
+        let mut outcome = Outcome::BEGUN;
+        loop {
+            // SAFETY: the pointer and size are of one live value, of which every bit pattern is valid. The child writes
+            // it whole or not at all, as pipe(7) promises for so few bytes.
+            let result = unsafe { libc::read(reader.as_raw_fd(), (&raw mut outcome).cast(), size_of::<Outcome>()) };
+            match check(result as i64) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A failure to read, of a descriptor that the host has closed, says nothing of the child.
+                _ => return outcome,
+            }
+        }
+    }
+}
+
+/// The outcome of a child that clone(2) has returned from: `written` is what is in our memory then.
+pub(super) fn of_child(written: Outcome, pipe: Option<Pipe>) -> Outcome {
+    if written != Outcome::default() {
+        MEMORY_IS_SHARED.store(true, Ordering::Relaxed);
+        return written;
+    }
+    pipe.map_or(written, Pipe::read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAILURE: (Step, c_int) = (Step::Execute, libc::ENOENT);
+
+    fn write(fd: c_int, outcome: Outcome) {
+        // SAFETY: the pointer and size are of one live value.
+        let written = unsafe { libc::write(fd, (&raw const outcome).cast(), size_of::<Outcome>()) };
+        assert_eq!(written, size_of::<Outcome>() as isize);
+    }
+
+    #[test]
+    fn every_step_is_found_by_its_number() {
+        for number in Step::Session as u32..=Step::Execute as u32 {
+            assert_eq!(Step::from_number(number).unwrap() as u32, number);
+        }
+        assert_eq!(Outcome::default().failure(), None);
+        assert_eq!(Outcome::BEGUN.failure(), None);
+    }
+
+    #[test]
+    fn a_pipe_tells_a_failure_and_its_end_that_there_was_none() {
+        let pipe = Pipe::new().unwrap();
+        assert!(pipe.writer() > 2);
+        write(pipe.writer(), Outcome::failed(FAILURE.0, FAILURE.1));
+        assert_eq!(of_child(Outcome::default(), Some(pipe)).failure(), Some(FAILURE));
+        assert_eq!(of_child(Outcome::default(), Some(Pipe::new().unwrap())).failure(), None);
+    }
+
+    #[test]
+    fn a_forked_worker_does_not_hold_up_a_start() {
+        let hold = Pipe::new().unwrap();
+        let pipe = Pipe::new().unwrap();
+        // SAFETY: the worker only reads and exits, without running anything of the parent's.
+        let worker = unsafe { libc::fork() };
+        if worker == 0 {
+            let mut byte = 0u8;
+            // SAFETY: one byte of live memory; the read ends when the parent closes its end.
+            unsafe { libc::read(hold.reader.as_raw_fd(), (&raw mut byte).cast(), 1) };
+            // SAFETY: ends the worker.
+            unsafe { libc::_exit(0) };
+        }
+        assert_eq!(pipe.read().failure(), None);
+        drop(hold);
+        let mut status = 0;
+        // SAFETY: `status` lives through the call.
+        assert_eq!(unsafe { libc::waitpid(worker, &raw mut status, 0) }, worker);
+    }
+}
