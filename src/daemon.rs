@@ -17,6 +17,7 @@ use crate::supervisor::{
     Claim, Command, Context, EventRing, Events, Files, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor,
     capture_environment,
 };
+use crate::sys::fork::HomeProcess;
 
 /// A long-running process that is kept running: started, restarted with backoff when it ends, and stopped
 /// (Consul 1.4's `Daemon`). A [`Manager`](crate::Manager) runs its daemons by itself; this is for one alone.
@@ -38,6 +39,7 @@ use crate::supervisor::{
 /// ```
 #[derive(Debug)]
 pub struct Daemon {
+    home: HomeProcess,
     owner: Owner,
     events: Arc<EventRing>,
     inner: Mutex<Inner>,
@@ -74,6 +76,7 @@ impl Daemon {
         let declared =
             Declared { id: id.into().into(), config: Arc::new(config), stdout: None, stderr: None, pid: None };
         Daemon {
+            home: HomeProcess::here(),
             owner: Supervisor::new_owner(),
             events: EventRing::new(defaults::EVENT_CAPACITY),
             inner: Mutex::new(Inner { declared, phase: Phase::Open, supervisor: None }),
@@ -113,6 +116,7 @@ impl Daemon {
     /// - [`ErrorCode::Closed`], [`ErrorCode::Stopped`]: it was closed, or stopped through [`Proxy::stop`].
     /// - [`ErrorCode::Exhausted`]: the library's own threads cannot be started.
     pub fn start(&self) -> Result<()> {
+        self.home.check()?;
         let (supervisor, spec) = {
             let mut inner = self.lock();
             inner.check_open()?;
@@ -130,6 +134,7 @@ impl Daemon {
     /// # Errors
     /// [`ErrorCode::StillRunning`] when something outlived SIGKILL; the message names it.
     pub fn stop(&self) -> Result<()> {
+        self.home.check()?;
         let (supervisor, slot) = {
             let inner = self.lock();
             match (&inner.supervisor, inner.phase) {
@@ -146,6 +151,7 @@ impl Daemon {
     /// # Errors
     /// [`ErrorCode::Forked`] in a process that the host forked off.
     pub fn close(&self) -> Result<()> {
+        self.home.check()?;
         let supervisor = {
             let mut inner = self.lock();
             inner.phase = Phase::Closed;
@@ -196,6 +202,7 @@ impl Daemon {
     /// # Errors
     /// [`ErrorCode::InvalidConfig`] naming the field, or because this daemon was started already. Nothing is changed.
     pub fn unmarshal_snapshot(&self, snapshot: &ProxySnapshot) -> Result<()> {
+        self.home.check()?;
         let mut fields = Fields::of("", Value::Object(snapshot.clone()))?;
         let id = fields.string("id")?;
         let mut path = |field: &str| fields.read(field, "a path", crate::declaration::path_from_json);

@@ -18,6 +18,7 @@ use crate::declaration::ExecMode;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::manager::{Manager, ManagerOptions};
+use crate::sys::fork::OnlyHome;
 use crate::sys::thread;
 
 /// Starts, stops, snapshots and restores the proxies of a state. It ends once: by proxyprocess_manager_close(), which
@@ -29,12 +30,13 @@ pub struct proxyprocess_manager(Handle<Running>);
 /// A manager, and the thread that runs it if it is not the caller's own.
 struct Running {
     manager: Arc<Manager>,
-    runner: Mutex<Vec<JoinHandle<Result<()>>>>,
+    runners: OnlyHome<Mutex<Vec<JoinHandle<Result<()>>>>>,
 }
 
 impl Running {
     /// Ends the manager, then the thread; the first thing that went wrong is told.
     fn end(&self, end: impl FnOnce(&Manager) -> Result<()>) -> Result<()> {
+        self.runners.get()?;
         let ended = end(&self.manager);
         let runners = std::mem::take(&mut *self.runners());
         let ran = runners.into_iter().map(joined).collect::<Result<Vec<()>>>();
@@ -43,7 +45,7 @@ impl Running {
 
     fn runners(&self) -> MutexGuard<'_, Vec<JoinHandle<Result<()>>>> {
         // Nothing panics while it is held.
-        self.runner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runners.anywhere().lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,8 +61,10 @@ fn joined(runner: JoinHandle<Result<()>>) -> Result<()> {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Err(error) = self.end(Manager::close) {
-            logging::write(Level::Error, format_args!("close: {error}"));
+        match self.end(Manager::close) {
+            Ok(()) => {}
+            Err(error) if error.code() == ErrorCode::Forked => {}
+            Err(error) => logging::write(Level::Error, format_args!("close: {error}")),
         }
     }
 }
@@ -92,7 +96,7 @@ pub extern "C" fn proxyprocess_manager_new(
         let place = place("manager", manager)?;
         let options = options.get()?.map_or(Ok(ManagerOptions::default()), |options| options.options())?;
         let manager = Arc::new(Manager::new(state.clone(), options)?);
-        let running = Running { manager, runner: Mutex::default() };
+        let running = Running { manager, runners: OnlyHome::new(Mutex::default()) };
         place.write(Some(Box::new(proxyprocess_manager(Handle::new(running)))));
         Ok(())
     })
@@ -188,6 +192,7 @@ pub extern "C" fn proxyprocess_manager_run(manager: Option<&proxyprocess_manager
 #[unsafe(no_mangle)]
 pub extern "C" fn proxyprocess_manager_start(manager: Option<&proxyprocess_manager>, err: ErrorOut<'_>) -> i32 {
     call_manager(manager.map(|manager| &manager.0), err, |running| {
+        running.runners.get()?;
         // ORDER: under the lock, so that whoever ends the manager finds the thread.
         let mut runners = running.runners();
         if running.manager.is_ended() {

@@ -27,6 +27,7 @@ use crate::proxy::{Proxy, ProxyContext};
 use crate::state::State;
 use crate::store::{self, DataDir};
 use crate::supervisor::{EventRing, Events, Owner, ProxyStatus, Supervisor, capture_environment};
+use crate::sys::fork::OnlyHome;
 use control::Control;
 
 /// Starts, stops, snapshots and restores the proxies of a [`State`] (Consul 1.4's `Manager`).
@@ -67,7 +68,7 @@ pub struct Manager {
     data_dir: Option<Arc<DataDir>>,
     events: Arc<EventRing>,
     control: Control,
-    core: Mutex<Core>,
+    core: OnlyHome<Mutex<Core>>,
 }
 
 impl Manager {
@@ -99,7 +100,7 @@ impl Manager {
         let events = EventRing::new(options.event_capacity);
         let core = Core::new(options, capture_environment(), data_dir.as_ref(), &events, unclaimed, strays);
         let owner = Supervisor::new_owner();
-        Ok(Manager { state, owner, data_dir, events, control: Control::new(), core: Mutex::new(core) })
+        Ok(Manager { state, owner, data_dir, events, control: Control::new(), core: OnlyHome::new(Mutex::new(core)) })
     }
 
     /// Registers a kind of proxy under a mode, by which declarations and snapshots name it. Call it before
@@ -112,6 +113,7 @@ impl Manager {
         mode: ExecMode,
         factory: impl Fn(ProxyContext<'_>) -> Result<Box<dyn Proxy>> + Send + Sync + 'static,
     ) -> Result<()> {
+        self.core.get()?;
         self.core().registry.register(mode, Arc::new(factory))
     }
 
@@ -130,6 +132,7 @@ impl Manager {
     /// - [`ErrorCode::Io`], [`ErrorCode::Exhausted`].
     pub fn restore(&self, path: &Path) -> Result<()> {
         let adoptions = {
+            self.core.get()?;
             let mut core = self.core();
             self.check_open()?;
             if self.control.has_run() {
@@ -157,6 +160,7 @@ impl Manager {
     /// [`ErrorCode::Closed`]: the manager was closed or killed. [`ErrorCode::Exhausted`]: the threads of the library
     /// cannot be started; run can be called again.
     pub fn run(&self) -> Result<()> {
+        self.core.get()?;
         match self.control.begin_run() {
             control::Admission::Run(_running) => self.follow_state(),
             control::Admission::Occupied => Ok(()),
@@ -172,6 +176,7 @@ impl Manager {
     /// [`ErrorCode::Io`] when the snapshot could not be written, or what a proxy of a registered kind reports. The
     /// manager is closed nevertheless.
     pub fn close(&self) -> Result<()> {
+        self.core.get()?;
         if !self.control.begin_end() {
             return Ok(());
         }
@@ -187,6 +192,7 @@ impl Manager {
     /// [`ErrorCode::StillRunning`], naming what outlived SIGKILL; [`ErrorCode::Io`] when the snapshot could not be
     /// written. The manager is ended nevertheless.
     pub fn kill(&self) -> Result<()> {
+        self.core.get()?;
         if !self.control.begin_end() {
             return Ok(());
         }
@@ -201,6 +207,7 @@ impl Manager {
     /// # Errors
     /// [`ErrorCode::Io`]; what was there before is untouched. [`ErrorCode::Closed`].
     pub fn snapshot(&self, path: &Path) -> Result<()> {
+        self.core.get()?;
         let mut core = self.core();
         self.check_open()?;
         if self.snapshot_path().as_deref() == Some(path) {
@@ -228,6 +235,7 @@ impl Manager {
     /// changed then. [`ErrorCode::Closed`].
     pub fn reconfigure(&self, options: ManagerOptions) -> Result<()> {
         options.validate()?;
+        self.core.get()?;
         let mut core = self.core();
         self.check_open()?;
         let fixed = |field: &str| {
@@ -247,6 +255,9 @@ impl Manager {
 
     /// What every proxy is doing, by id. Empty after the end.
     pub fn status(&self) -> Vec<ProxyStatus> {
+        if self.core.get().is_err() {
+            return Vec::new(); // a worker that the host forked off has none
+        }
         let (mut by_id, supervisor) = {
             let core = self.core();
             let mut by_id = BTreeMap::new();
@@ -291,7 +302,7 @@ impl Manager {
 
     fn core(&self) -> MutexGuard<'_, Core> {
         // Foreign code that is called under it is guarded, so nothing panics while it is held.
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+        self.core.anywhere().lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -301,6 +312,9 @@ fn ended() -> Error {
 
 impl Drop for Manager {
     fn drop(&mut self) {
+        if self.core.get().is_err() {
+            return; // it is not a worker's to end
+        }
         // A destructor can tell nobody but the log; whoever wants to know calls close.
         if let Err(error) = self.close() {
             logging::write(Level::Error, format_args!("close: {error}"));

@@ -51,8 +51,8 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         // Released at once and not only by closing: a child in flight has a copy of the descriptor.
-        for lock in &self.0 {
-            file::unlock(lock.as_fd().as_fd());
+        for lock in self.0.iter().filter_map(NotInWorkers::get) {
+            file::unlock(lock.as_fd());
         }
     }
 }

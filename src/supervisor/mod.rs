@@ -28,7 +28,8 @@ pub use status::ProxyStatus;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::store::entry::KnownProcess;
-use crate::sys::{identity, thread};
+use crate::sys::fork::HomeProcess;
+use crate::sys::thread;
 use mailbox::Message;
 use reaper::Reaper;
 use spawner::Spawners;
@@ -42,7 +43,7 @@ pub(crate) struct Supervisor {
     mailbox: Sender<Message>,
     /// The supervisor thread, which ends the others; and the process that they are threads of.
     threads: Mutex<Vec<JoinHandle<()>>>,
-    process: identity::Pid,
+    home: HomeProcess,
 }
 
 impl Supervisor {
@@ -53,7 +54,7 @@ impl Supervisor {
     pub(crate) fn shared() -> Result<Arc<Supervisor>> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = shared.upgrade() {
-            if running.process == identity::own_pid() {
+            if running.home.is_here() {
                 return Ok(running);
             }
             // A forked worker has the handle but not the threads. The handle stays as it is, for dropping it would
@@ -81,7 +82,7 @@ impl Supervisor {
         match thread::start("proxy-superv", move || supervisor.run()) {
             Ok(supervisor_thread) => {
                 let threads = Mutex::new(vec![supervisor_thread, reaper_thread]);
-                Ok(Supervisor { mailbox, threads, process: identity::own_pid() })
+                Ok(Supervisor { mailbox, threads, home: HomeProcess::here() })
             }
             Err(error) => {
                 reaper.stop();
@@ -102,10 +103,7 @@ impl Supervisor {
     /// # Errors
     /// [`ErrorCode::Forked`] in a process that the host forked off.
     pub(crate) fn send(&self, command: Command) -> Result<()> {
-        if self.process != identity::own_pid() {
-            let message = format!("the handle belongs to process {}, which forked this one", self.process);
-            return Err(Error::new(ErrorCode::Forked, message));
-        }
+        self.home.check()?;
         self.mailbox.send(Message::Command(command)).map_err(|_| mailbox::gone())
     }
 
@@ -141,7 +139,7 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         let threads = std::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner));
-        if self.process != identity::own_pid() {
+        if !self.home.is_here() {
             threads.into_iter().for_each(std::mem::forget);
             return;
         }

@@ -3,9 +3,9 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::Result;
 use crate::sys::epoll::Wakeup;
-use crate::sys::identity::{Pid, own_pid};
+use crate::sys::fork::HomeProcess;
 
 /// Polls readable from [`Readiness::set`] to [`Readiness::clear`]; whoever calls them keeps to turns.
 ///
@@ -14,45 +14,40 @@ use crate::sys::identity::{Pid, own_pid};
 #[derive(Debug)]
 pub(super) struct Readiness {
     wakeup: Wakeup,
-    process: Pid,
+    home: HomeProcess,
 }
 
 impl Readiness {
     /// One that is not readable.
     pub(super) fn new() -> io::Result<Readiness> {
-        Ok(Readiness { wakeup: Wakeup::new()?, process: own_pid() })
+        Ok(Readiness { wakeup: Wakeup::new()?, home: HomeProcess::here() })
     }
 
     /// # Errors
     /// [`ErrorCode::Forked`] in a process that the host forked off.
     pub(super) fn fd(&self) -> Result<BorrowedFd<'_>> {
-        if self.is_inherited() {
-            let message = format!("the descriptor belongs to process {}, which forked this one", self.process);
-            return Err(Error::new(ErrorCode::Forked, message));
-        }
+        self.home.check()?;
         Ok(self.wakeup.fd())
     }
 
     pub(super) fn set(&self) {
-        if !self.is_inherited() {
+        if self.home.is_here() {
             self.wakeup.wake();
         }
     }
 
     pub(super) fn clear(&self) {
-        if !self.is_inherited() {
+        if self.home.is_here() {
             self.wakeup.drain();
         }
-    }
-
-    fn is_inherited(&self) -> bool {
-        self.process != own_pid()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorCode;
+    use crate::sys::identity::Pid;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     fn is_readable(readiness: &Readiness) -> bool {
@@ -63,15 +58,15 @@ mod tests {
     #[test]
     fn what_a_forked_worker_does_does_not_show() {
         let mut readiness = Readiness::new().unwrap();
-        let worker = Pid::from_raw(i32::MAX).unwrap();
+        let worker = HomeProcess::of(Pid::from_raw(i32::MAX).unwrap());
         for readable in [false, true] {
-            let agent = std::mem::replace(&mut readiness.process, worker);
+            let agent = std::mem::replace(&mut readiness.home, worker);
             readiness.set();
             assert_eq!(is_readable(&readiness), readable);
             readiness.clear();
             assert_eq!(is_readable(&readiness), readable);
             assert_eq!(readiness.fd().unwrap_err().code(), ErrorCode::Forked);
-            readiness.process = agent;
+            readiness.home = agent;
             readiness.set();
             assert!(is_readable(&readiness) && readiness.fd().is_ok());
         }

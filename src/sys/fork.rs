@@ -4,9 +4,82 @@
 //! closes its copy, in a handler of pthread_atfork(3); the agent's own copy, and the lock, stay. Our own children are
 //! cloned without that handler and keep the lock until they execute: on purpose.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Once;
 use std::sync::atomic::{AtomicI32, Ordering};
+
+use super::identity::{Pid, own_pid};
+use crate::error::{Error, ErrorCode, Result};
+
+/// The process in which a handle was made: in a worker that the host forked off, there are copies of our memory and
+/// none of our threads, so whatever waits for them or for a lock of theirs would wait for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HomeProcess(Pid);
+
+impl HomeProcess {
+    /// This process.
+    pub(crate) fn here() -> HomeProcess {
+        HomeProcess(own_pid())
+    }
+
+    /// As if it had been made in another process.
+    #[cfg(test)]
+    pub(crate) fn of(pid: Pid) -> HomeProcess {
+        HomeProcess(pid)
+    }
+
+    /// Whether it is this process.
+    pub(crate) fn is_here(self) -> bool {
+        self.0 == own_pid()
+    }
+
+    /// # Errors
+    /// [`ErrorCode::Forked`] in another process.
+    pub(crate) fn check(self) -> Result<()> {
+        if self.is_here() {
+            return Ok(());
+        }
+        let message = format!("the handle belongs to process {}, which forked this one", self.0);
+        Err(Error::new(ErrorCode::Forked, message))
+    }
+}
+
+/// A value that only its own process drops: a worker leaves it alone, with all that dropping it would wait for or tell
+/// others.
+#[derive(Debug)]
+pub(crate) struct OnlyHome<T> {
+    value: ManuallyDrop<T>,
+    home: HomeProcess,
+}
+
+impl<T> OnlyHome<T> {
+    pub(crate) fn new(value: T) -> OnlyHome<T> {
+        OnlyHome { value: ManuallyDrop::new(value), home: HomeProcess::here() }
+    }
+
+    /// The value, wherever it is asked for.
+    pub(crate) fn anywhere(&self) -> &T {
+        &self.value
+    }
+
+    /// The value, for what needs its process.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Forked`] in another process.
+    pub(crate) fn get(&self) -> Result<&T> {
+        self.home.check().map(|()| self.anywhere())
+    }
+}
+
+impl<T> Drop for OnlyHome<T> {
+    fn drop(&mut self) {
+        if self.home.is_here() {
+            // SAFETY: this is the drop of what holds it, so nobody uses it again.
+            unsafe { ManuallyDrop::drop(&mut self.value) };
+        }
+    }
+}
 
 /// How many locks one process can hold at once; a further one is simply inherited by forked workers.
 const PLACES: usize = 64;
@@ -19,7 +92,7 @@ static CLOSED_IN_WORKERS: [AtomicI32; PLACES] = [const { AtomicI32::new(FREE) };
 #[derive(Debug)]
 pub(crate) struct NotInWorkers {
     place: Option<&'static AtomicI32>,
-    fd: OwnedFd,
+    fd: OnlyHome<OwnedFd>,
 }
 
 impl NotInWorkers {
@@ -34,11 +107,12 @@ impl NotInWorkers {
         let place = CLOSED_IN_WORKERS
             .iter()
             .find(|place| place.compare_exchange(FREE, raw, Ordering::AcqRel, Ordering::Relaxed).is_ok());
-        NotInWorkers { place, fd }
+        NotInWorkers { place, fd: OnlyHome::new(fd) }
     }
 
-    pub(crate) fn as_fd(&self) -> &OwnedFd {
-        &self.fd
+    /// The descriptor; nothing in a worker, where another file may have its number.
+    pub(crate) fn get(&self) -> Option<&OwnedFd> {
+        self.fd.get().ok()
     }
 }
 
@@ -74,7 +148,7 @@ mod tests {
         let dir = Dir::open(place.path()).unwrap();
         let open = || OwnedFd::from(dir.open_file(c"lock", libc::O_RDWR | libc::O_CREAT).unwrap());
         let held = NotInWorkers::new(open());
-        assert!(file::try_lock(held.as_fd().as_fd()).unwrap());
+        assert!(file::try_lock(held.get().unwrap().as_fd()).unwrap());
         let second = open();
         assert!(!file::try_lock(second.as_fd()).unwrap());
         let mut hold = [0; 2];

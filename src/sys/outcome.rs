@@ -104,7 +104,7 @@ impl Pipe {
 
     /// The number, above 2, that the child writes its outcome to.
     pub(super) fn writer(&self) -> c_int {
-        self.writer.as_fd().as_raw_fd()
+        self.writer.get().map_or(-1, AsRawFd::as_raw_fd)
     }
 
     /// Waits until the child has failed, or has closed its end: by executing, or by ending without a word, which the
