@@ -6,6 +6,14 @@ missing=()
 command -v haproxy >/dev/null || missing+=(haproxy)
 command -v nginx >/dev/null || missing+=(nginx-light)
 command -v setpriv >/dev/null || missing+=(util-linux)
+command -v g++ >/dev/null || missing+=(g++)
+command -v make >/dev/null || missing+=(make)
+command -v valgrind >/dev/null || missing+=(valgrind)
+command -v go >/dev/null || missing+=(golang-go)
+command -v cmake >/dev/null || missing+=(cmake)
+command -v pkg-config >/dev/null || missing+=(pkg-config)
+[[ -e /usr/include/jansson.h ]] || missing+=(libjansson-dev)
+[[ -e /usr/include/openssl/ssl.h ]] || missing+=(libssl-dev) # for cargo-c
 if ((${#missing[@]})); then
     apt-get update
     # Only the programs: no service of theirs may start and take a port.

@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::callback::{self, Inside};
@@ -63,13 +64,14 @@ pub(super) fn call<T>(
     call_within(Inside::Kind, name, handle, err, body)
 }
 
-/// The same for a manager, which waits for callbacks, and so cannot be called from one.
+/// The same for a manager, which waits for callbacks, and so cannot be called from one. The manager lives until the body
+/// is done, though a callback may free the handle meanwhile.
 pub(super) fn call_manager<T>(
-    handle: Option<&Handle<T>>,
+    handle: Option<&Handle<Arc<T>>>,
     err: ErrorOut<'_>,
     body: impl FnOnce(&T) -> Result<(), Failure>,
 ) -> i32 {
-    call_within(Inside::Nothing, "manager", handle, err, body)
+    call_within(Inside::Nothing, "manager", handle, err, |manager| body(&Arc::clone(manager)))
 }
 
 fn call_within<T>(
@@ -136,13 +138,13 @@ mod tests {
 
     #[test]
     fn within_a_callback_only_what_cannot_wait_for_it_is_allowed() {
-        let handle = Handle::new(7);
+        let handle = Handle::new(Arc::new(7));
         let fine = |_: &i32| Ok(());
         let refused = proxyprocess_code::PROXYPROCESS_E_IN_CALLBACK as i32;
         let codes = |inside| {
             callback::within(inside, || {
                 let manager = call_manager(Some(&handle), ErrorOut::none(), fine);
-                (manager, call("number", Some(&handle), ErrorOut::none(), fine))
+                (manager, call("number", Some(&handle), ErrorOut::none(), |_| Ok(())))
             })
         };
         assert_eq!(codes(Inside::Kind), (refused, 0));

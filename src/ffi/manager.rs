@@ -25,7 +25,7 @@ use crate::sys::thread;
 /// leaves the proxies running for the next agent, or by proxyprocess_manager_kill(), which stops them; whichever comes
 /// second does nothing. All functions but _free can be called from any threads at the same time, and none of them from
 /// a callback.
-pub struct proxyprocess_manager(Handle<Running>);
+pub struct proxyprocess_manager(Handle<Arc<Running>>);
 
 /// A manager, and the thread that runs it if it is not the caller's own.
 struct Running {
@@ -59,9 +59,10 @@ fn joined(runner: JoinHandle<Result<()>>) -> Result<()> {
     }
 }
 
-impl Drop for Running {
+impl Drop for proxyprocess_manager {
+    /// Of the handle, not of what it holds: a run may hold that as well, and go on until it is told to end.
     fn drop(&mut self) {
-        match self.end(Manager::close) {
+        match self.0.peek().end(Manager::close) {
             Ok(()) => {}
             Err(error) if error.code() == ErrorCode::Forked => {}
             Err(error) => logging::write(Level::Error, format_args!("close: {error}")),
@@ -97,7 +98,7 @@ pub extern "C" fn proxyprocess_manager_new(
         let options = options.get()?.map_or(Ok(ManagerOptions::default()), |options| options.options())?;
         let manager = Arc::new(Manager::new(state.clone(), options)?);
         let running = Running { manager, runners: OnlyHome::new(Mutex::default()) };
-        place.write(Some(Box::new(proxyprocess_manager(Handle::new(running)))));
+        place.write(Some(Box::new(proxyprocess_manager(Handle::new(Arc::new(running))))));
         Ok(())
     })
 }
