@@ -11,6 +11,8 @@ use crate::error::{Error, ErrorCode, Result};
 pub(crate) struct Fields {
     place: String,
     object: serde_json::Map<String, Value>,
+    /// The names that were asked for: those that there may be.
+    known: Vec<String>,
 }
 
 impl Fields {
@@ -18,7 +20,7 @@ impl Fields {
     pub(crate) fn of(place: impl Into<String>, value: Value) -> Result<Fields> {
         let place = place.into();
         match value {
-            Value::Object(object) => Ok(Fields { place, object }),
+            Value::Object(object) => Ok(Fields { place, object, known: Vec::new() }),
             other => Err(expected(&place, "an object", &other)),
         }
     }
@@ -30,6 +32,7 @@ impl Fields {
 
     /// Takes a field; absent and `null` are the same.
     pub(crate) fn take(&mut self, field: &str) -> Option<Value> {
+        self.known.push(field.to_owned());
         self.object.remove(field).filter(|value| !value.is_null())
     }
 
@@ -103,7 +106,10 @@ impl Fields {
     pub(crate) fn finish(self) -> Result<()> {
         match self.object.keys().next() {
             None => Ok(()),
-            Some(field) => Err(invalid(format!("{}: unknown field", self.place(field)))),
+            Some(field) => {
+                let known = self.known.join(", ");
+                Err(invalid(format!("{}: unknown field, expected one of {known}", self.place(field))))
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod fields;
 mod fingerprint;
 mod json;
+pub(crate) mod strict;
 mod text;
 
 use std::fmt;

@@ -6,13 +6,13 @@ use super::events::proxyprocess_events;
 use super::failure::{ErrorOut, Failure};
 use super::handle::{Handle, call, enter, free, place};
 use super::input::Text;
+use super::json::{encode, object};
 use super::options::DaemonFiles;
 use super::output::{OwnedText, give};
 use super::sized::{DaemonOptionsIn, ProxyOptionsIn};
-use super::state::encode;
 use super::status::proxyprocess_status_list;
 use crate::daemon::Daemon;
-use crate::declaration::{ProxyConfig, ProxySnapshot};
+use crate::declaration::ProxyConfig;
 
 /// A process that is kept running, without a manager: started, restarted with backoff when it ends, and stopped. Unlike
 /// with a manager, no token is generated when none is declared, and it may run as root. All functions but _free can be
@@ -246,9 +246,4 @@ pub extern "C" fn proxyprocess_daemon_events(
         place("events", events)?.write(Some(Box::new(proxyprocess_events::new(daemon.events()))));
         Ok(())
     })
-}
-
-/// Reads a JSON object.
-pub(super) fn object(name: &str, json: &str) -> Result<ProxySnapshot, Failure> {
-    serde_json::from_str(json).map_err(|error| Failure::config(format!("{name}: expected a JSON object: {error}")))
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::callback::{Inside, UserWord, within};
-use super::daemon::object;
 use super::error::code_from_kind;
 use super::failure::{ErrorOut, Failure};
 use super::handle::enter;
 use super::input::Text;
+use super::json::object;
 use super::log::proxyprocess_destroy_fn;
 use super::output::{TextOut, c_string};
 use super::sized::{ProxyKindOut, SizedStruct};

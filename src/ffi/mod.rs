@@ -20,6 +20,7 @@ mod events;
 mod failure;
 mod handle;
 mod input;
+mod json;
 mod kind;
 mod log;
 mod manager;

@@ -2,12 +2,11 @@
 
 use std::mem::MaybeUninit;
 
-use super::daemon::object;
 use super::failure::{ErrorOut, Failure};
 use super::handle::{Handle, call, enter, free, place};
 use super::input::Text;
+use super::json::{encode, object};
 use super::output::{OwnedText, give};
-use super::state::encode;
 use crate::proxy::{Noop, Proxy};
 
 /// A proxy that does nothing, and does it well: for tests, and in the place of a proxy that is switched off. In a

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::failure::{ErrorOut, Failure};
 use super::handle::enter;
 use super::input::{Numbers, Text, TextList, boolean};
+use super::json::object;
 use super::sized::{DaemonOptionsOut, ManagerOptionsOut, ProxyOptionsOut, SizedStruct, reserved};
 use super::version::*;
 use crate::command::{Command, Credentials};
@@ -119,8 +120,7 @@ impl proxyprocess_proxy_options {
         config.token = self.token.optional_utf8("token")?;
         config.target_service = self.target_service.optional_utf8("target_service")?;
         if let Some(options) = self.options_json.optional_utf8("options_json")? {
-            config.options = serde_json::from_str(&options)
-                .map_err(|error| Failure::config(format!("options_json: expected a JSON object: {error}")))?;
+            config.options = object("options_json", &options)?;
         }
         config.stop.signal = Signal::from_raw(self.stop_signal).ok_or_else(|| {
             Failure::argument(format!("stop_signal: expected a number from 1 to 64, got {}", self.stop_signal))

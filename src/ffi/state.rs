@@ -3,9 +3,10 @@
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use super::failure::{ErrorOut, Failure};
+use super::failure::ErrorOut;
 use super::handle::{Handle, call, enter, free, place};
 use super::input::Text;
+use super::json::encode;
 use super::output::{OwnedText, give};
 use super::sized::ProxyOptionsIn;
 use crate::declaration::{ProxyConfig, ProxySnapshot};
@@ -244,9 +245,4 @@ pub extern "C" fn proxyprocess_subscription_wait(
 #[unsafe(no_mangle)]
 pub extern "C" fn proxyprocess_subscription_free(subscription: Option<Box<proxyprocess_subscription>>) {
     free(subscription);
-}
-
-/// An object as JSON text.
-pub(super) fn encode(object: ProxySnapshot) -> Result<Vec<u8>, Failure> {
-    serde_json::to_vec(&object).map_err(|error| Failure::internal(format!("encode JSON: {error}")))
 }

@@ -5,9 +5,9 @@ use std::mem::MaybeUninit;
 
 use super::failure::{ErrorOut, Failure};
 use super::handle::{Handle, call, free};
+use super::json::encode;
 use super::output::{OwnedText, TextOut, c_string, give};
 use super::sized::{ProxyStatusOut, SizedStruct};
-use super::state::encode;
 use crate::declaration::ProxySnapshot;
 use crate::lifecycle::ProxyState;
 use crate::supervisor::ProxyStatus;

@@ -1,0 +1,20 @@
+//! JSON to and from C.
+
+use serde_json::Value;
+
+use super::failure::Failure;
+use crate::declaration::{ProxySnapshot, strict};
+
+/// Reads an object; `name` is what errors call it.
+pub(super) fn object(name: &str, json: &str) -> Result<ProxySnapshot, Failure> {
+    match strict::parse(json) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Failure::config(format!("{name}: expected a JSON object"))),
+        Err(error) => Err(Failure::config(format!("{name}: expected a JSON object: {error}"))),
+    }
+}
+
+/// An object as text.
+pub(super) fn encode(object: ProxySnapshot) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(&object).map_err(|error| Failure::internal(format!("encode JSON: {error}")))
+}
