@@ -11,6 +11,7 @@ use super::others::{Call, Worker};
 use super::sync;
 use crate::error::{Error, ErrorCode, Result};
 use crate::supervisor::{Command, Owner, Slot, StopReply, Supervisor};
+use crate::sys::fail;
 
 impl Manager {
     /// The body of [`Manager::close`].
@@ -19,10 +20,12 @@ impl Manager {
         // What the processes are is in the records; what was declared is written for the last time. A manager that
         // never followed the state knows nothing better than what is there.
         let written = if core.synced { core.write_snapshot() } else { Ok(()) };
+        fail::point("close:written");
         let released = match core.supervisor.take() {
             Some(supervisor) => supervisor.release(self.owner),
             None => Ok(()),
         };
+        fail::point("close:released");
         let closed = close_others(&mut core);
         self.finish(&mut core);
         written.and(released).and(closed)
@@ -30,7 +33,9 @@ impl Manager {
 
     /// The body of [`Manager::kill`].
     pub(super) fn end_by_killing(&self) -> Result<()> {
+        fail::point("kill:begun");
         let killed = self.stop_all();
+        fail::point("kill:stopped");
         let mut core = self.core();
         // Whoever is still there stays in the snapshot: the next agent knows of it.
         let written = core.write_snapshot();
@@ -73,6 +78,7 @@ impl Manager {
         core.strays.clear();
         if let Some(data_dir) = &self.data_dir {
             data_dir.unlock();
+            fail::point("end:unlocked");
         }
         self.events.end();
     }

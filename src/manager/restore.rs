@@ -16,7 +16,7 @@ use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::{self, DataDir, Record};
 use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, Slot, Spec, Supervisor};
-use crate::sys::identity;
+use crate::sys::{fail, identity};
 
 /// Reads a snapshot. One of the data directory that cannot be read is set aside, so that the next one does not
 /// overwrite what may be wanted for repair; the records are untouched.
@@ -42,6 +42,7 @@ pub(super) fn read(path: &Path, data_dir: Option<&Arc<DataDir>>, core: &Core) ->
         Some(Ok(name)) => error.followed_by(format_args!("set aside as {name}")),
         Some(Err(failed)) => error.followed_by(failed),
     };
+    fail::point("restore:set-aside");
     core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
     Err(error)
 }
@@ -56,6 +57,7 @@ pub(super) fn take_over(core: &mut Core, owner: Owner, state: &State, snapshot: 
         logging::write(Level::Error, format_args!("ignored in the snapshot: {error}"));
         core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
     }
+    fail::point("restore:read");
     let mut adoptions = Vec::new();
     let mut tokens = BTreeMap::new();
     for (id, entry) in snapshot.proxies {
@@ -77,6 +79,7 @@ pub(super) fn take_over(core: &mut Core, owner: Owner, state: &State, snapshot: 
         }
     }
     state.remember_tokens(tokens.into_iter());
+    fail::point("restore:handed-over");
     Ok(adoptions)
 }
 

@@ -13,7 +13,7 @@ use crate::lifecycle::ProxyState;
 use crate::logging::{self, Level};
 use crate::state::DesiredSet;
 use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor};
-use crate::sys::identity;
+use crate::sys::{fail, identity};
 
 /// What a sync is about to do, once it is in the snapshot.
 #[derive(Default)]
@@ -39,13 +39,16 @@ pub(super) fn follow(core: &mut Core, owner: Owner, desired: &DesiredSet) -> Res
     let restored: Vec<Arc<str>> = if first { core.managed.keys().cloned().collect() } else { Vec::new() };
     let settings_only = steps.iter().all(|(_, step)| *step == Step::Update || *step == Step::Remove);
     let mut changes = stage(core, steps, desired);
+    fail::point("sync:planned");
     // Write-ahead: whatever is started from here on is in the snapshot before.
     let written = if first || !settings_only { core.write_snapshot() } else { Ok(()) };
     if let Err(error) = &written {
         take_back(core, &mut changes, desired, error);
     }
     let held_back = written.is_err();
+    fail::point("sync:written-ahead");
     perform(core, owner, &supervisor, changes)?;
+    fail::point("sync:performed");
     if first && !held_back {
         settle_restored(core, owner, &supervisor, restored)?;
         core.synced = true;

@@ -13,7 +13,7 @@ use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::file::{self, Dir};
 use crate::sys::fork::NotInWorkers;
-use crate::sys::{identity, stat};
+use crate::sys::{fail, identity, stat};
 
 /// The lock, released when dropped: of the file, which says who has it, and of the directory, whose lock cannot be
 /// removed as the file's can.
@@ -43,7 +43,9 @@ impl Lock {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+        fail::point("lock:taken");
         write_holder(&mut file).map_err(io)?;
+        fail::point("lock:told");
         Ok(Lock([OwnedFd::from(file), place.into()].map(NotInWorkers::new)))
     }
 }

@@ -9,7 +9,7 @@ use super::spec::{Files, Spec};
 use crate::error::Result;
 use crate::logging::{self, Level};
 use crate::sys::identity::{Identity, Pid, Presence};
-use crate::sys::{pidfd, stat};
+use crate::sys::{fail, pidfd, stat};
 
 type Proof<T> = std::result::Result<T, Refusal>;
 
@@ -44,6 +44,7 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Process> {
     if pidfd.is_none() && stat::is_thread(pid.as_raw()) {
         return Err(thread(pid));
     }
+    fail::point("adopt:opened");
     let identity = match claim {
         Claim::Recorded { identity, .. } | Claim::Told(identity) => identity.clone(),
         Claim::Number(pid) => prove_by_marks(spec, *pid)?,
@@ -53,6 +54,7 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Process> {
         Ok(Presence::Gone(reason)) => return Err(Refusal { reason, gone: true }),
         Err(error) => return Err(Refusal { reason: format!("read /proc/{pid}/stat: {error}"), gone: false }),
     }
+    fail::point("adopt:proven");
     if let Err(error) = write_down(spec, claim, &identity) {
         logging::about(Level::Error, &spec.id, format_args!("{error}"));
     }
@@ -60,7 +62,7 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Process> {
 }
 
 fn open(pid: Pid) -> Proof<OwnedFd> {
-    pidfd::open(pid).map_err(|error| match error.raw_os_error() {
+    fail::failing("adopt:open").and_then(|()| pidfd::open(pid)).map_err(|error| match error.raw_os_error() {
         Some(libc::ESRCH) => no_process(pid),
         // EINVAL, and ENOENT since Linux 6.15: the number is now of a thread, whose process has another one.
         Some(libc::EINVAL | libc::ENOENT) => thread(pid),

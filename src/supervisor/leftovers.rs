@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::defaults;
 use crate::sys::identity::{Identity, Pid, boot_id};
 use crate::sys::signal::{self, Signal};
-use crate::sys::{pidfd, stat};
+use crate::sys::{fail, pidfd, stat};
 
 /// How long they may outlive SIGKILL before it is said that they did.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -67,6 +67,7 @@ pub(super) fn end(leader: &Identity, marks: &Marks<'_>) -> Result<(), String> {
         if Instant::now() >= give_up_at {
             return Err(format!("processes {members:?} of the group of pid {} outlived SIGKILL", leader.pid));
         }
+        fail::point("leftovers:found");
         for pid in members {
             kill(pid, leader, marks);
         }

@@ -16,6 +16,7 @@ use crossbeam_channel::Sender;
 use super::mailbox::{Message, ProcessKey, WAKEUP, new_key};
 use crate::logging::{self, Level};
 use crate::sys::epoll::{Epoll, Wakeup};
+use crate::sys::fail;
 use crate::sys::identity::{Identity, Pid};
 use crate::sys::signal::{self, Signal};
 use crate::sys::wait::{self, ExitStatus, Reap, Target, Waited};
@@ -275,6 +276,7 @@ impl Reaper {
         }
         let reap = if pidfd::signals_groups() { Reap::Yes } else { Reap::No };
         let status = watched.process.ended(reap)?;
+        fail::point("exit:reaped");
         let (pid, supervised) = (watched.process.pid, watched.phase == Phase::Supervised);
         table.polled.remove(&key);
         if let Some(fd) = table.processes.get(&key).and_then(|watched| watched.process.pidfd.as_ref()) {

@@ -21,6 +21,7 @@ use crate::lifecycle::ProxyState;
 use crate::lifecycle::event::{Action, Announcement, Event};
 use crate::logging::{self, Level};
 use crate::store::entry::KnownProcess;
+use crate::sys::fail;
 use crate::sys::identity::Pid;
 use crate::sys::signal::Signal;
 use crate::sys::wait::ExitStatus;
@@ -183,6 +184,7 @@ impl Loop {
         while let Some(key) = self.timers.due(now) {
             let Some(supervised) = self.slots.get_mut(&key) else { continue };
             if supervised.machine.deadline().is_some_and(|deadline| deadline <= now) {
+                fail::point("timer:due");
                 supervised.armed = None;
                 self.drive(key, Event::Timer);
             }
@@ -213,6 +215,7 @@ impl Loop {
         match action {
             Action::Spawn => {
                 (supervised.claim, supervised.pid) = (None, None);
+                fail::point("spawn:decided");
                 let spec = supervised.spec.clone();
                 self.submit(key, Job::Start { key, spec });
             }
@@ -230,10 +233,12 @@ impl Loop {
             }
             Action::CleanUp => {
                 supervised.pid = None;
+                fail::point("clean-up:decided");
                 let spec = supervised.spec.clone();
                 self.submit(key, Job::CleanUp { key, spec });
             }
             Action::Settle => {
+                fail::point("stop:settled");
                 supervised.pid = None;
                 if supervised.busy {
                     supervised.settle = true;
@@ -254,7 +259,10 @@ impl Loop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let signal = signal.unwrap_or(supervised.spec.config.stop.signal);
         logging::about(Level::Debug, &supervised.slot.id, format_args!("sending {signal}"));
-        if let Err(error) = self.reaper.signal_group(key, signal) {
+        fail::point("signal:decided");
+        let sent = self.reaper.signal_group(key, signal);
+        fail::point("signal:sent");
+        if let Err(error) = sent {
             let pid = supervised.pid.map(|pid| pid.to_string()).unwrap_or_default();
             let error = Error::os(ErrorCode::Io, format_args!("send {signal} to the group of {pid}"), &error);
             logging::about(Level::Error, &supervised.slot.id, format_args!("{error}"));
@@ -268,6 +276,7 @@ impl Loop {
         let error = supervised.last_error.as_ref().map(Error::to_string).unwrap_or_default();
         let kind = match announcement {
             Announcement::Waiting(wait) => {
+                fail::point("backoff:begun");
                 logging::about(Level::Info, id, format_args!("next start in {wait:?}"));
                 EventKind::Waiting { wait }
             }
@@ -385,6 +394,7 @@ impl Loop {
 
     fn exited(&mut self, key: ProcessKey, pid: Pid, status: ExitStatus, group_left: bool) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
+        fail::point("exit:told");
         supervised.last_exit = Some(status);
         // While others of the group are left, the status goes on naming the process that they belong to.
         if !group_left {

@@ -18,6 +18,7 @@ use crate::declaration::validate_id;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::store;
+use crate::sys::fail;
 use crate::sys::identity::{self, Identity, Pid};
 use crate::sys::spawn::{self, ChildStack, StartError};
 use crate::sys::thread;
@@ -137,6 +138,7 @@ impl Shared {
             let watch = matches!(done, Done::Started { .. } | Done::Adopted { .. });
             // ORDER: the supervisor must hear of the start before it can hear of the exit.
             let _ = self.mailbox.send(Message::Done { key, spec, done });
+            fail::point("job:told");
             if watch {
                 self.reaper.watch(key);
             }
@@ -176,9 +178,12 @@ impl Shared {
             let message = "refused to run a proxy as root: allow_root is false";
             return Err(Error::new(ErrorCode::RootRefused, message));
         }
+        let injected = fail::failing("start:logs");
+        injected.map_err(|error| Error::os(ErrorCode::Io, "open log files", &error))?;
         let [stdout, stderr] = spec.open_outputs()?;
         let null = store::null()?;
         let standard = [null.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        fail::point("start:prepared");
         let started = match &spec.context.files {
             Files::DataDir(data_dir) => {
                 let boot_id = identity::boot_id().map_err(|error| Error::os(ErrorCode::Io, "read boot id", &error))?;
@@ -195,6 +200,7 @@ impl Shared {
         if let Err(error) = spec.write_pid_file(started.pid) {
             logging::about(Level::Error, &spec.id, format_args!("{error}"));
         }
+        fail::point("start:recorded");
         Ok(started.pid)
     }
 

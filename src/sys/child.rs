@@ -7,6 +7,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+use super::fail;
 use super::limits::Limit;
 use super::outcome::{Outcome, Step};
 use super::signal;
@@ -61,6 +62,7 @@ pub(super) extern "C" fn run(argument: *mut c_void) -> c_int {
     let instructions = unsafe { &*argument.cast::<Instructions>() };
     // SAFETY: `outcome` points into the waiting parent's frame; nobody else accesses it meanwhile.
     unsafe { instructions.outcome.write_volatile(Outcome::BEGUN) };
+    fail::child_point(fail::child::BEGUN);
     let Failed(step, errno) = prepare_and_execute(instructions);
     let outcome = Outcome::failed(step, errno);
     // SAFETY: as above.
@@ -89,6 +91,7 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
     reset_dispositions();
     // SAFETY: no pointers are passed.
     step(Step::Session, unsafe { libc::syscall(libc::SYS_setsid) })?;
+    fail::child_point(fail::child::SESSION);
     if let Some(record) = &it.record {
         write_record(record)?;
     }
@@ -113,6 +116,7 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
         })?;
     }
     signal::exchange_mask(0);
+    fail::child_point(fail::child::BEFORE_EXEC);
     Ok(())
 }
 
@@ -237,12 +241,15 @@ fn write_record(record: &RawRecord) -> Result<(), Failed> {
     // SAFETY: no pointers are passed.
     unsafe { libc::syscall(libc::SYS_umask, umask) };
     opened?;
+    fail::child_point(fail::child::RECORD_OPENED);
     write_all(file, record.head, record.head_len)?;
     write_all(file, tail.text.as_ptr(), tail.len)?;
+    fail::child_point(fail::child::RECORD_WRITTEN);
     // SAFETY: the waiting parent owns both NUL-terminated strings; `dir` is open.
     step(Step::Record, unsafe {
         libc::syscall(libc::SYS_renameat2, record.dir, record.temporary, record.dir, record.name, 0)
     })?;
+    fail::child_point(fail::child::RECORD_RENAMED);
     // SAFETY: `file` was opened above and is not used again.
     unsafe { libc::syscall(libc::SYS_close, file) };
     Ok(())

@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::identity::effective_uid;
-use super::{check, fd};
+use super::{check, fail, fd};
 
 /// An open directory.
 #[derive(Debug)]
@@ -93,11 +93,16 @@ impl Dir {
     /// Replaces a file's content: readers see the old or the new, whole. No fsync: see `DESIGN` in the README.
     pub(crate) fn replace(&self, temporary: &CStr, name: &CStr, content: &[u8]) -> io::Result<()> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
-        let written = self.open_file(temporary, flags).and_then(|mut file| file.write_all(content));
-        written.and_then(|()| self.rename(temporary, name)).inspect_err(|_| {
-            // A failure to tidy up must not hide the failure that is returned; the next write truncates it anyway.
-            let _ = self.remove(temporary);
-        })
+        let opened = fail::failing("replace:open").and_then(|()| self.open_file(temporary, flags));
+        let written = opened.and_then(|mut file| fail::failing("replace:write").and_then(|()| file.write_all(content)));
+        written
+            .and_then(|()| fail::failing("replace:rename"))
+            .and_then(|()| self.rename(temporary, name))
+            .inspect(|()| fail::point("replace:renamed"))
+            .inspect_err(|_| {
+                // A failure to tidy up must not hide the failure that is returned; the next write truncates it anyway.
+                let _ = self.remove(temporary);
+            })
     }
 
     pub(crate) fn rename(&self, from: &CStr, to: &CStr) -> io::Result<()> {
@@ -108,6 +113,7 @@ impl Dir {
 
     /// Removes a file; one that is not there is as good as removed.
     pub(crate) fn remove(&self, name: &CStr) -> io::Result<()> {
+        fail::failing("remove")?;
         // SAFETY: the name is NUL-terminated and lives through the call.
         match check(i64::from(unsafe { libc::unlinkat(self.raw(), name.as_ptr(), 0) })) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -1,4 +1,4 @@
-//! The kernel, one concern a file. `unsafe` lives here, and later in the C interface, and nowhere else.
+//! The kernel, one concern a file. `unsafe` lives here and in the C interface, and nowhere else.
 //!
 //! # Safety
 //! Every function of this module is safe to call. The facts that its `unsafe` blocks rely on are of three kinds:
@@ -10,6 +10,7 @@
 mod allocation_trap;
 pub(crate) mod child;
 pub(crate) mod epoll;
+pub(crate) mod fail;
 pub(crate) mod fd;
 pub(crate) mod file;
 pub(crate) mod foreign;

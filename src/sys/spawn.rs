@@ -15,7 +15,7 @@ use super::identity::Pid;
 use super::outcome::{self, Outcome, Pipe, Step};
 use super::signal::MaskGuard;
 use super::wait::{self, Target};
-use super::{check, limits, pidfd};
+use super::{check, fail, limits, pidfd};
 use crate::command::Credentials;
 
 /// What to execute, in the kernel's form.
@@ -206,6 +206,8 @@ fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions)
     let mut raw_pidfd: RawFd = -1;
     let argument = std::ptr::from_ref(instructions).cast_mut().cast();
     let top = stack.top();
+    fail::failing("start:clone")?;
+    fail::arm_child();
     // The child inherits the mask and opens it when no handler of the host is left.
     let guard = MaskGuard::block_all();
     // SAFETY: `child::run` keeps to system calls, on a stack that nobody else uses, with instructions that live until
@@ -213,6 +215,7 @@ fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions)
     let pid = unsafe { libc::clone(child::run, top, flags, argument, &raw mut raw_pidfd) };
     let pid = check(i64::from(pid));
     drop(guard);
+    fail::point("start:cloned");
     let pid = Pid::from_raw(pid? as i32).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
     // The kernel has filled it in if it knows CLONE_PIDFD (Linux 5.2); before, it ignored the flag.
     // It may be one of 0 to 2: that does no harm to a pidfd, and moving it could fail with the child already running.
