@@ -39,6 +39,7 @@ impl Manager {
         let mut core = self.core();
         // Whoever is still there stays in the snapshot: the next agent knows of it.
         let written = core.write_snapshot();
+        fail::point("kill:written");
         self.finish(&mut core);
         killed.and(written)
     }
@@ -51,6 +52,7 @@ impl Manager {
             }
             let supervisor = core.supervisor()?;
             let stops = begin_stop(&mut core, self.owner, &supervisor)?;
+            fail::point("kill:asked");
             (supervisor, stops)
         };
         // Not under the lock: until the last one is gone the status can be asked.

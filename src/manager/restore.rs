@@ -37,6 +37,7 @@ pub(super) fn read(path: &Path, data_dir: Option<&Arc<DataDir>>, core: &Core) ->
         Err(error) if own.is_some() && error.code() != ErrorCode::Exhausted => error,
         Err(error) => return Err(error),
     };
+    fail::point("restore:corrupt");
     let error = match own.map(|data_dir| data_dir.set_snapshot_aside()) {
         None => error,
         Some(Ok(name)) => error.followed_by(format_args!("set aside as {name}")),

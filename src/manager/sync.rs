@@ -138,6 +138,7 @@ fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Chan
     for (daemon, record) in changes.updated {
         let slot = Slot { owner, id: daemon.spec.id.clone() };
         supervisor.send(Command::Update { slot, spec: daemon.spec, record })?;
+        fail::point("sync:update-sent");
     }
     for (id, old) in changes.begun {
         match core.managed.get(&id).cloned() {
@@ -162,7 +163,9 @@ fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Chan
 
 fn put(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, origin: Origin) -> Result<()> {
     let slot = Slot { owner, id: spec.id.clone() };
-    supervisor.send(Command::Put { slot, spec, origin, started: None })
+    supervisor.send(Command::Put { slot, spec, origin, started: None })?;
+    fail::point("sync:put-sent");
+    Ok(())
 }
 
 /// A process of the same id may live: of the same declaration it is adopted, of another one replaced.
@@ -179,7 +182,9 @@ fn remove(core: &mut Core, owner: Owner, supervisor: &Supervisor, managed: Manag
     match managed {
         Managed::Daemon(daemon) => {
             let slot = Slot { owner, id: daemon.spec.id.clone() };
-            supervisor.send(Command::Stop { slot, forget: true, stopped: None })
+            supervisor.send(Command::Stop { slot, forget: true, stopped: None })?;
+            fail::point("sync:stop-sent");
+            Ok(())
         }
         Managed::Other(other) => {
             core.worker()?.call(Call::Stop(other, None));
@@ -205,6 +210,7 @@ fn settle_restored(core: &mut Core, owner: Owner, supervisor: &Supervisor, resto
         logging::about(Level::Warn, &id, format_args!("a recorded process that is not wanted is stopped"));
         let slot = Slot { owner, id: spec.id.clone() };
         supervisor.send(Command::Stop { slot, forget: true, stopped: None })?;
+        fail::point("sync:unwanted-sent");
     }
     Ok(())
 }

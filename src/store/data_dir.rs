@@ -11,6 +11,7 @@ use super::encode::FileName;
 use super::lock::Lock;
 use super::record::{self, Origin, Record};
 use crate::error::{Error, ErrorCode, Result};
+use crate::sys::fail;
 use crate::sys::file::Dir;
 use crate::sys::identity::{Identity, Pid};
 use crate::sys::spawn::SelfRecord;
@@ -77,6 +78,7 @@ impl DataDir {
             move |error: std::io::Error| Error::os(code_of(&error), format_args!("{what} {}", path.display()), &error)
         };
         create(path).map_err(io("create data directory"))?;
+        fail::point("data-dir:created");
         let root = Dir::open(path).map_err(io("open data directory"))?;
         root.make_private().map_err(io("data directory"))?;
         let lock = Lock::take(&root, path)?;
@@ -88,6 +90,7 @@ impl DataDir {
             Ok(dir)
         };
         let (logs, pids, records) = (part(c"logs")?, part(c"pids")?, part(c"records")?);
+        fail::point("data-dir:opened");
         Ok(DataDir { path: path.to_owned(), root, logs, pids, records, lock: Mutex::new(Some(lock)) })
     }
 
@@ -109,7 +112,7 @@ impl DataDir {
         let open = |suffix: &str| -> Result<OwnedFd> {
             let leaf = name.leaf("", suffix);
             let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT;
-            let file = place.dir().open_file(&leaf, flags);
+            let file = fail::failing("logs:open").and_then(|()| place.dir().open_file(&leaf, flags));
             file.map(OwnedFd::from)
                 .map_err(|error| self.failed("open log file", &format!("logs/{}", leaf.to_string_lossy()), &error))
         };
@@ -172,6 +175,7 @@ impl DataDir {
     pub(crate) fn records(&self) -> Result<(Vec<Record>, Vec<Error>)> {
         let (mut found, mut bad) = (Vec::new(), Vec::new());
         self.collect_records(&self.records, "records", &mut found, &mut bad)?;
+        fail::point("records:read");
         Ok((found, bad))
     }
 

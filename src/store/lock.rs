@@ -33,6 +33,7 @@ impl Lock {
         while !(file::try_lock(file.as_fd()).map_err(io)? && file::try_lock(place.as_fd()).map_err(io)?) {
             // A holder that was just killed may still be dying; one that is gone has left a child in flight, which is
             // certain to let go, however slow the disk is that it executes from.
+            fail::point("lock:busy");
             let alive = holder_is_alive(&mut file);
             let patience = if alive { defaults::LOCK_PATIENCE } else { defaults::ORPHANED_LOCK_PATIENCE };
             if since.elapsed() >= patience {

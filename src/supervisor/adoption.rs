@@ -58,6 +58,7 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Process> {
     if let Err(error) = write_down(spec, claim, &identity) {
         logging::about(Level::Error, &spec.id, format_args!("{error}"));
     }
+    fail::point("adopt:written-down");
     Ok(Process { pid, pidfd, identity: Some(identity) })
 }
 

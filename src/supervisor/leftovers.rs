@@ -29,6 +29,7 @@ pub(super) struct Marks<'a> {
 impl Marks<'_> {
     /// Whether the process has the id and the token in its environment. Without a token nothing is proven.
     pub(super) fn are_in_environment_of(&self, pid: i32) -> std::io::Result<bool> {
+        fail::failing("environ:read")?;
         let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
         let has = |name: &str, value: &str| {
             let wanted = [name.as_bytes(), b"=", value.as_bytes()].concat();
@@ -70,6 +71,7 @@ pub(super) fn end(leader: &Identity, marks: &Marks<'_>) -> Result<(), String> {
         fail::point("leftovers:found");
         for pid in members {
             kill(pid, leader, marks);
+            fail::point("leftovers:killed");
         }
         std::thread::sleep(PAUSE);
     }

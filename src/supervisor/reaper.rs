@@ -152,7 +152,8 @@ impl Reaper {
 
     fn watch_in(&self, table: &mut Table, key: ProcessKey) {
         let Some(watched) = table.processes.get(&key) else { return };
-        let watching = watched.process.pidfd.as_ref().map(|fd| self.epoll.add(fd.as_fd(), key));
+        let add = |fd: &OwnedFd| fail::failing("watch:add").and_then(|()| self.epoll.add(fd.as_fd(), key));
+        let watching = watched.process.pidfd.as_ref().map(add);
         match watching {
             Some(Ok(())) => {}
             // Without a pidfd, or when the kernel has no memory for one more entry.
@@ -170,7 +171,7 @@ impl Reaper {
         let table = self.lock();
         let Some(watched) = table.processes.get(&key) else { return Ok(()) };
         for signal in [signal, Signal::CONT] {
-            match send_to_group(&watched.process, signal) {
+            match fail::failing("signal:send").and_then(|()| send_to_group(&watched.process, signal)) {
                 Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
                 _ => {}
             }
@@ -189,6 +190,7 @@ impl Reaper {
             _ => true,
         };
         if !signalable {
+            fail::point("group:gone");
             self.remove_in(&mut table, key);
             return false;
         }
@@ -197,6 +199,7 @@ impl Reaper {
         let (scan, lives) = table.group_lives(pid);
         let seen_before = quiet_scan.is_some_and(|earlier| earlier != scan);
         if !lives && seen_before {
+            fail::point("group:gone");
             self.remove_in(&mut table, key);
             return false;
         }
@@ -215,6 +218,7 @@ impl Reaper {
             return;
         }
         watched.phase = Phase::Released;
+        fail::point("release:done");
         let pid = watched.process.pid;
         table.released.insert(pid, key);
     }

@@ -313,6 +313,7 @@ impl Loop {
     fn done(&mut self, key: ProcessKey, spec: &Spec, done: Done) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let id = supervised.slot.id.clone();
+        fail::point("job:heard");
         supervised.busy = false;
         let event = match done {
             Done::Started { pid } => {

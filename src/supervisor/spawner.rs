@@ -133,6 +133,7 @@ impl Shared {
                 | Job::Record { key, spec }
                 | Job::CleanUp { key, spec } => (*key, spec.clone()),
             };
+            fail::point("job:taken");
             let panicked = job.panicked();
             let done = catch_unwind(AssertUnwindSafe(|| self.work(job, &mut stack))).unwrap_or(panicked);
             let watch = matches!(done, Done::Started { .. } | Done::Adopted { .. });
@@ -162,6 +163,7 @@ impl Shared {
                 Ok(process) => {
                     let pid = process.pid;
                     self.reaper.insert(key, process);
+                    fail::point("adopt:listed");
                     Done::Adopted { pid }
                 }
                 Err(refusal) => Done::Refused(refusal),
@@ -178,8 +180,6 @@ impl Shared {
             let message = "refused to run a proxy as root: allow_root is false";
             return Err(Error::new(ErrorCode::RootRefused, message));
         }
-        let injected = fail::failing("start:logs");
-        injected.map_err(|error| Error::os(ErrorCode::Io, "open log files", &error))?;
         let [stdout, stderr] = spec.open_outputs()?;
         let null = store::null()?;
         let standard = [null.as_fd(), stdout.as_fd(), stderr.as_fd()];
@@ -196,11 +196,12 @@ impl Shared {
         // Under the lock of nobody else yet: the child cannot be reaped before it is in the table.
         let identity = if started.pidfd.is_none() { Identity::of(started.pid).ok().flatten() } else { None };
         self.reaper.insert(key, Process { pid: started.pid, pidfd: started.pidfd, identity });
+        fail::point("start:listed");
         // The pid file is for people and scripts; the process runs whether it can be written or not.
         if let Err(error) = spec.write_pid_file(started.pid) {
             logging::about(Level::Error, &spec.id, format_args!("{error}"));
         }
-        fail::point("start:recorded");
+        fail::point("start:written-down");
         Ok(started.pid)
     }
 

@@ -7,7 +7,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::fail;
+use super::fail::{ChildPlan, child as points};
 use super::limits::Limit;
 use super::outcome::{Outcome, Step};
 use super::signal;
@@ -31,6 +31,7 @@ pub(super) struct Instructions {
     pub(super) outcome: *mut Outcome,
     /// Where it writes the same, when its memory may be a copy: a close-on-exec descriptor above 2.
     pub(super) pipe: Option<c_int>,
+    pub(super) fail: ChildPlan,
 }
 
 #[derive(Debug)]
@@ -62,7 +63,6 @@ pub(super) extern "C" fn run(argument: *mut c_void) -> c_int {
     let instructions = unsafe { &*argument.cast::<Instructions>() };
     // SAFETY: `outcome` points into the waiting parent's frame; nobody else accesses it meanwhile.
     unsafe { instructions.outcome.write_volatile(Outcome::BEGUN) };
-    fail::child_point(fail::child::BEGUN);
     let Failed(step, errno) = prepare_and_execute(instructions);
     let outcome = Outcome::failed(step, errno);
     // SAFETY: as above.
@@ -86,14 +86,23 @@ fn prepare_and_execute(it: &Instructions) -> Failed {
     }
 }
 
+/// Passes a fail point.
+fn pass(it: &Instructions, point: u32, before: Step) -> Result<(), Failed> {
+    match it.fail.point(point) {
+        0 => Ok(()),
+        errno => Err(Failed(before, errno)),
+    }
+}
+
 fn prepare(it: &Instructions) -> Result<(), Failed> {
+    pass(it, points::BEGUN, Step::Session)?;
     // ORDER: before the mask is emptied no handler of the host may be left, for it would run in the host's memory.
     reset_dispositions();
     // SAFETY: no pointers are passed.
     step(Step::Session, unsafe { libc::syscall(libc::SYS_setsid) })?;
-    fail::child_point(fail::child::SESSION);
+    pass(it, points::SESSION, Step::StartTime)?;
     if let Some(record) = &it.record {
-        write_record(record)?;
+        write_record(it, record)?;
     }
     for (to, &from) in (0..).zip(&it.standard) {
         // SAFETY: no pointers are passed; the descriptors are above 2 and open, so dup3 clears CLOEXEC.
@@ -116,8 +125,7 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
         })?;
     }
     signal::exchange_mask(0);
-    fail::child_point(fail::child::BEFORE_EXEC);
-    Ok(())
+    pass(it, points::EXECUTE, Step::Execute)
 }
 
 /// Raw calls: the C library's setuid family would signal every thread of the memory that we share.
@@ -221,7 +229,7 @@ fn mark_entries(buffer: &[u64], filled: usize, first: u32) {
 }
 
 /// Writes who we are to a temporary file and renames it into place, so that a record is whole or not there.
-fn write_record(record: &RawRecord) -> Result<(), Failed> {
+fn write_record(it: &Instructions, record: &RawRecord) -> Result<(), Failed> {
     let stat = read_own_stat()?;
     let mut tail = Tail { text: [0; 96], len: 0 };
     tail.push(b"\"pid\":");
@@ -232,6 +240,7 @@ fn write_record(record: &RawRecord) -> Result<(), Failed> {
     tail.push(b"}\n");
 
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    pass(it, points::RECORD_OPEN, Step::Record)?;
     // The umask of a clone without CLONE_FS is its own; the host's must not take away the owner's rights.
     // SAFETY: no pointers are passed.
     let umask = unsafe { libc::syscall(libc::SYS_umask, 0o077) };
@@ -241,15 +250,15 @@ fn write_record(record: &RawRecord) -> Result<(), Failed> {
     // SAFETY: no pointers are passed.
     unsafe { libc::syscall(libc::SYS_umask, umask) };
     opened?;
-    fail::child_point(fail::child::RECORD_OPENED);
+    pass(it, points::RECORD_WRITE, Step::Record)?;
     write_all(file, record.head, record.head_len)?;
     write_all(file, tail.text.as_ptr(), tail.len)?;
-    fail::child_point(fail::child::RECORD_WRITTEN);
+    pass(it, points::RECORD_RENAME, Step::Record)?;
     // SAFETY: the waiting parent owns both NUL-terminated strings; `dir` is open.
     step(Step::Record, unsafe {
         libc::syscall(libc::SYS_renameat2, record.dir, record.temporary, record.dir, record.name, 0)
     })?;
-    fail::child_point(fail::child::RECORD_RENAMED);
+    pass(it, points::RECORD_RENAMED, Step::StandardStreams)?;
     // SAFETY: `file` was opened above and is not used again.
     unsafe { libc::syscall(libc::SYS_close, file) };
     Ok(())

@@ -1,20 +1,21 @@
-//! Fail points: places at which a test can have the agent die or a thread of it stand still. Compiled in with the
-//! feature `fail-points` only, which nobody but the tests sets; else each is nothing at all.
+//! Fail points: places at which a test can have the agent die, a thread of it stand still or a call fail. Compiled in
+//! with the feature `fail-points` only, which nobody but the tests sets; else each is nothing at all.
 //!
-//! The agent under test is told by its environment: `PROXYPROCESS_FAIL=<point>#<n>=<what>` acts when the point is passed
-//! for the n-th time, and `PROXYPROCESS_FAIL_TRACE=<file>` has every point that is passed appended to a file, a line
-//! each. `die` is SIGKILL, as from outside; `stall` leaves the thread where it is for ever; `fail:<errno>` is for the
-//! points that can fail ([`failing`]): the system call behind them is not made and has failed so.
+//! The agent under test is told by its environment:
+//!
+//! - `PROXYPROCESS_FAIL=<point>#<n>=<what>,...` acts when the point is passed for the n-th time, or with `#<n>-<m>`
+//!   each time from the n-th to the m-th. `die` is SIGKILL, as from outside; `stall` leaves the thread where it is for
+//!   ever; `fail:<errno>` is for the points that can fail ([`failing`]): the system call behind them is not made and has
+//!   failed so.
+//! - `PROXYPROCESS_FAIL_TRACE=<file>` has every point that is passed appended to a file, a line each.
+//! - `PROXYPROCESS_FAIL_RELEASE=<file>`: a child between clone and exec never dies, and never outlasts its test; at its
+//!   points `die` kills the agent and the child goes on, `stall` kills the agent and the child goes on when there is
+//!   this file.
 
 /// Passes a point.
 #[cfg(not(feature = "fail-points"))]
 #[inline(always)]
 pub(crate) fn point(_name: &'static str) {}
-
-/// Passes a point of the child between clone and exec, at which the agent may die, but never the child.
-#[cfg(not(feature = "fail-points"))]
-#[inline(always)]
-pub(crate) fn child_point(_number: u32) {}
 
 /// Passes a point at which a system call may fail.
 #[cfg(not(feature = "fail-points"))]
@@ -23,39 +24,60 @@ pub(crate) fn failing(_name: &'static str) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Prepares the points of the next child, before it is cloned.
+/// What happens at the points of one child between clone and exec.
 #[cfg(not(feature = "fail-points"))]
-#[inline(always)]
-pub(crate) fn arm_child() {}
+#[derive(Debug)]
+pub(super) struct ChildPlan;
 
-/// The points of the child, by number; `child:<name>` in the environment.
-pub(crate) mod child {
-    pub(crate) const BEGUN: u32 = 1;
-    pub(crate) const SESSION: u32 = 2;
-    pub(crate) const RECORD_OPENED: u32 = 3;
-    pub(crate) const RECORD_WRITTEN: u32 = 4;
-    pub(crate) const RECORD_RENAMED: u32 = 5;
-    pub(crate) const BEFORE_EXEC: u32 = 6;
+#[cfg(not(feature = "fail-points"))]
+impl ChildPlan {
+    /// Decided by the parent, for the child may look at nothing.
+    #[inline(always)]
+    pub(super) fn of_next_child() -> ChildPlan {
+        ChildPlan
+    }
+
+    /// CHILD: passes a point; the errno with which the system call behind it has failed, or 0.
+    #[inline(always)]
+    pub(super) fn point(&self, _number: u32) -> std::ffi::c_int {
+        0
+    }
+}
+
+/// The points of the child, by number.
+pub(super) mod child {
+    pub(in crate::sys) const BEGUN: u32 = 1;
+    pub(in crate::sys) const SESSION: u32 = 2;
+    pub(in crate::sys) const RECORD_OPEN: u32 = 3;
+    pub(in crate::sys) const RECORD_WRITE: u32 = 4;
+    pub(in crate::sys) const RECORD_RENAME: u32 = 5;
+    pub(in crate::sys) const RECORD_RENAMED: u32 = 6;
+    pub(in crate::sys) const EXECUTE: u32 = 7;
     #[cfg(feature = "fail-points")]
-    pub(super) const NAMES: [(&str, u32); 6] = [
+    pub(super) const NAMES: [(&str, u32); 7] = [
         ("child:begun", BEGUN),
         ("child:session", SESSION),
-        ("child:record-opened", RECORD_OPENED),
-        ("child:record-written", RECORD_WRITTEN),
+        ("child:record-open", RECORD_OPEN),
+        ("child:record-write", RECORD_WRITE),
+        ("child:record-rename", RECORD_RENAME),
         ("child:record-renamed", RECORD_RENAMED),
-        ("child:before-exec", BEFORE_EXEC),
+        ("child:execute", EXECUTE),
     ];
 }
 
 #[cfg(feature = "fail-points")]
-pub(crate) use active::{arm_child, child_point, failing, point};
+pub(super) use active::ChildPlan;
+#[cfg(feature = "fail-points")]
+pub(crate) use active::{failing, point};
 
 #[cfg(feature = "fail-points")]
 mod active {
     use std::collections::HashMap;
+    use std::ffi::{CString, c_int};
     use std::fs::File;
     use std::io::Write;
-    use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+    use std::ops::RangeInclusive;
+    use std::os::unix::ffi::OsStringExt;
     use std::sync::{LazyLock, Mutex, PoisonError};
 
     use super::super::identity::own_pid;
@@ -66,14 +88,15 @@ mod active {
     enum What {
         Die,
         Stall,
-        Fail(i32),
+        Fail(c_int),
     }
 
     struct Plan {
-        /// Each acts once: at which passing of which point, and what happens there.
-        actions: Vec<(String, u32, What)>,
+        /// At which passings of which point, and what happens there.
+        actions: Vec<(String, RangeInclusive<u32>, What)>,
         passed: Mutex<HashMap<&'static str, u32>>,
         trace: Option<Mutex<File>>,
+        release: Option<CString>,
     }
 
     static PLAN: LazyLock<Plan> = LazyLock::new(|| {
@@ -82,19 +105,22 @@ mod active {
         let trace = std::env::var_os("PROXYPROCESS_FAIL_TRACE").map(|path| {
             Mutex::new(File::options().append(true).create(true).open(path).expect("open the trace of fail points"))
         });
-        Plan { actions, passed: Mutex::default(), trace }
+        let release = std::env::var_os("PROXYPROCESS_FAIL_RELEASE");
+        let release = release.map(|path| CString::new(path.into_vec()).expect("a path"));
+        Plan { actions, passed: Mutex::default(), trace, release }
     });
 
-    fn parse(text: &str) -> Option<(String, u32, What)> {
+    fn parse(text: &str) -> Option<(String, RangeInclusive<u32>, What)> {
         let (point, what) = text.split_once('=')?;
         let (name, count) = point.split_once('#')?;
+        let (from, to) = count.split_once('-').unwrap_or((count, count));
         let what = match what.split_once(':') {
             None if what == "die" => What::Die,
             None if what == "stall" => What::Stall,
             Some(("fail", errno)) => What::Fail(errno.parse().ok()?),
             _ => return None,
         };
-        Some((name.to_owned(), count.parse().ok()?, what))
+        Some((name.to_owned(), from.parse().ok()?..=to.parse().ok()?, what))
     }
 
     fn pass(name: &'static str) -> Option<What> {
@@ -102,7 +128,8 @@ mod active {
         let mut passed = plan.passed.lock().unwrap_or_else(PoisonError::into_inner);
         let count = passed.entry(name).or_default();
         *count += 1;
-        let what = plan.actions.iter().find(|(at, nth, _)| at == name && nth == count).map(|(_, _, what)| *what);
+        let due = plan.actions.iter().find(|(at, passings, _)| at == name && passings.contains(count));
+        let what = due.map(|(_, _, what)| *what);
         drop(passed);
         if let Some(trace) = &plan.trace {
             // In one write, so that a reader sees whole lines.
@@ -140,22 +167,42 @@ mod active {
         }
     }
 
-    /// At which point of the child the agent dies, and who that is; the child may look at nothing but these.
-    static CHILD_POINT: AtomicU32 = AtomicU32::new(0);
-    static AGENT: AtomicI32 = AtomicI32::new(0);
-
-    pub(crate) fn arm_child() {
-        let due = child::NAMES.into_iter().filter(|(name, _)| pass(name) == Some(What::Die));
-        let number = due.map(|(_, number)| number).last().unwrap_or(0);
-        AGENT.store(own_pid().as_raw(), Ordering::Relaxed);
-        CHILD_POINT.store(number, Ordering::Relaxed);
+    #[derive(Debug)]
+    pub(crate) struct ChildPlan {
+        action: Option<(u32, What)>,
+        agent: c_int,
+        release: *const std::ffi::c_char,
     }
 
-    /// CHILD: atomics and one system call.
-    pub(crate) fn child_point(number: u32) {
-        if CHILD_POINT.load(Ordering::Relaxed) == number {
+    impl ChildPlan {
+        pub(crate) fn of_next_child() -> ChildPlan {
+            let due = child::NAMES.into_iter().filter_map(|(name, number)| Some((number, pass(name)?)));
+            let release = PLAN.release.as_ref().map_or(std::ptr::null(), |path| path.as_ptr());
+            ChildPlan { action: due.last(), agent: own_pid().as_raw(), release }
+        }
+
+        /// CHILD: system calls only.
+        pub(crate) fn point(&self, number: u32) -> c_int {
+            let Some((at, what)) = self.action else { return 0 };
+            if at != number {
+                return 0;
+            }
+            if let What::Fail(errno) = what {
+                return errno;
+            }
             // SAFETY: no pointers are passed.
-            unsafe { libc::syscall(libc::SYS_kill, AGENT.load(Ordering::Relaxed), libc::SIGKILL) };
+            unsafe { libc::syscall(libc::SYS_kill, self.agent, libc::SIGKILL) };
+            while what == What::Stall && !self.is_released() {
+                let pause = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+                // SAFETY: `pause` lives through the call, and what is left of it is not asked for.
+                unsafe { libc::syscall(libc::SYS_nanosleep, &raw const pause, std::ptr::null_mut::<libc::timespec>()) };
+            }
+            0
+        }
+
+        fn is_released(&self) -> bool {
+            // SAFETY: null, which fails, or a NUL-terminated path that lives as long as the program.
+            unsafe { libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, self.release, libc::F_OK) == 0 }
         }
     }
 }

@@ -33,6 +33,7 @@ impl Dir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => return other,
         }
+        fail::failing("dir:make")?;
         // SAFETY: `name` is NUL-terminated and lives through the call.
         let made = check(i64::from(unsafe { libc::mkdirat(self.raw(), name.as_ptr(), 0o700) }));
         match made {
@@ -83,6 +84,7 @@ impl Dir {
     /// The content of a file of at most `limit` bytes.
     pub(crate) fn read(&self, name: &CStr, limit: u64) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
+        fail::failing("read:open")?;
         self.open_file(name, libc::O_RDONLY)?.take(limit + 1).read_to_end(&mut content)?;
         if content.len() as u64 > limit {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit} bytes")));
@@ -123,6 +125,7 @@ impl Dir {
 
     /// The names in the directory.
     pub(crate) fn list(&self) -> io::Result<Vec<std::ffi::OsString>> {
+        fail::failing("dir:list")?;
         std::fs::read_dir(format!("/proc/self/fd/{}", self.raw()))?.map(|entry| Ok(entry?.file_name())).collect()
     }
 

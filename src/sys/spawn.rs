@@ -150,7 +150,8 @@ pub(crate) fn start(
     let argv = CStrings::new(program.argv.iter().cloned()).map_err(prepare)?;
     let envp = CStrings::new(program.env.iter().cloned()).map_err(prepare)?;
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
-    let pipe = Pipe::unless_shared().map_err(|source| failure("create pipe", "", source))?;
+    let pipe = fail::failing("start:pipe").and_then(|()| Pipe::unless_shared());
+    let pipe = pipe.map_err(|source| failure("create pipe", "", source))?;
     let mut outcome = Outcome::default();
     let instructions = Instructions {
         programs: programs.pointers.as_ptr(),
@@ -174,6 +175,7 @@ pub(crate) fn start(
         }),
         outcome: &raw mut outcome,
         pipe: pipe.as_ref().map(Pipe::writer),
+        fail: fail::ChildPlan::of_next_child(),
     };
     let started = clone(stack, &instructions).map_err(|source| failure("clone", "", source))?;
     // SAFETY: the child, the only writer, has executed or exited, for CLONE_VFORK let us run again; or it has a copy.
@@ -207,7 +209,6 @@ fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions)
     let argument = std::ptr::from_ref(instructions).cast_mut().cast();
     let top = stack.top();
     fail::failing("start:clone")?;
-    fail::arm_child();
     // The child inherits the mask and opens it when no handler of the host is left.
     let guard = MaskGuard::block_all();
     // SAFETY: `child::run` keeps to system calls, on a stack that nobody else uses, with instructions that live until

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
+use super::fail;
+
 /// The fields of proc_pid_stat(5) that the library uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat {
@@ -49,7 +51,7 @@ fn integer<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
 
 /// Reads the stat of a process by number; `None` when there is no such process.
 pub(crate) fn read(pid: i32) -> io::Result<Option<Stat>> {
-    match std::fs::read(format!("/proc/{pid}/stat")) {
+    match fail::failing("stat:read").and_then(|()| std::fs::read(format!("/proc/{pid}/stat"))) {
         Ok(text) => match Stat::parse(&text) {
             Some(stat) => Ok(Some(stat)),
             None => Err(io::Error::new(io::ErrorKind::InvalidData, "unexpected format")),
@@ -71,6 +73,7 @@ fn no_process() -> io::Result<Option<Stat>> {
 /// The processes that exist, zombies included, by their process group. It asks the kernel for each group by number:
 /// reading every stat file would take ten times as long.
 pub(crate) fn groups() -> io::Result<HashMap<i32, Vec<i32>>> {
+    fail::failing("proc:list")?;
     let mut groups: HashMap<i32, Vec<i32>> = HashMap::new();
     for entry in std::fs::read_dir("/proc")? {
         let Some(pid) = integer::<i32>(entry?.file_name().as_bytes()) else { continue };

@@ -4,6 +4,7 @@
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
+use super::fail;
 use super::signal::MaskGuard;
 
 /// Starts a named thread with all signals blocked.
@@ -13,5 +14,6 @@ pub(crate) fn start<T: Send + 'static>(
 ) -> io::Result<JoinHandle<T>> {
     // ORDER: the new thread inherits the mask of its creator, so it is blocked before it exists.
     let _guard = MaskGuard::block_most();
+    fail::failing("thread:start")?;
     Builder::new().name(name.to_owned()).spawn(body)
 }

@@ -35,13 +35,19 @@ pub(crate) enum Stdout {
 #[derive(Debug)]
 pub(crate) struct Launch<'a> {
     scene: &'a Scene,
+    program: &'a Path,
     env: Vec<(&'a str, &'a str)>,
     stdout: Stdout,
 }
 
 impl<'a> Launch<'a> {
     pub(crate) fn new(scene: &'a Scene) -> Launch<'a> {
-        Launch { scene, env: Vec::new(), stdout: Stdout::Read }
+        Launch::of(programs::agent(), scene)
+    }
+
+    /// Another agent than the one under test.
+    pub(crate) fn of(program: &'a Path, scene: &'a Scene) -> Launch<'a> {
+        Launch { scene, program, env: Vec::new(), stdout: Stdout::Read }
     }
 
     /// Sets a variable in the agent's environment.
@@ -73,7 +79,7 @@ impl<'a> Launch<'a> {
     pub(crate) fn spawn_with(self, write: impl FnOnce(&Path)) -> Agent {
         let path = self.scene.path("agent.json");
         write(&path);
-        let mut words: Vec<OsString> = vec![programs::agent().into(), path.clone().into()];
+        let mut words: Vec<OsString> = vec![self.program.into(), path.clone().into()];
         if self.stdout == Stdout::Closed {
             words.splice(..0, ["/bin/sh", "-c", "exec \"$@\" >&-", "sh"].map(OsString::from));
         }
@@ -136,6 +142,24 @@ impl Agent {
             }
         };
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("read status {line:?}: {error}"))
+    }
+
+    /// Asks for the status of an agent that may end, or cease to answer, which `given_up` says; `None` then.
+    #[track_caller]
+    pub(crate) fn status_unless(&self, given_up: impl Fn() -> bool) -> Option<Status> {
+        let lines = self.lines.as_ref().expect("stdout is read");
+        self.signal(Signal::USR1);
+        let deadline = Deadline::of("the status line of the agent");
+        let line = loop {
+            match lines.recv_timeout(deadline.left().min(Duration::from_millis(5))) {
+                Ok(line) => break line,
+                Err(RecvTimeoutError::Timeout) if given_up() => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        };
+        // One that is killed while it writes leaves a part of a line.
+        serde_json::from_str(&line).ok()
     }
 
     /// Asks for the status until it is as wanted. Most changes show in the data directory too: one there, or a short
@@ -210,10 +234,15 @@ impl Agent {
     fn wait_until_ready(&self, data_dir: &Path) {
         let changes = Changes::of(data_dir);
         let deadline = Deadline::of("the agent to come up");
-        while !(self.takes_signals() && self.holds(data_dir)) {
+        while !self.is_ready(data_dir) {
             assert!(!self.process.is_gone(), "the agent has ended:\n{}", self.log());
             changes.wait(deadline.left().min(Duration::from_millis(5)));
         }
+    }
+
+    /// Whether it has the data directory and takes signals.
+    pub(crate) fn is_ready(&self, data_dir: &Path) -> bool {
+        self.takes_signals() && self.holds(data_dir)
     }
 
     fn holds(&self, data_dir: &Path) -> bool {

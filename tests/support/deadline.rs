@@ -28,4 +28,9 @@ impl Deadline {
         assert!(!left.is_zero(), "waited {WATCHDOG:?} in vain for {}", self.what);
         left
     }
+
+    /// Whether nothing is left, for a test that has more to say then.
+    pub(crate) fn is_over(&self) -> bool {
+        Instant::now() >= self.at
+    }
 }

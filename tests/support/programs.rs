@@ -23,11 +23,30 @@ pub(super) fn agent() -> &'static Path {
     })
 }
 
+/// The example agent with fail points, in a target directory of its own, so that nothing else is built with them.
+///
+/// Without cargo it is where an earlier run with cargo has built it.
+pub(crate) fn agent_with_fail_points() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let own = std::env::current_exe().expect("find own program");
+        let profile = own.ancestors().nth(2).expect("a test program is in the folder deps of its profile");
+        let target = profile.parent().expect("a profile is a folder of the target directory").join("fail-points");
+        match std::env::var_os("CARGO") {
+            Some(cargo) => {
+                let target = target.to_str().expect("a path in UTF-8");
+                build(&cargo, "agent", &["--features", "fail-points", "--target-dir", target])
+            }
+            None => target.join("debug/examples/agent"),
+        }
+    })
+}
+
 /// An example of this crate. Run by cargo, which builds no examples for a single test, it is brought up to date; else
 /// it is where cargo puts it.
 fn example(name: &str) -> PathBuf {
     match std::env::var_os("CARGO") {
-        Some(cargo) => build(&cargo, name),
+        Some(cargo) => build(&cargo, name, &[]),
         None => {
             let own = std::env::current_exe().expect("find own program");
             let profile = own.ancestors().nth(2).expect("a test program is in the folder deps of its profile");
@@ -36,9 +55,9 @@ fn example(name: &str) -> PathBuf {
     }
 }
 
-fn build(cargo: &OsStr, name: &str) -> PathBuf {
+fn build(cargo: &OsStr, name: &str, options: &[&str]) -> PathBuf {
     let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--example", name, "--message-format=json"]);
+    build.args(["build", "--quiet", "--example", name, "--message-format=json"]).args(options);
     build.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = build.output().expect("run cargo");
     assert!(output.status.success(), "cargo could not build the example {name}: {}", output.status);

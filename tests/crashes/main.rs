@@ -1,0 +1,14 @@
+//! The agent dies between any two instructions, and the next one has everything: each process that an earlier agent
+//! started is managed again or stopped, no id ever has two, no stranger is signalled, survivors keep their pid, and no
+//! file is torn.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cases;
+mod life;
+mod outside;
+mod player;
+mod points;
+mod sweep;
+mod wanted;

@@ -1,0 +1,94 @@
+//! What is wanted of an agent: ids, the kind of each, and a version by which its processes are known from outside.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::support::{Config, Proxy, Scene};
+
+/// What a proxy does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Runs until a signal ends it.
+    Runs,
+    /// Handles the stop signal, and ends.
+    Polite,
+    /// Has to be killed.
+    Stubborn,
+    /// Leads a group whose other process has to be killed.
+    Leads,
+    /// Ends by itself, again and again.
+    Ends,
+    /// Has no program.
+    Missing,
+}
+
+impl Kind {
+    /// Whether it has a process whenever all is well.
+    pub(crate) fn lives(self) -> bool {
+        !matches!(self, Kind::Ends | Kind::Missing)
+    }
+}
+
+/// One proxy as it is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Want {
+    pub(crate) kind: Kind,
+    /// Its processes have it in their last argument.
+    pub(crate) version: u32,
+    /// What can be changed without another process.
+    pub(crate) grace_ms: u64,
+}
+
+/// All proxies that are wanted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted(pub(crate) BTreeMap<String, Want>);
+
+impl Wanted {
+    /// Wants a proxy, in place of an earlier one of this id.
+    pub(crate) fn with(mut self, id: &str, kind: Kind, version: u32) -> Wanted {
+        self.0.insert(id.to_owned(), Want { kind, version, grace_ms: 50 });
+        self
+    }
+
+    /// Another setting of a proxy that needs no other process for it.
+    pub(crate) fn grace(mut self, id: &str, grace_ms: u64) -> Wanted {
+        self.0.get_mut(id).expect("it is wanted").grace_ms = grace_ms;
+        self
+    }
+
+    pub(crate) fn without(mut self, id: &str) -> Wanted {
+        self.0.remove(id);
+        self
+    }
+
+    /// The ids that have a process when all is well.
+    pub(crate) fn living(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, want)| want.kind.lives()).map(|(id, _)| id.as_str())
+    }
+
+    /// The configuration of an agent.
+    pub(crate) fn config(&self, scene: &Scene) -> Config {
+        self.0.iter().fold(Config::new(scene), |config, (id, want)| config.proxy(id, want.proxy()))
+    }
+}
+
+impl Want {
+    fn proxy(self) -> Proxy {
+        let version = format!("v{}", self.version);
+        let words: &[&str] = match self.kind {
+            Kind::Runs => &["run", &version],
+            Kind::Polite => &["graceful", &version],
+            Kind::Stubborn => &["stubborn", &version],
+            Kind::Leads => &["grandchild", "stubborn", &version],
+            Kind::Ends => &["exit", "3", &version],
+            Kind::Missing => return Proxy::command(&["/no/such/program", &version]),
+        };
+        let restart = match self.kind {
+            Kind::Ends => json!({"attempts_before_backoff": 1, "max_wait_ms": 60_000}),
+            // However often it was killed, no test waits for it.
+            _ => json!({"max_wait_ms": 20}),
+        };
+        Proxy::helper(words).set("restart", restart).grace_ms(self.grace_ms)
+    }
+}
