@@ -17,6 +17,8 @@ pub(crate) struct Case {
     pub(crate) arms: Vec<(usize, Arm)>,
     /// What the next agent is told.
     pub(crate) then: Then,
+    /// Whether an agent in which a thread stands still is asked for more before it is killed.
+    pub(crate) disturbed: bool,
 }
 
 /// What is wanted of the agent after one that was cut.
@@ -32,6 +34,9 @@ pub(crate) enum Then {
 pub(crate) fn play(case: &Case) -> usize {
     let mut it = Player::new(life::first(), case.arms.clone());
     if let Err(Cut) = life::play(&mut it) {
+        if case.disturbed {
+            it.disturb();
+        }
         match case.then {
             Then::Same => {}
             Then::Other => it.wanted = life::other(),

@@ -6,6 +6,9 @@
 mod support;
 
 mod cases;
+mod chance;
+mod failures;
+mod flight;
 mod life;
 mod outside;
 mod player;

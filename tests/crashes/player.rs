@@ -23,12 +23,24 @@ pub(crate) struct Arm {
     pub(crate) stall: Option<(String, usize)>,
     /// A child between clone and exec outlives the agent, and has its standard error.
     pub(crate) child_in_flight: bool,
+    /// It may end at once and say why.
+    pub(crate) may_refuse: bool,
 }
 
 impl Arm {
     /// It dies at a passing of a point.
     pub(crate) fn dies(point: &str, passing: usize) -> Arm {
         Arm { actions: format!("{point}#{passing}=die"), ..Arm::default() }
+    }
+
+    /// A thread of it stands still at a passing of a point.
+    pub(crate) fn stalls(point: &str, passing: usize) -> Arm {
+        Arm { actions: format!("{point}#{passing}=stall"), stall: Some((point.to_owned(), passing)), ..Arm::default() }
+    }
+
+    /// It dies at a point of its first child, which stands still there until it is released.
+    pub(crate) fn leaves_in_flight(point: &str) -> Arm {
+        Arm { actions: format!("{point}#1=stall"), child_in_flight: true, ..Arm::default() }
     }
 }
 
@@ -111,6 +123,12 @@ impl Player {
     /// Starts the next agent and waits until it takes signals.
     pub(crate) fn launch(&mut self) -> Played {
         self.begin();
+        self.launch_goes_on()
+    }
+
+    /// Waits until the agent that was just started takes signals.
+    #[track_caller]
+    pub(crate) fn launch_goes_on(&mut self) -> Played {
         let changes = Changes::of(&self.scene.data_dir());
         let deadline = Deadline::of(format!("agent {} to come up", self.launches));
         while !self.agent().is_ready(&self.scene.data_dir()) {
@@ -230,6 +248,9 @@ impl Player {
         if status.success() {
             return Ok(());
         }
+        if status.code() == Some(1) && self.arms.get(&self.launches).is_some_and(|arm| arm.may_refuse) {
+            return Err(Cut);
+        }
         assert_eq!(status.signal(), Some(9), "agent {} ended with {status}:\n{}", self.launches, agent.log());
         Err(Cut)
     }
@@ -246,6 +267,19 @@ impl Player {
                 Err(Cut) => assert!(self.launches <= last, "an agent that nothing happens to goes on"),
             }
         }
+    }
+
+    /// Asks much of an agent in which a thread stands still, and lets the other threads do some of it.
+    pub(crate) fn disturb(&mut self) {
+        let data_dir = self.scene.data_dir();
+        if !self.agent.as_ref().is_some_and(|agent| agent.is_ready(&data_dir)) {
+            return;
+        }
+        let changes = Changes::of(&data_dir);
+        self.reload(self.wanted.clone().without("plain").with("late", Kind::Runs, 5).with("other", Kind::Polite, 5));
+        changes.wait(AGAIN * 4);
+        self.agent().signal(Signal::TERM);
+        changes.wait(AGAIN);
     }
 
     /// Kills the agent, as the kernel does when memory is short.
@@ -286,6 +320,12 @@ impl Player {
         let (mut living, others) = outside::living(&self.scene, agent);
         living.retain(|process| process.pid() != self.stranger.pid);
         (living, others)
+    }
+
+    /// While there is no agent: its children that have not executed yet.
+    pub(crate) fn in_flight(&self) -> Vec<Process> {
+        let known: BTreeSet<u32> = self.living().0.iter().map(Living::pid).chain([self.stranger.pid]).collect();
+        self.scene.alive().into_iter().filter(|process| !known.contains(&process.pid())).collect()
     }
 
     /// Whether the agent is dead or stands still.

@@ -1,21 +1,47 @@
-//! The agent dies at every point.
+//! The agent dies at every point, and so does the next one; a thread of it stands still at every point.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cases::{self, Case, Then};
+use crate::chance::Chance;
 use crate::player::{Arm, Player};
 use crate::{life, points};
 
 /// Passed only when the data directory is in use.
 const NOT_IN_THE_LIFE: [&str; 1] = ["lock:busy"];
 
-/// Plays the life without a cut. How often each agent has passed each point.
-fn trace() -> BTreeMap<(usize, String), usize> {
+/// How often each agent passes each point, by its number and the point's name.
+pub(crate) type Trace = BTreeMap<(usize, String), usize>;
+
+/// Plays the life without a cut.
+pub(crate) fn trace() -> Trace {
     let mut it = Player::new(life::first(), []);
     life::play(&mut it).expect("nothing happens to the agents");
     let passed = points::passed(&it);
     it.finish();
     passed
+}
+
+/// Whether everything is to be tried that there is, and not only what fits into a minute.
+pub(crate) fn everything() -> bool {
+    std::env::var("PROXYPROCESS_SWEEP").is_ok_and(|what| what == "all")
+}
+
+/// Some passings of each point: the first, one in the middle and the last, or only the first and any one.
+fn passings(trace: &Trace, chance: &mut Chance) -> Vec<(usize, String, usize)> {
+    let chosen = trace.iter().flat_map(|((launch, point), &count)| {
+        let passings = match everything() {
+            true => BTreeSet::from([1, count.div_ceil(2), count]),
+            false => BTreeSet::from([1, 1 + chance.below(count)]),
+        };
+        passings.into_iter().map(|passing| (*launch, point.clone(), passing)).collect::<Vec<_>>()
+    });
+    chosen.collect()
+}
+
+fn thens(chance: &mut Chance) -> Vec<Then> {
+    let all = [Then::Same, Then::Other, Then::Nothing];
+    if everything() { all.to_vec() } else { vec![all[chance.below(all.len())]] }
 }
 
 #[test]
@@ -28,15 +54,47 @@ fn the_life_passes_every_point() {
 
 #[test]
 fn the_agent_dies_at_every_point() {
+    let mut chance = Chance::of_test("the agent dies");
     let mut all = Vec::new();
-    for ((launch, point), count) in trace() {
-        let passings = BTreeSet::from([1, count.div_ceil(2), count]);
-        for passing in passings {
-            for then in [Then::Same, Then::Other, Then::Nothing] {
-                all.push(Case { arms: vec![(launch, Arm::dies(&point, passing))], then });
-            }
+    for (launch, point, passing) in passings(&trace(), &mut chance) {
+        for then in thens(&mut chance) {
+            all.push(Case { arms: vec![(launch, Arm::dies(&point, passing))], then, disturbed: false });
         }
     }
-    let cuts = cases::play_all("the agent dies", &all, cases::play);
-    println!("cut: {}", cuts.into_iter().sum::<usize>());
+    let cuts: usize = cases::play_all("the agent dies", &all, cases::play).into_iter().sum();
+    assert!(cuts * 10 > all.len() * 9, "only {cuts} of {} agents died", all.len());
+}
+
+#[test]
+fn two_agents_die_one_after_the_other() {
+    let mut chance = Chance::of_test("two agents die");
+    let trace = trace();
+    let names: BTreeSet<&String> = trace.keys().map(|(_, name)| name).collect();
+    let pairs = trace.keys().flat_map(|(launch, first)| names.iter().map(move |second| (*launch, first, *second)));
+    let mut pairs: Vec<_> = pairs.collect();
+    if !everything() {
+        pairs = (0..60).map(|_| pairs[chance.below(pairs.len())]).collect();
+    }
+    let case = |(launch, first, second): (usize, &String, &String)| {
+        let arms = vec![(launch, Arm::dies(first, 1)), (launch + 1, Arm::dies(second, 1))];
+        Case { arms, then: Then::Same, disturbed: false }
+    };
+    let all: Vec<Case> = pairs.into_iter().map(case).collect();
+    let cuts: usize = cases::play_all("two agents die", &all, cases::play).into_iter().sum();
+    assert!(cuts > all.len(), "only {cuts} agents died in {} pairs", all.len());
+}
+
+#[test]
+fn a_thread_stands_still_at_every_point() {
+    let mut chance = Chance::of_test("a thread stands still");
+    let mut all = Vec::new();
+    for (launch, point, passing) in passings(&trace(), &mut chance) {
+        // A child stands still in `flight`.
+        if !point.starts_with("child:") {
+            let disturbed = chance.below(2) == 0;
+            all.push(Case { arms: vec![(launch, Arm::stalls(&point, passing))], then: Then::Same, disturbed });
+        }
+    }
+    let cuts: usize = cases::play_all("a thread stands still", &all, cases::play).into_iter().sum();
+    assert!(cuts * 10 > all.len() * 9, "only {cuts} of {} agents were stopped", all.len());
 }

@@ -1,0 +1,94 @@
+//! Calls of the agent fail, once or for a while: nothing is lost, it recovers by itself, and it says so.
+
+use std::collections::BTreeSet;
+
+use crate::cases;
+use crate::chance::Chance;
+use crate::life;
+use crate::player::{Arm, Cut, Player};
+use crate::sweep::{everything, trace};
+
+const EIO: i32 = 5;
+const EAGAIN: i32 = 11;
+const ENOMEM: i32 = 12;
+const EMFILE: i32 = 24;
+const ENOSPC: i32 = 28;
+
+/// The calls that can fail, and how they do.
+const CALLS: [(&str, &[i32]); 24] = [
+    ("adopt:open", &[EMFILE, ENOMEM]),
+    ("child:execute", &[ENOMEM, EAGAIN]),
+    ("child:record-open", &[ENOSPC, EMFILE, EIO]),
+    ("child:record-rename", &[ENOSPC, EIO]),
+    ("child:record-write", &[ENOSPC, EIO]),
+    ("child:session", &[EMFILE, ENOMEM]),
+    ("dir:list", &[EMFILE, EIO]),
+    ("dir:make", &[ENOSPC, EIO]),
+    ("environ:read", &[EMFILE, ENOMEM]),
+    ("fds:list", &[EMFILE, ENOMEM]),
+    ("logs:find", &[EMFILE, ENOMEM]),
+    ("logs:open", &[EMFILE, ENOSPC, EIO]),
+    ("proc:list", &[EMFILE, ENOMEM]),
+    ("read:open", &[EMFILE, EIO]),
+    ("remove", &[EIO]),
+    ("replace:open", &[ENOSPC, EMFILE, EIO]),
+    ("replace:rename", &[ENOSPC, EIO]),
+    ("replace:write", &[ENOSPC, EIO]),
+    ("start:clone", &[EAGAIN, ENOMEM, EMFILE]),
+    ("start:pipe", &[EMFILE]),
+    ("stat:read", &[EMFILE, ENOMEM]),
+    ("thread:start", &[EAGAIN]),
+    ("watch:add", &[ENOMEM, ENOSPC]),
+    ("signal:send", &[]),
+];
+
+/// Which call of which agent fails, from which time on, how often, and how.
+#[derive(Debug, Clone)]
+struct Failure {
+    launch: usize,
+    point: String,
+    from: usize,
+    times: usize,
+    errno: i32,
+}
+
+fn play(failure: &Failure) -> bool {
+    let Failure { launch, point, from, times, errno } = failure;
+    let to = from + times - 1;
+    let actions = format!("{point}#{from}-{to}=fail:{errno}");
+    let mut it = Player::new(life::first(), [(*launch, Arm { actions, may_refuse: true, ..Arm::default() })]);
+    let refused = match life::play(&mut it) {
+        Ok(()) => false,
+        Err(Cut) => {
+            it.recover();
+            true
+        }
+    };
+    let said = it.logs.contains(&format!("(os error {errno})"));
+    let sums = it.finish();
+    assert!(said, "nobody was told");
+    assert_eq!(sums.cuts > 0, refused);
+    refused
+}
+
+#[test]
+fn a_call_that_fails_loses_nothing() {
+    let mut chance = Chance::of_test("a call fails");
+    let mut all = Vec::new();
+    for ((launch, point), count) in trace() {
+        let Some((_, errors)) = CALLS.iter().find(|(name, _)| *name == point) else { continue };
+        for &errno in *errors {
+            let froms = BTreeSet::from([1, 1 + chance.below(count)]);
+            for from in froms {
+                for times in [1, 4] {
+                    all.push(Failure { launch, point: point.clone(), from, times, errno });
+                }
+            }
+        }
+    }
+    if !everything() {
+        all = (0..all.len().min(60)).map(|_| all.swap_remove(chance.below(all.len()))).collect();
+    }
+    let refused = cases::play_all("a call fails", &all, play).into_iter().filter(|refused| *refused).count();
+    println!("of which {refused} agents refused to start");
+}

@@ -1,0 +1,55 @@
+//! The agent is killed while a child of it is between clone and exec, and the child takes its time.
+
+use std::fs;
+
+use crate::cases;
+use crate::player::{Arm, Cut, Player};
+use crate::support::{Changes, Deadline};
+use crate::wanted::{Kind, Wanted};
+
+const POINTS: [&str; 7] = [
+    "child:begun",
+    "child:session",
+    "child:record-open",
+    "child:record-write",
+    "child:record-rename",
+    "child:record-renamed",
+    "child:execute",
+];
+
+/// Plays it for one point. The next agent wants the proxy as it is being started, or does not want it any more.
+fn play(&(point, still_wanted): &(&str, bool)) {
+    let wanted = Wanted::default().with("web", Kind::Runs, 1);
+    let mut it = Player::new(wanted, [(1, Arm::leaves_in_flight(point))]);
+    let began = it.launch().and_then(|()| it.settle());
+    assert!(matches!(began, Err(Cut)), "the child kills the agent");
+    let in_flight = it.in_flight();
+    assert_eq!(in_flight.len(), 1, "{in_flight:?}");
+    if !still_wanted {
+        it.wanted = Wanted::default().with("other", Kind::Runs, 1);
+    }
+
+    it.begin();
+    let traces = Changes::of(&it.scene.path("traces"));
+    let deadline = Deadline::of("the next agent to find the data directory in use");
+    while !fs::read_to_string(it.trace(2)).is_ok_and(|trace| trace.contains("lock:busy")) {
+        traces.wait(deadline.left());
+    }
+    assert!(!it.agent().is_ready(&it.scene.data_dir()), "two agents in one data directory");
+    assert!(!in_flight[0].is_gone());
+    fs::write(it.release(), "").expect("release the child");
+    it.launch_goes_on().expect("nothing happens to this agent");
+    let leaders = it.settle().expect("nothing happens to this agent");
+    if still_wanted {
+        assert_eq!(leaders["web"].pid(), in_flight[0].pid(), "the child is adopted");
+    } else {
+        in_flight[0].wait();
+    }
+    it.finish();
+}
+
+#[test]
+fn a_child_in_flight_keeps_the_next_agent_waiting_and_is_managed_by_it() {
+    let all: Vec<_> = POINTS.iter().flat_map(|point| [(*point, true), (*point, false)]).collect();
+    cases::play_all("a child in flight", &all, play);
+}
