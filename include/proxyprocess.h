@@ -102,7 +102,8 @@
  * Structs
  *
  *   A struct that the library reads begins with `struct_size`, which its _init function sets. Later versions append
- *   fields; a program that was compiled with an older header gets their defaults. Reserved fields are 0.
+ *   fields; a program that was compiled with an older header gets their defaults. Reserved fields are 0. The _init
+ *   functions have no error object: proxyprocess_status_str() is the text of what they return.
  *
  * Threads
  *
@@ -123,7 +124,8 @@
  *   umask, environment, dispositions or limits of the process. Do not ignore SIGCHLD and do not wait for "any child"; if
  *   you do, exits are still seen, and their status where the kernel tells it. A child is started with default
  *   dispositions, an empty mask, no descriptor but 0, 1 and 2, and the descriptor limit that the program was started
- *   with. After fork(2), the functions of handles that were made before return PROXYPROCESS_E_FORKED in the new process;
+ *   with. A host that waits for signals (signalfd, sigwait) blocks them in main before it starts threads of its own; those
+ *   of the library block all signals by themselves. After fork(2), the functions of handles that were made before return PROXYPROCESS_E_FORKED in the new process;
  *   it may free them.
  *
  * Versions
@@ -666,8 +668,8 @@ typedef struct proxyprocess_proxy_kind {
      */
     int32_t (*unmarshal_snapshot)(void *proxy, const char *json, size_t json_length, struct proxyprocess_reply *reply);
     /**
-     * Begins to stop without waiting. It is called on every proxy that has to go before `stop` is called on the first, so
-     * that slow ones stop at the same time. May be NULL.
+     * Begins to stop without waiting. It is called at once on every proxy that has to go, while `stop` is called on one
+     * after the other, so that slow ones stop at the same time. May be NULL.
      */
     void (*request_stop)(void *proxy);
 } proxyprocess_proxy_kind;
@@ -1158,11 +1160,12 @@ int32_t proxyprocess_manager_run(const struct proxyprocess_manager *manager,
 
 /**
  * Follows the state on a thread of the library's, named proxy-manager, and returns at once; while that thread runs
- * already it does nothing. What that run fails with is
- * logged, and returned by proxyprocess_manager_close() or proxyprocess_manager_kill(), after which the thread is gone.
+ * already it does nothing. Should the run end by a fault of the library, that is logged, and returned by
+ * proxyprocess_manager_close() or proxyprocess_manager_kill(), after which the thread is gone; an agent that wants to
+ * know at once calls proxyprocess_manager_run() on a thread of its own.
  *
- * Returns 0; PROXYPROCESS_E_EXHAUSTED: the thread cannot be started; PROXYPROCESS_E_CLOSED: the manager was closed or
- * killed before.
+ * Returns 0; PROXYPROCESS_E_EXHAUSTED: the threads of the library cannot be started; PROXYPROCESS_E_CLOSED: the manager
+ * was closed or killed before.
  *
  * Since 0.1.0.
  */
@@ -1557,7 +1560,7 @@ int32_t proxyprocess_reply_text(struct proxyprocess_reply *reply,
  *
  * `level`: how much, a value of proxyprocess_log_level.
  *
- * `callback`: NULL is none.
+ * `callback`: NULL is none; `user` and `destroy` are not looked at then.
  *
  * `user`: handed to the callback, untouched.
  *
