@@ -77,54 +77,58 @@
  *
  * Errors
  *
- *   A function that can fail returns int32_t: 0 (PROXYPROCESS_OK) or a negative proxyprocess_code. Its last parameter,
- *   `err`, is where an error object is put when it fails; it may be NULL, and is not touched when all goes well. Set
- *   your pointer to NULL before, and free what was put there with proxyprocess_error_free(). Outputs are written only
- *   when all goes well. Each function lists the codes of its own; beside them PROXYPROCESS_E_NULL_ARGUMENT,
- *   PROXYPROCESS_E_IN_CALLBACK, PROXYPROCESS_E_PANIC and codes of later versions are always possible.
+ *   A function that can fail returns int32_t: 0 (PROXYPROCESS_OK) or a negative proxyprocess_code. Its last
+ *   parameter, `err`, is where an error object is put when it fails; it may be NULL, and is not touched when all goes
+ *   well. Set your pointer to NULL before, and free what was put there with proxyprocess_error_free(). Outputs are
+ *   written only when all goes well. Each function lists the codes of its own; beside them
+ *   PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_IN_CALLBACK, PROXYPROCESS_E_PANIC and codes of later versions are
+ *   always possible.
  *
  * Pointers
  *
- *   A pointer is NULL, where the function says so, or good for the time of the call: aligned, to memory of the size that
- *   its type or the length next to it says, that no other thread writes to. NULL elsewhere is an error, never a crash.
- *   Strings end with NUL, unless a length is next to them; (pointer, 0) is an empty one. Arrays of strings end with
- *   NULL. Paths, arguments and environment are bytes of any encoding; ids, tokens, JSON and messages are UTF-8. A handle
- *   is used only until it is freed.
+ *   A pointer is NULL, where the function says so, or good for the time of the call: aligned, to memory of the size
+ *   that its type or the length next to it says, that no other thread writes to. NULL elsewhere is an error, never a
+ *   crash. Strings end with NUL, unless a length is next to them; (pointer, 0) is an empty one. Arrays of strings end
+ *   with NULL. Paths, arguments and environment are bytes of any encoding; ids, tokens, JSON and messages are UTF-8.
+ *   A handle is used only until it is freed.
  *
  * Ownership
  *
- *   A handle that a _new function, or another one, puts into a pointer belongs to the caller, who frees it with the _free
- *   function of its type; _free(NULL) does nothing. Handles can be freed in any order: each keeps what it needs. What a
- *   function is given it copies before it returns. A `char *` that is put somewhere belongs to the caller, who frees it
- *   with proxyprocess_text_free(), never with free(3). A `const char *` stays with the library, and its function or its
- *   struct says how long it is valid.
+ *   A handle that a _new function, or another one, puts into a pointer belongs to the caller, who frees it with the
+ *   _free function of its type; _free(NULL) does nothing. Handles can be freed in any order: each keeps what it
+ *   needs. What a function is given it copies before it returns. A `char *` that is put somewhere belongs to the
+ *   caller, who frees it with proxyprocess_text_free(), never with free(3). A `const char *` stays with the library,
+ *   and its function or its struct says how long it is valid.
  *
  * Structs
  *
  *   A struct that the library reads begins with `struct_size`, which its _init function sets. Later versions append
- *   fields; a program that was compiled with an older header gets their defaults. Reserved fields are 0.
+ *   fields; a program that was compiled with an older header gets their defaults. Reserved fields are 0. The _init
+ *   functions have no error object: proxyprocess_status_str() is the text of what they return.
  *
  * Threads
  *
- *   All functions can be called from any thread, and on the same handle from several at the same time, but for the _free
- *   functions (the last call with a handle), and proxyprocess_events, a reader for one thread at a time. The library has
- *   threads of its own: a supervisor, a reaper and at most four spawners for the whole program, whatever the number of
- *   processes; one a manager for proxy kinds; one a manager that was started by proxyprocess_manager_start(). They are
- *   named proxy-..., block all signals, and are gone when the last manager and daemon is freed.
+ *   All functions can be called from any thread, and on the same handle from several at the same time, but for the
+ *   _free functions (the last call with a handle), and proxyprocess_events, a reader for one thread at a time. The
+ *   library has threads of its own: a supervisor, a reaper and at most four spawners for the whole program, whatever
+ *   the number of processes; one a manager for proxy kinds; one a manager that was started by
+ *   proxyprocess_manager_start(). They are named proxy-..., block all signals, and are gone when the last manager and
+ *   daemon is freed.
  *
  * Callbacks
  *
- *   There are two kinds: the functions of a proxy kind and the log callback. Each says what can be called from it; what
- *   cannot returns PROXYPROCESS_E_IN_CALLBACK. They must neither unwind (C++ exceptions, panics) nor longjmp.
+ *   There are two kinds: the functions of a proxy kind and the log callback. Each says what can be called from it;
+ *   what cannot returns PROXYPROCESS_E_IN_CALLBACK. They must neither unwind (C++ exceptions, panics) nor longjmp.
  *
  * Signals, fork, and what the library does not do to its host
  *
  *   It installs no signal handler, waits for no child but its own, and changes neither the working directory nor the
- *   umask, environment, dispositions or limits of the process. Do not ignore SIGCHLD and do not wait for "any child"; if
- *   you do, exits are still seen, and their status where the kernel tells it. A child is started with default
+ *   umask, environment, dispositions or limits of the process. Do not ignore SIGCHLD and do not wait for "any child";
+ *   if you do, exits are still seen, and their status where the kernel tells it. A child is started with default
  *   dispositions, an empty mask, no descriptor but 0, 1 and 2, and the descriptor limit that the program was started
- *   with. After fork(2), the functions of handles that were made before return PROXYPROCESS_E_FORKED in the new process;
- *   it may free them.
+ *   with. A host that waits for signals (signalfd, sigwait) blocks them in main before it starts threads of its own;
+ *   those of the library block all signals by themselves. After fork(2), the functions of handles that were made
+ *   before return PROXYPROCESS_E_FORKED in the new process; it may free them.
  *
  * Versions
  *
@@ -666,8 +670,8 @@ typedef struct proxyprocess_proxy_kind {
      */
     int32_t (*unmarshal_snapshot)(void *proxy, const char *json, size_t json_length, struct proxyprocess_reply *reply);
     /**
-     * Begins to stop without waiting. It is called on every proxy that has to go before `stop` is called on the first, so
-     * that slow ones stop at the same time. May be NULL.
+     * Begins to stop without waiting. It is called at once on every proxy that has to go, while `stop` is called on one
+     * after the other, so that slow ones stop at the same time. May be NULL.
      */
     void (*request_stop)(void *proxy);
 } proxyprocess_proxy_kind;
@@ -1158,11 +1162,12 @@ int32_t proxyprocess_manager_run(const struct proxyprocess_manager *manager,
 
 /**
  * Follows the state on a thread of the library's, named proxy-manager, and returns at once; while that thread runs
- * already it does nothing. What that run fails with is
- * logged, and returned by proxyprocess_manager_close() or proxyprocess_manager_kill(), after which the thread is gone.
+ * already it does nothing. Should the run end by a fault of the library, that is logged, and returned by
+ * proxyprocess_manager_close() or proxyprocess_manager_kill(), after which the thread is gone; an agent that wants to
+ * know at once calls proxyprocess_manager_run() on a thread of its own.
  *
- * Returns 0; PROXYPROCESS_E_EXHAUSTED: the thread cannot be started; PROXYPROCESS_E_CLOSED: the manager was closed or
- * killed before.
+ * Returns 0; PROXYPROCESS_E_EXHAUSTED: the threads of the library cannot be started; PROXYPROCESS_E_CLOSED: the manager
+ * was closed or killed before.
  *
  * Since 0.1.0.
  */
@@ -1557,7 +1562,7 @@ int32_t proxyprocess_reply_text(struct proxyprocess_reply *reply,
  *
  * `level`: how much, a value of proxyprocess_log_level.
  *
- * `callback`: NULL is none.
+ * `callback`: NULL is none; `user` and `destroy` are not looked at then.
  *
  * `user`: handed to the callback, untouched.
  *

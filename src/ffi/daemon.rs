@@ -182,7 +182,7 @@ pub extern "C" fn proxyprocess_daemon_marshal_snapshot(
     err: ErrorOut<'_>,
 ) -> i32 {
     call("daemon", daemon.map(|daemon| &daemon.0), err, |daemon| {
-        give(json, json_length, Some(encode(daemon.marshal_snapshot())?))
+        give("json", json, json_length, Some(encode(daemon.marshal_snapshot())?))
     })
 }
 

@@ -97,8 +97,8 @@ pub struct proxyprocess_proxy_kind {
             reply: *mut proxyprocess_reply,
         ) -> i32,
     >,
-    /// Begins to stop without waiting. It is called on every proxy that has to go before `stop` is called on the first, so
-    /// that slow ones stop at the same time. May be NULL.
+    /// Begins to stop without waiting. It is called at once on every proxy that has to go, while `stop` is called on one
+    /// after the other, so that slow ones stop at the same time. May be NULL.
     pub request_stop: Option<unsafe extern "C" fn(proxy: UserWord)>,
 }
 

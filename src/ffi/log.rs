@@ -96,7 +96,7 @@ impl Log for ToCallback {
 ///
 /// `level`: how much, a value of proxyprocess_log_level.
 ///
-/// `callback`: NULL is none.
+/// `callback`: NULL is none; `user` and `destroy` are not looked at then.
 ///
 /// `user`: handed to the callback, untouched.
 ///
@@ -123,8 +123,12 @@ pub extern "C" fn proxyprocess_log_set_callback(
             return Err(Failure::new(proxyprocess_code::PROXYPROCESS_E_LOGGER_INSTALLED, message));
         }
         let new = callback.map(|function| Callback { level, function, user, destroy });
-        ::log::set_max_level(new.as_ref().map_or(LevelFilter::Off, |new| new.level));
-        let earlier = std::mem::replace(&mut *LOGGER.0.write().unwrap_or_else(PoisonError::into_inner), new);
+        let earlier = {
+            let mut current = LOGGER.0.write().unwrap_or_else(PoisonError::into_inner);
+            // ORDER: under the lock, so that of two calls at once the same one sets both.
+            ::log::set_max_level(new.as_ref().map_or(LevelFilter::Off, |new| new.level));
+            std::mem::replace(&mut *current, new)
+        };
         // Not under the lock: its destructor is the host's code.
         drop(earlier);
         Ok(())

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use super::callback::{Inside, allowed_within};
 use super::events::proxyprocess_events;
 use super::failure::ErrorOut;
 use super::handle::{Handle, call, call_manager, free, place};
@@ -94,6 +95,8 @@ pub extern "C" fn proxyprocess_manager_new(
     err: ErrorOut<'_>,
 ) -> i32 {
     call("state", state.map(|state| &state.0), err, |state| {
+        // As all of a manager's functions, though this one would wait for nobody.
+        allowed_within(Inside::Nothing)?;
         let place = place("manager", manager)?;
         let options = options.get()?.map_or(Ok(ManagerOptions::default()), |options| options.options())?;
         let manager = Arc::new(Manager::new(state.clone(), options)?);
@@ -182,11 +185,12 @@ pub extern "C" fn proxyprocess_manager_run(manager: Option<&proxyprocess_manager
 }
 
 /// Follows the state on a thread of the library's, named proxy-manager, and returns at once; while that thread runs
-/// already it does nothing. What that run fails with is
-/// logged, and returned by proxyprocess_manager_close() or proxyprocess_manager_kill(), after which the thread is gone.
+/// already it does nothing. Should the run end by a fault of the library, that is logged, and returned by
+/// proxyprocess_manager_close() or proxyprocess_manager_kill(), after which the thread is gone; an agent that wants to
+/// know at once calls proxyprocess_manager_run() on a thread of its own.
 ///
-/// Returns 0; PROXYPROCESS_E_EXHAUSTED: the thread cannot be started; PROXYPROCESS_E_CLOSED: the manager was closed or
-/// killed before.
+/// Returns 0; PROXYPROCESS_E_EXHAUSTED: the threads of the library cannot be started; PROXYPROCESS_E_CLOSED: the manager
+/// was closed or killed before.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -202,6 +206,8 @@ pub extern "C" fn proxyprocess_manager_start(manager: Option<&proxyprocess_manag
         if runners.iter().any(|runner| !runner.is_finished()) {
             return Ok(());
         }
+        // What can fail at the start is for the caller to know now.
+        running.manager.prepare_to_run()?;
         let manager = running.manager.clone();
         let run = move || {
             manager.run().inspect_err(|error| {
@@ -279,7 +285,7 @@ pub extern "C" fn proxyprocess_manager_snapshot_path(
     err: ErrorOut<'_>,
 ) -> i32 {
     call_manager(manager.map(|manager| &manager.0), err, |running| {
-        give(path, None, running.manager.snapshot_path().map(|path| path.into_os_string().into_vec()))
+        give("path", path, None, running.manager.snapshot_path().map(|path| path.into_os_string().into_vec()))
     })
 }
 

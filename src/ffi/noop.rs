@@ -99,7 +99,9 @@ pub extern "C" fn proxyprocess_noop_marshal_snapshot(
     json_length: Option<&mut MaybeUninit<usize>>,
     err: ErrorOut<'_>,
 ) -> i32 {
-    call("noop", noop.map(|noop| &noop.0), err, |noop| give(json, json_length, Some(encode(noop.marshal_snapshot())?)))
+    call("noop", noop.map(|noop| &noop.0), err, |noop| {
+        give("json", json, json_length, Some(encode(noop.marshal_snapshot())?))
+    })
 }
 
 /// Takes any JSON object. Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_UTF8 when it is none.

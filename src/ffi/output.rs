@@ -44,11 +44,12 @@ pub type OwnedTextOut<'a> = Option<&'a mut MaybeUninit<OwnedText>>;
 
 /// Gives a string away, and its length where it is asked for.
 pub(super) fn give(
+    name: &str,
     out: OwnedTextOut<'_>,
     length: Option<&mut MaybeUninit<usize>>,
     text: Option<Vec<u8>>,
 ) -> Result<(), Failure> {
-    let out = out.ok_or_else(|| Failure::null("text"))?;
+    let out = out.ok_or_else(|| Failure::null(name))?;
     let bytes = text.as_ref().map_or(0, Vec::len);
     let text = match text {
         Some(text) => CString::new(text).map_err(|_| Failure::internal("text with a NUL byte"))?.into_raw(),

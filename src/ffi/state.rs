@@ -164,7 +164,7 @@ pub extern "C" fn proxyprocess_state_get_json(
 ) -> i32 {
     call("state", state.map(|state| &state.0), err, |state| {
         let config = state.get(id.utf8("id")?);
-        give(json, json_length, config.map(|config| encode(config.to_json())).transpose()?)
+        give("json", json, json_length, config.map(|config| encode(config.to_json())).transpose()?)
     })
 }
 
@@ -188,7 +188,7 @@ pub extern "C" fn proxyprocess_state_list_json(
     call("state", state.map(|state| &state.0), err, |state| {
         let proxies: ProxySnapshot =
             state.list().into_iter().map(|(id, config)| (id, config.to_json().into())).collect();
-        give(json, json_length, Some(encode(proxies)?))
+        give("json", json, json_length, Some(encode(proxies)?))
     })
 }
 

@@ -213,7 +213,7 @@ pub extern "C" fn proxyprocess_status_list_json(
             value.as_object_mut().and_then(|fields| fields.remove("id"));
             proxies.insert(proxy.id.clone(), value);
         }
-        give(json, json_length, Some(encode(proxies)?))
+        give("json", json, json_length, Some(encode(proxies)?))
     })
 }
 

@@ -290,6 +290,15 @@ impl Manager {
         self.events.subscribe()
     }
 
+    /// Has the threads of the library started, which a run would do first.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Exhausted`] when they cannot be had.
+    #[cfg(feature = "capi")]
+    pub(crate) fn prepare_to_run(&self) -> Result<()> {
+        self.core().supervisor().map(drop)
+    }
+
     /// Whether it was closed or killed, or is about to be.
     #[cfg(feature = "capi")]
     pub(crate) fn is_ended(&self) -> bool {

@@ -229,7 +229,8 @@ impl Agent {
         status
     }
 
-    /// Signals are taken once they are handled, or blocked to be waited for; the lock names its holder.
+    /// Signals are taken once they are handled, or blocked to be read from a signalfd; the lock names its holder. (While a
+    /// thread is in sigwait(3), /proc does not show the signals that it waits for as blocked.)
     #[track_caller]
     fn wait_until_ready(&self, data_dir: &Path) {
         let changes = Changes::of(data_dir);
