@@ -152,7 +152,8 @@ fn read_credentials(mut fields: Fields) -> Result<Credentials> {
     Ok(Credentials { uid, gid, groups })
 }
 
-fn read_stop(fields: &mut Fields, stop: &mut StopSettings) -> Result<()> {
+/// Reads `stop_signal` and `grace_period_ms`; what is absent stays as it is.
+pub(crate) fn read_stop(fields: &mut Fields, stop: &mut StopSettings) -> Result<()> {
     if let Some(value) = fields.take("stop_signal") {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         stop.signal = text.parse().map_err(|error: crate::Error| error.within(fields.place("stop_signal")))?;
@@ -199,7 +200,8 @@ pub(crate) fn variable(name: &OsString, value: &OsString) -> OsString {
     line
 }
 
-fn milliseconds(duration: Duration) -> Value {
+/// A duration as the number that is written for it.
+pub(crate) fn milliseconds(duration: Duration) -> Value {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).into()
 }
 

@@ -9,7 +9,7 @@ mod text;
 use std::fmt;
 
 pub(crate) use fingerprint::Fingerprint;
-pub(crate) use json::{proxies_from_json, split_variable, variable};
+pub(crate) use json::{milliseconds, proxies_from_json, read_stop, split_variable, variable};
 
 use crate::command::Command;
 use crate::defaults;

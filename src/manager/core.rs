@@ -9,7 +9,7 @@ use super::options::ManagerOptions;
 use super::others::{Other, Registry, Worker};
 use super::plan::Relation;
 use crate::declaration::{ExecMode, ProxyConfig};
-use crate::error::Result;
+use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::snapshot;
@@ -49,6 +49,9 @@ pub(super) struct Core {
     /// There from the first restore or run on.
     pub(super) supervisor: Option<Arc<Supervisor>>,
     pub(super) worker: Option<Worker>,
+    /// The snapshot of the data directory is there and could not be taken over: nothing may be started before, and it
+    /// must not be overwritten.
+    pub(super) unrestored: bool,
     /// Whether the state was followed once.
     pub(super) synced: bool,
     /// Digest of the snapshot that was last written.
@@ -85,6 +88,7 @@ impl Core {
             held: BTreeMap::new(),
             supervisor: None,
             worker: None,
+            unrestored: false,
             synced: false,
             written: None,
         }
@@ -175,6 +179,9 @@ impl Core {
     /// Writes the snapshot of the data directory, if it is another than the last one.
     pub(super) fn write_snapshot(&mut self) -> Result<()> {
         let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
+        if self.unrestored {
+            return Err(Error::new(ErrorCode::Io, "the snapshot is not overwritten, for it was not restored yet"));
+        }
         let text = self.encode_snapshot(BTreeMap::new());
         let digest = digest(&text);
         if self.written == Some(digest) {

@@ -45,10 +45,13 @@ impl Manager {
     }
 
     fn stop_all(&self) -> Result<()> {
+        let mut left = Vec::new();
         let (supervisor, stops) = {
             let mut core = self.core();
+            left.extend(self.restore_again(&mut core).err());
             if core.supervisor.is_none() && core.unclaimed.is_empty() && core.strays.is_empty() {
-                return stop_others(&mut core);
+                left.extend(stop_others(&mut core).err());
+                return summary(left);
             }
             let supervisor = core.supervisor()?;
             let stops = begin_stop(&mut core, self.owner, &supervisor)?;
@@ -56,7 +59,6 @@ impl Manager {
             (supervisor, stops)
         };
         // Not under the lock: until the last one is gone the status can be asked.
-        let mut left = Vec::new();
         for (slot, result) in stops {
             match result {
                 Ok(()) => drop(self.core().managed.remove(&slot.id)),

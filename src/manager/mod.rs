@@ -103,6 +103,26 @@ impl Manager {
         Ok(Manager { state, owner, data_dir, events, control: Control::new(), core: OnlyHome::new(Mutex::new(core)) })
     }
 
+    /// Takes over what a snapshot describes; what is waited for is told.
+    fn restore_into(&self, core: &mut Core, path: &Path) -> Result<Vec<restore::Adoption>> {
+        let own = self.snapshot_path().as_deref() == Some(path);
+        let read = restore::read(path, self.data_dir.as_ref(), core);
+        // One that cannot be used was set aside; one that could not be read now is still there.
+        core.unrestored = own && read.as_ref().is_err_and(|error| error.code() == ErrorCode::Exhausted);
+        let Some(snapshot) = read? else { return Ok(Vec::new()) };
+        let taken_over = restore::take_over(core, self.owner, &self.state, snapshot);
+        core.unrestored = own && taken_over.is_err();
+        taken_over
+    }
+
+    /// Tries again to restore the snapshot of the data directory, if that could not be done.
+    fn restore_again(&self, core: &mut Core) -> Result<()> {
+        match self.snapshot_path() {
+            Some(path) if core.unrestored => self.restore_into(core, &path).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// Registers a kind of proxy under a mode, by which declarations and snapshots name it. Call it before
     /// [`Manager::restore`] and [`Manager::run`].
     ///
@@ -129,7 +149,8 @@ impl Manager {
     /// The manager is as before.
     /// - [`ErrorCode::CorruptSnapshot`]: the document as a whole cannot be used.
     /// - [`ErrorCode::InvalidConfig`]: a run has begun already. [`ErrorCode::Closed`].
-    /// - [`ErrorCode::Io`], [`ErrorCode::Exhausted`].
+    /// - [`ErrorCode::Io`], [`ErrorCode::Exhausted`]: if it is the snapshot of the data directory, and is still there,
+    ///   [`Manager::run`] tries again, and starts nothing before.
     pub fn restore(&self, path: &Path) -> Result<()> {
         let adoptions = {
             self.core.get()?;
@@ -138,10 +159,7 @@ impl Manager {
             if self.control.has_run() {
                 return Err(Error::new(ErrorCode::InvalidConfig, "restore: expected to be called before run"));
             }
-            match restore::read(path, self.data_dir.as_ref(), &core)? {
-                Some(snapshot) => restore::take_over(&mut core, self.owner, &self.state, snapshot)?,
-                None => Vec::new(),
-            }
+            self.restore_into(&mut core, path)?
         };
         for adoption in adoptions {
             // How it ended is in the status, the log and the events; a refusal is no failure of the restore.

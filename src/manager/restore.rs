@@ -15,7 +15,7 @@ use crate::state::State;
 use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::{self, DataDir, Record};
-use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, Slot, Spec, Supervisor};
+use crate::supervisor::{Claim, Command, EventKind, Files, Origin, Owner, Slot, Spec, Supervisor};
 use crate::sys::{fail, identity};
 
 /// Reads a snapshot. One of the data directory that cannot be read is set aside, so that the next one does not
@@ -59,6 +59,14 @@ pub(super) fn take_over(core: &mut Core, owner: Owner, state: &State, snapshot: 
         core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
     }
     fail::point("restore:read");
+    // ORDER: whoever the snapshot alone names is written down before anything else can happen, for the next snapshot
+    // will not name them.
+    for (id, entry) in &snapshot.proxies {
+        if let Entry::Daemon(entry) = entry {
+            write_down(core, &id.as_str().into(), entry)?;
+        }
+    }
+    fail::point("restore:written-down");
     let mut adoptions = Vec::new();
     let mut tokens = BTreeMap::new();
     for (id, entry) in snapshot.proxies {
@@ -82,6 +90,31 @@ pub(super) fn take_over(core: &mut Core, owner: Owner, state: &State, snapshot: 
     state.remember_tokens(tokens.into_iter());
     fail::point("restore:handed-over");
     Ok(adoptions)
+}
+
+/// Has a process that the snapshot names in the records, or at least in a pid file, unless it is there already.
+fn write_down(core: &mut Core, id: &Arc<str>, entry: &DaemonEntry) -> Result<()> {
+    let (Files::DataDir(data_dir), Some(process)) = (&core.context.files, &entry.process) else { return Ok(()) };
+    if core.unclaimed.contains_key(id) {
+        return Ok(());
+    }
+    match process {
+        StoredProcess::Known(process) => {
+            let config = &entry.config;
+            let record = Record {
+                id: id.to_string(),
+                fingerprint: process.fingerprint,
+                identity: process.identity.clone(),
+                token: config.token.clone(),
+                token_generated: config.token_generated,
+                stop: config.stop,
+            };
+            data_dir.write_record(record.origin(), &record.identity)?;
+            core.unclaimed.insert(id.clone(), record);
+            Ok(())
+        }
+        StoredProcess::Version1(process) => data_dir.write_pid(id, process.pid),
+    }
 }
 
 fn take_over_daemon(
@@ -109,24 +142,17 @@ fn take_over_daemon(
         }
         (None, Some(StoredProcess::Known(process))) => {
             let KnownProcess { identity, fingerprint } = process;
-            core.unclaimed.insert(
-                id.clone(),
-                Record {
-                    id: id.to_string(),
-                    fingerprint,
-                    identity,
-                    token: config.token.clone(),
-                    token_generated: false,
-                },
-            );
+            let (id_text, token, stop) = (id.to_string(), config.token.clone(), config.stop);
+            let record = Record { id: id_text, fingerprint, identity, token, token_generated: false, stop };
+            core.unclaimed.insert(id.clone(), record);
             None
         }
-        (None, Some(StoredProcess::Version1(process))) => Some(Claim::Number(process.pid)),
+        (None, Some(StoredProcess::Version1(process))) => Some(Claim::Number { pid: process.pid, as_declared: true }),
         // Its record is lost. If it runs what the snapshot says, it is the one; if not, the first sync replaces it.
         (None, None) => match core.strays.get(id) {
             Some(&pid) if identity::runs(pid, config.command.argv()) => {
                 core.strays.remove(id);
-                Some(Claim::Number(pid))
+                Some(Claim::Number { pid, as_declared: true })
             }
             _ => None,
         },

@@ -69,8 +69,16 @@ impl Manager {
         due.changes.reset();
         due.retry = None;
         let mut core = self.core();
+        let restored = self.restore_again(&mut core);
         let desired = self.state.read();
-        if let Err(error) = sync::follow(&mut core, self.owner, &desired) {
+        let followed = match restored {
+            Ok(()) => sync::follow(&mut core, self.owner, &desired),
+            Err(error) => {
+                sync::hold_all(&mut core, &desired, &error);
+                Err(error)
+            }
+        };
+        if let Err(error) = followed {
             if matches!(error.code(), ErrorCode::Forked | ErrorCode::Internal) {
                 return Err(error);
             }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crossbeam_channel::Receiver;
+
 use super::core::{Core, Managed, ManagedDaemon};
 use super::others::{Call, Other};
 use super::plan::{Step, plan};
 use crate::command::Command as Program;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::error::{Error, Result};
-use crate::lifecycle::ProxyState;
+use crate::lifecycle::{ProxyState, StopSettings};
 use crate::logging::{self, Level};
 use crate::state::DesiredSet;
 use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor};
@@ -20,9 +22,18 @@ use crate::sys::{fail, identity};
 struct Changes {
     removed: Vec<Managed>,
     /// Daemons under new settings, and whether their record has to be written again.
-    updated: Vec<(ManagedDaemon, bool)>,
+    updated: Vec<(ManagedDaemon, Recording)>,
     /// What begins, and what it takes the place of.
     begun: Vec<(Arc<str>, Option<Managed>)>,
+}
+
+/// Whether the record of a process says other things than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recording {
+    AsBefore,
+    Changed,
+    /// It does not say yet that the process is one of the declaration, and only the old snapshot does.
+    First,
 }
 
 /// Follows the state once.
@@ -40,6 +51,7 @@ pub(super) fn follow(core: &mut Core, owner: Owner, desired: &DesiredSet) -> Res
     let settings_only = steps.iter().all(|(_, step)| *step == Step::Update || *step == Step::Remove);
     let mut changes = stage(core, steps, desired);
     fail::point("sync:planned");
+    record_first(owner, &supervisor, &mut changes)?;
     // Write-ahead: whatever is started from here on is in the snapshot before.
     let written = if first || !settings_only { core.write_snapshot() } else { Ok(()) };
     if let Err(error) = &written {
@@ -78,8 +90,13 @@ fn update(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &m
     match core.managed.get_mut(id) {
         Some(Managed::Daemon(daemon)) => {
             let was_version1 = daemon.version1.take().is_some();
+            let recording = match (was_version1, daemon.spec.config.stop == spec.config.stop) {
+                (true, _) => Recording::First,
+                (false, true) => Recording::AsBefore,
+                (false, false) => Recording::Changed,
+            };
             daemon.spec = spec;
-            changes.updated.push((daemon.clone(), was_version1));
+            changes.updated.push((daemon.clone(), recording));
         }
         Some(Managed::Other(other)) => other.config = Some(wanted.clone()),
         None => {}
@@ -118,6 +135,13 @@ fn hold(core: &mut Core, id: &Arc<str>, wanted: &ProxyConfig, state: ProxyState,
     core.held.insert(id.clone(), status);
 }
 
+/// Nothing may begin before it is known what lives.
+pub(super) fn hold_all(core: &mut Core, desired: &DesiredSet, error: &Error) {
+    for (id, wanted) in desired {
+        hold(core, id, wanted, ProxyState::Idle, format!("not started yet: {error}"));
+    }
+}
+
 /// Nothing may begin that is not in the snapshot.
 fn take_back(core: &mut Core, changes: &mut Changes, desired: &DesiredSet, error: &Error) {
     for (id, old) in changes.begun.drain(..) {
@@ -135,9 +159,8 @@ fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Chan
     for managed in changes.removed {
         remove(core, owner, supervisor, managed)?;
     }
-    for (daemon, record) in changes.updated {
-        let slot = Slot { owner, id: daemon.spec.id.clone() };
-        supervisor.send(Command::Update { slot, spec: daemon.spec, record })?;
+    for (daemon, recording) in changes.updated {
+        drop(update_process(owner, supervisor, daemon, recording)?);
         fail::point("sync:update-sent");
     }
     for (id, old) in changes.begun {
@@ -161,6 +184,34 @@ fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Chan
     Ok(())
 }
 
+fn update_process(
+    owner: Owner,
+    supervisor: &Supervisor,
+    daemon: ManagedDaemon,
+    recording: Recording,
+) -> Result<Receiver<()>> {
+    let slot = Slot { owner, id: daemon.spec.id.clone() };
+    let (done, recorded) = crossbeam_channel::bounded(0);
+    let record = (recording != Recording::AsBefore).then_some(done);
+    supervisor.send(Command::Update { slot, spec: daemon.spec, record })?;
+    Ok(recorded)
+}
+
+/// The next snapshot holds what is declared and no more what Consul's said of its processes; whoever reads it knows
+/// them by their records.
+fn record_first(owner: Owner, supervisor: &Supervisor, changes: &mut Changes) -> Result<()> {
+    let (first, others) = changes.updated.drain(..).partition(|(_, recording)| *recording == Recording::First);
+    changes.updated = others;
+    let first: Vec<(ManagedDaemon, Recording)> = first;
+    let asked = first.into_iter().map(|(daemon, recording)| update_process(owner, supervisor, daemon, recording));
+    for recorded in asked.collect::<Result<Vec<_>>>()? {
+        // Nobody ever sends: it is over when it is written, or was not to be.
+        let _ = recorded.recv();
+        fail::point("sync:recorded");
+    }
+    Ok(())
+}
+
 fn put(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, origin: Origin) -> Result<()> {
     let slot = Slot { owner, id: spec.id.clone() };
     supervisor.send(Command::Put { slot, spec, origin, started: None })?;
@@ -172,7 +223,10 @@ fn put(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, origin: Origin) -
 fn origin(core: &mut Core, id: &Arc<str>, spec: &Spec) -> Origin {
     let (outdated, claim) = match (core.unclaimed.remove(id), core.strays.remove(id)) {
         (Some(record), _) => (record.fingerprint != spec.fingerprint(), record.into_claim()),
-        (None, Some(pid)) => (!identity::runs(pid, spec.config.command.argv()), Claim::Number(pid)),
+        (None, Some(pid)) => {
+            let as_declared = identity::runs(pid, spec.config.command.argv());
+            (!as_declared, Claim::Number { pid, as_declared })
+        }
         (None, None) => return Origin::New,
     };
     Origin::Claimed { claim, start_if_gone: true, outdated }
@@ -225,14 +279,16 @@ pub(super) fn claim_unclaimed(
     owner: Owner,
     supervisor: &Supervisor,
 ) -> Result<BTreeMap<Arc<str>, Arc<Spec>>> {
-    let recorded = std::mem::take(&mut core.unclaimed).into_iter().map(|(id, record)| (id, record.into_claim()));
-    let strays = std::mem::take(&mut core.strays).into_iter().map(|(id, pid)| (id, Claim::Number(pid)));
+    let recorded = std::mem::take(&mut core.unclaimed).into_iter();
+    let recorded = recorded.map(|(id, record)| (id, record.stop, record.into_claim()));
+    let strays = std::mem::take(&mut core.strays).into_iter();
+    let strays = strays.map(|(id, pid)| (id, StopSettings::default(), Claim::Number { pid, as_declared: false }));
     let mut claimed = BTreeMap::new();
-    for (id, claim) in strays.chain(recorded) {
-        // All that is known of it is who it is: it is stopped by the default settings.
+    for (id, stop, claim) in strays.chain(recorded) {
         let config = match core.managed.get(&id) {
             Some(Managed::Daemon(daemon)) => daemon.spec.config.clone(),
-            _ => Arc::new(ProxyConfig::new(Program::default())),
+            // All that is known of it is who it is, and perhaps how it is stopped.
+            _ => Arc::new(ProxyConfig { stop, ..ProxyConfig::new(Program::default()) }),
         };
         let spec = Arc::new(core.spec(&id, &config));
         let origin = Origin::Claimed { claim, start_if_gone: false, outdated: false };

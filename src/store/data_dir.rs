@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -11,10 +10,16 @@ use super::encode::FileName;
 use super::lock::Lock;
 use super::record::{self, Origin, Record};
 use crate::error::{Error, ErrorCode, Result};
+use crate::logging::{self, Level};
 use crate::sys::fail;
 use crate::sys::file::Dir;
 use crate::sys::identity::{Identity, Pid};
 use crate::sys::spawn::SelfRecord;
+
+/// How the temporary name of a file ends; it begins with a dot.
+const TEMPORARY: &str = ".tmp";
+
+const SNAPSHOT_TEMPORARY: &CStr = c".snapshot.json.tmp";
 
 /// More than any record or pid file can have.
 const MAX_RECORD: u64 = 64 * 1024;
@@ -91,6 +96,12 @@ impl DataDir {
         };
         let (logs, pids, records) = (part(c"logs")?, part(c"pids")?, part(c"records")?);
         fail::point("data-dir:opened");
+        // Whoever was writing one of these is dead, for we have the lock, and nobody else would ever remove it.
+        let left = [root.remove(SNAPSHOT_TEMPORARY), remove_temporaries(&pids), remove_temporaries(&records)];
+        for error in left.into_iter().filter_map(|removed| removed.err()) {
+            let message = format_args!("remove temporary files in {}: {error}", path.display());
+            logging::write(Level::Warn, message);
+        }
         Ok(DataDir { path: path.to_owned(), root, logs, pids, records, lock: Mutex::new(Some(lock)) })
     }
 
@@ -120,12 +131,11 @@ impl DataDir {
     }
 
     /// Device and inode of the logs of a proxy, as far as they are there.
-    pub(crate) fn log_files(&self, id: &str) -> Vec<(u64, u64)> {
+    pub(crate) fn log_files(&self, id: &str) -> std::io::Result<Vec<(u64, u64)>> {
         let name = FileName::of(id);
-        let Ok(Some(place)) = descend_existing(&self.logs, &name) else { return Vec::new() };
+        let Some(place) = descend_existing(&self.logs, &name)? else { return Ok(Vec::new()) };
         let leaves = ["-stdout.log", "-stderr.log"].map(|suffix| name.leaf("", suffix));
-        let files = leaves.iter().filter_map(|leaf| place.dir().open_file(leaf, libc::O_RDONLY).ok()?.metadata().ok());
-        files.map(|file| (file.dev(), file.ino())).collect()
+        leaves.iter().filter_map(|leaf| place.dir().inode(leaf).transpose()).collect()
     }
 
     /// Prepares the record that the process of `id` writes of itself.
@@ -171,7 +181,10 @@ impl DataDir {
         pid.and(record)
     }
 
-    /// All records. A file that cannot be read as one is reported with its name; it counts for nothing.
+    /// All records. A file that is none is reported with its name; it counts for nothing.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Exhausted`] when one could not be opened now: its process may live.
     pub(crate) fn records(&self) -> Result<(Vec<Record>, Vec<Error>)> {
         let (mut found, mut bad) = (Vec::new(), Vec::new());
         self.collect_records(&self.records, "records", &mut found, &mut bad)?;
@@ -194,11 +207,15 @@ impl DataDir {
                 });
                 match record {
                     Ok(record) => found.push(record),
+                    Err(error) if error.code() == ErrorCode::Exhausted => return Err(error),
                     Err(error) => bad.push(error),
                 }
             } else if shown.ends_with('+') {
                 match dir.open_dir(&leaf) {
                     Ok(below) => self.collect_records(&below, &shown, found, bad)?,
+                    Err(error) if code_of(&error) == ErrorCode::Exhausted => {
+                        return Err(self.failed("open", &shown, &error));
+                    }
                     Err(error) => bad.push(self.failed("open", &shown, &error)),
                 }
             }
@@ -208,17 +225,30 @@ impl DataDir {
 
     /// The processes that have a pid file but none of these records, by id: their record is lost, and the number alone
     /// proves nothing.
+    ///
+    /// # Errors
+    /// When such a pid file cannot be read either: its process may live, and nothing is known of it.
     pub(crate) fn pids_without(&self, records: &[Record]) -> Result<Vec<(String, Pid)>> {
         let known: HashSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
         let names = self.pids.list().map_err(|error| self.failed("list", "pids", &error))?;
         let ids = names.iter().filter_map(|name| FileName::id_of(name.to_str()?.strip_suffix(".pid")?));
         let lost = ids.filter(|id| !known.contains(id.as_str()));
-        let read = |id: String| {
-            let text = self.pids.read(&FileName::of(&id).leaf("", ".pid"), MAX_RECORD).ok()?;
-            let pid = std::str::from_utf8(&text).ok()?.trim().parse().ok().and_then(Pid::from_raw)?;
-            Some((id, pid))
-        };
-        Ok(lost.filter_map(read).collect())
+        let mut found = Vec::new();
+        for id in lost {
+            let leaf = FileName::of(&id).leaf("", ".pid");
+            let text = match self.pids.read(&leaf, MAX_RECORD) {
+                Ok(text) => text,
+                // No file of ours, but a link or whatever else was put there.
+                Err(error) if matches!(error.raw_os_error(), None | Some(libc::ELOOP | libc::ENOENT)) => continue,
+                Err(error) => {
+                    let object = format!("pids/{}", leaf.to_string_lossy());
+                    return Err(self.failed("read pid file", &object, &error));
+                }
+            };
+            let pid = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
+            found.extend(pid.and_then(Pid::from_raw).map(|pid| (id, pid)));
+        }
+        Ok(found)
     }
 
     /// A record under another id's name would make two ids share a process.
@@ -246,22 +276,18 @@ impl DataDir {
 
     /// Replaces the snapshot.
     pub(crate) fn write_snapshot(&self, content: &[u8]) -> Result<()> {
-        let written = self.root.replace(c".snapshot.json.tmp", c"snapshot.json", content);
+        let written = self.root.replace(SNAPSHOT_TEMPORARY, c"snapshot.json", content);
         written.map_err(|error| self.failed("write snapshot", "snapshot.json", &error))
     }
 
     /// Renames a snapshot that cannot be read to the first free `snapshot.json.corrupt-<n>` and returns the new name.
     pub(crate) fn set_snapshot_aside(&self) -> Result<String> {
+        let failed = |error: std::io::Error| self.failed("set aside", "snapshot.json", &error);
         for number in 1..=u32::MAX {
             let name = format!("snapshot.json.corrupt-{number}");
             let leaf = CString::new(name.as_str()).unwrap_or_default();
-            if self
-                .root
-                .open_file(&leaf, libc::O_RDONLY)
-                .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-            {
-                let renamed = self.root.rename(c"snapshot.json", &leaf);
-                return renamed.map(|()| name).map_err(|error| self.failed("set aside", "snapshot.json", &error));
+            if self.root.inode(&leaf).map_err(failed)?.is_none() {
+                return self.root.rename(c"snapshot.json", &leaf).map(|()| name).map_err(failed);
             }
         }
         Err(Error::new(ErrorCode::Io, "set aside snapshot.json: no free name"))
@@ -287,7 +313,21 @@ fn code_of(error: &std::io::Error) -> ErrorCode {
 }
 
 fn temporary(name: &FileName) -> CString {
-    name.leaf(".", ".tmp")
+    name.leaf(".", TEMPORARY)
+}
+
+/// Removes what [`temporary`] has named, also in the directories of very long ids.
+fn remove_temporaries(dir: &Dir) -> std::io::Result<()> {
+    for name in dir.list()? {
+        let name = name.as_encoded_bytes();
+        let leaf = CString::new(name)?;
+        if name.starts_with(b".") && name.ends_with(TEMPORARY.as_bytes()) {
+            dir.remove(&leaf)?;
+        } else if name.starts_with(b"%") && name.ends_with(b"+") {
+            remove_temporaries(&dir.open_dir(&leaf)?)?;
+        }
+    }
+    Ok(())
 }
 
 fn descend<'a>(top: &'a Dir, name: &FileName) -> std::io::Result<Place<'a>> {
@@ -347,14 +387,16 @@ pub(crate) fn null() -> Result<OwnedFd> {
 mod tests {
     use super::*;
     use crate::declaration::Fingerprint;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use crate::lifecycle::StopSettings;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     fn identity() -> Identity {
         Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into() }
     }
 
     fn origin(id: &str) -> Origin<'_> {
-        Origin { id, fingerprint: Fingerprint::new(), token: None, token_generated: false }
+        let stop = StopSettings::default();
+        Origin { id, fingerprint: Fingerprint::new(), token: None, token_generated: false, stop }
     }
 
     fn mode(path: &Path) -> u32 {
@@ -378,6 +420,30 @@ mod tests {
         let _first = DataDir::open(place.path()).unwrap();
         std::fs::remove_file(place.path().join("lock")).unwrap();
         assert_eq!(DataDir::open(place.path()).unwrap_err().code(), ErrorCode::Locked);
+    }
+
+    #[test]
+    fn what_a_dead_agent_was_writing_is_removed_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let long = "ä/".repeat(300);
+        let parents = {
+            let dir = DataDir::open(place.path()).unwrap();
+            dir.write_pid("web", identity().pid).unwrap();
+            dir.write_pid(&long, identity().pid).unwrap();
+            FileName::of(&long).parents
+        };
+        let below = parents.iter().map(|parent| parent.to_str().unwrap()).collect::<Vec<_>>().join("/");
+        let left = [
+            ".snapshot.json.tmp".to_owned(),
+            "records/.web.tmp".to_owned(),
+            "pids/.gone.tmp".to_owned(),
+            format!("pids/{below}/.%x.tmp"),
+        ];
+        let others = [".mine.tmp".to_owned(), "pids/web.pid".to_owned()];
+        left.iter().chain(&others[..1]).for_each(|name| std::fs::write(place.path().join(name), "half").unwrap());
+        DataDir::open(place.path()).unwrap();
+        assert!(left.iter().all(|name| !place.path().join(name).exists()));
+        assert!(others.iter().all(|name| place.path().join(name).exists()));
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use crate::declaration::Fingerprint;
 use crate::declaration::fields::Fields;
+use crate::declaration::{Fingerprint, milliseconds, read_stop};
 use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::StopSettings;
 use crate::sys::identity::{Identity, Pid};
 
 /// The version of the format that is written.
@@ -20,6 +21,21 @@ pub(crate) struct Record {
     pub(crate) token: Option<String>,
     /// Whether the token was generated: it must outlive a snapshot that cannot be read.
     pub(crate) token_generated: bool,
+    /// How it is stopped, should nothing else be known of it.
+    pub(crate) stop: StopSettings,
+}
+
+impl Record {
+    /// What it says besides who the process is.
+    pub(crate) fn origin(&self) -> Origin<'_> {
+        Origin {
+            id: &self.id,
+            fingerprint: self.fingerprint,
+            token: self.token.as_deref(),
+            token_generated: self.token_generated,
+            stop: self.stop,
+        }
+    }
 }
 
 /// What a record says besides who the process is.
@@ -29,16 +45,19 @@ pub(crate) struct Origin<'a> {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) token: Option<&'a str>,
     pub(crate) token_generated: bool,
+    pub(crate) stop: StopSettings,
 }
 
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>}`.
 pub(super) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
-    let Origin { id, fingerprint, token, token_generated } = origin;
+    let Origin { id, fingerprint, token, token_generated, stop } = origin;
     let id = Value::from(id);
     let token = token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
     let generated = if token_generated { "\"token_generated\":true," } else { "" };
     let version = format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",");
-    format!("{version}{token}{generated}\"boot_id\":\"{boot_id}\",").into_bytes()
+    let (signal, grace_ms) = (stop.signal, milliseconds(stop.grace_period));
+    let stop = format!("\"stop_signal\":\"{signal}\",\"grace_period_ms\":{grace_ms},");
+    format!("{version}{token}{generated}{stop}\"boot_id\":\"{boot_id}\",").into_bytes()
 }
 
 /// The whole record of a process that did not write its own.
@@ -61,8 +80,11 @@ pub(super) fn parse(text: &[u8]) -> Result<Record> {
     let fingerprint = fingerprint.ok_or_else(|| corrupt("fingerprint: expected a string".to_owned()))?;
     let token = fields.string("token").map_err(as_corrupt)?;
     let token_generated = fields.boolean("token_generated").map_err(as_corrupt)?.unwrap_or(false);
+    // Whatever is wrong with these, the process is known.
+    let mut stop = StopSettings::default();
+    let _ = read_stop(&mut fields, &mut stop);
     let identity = read_identity(fields).map_err(as_corrupt)?;
-    Ok(Record { id, fingerprint, identity, token, token_generated })
+    Ok(Record { id, fingerprint, identity, token, token_generated, stop })
 }
 
 /// Reads the field `fingerprint`.
@@ -92,18 +114,20 @@ fn corrupt(message: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::signal::Signal;
     use proptest::prelude::*;
+    use std::time::Duration;
 
     fn example() -> Record {
         let identity = Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into() };
         let token = Some("t\"".to_owned());
-        Record { id: "we\"b/ä".to_owned(), fingerprint: Fingerprint::new(), identity, token, token_generated: true }
+        let stop = StopSettings { signal: Signal::KILL, grace_period: Duration::from_millis(7) };
+        let (id, fingerprint, token_generated) = ("we\"b/ä".to_owned(), Fingerprint::new(), true);
+        Record { id, fingerprint, identity, token, token_generated, stop }
     }
 
     fn text(record: &Record) -> Vec<u8> {
-        let (fingerprint, token_generated) = (record.fingerprint, record.token_generated);
-        let origin = Origin { id: &record.id, fingerprint, token: record.token.as_deref(), token_generated };
-        whole(origin, &record.identity)
+        whole(record.origin(), &record.identity)
     }
 
     #[test]
@@ -116,9 +140,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_record_without_stop_settings_is_of_an_earlier_version() {
+        let text = r#"{"version":1,"id":"a","fingerprint":"0","boot_id":"b","pid":1,"start_ticks":2}"#;
+        let text = text.replace("\"0\"", &format!("\"{}\"", Fingerprint::new()));
+        assert_eq!(parse(text.as_bytes()).unwrap().stop, StopSettings::default());
+    }
+
     proptest! {
         #[test]
-        fn a_flipped_bit_never_panics(at in 0usize..120, bit in 0u8..8) {
+        fn a_flipped_bit_never_panics(at in 0usize..200, bit in 0u8..8) {
             let record = example();
             let mut text = text(&record);
             let at = at % text.len();

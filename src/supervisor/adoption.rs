@@ -6,37 +6,47 @@ use super::leftovers::{self, Marks};
 use super::mailbox::{Claim, Refusal};
 use super::reaper::Process;
 use super::spec::{Files, Spec};
+use crate::declaration::Fingerprint;
 use crate::error::Result;
-use crate::logging::{self, Level};
-use crate::sys::identity::{Identity, Pid, Presence};
+use crate::sys::identity::{Identity, Pid, Presence, boot_id};
 use crate::sys::{fail, pidfd, stat};
 
 type Proof<T> = std::result::Result<T, Refusal>;
 
+/// A process that was proven to be the claimed one, and whether its pid file could be written.
+pub(super) type Proven = (Process, Result<()>);
+
 /// Proves a claim. If the process is gone, so is, when this returns, what it left of its group.
-pub(super) fn prove(spec: &Spec, claim: &Claim) -> Proof<Process> {
+pub(super) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     let proven = prove_leader(spec, claim);
-    let known = match claim {
-        Claim::Recorded { identity, token } => Some((identity, token.as_deref())),
-        Claim::Told(identity) => Some((identity, spec.config.token.as_deref())),
-        Claim::Number(_) => None,
-    };
-    match (proven, known) {
-        (Err(Refusal { reason, gone: true }), Some((identity, token))) => {
-            let marks = Marks { id: &spec.id, token, logs: spec.log_files() };
-            match leftovers::end(identity, &marks) {
-                Ok(()) => Err(Refusal { reason, gone: true }),
-                Err(left) => Err(Refusal { reason: format!("{reason}; {left}"), gone: false }),
-            }
-        }
-        (proven, _) => proven,
+    match proven {
+        Err(Refusal { reason, gone: true }) => match end_leftovers(spec, claim) {
+            Ok(()) => Err(Refusal { reason, gone: true }),
+            Err(left) => Err(Refusal { reason: format!("{reason}; {left}"), gone: false }),
+        },
+        proven => proven,
     }
 }
 
-fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Process> {
+fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(), String> {
+    let own_token = spec.config.token.as_deref();
+    let (leader, token) = match claim {
+        Claim::Recorded { identity, token } => (identity.clone(), token.as_deref()),
+        Claim::Told(identity) => (identity.clone(), own_token),
+        // When it was started is not known; what the members of its group carry has to prove them anyway.
+        Claim::Number { pid, .. } => {
+            let boot_id = boot_id().map_err(|error| format!("read boot id: {error}"))?.into();
+            (Identity { pid: *pid, start_ticks: 0, boot_id }, own_token)
+        }
+    };
+    let logs = spec.log_files().map_err(|error| format!("look for the logs: {error}"))?;
+    leftovers::end(&leader, &Marks { id: &spec.id, token, logs })
+}
+
+fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     let pid = match claim {
         Claim::Recorded { identity, .. } | Claim::Told(identity) => identity.pid,
-        Claim::Number(pid) => *pid,
+        Claim::Number { pid, .. } => *pid,
     };
     // ORDER: the descriptor first. If the proof then holds for the number, it held when the descriptor was opened, for
     // a process cannot be older than it was recorded to be.
@@ -47,7 +57,7 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Process> {
     fail::point("adopt:opened");
     let identity = match claim {
         Claim::Recorded { identity, .. } | Claim::Told(identity) => identity.clone(),
-        Claim::Number(pid) => prove_by_marks(spec, *pid)?,
+        Claim::Number { pid, .. } => prove_by_marks(spec, *pid)?,
     };
     match identity.presence() {
         Ok(Presence::Alive) => {}
@@ -55,11 +65,24 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Process> {
         Err(error) => return Err(Refusal { reason: format!("read /proc/{pid}/stat: {error}"), gone: false }),
     }
     fail::point("adopt:proven");
-    if let Err(error) = write_down(spec, claim, &identity) {
-        logging::about(Level::Error, &spec.id, format_args!("{error}"));
-    }
+    record(spec, claim, &identity).map_err(|error| Refusal { reason: error.to_string(), gone: false })?;
+    // An agent that was killed may have left it without its pid file, or with that of its predecessor.
+    let written = spec.write_pid_file(pid);
     fail::point("adopt:written-down");
-    Ok(Process { pid, pidfd, identity: Some(identity) })
+    Ok((Process { pid, pidfd, identity: Some(identity) }, written))
+}
+
+/// From here on the process is known like one that we started. Supervised without a record, it would be lost together
+/// with this agent.
+fn record(spec: &Spec, claim: &Claim, identity: &Identity) -> Result<()> {
+    let Files::DataDir(data_dir) = &spec.context.files else { return Ok(()) };
+    let mut origin = spec.record_origin();
+    match claim {
+        Claim::Recorded { .. } => return Ok(()),
+        Claim::Told(_) | Claim::Number { as_declared: true, .. } => {}
+        Claim::Number { as_declared: false, .. } => origin.fingerprint = Fingerprint::new(),
+    }
+    data_dir.write_record(origin, identity)
 }
 
 fn open(pid: Pid) -> Proof<OwnedFd> {
@@ -90,23 +113,17 @@ fn prove_by_marks(spec: &Spec, pid: Pid) -> Proof<Identity> {
     };
     let identity = Identity::of(pid).map_err(|error| undecided("read start time", error))?;
     let identity = identity.ok_or_else(|| no_process(pid))?;
-    let marks = Marks { id: &spec.id, token: spec.config.token.as_deref(), logs: spec.log_files() };
+    let logs = spec.log_files().map_err(|error| undecided("look for the logs", error))?;
+    let marks = Marks { id: &spec.id, token: spec.config.token.as_deref(), logs };
     let carried = marks.are_in_environment_of(pid.as_raw());
-    let carried = carried.map_err(|error| undecided("read environment", error))? || marks.are_open_in(pid.as_raw());
-    let leads = identity.stat().is_ok_and(|stat| stat.is_some_and(|stat| stat.group == pid.as_raw()));
+    let carried = carried.map_err(|error| undecided("read environment", error))?
+        || marks.are_open_in(pid.as_raw()).map_err(|error| undecided("list descriptors", error))?;
+    let stat = identity.stat().map_err(|error| undecided("read process group", error))?;
+    let leads = stat.is_some_and(|stat| stat.group == pid.as_raw());
     if leads && carried {
         Ok(identity)
     } else {
         let reason = format!("pid {pid} does not carry the id and token of {}", spec.id.escape_debug());
         Err(Refusal { reason, gone: true })
     }
-}
-
-/// From now on the process is known like one that we started. An agent that was killed may have left it without its pid
-/// file, or with that of its predecessor.
-fn write_down(spec: &Spec, claim: &Claim, identity: &Identity) -> Result<()> {
-    if let (Files::DataDir(data_dir), Claim::Told(_) | Claim::Number(_)) = (&spec.context.files, claim) {
-        data_dir.write_record(spec.record_origin(), identity)?;
-    }
-    spec.write_pid_file(identity.pid)
 }

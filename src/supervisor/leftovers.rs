@@ -3,6 +3,8 @@
 //! Its leader is gone, and with it what the record could prove. But the members inherited what no stranger has: the id
 //! and the secret token in their environment, or, of programs that clear theirs, the logs as open descriptors.
 
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
@@ -28,7 +30,7 @@ pub(super) struct Marks<'a> {
 
 impl Marks<'_> {
     /// Whether the process has the id and the token in its environment. Without a token nothing is proven.
-    pub(super) fn are_in_environment_of(&self, pid: i32) -> std::io::Result<bool> {
+    pub(super) fn are_in_environment_of(&self, pid: i32) -> io::Result<bool> {
         fail::failing("environ:read")?;
         let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
         let has = |name: &str, value: &str| {
@@ -40,10 +42,16 @@ impl Marks<'_> {
     }
 
     /// Whether the process has one of the logs open.
-    pub(super) fn are_open_in(&self, pid: i32) -> bool {
-        let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-        let open = descriptors.flatten().filter_map(|entry| std::fs::metadata(entry.path()).ok());
-        open.into_iter().any(|file| self.logs.contains(&(file.dev(), file.ino())))
+    pub(super) fn are_open_in(&self, pid: i32) -> io::Result<bool> {
+        fail::failing("descriptors:list")?;
+        for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
+            // What was closed meanwhile is as good as never open.
+            let Ok(file) = std::fs::metadata(entry?.path()) else { continue };
+            if self.logs.contains(&(file.dev(), file.ino())) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -53,61 +61,78 @@ impl Marks<'_> {
 /// successor.
 ///
 /// # Errors
-/// What outlived SIGKILL: the proxy must not be started beside it.
+/// What outlived SIGKILL, or why nobody can tell now: the proxy must not be started beside it.
 pub(super) fn end(leader: &Identity, marks: &Marks<'_>) -> Result<(), String> {
-    let same_boot = boot_id().is_ok_and(|boot| *boot == *leader.boot_id);
-    if !same_boot {
+    let unknown = |error: io::Error| format!("look for what is left of the group of pid {}: {error}", leader.pid);
+    if *boot_id().map_err(unknown)? != *leader.boot_id {
         return Ok(());
     }
     let give_up_at = Instant::now() + PATIENCE;
-    loop {
-        let members = members(leader, marks);
+    let mut found_nobody = false;
+    // One call for the usual case, that nobody is left.
+    while signal::group_exists(leader.pid) {
+        let members = members(leader, marks).map_err(unknown)?;
         if members.is_empty() {
-            return Ok(());
+            // Zombies, or strangers. But one look can miss a member that is just being forked.
+            if std::mem::replace(&mut found_nobody, true) {
+                break;
+            }
+            continue;
         }
+        found_nobody = false;
         if Instant::now() >= give_up_at {
             return Err(format!("processes {members:?} of the group of pid {} outlived SIGKILL", leader.pid));
         }
         fail::point("leftovers:found");
         for pid in members {
-            kill(pid, leader, marks);
+            kill(pid, leader, marks).map_err(unknown)?;
             fail::point("leftovers:killed");
         }
         std::thread::sleep(PAUSE);
     }
+    Ok(())
 }
 
-fn members(leader: &Identity, marks: &Marks<'_>) -> Vec<i32> {
-    // One call for the usual case, that nobody is left.
-    if !signal::group_exists(leader.pid) {
-        return Vec::new();
+fn members(leader: &Identity, marks: &Marks<'_>) -> io::Result<Vec<i32>> {
+    let groups = stat::groups()?;
+    let mut members = Vec::new();
+    for &pid in groups.get(&leader.pid.as_raw()).into_iter().flatten() {
+        if is_member(pid, leader, marks)? {
+            members.push(pid);
+        }
     }
-    let groups = stat::groups().unwrap_or_default();
-    let members = groups.get(&leader.pid.as_raw()).cloned().unwrap_or_default();
-    members.into_iter().filter(|pid| is_member(*pid, leader, marks)).collect()
+    Ok(members)
 }
 
-fn is_member(pid: i32, leader: &Identity, marks: &Marks<'_>) -> bool {
-    let Ok(Some(stat)) = stat::read(pid) else { return false };
-    !stat.is_dead()
-        && stat.group == leader.pid.as_raw()
-        && stat.start_ticks >= leader.start_ticks
-        && (marks.are_in_environment_of(pid).unwrap_or(false) || marks.are_open_in(pid))
+fn is_member(pid: i32, leader: &Identity, marks: &Marks<'_>) -> io::Result<bool> {
+    let Some(stat) = stat::read(pid)? else { return Ok(false) };
+    if stat.is_dead() || stat.group != leader.pid.as_raw() || stat.start_ticks < leader.start_ticks {
+        return Ok(false);
+    }
+    let carries = marks.are_in_environment_of(pid);
+    carries.and_then(|carries| if carries { Ok(true) } else { marks.are_open_in(pid) }).or_else(|error| {
+        match error.raw_os_error() {
+            // Gone meanwhile, or of another user and so none of ours.
+            Some(libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM) => Ok(false),
+            _ => Err(error),
+        }
+    })
 }
 
 /// ORDER: the descriptor first, then the proof; so the signal goes to the process that the proof was of.
-fn kill(pid: i32, leader: &Identity, marks: &Marks<'_>) {
-    let Some(pid) = Pid::from_raw(pid) else { return };
-    if !pidfd::is_supported() {
-        if is_member(pid.as_raw(), leader, marks) {
-            // Gone meanwhile is as good.
-            let _ = signal::kill_process(pid, Signal::KILL);
-        }
-        return;
+fn kill(pid: i32, leader: &Identity, marks: &Marks<'_>) -> io::Result<()> {
+    let Some(pid) = Pid::from_raw(pid) else { return Ok(()) };
+    let process = match pidfd::is_supported().then(|| pidfd::open(pid)).transpose() {
+        // Gone, or the number is a thread's by now.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EINVAL | libc::ENOENT)) => return Ok(()),
+        process => process?,
+    };
+    if is_member(pid.as_raw(), leader, marks)? {
+        // Gone meanwhile is as good; whoever may not be signalled outlives it, which will be said.
+        let _ = match &process {
+            Some(process) => pidfd::signal(process.as_fd(), Signal::KILL),
+            None => signal::kill_process(pid, Signal::KILL),
+        };
     }
-    if let Ok(process) = pidfd::open(pid) {
-        if is_member(pid.as_raw(), leader, marks) {
-            let _ = pidfd::signal(std::os::fd::AsFd::as_fd(&process), Signal::KILL);
-        }
-    }
+    Ok(())
 }

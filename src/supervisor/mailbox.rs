@@ -62,7 +62,11 @@ pub(crate) enum Claim {
     Told(Identity),
     /// By a number alone: of a snapshot of Consul, or of a pid file whose record cannot be read. What the process
     /// carries has to prove it.
-    Number(Pid),
+    Number {
+        pid: Pid,
+        /// Whether it runs what is declared, as far as its command tells; else its record must not say so.
+        as_declared: bool,
+    },
 }
 
 impl Record {
@@ -86,8 +90,9 @@ pub(crate) enum Command {
     /// This process should run. What there is under this slot becomes it: a process of another declaration is
     /// replaced, one that is just being stopped is started again when it is gone.
     Put { slot: Slot, spec: Arc<Spec>, origin: Origin, started: Option<Sender<Result<()>>> },
-    /// The settings changed, and nothing that the process can see. `record`: and its fingerprint is new.
-    Update { slot: Slot, spec: Arc<Spec>, record: bool },
+    /// The settings changed, and nothing that the process can see. `record`: and its record says something else then;
+    /// dropped when that is written.
+    Update { slot: Slot, spec: Arc<Spec>, record: Option<Sender<()>> },
     /// The process should be gone, and with `forget` its slot as well. Every stop is answered.
     Stop { slot: Slot, forget: bool, stopped: Option<Sender<StopReply>> },
     /// All processes of the owner run on unsupervised. Answered when nothing is in flight any more.
@@ -95,7 +100,7 @@ pub(crate) enum Command {
     /// What the processes of the owner are doing, in any order.
     Status { owner: Owner, reply: Sender<Vec<ProxyStatus>> },
     /// The living processes of the owner.
-    Processes { owner: Owner, reply: Sender<Vec<(Arc<str>, KnownProcess)>> },
+    Processes { owner: Owner, reply: Sender<Result<Vec<(Arc<str>, KnownProcess)>>> },
     /// An earlier supervisor left children behind.
     ReapLeftBehind,
     /// The last handle is gone.
@@ -105,11 +110,22 @@ pub(crate) enum Command {
 /// How a job ended.
 #[derive(Debug)]
 pub(super) enum Done {
-    Started { pid: Pid },
-    StartFailed { error: Error, hopeless: bool },
-    Adopted { pid: Pid },
+    /// And whether the pid file could be written, here and below.
+    Started {
+        pid: Pid,
+        written: Result<()>,
+    },
+    StartFailed {
+        error: Error,
+        hopeless: bool,
+    },
+    Adopted {
+        pid: Pid,
+        written: Result<()>,
+    },
     Refused(Refusal),
     Recorded(Result<()>),
+    PidFile(Pid, Result<()>),
     CleanedUp(Result<()>),
 }
 

@@ -7,6 +7,7 @@ mod leftovers;
 mod mailbox;
 mod readiness;
 mod reaper;
+mod repair;
 mod run;
 mod spawner;
 mod spec;
@@ -122,8 +123,11 @@ impl Supervisor {
     }
 
     /// The living processes of an owner.
+    ///
+    /// # Errors
+    /// Also when one of them cannot be identified now: without it the others are not all.
     pub(crate) fn processes(&self, owner: Owner) -> Result<Vec<(Arc<str>, KnownProcess)>> {
-        self.ask(|reply| Command::Processes { owner, reply })
+        self.ask(|reply| Command::Processes { owner, reply })?
     }
 
     /// Lets all processes of an owner run on unsupervised; returns when nothing of them is in flight.

@@ -157,7 +157,14 @@ impl Reaper {
         match watching {
             Some(Ok(())) => {}
             // Without a pidfd, or when the kernel has no memory for one more entry.
-            Some(Err(_)) | None => {
+            failed => {
+                if let Some(Err(error)) = failed {
+                    let pid = watched.process.pid;
+                    logging::write(
+                        Level::Warn,
+                        format_args!("pid {pid} is looked at now and then: epoll_ctl: {error}"),
+                    );
+                }
                 table.polled.insert(key);
                 self.wakeup.wake();
             }
@@ -223,12 +230,21 @@ impl Reaper {
         table.released.insert(pid, key);
     }
 
-    /// The pid of a process of the table.
-    pub(super) fn identity(&self, key: ProcessKey) -> Option<Identity> {
+    /// Who a process of the table is; `None` when it has ended.
+    ///
+    /// # Errors
+    /// When that cannot be known now.
+    pub(super) fn identity(&self, key: ProcessKey) -> io::Result<Option<Identity>> {
         let table = self.lock();
-        let process = &table.processes.get(&key)?.process;
-        // Under the lock the process is not reaped, so the number is its own.
-        process.identity.clone().or_else(|| Identity::of(process.pid).ok().flatten())
+        match table.processes.get(&key) {
+            // Reaped, so that the number may be another's by now.
+            None | Some(Watched { phase: Phase::Ended { .. }, .. }) => Ok(None),
+            // Under the lock the process is not reaped, so the number is its own.
+            Some(Watched { process, .. }) => match &process.identity {
+                Some(known) => Ok(Some(known.clone())),
+                None => Identity::of(process.pid),
+            },
+        }
     }
 
     /// Ends the thread; call once nothing is supervised any more.

@@ -12,10 +12,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::events::EventKind;
 use super::mailbox::{Command, Done, Message, Origin, Owner, ProcessKey, Slot, StopReply, new_key};
 use super::reaper::Reaper;
+use super::repair::Chore;
 use super::spawner::{Job, Spawners};
 use super::spec::Spec;
 use super::supervised::Supervised;
 use super::timers::Timers;
+use crate::declaration::Fingerprint;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::event::{Action, Announcement, Event};
@@ -29,9 +31,9 @@ use crate::sys::wait::ExitStatus;
 /// The thread's state.
 pub(super) struct Loop {
     mailbox: Receiver<Message>,
-    slots: HashMap<ProcessKey, Supervised>,
+    pub(super) slots: HashMap<ProcessKey, Supervised>,
     keys: HashMap<Slot, ProcessKey>,
-    timers: Timers,
+    pub(super) timers: Timers,
     spawners: Spawners,
     reaper: Arc<Reaper>,
 }
@@ -129,11 +131,13 @@ impl Loop {
         }
     }
 
-    fn update(&mut self, slot: &Slot, spec: Arc<Spec>, record: bool) {
+    fn update(&mut self, slot: &Slot, spec: Arc<Spec>, record: Option<Sender<()>>) {
         let Some(supervised) = self.keys.get(slot).and_then(|key| self.slots.get_mut(key)) else { return };
         supervised.spec = spec.clone();
         let key = supervised.key;
-        if record {
+        // A process that is being replaced is not one of this declaration; one that is being started is recorded then.
+        if record.is_some() && supervised.machine.state() == ProxyState::Running {
+            supervised.record_waiters.extend(record);
             self.submit(key, Job::Record { key, spec });
         }
         self.drive(key, Event::Settings);
@@ -165,15 +169,19 @@ impl Loop {
         // The waiter's channel closes when the last of these clones is dropped.
     }
 
-    fn processes(&self, owner: Owner) -> Vec<(Arc<str>, KnownProcess)> {
+    fn processes(&self, owner: Owner) -> Result<Vec<(Arc<str>, KnownProcess)>> {
         let of_owner = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
-        let known = of_owner.filter_map(|supervised| {
-            supervised.pid?;
-            let identity = self.reaper.identity(supervised.key)?;
-            let fingerprint = supervised.spec.fingerprint();
-            Some((supervised.slot.id.clone(), KnownProcess { identity, fingerprint }))
-        });
-        known.collect()
+        let mut known = Vec::new();
+        for supervised in of_owner.filter(|supervised| supervised.pid.is_some()) {
+            let identity = self.reaper.identity(supervised.key);
+            let what = || format!("identify the process of proxy {}", supervised.slot.id);
+            let identity = identity.map_err(|error| Error::os(ErrorCode::Io, format_args!("{}", what()), &error))?;
+            // What is being stopped may be of another declaration than the one that takes its place.
+            let running = supervised.machine.state() == ProxyState::Running;
+            let fingerprint = if running { supervised.spec.fingerprint() } else { Fingerprint::new() };
+            known.extend(identity.map(|identity| (supervised.slot.id.clone(), KnownProcess { identity, fingerprint })));
+        }
+        Ok(known)
     }
 
     fn fire_timers(&mut self) {
@@ -188,6 +196,7 @@ impl Loop {
                 supervised.armed = None;
                 self.drive(key, Event::Timer);
             }
+            self.repair(key, now);
         }
     }
 
@@ -214,12 +223,13 @@ impl Loop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         match action {
             Action::Spawn => {
-                (supervised.claim, supervised.pid) = (None, None);
+                (supervised.claim, supervised.pid, supervised.repair) = (None, None, None);
                 fail::point("spawn:decided");
                 let spec = supervised.spec.clone();
                 self.submit(key, Job::Start { key, spec });
             }
             Action::Adopt => {
+                supervised.repair = None;
                 let (spec, claim) = (supervised.spec.clone(), supervised.claim.clone());
                 if let Some(claim) = claim {
                     self.submit(key, Job::Adopt { key, spec, claim });
@@ -232,7 +242,7 @@ impl Loop {
                 self.drive(key, Event::Group { left });
             }
             Action::CleanUp => {
-                supervised.pid = None;
+                (supervised.pid, supervised.repair) = (None, None);
                 fail::point("clean-up:decided");
                 let spec = supervised.spec.clone();
                 self.submit(key, Job::CleanUp { key, spec });
@@ -243,7 +253,8 @@ impl Loop {
                 if supervised.busy {
                     supervised.settle = true;
                 } else {
-                    supervised.answer_stop(&Ok(()));
+                    let result = supervised.stopped();
+                    supervised.answer_stop(&result);
                 }
             }
             Action::Stuck => {
@@ -300,7 +311,7 @@ impl Loop {
     }
 
     /// One job at a time for each process, in the order in which they were decided.
-    fn submit(&mut self, key: ProcessKey, job: Job) {
+    pub(super) fn submit(&mut self, key: ProcessKey, job: Job) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         if supervised.busy {
             supervised.queued.push_back(job);
@@ -310,17 +321,18 @@ impl Loop {
         }
     }
 
-    fn done(&mut self, key: ProcessKey, spec: &Spec, done: Done) {
+    fn done(&mut self, key: ProcessKey, spec: &Arc<Spec>, done: Done) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let id = supervised.slot.id.clone();
         fail::point("job:heard");
         supervised.busy = false;
         let event = match done {
-            Done::Started { pid } => {
+            Done::Started { pid, written } => {
                 (supervised.pid, supervised.adopted, supervised.last_error) = (Some(pid), false, None);
                 supervised.starts += 1;
                 logging::about(Level::Info, &id, format_args!("started, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Started { pid: Some(pid.as_u32()) });
+                supervised.after(Chore::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
                 Some(Event::Spawned)
             }
@@ -334,11 +346,12 @@ impl Loop {
                 supervised.last_error = Some(error);
                 Some(Event::SpawnFailed { hopeless })
             }
-            Done::Adopted { pid } => {
+            Done::Adopted { pid, written } => {
                 (supervised.pid, supervised.adopted, supervised.last_error) = (Some(pid), true, None);
                 supervised.starts += 1;
                 logging::about(Level::Info, &id, format_args!("adopted, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Adopted { pid: pid.as_u32() });
+                supervised.after(Chore::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
                 Some(Event::Adopted)
             }
@@ -352,22 +365,42 @@ impl Loop {
                 }
                 Some(Event::AdoptionRefused { gone: refusal.gone })
             }
-            Done::Recorded(result) | Done::CleanedUp(result) => {
-                if let Err(error) = result {
-                    logging::about(Level::Error, &id, format_args!("{error}"));
-                    supervised.last_error = Some(error);
+            Done::PidFile(pid, result) => {
+                supervised.after(Chore::PidFile(spec.clone(), pid), result);
+                None
+            }
+            Done::Recorded(result) => {
+                supervised.record_waiters.clear();
+                if let Some(pid) = supervised.pid {
+                    supervised.after(Chore::Record(spec.clone(), pid), result);
                 }
                 None
             }
+            Done::CleanedUp(result) => {
+                supervised.after(Chore::CleanUp(spec.clone()), result);
+                None
+            }
         };
-        let refused = matches!(event, Some(Event::AdoptionRefused { .. }));
         if let Some(event) = event {
             self.drive(key, event);
+            self.record_again(key, event, spec);
         }
-        if refused {
+        if matches!(event, Some(Event::AdoptionRefused { .. })) {
             self.answer_unless_starting(key);
         }
+        self.arm_repair(key);
         self.next_job(key);
+    }
+
+    /// The record of a process tells how it is stopped, and what Consul started has to be recorded as it was declared
+    /// since. Both may have changed while it was started or adopted.
+    fn record_again(&mut self, key: ProcessKey, event: Event, recorded: &Arc<Spec>) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let begun = matches!(event, Event::Spawned | Event::Adopted);
+        if begun && supervised.machine.state() == ProxyState::Running && !Arc::ptr_eq(recorded, &supervised.spec) {
+            let spec = supervised.spec.clone();
+            self.submit(key, Job::Record { key, spec });
+        }
     }
 
     /// Whoever waits for an adoption that was refused waits on only for the start that follows it.
@@ -384,7 +417,8 @@ impl Loop {
             return;
         }
         if std::mem::take(&mut supervised.settle) {
-            supervised.answer_stop(&Ok(()));
+            let result = supervised.stopped();
+            supervised.answer_stop(&result);
         }
         if let Some(job) = supervised.queued.pop_front() {
             supervised.busy = true;
@@ -409,14 +443,14 @@ impl Loop {
     }
 
     /// Lets a slot go that nobody needs: released and with nothing in flight, or forgotten and gone.
-    fn drop_if_done(&mut self, key: ProcessKey) {
+    pub(super) fn drop_if_done(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get(&key) else { return };
         if supervised.busy || !supervised.queued.is_empty() {
             return;
         }
         let state = supervised.machine.state();
         let released = supervised.released.is_some() && state != ProxyState::Starting;
-        let forgotten = supervised.forget && state == ProxyState::Stopped;
+        let forgotten = supervised.forget && state == ProxyState::Stopped && supervised.repair.is_none();
         if released {
             self.reaper.release(key);
         }

@@ -38,10 +38,16 @@ pub(super) enum Job {
         spec: Arc<Spec>,
         claim: Claim,
     },
-    /// Writes the record of an adopted process again, after its declaration became known.
+    /// Writes record and pid file of a process again, after its declaration became known or changed.
     Record {
         key: ProcessKey,
         spec: Arc<Spec>,
+    },
+    /// Writes the pid file of a process again.
+    PidFile {
+        key: ProcessKey,
+        spec: Arc<Spec>,
+        pid: Pid,
     },
     /// No process is left: removes pid file and record.
     CleanUp {
@@ -58,6 +64,7 @@ impl Job {
             Job::Start { .. } => Done::StartFailed { error, hopeless: false },
             Job::Adopt { .. } => Done::Refused(Refusal { reason: error.to_string(), gone: false }),
             Job::Record { .. } => Done::Recorded(Err(error)),
+            Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),
             Job::CleanUp { .. } => Done::CleanedUp(Err(error)),
         }
     }
@@ -131,6 +138,7 @@ impl Shared {
                 Job::Start { key, spec }
                 | Job::Adopt { key, spec, .. }
                 | Job::Record { key, spec }
+                | Job::PidFile { key, spec, .. }
                 | Job::CleanUp { key, spec } => (*key, spec.clone()),
             };
             fail::point("job:taken");
@@ -150,7 +158,7 @@ impl Shared {
     fn work(&self, job: Job, stack: &mut ChildStack) -> Done {
         match job {
             Job::Start { key, spec } => match self.start(key, &spec, stack) {
-                Ok(pid) => Done::Started { pid },
+                Ok((pid, written)) => Done::Started { pid, written },
                 Err(error) => {
                     let hopeless = matches!(
                         error.code(),
@@ -160,20 +168,22 @@ impl Shared {
                 }
             },
             Job::Adopt { key, spec, claim } => match adoption::prove(&spec, &claim) {
-                Ok(process) => {
+                Ok((process, written)) => {
                     let pid = process.pid;
                     self.reaper.insert(key, process);
                     fail::point("adopt:listed");
-                    Done::Adopted { pid }
+                    Done::Adopted { pid, written }
                 }
                 Err(refusal) => Done::Refused(refusal),
             },
             Job::Record { key, spec } => Done::Recorded(self.record(key, &spec)),
+            Job::PidFile { spec, pid, .. } => Done::PidFile(pid, spec.write_pid_file(pid)),
             Job::CleanUp { spec, .. } => Done::CleanedUp(spec.clean_up()),
         }
     }
 
-    fn start(&self, key: ProcessKey, spec: &Spec, stack: &mut ChildStack) -> Result<Pid> {
+    /// Starts a process; its pid, and whether its pid file could be written.
+    fn start(&self, key: ProcessKey, spec: &Spec, stack: &mut ChildStack) -> Result<(Pid, Result<()>)> {
         validate_id(&spec.id)?;
         spec.config.validate()?;
         if !spec.context.allow_root && spec.config.command.runs_as_root(identity::effective_uid()) {
@@ -198,19 +208,19 @@ impl Shared {
         self.reaper.insert(key, Process { pid: started.pid, pidfd: started.pidfd, identity });
         fail::point("start:listed");
         // The pid file is for people and scripts; the process runs whether it can be written or not.
-        if let Err(error) = spec.write_pid_file(started.pid) {
-            logging::about(Level::Error, &spec.id, format_args!("{error}"));
-        }
+        let written = spec.write_pid_file(started.pid);
         fail::point("start:written-down");
-        Ok(started.pid)
+        Ok((started.pid, written))
     }
 
     fn record(&self, key: ProcessKey, spec: &Spec) -> Result<()> {
-        let Some(identity) = self.reaper.identity(key) else { return Ok(()) };
-        match &spec.context.files {
-            Files::DataDir(data_dir) => data_dir.write_record(spec.record_origin(), &identity),
-            Files::Paths { .. } => Ok(()),
+        let identity = self.reaper.identity(key);
+        let identity = identity.map_err(|error| Error::os(ErrorCode::Io, "read start time of the process", &error))?;
+        let Some(identity) = identity else { return Ok(()) };
+        if let Files::DataDir(data_dir) = &spec.context.files {
+            data_dir.write_record(spec.record_origin(), &identity)?;
         }
+        spec.write_pid_file(identity.pid)
     }
 }
 

@@ -83,7 +83,8 @@ impl Spec {
     /// What a record of a process of this one says besides who it is.
     pub(crate) fn record_origin(&self) -> store::Origin<'_> {
         let (token, token_generated) = (self.config.token.as_deref(), self.config.token_generated);
-        store::Origin { id: &self.id, fingerprint: self.fingerprint(), token, token_generated }
+        let stop = self.config.stop;
+        store::Origin { id: &self.id, fingerprint: self.fingerprint(), token, token_generated, stop }
     }
 
     fn declared_environment(&self) -> BTreeMap<&OsStr, &OsStr> {
@@ -115,12 +116,15 @@ impl Spec {
     }
 
     /// Device and inode of the files that the process's output goes to, as far as they are there.
-    pub(crate) fn log_files(&self) -> Vec<(u64, u64)> {
+    ///
+    /// # Errors
+    /// When that cannot be known now.
+    pub(crate) fn log_files(&self) -> std::io::Result<Vec<(u64, u64)>> {
         match &self.context.files {
             Files::DataDir(data_dir) => data_dir.log_files(&self.id),
             Files::Paths { stdout, stderr, .. } => {
                 let found = [stdout, stderr].into_iter().flatten().filter_map(|path| std::fs::metadata(path).ok());
-                found.map(|file| (file.dev(), file.ino())).collect()
+                Ok(found.map(|file| (file.dev(), file.ino())).collect())
             }
         }
     }

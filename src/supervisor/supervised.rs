@@ -7,6 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use super::mailbox::{Claim, ProcessKey, Slot, StopReply};
+use super::repair::Repair;
 use super::spawner::Job;
 use super::spec::Spec;
 use super::status::{ProxyStatus, milliseconds_until};
@@ -40,10 +41,14 @@ pub(super) struct Supervised {
     pub(super) forget: bool,
     /// Drop the slot, and let the process run, when no job is in flight.
     pub(super) released: Option<Sender<()>>,
+    /// What on disk is not as it should be.
+    pub(super) repair: Option<Repair>,
     /// A stop is settled as soon as the clean-up is done.
     pub(super) settle: bool,
     pub(super) start_waiters: Vec<Sender<Result<()>>>,
     pub(super) stop_waiters: Vec<Sender<StopReply>>,
+    /// Whoever waits for the record to be written waits for these to be dropped.
+    pub(super) record_waiters: Vec<Sender<()>>,
 }
 
 impl Supervised {
@@ -64,9 +69,11 @@ impl Supervised {
             queued: VecDeque::new(),
             forget: false,
             released: None,
+            repair: None,
             settle: false,
             start_waiters: Vec::new(),
             stop_waiters: Vec::new(),
+            record_waiters: Vec::new(),
         }
     }
 

@@ -250,6 +250,18 @@ fn write_record(it: &Instructions, record: &RawRecord) -> Result<(), Failed> {
     // SAFETY: no pointers are passed.
     unsafe { libc::syscall(libc::SYS_umask, umask) };
     opened?;
+    let written = fill_record(it, record, file, &tail);
+    if written.is_err() {
+        // Nobody else would remove it before the next start, which may never be.
+        // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
+        unsafe { libc::syscall(libc::SYS_unlinkat, record.dir, record.temporary, 0) };
+    }
+    // SAFETY: `file` was opened above and is not used again.
+    unsafe { libc::syscall(libc::SYS_close, file) };
+    written
+}
+
+fn fill_record(it: &Instructions, record: &RawRecord, file: i64, tail: &Tail) -> Result<(), Failed> {
     pass(it, points::RECORD_WRITE, Step::Record)?;
     write_all(file, record.head, record.head_len)?;
     write_all(file, tail.text.as_ptr(), tail.len)?;
@@ -258,10 +270,7 @@ fn write_record(it: &Instructions, record: &RawRecord) -> Result<(), Failed> {
     step(Step::Record, unsafe {
         libc::syscall(libc::SYS_renameat2, record.dir, record.temporary, record.dir, record.name, 0)
     })?;
-    pass(it, points::RECORD_RENAMED, Step::StandardStreams)?;
-    // SAFETY: `file` was opened above and is not used again.
-    unsafe { libc::syscall(libc::SYS_close, file) };
-    Ok(())
+    pass(it, points::RECORD_RENAMED, Step::StandardStreams)
 }
 
 fn write_all(file: i64, mut from: *const u8, mut left: usize) -> Result<(), Failed> {

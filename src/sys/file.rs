@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -120,6 +121,24 @@ impl Dir {
         match check(i64::from(unsafe { libc::unlinkat(self.raw(), name.as_ptr(), 0) })) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// Device and inode of what is under a name, whatever it is; `None` when nothing is. It needs no descriptor.
+    pub(crate) fn inode(&self, name: &CStr) -> io::Result<Option<(u64, u64)>> {
+        fail::failing("inode")?;
+        let mut found = MaybeUninit::<libc::stat>::uninit();
+        let flags = libc::AT_SYMLINK_NOFOLLOW;
+        // SAFETY: `name` is NUL-terminated, `found` is writable memory of the right type, and both live through the call.
+        let result = unsafe { libc::fstatat(self.raw(), name.as_ptr(), found.as_mut_ptr(), flags) };
+        match check(i64::from(result)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(_) => {
+                // SAFETY: fstatat succeeded and has written the whole struct.
+                let found = unsafe { found.assume_init() };
+                Ok(Some((found.st_dev, found.st_ino)))
+            }
         }
     }
 

@@ -334,6 +334,19 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_cannot_be_put_in_its_place_leaves_no_temporary_file() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("r")).unwrap();
+        let dir = crate::sys::file::Dir::open(place.path()).unwrap();
+        let null = crate::sys::file::open_null().unwrap();
+        let record = SelfRecord { dir: dir.as_fd(), temporary: c".r".into(), name: c"r".into(), head: b"{".to_vec() };
+        let mut stack = ChildStack::new().unwrap();
+        let failed = start(&mut stack, program(&["true"]), [null.as_fd(); 3], Some(&record)).unwrap_err();
+        assert_eq!(failed.to_string(), "write process record: Is a directory (os error 21)");
+        assert_eq!(dir.list().unwrap(), ["r"]);
+    }
+
+    #[test]
     fn no_child_is_left_after_a_failure() {
         let error = run(program(&["/no/such/program"])).unwrap_err();
         assert!(error.source.kind() == io::ErrorKind::NotFound);

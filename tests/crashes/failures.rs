@@ -15,18 +15,18 @@ const EMFILE: i32 = 24;
 const ENOSPC: i32 = 28;
 
 /// The calls that can fail, and how they do.
-const CALLS: [(&str, &[i32]); 24] = [
+const CALLS: [(&str, &[i32]); 23] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
     ("child:execute", &[ENOMEM, EAGAIN]),
     ("child:record-open", &[ENOSPC, EMFILE, EIO]),
     ("child:record-rename", &[ENOSPC, EIO]),
     ("child:record-write", &[ENOSPC, EIO]),
     ("child:session", &[EMFILE, ENOMEM]),
+    ("descriptors:list", &[EMFILE, ENOMEM]),
     ("dir:list", &[EMFILE, EIO]),
     ("dir:make", &[ENOSPC, EIO]),
     ("environ:read", &[EMFILE, ENOMEM]),
-    ("fds:list", &[EMFILE, ENOMEM]),
-    ("logs:find", &[EMFILE, ENOMEM]),
+    ("inode", &[ENOMEM, EIO]),
     ("logs:open", &[EMFILE, ENOSPC, EIO]),
     ("proc:list", &[EMFILE, ENOMEM]),
     ("read:open", &[EMFILE, EIO]),
@@ -39,8 +39,10 @@ const CALLS: [(&str, &[i32]); 24] = [
     ("stat:read", &[EMFILE, ENOMEM]),
     ("thread:start", &[EAGAIN]),
     ("watch:add", &[ENOMEM, ENOSPC]),
-    ("signal:send", &[]),
 ];
+
+/// Calls that some do only to look, and then look again.
+const JUST_REPEATED: [&str; 3] = ["proc:list", "read:open", "stat:read"];
 
 /// Which call of which agent fails, from which time on, how often, and how.
 #[derive(Debug, Clone)]
@@ -66,7 +68,7 @@ fn play(failure: &Failure) -> bool {
     };
     let said = it.logs.contains(&format!("(os error {errno})"));
     let sums = it.finish();
-    assert!(said, "nobody was told");
+    assert!(said || JUST_REPEATED.contains(&point.as_str()), "nobody was told");
     assert_eq!(sums.cuts > 0, refused);
     refused
 }

@@ -36,7 +36,11 @@ fn third() -> Wanted {
 
 /// What an agent may be told that finds the processes of any of these.
 pub(crate) fn other() -> Wanted {
-    third().without("plain").without("stubborn").without("ends").with("leads", Kind::Leads, 4).with("late", Kind::Runs, 4)
+    third().without("plain").without("stubborn").without("ends").with("leads", Kind::Leads, 4).with(
+        "late",
+        Kind::Runs,
+        4,
+    )
 }
 
 /// Plays the life to its end, or until an agent is cut.
@@ -64,7 +68,10 @@ pub(crate) fn play(it: &mut Player) -> Played {
     it.end(Signal::TERM)?;
 
     corrupt(&it.scene.data_dir());
-    fs::remove_file(it.scene.data_dir().join("records/stays.json")).expect("lose a record");
+    for id in ["heads", "stays"] {
+        fs::remove_file(it.scene.data_dir().join(format!("records/{id}.json"))).expect("lose a record");
+    }
+    it.kill(&leaders["heads"]);
     it.kill(&leaders["plain"]);
     it.wanted = third();
     it.launch()?;

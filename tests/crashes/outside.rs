@@ -96,7 +96,8 @@ pub(crate) fn check_files(dir: &Path, wanted: &Wanted, leaders: &BTreeMap<String
         return Err(format!("{unknown} in the data directory"));
     }
     let snapshot = json(&dir.join("snapshot.json"))?;
-    let stored: BTreeSet<&str> = snapshot["Proxies"].as_object().into_iter().flat_map(|all| all.keys()).map(|id| id.as_str()).collect();
+    let stored: BTreeSet<&str> =
+        snapshot["Proxies"].as_object().into_iter().flat_map(|all| all.keys()).map(|id| id.as_str()).collect();
     let ids: BTreeSet<&str> = wanted.0.keys().map(String::as_str).collect();
     if stored != ids {
         return Err(format!("the snapshot holds {stored:?}, wanted is {ids:?}"));

@@ -35,7 +35,11 @@ pub(crate) fn agent_with_fail_points() -> &'static Path {
         match std::env::var_os("CARGO") {
             Some(cargo) => {
                 let target = target.to_str().expect("a path in UTF-8");
-                build(&cargo, "agent", &["--features", "fail-points", "--target-dir", target])
+                build(
+                    &cargo,
+                    "agent",
+                    &["--features", "fail-points", "--target-dir", target, "--config", "profile.dev.debug=0"],
+                )
             }
             None => target.join("debug/examples/agent"),
         }
