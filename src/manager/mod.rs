@@ -108,7 +108,7 @@ impl Manager {
         let own = self.snapshot_path().as_deref() == Some(path);
         let read = restore::read(path, self.data_dir.as_ref(), core);
         // One that cannot be used was set aside; one that could not be read now is still there.
-        core.unrestored = own && read.as_ref().is_err_and(|error| error.code() == ErrorCode::Exhausted);
+        core.unrestored = own && read.as_ref().is_err_and(restore::may_pass);
         let Some(snapshot) = read? else { return Ok(Vec::new()) };
         let taken_over = restore::take_over(core, self.owner, &self.state, snapshot);
         core.unrestored = own && taken_over.is_err();

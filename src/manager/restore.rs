@@ -34,7 +34,7 @@ pub(super) fn read(path: &Path, data_dir: Option<&Arc<DataDir>>, core: &Core) ->
             Err(error) => error.within(path.display()),
         },
         // Whatever is there in its place, a directory or a link, would be in the way of the next one.
-        Err(error) if own.is_some() && error.code() != ErrorCode::Exhausted => error,
+        Err(error) if own.is_some() && !may_pass(&error) => error,
         Err(error) => return Err(error),
     };
     fail::point("restore:corrupt");
@@ -46,6 +46,12 @@ pub(super) fn read(path: &Path, data_dir: Option<&Arc<DataDir>>, core: &Core) ->
     fail::point("restore:set-aside");
     core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
     Err(error)
+}
+
+/// Whether what could not be read is as it was, and may be read later.
+pub(super) fn may_pass(error: &Error) -> bool {
+    let passing = [libc::EAGAIN, libc::EINTR, libc::EIO, libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ESTALE];
+    error.errno().is_some_and(|errno| passing.contains(&errno))
 }
 
 /// An adoption that was asked for and is not answered yet.

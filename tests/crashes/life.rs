@@ -7,14 +7,13 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::player::{Played, Player};
-use super::wanted::{Kind, Wanted};
-
-/// How many agents there are if nothing goes wrong.
-pub(crate) const LAUNCHES: usize = 3;
+use super::wanted::{CONSUL, Kind, Wanted};
+use crate::consul;
 
 /// What the first agent is told.
 pub(crate) fn first() -> Wanted {
     Wanted::default()
+        .with(CONSUL, Kind::Polite, 1)
         .with("ends", Kind::Ends, 1)
         .with("gone", Kind::Polite, 1)
         .with("heads", Kind::Leads, 1)
@@ -45,6 +44,7 @@ pub(crate) fn other() -> Wanted {
 
 /// Plays the life to its end, or until an agent is cut.
 pub(crate) fn play(it: &mut Player) -> Played {
+    consul::leave(&it.scene);
     it.launch()?;
     let leaders = it.settle()?;
     it.kill(&leaders["plain"]);

@@ -5,8 +5,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod campaign;
 mod cases;
 mod chance;
+mod consul;
 mod failures;
 mod flight;
 mod life;

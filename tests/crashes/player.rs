@@ -203,8 +203,8 @@ impl Player {
     /// What lived when this agent was started and is wanted as it was has the same processes.
     fn check_survivors(&mut self, leaders: &BTreeMap<String, Living>) {
         for old in std::mem::take(&mut self.before).into_iter().filter(Living::leads) {
-            let wanted = self.wanted.0.get(&old.id).is_some_and(|want| old.version == Some(want.version));
-            if wanted {
+            let want = self.wanted.0.get(&old.id).filter(|want| old.version == Some(want.version));
+            if want.is_some_and(|want| want.kind.lives()) {
                 let new = leaders.get(&old.id).map(Living::pid);
                 assert_eq!(new, Some(old.pid()), "{} needed no other process", old.id);
                 self.sums.adoptions += 1;
@@ -227,14 +227,19 @@ impl Player {
     /// Has the agent end, and waits for it.
     #[track_caller]
     pub(crate) fn end(&mut self, signal: Signal) -> Played {
-        self.stopping |= signal == Signal::QUIT;
-        self.agent().signal(signal);
+        self.ask_to_end(signal);
         let deadline = Deadline::of(format!("the end of agent {}", self.launches));
         while !self.agent().process().is_gone() {
             self.check_cut()?;
             let _ = crate::support::readable(self.agent().process().fd(), deadline.left().min(AGAIN));
         }
         self.bury()
+    }
+
+    /// Tells the agent to end.
+    pub(crate) fn ask_to_end(&mut self, signal: Signal) {
+        self.stopping |= signal == Signal::QUIT;
+        self.agent().signal(signal);
     }
 
     /// Waits for what is left of an agent that has ended.
@@ -320,6 +325,11 @@ impl Player {
         let (mut living, others) = outside::living(&self.scene, agent);
         living.retain(|process| process.pid() != self.stranger.pid);
         (living, others)
+    }
+
+    /// The leaders that live.
+    pub(crate) fn leaders(&self) -> Vec<Living> {
+        self.living().0.into_iter().filter(Living::leads).collect()
     }
 
     /// While there is no agent: its children that have not executed yet.

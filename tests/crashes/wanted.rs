@@ -6,6 +6,10 @@ use serde_json::json;
 
 use crate::support::{Config, Proxy, Scene};
 
+/// The id of the proxy that Consul has started, and its token.
+pub(crate) const CONSUL: &str = "consul";
+pub(crate) const TOKEN: &str = "secret";
+
 /// What a proxy does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -62,14 +66,12 @@ impl Wanted {
         self
     }
 
-    /// The ids that have a process when all is well.
-    pub(crate) fn living(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(|(_, want)| want.kind.lives()).map(|(id, _)| id.as_str())
-    }
-
     /// The configuration of an agent.
     pub(crate) fn config(&self, scene: &Scene) -> Config {
-        self.0.iter().fold(Config::new(scene), |config, (id, want)| config.proxy(id, want.proxy()))
+        self.0.iter().fold(Config::new(scene), |config, (id, want)| match id.as_str() {
+            CONSUL => config.proxy(id, want.proxy().set("token", TOKEN)),
+            _ => config.proxy(id, want.proxy()),
+        })
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct Launch<'a> {
 
 impl<'a> Launch<'a> {
     pub(crate) fn new(scene: &'a Scene) -> Launch<'a> {
-        Launch::of(programs::agent(), scene)
+        Launch::of(programs::agent_under_test(), scene)
     }
 
     /// Another agent than the one under test.

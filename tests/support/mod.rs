@@ -25,7 +25,7 @@ pub(crate) use files::Changes;
 pub(crate) use leak::Leak;
 pub(crate) use message::Inspection;
 pub(crate) use process::{Process, children_of, readable};
-pub(crate) use programs::{HELPER, HELPER_VARIABLE, agent_with_fail_points};
+pub(crate) use programs::{HELPER, HELPER_VARIABLE, agent_under_test, agent_with_fail_points};
 pub(crate) use reports::{Reports, Start};
 pub(crate) use scene::{Scene, list};
 pub(crate) use status::{ProxyStatus, Status};

@@ -15,7 +15,7 @@ pub(crate) static HELPER: LazyLock<&str> = LazyLock::new(|| {
 });
 
 /// The agent under test: the program that PROXYPROCESS_AGENT names, or else the example.
-pub(super) fn agent() -> &'static Path {
+pub(crate) fn agent_under_test() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os("PROXYPROCESS_AGENT") {
         Some(path) => std::fs::canonicalize(&path).expect("find the program in PROXYPROCESS_AGENT"),
