@@ -52,6 +52,8 @@ impl Process {
         match wait::try_wait(self.target(), reap) {
             Ok(Waited::Running) => None,
             Ok(Waited::Ended(status)) => Some(status),
+            // One that is looked at though it has a pidfd may well run, and what else tells so can fail.
+            Ok(Waited::NotOurs) | Err(_) if self.pidfd.as_ref().is_some_and(|fd| !pidfd::has_ended(fd.as_fd())) => None,
             Ok(Waited::NotOurs) | Err(_) => {
                 foreign::ended(self.pidfd.as_ref().map(|fd| fd.as_fd()), self.identity.as_ref())
             }
@@ -264,6 +266,9 @@ impl Reaper {
             }
             if ready.contains(&WAKEUP) {
                 self.wakeup.drain();
+            }
+            if timeout.is_some() {
+                fail::point("watch:polled");
             }
             ready.extend(self.lock().polled.iter().copied());
             for &key in ready.iter().filter(|key| **key != WAKEUP) {

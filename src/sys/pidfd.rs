@@ -126,6 +126,14 @@ fn send(process: BorrowedFd<'_>, signal: i32, flags: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the process has ended, reaped or not.
+pub(crate) fn has_ended(process: BorrowedFd<'_>) -> bool {
+    let mut look = libc::pollfd { fd: process.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: the pointer and count are of one live value; the descriptor is open through the call.
+    let ready = unsafe { libc::poll(&raw mut look, 1, 0) };
+    ready == 1 && look.revents & (libc::POLLIN | libc::POLLHUP) != 0
+}
+
 /// How a process that was reaped by anyone ended; `None` when it was not reaped yet or the kernel does not tell.
 pub(crate) fn exit_status(process: BorrowedFd<'_>) -> Option<ExitStatus> {
     let mut info = Info { mask: INFO_EXIT, ..Info::default() };
@@ -151,8 +159,10 @@ mod tests {
         let mut child = shell.spawn().unwrap();
         let process = open(Pid::from_raw(child.id() as i32).unwrap()).unwrap();
         assert_eq!(exit_status(process.as_fd()), None, "it still runs");
+        assert!(!has_ended(process.as_fd()));
         drop(child.stdin.take());
         child.wait().unwrap();
+        assert!(has_ended(process.as_fd()));
         // Linux before 6.15 does not tell; both answers are right there, and a wrong status never is.
         assert!(matches!(exit_status(process.as_fd()), Some(ExitStatus::Exited(7)) | None));
         assert_eq!(signal(process.as_fd(), Signal::INT).unwrap_err().raw_os_error(), Some(libc::ESRCH));

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::cases;
 use crate::chance::Chance;
-use crate::life;
 use crate::player::{Arm, Cut, Player};
+use crate::support::{Changes, Deadline};
 use crate::sweep::{everything, trace};
+use crate::wanted::{Kind, Wanted};
+use crate::{life, points};
 
 const EIO: i32 = 5;
 const EAGAIN: i32 = 11;
@@ -71,6 +73,25 @@ fn play(failure: &Failure) -> bool {
     assert!(said || JUST_REPEATED.contains(&point.as_str()), "nobody was told");
     assert_eq!(sums.cuts > 0, refused);
     refused
+}
+
+/// Without memory for epoll a process is looked at now and then, and without descriptors nothing can be seen of it.
+#[test]
+fn an_adopted_process_that_cannot_be_looked_at_is_not_taken_for_dead() {
+    let looks = Arm { actions: "watch:add#1-9=fail:12,stat:read#4-99=fail:24".to_owned(), ..Arm::default() };
+    let mut it = Player::new(Wanted::default().with("web", Kind::Runs, 1), [(2, looks)]);
+    it.launch().expect("nothing happens to this agent");
+    it.settle().expect("nothing happens to this agent");
+    it.kill_agent();
+    it.launch().expect("calls fail, but it lives");
+    let looks = |it: &Player| points::passed(it).get(&(2, "watch:polled".to_owned())).copied().unwrap_or(0);
+    let changes = Changes::of(&it.scene.path("traces"));
+    let deadline = Deadline::of("the agent to have looked 20 times");
+    while looks(&it) < 20 {
+        changes.wait(deadline.left());
+    }
+    it.settle().expect("calls fail, but it lives");
+    assert_eq!(it.finish().adoptions, 1);
 }
 
 #[test]

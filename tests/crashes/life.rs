@@ -14,6 +14,7 @@ use crate::consul;
 pub(crate) fn first() -> Wanted {
     Wanted::default()
         .with(CONSUL, Kind::Polite, 1)
+        .with("drifts", Kind::Runs, 1)
         .with("ends", Kind::Ends, 1)
         .with("gone", Kind::Polite, 1)
         .with("heads", Kind::Leads, 1)
@@ -30,16 +31,18 @@ fn second() -> Wanted {
 }
 
 fn third() -> Wanted {
-    second().without("new").with("other", Kind::Runs, 3)
+    second().without("new").with("other", Kind::Runs, 3).with("drifts", Kind::Runs, 3)
 }
 
 /// What an agent may be told that finds the processes of any of these.
 pub(crate) fn other() -> Wanted {
-    third().without("plain").without("stubborn").without("ends").with("leads", Kind::Leads, 4).with(
-        "late",
-        Kind::Runs,
-        4,
-    )
+    third()
+        .with(CONSUL, Kind::Polite, 4)
+        .without("plain")
+        .without("stubborn")
+        .without("ends")
+        .with("leads", Kind::Leads, 4)
+        .with("late", Kind::Runs, 4)
 }
 
 /// Plays the life to its end, or until an agent is cut.
@@ -68,7 +71,7 @@ pub(crate) fn play(it: &mut Player) -> Played {
     it.end(Signal::TERM)?;
 
     corrupt(&it.scene.data_dir());
-    for id in ["heads", "stays"] {
+    for id in ["drifts", "heads", "stays"] {
         fs::remove_file(it.scene.data_dir().join(format!("records/{id}.json"))).expect("lose a record");
     }
     it.kill(&leaders["heads"]);

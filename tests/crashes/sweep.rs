@@ -7,8 +7,8 @@ use crate::chance::Chance;
 use crate::player::{Arm, Player};
 use crate::{life, points};
 
-/// Passed only when the data directory is in use.
-const NOT_IN_THE_LIFE: [&str; 1] = ["lock:busy"];
+/// Passed only when the data directory is in use, or where there are no pidfds or no memory for epoll.
+const NOT_IN_THE_LIFE: [&str; 2] = ["lock:busy", "watch:polled"];
 
 /// How often each agent passes each point, by its number and the point's name.
 pub(crate) type Trace = BTreeMap<(usize, String), usize>;
