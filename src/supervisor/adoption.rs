@@ -28,7 +28,11 @@ pub(super) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     }
 }
 
-fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(), String> {
+/// Ends what the process of a claim, which is gone, has left of its group.
+///
+/// # Errors
+/// What is still there, or why nobody can tell.
+pub(super) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(), String> {
     let own_token = spec.config.token.as_deref();
     let (leader, token) = match claim {
         Claim::Recorded { identity, token } => (identity.clone(), token.as_deref()),

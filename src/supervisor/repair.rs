@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::mailbox::ProcessKey;
+use super::mailbox::{Claim, ProcessKey};
 use super::run::Loop;
 use super::spawner::Job;
 use super::spec::Spec;
@@ -25,8 +25,8 @@ pub(super) struct Repair {
 /// What on disk is not as it should be.
 #[derive(Debug, Clone)]
 pub(super) enum Chore {
-    /// Files of a process that is gone are still there.
-    CleanUp(Arc<Spec>),
+    /// Files of a process that is gone are still there, or what it has left of its group.
+    CleanUp(Arc<Spec>, Option<Claim>),
     /// The pid file of this process is not written.
     PidFile(Arc<Spec>, Pid),
     /// The record of this process is not of this declaration, though the process is.
@@ -45,7 +45,7 @@ impl Supervised {
     /// The answer to a stop: the files of a process that is gone must not be left behind silently.
     pub(super) fn stopped(&self) -> Result<()> {
         match (&self.repair, &self.last_error) {
-            (Some(Repair { what: Chore::CleanUp(_), .. }), Some(error)) => Err(error.clone()),
+            (Some(Repair { what: Chore::CleanUp(..), .. }), Some(error)) => Err(error.clone()),
             _ => Ok(()),
         }
     }
@@ -54,7 +54,7 @@ impl Supervised {
     fn still_applies(&self, chore: &Chore) -> bool {
         match chore {
             // Forgotten with the next start.
-            Chore::CleanUp(_) => true,
+            Chore::CleanUp(..) => true,
             Chore::PidFile(_, pid) => self.pid == Some(*pid),
             Chore::Record(spec, pid) => {
                 let running = self.machine.state() == ProxyState::Running;
@@ -77,7 +77,7 @@ impl Loop {
             self.submit(
                 key,
                 match repair.what {
-                    Chore::CleanUp(spec) => Job::CleanUp { key, spec },
+                    Chore::CleanUp(spec, after) => Job::CleanUp { key, spec, after },
                     Chore::PidFile(spec, pid) => Job::PidFile { key, spec, pid },
                     Chore::Record(spec, _) => Job::Record { key, spec },
                 },

@@ -223,10 +223,11 @@ impl Loop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         match action {
             Action::Spawn => {
-                (supervised.claim, supervised.pid, supervised.repair) = (None, None, None);
+                let after = supervised.take_uncleared();
+                supervised.pid = None;
                 fail::point("spawn:decided");
                 let spec = supervised.spec.clone();
-                self.submit(key, Job::Start { key, spec });
+                self.submit(key, Job::Start { key, spec, after });
             }
             Action::Adopt => {
                 supervised.repair = None;
@@ -242,10 +243,11 @@ impl Loop {
                 self.drive(key, Event::Group { left });
             }
             Action::CleanUp => {
-                (supervised.pid, supervised.repair) = (None, None);
+                let after = supervised.take_uncleared();
+                supervised.pid = None;
                 fail::point("clean-up:decided");
                 let spec = supervised.spec.clone();
-                self.submit(key, Job::CleanUp { key, spec });
+                self.submit(key, Job::CleanUp { key, spec, after });
             }
             Action::Settle => {
                 fail::point("stop:settled");
@@ -376,8 +378,8 @@ impl Loop {
                 }
                 None
             }
-            Done::CleanedUp(result) => {
-                supervised.after(Chore::CleanUp(spec.clone()), result);
+            Done::CleanedUp(result, claim) => {
+                supervised.after(Chore::CleanUp(spec.clone(), claim), result);
                 None
             }
         };

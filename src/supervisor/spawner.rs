@@ -32,6 +32,8 @@ pub(super) enum Job {
     Start {
         key: ProcessKey,
         spec: Arc<Spec>,
+        /// Whose group may be left, here and below.
+        after: Option<Claim>,
     },
     Adopt {
         key: ProcessKey,
@@ -53,6 +55,7 @@ pub(super) enum Job {
     CleanUp {
         key: ProcessKey,
         spec: Arc<Spec>,
+        after: Option<Claim>,
     },
 }
 
@@ -65,7 +68,7 @@ impl Job {
             Job::Adopt { .. } => Done::Refused(Refusal { reason: error.to_string(), gone: false }),
             Job::Record { .. } => Done::Recorded(Err(error)),
             Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),
-            Job::CleanUp { .. } => Done::CleanedUp(Err(error)),
+            Job::CleanUp { after, .. } => Done::CleanedUp(Err(error), after.clone()),
         }
     }
 }
@@ -135,11 +138,11 @@ impl Shared {
         while let Ok(job) = self.waiting.recv() {
             self.idle.fetch_sub(1, Ordering::AcqRel);
             let (key, spec) = match &job {
-                Job::Start { key, spec }
+                Job::Start { key, spec, .. }
                 | Job::Adopt { key, spec, .. }
                 | Job::Record { key, spec }
                 | Job::PidFile { key, spec, .. }
-                | Job::CleanUp { key, spec } => (*key, spec.clone()),
+                | Job::CleanUp { key, spec, .. } => (*key, spec.clone()),
             };
             fail::point("job:taken");
             let panicked = job.panicked();
@@ -157,7 +160,7 @@ impl Shared {
 
     fn work(&self, job: Job, stack: &mut ChildStack) -> Done {
         match job {
-            Job::Start { key, spec } => match self.start(key, &spec, stack) {
+            Job::Start { key, spec, after } => match self.start(key, &spec, after.as_ref(), stack) {
                 Ok((pid, written)) => Done::Started { pid, written },
                 Err(error) => {
                     let hopeless = matches!(
@@ -178,18 +181,27 @@ impl Shared {
             },
             Job::Record { key, spec } => Done::Recorded(self.record(key, &spec)),
             Job::PidFile { spec, pid, .. } => Done::PidFile(pid, spec.write_pid_file(pid)),
-            Job::CleanUp { spec, .. } => Done::CleanedUp(spec.clean_up()),
+            Job::CleanUp { spec, after, .. } => {
+                Done::CleanedUp(end_leftovers(&spec, after.as_ref()).and_then(|()| spec.clean_up()), after)
+            }
         }
     }
 
     /// Starts a process; its pid, and whether its pid file could be written.
-    fn start(&self, key: ProcessKey, spec: &Spec, stack: &mut ChildStack) -> Result<(Pid, Result<()>)> {
+    fn start(
+        &self,
+        key: ProcessKey,
+        spec: &Spec,
+        after: Option<&Claim>,
+        stack: &mut ChildStack,
+    ) -> Result<(Pid, Result<()>)> {
         validate_id(&spec.id)?;
         spec.config.validate()?;
         if !spec.context.allow_root && spec.config.command.runs_as_root(identity::effective_uid()) {
             let message = "refused to run a proxy as root: allow_root is false";
             return Err(Error::new(ErrorCode::RootRefused, message));
         }
+        end_leftovers(spec, after)?;
         let [stdout, stderr] = spec.open_outputs()?;
         let null = store::null()?;
         let standard = [null.as_fd(), stdout.as_fd(), stderr.as_fd()];
@@ -222,6 +234,12 @@ impl Shared {
         }
         spec.write_pid_file(identity.pid)
     }
+}
+
+/// Ends what an adopted process that is gone has left of its group, where the group could not be signalled.
+fn end_leftovers(spec: &Spec, after: Option<&Claim>) -> Result<()> {
+    let ended = after.map_or(Ok(()), |claim| adoption::end_leftovers(spec, claim));
+    ended.map_err(|left| Error::new(ErrorCode::StillRunning, left))
 }
 
 fn start_failed(error: &StartError) -> Error {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use super::mailbox::{Claim, ProcessKey, Slot, StopReply};
-use super::repair::Repair;
+use super::repair::{Chore, Repair};
 use super::spawner::Job;
 use super::spec::Spec;
 use super::status::{ProxyStatus, milliseconds_until};
@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::event::{Action, Event, Settings};
 use crate::lifecycle::machine::Machine;
 use crate::sys::identity::Pid;
+use crate::sys::pidfd;
 use crate::sys::wait::ExitStatus;
 
 /// A slot of the supervisor.
@@ -82,6 +83,17 @@ impl Supervised {
         let settings = Settings { restart: &config.restart, stop: &config.stop };
         let chance = if config.restart.jitter > 0.0 { crate::sys::random::chance() } else { 0.0 };
         self.machine.on(event, now, settings, chance)
+    }
+
+    /// The claim of an adopted process that is gone, where nobody could signal what it has left of its group, or has
+    /// cleared that away since.
+    pub(super) fn take_uncleared(&mut self) -> Option<Claim> {
+        let adopted = std::mem::take(&mut self.adopted);
+        let uncleared = self.claim.take().filter(|_| adopted && !pidfd::signals_groups());
+        match self.repair.take() {
+            Some(Repair { what: Chore::CleanUp(_, Some(claim)), .. }) => Some(claim),
+            _ => uncleared,
+        }
     }
 
     pub(super) fn answer_start(&mut self, result: &Result<()>) {

@@ -1,6 +1,7 @@
 //! The agent ends, in whatever way, and the next one has the same processes.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -134,6 +135,44 @@ fn what_is_not_declared_any_more_is_stopped() {
     b.process.wait();
     agent.status_running(&scene, "a", a.pid);
     agent.quit();
+    scene.finish();
+}
+
+/// Nothing but its record knows of it.
+#[test]
+fn what_is_not_declared_any_more_is_stopped_as_it_was_declared() {
+    let scene = Scene::new();
+    let config = Config::new(&scene)
+        .proxy("signal", Proxy::helper(&["graceful"]).set("stop_signal", "SIGUSR1"))
+        .proxy("changed", Proxy::helper(&["graceful"]))
+        .proxy("grace", Proxy::helper(&["stubborn"]).grace_ms(600_000));
+    let agent = Agent::start(&scene, &config);
+    let [signal, changed, grace] = ["signal", "changed", "grace"].map(|id| scene.reports.start(id));
+    for start in [&signal, &changed, &grace] {
+        agent.status_running(&scene, &start.id, start.pid);
+    }
+    let config = config
+        .proxy("changed", Proxy::helper(&["graceful"]).set("stop_signal", "SIGTERM"))
+        .proxy("grace", Proxy::helper(&["stubborn"]).grace_ms(1));
+    agent.reload(&config);
+    let recorded = |id: &str, text: &str| {
+        let record = fs::read_to_string(scene.data_dir().join(format!("records/{id}.json")));
+        record.is_ok_and(|record| record.contains(text))
+    };
+    agent.status_when(&scene, "the records to say it", |_| {
+        recorded("changed", "\"SIGTERM\"") && recorded("grace", "\"grace_period_ms\":1,")
+    });
+    agent.kill();
+    fs::remove_file(scene.data_dir().join("snapshot.json")).unwrap();
+
+    let begun = Instant::now();
+    let agent = Agent::start(&scene, &Config::new(&scene));
+    assert_eq!(scene.reports.signal(&signal), "SIGUSR1");
+    assert_eq!(scene.reports.signal(&changed), "SIGTERM");
+    grace.process.wait();
+    assert!(begun.elapsed() < Duration::from_secs(5), "that is the default");
+    agent.quit();
+    scene.reports.forget_signals();
     scene.finish();
 }
 

@@ -15,6 +15,7 @@ mod daemon_snapshot;
 mod ends;
 mod environment;
 mod events;
+mod files;
 mod ids;
 mod kinds;
 mod locked;

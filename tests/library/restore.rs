@@ -1,12 +1,15 @@
 //! What a manager restores, from where, and when.
 
 use std::fs;
+use std::time::Duration;
 
 use proxyprocess::{ErrorCode, EventKind, ProxyState};
 use serde_json::json as document;
 
 use crate::inside::{Host, helper, json, quick};
 use crate::support::Scene;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn a_path_at_which_there_is_nothing_does_nothing() {
@@ -101,6 +104,39 @@ fn a_snapshot_elsewhere_is_restored_by_a_manager_of_another_data_directory() {
     assert_eq!(last.events.adopted("web"), pid);
     last.kill();
     assert!(start.process.is_gone());
+    scene.finish();
+}
+
+/// Its process lives and is not the declared one, which is still to come.
+#[test]
+fn what_is_being_replaced_is_not_told_as_what_takes_its_place() {
+    let scene = Scene::of_library();
+    let told = scene.path("told");
+    let with_grace = |role: &[&str], grace_period| {
+        let mut config = helper(&scene, role);
+        config.stop.grace_period = grace_period;
+        config
+    };
+    let mut host = Host::new(quick(&scene.path("one")));
+    host.set("web", with_grace(&["stubborn"], HOUR));
+    host.run();
+    let old = scene.reports.start("web");
+    host.events.started("web");
+    host.set("web", with_grace(&["run"], HOUR));
+    assert_eq!(scene.reports.signal(&old), "SIGINT");
+    host.manager.snapshot(&told).unwrap();
+    assert_eq!(json(&told)["Proxies"]["web"]["Config"]["process"]["pid"], old.pid);
+    host.close();
+
+    let mut next = Host::new(quick(&scene.path("two")));
+    next.manager.restore(&told).unwrap();
+    next.set("web", with_grace(&["run"], Duration::from_millis(50)));
+    next.run();
+    let new = scene.reports.start("web");
+    assert!(old.process.is_gone());
+    assert_eq!(next.events.started("web"), new.pid);
+    next.kill();
+    scene.reports.forget_signals();
     scene.finish();
 }
 

@@ -1,0 +1,79 @@
+//! Files that cannot be written or removed: it is said, and tried again.
+
+use std::fs;
+
+use crate::inside::{Host, helper, quick};
+use crate::support::{Deadline, Scene};
+
+#[test]
+fn a_pid_file_that_could_not_be_written_is_written_later() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    // In the way of the temporary file.
+    let obstacle = scene.data_dir().join("pids/.web.tmp");
+    fs::create_dir(&obstacle).unwrap();
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    let start = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), start.pid);
+    let error = host.status("web").last_error.expect("the status says what is wrong");
+    assert!(error.contains("write pid file") && error.contains("web.pid"), "{error}");
+    assert_eq!(scene.pid_files(), [".web.tmp"]);
+
+    fs::remove_dir(&obstacle).unwrap();
+    scene.wait_for_pid_files(&["web.pid"]);
+    assert_eq!(scene.pid_file("web"), Some(format!("{}\n", start.pid)));
+    assert_eq!(host.status("web").pid, Some(start.pid));
+    host.kill();
+    assert_eq!(scene.pid_files(), [""; 0]);
+    scene.finish();
+}
+
+#[test]
+fn files_that_could_not_be_removed_are_removed_later() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    let start = scene.reports.start("web");
+    host.events.started("web");
+    let pid_file = scene.data_dir().join("pids/web.pid");
+    fs::remove_file(&pid_file).unwrap();
+    fs::create_dir(&pid_file).unwrap();
+    host.state.remove("web");
+    host.events.stopped("web");
+    assert!(start.process.is_gone());
+    let failed = || host.manager.status().iter().any(|web| web.last_error.as_ref().is_some_and(|e| e.contains("web")));
+    let deadline = Deadline::of("the status to say what is wrong");
+    while !failed() {
+        deadline.left();
+        std::thread::yield_now();
+    }
+
+    fs::remove_dir(&pid_file).unwrap();
+    // What is put there once more is removed as a file of a process that is gone.
+    fs::write(&pid_file, "1\n").unwrap();
+    scene.wait_for_pid_files(&[]);
+    host.follow("marker");
+    assert!(host.manager.status().iter().all(|status| status.id != "web"), "{:?}", host.manager.status());
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn a_stop_says_what_it_could_not_remove() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    let start = scene.reports.start("web");
+    host.events.started("web");
+    let pid_file = scene.data_dir().join("pids/web.pid");
+    fs::remove_file(&pid_file).unwrap();
+    fs::create_dir(&pid_file).unwrap();
+    let error = host.manager.kill().unwrap_err();
+    assert!(error.to_string().contains("remove pid file"), "{error}");
+    assert!(start.process.is_gone());
+    host.join();
+    scene.finish();
+}
