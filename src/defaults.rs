@@ -52,8 +52,7 @@ pub(crate) const FAILED_START_WAIT: Duration = Duration::from_secs(1);
 /// The same where `max_wait` is shorter: whatever is declared, a start that fails at once must not become a busy loop.
 pub(crate) const FAILED_START_PAUSE: Duration = Duration::from_millis(10);
 
-/// The wait before a file that could not be written or removed is tried again. It is only one of a process that runs
-/// or is gone, whatever is on the disk.
+/// The first wait before a file that could not be written or removed is tried again; each later one doubles it.
 pub(crate) const REPAIR_WAIT: Duration = Duration::from_secs(1);
 
 /// The first wait of the backoff; each later one doubles it (2 s, 4 s, 8 s, as in the original).

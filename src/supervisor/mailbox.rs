@@ -126,7 +126,7 @@ pub(super) enum Done {
     Refused(Refusal),
     Recorded(Result<()>),
     PidFile(Pid, Result<()>),
-    CleanedUp(Result<()>, Option<Claim>),
+    CleanedUp(Result<()>),
 }
 
 /// Everything that arrives.

@@ -1,10 +1,10 @@
-//! Files that could not be written or removed are tried again: a pid file that names a dead process, or none, would be
-//! wrong for as long as the process runs.
+//! What could not be done, and only has to be done some time: files that could not be written or removed, signals that
+//! could not be sent. A pid file that names a dead process would be wrong for as long as the next one runs.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::mailbox::{Claim, ProcessKey};
+use super::mailbox::ProcessKey;
 use super::run::Loop;
 use super::spawner::Job;
 use super::spec::Spec;
@@ -14,6 +14,10 @@ use crate::error::Result;
 use crate::lifecycle::ProxyState;
 use crate::logging::{self, Level};
 use crate::sys::identity::Pid;
+use crate::sys::signal::Signal;
+
+/// How often the wait is doubled: to about a minute. A disk that is full fails for all proxies, and each logs it.
+const MAX_DOUBLINGS: u32 = 6;
 
 /// What has to be done again, and when.
 #[derive(Debug)]
@@ -22,30 +26,41 @@ pub(super) struct Repair {
     pub(super) what: Chore,
 }
 
-/// What on disk is not as it should be.
+/// What is not as it should be.
 #[derive(Debug, Clone)]
 pub(super) enum Chore {
     /// Files of a process that is gone are still there, or what it has left of its group.
-    CleanUp(Arc<Spec>, Option<Claim>),
+    CleanUp(Arc<Spec>),
     /// The pid file of this process is not written.
     PidFile(Arc<Spec>, Pid),
     /// The record of this process is not of this declaration, though the process is.
     Record(Arc<Spec>, Pid),
+    /// A signal that could not be sent, for what has to be looked at before could not be.
+    Signal(Signal),
 }
 
 impl Supervised {
     /// Takes note of how a chore went: what failed shows in the status, and is done again.
-    pub(super) fn after(&mut self, what: Chore, result: Result<()>) {
-        let Err(error) = result else { return };
+    pub(super) fn note(&mut self, what: Chore, result: Result<()>) {
+        let Err(error) = result else {
+            self.failures = 0;
+            return;
+        };
         logging::about(Level::Error, &self.slot.id, format_args!("{error}"));
+        // Whom we may not signal now, we may not signal later.
+        let hopeless = matches!(what, Chore::Signal(_)) && error.errno() == Some(libc::EPERM);
         self.last_error = Some(error);
-        self.repair = Some(Repair { at: Instant::now() + defaults::REPAIR_WAIT, what });
+        if !hopeless {
+            let wait = defaults::REPAIR_WAIT * (1 << self.failures.min(MAX_DOUBLINGS));
+            self.failures = self.failures.saturating_add(1);
+            self.repair = Some(Repair { at: Instant::now() + wait, what });
+        }
     }
 
     /// The answer to a stop: the files of a process that is gone must not be left behind silently.
     pub(super) fn stopped(&self) -> Result<()> {
         match (&self.repair, &self.last_error) {
-            (Some(Repair { what: Chore::CleanUp(..), .. }), Some(error)) => Err(error.clone()),
+            (Some(Repair { what: Chore::CleanUp(_), .. }), Some(error)) => Err(error.clone()),
             _ => Ok(()),
         }
     }
@@ -54,12 +69,13 @@ impl Supervised {
     fn still_applies(&self, chore: &Chore) -> bool {
         match chore {
             // Forgotten with the next start.
-            Chore::CleanUp(..) => true,
+            Chore::CleanUp(_) => true,
             Chore::PidFile(_, pid) => self.pid == Some(*pid),
             Chore::Record(spec, pid) => {
                 let running = self.machine.state() == ProxyState::Running;
                 running && self.pid == Some(*pid) && Arc::ptr_eq(spec, &self.spec)
             }
+            Chore::Signal(_) => matches!(self.machine.state(), ProxyState::Stopping | ProxyState::Clearing),
         }
     }
 }
@@ -69,21 +85,22 @@ impl Loop {
     pub(super) fn repair(&mut self, key: ProcessKey, now: Instant) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let Some(repair) = supervised.repair.take_if(|repair| repair.at <= now) else { return };
-        if supervised.busy {
-            // What is under way may make it needless, or comes to the same failure.
-            supervised.repair = Some(Repair { at: now + defaults::REPAIR_WAIT, ..repair });
-            self.arm_repair(key);
-        } else if supervised.still_applies(&repair.what) {
-            self.submit(
-                key,
-                match repair.what {
-                    Chore::CleanUp(spec, after) => Job::CleanUp { key, spec, after },
-                    Chore::PidFile(spec, pid) => Job::PidFile { key, spec, pid },
-                    Chore::Record(spec, _) => Job::Record { key, spec },
-                },
-            );
+        if !supervised.still_applies(&repair.what) {
+            return self.drop_if_done(key);
         }
-        self.drop_if_done(key);
+        let after = supervised.uncleared.clone();
+        let job = match repair.what {
+            Chore::Signal(signal) => return self.signal(key, Some(signal)),
+            // What is under way may make it needless, or come to the same failure.
+            what if supervised.busy => {
+                supervised.repair = Some(Repair { at: now + defaults::REPAIR_WAIT, what });
+                return self.arm_repair(key);
+            }
+            Chore::CleanUp(spec) => Job::CleanUp { key, spec, after },
+            Chore::PidFile(spec, pid) => Job::PidFile { key, spec, pid },
+            Chore::Record(spec, _) => Job::Record { key, spec },
+        };
+        self.submit(key, job);
     }
 
     /// Sets the timer of a repair, if there is one to be done.

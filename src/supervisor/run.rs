@@ -23,10 +23,10 @@ use crate::lifecycle::ProxyState;
 use crate::lifecycle::event::{Action, Announcement, Event};
 use crate::logging::{self, Level};
 use crate::store::entry::KnownProcess;
-use crate::sys::fail;
 use crate::sys::identity::Pid;
 use crate::sys::signal::Signal;
 use crate::sys::wait::ExitStatus;
+use crate::sys::{fail, pidfd};
 
 /// The thread's state.
 pub(super) struct Loop {
@@ -223,10 +223,9 @@ impl Loop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         match action {
             Action::Spawn => {
-                let after = supervised.take_uncleared();
-                supervised.pid = None;
+                (supervised.claim, supervised.pid, supervised.repair) = (None, None, None);
                 fail::point("spawn:decided");
-                let spec = supervised.spec.clone();
+                let (spec, after) = (supervised.spec.clone(), supervised.uncleared.clone());
                 self.submit(key, Job::Start { key, spec, after });
             }
             Action::Adopt => {
@@ -243,10 +242,9 @@ impl Loop {
                 self.drive(key, Event::Group { left });
             }
             Action::CleanUp => {
-                let after = supervised.take_uncleared();
-                supervised.pid = None;
+                (supervised.pid, supervised.repair) = (None, None);
                 fail::point("clean-up:decided");
-                let spec = supervised.spec.clone();
+                let (spec, after) = (supervised.spec.clone(), supervised.uncleared.clone());
                 self.submit(key, Job::CleanUp { key, spec, after });
             }
             Action::Settle => {
@@ -268,19 +266,17 @@ impl Loop {
         }
     }
 
-    fn signal(&mut self, key: ProcessKey, signal: Option<Signal>) {
+    pub(super) fn signal(&mut self, key: ProcessKey, signal: Option<Signal>) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let signal = signal.unwrap_or(supervised.spec.config.stop.signal);
         logging::about(Level::Debug, &supervised.slot.id, format_args!("sending {signal}"));
         fail::point("signal:decided");
         let sent = self.reaper.signal_group(key, signal);
         fail::point("signal:sent");
-        if let Err(error) = sent {
-            let pid = supervised.pid.map(|pid| pid.to_string()).unwrap_or_default();
-            let error = Error::os(ErrorCode::Io, format_args!("send {signal} to the group of {pid}"), &error);
-            logging::about(Level::Error, &supervised.slot.id, format_args!("{error}"));
-            supervised.last_error = Some(error);
-        }
+        let pid = supervised.pid.map(|pid| pid.to_string()).unwrap_or_default();
+        let failed = |error| Error::os(ErrorCode::Io, format_args!("send {signal} to the group of {pid}"), &error);
+        supervised.note(Chore::Signal(signal), sent.map_err(failed));
+        self.arm_repair(key);
     }
 
     fn announce(&mut self, key: ProcessKey, announcement: Announcement) {
@@ -331,10 +327,10 @@ impl Loop {
         let event = match done {
             Done::Started { pid, written } => {
                 (supervised.pid, supervised.adopted, supervised.last_error) = (Some(pid), false, None);
-                supervised.starts += 1;
+                (supervised.starts, supervised.uncleared) = (supervised.starts + 1, None);
                 logging::about(Level::Info, &id, format_args!("started, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Started { pid: Some(pid.as_u32()) });
-                supervised.after(Chore::PidFile(spec.clone(), pid), written);
+                supervised.note(Chore::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
                 Some(Event::Spawned)
             }
@@ -353,7 +349,7 @@ impl Loop {
                 supervised.starts += 1;
                 logging::about(Level::Info, &id, format_args!("adopted, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Adopted { pid: pid.as_u32() });
-                supervised.after(Chore::PidFile(spec.clone(), pid), written);
+                supervised.note(Chore::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
                 Some(Event::Adopted)
             }
@@ -368,18 +364,21 @@ impl Loop {
                 Some(Event::AdoptionRefused { gone: refusal.gone })
             }
             Done::PidFile(pid, result) => {
-                supervised.after(Chore::PidFile(spec.clone(), pid), result);
+                supervised.note(Chore::PidFile(spec.clone(), pid), result);
                 None
             }
             Done::Recorded(result) => {
                 supervised.record_waiters.clear();
                 if let Some(pid) = supervised.pid {
-                    supervised.after(Chore::Record(spec.clone(), pid), result);
+                    supervised.note(Chore::Record(spec.clone(), pid), result);
                 }
                 None
             }
-            Done::CleanedUp(result, claim) => {
-                supervised.after(Chore::CleanUp(spec.clone(), claim), result);
+            Done::CleanedUp(result) => {
+                if result.is_ok() {
+                    supervised.uncleared = None;
+                }
+                supervised.note(Chore::CleanUp(spec.clone()), result);
                 None
             }
         };
@@ -436,6 +435,9 @@ impl Loop {
         // While others of the group are left, the status goes on naming the process that they belong to.
         if !group_left {
             supervised.pid = None;
+        }
+        if supervised.adopted && !pidfd::signals_groups() {
+            supervised.uncleared = supervised.claim.take();
         }
         let asked = supervised.machine.state() == ProxyState::Stopping;
         let level = if asked { Level::Info } else { Level::Warn };

@@ -68,7 +68,7 @@ impl Job {
             Job::Adopt { .. } => Done::Refused(Refusal { reason: error.to_string(), gone: false }),
             Job::Record { .. } => Done::Recorded(Err(error)),
             Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),
-            Job::CleanUp { after, .. } => Done::CleanedUp(Err(error), after.clone()),
+            Job::CleanUp { .. } => Done::CleanedUp(Err(error)),
         }
     }
 }
@@ -182,7 +182,7 @@ impl Shared {
             Job::Record { key, spec } => Done::Recorded(self.record(key, &spec)),
             Job::PidFile { spec, pid, .. } => Done::PidFile(pid, spec.write_pid_file(pid)),
             Job::CleanUp { spec, after, .. } => {
-                Done::CleanedUp(end_leftovers(&spec, after.as_ref()).and_then(|()| spec.clean_up()), after)
+                Done::CleanedUp(end_leftovers(&spec, after.as_ref()).and_then(|()| spec.clean_up()))
             }
         }
     }

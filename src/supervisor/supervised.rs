@@ -7,7 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use super::mailbox::{Claim, ProcessKey, Slot, StopReply};
-use super::repair::{Chore, Repair};
+use super::repair::Repair;
 use super::spawner::Job;
 use super::spec::Spec;
 use super::status::{ProxyStatus, milliseconds_until};
@@ -15,7 +15,6 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::event::{Action, Event, Settings};
 use crate::lifecycle::machine::Machine;
 use crate::sys::identity::Pid;
-use crate::sys::pidfd;
 use crate::sys::wait::ExitStatus;
 
 /// A slot of the supervisor.
@@ -28,6 +27,8 @@ pub(super) struct Supervised {
     pub(super) spec: Arc<Spec>,
     /// What does run, while a process lives: its end is cleaned up by its own declaration.
     pub(super) claim: Option<Claim>,
+    /// An adopted process that is gone, and what it has left of its group, where nobody could signal that.
+    pub(super) uncleared: Option<Claim>,
     pub(super) pid: Option<Pid>,
     pub(super) adopted: bool,
     pub(super) starts: u64,
@@ -42,8 +43,9 @@ pub(super) struct Supervised {
     pub(super) forget: bool,
     /// Drop the slot, and let the process run, when no job is in flight.
     pub(super) released: Option<Sender<()>>,
-    /// What on disk is not as it should be.
+    /// What could not be done and has to be, and how often in a row that was so.
     pub(super) repair: Option<Repair>,
+    pub(super) failures: u32,
     /// A stop is settled as soon as the clean-up is done.
     pub(super) settle: bool,
     pub(super) start_waiters: Vec<Sender<Result<()>>>,
@@ -60,6 +62,7 @@ impl Supervised {
             machine: Machine::new(),
             spec,
             claim: None,
+            uncleared: None,
             pid: None,
             adopted: false,
             starts: 0,
@@ -71,6 +74,7 @@ impl Supervised {
             forget: false,
             released: None,
             repair: None,
+            failures: 0,
             settle: false,
             start_waiters: Vec::new(),
             stop_waiters: Vec::new(),
@@ -83,17 +87,6 @@ impl Supervised {
         let settings = Settings { restart: &config.restart, stop: &config.stop };
         let chance = if config.restart.jitter > 0.0 { crate::sys::random::chance() } else { 0.0 };
         self.machine.on(event, now, settings, chance)
-    }
-
-    /// The claim of an adopted process that is gone, where nobody could signal what it has left of its group, or has
-    /// cleared that away since.
-    pub(super) fn take_uncleared(&mut self) -> Option<Claim> {
-        let adopted = std::mem::take(&mut self.adopted);
-        let uncleared = self.claim.take().filter(|_| adopted && !pidfd::signals_groups());
-        match self.repair.take() {
-            Some(Repair { what: Chore::CleanUp(_, Some(claim)), .. }) => Some(claim),
-            _ => uncleared,
-        }
     }
 
     pub(super) fn answer_start(&mut self, result: &Result<()>) {

@@ -17,7 +17,7 @@ const EMFILE: i32 = 24;
 const ENOSPC: i32 = 28;
 
 /// The calls that can fail, and how they do.
-const CALLS: [(&str, &[i32]); 23] = [
+const CALLS: [(&str, &[i32]); 24] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
     ("child:execute", &[ENOMEM, EAGAIN]),
     ("child:record-open", &[ENOSPC, EMFILE, EIO]),
@@ -40,6 +40,7 @@ const CALLS: [(&str, &[i32]); 23] = [
     ("start:pipe", &[EMFILE]),
     ("stat:read", &[EMFILE, ENOMEM]),
     ("thread:start", &[EAGAIN]),
+    ("signal:send", &[EMFILE, ENOMEM]),
     ("watch:add", &[ENOMEM, ENOSPC]),
 ];
 
@@ -78,7 +79,7 @@ fn play(failure: &Failure) -> bool {
 /// Without memory for epoll a process is looked at now and then, and without descriptors nothing can be seen of it.
 #[test]
 fn an_adopted_process_that_cannot_be_looked_at_is_not_taken_for_dead() {
-    let looks = Arm { actions: "watch:add#1-9=fail:12,stat:read#4-99=fail:24".to_owned(), ..Arm::default() };
+    let looks = Arm { actions: "watch:add#1-9=fail:12,stat:read#4-60=fail:24".to_owned(), ..Arm::default() };
     let mut it = Player::new(Wanted::default().with("web", Kind::Runs, 1), [(2, looks)]);
     it.launch().expect("nothing happens to this agent");
     it.settle().expect("nothing happens to this agent");
