@@ -167,6 +167,9 @@ mod active {
         }
     }
 
+    /// A test that has failed releases nobody.
+    const LONGEST_STALL_MS: u32 = 60_000;
+
     #[derive(Debug)]
     pub(crate) struct ChildPlan {
         action: Option<(u32, What)>,
@@ -192,7 +195,10 @@ mod active {
             }
             // SAFETY: no pointers are passed.
             unsafe { libc::syscall(libc::SYS_kill, self.agent, libc::SIGKILL) };
-            while what == What::Stall && !self.is_released() {
+            for _ in 0..LONGEST_STALL_MS {
+                if what != What::Stall || self.is_released() {
+                    break;
+                }
                 let pause = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
                 // SAFETY: `pause` lives through the call, and what is left of it is not asked for.
                 unsafe { libc::syscall(libc::SYS_nanosleep, &raw const pause, std::ptr::null_mut::<libc::timespec>()) };
