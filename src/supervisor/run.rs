@@ -173,13 +173,13 @@ impl Loop {
         let of_owner = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
         let mut known = Vec::new();
         for supervised in of_owner.filter(|supervised| supervised.pid.is_some()) {
-            let identity = self.reaper.identity(supervised.key);
-            let what = || format!("identify the process of proxy {}", supervised.slot.id);
-            let identity = identity.map_err(|error| Error::os(ErrorCode::Io, format_args!("{}", what()), &error))?;
+            let id = &supervised.slot.id;
+            let failed = |error| Error::os(ErrorCode::Io, format_args!("identify the process of proxy {id}"), &error);
+            let Some(identity) = self.reaper.identity(supervised.key).map_err(failed)? else { continue };
             // What is being stopped may be of another declaration than the one that takes its place.
             let running = supervised.machine.state() == ProxyState::Running;
             let fingerprint = if running { supervised.spec.fingerprint() } else { Fingerprint::new() };
-            known.extend(identity.map(|identity| (supervised.slot.id.clone(), KnownProcess { identity, fingerprint })));
+            known.push((id.clone(), KnownProcess { identity, fingerprint }));
         }
         Ok(known)
     }

@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use crate::arm::{Arm, Cut};
 use crate::life;
-use crate::player::{Arm, Cut, Player};
+use crate::player::Player;
 use crate::wanted::Wanted;
 
 /// One life, and what happens in it.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use crate::arm::{Arm, Cut};
 use crate::cases;
 use crate::chance::Chance;
-use crate::player::{Arm, Cut, Player};
-use crate::support::{Changes, Deadline};
-use crate::sweep::{everything, trace};
-use crate::wanted::{Kind, Wanted};
-use crate::{life, points};
+use crate::player::Player;
+use crate::support::{Changes, Deadline, list};
+use crate::sweep::{everything, tried};
+use crate::wanted::{CONSUL, Kind, Wanted};
+use crate::{consul, life, points};
 
 const EIO: i32 = 5;
 const EAGAIN: i32 = 11;
@@ -95,11 +96,26 @@ fn an_adopted_process_that_cannot_be_looked_at_is_not_taken_for_dead() {
     assert_eq!(it.finish().adoptions, 1);
 }
 
+/// It is adopted later, and the agent is killed before. Its snapshot names the process no more.
+#[test]
+fn a_process_of_consul_that_could_not_be_recorded_is_known_by_its_pid_file() {
+    let actions = "replace:write#2=fail:28,sync:performed#1=die".to_owned();
+    let wanted = Wanted::default().with(CONSUL, Kind::Polite, 1);
+    let mut it = Player::new(wanted, [(1, Arm { actions, ..Arm::default() })]);
+    consul::leave(&it.scene);
+    assert!(it.launch().and_then(|()| it.settle()).is_err(), "it dies");
+    let data_dir = it.scene.data_dir();
+    assert_eq!(list(&data_dir.join("records")), [""; 0]);
+    assert_eq!(list(&data_dir.join("pids")), ["consul.pid"]);
+    it.recover();
+    assert_eq!(it.finish().adoptions, 1);
+}
+
 #[test]
 fn a_call_that_fails_loses_nothing() {
     let mut chance = Chance::of_test("a call fails");
     let mut all = Vec::new();
-    for ((launch, point), count) in trace() {
+    for ((launch, point), count) in tried() {
         let Some((_, errors)) = CALLS.iter().find(|(name, _)| *name == point) else { continue };
         for &errno in *errors {
             let froms = BTreeSet::from([1, 1 + chance.below(count)]);

@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use crate::arm::{Arm, Cut};
 use crate::cases;
-use crate::player::{Arm, Cut, Player};
+use crate::player::Player;
 use crate::support::{Changes, Deadline};
 use crate::wanted::{Kind, Wanted};
 

@@ -6,9 +6,10 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::player::{Played, Player};
-use super::wanted::{CONSUL, Kind, Wanted};
+use crate::arm::Played;
 use crate::consul;
+use crate::player::Player;
+use crate::wanted::{CONSUL, Kind, Wanted};
 
 /// What the first agent is told.
 pub(crate) fn first() -> Wanted {

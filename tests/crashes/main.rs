@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod arm;
 mod campaign;
 mod cases;
 mod chance;
@@ -12,6 +13,7 @@ mod consul;
 mod failures;
 mod flight;
 mod life;
+mod look;
 mod outside;
 mod player;
 mod points;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::wanted::Wanted;
 use crate::support::{Process, Scene, list};
+use crate::wanted::{Kind, Wanted};
 
 /// A living process of a proxy.
 #[derive(Debug, Clone)]
@@ -50,8 +50,8 @@ impl Living {
 }
 
 /// The living processes of proxies, and how many others there are: agents, and children that have not executed yet.
-pub(crate) fn living(scene: &Scene, but: &Process) -> (Vec<Living>, usize) {
-    let alive = scene.alive().into_iter().filter(|process| process.pid() != but.pid());
+pub(crate) fn living(scene: &Scene, but: Option<u32>) -> (Vec<Living>, usize) {
+    let alive = scene.alive().into_iter().filter(|process| Some(process.pid()) != but);
     let all: Vec<_> = alive.map(|process| (process.clone(), Living::of(process))).collect();
     let all: Vec<_> = all.into_iter().filter(|(process, _)| !process.is_gone()).map(|(_, seen)| seen).collect();
     let others = all.iter().filter(|seen| seen.is_none()).count();
@@ -78,7 +78,7 @@ pub(crate) fn check_processes(wanted: &Wanted, living: Vec<Living>) -> Result<BT
     }
     for (id, want) in wanted.0.iter().filter(|(_, want)| want.kind.lives()) {
         let of_id = members.iter().filter(|member| member.id == *id).count();
-        let expected = usize::from(want.kind == super::wanted::Kind::Leads);
+        let expected = usize::from(want.kind == Kind::Leads);
         if !by_id.contains_key(id) || of_id != expected {
             return Err(format!("{id} has a leader: {}, members: {of_id}", by_id.contains_key(id)));
         }

@@ -1,6 +1,5 @@
 //! Plays the life of agents, one after the other, and looks at all that they do from outside.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -10,45 +9,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::outside::{self, Living};
-use super::wanted::{Kind, Wanted};
-use crate::support::{Agent, Changes, Deadline, HELPER, Launch, Process, Scene, Start, Status, agent_with_fail_points};
-
-/// What happens to one of the agents.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Arm {
-    /// What PROXYPROCESS_FAIL says.
-    pub(crate) actions: String,
-    /// The point, and its passing, at which a thread stands still.
-    pub(crate) stall: Option<(String, usize)>,
-    /// A child between clone and exec outlives the agent, and has its standard error.
-    pub(crate) child_in_flight: bool,
-    /// It may end at once and say why.
-    pub(crate) may_refuse: bool,
-}
-
-impl Arm {
-    /// It dies at a passing of a point.
-    pub(crate) fn dies(point: &str, passing: usize) -> Arm {
-        Arm { actions: format!("{point}#{passing}=die"), ..Arm::default() }
-    }
-
-    /// A thread of it stands still at a passing of a point.
-    pub(crate) fn stalls(point: &str, passing: usize) -> Arm {
-        Arm { actions: format!("{point}#{passing}=stall"), stall: Some((point.to_owned(), passing)), ..Arm::default() }
-    }
-
-    /// It dies at a point of its first child, which stands still there until it is released.
-    pub(crate) fn leaves_in_flight(point: &str) -> Arm {
-        Arm { actions: format!("{point}#1=stall"), child_in_flight: true, ..Arm::default() }
-    }
-}
-
-/// The agent has died, or does not go on.
-#[derive(Debug)]
-pub(crate) struct Cut;
-
-pub(crate) type Played<T = ()> = Result<T, Cut>;
+use crate::arm::{Arm, Cut, Played};
+use crate::outside::Living;
+use crate::support::{Agent, Changes, Deadline, HELPER, Launch, Scene, Start, agent_with_fail_points, list};
+use crate::wanted::{Kind, Wanted};
 
 /// How long until something is looked at again that tells nobody that it changed.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -75,7 +39,7 @@ pub(crate) struct Player {
     /// A process that no agent may touch, though files name it.
     pub(crate) stranger: Start,
     /// What lived when the last agent was started, and those before it that were cut.
-    before: Vec<Living>,
+    pub(crate) before: Vec<Living>,
     /// All are being stopped, and none needs to survive.
     stopping: bool,
     pub(crate) sums: Sums,
@@ -181,34 +145,6 @@ impl Player {
                 }
             }
             changes.wait(AGAIN);
-        }
-    }
-
-    /// Whether all is as wanted, and if not, what is not. It may be on its way.
-    fn look(&self) -> Result<BTreeMap<String, Living>, String> {
-        let status = self.agent().status_unless(|| self.is_cut()).ok_or("the agent does not answer")?;
-        let (living, others) = self.living();
-        if others > 0 {
-            return Err(format!("{others} processes that have not executed yet"));
-        }
-        let leaders = outside::check_processes(&self.wanted, living)?;
-        check_status(&self.wanted, &status, &leaders)?;
-        outside::check_files(&self.scene.data_dir(), &self.wanted, &leaders)?;
-        if self.agent().process().is_gone() {
-            return Err("the agent is gone".to_owned());
-        }
-        Ok(leaders)
-    }
-
-    /// What lived when this agent was started and is wanted as it was has the same processes.
-    fn check_survivors(&mut self, leaders: &BTreeMap<String, Living>) {
-        for old in std::mem::take(&mut self.before).into_iter().filter(Living::leads) {
-            let want = self.wanted.0.get(&old.id).filter(|want| old.version == Some(want.version));
-            if want.is_some_and(|want| want.kind.lives()) {
-                let new = leaders.get(&old.id).map(Living::pid);
-                assert_eq!(new, Some(old.pid()), "{} needed no other process", old.id);
-                self.sums.adoptions += 1;
-            }
         }
     }
 
@@ -319,27 +255,8 @@ impl Player {
         self.agent.as_ref().expect("an agent")
     }
 
-    fn living(&self) -> (Vec<Living>, usize) {
-        let nobody = OnceCell::new();
-        let agent = self.agent.as_ref().map_or_else(|| nobody.get_or_init(own_process), Agent::process);
-        let (mut living, others) = outside::living(&self.scene, agent);
-        living.retain(|process| process.pid() != self.stranger.pid);
-        (living, others)
-    }
-
-    /// The leaders that live.
-    pub(crate) fn leaders(&self) -> Vec<Living> {
-        self.living().0.into_iter().filter(Living::leads).collect()
-    }
-
-    /// While there is no agent: its children that have not executed yet.
-    pub(crate) fn in_flight(&self) -> Vec<Process> {
-        let known: BTreeSet<u32> = self.living().0.iter().map(Living::pid).chain([self.stranger.pid]).collect();
-        self.scene.alive().into_iter().filter(|process| !known.contains(&process.pid())).collect()
-    }
-
     /// Whether the agent is dead or stands still.
-    fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         if self.agent().process().is_gone() {
             return true;
         }
@@ -361,29 +278,4 @@ impl Player {
         }
         Err(Cut)
     }
-}
-
-use crate::support::list;
-
-fn own_process() -> Process {
-    Process::open(std::process::id()).expect("this process")
-}
-
-/// Checks that the status is of exactly what is wanted, and names the processes that live.
-fn check_status(wanted: &Wanted, status: &Status, leaders: &BTreeMap<String, Living>) -> Result<(), String> {
-    if !status.proxies.keys().eq(wanted.0.keys()) {
-        return Err(format!("the status is of {:?}", status.proxies.keys()));
-    }
-    for (id, want) in &wanted.0 {
-        let (said, pid) = (&status[id], leaders.get(id).map(Living::pid));
-        let expected = match want.kind {
-            Kind::Ends => said.state == "waiting" && said.last_exit.as_deref() == Some("exit code 3"),
-            Kind::Missing => said.last_error.as_ref().is_some_and(|error| error.contains("No such file")),
-            _ => said.state == "running",
-        };
-        if !expected || said.pid != pid {
-            return Err(format!("{id}, which is process {pid:?}: {said:?}"));
-        }
-    }
-    Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use super::player::Player;
+use crate::player::Player;
 
 /// The names of all points in the source; `None` where the source cannot be read.
 pub(crate) fn in_source() -> Option<BTreeSet<String>> {
