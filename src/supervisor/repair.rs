@@ -47,12 +47,15 @@ impl Supervised {
             return;
         };
         logging::about(Level::Error, &self.slot.id, format_args!("{error}"));
-        // Whom we may not signal now, we may not signal later.
-        let hopeless = matches!(what, Chore::Signal(_)) && error.errno() == Some(libc::EPERM);
+        let wait = match what {
+            // Whom we may not signal now, we may not signal later.
+            Chore::Signal(_) if error.errno() == Some(libc::EPERM) => None,
+            Chore::Signal(_) => Some(defaults::REPAIR_WAIT),
+            _ => Some(defaults::REPAIR_WAIT * (1 << self.failures.min(MAX_DOUBLINGS))),
+        };
         self.last_error = Some(error);
-        if !hopeless {
-            let wait = defaults::REPAIR_WAIT * (1 << self.failures.min(MAX_DOUBLINGS));
-            self.failures = self.failures.saturating_add(1);
+        self.failures = self.failures.saturating_add(1);
+        if let Some(wait) = wait {
             self.repair = Some(Repair { at: Instant::now() + wait, what });
         }
     }
