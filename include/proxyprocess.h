@@ -1129,7 +1129,7 @@ int32_t proxyprocess_manager_register_kind(const struct proxyprocess_manager *ma
  * supervised when it returns; nothing is started. A path at which there is nothing does nothing. Tokens that were
  * generated come back into the state. Call it before proxyprocess_manager_run().
  *
- * A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-<n>; the process records are
+ * A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-N; the process records are
  * not touched, and the run still finds the processes by them. So an agent logs an error and goes on.
  *
  * `path`: NULL is the manager's own, proxyprocess_manager_snapshot_path(); without a data directory it does nothing
