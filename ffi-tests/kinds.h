@@ -65,7 +65,7 @@ static inline int32_t answer(const own_proxy *proxy, const char *call, proxyproc
     if (strcmp(proxy->fails, call) != 0)
         return PROXYPROCESS_OK;
     CHECK_INT(proxyprocess_reply_text(reply, "not what is said", 16), PROXYPROCESS_OK);
-    CHECK_INT(proxyprocess_reply_text(reply, "as its options say\nand more", 18), PROXYPROCESS_OK);
+    CHECK_INT(proxyprocess_reply_text(reply, "as its\noptions say, not this", 18), PROXYPROCESS_OK);
     return PROXYPROCESS_E_IO;
 }
 

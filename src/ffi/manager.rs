@@ -72,7 +72,9 @@ impl Drop for proxyprocess_manager {
 }
 
 /// Makes a manager of the proxies of a state, which may be filled before or after. It opens the data directory and
-/// holds its lock until the manager is closed or killed. Nothing is started or stopped yet.
+/// holds its lock until the manager is closed or killed; for one that is held it waits a second, or up to ten while only
+/// a process in flight of an agent that is gone holds it. Nothing is started or stopped yet. What the proxies inherit of
+/// the environment is read now: no other thread may change it meanwhile (setenv(3)).
 ///
 /// `state`: may be freed at any time; the manager keeps the set.
 ///

@@ -50,7 +50,7 @@ pub extern "C" fn proxyprocess_state_free(state: Option<Box<proxyprocess_state>>
 }
 
 /// Adds a proxy or replaces the one with this id. Without a token it gets one: the one that was generated for this id
-/// before, or a new one.
+/// before, or a new one, as also after proxyprocess_state_remove().
 ///
 /// `id`: 1 to 1024 bytes of UTF-8.
 ///

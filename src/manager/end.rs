@@ -132,6 +132,9 @@ fn as_other(managed: &Managed) -> Option<super::others::Other> {
 fn summary(errors: Vec<Error>) -> Result<()> {
     let Some(code) = errors.first().map(Error::code) else { return Ok(()) };
     let texts: Vec<String> = errors.iter().map(Error::to_string).collect();
-    let code = if errors.len() == 1 { code } else { ErrorCode::StillRunning };
+    // What is alike keeps its code; else that something outlived a stop is what matters most.
+    let alike = errors.iter().all(|error| error.code() == code);
+    let running = errors.iter().any(|error| error.code() == ErrorCode::StillRunning);
+    let code = if !alike && running { ErrorCode::StillRunning } else { code };
     Err(Error::new(code, texts.join("; ")))
 }

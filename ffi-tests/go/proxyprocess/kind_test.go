@@ -45,11 +45,23 @@ func TestKindIsCreatedComparedAndStopped(t *testing.T) {
 	check(t, state.Set("a", declare("red")))
 	check(t, state.Set("b", declare("red")))
 	lamps.until("start b")
+	// The first takes until the second is asked to stop as well.
+	requested := make(chan struct{})
+	lamps.let("request stop b", func() error {
+		close(requested)
+		return nil
+	})
+	lamps.let("stop a", func() error {
+		select {
+		case <-requested:
+			return nil
+		case <-deadline(t).Done():
+			return errors.New("b is not asked to stop")
+		}
+	})
 	check(t, manager.Kill())
-	calls := lamps.until("stop b")
-	if got := fmt.Sprint(calls); !strings.Contains(got, "request stop a request stop b") {
-		t.Errorf("got %s", got)
-	}
+	lamps.until("stop a")
+	lamps.until("stop b")
 }
 
 func TestKindIsSnapshottedAndRestored(t *testing.T) {
