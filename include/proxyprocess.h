@@ -954,7 +954,8 @@ int32_t proxyprocess_state_subscribe(const struct proxyprocess_state *state,
  *
  * `timeout_ms`: the longest wait; 0 only looks.
  *
- * `changed`: where 1 is put if there was a change, else 0.
+ * `changed`: where 1 is put if there was a change, else 0: at once when none will come any more, for the state was
+ * freed and no manager follows it.
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *

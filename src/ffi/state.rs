@@ -217,7 +217,8 @@ pub extern "C" fn proxyprocess_state_subscribe(
 ///
 /// `timeout_ms`: the longest wait; 0 only looks.
 ///
-/// `changed`: where 1 is put if there was a change, else 0.
+/// `changed`: where 1 is put if there was a change, else 0: at once when none will come any more, for the state was
+/// freed and no manager follows it.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-/// How the programs are built.
+/// How the programs are built: with the static library, or with sanitizers and the shared one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
     Plain,
@@ -67,7 +67,8 @@ fn make(build: Build) -> Option<PathBuf> {
     let mut make = Command::new("make");
     make.arg("-C").arg(root().join("ffi-tests")).arg(format!("-j{jobs}")).arg(format!("VARIANT={}", build.name()));
     if build == Build::Sanitized {
-        make.arg(format!("CFLAGS=-O1 -g {}", SANITIZERS.join(" ")));
+        // Linked in the other way, so that both are tested.
+        make.arg("LINK=shared").arg(format!("CFLAGS=-O1 -g {}", SANITIZERS.join(" ")));
     }
     make.env("CARGO_TARGET_DIR", place().parent().expect("in the target directory"));
     let made = make.stdin(Stdio::null()).output().expect("run make");
