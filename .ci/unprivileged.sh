@@ -8,7 +8,7 @@ chown 65534:65534 "$home"
 
 mapfile -t tests < <(cargo test --locked --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
 ((${#tests[@]} > 3)) || { echo "found only ${#tests[@]} test programs" >&2; exit 1; }
-chmod -R a+rX "$CARGO_TARGET_DIR"
+chmod -R a+rX "$CARGO_TARGET_DIR"/{debug,ffi-tests}
 
 cd "$home"
 as_nobody() {

@@ -27,12 +27,12 @@ programs! {
     events: plain sanitized valgrind;
     exhausted: plain sanitized; // valgrind has a limit of its own
     fork: plain valgrind; // sanitizers do not promise to allocate in the child of a process with threads
-    host_blocks_signals: plain sanitized; // to memory, one host under valgrind is like the other
+    host_blocks_signals: plain sanitized; // to memory, one host is like the other
     host_ignores_sigchld: plain sanitized valgrind;
     host_leaks_descriptors: plain sanitized; // as above
     host_loads: plain sanitized; // valgrind would translate the library anew in every round
     host_raises_limit: plain sanitized; // valgrind has a limit of its own
-    host_waits_for_any: plain sanitized valgrind;
+    host_waits_for_any: plain sanitized; // as above
     kind: plain sanitized valgrind;
     kind_calls: plain sanitized valgrind;
     kind_fails: plain sanitized valgrind;
