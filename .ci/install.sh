@@ -25,7 +25,7 @@ PC
 
 while [[ ! -e "$CARGO_TARGET_DIR/tools/done" ]] && (($(date +%s) < CI_PATIENCE)); do sleep 1; done
 case $(cat "$CARGO_TARGET_DIR/tools/done" 2>/dev/null || true) in
-0) cargo cinstall --quiet --locked --release --prefix "$prefix" --libdir lib ;;
+0) cargo cinstall --locked --release --prefix "$prefix" --libdir lib ;;
 "") install_by_hand ;;
 *)
     cat "$CARGO_TARGET_DIR/tools/log" >&2
