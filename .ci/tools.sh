@@ -12,7 +12,7 @@ fi
 build() {
     local result=0
     # The newest that the oldest supported compiler of CI builds.
-    CARGO_TARGET_DIR="$CARGO_TARGET_DIR/tools/build" CARGO_PROFILE_DEV_DEBUG=0 nice -n 19 cargo install --debug --locked \
+    CARGO_TARGET_DIR="$CARGO_TARGET_DIR/tools/build" CARGO_PROFILE_DEV_DEBUG=0 nice -n 10 cargo install --debug --locked \
         --root "$CARGO_TARGET_DIR/tools" cargo-c --version 0.10.24+cargo-0.98.0 || result=$?
     rm -rf "$CARGO_TARGET_DIR/tools/build"
     echo "$result" >"$done"

@@ -118,7 +118,9 @@
  * Callbacks
  *
  *   There are two kinds: the functions of a proxy kind and the log callback. Each says what can be called from it;
- *   what cannot returns PROXYPROCESS_E_IN_CALLBACK. They must neither unwind (C++ exceptions, panics) nor longjmp.
+ *   what cannot returns PROXYPROCESS_E_IN_CALLBACK. They must neither unwind (C++ exceptions, panics) nor longjmp, nor
+ *   wait for another thread that is in a call of this library. On threads of the library all signals are blocked, and a
+ *   process that a callback starts by itself inherits that unless it sets another mask.
  *
  * Signals, fork, and what the library does not do to its host
  *
@@ -155,6 +157,11 @@
 #define PROXYPROCESS_ENV_PROXY_TOKEN "CONNECT_PROXY_TOKEN"
 /** The environment variable that holds the id of the service that a proxy is the sidecar of (EnvSidecarFor). */
 #define PROXYPROCESS_ENV_SIDECAR_FOR "CONNECT_SIDECAR_FOR"
+
+/** The kind of proxy that is a process. */
+#define PROXYPROCESS_MODE_DAEMON "daemon"
+/** The kind of proxy that does nothing. */
+#define PROXYPROCESS_MODE_NOOP "noop"
 
 /* A result that tells of failure must not be dropped. */
 #if defined(__GNUC__)
@@ -328,7 +335,7 @@ typedef enum proxyprocess_event_kind {
     PROXYPROCESS_EVENT_WAITING = 7,
     /** The process was told to end: `pid`. */
     PROXYPROCESS_EVENT_STOPPING = 8,
-    /** The process is gone, as was wanted. */
+    /** The process is gone, as was wanted. The status may name a proxy that was removed an instant longer. */
     PROXYPROCESS_EVENT_STOPPED = 9,
     /** The proxy cannot be started as it is declared, or may not be, and `text` says why. */
     PROXYPROCESS_EVENT_FAILED = 10,
@@ -825,7 +832,7 @@ void proxyprocess_state_free(struct proxyprocess_state *state);
 
 /**
  * Adds a proxy or replaces the one with this id. Without a token it gets one: the one that was generated for this id
- * before, or a new one.
+ * before, or a new one, as also after proxyprocess_state_remove().
  *
  * `id`: 1 to 1024 bytes of UTF-8.
  *
@@ -947,7 +954,8 @@ int32_t proxyprocess_state_subscribe(const struct proxyprocess_state *state,
  *
  * `timeout_ms`: the longest wait; 0 only looks.
  *
- * `changed`: where 1 is put if there was a change, else 0.
+ * `changed`: where 1 is put if there was a change, else 0: at once when none will come any more, for the state was
+ * freed and no manager follows it.
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -1074,7 +1082,9 @@ void proxyprocess_events_free(struct proxyprocess_events *events);
 
 /**
  * Makes a manager of the proxies of a state, which may be filled before or after. It opens the data directory and
- * holds its lock until the manager is closed or killed. Nothing is started or stopped yet.
+ * holds its lock until the manager is closed or killed; for one that is held it waits a second, or up to ten while only
+ * a process in flight of an agent that is gone holds it. Nothing is started or stopped yet. What the proxies inherit of
+ * the environment is read now: no other thread may change it meanwhile (setenv(3)).
  *
  * `state`: may be freed at any time; the manager keeps the set.
  *
@@ -1129,7 +1139,7 @@ int32_t proxyprocess_manager_register_kind(const struct proxyprocess_manager *ma
  * supervised when it returns; nothing is started. A path at which there is nothing does nothing. Tokens that were
  * generated come back into the state. Call it before proxyprocess_manager_run().
  *
- * A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-<n>; the process records are
+ * A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-N; the process records are
  * not touched, and the run still finds the processes by them. So an agent logs an error and goes on.
  *
  * `path`: NULL is the manager's own, proxyprocess_manager_snapshot_path(); without a data directory it does nothing
@@ -1336,7 +1346,8 @@ void proxyprocess_daemon_free(struct proxyprocess_daemon *daemon);
  * full disk), with the next attempt scheduled and the failure in the status and the log.
  *
  * Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ID: it can never work; PROXYPROCESS_E_CLOSED;
- * PROXYPROCESS_E_EXHAUSTED: the library's own threads cannot be started.
+ * PROXYPROCESS_E_STOPPED: another thread stopped it meanwhile; PROXYPROCESS_E_EXHAUSTED: the library's own threads
+ * cannot be started.
  *
  * Since 0.1.0.
  */

@@ -107,7 +107,8 @@ pub extern "C" fn proxyprocess_daemon_free(daemon: Option<Box<proxyprocess_daemo
 /// full disk), with the next attempt scheduled and the failure in the status and the log.
 ///
 /// Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ID: it can never work; PROXYPROCESS_E_CLOSED;
-/// PROXYPROCESS_E_EXHAUSTED: the library's own threads cannot be started.
+/// PROXYPROCESS_E_STOPPED: another thread stopped it meanwhile; PROXYPROCESS_E_EXHAUSTED: the library's own threads
+/// cannot be started.
 ///
 /// Since 0.1.0.
 #[must_use]

@@ -35,7 +35,7 @@ pub enum proxyprocess_event_kind {
     PROXYPROCESS_EVENT_WAITING = 7,
     /// The process was told to end: `pid`.
     PROXYPROCESS_EVENT_STOPPING = 8,
-    /// The process is gone, as was wanted.
+    /// The process is gone, as was wanted. The status may name a proxy that was removed an instant longer.
     PROXYPROCESS_EVENT_STOPPED = 9,
     /// The proxy cannot be started as it is declared, or may not be, and `text` says why.
     PROXYPROCESS_EVENT_FAILED = 10,

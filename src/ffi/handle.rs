@@ -9,35 +9,38 @@ use super::callback::{self, Inside};
 use super::error::proxyprocess_code;
 use super::failure::{ErrorOut, Failure};
 use crate::logging::{self, Level};
+use crate::sys::fork::OnlyHome;
 use crate::sys::thread;
 
 /// What is behind a pointer that C holds.
 pub(super) struct Handle<T> {
     /// A panic happened in a call on it: what it holds may be half changed.
     poisoned: AtomicBool,
-    inner: T,
+    /// A worker that the host forked uses nothing of it: locks in it may be held by threads that are not there.
+    inner: OnlyHome<T>,
 }
 
 impl<T> Handle<T> {
     pub(super) fn new(inner: T) -> Handle<T> {
-        Handle { poisoned: AtomicBool::new(false), inner }
+        Handle { poisoned: AtomicBool::new(false), inner: OnlyHome::new(inner) }
     }
 
     /// What is in it.
     ///
     /// # Errors
-    /// [`proxyprocess_code::PROXYPROCESS_E_PANIC`] after a panic.
+    /// [`proxyprocess_code::PROXYPROCESS_E_PANIC`] after a panic, [`proxyprocess_code::PROXYPROCESS_E_FORKED`] in a worker
+    /// that the host forked.
     pub(super) fn get(&self) -> Result<&T, Failure> {
         if self.poisoned.load(Ordering::Acquire) {
             let message = "the handle is of no more use: an earlier call on it met a fault of the library";
             return Err(Failure::new(proxyprocess_code::PROXYPROCESS_E_PANIC, message));
         }
-        Ok(&self.inner)
+        Ok(self.inner.get()?)
     }
 
     /// What is in it, poisoned or not: for accessors that cannot fail and change nothing.
     pub(super) fn peek(&self) -> &T {
-        &self.inner
+        self.inner.anywhere()
     }
 }
 

@@ -72,7 +72,9 @@ impl Drop for proxyprocess_manager {
 }
 
 /// Makes a manager of the proxies of a state, which may be filled before or after. It opens the data directory and
-/// holds its lock until the manager is closed or killed. Nothing is started or stopped yet.
+/// holds its lock until the manager is closed or killed; for one that is held it waits a second, or up to ten while only
+/// a process in flight of an agent that is gone holds it. Nothing is started or stopped yet. What the proxies inherit of
+/// the environment is read now: no other thread may change it meanwhile (setenv(3)).
 ///
 /// `state`: may be freed at any time; the manager keeps the set.
 ///
@@ -146,7 +148,7 @@ pub extern "C" fn proxyprocess_manager_register_kind(
 /// supervised when it returns; nothing is started. A path at which there is nothing does nothing. Tokens that were
 /// generated come back into the state. Call it before proxyprocess_manager_run().
 ///
-/// A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-<n>; the process records are
+/// A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-N; the process records are
 /// not touched, and the run still finds the processes by them. So an agent logs an error and goes on.
 ///
 /// `path`: NULL is the manager's own, proxyprocess_manager_snapshot_path(); without a data directory it does nothing

@@ -6,7 +6,7 @@
 //! makes, and that only those two files look through. What C has to promise for it, the header's section "Pointers"
 //! says once.
 //!
-//! Every body runs within [`call`]: a failure or a panic becomes a code and an error object, never an unwinding.
+//! Every body runs within [`handle::call`]: a failure or a panic becomes a code and an error object, never an unwinding.
 
 // The one place besides `sys` where unsafe code may be.
 #![allow(unsafe_code)]

@@ -50,7 +50,7 @@ pub extern "C" fn proxyprocess_state_free(state: Option<Box<proxyprocess_state>>
 }
 
 /// Adds a proxy or replaces the one with this id. Without a token it gets one: the one that was generated for this id
-/// before, or a new one.
+/// before, or a new one, as also after proxyprocess_state_remove().
 ///
 /// `id`: 1 to 1024 bytes of UTF-8.
 ///
@@ -217,7 +217,8 @@ pub extern "C" fn proxyprocess_state_subscribe(
 ///
 /// `timeout_ms`: the longest wait; 0 only looks.
 ///
-/// `changed`: where 1 is put if there was a change, else 0.
+/// `changed`: where 1 is put if there was a change, else 0: at once when none will come any more, for the state was
+/// freed and no manager follows it.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///

@@ -51,7 +51,7 @@ impl Manager {
             left.extend(self.restore_again(&mut core).err());
             if core.supervisor.is_none() && core.unclaimed.is_empty() && core.strays.is_empty() {
                 left.extend(stop_others(&mut core).err());
-                return summary(left);
+                return summary(left, Some(ErrorCode::StillRunning));
             }
             let supervisor = core.supervisor()?;
             let stops = begin_stop(&mut core, self.owner, &supervisor)?;
@@ -72,7 +72,7 @@ impl Manager {
         left.extend(stop_others(&mut core).err());
         core.supervisor = None;
         let released = supervisor.release(self.owner);
-        summary(left).and(released)
+        summary(left, Some(ErrorCode::StillRunning)).and(released)
     }
 
     fn finish(&self, core: &mut Core) {
@@ -103,17 +103,18 @@ fn begin_stop(core: &mut Core, owner: Owner, supervisor: &Supervisor) -> Result<
 }
 
 fn stop_others(core: &mut Core) -> Result<()> {
-    end_others(core, |other, reply| Call::Stop(other, Some(reply)))
+    end_others(core, |other, reply| Call::Stop(other, Some(reply)), Some(ErrorCode::StillRunning))
 }
 
 fn close_others(core: &mut Core) -> Result<()> {
-    end_others(core, Call::Close)
+    end_others(core, Call::Close, None)
 }
 
 /// Makes one last call to every proxy of a registered kind, and ends their thread.
 fn end_others(
     core: &mut Core,
     call: impl Fn(super::others::Other, crossbeam_channel::Sender<Result<()>>) -> Call,
+    several: Option<ErrorCode>,
 ) -> Result<()> {
     let others: Vec<_> = core.managed.values().filter_map(as_other).collect();
     let (reply, answers) = crossbeam_channel::unbounded();
@@ -128,7 +129,7 @@ fn end_others(
         Worker::finish(worker);
     }
     core.managed.retain(|_, managed| as_other(managed).is_none());
-    summary(answers.into_iter().filter_map(Result::err).collect())
+    summary(answers.into_iter().filter_map(Result::err).collect(), several)
 }
 
 fn as_other(managed: &Managed) -> Option<super::others::Other> {
@@ -138,10 +139,10 @@ fn as_other(managed: &Managed) -> Option<super::others::Other> {
     }
 }
 
-/// One error that names all that are left.
-fn summary(errors: Vec<Error>) -> Result<()> {
+/// One error that names all that failed; `several` is its code when they are more than one, else that of the first.
+fn summary(errors: Vec<Error>, several: Option<ErrorCode>) -> Result<()> {
     let Some(code) = errors.first().map(Error::code) else { return Ok(()) };
     let texts: Vec<String> = errors.iter().map(Error::to_string).collect();
-    let code = if errors.len() == 1 { code } else { ErrorCode::StillRunning };
+    let code = if errors.len() == 1 { code } else { several.unwrap_or(code) };
     Err(Error::new(code, texts.join("; ")))
 }

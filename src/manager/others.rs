@@ -154,6 +154,7 @@ fn answer(call: Call, events: &EventRing) {
         Call::Start(other) => match guard(|| other.proxy.start()) {
             Ok(()) => {
                 other.progress(ProxyState::Running, None);
+                logging::about(Level::Info, &other.id, format_args!("started, of the kind {}", other.mode));
                 events.publish(Some(&other.id), EventKind::Started { pid: None });
             }
             Err(error) => {
@@ -167,7 +168,10 @@ fn answer(call: Call, events: &EventRing) {
             let stopped = stopped.map_err(|error| error.within(format_args!("proxy {}: stop", other.id)));
             other.progress(ProxyState::Stopped, stopped.as_ref().err());
             match &stopped {
-                Ok(()) => events.publish(Some(&other.id), EventKind::Stopped),
+                Ok(()) => {
+                    logging::about(Level::Info, &other.id, format_args!("stopped"));
+                    events.publish(Some(&other.id), EventKind::Stopped);
+                }
                 Err(error) => logging::write(Level::Error, format_args!("{error}")),
             }
             if let Some(reply) = reply {

@@ -24,7 +24,7 @@ impl Readiness {
     }
 
     /// # Errors
-    /// [`ErrorCode::Forked`] in a process that the host forked off.
+    /// [`crate::ErrorCode::Forked`] in a process that the host forked off.
     pub(super) fn fd(&self) -> Result<BorrowedFd<'_>> {
         self.home.check()?;
         Ok(self.wakeup.fd())

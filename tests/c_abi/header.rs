@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use proxyprocess::defaults;
+use proxyprocess::{ExecMode, defaults};
 
 /// The files of the interface, in the order of the header.
 const FILES: [&str; 12] =
@@ -24,6 +24,11 @@ const KNOWN_HERE: &str = r#"
 /** The environment variable that holds the id of the service that a proxy is the sidecar of (EnvSidecarFor). */
 #define PROXYPROCESS_ENV_SIDECAR_FOR "{env_sidecar_for}"
 
+/** The kind of proxy that is a process. */
+#define PROXYPROCESS_MODE_DAEMON "{mode_daemon}"
+/** The kind of proxy that does nothing. */
+#define PROXYPROCESS_MODE_NOOP "{mode_noop}"
+
 /* A result that tells of failure must not be dropped. */
 #if defined(__GNUC__)
 #define PROXYPROCESS_MUST_USE __attribute__((warn_unused_result))
@@ -40,6 +45,8 @@ fn root() -> PathBuf {
 pub(crate) fn generate() -> String {
     let mut config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
     let known_here = KNOWN_HERE
+        .replace("{mode_daemon}", ExecMode::DAEMON.as_str())
+        .replace("{mode_noop}", ExecMode::NOOP.as_str())
         .replace("{env_proxy_id}", defaults::ENV_PROXY_ID)
         .replace("{env_proxy_token}", defaults::ENV_PROXY_TOKEN)
         .replace("{env_sidecar_for}", defaults::ENV_SIDECAR_FOR)

@@ -1,3 +1,18 @@
-//! The C interface: its header, its symbols, and programs in C that use it.
+//! The C interface: its header, its symbols, and the programs in C of `ffi-tests` that use it.
+//!
+//! The programs are built by `make -C ffi-tests`, once plain and once with sanitizers, and run so, and under valgrind.
+//! With PROXYPROCESS_FFI_BUILT=<target>/ffi-tests they are taken from there as they are, for who may not build.
 
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../inside/mod.rs"]
+mod inside;
+
+mod build;
+mod declared;
 mod header;
+mod languages;
+mod programs;
+mod run;
+mod symbols;

@@ -1,0 +1,189 @@
+/* Events: waited for, announced by a descriptor, missed, and their end. */
+
+#include "helpers.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+
+static const char NOOP[] = "{\"mode\": \"noop\"}";
+
+static void set_noop(const proxyprocess_state *state, const char *id)
+{
+    OK(proxyprocess_state_set_json(state, id, NOOP, sizeof NOOP - 1, &error));
+}
+
+static proxyprocess_event next(const proxyprocess_events *events, uint64_t timeout_ms)
+{
+    proxyprocess_event event;
+    memset(&event, 0xee, sizeof event);
+    event.struct_size = sizeof event;
+    OK(proxyprocess_events_next(events, timeout_ms, &event, &error));
+    CHECK_INT(event.struct_size, sizeof event);
+    CHECK_INT(event.reserved, 0);
+    return event;
+}
+
+static int descriptor_of(const proxyprocess_events *events)
+{
+    int32_t descriptor = -1;
+    OK(proxyprocess_events_descriptor(events, &descriptor, &error));
+    CHECK(descriptor > 2);
+    return descriptor;
+}
+
+/* Reads all that is there, until nothing is any more; false at the end. */
+static int drain(const proxyprocess_events *events)
+{
+    for (;;) {
+        proxyprocess_event event = next(events, 0);
+        if (event.kind == PROXYPROCESS_EVENT_NONE || event.kind == PROXYPROCESS_EVENT_END)
+            return event.kind == PROXYPROCESS_EVENT_NONE;
+    }
+}
+
+static void numbers(void)
+{
+    proxyprocess_state *state = new_state();
+    proxyprocess_manager *manager = new_manager(state, NULL);
+    proxyprocess_events *events = events_of(manager);
+    CHECK_INT(next(events, 0).kind, PROXYPROCESS_EVENT_NONE);
+    int64_t since = now_ms();
+    CHECK_INT(next(events, 20).kind, PROXYPROCESS_EVENT_NONE);
+    CHECK(now_ms() - since >= 19);
+
+    struct timespec began, now;
+    clock_gettime(CLOCK_REALTIME, &began);
+    set_noop(state, "a");
+    set_noop(state, "b");
+    OK(proxyprocess_manager_start(manager, &error));
+    proxyprocess_event first = next(events, UINT64_MAX);
+    clock_gettime(CLOCK_REALTIME, &now);
+    CHECK_INT(first.kind, PROXYPROCESS_EVENT_STARTED);
+    CHECK_TEXT(first.id, "a");
+    CHECK(first.text == NULL);
+    CHECK_INT(first.pid, 0);
+    CHECK_INT(first.number, 1);
+    CHECK(first.at_unix_ns >= (uint64_t)began.tv_sec * 1000000000 + (uint64_t)began.tv_nsec);
+    CHECK(first.at_unix_ns <= (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+    proxyprocess_event second = next(events, UINT64_MAX);
+    CHECK_TEXT(second.id, "b");
+    CHECK_INT(second.number, 2);
+    OK(proxyprocess_manager_kill(manager, &error));
+    CHECK_INT(next(events, 0).kind, PROXYPROCESS_EVENT_STOPPED);
+    CHECK_INT(next(events, 0).kind, PROXYPROCESS_EVENT_STOPPED);
+    CHECK_INT(next(events, UINT64_MAX).kind, PROXYPROCESS_EVENT_END);
+    CHECK_INT(next(events, 0).kind, PROXYPROCESS_EVENT_END);
+    proxyprocess_events_free(events);
+    /* Who comes late hears of the end at once. */
+    events = events_of(manager);
+    CHECK_INT(next(events, UINT64_MAX).kind, PROXYPROCESS_EVENT_END);
+    proxyprocess_events_free(events);
+    proxyprocess_manager_free(manager);
+    proxyprocess_state_free(state);
+}
+
+static void gap(void)
+{
+    proxyprocess_state *state = new_state();
+    proxyprocess_manager_options options = quick(NULL);
+    proxyprocess_manager *manager = NULL;
+    options.event_capacity = 1;
+    OK(proxyprocess_manager_new(state, &options, &manager, &error));
+    proxyprocess_events *slow = events_of(manager), *fast = events_of(manager);
+    set_noop(state, "a");
+    OK(proxyprocess_manager_start(manager, &error));
+    until(fast, PROXYPROCESS_EVENT_STARTED, "a");
+    set_noop(state, "b");
+    until(fast, PROXYPROCESS_EVENT_STARTED, "b");
+    set_noop(state, "c");
+    until(fast, PROXYPROCESS_EVENT_STARTED, "c");
+    proxyprocess_event missed = next(slow, 0), last = next(slow, 0);
+    CHECK_INT(missed.kind, PROXYPROCESS_EVENT_GAP);
+    CHECK_INT(missed.missed, 2);
+    CHECK_INT(missed.number, 2);
+    CHECK(missed.id == NULL);
+    CHECK_INT(last.kind, PROXYPROCESS_EVENT_STARTED);
+    CHECK_INT(last.number, 3);
+    CHECK_TEXT(last.id, "c");
+    CHECK_INT(next(slow, 0).kind, PROXYPROCESS_EVENT_NONE);
+    OK(proxyprocess_manager_kill(manager, &error));
+    proxyprocess_events_free(slow);
+    proxyprocess_events_free(fast);
+    proxyprocess_manager_free(manager);
+    proxyprocess_state_free(state);
+}
+
+/* A host with an event loop waits for the descriptor, and reads until there is nothing. */
+static void loops(void)
+{
+    proxyprocess_state *state = new_state();
+    proxyprocess_manager *manager = new_manager(state, NULL);
+    proxyprocess_events *polled = events_of(manager), *watched = events_of(manager);
+    int poll_fd = descriptor_of(polled), watch_fd = descriptor_of(watched), epoll = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event interest = {.events = EPOLLIN | EPOLLET, .data = {.fd = watch_fd}}, found;
+    CHECK(epoll >= 0);
+    CHECK_INT(epoll_ctl(epoll, EPOLL_CTL_ADD, watch_fd, &interest), 0);
+    CHECK_INT(descriptor_of(polled), poll_fd);
+    CHECK(poll_fd != watch_fd && (fcntl(poll_fd, F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK(!readable(poll_fd, 0));
+    CHECK_INT(epoll_wait(epoll, &found, 1, 0), 0);
+    OK(proxyprocess_manager_start(manager, &error));
+    for (int round = 0; round < 3; round++) {
+        char id[] = {(char)('a' + round), '\0'};
+        set_noop(state, id);
+        CHECK(readable(poll_fd, DEADLINE_MS));
+        CHECK(readable(poll_fd, 0));
+        CHECK(drain(polled) && !readable(poll_fd, 0));
+        CHECK_INT(epoll_wait(epoll, &found, 1, DEADLINE_MS), 1);
+        CHECK_INT(found.data.fd, watch_fd);
+        CHECK(drain(watched));
+        CHECK_INT(epoll_wait(epoll, &found, 1, 0), 0);
+    }
+    OK(proxyprocess_manager_close(manager, &error));
+    CHECK(readable(poll_fd, 0) && !drain(polled) && readable(poll_fd, 0));
+    CHECK_INT(epoll_wait(epoll, &found, 1, 0), 1);
+    CHECK(!drain(watched));
+    CHECK_INT(epoll_ctl(epoll, EPOLL_CTL_DEL, watch_fd, NULL), 0);
+    close(epoll);
+    proxyprocess_events_free(polled);
+    CHECK_INT(fcntl(poll_fd, F_GETFD), -1);
+    proxyprocess_manager_free(manager);
+    CHECK(readable(watch_fd, 0));
+    proxyprocess_events_free(watched);
+    proxyprocess_state_free(state);
+}
+
+static void *wait_for_the_end(void *events)
+{
+    while (next(events, UINT64_MAX).kind != PROXYPROCESS_EVENT_END) {
+    }
+    return NULL;
+}
+
+/* Who waits for ever is woken by the end, also when nobody says it: the manager is freed. */
+static void woken(void)
+{
+    proxyprocess_state *state = new_state();
+    proxyprocess_manager *manager = new_manager(state, NULL);
+    proxyprocess_events *events = events_of(manager);
+    pthread_t reader;
+    CHECK_INT(pthread_create(&reader, NULL, wait_for_the_end, events), 0);
+    set_noop(state, "a");
+    OK(proxyprocess_manager_start(manager, &error));
+    proxyprocess_manager_free(manager);
+    CHECK_INT(pthread_join(reader, NULL), 0);
+    proxyprocess_events_free(events);
+    proxyprocess_state_free(state);
+}
+
+int main(void)
+{
+    resources before = resources_now();
+    numbers();
+    gap();
+    loops();
+    woken();
+    proxyprocess_events_free(NULL);
+    nothing_is_left_since(before);
+    return 0;
+}

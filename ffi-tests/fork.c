@@ -1,0 +1,196 @@
+/* A worker that the host forks has the handles but none of the threads: it is told so at every call, may free them, and
+ * keeps nothing of the agent's alive, the lock of the data directory least of all. */
+
+#include "helpers.h"
+
+#include <sys/prctl.h>
+
+/* What the agent has made before it forks. */
+static proxyprocess_state *state;
+static proxyprocess_manager *manager;
+static proxyprocess_daemon *daemon_handle;
+static proxyprocess_events *events;
+static proxyprocess_status_list *list;
+static proxyprocess_subscription *changes;
+static proxyprocess_noop *noop;
+static proxyprocess_error *failure;
+
+/* The worker tells the agent, and the agent tells the test, that it is done; the worker lives until nobody can write to
+ * the last one. */
+static int worker_done[2], agent_done[2], hold[2];
+
+static void tell(const int *pipe)
+{
+    CHECK_INT(write(pipe[1], "x", 1), 1);
+}
+
+static void is_told(const int *pipe)
+{
+    char byte;
+    CHECK(readable(pipe[0], DEADLINE_MS));
+    CHECK_INT(read(pipe[0], &byte, 1), 1);
+}
+
+#define FORKED(call) FAILS(call, PROXYPROCESS_E_FORKED, "forked")
+
+static void managers_are_forked(void)
+{
+    proxyprocess_manager_options options = quick("data");
+    proxyprocess_status_list *other_list = NULL;
+    proxyprocess_events *other_events = NULL;
+    char *text = NULL;
+    FORKED(proxyprocess_manager_restore(manager, NULL, &error));
+    FORKED(proxyprocess_manager_run(manager, &error));
+    FORKED(proxyprocess_manager_start(manager, &error));
+    FORKED(proxyprocess_manager_snapshot(manager, "copy", &error));
+    FORKED(proxyprocess_manager_snapshot_path(manager, &text, &error));
+    FORKED(proxyprocess_manager_reconfigure(manager, &options, &error));
+    FORKED(proxyprocess_manager_status(manager, &other_list, &error));
+    FORKED(proxyprocess_manager_events(manager, &other_events, &error));
+    FORKED(proxyprocess_manager_close(manager, &error));
+    FORKED(proxyprocess_manager_kill(manager, &error));
+    CHECK(!other_list && !other_events && !text);
+}
+
+static void others_are_forked(void)
+{
+    proxyprocess_proxy_options options = proxy(SLEEP);
+    proxyprocess_event event = {.struct_size = sizeof event};
+    proxyprocess_proxy_status status = {.struct_size = sizeof status};
+    proxyprocess_manager *other = NULL;
+    int32_t descriptor = -1;
+    uint8_t flag = 7;
+    char *text = NULL;
+    FORKED(proxyprocess_daemon_start(daemon_handle, &error));
+    FORKED(proxyprocess_daemon_stop(daemon_handle, &error));
+    FORKED(proxyprocess_daemon_close(daemon_handle, &error));
+    FORKED(proxyprocess_daemon_equal(daemon_handle, daemon_handle, &flag, &error));
+    FORKED(proxyprocess_daemon_marshal_snapshot(daemon_handle, &text, NULL, &error));
+    FORKED(proxyprocess_events_next(events, UINT64_MAX, &event, &error));
+    FORKED(proxyprocess_events_descriptor(events, &descriptor, &error));
+    FORKED(proxyprocess_state_set(state, "more", &options, &error));
+    FORKED(proxyprocess_state_list_json(state, &text, NULL, &error));
+    FORKED(proxyprocess_manager_new(state, NULL, &other, &error));
+    FORKED(proxyprocess_subscription_wait(changes, UINT64_MAX, &flag, &error));
+    FORKED(proxyprocess_status_list_get(list, 0, &status, &error));
+    FORKED(proxyprocess_noop_start(noop, &error));
+    CHECK(!other && !text && flag == 7 && descriptor == -1);
+    /* What is only read is as it was. */
+    CHECK_INT(proxyprocess_status_list_count(list), 1);
+    CHECK_INT(proxyprocess_error_code(failure), PROXYPROCESS_E_CORRUPT_SNAPSHOT);
+}
+
+static void frees_all(void)
+{
+    proxyprocess_events_free(events);
+    proxyprocess_manager_free(manager);
+    proxyprocess_daemon_free(daemon_handle);
+    proxyprocess_state_free(state);
+    proxyprocess_status_list_free(list);
+    proxyprocess_subscription_free(changes);
+    proxyprocess_noop_free(noop);
+    proxyprocess_error_free(failure);
+}
+
+/* Handles of its own work as ever. */
+static void has_its_own(void)
+{
+    proxyprocess_daemon *own = new_daemon("own", SLEEP);
+    OK(proxyprocess_daemon_start(own, &error));
+    uint32_t pid = look_at_daemon(own, "own").status.pid;
+    CHECK_INT(kill((pid_t)pid, 0), 0);
+    OK(proxyprocess_daemon_stop(own, &error));
+    CHECK(is_gone(pid));
+    proxyprocess_daemon_free(own);
+}
+
+static void worker(void)
+{
+    char byte;
+    managers_are_forked();
+    others_are_forked();
+    frees_all();
+    has_its_own();
+    tell(worker_done);
+    close(hold[1]);
+    CHECK_INT(read(hold[0], &byte, 1), 0);
+    _exit(0);
+}
+
+/* An agent with a proxy and a daemon, until it is killed. */
+static void agent(void)
+{
+    FILE *file;
+    state = new_state();
+    OK(proxyprocess_state_subscribe(state, &changes, &error));
+    manager = new_manager(state, "data");
+    events = events_of(manager);
+    file = fopen("data/snapshot.json", "we");
+    CHECK(file != NULL && fputs("{", file) >= 0 && fclose(file) == 0);
+    CHECK_INT(proxyprocess_manager_restore(manager, NULL, &failure), PROXYPROCESS_E_CORRUPT_SNAPSHOT);
+    set(state, "web", SLEEP);
+    OK(proxyprocess_manager_start(manager, &error));
+    daemon_handle = new_daemon("alone", SLEEP);
+    OK(proxyprocess_daemon_start(daemon_handle, &error));
+    OK(proxyprocess_daemon_status(daemon_handle, &list, &error));
+    OK(proxyprocess_noop_new(&noop, &error));
+    uint32_t pid = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
+    pid_t forked = fork();
+    CHECK(forked >= 0);
+    if (forked == 0)
+        worker();
+    is_told(worker_done);
+
+    /* What the worker did is not to be seen here. */
+    CHECK_INT(look(manager, "web").status.pid, pid);
+    seen alone = look_at_daemon(daemon_handle, "alone");
+    CHECK_INT(alone.status.state, PROXYPROCESS_PROXY_RUNNING);
+    OK(proxyprocess_daemon_stop(daemon_handle, &error));
+    CHECK(is_gone(alone.status.pid));
+    tell(agent_done);
+    for (;;)
+        pause();
+}
+
+int main(void)
+{
+    int children = 0;
+    /* What the agent leaves behind becomes ours to wait for. */
+    CHECK_INT(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+    resources before = resources_now();
+    CHECK_INT(pipe2(worker_done, O_CLOEXEC), 0);
+    CHECK_INT(pipe2(agent_done, O_CLOEXEC), 0);
+    CHECK_INT(pipe2(hold, O_CLOEXEC), 0);
+    pid_t forked = fork();
+    CHECK(forked >= 0);
+    if (forked == 0)
+        agent();
+    is_told(agent_done);
+    CHECK_INT(kill(forked, SIGKILL), 0);
+    CHECK_INT(waitpid(forked, NULL, 0), forked);
+
+    /* The worker lives, and the lock is free. */
+    state = new_state();
+    manager = new_manager(state, "data");
+    set(state, "web", SLEEP);
+    events = events_of(manager);
+    OK(proxyprocess_manager_start(manager, &error));
+    uint32_t pid = until(events, PROXYPROCESS_EVENT_ADOPTED, "web").pid;
+    OK(proxyprocess_manager_kill(manager, &error));
+    CHECK_INT(kill((pid_t)pid, SIGKILL) == -1 || waitpid((pid_t)pid, NULL, 0) == (pid_t)pid, 1);
+    proxyprocess_events_free(events);
+    proxyprocess_manager_free(manager);
+    proxyprocess_state_free(state);
+
+    close(hold[1]);
+    for (int status = 0; waitpid(-1, &status, 0) > 0; children++)
+        CHECK_INT(status, 0);
+    CHECK_INT(children, 1);
+    close(hold[0]);
+    for (int end = 0; end < 2; end++) {
+        close(worker_done[end]);
+        close(agent_done[end]);
+    }
+    nothing_is_left_since(before);
+    return 0;
+}

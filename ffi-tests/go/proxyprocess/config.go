@@ -1,0 +1,113 @@
+package proxyprocess
+
+// #include <proxyprocess.h>
+import "C"
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"syscall"
+	"time"
+)
+
+// ProxyConfig is the declaration of one proxy. A period or number that is 0 has its default, one below 0 is none at
+// all; periods are of whole milliseconds, rounded up.
+type ProxyConfig struct {
+	// Mode is the kind of the proxy: ModeDaemon, which is the default, ModeNoop, or one that was registered.
+	Mode string
+	// Command is the program and its arguments, required for a daemon. A program without a slash is looked up in the
+	// PATH that the process will have.
+	Command []string
+	// Dir is the working directory; empty is the agent's.
+	Dir string
+	// Env holds environment variables of its own, each NAME=value.
+	Env []string
+	// Token is the secret by which the proxy identifies itself; a State generates one for a proxy without.
+	Token string
+	// TargetService is the id of the service that it is the sidecar of.
+	TargetService string
+	// Options configure a kind of the host's own.
+	Options map[string]interface{}
+	// StopSignal asks the process group to end; 0 is SIGINT.
+	StopSignal syscall.Signal
+	// GracePeriod is how long it may take to obey the stop signal (DaemonGracePeriod).
+	GracePeriod time.Duration
+	// Restart tells when it is restarted.
+	Restart RestartPolicy
+	// Credentials are the user that it runs as, which needs privilege; nil is the agent's.
+	Credentials *Credentials
+}
+
+// RestartPolicy tells when a process that ended is restarted.
+type RestartPolicy struct {
+	// HealthyAfter is how long a run must be to reset the backoff (DaemonRestartHealthy).
+	HealthyAfter time.Duration
+	// BackoffMin is how many restarts in a row are made without waiting (DaemonRestartBackoffMin).
+	BackoffMin int
+	// MaxWait is the longest wait (DaemonRestartMaxWait).
+	MaxWait time.Duration
+	// Jitter is the fraction of each wait that is left to chance, from 0 to 1.
+	Jitter float64
+}
+
+// Credentials are a user and its groups.
+type Credentials struct {
+	// UID and GID are the user and its first group.
+	UID, GID uint32
+	// Groups are all supplementary groups.
+	Groups []uint32
+}
+
+// fill writes the declaration in C's form.
+func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) error {
+	code := C.proxyprocess_proxy_options_init(options, C.sizeof_proxyprocess_proxy_options)
+	if code != C.PROXYPROCESS_OK {
+		return Code(code)
+	}
+	options.mode = mem.optional("mode", c.Mode)
+	options.argv = mem.list("command", c.Command)
+	options.dir = mem.optional("dir", c.Dir)
+	options.env = mem.list("env", c.Env)
+	options.token = mem.optional("token", c.Token)
+	options.target_service = mem.optional("target_service", c.TargetService)
+	if c.Options != nil {
+		text, err := json.Marshal(c.Options)
+		if err != nil {
+			return &Error{Code: ErrInvalidConfig, Message: fmt.Sprintf("options: %v", err)}
+		}
+		options.options_json = mem.text("options", string(text))
+	}
+	if c.StopSignal != 0 {
+		options.stop_signal = C.int32_t(c.StopSignal)
+	}
+	setPeriod(&options.grace_period_ms, c.GracePeriod)
+	setPeriod(&options.restart_healthy_after_ms, c.Restart.HealthyAfter)
+	setPeriod(&options.restart_max_wait_ms, c.Restart.MaxWait)
+	switch attempts := int64(c.Restart.BackoffMin); {
+	case attempts < 0:
+		options.restart_attempts_before_backoff = 0
+	case attempts > math.MaxUint32:
+		options.restart_attempts_before_backoff = math.MaxUint32
+	case attempts > 0:
+		options.restart_attempts_before_backoff = C.uint32_t(attempts)
+	}
+	options.restart_jitter = C.double(c.Restart.Jitter)
+	if c.Credentials != nil {
+		options.has_credentials = 1
+		options.uid, options.gid = C.uint32_t(c.Credentials.UID), C.uint32_t(c.Credentials.GID)
+		options.groups = mem.numbers(c.Credentials.Groups)
+		options.group_count = C.size_t(len(c.Credentials.Groups))
+	}
+	return mem.err
+}
+
+// setPeriod puts a period in place of the default, unless it is 0.
+func setPeriod(milliseconds *C.uint64_t, period time.Duration) {
+	switch {
+	case period < 0:
+		*milliseconds = 0
+	case period > 0:
+		*milliseconds = C.uint64_t((period-1)/time.Millisecond) + 1
+	}
+}

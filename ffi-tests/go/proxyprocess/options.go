@@ -1,0 +1,48 @@
+package proxyprocess
+
+// #include <proxyprocess.h>
+import "C"
+
+import "time"
+
+// ManagerOptions are the settings of a Manager. A period or capacity that is 0 has its default; a period below 0 is
+// none at all. Periods are of whole milliseconds, rounded up.
+type ManagerOptions struct {
+	// State is the desired set, required. It may be closed at any time; the manager keeps the set.
+	State *State
+	// DataDir is where logs, pid files, process records and the snapshot are; it is made with mode 0700. When it is
+	// empty nothing is written, the output of the proxies is lost, and no later agent takes them over.
+	DataDir string
+	// ProxyEnv holds environment variables for all proxies, over the agent's own and under each proxy's: NAME=value.
+	ProxyEnv []string
+	// SnapshotPeriod is the least time between two snapshots (ManagerSnapshotPeriod).
+	SnapshotPeriod time.Duration
+	// CoalescePeriod is after which changes of the state are followed at the latest (ManagerCoalescePeriod).
+	CoalescePeriod time.Duration
+	// QuiescentPeriod is after which they are followed when there were no more (ManagerQuiescentPeriod).
+	QuiescentPeriod time.Duration
+	// AllowRoot tells whether proxies may run as root. If not, and the agent is root, proxies that declare no other
+	// user are not started; each such failure is logged and in the status.
+	AllowRoot bool
+	// EventCapacity is how many lifecycle events are kept for readers that fell behind (EventCapacity).
+	EventCapacity int
+}
+
+func (o *ManagerOptions) fill(options *C.proxyprocess_manager_options, mem *cMemory) error {
+	code := C.proxyprocess_manager_options_init(options, C.sizeof_proxyprocess_manager_options)
+	if code != C.PROXYPROCESS_OK {
+		return Code(code)
+	}
+	options.data_dir = mem.optional("data_dir", o.DataDir)
+	options.proxy_env = mem.list("proxy_env", o.ProxyEnv)
+	setPeriod(&options.snapshot_period_ms, o.SnapshotPeriod)
+	setPeriod(&options.coalesce_period_ms, o.CoalescePeriod)
+	setPeriod(&options.quiescent_period_ms, o.QuiescentPeriod)
+	if o.AllowRoot {
+		options.allow_root = 1
+	}
+	if o.EventCapacity != 0 {
+		options.event_capacity = C.uint64_t(o.EventCapacity)
+	}
+	return mem.err
+}

@@ -1,0 +1,181 @@
+package proxyprocess_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.org/agent/proxyprocess"
+)
+
+// sameJSON tells whether two texts are the same value, with all digits of its numbers.
+func sameJSON(t *testing.T, got []byte, expected string) {
+	t.Helper()
+	decode := func(text []byte) (value interface{}) {
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		decoder.UseNumber()
+		if err := decoder.Decode(&value); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		return value
+	}
+	if !reflect.DeepEqual(decode(got), decode([]byte(expected))) {
+		t.Fatalf("expected %s, got %s", expected, got)
+	}
+}
+
+func TestEveryFieldOfADeclaration(t *testing.T) {
+	state := newState(t)
+	check(t, state.Set("web", proxyprocess.ProxyConfig{
+		Command:       []string{"/bin/a", "b", "", "ü"},
+		Dir:           "/tmp",
+		Env:           []string{"A=b=c", "B="},
+		Token:         "secret",
+		TargetService: "db",
+		StopSignal:    syscall.SIGUSR1,
+		GracePeriod:   1500 * time.Microsecond,
+		Restart: proxyprocess.RestartPolicy{
+			HealthyAfter: time.Nanosecond, BackoffMin: 7, MaxWait: -1, Jitter: 0.5,
+		},
+		Credentials: &proxyprocess.Credentials{UID: 1, GID: 2, Groups: []uint32{3, 4294967294}},
+	}))
+	declaration, err := state.Get("web")
+	check(t, err)
+	sameJSON(t, declaration, `{
+		"command": ["/bin/a", "b", "", "ü"], "dir": "/tmp", "env": ["A=b=c", "B="], "token": "secret",
+		"target_service": "db", "stop_signal": "SIGUSR1", "grace_period_ms": 2,
+		"restart": {"healthy_after_ms": 1, "attempts_before_backoff": 7, "max_wait_ms": 0, "jitter": 0.5},
+		"credentials": {"uid": 1, "gid": 2, "groups": [3, 4294967294]}
+	}`)
+
+	check(t, state.Set("own", proxyprocess.ProxyConfig{
+		Mode: "own-kind", Token: "x", GracePeriod: -1, Restart: proxyprocess.RestartPolicy{BackoffMin: -1},
+		Options: map[string]interface{}{"large": uint64(1<<63 + 1)},
+	}))
+	declaration, err = state.Get("own")
+	check(t, err)
+	sameJSON(t, declaration, `{"mode": "own-kind", "token": "x", "grace_period_ms": 0, "restart": {
+		"healthy_after_ms": 10000, "attempts_before_backoff": 0, "max_wait_ms": 60000, "jitter": 0.0},
+		"options": {"large": 9223372036854775809}}`)
+
+	expect(t, state.Set("web", proxyprocess.ProxyConfig{}), proxyprocess.ErrInvalidConfig)
+	tooLong := sleeper()
+	tooLong.GracePeriod = proxyprocess.PeriodMax + time.Millisecond
+	expect(t, state.Set("web", tooLong), proxyprocess.ErrInvalidArgument)
+	unencodable := sleeper()
+	unencodable.Options = map[string]interface{}{"channel": make(chan int)}
+	expect(t, state.Set("web", unencodable), proxyprocess.ErrInvalidConfig)
+}
+
+func TestSetOfDeclarations(t *testing.T) {
+	state := newState(t)
+	check(t, state.SetJSON("a", []byte(`{"command": ["/bin/a"]}`)))
+	check(t, state.Set("b", sleeper()))
+	expect(t, state.SetJSON("c", nil), proxyprocess.ErrInvalidConfig)
+	expect(t, state.Set("", sleeper()), proxyprocess.ErrInvalidID)
+
+	token := func(id string) string {
+		t.Helper()
+		declaration, err := state.Get(id)
+		check(t, err)
+		var read struct{ Token string }
+		check(t, json.Unmarshal(declaration, &read))
+		return read.Token
+	}
+	first := token("a")
+	if len(first) < 32 || first == token("b") {
+		t.Errorf("tokens %q and %q", first, token("b"))
+	}
+	check(t, state.SetJSON("a", []byte(`{"command": ["/bin/other"]}`)))
+	if token("a") != first {
+		t.Error("another token for the same id")
+	}
+	for _, existed := range []bool{true, false} {
+		removed, err := state.Remove("a")
+		check(t, err)
+		if removed != existed {
+			t.Errorf("removed: %v", removed)
+		}
+	}
+	if declaration, err := state.Get("a"); err != nil || declaration != nil {
+		t.Errorf("got %s, %v", declaration, err)
+	}
+	check(t, state.Set("a", sleeper()))
+
+	listed, err := state.List()
+	check(t, err)
+	if len(listed) != 2 || !strings.Contains(string(listed["b"]), "sleep") {
+		t.Errorf("got %s", listed)
+	}
+	all, err := json.Marshal(listed)
+	check(t, err)
+	check(t, state.ReplaceAllJSON([]byte(`{"only": {"command": ["x"]}}`)))
+	expect(t, state.ReplaceAllJSON([]byte(`{"web": {"command": ["a\u0000b"]}}`)), proxyprocess.ErrInvalidConfig)
+	if listed, _ := state.List(); len(listed) != 1 {
+		t.Errorf("got %s", listed)
+	}
+	check(t, state.ReplaceAllJSON(all))
+	if listed, _ := state.List(); len(listed) != 2 {
+		t.Errorf("got %s", listed)
+	}
+}
+
+// Arguments are bytes, not texts.
+func TestBytesThatAreNoText(t *testing.T) {
+	state := newState(t)
+	check(t, state.Set("web", proxyprocess.ProxyConfig{Command: []string{"/bin/a", "\xff"}, Token: "x"}))
+	declaration, err := state.Get("web")
+	check(t, err)
+	sameJSON(t, declaration, `{"command": ["/bin/a", [255]], "token": "x"}`)
+}
+
+func TestSubscription(t *testing.T) {
+	state := newState(t)
+	subscription, err := state.Subscribe()
+	check(t, err)
+	wait := func(timeout time.Duration) bool {
+		t.Helper()
+		changed, err := subscription.Wait(timeout)
+		check(t, err)
+		return changed
+	}
+	if wait(0) || wait(time.Microsecond) {
+		t.Error("nothing has changed")
+	}
+	check(t, state.Set("a", sleeper()))
+	check(t, state.Set("b", sleeper()))
+	if !wait(-1) || wait(0) {
+		t.Error("two changes are told once")
+	}
+	var waiting sync.WaitGroup
+	waiting.Add(1)
+	go func() {
+		defer waiting.Done()
+		if changed, err := subscription.Wait(patience); !changed || err != nil {
+			t.Errorf("got %v, %v", changed, err)
+		}
+	}()
+	check(t, state.Set("c", sleeper()))
+	waiting.Wait()
+	check(t, subscription.Close())
+	check(t, subscription.Close())
+	_, err = subscription.Wait(0)
+	expect(t, err, proxyprocess.ErrClosed)
+}
+
+func TestManagerKeepsTheSetOfAClosedState(t *testing.T) {
+	state := newState(t)
+	check(t, state.Set("web", sleeper()))
+	manager := newManager(t, quick(state, ""))
+	check(t, state.Close())
+	check(t, state.Close())
+	expect(t, state.Set("web", sleeper()), proxyprocess.ErrClosed)
+	events := read(t, manager)
+	run(t, manager)
+	events.until(proxyprocess.EventStarted, "web")
+}

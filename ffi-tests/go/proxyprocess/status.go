@@ -1,0 +1,154 @@
+package proxyprocess
+
+// #include <proxyprocess.h>
+import "C"
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"syscall"
+	"time"
+)
+
+// ProxyState is what a proxy is doing. A later version of the library may report others.
+type ProxyState int32
+
+// The states of a proxy.
+const (
+	// StateIdle: restored, but its process is gone; it is started when the manager runs and still wants it. Or never
+	// started.
+	StateIdle ProxyState = C.PROXYPROCESS_PROXY_IDLE
+	// StateAdopting: a process of an earlier agent is being identified.
+	StateAdopting ProxyState = C.PROXYPROCESS_PROXY_ADOPTING
+	// StateStarting: the process is being started.
+	StateStarting ProxyState = C.PROXYPROCESS_PROXY_STARTING
+	// StateRunning: the process runs.
+	StateRunning ProxyState = C.PROXYPROCESS_PROXY_RUNNING
+	// StateClearing: the process ended and left others of its group, which are being ended before it is started again.
+	StateClearing ProxyState = C.PROXYPROCESS_PROXY_CLEARING
+	// StateWaiting: the next start is due later.
+	StateWaiting ProxyState = C.PROXYPROCESS_PROXY_WAITING
+	// StateStopping: the process was told to end.
+	StateStopping ProxyState = C.PROXYPROCESS_PROXY_STOPPING
+	// StateStopped: the process is gone, as was wanted.
+	StateStopped ProxyState = C.PROXYPROCESS_PROXY_STOPPED
+	// StateFailed: it cannot be started as it is declared, or may not be.
+	StateFailed ProxyState = C.PROXYPROCESS_PROXY_FAILED
+	// StateClosed: whatever it was, it is no more supervised; a process may run on.
+	StateClosed ProxyState = C.PROXYPROCESS_PROXY_CLOSED
+)
+
+// String returns the name of the state, like "running".
+func (s ProxyState) String() string {
+	return C.GoString(C.proxyprocess_proxy_state_str(C.int32_t(s)))
+}
+
+// ExitKind says how a process ended.
+type ExitKind int32
+
+// How a process can end.
+const (
+	// ExitNone: it has not ended.
+	ExitNone ExitKind = C.PROXYPROCESS_EXIT_NONE
+	// ExitCode: it exited; the value is its exit code.
+	ExitCode ExitKind = C.PROXYPROCESS_EXIT_CODE
+	// ExitSignal: a signal ended it; the value is its number.
+	ExitSignal ExitKind = C.PROXYPROCESS_EXIT_SIGNAL
+	// ExitSignalCore: a signal ended it, and a core was dumped; the value is its number.
+	ExitSignalCore ExitKind = C.PROXYPROCESS_EXIT_SIGNAL_CORE
+	// ExitUnknown: it is gone, and the kernel does not tell how.
+	ExitUnknown ExitKind = C.PROXYPROCESS_EXIT_UNKNOWN
+)
+
+// Exit is how a process ended. The zero value is one that has not.
+type Exit struct {
+	// Kind says what Value is.
+	Kind ExitKind
+	// Value is the exit code or the signal.
+	Value int
+}
+
+// String says it as package os does, like "exit status 1" and "signal: killed".
+func (e Exit) String() string {
+	switch e.Kind {
+	case ExitNone:
+		return "none"
+	case ExitCode:
+		return fmt.Sprintf("exit status %d", e.Value)
+	case ExitSignal:
+		return fmt.Sprintf("signal: %v", syscall.Signal(e.Value))
+	case ExitSignalCore:
+		return fmt.Sprintf("signal: %v (core dumped)", syscall.Signal(e.Value))
+	default:
+		return "unknown"
+	}
+}
+
+// Status is what one proxy is doing, at one moment.
+type Status struct {
+	// ID is the id of the proxy.
+	ID string
+	// Mode is its kind.
+	Mode string
+	// State is what it is doing.
+	State ProxyState
+	// PID is its process, or 0 while there is none.
+	PID int
+	// Adopted tells that the process was started by an earlier agent.
+	Adopted bool
+	// Restarts is how many times it was started after its first start or adoption.
+	Restarts uint64
+	// LastExit is how its last process ended.
+	LastExit Exit
+	// NextStart is the time until the next start while it waits for one, else below 0.
+	NextStart time.Duration
+	// LastError is the last thing that went wrong, until the next start goes well.
+	LastError string
+}
+
+// statusList takes what several proxies are doing from the library.
+type statusList struct {
+	list *C.proxyprocess_status_list
+}
+
+func (l *statusList) free() {
+	C.proxyprocess_status_list_free(l.list)
+}
+
+func (l *statusList) all() ([]Status, error) {
+	all := make([]Status, C.proxyprocess_status_list_count(l.list))
+	for i := range all {
+		var status C.proxyprocess_proxy_status
+		status.struct_size = C.sizeof_proxyprocess_proxy_status
+		if err := call(func(failure **C.proxyprocess_error) C.int32_t {
+			return C.proxyprocess_status_list_get(l.list, C.size_t(i), &status, failure)
+		}); err != nil {
+			return nil, err
+		}
+		all[i] = Status{
+			ID:        C.GoString(status.id),
+			Mode:      C.GoString(status.mode),
+			State:     ProxyState(status.state),
+			PID:       int(status.pid),
+			Adopted:   status.adopted != 0,
+			Restarts:  uint64(status.restarts),
+			LastExit:  Exit{ExitKind(status.last_exit), int(status.last_exit_value)},
+			NextStart: -1,
+			LastError: C.GoString(status.last_error),
+		}
+		if status.next_start_ms != math.MaxUint64 {
+			all[i].NextStart = time.Duration(status.next_start_ms) * time.Millisecond
+		}
+	}
+	return all, nil
+}
+
+func (l *statusList) json() (json.RawMessage, error) {
+	var text *C.char
+	var length C.size_t
+	err := call(func(failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_status_list_json(l.list, &text, &length, failure)
+	})
+	return taken(text, length), err
+}

@@ -1,0 +1,193 @@
+/* The desired set: what is declared is what is read back, and a change that is refused changes nothing. */
+
+#include "helpers.h"
+
+static char *get(const proxyprocess_state *state, const char *id)
+{
+    char *json = NULL;
+    size_t length = 99;
+    OK(proxyprocess_state_get_json(state, id, &json, &length, &error));
+    CHECK_INT(length, json == NULL ? 0 : strlen(json));
+    return json;
+}
+
+static char *list(const proxyprocess_state *state)
+{
+    char *json = NULL;
+    size_t length = 0;
+    OK(proxyprocess_state_list_json(state, &json, &length, &error));
+    CHECK_INT(length, strlen(json));
+    return json;
+}
+
+/* Is `part` in the declaration? */
+static void has(const proxyprocess_state *state, const char *id, const char *part)
+{
+    char *json = get(state, id);
+    CHECK_HAS(json, part);
+    proxyprocess_text_free(json);
+}
+
+static void by_options(void)
+{
+    static const char *const argv[] = {"/bin/a", "-x", "\xc3\xa4", "\xff", NULL}, *const env[] = {"A=1", "B==", NULL};
+    static const uint32_t groups[] = {5, 6};
+    proxyprocess_state *state = new_state();
+    proxyprocess_proxy_options options = proxy(argv);
+    options.dir = "/tmp";
+    options.env = env;
+    options.token = "secret";
+    options.target_service = "web";
+    options.stop_signal = SIGUSR1;
+    options.grace_period_ms = 1;
+    options.restart_healthy_after_ms = 2;
+    options.restart_max_wait_ms = 3;
+    options.restart_jitter = 0.5;
+    options.restart_attempts_before_backoff = 4;
+    options.has_credentials = 1;
+    options.uid = 1;
+    options.gid = 2;
+    options.groups = groups;
+    options.group_count = 2;
+    OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
+    has(state, "web-proxy", "[\"/bin/a\",\"-x\",\"\xc3\xa4\",");
+    has(state, "web-proxy", "\"dir\":\"/tmp\"");
+    has(state, "web-proxy", "[\"A=1\",\"B==\"]");
+    has(state, "web-proxy", "\"token\":\"secret\"");
+    has(state, "web-proxy", "\"target_service\":\"web\"");
+    has(state, "web-proxy", "\"stop_signal\":\"SIGUSR1\"");
+    has(state, "web-proxy", "\"grace_period_ms\":1");
+    has(state, "web-proxy", "\"healthy_after_ms\":2");
+    has(state, "web-proxy", "\"max_wait_ms\":3");
+    has(state, "web-proxy", "\"jitter\":0.5");
+    has(state, "web-proxy", "\"attempts_before_backoff\":4");
+    has(state, "web-proxy", "\"uid\":1");
+    has(state, "web-proxy", "\"gid\":2");
+    has(state, "web-proxy", "[5,6]");
+
+    /* A kind of the host's own, with options and without a command. */
+    CHECK_INT(proxyprocess_proxy_options_init(&options, sizeof options), PROXYPROCESS_OK);
+    options.mode = "socket";
+    options.options_json = "{\"port\": 80}";
+    OK(proxyprocess_state_set(state, "port", &options, &error));
+    has(state, "port", "\"mode\":\"socket\"");
+    has(state, "port", "{\"port\":80}");
+
+    /* The JSON form says all that the options say: it makes an equal set. */
+    proxyprocess_state *other = new_state();
+    char *document = list(state), *again;
+    OK(proxyprocess_state_replace_all_json(other, document, strlen(document), &error));
+    again = list(other);
+    CHECK_TEXT(again, document);
+    proxyprocess_text_free(again);
+    proxyprocess_text_free(document);
+    proxyprocess_state_free(other);
+    proxyprocess_state_free(state);
+}
+
+static void by_json(void)
+{
+    static const char whole[] = "{\"b\": {\"command\": [\"/b\"], \"token\": \"t\"}, \"a\": {\"mode\": \"noop\"}}";
+    proxyprocess_state *state = new_state();
+    char *empty = list(state), *before, *after;
+    uint8_t removed = 7;
+    CHECK_TEXT(empty, "{}");
+    proxyprocess_text_free(empty);
+    OK(proxyprocess_state_replace_all_json(state, whole, sizeof whole - 1, &error));
+    has(state, "b", "{\"command\":[\"/b\"],\"token\":\"t\"}");
+    /* As long as it is said to be, not up to a NUL. */
+    OK(proxyprocess_state_set_json(state, "c", "{\"mode\": \"noop\"}garbage", 16, &error));
+    before = list(state);
+
+    FAILS(proxyprocess_state_set_json(state, "b", "{\"command\": 7}", 14, &error), PROXYPROCESS_E_INVALID_CONFIG,
+          "command: expected");
+    FAILS(proxyprocess_state_replace_all_json(state, "{\"x\": {\"command\": 7}}", 21, &error),
+          PROXYPROCESS_E_INVALID_CONFIG, "proxies.x.command: expected");
+    FAILS(proxyprocess_state_replace_all_json(state, "{\"\": {\"mode\": \"noop\"}}", 22, &error),
+          PROXYPROCESS_E_INVALID_ID, "id");
+    FAILS(proxyprocess_state_replace_all_json(state, "[]", 2, &error), PROXYPROCESS_E_INVALID_CONFIG, "proxies");
+    FAILS(proxyprocess_state_replace_all_json(state, NULL, 0, &error), PROXYPROCESS_E_INVALID_CONFIG, "proxies");
+    after = list(state);
+    CHECK_TEXT(after, before);
+    proxyprocess_text_free(after);
+    proxyprocess_text_free(before);
+
+    OK(proxyprocess_state_remove(state, "c", &removed, &error));
+    CHECK_INT(removed, 1);
+    OK(proxyprocess_state_remove(state, "c", &removed, &error));
+    CHECK_INT(removed, 0);
+    OK(proxyprocess_state_remove(state, "a", NULL, &error));
+    CHECK(get(state, "c") == NULL && get(state, "a") == NULL);
+    OK(proxyprocess_state_replace_all_json(state, "{}", 2, &error));
+    CHECK(get(state, "b") == NULL);
+    proxyprocess_state_free(state);
+}
+
+static void tokens(void)
+{
+    proxyprocess_state *state = new_state();
+    proxyprocess_proxy_options options = proxy(SLEEP);
+    char *first, *second;
+    options.token = NULL;
+    OK(proxyprocess_state_set(state, "web", &options, &error));
+    first = get(state, "web");
+    CHECK_HAS(first, "\"token\":\"");
+    /* Drawn once for an id. */
+    OK(proxyprocess_state_set(state, "web", &options, &error));
+    second = get(state, "web");
+    CHECK_TEXT(second, first);
+    proxyprocess_text_free(second);
+    OK(proxyprocess_state_set(state, "other", &options, &error));
+    second = get(state, "other");
+    CHECK(strcmp(second, first) != 0);
+    proxyprocess_text_free(second);
+    proxyprocess_text_free(first);
+    proxyprocess_state_free(state);
+}
+
+static uint8_t changed(const proxyprocess_subscription *subscription, uint64_t timeout_ms)
+{
+    uint8_t changed = 7;
+    OK(proxyprocess_subscription_wait(subscription, timeout_ms, &changed, &error));
+    return changed;
+}
+
+static void subscriptions(void)
+{
+    proxyprocess_state *state = new_state();
+    proxyprocess_subscription *first = NULL, *second = NULL;
+    set(state, "before", SLEEP);
+    OK(proxyprocess_state_subscribe(state, &first, &error));
+    OK(proxyprocess_state_subscribe(state, &second, &error));
+    CHECK_INT(changed(first, 0), 0);
+    set(state, "a", SLEEP);
+    set(state, "b", SLEEP);
+    CHECK_INT(changed(first, UINT64_MAX), 1);
+    CHECK_INT(changed(first, 1), 0);
+    set(state, "b", SLEEP);
+    CHECK_INT(changed(first, 0), 0);
+    /* Each has its own. */
+    CHECK_INT(changed(second, 0), 1);
+    proxyprocess_subscription_free(second);
+    OK(proxyprocess_state_remove(state, "b", NULL, &error));
+    proxyprocess_state_free(state);
+    /* What was told before is there after the state. */
+    CHECK_INT(changed(first, 0), 1);
+    /* And then there will never be a change again: nobody waits for ever. */
+    CHECK_INT(changed(first, UINT64_MAX), 0);
+    proxyprocess_subscription_free(first);
+    proxyprocess_subscription_free(NULL);
+}
+
+int main(void)
+{
+    resources before = resources_now();
+    by_options();
+    by_json();
+    tokens();
+    subscriptions();
+    proxyprocess_state_free(NULL);
+    proxyprocess_text_free(NULL);
+    nothing_is_left_since(before);
+    return 0;
+}

@@ -1,0 +1,82 @@
+//! Every program of `ffi-tests`, and how it is run. What is not run in some way says why.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::build::{Build, root};
+use crate::declared;
+use crate::run;
+
+macro_rules! programs {
+    ($($name:ident: $($variant:ident)*;)*) => {
+        const PROGRAMS: &[&str] = &[$(stringify!($name)),*];
+
+        $(mod $name {
+            $(#[test]
+            fn $variant() {
+                super::run::$variant(stringify!($name));
+            })*
+        })*
+    };
+}
+
+programs! {
+    abi: plain; // what it asserts holds when it is compiled
+    daemon: plain sanitized valgrind;
+    errors: plain sanitized valgrind;
+    events: plain sanitized valgrind;
+    exhausted: plain sanitized; // valgrind has a limit of its own
+    fork: plain valgrind; // sanitizers do not promise to allocate in the child of a process with threads
+    host_blocks_signals: plain sanitized; // to memory, one host is like the other
+    host_ignores_sigchld: plain sanitized valgrind;
+    host_leaks_descriptors: plain sanitized; // as above
+    host_loads: plain sanitized; // valgrind would translate the library anew in every round
+    host_raises_limit: plain sanitized; // valgrind has a limit of its own
+    host_waits_for_any: plain sanitized; // as above
+    kind: plain sanitized valgrind;
+    kind_calls: plain sanitized valgrind;
+    kind_fails: plain sanitized valgrind;
+    log: plain sanitized valgrind;
+    manager: plain sanitized valgrind;
+    misuse: plain sanitized valgrind;
+    misuse_values: plain sanitized valgrind;
+    noop: plain sanitized valgrind;
+    order: plain sanitized valgrind;
+    state: plain sanitized valgrind;
+    threads: plain sanitized valgrind;
+    version: plain; // static texts
+}
+
+#[test]
+fn every_program_is_run() {
+    let files = fs::read_dir(root().join("ffi-tests")).expect("list the programs").flatten();
+    let files = files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".c")?.to_owned()));
+    let known: BTreeSet<String> = PROGRAMS.iter().map(|&name| name.to_owned()).collect();
+    assert_eq!(files.collect::<BTreeSet<_>>(), known);
+}
+
+#[test]
+fn misuse_leaves_out_no_pointer_of_any_function() {
+    let Some(programs) = Build::Plain.programs() else { return };
+    let said = run::run(&programs.join("misuse"), &[], |_| {});
+    let found: BTreeSet<&str> = said.lines().filter_map(|line| line.strip_prefix("row ")).collect();
+    let functions = declared::functions();
+    let pointers = functions.iter().flat_map(|function| {
+        let pointers = function.parameters.iter().filter(|parameter| parameter.is_pointer);
+        pointers.map(|parameter| format!("{} {}", function.name, parameter.name))
+    });
+    let wanted: BTreeSet<String> = pointers.collect();
+    assert!(wanted.len() > 100, "{wanted:?}");
+    assert_eq!(found, wanted.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn abi_leaves_out_nothing_of_the_header() {
+    let abi = fs::read_to_string(root().join("ffi-tests/abi.c")).expect("read abi.c");
+    let abi: String = abi.split_whitespace().collect::<Vec<_>>().join(" ");
+    let functions = declared::functions().into_iter().map(|function| format!(" {}, ", function.name));
+    let values = declared::numbers().into_iter().map(|name| format!("VALUE({name}, "));
+    let fields = declared::fields().into_iter().map(|(name, field)| format!("FIELD({name}, {field}, "));
+    let missing: Vec<String> = functions.chain(values).chain(fields).filter(|text| !abi.contains(text)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
