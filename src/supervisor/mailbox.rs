@@ -84,6 +84,9 @@ pub(super) struct Refusal {
     pub(super) gone: bool,
 }
 
+/// Living processes, by the id of their proxy.
+pub(crate) type Processes = Vec<(Arc<str>, KnownProcess)>;
+
 /// A message of a handle.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -100,7 +103,7 @@ pub(crate) enum Command {
     /// What the processes of the owner are doing, in any order.
     Status { owner: Owner, reply: Sender<Vec<ProxyStatus>> },
     /// The living processes of the owner.
-    Processes { owner: Owner, reply: Sender<Result<Vec<(Arc<str>, KnownProcess)>>> },
+    Processes { owner: Owner, reply: Sender<Result<Processes>> },
     /// An earlier supervisor left children behind.
     ReapLeftBehind,
     /// The last handle is gone.

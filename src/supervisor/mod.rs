@@ -28,10 +28,9 @@ pub(crate) use spec::{BaseEnvironment, Context, Files, Spec, capture_environment
 pub use status::ProxyStatus;
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::store::entry::KnownProcess;
 use crate::sys::fork::HomeProcess;
 use crate::sys::thread;
-use mailbox::Message;
+use mailbox::{Message, Processes};
 use reaper::Reaper;
 use spawner::Spawners;
 
@@ -126,7 +125,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// Also when one of them cannot be identified now: without it the others are not all.
-    pub(crate) fn processes(&self, owner: Owner) -> Result<Vec<(Arc<str>, KnownProcess)>> {
+    pub(crate) fn processes(&self, owner: Owner) -> Result<Processes> {
         self.ask(|reply| Command::Processes { owner, reply })?
     }
 

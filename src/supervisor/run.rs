@@ -10,7 +10,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::events::EventKind;
-use super::mailbox::{Command, Done, Message, Origin, Owner, ProcessKey, Slot, StopReply, new_key};
+use super::mailbox::{Command, Done, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, new_key};
 use super::reaper::Reaper;
 use super::repair::Chore;
 use super::spawner::{Job, Spawners};
@@ -169,7 +169,7 @@ impl Loop {
         // The waiter's channel closes when the last of these clones is dropped.
     }
 
-    fn processes(&self, owner: Owner) -> Result<Vec<(Arc<str>, KnownProcess)>> {
+    fn processes(&self, owner: Owner) -> Result<Processes> {
         let of_owner = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
         let mut known = Vec::new();
         for supervised in of_owner.filter(|supervised| supervised.pid.is_some()) {

@@ -179,9 +179,12 @@ mod active {
 
     impl ChildPlan {
         pub(crate) fn of_next_child() -> ChildPlan {
-            let due = child::NAMES.into_iter().filter_map(|(name, number)| Some((number, pass(name)?)));
+            let mut action = None;
+            for (name, number) in child::NAMES {
+                action = pass(name).map(|what| (number, what)).or(action);
+            }
             let release = PLAN.release.as_ref().map_or(std::ptr::null(), |path| path.as_ptr());
-            ChildPlan { action: due.last(), agent: own_pid().as_raw(), release }
+            ChildPlan { action, agent: own_pid().as_raw(), release }
         }
 
         /// CHILD: system calls only.

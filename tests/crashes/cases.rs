@@ -1,6 +1,7 @@
 //! Lives that are cut, several at a time.
 
 use std::any::Any;
+use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,10 +51,7 @@ pub(crate) fn play(case: &Case) -> usize {
 
 /// Plays all, two for each core, for most of the time they wait; says how many were played, and for how long.
 #[track_caller]
-pub(crate) fn play_all<T: Sync, R: Send>(what: &str, cases: &[T], play: impl Fn(&T) -> R + Sync) -> Vec<R>
-where
-    T: std::fmt::Debug,
-{
+pub(crate) fn play_all<T: Debug + Sync, R: Send>(what: &str, cases: &[T], play: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let (begun, next) = (Instant::now(), AtomicUsize::new(0));
     let (results, failures) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let work = || {
