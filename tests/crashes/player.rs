@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -38,7 +38,6 @@ pub(crate) struct Player {
     pub(crate) launches: usize,
     /// A process that no agent may touch, though files name it.
     pub(crate) stranger: Start,
-    stranger_child: Child,
     /// What lived when the last agent was started, and those before it that were cut.
     pub(crate) before: Vec<Living>,
     /// All are being stopped, and none needs to survive.
@@ -54,11 +53,12 @@ impl Player {
         Player::of(agent_with_fail_points().to_owned(), wanted, arms)
     }
 
+    #[expect(clippy::zombie_processes, reason = "whoever reads the reports reaps them")]
     pub(crate) fn of(program: PathBuf, wanted: Wanted, arms: impl IntoIterator<Item = (usize, Arm)>) -> Player {
         let scene = Scene::new();
         let mut stranger = Command::new(*HELPER);
         stranger.arg("graceful").envs(scene.env()).env("CONNECT_PROXY_ID", "stranger").stdin(Stdio::null());
-        let stranger_child = stranger.spawn().expect("start the stranger");
+        stranger.spawn().expect("start the stranger");
         let stranger = scene.reports.start("stranger");
         Player {
             scene,
@@ -68,7 +68,6 @@ impl Player {
             arms: arms.into_iter().collect(),
             launches: 0,
             stranger,
-            stranger_child,
             before: Vec::new(),
             stopping: false,
             sums: Sums::default(),
@@ -247,8 +246,7 @@ impl Player {
         }
         self.scene.reports.forget_unread();
         assert!(!self.stranger.process.is_gone(), "a stranger was signalled");
-        self.stranger_child.kill().expect("kill the stranger");
-        self.stranger_child.wait().expect("reap the stranger");
+        self.stranger.process.kill();
         let Player { scene, sums, .. } = self;
         scene.finish();
         sums
