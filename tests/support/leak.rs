@@ -45,10 +45,11 @@ fn descriptors() -> Vec<String> {
     targets.map(|target| target.to_string_lossy().into_owned()).filter(|target| *target != own).collect()
 }
 
-/// The names of the threads.
+/// The names of the threads. The spawners are left out: at most one a core, they are begun as work piles up, and stay.
 fn threads() -> Vec<String> {
     let entries = fs::read_dir("/proc/self/task").expect("list threads").flatten();
-    entries.filter_map(|entry| fs::read_to_string(entry.path().join("comm")).ok()).collect()
+    let names = entries.filter_map(|entry| fs::read_to_string(entry.path().join("comm")).ok());
+    names.filter(|name| !name.starts_with("proxy-spawner")).collect()
 }
 
 /// The children of this process that have ended and that nobody has waited for.
