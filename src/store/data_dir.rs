@@ -245,8 +245,15 @@ impl DataDir {
                     return Err(self.failed("read pid file", &object, &error));
                 }
             };
-            let pid = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
-            found.extend(pid.and_then(Pid::from_raw).map(|pid| (id, pid)));
+            match std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::from_raw) {
+                Some(pid) => found.push((id, pid)),
+                None => {
+                    let place = self.path.join("pids").join(leaf.to_string_lossy().as_ref());
+                    let got: String = String::from_utf8_lossy(&text).chars().take(20).collect();
+                    let message = format_args!("ignored {}: expected a pid, got {got:?}", place.display());
+                    logging::write(Level::Error, message);
+                }
+            }
         }
         Ok(found)
     }
@@ -391,7 +398,7 @@ mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     fn identity() -> Identity {
-        Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into() }
+        Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into(), inode: None }
     }
 
     fn origin(id: &str) -> Origin<'_> {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use rustix::process::{
-    Resource, Rlimit, Signal, getpid, getppid, kill_process, set_parent_process_death_signal, setpgid, setrlimit, setsid,
+    Resource, Rlimit, Signal, getpid, getppid, kill_process, set_parent_process_death_signal, setpgid, setrlimit,
+    setsid,
 };
 
 use crate::message::{Inspection, WATCH_PID};

@@ -32,9 +32,7 @@ impl Has {
     #[track_caller]
     fn take(who: Who, number: u32, scene: &Scene) -> Has {
         match who {
-            Who::SameUser => {
-                Has::Stranger(Stranger::with(number, scene, &mut Stranger::command(scene, &["stranger"])))
-            }
+            Who::SameUser => Has::Stranger(Stranger::with(number, scene, &mut Stranger::command(scene, &["stranger"]))),
             Who::AnotherUser => Has::Stranger(Stranger::with(number, scene, &mut Stranger::of_nobody(scene))),
             Who::Reader => {
                 let mut command = Stranger::command(scene, &["stranger"]);

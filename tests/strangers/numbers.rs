@@ -38,6 +38,6 @@ fn reasons(source: Source, claim: &Value) -> &'static [&'static str] {
         // What Consul writes of a proxy that does not run.
         Source::Version1 if *claim == 0 => &[],
         _ if *claim == TOO_HIGH => &["no process has pid 4194305"],
-        _ => &["pid: expected a pid"],
+        _ => &["expected a pid"],
     }
 }
