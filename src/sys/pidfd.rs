@@ -52,7 +52,7 @@ static SUPPORT: OnceLock<Support> = OnceLock::new();
 static INODES: OnceLock<bool> = OnceLock::new();
 
 /// `PID_FS_MAGIC`. Before pidfs, all pidfds shared one inode.
-const PIDFS: i64 = 0x5049_4446;
+const PIDFS: u64 = 0x5049_4446;
 
 /// Finds out what can be done, once; before anything is started, because it needs a descriptor.
 ///
@@ -130,7 +130,7 @@ fn is_on_pidfs(process: BorrowedFd<'_>) -> bool {
     let result = unsafe { libc::fstatfs(process.as_raw_fd(), found.as_mut_ptr()) };
     // SAFETY: zeroed memory is a valid struct statfs.
     let found = unsafe { found.assume_init() };
-    result == 0 && i64::from(found.f_type) == PIDFS
+    result == 0 && found.f_type as u64 == PIDFS
 }
 
 /// Opens a process by number. The caller proves afterwards that it is the one it means.

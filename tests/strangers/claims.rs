@@ -98,6 +98,7 @@ fn whoever_cannot_be_a_proxy_is_refused_whatever_the_record_says() {
     in_pid_namespace("claims::whoever_cannot_be_a_proxy_is_refused_whatever_the_record_says", || {
         let scene = Scene::new();
         let elsewhere = json!({"boot_id": "00000000-0000-0000-0000-000000000000"});
+        let right = |_| json!({});
         let later = |ticks: u64| json!({"start_ticks": ticks + 1_000_000});
         let earlier = |_| json!({"start_ticks": 1});
         type Change<'a> = &'a dyn Fn(u64) -> Value;
@@ -105,22 +106,34 @@ fn whoever_cannot_be_a_proxy_is_refused_whatever_the_record_says() {
             (Who::SameUser, &later, "belongs to another process"),
             (Who::SameUser, &earlier, "belongs to another process"),
             (Who::SameUser, &|_| elsewhere.clone(), "of another boot"),
-            (Who::Zombie, &|_| json!({}), "is a zombie"),
-            (Who::Thread, &|_| json!({}), "is a thread"),
+            (Who::Zombie, &right, "is a zombie"),
+            (Who::Thread, &right, "is a thread"),
         ];
         for (who, change, why) in cases {
             let mut left = Left::behind(&scene);
             left.forget_inode();
-            let has = Has::take(who, left.pid, &scene);
-            let ticks = start_ticks(left.pid);
-            let mut claim = json!({"start_ticks": ticks});
-            claim.as_object_mut().unwrap().append(change(ticks).as_object_mut().unwrap());
-            left.say_in(Source::Record, &claim);
-            starts_anew(&scene, Launch::new(&scene), &["run"], left.pid, &[why]);
-            has.end();
+            refuses(&scene, &left, who, Source::Record, change, why);
+        }
+        // The inode is that of the proxy, as if it had begun in the same tick.
+        if !cfg!(proxyprocess_no_pidfd) {
+            for source in [Source::Record, Source::Snapshot] {
+                let left = Left::behind(&scene);
+                refuses(&scene, &left, Who::SameUser, source, &right, "started in the same clock tick");
+            }
         }
         scene.finish();
     });
+}
+
+#[track_caller]
+fn refuses(scene: &Scene, left: &Left, who: Who, source: Source, change: &dyn Fn(u64) -> Value, why: &str) {
+    let has = Has::take(who, left.pid, scene);
+    let ticks = start_ticks(left.pid);
+    let mut claim = json!({"start_ticks": ticks});
+    claim.as_object_mut().unwrap().append(change(ticks).as_object_mut().unwrap());
+    left.say_in(source, &claim);
+    starts_anew(scene, Launch::new(scene), &["run"], left.pid, &[why]);
+    has.end();
 }
 
 /// In a container the same small numbers are given again and again: the next agent may have that of the proxy.

@@ -16,21 +16,18 @@ pub(crate) const STRANGER: &str = "stranger";
 /// A user that owns nothing.
 pub(crate) const NOBODY: u32 = 65534;
 
-/// How often a number is tried to get that somebody else was faster to get.
-const TRIES: usize = 100;
-
-/// Gives a number, which is free, to what is started.
+/// Gives a number to what is started. Its last owner is reaped, but whoever does that may not have given it back yet.
 #[track_caller]
-pub(crate) fn give<T>(number: u32, mut start: impl FnMut() -> Result<T, u32>) -> T {
-    let mut got = Vec::new();
-    for _ in 0..TRIES {
+pub(crate) fn give<T>(number: u32, mut start: impl FnMut() -> Option<T>) -> T {
+    let deadline = Deadline::of(format!("the number {number} to be given"));
+    loop {
         next_pid_is(number);
-        match start() {
-            Ok(given) => return given,
-            Err(other) => got.push(other),
+        if let Some(given) = start() {
+            return given;
         }
+        deadline.left();
+        std::thread::yield_now();
     }
-    panic!("nobody could be given the number {number}, but {got:?}");
 }
 
 /// Starts a program under a number.
@@ -39,11 +36,11 @@ pub(crate) fn start_as(number: u32, command: &mut Command) -> Child {
     give(number, || {
         let mut child = command.spawn().expect("start a stranger");
         if child.id() == number {
-            return Ok(child);
+            return Some(child);
         }
         // Perhaps reaped by the reader of reports.
         let _ = child.kill().and_then(|()| child.wait());
-        Err(child.id())
+        None
     })
 }
 
@@ -80,6 +77,7 @@ impl Stranger {
     }
 
     /// Starts it under a number.
+    #[expect(clippy::zombie_processes, reason = "whoever reads the reports reaps them")]
     #[track_caller]
     pub(crate) fn with(number: u32, scene: &Scene, command: &mut Command) -> Stranger {
         start_as(number, command);
@@ -152,10 +150,10 @@ impl Thread {
             });
             let (tid, thread) = (told.recv().expect("a thread"), Thread { end, thread });
             if tid == number {
-                return Ok(thread);
+                return Some(thread);
             }
             thread.end();
-            Err(tid)
+            None
         })
     }
 
