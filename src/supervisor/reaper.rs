@@ -280,6 +280,7 @@ impl Reaper {
             }
             ready.extend(self.lock().polled.iter().copied());
             for &key in ready.iter().filter(|key| **key != WAKEUP) {
+                fail::point("exit:seen");
                 if let Some(message) = self.look_at(key) {
                     // Without a supervisor thread nobody needs to know.
                     let _ = mailbox.send(message);
