@@ -14,7 +14,9 @@ use crate::logging::{self, Level};
 use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::snapshot;
 use crate::store::{DataDir, Record};
-use crate::supervisor::{BaseEnvironment, Context, EventKind, EventRing, Files, ProxyStatus, Spec, Supervisor};
+use crate::supervisor::{
+    BaseEnvironment, Command, Context, EventKind, EventRing, Files, Owner, ProxyStatus, Spec, Supervisor,
+};
 use crate::sys::identity::Pid;
 
 /// One managed proxy.
@@ -184,11 +186,13 @@ impl Core {
         }
         let text = self.encode_snapshot(BTreeMap::new());
         let digest = digest(&text);
-        if self.written == Some(digest) {
-            return Ok(());
-        }
         let events = &self.context.events;
-        match data_dir.write_snapshot(&text) {
+        let written = match data_dir.has_snapshot() {
+            Ok(true) if self.written == Some(digest) => return Ok(()),
+            Ok(_) => data_dir.write_snapshot(&text),
+            Err(error) => Err(error),
+        };
+        match written {
             Ok(()) => {
                 self.written = Some(digest);
                 events.publish(None, EventKind::SnapshotWritten);
@@ -200,6 +204,16 @@ impl Core {
                 Err(error)
             }
         }
+    }
+
+    /// Makes anew what was removed of the data directory, and has what was in it written again.
+    pub(super) fn renew_files(&self, owner: Owner) -> Result<()> {
+        let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
+        let renewed = data_dir.renew();
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.send(Command::RecordMissing { owner })?;
+        }
+        renewed
     }
 
     /// Whether there are proxies whose stored state may change without a change of the declared set.

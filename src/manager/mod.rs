@@ -300,6 +300,13 @@ impl Manager {
             status.last_error = held.or(status.last_error);
             by_id.insert(status.id.clone(), status);
         }
+        if let Some(error) = self.data_dir.as_ref().and_then(|data_dir| data_dir.removed()) {
+            for status in by_id.values_mut().filter(|status| status.last_error.is_none()) {
+                status.last_error = Some(error.to_string());
+            }
+            // Noticed here, it is mended there.
+            self.control.nudge();
+        }
         by_id.into_values().collect()
     }
 

@@ -139,6 +139,14 @@ impl Spec {
         }
     }
 
+    /// Whether there is a record of its process, where the owner has records.
+    pub(crate) fn is_recorded(&self) -> Result<bool> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.has_record(&self.id),
+            Files::Paths { .. } => Ok(true),
+        }
+    }
+
     /// Writes the pid file of a process, where the owner has one.
     pub(crate) fn write_pid_file(&self, pid: Pid) -> Result<()> {
         match &self.context.files {

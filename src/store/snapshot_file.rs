@@ -1,0 +1,55 @@
+//! `snapshot.json` in the data directory.
+
+use std::ffi::{CStr, CString};
+use std::path::PathBuf;
+
+use super::data_dir::DataDir;
+use crate::error::{Error, ErrorCode, Result};
+
+const NAME: &CStr = c"snapshot.json";
+pub(super) const TEMPORARY: &CStr = c".snapshot.json.tmp";
+
+/// More than any snapshot has: a kilobyte for each of a quarter of a million proxies.
+const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
+
+impl DataDir {
+    /// The snapshot's path.
+    pub(crate) fn snapshot_path(&self) -> PathBuf {
+        self.path().join("snapshot.json")
+    }
+
+    /// The snapshot's content; `None` when there is none.
+    pub(crate) fn read_snapshot(&self) -> Result<Option<Vec<u8>>> {
+        match self.root()?.read(NAME, MAX_SNAPSHOT) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed("read snapshot", "snapshot.json", &error)),
+        }
+    }
+
+    /// Whether there is one, whatever is in it.
+    pub(crate) fn has_snapshot(&self) -> Result<bool> {
+        let found = self.root()?.inode(NAME).map_err(|error| self.failed("look for", "snapshot.json", &error))?;
+        Ok(found.is_some())
+    }
+
+    /// Replaces the snapshot.
+    pub(crate) fn write_snapshot(&self, content: &[u8]) -> Result<()> {
+        let written = self.root()?.replace(TEMPORARY, NAME, content);
+        written.map_err(|error| self.not_replaced("write snapshot", "", TEMPORARY, NAME, &error))
+    }
+
+    /// Renames a snapshot that cannot be read to the first free `snapshot.json.corrupt-<n>` and returns the new name.
+    pub(crate) fn set_snapshot_aside(&self) -> Result<String> {
+        let failed = |error: std::io::Error| self.failed("set aside", "snapshot.json", &error);
+        let root = self.root()?;
+        for number in 1..=u32::MAX {
+            let name = format!("snapshot.json.corrupt-{number}");
+            let leaf = CString::new(name.as_str()).unwrap_or_default();
+            if root.inode(&leaf).map_err(failed)?.is_none() {
+                return root.rename(NAME, &leaf).map(|()| name).map_err(failed);
+            }
+        }
+        Err(Error::new(ErrorCode::Io, "set aside snapshot.json: no free name"))
+    }
+}
