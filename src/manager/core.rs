@@ -207,9 +207,11 @@ impl Core {
     }
 
     /// Makes anew what was removed of the data directory, and has what was in it written again.
-    pub(super) fn renew_files(&self, owner: Owner) -> Result<()> {
+    pub(super) fn renew_files(&mut self, owner: Owner) -> Result<()> {
         let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
         let renewed = data_dir.renew();
+        // What there is by this name may be of another directory.
+        self.written = None;
         if let Some(supervisor) = &self.supervisor {
             supervisor.send(Command::RecordMissing { owner })?;
         }

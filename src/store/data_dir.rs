@@ -134,7 +134,7 @@ impl DataDir {
         if !removed || home.lock.is_none() {
             return Ok(home.root.clone());
         }
-        match Home::open(&self.absolute, Patience::None) {
+        match Home::open(&self.absolute, Patience::None).and_then(|new| self.check_free(&new).map(|()| new)) {
             Ok(new) => *home = new,
             Err(error) => {
                 let error = error.within(format_args!("data directory {} was removed", self.path.display()));
@@ -144,6 +144,20 @@ impl DataDir {
         }
         self.tell_renewed(&self.path);
         Ok(home.root.clone())
+    }
+
+    /// Whoever took the place of a directory that was removed may have left processes for the next agent. That will have
+    /// them restored; here they would be doubled.
+    fn check_free(&self, home: &Home) -> Result<()> {
+        let records = home.root.open_dir(Part::Records.name());
+        let recorded = match records.and_then(|records| records.list()) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            names => names.map_err(|error| self.failed("list", Part::Records.as_str(), &error))?,
+        };
+        if recorded.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::Locked, "the one in its place has the records of another agent"))
     }
 
     /// The directory that was opened, also when it is removed.

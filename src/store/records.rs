@@ -143,29 +143,42 @@ impl DataDir {
     /// # Errors
     /// When such a pid file cannot be read either: its process may live, and nothing is known of it.
     pub(crate) fn pids_without(&self, records: &[Record]) -> Result<Vec<(String, Pid)>> {
-        let known: HashSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
-        let pids = self.part(Part::Pids)?;
-        let names = pids.list().map_err(|error| self.failed("list", "pids", &error))?;
-        let ids = names.iter().filter_map(|name| FileName::id_of(name.to_str()?.strip_suffix(".pid")?));
-        let lost = ids.filter(|id| !known.contains(id.as_str()));
+        let known = records.iter().map(|record| record.id.as_str()).collect();
         let mut found = Vec::new();
-        for id in lost {
-            let leaf = FileName::of(&id).leaf("", ".pid");
-            let text = match pids.read(&leaf, MAX_RECORD) {
+        self.collect_pids(&self.part(Part::Pids)?, &[], &known, &mut found)?;
+        Ok(found)
+    }
+
+    fn collect_pids(
+        &self,
+        dir: &Dir,
+        parents: &[String],
+        known: &HashSet<&str>,
+        found: &mut Vec<(String, Pid)>,
+    ) -> Result<()> {
+        let place = std::iter::once("pids").chain(parents.iter().map(String::as_str)).collect::<Vec<_>>().join("/");
+        for name in dir.list().map_err(|error| self.failed("list", &place, &error))? {
+            // No name of ours is without it.
+            let Some(name) = name.to_str() else { continue };
+            let (shown, leaf) = (format!("{place}/{name}"), CString::new(name).unwrap_or_default());
+            if name.starts_with('%') && name.ends_with('+') {
+                match dir.open_dir(&leaf) {
+                    Ok(below) => self.collect_pids(&below, &[parents, &[name.to_owned()]].concat(), known, found)?,
+                    Err(error) if is_no_file_of_ours(&error) => {}
+                    Err(error) => return Err(self.failed("open", &shown, &error)),
+                }
+            }
+            let id = name.strip_suffix(".pid").and_then(|stem| FileName::id_of(parents, stem));
+            let Some(id) = id.filter(|id| !known.contains(id.as_str())) else { continue };
+            let text = match dir.read(&leaf, MAX_RECORD) {
                 Ok(text) => text,
-                // No file of ours, but a link, a socket or whatever else was put there.
-                Err(error) if matches!(error.raw_os_error(), None | Some(libc::ELOOP | libc::ENOENT | libc::ENXIO)) => {
-                    continue;
-                }
-                Err(error) => {
-                    let object = format!("pids/{}", leaf.to_string_lossy());
-                    return Err(self.failed("read pid file", &object, &error));
-                }
+                Err(error) if is_no_file_of_ours(&error) => continue,
+                Err(error) => return Err(self.failed("read pid file", &shown, &error)),
             };
             let pid = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
             found.extend(pid.and_then(Pid::from_raw).map(|pid| (id, pid)));
         }
-        Ok(found)
+        Ok(())
     }
 
     /// A record under another id's name would make two ids share a process.
@@ -176,4 +189,9 @@ impl DataDir {
         let message = format!("{}: the record is of another id, {:?}", self.path().join(shown).display(), record.id);
         Err(Error::new(ErrorCode::CorruptSnapshot, message))
     }
+}
+
+/// Whether there is nothing under a name, or a link, a socket or whatever else was put there.
+fn is_no_file_of_ours(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), None | Some(libc::ELOOP | libc::ENOENT | libc::ENOTDIR | libc::ENXIO))
 }

@@ -18,6 +18,12 @@ const ALONE: &str = "PROXYPROCESS_TEST_ALONE";
 /// ```
 #[track_caller]
 pub(crate) fn alone(name: &str, body: impl FnOnce()) {
+    alone_under(&[], name, body);
+}
+
+/// The same, in a process that is started by programs which execute it when they have prepared it.
+#[track_caller]
+pub(crate) fn alone_under(programs: &[&str], name: &str, body: impl FnOnce()) {
     if is_alone() {
         return body();
     }
@@ -25,6 +31,7 @@ pub(crate) fn alone(name: &str, body: impl FnOnce()) {
     // The guard kills it when this test ends, however that comes about.
     let output = Command::new(*HELPER)
         .arg("guard")
+        .args(programs)
         .arg(program)
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(ALONE, name)
