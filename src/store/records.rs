@@ -86,12 +86,15 @@ impl DataDir {
     /// Removes pid file and record of a proxy that has no process.
     pub(crate) fn forget(&self, id: &str) -> Result<()> {
         let (name, root) = (FileName::of(id), self.root_as_it_is());
-        let remove = |part: Part, suffix: &str| match descend_existing(&root, part, &name)? {
-            Some(place) => place.remove(&name.leaf("", suffix)),
-            None => Ok(()),
+        let remove = |part: Part, what: &str, suffix: &str| {
+            let leaf = name.leaf("", suffix);
+            let place = descend_existing(&root, part, &name);
+            let removed = place.and_then(|place| place.map_or(Ok(()), |place| place.remove(&leaf)));
+            let object = format!("{}/{}", part.as_str(), leaf.to_string_lossy());
+            removed.map_err(|error| self.failed(what, &object, &error))
         };
-        let pid = remove(Part::Pids, ".pid").map_err(|error| self.failed("remove pid file of", id, &error));
-        let record = remove(Part::Records, ".json").map_err(|error| self.failed("remove record of", id, &error));
+        let pid = remove(Part::Pids, "remove pid file", ".pid");
+        let record = remove(Part::Records, "remove record", ".json");
         pid.and(record)
     }
 

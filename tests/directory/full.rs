@@ -156,15 +156,15 @@ fn a_proxy_whose_output_has_no_space_is_supervised_like_any_other() {
         let scene = Scene::new();
         let config = Config::new(&scene).proxy("quiet", eager(&["run"])).proxy("chatty", eager(&["log", "a line"]));
         let logs = scene.data_dir().join("logs");
-        let disk = Mount::memory(&logs, 4096, 8);
+        let disk = Mount::memory(&logs, 8192, 8);
         fs::set_permissions(scene.data_dir(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-        fs::write(logs.join("ballast"), [0; 4096]).unwrap();
+        fs::write(logs.join("ballast"), [0; 8192]).unwrap();
         let agent = Agent::start(&scene, &config);
         let quiet = scene.reports.start("quiet");
         // It ends itself, for it cannot say a line, and is started again with its waits.
         let ended = |status: &Status| status.proxies.get("chatty").is_some_and(|chatty| chatty.restarts > 3);
         let status = agent.status_when(&scene, "chatty was started again and again", ended);
-        assert_eq!(status["chatty"].last_exit.as_deref(), Some("exit status 101"));
+        assert_eq!(status["chatty"].last_exit.as_deref(), Some("exit code 101"));
         fs::remove_file(logs.join("ballast")).unwrap();
         let chatty = scene.reports.start("chatty");
         agent.status_running(&scene, "chatty", chatty.pid);

@@ -61,7 +61,7 @@ fn what_cannot_be_recorded_is_not_started_before_it_can() {
         let mut agent = agent;
         agent.signal(Signal::QUIT);
         assert_eq!(agent.end().code(), Some(1), "{}", agent.log());
-        assert!(agent.log().contains("remove pid file of"), "{}", agent.log());
+        assert!(agent.log().contains("remove pid file"), "{}", agent.log());
         drop(mounts);
         scene.finish();
     });
