@@ -9,7 +9,7 @@ use crate::sys::identity::{Identity, Pid};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 fn identity() -> Identity {
-    Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into() }
+    Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into(), inode: None }
 }
 
 fn origin(id: &str) -> Origin<'_> {

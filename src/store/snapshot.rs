@@ -43,12 +43,15 @@ impl DaemonEntry {
         }
         if let Some(StoredProcess::Known(process)) = &self.process {
             let identity = &process.identity;
-            let process = json!({
+            let mut process = json!({
                 "pid": identity.pid.as_raw(),
                 "start_ticks": identity.start_ticks,
                 "boot_id": identity.boot_id,
                 "fingerprint": process.fingerprint.to_string(),
             });
+            if let Some(inode) = identity.inode {
+                process["pidfd_inode"] = inode.into();
+            }
             object.insert("process".to_owned(), process);
         }
         object
@@ -145,7 +148,8 @@ mod tests {
         let mut config = ProxyConfig::new(Command::new("/bin/a").arg("b").env("C", "d"));
         config.token = Some("secret".to_owned());
         config.token_generated = true;
-        let identity = Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into() };
+        let identity =
+            Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into(), inode: Some(3) };
         let process = StoredProcess::Known(KnownProcess { identity, fingerprint: Fingerprint::new() });
         let config = Arc::new(config);
         let with = Entry::Daemon(DaemonEntry { config: config.clone(), process: Some(process) });
