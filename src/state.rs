@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
-use crate::declaration::{ProxyConfig, proxies_from_json, strict, validate_id};
+use crate::declaration::{ProxyConfig, proxies_from_json, validate_id};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::random;
 
@@ -119,9 +119,7 @@ impl State {
     /// [`ErrorCode::InvalidConfig`] or [`ErrorCode::InvalidId`] naming the field, as in `proxies.web.command: expected
     /// a list of strings, got nothing`. Nothing is changed.
     pub fn replace_all_json(&self, document: &str) -> Result<()> {
-        let value = strict::parse(document)
-            .map_err(|error| Error::new(ErrorCode::InvalidConfig, format!("proxies: not a JSON document: {error}")))?;
-        self.replace_all(proxies_from_json("proxies", value)?)
+        self.replace_all(proxies_from_json("proxies", document)?)
     }
 
     /// The declaration of a proxy, with its token.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -275,8 +276,8 @@ impl DataDir {
     }
 
     /// Replaces the snapshot.
-    pub(crate) fn write_snapshot(&self, content: &[u8]) -> Result<()> {
-        let written = self.root.replace(SNAPSHOT_TEMPORARY, c"snapshot.json", content);
+    pub(crate) fn write_snapshot(&self, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+        let written = self.root.replace_by(SNAPSHOT_TEMPORARY, c"snapshot.json", write);
         written.map_err(|error| self.failed("write snapshot", "snapshot.json", &error))
     }
 
@@ -349,7 +350,7 @@ fn descend_existing<'a>(top: &'a Dir, name: &FileName) -> std::io::Result<Option
 }
 
 /// Writes a file of the user's by a temporary file and a rename, for snapshots and pid files outside a data directory.
-pub(crate) fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
+pub(crate) fn replace_file(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Some(name) = path.file_name() else {
         return Err(std::io::Error::from_raw_os_error(libc::EISDIR));
@@ -357,7 +358,7 @@ pub(crate) fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let dir = Dir::open(parent)?;
     let leaf = CString::new(name.as_encoded_bytes())?;
     let temporary = CString::new([b".", name.as_encoded_bytes(), b".tmp"].concat())?;
-    dir.replace(&temporary, &leaf, content)
+    dir.replace_by(&temporary, &leaf, write)
 }
 
 /// Reads a file of the user's; `None` when there is none.
@@ -388,6 +389,7 @@ mod tests {
     use super::*;
     use crate::declaration::Fingerprint;
     use crate::lifecycle::StopSettings;
+    use std::io::Write;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     fn identity() -> Identity {
@@ -397,6 +399,10 @@ mod tests {
     fn origin(id: &str) -> Origin<'_> {
         let stop = StopSettings::default();
         Origin { id, fingerprint: Fingerprint::new(), token: None, token_generated: false, stop }
+    }
+
+    fn write_snapshot(dir: &DataDir, content: &[u8]) -> Result<()> {
+        dir.write_snapshot(|file| file.write_all(content))
     }
 
     fn mode(path: &Path) -> u32 {
@@ -492,7 +498,7 @@ mod tests {
         dir.write_record(origin("web"), &identity()).unwrap();
         dir.write_pid("web", identity().pid).unwrap();
         dir.open_logs("web").unwrap();
-        dir.write_snapshot(b"{}").unwrap();
+        write_snapshot(&dir, b"{}").unwrap();
         for name in ["", "logs", "pids", "records"] {
             assert_eq!(mode(&place.path().join(name)), 0o700, "{name}");
         }
@@ -532,12 +538,12 @@ mod tests {
         }
         assert!(dir.open_logs("web").is_err());
         assert!(dir.write_pid("web", identity().pid).is_err(), "the temporary file is a link");
-        assert!(dir.write_snapshot(b"x").is_err());
+        assert!(write_snapshot(&dir, b"x").is_err());
         assert!(dir.read_snapshot().is_err());
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
         // A failed write removes what was planted for its temporary file, so the next one succeeds, beside the link.
         dir.write_pid("web", identity().pid).unwrap();
-        dir.write_snapshot(b"x").unwrap();
+        write_snapshot(&dir, b"x").unwrap();
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
     }
 
@@ -546,7 +552,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let dir = DataDir::open(place.path()).unwrap();
         for number in 1..=3 {
-            dir.write_snapshot(b"bad").unwrap();
+            write_snapshot(&dir, b"bad").unwrap();
             assert_eq!(dir.set_snapshot_aside().unwrap(), format!("snapshot.json.corrupt-{number}"));
         }
         assert_eq!(dir.read_snapshot().unwrap(), None);

@@ -95,9 +95,19 @@ impl Dir {
 
     /// Replaces a file's content: readers see the old or the new, whole. No fsync: see `DESIGN` in the README.
     pub(crate) fn replace(&self, temporary: &CStr, name: &CStr, content: &[u8]) -> io::Result<()> {
+        self.replace_by(temporary, name, |file| file.write_all(content))
+    }
+
+    /// The same, with a content that never is in memory as a whole.
+    pub(crate) fn replace_by(
+        &self,
+        temporary: &CStr,
+        name: &CStr,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> io::Result<()> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
         let opened = fail::failing("replace:open").and_then(|()| self.open_file(temporary, flags));
-        let written = opened.and_then(|mut file| fail::failing("replace:write").and_then(|()| file.write_all(content)));
+        let written = opened.and_then(|mut file| fail::failing("replace:write").and_then(|()| write(&mut file)));
         written
             .and_then(|()| fail::failing("replace:rename"))
             .and_then(|()| self.rename(temporary, name))
