@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::options::ManagerOptions;
 use super::others::{Other, Registry, Worker};
 use super::plan::Relation;
+use super::snapshot::Written;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::error::Result;
 use crate::store::{DataDir, Record};
@@ -50,8 +51,9 @@ pub(super) struct Core {
     pub(super) unrestored: bool,
     /// Whether the state was followed once.
     pub(super) synced: bool,
-    /// Digest of the snapshot that was last written.
-    pub(super) written: Option<u64>,
+    /// The version of the state that was followed, unless the next sync has to look at everything.
+    pub(super) seen: Option<u64>,
+    pub(super) written: Written,
 }
 
 impl Core {
@@ -86,7 +88,8 @@ impl Core {
             worker: None,
             unrestored: false,
             synced: false,
-            written: None,
+            seen: None,
+            written: Written::default(),
         }
     }
 
@@ -103,6 +106,7 @@ impl Core {
             });
         }
         self.options = options;
+        self.seen = None;
     }
 
     /// The threads that supervise, started if need be.

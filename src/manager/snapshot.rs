@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::core::{Core, Managed};
-use crate::declaration::{ExecMode, ProxySnapshot};
+use crate::declaration::{ExecMode, Fingerprint, ProxySnapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
@@ -52,18 +51,18 @@ impl Content<'_> {
         out.flush()
     }
 
-    fn digest(&self) -> io::Result<u64> {
-        let mut digest = Digest(DefaultHasher::new());
+    fn digest(&self) -> io::Result<Fingerprint> {
+        let mut digest = Digest(Fingerprint::new());
         self.write(&mut digest)?;
-        Ok(digest.0.finish())
+        Ok(digest.0)
     }
 }
 
-struct Digest(DefaultHasher);
+struct Digest(Fingerprint);
 
 impl Write for Digest {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes);
+        self.0 = self.0.add_part(bytes);
         Ok(bytes.len())
     }
 
@@ -71,6 +70,17 @@ impl Write for Digest {
         Ok(())
     }
 }
+
+/// What is in the files of the data directory.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    snapshot: Option<Fingerprint>,
+    /// How many proxies were written down after it.
+    ahead: usize,
+}
+
+/// What part of the set may be written after a snapshot before that is written anew: so both cost what changed.
+const AHEAD_PART: usize = 8;
 
 impl Core {
     /// Writes a snapshot to a path of the user's, with the processes that live.
@@ -88,20 +98,44 @@ impl Core {
         }
         let content = Content::of(&self.managed, BTreeMap::new());
         let digest = content.digest().map_err(|error| Error::os(ErrorCode::Internal, "encode the snapshot", &error))?;
-        if self.written == Some(digest) {
-            return Ok(());
+        let changed = self.written.snapshot != Some(digest);
+        if changed {
+            let written = data_dir.write_snapshot(|file| content.write_file(file));
+            let events = &self.context.events;
+            written.inspect(|()| events.publish(None, EventKind::SnapshotWritten)).inspect_err(|error| {
+                logging::write(Level::Error, format_args!("{error}"));
+                events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
+            })?;
         }
-        let events = &self.context.events;
-        match data_dir.write_snapshot(|file| content.write_file(file)) {
+        if changed || self.written.ahead > 0 {
+            // What followed another snapshot counts for nothing, so that this only tidies up.
+            let _ = data_dir.remove_ahead();
+        }
+        self.written = Written { snapshot: Some(digest), ahead: 0 };
+        Ok(())
+    }
+
+    /// Writes down what is about to be started: after the snapshot, or, when that is much, as a new snapshot.
+    pub(super) fn write_ahead(&mut self, begun: Vec<&Arc<str>>) -> Result<()> {
+        let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
+        let Written { snapshot: Some(snapshot), ahead } = self.written else { return self.write_snapshot() };
+        if ahead + begun.len() > self.managed.len() / AHEAD_PART {
+            return self.write_snapshot();
+        }
+        let entries = begun.iter().filter_map(|id| Some((Arc::clone(id), self.managed.get(*id)?.clone()))).collect();
+        let mut text = Vec::new();
+        let encoded = Content::of(&entries, BTreeMap::new()).write(&mut text);
+        let encoded = encoded.map_err(|error| Error::os(ErrorCode::Internal, "encode what begins", &error));
+        match encoded.and_then(|()| data_dir.write_ahead((ahead == 0).then_some(snapshot), &text)) {
             Ok(()) => {
-                self.written = Some(digest);
-                events.publish(None, EventKind::SnapshotWritten);
+                self.written.ahead += begun.len();
                 Ok(())
             }
             Err(error) => {
+                // The end of the file may be torn, and nothing may follow that.
                 logging::write(Level::Error, format_args!("{error}"));
-                events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
-                Err(error)
+                self.written.snapshot = None;
+                self.write_snapshot()
             }
         }
     }

@@ -3,13 +3,16 @@
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::ahead;
 use super::encode::FileName;
 use super::lock::Lock;
 use super::record::{self, Origin, Record};
+use crate::declaration::Fingerprint;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::sys::fail;
@@ -21,6 +24,10 @@ use crate::sys::spawn::SelfRecord;
 const TEMPORARY: &str = ".tmp";
 
 const SNAPSHOT_TEMPORARY: &CStr = c".snapshot.json.tmp";
+
+/// What is written ahead of a start, after the snapshot.
+const AHEAD: &CStr = c"snapshot.json.ahead";
+const SHOWN_AHEAD: &str = "snapshot.json.ahead";
 
 /// More than any record or pid file can have.
 const MAX_RECORD: u64 = 64 * 1024;
@@ -281,6 +288,30 @@ impl DataDir {
         written.map_err(|error| self.failed("write snapshot", "snapshot.json", &error))
     }
 
+    /// Adds a line to what was written ahead, or begins it anew, after a snapshot.
+    pub(crate) fn write_ahead(&self, after: Option<Fingerprint>, line: &[u8]) -> Result<()> {
+        let begin = if after.is_some() { libc::O_TRUNC } else { 0 };
+        let text = [after.map(ahead::header).unwrap_or_default().as_bytes(), line].concat();
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | begin;
+        fail::failing("ahead:open")
+            .and_then(|()| self.root.open_file(AHEAD, flags))
+            .and_then(|mut file| fail::failing("ahead:write").and_then(|()| file.write_all(&text)))
+            .map_err(|error| self.failed("write ahead to", SHOWN_AHEAD, &error))
+    }
+
+    /// What was written ahead; `None` when nothing was.
+    pub(crate) fn read_ahead(&self) -> Result<Option<Vec<u8>>> {
+        match self.root.read(AHEAD, MAX_SNAPSHOT) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed("read", SHOWN_AHEAD, &error)),
+        }
+    }
+
+    pub(crate) fn remove_ahead(&self) -> Result<()> {
+        self.root.remove(AHEAD).map_err(|error| self.failed("remove", SHOWN_AHEAD, &error))
+    }
+
     /// Renames a snapshot that cannot be read to the first free `snapshot.json.corrupt-<n>` and returns the new name.
     pub(crate) fn set_snapshot_aside(&self) -> Result<String> {
         let failed = |error: std::io::Error| self.failed("set aside", "snapshot.json", &error);
@@ -387,9 +418,7 @@ pub(crate) fn null() -> Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::declaration::Fingerprint;
     use crate::lifecycle::StopSettings;
-    use std::io::Write;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     fn identity() -> Identity {
