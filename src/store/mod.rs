@@ -1,5 +1,6 @@
 //! Everything on disk: the data directory and its lock, process records, the snapshot, logs and pid files.
 
+pub(crate) mod ahead;
 mod data_dir;
 mod elsewhere;
 mod encode;

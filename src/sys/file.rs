@@ -125,9 +125,19 @@ impl Dir {
     /// # Errors
     /// EEXIST when something that cannot be removed has the temporary name.
     pub(crate) fn replace(&self, temporary: &CStr, name: &CStr, content: &[u8]) -> io::Result<()> {
+        self.replace_by(temporary, name, |file| file.write_all(content))
+    }
+
+    /// The same, with a content that never is in memory as a whole.
+    pub(crate) fn replace_by(
+        &self,
+        temporary: &CStr,
+        name: &CStr,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut file = fail::failing("replace:open").and_then(|()| self.create_file(temporary))?;
         fail::failing("replace:write")
-            .and_then(|()| file.write_all(content))
+            .and_then(|()| write(&mut file))
             .and_then(|()| fail::failing("replace:rename"))
             .and_then(|()| self.rename(temporary, name))
             .inspect(|()| fail::point("replace:renamed"))
