@@ -246,13 +246,17 @@ fn write_record(it: &Instructions, record: &RawRecord) -> Result<(), Failed> {
     }
     tail.push(b"}\n");
 
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     pass(it, points::RECORD_OPEN, Step::Record)?;
     // The umask of a clone without CLONE_FS is its own; the host's must not take away the owner's rights.
     // SAFETY: no pointers are passed.
     let umask = unsafe { libc::syscall(libc::SYS_umask, 0o077) };
-    // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
-    let file = unsafe { libc::syscall(libc::SYS_openat, record.dir, record.temporary, flags, 0o600) };
+    let mut file = create_record(record);
+    if file == -1 && errno() == libc::EEXIST {
+        // What was left or planted there is removed and never opened: a pipe would hold us up, and with us the agent.
+        // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
+        unsafe { libc::syscall(libc::SYS_unlinkat, record.dir, record.temporary, 0) };
+        file = create_record(record);
+    }
     let opened = step(Step::Record, file);
     // SAFETY: no pointers are passed.
     unsafe { libc::syscall(libc::SYS_umask, umask) };
@@ -266,6 +270,12 @@ fn write_record(it: &Instructions, record: &RawRecord) -> Result<(), Failed> {
     // SAFETY: `file` was opened above and is not used again.
     unsafe { libc::syscall(libc::SYS_close, file) };
     written
+}
+
+fn create_record(record: &RawRecord) -> i64 {
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+    // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
+    unsafe { libc::syscall(libc::SYS_openat, record.dir, record.temporary, flags, 0o600) }
 }
 
 fn fill_record(it: &Instructions, record: &RawRecord, file: i64, tail: &Tail) -> Result<(), Failed> {

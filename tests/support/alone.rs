@@ -24,6 +24,12 @@ pub(crate) fn alone(name: &str, body: impl FnOnce()) {
     if is_alone() { body() } else { again(&[], name) }
 }
 
+/// The same, in a process that is started by programs which execute it when they have prepared it.
+#[track_caller]
+pub(crate) fn alone_under(programs: &[&str], name: &str, body: impl FnOnce()) {
+    if is_alone() { body() } else { again(programs, name) }
+}
+
 /// Runs `body` in a fresh process that is the first of a pid namespace, and chooses there which number is given to the
 /// next process.
 ///
