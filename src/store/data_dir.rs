@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::sys::fail;
 use crate::sys::file::Dir;
-use crate::sys::identity::{Identity, Pid};
+use crate::sys::identity::{Identity, Pid, Stray};
 use crate::sys::spawn::SelfRecord;
 
 /// How the temporary name of a file ends; it begins with a dot.
@@ -227,8 +227,9 @@ impl DataDir {
     /// proves nothing.
     ///
     /// # Errors
-    /// When such a pid file cannot be read either: its process may live, and nothing is known of it.
-    pub(crate) fn pids_without(&self, records: &[Record]) -> Result<Vec<(String, Pid)>> {
+    /// When such a pid file cannot be read either, or the process not be looked at: it may live, and nothing is known
+    /// of it.
+    pub(crate) fn strays(&self, records: &[Record]) -> Result<Vec<(String, Stray)>> {
         let known: HashSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
         let names = self.pids.list().map_err(|error| self.failed("list", "pids", &error))?;
         let ids = names.iter().filter_map(|name| FileName::id_of(name.to_str()?.strip_suffix(".pid")?));
@@ -246,7 +247,11 @@ impl DataDir {
                 }
             };
             let pid = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
-            found.extend(pid.and_then(Pid::from_raw).map(|pid| (id, pid)));
+            let Some(pid) = pid.and_then(Pid::from_raw) else { continue };
+            let stray = Stray::of(pid).map_err(|error| {
+                Error::os(code_of(&error), format_args!("read the command line of process {pid}"), &error)
+            })?;
+            found.push((id, stray));
         }
         Ok(found)
     }
@@ -287,7 +292,8 @@ impl DataDir {
             let name = format!("snapshot.json.corrupt-{number}");
             let leaf = CString::new(name.as_str()).unwrap_or_default();
             if self.root.inode(&leaf).map_err(failed)?.is_none() {
-                return self.root.rename(c"snapshot.json", &leaf).map(|()| name).map_err(failed);
+                let renamed = fail::failing("aside:rename").and_then(|()| self.root.rename(c"snapshot.json", &leaf));
+                return renamed.map(|()| name).map_err(failed);
             }
         }
         Err(Error::new(ErrorCode::Io, "set aside snapshot.json: no free name"))
@@ -455,7 +461,8 @@ mod tests {
         }
         dir.write_record(origin("known"), &identity()).unwrap();
         std::fs::write(place.path().join("pids/broken.pid"), "x").unwrap();
-        let mut lost = dir.pids_without(&dir.records().unwrap().0).unwrap();
+        let lost = dir.strays(&dir.records().unwrap().0).unwrap();
+        let mut lost: Vec<_> = lost.into_iter().map(|(id, stray)| (id, stray.pid)).collect();
         lost.sort();
         assert_eq!(lost, [("a/b".to_owned(), identity().pid), ("web".to_owned(), identity().pid)]);
     }

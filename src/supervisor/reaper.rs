@@ -46,6 +46,12 @@ impl Process {
         }
     }
 
+    /// Whether its group can be signalled through its pidfd, also after it was reaped. It may have no pidfd also where
+    /// others have one, for there was none left to open.
+    fn leads_by_pidfd(&self) -> bool {
+        self.pidfd.is_some() && pidfd::signals_groups()
+    }
+
     /// How the process ended, if it has. Where a group can only be signalled while its leader is unreaped, the
     /// zombie is left.
     fn ended(&self, reap: Reap) -> Option<ExitStatus> {
@@ -299,7 +305,7 @@ impl Reaper {
         if let Phase::Ended { .. } = watched.phase {
             return None;
         }
-        let reap = if pidfd::signals_groups() { Reap::Yes } else { Reap::No };
+        let reap = if watched.process.leads_by_pidfd() { Reap::Yes } else { Reap::No };
         let status = watched.process.ended(reap)?;
         fail::point("exit:reaped");
         let (pid, supervised) = (watched.process.pid, watched.phase == Phase::Supervised);
@@ -337,7 +343,7 @@ impl Reaper {
         if let Some(fd) = &watched.process.pidfd {
             self.epoll.remove(fd.as_fd());
         }
-        if !pidfd::signals_groups() {
+        if !watched.process.leads_by_pidfd() {
             // Not our child, or reaped by the host: then there is nothing to reap.
             let _ = wait::try_wait(watched.process.target(), Reap::Yes);
         }

@@ -70,7 +70,7 @@ impl Loop {
                 Err(_) => logging::write(Level::Error, format_args!("the supervisor thread panicked and goes on")),
             }
         }
-        self.spawners.stop();
+        drop(self.spawners);
         self.reaper.stop();
     }
 

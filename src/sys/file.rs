@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::identity::effective_uid;
-use super::{check, fail, fd};
+use super::{check, fail, fd, signal};
 
 /// An open directory.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ impl Dir {
 
     /// Opens a directory in this one, which must not be a link.
     pub(crate) fn open_dir(&self, name: &CStr) -> io::Result<Dir> {
+        fail::failing("dir:open")?;
         open_at(self.raw(), name, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0).map(Dir)
     }
 
@@ -97,7 +98,7 @@ impl Dir {
     pub(crate) fn replace(&self, temporary: &CStr, name: &CStr, content: &[u8]) -> io::Result<()> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
         let opened = fail::failing("replace:open").and_then(|()| self.open_file(temporary, flags));
-        let written = opened.and_then(|mut file| fail::failing("replace:write").and_then(|()| file.write_all(content)));
+        let written = opened.and_then(|mut file| fail::failing("replace:write").and_then(|()| write_all(&mut file, content)));
         written
             .and_then(|()| fail::failing("replace:rename"))
             .and_then(|()| self.rename(temporary, name))
@@ -171,6 +172,11 @@ fn open_at(dir: i32, name: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> 
     fd::own(check(i64::from(raw))?)
 }
 
+/// Writes to a file. One that would become larger than the host may make it is an error as any other.
+pub(crate) fn write_all(file: &mut File, content: &[u8]) -> io::Result<()> {
+    signal::without_file_size_signal(|| file.write_all(content))
+}
+
 /// Opens a file outside a data directory, for appending, created with mode 0600.
 pub(crate) fn open_append(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
@@ -179,11 +185,13 @@ pub(crate) fn open_append(path: &Path) -> io::Result<OwnedFd> {
 
 /// Opens `/dev/null` for reading and writing.
 pub(crate) fn open_null() -> io::Result<OwnedFd> {
+    fail::failing("null:open")?;
     open_at(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0)
 }
 
 /// Tries to take the exclusive lock of an open file (flock(2)), without waiting; false when another has it.
 pub(crate) fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
+    fail::failing("lock:try")?;
     // SAFETY: the descriptor is open for the time of the call.
     match check(i64::from(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) })) {
         Ok(_) => Ok(true),

@@ -15,12 +15,14 @@
 //! | `inspect` | reports all that it inherited, then waits |
 //! | `grandchild [stubborn]` | starts a process of its own group that reports as `grandchild`, then waits |
 //! | `leader-exits` | starts a stubborn one, and on SIGINT leaves it behind |
+//! | `sandbox CALL=ERRNO,... PROGRAM ...` | becomes the program, to which these calls are refused |
 //! | `guard PROGRAM ...` | becomes the program, which dies with the thread that started this process |
 
 mod inspect;
 mod message;
 mod report;
 mod roles;
+mod sandbox;
 mod wait;
 
 fn main() -> std::process::ExitCode {

@@ -8,6 +8,7 @@ mod support;
 mod inside;
 
 mod descriptors;
+mod kernels;
 mod life;
 mod signals;
 mod waiting;

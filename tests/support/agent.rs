@@ -36,6 +36,7 @@ pub(crate) enum Stdout {
 pub(crate) struct Launch<'a> {
     scene: &'a Scene,
     program: &'a Path,
+    under: Vec<&'a str>,
     env: Vec<(&'a str, &'a str)>,
     stdout: Stdout,
 }
@@ -47,12 +48,18 @@ impl<'a> Launch<'a> {
 
     /// Another agent than the one under test.
     pub(crate) fn of(program: &'a Path, scene: &'a Scene) -> Launch<'a> {
-        Launch { scene, program, env: Vec::new(), stdout: Stdout::Read }
+        Launch { scene, program, under: Vec::new(), env: Vec::new(), stdout: Stdout::Read }
     }
 
     /// Sets a variable in the agent's environment.
     pub(crate) fn env(mut self, name: &'a str, value: &'a str) -> Launch<'a> {
         self.env.push((name, value));
+        self
+    }
+
+    /// Has these words executed, which execute the agent when they have prepared it.
+    pub(crate) fn under(mut self, words: &[&'a str]) -> Launch<'a> {
+        self.under.extend(words);
         self
     }
 
@@ -80,6 +87,7 @@ impl<'a> Launch<'a> {
         let path = self.scene.path("agent.json");
         write(&path);
         let mut words: Vec<OsString> = vec![self.program.into(), path.clone().into()];
+        words.splice(..0, self.under.iter().map(OsString::from));
         if self.stdout == Stdout::Closed {
             words.splice(..0, ["/bin/sh", "-c", "exec \"$@\" >&-", "sh"].map(OsString::from));
         }
