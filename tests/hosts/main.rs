@@ -10,5 +10,6 @@ mod inside;
 mod descriptors;
 mod kernels;
 mod life;
+mod proc;
 mod signals;
 mod waiting;
