@@ -125,7 +125,6 @@ impl Spawners {
         self.shared.idle.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
-
 }
 
 /// Ends the threads once the jobs are done. Also when the supervisor thread cannot be had that was to give them some: a

@@ -98,7 +98,8 @@ impl Dir {
     pub(crate) fn replace(&self, temporary: &CStr, name: &CStr, content: &[u8]) -> io::Result<()> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
         let opened = fail::failing("replace:open").and_then(|()| self.open_file(temporary, flags));
-        let written = opened.and_then(|mut file| fail::failing("replace:write").and_then(|()| write_all(&mut file, content)));
+        let written =
+            opened.and_then(|mut file| fail::failing("replace:write").and_then(|()| write_all(&mut file, content)));
         written
             .and_then(|()| fail::failing("replace:rename"))
             .and_then(|()| self.rename(temporary, name))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use proxyprocess::{Command, Daemon, ErrorCode, EventKind, ProxyConfig, ProxyState};
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::inside::{Host, Place, helper, quick};
 use crate::life::{Told, in_a_host, live};
@@ -21,8 +21,7 @@ const START: Duration = Duration::from_millis(150);
 fn that_leaks_descriptors(_: &Place) {
     let limit = getrlimit(Resource::Nofile);
     let most = INHERITED + 1000;
-    setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum.map(|limit| limit.max(most)) })
-        .expect("raise the limit of descriptors");
+    setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum }).expect("raise the limit");
     let leaked: Vec<OwnedFd> = (0..INHERITED)
         .map(|_| {
             let file = OwnedFd::from(File::open("/dev/zero").unwrap());
@@ -55,9 +54,10 @@ fn that_leaks_descriptors(_: &Place) {
 }
 
 fn can_have_them() -> bool {
-    let possible = geteuid().is_root() || getrlimit(Resource::Nofile).maximum.is_none_or(|most| most > INHERITED + 1000);
+    let possible = getrlimit(Resource::Nofile).maximum.is_none_or(|most| most >= INHERITED + 1000);
     if !possible {
-        eprintln!("skipped: the limit of descriptors is too low, and only root can raise it");
+        eprintln!("skipped: the limit of descriptors is too low");
+        assert!(std::env::var_os("PROXYPROCESS_CI").is_none(), "raise it with ulimit -Hn");
     }
     possible
 }

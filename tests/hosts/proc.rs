@@ -31,8 +31,17 @@ fn a_host_whose_proc_hides_other_users() {
     }
     // A shell of root's is process 1.
     let hide = "mount -o remount,hidepid=2 /proc && setpriv --reuid=65534 --regid=65534 --clear-groups -- \"$@\"";
-    let programs =
-        ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "/bin/sh", "-c", &format!("{hide}; exit $?"), "sh"];
+    let programs = [
+        "unshare",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "/bin/sh",
+        "-c",
+        &format!("{hide}; exit $?"),
+        "sh",
+    ];
     in_a_host("proc::a_host_whose_proc_hides_other_users", &programs, whose_proc_hides_other_users);
 }
 

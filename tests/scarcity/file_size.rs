@@ -1,0 +1,68 @@
+//! Files that may not grow. The kernel not only fails the write, it sends SIGXFSZ, which ends a process that does not
+//! expect it.
+
+use rustix::process::Signal;
+
+use crate::crowd::{Crowd, config};
+use crate::support::{Launch, Scene};
+
+const EFBIG: &str = "File too large";
+
+#[test]
+fn files_may_not_grow_while_proxies_are_started_again_and_others_declared() {
+    let scene = Scene::new();
+    let mut crowd = Crowd::start(&scene, 20);
+    crowd.limit("fsize", "0");
+    crowd.kill_all();
+    crowd.all_wait_for(EFBIG);
+    crowd.agent.reload(&config(&scene, 21));
+    let new = "proxy-21";
+    crowd.agent.status_when(&scene, "the new one says why it waits", |status| {
+        status.error(new).is_some_and(|error| error.starts_with("not started yet") && error.contains(EFBIG))
+    });
+    crowd.endure();
+    crowd.limit("fsize", "unlimited");
+    let start = scene.reports.start(new);
+    crowd.agent.status_running(&scene, new, start.pid);
+    crowd.agent.reload(&config(&scene, 20));
+    start.process.wait();
+    crowd.agent.status_when(&scene, "it is forgotten", |status| !status.proxies.contains_key(new));
+    crowd.recovers();
+    crowd.quit();
+    scene.finish();
+}
+
+#[test]
+fn files_may_not_grow_when_an_agent_begins_or_ends() {
+    let scene = Scene::new();
+    let config = config(&scene, 4);
+    let Crowd { agent, running, .. } = Crowd::start(&scene, 4);
+    agent.end_by(Signal::TERM);
+
+    let mut refused = Launch::new(&scene).under(&["prlimit", "--fsize=0:0"]).spawn(&config);
+    assert_eq!(refused.end().code(), Some(1), "{}", refused.log());
+    assert!(refused.log().contains(EFBIG), "{}", refused.log());
+
+    let crowd = Crowd::adopting(&scene, &config, running);
+    crowd.limit("fsize", "0");
+    crowd.agent.reload(&config.clone().without("proxy-04"));
+    crowd.running["proxy-04"].process.wait();
+    let Crowd { mut agent, running, .. } = crowd;
+    agent.signal(Signal::TERM);
+    // It says that the last snapshot could not be written.
+    assert_eq!(agent.end().code(), Some(1), "{}", agent.log());
+    assert!(agent.log().contains(EFBIG), "{}", agent.log());
+    assert_eq!(running.values().filter(|start| start.process.is_gone()).count(), 1);
+
+    let mut running = running;
+    running.remove("proxy-04");
+    let config = config.without("proxy-04");
+    let crowd = Crowd::adopting(&scene, &config, running);
+    crowd.limit("fsize", "0");
+    let Crowd { mut agent, running, .. } = crowd;
+    agent.signal(Signal::QUIT);
+    let ended = agent.end();
+    assert!(ended.code().is_some(), "{ended}: {}", agent.log());
+    assert!(running.values().all(|start| start.process.is_gone()));
+    scene.finish();
+}
