@@ -12,4 +12,5 @@ mod kernels;
 mod life;
 mod proc;
 mod signals;
+mod threads;
 mod waiting;
