@@ -7,16 +7,8 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{geteuid, getpid, set_child_subreaper};
 
 use crate::inside::{Host, Place, helper, quick};
-use crate::life::{Told, in_a_host, live};
+use crate::life::{Told, in_a_host_by_root, live};
 use crate::support::Scene;
-
-/// Only root can mount, and enter namespaces everywhere.
-fn is_root() -> bool {
-    if !geteuid().is_root() {
-        eprintln!("skipped: only root can mount another /proc");
-    }
-    geteuid().is_root()
-}
 
 fn whose_proc_hides_other_users(_: &Place) {
     assert!(!geteuid().is_root() && !std::path::Path::new("/proc/1/stat").exists(), "the test is about hidden ones");
@@ -26,9 +18,6 @@ fn whose_proc_hides_other_users(_: &Place) {
 
 #[test]
 fn a_host_whose_proc_hides_other_users() {
-    if !is_root() {
-        return;
-    }
     // A shell of root's is process 1.
     let hide = "mount -o remount,hidepid=2 /proc && setpriv --reuid=65534 --regid=65534 --clear-groups -- \"$@\"";
     let programs = [
@@ -42,7 +31,7 @@ fn a_host_whose_proc_hides_other_users() {
         &format!("{hide}; exit $?"),
         "sh",
     ];
-    in_a_host("proc::a_host_whose_proc_hides_other_users", &programs, whose_proc_hides_other_users);
+    in_a_host_by_root("proc::a_host_whose_proc_hides_other_users", &programs, whose_proc_hides_other_users);
 }
 
 /// While it lives, /proc is an empty directory.
@@ -132,9 +121,7 @@ fn whose_proc_goes_away(_: &Place) {
 
 #[test]
 fn a_host_whose_proc_goes_away() {
-    if is_root() {
-        in_a_host("proc::a_host_whose_proc_goes_away", &["unshare", "--mount"], whose_proc_goes_away);
-    }
+    in_a_host_by_root("proc::a_host_whose_proc_goes_away", &["unshare", "--mount"], whose_proc_goes_away);
 }
 
 /// Each number in /proc is another process's than here.
@@ -159,9 +146,7 @@ fn whose_proc_is_of_another_namespace(_: &Place) {
 
 #[test]
 fn a_host_whose_proc_is_of_another_namespace() {
-    if is_root() {
-        let programs = ["unshare", "--pid", "--fork", "--kill-child"];
-        let name = "proc::a_host_whose_proc_is_of_another_namespace";
-        in_a_host(name, &programs, whose_proc_is_of_another_namespace);
-    }
+    let programs = ["unshare", "--pid", "--fork", "--kill-child"];
+    let name = "proc::a_host_whose_proc_is_of_another_namespace";
+    in_a_host_by_root(name, &programs, whose_proc_is_of_another_namespace);
 }

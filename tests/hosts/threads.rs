@@ -4,18 +4,15 @@
 use std::fs;
 
 use proxyprocess::{ErrorCode, ExecMode, ProxyConfig};
-use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::inside::{Host, Place, helper, library_threads, quick};
-use crate::life::in_a_host;
+use crate::life::in_a_host_by_root;
 use crate::support::{Deadline, Scene};
 
 fn as_a_lonely_user(test: &'static str, uid: u32, host: fn(&Place)) {
-    if !geteuid().is_root() {
-        return eprintln!("skipped: only root can become a user who has no other process");
-    }
     let [uid, gid] = [format!("--reuid={uid}"), format!("--regid={uid}")];
-    in_a_host(test, &["setpriv", &uid, &gid, "--clear-groups", "--"], host);
+    in_a_host_by_root(test, &["setpriv", &uid, &gid, "--clear-groups", "--"], host);
 }
 
 /// While it lives, this user can have so many more threads and processes.
