@@ -195,10 +195,13 @@ impl Reaper {
     }
 
     /// Whether others of its group outlive an ended process. If none do, it is forgotten.
-    pub(super) fn group_left(&self, key: ProcessKey) -> bool {
+    ///
+    /// # Errors
+    /// When that cannot be known now: "somebody is left" is the answer that harms nobody.
+    pub(super) fn group_left(&self, key: ProcessKey) -> io::Result<bool> {
         let mut table = self.lock();
-        let Some(watched) = table.processes.get(&key) else { return false };
-        let Phase::Ended { quiet_scan } = watched.phase else { return false };
+        let Some(watched) = table.processes.get(&key) else { return Ok(false) };
+        let Phase::Ended { quiet_scan } = watched.phase else { return Ok(false) };
         let pid = watched.process.pid;
         let signalable = match &watched.process.pidfd {
             Some(fd) if pidfd::signals_groups() => pidfd::group_exists(fd.as_fd()),
@@ -207,21 +210,21 @@ impl Reaper {
         if !signalable {
             fail::point("group:gone");
             self.remove_in(&mut table, key);
-            return false;
+            return Ok(false);
         }
         // Zombies count as members until their parent reaps them, which a careless init may never do. They are told
         // from the living by looking at all processes: twice, because one look can miss one that is just being forked.
-        let (scan, lives) = table.group_lives(pid);
+        let (scan, lives) = table.group_lives(pid)?;
         let seen_before = quiet_scan.is_some_and(|earlier| earlier != scan);
         if !lives && seen_before {
             fail::point("group:gone");
             self.remove_in(&mut table, key);
-            return false;
+            return Ok(false);
         }
         if let Some(watched) = table.processes.get_mut(&key) {
             watched.phase = Phase::Ended { quiet_scan: if lives { None } else { quiet_scan.or(Some(scan)) } };
         }
-        true
+        Ok(true)
     }
 
     /// Lets a process go: it runs on, nobody is told of its end, and it is reaped if it is our child.
@@ -357,16 +360,15 @@ impl Reaper {
 
 impl Table {
     /// Whether a living process is in the group, and by which look. One look serves all groups for a short time.
-    fn group_lives(&mut self, leader: Pid) -> (u64, bool) {
+    fn group_lives(&mut self, leader: Pid) -> io::Result<(u64, bool)> {
         let now = Instant::now();
         if self.scan.good_until.is_none_or(|end| now >= end) {
-            // Without a look nothing is known, and "somebody is left" is the answer that harms nobody.
-            let Ok(members) = stat::groups() else { return (self.scan.number, true) };
+            let members = stat::groups()?;
             let good_until = Some(Instant::now() + now.elapsed().max(SCAN_INTERVAL));
             self.scan = Scan { number: self.scan.number + 1, good_until, members };
         }
         let members = self.scan.members.get(&leader.as_raw());
-        (self.scan.number, members.is_some_and(|members| members.iter().any(|pid| stat::is_alive(*pid))))
+        Ok((self.scan.number, members.is_some_and(|members| members.iter().any(|pid| stat::is_alive(*pid)))))
     }
 }
 

@@ -238,7 +238,10 @@ impl Loop {
             Action::SignalStop => self.signal(key, None),
             Action::Kill => self.signal(key, Some(Signal::KILL)),
             Action::ProbeGroup => {
-                let left = self.reaper.group_left(key);
+                let left = self.reaper.group_left(key).unwrap_or_else(|error| {
+                    supervised.cannot_look_for_group(&error);
+                    true
+                });
                 self.drive(key, Event::Group { left });
             }
             Action::CleanUp => {
