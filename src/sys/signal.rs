@@ -224,6 +224,24 @@ mod tests {
     }
 
     #[test]
+    fn the_signal_of_a_file_that_may_not_grow_is_taken_and_one_of_the_hosts_is_left() {
+        const SIGXFSZ: u64 = 1 << (libc::SIGXFSZ - 1);
+        let write = || -> io::Result<()> {
+            // SAFETY: no pointers are passed; the signal goes to this thread, which blocks it.
+            unsafe { libc::raise(libc::SIGXFSZ) };
+            Err(io::Error::from_raw_os_error(libc::EFBIG))
+        };
+        without_file_size_signal(write).unwrap_err();
+        assert_eq!(pending() & SIGXFSZ, 0);
+        let before = exchange_mask(SIGXFSZ);
+        write().unwrap_err();
+        without_file_size_signal(write).unwrap_err();
+        assert_ne!(pending() & SIGXFSZ, 0, "the host's own is gone");
+        take_pending(SIGXFSZ);
+        assert_eq!(exchange_mask(before), SIGXFSZ);
+    }
+
+    #[test]
     fn a_guard_gives_the_mask_back() {
         let before = exchange_mask(1 << 9);
         {
