@@ -60,8 +60,8 @@ const CALLS: [(&str, &[i32]); 36] = [
     ("watch:add", &[ENOMEM, ENOSPC]),
 ];
 
-/// Calls that some do only to look, and then look again.
-const JUST_REPEATED: [&str; 2] = ["read:open", "stat:read"];
+/// Calls that some do only to look, and then look again; how often is left to chance.
+const JUST_REPEATED: [&str; 3] = ["proc:list", "read:open", "stat:read"];
 
 /// Which call of which agent fails, from which time on, how often, and how.
 #[derive(Debug, Clone)]

@@ -115,10 +115,10 @@ impl<'a> Crowd<'a> {
     /// Waits until the agent has exactly the processes that run.
     #[track_caller]
     pub(crate) fn are_known(&self) {
-        let status = self.agent.status_when(self.scene, "all run", |status| {
-            self.running.iter().all(|(id, start)| status.runs(id, start.pid))
+        self.agent.status_when(self.scene, "exactly these run", |status| {
+            let run = self.running.iter().all(|(id, start)| status.runs(id, start.pid));
+            run && status.proxies.len() == self.running.len()
         });
-        assert_eq!(status.proxies.len(), self.running.len());
     }
 
     /// Every proxy has another process, now that the scarcity is over.
