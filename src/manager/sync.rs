@@ -13,14 +13,14 @@ use crate::declaration::{ExecMode, ProxyConfig};
 use crate::error::{Error, Result};
 use crate::lifecycle::{ProxyState, StopSettings};
 use crate::logging::{self, Level};
-use crate::state::DesiredSet;
+use crate::state::{Changes, DesiredSet};
 use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor};
 use crate::sys::fail;
 use crate::sys::identity::Stray;
 
 /// What a sync is about to do, once it is in the snapshot.
 #[derive(Default)]
-struct Changes {
+struct Planned {
     removed: Vec<Managed>,
     /// Daemons under new settings, and whether their record has to be written again.
     updated: Vec<(ManagedDaemon, Recording)>,
@@ -37,15 +37,19 @@ enum Recording {
     First,
 }
 
-/// Follows the state once.
+/// Follows the state once, or what changed of it since.
 ///
 /// # Errors
-/// When the snapshot could not be written: then nothing was started, and the sync has to be repeated. What was removed
-/// is being stopped nevertheless. When the thread for registered kinds could not be had: then nothing was done at all.
-pub(super) fn follow(core: &mut Core, owner: Owner, desired: &DesiredSet) -> Result<()> {
+/// When what begins could not be written down: then nothing was started, and the sync has to be repeated, as a whole.
+/// What was removed is being stopped nevertheless. When the thread for registered kinds could not be had: then nothing was
+/// done at all.
+pub(super) fn follow(core: &mut Core, owner: Owner, state: &Changes) -> Result<()> {
     let supervisor = core.supervisor()?;
+    let desired = &state.wanted;
+    core.seen = None;
     core.held.clear();
-    let steps = plan(&core.managed, desired, |managed, wanted| core.relation(managed, wanted));
+    let relation = |managed: &Managed, wanted: &Arc<ProxyConfig>| core.relation(managed, wanted);
+    let steps = plan(&core.managed, desired, state.ids.as_ref(), relation);
     if let Err(error) = ready_for_kinds(core, desired) {
         // Half of a sync must not be done: what it has begun would count as followed.
         let begun = steps.iter().filter(|(_, step)| matches!(step, Step::Start | Step::Replace));
@@ -59,8 +63,12 @@ pub(super) fn follow(core: &mut Core, owner: Owner, desired: &DesiredSet) -> Res
     let mut changes = stage(core, steps, desired);
     fail::point("sync:planned");
     record_first(owner, &supervisor, &mut changes)?;
-    // Write-ahead: whatever is started from here on is in the snapshot before.
-    let written = if first || !settings_only { core.write_snapshot() } else { Ok(()) };
+    // Write-ahead: whatever is started from here on is in the snapshot, or follows it, before.
+    let written = match (first, settings_only) {
+        (true, _) => core.write_snapshot(),
+        (false, false) => core.write_ahead(changes.begun.iter().map(|(id, _)| id).collect()),
+        (false, true) => Ok(()),
+    };
     if let Err(error) = &written {
         take_back(core, &mut changes, desired, error);
     }
@@ -72,12 +80,14 @@ pub(super) fn follow(core: &mut Core, owner: Owner, desired: &DesiredSet) -> Res
         settle_restored(core, owner, &supervisor, restored)?;
         core.synced = true;
     }
+    // What was refused or held back is looked at again by the next sync.
+    core.seen = (written.is_ok() && core.held.is_empty()).then_some(state.version);
     written
 }
 
 /// Brings the managed set to what is wanted, without starting or stopping anything.
-fn stage(core: &mut Core, steps: Vec<(Arc<str>, Step)>, desired: &DesiredSet) -> Changes {
-    let mut changes = Changes::default();
+fn stage(core: &mut Core, steps: Vec<(Arc<str>, Step)>, desired: &DesiredSet) -> Planned {
+    let mut changes = Planned::default();
     for (id, step) in steps {
         let Some(wanted) = desired.get(&id) else {
             changes.removed.extend(core.managed.remove(&id));
@@ -92,7 +102,7 @@ fn stage(core: &mut Core, steps: Vec<(Arc<str>, Step)>, desired: &DesiredSet) ->
     changes
 }
 
-fn update(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Changes) {
+fn update(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Planned) {
     let spec = Arc::new(core.spec(id, wanted));
     match core.managed.get_mut(id) {
         Some(Managed::Daemon(daemon)) => {
@@ -110,7 +120,7 @@ fn update(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &m
     }
 }
 
-fn begin(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Changes) {
+fn begin(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Planned) {
     let new = if wanted.mode == ExecMode::DAEMON {
         Managed::Daemon(ManagedDaemon { spec: Arc::new(core.spec(id, wanted)), version1: None })
     } else {
@@ -155,13 +165,14 @@ fn hold_back(core: &mut Core, id: &Arc<str>, desired: &DesiredSet, error: &Error
 
 /// Has the thread that calls proxies of registered kinds, if there are any or will be.
 fn ready_for_kinds(core: &mut Core, desired: &DesiredSet) -> Result<()> {
-    let managed = core.managed.values().any(|managed| matches!(managed, Managed::Other(_)));
+    // Later on it is there, if there are any.
+    let managed = !core.synced && core.managed.values().any(|managed| matches!(managed, Managed::Other(_)));
     let wanted = desired.values().any(|wanted| wanted.mode != ExecMode::DAEMON);
     if managed || wanted { core.worker().map(drop) } else { Ok(()) }
 }
 
 /// Nothing may begin that is not in the snapshot.
-fn take_back(core: &mut Core, changes: &mut Changes, desired: &DesiredSet, error: &Error) {
+fn take_back(core: &mut Core, changes: &mut Planned, desired: &DesiredSet, error: &Error) {
     for (id, old) in changes.begun.drain(..) {
         hold_back(core, &id, desired, error);
         match old {
@@ -171,7 +182,7 @@ fn take_back(core: &mut Core, changes: &mut Changes, desired: &DesiredSet, error
     }
 }
 
-fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Changes) -> Result<()> {
+fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Planned) -> Result<()> {
     for managed in changes.removed {
         remove(core, owner, supervisor, managed)?;
     }
@@ -215,7 +226,7 @@ fn update_process(
 
 /// The next snapshot holds what is declared and no more what Consul's said of its processes; whoever reads it knows
 /// them by their records.
-fn record_first(owner: Owner, supervisor: &Supervisor, changes: &mut Changes) -> Result<()> {
+fn record_first(owner: Owner, supervisor: &Supervisor, changes: &mut Planned) -> Result<()> {
     let (first, others) = changes.updated.drain(..).partition(|(_, recording)| *recording == Recording::First);
     changes.updated = others;
     let first: Vec<(ManagedDaemon, Recording)> = first;

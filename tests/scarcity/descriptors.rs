@@ -59,8 +59,7 @@ fn an_agent_that_finds_few_descriptors_takes_over_what_it_can_and_harms_nothing(
     let mut came_up = 0;
     for most in 4..=26 {
         let limit = format!("--nofile={most}:{most}");
-        let launch = Launch::new(&scene).under(&["prlimit", &limit]);
-        let mut agent = launch.spawn(&config);
+        let mut agent = Launch::new(&scene).under(&["prlimit", &limit]).spawn(&config);
         let told = |status: &Status| {
             ids(count).iter().all(|id| status.runs(id, running[id].pid) || status.error(id).is_some())
         };

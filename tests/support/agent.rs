@@ -36,7 +36,7 @@ pub(crate) enum Stdout {
 pub(crate) struct Launch<'a> {
     scene: &'a Scene,
     program: &'a Path,
-    under: Vec<&'a str>,
+    under: &'a [&'a str],
     env: Vec<(&'a str, &'a str)>,
     stdout: Stdout,
 }
@@ -48,7 +48,7 @@ impl<'a> Launch<'a> {
 
     /// Another agent than the one under test.
     pub(crate) fn of(program: &'a Path, scene: &'a Scene) -> Launch<'a> {
-        Launch { scene, program, under: Vec::new(), env: Vec::new(), stdout: Stdout::Read }
+        Launch { scene, program, under: &[], env: Vec::new(), stdout: Stdout::Read }
     }
 
     /// Sets a variable in the agent's environment.
@@ -57,9 +57,9 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// Has these words executed, which execute the agent when they have prepared it.
-    pub(crate) fn under(mut self, words: &[&'a str]) -> Launch<'a> {
-        self.under.extend(words);
+    /// Has other programs prepare the agent's process, and then execute it.
+    pub(crate) fn under(mut self, programs: &'a [&'a str]) -> Launch<'a> {
+        self.under = programs;
         self
     }
 
@@ -86,8 +86,8 @@ impl<'a> Launch<'a> {
     pub(crate) fn spawn_with(self, write: impl FnOnce(&Path)) -> Agent {
         let path = self.scene.path("agent.json");
         write(&path);
-        let mut words: Vec<OsString> = vec![self.program.into(), path.clone().into()];
-        words.splice(..0, self.under.iter().map(OsString::from));
+        let mut words: Vec<OsString> = self.under.iter().map(OsString::from).collect();
+        words.extend([self.program.into(), path.clone().into()]);
         if self.stdout == Stdout::Closed {
             words.splice(..0, ["/bin/sh", "-c", "exec \"$@\" >&-", "sh"].map(OsString::from));
         }

@@ -40,8 +40,9 @@ impl Scene {
 
     fn with(reap: bool) -> Scene {
         let dir = TempDir::with_prefix("proxyprocess-").expect("make a temporary directory");
-        // Not by a pid, which two processes may have in namespaces of their own.
-        let name = dir.path().file_name().expect("a name").to_str().expect("a name in UTF-8").to_owned();
+        // Pids are not enough to be unique: there are tests in pid namespaces of their own.
+        let random = dir.path().file_name().and_then(|name| name.to_str()).expect("a name in UTF-8");
+        let name = format!("{random}-{}", std::process::id());
         fs::create_dir(dir.path().join("locks")).expect("make the directory of locks");
         Scene { reports: Reports::listen(&name, reap), dir, name, finished: false }
     }
