@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::inside::kernel_tells_status_of_strangers;
-use crate::support::{Agent, Config, Cost, HELPER, Launch, Proxy, Scene, Start};
+use crate::support::{Agent, Config, Cost, Deadline, HELPER, Launch, Proxy, Scene, Start};
 
 /// Who the agent hears from how a process has ended that is not its child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +88,7 @@ fn live(refused: &str, strangers: Strangers) {
     (0..4).for_each(|_| drop(start("ends")));
     let exits = "exit code 3";
     one.status_when(&scene, "ends waits", |status| status.is("ends", "waiting") && has_ended(status, "ends", exits));
-    let held = resources(&one);
+    let held = at_rest(&one, "the agent to be at rest", |_| true);
 
     // Crashes: what is left of a group goes first, and the log is appended to.
     let (next_web, next_logs) = (crash(&scene, &one, &web), crash(&scene, &one, &logs));
@@ -97,7 +97,7 @@ fn live(refused: &str, strangers: Strangers) {
     let (leads, next_member) = (start("leads"), scene.reports.grandchild("leads"));
     assert!(member.process.is_gone(), "what was left of the group outlived the restart");
     one.status_running(&scene, "leads", leads.pid);
-    assert_eq!(resources(&one), held, "descriptors and threads of the agent");
+    at_rest(&one, "the descriptors and threads that the agent had", |now| *now == held);
     let cost = Cost::during(one.process(), IDLE);
     assert!(cost.percent(IDLE) < 10, "{cost:?}");
 
@@ -154,8 +154,23 @@ fn has_ended(status: &crate::support::Status, id: &str, how: &str) -> bool {
     status.proxies.get(id).is_some_and(|proxy| proxy.last_exit.as_deref() == Some(how))
 }
 
+/// Waits until an agent has what is wanted, and opens and closes nothing while it is asked for its status a few times.
+fn at_rest(agent: &Agent, what: &str, wanted: impl Fn(&Resources) -> bool) -> Resources {
+    let deadline = Deadline::of(what);
+    let (mut now, mut same) = (resources(agent), 0);
+    while same < 5 || !wanted(&now) {
+        deadline.left();
+        agent.status();
+        let then = std::mem::replace(&mut now, resources(agent));
+        same = if now == then { same + 1 } else { 0 };
+    }
+    now
+}
+
+type Resources = (usize, BTreeSet<String>);
+
 /// How many descriptors the agent has open, and its threads but the spawners, which begin when they are needed.
-fn resources(agent: &Agent) -> (usize, BTreeSet<String>) {
+fn resources(agent: &Agent) -> Resources {
     let own = format!("/proc/{}", agent.pid());
     let tasks = fs::read_dir(format!("{own}/task")).expect("list threads").flatten();
     let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());

@@ -6,9 +6,9 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::geteuid;
+use rustix::process::{Signal, geteuid};
 
-use crate::support::{Agent, Changes, Config, Cost, Deadline, Proxy, Scene, Start, Status};
+use crate::support::{Agent, Config, Cost, Deadline, Proxy, Scene, Start, Status, readable};
 
 /// The longest wait between two starts of a proxy.
 const MAX_WAIT_MS: u64 = 400;
@@ -130,6 +130,16 @@ impl<'a> Crowd<'a> {
         assert!(before.values().all(|start| start.process.is_reaped()), "zombies of the agent are left");
     }
 
+    /// Ends the agent, which may say that for this reason the last snapshot could not be written. What it had.
+    #[track_caller]
+    pub(crate) fn ends_by(mut self, signal: Signal, reason: &str) -> BTreeMap<String, Start> {
+        self.agent.signal(signal);
+        let ended = self.agent.end();
+        let told = ended.code() == Some(1) && self.agent.log().contains(reason);
+        assert!(ended.success() || told, "{ended}: {}", self.agent.log());
+        self.running
+    }
+
     /// Stops everything.
     #[track_caller]
     pub(crate) fn quit(self) {
@@ -159,18 +169,17 @@ pub(crate) fn as_ordinary_user(scene: &Scene, uid: u32) -> Vec<String> {
 
 /// Waits until an agent that may end instead says of all its proxies what `told` wants; false when it has ended.
 #[track_caller]
-pub(crate) fn has_begun(agent: &Agent, scene: &Scene, told: impl Fn(&Status) -> bool) -> bool {
-    let changes = Changes::of(&scene.data_dir());
+pub(crate) fn has_begun(agent: &Agent, told: impl Fn(&Status) -> bool) -> bool {
     let deadline = Deadline::of("the agent to end or to have begun");
     let ended = || agent.process().is_gone();
     loop {
-        let status = if agent.is_ready(&scene.data_dir()) { agent.status_unless(ended) } else { None };
+        let status = if agent.takes_signals() { agent.status_unless(ended) } else { None };
         if status.is_some_and(|status| told(&status)) {
             return true;
         }
         if ended() {
             return false;
         }
-        changes.wait(deadline.left().min(Duration::from_millis(5)));
+        readable(agent.process().fd(), deadline.left().min(Duration::from_millis(5)));
     }
 }

@@ -44,7 +44,7 @@ fn an_agent_that_finds_few_threads_and_processes_says_so_and_recovers() {
         let words: Vec<&str> = user.iter().chain(&limit).map(String::as_str).collect();
         let mut agent = Launch::new(&scene).under(&words).spawn(&config(&scene, 4));
         let told = |status: &Status| ids(4).iter().all(|id| status.is(id, "running") || waits_for(status, id, EAGAIN));
-        if has_begun(&agent, &scene, told) {
+        if has_begun(&agent, told) {
             recovered += 1;
             let mut crowd = Crowd::of(agent, &scene).by(&user);
             crowd.limit("nproc", MANY);
