@@ -21,7 +21,7 @@ const ENOLCK: i32 = 37;
 const ENOSPC: i32 = 28;
 
 /// The calls that can fail, and how they do.
-const CALLS: [(&str, &[i32]); 36] = [
+const CALLS: [(&str, &[i32]); 35] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
     ("aside:rename", &[ENOSPC, EIO]),
     ("boot-id:read", &[EMFILE, ENOMEM]),
@@ -41,7 +41,6 @@ const CALLS: [(&str, &[i32]); 36] = [
     ("eventfd:new", &[EMFILE, ENOMEM]),
     ("inode", &[ENOMEM, EIO]),
     ("lock:try", &[ENOLCK]),
-    ("lock:write", &[ENOSPC, EFBIG]),
     ("logs:open", &[EMFILE, ENOSPC, EIO]),
     ("null:open", &[EMFILE, ENFILE]),
     ("pidfd:probe", &[EMFILE, ENOMEM]),

@@ -88,6 +88,10 @@ fn live(refused: &str, strangers: Strangers) {
     (0..4).for_each(|_| drop(start("ends")));
     let exits = "exit code 3";
     one.status_when(&scene, "ends waits", |status| status.is("ends", "waiting") && has_ended(status, "ends", exits));
+    for running in [&inspects, &web, &logs, &stubborn, &late, &leads] {
+        one.status_running(&scene, &running.id, running.pid);
+    }
+    scene.wait_for_pid_files(&["inspects.pid", "late.pid", "leads.pid", "logs.pid", "stubborn.pid", "web.pid"]);
     let held = at_rest(&one, "the agent to be at rest", |_| true);
 
     // Crashes: what is left of a group goes first, and the log is appended to.
@@ -97,7 +101,8 @@ fn live(refused: &str, strangers: Strangers) {
     let (leads, next_member) = (start("leads"), scene.reports.grandchild("leads"));
     assert!(member.process.is_gone(), "what was left of the group outlived the restart");
     one.status_running(&scene, "leads", leads.pid);
-    at_rest(&one, "the descriptors and threads that the agent had", |now| *now == held);
+    // Something may just have been open then, on a busy machine; it would not be so with every kernel.
+    at_rest(&one, "no more descriptors than the agent had", |now| now.0 <= held.0 && now.1 == held.1);
     let cost = Cost::during(one.process(), IDLE);
     assert!(cost.percent(IDLE) < 10, "{cost:?}");
 
