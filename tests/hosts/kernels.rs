@@ -88,6 +88,9 @@ fn live(refused: &str, strangers: Strangers) {
     (0..4).for_each(|_| drop(start("ends")));
     let exits = "exit code 3";
     one.status_when(&scene, "ends waits", |status| status.is("ends", "waiting") && has_ended(status, "ends", exits));
+    // Before its next start, which would be seconds later.
+    one.reload(&first(&scene).without("ends"));
+    one.status_when(&scene, "ends is forgotten", |status| !status.proxies.contains_key("ends"));
     for running in [&inspects, &web, &logs, &stubborn, &late, &leads] {
         one.status_running(&scene, &running.id, running.pid);
     }
@@ -107,7 +110,7 @@ fn live(refused: &str, strangers: Strangers) {
     assert!(cost.percent(IDLE) < 10, "{cost:?}");
 
     // Stops, of one that obeys and one that does not.
-    one.reload(&first(&scene).without("stubborn").without("logs"));
+    one.reload(&first(&scene).without("ends").without("stubborn").without("logs"));
     for stopped in [&stubborn, &next_logs] {
         stopped.process.wait();
     }
