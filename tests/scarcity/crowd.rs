@@ -150,7 +150,8 @@ impl<'a> Crowd<'a> {
 
 pub(crate) fn waits_for(status: &Status, id: &str, reason: &str) -> bool {
     let error = status.error(id).is_some_and(|error| error.contains(reason));
-    error && status[id].pid.is_none() && !status.is(id, "running")
+    // Without pidfds it may be the group of the process that cannot be looked at: it is named until it can.
+    error && !status.is(id, "running") && (status[id].pid.is_none() || cfg!(proxyprocess_no_pidfd))
 }
 
 /// The words that make a program an ordinary user's, and that user the scene's; none where this is one.

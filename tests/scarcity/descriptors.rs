@@ -35,11 +35,11 @@ fn descriptors_run_out_before_the_end_of_an_agent() {
     let crowd = Crowd::adopting(&scene, &config(&scene, 8), running);
     crowd.limit("nofile", "3");
     crowd.agent.signal(Signal::QUIT);
-    crowd.running.values().for_each(|start| start.process.wait());
     if cfg!(proxyprocess_no_pidfd) {
-        // What is left of a group can only be seen in /proc.
+        // Whom a number means, and what is left of a group, can only be seen in /proc.
         crowd.limit("nofile", "1024");
     }
+    crowd.running.values().for_each(|start| start.process.wait());
     // What the last snapshot declares does not run.
     let running = crowd.ends_by(Signal::QUIT, EMFILE);
     assert!(running.values().all(|start| start.process.is_reaped()));
