@@ -87,7 +87,7 @@ impl Manager {
         let (unclaimed, unreadable, strays) = match &data_dir {
             Some(data_dir) => {
                 let (found, unreadable) = data_dir.records()?;
-                let strays = data_dir.pids_without(&found)?;
+                let strays = data_dir.strays(&found)?;
                 (found, unreadable, strays)
             }
             None => Default::default(),

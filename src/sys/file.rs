@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::identity::effective_uid;
-use super::{check, fail, fd};
+use super::{check, fail, fd, signal};
 
 /// An open directory.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ impl Dir {
 
     /// Opens a directory in this one, which must not be a link.
     pub(crate) fn open_dir(&self, name: &CStr) -> io::Result<Dir> {
+        fail::failing("dir:open")?;
         open_at(self.raw(), name, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0).map(Dir)
     }
 
@@ -137,7 +138,7 @@ impl Dir {
     ) -> io::Result<()> {
         let mut file = fail::failing("replace:open").and_then(|()| self.create_file(temporary))?;
         fail::failing("replace:write")
-            .and_then(|()| write(&mut file))
+            .and_then(|()| signal::without_file_size_signal(|| write(&mut file)))
             .and_then(|()| fail::failing("replace:rename"))
             .and_then(|()| self.rename(temporary, name))
             .inspect(|()| fail::point("replace:renamed"))
@@ -236,6 +237,11 @@ fn open_at(dir: i32, name: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> 
     fd::own(check(i64::from(raw))?)
 }
 
+/// Writes to a file. One that would become larger than the host may make it is an error as any other.
+pub(crate) fn write_all(file: &mut File, content: &[u8]) -> io::Result<()> {
+    signal::without_file_size_signal(|| file.write_all(content))
+}
+
 fn stat_at(dir: i32, name: &CStr, flags: i32) -> io::Result<libc::stat> {
     let mut found = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: `name` is NUL-terminated, `found` is writable memory of the right type, and both live through the call.
@@ -264,11 +270,13 @@ pub(crate) fn open_append(path: &Path) -> io::Result<OwnedFd> {
 
 /// Opens `/dev/null` for reading and writing.
 pub(crate) fn open_null() -> io::Result<OwnedFd> {
+    fail::failing("null:open")?;
     open_at(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0)
 }
 
 /// Tries to take the exclusive lock of an open file (flock(2)), without waiting; false when another has it.
 pub(crate) fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
+    fail::failing("lock:try")?;
     // SAFETY: the descriptor is open for the time of the call.
     match check(i64::from(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) })) {
         Ok(_) => Ok(true),
