@@ -206,12 +206,15 @@ impl Core {
         }
     }
 
-    /// Makes anew what was removed of the data directory, and has what was in it written again.
-    pub(super) fn renew_files(&mut self, owner: Owner) -> Result<()> {
+    /// Makes anew what was removed of the data directory, and has what was in it written again; `told`: which has just
+    /// been done in part.
+    pub(super) fn renew_files(&mut self, owner: Owner, told: bool) -> Result<()> {
         let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
         let renewed = data_dir.renew();
-        // What there is by this name may be of another directory.
-        self.written = None;
+        if told || data_dir.renewed().try_recv().is_ok() {
+            // The snapshot that is there may be another's.
+            self.written = None;
+        }
         if let Some(supervisor) = &self.supervisor {
             supervisor.send(Command::RecordMissing { owner })?;
         }
