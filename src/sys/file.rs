@@ -83,9 +83,20 @@ impl Dir {
         }
     }
 
-    /// Whether the directory was removed: it has no name any more, and nothing can be made in it.
-    pub(crate) fn is_removed(&self) -> io::Result<bool> {
-        self.stat().map(|found| found.st_nlink == 0)
+    /// Whether the directory, which was opened by this path, was removed: it has no name any more, and nothing can be
+    /// made in it.
+    pub(crate) fn is_removed_from(&self, path: &Path) -> io::Result<bool> {
+        let found = match self.stat() {
+            // How a file system in the network says it.
+            Err(error) if error.raw_os_error() == Some(libc::ESTALE) => return Ok(true),
+            found => found?,
+        };
+        if found.st_nlink > 0 {
+            return Ok(false);
+        }
+        // Some file systems count no names at all.
+        let there = std::fs::metadata(path).map(|there| (there.dev(), there.ino()));
+        Ok(there.ok() != Some((found.st_dev, found.st_ino)))
     }
 
     /// Opens a regular file of this user's, created with mode 0600; a link or anything else under that name is refused,
