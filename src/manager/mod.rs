@@ -9,6 +9,7 @@ mod others;
 mod plan;
 mod restore;
 mod run;
+mod snapshot;
 mod sync;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ use crate::lifecycle::ProxyState;
 use crate::logging::{self, Level};
 use crate::proxy::{Proxy, ProxyContext};
 use crate::state::State;
-use crate::store::{self, DataDir};
+use crate::store::DataDir;
 use crate::supervisor::{EventRing, Events, Owner, ProxyStatus, Supervisor, capture_environment};
 use crate::sys::fork::OnlyHome;
 use control::Control;
@@ -236,9 +237,7 @@ impl Manager {
             Some(supervisor) => supervisor.processes(self.owner)?,
             None => Vec::new(),
         };
-        let text = core.encode_snapshot(processes.into_iter().collect());
-        store::replace_file(path, &text)
-            .map_err(|error| Error::os(ErrorCode::Io, format_args!("write snapshot {}", path.display()), &error))
+        core.write_snapshot_to(path, processes.into_iter().collect())
     }
 
     /// Where the manager keeps its snapshot; `None` without a data directory. The file may not exist yet.

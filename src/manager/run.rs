@@ -76,11 +76,11 @@ impl Manager {
         }
         let mut core = self.core();
         let restored = self.restore_again(&mut core);
-        let desired = self.state.read();
+        let state = self.state.changes_since(core.seen);
         let followed = match restored {
-            Ok(()) => sync::follow(&mut core, self.owner, &desired),
+            Ok(()) => sync::follow(&mut core, self.owner, &state),
             Err(error) => {
-                sync::hold_all(&mut core, &desired, &error);
+                sync::hold_all(&mut core, &state.wanted, &error);
                 Err(error)
             }
         };

@@ -6,10 +6,11 @@ use crate::lifecycle::StopSettings;
 use crate::store::encode::FileName;
 use crate::store::record::Origin;
 use crate::sys::identity::{Identity, Pid};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 fn identity() -> Identity {
-    Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into() }
+    Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into(), inode: None }
 }
 
 fn origin(id: &str) -> Origin<'_> {
@@ -111,7 +112,7 @@ fn everything_is_the_owners_alone() {
     dir.write_record(origin("web"), &identity()).unwrap();
     dir.write_pid("web", identity().pid).unwrap();
     dir.open_logs("web").unwrap();
-    dir.write_snapshot(b"{}").unwrap();
+    dir.write_snapshot(|file| file.write_all(b"{}")).unwrap();
     for name in ["", "logs", "pids", "records"] {
         assert_eq!(mode(&place.path().join(name)), 0o700, "{name}");
     }
@@ -153,7 +154,7 @@ fn links_planted_for_any_file_are_not_followed() {
     assert!(dir.read_snapshot().is_err());
     // What was planted for their temporary files, or in their place, is removed.
     dir.write_pid("web", identity().pid).unwrap();
-    dir.write_snapshot(b"x").unwrap();
+    dir.write_snapshot(|file| file.write_all(b"x")).unwrap();
     assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
 }
 
@@ -162,7 +163,7 @@ fn a_bad_snapshot_is_set_aside_under_a_free_name() {
     let place = tempfile::tempdir().unwrap();
     let dir = DataDir::open(place.path()).unwrap();
     for number in 1..=3 {
-        dir.write_snapshot(b"bad").unwrap();
+        dir.write_snapshot(|file| file.write_all(b"bad")).unwrap();
         assert_eq!(dir.set_snapshot_aside().unwrap(), format!("snapshot.json.corrupt-{number}"));
     }
     assert_eq!(dir.read_snapshot().unwrap(), None);

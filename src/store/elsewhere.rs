@@ -1,6 +1,7 @@
 //! Files of the user's outside a data directory: snapshots, pid files and logs of daemons alone.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::sys::file::{self, Dir};
 
 /// Writes a file of the user's by a temporary file and a rename, for snapshots and pid files outside a data directory.
-pub(crate) fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
+pub(crate) fn replace_file(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Some(name) = path.file_name() else {
         return Err(std::io::Error::from_raw_os_error(libc::EISDIR));
@@ -17,7 +18,7 @@ pub(crate) fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let dir = Dir::open(parent)?;
     let leaf = CString::new(name.as_encoded_bytes())?;
     let temporary = CString::new([b".", name.as_encoded_bytes(), b".tmp"].concat())?;
-    dir.replace(&temporary, &leaf, content)
+    dir.replace_by(&temporary, &leaf, write)
 }
 
 /// Reads a file of the user's; `None` when there is none.

@@ -10,6 +10,7 @@ use super::encode::FileName;
 use super::place::{descend, descend_existing, temporary};
 use super::record::{self, Origin, Record};
 use crate::error::{Error, ErrorCode, Result};
+use crate::logging::{self, Level};
 use crate::sys::fail;
 use crate::sys::file::Dir;
 use crate::sys::identity::{Identity, Pid};
@@ -178,8 +179,17 @@ impl DataDir {
                 Err(error) if is_no_file_of_ours(&error) => continue,
                 Err(error) => return Err(self.failed("read pid file", &shown, &error)),
             };
-            let pid = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
-            found.extend(pid.and_then(Pid::from_raw).map(|pid| (id, pid)));
+            match std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::from_raw) {
+                Some(pid) => found.push((id, pid)),
+                None => {
+                    let got: String = String::from_utf8_lossy(&text).chars().take(20).collect();
+                    let path = self.path().join(&shown);
+                    logging::write(
+                        Level::Error,
+                        format_args!("ignored {}: expected a pid, got {got:?}", path.display()),
+                    );
+                }
+            }
         }
         Ok(())
     }

@@ -1,13 +1,22 @@
-//! `snapshot.json` in the data directory.
+//! `snapshot.json` in the data directory, and what was written ahead after it.
 
 use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 
+use super::ahead;
 use super::data_dir::DataDir;
+use crate::declaration::Fingerprint;
 use crate::error::{Error, ErrorCode, Result};
+use crate::sys::fail;
 
 const NAME: &CStr = c"snapshot.json";
 pub(super) const TEMPORARY: &CStr = c".snapshot.json.tmp";
+
+/// What is written ahead of a start, after the snapshot.
+const AHEAD: &CStr = c"snapshot.json.ahead";
+const SHOWN_AHEAD: &str = "snapshot.json.ahead";
 
 /// More than any snapshot has: a kilobyte for each of a quarter of a million proxies.
 const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
@@ -34,9 +43,34 @@ impl DataDir {
     }
 
     /// Replaces the snapshot.
-    pub(crate) fn write_snapshot(&self, content: &[u8]) -> Result<()> {
-        let written = self.root()?.replace(TEMPORARY, NAME, content);
+    pub(crate) fn write_snapshot(&self, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+        let written = self.root()?.replace_by(TEMPORARY, NAME, write);
         written.map_err(|error| self.not_replaced("write snapshot", "", TEMPORARY, NAME, &error))
+    }
+
+    /// Adds a line to what was written ahead, or begins it anew, after a snapshot.
+    pub(crate) fn write_ahead(&self, after: Option<Fingerprint>, line: &[u8]) -> Result<()> {
+        let begin = if after.is_some() { libc::O_TRUNC } else { 0 };
+        let text = [after.map(ahead::header).unwrap_or_default().as_bytes(), line].concat();
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | begin;
+        let root = self.root()?;
+        fail::failing("ahead:open")
+            .and_then(|()| root.open_file(AHEAD, flags))
+            .and_then(|mut file| fail::failing("ahead:write").and_then(|()| file.write_all(&text)))
+            .map_err(|error| self.failed("write ahead to", SHOWN_AHEAD, &error))
+    }
+
+    /// What was written ahead; `None` when nothing was.
+    pub(crate) fn read_ahead(&self) -> Result<Option<Vec<u8>>> {
+        match self.root()?.read(AHEAD, MAX_SNAPSHOT) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed("read", SHOWN_AHEAD, &error)),
+        }
+    }
+
+    pub(crate) fn remove_ahead(&self) -> Result<()> {
+        self.root()?.remove(AHEAD).map_err(|error| self.failed("remove", SHOWN_AHEAD, &error))
     }
 
     /// Renames a snapshot that cannot be read to the first free `snapshot.json.corrupt-<n>` and returns the new name.

@@ -103,7 +103,9 @@ impl Dir {
     /// and, for writing, a file that has another name elsewhere.
     pub(crate) fn open_file(&self, name: &CStr, flags: i32) -> io::Result<File> {
         // A named pipe would block without O_NONBLOCK; to a regular file it means nothing.
-        let file = File::from(open_at(self.raw(), name, flags | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0o600)?);
+        // Nothing is cut off before it is known whose it is.
+        let opened = flags & !libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = File::from(open_at(self.raw(), name, opened, 0o600)?);
         let found = stat_at(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH)?;
         if found.st_mode & libc::S_IFMT != libc::S_IFREG {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
@@ -115,6 +117,9 @@ impl Dir {
             }
             if found.st_mode & 0o777 != 0o600 {
                 file.set_permissions(PermissionsExt::from_mode(0o600))?;
+            }
+            if flags & libc::O_TRUNC != 0 && found.st_size > 0 {
+                file.set_len(0)?;
             }
         }
         Ok(file)
@@ -136,9 +141,19 @@ impl Dir {
     /// # Errors
     /// EEXIST when something that cannot be removed has the temporary name.
     pub(crate) fn replace(&self, temporary: &CStr, name: &CStr, content: &[u8]) -> io::Result<()> {
+        self.replace_by(temporary, name, |file| file.write_all(content))
+    }
+
+    /// The same, with a content that never is in memory as a whole.
+    pub(crate) fn replace_by(
+        &self,
+        temporary: &CStr,
+        name: &CStr,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut file = fail::failing("replace:open").and_then(|()| self.create_file(temporary))?;
         fail::failing("replace:write")
-            .and_then(|()| file.write_all(content))
+            .and_then(|()| write(&mut file))
             .and_then(|()| fail::failing("replace:rename"))
             .and_then(|()| self.rename(temporary, name))
             .inspect(|()| fail::point("replace:renamed"))

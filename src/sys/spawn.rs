@@ -36,7 +36,7 @@ pub(crate) struct SelfRecord<'fd> {
     pub(crate) name: CString,
     /// Where both are, for messages.
     pub(crate) within: &'fd Path,
-    /// A JSON object without its last two members and its end; see [`RawRecord`].
+    /// A JSON object without its last members and its end; see [`RawRecord`].
     pub(crate) head: Vec<u8>,
 }
 
@@ -182,6 +182,7 @@ pub(crate) fn start(
             name: record.name.as_ptr(),
             head: record.head.as_ptr(),
             head_len: record.head.len(),
+            with_inode: pidfd::has_inodes(),
         }),
         outcome: &raw mut outcome,
         pipe: pipe.as_ref().map(Pipe::writer),
@@ -259,6 +260,7 @@ fn describe(step: Step, errno: i32, program: &Program, record: Option<&SelfRecor
     let (text, object) = match step {
         Step::Session => ("setsid", String::new()),
         Step::StartTime => ("read", "/proc/self/stat".to_owned()),
+        Step::Inode => ("open own pidfd", String::new()),
         Step::Record => ("write process record", record.map(|record| record.shown(errno)).unwrap_or_default()),
         Step::StandardStreams => ("redirect standard streams", String::new()),
         Step::CloseDescriptors => ("close inherited descriptors", String::new()),
@@ -347,6 +349,9 @@ mod tests {
         assert_eq!(ended, Waited::Ended(ExitStatus::Exited(0)));
         let written = std::fs::read_to_string(place.path().join("r")).unwrap();
         assert!(written.starts_with(&format!("{{\"pid\":{},\"start_ticks\":", started.pid)), "{written}");
+        let inode = started.pidfd.and_then(|fd| pidfd::inode(fd.as_fd()).unwrap());
+        let expected = inode.map_or("}\n".to_owned(), |inode| format!(",\"pidfd_inode\":{inode}}}\n"));
+        assert!(written.ends_with(&expected) && written.contains("inode") == inode.is_some(), "{written}");
     }
 
     #[test]

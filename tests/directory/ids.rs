@@ -84,7 +84,7 @@ fn ids_that_nearly_share_a_name_share_nothing_and_come_back() {
         if lose == "the records" {
             fs::remove_dir_all(data_dir.join("records")).unwrap();
         }
-        let mut next = Host::new(quick(&data_dir));
+        let next = Host::new(quick(&data_dir));
         next.restore().unwrap();
         for (id, start) in ids.iter().zip(&starts) {
             let status = next.status(id);

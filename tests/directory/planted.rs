@@ -8,7 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use proxyprocess::{Manager, ProxyState, State};
+use proxyprocess::{ExecMode, Manager, ProxyConfig, ProxyState, State};
 use rustix::fs::{CWD, FileType, Mode, OFlags, makedev, mknodat};
 use rustix::process::geteuid;
 
@@ -170,6 +170,39 @@ fn play_in(scene: &Scene, name: &str, kind: &str, before: bool) {
     }
 }
 
+/// Written are only the names of what begins, when there is much else; a new snapshot takes its place.
+#[test]
+fn what_is_put_in_the_place_of_what_is_written_ahead_is_not_touched() {
+    let scene = Scene::of_library();
+    let path = scene.data_dir().join("snapshot.json.ahead");
+    let victims = Victims::of(&scene);
+    let mut options = quick(&scene.data_dir());
+    options.snapshot_period = Duration::from_secs(3600);
+    let mut host = Host::new(options);
+    (0..30).for_each(|number| host.set(&format!("p{number}"), ProxyConfig::of_mode(ExecMode::NOOP)));
+    host.run();
+    host.follow("marker");
+    without_waiting(&path, || {
+        for (number, kind) in KINDS.iter().enumerate() {
+            if !victims.trap(kind, &path) {
+                continue;
+            }
+            let as_it_was = everything(&victims.0);
+            let id = format!("web{number}");
+            host.set(&id, helper(&scene, &["run"]));
+            let web = scene.reports.start(&id);
+            wait_for_files(&scene.data_dir(), &[&web]);
+            if *kind == "other name of a file" {
+                assert_eq!(fs::read_to_string(victims.0.join("other")).unwrap(), "mine");
+            } else {
+                assert_eq!(everything(&victims.0), as_it_was, "{kind}");
+            }
+        }
+    });
+    host.kill();
+    scene.finish();
+}
+
 /// All kinds of traps for each of these files; the files at the same time, for some cases wait a second.
 fn play_all(names: &'static [&'static str], before: bool) {
     let plays = names.iter().map(|name| thread::spawn(move || KINDS.iter().for_each(|kind| play(name, kind, before))));
@@ -179,6 +212,7 @@ fn play_all(names: &'static [&'static str], before: bool) {
 }
 
 const FILES: &[&str] = &[
+    "snapshot.json.ahead",
     "logs/web-stdout.log",
     "logs/web-stderr.log",
     "pids/web.pid",
