@@ -161,12 +161,15 @@ impl Core {
         if same { Relation::Settings } else { Relation::Different }
     }
 
-    /// Makes anew what was removed of the data directory, and has what was in it written again.
-    pub(super) fn renew_files(&mut self, owner: Owner) -> Result<()> {
+    /// Makes anew what was removed of the data directory, and has what was in it written again; `told`: which has just
+    /// been done in part.
+    pub(super) fn renew_files(&mut self, owner: Owner, told: bool) -> Result<()> {
         let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
         let renewed = data_dir.renew();
-        // What there is by this name may be of another directory.
-        self.written = Written::default();
+        if told || data_dir.renewed().try_recv().is_ok() {
+            // What there is by these names may be another's.
+            self.written = Written::default();
+        }
         if let Some(supervisor) = &self.supervisor {
             supervisor.send(Command::RecordMissing { owner })?;
         }

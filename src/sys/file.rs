@@ -84,16 +84,29 @@ impl Dir {
         }
     }
 
-    /// Whether the directory was removed: it has no name any more, and nothing can be made in it.
-    pub(crate) fn is_removed(&self) -> io::Result<bool> {
-        self.stat().map(|found| found.st_nlink == 0)
+    /// Whether the directory, which was opened by this path, was removed: it has no name any more, and nothing can be
+    /// made in it.
+    pub(crate) fn is_removed_from(&self, path: &Path) -> io::Result<bool> {
+        let found = match self.stat() {
+            // How a file system in the network says it.
+            Err(error) if error.raw_os_error() == Some(libc::ESTALE) => return Ok(true),
+            found => found?,
+        };
+        if found.st_nlink > 0 {
+            return Ok(false);
+        }
+        // Some file systems count no names at all.
+        let there = std::fs::metadata(path).map(|there| (there.dev(), there.ino()));
+        Ok(there.ok() != Some((found.st_dev, found.st_ino)))
     }
 
     /// Opens a regular file of this user's, created with mode 0600; a link or anything else under that name is refused,
     /// and, for writing, a file that has another name elsewhere.
     pub(crate) fn open_file(&self, name: &CStr, flags: i32) -> io::Result<File> {
         // A named pipe would block without O_NONBLOCK; to a regular file it means nothing.
-        let file = File::from(open_at(self.raw(), name, flags | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0o600)?);
+        // Nothing is cut off before it is known whose it is.
+        let opened = flags & !libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = File::from(open_at(self.raw(), name, opened, 0o600)?);
         let found = stat_at(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH)?;
         if found.st_mode & libc::S_IFMT != libc::S_IFREG {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
@@ -105,6 +118,9 @@ impl Dir {
             }
             if found.st_mode & 0o777 != 0o600 {
                 file.set_permissions(PermissionsExt::from_mode(0o600))?;
+            }
+            if flags & libc::O_TRUNC != 0 && found.st_size > 0 {
+                file.set_len(0)?;
             }
         }
         Ok(file)
