@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::error::excerpt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -12,6 +13,14 @@ use serde_json::{Map, Number, Value};
 /// What is wrong, and at which line and column.
 pub(crate) fn parse(text: &str) -> serde_json::Result<Value> {
     serde_json::from_str::<Strict>(text).map(|Strict(value)| value)
+}
+
+/// Reads a file, which may hold anything.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn parse_bytes(text: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice::<Strict>(text).map(|Strict(value)| value)
 }
 
 struct Strict(Value);
@@ -67,7 +76,8 @@ impl<'de> Visitor<'de> for AnyValue {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
-                return Err(Error::custom(format_args!("expected every name once, got {name:?} again")));
+                let name = excerpt(&name);
+                return Err(Error::custom(format_args!("expected every name once, got \"{name}\" again")));
             }
             let Strict(value) = members.next_value()?;
             object.insert(name, value);

@@ -8,8 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::encode::FileName;
 use super::lock::Lock;
+use super::pid_file;
 use super::record::{self, Origin, Record};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::logging::{self, Level};
 use crate::sys::fail;
 use crate::sys::file::Dir;
@@ -160,7 +161,7 @@ impl DataDir {
     /// Writes the pid file of a process, unless it is there already.
     pub(crate) fn write_pid(&self, id: &str, pid: Pid) -> Result<()> {
         let name = FileName::of(id);
-        let (leaf, content) = (name.leaf("", ".pid"), format!("{pid}\n").into_bytes());
+        let (leaf, content) = (name.leaf("", ".pid"), pid_file::text(pid));
         let write = |place: Place<'_>| match place.dir().read(&leaf, MAX_RECORD) {
             Ok(found) if found == content => Ok(()),
             _ => place.dir().replace(&temporary(&name), &leaf, &content),
@@ -245,8 +246,7 @@ impl DataDir {
                     return Err(self.failed("read pid file", &object, &error));
                 }
             };
-            let pid = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
-            found.extend(pid.and_then(Pid::from_raw).map(|pid| (id, pid)));
+            found.extend(pid_file::parse(&text).map(|pid| (id, pid)));
         }
         Ok(found)
     }
@@ -256,7 +256,8 @@ impl DataDir {
         if FileName::of(&record.id).leaf("", ".json").as_c_str() == leaf {
             return Ok(());
         }
-        let message = format!("{}: the record is of another id, {:?}", self.path.join(shown).display(), record.id);
+        let message =
+            format!("{}: the record is of another id, \"{}\"", self.path.join(shown).display(), excerpt(&record.id));
         Err(Error::new(ErrorCode::CorruptSnapshot, message))
     }
 

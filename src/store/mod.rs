@@ -1,10 +1,11 @@
 //! Everything on disk: the data directory and its lock, process records, the snapshot, logs and pid files.
 
 mod data_dir;
-mod encode;
+pub(crate) mod encode;
 pub(crate) mod entry;
 mod lock;
-mod record;
+pub(crate) mod pid_file;
+pub(crate) mod record;
 pub(crate) mod snapshot;
 mod version1;
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::declaration::fields::Fields;
-use crate::declaration::{Fingerprint, milliseconds, read_stop};
+use crate::declaration::{Fingerprint, milliseconds, read_stop, strict};
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::StopSettings;
 use crate::sys::identity::{Identity, Pid};
@@ -49,7 +49,7 @@ pub(crate) struct Origin<'a> {
 }
 
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>}`.
-pub(super) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
+pub(crate) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
     let Origin { id, fingerprint, token, token_generated, stop } = origin;
     let id = Value::from(id);
     let token = token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
@@ -61,15 +61,15 @@ pub(super) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
 }
 
 /// The whole record of a process that did not write its own.
-pub(super) fn whole(origin: Origin<'_>, identity: &Identity) -> Vec<u8> {
+pub(crate) fn whole(origin: Origin<'_>, identity: &Identity) -> Vec<u8> {
     let mut text = head(origin, &identity.boot_id);
     text.extend(format!("\"pid\":{},\"start_ticks\":{}}}\n", identity.pid, identity.start_ticks).into_bytes());
     text
 }
 
 /// Reads a record.
-pub(super) fn parse(text: &[u8]) -> Result<Record> {
-    let value = serde_json::from_slice(text).map_err(|error| corrupt(format!("not a JSON document: {error}")))?;
+pub(crate) fn parse(text: &[u8]) -> Result<Record> {
+    let value = strict::parse_bytes(text).map_err(|error| corrupt(format!("not a JSON document: {error}")))?;
     let mut fields = Fields::of("", value).map_err(as_corrupt)?;
     let version = fields.unsigned("version").map_err(as_corrupt)?;
     if version != Some(VERSION) {

@@ -12,8 +12,8 @@ use super::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use super::record::{read_fingerprint, read_identity};
 use super::version1;
 use crate::declaration::fields::Fields;
-use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot, validate_id};
-use crate::error::{Error, ErrorCode, Result};
+use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot, strict, validate_id};
+use crate::error::{Error, ErrorCode, Result, excerpt};
 
 /// The version of the format that is written.
 const VERSION: u64 = 2;
@@ -84,7 +84,7 @@ pub(crate) fn encode<'a>(proxies: impl Iterator<Item = (&'a str, Entry)>) -> Vec
 /// [`ErrorCode::CorruptSnapshot`] when the document as a whole cannot be used. Entries that cannot be used are in
 /// [`Snapshot::refused`]; the others are restored.
 pub(crate) fn decode(text: &[u8]) -> Result<Snapshot> {
-    let value = serde_json::from_slice(text).map_err(|error| corrupt(format!("not a JSON document: {error}")))?;
+    let value = strict::parse_bytes(text).map_err(|error| corrupt(format!("not a JSON document: {error}")))?;
     let mut fields = Fields::of("", value).map_err(as_corrupt)?;
     let read_entry = match fields.integer("Version").map_err(as_corrupt)? {
         Some(VERSION) => read_daemon_2,
@@ -98,8 +98,11 @@ pub(crate) fn decode(text: &[u8]) -> Result<Snapshot> {
     fields.finish().map_err(as_corrupt)?;
     let mut snapshot = Snapshot::default();
     for (id, value) in Fields::of("Proxies", proxies).map_err(as_corrupt)?.rest() {
-        let place = format!("Proxies.{id}");
-        match validate_id(&id).and_then(|()| read_entry_of(&place, value, read_entry)) {
+        let place = format!("Proxies.{}", excerpt(&id));
+        match validate_id(&id)
+            .map_err(|error| error.within(&place))
+            .and_then(|()| read_entry_of(&place, value, read_entry))
+        {
             Ok(entry) => drop(snapshot.proxies.insert(id, entry)),
             Err(error) => snapshot.refused.push(error),
         }
