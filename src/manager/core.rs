@@ -9,6 +9,7 @@ use super::options::ManagerOptions;
 use super::others::{Other, Registry, Worker};
 use super::plan::Relation;
 use crate::declaration::{ExecMode, ProxyConfig};
+use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
@@ -54,6 +55,8 @@ pub(super) struct Core {
     pub(super) unrestored: bool,
     /// Whether the state was followed once.
     pub(super) synced: bool,
+    /// The files that were no use, until they are told.
+    ignored: Vec<Error>,
     /// Digest of the snapshot that was last written.
     written: Option<u64>,
 }
@@ -66,6 +69,7 @@ impl Core {
         events: &Arc<EventRing>,
         unclaimed: Vec<Record>,
         strays: Vec<(String, Pid)>,
+        ignored: Vec<Error>,
     ) -> Core {
         let files = match data_dir {
             Some(data_dir) => Files::DataDir(data_dir.clone()),
@@ -91,6 +95,25 @@ impl Core {
             unrestored: false,
             synced: false,
             written: None,
+            ignored,
+        }
+    }
+
+    /// Tells of the files that were no use, once somebody may listen.
+    pub(super) fn tell_ignored(&mut self) {
+        let ignored = std::mem::take(&mut self.ignored);
+        self.tell_bad("ignored", &ignored);
+    }
+
+    /// Logs and announces what was found to be bad; of very many the first ones, and how many there are.
+    pub(super) fn tell_bad(&self, what: &str, errors: &[Error]) {
+        let tell = |text: String| {
+            logging::write(Level::Error, format_args!("{text}"));
+            self.context.events.publish(None, EventKind::SnapshotFailed { error: text });
+        };
+        errors.iter().take(MAX_REFUSED_NAMED).for_each(|error| tell(format!("{what}: {error}")));
+        if let Some(more @ 1..) = errors.len().checked_sub(MAX_REFUSED_NAMED) {
+            tell(format!("{what}: {more} more, {} in all", errors.len()));
         }
     }
 

@@ -1,6 +1,6 @@
 //! The data directory: the only code that names, opens, writes or removes a file in it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use super::encode::FileName;
 use super::lock::Lock;
 use super::pid_file;
 use super::record::{self, Origin, Record};
+use crate::defaults::{MAX_RECORD, MAX_SET_ASIDE, MAX_SNAPSHOT};
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::logging::{self, Level};
 use crate::sys::fail;
@@ -21,12 +22,6 @@ use crate::sys::spawn::SelfRecord;
 const TEMPORARY: &str = ".tmp";
 
 const SNAPSHOT_TEMPORARY: &CStr = c".snapshot.json.tmp";
-
-/// More than any record or pid file can have.
-const MAX_RECORD: u64 = 64 * 1024;
-
-/// More than any snapshot has: a kilobyte for each of a quarter of a million proxies.
-const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
 
 /// An open and locked data directory. It is used through descriptors: moved while in use, it goes on working.
 #[derive(Debug)]
@@ -52,6 +47,24 @@ impl Place<'_> {
             Place::Below(dir) => dir,
         }
     }
+}
+
+/// What is in the folder of records.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    pub(crate) found: Vec<Record>,
+    /// What could not be used, with the names of the files. It counts for nothing.
+    pub(crate) bad: Vec<Error>,
+    /// The ids of those, as their names tell.
+    damaged: Vec<String>,
+}
+
+/// A process that may live, and of which there is no record.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Lost {
+    pub(crate) id: String,
+    /// As its pid file says, if it says anything.
+    pub(crate) pid: Option<Pid>,
 }
 
 /// The record that a child is to write, with what it borrows.
@@ -182,18 +195,38 @@ impl DataDir {
         pid.and(record)
     }
 
-    /// All records. A file that is none is reported with its name; it counts for nothing.
+    /// All records. A file that is none, or is damaged, is set aside.
     ///
     /// # Errors
     /// [`ErrorCode::Exhausted`] when one could not be opened now: its process may live.
-    pub(crate) fn records(&self) -> Result<(Vec<Record>, Vec<Error>)> {
-        let (mut found, mut bad) = (Vec::new(), Vec::new());
-        self.collect_records(&self.records, "records", &mut found, &mut bad)?;
+    pub(crate) fn records(&self) -> Result<Records> {
+        let mut records = Records::default();
+        self.collect_records(&self.records, "records", &mut records)?;
+        self.refuse_shared(&mut records);
         fail::point("records:read");
-        Ok((found, bad))
+        Ok(records)
     }
 
-    fn collect_records(&self, dir: &Dir, place: &str, found: &mut Vec<Record>, bad: &mut Vec<Error>) -> Result<()> {
+    /// Of records that name the same process all but one are wrong, and nobody knows which: two ids must not share one.
+    fn refuse_shared(&self, records: &mut Records) {
+        let mut named: HashMap<i32, usize> = HashMap::new();
+        for record in &records.found {
+            *named.entry(record.identity.pid.as_raw()).or_default() += 1;
+        }
+        let is_shared = |record: &Record| named.get(&record.identity.pid.as_raw()).is_some_and(|times| *times > 1);
+        let (shared, found) = std::mem::take(&mut records.found).into_iter().partition(is_shared);
+        records.found = found;
+        let shared: Vec<Record> = shared;
+        for record in shared {
+            let (id, pid) = (excerpt(&record.id).to_string(), record.identity.pid);
+            let message =
+                format!("records of {}: that of {id} names pid {pid}, as another one does", self.path.display());
+            records.bad.push(Error::new(ErrorCode::CorruptSnapshot, message));
+            records.damaged.push(record.id);
+        }
+    }
+
+    fn collect_records(&self, dir: &Dir, place: &str, records: &mut Records) -> Result<()> {
         let names = dir.list().map_err(|error| self.failed("list", place, &error))?;
         for name in names {
             let shown = format!("{place}/{}", name.to_string_lossy());
@@ -207,34 +240,41 @@ impl DataDir {
                     self.check_name(&record, &leaf, &shown).map(|()| record)
                 });
                 match record {
-                    Ok(record) => found.push(record),
+                    Ok(record) => records.found.push(record),
                     Err(error) if error.code() == ErrorCode::Exhausted => return Err(error),
-                    Err(error) => bad.push(error),
+                    Err(error) => {
+                        records
+                            .damaged
+                            .extend(name.to_str().and_then(|name| FileName::id_of(name.strip_suffix(".json")?)));
+                        // What the disk would not give now may be good.
+                        let unreadable = error.errno().is_some_and(|errno| errno != libc::ELOOP);
+                        records.bad.push(if unreadable { error } else { set_aside(dir, &leaf, error) });
+                    }
                 }
             } else if shown.ends_with('+') {
                 match dir.open_dir(&leaf) {
-                    Ok(below) => self.collect_records(&below, &shown, found, bad)?,
+                    Ok(below) => self.collect_records(&below, &shown, records)?,
                     Err(error) if code_of(&error) == ErrorCode::Exhausted => {
                         return Err(self.failed("open", &shown, &error));
                     }
-                    Err(error) => bad.push(self.failed("open", &shown, &error)),
+                    Err(error) => records.bad.push(self.failed("open", &shown, &error)),
                 }
             }
         }
         Ok(())
     }
 
-    /// The processes that have a pid file but none of these records, by id: their record is lost, and the number alone
-    /// proves nothing.
+    /// The processes that have a pid file, or a record that is damaged, but no good record: the number alone proves
+    /// nothing.
     ///
     /// # Errors
     /// When such a pid file cannot be read either: its process may live, and nothing is known of it.
-    pub(crate) fn pids_without(&self, records: &[Record]) -> Result<Vec<(String, Pid)>> {
-        let known: HashSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
+    pub(crate) fn lost(&self, records: &mut Records) -> Result<Vec<Lost>> {
+        let known: HashSet<&str> = records.found.iter().map(|record| record.id.as_str()).collect();
         let names = self.pids.list().map_err(|error| self.failed("list", "pids", &error))?;
         let ids = names.iter().filter_map(|name| FileName::id_of(name.to_str()?.strip_suffix(".pid")?));
         let lost = ids.filter(|id| !known.contains(id.as_str()));
-        let mut found = Vec::new();
+        let mut found = BTreeMap::new();
         for id in lost {
             let leaf = FileName::of(&id).leaf("", ".pid");
             let text = match self.pids.read(&leaf, MAX_RECORD) {
@@ -246,9 +286,18 @@ impl DataDir {
                     return Err(self.failed("read pid file", &object, &error));
                 }
             };
-            found.extend(pid_file::parse(&text).map(|pid| (id, pid)));
+            let pid = pid_file::parse(&text);
+            if pid.is_none() {
+                let path = self.path.join(format!("pids/{}", leaf.to_string_lossy()));
+                let message = format!("{}: expected a pid and a newline", excerpt(&path.to_string_lossy()));
+                records.bad.push(Error::new(ErrorCode::CorruptSnapshot, message));
+            }
+            found.insert(id, pid);
         }
-        Ok(found)
+        for id in std::mem::take(&mut records.damaged) {
+            found.entry(id).or_default();
+        }
+        Ok(found.into_iter().map(|(id, pid)| Lost { id, pid }).collect())
     }
 
     /// A record under another id's name would make two ids share a process.
@@ -277,26 +326,75 @@ impl DataDir {
 
     /// Replaces the snapshot.
     pub(crate) fn write_snapshot(&self, content: &[u8]) -> Result<()> {
+        check_size(content).map_err(|error| self.failed("write snapshot", "snapshot.json", &error))?;
         let written = self.root.replace(SNAPSHOT_TEMPORARY, c"snapshot.json", content);
         written.map_err(|error| self.failed("write snapshot", "snapshot.json", &error))
     }
 
-    /// Renames a snapshot that cannot be read to the first free `snapshot.json.corrupt-<n>` and returns the new name.
-    pub(crate) fn set_snapshot_aside(&self) -> Result<String> {
-        let failed = |error: std::io::Error| self.failed("set aside", "snapshot.json", &error);
-        for number in 1..=u32::MAX {
-            let name = format!("snapshot.json.corrupt-{number}");
-            let leaf = CString::new(name.as_str()).unwrap_or_default();
-            if self.root.inode(&leaf).map_err(failed)?.is_none() {
-                return self.root.rename(c"snapshot.json", &leaf).map(|()| name).map_err(failed);
+    /// Renames a snapshot that cannot be read to the first free `snapshot.json.corrupt-<n>`; the error then says so.
+    pub(crate) fn set_snapshot_aside(&self, error: Error) -> Error {
+        set_aside(&self.root, c"snapshot.json", error)
+    }
+
+    /// Keeps a snapshot of which a part cannot be used, and which the next one is going to replace, under the first free
+    /// `snapshot.json.corrupt-<n>` as well. What became of it is returned.
+    pub(crate) fn keep_snapshot(&self) -> String {
+        let snapshot = c"snapshot.json";
+        let kept = || -> std::io::Result<Option<CString>> {
+            let own = self.root.inode(snapshot)?;
+            let Some(free) = free_name(&self.root, snapshot, own)? else { return Ok(None) };
+            if self.root.inode(&free)?.is_none() {
+                self.root.link(snapshot, &free)?;
             }
-        }
-        Err(Error::new(ErrorCode::Io, "set aside snapshot.json: no free name"))
+            Ok(Some(free))
+        };
+        told(snapshot, kept())
     }
 
     fn failed(&self, what: &str, object: &str, error: &std::io::Error) -> Error {
         Error::os(code_of(error), format_args!("{what} {}", self.path.join(object).display()), error)
     }
+}
+
+/// Renames what cannot be used to the first free `<name>.corrupt-<n>`, and says so; when there are enough of them, it is
+/// left to be replaced.
+fn set_aside(dir: &Dir, name: &CStr, error: Error) -> Error {
+    let moved = free_name(dir, name, None).and_then(|free| match free {
+        Some(free) => dir.rename(name, &free).map(|()| Some(free)),
+        None => Ok(None),
+    });
+    error.followed_by(told(name, moved))
+}
+
+/// The first name that is free, or that this very file has already.
+fn free_name(dir: &Dir, name: &CStr, own: Option<(u64, u64)>) -> std::io::Result<Option<CString>> {
+    for number in 1..=MAX_SET_ASIDE {
+        let aside = CString::new([name.to_bytes(), format!(".corrupt-{number}").as_bytes()].concat())?;
+        let found = dir.inode(&aside)?;
+        if found.is_none() || found == own {
+            return Ok(Some(aside));
+        }
+    }
+    Ok(None)
+}
+
+fn told(name: &CStr, kept: std::io::Result<Option<CString>>) -> String {
+    let name = name.to_string_lossy();
+    match kept {
+        Ok(Some(aside)) => format!("set aside as {}", aside.to_string_lossy()),
+        Ok(None) => format!("not set aside, for there are {MAX_SET_ASIDE} of {name} already"),
+        Err(error) => format!("set aside {name}: {error}"),
+    }
+}
+
+/// What is written must be what can be read.
+fn check_size(snapshot: &[u8]) -> std::io::Result<()> {
+    let size = snapshot.len() as u64;
+    if size <= MAX_SNAPSHOT {
+        return Ok(());
+    }
+    let why = format!("expected at most {MAX_SNAPSHOT} bytes, got {size}");
+    Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, why))
 }
 
 fn create(path: &Path) -> std::io::Result<()> {
@@ -355,15 +453,16 @@ pub(crate) fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let Some(name) = path.file_name() else {
         return Err(std::io::Error::from_raw_os_error(libc::EISDIR));
     };
+    check_size(content)?;
     let dir = Dir::open(parent)?;
     let leaf = CString::new(name.as_encoded_bytes())?;
     let temporary = CString::new([b".", name.as_encoded_bytes(), b".tmp"].concat())?;
     dir.replace(&temporary, &leaf, content)
 }
 
-/// Reads a file of the user's; `None` when there is none.
+/// Reads a snapshot of the user's; `None` when there is none.
 pub(crate) fn read_file(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
+    match crate::sys::file::read_regular(path, MAX_SNAPSHOT) {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -456,9 +555,11 @@ mod tests {
         }
         dir.write_record(origin("known"), &identity()).unwrap();
         std::fs::write(place.path().join("pids/broken.pid"), "x").unwrap();
-        let mut lost = dir.pids_without(&dir.records().unwrap().0).unwrap();
-        lost.sort();
-        assert_eq!(lost, [("a/b".to_owned(), identity().pid), ("web".to_owned(), identity().pid)]);
+        let mut records = dir.records().unwrap();
+        let lost = dir.lost(&mut records).unwrap();
+        let told: Vec<_> = lost.iter().map(|lost| (lost.id.as_str(), lost.pid)).collect();
+        assert_eq!(told, [("a/b", Some(identity().pid)), ("broken", None), ("web", Some(identity().pid))]);
+        assert!(records.bad[0].to_string().ends_with("pids/broken.pid: expected a pid and a newline"));
     }
 
     #[test]
@@ -466,12 +567,13 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let dir = DataDir::open(&place.path().join("new")).unwrap();
         let ids = ["web", "../../escape", ".hidden", "a.json", "b+", &"ä/".repeat(300)];
-        for id in ids {
-            dir.write_record(origin(id), &identity()).unwrap();
-            dir.write_pid(id, identity().pid).unwrap();
+        for (pid, id) in (1..).zip(ids) {
+            let identity = Identity { pid: Pid::from_raw(pid).unwrap(), ..identity() };
+            dir.write_record(origin(id), &identity).unwrap();
+            dir.write_pid(id, identity.pid).unwrap();
             dir.open_logs(id).unwrap();
         }
-        let (mut found, bad) = dir.records().unwrap();
+        let Records { mut found, bad, .. } = dir.records().unwrap();
         found.sort_by(|one, other| one.id.cmp(&other.id));
         let mut expected = ids.map(str::to_owned);
         expected.sort();
@@ -482,7 +584,7 @@ mod tests {
             dir.forget(id).unwrap();
             dir.forget(id).unwrap();
         }
-        assert_eq!(dir.records().unwrap().0, []);
+        assert_eq!(dir.records().unwrap().found, []);
     }
 
     #[test]
@@ -511,13 +613,21 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let dir = DataDir::open(place.path()).unwrap();
         dir.write_record(origin("web"), &identity()).unwrap();
-        let records = place.path().join("records");
-        std::fs::copy(records.join("web.json"), records.join("other.json")).unwrap();
-        std::fs::write(records.join("empty.json"), "").unwrap();
-        symlink("web.json", records.join("link.json")).unwrap();
-        let (found, bad) = dir.records().unwrap();
-        assert_eq!(found.len(), 1);
+        let records_dir = place.path().join("records");
+        std::fs::copy(records_dir.join("web.json"), records_dir.join("other.json")).unwrap();
+        std::fs::write(records_dir.join("empty.json"), "").unwrap();
+        symlink("web.json", records_dir.join("link.json")).unwrap();
+        let mut records = dir.records().unwrap();
+        assert_eq!(records.found.len(), 1);
+        let lost = dir.lost(&mut records).unwrap();
+        assert_eq!(lost.iter().map(|lost| lost.id.as_str()).collect::<Vec<_>>(), ["empty", "link", "other"]);
+        let bad = records.bad;
         assert_eq!(bad.len(), 3, "{bad:?}");
+        for name in ["empty", "link", "other"] {
+            let aside = format!("{name}.json.corrupt-1");
+            assert!(bad.iter().any(|error| error.to_string().ends_with(&format!("set aside as {aside}"))), "{bad:?}");
+            assert!(records_dir.join(aside).symlink_metadata().is_ok());
+        }
         assert!(bad.iter().any(|error| error.to_string().contains("of another id, \"web\"")), "{bad:?}");
     }
 
@@ -543,13 +653,71 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_snapshot_is_set_aside_under_a_free_name() {
+    fn records_of_the_same_process_count_for_nothing() {
         let place = tempfile::tempdir().unwrap();
         let dir = DataDir::open(place.path()).unwrap();
-        for number in 1..=3 {
-            dir.write_snapshot(b"bad").unwrap();
-            assert_eq!(dir.set_snapshot_aside().unwrap(), format!("snapshot.json.corrupt-{number}"));
+        let other = Identity { pid: Pid::from_raw(43).unwrap(), ..identity() };
+        for (id, identity) in [("one", identity()), ("two", identity()), ("three", other)] {
+            dir.write_record(origin(id), &identity).unwrap();
         }
-        assert_eq!(dir.read_snapshot().unwrap(), None);
+        let mut records = dir.records().unwrap();
+        assert_eq!(records.found.iter().map(|record| record.id.as_str()).collect::<Vec<_>>(), ["three"]);
+        assert_eq!(records.bad.len(), 2);
+        let lost = ["one", "two"].map(|id| Lost { id: id.to_owned(), pid: None });
+        assert_eq!(dir.lost(&mut records).unwrap(), lost);
+    }
+
+    #[test]
+    fn bad_files_are_set_aside_under_free_names_and_not_without_end() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(place.path()).unwrap();
+        let bad = || Error::new(ErrorCode::CorruptSnapshot, "bad");
+        let aside = |number: u32| place.path().join(format!("snapshot.json.corrupt-{number}"));
+        for number in 1..=MAX_SET_ASIDE {
+            dir.write_snapshot(format!("bad {number}").as_bytes()).unwrap();
+            let said = dir.set_snapshot_aside(bad()).to_string();
+            assert_eq!(said, format!("bad; set aside as snapshot.json.corrupt-{number}"));
+            assert_eq!(dir.read_snapshot().unwrap(), None);
+        }
+        for _ in 0..3 {
+            dir.write_snapshot(b"one too many").unwrap();
+            let said = dir.set_snapshot_aside(bad()).to_string();
+            assert_eq!(said, "bad; not set aside, for there are 8 of snapshot.json already");
+            assert!(dir.keep_snapshot().starts_with("not set aside"));
+        }
+        for number in 1..=MAX_SET_ASIDE {
+            assert_eq!(std::fs::read_to_string(aside(number)).unwrap(), format!("bad {number}"));
+        }
+        assert!(!aside(MAX_SET_ASIDE + 1).exists());
+    }
+
+    #[test]
+    fn what_is_bad_in_part_is_kept_once() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(place.path()).unwrap();
+        dir.write_snapshot(b"first").unwrap();
+        for _ in 0..3 {
+            assert_eq!(dir.keep_snapshot(), "set aside as snapshot.json.corrupt-1");
+        }
+        dir.write_snapshot(b"second").unwrap();
+        assert_eq!(dir.keep_snapshot(), "set aside as snapshot.json.corrupt-2");
+        dir.write_snapshot(b"third").unwrap();
+        for (number, content) in [(1, "first"), (2, "second")] {
+            let kept = std::fs::read_to_string(place.path().join(format!("snapshot.json.corrupt-{number}")));
+            assert_eq!(kept.unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_neither_read_nor_written() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(place.path()).unwrap();
+        // It takes no room: only its size is large.
+        std::fs::File::create(place.path().join("snapshot.json")).unwrap().set_len(1 << 30).unwrap();
+        let said = dir.read_snapshot().unwrap_err().to_string();
+        assert!(said.ends_with("larger than 268435456 bytes"), "{said}");
+        assert!(read_file(&place.path().join("snapshot.json")).is_err());
+        let said = dir.write_snapshot(&vec![0; MAX_SNAPSHOT as usize + 1]).unwrap_err().to_string();
+        assert!(said.ends_with("expected at most 268435456 bytes, got 268435457"), "{said}");
     }
 }

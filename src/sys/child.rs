@@ -7,6 +7,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+use super::digest;
 use super::fail::{ChildPlan, child as points};
 use super::limits::Limit;
 use super::outcome::{Outcome, Step};
@@ -42,7 +43,8 @@ pub(super) struct RawCredentials {
     pub(super) group_count: usize,
 }
 
-/// The record that the child writes of itself: `<head>"pid":<pid>,"start_ticks":<ticks>}` and a newline.
+/// The record that the child writes of itself: `<head>"pid":<pid>,"start_ticks":<ticks>,"check":"<digest>"}` and a
+/// newline.
 #[derive(Debug)]
 pub(super) struct RawRecord {
     pub(super) dir: c_int,
@@ -50,6 +52,8 @@ pub(super) struct RawRecord {
     pub(super) name: *const c_char,
     pub(super) head: *const u8,
     pub(super) head_len: usize,
+    /// Of the head.
+    pub(super) digest: u64,
 }
 
 /// A failed step, on its way to [`Outcome`].
@@ -237,7 +241,7 @@ fn write_record(it: &Instructions, record: &RawRecord) -> Result<(), Failed> {
     tail.push_number(unsafe { libc::syscall(libc::SYS_getpid) } as u64);
     tail.push(b",\"start_ticks\":");
     tail.push_number(stat.start_ticks);
-    tail.push(b"}\n");
+    tail.push_check(record.digest);
 
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     pass(it, points::RECORD_OPEN, Step::Record)?;
@@ -315,6 +319,17 @@ impl Tail {
                 self.len += 1;
             }
         }
+    }
+
+    /// Ends the record with the digest of all that is before.
+    fn push_check(&mut self, head: u64) {
+        let digest = self.text.get(..self.len).map_or(head, |text| digest::add(head, text));
+        self.push(b",\"check\":\"");
+        for at in (0..16).rev() {
+            let digit = (digest >> (4 * at) & 0xf) as u8;
+            self.push(&[if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }]);
+        }
+        self.push(b"\"}\n");
     }
 
     fn push_number(&mut self, number: u64) {

@@ -15,7 +15,7 @@ use super::identity::Pid;
 use super::outcome::{self, Outcome, Pipe, Step};
 use super::signal::MaskGuard;
 use super::wait::{self, Target};
-use super::{check, fail, limits, pidfd};
+use super::{check, digest, fail, limits, pidfd};
 use crate::command::Credentials;
 
 /// What to execute, in the kernel's form.
@@ -34,7 +34,7 @@ pub(crate) struct SelfRecord<'fd> {
     pub(crate) dir: BorrowedFd<'fd>,
     pub(crate) temporary: CString,
     pub(crate) name: CString,
-    /// A JSON object without its last two members and its end; see [`RawRecord`].
+    /// A JSON object without its last three members and its end; see [`RawRecord`].
     pub(crate) head: Vec<u8>,
 }
 
@@ -172,6 +172,7 @@ pub(crate) fn start(
             name: record.name.as_ptr(),
             head: record.head.as_ptr(),
             head_len: record.head.len(),
+            digest: digest::add(digest::EMPTY, &record.head),
         }),
         outcome: &raw mut outcome,
         pipe: pipe.as_ref().map(Pipe::writer),
