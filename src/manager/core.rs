@@ -68,7 +68,7 @@ impl Core {
         data_dir: Option<&Arc<DataDir>>,
         events: &Arc<EventRing>,
         unclaimed: Vec<Record>,
-        strays: Vec<(String, Pid)>,
+        strays: BTreeMap<String, Pid>,
         ignored: Vec<Error>,
     ) -> Core {
         let files = match data_dir {

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::state::State;
 use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::snapshot::{self, Snapshot};
-use crate::store::{self, DataDir, Lost, Record};
+use crate::store::{self, DataDir, Record};
 use crate::supervisor::{self, Claim, Command, EventKind, Files, Origin, Owner, Slot, Spec, Supervisor};
 use crate::sys::identity::Pid;
 use crate::sys::{fail, identity};
@@ -23,7 +23,7 @@ use crate::sys::{fail, identity};
 pub(super) struct Found {
     pub(super) unclaimed: Vec<Record>,
     /// Processes without a record, known by a number that has to be proven.
-    pub(super) strays: Vec<(String, Pid)>,
+    pub(super) strays: BTreeMap<String, Pid>,
     /// What was no use.
     pub(super) ignored: Vec<Error>,
 }
@@ -32,12 +32,12 @@ pub(super) struct Found {
 pub(super) fn find_processes(data_dir: &DataDir) -> Result<Found> {
     let mut records = data_dir.records()?;
     let lost = data_dir.lost(&mut records)?;
-    let (named, unnamed): (Vec<Lost>, Vec<Lost>) = lost.into_iter().partition(|lost| lost.pid.is_some());
-    let mut strays: Vec<(String, Pid)> = named.into_iter().filter_map(|lost| Some((lost.id, lost.pid?))).collect();
-    if !unnamed.is_empty() {
-        // Neither record nor pid file: what the process itself has is all that is left to know it by.
-        let unnamed: Vec<String> = unnamed.into_iter().map(|lost| lost.id).collect();
-        strays.extend(supervisor::search(data_dir, &unnamed)?);
+    let mut strays = BTreeMap::new();
+    if !lost.is_empty() {
+        strays.extend(lost.iter().filter_map(|lost| Some((lost.id.clone(), lost.pid?))));
+        // What the process itself has says more than a pid file, which may be damaged as well.
+        let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
+        strays.extend(supervisor::search(data_dir, &ids)?);
     }
     Ok(Found { unclaimed: records.found, strays, ignored: records.bad })
 }
@@ -89,7 +89,7 @@ pub(super) fn take_over(
     own: bool,
 ) -> Result<Vec<Adoption>> {
     let supervisor = core.supervisor()?;
-    tell_refused(core, &snapshot, own);
+    tell_refused(core, &snapshot.refused, own);
     fail::point("restore:read");
     // ORDER: whoever the snapshot alone names is written down before anything else can happen, for the next snapshot
     // will not name them.
@@ -114,7 +114,7 @@ pub(super) fn take_over(
                 let created = core.registry.create(&id, &mode, None);
                 match created.and_then(|other| other.unmarshal(&stored).map(|()| other)) {
                     Ok(other) => drop(core.managed.insert(id, Managed::Other(other))),
-                    Err(error) => core.tell_bad("ignored in the snapshot", &[error]),
+                    Err(error) => tell_refused(core, &[error], own),
                 }
             }
         }
@@ -125,14 +125,14 @@ pub(super) fn take_over(
 }
 
 /// What cannot be used of the manager's own snapshot would be gone with the next one.
-fn tell_refused(core: &Core, snapshot: &Snapshot, own: bool) {
+fn tell_refused(core: &Core, refused: &[Error], own: bool) {
     let what = match &core.context.files {
-        Files::DataDir(data_dir) if own && !snapshot.refused.is_empty() => {
+        Files::DataDir(data_dir) if own && !refused.is_empty() => {
             format!("ignored in the snapshot, {}", data_dir.keep_snapshot())
         }
         _ => "ignored in the snapshot".to_owned(),
     };
-    core.tell_bad(&what, &snapshot.refused);
+    core.tell_bad(&what, refused);
 }
 
 /// Has a process that the snapshot names in the records, or at least in a pid file, unless it is there already.

@@ -9,5 +9,5 @@ pub(crate) mod record;
 pub(crate) mod snapshot;
 mod version1;
 
-pub(crate) use data_dir::{DataDir, Lost, null, open_output, read_file, replace_file};
+pub(crate) use data_dir::{DataDir, null, open_output, read_file, replace_file};
 pub(crate) use record::{Origin, Record};

@@ -39,7 +39,8 @@ pub(super) fn read_daemon(mut fields: Fields) -> Result<DaemonEntry> {
     config.token_generated = true;
     fields.take("ProxyID");
     let pid = fields.read("Pid", "a pid", |value| i32::try_from(value.as_i64()?).ok())?.and_then(Pid::from_raw);
-    config.validate()?;
+    let place = fields.place("");
+    config.validate().map_err(|error| error.joined(place.trim_end_matches('.')))?;
     let process = pid.map(|pid| StoredProcess::Version1(Version1Process { pid, argv0 }));
     Ok(DaemonEntry { config: Arc::new(config), process })
 }
@@ -64,6 +65,15 @@ mod tests {
         assert_eq!(daemon.config.target_service.as_deref(), Some("web"));
         let expected = Version1Process { pid: Pid::from_raw(4711).unwrap(), argv0: "consul".into() };
         assert_eq!(daemon.process, Some(StoredProcess::Version1(expected)));
+    }
+
+    /// What made a fuzz target fail: the message did not say of which proxy it is.
+    #[test]
+    fn what_can_never_work_is_refused_by_its_place() {
+        let entry = r#"{"Mode":"daemon","Config":{"CommandPath":"/bin/a","CommandArgs":["a","b\u0000"]}}"#;
+        let snapshot = decode(format!(r#"{{"Version":1,"Proxies":{{"web":{entry}}}}}"#).as_bytes()).unwrap();
+        let expected = "Proxies.web.Config.command[1]: expected no NUL byte, got one at offset 1";
+        assert_eq!(snapshot.refused[0].to_string(), expected);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Looking for the process of a proxy whose record and pid file are both no use.
+//! Looking for the process of a proxy of which there is no record.
 //!
-//! It is expensive, as every process is looked at, and so it is only done when files are damaged. And it is strict: a
-//! reader of the logs is a stranger, whoever it is.
+//! Every group of processes is looked at, and so it is only done when a record is damaged or lost. And it is strict:
+//! who only reads the logs is a stranger.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
