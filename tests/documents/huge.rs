@@ -14,7 +14,7 @@ use crate::told::{failures, is_fit};
 const MIB: usize = 1 << 20;
 
 /// No build on any machine comes near it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The most memory that this process ever had, in bytes.
 fn peak() -> usize {
