@@ -41,7 +41,9 @@ pub fn snapshot(text: &[u8]) {
             daemon.process = daemon.process.take().filter(|process| matches!(process, StoredProcess::Known(_)));
         }
     }
-    let written = snapshots::encode(proxies.iter().map(|(id, entry)| (id.as_str(), entry.clone())));
+    let mut written = Vec::new();
+    let entries = proxies.iter().map(|(id, entry)| (id.as_str(), entry.clone()));
+    snapshots::encode(entries, &mut written).expect("it fits");
     let again = snapshots::decode(&written).expect("what is written can be read");
     assert_eq!(again.refused, []);
     assert_eq!(again.proxies, proxies);

@@ -1,13 +1,21 @@
 //! Everything on disk: the data directory and its lock, process records, the snapshot, logs and pid files.
 
+pub(crate) mod ahead;
 mod data_dir;
+mod elsewhere;
 pub(crate) mod encode;
 pub(crate) mod entry;
 mod lock;
+mod logs;
 pub(crate) mod pid_file;
+mod place;
 pub(crate) mod record;
+mod records;
+mod set_aside;
 pub(crate) mod snapshot;
+mod snapshot_file;
 mod version1;
 
-pub(crate) use data_dir::{DataDir, null, open_output, read_file, replace_file};
+pub(crate) use data_dir::DataDir;
+pub(crate) use elsewhere::{null, open_output, read_file, replace_file};
 pub(crate) use record::{Origin, Record};
