@@ -15,7 +15,7 @@ use crate::proxy::Proxy;
 use crate::store::entry::{DaemonEntry, KnownProcess, StoredProcess};
 use crate::supervisor::{
     Claim, Command, Context, EventRing, Events, Files, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor,
-    capture_environment,
+    capture_environment, drawn_origin,
 };
 use crate::sys::fork::HomeProcess;
 
@@ -41,6 +41,7 @@ use crate::sys::fork::HomeProcess;
 pub struct Daemon {
     home: HomeProcess,
     owner: Owner,
+    origin: Arc<str>,
     events: Arc<EventRing>,
     inner: Mutex<Inner>,
 }
@@ -78,6 +79,7 @@ impl Daemon {
         Daemon {
             home: HomeProcess::here(),
             owner: Supervisor::new_owner(),
+            origin: drawn_origin(),
             events: EventRing::new(defaults::EVENT_CAPACITY),
             inner: Mutex::new(Inner { declared, phase: Phase::Open, supervisor: None }),
         }
@@ -268,6 +270,7 @@ impl Daemon {
             base_env: capture_environment(),
             proxy_env: Vec::new(),
             files,
+            origin: self.origin.clone(),
             events: self.events.clone(),
             // The original's daemon knows no such refusal; it is the manager's.
             allow_root: true,

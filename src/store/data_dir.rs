@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::encode::FileName;
 use super::lock::Lock;
@@ -35,6 +35,7 @@ pub(crate) struct DataDir {
     logs: Dir,
     pids: Dir,
     records: Dir,
+    origin: Arc<str>,
     lock: Mutex<Option<Lock>>,
 }
 
@@ -96,18 +97,25 @@ impl DataDir {
         };
         let (logs, pids, records) = (part(c"logs")?, part(c"pids")?, part(c"records")?);
         fail::point("data-dir:opened");
+        let (device, inode) = root.own_inode().map_err(io("look at data directory"))?;
+        let origin = format!("{device:x}-{inode:x}").into();
         // Whoever was writing one of these is dead, for we have the lock, and nobody else would ever remove it.
         let left = [root.remove(SNAPSHOT_TEMPORARY), remove_temporaries(&pids), remove_temporaries(&records)];
         for error in left.into_iter().filter_map(|removed| removed.err()) {
             let message = format_args!("remove temporary files in {}: {error}", path.display());
             logging::write(Level::Warn, message);
         }
-        Ok(DataDir { path: path.to_owned(), root, logs, pids, records, lock: Mutex::new(Some(lock)) })
+        Ok(DataDir { path: path.to_owned(), root, logs, pids, records, origin, lock: Mutex::new(Some(lock)) })
     }
 
     /// Where it was when it was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What no other directory of this machine is called, now and for the next agent, however the path is written.
+    pub(crate) fn origin(&self) -> &Arc<str> {
+        &self.origin
     }
 
     /// Gives up the lock: nothing is written from here on. Not left to the destructor, for a thread may hold the last

@@ -126,7 +126,15 @@ impl Dir {
 
     /// Device and inode of what is under a name, whatever it is; `None` when nothing is. It needs no descriptor.
     pub(crate) fn inode(&self, name: &CStr) -> io::Result<Option<(u64, u64)>> {
-        fail::failing("inode")?;
+        fail::failing("inode").and_then(|()| self.look_up(name))
+    }
+
+    /// Device and inode of the directory itself.
+    pub(crate) fn own_inode(&self) -> io::Result<(u64, u64)> {
+        self.look_up(c".")?.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
+    }
+
+    fn look_up(&self, name: &CStr) -> io::Result<Option<(u64, u64)>> {
         let mut found = MaybeUninit::<libc::stat>::uninit();
         let flags = libc::AT_SYMLINK_NOFOLLOW;
         // SAFETY: `name` is NUL-terminated, `found` is writable memory of the right type, and both live through the call.

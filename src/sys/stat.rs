@@ -87,6 +87,22 @@ pub(crate) fn groups() -> io::Result<HashMap<i32, Vec<i32>>> {
     Ok(groups)
 }
 
+/// The processes that exist, each with its group and session; those without, as the kernel's own, are left out.
+pub(crate) fn sessions() -> io::Result<Vec<(i32, i32, i32)>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(pid) = integer::<i32>(entry?.file_name().as_bytes()) else { continue };
+        // SAFETY: no pointers are passed.
+        let group = unsafe { libc::getpgid(pid) };
+        // SAFETY: no pointers are passed.
+        let session = unsafe { libc::getsid(pid) };
+        if group > 0 {
+            all.push((pid, group, session));
+        }
+    }
+    Ok(all)
+}
+
 /// Whether a number is that of a thread and not of a process; /proc has both, and lists only the latter.
 pub(crate) fn is_thread(pid: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
