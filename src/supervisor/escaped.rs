@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::defaults;
 use crate::sys::identity::{Identity, Pid, own_pid};
 use crate::sys::signal::{self, Signal};
-use crate::sys::{pidfd, stat};
+use crate::sys::{file, pidfd, stat};
 
 /// By what the processes of a proxy are known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -138,6 +138,29 @@ impl Look {
     pub(super) fn with(&self, badge: &Badge) -> io::Result<Vec<Escaped>> {
         let seen = self.0.get(badge).into_iter().flatten();
         seen.filter_map(|pid| Escaped::prove(*pid, badge).transpose()).collect()
+    }
+}
+
+/// A descriptor that is given up for a look where there is no other: a stop must not hang on a host that has none left.
+#[derive(Debug)]
+pub(super) struct Spare(Mutex<Option<OwnedFd>>);
+
+impl Spare {
+    pub(super) fn new() -> io::Result<Spare> {
+        Ok(Spare(Mutex::new(Some(file::open_null()?))))
+    }
+
+    /// Does what needs one descriptor at a time.
+    pub(super) fn lend<T>(&self, what: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let done = what();
+        if !done.as_ref().is_err_and(is_exhausted) {
+            return done;
+        }
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *spare = None;
+        let done = what();
+        *spare = file::open_null().ok();
+        done
     }
 }
 

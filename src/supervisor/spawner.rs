@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::adoption;
-use super::escaped::{Badge, Look, Waiting};
+use super::escaped::{Badge, Look, Spare, Waiting};
 use super::mailbox::{Claim, Done, Message, ProcessKey, Refusal};
 use super::reaper::{Process, Reaper};
 use super::spec::{Files, Spec};
@@ -95,6 +95,7 @@ struct Shared {
     waiting: Receiver<Job>,
     mailbox: Sender<Message>,
     reaper: Arc<Reaper>,
+    spare: Spare,
     searches: Waiting<(ProcessKey, Arc<Spec>, Badge)>,
     /// Threads that wait for a job, or are about to.
     idle: AtomicI64,
@@ -104,7 +105,14 @@ impl Spawners {
     /// Starts the first thread; others follow when there is work for them.
     pub(super) fn start(mailbox: Sender<Message>, reaper: Arc<Reaper>) -> std::io::Result<Spawners> {
         let (jobs, waiting) = crossbeam_channel::unbounded();
-        let shared = Arc::new(Shared { waiting, mailbox, reaper, searches: Waiting::new(), idle: AtomicI64::new(0) });
+        let shared = Arc::new(Shared {
+            waiting,
+            mailbox,
+            reaper,
+            spare: Spare::new()?,
+            searches: Waiting::new(),
+            idle: AtomicI64::new(0),
+        });
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let mut spawners = Spawners { jobs, shared, threads: Vec::new(), limit: cores.min(MAX_THREADS) };
         spawners.add_thread()?;
@@ -215,7 +223,8 @@ impl Shared {
             if all.is_empty() {
                 return;
             }
-            let look = catch_unwind(|| Look::at_all_but(&self.reaper.leaders()));
+            let look = || self.spare.lend(|| Look::at_all_but(&self.reaper.leaders()));
+            let look = catch_unwind(AssertUnwindSafe(look));
             let look = look.unwrap_or_else(|_| Err(std::io::Error::other("the search panicked")));
             for (key, spec, badge) in all {
                 let found = match &look {
