@@ -5,8 +5,11 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getpid, kill_process, set_parent_process_death_signal, setrlimit, setsid,
+};
 
+use crate::bomb;
 use crate::message::{Inspection, WATCH_PID};
 use crate::report::{Birth, Reporter};
 use crate::wait::{self, Handled};
@@ -20,7 +23,6 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
     let role = args.next().unwrap_or_default().to_string_lossy().into_owned();
     let args: Vec<OsString> = args.collect();
     let word = args.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    let stubborn = word == "stubborn";
     if role == "guard" {
         return guard(&args);
     }
@@ -50,10 +52,20 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
             writeln!(std::io::stderr(), "{word}").expect("write to stderr");
             just_wait(&mut reporter, None)
         }
-        MEMBER if stubborn => stay(&mut reporter),
-        MEMBER => just_wait(&mut reporter, None),
-        "grandchild" => lead(&mut reporter, stubborn, Handled::default()),
-        "leader-exits" => lead(&mut reporter, true, Handled::polite()),
+        MEMBER => belong(&mut reporter, &word, args.get(1).is_some()),
+        "grandchild" => lead(&mut reporter, &args, Handled::default()),
+        "leader-exits" => lead(&mut reporter, &["stubborn".into()], Handled::polite()),
+        "escaped" => lead(&mut reporter, &escaped(args), Handled::default()),
+        "daemonizes" => {
+            start_member(&escaped(args));
+            ExitCode::SUCCESS
+        }
+        "starts" => {
+            start(Command::new(args.first().expect("a program")).args(args.get(1..).unwrap_or_default()));
+            just_wait(&mut reporter, None)
+        }
+        "bomb" => bomb::go_off(&mut reporter, word == "escaped"),
+        bomb::SPARK => bomb::burn(&args),
         _ => usage(&role),
     }
 }
@@ -95,15 +107,51 @@ fn crash(reporter: &mut Reporter, signal: &str) -> ExitCode {
     }
 }
 
+/// Is what a leader has started, as it was told.
+fn belong(reporter: &mut Reporter, how: &str, stubborn: bool) -> ExitCode {
+    match how {
+        "stubborn" => stay(reporter),
+        "stopped" => {
+            reporter.started(None);
+            kill_process(getpid(), Signal::STOP).expect("stop");
+            wait::end()
+        }
+        "relapses" => {
+            let mut handled = Handled::relapsing();
+            reporter.started(None);
+            loop {
+                kill_process(getpid(), Signal::STOP).expect("stop");
+                while wait::signal(&mut handled) != "SIGCONT" {}
+            }
+        }
+        "escaped" => {
+            setsid().expect("leave for a session of its own");
+            if stubborn { stay(reporter) } else { obey(reporter) }
+        }
+        _ => just_wait(reporter, None),
+    }
+}
+
 /// Starts another process of this group and waits; a signal that is handled leaves it behind.
-#[expect(clippy::zombie_processes, reason = "the end of a grandchild must be seen by others than its parent")]
-fn lead(reporter: &mut Reporter, stubborn: bool, mut handled: Handled) -> ExitCode {
-    let program = std::env::current_exe().expect("find own program");
-    let stubborn = stubborn.then_some("stubborn");
-    Command::new(program).arg(MEMBER).args(stubborn).spawn().expect("start a grandchild");
+fn lead(reporter: &mut Reporter, member: &[OsString], mut handled: Handled) -> ExitCode {
+    start_member(member);
     reporter.started(None);
     wait::signal(&mut handled);
     ExitCode::SUCCESS
+}
+
+fn escaped(mut args: Vec<OsString>) -> Vec<OsString> {
+    args.insert(0, "escaped".into());
+    args
+}
+
+fn start_member(args: &[OsString]) {
+    start(Command::new(std::env::current_exe().expect("find own program")).arg(MEMBER).args(args));
+}
+
+#[expect(clippy::zombie_processes, reason = "the end of a grandchild must be seen by others than its parent")]
+pub(crate) fn start(command: &mut Command) {
+    command.spawn().expect("start a grandchild");
 }
 
 /// Becomes another program that is killed when its parent ends, however that comes about: a test that was killed

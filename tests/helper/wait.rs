@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 
 use crate::message::WATCH_PID;
 
@@ -23,6 +23,11 @@ impl Handled {
     /// Handles all signals that are likely to be asked to end by.
     pub(crate) fn all() -> Handled {
         Handled::register(&[("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGUSR1", SIGUSR1), ("SIGQUIT", SIGQUIT)])
+    }
+
+    /// Handles SIGCONT, and what else would end it.
+    pub(crate) fn relapsing() -> Handled {
+        Handled::register(&[("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGCONT", SIGCONT)])
     }
 
     fn register(signals: &[(&'static str, i32)]) -> Handled {
