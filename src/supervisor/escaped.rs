@@ -11,8 +11,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::defaults;
-use crate::sys::identity::{Identity, Pid, own_pid};
+use crate::sys::identity::{Pid, own_pid};
 use crate::sys::signal::{self, Signal};
+use crate::sys::stat::Stat;
 use crate::sys::{file, pidfd, stat};
 
 /// By what the processes of a proxy are known.
@@ -62,14 +63,15 @@ fn is_exhausted(error: &io::Error) -> bool {
 /// A process that was proven to be of a proxy that is gone.
 #[derive(Debug)]
 pub(super) struct Escaped {
-    identity: Identity,
+    pid: Pid,
+    start_ticks: u64,
     /// Absent where the kernel has no pidfds.
     pidfd: Option<OwnedFd>,
 }
 
 impl fmt::Display for Escaped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.identity.pid.fmt(f)
+        self.pid.fmt(f)
     }
 }
 
@@ -81,9 +83,9 @@ impl Escaped {
             Err(_) => return Ok(None), // gone
             Ok(pidfd) => pidfd,
         };
-        let Some(identity) = Identity::of(pid)? else { return Ok(None) };
+        let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
         let proven = Badge::of(pid)?.as_ref() == Some(badge);
-        let escaped = Escaped { identity, pidfd };
+        let escaped = Escaped { pid, start_ticks: stat.start_ticks, pidfd };
         // If it lives now, the number was its own all the time.
         Ok((proven && escaped.lives()).then_some(escaped))
     }
@@ -92,7 +94,10 @@ impl Escaped {
     pub(super) fn lives(&self) -> bool {
         match &self.pidfd {
             Some(fd) => !pidfd::has_ended(fd.as_fd()),
-            None => self.identity.stat().map_or(true, |stat| stat.is_some_and(|stat| !stat.is_dead())),
+            None => {
+                let lives = |stat: Stat| stat.start_ticks == self.start_ticks && !stat.is_dead();
+                stat::read(self.pid.as_raw()).map_or(true, |stat| stat.is_some_and(lives))
+            }
         }
     }
 
@@ -101,7 +106,7 @@ impl Escaped {
         for signal in [signal, Signal::CONT] {
             let sent = match &self.pidfd {
                 Some(fd) => pidfd::signal(fd.as_fd(), signal),
-                None if self.lives() => signal::kill_process(self.identity.pid, signal),
+                None if self.lives() => signal::kill_process(self.pid, signal),
                 None => Ok(()),
             };
             match sent {

@@ -101,7 +101,7 @@ impl ChildStack {
     }
 
     /// One past the highest byte; page-aligned, as every architecture's calling convention accepts.
-    fn top(&mut self) -> *mut libc::c_void {
+    pub(super) fn top(&mut self) -> *mut libc::c_void {
         // SAFETY: the end of the mapping that `new` made.
         unsafe { self.base.byte_add(Self::GUARD + Self::SIZE) }
     }
