@@ -14,7 +14,10 @@ use crate::defaults;
 use crate::sys::identity::{Pid, own_pid};
 use crate::sys::signal::{self, Signal};
 use crate::sys::stat::Stat;
-use crate::sys::{file, pidfd, stat};
+use crate::sys::{environ, file, pidfd, stat};
+
+/// More than most environments have, in bytes, so that each is read at once.
+const USUAL_ENVIRONMENT: usize = 16 * 1024;
 
 /// By what the processes of a proxy are known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,9 +48,9 @@ impl Badge {
     ///
     /// # Errors
     /// When it cannot be known now.
-    fn of(pid: Pid) -> io::Result<Option<Badge>> {
-        match std::fs::read(format!("/proc/{pid}/environ")) {
-            Ok(environment) => Ok(Badge::within(&environment)),
+    fn of(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Option<Badge>> {
+        match environ::read_with(pid.as_raw(), defaults::ENV_PROXY_ORIGIN.as_bytes(), buffer) {
+            Ok(environment) => Ok(environment.and_then(Badge::within)),
             Err(error) if is_exhausted(&error) => Err(error),
             // Gone meanwhile; or another user's, and then we could not signal it either.
             Err(_) => Ok(None),
@@ -84,7 +87,7 @@ impl Escaped {
             Ok(pidfd) => pidfd,
         };
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
-        let proven = Badge::of(pid)?.as_ref() == Some(badge);
+        let proven = Badge::of(pid, &mut Vec::new())?.as_ref() == Some(badge);
         let escaped = Escaped { pid, start_ticks: stat.start_ticks, pidfd };
         // If it lives now, the number was its own all the time.
         Ok((proven && escaped.lives()).then_some(escaped))
@@ -127,12 +130,13 @@ impl Look {
     /// system calls, and reading an environment ten times as much.
     pub(super) fn at_all_but(supervised: &HashSet<i32>) -> io::Result<Look> {
         let mut bearers: HashMap<Badge, Vec<Pid>> = HashMap::new();
+        let mut buffer = Vec::with_capacity(USUAL_ENVIRONMENT);
         for (pid, group, session) in stat::sessions()? {
             let Some(pid) = Pid::from_raw(pid).filter(|pid| *pid != own_pid()) else { continue };
             if supervised.contains(&group) || supervised.contains(&session) {
                 continue;
             }
-            if let Some(badge) = Badge::of(pid)? {
+            if let Some(badge) = Badge::of(pid, &mut buffer)? {
                 bearers.entry(badge).or_default().push(pid);
             }
         }

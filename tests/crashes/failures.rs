@@ -18,7 +18,7 @@ const EMFILE: i32 = 24;
 const ENOSPC: i32 = 28;
 
 /// The calls that can fail, and how they do.
-const CALLS: [(&str, &[i32]); 24] = [
+const CALLS: [(&str, &[i32]); 25] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
     ("child:execute", &[ENOMEM, EAGAIN]),
     ("child:record-open", &[ENOSPC, EMFILE, EIO]),
@@ -37,6 +37,7 @@ const CALLS: [(&str, &[i32]); 24] = [
     ("replace:open", &[ENOSPC, EMFILE, EIO]),
     ("replace:rename", &[ENOSPC, EIO]),
     ("replace:write", &[ENOSPC, EIO]),
+    ("sessions:list", &[EMFILE, ENOMEM]),
     ("start:clone", &[EAGAIN, ENOMEM, EMFILE]),
     ("start:pipe", &[EMFILE]),
     ("stat:read", &[EMFILE, ENOMEM]),
@@ -46,7 +47,7 @@ const CALLS: [(&str, &[i32]); 24] = [
 ];
 
 /// Calls that some do only to look, and then look again.
-const JUST_REPEATED: [&str; 3] = ["proc:list", "read:open", "stat:read"];
+const JUST_REPEATED: [&str; 4] = ["proc:list", "read:open", "sessions:list", "stat:read"];
 
 /// Which call of which agent fails, from which time on, how often, and how.
 #[derive(Debug, Clone)]
