@@ -328,6 +328,10 @@ impl Loop {
     pub(super) fn submit(&mut self, key: ProcessKey, job: Job) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         if supervised.busy {
+            // Settings may change faster than a disk takes them; only the last ones have to be written.
+            if let Job::Record { .. } = job {
+                supervised.queued.retain(|queued| !matches!(queued, Job::Record { .. }));
+            }
             supervised.queued.push_back(job);
         } else {
             supervised.busy = true;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use peak_alloc::PeakAlloc;
 
-use crate::inside::{descriptors, library_threads};
-use crate::support::Deadline;
+use crate::inside::{descriptors, json, library_threads, wait_until};
+use crate::support::{Deadline, list};
 
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
@@ -16,6 +16,14 @@ static HEAP: PeakAlloc = PeakAlloc;
 pub(crate) fn rounds() -> usize {
     let asked = std::env::var("PROXYPROCESS_LEAKS").ok().map(|text| text.parse().expect("a number of rounds"));
     asked.unwrap_or(if cfg!(debug_assertions) { 300 } else { 10_000 })
+}
+
+/// Waits until nothing is on the disk but one proxy and its process.
+#[track_caller]
+pub(crate) fn one_alone(data_dir: &Path) {
+    let files = |part: &str| list(&data_dir.join(part)).len();
+    let stored = || json(&data_dir.join("snapshot.json"))["Proxies"].as_object().map(|all| all.len());
+    wait_until(data_dir, "one proxy alone", || files("pids") == 1 && files("records") == 1 && stored() == Some(1));
 }
 
 /// What must be the same before and after.

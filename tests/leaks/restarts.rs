@@ -1,12 +1,11 @@
 //! Processes that end and are started again, over and over.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proxyprocess::{Command, EventKind, Events, ProxyConfig};
 
-use crate::inside::{Host, helper, json, quick, wait_until};
-use crate::measure::{Heap, Measure, rounds};
+use crate::inside::{Host, helper, quick};
+use crate::measure::{Heap, Measure, one_alone, rounds};
 use crate::support::{Scene, WATCHDOG, alone};
 
 /// What is there before it counts: tables and the ring of events have their size then.
@@ -39,16 +38,6 @@ fn read_stop(events: &mut Events) {
     }
 }
 
-/// Waits until nothing is on the disk of the one that was removed.
-#[track_caller]
-fn only_stays(data_dir: &Path) {
-    let gone = |name: &str| !data_dir.join(name).exists();
-    let stored = || json(&data_dir.join("snapshot.json"))["Proxies"].as_object().map(|all| all.len());
-    wait_until(data_dir, "one proxy alone", || {
-        gone("pids/ends.pid") && gone("records/ends.json") && stored() == Some(1)
-    });
-}
-
 #[test]
 fn ten_thousand_restarts_leave_everything_as_it_was() {
     alone("restarts::ten_thousand_restarts_leave_everything_as_it_was", || {
@@ -65,7 +54,7 @@ fn ten_thousand_restarts_leave_everything_as_it_was() {
             read_starts(&mut events, count);
             host.state.remove("ends");
             read_stop(&mut events);
-            only_stays(&scene.data_dir());
+            one_alone(&scene.data_dir());
         };
         restart(&host, WARM_UP);
         let (before, heap) = (Measure::of(&scene.data_dir()), Heap::now());

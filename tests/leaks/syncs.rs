@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proxyprocess::{EventKind, Events};
 
 use crate::inside::{Host, helper, quick};
-use crate::measure::{Heap, Measure, rounds};
+use crate::measure::{Heap, Measure, one_alone, rounds};
 use crate::support::{Scene, WATCHDOG, alone};
 
 const WARM_UP: usize = 1100;
@@ -28,11 +28,13 @@ fn ten_thousand_syncs_leave_everything_as_it_was() {
         let stays = scene.reports.start("stays");
         host.events.started("stays");
         let mut events = host.manager.events();
+        let mut grace = 60_000_000;
         let mut sync = |host: &Host, count: usize| {
             for round in 0..count {
                 let mut config = helper(&scene, &["run"]);
-                // Of the same number of digits, so that the files have the same size.
-                config.stop.grace_period = Duration::from_millis(60_001 + round as u64 % 2);
+                // Another one each time, of the same number of digits, so that the files have the same size.
+                grace += 1;
+                config.stop.grace_period = Duration::from_millis(grace);
                 host.set("stays", config);
                 read_until(&mut events, |kind| *kind == EventKind::SnapshotWritten);
                 // Now and then one comes and goes.
@@ -46,6 +48,7 @@ fn ten_thousand_syncs_leave_everything_as_it_was() {
                     read_until(&mut events, |kind| *kind == EventKind::Stopped);
                 }
             }
+            one_alone(&scene.data_dir());
         };
         sync(&host, WARM_UP);
         let (before, heap) = (Measure::of(&scene.data_dir()), Heap::now());
