@@ -4,4 +4,4 @@
 set -euo pipefail
 
 RUSTFLAGS="--cfg proxyprocess_no_pidfd" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/no-pidfd" cargo test --locked --lib \
-    --test agent --test crashes --test faults --test hosts --test library --test real_proxies
+    --test agent --test crashes --test faults --test hosts --test leaks --test library --test real_proxies --test stops

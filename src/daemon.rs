@@ -130,8 +130,8 @@ impl Daemon {
     }
 
     /// Stops the process: the stop signal to its group, SIGKILL after the grace period. It returns when the whole
-    /// group is gone. Stopping a daemon that is not started, or twice, is no error; after [`Daemon::close`] it has no
-    /// effect. [`Daemon::start`] starts it again.
+    /// group is gone, and what left it for another session, as far as that is known by its environment. Stopping a
+    /// daemon that is not started, or twice, is no error; after [`Daemon::close`] it has no effect. [`Daemon::start`] starts it again.
     ///
     /// # Errors
     /// [`ErrorCode::StillRunning`] when something outlived SIGKILL; the message names it.
