@@ -13,7 +13,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::setsid;
 
 use crate::report::Reporter;
-use crate::roles::start;
+use crate::roles::{own_program, start_another};
 
 /// The role of the processes that are started. The pipe is their standard input and output.
 pub(crate) const SPARK: &str = "spark";
@@ -38,7 +38,7 @@ pub(crate) fn go_off(reporter: &mut Reporter, escaped: bool) -> ! {
         if rustix::io::read(&read, &mut [0; 1]).is_err() {
             continue; // somebody else was faster
         }
-        start(spark(escaped).stdin(share(&read)).stdout(share(&write)));
+        start_another(spark(escaped).stdin(share(&read)).stdout(share(&write)));
         started += 1;
         if started == REPORTED {
             reporter.started(None);
@@ -54,7 +54,7 @@ pub(crate) fn burn(args: &[OsString]) -> ExitCode {
     }
     for _ in 0..EACH {
         if std::io::stdin().lock().read_exact(&mut [0; 1]).is_ok() {
-            start(&mut spark(escaped));
+            start_another(&mut spark(escaped));
         }
     }
     let mut stdout = std::io::stdout().lock();
@@ -64,7 +64,7 @@ pub(crate) fn burn(args: &[OsString]) -> ExitCode {
 }
 
 fn spark(escaped: bool) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("find own program"));
+    let mut command = Command::new(own_program());
     command.arg(SPARK).args(escaped.then_some("escaped"));
     command
 }

@@ -21,6 +21,10 @@
 //! | `starts PROGRAM ...` | starts a program in its own group, then waits |
 //! | `bomb [escaped]` | starts processes that start processes, a hundred at a time; or each in a session of its own |
 //! | `leader-exits` | starts a stubborn one, and on SIGINT leaves it behind |
+//! | `stranger` | leads a session of its own, says which signal came, of all that can be caught, and stays |
+//! | `stranger lead` | the same, with a `stranger` in its group that reports as `grandchild` |
+//! | `stranger follow` | the same in the session and group of its parent |
+//! | `mixed` | starts a `grandchild` of its group, and a stranger that joins the group and has nothing of the proxy |
 //! | `guard PROGRAM ...` | becomes the program, which dies with the thread that started this process |
 
 mod bomb;
