@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use proxyprocess::{ErrorCode, EventKind};
+use proxyprocess::EventKind;
 
 use crate::common::Whose;
 use crate::inside::{Host, helper, quick};
@@ -12,10 +12,9 @@ const GRACE: Duration = Duration::from_millis(500);
 
 fn one_stop(whose: Whose) {
     let scene = Scene::new();
-    let grace = |ms| GRACE.as_millis() as u64 * ms;
     let config = Config::new(&scene)
         .proxy("polite", Proxy::helper(&["escaped"]).grace_ms(600_000))
-        .proxy("stubborn", Proxy::helper(&["escaped", "stubborn"]).grace_ms(grace(1)));
+        .proxy("stubborn", Proxy::helper(&["escaped", "stubborn"]).grace_ms(GRACE.as_millis().try_into().unwrap()));
     let agent = Agent::start(&scene, &config);
     let leaders = ["polite", "stubborn"].map(|id| scene.reports.start(id));
     let escaped = ["polite", "stubborn"].map(|id| scene.reports.grandchild(id));
@@ -76,15 +75,13 @@ fn no_successor_is_started_beside_what_left_for_another_session() {
 fn a_command_that_puts_itself_into_the_background_never_has_two_of_itself() {
     let scene = Scene::new();
     let restart = serde_json::json!({"attempts_before_backoff": 1000, "max_wait_ms": 10});
-    let config =
-        Config::new(&scene).proxy("web", Proxy::helper(&["daemonizes"]).set("restart", restart).grace_ms(600_000));
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["daemonizes"]).set("restart", restart).grace_ms(200));
     let agent = Agent::start(&scene, &config);
     let mut last: Option<Start> = None;
     for _ in 0..5 {
         let next = scene.reports.grandchild("web");
         if let Some(last) = last.replace(next) {
             assert!(last.process.is_gone(), "two of them");
-            assert_eq!(scene.reports.signal(&last), "SIGINT");
         }
     }
     agent.quit();
@@ -175,7 +172,6 @@ fn the_status_names_those_who_left() {
         assert_eq!(host.manager.kill(), Ok(()));
         assert!(next.process.is_gone() && escaped.process.is_gone() && escaped.process.reap());
         assert!(host.events.seen().iter().all(|event| !matches!(event.kind, EventKind::StartFailed { .. })));
-        let _ = ErrorCode::StillRunning;
         host.join();
         scene.reports.forget_signals();
         scene.finish();
