@@ -143,7 +143,7 @@ impl Supervised {
         let mut left = Vec::new();
         if !members.is_empty() {
             let leader = self.pid.map(|pid| format!(" of the group of pid {pid}")).unwrap_or_default();
-            left.push(format!("{}{leader}", pids(&members)));
+            left.push(format!("{}{leader}", pids(members)));
         }
         if !self.escaped.is_empty() {
             left.push(format!("{} which left the group", pids(&self.escaped)));
