@@ -75,8 +75,11 @@ pub(crate) enum Event {
         gone: bool,
     },
     /// The leader has ended; others of its group may be left.
+    ///
+    /// Quietly: with the code 0, as who has put itself into the background, or nobody knows how.
     Exited {
         group_left: bool,
+        quietly: bool,
     },
     /// The answer to [`Action::ProbeGroup`].
     Group {

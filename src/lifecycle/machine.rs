@@ -58,8 +58,8 @@ enum Phase {
 enum Cause {
     /// It was stopped or replaced.
     Asked,
-    /// By itself, after this time.
-    Ended { ran: Duration },
+    /// By itself; its successor has to wait so long.
+    Ended { wait: Duration },
     /// No agent was there to see it.
     Unseen { start_if_gone: bool },
 }
@@ -137,9 +137,9 @@ impl Machine {
             Event::SpawnFailed { hopeless } => self.spawn_failed(hopeless, now, settings, chance),
             Event::Adopted => self.adopted(now, settings),
             Event::AdoptionRefused { gone } => self.adoption_refused(gone, now, settings, chance),
-            Event::Exited { group_left } => self.exited(group_left, now, settings),
+            Event::Exited { group_left, quietly } => self.exited(group_left, quietly, now, settings, chance),
             Event::Group { left } => self.group(left, now),
-            Event::Searched { left } => self.searched(left, now, settings, chance),
+            Event::Searched { left } => self.searched(left, now),
             Event::Settings => self.settings_changed(now, settings),
             Event::Timer => self.timer(now),
         }
@@ -273,13 +273,25 @@ impl Machine {
         self.search(Escalation::begin(now + settings.stop.grace_period), cause, 0)
     }
 
-    fn exited(&mut self, group_left: bool, now: Instant, settings: Settings<'_>) -> Vec<Action> {
+    fn exited(
+        &mut self,
+        group_left: bool,
+        quietly: bool,
+        now: Instant,
+        settings: Settings<'_>,
+        chance: f64,
+    ) -> Vec<Action> {
         match self.phase {
             Phase::Running { since } => {
-                let cause = Cause::Ended { ran: now.saturating_duration_since(since) };
-                let escalation = Escalation::begin(now + settings.stop.grace_period);
-                if !group_left {
-                    return self.search(escalation, cause, 0);
+                let ran = now.saturating_duration_since(since);
+                let wait = self.backoff.after_exit(settings.restart, ran, chance);
+                let (escalation, cause) = (Escalation::begin(now + settings.stop.grace_period), Cause::Ended { wait });
+                match (group_left, wait.is_zero()) {
+                    (true, _) => {}
+                    // A search takes as long as there are processes. What a crash left in another session may be in the
+                    // way of its successor; that crashes as well then, and the first one that has to wait has them ended.
+                    (false, true) if !quietly => return self.spawn(),
+                    (false, _) => return self.search(escalation, cause, 0),
                 }
                 self.phase = Phase::Clearing { escalation, cause, probes: 0, probe_at: now };
                 vec![Action::SignalStop]
@@ -313,7 +325,7 @@ impl Machine {
         self.search(escalation, cause, probes)
     }
 
-    fn searched(&mut self, left: bool, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {
+    fn searched(&mut self, left: bool, now: Instant) -> Vec<Action> {
         let Phase::Searching { escalation, cause, probes } = self.phase else { return vec![] };
         if left {
             let probes = probes.saturating_add(1);
@@ -322,7 +334,8 @@ impl Machine {
             return vec![escalation.again()];
         }
         match cause {
-            Cause::Ended { ran } if self.wanted == Wanted::Up => self.restart(ran, now, settings, chance),
+            Cause::Ended { wait } if self.wanted == Wanted::Up && wait.is_zero() => self.spawn(),
+            Cause::Ended { wait } if self.wanted == Wanted::Up => self.wait(wait, now),
             Cause::Unseen { start_if_gone } if self.wanted == Wanted::Up && !start_if_gone => {
                 self.phase = Phase::Idle;
                 vec![Action::CleanUp]
@@ -381,11 +394,6 @@ impl Machine {
     fn search(&mut self, escalation: Escalation, cause: Cause, probes: u32) -> Vec<Action> {
         self.phase = Phase::Searching { escalation, cause, probes };
         vec![Action::Search]
-    }
-
-    fn restart(&mut self, ran: Duration, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {
-        let wait = self.backoff.after_exit(settings.restart, ran, chance);
-        if wait.is_zero() { self.spawn() } else { self.wait(wait, now) }
     }
 
     fn wait(&mut self, wait: Duration, now: Instant) -> Vec<Action> {

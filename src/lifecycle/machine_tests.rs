@@ -24,7 +24,7 @@ impl World {
 
     /// The leader ends and leaves nobody.
     fn end(&mut self) -> Vec<Action> {
-        assert_eq!(self.on(Event::Exited { group_left: false }), [Action::Search]);
+        assert_eq!(self.on(Event::Exited { group_left: false, quietly: true }), [Action::Search]);
         self.on(Event::Searched { left: false })
     }
 
@@ -73,7 +73,7 @@ fn a_stop_is_settled_when_the_process_is_gone_and_not_before() {
 fn a_leader_that_goes_first_does_not_end_the_escalation() {
     let mut world = World::running();
     world.on(Event::Stop);
-    assert_eq!(world.after(1).on(Event::Exited { group_left: true }), []);
+    assert_eq!(world.after(1).on(Event::Exited { group_left: true, quietly: false }), []);
     assert_eq!(world.on(Event::Timer), [Action::ProbeGroup]);
     assert_eq!(world.on(Event::Group { left: true }), []);
     assert_eq!(world.after(4).on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
@@ -84,7 +84,7 @@ fn a_leader_that_goes_first_does_not_end_the_escalation() {
 #[test]
 fn what_a_crash_leaves_of_the_group_is_ended_before_the_restart() {
     let mut world = World::running();
-    assert_eq!(world.on(Event::Exited { group_left: true }), [Action::SignalStop]);
+    assert_eq!(world.on(Event::Exited { group_left: true, quietly: false }), [Action::SignalStop]);
     assert_eq!(world.machine.state(), ProxyState::Clearing);
     assert_eq!(world.on(Event::Timer), [Action::ProbeGroup]);
     assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
@@ -152,7 +152,7 @@ fn a_restored_process_that_is_gone_is_not_started_before_it_is_asked_for() {
 fn what_left_the_group_is_ended_like_the_group() {
     let mut world = World::running();
     world.on(Event::Stop);
-    assert_eq!(world.on(Event::Exited { group_left: false }), [Action::Search]);
+    assert_eq!(world.on(Event::Exited { group_left: false, quietly: true }), [Action::Search]);
     assert_eq!(world.on(Event::Searched { left: true }), [Action::SignalStop]);
     assert_eq!(world.on(Event::Group { left: true }), []);
     assert_eq!(world.after(5).on(Event::Timer), [Action::Kill, Action::ProbeGroup], "no second grace period");
@@ -167,16 +167,31 @@ fn what_left_the_group_is_ended_like_the_group() {
 fn a_search_that_does_not_end_does_not_hold_up_the_answer() {
     let mut world = World::running();
     world.on(Event::Stop);
-    world.on(Event::Exited { group_left: false });
+    world.on(Event::Exited { group_left: false, quietly: true });
     assert_eq!(world.after(5).on(Event::Timer), [Action::Kill]);
     assert_eq!(world.after(5).on(Event::Timer), [Action::Stuck]);
     assert_eq!(world.on(Event::Searched { left: false }), GONE);
 }
 
 #[test]
+fn a_crash_is_not_searched_for_what_it_left_before_a_successor_has_to_wait() {
+    let crash = Event::Exited { group_left: false, quietly: false };
+    let mut world = World::running();
+    for _ in 0..3 {
+        assert_eq!(world.on(crash), [Action::Spawn]);
+        world.on(Event::Spawned);
+    }
+    assert_eq!(world.on(crash), [Action::Search]);
+    assert_eq!(world.on(Event::Searched { left: true }), [Action::SignalStop]);
+    world.on(Event::Group { left: false });
+    let wait = Action::Announce(Announcement::Waiting(Duration::from_secs(2)));
+    assert_eq!(world.on(Event::Searched { left: false }), [Action::CleanUp, wait]);
+}
+
+#[test]
 fn no_successor_runs_beside_what_left_the_group() {
     let mut world = World::running();
-    world.on(Event::Exited { group_left: false });
+    world.on(Event::Exited { group_left: false, quietly: true });
     assert_eq!(world.on(Event::Searched { left: true }), [Action::SignalStop]);
     assert_eq!(world.machine.state(), ProxyState::Clearing);
     world.on(Event::Group { left: false });
@@ -347,7 +362,7 @@ impl Outside {
             },
             Move::Exit { group_left, escaped } if self.leader => {
                 (self.leader, self.group, self.escaped) = (false, group_left, escaped);
-                world.on(Event::Exited { group_left })
+                world.on(Event::Exited { group_left, quietly: escaped })
             }
             Move::Exit { .. } => vec![],
             Move::Empty => {

@@ -131,7 +131,7 @@ impl Look {
     pub(super) fn at_all_but(supervised: &HashSet<i32>) -> io::Result<Look> {
         let mut bearers: HashMap<Badge, Vec<Pid>> = HashMap::new();
         let mut buffer = Vec::with_capacity(USUAL_ENVIRONMENT);
-        for (pid, group, session) in stat::sessions()? {
+        for (pid, group, session) in stat::sessions(supervised)? {
             let Some(pid) = Pid::from_raw(pid).filter(|pid| *pid != own_pid()) else { continue };
             if supervised.contains(&group) || supervised.contains(&session) {
                 continue;

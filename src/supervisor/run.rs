@@ -483,7 +483,8 @@ impl Loop {
         let level = if asked { Level::Info } else { Level::Warn };
         logging::about(level, &supervised.slot.id, format_args!("pid {pid} ended: {status}"));
         self.publish(key, EventKind::Exited { pid: pid.as_u32(), status });
-        self.drive(key, Event::Exited { group_left });
+        let quietly = matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
+        self.drive(key, Event::Exited { group_left, quietly });
     }
 
     /// Lets a slot go that nobody needs: released and with nothing in flight, or forgotten and gone.

@@ -1,6 +1,6 @@
 //! `/proc/<pid>/stat`, parsed without allocation: the child between clone and exec reads its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
@@ -102,15 +102,20 @@ pub(crate) fn groups() -> io::Result<HashMap<i32, Vec<i32>>> {
 }
 
 /// The processes that exist, each with its group and session; those without, as the kernel's own, are left out.
-pub(crate) fn sessions() -> io::Result<Vec<(i32, i32, i32)>> {
+///
+/// Those passed over are not even asked for theirs.
+pub(crate) fn sessions(passed_over: &HashSet<i32>) -> io::Result<Vec<(i32, i32, i32)>> {
     fail::failing("sessions:list")?;
     let (own, mut found_own) = (own_pid().as_raw(), false);
     let mut all = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let Some(pid) = integer::<i32>(entry?.file_name().as_bytes()) else { continue };
+        found_own |= pid == own;
+        if passed_over.contains(&pid) {
+            continue;
+        }
         // SAFETY: no pointers are passed.
         let group = unsafe { libc::getpgid(pid) };
-        found_own |= pid == own;
         // SAFETY: no pointers are passed.
         let session = unsafe { libc::getsid(pid) };
         if group > 0 {
