@@ -5,6 +5,7 @@ set -euo pipefail
 cargo fmt --check
 cargo clippy --locked --all-targets -- -D warnings
 cargo clippy --locked --features fail-points -- -D warnings
+cargo clippy --locked --features internals --lib --bench micro -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 # The lints let `unsafe` be allowed by any file; only these two places may.

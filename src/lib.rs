@@ -57,6 +57,9 @@ pub mod defaults;
 mod error;
 #[cfg(feature = "capi")]
 mod ffi;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod lifecycle;
 mod logging;
 mod manager;
