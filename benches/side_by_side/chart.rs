@@ -10,14 +10,19 @@ use crate::peers::Peer;
 use crate::report::{METRICS, Metric, peers, spread};
 
 const COLUMNS: usize = 3;
-const PANEL_WIDTH: i32 = 350;
+const PANEL_WIDTH: i32 = 370;
 const BAR_HEIGHT: i32 = 15;
 const BAR_PITCH: i32 = 21;
-const TITLE_HEIGHT: i32 = 46;
-const MARGIN: i32 = 14;
+const TITLE_HEIGHT: i32 = 52;
+const MARGIN: i32 = 16;
 /// Where the bars begin, right of the names, and how long the longest is.
-const BARS_AT: i32 = 120;
+const BARS_AT: i32 = 136;
 const BARS_LENGTH: i32 = 160;
+/// Sizes of text in pixels.
+const LARGE: f64 = 14.0;
+const SMALL: f64 = 12.0;
+/// What plotters divides the size of a font by when it writes it down.
+const FONT_UNITS: f64 = 1.24;
 /// The shortest bar that is something.
 const LEAST_LENGTH: f64 = 3.0;
 
@@ -61,11 +66,11 @@ fn draw_panel(
 ) -> std::result::Result<(), DrawingAreaErrorKind<<SVGBackend<'static> as DrawingBackend>::ErrorType>> {
     let medians: Vec<f64> = peers.iter().map(|peer| spread(rows, *peer, metric).median).collect();
     let scale = Scale::of(&medians);
-    let style = |size: i32, color: RGBColor, anchor: HPos| {
-        ("sans-serif", size).into_font().color(&color).pos(Pos::new(anchor, VPos::Center))
+    let style = |size: f64, color: RGBColor, anchor: HPos| {
+        ("sans-serif", size * FONT_UNITS).into_font().color(&color).pos(Pos::new(anchor, VPos::Center))
     };
-    panel.draw(&Text::new(metric.title, (MARGIN, 16), style(14, TEXT, HPos::Left).font_bold()))?;
-    panel.draw(&Text::new(scale.name(), (MARGIN, 33), style(11, FAINT, HPos::Left)))?;
+    panel.draw(&Text::new(metric.title, (MARGIN, 20), style(LARGE, TEXT, HPos::Left)))?;
+    panel.draw(&Text::new(scale.name(), (MARGIN, 38), style(SMALL, FAINT, HPos::Left)))?;
     for ((peer, median), line) in peers.iter().zip(&medians).zip(0..) {
         let (top, middle) = (TITLE_HEIGHT + BAR_PITCH * line, TITLE_HEIGHT + BAR_PITCH * line + BAR_HEIGHT / 2);
         let end = BARS_AT + scale.length(*median);
@@ -74,9 +79,9 @@ fn draw_panel(
             Peer::Floor | Peer::FloorWithFiles => (FLOOR, TEXT),
             _ => (OTHERS, TEXT),
         };
-        panel.draw(&Text::new(peer.title(), (BARS_AT - 8, middle), style(12, ink, HPos::Right)))?;
+        panel.draw(&Text::new(peer.title(), (BARS_AT - 8, middle), style(SMALL, ink, HPos::Right)))?;
         panel.draw(&Rectangle::new([(BARS_AT, top), (end, top + BAR_HEIGHT)], color.filled()))?;
-        panel.draw(&Text::new(short(*median), (end + 6, middle), style(12, ink, HPos::Left)))?;
+        panel.draw(&Text::new(short(*median), (end + 6, middle), style(SMALL, ink, HPos::Left)))?;
     }
     Ok(())
 }

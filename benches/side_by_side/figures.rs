@@ -44,7 +44,7 @@ impl fmt::Display for Spread {
 /// A number with as many digits as tell something.
 pub(crate) fn short(value: f64) -> String {
     let decimals = match value.abs() {
-        0.0 => 0,
+        size if size.fract() == 0.0 => 0,
         size if size < 0.095 => 3,
         size if size < 9.95 => 2,
         size if size < 99.5 => 1,

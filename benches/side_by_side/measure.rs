@@ -17,7 +17,7 @@ use crate::tools::Tools;
 pub(crate) const SETTLE: Duration = Duration::from_secs(3);
 
 /// How many restarts are measured of a supervisor that waits before each.
-const SLOW_KILLS: u32 = 20;
+pub(crate) const SLOW_KILLS: u32 = 20;
 
 /// What was measured of a supervisor in one round.
 #[derive(Debug, Clone, Serialize)]
