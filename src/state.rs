@@ -1,17 +1,31 @@
 //! The desired set: which proxies should run, as the agent declares it at any time, from any thread.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
-use crate::declaration::{ProxyConfig, proxies_from_json, strict, validate_id};
+use crate::declaration::{ProxyConfig, proxies_from_json, validate_id};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::random;
 
 /// The set as the manager reads it.
 pub(crate) type DesiredSet = BTreeMap<Arc<str>, Arc<ProxyConfig>>;
+
+/// How many changes are remembered one by one. Whoever missed more reads the whole set.
+const REMEMBERED_CHANGES: usize = 1024;
+
+/// What changed since somebody looked.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    /// To be told at the next look.
+    pub(crate) version: u64,
+    /// The ids that changed; `None` when it may be any.
+    pub(crate) ids: Option<BTreeSet<Arc<str>>>,
+    /// What is wanted under these ids.
+    pub(crate) wanted: DesiredSet,
+}
 
 /// The source of truth for which proxies should run. Cloning it gives another handle on the same set.
 ///
@@ -35,6 +49,9 @@ pub struct State {
 #[derive(Debug, Default)]
 struct Shared {
     proxies: DesiredSet,
+    /// Counts the changes; the last ones are these.
+    version: u64,
+    changed_ids: VecDeque<Arc<str>>,
     /// When the set last changed.
     changed_at: Option<Instant>,
     subscribers: Vec<Sender<()>>,
@@ -64,8 +81,9 @@ impl State {
         let mut shared = self.lock();
         let config = Arc::new(shared.with_token(id, config)?);
         if shared.proxies.get(id) != Some(&config) {
-            shared.proxies.insert(id.into(), config);
-            shared.changed();
+            let id = Arc::from(id);
+            shared.proxies.insert(Arc::clone(&id), config);
+            shared.changed([id]);
         }
         Ok(())
     }
@@ -74,11 +92,9 @@ impl State {
     pub fn remove(&self, id: &str) -> bool {
         let mut shared = self.lock();
         shared.remembered.remove(id);
-        let removed = shared.proxies.remove(id).is_some();
-        if removed {
-            shared.changed();
-        }
-        removed
+        let Some((id, _)) = shared.proxies.remove_entry(id) else { return false };
+        shared.changed([id]);
+        true
     }
 
     /// Replaces the whole set at once. Of two proxies with the same id the last one counts.
@@ -93,18 +109,24 @@ impl State {
         }
         let mut shared = self.lock();
         let mut replaced = DesiredSet::new();
+        let mut changed = Vec::new();
         for (id, config) in proxies {
             let config = shared.with_token(&id, config)?;
             // A proxy that did not change keeps its place in memory: the manager then sees at a glance that it did not.
-            let config = match shared.proxies.get(&*id) {
-                Some(known) if **known == config => known.clone(),
-                _ => Arc::new(config),
+            let (id, config) = match shared.proxies.get_key_value(&*id) {
+                Some((id, known)) if **known == config => (id.clone(), known.clone()),
+                _ => {
+                    let id = Arc::<str>::from(id);
+                    changed.push(id.clone());
+                    (id, Arc::new(config))
+                }
             };
-            replaced.insert(id.into(), config);
+            replaced.insert(id, config);
         }
-        if shared.proxies != replaced {
+        changed.extend(shared.proxies.keys().filter(|id| !replaced.contains_key(*id)).cloned());
+        if !changed.is_empty() {
             shared.proxies = replaced;
-            shared.changed();
+            shared.changed(changed);
         }
         Ok(())
     }
@@ -119,9 +141,7 @@ impl State {
     /// [`ErrorCode::InvalidConfig`] or [`ErrorCode::InvalidId`] naming the field, as in `proxies.web.command: expected
     /// a list of strings, got nothing`. Nothing is changed.
     pub fn replace_all_json(&self, document: &str) -> Result<()> {
-        let value = strict::parse(document)
-            .map_err(|error| Error::new(ErrorCode::InvalidConfig, format!("proxies: not a JSON document: {error}")))?;
-        self.replace_all(proxies_from_json("proxies", value)?)
+        self.replace_all(proxies_from_json("proxies", document)?)
     }
 
     /// The declaration of a proxy, with its token.
@@ -142,9 +162,17 @@ impl State {
         Subscription { changes }
     }
 
-    /// The whole set, at one moment.
-    pub(crate) fn read(&self) -> DesiredSet {
-        self.lock().proxies.clone()
+    /// What changed since a version, at one moment.
+    pub(crate) fn changes_since(&self, seen: Option<u64>) -> Changes {
+        let shared = self.lock();
+        let version = shared.version;
+        let missed = seen.and_then(|seen| usize::try_from(version.checked_sub(seen)?).ok());
+        let Some(missed) = missed.filter(|missed| *missed <= shared.changed_ids.len()) else {
+            return Changes { version, ids: None, wanted: shared.proxies.clone() };
+        };
+        let ids: BTreeSet<Arc<str>> = shared.changed_ids.iter().rev().take(missed).cloned().collect();
+        let wanted = ids.iter().filter_map(|id| Some((id.clone(), shared.proxies.get(id)?.clone()))).collect();
+        Changes { version, ids: Some(ids), wanted }
     }
 
     /// When the set last changed.
@@ -160,7 +188,7 @@ impl State {
             if let Some(config) = known {
                 let config = ProxyConfig { token: Some(token.clone()), ..(**config).clone() };
                 shared.proxies.insert(id.clone(), Arc::new(config));
-                shared.changed();
+                shared.changed([id.clone()]);
             }
             shared.remembered.insert(id, token);
         }
@@ -186,7 +214,14 @@ impl Shared {
         Ok(config)
     }
 
-    fn changed(&mut self) {
+    fn changed(&mut self, ids: impl IntoIterator<Item = Arc<str>>) {
+        for id in ids {
+            self.version += 1;
+            self.changed_ids.push_back(id);
+            if self.changed_ids.len() > REMEMBERED_CHANGES {
+                self.changed_ids.pop_front();
+            }
+        }
         self.changed_at = Some(Instant::now());
         // A full channel has the news already; who dropped the other end wants none.
         self.subscribers.retain(|subscriber| subscriber.try_send(()) != Err(TrySendError::Disconnected(())));
@@ -263,6 +298,29 @@ mod tests {
         for id in ["before", "after"] {
             assert_eq!(state.get(id).unwrap().token, Some(format!("token of {id}")));
         }
+    }
+
+    #[test]
+    fn who_looks_again_is_told_what_changed_and_who_missed_too_much_everything() {
+        let state = State::new();
+        let ids = |changes: &Changes| changes.ids.clone().map(|ids| ids.iter().map(|id| id.to_string()).collect());
+        let first = state.changes_since(None);
+        assert_eq!(ids(&first), None::<Vec<String>>);
+        state.replace_all(["a", "b", "c"].map(|id| (id.to_owned(), config("x")))).unwrap();
+        let second = state.changes_since(Some(first.version));
+        assert_eq!(ids(&second), Some(["a", "b", "c"].map(str::to_owned).to_vec()));
+        state.set("a", config("y")).unwrap();
+        state.remove("b");
+        state.replace_all(["a", "d"].map(|id| (id.to_owned(), config("y")))).unwrap();
+        let third = state.changes_since(Some(second.version));
+        assert_eq!(ids(&third), Some(["a", "b", "c", "d"].map(str::to_owned).to_vec()));
+        assert_eq!(third.wanted.keys().map(|id| &**id).collect::<Vec<_>>(), ["a", "d"]);
+        for number in 0..=REMEMBERED_CHANGES {
+            state.set("a", config(&number.to_string())).unwrap();
+        }
+        let last = state.changes_since(Some(third.version));
+        assert_eq!((ids(&last), last.wanted.len()), (None, 2));
+        assert_eq!(ids(&state.changes_since(Some(last.version))), Some(Vec::new()));
     }
 
     #[test]

@@ -37,6 +37,11 @@ impl Fingerprint {
         self.add_list(field.into_iter())
     }
 
+    /// Adds a part of one long text, which has the same digest in whatever parts it comes.
+    pub(crate) fn add_part(self, part: &[u8]) -> Fingerprint {
+        part.iter().fold(self, |digest, &byte| digest.byte(byte))
+    }
+
     fn byte(self, byte: u8) -> Fingerprint {
         Fingerprint((self.0 ^ u128::from(byte)).wrapping_mul(Fingerprint::PRIME))
     }

@@ -17,15 +17,21 @@ const WORDS: &str = "strings";
 const VARIABLES: &str = "strings of the form NAME=value";
 
 /// Reads `{"<id>": {"command": [...], ...}, ...}`.
-pub(crate) fn proxies_from_json(place: &str, value: Value) -> Result<BTreeMap<String, ProxyConfig>> {
+pub(crate) fn proxies_from_json(place: &str, text: &str) -> Result<BTreeMap<String, ProxyConfig>> {
     let mut proxies = BTreeMap::new();
-    for (id, value) in Fields::of(place, value)?.rest() {
+    let read = strict::parse_members(text, |id, value| {
         let place = format!("{place}.{id}");
         validate_id(&id).map_err(|error| error.within(&place))?;
         let config = ProxyConfig::from_fields(Fields::of(&place, value)?)?;
-        proxies.insert(id, config);
+        Ok(proxies.insert(id, config).is_none())
+    });
+    match read {
+        Ok(read) => read.map(|()| proxies),
+        Err(error) => match strict::parse(text) {
+            Ok(no_object) => Err(super::fields::expected(place, "an object", &no_object)),
+            Err(_) => Err(invalid(format!("{place}: not a JSON document: {error}"))),
+        },
     }
-    Ok(proxies)
 }
 
 impl ProxyConfig {
@@ -256,7 +262,7 @@ mod tests {
             (r#"{"": {"command": ["a"]}}"#, "p.: proxy id: expected 1 to 1024 bytes"),
         ];
         for (text, expected) in cases {
-            let error = proxies_from_json("p", serde_json::from_str(text).unwrap()).unwrap_err();
+            let error = proxies_from_json("p", text).unwrap_err();
             assert!(error.to_string().starts_with(expected), "{text}: {error}");
         }
     }

@@ -14,6 +14,56 @@ pub(crate) fn parse(text: &str) -> serde_json::Result<Value> {
     serde_json::from_str::<Strict>(text).map(|Strict(value)| value)
 }
 
+/// Reads a document that is an object and hands over its members one by one, so that a large one is never in memory
+/// as a whole. `take` says whether the name is new.
+///
+/// # Errors
+/// `Ok(Err)` with what `take` refused; otherwise what is wrong, and at which line and column.
+pub(crate) fn parse_members<E>(
+    text: &str,
+    take: impl FnMut(String, Value) -> Result<bool, E>,
+) -> serde_json::Result<Result<(), E>> {
+    let mut refused = None;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let read = reader.deserialize_map(Members { take, refused: &mut refused }).and_then(|()| reader.end());
+    match refused {
+        Some(error) => Ok(Err(error)),
+        None => read.map(Ok),
+    }
+}
+
+struct Members<'a, F, E> {
+    take: F,
+    refused: &'a mut Option<E>,
+}
+
+impl<'de, E, F: FnMut(String, Value) -> Result<bool, E>> Visitor<'de> for Members<'_, F, E> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key::<String>()? {
+            let Strict(value) = members.next_value()?;
+            match (self.take)(name.clone(), value) {
+                Ok(true) => {}
+                Ok(false) => return Err(again(&name)),
+                Err(error) => {
+                    *self.refused = Some(error);
+                    return Err(Error::custom("refused"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn again<E: Error>(name: &str) -> E {
+    E::custom(format_args!("expected every name once, got {name:?} again"))
+}
+
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -67,7 +117,7 @@ impl<'de> Visitor<'de> for AnyValue {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
-                return Err(Error::custom(format_args!("expected every name once, got {name:?} again")));
+                return Err(again(&name));
             }
             let Strict(value) = members.next_value()?;
             object.insert(name, value);

@@ -2,19 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use super::options::ManagerOptions;
 use super::others::{Other, Registry, Worker};
 use super::plan::Relation;
+use super::snapshot::Written;
 use crate::declaration::{ExecMode, ProxyConfig};
-use crate::error::{Error, ErrorCode, Result};
-use crate::logging::{self, Level};
-use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
-use crate::store::snapshot;
+use crate::error::Result;
 use crate::store::{DataDir, Record};
-use crate::supervisor::{BaseEnvironment, Context, EventKind, EventRing, Files, ProxyStatus, Spec, Supervisor};
+use crate::supervisor::{BaseEnvironment, Command, Context, EventRing, Files, Owner, ProxyStatus, Spec, Supervisor};
 use crate::sys::identity::Pid;
 
 /// One managed proxy.
@@ -54,8 +51,9 @@ pub(super) struct Core {
     pub(super) unrestored: bool,
     /// Whether the state was followed once.
     pub(super) synced: bool,
-    /// Digest of the snapshot that was last written.
-    written: Option<u64>,
+    /// The version of the state that was followed, unless the next sync has to look at everything.
+    pub(super) seen: Option<u64>,
+    pub(super) written: Written,
 }
 
 impl Core {
@@ -90,7 +88,8 @@ impl Core {
             worker: None,
             unrestored: false,
             synced: false,
-            written: None,
+            seen: None,
+            written: Written::default(),
         }
     }
 
@@ -107,6 +106,7 @@ impl Core {
             });
         }
         self.options = options;
+        self.seen = None;
     }
 
     /// The threads that supervise, started if need be.
@@ -161,57 +161,17 @@ impl Core {
         if same { Relation::Settings } else { Relation::Different }
     }
 
-    /// The snapshot's entries; with `processes`, also what lives.
-    pub(super) fn encode_snapshot(&self, mut processes: BTreeMap<Arc<str>, KnownProcess>) -> Vec<u8> {
-        let entries = self.managed.iter().map(|(id, managed)| {
-            let entry = match managed {
-                Managed::Daemon(daemon) => {
-                    let process = processes.remove(id).map(StoredProcess::Known);
-                    Entry::Daemon(DaemonEntry { config: daemon.spec.config.clone(), process })
-                }
-                Managed::Other(other) => Entry::Other(other.mode.clone(), other.marshal()),
-            };
-            (&**id, entry)
-        });
-        snapshot::encode(entries)
-    }
-
-    /// Writes the snapshot of the data directory, if it is another than the last one.
-    pub(super) fn write_snapshot(&mut self) -> Result<()> {
+    /// Makes anew what was removed of the data directory, and has what was in it written again.
+    pub(super) fn renew_files(&mut self, owner: Owner) -> Result<()> {
         let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
-        if self.unrestored {
-            return Err(Error::new(ErrorCode::Io, "the snapshot is not overwritten, for it was not restored yet"));
+        let renewed = data_dir.renew();
+        // What there is by this name may be of another directory.
+        self.written = Written::default();
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.send(Command::RecordMissing { owner })?;
         }
-        let text = self.encode_snapshot(BTreeMap::new());
-        let digest = digest(&text);
-        if self.written == Some(digest) {
-            return Ok(());
-        }
-        let events = &self.context.events;
-        match data_dir.write_snapshot(&text) {
-            Ok(()) => {
-                self.written = Some(digest);
-                events.publish(None, EventKind::SnapshotWritten);
-                Ok(())
-            }
-            Err(error) => {
-                logging::write(Level::Error, format_args!("{error}"));
-                events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
-                Err(error)
-            }
-        }
+        renewed
     }
-
-    /// Whether there are proxies whose stored state may change without a change of the declared set.
-    pub(super) fn has_registered_kinds(&self) -> bool {
-        self.managed.values().any(|managed| matches!(managed, Managed::Other(other) if other.mode != ExecMode::NOOP))
-    }
-}
-
-fn digest(text: &[u8]) -> u64 {
-    let mut digest = DefaultHasher::new();
-    digest.write(text);
-    digest.finish()
 }
 
 /// Whether a process of Consul's is one of the declaration: the declared variables are among all that it has, and the

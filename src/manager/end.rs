@@ -17,6 +17,7 @@ impl Manager {
     /// The body of [`Manager::close`].
     pub(super) fn end_by_closing(&self) -> Result<()> {
         let mut core = self.core();
+        let renewed = core.renew_files(self.owner);
         // What the processes are is in the records; what was declared is written for the last time. A manager that
         // never followed the state knows nothing better than what is there.
         let written = if core.synced { core.write_snapshot() } else { Ok(()) };
@@ -28,7 +29,7 @@ impl Manager {
         fail::point("close:released");
         let closed = close_others(&mut core);
         self.finish(&mut core);
-        written.and(released).and(closed)
+        renewed.and(written).and(released).and(closed)
     }
 
     /// The body of [`Manager::kill`].

@@ -11,6 +11,7 @@ mod others;
 mod plan;
 mod restore;
 mod run;
+mod snapshot;
 mod sync;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use crate::lifecycle::ProxyState;
 use crate::logging::{self, Level};
 use crate::proxy::{Proxy, ProxyContext};
 use crate::state::State;
-use crate::store::{self, DataDir};
+use crate::store::DataDir;
 use crate::supervisor::{EventRing, Events, Owner, ProxyStatus, Supervisor, capture_environment};
 use crate::sys::fork::OnlyHome;
 use control::Control;
@@ -237,9 +238,7 @@ impl Manager {
             Some(supervisor) => supervisor.processes(self.owner)?,
             None => Vec::new(),
         };
-        let text = core.encode_snapshot(processes.into_iter().collect());
-        store::replace_file(path, &text)
-            .map_err(|error| Error::os(ErrorCode::Io, format_args!("write snapshot {}", path.display()), &error))
+        core.write_snapshot_to(path, processes.into_iter().collect())
     }
 
     /// Where the manager keeps its snapshot; `None` without a data directory. The file may not exist yet.
@@ -301,6 +300,13 @@ impl Manager {
             let held = by_id.get(&status.id).and_then(|known| known.last_error.clone());
             status.last_error = held.or(status.last_error);
             by_id.insert(status.id.clone(), status);
+        }
+        if let Some(error) = self.data_dir.as_ref().and_then(|data_dir| data_dir.removed()) {
+            for status in by_id.values_mut().filter(|status| status.last_error.is_none()) {
+                status.last_error = Some(error.to_string());
+            }
+            // Noticed here, it is mended there.
+            self.control.nudge();
         }
         by_id.into_values().collect()
     }

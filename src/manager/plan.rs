@@ -1,6 +1,6 @@
 //! The difference between what is managed and what is wanted. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How what is managed relates to what is wanted under the same id.
@@ -23,13 +23,17 @@ pub(super) enum Step {
     Remove,
 }
 
-/// The steps from `current` to `wanted`, by id. What did not change takes none.
+/// The steps from `current` to `wanted`, by id. What did not change takes none. `among`: only these may have changed, and
+/// of the others `wanted` says nothing.
 pub(super) fn plan<C, W>(
     current: &BTreeMap<Arc<str>, C>,
     wanted: &BTreeMap<Arc<str>, W>,
+    among: Option<&BTreeSet<Arc<str>>>,
     relation: impl Fn(&C, &W) -> Relation,
 ) -> Vec<(Arc<str>, Step)> {
-    let removed = current.keys().filter(|id| !wanted.contains_key(*id)).map(|id| (id.clone(), Step::Remove));
+    let all = among.is_none().then(|| current.keys()).into_iter().flatten();
+    let changed = among.into_iter().flatten().filter(|id| current.contains_key(*id));
+    let removed = all.chain(changed).filter(|id| !wanted.contains_key(*id)).map(|id| (id.clone(), Step::Remove));
     let others = wanted.iter().filter_map(|(id, wanted)| {
         let step = match current.get(id).map(|current| relation(current, wanted)) {
             None => Step::Start,
@@ -65,7 +69,7 @@ mod tests {
     fn each_id_gets_the_one_step_that_it_needs() {
         let current = set(&[("gone", 1), ("same", 10), ("settings", 10), ("other", 10)]);
         let wanted = set(&[("new", 1), ("same", 10), ("settings", 11), ("other", 20)]);
-        let steps = plan(&current, &wanted, relation);
+        let steps = plan(&current, &wanted, None, relation);
         let steps: Vec<(&str, Step)> = steps.iter().map(|(id, step)| (&**id, *step)).collect();
         let expected =
             [("gone", Step::Remove), ("new", Step::Start), ("other", Step::Replace), ("settings", Step::Update)];
@@ -80,7 +84,12 @@ mod tests {
         ) {
             let arcs = |map: BTreeMap<String, u8>| map.into_iter().map(|(id, value)| (id.into(), value)).collect();
             let (mut current, wanted): (BTreeMap<Arc<str>, u8>, BTreeMap<Arc<str>, u8>) = (arcs(current), arcs(wanted));
-            for (id, step) in plan(&current, &wanted, relation) {
+            let steps = plan(&current, &wanted, None, relation);
+            let changed: BTreeSet<Arc<str>> =
+                current.keys().chain(wanted.keys()).filter(|id| current.get(*id) != wanted.get(*id)).cloned().collect();
+            let part = wanted.iter().filter(|(id, _)| changed.contains(*id)).map(|(id, value)| (id.clone(), *value));
+            prop_assert_eq!(&plan(&current, &part.collect(), Some(&changed), relation), &steps);
+            for (id, step) in steps {
                 match step {
                     Step::Remove => prop_assert!(current.remove(&id).is_some()),
                     Step::Start => prop_assert!(current.insert(id.clone(), wanted[&id]).is_none()),
@@ -88,7 +97,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(&current, &wanted);
-            prop_assert!(plan(&current, &wanted, relation).is_empty());
+            prop_assert!(plan(&current, &wanted, None, relation).is_empty());
         }
     }
 }

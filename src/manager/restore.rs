@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path, data_dir: Option<&Arc<DataDir>>, core: &Core) ->
     let error = match text {
         Ok(None) => return Ok(None),
         Ok(Some(text)) => match snapshot::decode(&text) {
-            Ok(snapshot) => return Ok(Some(snapshot)),
+            Ok(snapshot) => return add_ahead(snapshot, &text, own).map(Some),
             Err(error) => error.within(path.display()),
         },
         // Whatever is there in its place, a directory or a link, would be in the way of the next one.
@@ -46,6 +46,20 @@ pub(super) fn read(path: &Path, data_dir: Option<&Arc<DataDir>>, core: &Core) ->
     fail::point("restore:set-aside");
     core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
     Err(error)
+}
+
+/// Adds what was written down after the snapshot of the data directory.
+fn add_ahead(mut snapshot: Snapshot, text: &[u8], own: Option<&Arc<DataDir>>) -> Result<Snapshot> {
+    match own.map(|data_dir| data_dir.read_ahead()).transpose() {
+        Ok(written) => {
+            let written = written.flatten().unwrap_or_default();
+            store::ahead::add(&mut snapshot, text, &written);
+        }
+        Err(error) if may_pass(&error) => return Err(error),
+        // No file of ours: whatever began after the snapshot is in the records.
+        Err(error) => snapshot.refused.push(error),
+    }
+    Ok(snapshot)
 }
 
 /// Whether what could not be read is as it was, and may be read later.

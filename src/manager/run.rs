@@ -47,11 +47,13 @@ impl Manager {
             let timer = next.map_or_else(crossbeam_channel::never, crossbeam_channel::at);
             // While changes wait to be followed, when the last one was says more than being told of each.
             let silent = crossbeam_channel::never();
+            let renewed = self.data_dir.as_ref().map_or(&silent, |data_dir| data_dir.renewed());
             let changes = if due.changes.is_pending() { &silent } else { subscription.channel() };
             select! {
                 recv(changes) -> _ => due.changes.on_change(Instant::now()),
                 recv(self.control.woken()) -> _ => {}
                 recv(timer) -> _ => {}
+                recv(renewed) -> _ => self.write_again(&mut due),
             }
         }
         Ok(())
@@ -68,13 +70,17 @@ impl Manager {
     fn follow_once(&self, due: &mut Due) -> Result<()> {
         due.changes.reset();
         due.retry = None;
+        if let Some(Err(error)) = self.data_dir.as_ref().map(|data_dir| data_dir.renew()) {
+            // Whatever needs the directory fails by itself.
+            logging::write(Level::Error, format_args!("{error}"));
+        }
         let mut core = self.core();
         let restored = self.restore_again(&mut core);
-        let desired = self.state.read();
+        let state = self.state.changes_since(core.seen);
         let followed = match restored {
-            Ok(()) => sync::follow(&mut core, self.owner, &desired),
+            Ok(()) => sync::follow(&mut core, self.owner, &state),
             Err(error) => {
-                sync::hold_all(&mut core, &desired, &error);
+                sync::hold_all(&mut core, &state.wanted, &error);
                 Err(error)
             }
         };
@@ -87,6 +93,15 @@ impl Manager {
         }
         schedule_snapshot(&core, due);
         Ok(())
+    }
+
+    /// The data directory, or a part of it, was removed and made anew.
+    fn write_again(&self, due: &mut Due) {
+        // ORDER: who the processes are comes first, for the snapshot alone does not say it.
+        if let Err(error) = self.core().renew_files(self.owner) {
+            logging::write(Level::Error, format_args!("{error}"));
+        }
+        due.snapshot = Some(Instant::now());
     }
 
     fn write_snapshot(&self, due: &mut Due) {

@@ -13,13 +13,13 @@ use crate::declaration::{ExecMode, ProxyConfig};
 use crate::error::{Error, Result};
 use crate::lifecycle::{ProxyState, StopSettings};
 use crate::logging::{self, Level};
-use crate::state::DesiredSet;
+use crate::state::{Changes, DesiredSet};
 use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor};
 use crate::sys::{fail, identity};
 
 /// What a sync is about to do, once it is in the snapshot.
 #[derive(Default)]
-struct Changes {
+struct Planned {
     removed: Vec<Managed>,
     /// Daemons under new settings, and whether their record has to be written again.
     updated: Vec<(ManagedDaemon, Recording)>,
@@ -36,15 +36,18 @@ enum Recording {
     First,
 }
 
-/// Follows the state once.
+/// Follows the state once, or what changed of it since.
 ///
 /// # Errors
-/// When the snapshot could not be written: then nothing was started, and the sync has to be repeated. What was removed
-/// is being stopped nevertheless.
-pub(super) fn follow(core: &mut Core, owner: Owner, desired: &DesiredSet) -> Result<()> {
+/// When what begins could not be written down: then nothing was started, and the sync has to be repeated, as a whole.
+/// What was removed is being stopped nevertheless.
+pub(super) fn follow(core: &mut Core, owner: Owner, state: &Changes) -> Result<()> {
     let supervisor = core.supervisor()?;
+    let desired = &state.wanted;
+    core.seen = None;
     core.held.clear();
-    let steps = plan(&core.managed, desired, |managed, wanted| core.relation(managed, wanted));
+    let relation = |managed: &Managed, wanted: &Arc<ProxyConfig>| core.relation(managed, wanted);
+    let steps = plan(&core.managed, desired, state.ids.as_ref(), relation);
     let first = !core.synced;
     // What begins with this sync is started by it; only what was there before has to be settled.
     let restored: Vec<Arc<str>> = if first { core.managed.keys().cloned().collect() } else { Vec::new() };
@@ -52,8 +55,12 @@ pub(super) fn follow(core: &mut Core, owner: Owner, desired: &DesiredSet) -> Res
     let mut changes = stage(core, steps, desired);
     fail::point("sync:planned");
     record_first(owner, &supervisor, &mut changes)?;
-    // Write-ahead: whatever is started from here on is in the snapshot before.
-    let written = if first || !settings_only { core.write_snapshot() } else { Ok(()) };
+    // Write-ahead: whatever is started from here on is in the snapshot, or follows it, before.
+    let written = match (first, settings_only) {
+        (true, _) => core.write_snapshot(),
+        (false, false) => core.write_ahead(changes.begun.iter().map(|(id, _)| id).collect()),
+        (false, true) => Ok(()),
+    };
     if let Err(error) = &written {
         take_back(core, &mut changes, desired, error);
     }
@@ -65,12 +72,14 @@ pub(super) fn follow(core: &mut Core, owner: Owner, desired: &DesiredSet) -> Res
         settle_restored(core, owner, &supervisor, restored)?;
         core.synced = true;
     }
+    // What was refused or held back is looked at again by the next sync.
+    core.seen = (written.is_ok() && core.held.is_empty()).then_some(state.version);
     written
 }
 
 /// Brings the managed set to what is wanted, without starting or stopping anything.
-fn stage(core: &mut Core, steps: Vec<(Arc<str>, Step)>, desired: &DesiredSet) -> Changes {
-    let mut changes = Changes::default();
+fn stage(core: &mut Core, steps: Vec<(Arc<str>, Step)>, desired: &DesiredSet) -> Planned {
+    let mut changes = Planned::default();
     for (id, step) in steps {
         let Some(wanted) = desired.get(&id) else {
             changes.removed.extend(core.managed.remove(&id));
@@ -85,7 +94,7 @@ fn stage(core: &mut Core, steps: Vec<(Arc<str>, Step)>, desired: &DesiredSet) ->
     changes
 }
 
-fn update(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Changes) {
+fn update(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Planned) {
     let spec = Arc::new(core.spec(id, wanted));
     match core.managed.get_mut(id) {
         Some(Managed::Daemon(daemon)) => {
@@ -103,7 +112,7 @@ fn update(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &m
     }
 }
 
-fn begin(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Changes) {
+fn begin(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Planned) {
     let new = if wanted.mode == ExecMode::DAEMON {
         Managed::Daemon(ManagedDaemon { spec: Arc::new(core.spec(id, wanted)), version1: None })
     } else {
@@ -143,7 +152,7 @@ pub(super) fn hold_all(core: &mut Core, desired: &DesiredSet, error: &Error) {
 }
 
 /// Nothing may begin that is not in the snapshot.
-fn take_back(core: &mut Core, changes: &mut Changes, desired: &DesiredSet, error: &Error) {
+fn take_back(core: &mut Core, changes: &mut Planned, desired: &DesiredSet, error: &Error) {
     for (id, old) in changes.begun.drain(..) {
         if let Some(wanted) = desired.get(&id) {
             hold(core, &id, wanted, ProxyState::Idle, format!("not started yet: {error}"));
@@ -155,7 +164,7 @@ fn take_back(core: &mut Core, changes: &mut Changes, desired: &DesiredSet, error
     }
 }
 
-fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Changes) -> Result<()> {
+fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Planned) -> Result<()> {
     for managed in changes.removed {
         remove(core, owner, supervisor, managed)?;
     }
@@ -199,7 +208,7 @@ fn update_process(
 
 /// The next snapshot holds what is declared and no more what Consul's said of its processes; whoever reads it knows
 /// them by their records.
-fn record_first(owner: Owner, supervisor: &Supervisor, changes: &mut Changes) -> Result<()> {
+fn record_first(owner: Owner, supervisor: &Supervisor, changes: &mut Planned) -> Result<()> {
     let (first, others) = changes.updated.drain(..).partition(|(_, recording)| *recording == Recording::First);
     changes.updated = others;
     let first: Vec<(ManagedDaemon, Recording)> = first;

@@ -27,11 +27,18 @@ impl FileName {
         FileName { parents, stem }
     }
 
-    /// The id whose files have this stem, if it is one that goes through no directories.
-    pub(super) fn id_of(stem: &str) -> Option<String> {
-        let id = stem.strip_prefix('%').map_or_else(|| Some(stem.to_owned()), decode)?;
+    /// The id whose files have this stem and are below directories of these names, in this order.
+    pub(super) fn id_of(parents: &[String], stem: &str) -> Option<String> {
+        let id = match (parents, stem.strip_prefix('%')) {
+            ([], None) => stem.to_owned(),
+            (_, encoded) => {
+                let parents = parents.iter().map(|name| name.strip_prefix('%')?.strip_suffix('+'));
+                decode(&parents.chain([encoded]).collect::<Option<String>>()?)?
+            }
+        };
         let name = FileName::of(&id);
-        (name.parents.is_empty() && name.stem == stem).then_some(id)
+        let same = name.parents.iter().map(|parent| parent.to_bytes()).eq(parents.iter().map(String::as_bytes));
+        (same && name.stem == stem).then_some(id)
     }
 
     /// The last component with a prefix and a suffix.
@@ -85,14 +92,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The inverse also of names that go through directories.
     fn decode(name: &FileName) -> String {
-        if name.parents.is_empty() {
-            return FileName::id_of(&name.stem).unwrap();
-        }
-        let parents = name.parents.iter().map(|parent| parent.to_str().unwrap().strip_suffix('+').unwrap());
-        let encoded: String = parents.chain([name.stem.as_str()]).map(|part| &part[1..]).collect();
-        super::decode(&encoded).unwrap()
+        let parents = name.parents.iter().map(|parent| parent.to_str().unwrap().to_owned());
+        FileName::id_of(&parents.collect::<Vec<_>>(), &name.stem).unwrap()
     }
 
     #[test]

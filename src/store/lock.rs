@@ -9,8 +9,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::data_dir::code_of;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
+use crate::logging::{self, Level};
 use crate::sys::file::{self, Dir};
 use crate::sys::fork::NotInWorkers;
 use crate::sys::{fail, identity, stat};
@@ -18,26 +20,37 @@ use crate::sys::{fail, identity, stat};
 /// The lock, released when dropped: of the file, which says who has it, and of the directory, whose lock cannot be
 /// removed as the file's can.
 #[derive(Debug)]
-pub(super) struct Lock([NotInWorkers; 2]);
+pub(super) struct Lock(Vec<NotInWorkers>);
+
+/// How long to wait for a lock that somebody has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    None,
+    /// A holder that was just killed may still be dying; one that is gone has left a child in flight, which is certain
+    /// to let go, however slow the disk is that it executes from.
+    UntilDead,
+}
 
 impl Lock {
     /// Takes the lock, waiting a short, bounded time.
     ///
     /// # Errors
-    /// [`ErrorCode::Locked`] with the pid of the holder; [`ErrorCode::Io`].
-    pub(super) fn take(dir: &Dir, path: &Path) -> Result<Lock> {
-        let io = |error| Error::os(ErrorCode::Io, format_args!("lock {}/lock", path.display()), &error);
-        let mut file = dir.open_file(c"lock", libc::O_RDWR | libc::O_CREAT).map_err(io)?;
+    /// [`ErrorCode::Locked`] with the pid of the holder; [`ErrorCode::Untrusted`], [`ErrorCode::Io`].
+    pub(super) fn take(dir: &Dir, path: &Path, patience: Patience) -> Result<Lock> {
+        let io = |error| Error::os(code_of(&error), format_args!("lock {}/lock", path.display()), &error);
+        let mut file = open(dir).map_err(io)?;
         let place = dir.open_dir(c".").map_err(io)?;
         let since = Instant::now();
-        while !(file::try_lock(file.as_fd()).map_err(io)? && file::try_lock(place.as_fd()).map_err(io)?) {
-            // A holder that was just killed may still be dying; one that is gone has left a child in flight, which is
-            // certain to let go, however slow the disk is that it executes from.
+        while !(try_lock_file(file.as_ref()).map_err(io)? && file::try_lock(place.as_fd()).map_err(io)?) {
             fail::point("lock:busy");
-            let alive = holder_is_alive(&mut file);
-            let patience = if alive { defaults::LOCK_PATIENCE } else { defaults::ORPHANED_LOCK_PATIENCE };
+            let holder = holder(file.as_mut(), dir);
+            let patience = match (patience, holder) {
+                (Patience::None, _) => Duration::ZERO,
+                (Patience::UntilDead, Some(pid)) if is_alive(pid) => defaults::LOCK_PATIENCE,
+                (Patience::UntilDead, _) => defaults::ORPHANED_LOCK_PATIENCE,
+            };
             if since.elapsed() >= patience {
-                let holder = read_holder(&mut file).map(|pid| format!("process {pid}"));
+                let holder = holder.map(|pid| format!("process {pid}"));
                 let holder = holder.unwrap_or_else(|| "a process that does not say its pid".to_owned());
                 let message = format!("data directory {} is in use by {holder}", path.display());
                 return Err(Error::new(ErrorCode::Locked, message));
@@ -45,10 +58,31 @@ impl Lock {
             std::thread::sleep(Duration::from_millis(5));
         }
         fail::point("lock:taken");
-        write_holder(&mut file).map_err(io)?;
+        if let Err(error) = file.as_mut().map_or(Ok(()), write_holder) {
+            // It is what others are told, and not the lock.
+            logging::write(Level::Warn, format_args!("write {}/lock: {error}", path.display()));
+        }
         fail::point("lock:told");
-        Ok(Lock([OwnedFd::from(file), place.into()].map(NotInWorkers::new)))
+        let locked = file.map(OwnedFd::from).into_iter().chain([place.into()]);
+        Ok(Lock(locked.map(NotInWorkers::new).collect()))
     }
+}
+
+/// The lock file; `None` where none can be made, on a disk that is full or cannot be written to: what is there can be
+/// taken over nevertheless, and the lock of the directory excludes others by itself.
+fn open(dir: &Dir) -> std::io::Result<Option<File>> {
+    match dir.open_file(c"lock", libc::O_RDWR | libc::O_CREAT) {
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EROFS | libc::EACCES)) =>
+        {
+            Ok(None)
+        }
+        opened => opened.map(Some),
+    }
+}
+
+fn try_lock_file(file: Option<&File>) -> std::io::Result<bool> {
+    file.map_or(Ok(true), |file| file::try_lock(file.as_fd()))
 }
 
 impl Drop for Lock {
@@ -60,8 +94,13 @@ impl Drop for Lock {
     }
 }
 
-fn holder_is_alive(file: &mut File) -> bool {
-    read_holder(file).is_some_and(|pid| matches!(stat::read(pid), Ok(Some(stat)) if !stat.is_dead()))
+/// Who has the lock: as the file says, or, if that was removed, as the kernel knows of the directory.
+fn holder(file: Option<&mut File>, dir: &Dir) -> Option<i32> {
+    file.and_then(read_holder).or_else(|| dir.lock_holder().ok().flatten())
+}
+
+fn is_alive(pid: i32) -> bool {
+    matches!(stat::read(pid), Ok(Some(stat)) if !stat.is_dead())
 }
 
 fn read_holder(file: &mut File) -> Option<i32> {
@@ -71,8 +110,10 @@ fn read_holder(file: &mut File) -> Option<i32> {
     text.trim().parse().ok()
 }
 
+/// ORDER: overwritten and then cut, for on a full disk what was cut off first may not come back.
 fn write_holder(file: &mut File) -> std::io::Result<()> {
-    file.set_len(0)?;
+    let text = format!("{}\n", identity::own_pid());
     file.seek(SeekFrom::Start(0))?;
-    file.write_all(format!("{}\n", identity::own_pid()).as_bytes())
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
 }

@@ -48,7 +48,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) stop: StopSettings,
 }
 
-/// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>}`.
+/// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>`, perhaps
+/// `,"pidfd_inode":<inode>`, and `}`.
 pub(super) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
     let Origin { id, fingerprint, token, token_generated, stop } = origin;
     let id = Value::from(id);
@@ -63,7 +64,9 @@ pub(super) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
 /// The whole record of a process that did not write its own.
 pub(super) fn whole(origin: Origin<'_>, identity: &Identity) -> Vec<u8> {
     let mut text = head(origin, &identity.boot_id);
-    text.extend(format!("\"pid\":{},\"start_ticks\":{}}}\n", identity.pid, identity.start_ticks).into_bytes());
+    let inode = identity.inode.map(|inode| format!(",\"pidfd_inode\":{inode}")).unwrap_or_default();
+    let process = format!("\"pid\":{},\"start_ticks\":{}{inode}}}\n", identity.pid, identity.start_ticks);
+    text.extend(process.into_bytes());
     text
 }
 
@@ -92,15 +95,16 @@ pub(super) fn read_fingerprint(fields: &mut Fields) -> Result<Option<Fingerprint
     fields.read("fingerprint", "a fingerprint", |value| value.as_str()?.parse().ok())
 }
 
-/// Reads `boot_id`, `pid` and `start_ticks`.
+/// Reads `boot_id`, `pid`, `start_ticks` and, if it is there, `pidfd_inode`.
 pub(super) fn read_identity(mut fields: Fields) -> Result<Identity> {
     let pid = fields.read("pid", "a pid", |value| Pid::from_raw(value.as_i64()?.try_into().ok()?))?;
     let start_ticks = fields.integer("start_ticks")?;
     let boot_id = fields.string("boot_id")?;
+    let inode = fields.integer("pidfd_inode")?;
     let (Some(pid), Some(start_ticks), Some(boot_id)) = (pid, start_ticks, boot_id) else {
         return Err(fields.missing("pid", "pid, start_ticks and boot_id"));
     };
-    Ok(Identity { pid, start_ticks, boot_id: boot_id.into() })
+    Ok(Identity { pid, start_ticks, boot_id: boot_id.into(), inode })
 }
 
 fn as_corrupt(error: Error) -> Error {
@@ -119,7 +123,8 @@ mod tests {
     use std::time::Duration;
 
     fn example() -> Record {
-        let identity = Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into() };
+        let boot_id = "boot".into();
+        let identity = Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id, inode: Some(u64::MAX) };
         let token = Some("t\"".to_owned());
         let stop = StopSettings { signal: Signal::KILL, grace_period: Duration::from_millis(7) };
         let (id, fingerprint, token_generated) = ("we\"b/ä".to_owned(), Fingerprint::new(), true);
@@ -135,6 +140,9 @@ mod tests {
         let record = example();
         let text = text(&record);
         assert_eq!(parse(&text).unwrap(), record);
+        let identity = Identity { inode: None, ..record.identity.clone() };
+        let without = Record { identity, ..record };
+        assert_eq!(parse(&self::text(&without)).unwrap(), without);
         for length in 0..text.len() - 1 {
             assert_eq!(parse(&text[..length]).unwrap_err().code(), ErrorCode::CorruptSnapshot);
         }

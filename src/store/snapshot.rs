@@ -4,6 +4,7 @@
 //! the whole. A snapshot that is written to a path of the user's has no records beside it and holds them.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -43,12 +44,15 @@ impl DaemonEntry {
         }
         if let Some(StoredProcess::Known(process)) = &self.process {
             let identity = &process.identity;
-            let process = json!({
+            let mut process = json!({
                 "pid": identity.pid.as_raw(),
                 "start_ticks": identity.start_ticks,
                 "boot_id": identity.boot_id,
                 "fingerprint": process.fingerprint.to_string(),
             });
+            if let Some(inode) = identity.inode {
+                process["pidfd_inode"] = inode.into();
+            }
             object.insert("process".to_owned(), process);
         }
         object
@@ -70,12 +74,14 @@ fn read_process(mut fields: Fields) -> Result<KnownProcess> {
     Ok(KnownProcess { identity: read_identity(fields)?, fingerprint })
 }
 
-/// The text of a snapshot file.
-pub(crate) fn encode<'a>(proxies: impl Iterator<Item = (&'a str, Entry)>) -> Vec<u8> {
-    let proxies: serde_json::Map<String, Value> = proxies.map(|(id, entry)| (id.to_owned(), entry.to_json())).collect();
-    let mut text = json!({"Version": VERSION, "Proxies": proxies}).to_string().into_bytes();
-    text.push(b'\n');
-    text
+/// Writes the text of a snapshot file, proxy by proxy: ten thousand of them would be as many megabytes in memory.
+pub(crate) fn encode<'a>(proxies: impl Iterator<Item = (&'a str, Entry)>, out: &mut impl Write) -> io::Result<()> {
+    write!(out, "{{\"Version\":{VERSION},\"Proxies\":{{")?;
+    for (index, (id, entry)) in proxies.enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        write!(out, "{comma}{}:{}", Value::from(id), entry.to_json())?;
+    }
+    out.write_all(b"}}\n")
 }
 
 /// Reads a snapshot of version 2 or of Consul's version 1.
@@ -145,7 +151,8 @@ mod tests {
         let mut config = ProxyConfig::new(Command::new("/bin/a").arg("b").env("C", "d"));
         config.token = Some("secret".to_owned());
         config.token_generated = true;
-        let identity = Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into() };
+        let identity =
+            Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into(), inode: Some(3) };
         let process = StoredProcess::Known(KnownProcess { identity, fingerprint: Fingerprint::new() });
         let config = Arc::new(config);
         let with = Entry::Daemon(DaemonEntry { config: config.clone(), process: Some(process) });
@@ -156,7 +163,9 @@ mod tests {
     }
 
     fn text() -> Vec<u8> {
-        encode(example().iter().map(|(id, entry)| (id.as_str(), entry.clone())))
+        let mut text = Vec::new();
+        encode(example().iter().map(|(id, entry)| (id.as_str(), entry.clone())), &mut text).unwrap();
+        text
     }
 
     #[test]

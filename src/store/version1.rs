@@ -38,7 +38,12 @@ pub(super) fn read_daemon(mut fields: Fields) -> Result<DaemonEntry> {
     // Consul drew the tokens itself unless the configuration had one, and the snapshot does not say which.
     config.token_generated = true;
     fields.take("ProxyID");
-    let pid = fields.read("Pid", "a pid", |value| i32::try_from(value.as_i64()?).ok())?.and_then(Pid::from_raw);
+    // 0 is what Consul writes of a proxy that does not run.
+    let pid = fields.read("Pid", "a pid", |value| match i32::try_from(value.as_i64()?).ok()? {
+        0 => Some(None),
+        raw => Pid::from_raw(raw).map(Some),
+    })?;
+    let pid = pid.flatten();
     config.validate()?;
     let process = pid.map(|pid| StoredProcess::Version1(Version1Process { pid, argv0 }));
     Ok(DaemonEntry { config: Arc::new(config), process })

@@ -1,6 +1,6 @@
 //! Adoption: proving that a recorded process is the one that lives now. On any doubt it is refused, and why is said.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::leftovers::{self, Marks};
 use super::mailbox::{Claim, Refusal};
@@ -8,7 +8,7 @@ use super::reaper::Process;
 use super::spec::{Files, Spec};
 use crate::declaration::Fingerprint;
 use crate::error::Result;
-use crate::sys::identity::{Identity, Pid, Presence, boot_id};
+use crate::sys::identity::{self, Identity, Pid, Presence, boot_id};
 use crate::sys::{fail, pidfd, stat};
 
 type Proof<T> = std::result::Result<T, Refusal>;
@@ -40,7 +40,7 @@ pub(super) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(
         // When it was started is not known; what the members of its group carry has to prove them anyway.
         Claim::Number { pid, .. } => {
             let boot_id = boot_id().map_err(|error| format!("read boot id: {error}"))?.into();
-            (Identity { pid: *pid, start_ticks: 0, boot_id }, own_token)
+            (Identity { pid: *pid, start_ticks: 0, boot_id, inode: None }, own_token)
         }
     };
     let logs = spec.log_files().map_err(|error| format!("look for the logs: {error}"))?;
@@ -52,21 +52,33 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
         Claim::Recorded { identity, .. } | Claim::Told(identity) => identity.pid,
         Claim::Number { pid, .. } => *pid,
     };
-    // ORDER: the descriptor first. If the proof then holds for the number, it held when the descriptor was opened, for
-    // a process cannot be older than it was recorded to be.
+    cannot_be_ours(pid)?;
+    // ORDER: the descriptor first. The proof is of the number, and of the process that was opened if that still lives
+    // when the proof is done: then the number has been its own all along.
     let pidfd = if pidfd::is_supported() { Some(open(pid)?) } else { None };
     if pidfd.is_none() && stat::is_thread(pid.as_raw()) {
         return Err(thread(pid));
     }
     fail::point("adopt:opened");
+    let inode = pidfd.as_ref().map_or(Ok(None), |fd| pidfd::inode(fd.as_fd()));
+    let inode = inode.map_err(|error| undecided(pid, "read inode of pidfd", &error))?;
     let identity = match claim {
         Claim::Recorded { identity, .. } | Claim::Told(identity) => identity.clone(),
-        Claim::Number { pid, .. } => prove_by_marks(spec, *pid)?,
+        Claim::Number { pid, .. } => {
+            let identity = Identity::of(*pid, inode).map_err(|error| undecided(*pid, "read start time", &error))?;
+            identity.ok_or_else(|| no_process(*pid))?
+        }
     };
-    match identity.presence() {
+    match identity.presence(inode) {
         Ok(Presence::Alive) => {}
         Ok(Presence::Gone(reason)) => return Err(Refusal { reason, gone: true }),
         Err(error) => return Err(Refusal { reason: format!("read /proc/{pid}/stat: {error}"), gone: false }),
+    }
+    if let Claim::Number { .. } = claim {
+        prove_by_marks(spec, pid)?;
+    }
+    if pidfd.as_ref().is_some_and(|fd| pidfd::has_ended(fd.as_fd())) {
+        return Err(Refusal { reason: format!("pid {pid} has ended just now"), gone: true });
     }
     fail::point("adopt:proven");
     record(spec, claim, &identity).map_err(|error| Refusal { reason: error.to_string(), gone: false })?;
@@ -106,28 +118,36 @@ fn thread(pid: Pid) -> Refusal {
     Refusal { reason: format!("pid {pid} is a thread"), gone: true }
 }
 
-/// A number alone says nothing. But the process carries its id and its secret token in its environment, or has its logs
-/// open, which no stranger has or does; and it leads its group, which its own children do not.
-fn prove_by_marks(spec: &Spec, pid: Pid) -> Proof<Identity> {
-    let undecided = |what: &str, error: std::io::Error| match error.raw_os_error() {
+/// Whatever is written anywhere: a proxy is neither the agent itself nor the first process of all.
+fn cannot_be_ours(pid: Pid) -> Proof<()> {
+    let who = match pid {
+        own if own == identity::own_pid() => "this process",
+        init if init.as_raw() == 1 => "init",
+        _ => return Ok(()),
+    };
+    Err(Refusal { reason: format!("pid {pid} is {who}"), gone: true })
+}
+
+/// What is to be said of a process that cannot be looked at.
+fn undecided(pid: Pid, what: &str, error: &std::io::Error) -> Refusal {
+    match error.raw_os_error() {
         Some(libc::ENOENT | libc::ESRCH) => no_process(pid),
         // Another user's: ours runs as ourselves, unless we are root and then may read it.
         Some(libc::EACCES | libc::EPERM) => Refusal { reason: format!("pid {pid} is another user's"), gone: true },
-        _ => Refusal { reason: format!("{what}: {error}"), gone: false },
-    };
-    let identity = Identity::of(pid).map_err(|error| undecided("read start time", error))?;
-    let identity = identity.ok_or_else(|| no_process(pid))?;
-    let logs = spec.log_files().map_err(|error| undecided("look for the logs", error))?;
-    let marks = Marks { id: &spec.id, token: spec.config.token.as_deref(), logs };
-    let carried = marks.are_in_environment_of(pid.as_raw());
-    let carried = carried.map_err(|error| undecided("read environment", error))?
-        || marks.are_open_in(pid.as_raw()).map_err(|error| undecided("list descriptors", error))?;
-    let stat = identity.stat().map_err(|error| undecided("read process group", error))?;
-    let leads = stat.is_some_and(|stat| stat.group == pid.as_raw());
-    if leads && carried {
-        Ok(identity)
-    } else {
-        let reason = format!("pid {pid} does not carry the id and token of {}", spec.id.escape_debug());
-        Err(Refusal { reason, gone: true })
+        _ => Refusal { reason: format!("{what} of {pid}: {error}"), gone: false },
     }
+}
+
+/// A number alone says nothing. But the process carries its id and its secret token in its environment, or writes its
+/// logs, which no stranger has or does.
+fn prove_by_marks(spec: &Spec, pid: Pid) -> Proof<()> {
+    let undecided = |what: &'static str| move |error: std::io::Error| undecided(pid, what, &error);
+    let logs = spec.log_files().map_err(undecided("look for the logs"))?;
+    let marks = Marks { id: &spec.id, token: spec.config.token.as_deref(), logs };
+    let carried = marks.are_in_environment_of(pid.as_raw()).map_err(undecided("read environment"))?;
+    if carried || marks.are_open_in(pid.as_raw()).map_err(undecided("list descriptors"))? {
+        return Ok(());
+    }
+    let reason = format!("pid {pid} does not carry the id and token of {}", spec.id.escape_debug());
+    Err(Refusal { reason, gone: true })
 }

@@ -1,11 +1,13 @@
 //! What is left of the group of a process that ended while no agent was there to end it.
 //!
 //! Its leader is gone, and with it what the record could prove. But the members inherited what no stranger has: the id
-//! and the secret token in their environment, or, of programs that clear theirs, the logs as open descriptors.
+//! and the secret token in their environment, or, of programs that clear theirs, the logs, open for writing.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::defaults;
@@ -41,18 +43,32 @@ impl Marks<'_> {
         Ok(token.is_some_and(|token| has(defaults::ENV_PROXY_ID, self.id) && has(defaults::ENV_PROXY_TOKEN, token)))
     }
 
-    /// Whether the process has one of the logs open.
+    /// Whether the process has one of the logs open as we opened it: for writing alone, unlike those who read or
+    /// rotate it.
     pub(super) fn are_open_in(&self, pid: i32) -> io::Result<bool> {
         fail::failing("descriptors:list")?;
         for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
+            let entry = entry?;
             // What was closed meanwhile is as good as never open.
-            let Ok(file) = std::fs::metadata(entry?.path()) else { continue };
-            if self.logs.contains(&(file.dev(), file.ino())) {
+            let Ok(file) = std::fs::metadata(entry.path()) else { continue };
+            if self.logs.contains(&(file.dev(), file.ino())) && only_writes(pid, &entry.file_name())? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
+}
+
+/// Whether a descriptor of a process was opened for writing and not for reading as well; one that was closed meanwhile
+/// was not.
+fn only_writes(pid: i32, fd: &OsStr) -> io::Result<bool> {
+    let info = match std::fs::read_to_string(Path::new(&format!("/proc/{pid}/fdinfo")).join(fd)) {
+        Ok(info) => info,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let flags = info.lines().find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+    Ok(flags.is_some_and(|flags| flags & libc::O_ACCMODE == libc::O_WRONLY))
 }
 
 /// Kills what is left of the group of a process that is gone, and returns when it is gone as well.

@@ -100,6 +100,8 @@ pub(crate) enum Command {
     Stop { slot: Slot, forget: bool, stopped: Option<Sender<StopReply>> },
     /// All processes of the owner run on unsupervised. Answered when nothing is in flight any more.
     Release { owner: Owner, released: Sender<()> },
+    /// Files of the owner may have been removed: what is not recorded any more is recorded again.
+    RecordMissing { owner: Owner },
     /// What the processes of the owner are doing, in any order.
     Status { owner: Owner, reply: Sender<Vec<ProxyStatus>> },
     /// The living processes of the owner.

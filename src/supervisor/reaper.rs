@@ -46,6 +46,18 @@ impl Process {
         }
     }
 
+    /// Who it is; `None` when it has ended.
+    fn identity(&self) -> io::Result<Option<Identity>> {
+        if let Some(known) = &self.identity {
+            return Ok(Some(known.clone()));
+        }
+        let Some(fd) = &self.pidfd else { return Identity::of(self.pid, None) };
+        let found = Identity::of(self.pid, pidfd::inode(fd.as_fd())?)?;
+        // ORDER: the host may have reaped it and the number be given away before we were told of the end; but it was
+        // its own as long as this process lives.
+        Ok(if pidfd::has_ended(fd.as_fd()) { None } else { found })
+    }
+
     /// How the process ended, if it has. Where a group can only be signalled while its leader is unreaped, the
     /// zombie is left.
     fn ended(&self, reap: Reap) -> Option<ExitStatus> {
@@ -241,11 +253,7 @@ impl Reaper {
         match table.processes.get(&key) {
             // Reaped, so that the number may be another's by now.
             None | Some(Watched { phase: Phase::Ended { .. }, .. }) => Ok(None),
-            // Under the lock the process is not reaped, so the number is its own.
-            Some(Watched { process, .. }) => match &process.identity {
-                Some(known) => Ok(Some(known.clone())),
-                None => Identity::of(process.pid),
-            },
+            Some(Watched { process, .. }) => process.identity(),
         }
     }
 
@@ -376,10 +384,36 @@ fn send_to_group(process: &Process, signal: Signal) -> io::Result<()> {
             Some(_) => signal::kill_group(process.pid, signal),
             None => Err(io::Error::from_raw_os_error(libc::ESRCH)),
         },
-        (None, None) => signal::kill_group(process.pid, signal),
+        // As long as it is our child, and be it a zombie, nobody else has its number.
+        (None, None) => match wait::try_wait(process.target(), Reap::No)? {
+            Waited::Running | Waited::Ended(_) => signal::kill_group(process.pid, signal),
+            Waited::NotOurs => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        },
     }
 }
 
 fn left_behind() -> MutexGuard<'static, Vec<Process>> {
     LEFT_BEHIND.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host that waits for any child can have reaped it, and the number been given away.
+    #[test]
+    fn a_number_that_was_given_away_is_not_taken_for_an_identity() {
+        if !pidfd::is_supported() {
+            return; // without pidfds the identity is known from the start
+        }
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let opened = || Some(pidfd::open(Pid::from_raw(child.id() as i32).unwrap()).unwrap());
+        let process = Process { pid: Pid::from_raw(child.id() as i32).unwrap(), pidfd: opened(), identity: None };
+        assert_eq!(process.identity().unwrap().unwrap().pid, process.pid);
+        // The one who has the number now is this process.
+        let given_away = Process { pid: crate::sys::identity::own_pid(), ..process };
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(given_away.identity().unwrap(), None);
+    }
 }

@@ -88,6 +88,7 @@ impl Loop {
             Command::Update { slot, spec, record } => self.update(&slot, spec, record),
             Command::Stop { slot, forget, stopped } => self.stop(slot, forget, stopped),
             Command::Release { owner, released } => self.release(owner, &released),
+            Command::RecordMissing { owner } => self.record_missing(owner),
             Command::Status { owner, reply } => {
                 let all = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
                 let _ = reply.send(all.map(Supervised::status).collect());
@@ -156,6 +157,16 @@ impl Loop {
             supervised.answer_start(&Err(Error::new(ErrorCode::Stopped, "stopped before it was started")));
         }
         self.drive(key, Event::Stop);
+    }
+
+    fn record_missing(&mut self, owner: Owner) {
+        let running = self
+            .slots
+            .values()
+            .filter(|supervised| supervised.slot.owner == owner && supervised.machine.state() == ProxyState::Running);
+        for (key, spec) in running.map(|supervised| (supervised.key, supervised.spec.clone())).collect::<Vec<_>>() {
+            self.submit(key, Job::RecordMissing { key, spec });
+        }
     }
 
     fn release(&mut self, owner: Owner, released: &Sender<()>) {

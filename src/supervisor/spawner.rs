@@ -45,6 +45,11 @@ pub(super) enum Job {
         key: ProcessKey,
         spec: Arc<Spec>,
     },
+    /// The same, if the record is not there any more.
+    RecordMissing {
+        key: ProcessKey,
+        spec: Arc<Spec>,
+    },
     /// Writes the pid file of a process again.
     PidFile {
         key: ProcessKey,
@@ -66,7 +71,7 @@ impl Job {
         match self {
             Job::Start { .. } => Done::StartFailed { error, hopeless: false },
             Job::Adopt { .. } => Done::Refused(Refusal { reason: error.to_string(), gone: false }),
-            Job::Record { .. } => Done::Recorded(Err(error)),
+            Job::Record { .. } | Job::RecordMissing { .. } => Done::Recorded(Err(error)),
             Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),
             Job::CleanUp { .. } => Done::CleanedUp(Err(error)),
         }
@@ -141,6 +146,7 @@ impl Shared {
                 Job::Start { key, spec, .. }
                 | Job::Adopt { key, spec, .. }
                 | Job::Record { key, spec }
+                | Job::RecordMissing { key, spec }
                 | Job::PidFile { key, spec, .. }
                 | Job::CleanUp { key, spec, .. } => (*key, spec.clone()),
             };
@@ -180,6 +186,11 @@ impl Shared {
                 Err(refusal) => Done::Refused(refusal),
             },
             Job::Record { key, spec } => Done::Recorded(self.record(key, &spec)),
+            Job::RecordMissing { key, spec } => Done::Recorded(match spec.is_recorded() {
+                Ok(false) => self.record(key, &spec),
+                Ok(true) => self.write_pid_file(key, &spec),
+                Err(error) => Err(error),
+            }),
             Job::PidFile { spec, pid, .. } => Done::PidFile(pid, spec.write_pid_file(pid)),
             Job::CleanUp { spec, after, .. } => {
                 Done::CleanedUp(end_leftovers(&spec, after.as_ref()).and_then(|()| spec.clean_up()))
@@ -216,7 +227,7 @@ impl Shared {
         };
         let started = started.map_err(|error| start_failed(&error))?;
         // Under the lock of nobody else yet: the child cannot be reaped before it is in the table.
-        let identity = if started.pidfd.is_none() { Identity::of(started.pid).ok().flatten() } else { None };
+        let identity = if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };
         self.reaper.insert(key, Process { pid: started.pid, pidfd: started.pidfd, identity });
         fail::point("start:listed");
         // The pid file is for people and scripts; the process runs whether it can be written or not.
@@ -226,13 +237,21 @@ impl Shared {
     }
 
     fn record(&self, key: ProcessKey, spec: &Spec) -> Result<()> {
-        let identity = self.reaper.identity(key);
-        let identity = identity.map_err(|error| Error::os(ErrorCode::Io, "read start time of the process", &error))?;
-        let Some(identity) = identity else { return Ok(()) };
+        let Some(identity) = self.identity(key)? else { return Ok(()) };
         if let Files::DataDir(data_dir) = &spec.context.files {
             data_dir.write_record(spec.record_origin(), &identity)?;
         }
         spec.write_pid_file(identity.pid)
+    }
+
+    fn write_pid_file(&self, key: ProcessKey, spec: &Spec) -> Result<()> {
+        self.identity(key)?.map_or(Ok(()), |identity| spec.write_pid_file(identity.pid))
+    }
+
+    /// Who the process is, while it lives.
+    fn identity(&self, key: ProcessKey) -> Result<Option<Identity>> {
+        let identity = self.reaper.identity(key);
+        identity.map_err(|error| Error::os(ErrorCode::Io, "read start time of the process", &error))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -139,11 +140,19 @@ impl Spec {
         }
     }
 
+    /// Whether there is a record of its process, where the owner has records.
+    pub(crate) fn is_recorded(&self) -> Result<bool> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.has_record(&self.id),
+            Files::Paths { .. } => Ok(true),
+        }
+    }
+
     /// Writes the pid file of a process, where the owner has one.
     pub(crate) fn write_pid_file(&self, pid: Pid) -> Result<()> {
         match &self.context.files {
             Files::DataDir(data_dir) => data_dir.write_pid(&self.id, pid),
-            Files::Paths { pid: Some(path), .. } => store::replace_file(path, format!("{pid}\n").as_bytes())
+            Files::Paths { pid: Some(path), .. } => store::replace_file(path, |file| writeln!(file, "{pid}"))
                 .map_err(|error| Error::os(ErrorCode::Io, format_args!("write pid file {}", path.display()), &error)),
             Files::Paths { pid: None, .. } => Ok(()),
         }

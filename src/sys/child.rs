@@ -10,8 +10,8 @@ use std::ffi::{c_char, c_int, c_void};
 use super::fail::{ChildPlan, child as points};
 use super::limits::Limit;
 use super::outcome::{Outcome, Step};
-use super::signal;
 use super::stat::Stat;
+use super::{pidfd, signal};
 
 /// Everything that the child needs, prepared by the parent; the pointers are to memory that outlives the child's use.
 #[derive(Debug)]
@@ -42,7 +42,8 @@ pub(super) struct RawCredentials {
     pub(super) group_count: usize,
 }
 
-/// The record that the child writes of itself: `<head>"pid":<pid>,"start_ticks":<ticks>}` and a newline.
+/// The record that the child writes of itself: `<head>"pid":<pid>,"start_ticks":<ticks>,"pidfd_inode":<inode>}` and a
+/// newline; without the inode where processes have none.
 #[derive(Debug)]
 pub(super) struct RawRecord {
     pub(super) dir: c_int,
@@ -50,6 +51,7 @@ pub(super) struct RawRecord {
     pub(super) name: *const c_char,
     pub(super) head: *const u8,
     pub(super) head_len: usize,
+    pub(super) with_inode: bool,
 }
 
 /// A failed step, on its way to [`Outcome`].
@@ -231,21 +233,30 @@ fn mark_entries(buffer: &[u64], filled: usize, first: u32) {
 /// Writes who we are to a temporary file and renames it into place, so that a record is whole or not there.
 fn write_record(it: &Instructions, record: &RawRecord) -> Result<(), Failed> {
     let stat = read_own_stat()?;
+    // SAFETY: no pointers are passed.
+    let pid = unsafe { libc::syscall(libc::SYS_getpid) };
     let mut tail = Tail { text: [0; 96], len: 0 };
     tail.push(b"\"pid\":");
-    // SAFETY: no pointers are passed.
-    tail.push_number(unsafe { libc::syscall(libc::SYS_getpid) } as u64);
+    tail.push_number(pid as u64);
     tail.push(b",\"start_ticks\":");
     tail.push_number(stat.start_ticks);
+    if record.with_inode {
+        tail.push(b",\"pidfd_inode\":");
+        tail.push_number(own_inode(pid)?);
+    }
     tail.push(b"}\n");
 
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     pass(it, points::RECORD_OPEN, Step::Record)?;
     // The umask of a clone without CLONE_FS is its own; the host's must not take away the owner's rights.
     // SAFETY: no pointers are passed.
     let umask = unsafe { libc::syscall(libc::SYS_umask, 0o077) };
-    // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
-    let file = unsafe { libc::syscall(libc::SYS_openat, record.dir, record.temporary, flags, 0o600) };
+    let mut file = create_record(record);
+    if file == -1 && errno() == libc::EEXIST {
+        // What was left or planted there is removed and never opened: a pipe would hold us up, and with us the agent.
+        // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
+        unsafe { libc::syscall(libc::SYS_unlinkat, record.dir, record.temporary, 0) };
+        file = create_record(record);
+    }
     let opened = step(Step::Record, file);
     // SAFETY: no pointers are passed.
     unsafe { libc::syscall(libc::SYS_umask, umask) };
@@ -259,6 +270,12 @@ fn write_record(it: &Instructions, record: &RawRecord) -> Result<(), Failed> {
     // SAFETY: `file` was opened above and is not used again.
     unsafe { libc::syscall(libc::SYS_close, file) };
     written
+}
+
+fn create_record(record: &RawRecord) -> i64 {
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+    // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
+    unsafe { libc::syscall(libc::SYS_openat, record.dir, record.temporary, flags, 0o600) }
 }
 
 fn fill_record(it: &Instructions, record: &RawRecord, file: i64, tail: &Tail) -> Result<(), Failed> {
@@ -299,6 +316,16 @@ fn read_own_stat() -> Result<Stat, Failed> {
     unsafe { libc::syscall(libc::SYS_close, file) };
     let read = text.get(..length as usize).unwrap_or(&[]);
     Stat::parse(read).ok_or(Failed(Step::StartTime, libc::EIO))
+}
+
+fn own_inode(pid: i64) -> Result<u64, Failed> {
+    // SAFETY: no pointers are passed.
+    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    step(Step::Inode, opened)?;
+    let inode = pidfd::inode_of(opened as c_int);
+    // SAFETY: it was opened above and is not used again.
+    unsafe { libc::syscall(libc::SYS_close, opened) };
+    inode.map_err(|error| Failed(Step::Inode, error.raw_os_error().unwrap_or(libc::EIO)))
 }
 
 /// Text of bounded length without allocation; what does not fit is left out, and a record without its end is void.

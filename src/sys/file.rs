@@ -23,6 +23,18 @@ impl Dir {
         open_at(libc::AT_FDCWD, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0).map(Dir)
     }
 
+    /// The same, but no link of somebody else's: in a directory like /tmp anybody can make one that leads to a directory
+    /// of ours, and have it used as what it is not.
+    pub(crate) fn open_unless_planted(path: &Path) -> io::Result<Dir> {
+        // Without the slashes at its end, behind which the link itself cannot be seen.
+        let path = path.components().as_path();
+        let found = stat_at(libc::AT_FDCWD, &CString::new(path.as_os_str().as_bytes())?, libc::AT_SYMLINK_NOFOLLOW)?;
+        if found.st_mode & libc::S_IFMT == libc::S_IFLNK && ![0, effective_uid()].contains(&found.st_uid) {
+            return refused(format!("a link of user {}, expected one of user {}", found.st_uid, effective_uid()));
+        }
+        Dir::open(path)
+    }
+
     /// Opens a directory in this one, which must not be a link.
     pub(crate) fn open_dir(&self, name: &CStr) -> io::Result<Dir> {
         open_at(self.raw(), name, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0).map(Dir)
@@ -44,40 +56,55 @@ impl Dir {
         self.open_dir(name)
     }
 
-    /// Refuses a directory of another user or that others may write to, and takes read access from others.
+    /// Refuses a directory of another user or that others may write to.
     ///
     /// What others could write they may have prepared; what they could only read is no reason to refuse.
-    pub(crate) fn make_private(&self) -> io::Result<()> {
-        let dir = File::from(self.0.try_clone()?);
-        let found = dir.metadata()?;
-        let refused = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-        if found.uid() != effective_uid() {
-            return refused(format!("owned by user {}, expected {}", found.uid(), effective_uid()));
+    pub(crate) fn check_private(&self) -> io::Result<()> {
+        let found = self.stat()?;
+        check_owner(&found)?;
+        match found.st_mode & 0o7777 {
+            mode if mode & 0o022 == 0 => Ok(()),
+            mode => refused(format!("others may write to it (mode {mode:04o}), expected 0700")),
         }
-        let mode = found.mode() & 0o7777;
-        if mode & 0o022 != 0 {
-            return refused(format!("others may write to it (mode {mode:04o}), expected 0700"));
-        }
-        if mode & 0o700 != 0o700 || mode & 0o077 != 0 {
-            dir.set_permissions(PermissionsExt::from_mode(0o700))?;
-        }
-        Ok(())
     }
 
-    /// Opens a regular file, created with mode 0600; a link or anything else under that name is refused.
+    /// The same, and takes read access from others.
+    pub(crate) fn make_private(&self) -> io::Result<()> {
+        self.check_private()?;
+        let mode = self.stat()?.st_mode;
+        if mode & 0o700 == 0o700 && mode & 0o077 == 0 {
+            return Ok(());
+        }
+        // SAFETY: the descriptor is open for the time of the call.
+        match check(i64::from(unsafe { libc::fchmod(self.raw(), 0o700) })) {
+            // Nobody can change it now, which is no reason to do without what is in it.
+            Err(error) if error.raw_os_error() == Some(libc::EROFS) => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    /// Whether the directory was removed: it has no name any more, and nothing can be made in it.
+    pub(crate) fn is_removed(&self) -> io::Result<bool> {
+        self.stat().map(|found| found.st_nlink == 0)
+    }
+
+    /// Opens a regular file of this user's, created with mode 0600; a link or anything else under that name is refused,
+    /// and, for writing, a file that has another name elsewhere.
     pub(crate) fn open_file(&self, name: &CStr, flags: i32) -> io::Result<File> {
         // A named pipe would block without O_NONBLOCK; to a regular file it means nothing.
         let file = File::from(open_at(self.raw(), name, flags | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0o600)?);
-        let found = file.metadata()?;
-        if !found.is_file() {
+        let found = stat_at(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH)?;
+        if found.st_mode & libc::S_IFMT != libc::S_IFREG {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        if flags & libc::O_CREAT != 0 && found.mode() & 0o777 != 0o600 {
-            if found.uid() != effective_uid() {
-                let why = format!("owned by user {}, expected {}", found.uid(), effective_uid());
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        check_owner(&found)?;
+        if flags & libc::O_ACCMODE != libc::O_RDONLY {
+            if found.st_nlink > 1 {
+                return refused(format!("a file with {} names, expected 1", found.st_nlink));
             }
-            file.set_permissions(PermissionsExt::from_mode(0o600))?;
+            if found.st_mode & 0o777 != 0o600 {
+                file.set_permissions(PermissionsExt::from_mode(0o600))?;
+            }
         }
         Ok(file)
     }
@@ -94,18 +121,49 @@ impl Dir {
     }
 
     /// Replaces a file's content: readers see the old or the new, whole. No fsync: see `DESIGN` in the README.
+    ///
+    /// # Errors
+    /// EEXIST when something that cannot be removed has the temporary name.
     pub(crate) fn replace(&self, temporary: &CStr, name: &CStr, content: &[u8]) -> io::Result<()> {
-        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
-        let opened = fail::failing("replace:open").and_then(|()| self.open_file(temporary, flags));
-        let written = opened.and_then(|mut file| fail::failing("replace:write").and_then(|()| file.write_all(content)));
-        written
+        self.replace_by(temporary, name, |file| file.write_all(content))
+    }
+
+    /// The same, with a content that never is in memory as a whole.
+    pub(crate) fn replace_by(
+        &self,
+        temporary: &CStr,
+        name: &CStr,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut file = fail::failing("replace:open").and_then(|()| self.create_file(temporary))?;
+        fail::failing("replace:write")
+            .and_then(|()| write(&mut file))
             .and_then(|()| fail::failing("replace:rename"))
             .and_then(|()| self.rename(temporary, name))
             .inspect(|()| fail::point("replace:renamed"))
             .inspect_err(|_| {
-                // A failure to tidy up must not hide the failure that is returned; the next write truncates it anyway.
+                // A failure to tidy up must not hide the failure that is returned; the next write removes it anyway.
                 let _ = self.remove(temporary);
             })
+    }
+
+    /// Creates a file in the place of one that was left under this name. What was planted there, a link or a pipe or
+    /// another name of somebody's file, is removed and never opened.
+    fn create_file(&self, name: &CStr) -> io::Result<File> {
+        let create = || open_at(self.raw(), name, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, 0o600).map(File::from);
+        let file = match create() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Whether it could be removed is seen when the file is created.
+                let _ = self.remove(name);
+                create()?
+            }
+            created => created?,
+        };
+        // The host's umask must not take away the owner's rights.
+        if file.metadata()?.mode() & 0o777 != 0o600 {
+            file.set_permissions(PermissionsExt::from_mode(0o600))?;
+        }
+        Ok(file)
     }
 
     pub(crate) fn rename(&self, from: &CStr, to: &CStr) -> io::Result<()> {
@@ -127,19 +185,26 @@ impl Dir {
     /// Device and inode of what is under a name, whatever it is; `None` when nothing is. It needs no descriptor.
     pub(crate) fn inode(&self, name: &CStr) -> io::Result<Option<(u64, u64)>> {
         fail::failing("inode")?;
-        let mut found = MaybeUninit::<libc::stat>::uninit();
-        let flags = libc::AT_SYMLINK_NOFOLLOW;
-        // SAFETY: `name` is NUL-terminated, `found` is writable memory of the right type, and both live through the call.
-        let result = unsafe { libc::fstatat(self.raw(), name.as_ptr(), found.as_mut_ptr(), flags) };
-        match check(i64::from(result)) {
+        match stat_at(self.raw(), name, libc::AT_SYMLINK_NOFOLLOW) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-            Ok(_) => {
-                // SAFETY: fstatat succeeded and has written the whole struct.
-                let found = unsafe { found.assume_init() };
-                Ok(Some((found.st_dev, found.st_ino)))
-            }
+            found => found.map(|found| Some((found.st_dev, found.st_ino))),
         }
+    }
+
+    /// The process that has the lock of the directory (flock(2)), if one has it that can be seen from here.
+    pub(crate) fn lock_holder(&self) -> io::Result<Option<i32>> {
+        let found = self.stat()?;
+        let (major, minor) = (libc::major(found.st_dev), libc::minor(found.st_dev));
+        let place = format!("{major:02x}:{minor:02x}:{}", found.st_ino);
+        // Such as `1: FLOCK  ADVISORY  WRITE 4711 00:1f:42 0 EOF`.
+        let locks = std::fs::read_to_string("/proc/locks")?;
+        let words = locks.lines().map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>());
+        let holder = words.filter(|words| words.first() == Some(&"FLOCK") && words.get(4) == Some(&place.as_str()));
+        Ok(holder.filter_map(|words| words.get(3)?.parse().ok()).find(|pid| *pid > 0))
+    }
+
+    fn stat(&self) -> io::Result<libc::stat> {
+        stat_at(self.raw(), c"", libc::AT_EMPTY_PATH)
     }
 
     /// The names in the directory.
@@ -169,6 +234,26 @@ fn open_at(dir: i32, name: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> 
     // SAFETY: the name is NUL-terminated and lives through the call.
     let raw = unsafe { libc::openat(dir, name.as_ptr(), flags | libc::O_CLOEXEC, mode) };
     fd::own(check(i64::from(raw))?)
+}
+
+fn stat_at(dir: i32, name: &CStr, flags: i32) -> io::Result<libc::stat> {
+    let mut found = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `name` is NUL-terminated, `found` is writable memory of the right type, and both live through the call.
+    check(i64::from(unsafe { libc::fstatat(dir, name.as_ptr(), found.as_mut_ptr(), flags) }))?;
+    // SAFETY: fstatat succeeded and has written the whole struct.
+    Ok(unsafe { found.assume_init() })
+}
+
+fn check_owner(found: &libc::stat) -> io::Result<()> {
+    if found.st_uid == effective_uid() {
+        return Ok(());
+    }
+    refused(format!("owned by user {}, expected {}", found.st_uid, effective_uid()))
+}
+
+/// What we refuse ourselves has no errno.
+fn refused<T>(why: String) -> io::Result<T> {
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
 /// Opens a file outside a data directory, for appending, created with mode 0600.

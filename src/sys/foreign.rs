@@ -20,7 +20,9 @@ pub(crate) fn ended(process: Option<BorrowedFd<'_>>, identity: Option<&Identity>
     }
     if let Some(identity) = identity {
         match identity.stat() {
-            Ok(Some(stat)) if !stat.is_dead() => return None,
+            // With a pidfd that reports the end, whoever lives has got the number meanwhile.
+            Ok(Some(stat)) if !stat.is_dead() && process.is_none() => return None,
+            Ok(Some(stat)) if !stat.is_dead() => {}
             // A zombie that its parent has not reaped yet: field 52, which reads 0 to those who may not know.
             Ok(Some(stat)) if stat.wait_status != 0 || may_know(identity) => {
                 return Some(ExitStatus::from_wait_status(stat.wait_status));

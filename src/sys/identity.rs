@@ -1,4 +1,8 @@
-//! Which process a record means: pid, start time and boot together name one process for ever.
+//! Which process a record means: the inode that the kernel has given it, and the boot, name one process for ever.
+//!
+//! Where processes have no inodes (before Linux 6.9), pid and start time are all there is. The start time is told in
+//! ticks of 10 ms, and a number could be given away within the tick that it was given in; so whoever cannot have been
+//! one of ours, because it leads no process group, is refused even then.
 
 use std::fmt;
 use std::io;
@@ -38,6 +42,8 @@ pub(crate) struct Identity {
     pub(crate) pid: Pid,
     pub(crate) start_ticks: u64,
     pub(crate) boot_id: Box<str>,
+    /// That of its pidfds, where processes have inodes.
+    pub(crate) inode: Option<u64>,
 }
 
 /// What there is of a recorded process now.
@@ -50,25 +56,38 @@ pub(crate) enum Presence {
 }
 
 impl Identity {
-    /// Whether the process runs. The caller opened a pidfd first where it means to signal: a process that is found
-    /// here with the recorded start time has had the number all along.
+    /// Whether the process runs. Where the caller means to signal it has opened a pidfd first, and says what inode
+    /// that has: see [`super::pidfd::inode`].
     ///
     /// # Errors
     /// When it cannot be known now: /proc is unreadable, descriptors are exhausted.
-    pub(crate) fn presence(&self) -> io::Result<Presence> {
+    pub(crate) fn presence(&self, inode: Option<u64>) -> io::Result<Presence> {
         let boot = boot_id()?;
         if *self.boot_id != *boot {
             return Ok(Presence::Gone(format!("the record is of another boot ({})", self.boot_id)));
         }
-        Ok(match stat::read(self.pid.as_raw())? {
-            None => Presence::Gone(format!("no process has pid {}", self.pid)),
-            Some(stat) if stat.start_ticks != self.start_ticks => Presence::Gone(format!(
-                "pid {} belongs to another process (started at tick {}, recorded {})",
-                self.pid, stat.start_ticks, self.start_ticks
-            )),
-            Some(stat) if stat.is_dead() => Presence::Gone(format!("pid {} is a zombie", self.pid)),
-            Some(_) => Presence::Alive,
-        })
+        let pid = self.pid;
+        let Some(stat) = stat::read(pid.as_raw())? else {
+            return Ok(Presence::Gone(format!("no process has pid {pid}")));
+        };
+        let other = |how: String| Ok(Presence::Gone(format!("pid {pid} belongs to another process ({how})")));
+        if stat.start_ticks != self.start_ticks {
+            return other(format!("started at tick {}, recorded {}", stat.start_ticks, self.start_ticks));
+        }
+        match (inode, self.inode) {
+            (Some(found), Some(recorded)) if found != recorded => {
+                return other(format!("started in the same clock tick, but it has inode {found}, recorded {recorded}"));
+            }
+            _ => {}
+        }
+        if stat.is_dead() {
+            return Ok(Presence::Gone(format!("pid {pid} is a zombie")));
+        }
+        // Ours did from before it was recorded, and who leads a session cannot cease to.
+        if stat.group != pid.as_raw() {
+            return Ok(Presence::Gone(format!("pid {pid} leads no process group, as ours does")));
+        }
+        Ok(Presence::Alive)
     }
 
     /// The stat of the process, as long as its number is still its own.
@@ -76,10 +95,10 @@ impl Identity {
         Ok(stat::read(self.pid.as_raw())?.filter(|stat| stat.start_ticks == self.start_ticks))
     }
 
-    /// The identity of the process that has this number now.
-    pub(crate) fn of(pid: Pid) -> io::Result<Option<Identity>> {
+    /// The identity of the process that has this number, and this inode if processes have any.
+    pub(crate) fn of(pid: Pid, inode: Option<u64>) -> io::Result<Option<Identity>> {
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
-        Ok(Some(Identity { pid, start_ticks: stat.start_ticks, boot_id: boot_id()?.into() }))
+        Ok(Some(Identity { pid, start_ticks: stat.start_ticks, boot_id: boot_id()?.into(), inode }))
     }
 }
 
@@ -116,19 +135,36 @@ pub(crate) fn effective_uid() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::CommandExt;
 
     #[test]
-    fn this_process_is_alive_and_its_impostors_are_not() {
-        let own = Identity::of(own_pid()).unwrap().unwrap();
-        assert_eq!(own.presence().unwrap(), Presence::Alive);
+    fn a_process_is_alive_and_its_impostors_are_not() {
+        // Not this one, which need not lead its group.
+        let mut leader = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
+        let follower = std::process::Command::new("sleep").arg("1000").process_group(leader.id() as i32).spawn();
+        let mut follower = follower.unwrap();
+        let of = |child: &std::process::Child| Identity::of(Pid(child.id() as i32), Some(7)).unwrap().unwrap();
+        let own = of(&leader);
+        for same in [own.clone(), Identity { inode: None, ..own.clone() }] {
+            assert_eq!(same.presence(Some(7)).unwrap(), Presence::Alive);
+            assert_eq!(same.presence(None).unwrap(), Presence::Alive);
+        }
         let impostors = [
-            (Identity { start_ticks: own.start_ticks + 1, ..own.clone() }, "belongs to another process"),
+            (Identity { start_ticks: own.start_ticks + 1, ..own.clone() }, "belongs to another process (started at"),
+            (Identity { inode: Some(8), ..own.clone() }, "belongs to another process (started in the same clock tick"),
             (Identity { boot_id: "elsewhere".into(), ..own.clone() }, "another boot"),
             (Identity { pid: Pid(i32::MAX), ..own }, "no process"),
+            (of(&follower), "leads no process group"),
         ];
         for (identity, expected) in impostors {
-            let Presence::Gone(why) = identity.presence().unwrap() else { panic!("{identity:?} taken for alive") };
+            let Presence::Gone(why) = identity.presence(Some(7)).unwrap() else {
+                panic!("{identity:?} taken for alive")
+            };
             assert!(why.contains(expected), "{why}");
+        }
+        for child in [&mut leader, &mut follower] {
+            child.kill().unwrap();
+            child.wait().unwrap();
         }
     }
 

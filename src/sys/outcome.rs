@@ -41,6 +41,7 @@ impl Outcome {
 pub(super) enum Step {
     Session = 1,
     StartTime,
+    Inode,
     Record,
     StandardStreams,
     CloseDescriptors,
@@ -58,6 +59,7 @@ impl Step {
         let all = [
             Session,
             StartTime,
+            Inode,
             Record,
             StandardStreams,
             CloseDescriptors,

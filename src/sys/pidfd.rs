@@ -4,7 +4,8 @@
 //! `--cfg proxyprocess_no_pidfd` forces that, for tests.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 use super::identity::{Pid, own_pid};
@@ -47,6 +48,12 @@ enum Support {
 
 static SUPPORT: OnceLock<Support> = OnceLock::new();
 
+/// Whether pidfds have inodes, one a process and never used twice in a boot (pidfs, Linux 6.9).
+static INODES: OnceLock<bool> = OnceLock::new();
+
+/// `PID_FS_MAGIC`. Before pidfs, all pidfds shared one inode.
+const PIDFS: u64 = 0x5049_4446;
+
 /// Finds out what can be done, once; before anything is started, because it needs a descriptor.
 ///
 /// # Errors
@@ -73,6 +80,7 @@ fn ask_kernel() -> io::Result<Support> {
     if send(own.as_fd(), 0, 0).is_err() {
         return Ok(Support::None);
     }
+    let _ = INODES.set(is_on_pidfs(own.as_fd()) && inode_of(own.as_raw_fd()).is_ok());
     // This process may lead no group: ESRCH then. An unknown flag is EINVAL.
     Ok(match send(own.as_fd(), 0, SIGNAL_PROCESS_GROUP) {
         Err(error) if error.raw_os_error() != Some(libc::ESRCH) => Support::Process,
@@ -91,6 +99,38 @@ pub(crate) fn is_supported() -> bool {
 pub(crate) fn signals_groups() -> bool {
     let _ = probe();
     SUPPORT.get() == Some(&Support::Groups)
+}
+
+/// Whether processes have inodes, by which they are told apart beyond any doubt.
+pub(crate) fn has_inodes() -> bool {
+    let _ = probe();
+    INODES.get() == Some(&true)
+}
+
+/// The inode of the process; `None` where processes have none.
+pub(crate) fn inode(process: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+    if !has_inodes() {
+        return Ok(None);
+    }
+    inode_of(process.as_raw_fd()).map(Some)
+}
+
+/// The inode of any descriptor. It allocates nothing: the child between clone and exec asks for its own.
+pub(super) fn inode_of(fd: RawFd) -> io::Result<u64> {
+    let mut found = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the pointer is to writable memory of the right type.
+    check(i64::from(unsafe { libc::fstat(fd, found.as_mut_ptr()) }))?;
+    // SAFETY: zeroed memory is a valid struct stat, and fstat has filled it.
+    Ok(unsafe { found.assume_init() }.st_ino)
+}
+
+fn is_on_pidfs(process: BorrowedFd<'_>) -> bool {
+    let mut found = MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: the pointer is to writable memory of the right type; the descriptor is open through the call.
+    let result = unsafe { libc::fstatfs(process.as_raw_fd(), found.as_mut_ptr()) };
+    // SAFETY: zeroed memory is a valid struct statfs.
+    let found = unsafe { found.assume_init() };
+    result == 0 && found.f_type as u64 == PIDFS
 }
 
 /// Opens a process by number. The caller proves afterwards that it is the one it means.
@@ -150,6 +190,19 @@ mod tests {
     fn the_request_number_is_the_one_of_the_kernel() {
         assert_eq!(size_of::<Info>(), 64);
         assert_eq!(GET_INFO, 0xC040_FF0B);
+    }
+
+    #[test]
+    fn a_process_keeps_its_inode_and_shares_it_with_nobody() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pids = [own_pid(), Pid::from_raw(child.id() as i32).unwrap()];
+        let opened = [pids, pids].map(|pids| pids.map(|pid| open(pid).unwrap()));
+        let inodes = opened.each_ref().map(|opened| opened.each_ref().map(|fd| inode(fd.as_fd()).unwrap()));
+        assert_eq!(inodes[0], inodes[1]);
+        assert!(!has_inodes() && inodes[0] == [None; 2] || inodes[0][0] != inodes[0][1]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(inode(opened[0][1].as_fd()).unwrap(), inodes[0][1], "also when it is gone");
     }
 
     #[test]

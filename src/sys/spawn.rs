@@ -34,8 +34,18 @@ pub(crate) struct SelfRecord<'fd> {
     pub(crate) dir: BorrowedFd<'fd>,
     pub(crate) temporary: CString,
     pub(crate) name: CString,
-    /// A JSON object without its last two members and its end; see [`RawRecord`].
+    /// Where both are, for messages.
+    pub(crate) within: &'fd Path,
+    /// A JSON object without its last members and its end; see [`RawRecord`].
     pub(crate) head: Vec<u8>,
+}
+
+impl SelfRecord<'_> {
+    /// The file that a failure is about: only what cannot be removed and has the temporary name is in its way.
+    fn shown(&self, errno: i32) -> String {
+        let name = if errno == libc::EEXIST { &self.temporary } else { &self.name };
+        self.within.join(name.to_string_lossy().as_ref()).display().to_string()
+    }
 }
 
 /// A process that was started.
@@ -172,6 +182,7 @@ pub(crate) fn start(
             name: record.name.as_ptr(),
             head: record.head.as_ptr(),
             head_len: record.head.len(),
+            with_inode: pidfd::has_inodes(),
         }),
         outcome: &raw mut outcome,
         pipe: pipe.as_ref().map(Pipe::writer),
@@ -184,7 +195,7 @@ pub(crate) fn start(
         None => Ok(started),
         Some((step, errno)) => {
             reap_failed(&started);
-            Err(describe(step, errno, &program))
+            Err(describe(step, errno, &program, record))
         }
     }
 }
@@ -243,13 +254,14 @@ fn program_name(program: &Program) -> String {
     program.argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn describe(step: Step, errno: i32, program: &Program) -> StartError {
+fn describe(step: Step, errno: i32, program: &Program, record: Option<&SelfRecord<'_>>) -> StartError {
     let credentials = program.credentials.as_ref();
     let id = |of: fn(&Credentials) -> u32| credentials.map(|to| of(to).to_string()).unwrap_or_default();
     let (text, object) = match step {
         Step::Session => ("setsid", String::new()),
         Step::StartTime => ("read", "/proc/self/stat".to_owned()),
-        Step::Record => ("write process record", String::new()),
+        Step::Inode => ("open own pidfd", String::new()),
+        Step::Record => ("write process record", record.map(|record| record.shown(errno)).unwrap_or_default()),
         Step::StandardStreams => ("redirect standard streams", String::new()),
         Step::CloseDescriptors => ("close inherited descriptors", String::new()),
         Step::ChangeDirectory => {
@@ -321,7 +333,13 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let dir = crate::sys::file::Dir::open(place.path()).unwrap();
         let null = crate::sys::file::open_null().unwrap();
-        let record = SelfRecord { dir: dir.as_fd(), temporary: c".r".into(), name: c"r".into(), head: b"{".to_vec() };
+        let record = SelfRecord {
+            dir: dir.as_fd(),
+            temporary: c".r".into(),
+            name: c"r".into(),
+            within: place.path(),
+            head: b"{".to_vec(),
+        };
         let root = crate::sys::identity::effective_uid() == 0;
         let credentials = root.then(|| Credentials { uid: 65534, gid: 65534, groups: vec![1] });
         let program = Program { dir: Some("/".into()), credentials, ..program(&["true"]) };
@@ -331,6 +349,9 @@ mod tests {
         assert_eq!(ended, Waited::Ended(ExitStatus::Exited(0)));
         let written = std::fs::read_to_string(place.path().join("r")).unwrap();
         assert!(written.starts_with(&format!("{{\"pid\":{},\"start_ticks\":", started.pid)), "{written}");
+        let inode = started.pidfd.and_then(|fd| pidfd::inode(fd.as_fd()).unwrap());
+        let expected = inode.map_or("}\n".to_owned(), |inode| format!(",\"pidfd_inode\":{inode}}}\n"));
+        assert!(written.ends_with(&expected) && written.contains("inode") == inode.is_some(), "{written}");
     }
 
     #[test]
@@ -339,10 +360,20 @@ mod tests {
         std::fs::create_dir(place.path().join("r")).unwrap();
         let dir = crate::sys::file::Dir::open(place.path()).unwrap();
         let null = crate::sys::file::open_null().unwrap();
-        let record = SelfRecord { dir: dir.as_fd(), temporary: c".r".into(), name: c"r".into(), head: b"{".to_vec() };
+        let record = SelfRecord {
+            dir: dir.as_fd(),
+            temporary: c".r".into(),
+            name: c"r".into(),
+            within: place.path(),
+            head: b"{".to_vec(),
+        };
         let mut stack = ChildStack::new().unwrap();
         let failed = start(&mut stack, program(&["true"]), [null.as_fd(); 3], Some(&record)).unwrap_err();
-        assert_eq!(failed.to_string(), "write process record: Is a directory (os error 21)");
+        let shown = place.path().join("r");
+        assert_eq!(
+            failed.to_string(),
+            format!("write process record {}: Is a directory (os error 21)", shown.display())
+        );
         assert_eq!(dir.list().unwrap(), ["r"]);
     }
 

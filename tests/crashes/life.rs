@@ -55,6 +55,9 @@ pub(crate) fn play(it: &mut Player) -> Played {
     it.settle()?;
     it.kill(&leaders["leads"]);
     it.settle()?;
+    // So little that the snapshot is not written anew.
+    it.reload(first().with("ahead", Kind::Runs, 2));
+    it.settle()?;
     it.reload(second());
     let leaders = it.settle()?;
     it.end(Signal::TERM)?;

@@ -86,8 +86,9 @@ fn false_claims(true_one: &Value, stranger: u32, zombie: u32, thread: u32) -> Ve
     ]
 }
 
-/// Writes the claim over what the document says.
+/// Writes the claim over what the document says. By an inode it would be refused whatever else it says.
 fn falsify(document: &mut Value, claim: &Value) {
+    document.as_object_mut().unwrap().remove("pidfd_inode");
     for (field, value) in claim.as_object().unwrap() {
         document[field] = value.clone();
     }
@@ -107,7 +108,9 @@ fn leave_behind(scene: &Scene) -> (Value, Value, Value) {
     let record = read_json(&scene.data_dir().join("records/web.json"));
     let identity = json!({"pid": record["pid"], "start_ticks": record["start_ticks"], "boot_id": record["boot_id"]});
     fs::remove_dir_all(scene.data_dir()).unwrap();
-    (record, read_json(&told), identity)
+    let told = read_json(&told);
+    assert_eq!(told["Proxies"]["web"]["Config"]["process"]["pidfd_inode"], record["pidfd_inode"]);
+    (record, told, identity)
 }
 
 /// Has a manager restore from a snapshot, sees the claim refused, and the proxy started anew.

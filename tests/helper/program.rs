@@ -15,6 +15,10 @@
 //! | `inspect` | reports all that it inherited, then waits |
 //! | `grandchild [stubborn]` | starts a process of its own group that reports as `grandchild`, then waits |
 //! | `leader-exits` | starts a stubborn one, and on SIGINT leaves it behind |
+//! | `stranger` | leads a session of its own, says which signal came, of all that can be caught, and stays |
+//! | `stranger lead` | the same, with a `stranger` in its group that reports as `grandchild` |
+//! | `stranger follow` | the same in the session and group of its parent |
+//! | `mixed` | starts a `grandchild` of its group, and a stranger that joins the group and has nothing of the proxy |
 //! | `guard PROGRAM ...` | becomes the program, which dies with the thread that started this process |
 
 mod inspect;

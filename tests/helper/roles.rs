@@ -3,9 +3,13 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
 
-use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getpid, getppid, kill_process, set_parent_process_death_signal, setpgid, setrlimit,
+    setsid,
+};
 
 use crate::message::{Inspection, WATCH_PID};
 use crate::report::{Birth, Reporter};
@@ -13,6 +17,9 @@ use crate::wait::{self, Handled};
 
 /// The role of the process that a leader starts.
 const MEMBER: &str = "member";
+/// The roles of strangers in the group of somebody else.
+const STRANGE_MEMBER: &str = "strange-member";
+const JOINER: &str = "joiner";
 
 /// Takes the role that the arguments name.
 pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
@@ -26,7 +33,7 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
     }
     let name = match role.as_str() {
         "grandchild" => "leader",
-        MEMBER => "grandchild",
+        MEMBER | STRANGE_MEMBER => "grandchild",
         other => other,
     };
     let mut reporter = Reporter::connect(name, birth);
@@ -50,6 +57,10 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
             writeln!(std::io::stderr(), "{word}").expect("write to stderr");
             just_wait(&mut reporter, None)
         }
+        "stranger" => be_strange(&mut reporter, &word),
+        STRANGE_MEMBER => stay_for(&mut reporter, Handled::every()),
+        "mixed" => lead_strangers(&mut reporter),
+        JOINER => join(&mut reporter),
         MEMBER if stubborn => stay(&mut reporter),
         MEMBER => just_wait(&mut reporter, None),
         "grandchild" => lead(&mut reporter, stubborn, Handled::default()),
@@ -64,7 +75,10 @@ fn just_wait(reporter: &mut Reporter, inspection: Option<Inspection>) -> ! {
 }
 
 fn stay(reporter: &mut Reporter) -> ! {
-    let mut handled = Handled::polite();
+    stay_for(reporter, Handled::polite())
+}
+
+fn stay_for(reporter: &mut Reporter, mut handled: Handled) -> ! {
     reporter.started(None);
     loop {
         reporter.signal(wait::signal(&mut handled));
@@ -96,14 +110,46 @@ fn crash(reporter: &mut Reporter, signal: &str) -> ExitCode {
 }
 
 /// Starts another process of this group and waits; a signal that is handled leaves it behind.
-#[expect(clippy::zombie_processes, reason = "the end of a grandchild must be seen by others than its parent")]
 fn lead(reporter: &mut Reporter, stubborn: bool, mut handled: Handled) -> ExitCode {
-    let program = std::env::current_exe().expect("find own program");
-    let stubborn = stubborn.then_some("stubborn");
-    Command::new(program).arg(MEMBER).args(stubborn).spawn().expect("start a grandchild");
+    start_another(Command::new(own_program()).arg(MEMBER).args(stubborn.then_some("stubborn")));
     reporter.started(None);
     wait::signal(&mut handled);
     ExitCode::SUCCESS
+}
+
+/// A session leader can be told from a managed process by its number's past alone.
+fn be_strange(reporter: &mut Reporter, how: &str) -> ! {
+    if how != "follow" {
+        setsid().expect("lead a session");
+    }
+    let handled = Handled::every();
+    if how == "lead" {
+        start_another(Command::new(own_program()).arg(STRANGE_MEMBER));
+    }
+    stay_for(reporter, handled)
+}
+
+fn lead_strangers(reporter: &mut Reporter) -> ! {
+    start_another(Command::new(own_program()).arg(MEMBER));
+    let mut stranger = Command::new(own_program());
+    stranger.arg(JOINER).env("CONNECT_PROXY_ID", "stranger").env_remove("CONNECT_PROXY_TOKEN");
+    start_another(stranger.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0));
+    just_wait(reporter, None)
+}
+
+fn join(reporter: &mut Reporter) -> ! {
+    let handled = Handled::every();
+    setpgid(None, getppid()).expect("join the group of the parent");
+    stay_for(reporter, handled)
+}
+
+#[expect(clippy::zombie_processes, reason = "its end must be seen by others than its parent")]
+fn start_another(command: &mut Command) {
+    command.spawn().expect("start another process");
+}
+
+fn own_program() -> PathBuf {
+    std::env::current_exe().expect("find own program")
 }
 
 /// Becomes another program that is killed when its parent ends, however that comes about: a test that was killed

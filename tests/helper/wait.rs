@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{FORBIDDEN, SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+use signal_hook::low_level::signal_name;
 
 use crate::message::WATCH_PID;
 
@@ -23,6 +24,14 @@ impl Handled {
     /// Handles all signals that are likely to be asked to end by.
     pub(crate) fn all() -> Handled {
         Handled::register(&[("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGUSR1", SIGUSR1), ("SIGQUIT", SIGQUIT)])
+    }
+
+    /// Handles all signals that can be handled. Only SIGCHLD says more of the children than of the sender.
+    pub(crate) fn every() -> Handled {
+        let mut numbers: Vec<i32> = (1..=31).filter(|number| !FORBIDDEN.contains(number)).collect();
+        numbers.retain(|number| *number != SIGCHLD);
+        let named = numbers.into_iter().filter_map(|number| Some((signal_name(number)?, number)));
+        Handled::register(&named.collect::<Vec<_>>())
     }
 
     fn register(signals: &[(&'static str, i32)]) -> Handled {

@@ -17,7 +17,7 @@ fn a_pid_file_that_could_not_be_written_is_written_later() {
     let start = scene.reports.start("web");
     assert_eq!(host.events.started("web"), start.pid);
     let error = host.status("web").last_error.expect("the status says what is wrong");
-    assert!(error.contains("write pid file") && error.contains("web.pid"), "{error}");
+    assert!(error.contains("write pid file") && error.contains("pids/.web.tmp"), "{error}");
     assert_eq!(scene.pid_files(), [".web.tmp"]);
 
     fs::remove_dir(&obstacle).unwrap();

@@ -3,10 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
-use proxyprocess::{ErrorCode, EventKind, ProxyState};
+use proxyprocess::{ErrorCode, EventKind, ExecMode, ProxyConfig, ProxyState};
 use serde_json::json as document;
 
-use crate::inside::{Host, helper, json, quick};
+use crate::inside::{Host, helper, json, quick, wait_until};
 use crate::support::Scene;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -21,6 +21,46 @@ fn a_path_at_which_there_is_nothing_does_nothing() {
     assert_eq!(host.manager.status(), []);
     assert_eq!(host.manager.snapshot_path(), Some(scene.data_dir().join("snapshot.json")));
     host.kill();
+    scene.finish();
+}
+
+#[test]
+fn a_small_change_of_many_is_written_down_beside_the_snapshot_and_comes_back() {
+    let scene = Scene::of_library();
+    let mut options = quick(&scene.data_dir());
+    options.snapshot_period = HOUR;
+    let mut host = Host::new(options.clone());
+    for number in 0..30 {
+        host.set(&format!("p{number}"), ProxyConfig::of_mode(ExecMode::NOOP));
+    }
+    host.run();
+    host.events.snapshot_written();
+    let file = |name: &str| fs::read(scene.data_dir().join(name)).unwrap_or_default();
+    let before = file("snapshot.json");
+    host.set("late", ProxyConfig::of_mode(ExecMode::NOOP));
+    wait_until(&scene.data_dir(), "the change", || file("snapshot.json.ahead").ends_with(b"}\n"));
+    host.set("later", ProxyConfig::of_mode(ExecMode::NOOP));
+    wait_until(&scene.data_dir(), "the second change", || {
+        String::from_utf8(file("snapshot.json.ahead")).unwrap().contains("\"later\"")
+    });
+    assert_eq!(file("snapshot.json"), before);
+
+    // As the files are now, an agent would find them that comes after one that was killed.
+    let found = scene.path("found");
+    fs::create_dir(&found).unwrap();
+    for name in ["snapshot.json", "snapshot.json.ahead"] {
+        fs::write(found.join(name), file(name)).unwrap();
+    }
+    let next = Host::new(quick(&found));
+    next.restore().unwrap();
+    let ids: Vec<String> = next.manager.status().into_iter().map(|status| status.id).collect();
+    assert_eq!(ids.len(), 32);
+    assert!(ids.contains(&"late".to_owned()) && ids.contains(&"later".to_owned()), "{ids:?}");
+    next.kill();
+
+    host.close();
+    assert_eq!(file("snapshot.json.ahead"), b"");
+    assert!(String::from_utf8(file("snapshot.json")).unwrap().contains("\"later\""));
     scene.finish();
 }
 

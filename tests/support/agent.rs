@@ -36,6 +36,7 @@ pub(crate) enum Stdout {
 pub(crate) struct Launch<'a> {
     scene: &'a Scene,
     program: &'a Path,
+    under: &'a [&'a str],
     env: Vec<(&'a str, &'a str)>,
     stdout: Stdout,
 }
@@ -47,12 +48,18 @@ impl<'a> Launch<'a> {
 
     /// Another agent than the one under test.
     pub(crate) fn of(program: &'a Path, scene: &'a Scene) -> Launch<'a> {
-        Launch { scene, program, env: Vec::new(), stdout: Stdout::Read }
+        Launch { scene, program, under: &[], env: Vec::new(), stdout: Stdout::Read }
     }
 
     /// Sets a variable in the agent's environment.
     pub(crate) fn env(mut self, name: &'a str, value: &'a str) -> Launch<'a> {
         self.env.push((name, value));
+        self
+    }
+
+    /// Has other programs prepare the agent's process, and then execute it.
+    pub(crate) fn under(mut self, programs: &'a [&'a str]) -> Launch<'a> {
+        self.under = programs;
         self
     }
 
@@ -79,7 +86,8 @@ impl<'a> Launch<'a> {
     pub(crate) fn spawn_with(self, write: impl FnOnce(&Path)) -> Agent {
         let path = self.scene.path("agent.json");
         write(&path);
-        let mut words: Vec<OsString> = vec![self.program.into(), path.clone().into()];
+        let mut words: Vec<OsString> = self.under.iter().map(OsString::from).collect();
+        words.extend([self.program.into(), path.clone().into()]);
         if self.stdout == Stdout::Closed {
             words.splice(..0, ["/bin/sh", "-c", "exec \"$@\" >&-", "sh"].map(OsString::from));
         }

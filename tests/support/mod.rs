@@ -18,7 +18,7 @@ mod scene;
 mod status;
 
 pub(crate) use agent::{Agent, Launch, Stdout};
-pub(crate) use alone::alone;
+pub(crate) use alone::{alone, alone_under, in_pid_namespace, is_alone, next_pid_is};
 pub(crate) use config::{Config, Proxy};
 pub(crate) use deadline::{Deadline, WATCHDOG};
 pub(crate) use files::Changes;

@@ -8,6 +8,9 @@ use std::sync::{LazyLock, OnceLock};
 /// Names the helper to the processes that a test starts of itself, so that they need not look for it.
 pub(crate) const HELPER_VARIABLE: &str = "PROXYPROCESS_TEST_HELPER";
 
+/// Names the agent under test.
+pub(super) const AGENT_VARIABLE: &str = "PROXYPROCESS_AGENT";
+
 /// The program that the tests have managed.
 pub(crate) static HELPER: LazyLock<&str> = LazyLock::new(|| {
     let path = std::env::var_os(HELPER_VARIABLE).map_or_else(|| example("test-helper"), PathBuf::from);
@@ -17,7 +20,7 @@ pub(crate) static HELPER: LazyLock<&str> = LazyLock::new(|| {
 /// The agent under test: the program that PROXYPROCESS_AGENT names, or else the example.
 pub(crate) fn agent_under_test() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| match std::env::var_os("PROXYPROCESS_AGENT") {
+    PROGRAM.get_or_init(|| match std::env::var_os(AGENT_VARIABLE) {
         Some(path) => std::fs::canonicalize(&path).expect("find the program in PROXYPROCESS_AGENT"),
         None => example("agent"),
     })

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Signal, getpid, set_child_subreaper};
@@ -40,10 +39,10 @@ impl Scene {
     }
 
     fn with(reap: bool) -> Scene {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("proxyprocess-test-{}-{number}", std::process::id());
         let dir = TempDir::with_prefix("proxyprocess-").expect("make a temporary directory");
+        // Pids are not enough to be unique: there are tests in pid namespaces of their own.
+        let random = dir.path().file_name().and_then(|name| name.to_str()).expect("a name in UTF-8");
+        let name = format!("{random}-{}", std::process::id());
         fs::create_dir(dir.path().join("locks")).expect("make the directory of locks");
         Scene { reports: Reports::listen(&name, reap), dir, name, finished: false }
     }

@@ -1,0 +1,82 @@
+//! What was written down ahead of a start, after the snapshot: the snapshot of ten thousand proxies need not be written
+//! anew because one of them changed.
+//!
+//! The first line names the snapshot that the others follow, by its digest; each other one is a snapshot of what began.
+//! Whatever follows another snapshot than the one that is there is old: that one holds it already.
+
+use super::snapshot::{self, Snapshot};
+use crate::declaration::Fingerprint;
+
+/// The first line.
+pub(super) fn header(snapshot: Fingerprint) -> String {
+    format!("{snapshot}\n")
+}
+
+/// Adds what was written after a snapshot, whose text is given, to what was in it.
+///
+/// A last line without an end is of a write that the agent did not live to finish: nothing of it was started.
+pub(crate) fn add(snapshot: &mut Snapshot, text: &[u8], ahead: &[u8]) {
+    let mut lines = ahead.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    if lines.next() != Some(header(Fingerprint::new().add_part(text)).as_bytes()) {
+        return;
+    }
+    for line in lines {
+        match snapshot::decode(line) {
+            Ok(later) => {
+                snapshot.proxies.extend(later.proxies);
+                snapshot.refused.extend(later.refused);
+            }
+            Err(error) => snapshot.refused.push(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SNAPSHOT: &[u8] = br#"{"Version":2,"Proxies":{"a":{"Mode":"noop","Config":{}}}}"#;
+
+    fn ids(text: &[u8], ahead: &[u8]) -> Vec<String> {
+        let mut snapshot = snapshot::decode(text).unwrap();
+        add(&mut snapshot, text, ahead);
+        assert!(snapshot.refused.is_empty(), "{:?}", snapshot.refused);
+        snapshot.proxies.into_keys().collect()
+    }
+
+    fn ahead(lines: &[&str]) -> Vec<u8> {
+        let mut text = header(Fingerprint::new().add_part(SNAPSHOT));
+        for id in lines {
+            text += &format!("{{\"Version\":2,\"Proxies\":{{\"{id}\":{{\"Mode\":\"noop\",\"Config\":{{}}}}}}}}\n");
+        }
+        text.into_bytes()
+    }
+
+    #[test]
+    fn what_follows_the_snapshot_is_added_as_far_as_it_is_whole() {
+        let whole = ahead(&["b", "a", "c"]);
+        let ends: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] == b'\n').collect();
+        for length in 0..=whole.len() {
+            let lines = ends.iter().filter(|end| **end < length).count();
+            let expected: &[&str] = match lines {
+                0 | 1 => &["a"],
+                2 | 3 => &["a", "b"],
+                _ => &["a", "b", "c"],
+            };
+            assert_eq!(ids(SNAPSHOT, &whole[..length]), expected, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn what_follows_another_snapshot_counts_for_nothing() {
+        let other = br#"{"Version":2,"Proxies":{"z":{"Mode":"noop","Config":{}}}}"#;
+        assert_eq!(ids(other, &ahead(&["b"])), ["z"]);
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_reported() {
+        let mut snapshot = snapshot::decode(SNAPSHOT).unwrap();
+        add(&mut snapshot, SNAPSHOT, &[&ahead(&["b"])[..], b"{}\n"].concat());
+        assert_eq!((snapshot.proxies.len(), snapshot.refused.len()), (2, 1));
+    }
+}

@@ -1,0 +1,45 @@
+//! Files of the user's outside a data directory: snapshots, pid files and logs of daemons alone.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use super::data_dir::code_of;
+use crate::error::{Error, Result};
+use crate::sys::file::{self, Dir};
+
+/// Writes a file of the user's by a temporary file and a rename, for snapshots and pid files outside a data directory.
+pub(crate) fn replace_file(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Some(name) = path.file_name() else {
+        return Err(std::io::Error::from_raw_os_error(libc::EISDIR));
+    };
+    let dir = Dir::open(parent)?;
+    let leaf = CString::new(name.as_encoded_bytes())?;
+    let temporary = CString::new([b".", name.as_encoded_bytes(), b".tmp"].concat())?;
+    dir.replace_by(&temporary, &leaf, write)
+}
+
+/// Reads a file of the user's; `None` when there is none.
+pub(crate) fn read_file(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A log outside a data directory, or `/dev/null`.
+pub(crate) fn open_output(path: Option<&Path>) -> Result<OwnedFd> {
+    match path {
+        Some(path) => file::open_append(path)
+            .map_err(|error| Error::os(code_of(&error), format_args!("open log file {}", path.display()), &error)),
+        None => null(),
+    }
+}
+
+/// `/dev/null`, the standard input of every process.
+pub(crate) fn null() -> Result<OwnedFd> {
+    file::open_null().map_err(|error| Error::os(code_of(&error), "open /dev/null", &error))
+}

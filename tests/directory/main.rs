@@ -1,0 +1,19 @@
+//! Attacks on the data directory: several agents at once, files that are removed, planted, moved or not writable, a disk
+//! that is full, somebody else's files, and ids that are meant to escape it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../inside/mod.rs"]
+mod inside;
+
+mod full;
+mod ids;
+mod mounts;
+mod moved;
+mod planted;
+mod race;
+mod removed;
+mod tell;
+mod trust;
+mod unwritable;

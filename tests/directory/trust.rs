@@ -1,0 +1,182 @@
+//! Directories and files of somebody else, or that somebody else may write to: refused, and left as they are.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
+use std::path::Path;
+
+use proxyprocess::{Error, ErrorCode, Manager, State};
+use rustix::process::geteuid;
+
+use crate::inside::{Host, helper, quick};
+use crate::support::Scene;
+use crate::tell::{everything, wait_for_files};
+
+/// Nobody, as a system knows it.
+const STRANGER: u32 = 65534;
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+}
+
+/// A data directory as an agent leaves it that has had a proxy.
+fn used(scene: &Scene) {
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(scene, &["run"]));
+    host.run();
+    let web = scene.reports.start("web");
+    wait_for_files(&scene.data_dir(), &[&web]);
+    host.kill();
+}
+
+/// Has a manager refused, which must change nothing.
+#[track_caller]
+fn refused(path: &Path, scene: &Scene) -> Error {
+    // The lock is taken, and says by whom, before anything is looked at.
+    let all = || {
+        let mut all = everything(&scene.path(""));
+        all.remove(&scene.data_dir().join("lock"));
+        all
+    };
+    let before = all();
+    let error = Manager::new(State::new(), quick(path)).expect_err("it cannot be trusted");
+    assert_eq!(error.code(), ErrorCode::Untrusted, "{error}");
+    assert_eq!(all(), before, "{error}");
+    error
+}
+
+#[test]
+fn a_directory_that_others_may_write_to_is_refused_and_nothing_in_it_is_changed() {
+    let scene = Scene::of_library();
+    used(&scene);
+    for name in ["", "logs", "pids", "records"] {
+        let path = scene.data_dir().join(name);
+        for mode in [0o720, 0o702, 0o770, 0o1777, 0o2770] {
+            set_mode(&path, mode);
+            let error = refused(&scene.data_dir(), &scene).to_string();
+            let told = error.contains(path.to_str().unwrap().trim_end_matches('/'))
+                && error.contains(&format!("(mode {mode:04o}), expected 0700"));
+            assert!(told, "{error}");
+            set_mode(&path, 0o700);
+        }
+    }
+    // What they may only read is closed to them.
+    for name in ["", "logs", "pids", "records"] {
+        set_mode(&scene.data_dir().join(name), 0o755);
+    }
+    used(&scene);
+    scene.finish();
+}
+
+/// Only root can give files away.
+#[test]
+fn what_belongs_to_somebody_else_is_refused() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let scene = Scene::of_library();
+    used(&scene);
+    let told = format!("owned by user {STRANGER}, expected 0");
+    for name in ["", "logs", "pids", "records", "lock"] {
+        let path = scene.data_dir().join(name);
+        chown(&path, Some(STRANGER), None).unwrap();
+        let error = refused(&scene.data_dir(), &scene).to_string();
+        assert!(error.contains(&told), "{error}");
+        assert!(error.contains(path.to_str().unwrap().trim_end_matches('/')), "{error}");
+        chown(&path, Some(0), None).unwrap();
+    }
+
+    // A log goes on being written to by whoever has it, so it must be ours; also one whose mode is as it should be.
+    let log = scene.data_dir().join("logs/web-stdout.log");
+    chown(&log, Some(STRANGER), None).unwrap();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let mut web = helper(&scene, &["log", "a line"]);
+    web.restart.max_wait = std::time::Duration::from_millis(10);
+    host.set("web", web);
+    host.run();
+    host.events.until("a start that fails", |event| matches!(event.kind, proxyprocess::EventKind::StartFailed { .. }));
+    let error = host.status("web").last_error.expect("the status says why");
+    assert!(error.contains(&told) && error.contains(log.to_str().unwrap()), "{error}");
+    assert_eq!(fs::read(&log).unwrap(), b"");
+    chown(&log, Some(0), None).unwrap();
+    scene.reports.start("web");
+    host.kill();
+
+    // A snapshot says what is to be run as us.
+    let snapshot = scene.data_dir().join("snapshot.json");
+    chown(&snapshot, Some(STRANGER), None).unwrap();
+    let host = Host::new(quick(&scene.data_dir()));
+    let error = host.restore().unwrap_err();
+    assert!(error.code() == ErrorCode::Untrusted && error.to_string().contains(&told), "{error}");
+    assert!(scene.data_dir().join("snapshot.json.corrupt-1").exists() && !snapshot.exists());
+    host.kill();
+    scene.finish();
+}
+
+/// A record says which process is ours; one of somebody else's would have us stop any.
+#[test]
+fn a_record_of_somebody_else_counts_for_nothing() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    let web = scene.reports.start("web");
+    wait_for_files(&scene.data_dir(), &[&web]);
+    let record = fs::read_to_string(scene.data_dir().join("records/web.json")).unwrap();
+    let planted = scene.path("other/records/victim.json");
+    Host::new(quick(&scene.path("other"))).kill();
+    fs::write(&planted, record.replace("\"web\"", "\"victim\"")).unwrap();
+    set_mode(&planted, 0o600);
+    chown(&planted, Some(STRANGER), None).unwrap();
+    // Were it believed, its process would be stopped, for nobody has declared it.
+    let mut other = Host::new(quick(&scene.path("other")));
+    other.run();
+    other.follow("marker");
+    other.kill();
+    assert!(!web.process.is_gone());
+    host.kill();
+    scene.finish();
+}
+
+/// In a directory like /tmp anybody can be there first.
+#[test]
+fn a_squatter_in_a_sticky_directory_gains_nothing() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let scene = Scene::of_library();
+    let public = scene.path("public");
+    fs::create_dir(&public).unwrap();
+    set_mode(&public, 0o1777);
+    let name = public.join("agent");
+
+    fs::create_dir(&name).unwrap();
+    chown(&name, Some(STRANGER), Some(STRANGER)).unwrap();
+    let error = refused(&name, &scene).to_string();
+    assert!(error.contains(&format!("owned by user {STRANGER}, expected 0")), "{error}");
+    fs::remove_dir(&name).unwrap();
+
+    // A directory of ours that others use, and that would be closed to them. The kernel may refuse the link by itself.
+    let used = scene.path("used");
+    fs::create_dir(&used).unwrap();
+    set_mode(&used, 0o755);
+    symlink(&used, &name).unwrap();
+    lchown(&name, Some(STRANGER), Some(STRANGER)).unwrap();
+    for path in [name.clone(), public.join("agent/"), public.join("agent/.")] {
+        let before = everything(&scene.path(""));
+        let error = Manager::new(State::new(), quick(&path)).unwrap_err().to_string();
+        let told = error.contains(&format!("a link of user {STRANGER}, expected one of user 0"));
+        assert!(told || error.contains("Permission denied"), "{error}");
+        assert!(error.contains(name.to_str().unwrap()), "{error}");
+        assert_eq!(everything(&scene.path("")), before);
+    }
+    fs::remove_file(&name).unwrap();
+
+    // A link of our own is our own business.
+    symlink(&used, &name).unwrap();
+    Host::new(quick(&name)).kill();
+    assert!(used.join("lock").exists());
+    scene.finish();
+}
