@@ -3,6 +3,7 @@
 #![allow(missing_docs, missing_debug_implementations)]
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -59,9 +60,14 @@ impl Planned {
         Ok(Planned { manager })
     }
 
-    /// How many steps the next sync has: it reads the state and compares all.
+    /// How many steps the next sync has. It reads what changed since.
     pub fn steps(&self) -> usize {
-        self.manager.steps_on_paper()
+        self.manager.steps_on_paper(false)
+    }
+
+    /// The same when it reads and compares all.
+    pub fn steps_of_all(&self) -> usize {
+        self.manager.steps_on_paper(true)
     }
 }
 
@@ -74,8 +80,10 @@ impl Entries {
         Entries(state.list().into_iter().map(|(id, config)| (id, entry(config))).collect())
     }
 
-    pub fn encode(&self) -> Vec<u8> {
-        snapshot::encode(self.0.iter().map(|(id, entry)| (id.as_str(), entry.clone())))
+    /// # Errors
+    /// Those of `out`.
+    pub fn encode(&self, out: &mut impl Write) -> io::Result<()> {
+        snapshot::encode(self.0.iter().map(|(id, entry)| (id.as_str(), entry.clone())), out)
     }
 
     /// Says how many entries there are.

@@ -137,4 +137,3 @@ fn parse(text: &[u8]) -> Option<(u32, Birth)> {
     let pid = Pid::from_raw(words.next()?.parse().ok()?)?;
     Some((id, Birth { pid, at_ns: words.next()?.parse().ok()? }))
 }
-

@@ -131,5 +131,9 @@ pub(crate) fn restarts(scene: &mut Scene, n: u32, kills: u32) -> Result<Restarts
         }
     }
     let count = latencies_ms.len() as f64;
-    Ok(Restarts { latencies_ms, written_each: total.written as f64 / count, dirtied_each: total.dirtied as f64 / count })
+    Ok(Restarts {
+        latencies_ms,
+        written_each: total.written as f64 / count,
+        dirtied_each: total.dirtied as f64 / count,
+    })
 }

@@ -26,15 +26,8 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Peer; 7] = [
-        Peer::Floor,
-        Peer::FloorWithFiles,
-        Peer::Proxyprocess,
-        Peer::Threads,
-        Peer::Runit,
-        Peer::S6,
-        Peer::Supervisor,
-    ];
+    pub(crate) const ALL: [Peer; 7] =
+        [Peer::Floor, Peer::FloorWithFiles, Peer::Proxyprocess, Peer::Threads, Peer::Runit, Peer::S6, Peer::Supervisor];
 
     /// Its name on the command line.
     pub(crate) fn option(self) -> &'static str {
@@ -64,10 +57,13 @@ impl Peer {
             Peer::Floor => "the least a supervisor can do: one thread, clone, epoll over pidfds (`floor.c`)".to_owned(),
             Peer::FloorWithFiles => "the same with two logs and a pid file for each process".to_owned(),
             Peer::Proxyprocess => "this library in a minimal agent: records, logs, snapshot and lock".to_owned(),
-            Peer::Threads => "a thread for each process, which starts it with `std::process::Command` and waits".to_owned(),
+            Peer::Threads => {
+                "a thread for each process, which starts it with `std::process::Command` and waits".to_owned()
+            }
             Peer::Runit | Peer::S6 | Peer::Supervisor => {
                 let version = machine::package_version(self.option());
-                let version = version.map_or_else(|| "unknown version".to_owned(), |version| format!("Debian {version}"));
+                let version =
+                    version.map_or_else(|| "unknown version".to_owned(), |version| format!("Debian {version}"));
                 format!("{version}, without logs")
             }
         }

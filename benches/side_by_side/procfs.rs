@@ -64,7 +64,8 @@ pub(crate) fn usage(processes: &[Pid]) -> Usage {
             let schedstat = read(pid, &format!("task/{task}/schedstat")).unwrap_or_default();
             usage.cpu_ns += schedstat.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0);
             let status = read(pid, &format!("task/{task}/status")).unwrap_or_default();
-            usage.switches += field(&status, "voluntary_ctxt_switches:") + field(&status, "nonvoluntary_ctxt_switches:");
+            usage.switches +=
+                field(&status, "voluntary_ctxt_switches:") + field(&status, "nonvoluntary_ctxt_switches:");
         }
         let (written, dirtied) = written_by(pid);
         usage.written += written;

@@ -146,7 +146,7 @@ fn spawn(command: &mut Command, directory: &Path) -> Result<(Child, u64)> {
     let output = File::options().create(true).append(true).open(directory.join(OUTPUT))?;
     command.stderr(output).process_group(0);
     let began_ns = now_ns();
-    let child = command.spawn().map_err(|error| format!("run {}: {error}", command.get_program().display()))?;
+    let child = command.spawn().map_err(|error| format!("run {}: {error}", command.get_program().to_string_lossy()))?;
     Ok((child, began_ns))
 }
 

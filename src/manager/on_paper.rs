@@ -10,15 +10,19 @@ impl Manager {
     /// Takes all that is wanted for managed, without starting anything.
     pub(crate) fn follow_on_paper(&self) {
         let mut core = self.core();
-        for (id, config) in self.state.read() {
+        let state = self.state.changes_since(None);
+        for (id, config) in state.wanted {
             let daemon = ManagedDaemon { spec: Arc::new(core.spec(&id, &config)), version1: None };
             core.managed.insert(id, Managed::Daemon(daemon));
         }
+        core.seen = Some(state.version);
     }
 
-    /// How many steps there are from what is managed to what is wanted.
-    pub(crate) fn steps_on_paper(&self) -> usize {
-        let (core, desired) = (self.core(), self.state.read());
-        plan(&core.managed, &desired, |managed, wanted| core.relation(managed, wanted)).len()
+    /// How many steps there are from what is managed to what is wanted: of what changed since it was followed, or (`all`)
+    /// of everything.
+    pub(crate) fn steps_on_paper(&self, all: bool) -> usize {
+        let core = self.core();
+        let state = self.state.changes_since(if all { None } else { core.seen });
+        plan(&core.managed, &state.wanted, state.ids.as_ref(), |managed, wanted| core.relation(managed, wanted)).len()
     }
 }

@@ -45,7 +45,9 @@ fn look_after(id: u32, beacon: &Path, shared: &Mutex<Shared>) {
             }
             let mut command = Command::new(beacon);
             command.arg(id.to_string()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            let Ok(child) = command.spawn().inspect_err(|error| eprintln!("start process {id}: {error}")) else { return };
+            let Ok(child) = command.spawn().inspect_err(|error| eprintln!("start process {id}: {error}")) else {
+                return;
+            };
             shared.running[id as usize] = Some(Pid::from_child(&child));
             child
         };
