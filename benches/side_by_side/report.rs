@@ -60,7 +60,7 @@ impl Report {
         }
         let method = vec![
             format!(
-                "{} rounds in turns, medians (least..most); {} processes each, {} of them killed one after the other \
+                "rounds in turns: {}, medians (least..most); {} processes each, {} of them killed one after the other \
                  ({} where the supervisor waits a second before a restart); idle for {} s",
                 options.rounds,
                 options.n,
