@@ -10,9 +10,10 @@ pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
     sorted.get(rank - 1).copied().unwrap_or(0.0)
 }
 
-/// The value in the middle.
+/// The value in the middle, or between the two that are.
 pub(crate) fn median(values: &[f64]) -> f64 {
-    percentile(values, 0.5)
+    let upper = values.iter().map(|value| -value).collect::<Vec<f64>>();
+    (percentile(values, 0.5) - percentile(&upper, 0.5)) / 2.0
 }
 
 /// Nanoseconds as milliseconds.

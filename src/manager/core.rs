@@ -12,7 +12,7 @@ use crate::declaration::{ExecMode, ProxyConfig};
 use crate::error::Result;
 use crate::store::{DataDir, Record};
 use crate::supervisor::{BaseEnvironment, Command, Context, EventRing, Files, Owner, ProxyStatus, Spec, Supervisor};
-use crate::sys::identity::Pid;
+use crate::sys::identity::Stray;
 
 /// One managed proxy.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ pub(super) struct Core {
     /// sync, or stopped by a kill.
     pub(super) unclaimed: BTreeMap<Arc<str>, Record>,
     /// Processes that have a pid file and no record that can be read.
-    pub(super) strays: BTreeMap<Arc<str>, Pid>,
+    pub(super) strays: BTreeMap<Arc<str>, Stray>,
     /// Wanted, and not even tried: as what, and why.
     pub(super) held: BTreeMap<Arc<str>, ProxyStatus>,
     /// There from the first restore or run on.
@@ -63,7 +63,7 @@ impl Core {
         data_dir: Option<&Arc<DataDir>>,
         events: &Arc<EventRing>,
         unclaimed: Vec<Record>,
-        strays: Vec<(String, Pid)>,
+        strays: Vec<(String, Stray)>,
     ) -> Core {
         let files = match data_dir {
             Some(data_dir) => Files::DataDir(data_dir.clone()),
@@ -82,7 +82,7 @@ impl Core {
             registry: Registry::default(),
             managed: BTreeMap::new(),
             unclaimed: unclaimed.into_iter().map(|record| (Arc::from(record.id.as_str()), record)).collect(),
-            strays: strays.into_iter().map(|(id, pid)| (id.into(), pid)).collect(),
+            strays: strays.into_iter().map(|(id, stray)| (id.into(), stray)).collect(),
             held: BTreeMap::new(),
             supervisor: None,
             worker: None,
@@ -161,12 +161,15 @@ impl Core {
         if same { Relation::Settings } else { Relation::Different }
     }
 
-    /// Makes anew what was removed of the data directory, and has what was in it written again.
-    pub(super) fn renew_files(&mut self, owner: Owner) -> Result<()> {
+    /// Makes anew what was removed of the data directory, and has what was in it written again; `told`: which has just
+    /// been done in part.
+    pub(super) fn renew_files(&mut self, owner: Owner, told: bool) -> Result<()> {
         let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
         let renewed = data_dir.renew();
-        // What there is by this name may be of another directory.
-        self.written = Written::default();
+        if told || data_dir.renewed().try_recv().is_ok() {
+            // What there is by these names may be another's.
+            self.written = Written::default();
+        }
         if let Some(supervisor) = &self.supervisor {
             supervisor.send(Command::RecordMissing { owner })?;
         }

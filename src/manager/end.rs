@@ -17,7 +17,7 @@ impl Manager {
     /// The body of [`Manager::close`].
     pub(super) fn end_by_closing(&self) -> Result<()> {
         let mut core = self.core();
-        let renewed = core.renew_files(self.owner);
+        let renewed = core.renew_files(self.owner, false);
         // What the processes are is in the records; what was declared is written for the last time. A manager that
         // never followed the state knows nothing better than what is there.
         let written = if core.synced { core.write_snapshot() } else { Ok(()) };

@@ -89,7 +89,7 @@ impl Manager {
         let (unclaimed, unreadable, strays) = match &data_dir {
             Some(data_dir) => {
                 let (found, unreadable) = data_dir.records()?;
-                let strays = data_dir.pids_without(&found)?;
+                let strays = data_dir.strays(&found)?;
                 (found, unreadable, strays)
             }
             None => Default::default(),
@@ -194,8 +194,9 @@ impl Manager {
     /// [`Manager::kill`], or called again, it does nothing.
     ///
     /// # Errors
-    /// [`ErrorCode::Io`] when the snapshot could not be written, or what a proxy of a registered kind reports. The
-    /// manager is closed nevertheless.
+    /// [`ErrorCode::Io`] when the snapshot could not be written, [`ErrorCode::Locked`] when the data directory was
+    /// removed and another manager has the one in its place, or what a proxy of a registered kind reports. The manager
+    /// is closed nevertheless.
     pub fn close(&self) -> Result<()> {
         self.core.get()?;
         if !self.control.begin_end() {
@@ -273,6 +274,8 @@ impl Manager {
     }
 
     /// What every proxy is doing, by id. Empty after the end.
+    ///
+    /// If the data directory was removed, every proxy has that as its last error, and a manager that runs makes it anew.
     pub fn status(&self) -> Vec<ProxyStatus> {
         if self.core.get().is_err() {
             return Vec::new(); // a worker that the host forked off has none

@@ -16,7 +16,7 @@ use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::{self, DataDir, Record};
 use crate::supervisor::{Claim, Command, EventKind, Files, Origin, Owner, Slot, Spec, Supervisor};
-use crate::sys::{fail, identity};
+use crate::sys::fail;
 
 /// Reads a snapshot. One of the data directory that cannot be read is set aside, so that the next one does not
 /// overwrite what may be wanted for repair; the records are untouched.
@@ -170,7 +170,8 @@ fn take_over_daemon(
         (None, Some(StoredProcess::Version1(process))) => Some(Claim::Number { pid: process.pid, as_declared: true }),
         // Its record is lost. If it runs what the snapshot says, it is the one; if not, the first sync replaces it.
         (None, None) => match core.strays.get(id) {
-            Some(&pid) if identity::runs(pid, config.command.argv()) => {
+            Some(stray) if stray.runs(config.command.argv()) => {
+                let pid = stray.pid;
                 core.strays.remove(id);
                 Some(Claim::Number { pid, as_declared: true })
             }

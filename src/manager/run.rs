@@ -98,7 +98,7 @@ impl Manager {
     /// The data directory, or a part of it, was removed and made anew.
     fn write_again(&self, due: &mut Due) {
         // ORDER: who the processes are comes first, for the snapshot alone does not say it.
-        if let Err(error) = self.core().renew_files(self.owner) {
+        if let Err(error) = self.core().renew_files(self.owner, true) {
             logging::write(Level::Error, format_args!("{error}"));
         }
         due.snapshot = Some(Instant::now());

@@ -15,7 +15,8 @@ use crate::lifecycle::{ProxyState, StopSettings};
 use crate::logging::{self, Level};
 use crate::state::{Changes, DesiredSet};
 use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor};
-use crate::sys::{fail, identity};
+use crate::sys::fail;
+use crate::sys::identity::Stray;
 
 /// What a sync is about to do, once it is in the snapshot.
 #[derive(Default)]
@@ -40,7 +41,8 @@ enum Recording {
 ///
 /// # Errors
 /// When what begins could not be written down: then nothing was started, and the sync has to be repeated, as a whole.
-/// What was removed is being stopped nevertheless.
+/// What was removed is being stopped nevertheless. When the thread for registered kinds could not be had: then nothing was
+/// done at all.
 pub(super) fn follow(core: &mut Core, owner: Owner, state: &Changes) -> Result<()> {
     let supervisor = core.supervisor()?;
     let desired = &state.wanted;
@@ -48,6 +50,12 @@ pub(super) fn follow(core: &mut Core, owner: Owner, state: &Changes) -> Result<(
     core.held.clear();
     let relation = |managed: &Managed, wanted: &Arc<ProxyConfig>| core.relation(managed, wanted);
     let steps = plan(&core.managed, desired, state.ids.as_ref(), relation);
+    if let Err(error) = ready_for_kinds(core, desired) {
+        // Half of a sync must not be done: what it has begun would count as followed.
+        let begun = steps.iter().filter(|(_, step)| matches!(step, Step::Start | Step::Replace));
+        begun.for_each(|(id, _)| hold_back(core, id, desired, &error));
+        return Err(error);
+    }
     let first = !core.synced;
     // What begins with this sync is started by it; only what was there before has to be settled.
     let restored: Vec<Arc<str>> = if first { core.managed.keys().cloned().collect() } else { Vec::new() };
@@ -146,17 +154,27 @@ fn hold(core: &mut Core, id: &Arc<str>, wanted: &ProxyConfig, state: ProxyState,
 
 /// Nothing may begin before it is known what lives.
 pub(super) fn hold_all(core: &mut Core, desired: &DesiredSet, error: &Error) {
-    for (id, wanted) in desired {
+    desired.keys().for_each(|id| hold_back(core, id, desired, error));
+}
+
+fn hold_back(core: &mut Core, id: &Arc<str>, desired: &DesiredSet, error: &Error) {
+    if let Some(wanted) = desired.get(id) {
         hold(core, id, wanted, ProxyState::Idle, format!("not started yet: {error}"));
     }
+}
+
+/// Has the thread that calls proxies of registered kinds, if there are any or will be.
+fn ready_for_kinds(core: &mut Core, desired: &DesiredSet) -> Result<()> {
+    // Later on it is there, if there are any.
+    let managed = !core.synced && core.managed.values().any(|managed| matches!(managed, Managed::Other(_)));
+    let wanted = desired.values().any(|wanted| wanted.mode != ExecMode::DAEMON);
+    if managed || wanted { core.worker().map(drop) } else { Ok(()) }
 }
 
 /// Nothing may begin that is not in the snapshot.
 fn take_back(core: &mut Core, changes: &mut Planned, desired: &DesiredSet, error: &Error) {
     for (id, old) in changes.begun.drain(..) {
-        if let Some(wanted) = desired.get(&id) {
-            hold(core, &id, wanted, ProxyState::Idle, format!("not started yet: {error}"));
-        }
+        hold_back(core, &id, desired, error);
         match old {
             Some(old) => core.managed.insert(id, old),
             None => core.managed.remove(&id),
@@ -232,9 +250,9 @@ fn put(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, origin: Origin) -
 fn origin(core: &mut Core, id: &Arc<str>, spec: &Spec) -> Origin {
     let (outdated, claim) = match (core.unclaimed.remove(id), core.strays.remove(id)) {
         (Some(record), _) => (record.fingerprint != spec.fingerprint(), record.into_claim()),
-        (None, Some(pid)) => {
-            let as_declared = identity::runs(pid, spec.config.command.argv());
-            (!as_declared, Claim::Number { pid, as_declared })
+        (None, Some(stray)) => {
+            let as_declared = stray.runs(spec.config.command.argv());
+            (!as_declared, Claim::Number { pid: stray.pid, as_declared })
         }
         (None, None) => return Origin::New,
     };
@@ -291,7 +309,8 @@ pub(super) fn claim_unclaimed(
     let recorded = std::mem::take(&mut core.unclaimed).into_iter();
     let recorded = recorded.map(|(id, record)| (id, record.stop, record.into_claim()));
     let strays = std::mem::take(&mut core.strays).into_iter();
-    let strays = strays.map(|(id, pid)| (id, StopSettings::default(), Claim::Number { pid, as_declared: false }));
+    let by_number = |stray: Stray| Claim::Number { pid: stray.pid, as_declared: false };
+    let strays = strays.map(|(id, stray)| (id, StopSettings::default(), by_number(stray)));
     let mut claimed = BTreeMap::new();
     for (id, stop, claim) in strays.chain(recorded) {
         let config = match core.managed.get(&id) {

@@ -115,7 +115,7 @@ impl DataDir {
     /// What of it was removed and is not made anew, if anything.
     pub(crate) fn removed(&self) -> Option<Error> {
         let home = self.home();
-        if home.root.is_removed().unwrap_or(false) {
+        if home.root.is_removed_from(&self.absolute).unwrap_or(false) {
             let removed = || Error::new(ErrorCode::Io, format!("data directory {} was removed", self.path.display()));
             return Some(home.trouble.clone().unwrap_or_else(removed));
         }
@@ -129,7 +129,7 @@ impl DataDir {
     /// The directory itself; if it was removed, and nobody else has made and taken it since, another one in its place.
     pub(super) fn root(&self) -> Result<Arc<Dir>> {
         let mut home = self.home();
-        let removed = home.root.is_removed();
+        let removed = home.root.is_removed_from(&self.absolute);
         let removed = removed.map_err(|error| failed_at("look at data directory", &self.path, &error))?;
         if !removed || home.lock.is_none() {
             return Ok(home.root.clone());
@@ -142,8 +142,10 @@ impl DataDir {
                 return Err(error);
             }
         }
+        let root = home.root.clone();
+        drop(home);
         self.tell_renewed(&self.path);
-        Ok(home.root.clone())
+        Ok(root)
     }
 
     /// Whoever took the place of a directory that was removed may have left processes for the next agent. That will have

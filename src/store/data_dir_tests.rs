@@ -75,7 +75,8 @@ fn a_pid_file_without_a_record_is_told() {
     }
     dir.write_record(origin("known"), &identity()).unwrap();
     std::fs::write(place.path().join("pids/broken.pid"), "x").unwrap();
-    let mut lost = dir.pids_without(&dir.records().unwrap().0).unwrap();
+    let lost = dir.strays(&dir.records().unwrap().0).unwrap();
+    let mut lost: Vec<_> = lost.into_iter().map(|(id, stray)| (id, stray.pid)).collect();
     lost.sort();
     assert_eq!(lost, [&long, "a/b", "web"].map(|id| (id.to_owned(), identity().pid)));
 }

@@ -4,7 +4,7 @@
 //! that was killed until it has recorded itself: the next manager finds the record, or no process.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -114,6 +114,7 @@ fn read_holder(file: &mut File) -> Option<i32> {
 fn write_holder(file: &mut File) -> std::io::Result<()> {
     let text = format!("{}\n", identity::own_pid());
     file.seek(SeekFrom::Start(0))?;
-    file.write_all(text.as_bytes())?;
+    fail::failing("lock:write")?;
+    file::write_all(file, text.as_bytes())?;
     file.set_len(text.len() as u64)
 }

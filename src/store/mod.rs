@@ -1,4 +1,5 @@
-//! Everything on disk: the data directory and its lock, process records, the snapshot, logs and pid files.
+//! Everything on disk: the data directory and its lock, process records, the snapshot, logs and pid files. The only code
+//! that names, opens, writes or removes a file there.
 
 pub(crate) mod ahead;
 mod data_dir;

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::sys::fail;
 use crate::sys::file::Dir;
-use crate::sys::identity::{Identity, Pid};
+use crate::sys::identity::{Identity, Pid, Stray};
 use crate::sys::spawn::SelfRecord;
 
 /// More than any record or pid file can have.
@@ -145,8 +145,9 @@ impl DataDir {
     /// proves nothing.
     ///
     /// # Errors
-    /// When such a pid file cannot be read either: its process may live, and nothing is known of it.
-    pub(crate) fn pids_without(&self, records: &[Record]) -> Result<Vec<(String, Pid)>> {
+    /// When such a pid file cannot be read either, or the process not be looked at: it may live, and nothing is known
+    /// of it.
+    pub(crate) fn strays(&self, records: &[Record]) -> Result<Vec<(String, Stray)>> {
         let known = records.iter().map(|record| record.id.as_str()).collect();
         let mut found = Vec::new();
         self.collect_pids(&self.part(Part::Pids)?, &[], &known, &mut found)?;
@@ -158,7 +159,7 @@ impl DataDir {
         dir: &Dir,
         parents: &[String],
         known: &HashSet<&str>,
-        found: &mut Vec<(String, Pid)>,
+        found: &mut Vec<(String, Stray)>,
     ) -> Result<()> {
         let place = std::iter::once("pids").chain(parents.iter().map(String::as_str)).collect::<Vec<_>>().join("/");
         for name in dir.list().map_err(|error| self.failed("list", &place, &error))? {
@@ -180,7 +181,12 @@ impl DataDir {
                 Err(error) => return Err(self.failed("read pid file", &shown, &error)),
             };
             match std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::from_raw) {
-                Some(pid) => found.push((id, pid)),
+                Some(pid) => {
+                    let stray = Stray::of(pid).map_err(|error| {
+                        Error::os(code_of(&error), format_args!("read the command line of process {pid}"), &error)
+                    })?;
+                    found.push((id, stray));
+                }
                 None => {
                     let got: String = String::from_utf8_lossy(&text).chars().take(20).collect();
                     let path = self.path().join(&shown);

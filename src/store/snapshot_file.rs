@@ -2,14 +2,13 @@
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::Write;
 use std::path::PathBuf;
 
 use super::ahead;
 use super::data_dir::DataDir;
 use crate::declaration::Fingerprint;
 use crate::error::{Error, ErrorCode, Result};
-use crate::sys::fail;
+use crate::sys::{fail, file};
 
 const NAME: &CStr = c"snapshot.json";
 pub(super) const TEMPORARY: &CStr = c".snapshot.json.tmp";
@@ -56,7 +55,7 @@ impl DataDir {
         let root = self.root()?;
         fail::failing("ahead:open")
             .and_then(|()| root.open_file(AHEAD, flags))
-            .and_then(|mut file| fail::failing("ahead:write").and_then(|()| file.write_all(&text)))
+            .and_then(|mut file| fail::failing("ahead:write").and_then(|()| file::write_all(&mut file, &text)))
             .map_err(|error| self.failed("write ahead to", SHOWN_AHEAD, &error))
     }
 
@@ -81,7 +80,10 @@ impl DataDir {
             let name = format!("snapshot.json.corrupt-{number}");
             let leaf = CString::new(name.as_str()).unwrap_or_default();
             if root.inode(&leaf).map_err(failed)?.is_none() {
-                return root.rename(NAME, &leaf).map(|()| name).map_err(failed);
+                return fail::failing("aside:rename")
+                    .and_then(|()| root.rename(NAME, &leaf))
+                    .map(|()| name)
+                    .map_err(failed);
             }
         }
         Err(Error::new(ErrorCode::Io, "set aside snapshot.json: no free name"))

@@ -46,6 +46,12 @@ impl Process {
         }
     }
 
+    /// Whether its group can be signalled through its pidfd, also after it was reaped. It may have no pidfd also where
+    /// others have one, for there was none left to open.
+    fn leads_by_pidfd(&self) -> bool {
+        self.pidfd.is_some() && pidfd::signals_groups()
+    }
+
     /// Who it is; `None` when it has ended.
     fn identity(&self) -> io::Result<Option<Identity>> {
         if let Some(known) = &self.identity {
@@ -201,10 +207,13 @@ impl Reaper {
     }
 
     /// Whether others of its group outlive an ended process. If none do, it is forgotten.
-    pub(super) fn group_left(&self, key: ProcessKey) -> bool {
+    ///
+    /// # Errors
+    /// When that cannot be known now: "somebody is left" is the answer that harms nobody.
+    pub(super) fn group_left(&self, key: ProcessKey) -> io::Result<bool> {
         let mut table = self.lock();
-        let Some(watched) = table.processes.get(&key) else { return false };
-        let Phase::Ended { quiet_scan } = watched.phase else { return false };
+        let Some(watched) = table.processes.get(&key) else { return Ok(false) };
+        let Phase::Ended { quiet_scan } = watched.phase else { return Ok(false) };
         let pid = watched.process.pid;
         let signalable = match &watched.process.pidfd {
             Some(fd) if pidfd::signals_groups() => pidfd::group_exists(fd.as_fd()),
@@ -213,21 +222,21 @@ impl Reaper {
         if !signalable {
             fail::point("group:gone");
             self.remove_in(&mut table, key);
-            return false;
+            return Ok(false);
         }
         // Zombies count as members until their parent reaps them, which a careless init may never do. They are told
         // from the living by looking at all processes: twice, because one look can miss one that is just being forked.
-        let (scan, lives) = table.group_lives(pid);
+        let (scan, lives) = table.group_lives(pid)?;
         let seen_before = quiet_scan.is_some_and(|earlier| earlier != scan);
         if !lives && seen_before {
             fail::point("group:gone");
             self.remove_in(&mut table, key);
-            return false;
+            return Ok(false);
         }
         if let Some(watched) = table.processes.get_mut(&key) {
             watched.phase = Phase::Ended { quiet_scan: if lives { None } else { quiet_scan.or(Some(scan)) } };
         }
-        true
+        Ok(true)
     }
 
     /// Lets a process go: it runs on, nobody is told of its end, and it is reaped if it is our child.
@@ -280,6 +289,7 @@ impl Reaper {
             }
             ready.extend(self.lock().polled.iter().copied());
             for &key in ready.iter().filter(|key| **key != WAKEUP) {
+                fail::point("exit:seen");
                 if let Some(message) = self.look_at(key) {
                     // Without a supervisor thread nobody needs to know.
                     let _ = mailbox.send(message);
@@ -307,7 +317,7 @@ impl Reaper {
         if let Phase::Ended { .. } = watched.phase {
             return None;
         }
-        let reap = if pidfd::signals_groups() { Reap::Yes } else { Reap::No };
+        let reap = if watched.process.leads_by_pidfd() { Reap::Yes } else { Reap::No };
         let status = watched.process.ended(reap)?;
         fail::point("exit:reaped");
         let (pid, supervised) = (watched.process.pid, watched.phase == Phase::Supervised);
@@ -345,7 +355,7 @@ impl Reaper {
         if let Some(fd) = &watched.process.pidfd {
             self.epoll.remove(fd.as_fd());
         }
-        if !pidfd::signals_groups() {
+        if !watched.process.leads_by_pidfd() {
             // Not our child, or reaped by the host: then there is nothing to reap.
             let _ = wait::try_wait(watched.process.target(), Reap::Yes);
         }
@@ -359,16 +369,15 @@ impl Reaper {
 
 impl Table {
     /// Whether a living process is in the group, and by which look. One look serves all groups for a short time.
-    fn group_lives(&mut self, leader: Pid) -> (u64, bool) {
+    fn group_lives(&mut self, leader: Pid) -> io::Result<(u64, bool)> {
         let now = Instant::now();
         if self.scan.good_until.is_none_or(|end| now >= end) {
-            // Without a look nothing is known, and "somebody is left" is the answer that harms nobody.
-            let Ok(members) = stat::groups() else { return (self.scan.number, true) };
+            let members = stat::groups()?;
             let good_until = Some(Instant::now() + now.elapsed().max(SCAN_INTERVAL));
             self.scan = Scan { number: self.scan.number + 1, good_until, members };
         }
         let members = self.scan.members.get(&leader.as_raw());
-        (self.scan.number, members.is_some_and(|members| members.iter().any(|pid| stat::is_alive(*pid))))
+        Ok((self.scan.number, members.is_some_and(|members| members.iter().any(|pid| stat::is_alive(*pid)))))
     }
 }
 
@@ -399,6 +408,38 @@ fn left_behind() -> MutexGuard<'static, Vec<Process>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    /// As where the last descriptor was gone when the process had been started: also on a kernel that signals groups
+    /// through pidfds, this one's can be signalled only while its leader is unreaped.
+    #[test]
+    #[expect(clippy::zombie_processes, reason = "the reaper reaps it")]
+    fn the_group_of_a_process_without_a_pidfd_is_not_forgotten() {
+        let (mailbox, messages) = crossbeam_channel::unbounded();
+        let (reaper, thread) = Reaper::start(mailbox).unwrap();
+        let mut shell = Command::new("/bin/sh");
+        let shell = shell.args(["-c", "sleep 1000 & echo $!; wait"]).process_group(0).stdout(Stdio::piped());
+        let mut child = shell.spawn().unwrap();
+        let mut member = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut member).unwrap();
+        let (pid, key) = (Pid::from_raw(child.id() as i32).unwrap(), new_key());
+        reaper.insert(key, Process { pid, pidfd: None, identity: Identity::of(pid, None).unwrap() });
+        reaper.watch(key);
+        child.kill().unwrap();
+        let Message::Exited { group_left, .. } = messages.recv().unwrap() else { panic!("an exit") };
+        assert!(group_left && reaper.group_left(key).unwrap());
+        assert!(stat::is_alive(member.trim().parse().unwrap()));
+        reaper.signal_group(key, Signal::KILL).unwrap();
+        while reaper.group_left(key).unwrap() {
+            std::thread::sleep(SCAN_INTERVAL);
+        }
+        assert!(!stat::is_alive(member.trim().parse().unwrap()));
+        assert_eq!(wait::try_wait(Target::Pid(pid), Reap::Yes).unwrap(), Waited::NotOurs, "a zombie is left");
+        reaper.stop();
+        thread.join().unwrap();
+    }
 
     /// A host that waits for any child can have reaped it, and the number been given away.
     #[test]

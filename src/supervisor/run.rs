@@ -70,7 +70,7 @@ impl Loop {
                 Err(_) => logging::write(Level::Error, format_args!("the supervisor thread panicked and goes on")),
             }
         }
-        self.spawners.stop();
+        drop(self.spawners);
         self.reaper.stop();
     }
 
@@ -249,7 +249,10 @@ impl Loop {
             Action::SignalStop => self.signal(key, None),
             Action::Kill => self.signal(key, Some(Signal::KILL)),
             Action::ProbeGroup => {
-                let left = self.reaper.group_left(key);
+                let left = self.reaper.group_left(key).unwrap_or_else(|error| {
+                    supervised.cannot_look_for_group(&error);
+                    true
+                });
                 self.drive(key, Event::Group { left });
             }
             Action::CleanUp => {

@@ -21,7 +21,7 @@ use crate::store;
 use crate::sys::fail;
 use crate::sys::identity::{self, Identity, Pid};
 use crate::sys::spawn::{self, ChildStack, StartError};
-use crate::sys::thread;
+use crate::sys::{stat, thread};
 
 /// More would only queue for the same kernel locks.
 const MAX_THREADS: usize = 4;
@@ -81,7 +81,8 @@ impl Job {
 /// The threads and the way to them.
 #[derive(Debug)]
 pub(super) struct Spawners {
-    jobs: Sender<Job>,
+    /// There until the end.
+    jobs: Option<Sender<Job>>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     limit: usize,
@@ -102,7 +103,7 @@ impl Spawners {
         let (jobs, waiting) = crossbeam_channel::unbounded();
         let shared = Arc::new(Shared { waiting, mailbox, reaper, idle: AtomicI64::new(0) });
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let mut spawners = Spawners { jobs, shared, threads: Vec::new(), limit: cores.min(MAX_THREADS) };
+        let mut spawners = Spawners { jobs: Some(jobs), shared, threads: Vec::new(), limit: cores.min(MAX_THREADS) };
         spawners.add_thread()?;
         Ok(spawners)
     }
@@ -114,8 +115,10 @@ impl Spawners {
                 logging::write(Level::Warn, format_args!("start one more spawner thread: {error}"));
             }
         }
-        // The receiver lives in `shared`, so the channel is open.
-        let _ = self.jobs.send(job);
+        if let Some(jobs) = &self.jobs {
+            // The receiver lives in `shared`, so the channel is open.
+            let _ = jobs.send(job);
+        }
     }
 
     fn add_thread(&mut self) -> std::io::Result<()> {
@@ -127,11 +130,14 @@ impl Spawners {
         self.shared.idle.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
+}
 
-    /// Ends the threads once the jobs are done.
-    pub(super) fn stop(self) {
-        drop(self.jobs);
-        for thread in self.threads {
+/// Ends the threads once the jobs are done. Also when the supervisor thread cannot be had that was to give them some: a
+/// thread that is left behind would run on in a library that its host has unloaded.
+impl Drop for Spawners {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
             // A thread that panicked has been logged by the panic hook.
             let _ = thread.join();
         }
@@ -219,6 +225,8 @@ impl Shared {
         fail::point("start:prepared");
         let started = match &spec.context.files {
             Files::DataDir(data_dir) => {
+                // A process of which the next agent could not know whether it lives must not begin to.
+                stat::check_mounted().map_err(|error| Error::os(ErrorCode::Io, "look for /proc/self", &error))?;
                 let boot_id = identity::boot_id().map_err(|error| Error::os(ErrorCode::Io, "read boot id", &error))?;
                 let plan = data_dir.plan_record(spec.record_origin(), boot_id)?;
                 spawn::start(stack, spec.program(), standard, Some(&plan.as_self_record()))

@@ -14,6 +14,7 @@ use super::status::{ProxyStatus, milliseconds_until};
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::event::{Action, Event, Settings};
 use crate::lifecycle::machine::Machine;
+use crate::logging::{self, Level};
 use crate::sys::identity::Pid;
 use crate::sys::wait::ExitStatus;
 
@@ -99,6 +100,16 @@ impl Supervised {
     pub(super) fn answer_stop(&mut self, result: &Result<()>) {
         for waiter in self.stop_waiters.drain(..) {
             let _ = waiter.send((self.slot.clone(), result.clone()));
+        }
+    }
+
+    /// Whether others of its group are left cannot be known now. Said once, for it is looked for again very soon.
+    pub(super) fn cannot_look_for_group(&mut self, error: &std::io::Error) {
+        let pid = self.pid.map(|pid| pid.to_string()).unwrap_or_default();
+        let error = Error::os(ErrorCode::Io, format_args!("look for what is left of the group of {pid}"), error);
+        if self.last_error.as_ref().is_none_or(|said| said.to_string() != error.to_string()) {
+            logging::about(Level::Error, &self.slot.id, format_args!("{error}"));
+            self.last_error = Some(error);
         }
     }
 

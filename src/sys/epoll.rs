@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use super::{check, fd};
+use super::{check, fail, fd};
 
 /// An epoll instance; each descriptor in it carries a number of the caller's.
 #[derive(Debug)]
@@ -15,6 +15,7 @@ const BATCH: usize = 256;
 
 impl Epoll {
     pub(crate) fn new() -> io::Result<Epoll> {
+        fail::failing("epoll:new")?;
         // SAFETY: no pointers are passed.
         let raw = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         Ok(Epoll(fd::own(check(i64::from(raw))?)?))
@@ -62,6 +63,7 @@ pub(crate) struct Wakeup(OwnedFd);
 
 impl Wakeup {
     pub(crate) fn new() -> io::Result<Wakeup> {
+        fail::failing("eventfd:new")?;
         // SAFETY: no pointers are passed.
         let raw = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         Ok(Wakeup(fd::own(check(i64::from(raw))?)?))

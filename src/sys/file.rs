@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::identity::effective_uid;
-use super::{check, fail, fd};
+use super::{check, fail, fd, signal};
 
 /// An open directory.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ impl Dir {
 
     /// Opens a directory in this one, which must not be a link.
     pub(crate) fn open_dir(&self, name: &CStr) -> io::Result<Dir> {
+        fail::failing("dir:open")?;
         open_at(self.raw(), name, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0).map(Dir)
     }
 
@@ -83,16 +84,29 @@ impl Dir {
         }
     }
 
-    /// Whether the directory was removed: it has no name any more, and nothing can be made in it.
-    pub(crate) fn is_removed(&self) -> io::Result<bool> {
-        self.stat().map(|found| found.st_nlink == 0)
+    /// Whether the directory, which was opened by this path, was removed: it has no name any more, and nothing can be
+    /// made in it.
+    pub(crate) fn is_removed_from(&self, path: &Path) -> io::Result<bool> {
+        let found = match self.stat() {
+            // How a file system in the network says it.
+            Err(error) if error.raw_os_error() == Some(libc::ESTALE) => return Ok(true),
+            found => found?,
+        };
+        if found.st_nlink > 0 {
+            return Ok(false);
+        }
+        // Some file systems count no names at all.
+        let there = std::fs::metadata(path).map(|there| (there.dev(), there.ino()));
+        Ok(there.ok() != Some((found.st_dev, found.st_ino)))
     }
 
     /// Opens a regular file of this user's, created with mode 0600; a link or anything else under that name is refused,
     /// and, for writing, a file that has another name elsewhere.
     pub(crate) fn open_file(&self, name: &CStr, flags: i32) -> io::Result<File> {
         // A named pipe would block without O_NONBLOCK; to a regular file it means nothing.
-        let file = File::from(open_at(self.raw(), name, flags | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0o600)?);
+        // Nothing is cut off before it is known whose it is.
+        let opened = flags & !libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = File::from(open_at(self.raw(), name, opened, 0o600)?);
         let found = stat_at(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH)?;
         if found.st_mode & libc::S_IFMT != libc::S_IFREG {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
@@ -104,6 +118,9 @@ impl Dir {
             }
             if found.st_mode & 0o777 != 0o600 {
                 file.set_permissions(PermissionsExt::from_mode(0o600))?;
+            }
+            if flags & libc::O_TRUNC != 0 && found.st_size > 0 {
+                file.set_len(0)?;
             }
         }
         Ok(file)
@@ -137,7 +154,7 @@ impl Dir {
     ) -> io::Result<()> {
         let mut file = fail::failing("replace:open").and_then(|()| self.create_file(temporary))?;
         fail::failing("replace:write")
-            .and_then(|()| write(&mut file))
+            .and_then(|()| signal::without_file_size_signal(|| write(&mut file)))
             .and_then(|()| fail::failing("replace:rename"))
             .and_then(|()| self.rename(temporary, name))
             .inspect(|()| fail::point("replace:renamed"))
@@ -236,6 +253,11 @@ fn open_at(dir: i32, name: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> 
     fd::own(check(i64::from(raw))?)
 }
 
+/// Writes to a file. One that would become larger than the host may make it is an error as any other.
+pub(crate) fn write_all(file: &mut File, content: &[u8]) -> io::Result<()> {
+    signal::without_file_size_signal(|| file.write_all(content))
+}
+
 fn stat_at(dir: i32, name: &CStr, flags: i32) -> io::Result<libc::stat> {
     let mut found = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: `name` is NUL-terminated, `found` is writable memory of the right type, and both live through the call.
@@ -264,11 +286,13 @@ pub(crate) fn open_append(path: &Path) -> io::Result<OwnedFd> {
 
 /// Opens `/dev/null` for reading and writing.
 pub(crate) fn open_null() -> io::Result<OwnedFd> {
+    fail::failing("null:open")?;
     open_at(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0)
 }
 
 /// Tries to take the exclusive lock of an open file (flock(2)), without waiting; false when another has it.
 pub(crate) fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
+    fail::failing("lock:try")?;
     // SAFETY: the descriptor is open for the time of the call.
     match check(i64::from(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) })) {
         Ok(_) => Ok(true),

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::sync::OnceLock;
 
+use super::fail;
 use super::stat::{self, Stat};
 
 /// A process id: at least 1, so that 0 (own group) and -1 (everybody) can never reach a kill.
@@ -71,6 +72,10 @@ impl Identity {
             return Ok(Presence::Gone(format!("no process has pid {pid}")));
         };
         let other = |how: String| Ok(Presence::Gone(format!("pid {pid} belongs to another process ({how})")));
+        if stat.start_ticks != self.start_ticks || stat.group != pid.as_raw() {
+            // Unless each number is another's than here.
+            stat::check_mounted()?;
+        }
         if stat.start_ticks != self.start_ticks {
             return other(format!("started at tick {}, recorded {}", stat.start_ticks, self.start_ticks));
         }
@@ -102,12 +107,38 @@ impl Identity {
     }
 }
 
-/// Whether a process was executed with these words. Gone and unreadable processes were not.
-pub(crate) fn runs(pid: Pid, argv: &[std::ffi::OsString]) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    let Ok(found) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-    let words = argv.iter().flat_map(|word| word.as_bytes().iter().chain(b"\0"));
-    found.iter().eq(words)
+/// A process that is known by its number alone, and the words that it was executed with.
+#[derive(Debug, Clone)]
+pub(crate) struct Stray {
+    pub(crate) pid: Pid,
+    /// Each with a NUL after it; none of a process that is gone.
+    words: Vec<u8>,
+}
+
+impl Stray {
+    /// The process that has this number now.
+    ///
+    /// # Errors
+    /// When its words cannot be read now.
+    pub(crate) fn of(pid: Pid) -> io::Result<Stray> {
+        let read = fail::failing("cmdline:read").and_then(|()| std::fs::read(format!("/proc/{pid}/cmdline")));
+        match read {
+            Ok(words) => Ok(Stray { pid, words }),
+            // Gone, or of another user and so none of ours.
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM)) =>
+            {
+                Ok(Stray { pid, words: Vec::new() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether it was executed with these words.
+    pub(crate) fn runs(&self, argv: &[std::ffi::OsString]) -> bool {
+        use std::os::unix::ffi::OsStrExt;
+        self.words.iter().eq(argv.iter().flat_map(|word| word.as_bytes().iter().chain(b"\0")))
+    }
 }
 
 /// The random id that the kernel drew at boot (random(4)).
@@ -116,6 +147,7 @@ pub(crate) fn boot_id() -> io::Result<&'static str> {
     if let Some(known) = BOOT_ID.get() {
         return Ok(known);
     }
+    fail::failing("boot-id:read")?;
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     Ok(BOOT_ID.get_or_init(|| text.trim().to_owned()))
 }

@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 
 use super::identity::{Pid, own_pid};
 use super::signal::Signal;
-use super::wait::ExitStatus;
-use super::{check, fd};
+use super::wait::{self, ExitStatus, Reap, Target, Waited};
+use super::{check, fail, fd};
 
 /// `PIDFD_SIGNAL_PROCESS_GROUP`, Linux 6.9: the signal goes to the group that the process leads.
 const SIGNAL_PROCESS_GROUP: u32 = 1 << 2;
@@ -69,15 +69,17 @@ fn ask_kernel() -> io::Result<Support> {
     if cfg!(proxyprocess_no_pidfd) {
         return Ok(Support::None);
     }
-    let own = match open(own_pid()) {
+    let own = match fail::failing("pidfd:probe").and_then(|()| open(own_pid())) {
         Ok(own) => own,
         Err(error) => {
             let exhausted = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM));
             return if exhausted { Err(error) } else { Ok(Support::None) };
         }
     };
-    // A sandbox may refuse any one of the calls; both are needed, or none is used.
-    if send(own.as_fd(), 0, 0).is_err() {
+    // A kernel may lack (waitid came last, in Linux 5.4) or a sandbox refuse any one of the calls; all are needed, or
+    // none is used. Nobody is a child of itself, which only a kernel says that has looked.
+    let waits = matches!(wait::try_wait(Target::Pidfd(own.as_fd()), Reap::No), Ok(Waited::NotOurs));
+    if !waits || send(own.as_fd(), 0, 0).is_err() {
         return Ok(Support::None);
     }
     let _ = INODES.set(is_on_pidfs(own.as_fd()) && inode_of(own.as_raw_fd()).is_ok());

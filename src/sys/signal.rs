@@ -164,12 +164,48 @@ impl Drop for MaskGuard {
 /// Sets the signal mask of the calling thread and returns the earlier one. A raw call: the C library's refuses to
 /// touch its own signals.
 pub(super) fn exchange_mask(mask: u64) -> u64 {
+    change_mask(libc::SIG_SETMASK, mask)
+}
+
+fn change_mask(how: i32, mask: u64) -> u64 {
     let mut earlier = 0u64;
     // SAFETY: both pointers are to 8 bytes, the size of the kernel's signal set, and live through the call.
-    unsafe {
-        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, &raw mut earlier, size_of::<u64>())
-    };
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const mask, &raw mut earlier, size_of::<u64>()) };
     earlier
+}
+
+/// Does what writes to a file, and keeps the calling thread from being sent SIGXFSZ when the file would become larger
+/// than RLIMIT_FSIZE allows: EFBIG says the same, and the signal would end the host.
+pub(super) fn without_file_size_signal<T>(write: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    const SIGXFSZ: u64 = 1 << (libc::SIGXFSZ - 1);
+    let earlier = change_mask(libc::SIG_BLOCK, SIGXFSZ);
+    // One that was there before, in a host that blocks it, is the host's.
+    let was_pending = pending() & SIGXFSZ != 0;
+    let written = write();
+    let refused = matches!(&written, Err(error) if error.raw_os_error() == Some(libc::EFBIG));
+    if refused && !was_pending {
+        take_pending(SIGXFSZ);
+    }
+    exchange_mask(earlier);
+    written
+}
+
+/// The signals that wait for the calling thread to unblock them.
+fn pending() -> u64 {
+    let mut found = 0u64;
+    // SAFETY: the pointer is to 8 bytes, the size of the kernel's signal set, and lives through the call.
+    unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut found, size_of::<u64>()) };
+    found
+}
+
+/// Takes one signal away that waits for the calling thread, if one does.
+fn take_pending(signals: u64) {
+    let (no_info, at_once) = (std::ptr::null_mut::<libc::siginfo_t>(), libc::timespec { tv_sec: 0, tv_nsec: 0 });
+    // SAFETY: the pointers are to 8 bytes, the size of the kernel's signal set, and to a time; both live through the
+    // call, and nothing is written.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigtimedwait, &raw const signals, no_info, &raw const at_once, size_of::<u64>())
+    };
 }
 
 #[cfg(test)]
@@ -185,6 +221,24 @@ mod tests {
         for bad in ["", "0", "65", "-1", "SIG", "SIGSIGINT", "9x"] {
             assert_eq!(bad.parse::<Signal>().unwrap_err().code(), ErrorCode::InvalidConfig, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_signal_of_a_file_that_may_not_grow_is_taken_and_one_of_the_hosts_is_left() {
+        const SIGXFSZ: u64 = 1 << (libc::SIGXFSZ - 1);
+        let write = || -> io::Result<()> {
+            // SAFETY: no pointers are passed; the signal goes to this thread, which blocks it.
+            unsafe { libc::raise(libc::SIGXFSZ) };
+            Err(io::Error::from_raw_os_error(libc::EFBIG))
+        };
+        without_file_size_signal(write).unwrap_err();
+        assert_eq!(pending() & SIGXFSZ, 0);
+        let before = exchange_mask(SIGXFSZ);
+        write().unwrap_err();
+        without_file_size_signal(write).unwrap_err();
+        assert_ne!(pending() & SIGXFSZ, 0, "the host's own is gone");
+        take_pending(SIGXFSZ);
+        assert_eq!(exchange_mask(before), SIGXFSZ);
     }
 
     #[test]

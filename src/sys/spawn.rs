@@ -96,6 +96,7 @@ impl ChildStack {
 
     /// Maps a stack with a guard below, whatever the page size.
     pub(crate) fn new() -> io::Result<ChildStack> {
+        fail::failing("stack:map")?;
         let (flags, size) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK, Self::GUARD + Self::SIZE);
         // SAFETY: a new anonymous mapping, at an address of the kernel's choice.
         let base = unsafe { libc::mmap(std::ptr::null_mut(), size, libc::PROT_NONE, flags, -1, 0) };
@@ -205,8 +206,9 @@ fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Star
         return clone_with(0, stack, instructions);
     }
     match clone_with(libc::CLONE_PIDFD, stack, instructions) {
-        // An emulator that has pidfds, but not from clone (qemu-user). The number is the child's own until it is reaped.
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+        // An emulator (qemu-user) or a sandbox that has pidfds, but not from clone. The number is the child's own until
+        // it is reaped.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EPERM | libc::ENOSYS)) => {
             let started = clone_with(0, stack, instructions)?;
             Ok(Started { pidfd: pidfd::open(started.pid).ok(), ..started })
         }

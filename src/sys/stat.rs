@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use super::fail;
+use super::identity::own_pid;
 
 /// The fields of proc_pid_stat(5) that the library uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,18 +63,27 @@ pub(crate) fn read(pid: i32) -> io::Result<Option<Stat>> {
     }
 }
 
-/// An unmounted /proc looks like a missing process; only the first may be believed.
+/// An unmounted /proc looks like a missing process; only the latter may be believed.
 fn no_process() -> io::Result<Option<Stat>> {
-    match std::fs::metadata("/proc/self/stat") {
-        Ok(_) => Ok(None),
-        Err(error) => Err(io::Error::new(error.kind(), "the proc file system is not mounted")),
+    check_mounted().map(|()| None)
+}
+
+/// Whether /proc is there, and shows the processes by the numbers that they have for us: in a pid namespace that was
+/// entered without mounting its own, each number is another's.
+pub(crate) fn check_mounted() -> io::Result<()> {
+    let shown = std::fs::read_link("/proc/self")
+        .map_err(|error| io::Error::new(error.kind(), "the proc file system is not mounted"))?;
+    if integer::<i32>(shown.as_os_str().as_bytes()) == Some(own_pid().as_raw()) {
+        return Ok(());
     }
+    Err(io::Error::other("the proc file system is of another pid namespace"))
 }
 
 /// The processes that exist, zombies included, by their process group. It asks the kernel for each group by number:
 /// reading every stat file would take ten times as long.
 pub(crate) fn groups() -> io::Result<HashMap<i32, Vec<i32>>> {
     fail::failing("proc:list")?;
+    check_mounted()?;
     let mut groups: HashMap<i32, Vec<i32>> = HashMap::new();
     for entry in std::fs::read_dir("/proc")? {
         let Some(pid) = integer::<i32>(entry?.file_name().as_bytes()) else { continue };

@@ -14,29 +14,43 @@ use crate::{consul, life, points};
 const EIO: i32 = 5;
 const EAGAIN: i32 = 11;
 const ENOMEM: i32 = 12;
+const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
+const EFBIG: i32 = 27;
+const ENOLCK: i32 = 37;
 const ENOSPC: i32 = 28;
 
 /// The calls that can fail, and how they do.
-const CALLS: [(&str, &[i32]); 24] = [
+const CALLS: [(&str, &[i32]); 35] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
+    ("aside:rename", &[ENOSPC, EIO]),
+    ("boot-id:read", &[EMFILE, ENOMEM]),
     ("child:execute", &[ENOMEM, EAGAIN]),
     ("child:record-open", &[ENOSPC, EMFILE, EIO]),
     ("child:record-rename", &[ENOSPC, EIO]),
+    ("child:record-renamed", &[EMFILE, ENOMEM]),
     ("child:record-write", &[ENOSPC, EIO]),
     ("child:session", &[EMFILE, ENOMEM]),
+    ("cmdline:read", &[EMFILE, ENOMEM]),
     ("descriptors:list", &[EMFILE, ENOMEM]),
     ("dir:list", &[EMFILE, EIO]),
     ("dir:make", &[ENOSPC, EIO]),
+    ("dir:open", &[EMFILE, ENOMEM]),
     ("environ:read", &[EMFILE, ENOMEM]),
+    ("epoll:new", &[EMFILE, ENOMEM]),
+    ("eventfd:new", &[EMFILE, ENOMEM]),
     ("inode", &[ENOMEM, EIO]),
+    ("lock:try", &[ENOLCK]),
     ("logs:open", &[EMFILE, ENOSPC, EIO]),
+    ("null:open", &[EMFILE, ENFILE]),
+    ("pidfd:probe", &[EMFILE, ENOMEM]),
     ("proc:list", &[EMFILE, ENOMEM]),
     ("read:open", &[EMFILE, EIO]),
     ("remove", &[EIO]),
     ("replace:open", &[ENOSPC, EMFILE, EIO]),
     ("replace:rename", &[ENOSPC, EIO]),
-    ("replace:write", &[ENOSPC, EIO]),
+    ("replace:write", &[ENOSPC, EFBIG, EIO]),
+    ("stack:map", &[ENOMEM]),
     ("start:clone", &[EAGAIN, ENOMEM, EMFILE]),
     ("start:pipe", &[EMFILE]),
     ("stat:read", &[EMFILE, ENOMEM]),
@@ -45,7 +59,7 @@ const CALLS: [(&str, &[i32]); 24] = [
     ("watch:add", &[ENOMEM, ENOSPC]),
 ];
 
-/// Calls that some do only to look, and then look again.
+/// Calls that some do only to look, and then look again; how often is left to chance.
 const JUST_REPEATED: [&str; 3] = ["proc:list", "read:open", "stat:read"];
 
 /// Which call of which agent fails, from which time on, how often, and how.

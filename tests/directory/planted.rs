@@ -4,14 +4,16 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
 
-use proxyprocess::{Manager, ProxyState, State};
-use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use proxyprocess::{ExecMode, Manager, ProxyConfig, ProxyState, State};
+use rustix::fs::{CWD, FileType, Mode, OFlags, makedev, mknodat};
 use rustix::process::geteuid;
 
 use crate::inside::{Host, helper, quick};
-use crate::support::{Deadline, Scene};
+use crate::support::{Deadline, Scene, WATCHDOG};
 use crate::tell::{everything, wait_for_files};
 
 const KINDS: [&str; 9] = [
@@ -77,6 +79,26 @@ fn remove(path: &Path) {
     }
 }
 
+/// Whoever opens a pipe to write waits until somebody reads it, and with him, should it come to that, this test. So it is
+/// read in the end, which fails the test.
+fn without_waiting(pipe: &Path, body: impl FnOnce()) {
+    thread::scope(|scope| {
+        let (done, over) = channel::<()>();
+        let waited = scope.spawn(move || {
+            if over.recv_timeout(WATCHDOG / 3) != Err(RecvTimeoutError::Timeout) {
+                return false;
+            }
+            let _reader = rustix::fs::open(pipe, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty());
+            let _ = fs::remove_file(pipe);
+            let _ = over.recv();
+            true
+        });
+        body();
+        drop(done);
+        assert!(!waited.join().expect("no panic"), "{pipe:?} was waited for");
+    });
+}
+
 /// Whether it is the trap that was laid and not a file that was put in its place.
 fn is_there(trap: &str, path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| {
@@ -87,16 +109,20 @@ fn is_there(trap: &str, path: &Path) -> bool {
 
 /// Lays a trap for one file, before a manager opens the directory or after, and has it start a proxy.
 fn play(name: &str, kind: &str, before: bool) {
-    let case = format!("{kind} for {name}, before: {before}");
     let scene = Scene::of_library();
+    without_waiting(&scene.data_dir().join(name), || play_in(&scene, name, kind, before));
+    scene.finish();
+}
+
+fn play_in(scene: &Scene, name: &str, kind: &str, before: bool) {
+    let case = format!("{kind} for {name}, before: {before}");
     let data_dir = scene.data_dir();
     let path = data_dir.join(name);
-    let victims = Victims::of(&scene);
+    let victims = Victims::of(scene);
     Host::new(quick(&data_dir)).kill();
     let mut host = (!before).then(|| Host::new(quick(&data_dir)));
     if !victims.trap(kind, &path) {
-        host.into_iter().for_each(Host::kill);
-        return scene.finish();
+        return host.into_iter().for_each(Host::kill);
     }
     let as_it_was = everything(&victims.0);
     let host = host.get_or_insert_with(|| {
@@ -110,7 +136,7 @@ fn play(name: &str, kind: &str, before: bool) {
     if before && host.restore().is_err() {
         assert!(!path.exists() || name != "snapshot.json", "{case}: what cannot be read is set aside");
     }
-    let mut web = helper(&scene, &["run"]);
+    let mut web = helper(scene, &["run"]);
     web.restart.max_wait = Duration::from_millis(10);
     host.set("web", web);
     host.run();
@@ -125,7 +151,7 @@ fn play(name: &str, kind: &str, before: bool) {
             break None;
         }
         deadline.left();
-        std::thread::yield_now();
+        thread::yield_now();
     };
     if let Some(error) = error {
         assert!(error.contains(path.to_str().unwrap()), "{case}: {error}");
@@ -142,21 +168,51 @@ fn play(name: &str, kind: &str, before: bool) {
     } else {
         assert_eq!(everything(&victims.0), as_it_was, "{case}");
     }
+}
+
+/// Written are only the names of what begins, when there is much else; a new snapshot takes its place.
+#[test]
+fn what_is_put_in_the_place_of_what_is_written_ahead_is_not_touched() {
+    let scene = Scene::of_library();
+    let path = scene.data_dir().join("snapshot.json.ahead");
+    let victims = Victims::of(&scene);
+    let mut options = quick(&scene.data_dir());
+    options.snapshot_period = Duration::from_secs(3600);
+    let mut host = Host::new(options);
+    (0..30).for_each(|number| host.set(&format!("p{number}"), ProxyConfig::of_mode(ExecMode::NOOP)));
+    host.run();
+    host.follow("marker");
+    without_waiting(&path, || {
+        for (number, kind) in KINDS.iter().enumerate() {
+            if !victims.trap(kind, &path) {
+                continue;
+            }
+            let as_it_was = everything(&victims.0);
+            let id = format!("web{number}");
+            host.set(&id, helper(&scene, &["run"]));
+            let web = scene.reports.start(&id);
+            wait_for_files(&scene.data_dir(), &[&web]);
+            if *kind == "other name of a file" {
+                assert_eq!(fs::read_to_string(victims.0.join("other")).unwrap(), "mine");
+            } else {
+                assert_eq!(everything(&victims.0), as_it_was, "{kind}");
+            }
+        }
+    });
+    host.kill();
     scene.finish();
 }
 
 /// All kinds of traps for each of these files; the files at the same time, for some cases wait a second.
 fn play_all(names: &'static [&'static str], before: bool) {
-    let plays = names.iter().map(|name| {
-        let play = move || KINDS.iter().for_each(|kind| play(name, kind, before));
-        std::thread::spawn(play)
-    });
+    let plays = names.iter().map(|name| thread::spawn(move || KINDS.iter().for_each(|kind| play(name, kind, before))));
     for played in plays.collect::<Vec<_>>() {
         played.join().expect("all is well");
     }
 }
 
 const FILES: &[&str] = &[
+    "snapshot.json.ahead",
     "logs/web-stdout.log",
     "logs/web-stderr.log",
     "pids/web.pid",

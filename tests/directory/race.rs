@@ -72,7 +72,7 @@ fn a_directory_is_the_same_under_every_name() {
     all_are_in_use(&names, agent.pid());
     // Without the file that says it, the kernel does.
     fs::remove_file(below("lock")).unwrap();
-    all_are_in_use(&[data_dir.clone()], agent.pid());
+    all_are_in_use(std::slice::from_ref(&data_dir), agent.pid());
     agent.quit();
     scene.finish();
 }

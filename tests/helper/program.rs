@@ -15,6 +15,7 @@
 //! | `inspect` | reports all that it inherited, then waits |
 //! | `grandchild [stubborn]` | starts a process of its own group that reports as `grandchild`, then waits |
 //! | `leader-exits` | starts a stubborn one, and on SIGINT leaves it behind |
+//! | `sandbox CALL=ERRNO,... PROGRAM ...` | becomes the program, to which these calls are refused |
 //! | `stranger` | leads a session of its own, says which signal came, of all that can be caught, and stays |
 //! | `stranger lead` | the same, with a `stranger` in its group that reports as `grandchild` |
 //! | `stranger follow` | the same in the session and group of its parent |
@@ -25,6 +26,7 @@ mod inspect;
 mod message;
 mod report;
 mod roles;
+mod sandbox;
 mod wait;
 
 fn main() -> std::process::ExitCode {

@@ -11,10 +11,11 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use rustix::process::{getpid, pidfd_open};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::message::{Event, Inspection, LOCKS, Message, SOCKET};
+use crate::sandbox::OPEN;
 
 /// The process at its first instruction.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +87,7 @@ impl Reporter {
         let (role, id) = (self.role.clone(), self.id.clone());
         let message = Message { role, id, pid, ppid: self.birth.ppid, at_ns, event };
         let text = serde_json::to_vec(&message).expect("a message is plain data");
-        let pidfd = with_pidfd.then(|| pidfd_open(getpid(), PidfdFlags::empty()).expect("open own pidfd"));
+        let pidfd = with_pidfd.then(|| pidfd_open(getpid(), OPEN).expect("open own pidfd"));
         let fds = pidfd.as_ref().map(|fd| [fd.as_fd()]);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);

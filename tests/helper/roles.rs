@@ -13,6 +13,7 @@ use rustix::process::{
 
 use crate::message::{Inspection, WATCH_PID};
 use crate::report::{Birth, Reporter};
+use crate::sandbox;
 use crate::wait::{self, Handled};
 
 /// The role of the process that a leader starts.
@@ -28,8 +29,10 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
     let args: Vec<OsString> = args.collect();
     let word = args.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     let stubborn = word == "stubborn";
-    if role == "guard" {
-        return guard(&args);
+    match role.as_str() {
+        "guard" => return guard(&args),
+        "sandbox" => return sandbox(&word, args.get(1..).unwrap_or_default()),
+        _ => {}
     }
     let name = match role.as_str() {
         "grandchild" => "leader",
@@ -160,7 +163,16 @@ fn guard(args: &[OsString]) -> ExitCode {
     if std::env::var(WATCH_PID).is_ok_and(|pid| pid != parent) {
         return ExitCode::FAILURE; // it ended before we had asked
     }
-    let Some((program, args)) = args.split_first() else { return usage("guard") };
+    become_program("guard", args)
+}
+
+fn sandbox(calls: &str, args: &[OsString]) -> ExitCode {
+    sandbox::refuse(calls);
+    become_program("sandbox", args)
+}
+
+fn become_program(role: &str, args: &[OsString]) -> ExitCode {
+    let Some((program, args)) = args.split_first() else { return usage(role) };
     let error = Command::new(program).args(args).exec();
     let _ = writeln!(std::io::stderr(), "execute {}: {error}", program.to_string_lossy());
     ExitCode::FAILURE

@@ -5,11 +5,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, pidfd_open};
 use signal_hook::consts::{FORBIDDEN, SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::low_level::signal_name;
 
 use crate::message::WATCH_PID;
+use crate::sandbox::OPEN;
 
 /// Signals that do not end the process but are handed to it by name.
 #[derive(Debug, Default)]
@@ -74,5 +75,5 @@ pub(crate) fn end() -> ! {
 /// The test process, when it is named. A test that is gone already has nothing to ask of us.
 fn watch() -> Option<OwnedFd> {
     let pid = std::env::var(WATCH_PID).ok()?.parse().ok().and_then(Pid::from_raw)?;
-    Some(pidfd_open(pid, PidfdFlags::empty()).unwrap_or_else(|_| std::process::exit(0)))
+    Some(pidfd_open(pid, OPEN).unwrap_or_else(|_| std::process::exit(0)))
 }

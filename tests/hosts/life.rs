@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use proxyprocess::{ExitStatus, ProxyState};
+use rustix::process::geteuid;
 
-use crate::inside::{Host, Part, Place, helper, kernel_tells_status_of_strangers, quick, stage};
+use crate::inside::{Host, Part, Place, helper, is_act, kernel_tells_status_of_strangers, quick, stage};
 use crate::support::Scene;
 
 /// Runs `host` in a process of its own that was prepared by other programs; each executes the rest of the words.
@@ -13,6 +14,14 @@ pub(crate) fn in_a_host(test: &'static str, programs: &[&str], host: fn(&Place))
     let Some(stage) = stage(test, &acts) else { return };
     stage.begin_under(programs, "host", &[]).finish();
     stage.end();
+}
+
+/// The same, where only root can prepare it.
+pub(crate) fn in_a_host_by_root(test: &'static str, programs: &[&str], host: fn(&Place)) {
+    if is_act() || geteuid().is_root() {
+        return in_a_host(test, programs, host);
+    }
+    eprintln!("skipped: only root can prepare it: {programs:?}");
 }
 
 /// Who knows how a process ended.

@@ -8,6 +8,9 @@ mod support;
 mod inside;
 
 mod descriptors;
+mod kernels;
 mod life;
+mod proc;
 mod signals;
+mod threads;
 mod waiting;

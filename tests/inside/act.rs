@@ -48,6 +48,11 @@ pub(crate) fn stage(test: &'static str, acts: &[Part]) -> Option<Stage> {
     None
 }
 
+/// Whether this process plays an act.
+pub(crate) fn is_act() -> bool {
+    std::env::var_os(ACT).is_some()
+}
+
 /// Stays on the stage until the test has this process killed.
 pub(crate) fn park() -> ! {
     loop {

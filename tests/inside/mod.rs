@@ -9,7 +9,7 @@ mod kinds;
 mod look;
 mod observer;
 
-pub(crate) use act::{Act, Part, Place, Stage, park, stage};
+pub(crate) use act::{Act, Part, Place, Stage, is_act, park, stage};
 pub(crate) use host::{Host, helper, inherited, quick};
 pub(crate) use kinds::{Calls, SCRIPTED, register_scripted, scripted};
 pub(crate) use look::{

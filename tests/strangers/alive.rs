@@ -5,9 +5,11 @@ use std::fs;
 
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 
-use crate::left::{WEB, config, run_and_kill_agent};
+use crate::left::{WEB, config, config_with_grace, run_and_kill_agent, starts_anew, stops_nothing};
 use crate::stranger::{Stranger, end};
-use crate::support::{Agent, Config, Launch, Scene, Start, in_pid_namespace};
+use crate::support::{
+    Agent, Changes, Config, Deadline, Launch, Scene, Start, agent_with_fail_points, in_pid_namespace,
+};
 
 /// What the agent is told while it stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,88 @@ fn a_child_that_was_reaped_by_others_and_whose_number_is_given_away_at_once() {
             let agent = launch.start(&config(&scene, &["run"]));
             let start = scene.reports.start(WEB);
             give_away(&scene, agent, &start, told);
+        }
+        scene.finish();
+    });
+}
+
+/// An agent whose thread that waits for processes stands still as soon as there is anything to see.
+struct Blind<'a> {
+    scene: &'a Scene,
+    agent: Agent,
+    process: Start,
+}
+
+impl Blind<'_> {
+    /// An agent that has adopted the proxy, or has started it and does not reap it.
+    #[track_caller]
+    fn start(scene: &Scene, adopts: bool) -> Blind<'_> {
+        let adopted = adopts.then(|| run_and_kill_agent(scene, &["run"]));
+        let trace = scene.path("trace");
+        fs::write(&trace, "").expect("begin the trace");
+        let launch = Launch::of(agent_with_fail_points(), scene).under(&["env", "--ignore-signal=CHLD"]);
+        let launch = launch.env("PROXYPROCESS_FAIL", "exit:seen#1=stall");
+        let agent = launch.env("PROXYPROCESS_FAIL_TRACE", trace.to_str().unwrap()).start(&config(scene, &["run"]));
+        let process = adopted.unwrap_or_else(|| scene.reports.start(WEB));
+        agent.status_running(scene, WEB, process.pid);
+        Blind { scene, agent, process }
+    }
+
+    fn give_away(&self) -> Stranger {
+        end(&self.process.process);
+        Stranger::with(self.process.pid, self.scene, &mut Stranger::command(self.scene, &["stranger"]))
+    }
+
+    fn passed(&self, point: &str) -> usize {
+        let trace = fs::read_to_string(self.scene.path("trace")).expect("read the trace");
+        trace.lines().filter(|line| *line == point).count()
+    }
+
+    /// Has the agent follow a configuration, until it has passed a point so often in its life.
+    #[track_caller]
+    fn follows(&self, config: &Config, point: &str, times: usize) {
+        let changes = Changes::of(&self.scene.path(""));
+        let deadline = Deadline::of(format!("{point} to be passed"));
+        self.agent.reload(config);
+        while self.passed(point) < times {
+            changes.wait(deadline.left());
+        }
+    }
+}
+
+#[test]
+fn a_number_that_was_given_away_before_the_agent_can_see_it_is_not_signalled() {
+    agent_with_fail_points();
+    in_pid_namespace("alive::a_number_that_was_given_away_before_the_agent_can_see_it_is_not_signalled", || {
+        let scene = Scene::new();
+        for adopts in [true, false] {
+            let blind = Blind::start(&scene, adopts);
+            let stranger = blind.give_away();
+            // The stop signal, and SIGKILL after the grace period.
+            blind.follows(&Config::new(&scene), "signal:sent", 2);
+            blind.agent.kill();
+            stops_nothing(&scene, &["belongs to another process"]);
+            stranger.end();
+        }
+        scene.finish();
+    });
+}
+
+/// The record is written again when settings change that it says; who is in it must be the process all along.
+#[test]
+fn a_number_that_was_given_away_before_the_agent_can_see_it_is_not_recorded() {
+    agent_with_fail_points();
+    in_pid_namespace("alive::a_number_that_was_given_away_before_the_agent_can_see_it_is_not_recorded", || {
+        let scene = Scene::new();
+        for adopts in [true, false] {
+            let blind = Blind::start(&scene, adopts);
+            let stranger = blind.give_away();
+            // After the start or the adoption.
+            blind.follows(&config_with_grace(&scene, &["run"], 200), "job:told", 2);
+            let pid = blind.process.pid;
+            blind.agent.kill();
+            starts_anew(&scene, Launch::new(&scene), &["run"], pid, &["belongs to another process"]);
+            stranger.end();
         }
         scene.finish();
     });

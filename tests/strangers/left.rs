@@ -14,7 +14,12 @@ const TOKEN: &str = "a declared token";
 
 /// The configuration of the agents, with the proxy in a role.
 pub(crate) fn config(scene: &Scene, role: &[&str]) -> Config {
-    Config::new(scene).proxy(WEB, Proxy::helper(role).set("token", TOKEN))
+    config_with_grace(scene, role, 100)
+}
+
+/// The same with a grace period, which the record says.
+pub(crate) fn config_with_grace(scene: &Scene, role: &[&str], ms: u64) -> Config {
+    Config::new(scene).proxy(WEB, Proxy::helper(role).set("token", TOKEN).grace_ms(ms))
 }
 
 /// What is on disk of a proxy that is gone, and so is its agent.

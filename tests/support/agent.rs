@@ -258,7 +258,7 @@ impl Agent {
         fs::read_to_string(data_dir.join("lock")).is_ok_and(|holder| holder.trim() == self.pid().to_string())
     }
 
-    fn takes_signals(&self) -> bool {
+    pub(crate) fn takes_signals(&self) -> bool {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
         let masks = status.lines().filter_map(|line| line.strip_prefix("SigCgt:").or(line.strip_prefix("SigBlk:")));
         let taken = masks.filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok()).fold(0, |all, mask| all | mask);

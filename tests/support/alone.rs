@@ -65,8 +65,8 @@ fn again(under: &[&str], name: &str) {
     // The guard kills it when this test ends, however that comes about.
     let mut command = Command::new(*HELPER);
     if !under.is_empty() {
-        // Whoever comes to a namespace need not build it there.
-        command.env(AGENT_VARIABLE, agent_under_test());
+        // Nothing is built in a namespace.
+        command.env(AGENT_VARIABLE, agent_under_test()).env_remove("CARGO");
     }
     let output = command
         .arg("guard")

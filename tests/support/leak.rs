@@ -24,8 +24,14 @@ impl Leak {
     /// Checks that all is as it was and that no zombie child is left.
     #[track_caller]
     pub(crate) fn check(self) {
-        let descriptors = descriptors();
-        assert!(descriptors.len() == self.descriptors.len(), "before {:#?}, now {descriptors:#?}", self.descriptors);
+        // A file that is just being written is open for an instant.
+        let deadline = Deadline::of("descriptors to be closed");
+        let mut found = descriptors();
+        while found.len() != self.descriptors.len() {
+            assert!(!deadline.is_over(), "before {:#?}, now {found:#?}", self.descriptors);
+            std::thread::yield_now();
+            found = descriptors();
+        }
         // A thread that was joined stays listed for an instant.
         let deadline = Deadline::of(format!("threads to end: {} before, now {:?}", self.threads, threads()));
         while threads().len() != self.threads {

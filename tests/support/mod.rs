@@ -6,6 +6,7 @@
 mod agent;
 mod alone;
 mod config;
+mod cost;
 mod deadline;
 mod files;
 mod leak;
@@ -20,6 +21,7 @@ mod status;
 pub(crate) use agent::{Agent, Launch, Stdout};
 pub(crate) use alone::{alone, alone_under, in_pid_namespace, is_alone, next_pid_is};
 pub(crate) use config::{Config, Proxy};
+pub(crate) use cost::Cost;
 pub(crate) use deadline::{Deadline, WATCHDOG};
 pub(crate) use files::Changes;
 pub(crate) use leak::Leak;

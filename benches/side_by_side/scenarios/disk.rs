@@ -17,6 +17,6 @@ pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
     agent.kill()?;
     Ok(vec![
         Target::at_most(format!("written a restart among {n}"), written.written_each, 4096.0, "bytes"),
-        Target::told("pages dirtied by that", written.dirtied_each / 1024.0, "KiB"),
+        Target::told("pages of files dirtied by that, whole ones", written.dirtied_each / 1024.0, "KiB"),
     ])
 }

@@ -1,0 +1,156 @@
+//! Hosts whose /proc is not what it should be.
+
+use std::time::Duration;
+
+use proxyprocess::{Daemon, ErrorCode, EventKind, Manager, State};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::process::{geteuid, getpid, set_child_subreaper};
+
+use crate::inside::{Host, Place, helper, quick};
+use crate::life::{Told, in_a_host_by_root, live};
+use crate::support::Scene;
+
+fn whose_proc_hides_other_users(_: &Place) {
+    assert!(!geteuid().is_root() && !std::path::Path::new("/proc/1/stat").exists(), "the test is about hidden ones");
+    live(Told::Parent);
+    live(Told::Parent);
+}
+
+#[test]
+fn a_host_whose_proc_hides_other_users() {
+    // A shell of root's is process 1.
+    let hide = "mount -o remount,hidepid=2 /proc && setpriv --reuid=65534 --regid=65534 --clear-groups -- \"$@\"";
+    let programs = [
+        "unshare",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "/bin/sh",
+        "-c",
+        &format!("{hide}; exit $?"),
+        "sh",
+    ];
+    in_a_host_by_root("proc::a_host_whose_proc_hides_other_users", &programs, whose_proc_hides_other_users);
+}
+
+/// While it lives, /proc is an empty directory.
+struct Hidden;
+
+impl Hidden {
+    fn begin() -> Hidden {
+        mount("none", "/proc", "tmpfs", MountFlags::empty(), None).expect("mount over /proc");
+        Hidden
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        unmount("/proc", UnmountFlags::DETACH).expect("uncover /proc");
+    }
+}
+
+/// How long nothing may happen that would be wrong.
+const WATCHED: Duration = Duration::from_millis(200);
+
+fn whose_proc_goes_away(_: &Place) {
+    // What is left of a group is a child of ours then, and the library leaves it to us.
+    set_child_subreaper(Some(getpid())).expect("become a subreaper");
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let soon = |role: &[&str]| {
+        let mut config = helper(&scene, role);
+        config.restart.max_wait = Duration::from_millis(50);
+        config
+    };
+    host.set("leads", soon(&["grandchild", "stubborn"]));
+    host.set("web", soon(&["run"]));
+    host.run();
+    let (leads, member) = (scene.reports.start("leads"), scene.reports.grandchild("leads"));
+    let web = scene.reports.start("web");
+    host.events.until("both", |event| matches!(event.kind, EventKind::Started { .. }));
+    host.events.until("both", |event| matches!(event.kind, EventKind::Started { .. }));
+
+    let hidden = Hidden::begin();
+    web.process.kill();
+    let says = |kind: &EventKind| {
+        let said = "proc";
+        matches!(kind, EventKind::StartFailed { error } if error.contains(said))
+    };
+    host.events.until("a start that fails", |event| event.id.as_deref() == Some("web") && says(&event.kind));
+    // That nobody of a group is to be seen does not mean that nobody is there.
+    leads.process.kill();
+    host.events.exited("leads");
+    assert_eq!(scene.reports.signal(&member), "SIGINT");
+    let until = std::time::Instant::now() + WATCHED;
+    while let Some(left) = until.checked_duration_since(std::time::Instant::now()) {
+        let event = host.events.next(left);
+        let wrong = event.as_ref().is_some_and(|event| event.id.as_deref() == Some("leads"));
+        assert!(!wrong, "{event:?} while a member of the group lives");
+    }
+    drop(hidden);
+    let web = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), web.pid);
+    member.process.kill();
+    assert!(member.process.reap());
+    let (leads, member) = (scene.reports.start("leads"), scene.reports.grandchild("leads"));
+    assert_eq!(host.events.started("leads"), leads.pid);
+
+    // Whoever comes meanwhile is told so, and takes over later.
+    host.close();
+    let hidden = Hidden::begin();
+    let error = Manager::new(State::new(), quick(&scene.data_dir())).expect_err("nothing can be known");
+    assert_eq!(error.code(), ErrorCode::Io, "{error}");
+    drop(hidden);
+    let mut next = Host::new(quick(&scene.data_dir()));
+    next.set("web", soon(&["run"]));
+    let mut leads_soon = soon(&["grandchild", "stubborn"]);
+    leads_soon.stop.grace_period = Duration::from_millis(100);
+    next.set("leads", leads_soon);
+    let hidden = Hidden::begin();
+    next.run();
+    next.events.refused("web");
+    drop(hidden);
+    assert_eq!(next.events.adopted("web"), web.pid);
+    next.kill();
+    assert!([&leads, &member, &web].iter().all(|start| start.process.is_gone()));
+    assert!(member.process.reap());
+    scene.reports.forget_signals();
+    scene.finish();
+}
+
+#[test]
+fn a_host_whose_proc_goes_away() {
+    in_a_host_by_root("proc::a_host_whose_proc_goes_away", &["unshare", "--mount"], whose_proc_goes_away);
+}
+
+/// Each number in /proc is another process's than here.
+fn whose_proc_is_of_another_namespace(_: &Place) {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    let failed = host.events.until("the failure", |event| matches!(event.kind, EventKind::StartFailed { .. }));
+    let EventKind::StartFailed { error } = failed.kind else { unreachable!() };
+    assert!(error.contains("the proc file system is of another pid namespace"), "{error}");
+    assert_eq!(host.status("web").last_error.as_deref(), Some(&*error));
+    host.kill();
+    if cfg!(proxyprocess_no_pidfd) {
+        // What is left of a group cannot be seen then.
+        return scene.finish();
+    }
+    // A daemon alone has no record that would be wrong.
+    let daemon = Daemon::new("alone", helper(&scene, &["run"]));
+    daemon.start().unwrap();
+    let alone = scene.reports.start("alone");
+    daemon.stop().unwrap();
+    assert!(alone.process.is_gone());
+    scene.finish();
+}
+
+#[test]
+fn a_host_whose_proc_is_of_another_namespace() {
+    let programs = ["unshare", "--pid", "--fork", "--kill-child"];
+    let name = "proc::a_host_whose_proc_is_of_another_namespace";
+    in_a_host_by_root(name, &programs, whose_proc_is_of_another_namespace);
+}
