@@ -3,6 +3,7 @@
 set -euo pipefail
 
 cargo fmt --check
+rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 cargo clippy --locked --all-targets -- -D warnings
 cargo clippy --locked --features fail-points -- -D warnings
 cargo clippy --locked --features internals --lib --bench micro -- -D warnings

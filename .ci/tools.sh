@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# cargo-c takes minutes to build: it is begun here, on what the tests leave of the cores, and awaited by install.sh.
+# cargo-c takes minutes to build: it is begun here, on what the tests leave of the cores, and awaited by install.sh. Before
+# it, the fuzz targets are built for fuzz.sh.
 set -euo pipefail
 
 done="$CARGO_TARGET_DIR/tools/done"
@@ -17,4 +18,11 @@ build() {
     rm -rf "$CARGO_TARGET_DIR/tools/build"
     echo "$result" >"$done"
 }
-build >"$CARGO_TARGET_DIR/tools/log" 2>&1 </dev/null &
+build_fuzz_targets() {
+    # What fails here fails again, and is seen, in fuzz.sh.
+    nice -n 10 .ci/fuzz.sh build || true
+}
+{
+    build_fuzz_targets
+    build
+} >"$CARGO_TARGET_DIR/tools/log" 2>&1 </dev/null &

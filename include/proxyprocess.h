@@ -341,7 +341,7 @@ typedef enum proxyprocess_event_kind {
     PROXYPROCESS_EVENT_FAILED = 10,
     /** The snapshot was written. */
     PROXYPROCESS_EVENT_SNAPSHOT_WRITTEN = 11,
-    /** The snapshot could not be written, or what was there could not be read, and `text` says why. */
+    /** The snapshot could not be written, or it or a process record could not be read, and `text` says why. */
     PROXYPROCESS_EVENT_SNAPSHOT_FAILED = 12,
     /** The reader fell behind, and `missed` events are lost to it. The status tells where things stand. */
     PROXYPROCESS_EVENT_GAP = 13,

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result, excerpt};
 
 /// The command of a proxy, as the agent declares it.
 ///
@@ -147,10 +147,14 @@ impl Command {
 /// Checks one environment variable: a name that is not empty and has no `=`, and no NUL anywhere.
 pub(crate) fn validate_variable(name: &OsStr, value: &OsStr) -> Result<()> {
     if name.is_empty() || name.as_bytes().contains(&b'=') {
-        return Err(invalid(format!("expected NAME=value, got the name {name:?}")));
+        return Err(invalid(format!("expected NAME=value, got the name \"{}\"", shown(name))));
     }
-    refuse_nul(name, || format!("name {name:?}"))?;
-    refuse_nul(value, || format!("value of {}", name.to_string_lossy()))
+    refuse_nul(name, || format!("name \"{}\"", shown(name)))?;
+    refuse_nul(value, || format!("value of {}", shown(name)))
+}
+
+fn shown(name: &OsStr) -> String {
+    excerpt(&name.to_string_lossy()).to_string()
 }
 
 fn refuse_nul(text: &OsStr, field: impl Fn() -> String) -> Result<()> {

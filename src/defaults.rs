@@ -64,5 +64,20 @@ pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// The same while the holder is gone and a child that it was starting still has the lock.
 pub(crate) const ORPHANED_LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The largest file that is read as a process record or pid file. A record holds an id and a token, which is a variable
+/// of the environment: the kernel has none longer than 128 KiB, and JSON writes a byte in six at the most.
+pub(crate) const MAX_RECORD: u64 = 1024 * 1024;
+
+/// The largest snapshot that is read, and so the largest that is written: a kilobyte for each of a quarter of a million
+/// proxies. What is larger is not read into memory.
+pub(crate) const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
+
+/// How many damaged files of one name are set aside. More would only fill the disk of an agent that starts over and over;
+/// the first ones show how it began.
+pub(crate) const MAX_SET_ASIDE: u32 = 8;
+
+/// How many entries that cannot be used are named; of the others, which may be a million, it is said how many they are.
+pub(crate) const MAX_REFUSED_NAMED: usize = 16;
+
 /// The longest id, in bytes. Longer ones would not fit the paths of the files that are named after them.
 pub(crate) const MAX_ID_BYTES: usize = 1024;

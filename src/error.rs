@@ -118,3 +118,39 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// How many characters of a text of others a message holds at the most.
+const EXCERPT: usize = 200;
+
+/// A text of others, as a message may hold it: on one line, and of bounded length, for it may be a megabyte.
+pub(crate) fn excerpt(text: &str) -> impl fmt::Display + '_ {
+    Excerpt(text)
+}
+
+struct Excerpt<'a>(&'a str);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        let mut characters = self.0.chars();
+        for character in characters.by_ref().take(EXCERPT) {
+            match character {
+                breaking if breaking.is_control() => write!(f, "{}", breaking.escape_default())?,
+                plain => f.write_char(plain)?,
+            }
+        }
+        if characters.next().is_some() { f.write_str("...") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_others_stays_on_its_line_and_is_cut() {
+        assert_eq!(excerpt("a\"ä\nb").to_string(), "a\"ä\\nb");
+        assert_eq!(excerpt(&"x".repeat(1 << 20)).to_string(), "x".repeat(EXCERPT) + "...");
+        assert_eq!(excerpt(&"x".repeat(EXCERPT)).to_string(), "x".repeat(EXCERPT));
+    }
+}

@@ -1,6 +1,6 @@
 //! Ways into what is private, for `benches/micro.rs`. No part of the interface: it changes without notice.
 
-#![allow(missing_docs, missing_debug_implementations)]
+#![allow(missing_docs, missing_debug_implementations, reason = "the names are those of the benchmarks")]
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

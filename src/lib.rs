@@ -57,6 +57,9 @@ pub mod defaults;
 mod error;
 #[cfg(feature = "capi")]
 mod ffi;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;

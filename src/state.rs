@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use crate::declaration::{ProxyConfig, proxies_from_json, validate_id};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::sys::random;
 
 /// The set as the manager reads it.
@@ -77,7 +77,7 @@ impl State {
     /// - [`ErrorCode::Io`]: the random source fails. Nothing is changed.
     pub fn set(&self, id: &str, config: ProxyConfig) -> Result<()> {
         validate_id(id)?;
-        config.validate().map_err(|error| error.within(format_args!("proxy {id}")))?;
+        config.validate().map_err(|error| error.within(format_args!("proxy {}", excerpt(id))))?;
         let mut shared = self.lock();
         let config = Arc::new(shared.with_token(id, config)?);
         if shared.proxies.get(id) != Some(&config) {
@@ -105,7 +105,7 @@ impl State {
         let proxies: BTreeMap<String, ProxyConfig> = proxies.into_iter().collect();
         for (id, config) in &proxies {
             validate_id(id)?;
-            config.validate().map_err(|error| error.within(format_args!("proxy {id}")))?;
+            config.validate().map_err(|error| error.within(format_args!("proxy {}", excerpt(id))))?;
         }
         let mut shared = self.lock();
         let mut replaced = DesiredSet::new();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result, excerpt};
 
 /// An object that is being read: each field is taken once, and [`Fields::finish`] refuses what is left.
 #[derive(Debug)]
@@ -27,7 +27,8 @@ impl Fields {
 
     /// The place of a field in the document.
     pub(crate) fn place(&self, field: &str) -> String {
-        if self.place.is_empty() { field.to_owned() } else { format!("{}.{field}", self.place) }
+        let field = excerpt(field);
+        if self.place.is_empty() { field.to_string() } else { format!("{}.{field}", self.place) }
     }
 
     /// Takes a field; absent and `null` are the same.

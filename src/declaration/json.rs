@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::fields::Fields;
+use super::fields::{Fields, expected};
 use super::{ExecMode, ProxyConfig, ProxySnapshot, invalid, strict, text, validate_id};
 use crate::command::{Command, Credentials, validate_variable};
-use crate::error::Result;
+use crate::error::{Result, excerpt};
 use crate::lifecycle::{RestartSettings, StopSettings};
 
 const WORDS: &str = "strings";
@@ -20,7 +20,7 @@ const VARIABLES: &str = "strings of the form NAME=value";
 pub(crate) fn proxies_from_json(place: &str, text: &str) -> Result<BTreeMap<String, ProxyConfig>> {
     let mut proxies = BTreeMap::new();
     let read = strict::parse_members(text, |id, value| {
-        let place = format!("{place}.{id}");
+        let place = format!("{place}.{}", excerpt(&id));
         validate_id(&id).map_err(|error| error.within(&place))?;
         let config = ProxyConfig::from_fields(Fields::of(&place, value)?)?;
         Ok(proxies.insert(id, config).is_none())
@@ -161,7 +161,11 @@ fn read_credentials(mut fields: Fields) -> Result<Credentials> {
 /// Reads `stop_signal` and `grace_period_ms`; what is absent stays as it is.
 pub(crate) fn read_stop(fields: &mut Fields, stop: &mut StopSettings) -> Result<()> {
     if let Some(value) = fields.take("stop_signal") {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = match &value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            other => return Err(expected(&fields.place("stop_signal"), "a signal like \"SIGTERM\" or 15", other)),
+        };
         stop.signal = text.parse().map_err(|error: crate::Error| error.within(fields.place("stop_signal")))?;
     }
     stop.grace_period = fields.milliseconds("grace_period_ms")?.unwrap_or(stop.grace_period);

@@ -13,7 +13,7 @@ pub(crate) use json::{milliseconds, proxies_from_json, read_stop, split_variable
 
 use crate::command::Command;
 use crate::defaults;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::{RestartSettings, StopSettings};
 
 /// A JSON object: how the state of a [`Proxy`](crate::Proxy) is stored in a snapshot, and how a proxy of a registered
@@ -44,7 +44,8 @@ impl ExecMode {
     pub fn new(name: &str) -> Result<ExecMode> {
         let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
         if name.is_empty() || name.len() > 64 || !name.bytes().all(good) {
-            let message = format!("mode: expected 1 to 64 of the characters a-z, 0-9, - and _, got {name:?}");
+            let message =
+                format!("mode: expected 1 to 64 of the characters a-z, 0-9, - and _, got \"{}\"", excerpt(name));
             return Err(Error::new(ErrorCode::InvalidConfig, message));
         }
         Ok(ExecMode(name.to_owned().into()))

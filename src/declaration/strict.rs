@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::error::excerpt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -12,6 +13,14 @@ use serde_json::{Map, Number, Value};
 /// What is wrong, and at which line and column.
 pub(crate) fn parse(text: &str) -> serde_json::Result<Value> {
     serde_json::from_str::<Strict>(text).map(|Strict(value)| value)
+}
+
+/// Reads a file, which may hold anything.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn parse_bytes(text: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice::<Strict>(text).map(|Strict(value)| value)
 }
 
 /// Reads a document that is an object and hands over its members one by one, so that a large one is never in memory
@@ -61,7 +70,7 @@ impl<'de, E, F: FnMut(String, Value) -> Result<bool, E>> Visitor<'de> for Member
 }
 
 fn again<E: Error>(name: &str) -> E {
-    E::custom(format_args!("expected every name once, got {name:?} again"))
+    E::custom(format_args!("expected every name once, got \"{}\" again", excerpt(name)))
 }
 
 struct Strict(Value);

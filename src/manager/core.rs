@@ -9,9 +9,13 @@ use super::others::{Other, Registry, Worker};
 use super::plan::Relation;
 use super::snapshot::Written;
 use crate::declaration::{ExecMode, ProxyConfig};
-use crate::error::Result;
+use crate::defaults::MAX_REFUSED_NAMED;
+use crate::error::{Error, Result};
+use crate::logging::{self, Level};
 use crate::store::{DataDir, Record};
-use crate::supervisor::{BaseEnvironment, Command, Context, EventRing, Files, Owner, ProxyStatus, Spec, Supervisor};
+use crate::supervisor::{
+    BaseEnvironment, Command, Context, EventKind, EventRing, Files, Owner, ProxyStatus, Spec, Supervisor,
+};
 use crate::sys::identity::Stray;
 
 /// One managed proxy.
@@ -51,6 +55,8 @@ pub(super) struct Core {
     pub(super) unrestored: bool,
     /// Whether the state was followed once.
     pub(super) synced: bool,
+    /// The files that were no use, until they are told.
+    ignored: Vec<Error>,
     /// The version of the state that was followed, unless the next sync has to look at everything.
     pub(super) seen: Option<u64>,
     pub(super) written: Written,
@@ -63,7 +69,8 @@ impl Core {
         data_dir: Option<&Arc<DataDir>>,
         events: &Arc<EventRing>,
         unclaimed: Vec<Record>,
-        strays: Vec<(String, Stray)>,
+        strays: BTreeMap<String, Stray>,
+        ignored: Vec<Error>,
     ) -> Core {
         let files = match data_dir {
             Some(data_dir) => Files::DataDir(data_dir.clone()),
@@ -90,6 +97,25 @@ impl Core {
             synced: false,
             seen: None,
             written: Written::default(),
+            ignored,
+        }
+    }
+
+    /// Tells of the files that were no use, once somebody may listen.
+    pub(super) fn tell_ignored(&mut self) {
+        let ignored = std::mem::take(&mut self.ignored);
+        self.tell_bad("ignored", &ignored);
+    }
+
+    /// Logs and announces what was found to be bad; of very many the first ones, and how many there are.
+    pub(super) fn tell_bad(&self, what: &str, errors: &[Error]) {
+        let tell = |text: String| {
+            logging::write(Level::Error, format_args!("{text}"));
+            self.context.events.publish(None, EventKind::SnapshotFailed { error: text });
+        };
+        errors.iter().take(MAX_REFUSED_NAMED).for_each(|error| tell(format!("{what}: {error}")));
+        if let Some(more @ 1..) = errors.len().checked_sub(MAX_REFUSED_NAMED) {
+            tell(format!("{what}: {more} more, {} in all", errors.len()));
         }
     }
 

@@ -86,34 +86,26 @@ impl Manager {
     pub fn new(state: State, options: ManagerOptions) -> Result<Manager> {
         options.validate()?;
         let data_dir = options.data_dir.as_deref().map(DataDir::open).transpose()?.map(Arc::new);
-        let (unclaimed, unreadable, strays) = match &data_dir {
-            Some(data_dir) => {
-                let (found, unreadable) = data_dir.records()?;
-                let strays = data_dir.strays(&found)?;
-                (found, unreadable, strays)
-            }
-            None => Default::default(),
-        };
-        for error in unreadable {
-            logging::write(Level::Error, format_args!("ignored a process record: {error}"));
-        }
+        let found = data_dir.as_ref().map(|data_dir| restore::find_processes(data_dir)).transpose()?;
+        let restore::Found { unclaimed, strays, ignored } = found.unwrap_or_default();
         let generated = unclaimed.iter().filter(|record| record.token_generated);
         let tokens = generated.filter_map(|record| Some((Arc::from(record.id.as_str()), record.token.clone()?)));
         state.remember_tokens(tokens);
         let events = EventRing::new(options.event_capacity);
-        let core = Core::new(options, capture_environment(), data_dir.as_ref(), &events, unclaimed, strays);
+        let core = Core::new(options, capture_environment(), data_dir.as_ref(), &events, unclaimed, strays, ignored);
         let owner = Supervisor::new_owner();
         Ok(Manager { state, owner, data_dir, events, control: Control::new(), core: OnlyHome::new(Mutex::new(core)) })
     }
 
     /// Takes over what a snapshot describes; what is waited for is told.
     fn restore_into(&self, core: &mut Core, path: &Path) -> Result<Vec<restore::Adoption>> {
+        core.tell_ignored();
         let own = self.snapshot_path().as_deref() == Some(path);
         let read = restore::read(path, self.data_dir.as_ref(), core);
         // One that cannot be used was set aside; one that could not be read now is still there.
         core.unrestored = own && read.as_ref().is_err_and(restore::may_pass);
         let Some(snapshot) = read? else { return Ok(Vec::new()) };
-        let taken_over = restore::take_over(core, self.owner, &self.state, snapshot);
+        let taken_over = restore::take_over(core, self.owner, &self.state, snapshot, own);
         core.unrestored = own && taken_over.is_err();
         taken_over
     }

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::Sender;
 
 use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::logging::{self, Level};
 use crate::proxy::{Noop, Proxy, ProxyContext, ProxyFactory};
@@ -37,10 +37,13 @@ impl Registry {
             Box::new(Noop)
         } else {
             let factory = self.0.get(mode).ok_or_else(|| {
-                Error::new(ErrorCode::UnknownMode, format!("proxy {id}: the mode \"{mode}\" is not registered"))
+                Error::new(
+                    ErrorCode::UnknownMode,
+                    format!("proxy {}: the mode \"{mode}\" is not registered", excerpt(id)),
+                )
             })?;
             let context = ProxyContext { id, mode, config: config.map(|config| &**config) };
-            guard(|| factory(context)).map_err(|error| error.within(format_args!("proxy {id}: create")))?
+            guard(|| factory(context)).map_err(|error| error.within(format_args!("proxy {}: create", excerpt(id))))?
         };
         let progress = Arc::new(Mutex::new(Progress { state: ProxyState::Idle, last_error: None }));
         Ok(Other { id: id.clone(), mode: mode.clone(), proxy: proxy.into(), config: config.cloned(), progress })
@@ -79,7 +82,7 @@ impl Other {
 
     pub(super) fn unmarshal(&self, snapshot: &ProxySnapshot) -> Result<()> {
         let restored = guard(|| self.proxy.unmarshal_snapshot(snapshot));
-        restored.map_err(|error| error.within(format_args!("proxy {}: unmarshal snapshot", self.id)))
+        restored.map_err(|error| error.within(format_args!("proxy {}: unmarshal snapshot", excerpt(&self.id))))
     }
 
     pub(super) fn status(&self) -> ProxyStatus {

@@ -10,13 +10,45 @@ use super::core::{Core, Managed, ManagedDaemon};
 use crate::command::Command as Program;
 use crate::declaration::ProxyConfig;
 use crate::error::{Error, ErrorCode, Result};
-use crate::logging::{self, Level};
 use crate::state::State;
 use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::{self, DataDir, Record};
-use crate::supervisor::{Claim, Command, EventKind, Files, Origin, Owner, Slot, Spec, Supervisor};
+use crate::supervisor::{self, Claim, Command, EventKind, Files, Origin, Owner, Slot, Spec, Supervisor};
 use crate::sys::fail;
+use crate::sys::identity::{Pid, Stray};
+
+/// What a data directory says of the processes that may live.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) unclaimed: Vec<Record>,
+    /// Processes without a record, known by a number that has to be proven.
+    pub(super) strays: BTreeMap<String, Stray>,
+    /// What was no use.
+    pub(super) ignored: Vec<Error>,
+}
+
+/// Finds the processes that earlier managers may have left.
+pub(super) fn find_processes(data_dir: &DataDir) -> Result<Found> {
+    let mut records = data_dir.records()?;
+    let lost = data_dir.lost(&mut records)?;
+    let mut strays: BTreeMap<String, Pid> = BTreeMap::new();
+    if !lost.is_empty() {
+        strays.extend(lost.iter().filter_map(|lost| Some((lost.id.clone(), lost.pid?))));
+        // What the process itself has says more than a pid file, which may be damaged as well.
+        let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
+        strays.extend(supervisor::search(data_dir, &ids)?);
+    }
+    let look = |(id, pid): (String, Pid)| match Stray::of(pid) {
+        Ok(stray) => Ok((id, stray)),
+        // What cannot be known now is not gone.
+        Err(error) => {
+            Err(Error::os(store::code_of(&error), format_args!("read the command line of process {pid}"), &error))
+        }
+    };
+    let strays = strays.into_iter().map(look).collect::<Result<_>>()?;
+    Ok(Found { unclaimed: records.found, strays, ignored: records.bad })
+}
 
 /// Reads a snapshot. One of the data directory that cannot be read is set aside, so that the next one does not
 /// overwrite what may be wanted for repair; the records are untouched.
@@ -38,10 +70,9 @@ pub(super) fn read(path: &Path, data_dir: Option<&Arc<DataDir>>, core: &Core) ->
         Err(error) => return Err(error),
     };
     fail::point("restore:corrupt");
-    let error = match own.map(|data_dir| data_dir.set_snapshot_aside()) {
+    let error = match own {
+        Some(data_dir) => data_dir.set_snapshot_aside(error),
         None => error,
-        Some(Ok(name)) => error.followed_by(format_args!("set aside as {name}")),
-        Some(Err(failed)) => error.followed_by(failed),
     };
     fail::point("restore:set-aside");
     core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
@@ -72,12 +103,15 @@ pub(super) fn may_pass(error: &Error) -> bool {
 pub(super) type Adoption = Receiver<Result<()>>;
 
 /// Takes over what a snapshot describes. Processes that live are supervised from here on; nothing is started.
-pub(super) fn take_over(core: &mut Core, owner: Owner, state: &State, snapshot: Snapshot) -> Result<Vec<Adoption>> {
+pub(super) fn take_over(
+    core: &mut Core,
+    owner: Owner,
+    state: &State,
+    snapshot: Snapshot,
+    own: bool,
+) -> Result<Vec<Adoption>> {
     let supervisor = core.supervisor()?;
-    for error in &snapshot.refused {
-        logging::write(Level::Error, format_args!("ignored in the snapshot: {error}"));
-        core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
-    }
+    tell_refused(core, &snapshot.refused, own);
     fail::point("restore:read");
     // ORDER: whoever the snapshot alone names is written down before anything else can happen, for the next snapshot
     // will not name them.
@@ -102,7 +136,7 @@ pub(super) fn take_over(core: &mut Core, owner: Owner, state: &State, snapshot: 
                 let created = core.registry.create(&id, &mode, None);
                 match created.and_then(|other| other.unmarshal(&stored).map(|()| other)) {
                     Ok(other) => drop(core.managed.insert(id, Managed::Other(other))),
-                    Err(error) => logging::write(Level::Error, format_args!("ignored in the snapshot: {error}")),
+                    Err(error) => tell_refused(core, &[error], own),
                 }
             }
         }
@@ -110,6 +144,17 @@ pub(super) fn take_over(core: &mut Core, owner: Owner, state: &State, snapshot: 
     state.remember_tokens(tokens.into_iter());
     fail::point("restore:handed-over");
     Ok(adoptions)
+}
+
+/// What cannot be used of the manager's own snapshot would be gone with the next one.
+fn tell_refused(core: &Core, refused: &[Error], own: bool) {
+    let what = match &core.context.files {
+        Files::DataDir(data_dir) if own && !refused.is_empty() => {
+            format!("ignored in the snapshot, {}", data_dir.keep_snapshot())
+        }
+        _ => "ignored in the snapshot".to_owned(),
+    };
+    core.tell_bad(&what, refused);
 }
 
 /// Has a process that the snapshot names in the records, or at least in a pid file, unless it is there already.

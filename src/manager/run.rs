@@ -27,6 +27,7 @@ struct Due {
 impl Manager {
     /// The body of [`Manager::run`].
     pub(super) fn follow_state(&self) -> Result<()> {
+        self.core().tell_ignored();
         self.core().supervisor()?;
         let subscription = self.state.subscribe();
         let mut due = Due::default();

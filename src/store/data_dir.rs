@@ -239,7 +239,7 @@ fn failed_at(what: &str, path: &Path, error: &std::io::Error) -> Error {
 }
 
 /// What the kernel refuses by itself is Io; what we refuse has no errno.
-pub(super) fn code_of(error: &std::io::Error) -> ErrorCode {
+pub(crate) fn code_of(error: &std::io::Error) -> ErrorCode {
     match error.raw_os_error() {
         None => ErrorCode::Untrusted,
         Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => ErrorCode::Exhausted,

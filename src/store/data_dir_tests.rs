@@ -2,9 +2,12 @@
 
 use super::*;
 use crate::declaration::Fingerprint;
+use crate::defaults::MAX_SET_ASIDE;
 use crate::lifecycle::StopSettings;
+use crate::store::elsewhere::read_file;
 use crate::store::encode::FileName;
 use crate::store::record::Origin;
+use crate::store::records::{Lost, Records};
 use crate::sys::identity::{Identity, Pid};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -75,10 +78,12 @@ fn a_pid_file_without_a_record_is_told() {
     }
     dir.write_record(origin("known"), &identity()).unwrap();
     std::fs::write(place.path().join("pids/broken.pid"), "x").unwrap();
-    let lost = dir.strays(&dir.records().unwrap().0).unwrap();
-    let mut lost: Vec<_> = lost.into_iter().map(|(id, stray)| (id, stray.pid)).collect();
-    lost.sort();
-    assert_eq!(lost, [&long, "a/b", "web"].map(|id| (id.to_owned(), identity().pid)));
+    let mut records = dir.records().unwrap();
+    let lost = dir.lost(&mut records).unwrap();
+    let told: Vec<_> = lost.iter().map(|lost| (lost.id.as_str(), lost.pid)).collect();
+    let pid = Some(identity().pid);
+    assert_eq!(told, [(&*long, pid), ("a/b", pid), ("broken", None), ("web", pid)]);
+    assert!(records.bad[0].to_string().ends_with("pids/broken.pid: expected a pid and a newline"));
 }
 
 #[test]
@@ -86,12 +91,13 @@ fn records_of_any_id_are_found_again_and_forgotten() {
     let place = tempfile::tempdir().unwrap();
     let dir = DataDir::open(&place.path().join("new")).unwrap();
     let ids = ["web", "../../escape", ".hidden", "a.json", "b+", &"ä/".repeat(300)];
-    for id in ids {
-        dir.write_record(origin(id), &identity()).unwrap();
-        dir.write_pid(id, identity().pid).unwrap();
+    for (pid, id) in (1..).zip(ids) {
+        let identity = Identity { pid: Pid::from_raw(pid).unwrap(), ..identity() };
+        dir.write_record(origin(id), &identity).unwrap();
+        dir.write_pid(id, identity.pid).unwrap();
         dir.open_logs(id).unwrap();
     }
-    let (mut found, bad) = dir.records().unwrap();
+    let Records { mut found, bad, .. } = dir.records().unwrap();
     found.sort_by(|one, other| one.id.cmp(&other.id));
     let mut expected = ids.map(str::to_owned);
     expected.sort();
@@ -102,7 +108,7 @@ fn records_of_any_id_are_found_again_and_forgotten() {
         dir.forget(id).unwrap();
         dir.forget(id).unwrap();
     }
-    assert_eq!(dir.records().unwrap().0, []);
+    assert_eq!(dir.records().unwrap().found, []);
 }
 
 #[test]
@@ -131,13 +137,21 @@ fn a_record_that_is_torn_or_in_anothers_place_counts_for_nothing() {
     let place = tempfile::tempdir().unwrap();
     let dir = DataDir::open(place.path()).unwrap();
     dir.write_record(origin("web"), &identity()).unwrap();
-    let records = place.path().join("records");
-    std::fs::copy(records.join("web.json"), records.join("other.json")).unwrap();
-    std::fs::write(records.join("empty.json"), "").unwrap();
-    symlink("web.json", records.join("link.json")).unwrap();
-    let (found, bad) = dir.records().unwrap();
-    assert_eq!(found.len(), 1);
+    let records_dir = place.path().join("records");
+    std::fs::copy(records_dir.join("web.json"), records_dir.join("other.json")).unwrap();
+    std::fs::write(records_dir.join("empty.json"), "").unwrap();
+    symlink("web.json", records_dir.join("link.json")).unwrap();
+    let mut records = dir.records().unwrap();
+    assert_eq!(records.found.len(), 1);
+    let lost = dir.lost(&mut records).unwrap();
+    assert_eq!(lost.iter().map(|lost| lost.id.as_str()).collect::<Vec<_>>(), ["empty", "link", "other"]);
+    let bad = records.bad;
     assert_eq!(bad.len(), 3, "{bad:?}");
+    for name in ["empty", "link", "other"] {
+        let aside = format!("{name}.json.corrupt-1");
+        assert!(bad.iter().any(|error| error.to_string().ends_with(&format!("set aside as {aside}"))), "{bad:?}");
+        assert!(records_dir.join(aside).symlink_metadata().is_ok());
+    }
     assert!(bad.iter().any(|error| error.to_string().contains("of another id, \"web\"")), "{bad:?}");
 }
 
@@ -160,12 +174,68 @@ fn links_planted_for_any_file_are_not_followed() {
 }
 
 #[test]
-fn a_bad_snapshot_is_set_aside_under_a_free_name() {
+fn records_of_the_same_process_count_for_nothing() {
     let place = tempfile::tempdir().unwrap();
     let dir = DataDir::open(place.path()).unwrap();
-    for number in 1..=3 {
-        dir.write_snapshot(|file| file.write_all(b"bad")).unwrap();
-        assert_eq!(dir.set_snapshot_aside().unwrap(), format!("snapshot.json.corrupt-{number}"));
+    let other = Identity { pid: Pid::from_raw(43).unwrap(), ..identity() };
+    for (id, identity) in [("one", identity()), ("two", identity()), ("three", other)] {
+        dir.write_record(origin(id), &identity).unwrap();
     }
-    assert_eq!(dir.read_snapshot().unwrap(), None);
+    let mut records = dir.records().unwrap();
+    assert_eq!(records.found.iter().map(|record| record.id.as_str()).collect::<Vec<_>>(), ["three"]);
+    assert_eq!(records.bad.len(), 2);
+    let lost = ["one", "two"].map(|id| Lost { id: id.to_owned(), pid: None });
+    assert_eq!(dir.lost(&mut records).unwrap(), lost);
+}
+
+#[test]
+fn bad_files_are_set_aside_under_free_names_and_not_without_end() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(place.path()).unwrap();
+    let bad = || Error::new(ErrorCode::CorruptSnapshot, "bad");
+    let aside = |number: u32| place.path().join(format!("snapshot.json.corrupt-{number}"));
+    for number in 1..=MAX_SET_ASIDE {
+        dir.write_snapshot(|file| file.write_all(format!("bad {number}").as_bytes())).unwrap();
+        let said = dir.set_snapshot_aside(bad()).to_string();
+        assert_eq!(said, format!("bad; set aside as snapshot.json.corrupt-{number}"));
+        assert_eq!(dir.read_snapshot().unwrap(), None);
+    }
+    for _ in 0..3 {
+        dir.write_snapshot(|file| file.write_all(b"one too many")).unwrap();
+        let said = dir.set_snapshot_aside(bad()).to_string();
+        assert_eq!(said, "bad; not set aside, for there are 8 of snapshot.json already");
+        assert!(dir.keep_snapshot().starts_with("not set aside"));
+    }
+    for number in 1..=MAX_SET_ASIDE {
+        assert_eq!(std::fs::read_to_string(aside(number)).unwrap(), format!("bad {number}"));
+    }
+    assert!(!aside(MAX_SET_ASIDE + 1).exists());
+}
+
+#[test]
+fn what_is_bad_in_part_is_kept_once() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(place.path()).unwrap();
+    dir.write_snapshot(|file| file.write_all(b"first")).unwrap();
+    for _ in 0..3 {
+        assert_eq!(dir.keep_snapshot(), "set aside as snapshot.json.corrupt-1");
+    }
+    dir.write_snapshot(|file| file.write_all(b"second")).unwrap();
+    assert_eq!(dir.keep_snapshot(), "set aside as snapshot.json.corrupt-2");
+    dir.write_snapshot(|file| file.write_all(b"third")).unwrap();
+    for (number, content) in [(1, "first"), (2, "second")] {
+        let kept = std::fs::read_to_string(place.path().join(format!("snapshot.json.corrupt-{number}")));
+        assert_eq!(kept.unwrap(), content);
+    }
+}
+
+#[test]
+fn what_is_too_large_is_neither_read_nor_written() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(place.path()).unwrap();
+    // It takes no room: only its size is large.
+    std::fs::File::create(place.path().join("snapshot.json")).unwrap().set_len(1 << 30).unwrap();
+    let said = dir.read_snapshot().unwrap_err().to_string();
+    assert!(said.ends_with("larger than 268435456 bytes"), "{said}");
+    assert!(read_file(&place.path().join("snapshot.json")).is_err());
 }

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::data_dir::code_of;
+use crate::defaults::MAX_SNAPSHOT;
 use crate::error::{Error, Result};
 use crate::sys::file::{self, Dir};
 
@@ -21,9 +22,9 @@ pub(crate) fn replace_file(path: &Path, write: impl FnOnce(&mut File) -> std::io
     dir.replace_by(&temporary, &leaf, write)
 }
 
-/// Reads a file of the user's; `None` when there is none.
+/// Reads a snapshot of the user's; `None` when there is none.
 pub(crate) fn read_file(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
+    match file::read_regular(path, MAX_SNAPSHOT) {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

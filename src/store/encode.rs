@@ -7,15 +7,15 @@ const MAX_COMPONENT: usize = 200;
 
 /// The name of an id's files: directories to go through, for very long ids only, and the stem.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FileName {
-    pub(super) parents: Vec<CString>,
+pub(crate) struct FileName {
+    pub(crate) parents: Vec<CString>,
     stem: String,
 }
 
 impl FileName {
     /// The name of an id. Plain names stand for themselves; all others are percent-encoded with a `%` in front, and
     /// cut into directories where they are longer than a file name may be.
-    pub(super) fn of(id: &str) -> FileName {
+    pub(crate) fn of(id: &str) -> FileName {
         if is_plain(id) {
             return FileName { parents: Vec::new(), stem: id.to_owned() };
         }
@@ -28,7 +28,7 @@ impl FileName {
     }
 
     /// The id whose files have this stem and are below directories of these names, in this order.
-    pub(super) fn id_of(parents: &[String], stem: &str) -> Option<String> {
+    pub(crate) fn id_of(parents: &[String], stem: &str) -> Option<String> {
         let id = match (parents, stem.strip_prefix('%')) {
             ([], None) => stem.to_owned(),
             (_, encoded) => {
@@ -42,7 +42,7 @@ impl FileName {
     }
 
     /// The last component with a prefix and a suffix.
-    pub(super) fn leaf(&self, prefix: &str, suffix: &str) -> CString {
+    pub(crate) fn leaf(&self, prefix: &str, suffix: &str) -> CString {
         // Neither stems nor the literals used as prefix and suffix have a NUL byte.
         CString::new(format!("{prefix}{}{suffix}", self.stem)).unwrap_or_default()
     }

@@ -4,17 +4,19 @@
 pub(crate) mod ahead;
 mod data_dir;
 mod elsewhere;
-mod encode;
+pub(crate) mod encode;
 pub(crate) mod entry;
 mod lock;
 mod logs;
+pub(crate) mod pid_file;
 mod place;
-mod record;
+pub(crate) mod record;
 mod records;
+mod set_aside;
 pub(crate) mod snapshot;
 mod snapshot_file;
 mod version1;
 
-pub(crate) use data_dir::DataDir;
+pub(crate) use data_dir::{DataDir, code_of};
 pub(crate) use elsewhere::{null, open_output, read_file, replace_file};
 pub(crate) use record::{Origin, Record};

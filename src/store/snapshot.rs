@@ -13,8 +13,9 @@ use super::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use super::record::{read_fingerprint, read_identity};
 use super::version1;
 use crate::declaration::fields::Fields;
-use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot, validate_id};
-use crate::error::{Error, ErrorCode, Result};
+use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot, strict, validate_id};
+use crate::defaults::MAX_SNAPSHOT;
+use crate::error::{Error, ErrorCode, Result, excerpt};
 
 /// The version of the format that is written.
 const VERSION: u64 = 2;
@@ -75,7 +76,11 @@ fn read_process(mut fields: Fields) -> Result<KnownProcess> {
 }
 
 /// Writes the text of a snapshot file, proxy by proxy: ten thousand of them would be as many megabytes in memory.
+///
+/// # Errors
+/// EFBIG's kind when it would be larger than what is read.
 pub(crate) fn encode<'a>(proxies: impl Iterator<Item = (&'a str, Entry)>, out: &mut impl Write) -> io::Result<()> {
+    let mut out = Limited { out, left: MAX_SNAPSHOT };
     write!(out, "{{\"Version\":{VERSION},\"Proxies\":{{")?;
     for (index, (id, entry)) in proxies.enumerate() {
         let comma = if index > 0 { "," } else { "" };
@@ -84,13 +89,34 @@ pub(crate) fn encode<'a>(proxies: impl Iterator<Item = (&'a str, Entry)>, out: &
     out.write_all(b"}}\n")
 }
 
+struct Limited<'a, W> {
+    out: &'a mut W,
+    left: u64,
+}
+
+impl<W: Write> Write for Limited<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+            let why = format!("expected at most {MAX_SNAPSHOT} bytes of it");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+        };
+        self.left = left;
+        self.out.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// Reads a snapshot of version 2 or of Consul's version 1.
 ///
 /// # Errors
 /// [`ErrorCode::CorruptSnapshot`] when the document as a whole cannot be used. Entries that cannot be used are in
 /// [`Snapshot::refused`]; the others are restored.
 pub(crate) fn decode(text: &[u8]) -> Result<Snapshot> {
-    let value = serde_json::from_slice(text).map_err(|error| corrupt(format!("not a JSON document: {error}")))?;
+    let value = strict::parse_bytes(text).map_err(|error| corrupt(format!("not a JSON document: {error}")))?;
     let mut fields = Fields::of("", value).map_err(as_corrupt)?;
     let read_entry = match fields.integer("Version").map_err(as_corrupt)? {
         Some(VERSION) => read_daemon_2,
@@ -104,8 +130,11 @@ pub(crate) fn decode(text: &[u8]) -> Result<Snapshot> {
     fields.finish().map_err(as_corrupt)?;
     let mut snapshot = Snapshot::default();
     for (id, value) in Fields::of("Proxies", proxies).map_err(as_corrupt)?.rest() {
-        let place = format!("Proxies.{id}");
-        match validate_id(&id).and_then(|()| read_entry_of(&place, value, read_entry)) {
+        let place = format!("Proxies.{}", excerpt(&id));
+        match validate_id(&id)
+            .map_err(|error| error.within(&place))
+            .and_then(|()| read_entry_of(&place, value, read_entry))
+        {
             Ok(entry) => drop(snapshot.proxies.insert(id, entry)),
             Err(error) => snapshot.refused.push(error),
         }

@@ -1,13 +1,15 @@
 //! `snapshot.json` in the data directory, and what was written ahead after it.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::fs::File;
 use std::path::PathBuf;
 
 use super::ahead;
 use super::data_dir::DataDir;
+use super::set_aside::{keep, set_aside};
 use crate::declaration::Fingerprint;
-use crate::error::{Error, ErrorCode, Result};
+use crate::defaults::MAX_SNAPSHOT;
+use crate::error::{Error, Result};
 use crate::sys::{fail, file};
 
 const NAME: &CStr = c"snapshot.json";
@@ -16,9 +18,6 @@ pub(super) const TEMPORARY: &CStr = c".snapshot.json.tmp";
 /// What is written ahead of a start, after the snapshot.
 const AHEAD: &CStr = c"snapshot.json.ahead";
 const SHOWN_AHEAD: &str = "snapshot.json.ahead";
-
-/// More than any snapshot has: a kilobyte for each of a quarter of a million proxies.
-const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
 
 impl DataDir {
     /// The snapshot's path.
@@ -72,20 +71,17 @@ impl DataDir {
         self.root()?.remove(AHEAD).map_err(|error| self.failed("remove", SHOWN_AHEAD, &error))
     }
 
-    /// Renames a snapshot that cannot be read to the first free `snapshot.json.corrupt-<n>` and returns the new name.
-    pub(crate) fn set_snapshot_aside(&self) -> Result<String> {
-        let failed = |error: std::io::Error| self.failed("set aside", "snapshot.json", &error);
-        let root = self.root()?;
-        for number in 1..=u32::MAX {
-            let name = format!("snapshot.json.corrupt-{number}");
-            let leaf = CString::new(name.as_str()).unwrap_or_default();
-            if root.inode(&leaf).map_err(failed)?.is_none() {
-                return fail::failing("aside:rename")
-                    .and_then(|()| root.rename(NAME, &leaf))
-                    .map(|()| name)
-                    .map_err(failed);
-            }
+    /// Renames a snapshot that cannot be read to the first free `snapshot.json.corrupt-<n>`; the error then says so.
+    pub(crate) fn set_snapshot_aside(&self, error: Error) -> Error {
+        match self.root() {
+            Ok(root) => set_aside(&root, NAME, error),
+            Err(failed) => error.followed_by(failed),
         }
-        Err(Error::new(ErrorCode::Io, "set aside snapshot.json: no free name"))
+    }
+
+    /// Keeps a snapshot of which a part cannot be used, and which the next one is going to replace, under such a name as
+    /// well. What became of it is returned.
+    pub(crate) fn keep_snapshot(&self) -> String {
+        self.root().map_or_else(|error| error.to_string(), |root| keep(&root, NAME))
     }
 }

@@ -44,7 +44,8 @@ pub(super) fn read_daemon(mut fields: Fields) -> Result<DaemonEntry> {
         raw => Pid::from_raw(raw).map(Some),
     })?;
     let pid = pid.flatten();
-    config.validate()?;
+    let place = fields.place("");
+    config.validate().map_err(|error| error.joined(place.trim_end_matches('.')))?;
     let process = pid.map(|pid| StoredProcess::Version1(Version1Process { pid, argv0 }));
     Ok(DaemonEntry { config: Arc::new(config), process })
 }
@@ -69,6 +70,15 @@ mod tests {
         assert_eq!(daemon.config.target_service.as_deref(), Some("web"));
         let expected = Version1Process { pid: Pid::from_raw(4711).unwrap(), argv0: "consul".into() };
         assert_eq!(daemon.process, Some(StoredProcess::Version1(expected)));
+    }
+
+    /// What made a fuzz target fail: the message did not say of which proxy it is.
+    #[test]
+    fn what_can_never_work_is_refused_by_its_place() {
+        let entry = r#"{"Mode":"daemon","Config":{"CommandPath":"/bin/a","CommandArgs":["a","b\u0000"]}}"#;
+        let snapshot = decode(format!(r#"{{"Version":1,"Proxies":{{"web":{entry}}}}}"#).as_bytes()).unwrap();
+        let expected = "Proxies.web.Config.command[1]: expected no NUL byte, got one at offset 1";
+        assert_eq!(snapshot.refused[0].to_string(), expected);
     }
 
     #[test]

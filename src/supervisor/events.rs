@@ -76,7 +76,7 @@ pub enum EventKind {
     },
     /// The snapshot was written.
     SnapshotWritten,
-    /// The snapshot could not be written, or what was there could not be read.
+    /// The snapshot could not be written, or it, or a process record or pid file, could not be read.
     SnapshotFailed {
         /// Why.
         error: String,

@@ -9,6 +9,7 @@ mod readiness;
 mod reaper;
 mod repair;
 mod run;
+mod search;
 mod spawner;
 mod spec;
 mod status;
@@ -24,6 +25,7 @@ use crossbeam_channel::{Receiver, Sender};
 pub(crate) use events::EventRing;
 pub use events::{Event, EventKind, Events};
 pub(crate) use mailbox::{Claim, Command, Origin, Owner, Slot, StopReply};
+pub(crate) use search::search;
 pub(crate) use spec::{BaseEnvironment, Context, Files, Spec, capture_environment};
 pub use status::ProxyStatus;
 

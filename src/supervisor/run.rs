@@ -18,7 +18,7 @@ use super::spec::Spec;
 use super::supervised::Supervised;
 use super::timers::Timers;
 use crate::declaration::Fingerprint;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::event::{Action, Announcement, Event};
 use crate::logging::{self, Level};
@@ -185,7 +185,8 @@ impl Loop {
         let mut known = Vec::new();
         for supervised in of_owner.filter(|supervised| supervised.pid.is_some()) {
             let id = &supervised.slot.id;
-            let failed = |error| Error::os(ErrorCode::Io, format_args!("identify the process of proxy {id}"), &error);
+            let failed =
+                |error| Error::os(ErrorCode::Io, format_args!("identify the process of proxy {}", excerpt(id)), &error);
             let Some(identity) = self.reaper.identity(supervised.key).map_err(failed)? else { continue };
             // What is being stopped may be of another declaration than the one that takes its place.
             let running = supervised.machine.state() == ProxyState::Running;

@@ -7,6 +7,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+use super::digest;
 use super::fail::{ChildPlan, child as points};
 use super::limits::Limit;
 use super::outcome::{Outcome, Step};
@@ -42,8 +43,8 @@ pub(super) struct RawCredentials {
     pub(super) group_count: usize,
 }
 
-/// The record that the child writes of itself: `<head>"pid":<pid>,"start_ticks":<ticks>,"pidfd_inode":<inode>}` and a
-/// newline; without the inode where processes have none.
+/// The record that the child writes of itself: `<head>"pid":<pid>,"start_ticks":<ticks>,"pidfd_inode":<inode>,
+/// "check":"<digest>"}` and a newline; without the inode where processes have none.
 #[derive(Debug)]
 pub(super) struct RawRecord {
     pub(super) dir: c_int,
@@ -51,6 +52,8 @@ pub(super) struct RawRecord {
     pub(super) name: *const c_char,
     pub(super) head: *const u8,
     pub(super) head_len: usize,
+    /// Of the head.
+    pub(super) digest: u64,
     pub(super) with_inode: bool,
 }
 
@@ -235,7 +238,7 @@ fn write_record(it: &Instructions, record: &RawRecord) -> Result<(), Failed> {
     let stat = read_own_stat()?;
     // SAFETY: no pointers are passed.
     let pid = unsafe { libc::syscall(libc::SYS_getpid) };
-    let mut tail = Tail { text: [0; 96], len: 0 };
+    let mut tail = Tail { text: [0; 160], len: 0 };
     tail.push(b"\"pid\":");
     tail.push_number(pid as u64);
     tail.push(b",\"start_ticks\":");
@@ -244,7 +247,7 @@ fn write_record(it: &Instructions, record: &RawRecord) -> Result<(), Failed> {
         tail.push(b",\"pidfd_inode\":");
         tail.push_number(own_inode(pid)?);
     }
-    tail.push(b"}\n");
+    tail.push_check(record.digest);
 
     pass(it, points::RECORD_OPEN, Step::Record)?;
     // The umask of a clone without CLONE_FS is its own; the host's must not take away the owner's rights.
@@ -330,7 +333,7 @@ fn own_inode(pid: i64) -> Result<u64, Failed> {
 
 /// Text of bounded length without allocation; what does not fit is left out, and a record without its end is void.
 struct Tail {
-    text: [u8; 96],
+    text: [u8; 160],
     len: usize,
 }
 
@@ -342,6 +345,17 @@ impl Tail {
                 self.len += 1;
             }
         }
+    }
+
+    /// Ends the record with the digest of all that is before.
+    fn push_check(&mut self, head: u64) {
+        let digest = self.text.get(..self.len).map_or(head, |text| digest::add(head, text));
+        self.push(b",\"check\":\"");
+        for at in (0..16).rev() {
+            let digit = (digest >> (4 * at) & 0xf) as u8;
+            self.push(&[if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }]);
+        }
+        self.push(b"\"}\n");
     }
 
     fn push_number(&mut self, number: u64) {
@@ -376,7 +390,7 @@ mod tests {
     #[test]
     fn numbers_are_written_in_decimal() {
         for number in [0, 7, 10, 1_000_001, u64::MAX] {
-            let mut tail = Tail { text: [0; 96], len: 0 };
+            let mut tail = Tail { text: [0; 160], len: 0 };
             tail.push_number(number);
             assert_eq!(&tail.text[..tail.len], number.to_string().as_bytes());
         }

@@ -128,13 +128,15 @@ impl Dir {
 
     /// The content of a file of at most `limit` bytes.
     pub(crate) fn read(&self, name: &CStr, limit: u64) -> io::Result<Vec<u8>> {
-        let mut content = Vec::new();
         fail::failing("read:open")?;
-        self.open_file(name, libc::O_RDONLY)?.take(limit + 1).read_to_end(&mut content)?;
-        if content.len() as u64 > limit {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit} bytes")));
-        }
-        Ok(content)
+        read_whole(self.open_file(name, libc::O_RDONLY)?, limit)
+    }
+
+    /// Gives a file another name as well, which nothing must have yet.
+    pub(crate) fn link(&self, from: &CStr, to: &CStr) -> io::Result<()> {
+        // SAFETY: both names are NUL-terminated and live through the call.
+        let result = unsafe { libc::linkat(self.raw(), from.as_ptr(), self.raw(), to.as_ptr(), 0) };
+        check(i64::from(result)).map(drop)
     }
 
     /// Replaces a file's content: readers see the old or the new, whole. No fsync: see `DESIGN` in the README.
@@ -258,6 +260,28 @@ pub(crate) fn write_all(file: &mut File, content: &[u8]) -> io::Result<()> {
     signal::without_file_size_signal(|| file.write_all(content))
 }
 
+/// What is larger is not read: only its size is asked for, and that again while it is read, for it may grow.
+fn read_whole(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    let too_large = || Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit} bytes")));
+    if file.metadata()?.len() > limit {
+        return too_large();
+    }
+    let mut content = Vec::new();
+    file.take(limit + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > limit { too_large() } else { Ok(content) }
+}
+
+/// Reads a regular file of at most `limit` bytes at a path of the user's, following links. Anything else could block, or
+/// never end.
+pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let file = File::from(open_at(libc::AT_FDCWD, &path, libc::O_RDONLY | libc::O_NONBLOCK, 0)?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    read_whole(file, limit)
+}
+
 fn stat_at(dir: i32, name: &CStr, flags: i32) -> io::Result<libc::stat> {
     let mut found = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: `name` is NUL-terminated, `found` is writable memory of the right type, and both live through the call.
@@ -321,6 +345,9 @@ mod tests {
         assert!(dir.open_file(c"pipe", libc::O_WRONLY | libc::O_APPEND).is_err());
         assert!(dir.open_file(c"pipe", libc::O_RDONLY).is_err());
         assert!(dir.open_or_create_dir(c"link").is_err());
+        for name in ["pipe", "."] {
+            assert_eq!(read_regular(&place.path().join(name), 9).unwrap_err().to_string(), "not a regular file");
+        }
     }
 
     #[test]

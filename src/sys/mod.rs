@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod allocation_trap;
 pub(crate) mod child;
+pub(crate) mod digest;
 pub(crate) mod epoll;
 pub(crate) mod fail;
 pub(crate) mod fd;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::check;
 use super::identity::Pid;
-use crate::error::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode, excerpt};
 
 /// A signal that the kernel knows: 1 to 64 on Linux.
 ///
@@ -102,7 +102,7 @@ impl FromStr for Signal {
 }
 
 fn unknown(text: &str) -> Error {
-    Error::new(ErrorCode::InvalidConfig, format!("expected a signal like \"SIGTERM\" or 15, got {text:?}"))
+    Error::new(ErrorCode::InvalidConfig, format!("expected a signal like \"SIGTERM\" or 15, got \"{}\"", excerpt(text)))
 }
 
 /// Sends a signal to a process group by number. Only where the kernel cannot do it through a pidfd, and only while the

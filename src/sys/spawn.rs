@@ -15,7 +15,7 @@ use super::identity::Pid;
 use super::outcome::{self, Outcome, Pipe, Step};
 use super::signal::MaskGuard;
 use super::wait::{self, Target};
-use super::{check, fail, limits, pidfd};
+use super::{check, digest, fail, limits, pidfd};
 use crate::command::Credentials;
 
 /// What to execute, in the kernel's form.
@@ -183,6 +183,7 @@ pub(crate) fn start(
             name: record.name.as_ptr(),
             head: record.head.as_ptr(),
             head_len: record.head.len(),
+            digest: digest::add(digest::EMPTY, &record.head),
             with_inode: pidfd::has_inodes(),
         }),
         outcome: &raw mut outcome,

@@ -100,8 +100,12 @@ pub(crate) fn groups() -> io::Result<HashMap<i32, Vec<i32>>> {
 /// Whether a number is that of a thread and not of a process; /proc has both, and lists only the latter.
 pub(crate) fn is_thread(pid: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let process = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
-    process.is_some_and(|process: i32| process != pid)
+    thread_group(&status).is_some_and(|process| process != pid)
+}
+
+/// The process of a thread, from the text of its status.
+pub(crate) fn thread_group(status: &str) -> Option<i32> {
+    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
 }
 
 /// Whether a process is there and not a zombie. One that cannot be looked at counts as alive, which harms nobody.

@@ -91,6 +91,8 @@ fn plant(data_dir: &Path, stranger: u32) {
     let path = data_dir.join("records/plain.json");
     let mut record: Value = serde_json::from_slice(&fs::read(&path).expect("read a record")).expect("a record");
     record["pid"] = json!(stranger);
+    // It is to be out of date and not damaged.
+    record.as_object_mut().expect("an object").remove("check");
     fs::write(&path, record.to_string()).expect("write the record");
     for id in ["plain", "lost"] {
         fs::write(data_dir.join(format!("pids/{id}.pid")), format!("{stranger}\n")).expect("write a pid file");

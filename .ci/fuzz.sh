@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Builds the fuzz targets and runs each for five seconds, from its seeds. With `build` it only builds, which tools.sh has
+# done beside the other steps. cargo-fuzz is not needed: these are the flags that it gives, but for the sanitizer.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+target="${CARGO_TARGET_DIR:-$PWD/target}/fuzz"
+coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
+    -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
+# With --target, so that the programs that run during the build are built as usual.
+host=$(rustc -vV | sed -n 's/^host: //p')
+(
+    cd fuzz
+    CARGO_TARGET_DIR="$target" RUSTFLAGS="--cfg fuzzing $coverage" cargo build --quiet --locked --release --target "$host"
+)
+[[ "${1-}" != build ]] || exit 0
+
+found="$target/found"
+rm -rf "$found"
+mkdir -p "$found"
+fuzz() {
+    local name=$1
+    if "$target/$host/release/$name" -max_total_time=5 -timeout=10 -rss_limit_mb=1024 -max_len=16384 -dict=fuzz/json.dict \
+        -artifact_prefix="$found/$name-" "$(mktemp -d "$found/corpus.XXXXXX")" "fuzz/seeds/$name" >"$found/$name.log" 2>&1; then
+        echo "--- $name: $(grep -a ' DONE ' "$found/$name.log")"
+    else
+        tail -n 60 "$found/$name.log" >&2
+        echo "--- $name failed: $(echo "$found/$name-"*)" >&2
+        return 1
+    fi
+}
+export -f fuzz
+export target host found
+sed -n 's/^name = "\(.*\)"$/\1/p' fuzz/Cargo.toml | grep -v '^proxyprocess-fuzz$' | xargs -P 2 -I NAME bash -c 'fuzz NAME'

@@ -1,0 +1,51 @@
+//! Looking for the process of a proxy of which there is no record.
+//!
+//! Every group of processes is looked at, and so it is only done when a record is damaged or lost. And it is strict:
+//! who only reads the logs is a stranger.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use crate::defaults;
+use crate::error::{Error, ErrorCode, Result};
+use crate::store::DataDir;
+use crate::sys::identity::Pid;
+use crate::sys::stat;
+
+/// Where a process that we started has its logs.
+const STANDARD: [u32; 2] = [1, 2];
+
+/// The live processes that lead their group, write to the log of one of these ids, and have that id in their
+/// environment. An id for which there are several is left out: none is then proven.
+pub(crate) fn search(data_dir: &DataDir, ids: &[String]) -> Result<Vec<(String, Pid)>> {
+    let failed = |error| Error::os(ErrorCode::Io, "look for processes without a record", &error);
+    let wanted = ids.iter().map(|id| Ok((id.as_str(), data_dir.log_files(id)?))).collect::<io::Result<Vec<_>>>();
+    let wanted = wanted.map_err(failed)?;
+    let mut found: Vec<(String, Pid)> = Vec::new();
+    for leader in stat::groups().map_err(failed)?.into_keys().filter_map(Pid::from_raw) {
+        let writes = wanted.iter().filter(|(_, logs)| writes_to(leader, logs)).map(|(id, _)| *id);
+        found.extend(writes.filter(|id| is_named(leader, id)).map(|id| (id.to_owned(), leader)));
+    }
+    let times = |id: &str| found.iter().filter(|(other, _)| other == id).count();
+    Ok(found.iter().filter(|(id, _)| times(id) == 1).cloned().collect())
+}
+
+/// What cannot be looked at is not ours, or gone.
+fn writes_to(pid: Pid, logs: &[(u64, u64)]) -> bool {
+    STANDARD.iter().any(|fd| {
+        let is_log = std::fs::metadata(format!("/proc/{pid}/fd/{fd}"));
+        is_log.is_ok_and(|file| logs.contains(&(file.dev(), file.ino()))) && is_writable(pid, *fd)
+    })
+}
+
+fn is_writable(pid: Pid, fd: u32) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).unwrap_or_default();
+    let flags = info.lines().find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & libc::O_ACCMODE != libc::O_RDONLY)
+}
+
+fn is_named(pid: Pid, id: &str) -> bool {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let line = format!("{}={id}", defaults::ENV_PROXY_ID);
+    environment.split(|&byte| byte == 0).any(|variable| variable == line.as_bytes())
+}
