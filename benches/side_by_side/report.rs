@@ -69,7 +69,7 @@ impl Report {
                 options.idle.as_secs(),
             ),
             "started: from the launch of the supervisor to the first instruction of the last process; stopped: from the \
-             signal to the end of the supervisor and of all processes"
+             signal to the end of the supervisor and of all processes; disks are synced before starts and before kills"
                 .to_owned(),
             "CPU from `schedstat`, switches from `status`, memory from `smaps_rollup`, bytes from `io` (wchar), of all \
              processes of the supervisor; what its children write before they execute their program counts for it"

@@ -35,18 +35,11 @@ impl Scene {
     /// Starts what `command` makes of a new directory. Its output goes to a file there, unless `command` says otherwise.
     pub(crate) fn start(tools: &Tools, command: impl FnOnce(&Path) -> Result<Command>) -> Result<Scene> {
         let directory = tools.directory()?;
-        Scene::start_in(tools, directory, command)
-    }
-
-    /// The same in a directory that was used before.
-    pub(crate) fn start_in(
-        tools: &Tools,
-        directory: TempDir,
-        command: impl FnOnce(&Path) -> Result<Command>,
-    ) -> Result<Scene> {
         let beacons = Beacons::listen()?;
         let mut command = command(directory.path())?;
         command.env(SOCKET_VARIABLE, beacons.name());
+        // What was written before is no business of this supervisor.
+        rustix::fs::sync();
         let (child, began_ns) = spawn(&mut command, directory.path())?;
         Ok(Scene { beacons, child, began_ns, beacon: tools.beacon.clone(), directory })
     }
@@ -80,6 +73,7 @@ impl Scene {
     /// took each time from the signal to the first instruction of the successor.
     pub(crate) fn restarts(&mut self, n: u32, count: u32) -> Result<Vec<f64>> {
         let count = count.min(n);
+        rustix::fs::sync();
         let victims = (0..count).map(|number| u32::try_from(u64::from(number) * u64::from(n) / u64::from(count)));
         victims.map(|id| self.restart(id?)).collect()
     }
