@@ -4,5 +4,5 @@
 set -euo pipefail
 
 RUSTFLAGS="--cfg proxyprocess_no_pidfd" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/no-pidfd" cargo test --locked --lib \
-    --test agent --test crashes --test documents --test faults --test hosts --test library --test real_proxies \
-    --test scarcity --test strangers
+    --test agent --test crashes --test documents --test faults --test hosts --test leaks --test library \
+    --test real_proxies --test scarcity --test stops --test strangers

@@ -15,7 +15,7 @@ use crate::proxy::Proxy;
 use crate::store::entry::{DaemonEntry, KnownProcess, StoredProcess};
 use crate::supervisor::{
     Claim, Command, Context, EventRing, Events, Files, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor,
-    capture_environment,
+    capture_environment, drawn_origin,
 };
 use crate::sys::fork::HomeProcess;
 
@@ -41,6 +41,7 @@ use crate::sys::fork::HomeProcess;
 pub struct Daemon {
     home: HomeProcess,
     owner: Owner,
+    origin: Arc<str>,
     events: Arc<EventRing>,
     inner: Mutex<Inner>,
 }
@@ -78,6 +79,7 @@ impl Daemon {
         Daemon {
             home: HomeProcess::here(),
             owner: Supervisor::new_owner(),
+            origin: drawn_origin(),
             events: EventRing::new(defaults::EVENT_CAPACITY),
             inner: Mutex::new(Inner { declared, phase: Phase::Open, supervisor: None }),
         }
@@ -128,8 +130,8 @@ impl Daemon {
     }
 
     /// Stops the process: the stop signal to its group, SIGKILL after the grace period. It returns when the whole
-    /// group is gone. Stopping a daemon that is not started, or twice, is no error; after [`Daemon::close`] it has no
-    /// effect. [`Daemon::start`] starts it again.
+    /// group is gone, and what left it for another session, as far as that is known by its environment. Stopping a
+    /// daemon that is not started, or twice, is no error; after [`Daemon::close`] it has no effect. [`Daemon::start`] starts it again.
     ///
     /// # Errors
     /// [`ErrorCode::StillRunning`] when something outlived SIGKILL; the message names it.
@@ -268,6 +270,7 @@ impl Daemon {
             base_env: capture_environment(),
             proxy_env: Vec::new(),
             files,
+            origin: self.origin.clone(),
             events: self.events.clone(),
             // The original's daemon knows no such refusal; it is the manager's.
             allow_root: true,

@@ -25,7 +25,7 @@ pub enum proxyprocess_proxy_state {
     PROXYPROCESS_PROXY_STARTING = 2,
     /// The process runs.
     PROXYPROCESS_PROXY_RUNNING = 3,
-    /// The process ended and left others of its group, which are being ended before it is started again.
+    /// The process ended, and what it may have left is looked for and ended before it is started again.
     PROXYPROCESS_PROXY_CLEARING = 4,
     /// The next start is due later.
     PROXYPROCESS_PROXY_WAITING = 5,

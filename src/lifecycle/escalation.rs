@@ -49,6 +49,14 @@ impl Escalation {
         }
     }
 
+    /// What is sent to those who are found late.
+    pub(super) fn again(self) -> Action {
+        match self {
+            Escalation::Asked { .. } => Action::SignalStop,
+            Escalation::Killed { .. } | Escalation::Stuck => Action::Kill,
+        }
+    }
+
     /// What is said to who asks for a stop that is under way: once nothing helped, that it did not.
     pub(super) fn tell(self) -> Vec<Action> {
         if self == Escalation::Stuck { vec![Action::Stuck] } else { vec![] }

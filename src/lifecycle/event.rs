@@ -19,7 +19,7 @@ pub enum ProxyState {
     Starting,
     /// The process runs.
     Running,
-    /// The process ended and left others of its group, which are being ended before it is started again.
+    /// The process ended, and what it may have left is looked for and ended before it is started again.
     Clearing,
     /// The next start is due later.
     Waiting,
@@ -82,6 +82,10 @@ pub(crate) enum Event {
     Group {
         left: bool,
     },
+    /// The answer to [`Action::Search`]: whether anybody was found, or nobody can tell now.
+    Searched {
+        left: bool,
+    },
     /// The settings are others than before: waits and grace periods under way become no longer than they allow.
     Settings,
     /// The time of `Machine::deadline` has come.
@@ -99,6 +103,9 @@ pub(crate) enum Action {
     Kill,
     /// Look whether the group has members, and answer with [`Event::Group`].
     ProbeGroup,
+    /// Look for processes that have left the group for another session, and answer with [`Event::Searched`]. From then
+    /// on they are signalled and probed with the group.
+    Search,
     /// No process is left: remove its pid file and record.
     CleanUp,
     /// Tell who waits for a stop that the process is gone.

@@ -32,12 +32,18 @@ enum Phase {
     Stopping {
         escalation: Escalation,
     },
-    /// The leader is gone. `ran` is how long it had run when nobody had asked it to end.
+    /// The leader is gone, and what it has left is being ended.
     Clearing {
         escalation: Escalation,
-        ran: Option<Duration>,
+        cause: Cause,
         probes: u32,
         probe_at: Instant,
+    },
+    /// Leader and group are gone; whether processes have left the group for another session is being looked for.
+    Searching {
+        escalation: Escalation,
+        cause: Cause,
+        probes: u32,
     },
     Waiting {
         until: Instant,
@@ -45,6 +51,17 @@ enum Phase {
     },
     Stopped,
     Failed,
+}
+
+/// Why the leader is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// It was stopped or replaced.
+    Asked,
+    /// By itself, after this time.
+    Ended { ran: Duration },
+    /// No agent was there to see it.
+    Unseen { start_if_gone: bool },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +91,10 @@ impl Machine {
             Phase::Running { .. } => ProxyState::Running,
             Phase::Stopping { .. } => ProxyState::Stopping,
             // To whoever asked for the stop it makes no difference that the leader went first.
-            Phase::Clearing { ran: None, .. } => ProxyState::Stopping,
-            Phase::Clearing { ran: Some(_), .. } => ProxyState::Clearing,
+            Phase::Clearing { cause: Cause::Asked, .. } | Phase::Searching { cause: Cause::Asked, .. } => {
+                ProxyState::Stopping
+            }
+            Phase::Clearing { .. } | Phase::Searching { .. } => ProxyState::Clearing,
             Phase::Waiting { .. } => ProxyState::Waiting,
             Phase::Stopped => ProxyState::Stopped,
             Phase::Failed => ProxyState::Failed,
@@ -86,7 +105,7 @@ impl Machine {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Waiting { until, .. } => Some(until),
-            Phase::Stopping { escalation } => escalation.deadline(),
+            Phase::Stopping { escalation } | Phase::Searching { escalation, .. } => escalation.deadline(),
             Phase::Clearing { escalation, probe_at, .. } => {
                 Some(escalation.deadline().map_or(probe_at, |deadline| deadline.min(probe_at)))
             }
@@ -118,8 +137,9 @@ impl Machine {
             Event::SpawnFailed { hopeless } => self.spawn_failed(hopeless, now, settings, chance),
             Event::Adopted => self.adopted(now, settings),
             Event::AdoptionRefused { gone } => self.adoption_refused(gone, now, settings, chance),
-            Event::Exited { group_left } => self.exited(group_left, now, settings, chance),
-            Event::Group { left } => self.group(left, now, settings, chance),
+            Event::Exited { group_left } => self.exited(group_left, now, settings),
+            Event::Group { left } => self.group(left, now),
+            Event::Searched { left } => self.searched(left, now, settings, chance),
             Event::Settings => self.settings_changed(now, settings),
             Event::Timer => self.timer(now),
         }
@@ -133,10 +153,16 @@ impl Machine {
                 *start_if_gone = true;
                 vec![]
             }
+            Phase::Clearing { cause: Cause::Unseen { start_if_gone }, .. }
+            | Phase::Searching { cause: Cause::Unseen { start_if_gone }, .. } => {
+                *start_if_gone = true;
+                vec![]
+            }
             Phase::Starting { .. }
             | Phase::Running { .. }
             | Phase::Stopping { .. }
             | Phase::Clearing { .. }
+            | Phase::Searching { .. }
             | Phase::Waiting { then: Retry::Spawn, .. } => vec![],
         }
     }
@@ -154,6 +180,7 @@ impl Machine {
             | Phase::Running { .. }
             | Phase::Stopping { .. }
             | Phase::Clearing { .. }
+            | Phase::Searching { .. }
             | Phase::Waiting { .. } => vec![],
         }
     }
@@ -177,8 +204,8 @@ impl Machine {
             }
             Phase::Running { .. } => self.begin_stop(now, settings),
             Phase::Stopping { .. } => vec![],
-            Phase::Clearing { ran, .. } => {
-                *ran = None;
+            Phase::Clearing { cause, .. } | Phase::Searching { cause, .. } => {
+                *cause = Cause::Asked;
                 vec![]
             }
         }
@@ -186,11 +213,11 @@ impl Machine {
 
     fn stop(&mut self, now: Instant, settings: Settings<'_>) -> Vec<Action> {
         self.wanted = Wanted::Down;
-        match self.phase {
+        match &mut self.phase {
             Phase::Idle | Phase::Failed => self.gone(),
             Phase::Stopped => vec![Action::Settle],
             Phase::Waiting { then: Retry::Spawn, .. } => self.gone(),
-            Phase::Waiting { then: Retry::Adopt { start_if_gone, outdated }, .. } => {
+            &mut Phase::Waiting { then: Retry::Adopt { start_if_gone, outdated }, .. } => {
                 self.phase = Phase::Adopting { start_if_gone, outdated };
                 vec![Action::Adopt]
             }
@@ -198,8 +225,8 @@ impl Machine {
             // Settled when what is under way has ended.
             Phase::Adopting { .. } | Phase::Starting { .. } => vec![],
             Phase::Stopping { escalation } => escalation.tell(),
-            Phase::Clearing { escalation, probes, probe_at, .. } => {
-                self.phase = Phase::Clearing { escalation, ran: None, probes, probe_at };
+            Phase::Clearing { escalation, cause, .. } | Phase::Searching { escalation, cause, .. } => {
+                *cause = Cause::Asked;
                 escalation.tell()
             }
         }
@@ -242,53 +269,65 @@ impl Machine {
             let announce = Action::Announce(Announcement::Waiting(wait));
             return if self.wanted == Wanted::Down { vec![Action::Stuck, announce] } else { vec![announce] };
         }
-        if self.wanted == Wanted::Down {
-            self.gone()
-        } else if start_if_gone {
-            self.spawn()
-        } else {
-            self.phase = Phase::Idle;
-            vec![Action::CleanUp]
-        }
+        let cause = if self.wanted == Wanted::Down { Cause::Asked } else { Cause::Unseen { start_if_gone } };
+        self.search(Escalation::begin(now + settings.stop.grace_period), cause, 0)
     }
 
-    fn exited(&mut self, group_left: bool, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {
+    fn exited(&mut self, group_left: bool, now: Instant, settings: Settings<'_>) -> Vec<Action> {
         match self.phase {
             Phase::Running { since } => {
-                let ran = now.saturating_duration_since(since);
-                if !group_left {
-                    return self.restart(ran, now, settings, chance);
-                }
+                let cause = Cause::Ended { ran: now.saturating_duration_since(since) };
                 let escalation = Escalation::begin(now + settings.stop.grace_period);
-                self.phase = Phase::Clearing { escalation, ran: Some(ran), probes: 0, probe_at: now };
+                if !group_left {
+                    return self.search(escalation, cause, 0);
+                }
+                self.phase = Phase::Clearing { escalation, cause, probes: 0, probe_at: now };
                 vec![Action::SignalStop]
             }
             Phase::Stopping { escalation } => {
                 if !group_left {
-                    return self.gone();
+                    return self.search(escalation, Cause::Asked, 0);
                 }
-                self.phase = Phase::Clearing { escalation, ran: None, probes: 0, probe_at: now };
+                self.phase = Phase::Clearing { escalation, cause: Cause::Asked, probes: 0, probe_at: now };
                 vec![]
             }
             Phase::Idle
             | Phase::Adopting { .. }
             | Phase::Starting { .. }
             | Phase::Clearing { .. }
+            | Phase::Searching { .. }
             | Phase::Waiting { .. }
             | Phase::Stopped
             | Phase::Failed => vec![],
         }
     }
 
-    fn group(&mut self, left: bool, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {
-        let Phase::Clearing { ran, probes, probe_at, escalation } = &mut self.phase else { return vec![] };
+    fn group(&mut self, left: bool, now: Instant) -> Vec<Action> {
+        let Phase::Clearing { cause, probes, probe_at, escalation } = &mut self.phase else { return vec![] };
         if left {
             *probes = probes.saturating_add(1);
             *probe_at = now + escalation.probe_interval(*probes);
             return vec![];
         }
-        match *ran {
-            Some(ran) if self.wanted == Wanted::Up => self.restart(ran, now, settings, chance),
+        let (escalation, cause, probes) = (*escalation, *cause, *probes);
+        self.search(escalation, cause, probes)
+    }
+
+    fn searched(&mut self, left: bool, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {
+        let Phase::Searching { escalation, cause, probes } = self.phase else { return vec![] };
+        if left {
+            let probes = probes.saturating_add(1);
+            let probe_at = now + escalation.probe_interval(probes);
+            self.phase = Phase::Clearing { escalation, cause, probes, probe_at };
+            return vec![escalation.again()];
+        }
+        match cause {
+            Cause::Ended { ran } if self.wanted == Wanted::Up => self.restart(ran, now, settings, chance),
+            Cause::Unseen { start_if_gone } if self.wanted == Wanted::Up && !start_if_gone => {
+                self.phase = Phase::Idle;
+                vec![Action::CleanUp]
+            }
+            Cause::Unseen { .. } if self.wanted == Wanted::Up => self.spawn(),
             _ => self.gone(),
         }
     }
@@ -298,7 +337,9 @@ impl Machine {
             // What was refused may be allowed now.
             Phase::Failed if self.wanted == Wanted::Up => return self.spawn(),
             Phase::Waiting { until, .. } => *until = (*until).min(now + settings.restart.max_wait),
-            Phase::Stopping { escalation } | Phase::Clearing { escalation, .. } => {
+            Phase::Stopping { escalation }
+            | Phase::Clearing { escalation, .. }
+            | Phase::Searching { escalation, .. } => {
                 escalation.kill_by(now + settings.stop.grace_period);
             }
             Phase::Idle
@@ -320,7 +361,9 @@ impl Machine {
                     vec![Action::Adopt]
                 }
             },
-            Phase::Stopping { escalation } => escalation.advance(now).into_iter().collect(),
+            Phase::Stopping { escalation } | Phase::Searching { escalation, .. } => {
+                escalation.advance(now).into_iter().collect()
+            }
             Phase::Clearing { escalation, probe_at, .. } => {
                 let probe = (now >= *probe_at).then_some(Action::ProbeGroup);
                 escalation.advance(now).into_iter().chain(probe).collect()
@@ -333,6 +376,11 @@ impl Machine {
     fn spawn(&mut self) -> Vec<Action> {
         self.phase = Phase::Starting { outdated: false };
         vec![Action::Spawn]
+    }
+
+    fn search(&mut self, escalation: Escalation, cause: Cause, probes: u32) -> Vec<Action> {
+        self.phase = Phase::Searching { escalation, cause, probes };
+        vec![Action::Search]
     }
 
     fn restart(&mut self, ran: Duration, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {

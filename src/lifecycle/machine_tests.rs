@@ -22,6 +22,12 @@ impl World {
         self.machine.on(event, self.now, settings, 0.5)
     }
 
+    /// The leader ends and leaves nobody.
+    fn end(&mut self) -> Vec<Action> {
+        assert_eq!(self.on(Event::Exited { group_left: false }), [Action::Search]);
+        self.on(Event::Searched { left: false })
+    }
+
     fn after(&mut self, seconds: u64) -> &mut World {
         self.now += Duration::from_secs(seconds);
         self
@@ -37,17 +43,16 @@ impl World {
 
 const GONE: [Action; 3] = [Action::CleanUp, Action::Announce(Announcement::Stopped), Action::Settle];
 const ASKED: [Action; 2] = [Action::SignalStop, Action::Announce(Announcement::Stopping)];
-const EMPTY_EXIT: Event = Event::Exited { group_left: false };
 
 #[test]
 fn a_crash_is_followed_by_a_start_at_once_and_later_by_waits() {
     let mut world = World::running();
     for _ in 0..3 {
-        assert_eq!(world.after(1).on(EMPTY_EXIT), [Action::Spawn]);
+        assert_eq!(world.after(1).end(), [Action::Spawn]);
         world.on(Event::Spawned);
     }
     let wait = Duration::from_secs(2);
-    assert_eq!(world.on(EMPTY_EXIT), [Action::CleanUp, Action::Announce(Announcement::Waiting(wait))]);
+    assert_eq!(world.end(), [Action::CleanUp, Action::Announce(Announcement::Waiting(wait))]);
     assert_eq!(world.machine.deadline(), Some(world.now + wait));
     assert_eq!(world.after(1).on(Event::Timer), []);
     assert_eq!(world.after(1).on(Event::Timer), [Action::Spawn]);
@@ -59,7 +64,7 @@ fn a_stop_is_settled_when_the_process_is_gone_and_not_before() {
     assert_eq!(world.on(Event::Stop), ASKED);
     assert_eq!(world.after(4).on(Event::Timer), []);
     assert_eq!(world.after(1).on(Event::Timer), [Action::Kill]);
-    assert_eq!(world.on(EMPTY_EXIT), GONE);
+    assert_eq!(world.end(), GONE);
     assert_eq!(world.on(Event::Stop), [Action::Settle]);
     assert_eq!(world.machine.deadline(), None);
 }
@@ -72,7 +77,8 @@ fn a_leader_that_goes_first_does_not_end_the_escalation() {
     assert_eq!(world.on(Event::Timer), [Action::ProbeGroup]);
     assert_eq!(world.on(Event::Group { left: true }), []);
     assert_eq!(world.after(4).on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
-    assert_eq!(world.on(Event::Group { left: false }), GONE);
+    assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
+    assert_eq!(world.on(Event::Searched { left: false }), GONE);
 }
 
 #[test]
@@ -81,7 +87,8 @@ fn what_a_crash_leaves_of_the_group_is_ended_before_the_restart() {
     assert_eq!(world.on(Event::Exited { group_left: true }), [Action::SignalStop]);
     assert_eq!(world.machine.state(), ProxyState::Clearing);
     assert_eq!(world.on(Event::Timer), [Action::ProbeGroup]);
-    assert_eq!(world.on(Event::Group { left: false }), [Action::Spawn]);
+    assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
+    assert_eq!(world.on(Event::Searched { left: false }), [Action::Spawn]);
 }
 
 #[test]
@@ -92,18 +99,18 @@ fn what_outlives_sigkill_is_admitted_once_and_still_awaited() {
     assert_eq!(world.after(5).on(Event::Timer), [Action::Stuck]);
     assert_eq!(world.after(60).on(Event::Timer), []);
     assert_eq!(world.on(Event::Stop), [Action::Stuck], "a second stop is told at once");
-    assert_eq!(world.on(EMPTY_EXIT), GONE);
+    assert_eq!(world.end(), GONE);
 }
 
 #[test]
 fn replacing_stops_the_old_and_starts_the_new_when_it_is_gone() {
     let mut world = World::running();
     assert_eq!(world.on(Event::Replace), ASKED);
-    assert_eq!(world.on(EMPTY_EXIT), [Action::Settle, Action::Spawn]);
+    assert_eq!(world.end(), [Action::Settle, Action::Spawn]);
     assert_eq!(world.on(Event::Replace), [], "the new one is not there yet");
     assert_eq!(world.on(Event::Spawned), ASKED, "what was started is outdated");
     assert_eq!(world.on(Event::Stop), []);
-    assert_eq!(world.on(EMPTY_EXIT), GONE, "the stop came last");
+    assert_eq!(world.end(), GONE, "the stop came last");
 }
 
 #[test]
@@ -135,9 +142,52 @@ fn a_failed_start_waits_and_a_hopeless_one_fails() {
 fn a_restored_process_that_is_gone_is_not_started_before_it_is_asked_for() {
     let mut world = World::new();
     assert_eq!(world.on(Event::Adopt { start_if_gone: false }), [Action::Adopt]);
-    assert_eq!(world.on(Event::AdoptionRefused { gone: true }), [Action::CleanUp]);
+    assert_eq!(world.on(Event::AdoptionRefused { gone: true }), [Action::Search]);
+    assert_eq!(world.on(Event::Searched { left: false }), [Action::CleanUp]);
     assert_eq!(world.machine.state(), ProxyState::Idle);
     assert_eq!(world.on(Event::Start), [Action::Spawn]);
+}
+
+#[test]
+fn what_left_the_group_is_ended_like_the_group() {
+    let mut world = World::running();
+    world.on(Event::Stop);
+    assert_eq!(world.on(Event::Exited { group_left: false }), [Action::Search]);
+    assert_eq!(world.on(Event::Searched { left: true }), [Action::SignalStop]);
+    assert_eq!(world.on(Event::Group { left: true }), []);
+    assert_eq!(world.after(5).on(Event::Timer), [Action::Kill, Action::ProbeGroup], "no second grace period");
+    assert_eq!(world.on(Event::Group { left: false }), [Action::Search], "they may have started others");
+    assert_eq!(world.on(Event::Searched { left: true }), [Action::Kill], "their time is over");
+    assert_eq!(world.after(5).on(Event::Timer), [Action::Stuck, Action::ProbeGroup]);
+    assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
+    assert_eq!(world.on(Event::Searched { left: false }), GONE);
+}
+
+#[test]
+fn a_search_that_does_not_end_does_not_hold_up_the_answer() {
+    let mut world = World::running();
+    world.on(Event::Stop);
+    world.on(Event::Exited { group_left: false });
+    assert_eq!(world.after(5).on(Event::Timer), [Action::Kill]);
+    assert_eq!(world.after(5).on(Event::Timer), [Action::Stuck]);
+    assert_eq!(world.on(Event::Searched { left: false }), GONE);
+}
+
+#[test]
+fn no_successor_runs_beside_what_left_the_group() {
+    let mut world = World::running();
+    world.on(Event::Exited { group_left: false });
+    assert_eq!(world.on(Event::Searched { left: true }), [Action::SignalStop]);
+    assert_eq!(world.machine.state(), ProxyState::Clearing);
+    world.on(Event::Group { left: false });
+    assert_eq!(world.on(Event::Searched { left: false }), [Action::Spawn]);
+    let mut world = World::new();
+    world.on(Event::Adopt { start_if_gone: false });
+    world.on(Event::AdoptionRefused { gone: true });
+    assert_eq!(world.on(Event::Searched { left: true }), [Action::SignalStop]);
+    assert_eq!(world.on(Event::Start), [], "it waits");
+    world.on(Event::Group { left: false });
+    assert_eq!(world.on(Event::Searched { left: false }), [Action::Spawn]);
 }
 
 #[test]
@@ -181,7 +231,7 @@ enum Move {
     Replace,
     Stop,
     Finish { well: bool, hopeless: bool },
-    Exit { group_left: bool },
+    Exit { group_left: bool, escaped: bool },
     Empty,
     Time(u64),
 }
@@ -194,7 +244,7 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => Just(Move::Settings),
         3 => Just(Move::Stop),
         6 => (any::<bool>(), any::<bool>()).prop_map(|(well, hopeless)| Move::Finish { well, hopeless }),
-        4 => any::<bool>().prop_map(|group_left| Move::Exit { group_left }),
+        4 => (any::<bool>(), any::<bool>()).prop_map(|(group_left, escaped)| Move::Exit { group_left, escaped }),
         3 => Just(Move::Empty),
         6 => (0u64..90_000).prop_map(Move::Time),
     ]
@@ -206,6 +256,9 @@ struct Outside {
     job: Option<Action>,
     leader: bool,
     group: bool,
+    /// Who left the group, and whether they were found.
+    escaped: bool,
+    found: bool,
     stop_wanted: bool,
     waiters: u32,
 }
@@ -214,9 +267,15 @@ impl Outside {
     fn apply(&mut self, world: &mut World, actions: Vec<Action>) {
         for action in actions {
             match action {
+                Action::Search => {
+                    assert_eq!(self.job, None, "two jobs at once");
+                    assert!(!self.leader && !self.group, "searched too early");
+                    self.found = false;
+                    self.job = Some(action);
+                }
                 Action::Spawn | Action::Adopt => {
                     assert_eq!(self.job, None, "two jobs at once");
-                    assert!(!self.leader && !self.group, "a second process of one id");
+                    assert!(action == Action::Adopt || self.nobody(), "a second process of one id");
                     assert!(action == Action::Adopt || !self.stop_wanted, "a start after a stop");
                     self.job = Some(action);
                 }
@@ -224,13 +283,13 @@ impl Outside {
                 Action::SignalStop | Action::Kill => assert!(self.leader || self.clearing(world), "a signal to nobody"),
                 Action::ProbeGroup => {
                     assert!(!self.leader);
-                    let left = self.group;
+                    let left = self.group || self.escaped && self.found;
                     let more = world.on(Event::Group { left });
                     self.apply(world, more);
                 }
-                Action::CleanUp => assert!(!self.leader && !self.group && self.job.is_none()),
+                Action::CleanUp => assert!(self.nobody() && self.job.is_none()),
                 Action::Settle => {
-                    assert!(!self.leader && !self.group && self.job.is_none(), "settled too early");
+                    assert!(self.nobody() && self.job.is_none(), "settled too early");
                     self.waiters = 0;
                 }
                 Action::Stuck => self.waiters = 0,
@@ -238,6 +297,10 @@ impl Outside {
                 Action::Announce(_) => {}
             }
         }
+    }
+
+    fn nobody(&self) -> bool {
+        !self.leader && !self.group && !self.escaped
     }
 
     fn clearing(&self, world: &World) -> bool {
@@ -268,6 +331,10 @@ impl Outside {
             }
             Move::Finish { well, hopeless } => match self.job.take() {
                 None => vec![],
+                Some(Action::Search) => {
+                    self.found = self.escaped;
+                    world.on(Event::Searched { left: self.escaped })
+                }
                 Some(job) => {
                     self.leader = well;
                     world.on(match (job, well) {
@@ -278,13 +345,13 @@ impl Outside {
                     })
                 }
             },
-            Move::Exit { group_left } if self.leader => {
-                (self.leader, self.group) = (false, group_left);
+            Move::Exit { group_left, escaped } if self.leader => {
+                (self.leader, self.group, self.escaped) = (false, group_left, escaped);
                 world.on(Event::Exited { group_left })
             }
             Move::Exit { .. } => vec![],
             Move::Empty => {
-                self.group = false;
+                (self.group, self.escaped) = (false, false);
                 vec![]
             }
             Move::Time(milliseconds) => {
@@ -312,8 +379,8 @@ proptest! {
             prop_assert!(!outside.leader || matches!(world.machine.state(), ProxyState::Running | ProxyState::Stopping));
         }
         outside.step(&mut world, Move::Stop);
-        for _ in 0..4 {
-            for next in [Move::Finish { well: false, hopeless: true }, Move::Exit { group_left: false }, Move::Empty] {
+        for _ in 0..6 {
+            for next in [Move::Finish { well: false, hopeless: true }, Move::Exit { group_left: false, escaped: false }, Move::Empty] {
                 outside.step(&mut world, next);
                 outside.step(&mut world, Move::Time(61_000));
             }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::logging::{self, Level};
 use crate::store::{DataDir, Record};
 use crate::supervisor::{
-    BaseEnvironment, Command, Context, EventKind, EventRing, Files, Owner, ProxyStatus, Spec, Supervisor,
+    BaseEnvironment, Command, Context, EventKind, EventRing, Files, Owner, ProxyStatus, Spec, Supervisor, drawn_origin,
 };
 use crate::sys::identity::Stray;
 
@@ -76,10 +76,12 @@ impl Core {
             Some(data_dir) => Files::DataDir(data_dir.clone()),
             None => Files::Paths { stdout: None, stderr: None, pid: None },
         };
+        let origin = data_dir.map_or_else(drawn_origin, |data_dir| data_dir.origin().clone());
         let context = Context {
             base_env,
             proxy_env: options.proxy_env.clone(),
             files,
+            origin,
             events: events.clone(),
             allow_root: options.allow_root,
         };
@@ -127,6 +129,7 @@ impl Core {
                 base_env: old.base_env.clone(),
                 proxy_env: options.proxy_env.clone(),
                 files: old.files.clone(),
+                origin: old.origin.clone(),
                 events: old.events.clone(),
                 allow_root: options.allow_root,
             });

@@ -24,6 +24,7 @@ pub(crate) struct DataDir {
     absolute: PathBuf,
     home: Mutex<Home>,
     renewed: (Sender<()>, Receiver<()>),
+    origin: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -69,8 +70,11 @@ impl DataDir {
         let io = |error| failed_at("find data directory", path, &error);
         let absolute = std::path::absolute(path).map_err(io)?;
         let home = Home::open(path, Patience::UntilDead)?;
+        let (device, inode) =
+            home.root.own_inode().map_err(|error| failed_at("look at data directory", path, &error))?;
+        let origin = format!("{device:x}-{inode:x}").into();
         let renewed = crossbeam_channel::bounded(1);
-        let data_dir = DataDir { path: path.to_owned(), absolute, home: Mutex::new(home), renewed };
+        let data_dir = DataDir { path: path.to_owned(), origin, absolute, home: Mutex::new(home), renewed };
         let root = data_dir.root_as_it_is();
         let open = |part| {
             let (dir, _) = data_dir.open_part(&root, part)?;
@@ -91,6 +95,11 @@ impl DataDir {
     /// Where it was when it was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What no other directory of this machine is called, now and for the next agent, however the path is written.
+    pub(crate) fn origin(&self) -> &Arc<str> {
+        &self.origin
     }
 
     /// Gives up the lock: nothing is written from here on. Not left to the destructor, for a thread may hold the last

@@ -24,7 +24,8 @@ pub(super) fn read_daemon(mut fields: Fields) -> Result<DaemonEntry> {
         command = command.dir(dir);
     }
     let lines = fields.list("CommandEnv", "strings of the form NAME=value", |value| split_variable(word(value)?))?;
-    let ours = [defaults::ENV_PROXY_ID, defaults::ENV_PROXY_TOKEN, defaults::ENV_SIDECAR_FOR];
+    let ours =
+        [defaults::ENV_PROXY_ID, defaults::ENV_PROXY_TOKEN, defaults::ENV_PROXY_ORIGIN, defaults::ENV_SIDECAR_FOR];
     let mut config = ProxyConfig::new(Command::default());
     for (name, value) in lines.unwrap_or_default() {
         if name == defaults::ENV_SIDECAR_FOR {

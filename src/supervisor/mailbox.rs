@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::Sender;
 
+use super::escaped::Escaped;
 use super::spec::Spec;
 use super::status::ProxyStatus;
 use crate::error::{Error, Result};
@@ -132,6 +133,8 @@ pub(super) enum Done {
     Recorded(Result<()>),
     PidFile(Pid, Result<()>),
     CleanedUp(Result<()>),
+    /// Those who had left the group of a process that is gone.
+    Searched(std::io::Result<Vec<Escaped>>),
 }
 
 /// Everything that arrives.

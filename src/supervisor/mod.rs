@@ -2,6 +2,7 @@
 //! of the program together.
 
 mod adoption;
+mod escaped;
 mod events;
 mod leftovers;
 mod mailbox;
@@ -26,7 +27,7 @@ pub(crate) use events::EventRing;
 pub use events::{Event, EventKind, Events};
 pub(crate) use mailbox::{Claim, Command, Origin, Owner, Slot, StopReply};
 pub(crate) use search::search;
-pub(crate) use spec::{BaseEnvironment, Context, Files, Spec, capture_environment};
+pub(crate) use spec::{BaseEnvironment, Context, Files, Spec, capture_environment, drawn_origin};
 pub use status::ProxyStatus;
 
 use crate::error::{Error, ErrorCode, Result};

@@ -239,6 +239,18 @@ impl Reaper {
         Ok(true)
     }
 
+    /// The living members of the group of a process, itself included.
+    pub(super) fn members(&self, key: ProcessKey) -> Vec<i32> {
+        let mut table = self.lock();
+        let Some(leader) = table.processes.get(&key).map(|watched| watched.process.pid) else { return Vec::new() };
+        table.living_members(leader)
+    }
+
+    /// The leaders of all groups that are looked after.
+    pub(super) fn leaders(&self) -> HashSet<i32> {
+        self.lock().processes.values().map(|watched| watched.process.pid.as_raw()).collect()
+    }
+
     /// Lets a process go: it runs on, nobody is told of its end, and it is reaped if it is our child.
     pub(super) fn release(&self, key: ProcessKey) {
         let mut table = self.lock();
@@ -370,14 +382,28 @@ impl Reaper {
 impl Table {
     /// Whether a living process is in the group, and by which look. One look serves all groups for a short time.
     fn group_lives(&mut self, leader: Pid) -> io::Result<(u64, bool)> {
+        self.look()?;
+        Ok((self.scan.number, !self.seen_in(leader).is_empty()))
+    }
+
+    /// Who lives in the group, as far as that can be known now.
+    fn living_members(&mut self, leader: Pid) -> Vec<i32> {
+        if self.look().is_ok() { self.seen_in(leader) } else { Vec::new() }
+    }
+
+    fn seen_in(&self, leader: Pid) -> Vec<i32> {
+        let members = self.scan.members.get(&leader.as_raw()).into_iter().flatten();
+        members.copied().filter(|pid| stat::is_alive(*pid)).collect()
+    }
+
+    fn look(&mut self) -> io::Result<()> {
         let now = Instant::now();
         if self.scan.good_until.is_none_or(|end| now >= end) {
             let members = stat::groups()?;
             let good_until = Some(Instant::now() + now.elapsed().max(SCAN_INTERVAL));
             self.scan = Scan { number: self.scan.number + 1, good_until, members };
         }
-        let members = self.scan.members.get(&leader.as_raw());
-        Ok((self.scan.number, members.is_some_and(|members| members.iter().any(|pid| stat::is_alive(*pid)))))
+        Ok(())
     }
 }
 

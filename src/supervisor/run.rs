@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::escaped::Escaped;
 use super::events::EventKind;
 use super::mailbox::{Command, Done, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, new_key};
 use super::reaper::Reaper;
@@ -247,13 +248,27 @@ impl Loop {
                     self.submit(key, Job::Adopt { key, spec, claim });
                 }
             }
+            Action::Search => {
+                supervised.escaped.clear();
+                match supervised.badge.clone() {
+                    Some(badge) => {
+                        let spec = supervised.spec.clone();
+                        self.submit(key, Job::Search { key, spec, badge });
+                    }
+                    // Nobody of it was ever known.
+                    None => self.drive(key, Event::Searched { left: false }),
+                }
+            }
             Action::SignalStop => self.signal(key, None),
             Action::Kill => self.signal(key, Some(Signal::KILL)),
             Action::ProbeGroup => {
+                supervised.escaped.retain(Escaped::lives);
+                let escaped = !supervised.escaped.is_empty();
                 let left = self.reaper.group_left(key).unwrap_or_else(|error| {
                     supervised.cannot_look_for_group(&error);
                     true
                 });
+                let left = left || escaped;
                 self.drive(key, Event::Group { left });
             }
             Action::CleanUp => {
@@ -273,7 +288,7 @@ impl Loop {
                 }
             }
             Action::Stuck => {
-                let error = supervised.still_running();
+                let error = supervised.still_running(&self.reaper.members(key));
                 logging::write(Level::Error, format_args!("{error}"));
                 supervised.answer_stop(&Err(error));
             }
@@ -287,6 +302,8 @@ impl Loop {
         logging::about(Level::Debug, &supervised.slot.id, format_args!("sending {signal}"));
         fail::point("signal:decided");
         let sent = self.reaper.signal_group(key, signal);
+        let each = supervised.escaped.iter().map(|escaped| escaped.signal(signal));
+        let sent = each.fold(sent, |sent, one| sent.and(one));
         fail::point("signal:sent");
         let pid = supervised.pid.map(|pid| pid.to_string()).unwrap_or_default();
         let failed = |error| Error::os(ErrorCode::Io, format_args!("send {signal} to the group of {pid}"), &error);
@@ -327,6 +344,10 @@ impl Loop {
     pub(super) fn submit(&mut self, key: ProcessKey, job: Job) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         if supervised.busy {
+            // Settings may change faster than a disk takes them; only the last ones have to be written.
+            if let Job::Record { .. } = job {
+                supervised.queued.retain(|queued| !matches!(queued, Job::Record { .. }));
+            }
             supervised.queued.push_back(job);
         } else {
             supervised.busy = true;
@@ -343,6 +364,7 @@ impl Loop {
             Done::Started { pid, written } => {
                 (supervised.pid, supervised.adopted, supervised.last_error) = (Some(pid), false, None);
                 (supervised.starts, supervised.uncleared) = (supervised.starts + 1, None);
+                supervised.badge = Some(spec.badge(spec.config.token.as_deref()));
                 logging::about(Level::Info, &id, format_args!("started, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Started { pid: Some(pid.as_u32()) });
                 supervised.note(Chore::PidFile(spec.clone(), pid), written);
@@ -362,6 +384,7 @@ impl Loop {
             Done::Adopted { pid, written } => {
                 (supervised.pid, supervised.adopted, supervised.last_error) = (Some(pid), true, None);
                 supervised.starts += 1;
+                supervised.badge = Some(supervised.claimed_badge(spec));
                 logging::about(Level::Info, &id, format_args!("adopted, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Adopted { pid: pid.as_u32() });
                 supervised.note(Chore::PidFile(spec.clone(), pid), written);
@@ -374,6 +397,7 @@ impl Loop {
                 spec.context.events.publish(Some(&id), EventKind::AdoptionRefused { reason });
                 supervised.last_error = Some(Error::new(ErrorCode::AdoptionRefused, refusal.reason));
                 if refusal.gone {
+                    supervised.badge = Some(supervised.claimed_badge(spec));
                     supervised.claim = None;
                 }
                 Some(Event::AdoptionRefused { gone: refusal.gone })
@@ -396,12 +420,13 @@ impl Loop {
                 supervised.note(Chore::CleanUp(spec.clone()), result);
                 None
             }
+            Done::Searched(found) => Some(Event::Searched { left: supervised.found(found) }),
         };
         if let Some(event) = event {
             self.drive(key, event);
             self.record_again(key, event, spec);
         }
-        if matches!(event, Some(Event::AdoptionRefused { .. })) {
+        if matches!(event, Some(Event::AdoptionRefused { .. } | Event::Searched { .. })) {
             self.answer_unless_starting(key);
         }
         self.arm_repair(key);
@@ -422,7 +447,7 @@ impl Loop {
     /// Whoever waits for an adoption that was refused waits on only for the start that follows it.
     fn answer_unless_starting(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
-        if supervised.machine.state() != ProxyState::Starting {
+        if !matches!(supervised.machine.state(), ProxyState::Starting | ProxyState::Clearing) {
             supervised.answer_start(&Ok(()));
         }
     }

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::adoption;
+use super::escaped::{Badge, Look, Spare, Waiting};
 use super::mailbox::{Claim, Done, Message, ProcessKey, Refusal};
 use super::reaper::{Process, Reaper};
 use super::spec::{Files, Spec};
@@ -56,6 +57,12 @@ pub(super) enum Job {
         spec: Arc<Spec>,
         pid: Pid,
     },
+    /// The group of a process is gone: looks for those who left it before.
+    Search {
+        key: ProcessKey,
+        spec: Arc<Spec>,
+        badge: Badge,
+    },
     /// No process is left: removes pid file and record.
     CleanUp {
         key: ProcessKey,
@@ -74,6 +81,7 @@ impl Job {
             Job::Record { .. } | Job::RecordMissing { .. } => Done::Recorded(Err(error)),
             Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),
             Job::CleanUp { .. } => Done::CleanedUp(Err(error)),
+            Job::Search { .. } => Done::Searched(Err(std::io::Error::other(error.to_string()))),
         }
     }
 }
@@ -93,6 +101,8 @@ struct Shared {
     waiting: Receiver<Job>,
     mailbox: Sender<Message>,
     reaper: Arc<Reaper>,
+    spare: Spare,
+    searches: Waiting<(ProcessKey, Arc<Spec>, Badge)>,
     /// Threads that wait for a job, or are about to.
     idle: AtomicI64,
 }
@@ -101,7 +111,14 @@ impl Spawners {
     /// Starts the first thread; others follow when there is work for them.
     pub(super) fn start(mailbox: Sender<Message>, reaper: Arc<Reaper>) -> std::io::Result<Spawners> {
         let (jobs, waiting) = crossbeam_channel::unbounded();
-        let shared = Arc::new(Shared { waiting, mailbox, reaper, idle: AtomicI64::new(0) });
+        let shared = Arc::new(Shared {
+            waiting,
+            mailbox,
+            reaper,
+            spare: Spare::new()?,
+            searches: Waiting::new(),
+            idle: AtomicI64::new(0),
+        });
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let mut spawners = Spawners { jobs: Some(jobs), shared, threads: Vec::new(), limit: cores.min(MAX_THREADS) };
         spawners.add_thread()?;
@@ -154,11 +171,17 @@ impl Shared {
                 | Job::Record { key, spec }
                 | Job::RecordMissing { key, spec }
                 | Job::PidFile { key, spec, .. }
+                | Job::Search { key, spec, .. }
                 | Job::CleanUp { key, spec, .. } => (*key, spec.clone()),
             };
             fail::point("job:taken");
             let panicked = job.panicked();
-            let done = catch_unwind(AssertUnwindSafe(|| self.work(job, &mut stack))).unwrap_or(panicked);
+            let worked = catch_unwind(AssertUnwindSafe(|| self.work(job, &mut stack))).unwrap_or(Some(panicked));
+            // Else it is told with others.
+            let Some(done) = worked else {
+                self.idle.fetch_add(1, Ordering::AcqRel);
+                continue;
+            };
             let watch = matches!(done, Done::Started { .. } | Done::Adopted { .. });
             // ORDER: the supervisor must hear of the start before it can hear of the exit.
             let _ = self.mailbox.send(Message::Done { key, spec, done });
@@ -170,8 +193,8 @@ impl Shared {
         }
     }
 
-    fn work(&self, job: Job, stack: &mut ChildStack) -> Done {
-        match job {
+    fn work(&self, job: Job, stack: &mut ChildStack) -> Option<Done> {
+        Some(match job {
             Job::Start { key, spec, after } => match self.start(key, &spec, after.as_ref(), stack) {
                 Ok((pid, written)) => Done::Started { pid, written },
                 Err(error) => {
@@ -200,6 +223,33 @@ impl Shared {
             Job::PidFile { spec, pid, .. } => Done::PidFile(pid, spec.write_pid_file(pid)),
             Job::CleanUp { spec, after, .. } => {
                 Done::CleanedUp(end_leftovers(&spec, after.as_ref()).and_then(|()| spec.clean_up()))
+            }
+            Job::Search { key, spec, badge } => {
+                if self.searches.join((key, spec, badge)) {
+                    self.search();
+                }
+                return None;
+            }
+        })
+    }
+
+    /// Looks for those who escaped, for everybody who waits for it, until nobody does any more.
+    fn search(&self) {
+        loop {
+            let all = self.searches.take();
+            if all.is_empty() {
+                return;
+            }
+            let look = || self.spare.lend(|| Look::at_all_but(&self.reaper.leaders()));
+            let look = catch_unwind(AssertUnwindSafe(look));
+            let look = look.unwrap_or_else(|_| Err(std::io::Error::other("the search panicked")));
+            for (key, spec, badge) in all {
+                let found = match &look {
+                    Ok(look) => look.with(&badge),
+                    Err(error) => Err(std::io::Error::new(error.kind(), error.to_string())),
+                };
+                let _ = self.mailbox.send(Message::Done { key, spec, done: Done::Searched(found) });
+                fail::point("job:told");
             }
         }
     }

@@ -8,12 +8,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::escaped::Badge;
 use super::events::EventRing;
 use crate::declaration::{Fingerprint, ProxyConfig, variable};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::store::{self, DataDir};
 use crate::sys::identity::Pid;
+use crate::sys::random;
 use crate::sys::spawn::Program;
 
 /// The environment that processes inherit: the agent's, as it was when the manager or daemon was created. Reading it
@@ -25,12 +27,20 @@ pub(crate) fn capture_environment() -> BaseEnvironment {
     std::env::vars_os().collect()
 }
 
+/// An origin of those that have no data directory. Without a random source there is none.
+pub(crate) fn drawn_origin() -> Arc<str> {
+    random::uuid().unwrap_or_default().into()
+}
+
 /// What all processes of one manager or daemon share.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) base_env: BaseEnvironment,
     pub(crate) proxy_env: Vec<(OsString, OsString)>,
     pub(crate) files: Files,
+    /// By which a process is known to be of these and not of another agent with the same ids and tokens. The one of a
+    /// data directory is the same for the next agent. Without any, nobody is known.
+    pub(crate) origin: Arc<str>,
     pub(crate) events: Arc<EventRing>,
     pub(crate) allow_root: bool,
 }
@@ -81,6 +91,12 @@ impl Spec {
             .add_optional(config.target_service.as_deref().map(OsStr::new))
     }
 
+    /// By what a process of this one is known wherever it went. The token is that of the process, which may be another
+    /// than the declared one of now.
+    pub(crate) fn badge(&self, token: Option<&str>) -> Badge {
+        Badge::new(&self.id, token.unwrap_or_default(), &self.context.origin)
+    }
+
     /// What a record of a process of this one says besides who it is.
     pub(crate) fn record_origin(&self) -> store::Origin<'_> {
         let (token, token_generated) = (self.config.token.as_deref(), self.config.token_generated);
@@ -103,6 +119,7 @@ impl Spec {
         env.extend(self.declared_environment());
         env.insert(OsStr::new(defaults::ENV_PROXY_ID), OsStr::new(&*self.id));
         env.insert(OsStr::new(defaults::ENV_PROXY_TOKEN), OsStr::new(config.token.as_deref().unwrap_or_default()));
+        env.insert(OsStr::new(defaults::ENV_PROXY_ORIGIN), OsStr::new(&*self.context.origin));
         match &config.target_service {
             Some(target) => env.insert(OsStr::new(defaults::ENV_SIDECAR_FOR), OsStr::new(target)),
             // An agent that is itself a sidecar must not pass on for whom.
@@ -189,6 +206,7 @@ mod tests {
             base_env: pairs(agent_env).into(),
             proxy_env: pairs(proxy_env),
             files: Files::Paths { stdout: None, stderr: None, pid: None },
+            origin: "o".into(),
             events: EventRing::new(1),
             allow_root: false,
         };
@@ -200,8 +218,8 @@ mod tests {
         let agent =
             [("A", "agent"), ("B", "agent"), ("OWN", "agent"), ("CONNECT_PROXY_ID", "x"), ("CONNECT_SIDECAR_FOR", "x")];
         let spec = spec(|_| {}, &[("B", "manager"), ("OWN", "manager")], &agent);
-        let expected = ["A=agent", "B=manager", "CONNECT_PROXY_ID=web", "CONNECT_PROXY_TOKEN=t", "OWN=1"];
-        assert_eq!(spec.program().env, expected);
+        let own = ["CONNECT_PROXY_ID=web", "CONNECT_PROXY_ORIGIN=o", "CONNECT_PROXY_TOKEN=t"];
+        assert_eq!(spec.program().env, [&["A=agent", "B=manager"], &own[..], &["OWN=1"]].concat());
     }
 
     /// Fault J of the original: one new variable in the agent's environment restarted every proxy.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
+use super::escaped::{Badge, Escaped};
 use super::mailbox::{Claim, ProcessKey, Slot, StopReply};
 use super::repair::Repair;
 use super::spawner::Job;
@@ -28,6 +29,10 @@ pub(super) struct Supervised {
     pub(super) spec: Arc<Spec>,
     /// What does run, while a process lives: its end is cleaned up by its own declaration.
     pub(super) claim: Option<Claim>,
+    /// By what the processes of the last leader are known.
+    pub(super) badge: Option<Badge>,
+    /// Those of them that were found outside of its group when it was gone.
+    pub(super) escaped: Vec<Escaped>,
     /// An adopted process that is gone, and what it has left of its group, where nobody could signal that.
     pub(super) uncleared: Option<Claim>,
     pub(super) pid: Option<Pid>,
@@ -63,6 +68,8 @@ impl Supervised {
             machine: Machine::new(),
             spec,
             claim: None,
+            badge: None,
+            escaped: Vec::new(),
             uncleared: None,
             pid: None,
             adopted: false,
@@ -113,15 +120,53 @@ impl Supervised {
         }
     }
 
-    /// What a stop says of a process that survived SIGKILL, or of which nobody knows whether it lives.
-    pub(super) fn still_running(&self) -> Error {
-        let process =
-            self.pid.map_or_else(|| "a process that cannot be identified".to_owned(), |pid| format!("pid {pid}"));
+    /// What the processes of a claim that was taken up, or is void, are known by.
+    pub(super) fn claimed_badge(&self, spec: &Spec) -> Badge {
+        match &self.claim {
+            Some(Claim::Recorded { token, .. }) => spec.badge(token.as_deref()),
+            _ => spec.badge(spec.config.token.as_deref()),
+        }
+    }
+
+    /// Takes note of how a search for those who left the group went: whether somebody is left, or nobody can tell.
+    pub(super) fn found(&mut self, found: std::io::Result<Vec<Escaped>>) -> bool {
+        let error = match found {
+            Ok(escaped) if escaped.is_empty() => return false,
+            Ok(escaped) => {
+                self.escaped = escaped;
+                let message = format!("{} left the group for another session: ended as well", pids(&self.escaped));
+                Error::new(ErrorCode::StillRunning, message)
+            }
+            Err(error) => Error::os(ErrorCode::Io, "look for processes that left the group", &error),
+        };
+        // It is looked for again and again while somebody is left.
+        if self.last_error.as_ref().map(Error::to_string) != Some(error.to_string()) {
+            logging::about(Level::Warn, &self.slot.id, format_args!("{error}"));
+            self.last_error = Some(error);
+        }
+        true
+    }
+
+    /// What a stop says of what survived SIGKILL, or of which nobody knows whether it lives. `members` are those of the
+    /// group that live, the leader included.
+    pub(super) fn still_running(&self, members: &[i32]) -> Error {
+        let mut left = Vec::new();
+        if !members.is_empty() {
+            let leader = self.pid.map(|pid| format!(" of the group of pid {pid}")).unwrap_or_default();
+            left.push(format!("{}{leader}", pids(members)));
+        }
+        if !self.escaped.is_empty() {
+            left.push(format!("{} which left the group", pids(&self.escaped)));
+        }
+        if left.is_empty() {
+            left.push(self.pid.map_or_else(
+                || "a process that cannot be identified".to_owned(),
+                |pid| format!("pid {pid} or its group"),
+            ));
+        }
         let why = self.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-        Error::new(
-            ErrorCode::StillRunning,
-            format!("proxy {}: {process} or its group is still there{why}", self.slot.id),
-        )
+        let message = format!("proxy {}: still running: {}{why}", self.slot.id, left.join(", and "));
+        Error::new(ErrorCode::StillRunning, message)
     }
 
     pub(super) fn status(&self) -> ProxyStatus {
@@ -134,4 +179,9 @@ impl Supervised {
         status.last_error = self.last_error.as_ref().map(Error::to_string);
         status
     }
+}
+
+fn pids<T: std::fmt::Display>(processes: &[T]) -> String {
+    let numbers: Vec<String> = processes.iter().map(T::to_string).collect();
+    format!("{} {}", if numbers.len() == 1 { "pid" } else { "pids" }, numbers.join(", "))
 }

@@ -201,6 +201,11 @@ impl Dir {
         }
     }
 
+    /// Device and inode of the directory itself.
+    pub(crate) fn own_inode(&self) -> io::Result<(u64, u64)> {
+        stat_at(self.raw(), c".", 0).map(|found| (found.st_dev, found.st_ino))
+    }
+
     /// Device and inode of what is under a name, whatever it is; `None` when nothing is. It needs no descriptor.
     pub(crate) fn inode(&self, name: &CStr) -> io::Result<Option<(u64, u64)>> {
         fail::failing("inode")?;

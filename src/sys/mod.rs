@@ -10,6 +10,7 @@
 mod allocation_trap;
 pub(crate) mod child;
 pub(crate) mod digest;
+pub(crate) mod environ;
 pub(crate) mod epoll;
 pub(crate) mod fail;
 pub(crate) mod fd;

@@ -112,7 +112,7 @@ impl ChildStack {
     }
 
     /// One past the highest byte; page-aligned, as every architecture's calling convention accepts.
-    fn top(&mut self) -> *mut libc::c_void {
+    pub(super) fn top(&mut self) -> *mut libc::c_void {
         // SAFETY: the end of the mapping that `new` made.
         unsafe { self.base.byte_add(Self::GUARD + Self::SIZE) }
     }
@@ -353,8 +353,12 @@ mod tests {
         let written = std::fs::read_to_string(place.path().join("r")).unwrap();
         assert!(written.starts_with(&format!("{{\"pid\":{},\"start_ticks\":", started.pid)), "{written}");
         let inode = started.pidfd.and_then(|fd| pidfd::inode(fd.as_fd()).unwrap());
-        let expected = inode.map_or("}\n".to_owned(), |inode| format!(",\"pidfd_inode\":{inode}}}\n"));
-        assert!(written.ends_with(&expected) && written.contains("inode") == inode.is_some(), "{written}");
+        let inode = inode.map(|inode| format!(",\"pidfd_inode\":{inode}"));
+        let (checked, check) = written.split_once(",\"check\":").unwrap();
+        assert!(checked.ends_with(inode.as_deref().unwrap_or_default()), "{written}");
+        assert_eq!(checked.contains("inode"), inode.is_some(), "{written}");
+        let digest = digest::add(digest::EMPTY, checked.as_bytes());
+        assert_eq!(check, format!("\"{digest:016x}\"}}\n"));
     }
 
     #[test]

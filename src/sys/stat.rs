@@ -14,6 +14,8 @@ pub(crate) struct Stat {
     pub(crate) state: u8,
     /// Field 5: the process group.
     pub(crate) group: i32,
+    /// Field 20: how many threads there are.
+    pub(crate) threads: i64,
     /// Field 22: start time in clock ticks after boot.
     pub(crate) start_ticks: u64,
     /// Field 52: the wait status of a zombie, to those who may trace it; else 0.
@@ -25,13 +27,14 @@ impl Stat {
     pub(crate) fn parse(text: &[u8]) -> Option<Stat> {
         let name_end = text.iter().rposition(|&byte| byte == b')')?;
         let rest = text.get(name_end + 1..)?;
-        let mut stat = Stat { state: 0, group: 0, start_ticks: 0, wait_status: 0 };
+        let mut stat = Stat { state: 0, group: 0, threads: 0, start_ticks: 0, wait_status: 0 };
         let mut number = 2;
         for word in rest.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
             number += 1;
             match number {
                 3 => stat.state = *word.first()?,
                 5 => stat.group = integer(word)?,
+                20 => stat.threads = integer(word)?,
                 22 => stat.start_ticks = integer(word)?,
                 52 => stat.wait_status = integer(word)?,
                 _ => {}
@@ -40,9 +43,10 @@ impl Stat {
         (number >= 22).then_some(stat)
     }
 
-    /// Whether the process has ended, reaped or not.
+    /// Whether the process has ended, reaped or not. A first thread that has ended looks like a zombie while others of
+    /// the process run.
     pub(crate) fn is_dead(&self) -> bool {
-        matches!(self.state, b'Z' | b'X')
+        matches!(self.state, b'Z' | b'X') && self.threads <= 1
     }
 }
 
@@ -97,6 +101,28 @@ pub(crate) fn groups() -> io::Result<HashMap<i32, Vec<i32>>> {
     Ok(groups)
 }
 
+/// The processes that exist, each with its group and session; those without, as the kernel's own, are left out.
+pub(crate) fn sessions() -> io::Result<Vec<(i32, i32, i32)>> {
+    fail::failing("sessions:list")?;
+    let (own, mut found_own) = (own_pid().as_raw(), false);
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(pid) = integer::<i32>(entry?.file_name().as_bytes()) else { continue };
+        // SAFETY: no pointers are passed.
+        let group = unsafe { libc::getpgid(pid) };
+        found_own |= pid == own;
+        // SAFETY: no pointers are passed.
+        let session = unsafe { libc::getsid(pid) };
+        if group > 0 {
+            all.push((pid, group, session));
+        }
+    }
+    if !found_own {
+        return Err(io::Error::other("/proc does not show the processes of this pid namespace"));
+    }
+    Ok(all)
+}
+
 /// Whether a number is that of a thread and not of a process; /proc has both, and lists only the latter.
 pub(crate) fn is_thread(pid: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -119,11 +145,12 @@ mod tests {
     use proptest::prelude::*;
     use std::os::unix::process::CommandExt;
 
-    /// Field 1 is a pid, field 2 a name made to confuse; 5, 22 and 52 have values of their own.
+    /// Field 1 is a pid, field 2 a name made to confuse; 5, 20, 22 and 52 have values of their own.
     fn line() -> String {
         let value = |field| match field {
             3 => "Z",
             5 => "42",
+            20 => "1",
             22 => "12345",
             52 => "2304",
             _ => "0",
@@ -135,7 +162,7 @@ mod tests {
     #[test]
     fn fields_count_from_the_last_parenthesis() {
         let stat = Stat::parse(line().as_bytes()).unwrap();
-        assert_eq!(stat, Stat { state: b'Z', group: 42, start_ticks: 12345, wait_status: 2304 });
+        assert_eq!(stat, Stat { state: b'Z', group: 42, threads: 1, start_ticks: 12345, wait_status: 2304 });
         assert!(stat.is_dead());
     }
 
@@ -155,6 +182,43 @@ mod tests {
         assert!(is_alive(pid) && !is_alive(i32::MAX));
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// The first thread of a process ends and another one runs on, as programs do that call pthread_exit in main.
+    #[test]
+    fn a_process_whose_first_thread_has_ended_lives() {
+        use crate::sys::spawn::ChildStack;
+        extern "C" fn stay(_: *mut libc::c_void) -> libc::c_int {
+            loop {
+                // SAFETY: no pointers are passed.
+                unsafe { libc::syscall(libc::SYS_pause) };
+            }
+        }
+        let mut stack = ChildStack::new().unwrap();
+        let top = stack.top();
+        let as_thread = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND | libc::CLONE_THREAD;
+        // SAFETY: the child makes system calls only.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: the stack is the child's copy, which nobody else uses, and `stay` makes system calls only.
+            unsafe { libc::clone(stay, top, as_thread, std::ptr::null_mut()) };
+            // SAFETY: ends this thread alone.
+            unsafe { libc::syscall(libc::SYS_exit, 0) };
+        }
+        let stat = loop {
+            let stat = read(child).unwrap().unwrap();
+            if stat.state == b'Z' {
+                break stat;
+            }
+            std::thread::yield_now();
+        };
+        let alive = is_alive(child);
+        // SAFETY: no pointers are passed; the child is not reaped, so the number is its own.
+        unsafe { libc::kill(child, libc::SIGKILL) };
+        // SAFETY: no pointers are passed.
+        let _ = unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+        assert!(alive && !stat.is_dead(), "{stat:?}");
+        assert!(!is_alive(child));
     }
 
     proptest! {

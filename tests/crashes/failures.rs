@@ -21,7 +21,7 @@ const ENOLCK: i32 = 37;
 const ENOSPC: i32 = 28;
 
 /// The calls that can fail, and how they do.
-const CALLS: [(&str, &[i32]); 35] = [
+const CALLS: [(&str, &[i32]); 36] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
     ("aside:rename", &[ENOSPC, EIO]),
     ("boot-id:read", &[EMFILE, ENOMEM]),
@@ -50,6 +50,7 @@ const CALLS: [(&str, &[i32]); 35] = [
     ("replace:open", &[ENOSPC, EMFILE, EIO]),
     ("replace:rename", &[ENOSPC, EIO]),
     ("replace:write", &[ENOSPC, EFBIG, EIO]),
+    ("sessions:list", &[EMFILE, ENOMEM]),
     ("stack:map", &[ENOMEM]),
     ("start:clone", &[EAGAIN, ENOMEM, EMFILE]),
     ("start:pipe", &[EMFILE]),
@@ -60,7 +61,7 @@ const CALLS: [(&str, &[i32]); 35] = [
 ];
 
 /// Calls that some do only to look, and then look again; how often is left to chance.
-const JUST_REPEATED: [&str; 3] = ["proc:list", "read:open", "stat:read"];
+const JUST_REPEATED: [&str; 4] = ["proc:list", "read:open", "sessions:list", "stat:read"];
 
 /// Which call of which agent fails, from which time on, how often, and how.
 #[derive(Debug, Clone)]

@@ -47,8 +47,8 @@ fn every_shape_of_an_entry_of_consul_is_taken_or_refused_by_its_place() {
         config.as_object_mut().unwrap().remove(field).unwrap();
         json!({"Mode": "daemon", "Config": config})
     };
-    // What there is no process for, nobody or a number that no process can have, is only declared.
-    let mut taken = vec![with("Pid", json!(i32::MAX)), with("Pid", json!(-1)), with("More", json!({"a": [1]}))];
+    // What there is no process for is only declared.
+    let mut taken = vec![with("Pid", json!(i32::MAX)), with("Pid", json!(0)), with("More", json!({"a": [1]}))];
     taken.extend(["CommandArgs", "CommandDir", "CommandEnv", "ProxyToken", "ProxyID", "Pid"].map(without));
     taken.extend(
         ["CommandArgs", "CommandDir", "CommandEnv", "ProxyToken", "ProxyID", "Pid"]
@@ -62,7 +62,7 @@ fn every_shape_of_an_entry_of_consul_is_taken_or_refused_by_its_place() {
     }
     let mut refused =
         vec![without("CommandPath"), json!({}), json!(null), json!([]), json!("daemon"), json!({"Mode": "daemon"})];
-    for pid in [json!(1u64 << 40), json!(1e99), json!("4711"), json!([1]), json!(true), json!(1.5)] {
+    for pid in [json!(-1), json!(1u64 << 40), json!(1e99), json!("4711"), json!([1]), json!(true), json!(1.5)] {
         refused.push(with("Pid", pid));
     }
     for wrong in [json!(7), json!({}), json!(["a", 1]), json!("a")] {

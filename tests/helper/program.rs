@@ -14,6 +14,12 @@
 //! | `log TEXT` | writes the line to stdout and stderr, then waits |
 //! | `inspect` | reports all that it inherited, then waits |
 //! | `grandchild [stubborn]` | starts a process of its own group that reports as `grandchild`, then waits |
+//! | `escaped [stubborn]` | the same, but it has left for a session of its own; it says which signal ends it |
+//! | `daemonizes [stubborn]` | the same, but the first one does not wait: it ends |
+//! | `grandchild stopped` | the other one stops itself as SIGSTOP does |
+//! | `grandchild relapses` | and does so again whenever it is continued |
+//! | `starts PROGRAM ...` | starts a program in its own group, then waits |
+//! | `bomb [escaped]` | starts processes that start processes, a hundred at a time; or each in a session of its own |
 //! | `leader-exits` | starts a stubborn one, and on SIGINT leaves it behind |
 //! | `sandbox CALL=ERRNO,... PROGRAM ...` | becomes the program, to which these calls are refused |
 //! | `stranger` | leads a session of its own, says which signal came, of all that can be caught, and stays |
@@ -22,6 +28,7 @@
 //! | `mixed` | starts a `grandchild` of its group, and a stranger that joins the group and has nothing of the proxy |
 //! | `guard PROGRAM ...` | becomes the program, which dies with the thread that started this process |
 
+mod bomb;
 mod inspect;
 mod message;
 mod report;

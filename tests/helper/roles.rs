@@ -11,6 +11,7 @@ use rustix::process::{
     setsid,
 };
 
+use crate::bomb;
 use crate::message::{Inspection, WATCH_PID};
 use crate::report::{Birth, Reporter};
 use crate::sandbox;
@@ -28,7 +29,6 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
     let role = args.next().unwrap_or_default().to_string_lossy().into_owned();
     let args: Vec<OsString> = args.collect();
     let word = args.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    let stubborn = word == "stubborn";
     match role.as_str() {
         "guard" => return guard(&args),
         "sandbox" => return sandbox(&word, args.get(1..).unwrap_or_default()),
@@ -64,10 +64,20 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
         STRANGE_MEMBER => stay_for(&mut reporter, Handled::every()),
         "mixed" => lead_strangers(&mut reporter),
         JOINER => join(&mut reporter),
-        MEMBER if stubborn => stay(&mut reporter),
-        MEMBER => just_wait(&mut reporter, None),
-        "grandchild" => lead(&mut reporter, stubborn, Handled::default()),
-        "leader-exits" => lead(&mut reporter, true, Handled::polite()),
+        MEMBER => belong(&mut reporter, &word, args.get(1).is_some()),
+        "grandchild" => lead(&mut reporter, &args, Handled::default()),
+        "leader-exits" => lead(&mut reporter, &["stubborn".into()], Handled::polite()),
+        "escaped" => lead(&mut reporter, &escaped(args), Handled::default()),
+        "daemonizes" => {
+            start_member(&escaped(args));
+            ExitCode::SUCCESS
+        }
+        "starts" => {
+            start_another(Command::new(args.first().expect("a program")).args(args.get(1..).unwrap_or_default()));
+            just_wait(&mut reporter, None)
+        }
+        "bomb" => bomb::go_off(&mut reporter, word == "escaped"),
+        bomb::SPARK => bomb::burn(&args),
         _ => usage(&role),
     }
 }
@@ -112,12 +122,46 @@ fn crash(reporter: &mut Reporter, signal: &str) -> ExitCode {
     }
 }
 
+/// Is what a leader has started, as it was told.
+fn belong(reporter: &mut Reporter, how: &str, stubborn: bool) -> ExitCode {
+    match how {
+        "stubborn" => stay(reporter),
+        "stopped" => {
+            reporter.started(None);
+            kill_process(getpid(), Signal::STOP).expect("stop");
+            wait::end()
+        }
+        "relapses" => {
+            let mut handled = Handled::relapsing();
+            reporter.started(None);
+            loop {
+                kill_process(getpid(), Signal::STOP).expect("stop");
+                while wait::signal(&mut handled) != "SIGCONT" {}
+            }
+        }
+        "escaped" => {
+            setsid().expect("leave for a session of its own");
+            if stubborn { stay(reporter) } else { obey(reporter) }
+        }
+        _ => just_wait(reporter, None),
+    }
+}
+
 /// Starts another process of this group and waits; a signal that is handled leaves it behind.
-fn lead(reporter: &mut Reporter, stubborn: bool, mut handled: Handled) -> ExitCode {
-    start_another(Command::new(own_program()).arg(MEMBER).args(stubborn.then_some("stubborn")));
+fn lead(reporter: &mut Reporter, member: &[OsString], mut handled: Handled) -> ExitCode {
+    start_member(member);
     reporter.started(None);
     wait::signal(&mut handled);
     ExitCode::SUCCESS
+}
+
+fn escaped(mut args: Vec<OsString>) -> Vec<OsString> {
+    args.insert(0, "escaped".into());
+    args
+}
+
+fn start_member(args: &[OsString]) {
+    start_another(Command::new(own_program()).arg(MEMBER).args(args));
 }
 
 /// A session leader can be told from a managed process by its number's past alone.
@@ -147,11 +191,11 @@ fn join(reporter: &mut Reporter) -> ! {
 }
 
 #[expect(clippy::zombie_processes, reason = "its end must be seen by others than its parent")]
-fn start_another(command: &mut Command) {
+pub(crate) fn start_another(command: &mut Command) {
     command.spawn().expect("start another process");
 }
 
-fn own_program() -> PathBuf {
+pub(crate) fn own_program() -> PathBuf {
     std::env::current_exe().expect("find own program")
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, pidfd_open};
-use signal_hook::consts::{FORBIDDEN, SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{FORBIDDEN, SIGCHLD, SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::low_level::signal_name;
 
 use crate::message::WATCH_PID;
@@ -25,6 +25,11 @@ impl Handled {
     /// Handles all signals that are likely to be asked to end by.
     pub(crate) fn all() -> Handled {
         Handled::register(&[("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGUSR1", SIGUSR1), ("SIGQUIT", SIGQUIT)])
+    }
+
+    /// Handles SIGCONT, and what else would end it.
+    pub(crate) fn relapsing() -> Handled {
+        Handled::register(&[("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGCONT", SIGCONT)])
     }
 
     /// Handles all signals that can be handled. Only SIGCHLD says more of the children than of the sender.

@@ -25,7 +25,7 @@ const (
 	StateStarting ProxyState = C.PROXYPROCESS_PROXY_STARTING
 	// StateRunning: the process runs.
 	StateRunning ProxyState = C.PROXYPROCESS_PROXY_RUNNING
-	// StateClearing: the process ended and left others of its group, which are being ended before it is started again.
+	// StateClearing: the process ended, and what it may have left is looked for and ended before it is started again.
 	StateClearing ProxyState = C.PROXYPROCESS_PROXY_CLEARING
 	// StateWaiting: the next start is due later.
 	StateWaiting ProxyState = C.PROXYPROCESS_PROXY_WAITING

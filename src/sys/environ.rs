@@ -1,0 +1,38 @@
+//! The environment of other processes.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+/// Reads the environment of a process by number if it holds `wanted` anywhere.
+///
+/// All processes of the system are asked, so it is made for those that do not have it: nothing is allocated for them
+/// that was not there before.
+pub(crate) fn read_with<'a>(pid: i32, wanted: &[u8], buffer: &'a mut Vec<u8>) -> io::Result<Option<&'a [u8]>> {
+    buffer.clear();
+    File::open(format!("/proc/{pid}/environ"))?.read_to_end(buffer)?;
+    Ok(contains(buffer, wanted).then_some(buffer.as_slice()))
+}
+
+fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    // SAFETY: both pointers and lengths are of live slices, which the function only reads.
+    let found = unsafe { libc::memmem(text.as_ptr().cast(), text.len(), wanted.as_ptr().cast(), wanted.len()) };
+    !found.is_null()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_is_told_by_what_it_holds() {
+        let mut child = std::process::Command::new("sleep").arg("1000").env("WANTED", "1").spawn().unwrap();
+        let (pid, mut buffer) = (child.id() as i32, Vec::new());
+        let found = read_with(pid, b"WANTED=1\0", &mut buffer).unwrap().map(<[u8]>::to_vec);
+        let missing = read_with(pid, b"WANTED=12", &mut buffer).unwrap().is_none();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(found.is_some_and(|text| text.split(|byte| *byte == 0).any(|line| line == b"WANTED=1")));
+        assert!(missing);
+        assert!(read_with(i32::MAX, b"", &mut buffer).is_err());
+    }
+}

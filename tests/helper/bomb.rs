@@ -1,0 +1,70 @@
+//! A process that starts processes as fast as it can, and so do these. How many live at a time is bounded by a pipe: who
+//! starts one takes a byte out of it, and who ends puts one back.
+//!
+//! It goes on without its leader. A test has it in a pid namespace, with which it ends.
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Command, ExitCode, Stdio};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::setsid;
+
+use crate::report::Reporter;
+use crate::roles::{own_program, start_another};
+
+/// The role of the processes that are started. The pipe is their standard input and output.
+pub(crate) const SPARK: &str = "spark";
+
+/// How many live at a time.
+const AT_ONCE: usize = 100;
+
+/// How many each of them starts before it ends.
+const EACH: usize = 2;
+
+/// How many the first one has started when it reports.
+const REPORTED: usize = 50;
+
+/// Goes off and goes on until it is killed.
+pub(crate) fn go_off(reporter: &mut Reporter, escaped: bool) -> ! {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).expect("make a pipe");
+    let share = |fd: &OwnedFd| Stdio::from(fd.try_clone().expect("duplicate a descriptor"));
+    rustix::io::write(&write, &[0; AT_ONCE]).expect("fill the pipe");
+    let mut started = 0;
+    loop {
+        let _ = poll(&mut [PollFd::new(&read.as_fd(), PollFlags::IN)], None);
+        if rustix::io::read(&read, &mut [0; 1]).is_err() {
+            continue; // somebody else was faster
+        }
+        start_another(spark(escaped).stdin(share(&read)).stdout(share(&write)));
+        started += 1;
+        if started == REPORTED {
+            reporter.started(None);
+        }
+    }
+}
+
+/// Starts others while there is room for them, and ends.
+pub(crate) fn burn(args: &[OsString]) -> ExitCode {
+    let escaped = !args.is_empty();
+    if escaped {
+        setsid().expect("leave for a session of its own");
+    }
+    for _ in 0..EACH {
+        if std::io::stdin().lock().read_exact(&mut [0; 1]).is_ok() {
+            start_another(&mut spark(escaped));
+        }
+    }
+    let mut stdout = std::io::stdout().lock();
+    // Whoever puts back nothing leaves less room for all.
+    let _ = stdout.write_all(&[0]).and_then(|()| stdout.flush());
+    ExitCode::SUCCESS
+}
+
+fn spark(escaped: bool) -> Command {
+    let mut command = Command::new(own_program());
+    command.arg(SPARK).args(escaped.then_some("escaped"));
+    command
+}

@@ -1,0 +1,100 @@
+//! What this process has, and what is on the disk.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use peak_alloc::PeakAlloc;
+
+use crate::inside::{descriptors, json, library_threads, wait_until};
+use crate::support::{Deadline, list};
+
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
+
+/// How often something is done: ten thousand times in an optimized build.
+pub(crate) fn rounds() -> usize {
+    let asked = std::env::var("PROXYPROCESS_LEAKS").ok().map(|text| text.parse().expect("a number of rounds"));
+    asked.unwrap_or(if cfg!(debug_assertions) { 300 } else { 10_000 })
+}
+
+/// Waits until nothing is on the disk but one proxy and its process.
+#[track_caller]
+pub(crate) fn one_alone(data_dir: &Path) {
+    let files = |part: &str| list(&data_dir.join(part)).len();
+    let stored = || json(&data_dir.join("snapshot.json"))["Proxies"].as_object().map(|all| all.len());
+    wait_until(data_dir, "one proxy alone", || files("pids") == 1 && files("records") == 1 && stored() == Some(1));
+}
+
+/// What must be the same before and after.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Measure {
+    descriptors: usize,
+    threads: Vec<String>,
+    /// Size by path, of all but what the processes have written into their logs.
+    files: BTreeMap<String, u64>,
+}
+
+impl Measure {
+    pub(crate) fn of(data_dir: &Path) -> Measure {
+        let mut threads = library_threads();
+        threads.retain(|name| !name.starts_with("proxy-spawner"));
+        threads.sort();
+        let mut files = sizes(data_dir);
+        files.iter_mut().filter(|(path, _)| path.ends_with(".log")).for_each(|(_, size)| *size = 0);
+        Measure { descriptors: descriptors(), threads, files }
+    }
+
+    /// Waits until all is as it was: what was done last may still be written.
+    #[track_caller]
+    pub(crate) fn wait(&self, data_dir: &Path) {
+        let deadline = Deadline::of("all to be as before");
+        loop {
+            let now = Measure::of(data_dir);
+            if now == *self {
+                return;
+            }
+            assert!(!deadline.is_over(), "before {self:#?}, now {now:#?}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn sizes(dir: &Path) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(dir).expect("list a directory").flatten() {
+        let metadata = entry.metadata().expect("look at a file");
+        if metadata.is_dir() {
+            all.extend(sizes(&entry.path()));
+        } else {
+            all.insert(entry.path().to_string_lossy().into_owned(), metadata.len());
+        }
+    }
+    all
+}
+
+/// Bytes of the heap that are in use, by everybody in this process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heap(usize);
+
+impl Heap {
+    pub(crate) fn now() -> Heap {
+        Heap(HEAP.current_usage())
+    }
+
+    /// Checks that so many rounds have left nothing: less than a byte of each, besides a table that has grown.
+    #[track_caller]
+    pub(crate) fn check(self, rounds: usize) {
+        const GROWN: usize = 8 * 1024;
+        let deadline = Deadline::of("the heap to be as before");
+        loop {
+            let more = HEAP.current_usage().saturating_sub(self.0);
+            if more < rounds / 2 + GROWN {
+                return println!("{rounds} rounds: {more} bytes more than {}", self.0);
+            }
+            assert!(!deadline.is_over(), "{more} bytes more after {rounds} rounds");
+            // What is still being written is still there.
+            std::thread::yield_now();
+        }
+    }
+}
