@@ -6,6 +6,7 @@ cargo fmt --check
 rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 cargo clippy --locked --all-targets -- -D warnings
 cargo clippy --locked --features fail-points -- -D warnings
+cargo clippy --locked --features internals --lib --bench micro -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 # The lints let `unsafe` be allowed by any file; only these two places may.

@@ -4,6 +4,8 @@ mod coalesce;
 mod control;
 mod core;
 mod end;
+#[cfg(feature = "internals")]
+mod on_paper;
 mod options;
 mod others;
 mod plan;

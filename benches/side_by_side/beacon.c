@@ -1,0 +1,57 @@
+/* The process that every supervisor of the comparison has to keep running, as small as a program can be. With its first
+ * statement it looks at the clock, and then tells the benchmark "<id> <pid> <nanoseconds>" by a datagram to the abstract
+ * socket that $BEACON_SOCKET names.
+ *
+ * usage: beacon ID [stubborn | exit]
+ *   stubborn  ignores SIGINT and SIGTERM
+ *   exit      ends at once with code 1, and tells nobody
+ */
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+static void tell(const char *socket_name, const char *id, const struct timespec *birth)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    const size_t length = strlen(socket_name);
+    char text[128];
+    int text_length, fd;
+
+    if (length >= sizeof to.sun_path)
+        exit(2);
+    /* The first byte stays NUL: that is what makes the name abstract. */
+    memcpy(to.sun_path + 1, socket_name, length);
+    text_length = snprintf(text, sizeof text, "%s %ld %lld", id, (long)getpid(),
+                           birth->tv_sec * 1000000000LL + birth->tv_nsec);
+    fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    /* Nobody may listen any more: then there is nobody to tell either. */
+    (void)sendto(fd, text, (size_t)text_length, 0, (const struct sockaddr *)&to,
+                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length));
+    close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    struct timespec birth;
+    const char *role, *socket_name;
+
+    clock_gettime(CLOCK_MONOTONIC, &birth);
+    role = argc > 2 ? argv[2] : "";
+    if (strcmp(role, "exit") == 0)
+        return 1;
+    if (strcmp(role, "stubborn") == 0) {
+        signal(SIGINT, SIG_IGN);
+        signal(SIGTERM, SIG_IGN);
+    }
+    socket_name = getenv("BEACON_SOCKET");
+    if (argc > 1 && socket_name)
+        tell(socket_name, argv[1], &birth);
+    for (;;)
+        pause();
+}

@@ -1,0 +1,51 @@
+//! On what was measured, and with which versions.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// One line for each thing that the figures depend on.
+pub(crate) fn describe(place: &Path) -> Vec<String> {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cpu = first_field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".to_owned());
+    let memory = memory_kib("MemTotal").map_or_else(String::new, |kib| format!(", {} GiB of memory", kib >> 20));
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let rustc = output("rustc", &["--version"]).unwrap_or_else(|| "rustc unknown".to_owned());
+    vec![
+        format!("{cores} cores ({cpu}){memory}, Linux {}, files on {}", kernel.trim(), file_system(place)),
+        format!("proxyprocess {}, {rustc}", env!("CARGO_PKG_VERSION")),
+    ]
+}
+
+/// The version of a Debian package, if it is installed as one.
+pub(crate) fn package_version(package: &str) -> Option<String> {
+    output("dpkg-query", &["--show", "--showformat=${Version}", package])
+}
+
+/// What could still be had of the memory of this machine, or whatever else `/proc/meminfo` tells in KiB.
+pub(crate) fn memory_kib(name: &str) -> Option<u64> {
+    first_field("/proc/meminfo", name)?.split(' ').next()?.parse().ok()
+}
+
+fn first_field(path: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+    fields.find(|(field, _)| field.trim() == name).map(|(_, value)| value.trim().to_owned())
+}
+
+/// The type of the file system that a directory is on: of the longest mount point that it begins with.
+fn file_system(place: &Path) -> String {
+    let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        Some((Path::new(words.next()?), words.next()?))
+    });
+    let found = mounts.filter(|(point, _)| place.starts_with(point)).max_by_key(|(point, _)| point.as_os_str().len());
+    found.map_or("an unknown file system", |(_, kind)| kind).to_owned()
+}
+
+fn output(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

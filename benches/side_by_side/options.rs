@@ -1,0 +1,131 @@
+//! What is to be measured, as the command line says it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::peers::Peer;
+use crate::scenarios::{self, Scenario};
+
+pub(crate) const HELP: &str = "\
+usage: cargo bench --bench side_by_side -- [options]
+
+without --scenario: the supervisors side by side
+  -n N              processes under each supervisor (1000)
+  --peers A,B,..    of floor, floor-with-files, proxyprocess, threads, runit, s6, supervisor (all)
+  --rounds R        how often all are measured, in turns: medians are printed (3)
+  --kills K         how many processes are killed, one after the other (200; 20 of those that wait a second)
+  --idle S          seconds for which each sits idle (10)
+with --scenario NAME, more than once if you like: this library against its targets
+                    scale, adopted, stubborn, change, status, disk, crashloop, resident, changes, or all
+  --many N          processes where there are many of them (10000); -n is how many where there are some
+  --resident GIB    memory of the host of the scenario `resident` (8)
+both
+  --compare         the comparison as well, in the same run as the scenarios
+  --dir DIR         where the supervisors have their files (the directory for temporary files)
+  --markdown FILE   write the tables as they are printed
+  --svg FILE        draw the comparison
+  --json FILE       write all figures of all rounds";
+
+/// What the arguments ask for.
+pub(crate) enum Job {
+    Help,
+    /// To be one of the programs that are measured.
+    Role(Vec<String>),
+    /// Cargo runs benchmarks as tests too, and means to find out whether they start.
+    NotAsked,
+    Measure(Options),
+}
+
+/// What is to be measured, and where the results go.
+pub(crate) struct Options {
+    pub(crate) n: u32,
+    pub(crate) many: u32,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) rounds: usize,
+    pub(crate) kills: u32,
+    pub(crate) idle: Duration,
+    pub(crate) resident_gib: u64,
+    pub(crate) scenarios: Vec<&'static Scenario>,
+    pub(crate) directory: PathBuf,
+    pub(crate) markdown: Option<PathBuf>,
+    pub(crate) svg: Option<PathBuf>,
+    pub(crate) json: Option<PathBuf>,
+    compare: bool,
+}
+
+impl Options {
+    /// Whether the supervisors are compared.
+    pub(crate) fn compares(&self) -> bool {
+        self.compare || self.scenarios.is_empty()
+    }
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            n: 1000,
+            many: 10_000,
+            peers: Peer::ALL.to_vec(),
+            rounds: 3,
+            kills: 200,
+            idle: Duration::from_secs(10),
+            resident_gib: 8,
+            scenarios: Vec::new(),
+            directory: std::env::temp_dir(),
+            markdown: None,
+            svg: None,
+            json: None,
+            compare: false,
+        }
+    }
+}
+
+/// Reads the arguments without the program's name; the error says what is wrong with them.
+pub(crate) fn parse(words: &[String]) -> Result<Job, String> {
+    if words.first().is_some_and(|word| word == "--role") {
+        return Ok(Job::Role(words[1..].to_vec()));
+    }
+    let mut options = Options::default();
+    let mut asked = false;
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word}: expected a value"));
+        match word.as_str() {
+            "-h" | "--help" => return Ok(Job::Help),
+            "--bench" => asked = true,
+            "--compare" => options.compare = true,
+            "-n" => options.n = number(word, value()?)?,
+            "--many" => options.many = number(word, value()?)?,
+            "--rounds" => options.rounds = number(word, value()?)? as usize,
+            "--kills" => options.kills = number(word, value()?)?,
+            "--idle" => options.idle = Duration::from_secs(number(word, value()?)?.into()),
+            "--resident" => options.resident_gib = number(word, value()?)?.into(),
+            "--peers" => options.peers = value()?.split(',').map(peer).collect::<Result<_, _>>()?,
+            "--scenario" => options.scenarios.extend(scenarios_of(value()?)?),
+            "--dir" => options.directory = value()?.into(),
+            "--markdown" => options.markdown = Some(value()?.into()),
+            "--svg" => options.svg = Some(value()?.into()),
+            "--json" => options.json = Some(value()?.into()),
+            _ => return Err(format!("{word}: unknown option")),
+        }
+    }
+    if options.svg.is_some() && !options.compares() {
+        return Err("--svg: expected a comparison to draw".to_owned());
+    }
+    Ok(if asked { Job::Measure(options) } else { Job::NotAsked })
+}
+
+fn number(option: &str, text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("{option}: expected a number above 0, got {text:?}"))
+}
+
+fn peer(name: &str) -> Result<Peer, String> {
+    let known = Peer::ALL.into_iter().find(|peer| peer.option() == name);
+    known.ok_or_else(|| format!("--peers: unknown supervisor {name:?}"))
+}
+
+fn scenarios_of(name: &str) -> Result<Vec<&'static Scenario>, String> {
+    let found: Vec<_> = scenarios::ALL.iter().filter(|scenario| name == "all" || scenario.name == name).collect();
+    if found.is_empty() { Err(format!("--scenario: unknown name {name:?}")) } else { Ok(found) }
+}

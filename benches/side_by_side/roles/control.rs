@@ -1,0 +1,101 @@
+//! The commands of the host: one a line on its standard input, each answered by a line of numbers.
+//!
+//! | command | what it does | answer |
+//! |---|---|---|
+//! | `set ID VERSION` | declares another process | when it was declared |
+//! | `status COUNT` | asks for the status so often | the median in ns, how many proxies, how many run, restarts of the crashing one |
+//! | `burst IDS COUNT` | so many changes among so many ids, within a second if it can | when the first and the last were made |
+//! | `close` | ends and leaves the processes | when it began |
+//! | `kill` | ends with the processes; so does SIGTERM | when it began |
+//!
+//! "When" is in nanoseconds of the monotonic clock.
+
+use std::io::{BufRead, Write, stdin, stdout};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use proxyprocess::{Manager, ProxyState, State};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::OwnedFd;
+
+use super::host::{CRASHING, Declared};
+use crate::Result;
+use crate::beacons::now_ns;
+use crate::figures::median;
+
+/// So many changes are made without looking at the clock.
+const BATCH: u64 = 100;
+
+/// Tells the benchmark some numbers.
+pub(super) fn answer(numbers: &[u64]) -> Result<()> {
+    let words: Vec<String> = numbers.iter().map(u64::to_string).collect();
+    let mut stdout = stdout().lock();
+    writeln!(stdout, "{}", words.join(" "))?;
+    Ok(stdout.flush()?)
+}
+
+/// Does what it is told, until that is to end.
+pub(super) fn serve(manager: &Manager, state: &State, declared: &Declared, told_to_end: &OwnedFd) -> Result<()> {
+    let stdin = stdin();
+    let mut commands_come = true;
+    loop {
+        let events = if commands_come { PollFlags::IN } else { PollFlags::empty() };
+        let mut sources = [PollFd::new(told_to_end, PollFlags::IN), PollFd::new(&stdin, events)];
+        let sources = if commands_come { &mut sources[..] } else { &mut sources[..1] };
+        poll(sources, None)?;
+        if !sources[0].revents().is_empty() {
+            return Ok(());
+        }
+        let mut line = String::new();
+        // One command at a time: the benchmark waits for the answer, so that none is left in the buffer unseen.
+        commands_come = stdin.lock().read_line(&mut line)? > 0;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            [] => {}
+            ["set", id, version] => {
+                let config = declared.beacon(id.parse()?, Some(version.parse()?));
+                state.set(id, config)?;
+                answer(&[now_ns()])?;
+            }
+            ["status", count] => status(manager, count.parse()?)?,
+            ["burst", ids, count] => burst(state, declared, ids.parse()?, count.parse()?)?,
+            ["close"] => {
+                answer(&[now_ns()])?;
+                return Ok(manager.close()?);
+            }
+            ["kill"] => {
+                answer(&[now_ns()])?;
+                return Ok(manager.kill()?);
+            }
+            _ => return Err(format!("unknown command {line:?}").into()),
+        }
+    }
+}
+
+fn status(manager: &Manager, count: u32) -> Result<()> {
+    let mut times = Vec::new();
+    let mut last = Vec::new();
+    for _ in 0..count {
+        let began = Instant::now();
+        last = manager.status();
+        times.push(began.elapsed().as_nanos() as f64);
+    }
+    let running = last.iter().filter(|status| status.state == ProxyState::Running).count();
+    let crashes = last.iter().find(|status| status.id == CRASHING).map_or(0, |status| status.restarts);
+    answer(&[median(&times) as u64, last.len() as u64, running as u64, crashes])
+}
+
+/// Spread evenly over a second, as far as the machine can do that many.
+fn burst(state: &State, declared: &Declared, ids: u32, count: u64) -> Result<()> {
+    let ids: Vec<(u32, String)> = (0..ids).map(|id| (id, id.to_string())).collect();
+    let pause = Duration::from_secs(1) / u32::try_from(count)?;
+    let (began, first_ns) = (Instant::now(), now_ns());
+    for (change, (id, name)) in (0..count).zip(ids.iter().cycle()) {
+        state.set(name, declared.beacon(*id, Some(first_ns + change)))?;
+        if change % BATCH == BATCH - 1 {
+            let due = began + pause * u32::try_from(change)?;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+    }
+    answer(&[first_ns, now_ns()])
+}

@@ -1,0 +1,98 @@
+//! The least agent that embeds this library with all that it guarantees: a data directory with its lock, records, logs
+//! and snapshot. It takes over what an earlier one left there.
+//!
+//! Settings: `role=stubborn` of the beacons, `grace_ms=N` when they are stopped, `resident_mib=N` of its own memory, and
+//! `crash=backoff` or `crash=at-once` for one further process that ends whenever it is started.
+//!
+//! Its commands are in `control.rs`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use proxyprocess::{Command, Manager, ManagerOptions, ProxyConfig, State};
+
+use super::{Work, control};
+use crate::Result;
+use crate::beacons::now_ns;
+
+/// The id of the process that always ends.
+pub(super) const CRASHING: &str = "crashing";
+
+const PAGE: usize = 4096;
+
+/// The declarations of this agent.
+pub(super) struct Declared {
+    beacon: PathBuf,
+    role: Option<String>,
+    grace_period: Option<Duration>,
+}
+
+impl Declared {
+    /// The declaration of a beacon; another `version` makes it another process.
+    pub(super) fn beacon(&self, id: u32, version: Option<u64>) -> ProxyConfig {
+        let mut command = Command::new(&self.beacon).arg(id.to_string()).args(self.role.clone());
+        if let Some(version) = version {
+            command = command.env("VERSION", version.to_string());
+        }
+        let mut config = ProxyConfig::new(command);
+        config.stop.grace_period = self.grace_period.unwrap_or(config.stop.grace_period);
+        config
+    }
+
+    fn crashing(&self, how: &str) -> ProxyConfig {
+        let mut config = ProxyConfig::new(Command::new(&self.beacon).args([CRASHING, "exit"]));
+        if how == "at-once" {
+            config.restart.max_wait = Duration::ZERO;
+        }
+        config
+    }
+}
+
+pub(super) fn run(work: &Work) -> Result<()> {
+    let settings: BTreeMap<&str, &str> = work.settings.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let number = |name| settings.get(name).map(|value: &&str| value.parse::<u64>()).transpose();
+    let ballast = touched(number("resident_mib")?.unwrap_or(0));
+    let declared = Declared {
+        beacon: work.beacon.clone(),
+        role: settings.get("role").map(|role| (*role).to_owned()),
+        grace_period: number("grace_ms")?.map(Duration::from_millis),
+    };
+    let told_to_end = super::termination()?;
+    let state = State::new();
+    let crashing = settings.get("crash").map(|how| (CRASHING.to_owned(), declared.crashing(how)));
+    let beacons = (0..work.n).map(|id| (id.to_string(), declared.beacon(id, None)));
+    state.replace_all(beacons.chain(crashing))?;
+
+    let manager = Manager::new(state.clone(), options(&work.directory))?;
+    if let Some(path) = manager.snapshot_path() {
+        manager.restore(&path)?;
+    }
+    control::answer(&[now_ns()])?;
+    let end = thread::scope(|scope| {
+        let running = scope.spawn(|| manager.run());
+        let controlled = control::serve(&manager, &state, &declared, &told_to_end);
+        // Whatever became of the control, nothing is left.
+        let ended = manager.kill();
+        let ran = running.join().map_err(|_| "the manager's thread panicked")?;
+        ran.or_else(|error| if error.code() == proxyprocess::ErrorCode::Closed { Ok(()) } else { Err(error) })?;
+        controlled.and_then(|()| Ok(ended?))
+    });
+    drop(ballast);
+    end
+}
+
+fn options(directory: &Path) -> ManagerOptions {
+    let mut options = ManagerOptions::default();
+    options.data_dir = Some(directory.join("data"));
+    options.allow_root = true;
+    options
+}
+
+/// So much memory, every page of it in use.
+fn touched(mib: u64) -> Vec<u8> {
+    let mut ballast = vec![0; usize::try_from(mib << 20).unwrap_or(0)];
+    ballast.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+    std::hint::black_box(ballast)
+}

@@ -1,0 +1,76 @@
+//! This library against its targets, one after the other.
+
+mod adopted;
+mod change;
+mod changes;
+mod crashloop;
+mod disk;
+mod resident;
+mod scale;
+mod status;
+mod stubborn;
+
+use crate::Result;
+use crate::figures::{milliseconds, percentile};
+use crate::options::Options;
+use crate::peers::Peer;
+use crate::scene::Scene;
+use crate::targets::Target;
+use crate::tools::Tools;
+
+/// Something to measure that has targets.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    run: fn(&Options, &Tools) -> Result<Vec<Target>>,
+}
+
+/// All there are.
+pub(crate) const ALL: [Scenario; 9] = [
+    Scenario { name: "scale", about: "ten times as many processes", run: scale::run },
+    Scenario { name: "adopted", about: "the processes of an agent that was killed", run: adopted::run },
+    Scenario { name: "stubborn", about: "processes that do not stop when they are told to", run: stubborn::run },
+    Scenario { name: "change", about: "a change of one proxy among few and among many", run: change::run },
+    Scenario { name: "status", about: "the status of all", run: status::run },
+    Scenario { name: "disk", about: "what one restart among many writes", run: disk::run },
+    Scenario { name: "crashloop", about: "one process that always ends", run: crashloop::run },
+    Scenario { name: "resident", about: "a host with much memory", run: resident::run },
+    Scenario { name: "changes", about: "a hundred thousand changes in a second", run: changes::run },
+];
+
+impl Scenario {
+    /// Measures it. What fails is a target that is not met.
+    pub(crate) fn measure(&self, options: &Options, tools: &Tools) -> Vec<Target> {
+        (self.run)(options, tools).unwrap_or_else(|error| {
+            vec![Target { met: Some(false), ..Target::unknown("not measured", error.to_string()) }]
+        })
+    }
+}
+
+/// What the floor, with files, needs on this machine at this moment.
+struct Floor {
+    started_s: f64,
+    restarts_ms: Vec<f64>,
+}
+
+impl Floor {
+    fn measure(options: &Options, tools: &Tools) -> Result<Floor> {
+        let n = options.n;
+        let mut scene = Scene::start(tools, |directory| Peer::FloorWithFiles.set_up(tools, directory, n))?;
+        scene.beacons.wait_for_count(n.into())?;
+        let started_s = milliseconds(scene.beacons.last_ns() - scene.began_ns) / 1e3;
+        Ok(Floor { started_s, restarts_ms: scene.restarts(n, options.kills)? })
+    }
+}
+
+/// The targets of restarts, whosever: compared with the floor's at the same time.
+fn restart_targets(whose: &str, restarts_ms: &[f64], floor: &Floor) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for (name, share, limit) in [("p50", 0.5, 1.4), ("p99", 0.99, 3.0)] {
+        let (own, least) = (percentile(restarts_ms, share), percentile(&floor.restarts_ms, share));
+        targets.push(Target::told(format!("restart, {whose}, {name}"), own, "ms"));
+        let what = format!("restart, {whose}, {name}, in terms of the floor with files");
+        targets.push(Target::at_most(what, own / least, limit, "times"));
+    }
+    targets
+}

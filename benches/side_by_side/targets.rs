@@ -1,0 +1,81 @@
+//! Figures beside what they should be.
+
+use serde::Serialize;
+
+use crate::figures::{Spread, short};
+use crate::measure::Row;
+use crate::peers::Peer;
+
+/// One figure and its target.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Target {
+    pub(crate) what: String,
+    pub(crate) figure: String,
+    pub(crate) target: String,
+    /// Nothing where there is no target, or no figure.
+    pub(crate) met: Option<bool>,
+}
+
+impl Target {
+    /// A figure that should not be above `limit`; `unit` follows both.
+    pub(crate) fn at_most(what: impl Into<String>, value: f64, limit: f64, unit: &str) -> Target {
+        Target {
+            what: what.into(),
+            figure: with_unit(value, unit),
+            target: format!("at most {}", with_unit(limit, unit)),
+            met: Some(value <= limit),
+        }
+    }
+
+    /// A figure that should be exactly so.
+    pub(crate) fn exactly(what: impl Into<String>, value: f64, wanted: f64, unit: &str) -> Target {
+        Target {
+            what: what.into(),
+            figure: with_unit(value, unit),
+            target: with_unit(wanted, unit),
+            met: Some(value == wanted),
+        }
+    }
+
+    /// A figure that says what others mean.
+    pub(crate) fn told(what: impl Into<String>, value: f64, unit: &str) -> Target {
+        Target { what: what.into(), figure: with_unit(value, unit), target: String::new(), met: None }
+    }
+
+    /// What is not known, and why.
+    pub(crate) fn unknown(what: impl Into<String>, reason: impl Into<String>) -> Target {
+        Target { what: what.into(), figure: reason.into(), target: String::new(), met: None }
+    }
+}
+
+fn with_unit(value: f64, unit: &str) -> String {
+    format!("{} {unit}", short(value)).trim().to_owned()
+}
+
+/// The targets of the comparison. Ratios are of the same round each.
+pub(crate) fn of_comparison(rows: &[Row]) -> Vec<Target> {
+    let own: Vec<&Row> = rows.iter().filter(|row| row.peer == Peer::Proxyprocess).collect();
+    let floor: Vec<&Row> = rows.iter().filter(|row| row.peer == Peer::FloorWithFiles).collect();
+    if own.is_empty() {
+        return Vec::new();
+    }
+    let n = own[0].n;
+    let mut targets = Vec::new();
+    if !floor.is_empty() {
+        let mut ratio = |what: String, value: fn(&Row) -> f64, limit: f64| {
+            let ratios: Vec<f64> = own.iter().zip(&floor).map(|(own, floor)| value(own) / value(floor)).collect();
+            let spread = Spread::of(&ratios);
+            let target = Target::at_most(what, spread.median, limit, "times the floor with files");
+            targets.push(Target { figure: format!("{spread} times"), ..target });
+        };
+        ratio(format!("start {n}"), |row| row.started_s, 1.5);
+        ratio("restart, p50".to_owned(), Row::restart_p50_ms, 1.4);
+        ratio("restart, p99".to_owned(), Row::restart_p99_ms, 3.0);
+        ratio(format!("stop {n}"), |row| row.stopped_s, 2.0);
+    }
+    let most = |value: fn(&Row) -> f64| own.iter().map(|row| value(row)).fold(0.0, f64::max);
+    targets.push(Target::exactly("idle, CPU", most(|row| row.idle_cpu_ms_per_s), 0.0, "ms a second"));
+    targets.push(Target::exactly("idle, context switches", most(|row| row.idle_switches_per_s), 0.0, "a second"));
+    targets.push(Target::at_most("threads", most(|row| row.threads as f64), 6.0, ""));
+    targets
+}

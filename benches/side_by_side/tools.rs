@@ -1,0 +1,97 @@
+//! The programs that are measured and those that they run: compiled, or copied, for this run alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tempfile::TempDir;
+
+use crate::Result;
+
+/// What beacons are called, so that one can tell them from the processes of a supervisor.
+pub(crate) const BEACON: &str = "beacon";
+
+/// Programs in a place of their own, which is removed with this.
+pub(crate) struct Tools {
+    pub(crate) beacon: PathBuf,
+    pub(crate) floor: PathBuf,
+    /// This program, to take roles. A copy: what two processes have mapped of the same file counts half for each, and
+    /// the benchmark must not carry half of what it measures.
+    pub(crate) roles: PathBuf,
+    /// How the programs in C were compiled.
+    pub(crate) compiler: String,
+    /// How many descriptors a process of this run may have.
+    descriptors: u64,
+    place: TempDir,
+}
+
+impl Tools {
+    /// Compiles all; `place` is where everything of this run is written.
+    pub(crate) fn build(place: &Path) -> Result<Tools> {
+        let place = tempfile::Builder::new().prefix("side-by-side-").tempdir_in(place)?;
+        let compiler = compiler()?;
+        let own = std::env::current_exe()?;
+        let roles = place.path().join("roles");
+        fs::copy(own, &roles)?;
+        Ok(Tools {
+            beacon: compile(&compiler, BEACON, place.path())?,
+            floor: compile(&compiler, "floor", place.path())?,
+            roles,
+            compiler: compiler.join(" "),
+            descriptors: raise_descriptor_limit()?,
+            place,
+        })
+    }
+
+    /// Why there cannot be `n` processes under a supervisor that has one descriptor for each. The benchmark watches each
+    /// by one as well.
+    pub(crate) fn lacks_descriptors_for(&self, n: u32) -> Option<String> {
+        self.lacks_descriptors(u64::from(n) + 100)
+    }
+
+    /// Why a supervisor cannot have so many descriptors.
+    pub(crate) fn lacks_descriptors(&self, needed: u64) -> Option<String> {
+        let allowed = self.descriptors;
+        (needed > allowed).then(|| format!("it needs {needed} descriptors, and RLIMIT_NOFILE is {allowed}"))
+    }
+
+    /// Where the files of this run are.
+    pub(crate) fn place(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// A new directory for the files of one supervisor.
+    pub(crate) fn directory(&self) -> Result<TempDir> {
+        Ok(tempfile::Builder::new().prefix("run-").tempdir_in(self.place.path())?)
+    }
+}
+
+/// This program, and all that it starts, may have as many descriptors as it is allowed to; says how many that is.
+fn raise_descriptor_limit() -> Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// The smallest programs come from musl; whatever there is makes static ones, which start without a dynamic linker.
+fn compiler() -> Result<Vec<&'static str>> {
+    let name = ["musl-gcc", "cc"].into_iter().find(|name| is_installed(name));
+    let name = name.ok_or("compile the beacon: neither musl-gcc nor cc is installed")?;
+    Ok(vec![name, "-std=gnu11", "-Os", "-static", "-s"])
+}
+
+/// Whether there is a program of this name in the PATH.
+pub(crate) fn is_installed(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
+}
+
+fn compile(compiler: &[&str], name: &str, place: &Path) -> Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/side_by_side").join(format!("{name}.c"));
+    let program = place.join(name);
+    let mut command = Command::new(compiler[0]);
+    command.args(&compiler[1..]).arg("-o").arg(&program).arg(&source);
+    let status = command.stdin(Stdio::null()).status().map_err(|error| format!("run {}: {error}", compiler[0]))?;
+    if status.success() { Ok(program) } else { Err(format!("compile {}: {status}", source.display()).into()) }
+}
