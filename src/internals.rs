@@ -37,7 +37,7 @@ impl Life {
     /// Two steps: the process ends, and its successor runs. Says how many actions that takes.
     pub fn crash_and_come_back(&mut self) -> usize {
         self.now += self.restart.healthy_after;
-        self.tell(Event::Exited { group_left: false }) + self.tell(Event::Spawned)
+        self.tell(Event::Exited { group_left: false, quietly: false }) + self.tell(Event::Spawned)
     }
 
     fn tell(&mut self, event: Event) -> usize {
