@@ -3,6 +3,8 @@
 # interface is tested so under valgrind, which has neither.
 set -euo pipefail
 
+# The crash tests have had their minute with pidfds.
+export PROXYPROCESS_SWEEP_PART=4 PROXYPROCESS_CAMPAIGN_ROUNDS=50
 RUSTFLAGS="--cfg proxyprocess_no_pidfd" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/no-pidfd" cargo test --locked --lib \
     --test agent --test crashes --test documents --test faults --test hosts --test leaks --test library \
     --test real_proxies --test scarcity --test stops --test strangers

@@ -11,6 +11,9 @@ mapfile -t tests < <(cargo test --locked --no-run 2>&1 | sed -n 's/^ *Executable
 chmod -R a+rX "$CARGO_TARGET_DIR"/{debug,fail-points/debug/examples,ffi-tests}
 chmod a+x "$CARGO_TARGET_DIR"/fail-points{,/debug}
 
+# The crash tests have had their minute as root.
+export PROXYPROCESS_SWEEP_PART=4 PROXYPROCESS_CAMPAIGN_ROUNDS=50
+
 cd "$home"
 as_nobody() {
     setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all \

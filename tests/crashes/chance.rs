@@ -29,6 +29,13 @@ impl Chance {
     }
 }
 
+/// Some of all, if not everything is wanted: as many as fit into a minute, or with PROXYPROCESS_SWEEP_PART=n into the n-th
+/// part of one.
+pub(crate) fn some<T>(mut all: Vec<T>, most: usize, chance: &mut Chance) -> Vec<T> {
+    let part = number("PROXYPROCESS_SWEEP_PART").unwrap_or(1) as usize;
+    (0..all.len().min(most / part)).map(|_| all.swap_remove(chance.below(all.len()))).collect()
+}
+
 /// A number from the environment.
 pub(crate) fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::arm::{Arm, Cut};
 use crate::cases;
-use crate::chance::Chance;
+use crate::chance::{Chance, some};
 use crate::player::Player;
 use crate::support::{Changes, Deadline, list};
 use crate::sweep::{everything, tried};
@@ -142,7 +142,7 @@ fn a_call_that_fails_loses_nothing() {
         }
     }
     if !everything() {
-        all = (0..all.len().min(60)).map(|_| all.swap_remove(chance.below(all.len()))).collect();
+        all = some(all, 60, &mut chance);
     }
     let refused = cases::play_all("a call fails", &all, play).into_iter().filter(|refused| *refused).count();
     println!("of which {refused} agents refused to start");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::arm::Arm;
 use crate::cases::{self, Case, Then};
-use crate::chance::Chance;
+use crate::chance::{Chance, some};
 use crate::player::Player;
 use crate::{life, points};
 
@@ -83,7 +83,7 @@ fn the_agent_dies_at_every_point() {
         }
     }
     if !everything() {
-        all = (0..all.len().min(190)).map(|_| all.swap_remove(chance.below(all.len()))).collect();
+        all = some(all, 190, &mut chance);
     }
     let cuts: usize = cases::play_all("the agent dies", &all, cases::play).into_iter().sum();
     assert!(cuts * 10 > all.len() * 9, "only {cuts} of {} agents died", all.len());
@@ -97,7 +97,7 @@ fn two_agents_die_one_after_the_other() {
     let pairs = tried.keys().flat_map(|(launch, first)| names.iter().map(move |second| (*launch, first, *second)));
     let mut pairs: Vec<_> = pairs.collect();
     if !everything() {
-        pairs = (0..60).map(|_| pairs[chance.below(pairs.len())]).collect();
+        pairs = some(pairs, 60, &mut chance);
     }
     let case = |(launch, first, second): (usize, &String, &String)| {
         let arms = vec![(launch, Arm::dies(first, 1)), (launch + 1, Arm::dies(second, 1))];
@@ -122,6 +122,8 @@ fn a_thread_stands_still_at_every_point() {
     if !everything() {
         let point = |case: &Case| case.arms[0].1.stall.clone().expect("it stalls").0;
         all = one_each(all, point, &mut chance);
+        let most = all.len();
+        all = some(all, most, &mut chance);
     }
     let cuts: usize = cases::play_all("a thread stands still", &all, cases::play).into_iter().sum();
     assert!(cuts * 10 > all.len() * 9, "only {cuts} of {} agents were stopped", all.len());
