@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# cargo-c takes minutes to build: it is begun here, on what the tests leave of the cores, and awaited by install.sh. Before
+# cargo-c takes minutes to build: it is begun here, on what the tests leave of the cores (SCHED_IDLE), and awaited by
+# install.sh. Before
 # it, the fuzz targets are built for fuzz.sh.
 set -euo pipefail
 
@@ -13,7 +14,7 @@ fi
 build() {
     local result=0
     # The newest that the oldest supported compiler of CI builds.
-    CARGO_TARGET_DIR="$CARGO_TARGET_DIR/tools/build" CARGO_PROFILE_DEV_DEBUG=0 nice -n 10 cargo install --debug --locked \
+    CARGO_TARGET_DIR="$CARGO_TARGET_DIR/tools/build" CARGO_PROFILE_DEV_DEBUG=0 chrt --idle 0 cargo install --debug --locked \
         --root "$CARGO_TARGET_DIR/tools" cargo-c --version 0.10.24+cargo-0.98.0 || result=$?
     rm -rf "$CARGO_TARGET_DIR/tools/build"
     echo "$result" >"$done"
