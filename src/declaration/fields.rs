@@ -95,7 +95,10 @@ impl Fields {
         let item = |(index, item): (usize, Value)| {
             read(&item).ok_or_else(|| expected(&format!("{place}[{index}]"), wanted, &item))
         };
-        items.into_iter().enumerate().map(item).collect::<Result<Vec<T>>>().map(Some)
+        let mut list = items.into_iter().enumerate().map(item).collect::<Result<Vec<T>>>()?;
+        // Collected in place, it has the room of the values that it was read from.
+        list.shrink_to_fit();
+        Ok(Some(list))
     }
 
     /// The error of a field that must be there.

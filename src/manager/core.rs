@@ -22,7 +22,7 @@ use crate::sys::identity::Stray;
 #[derive(Clone)]
 pub(super) enum Managed {
     Daemon(ManagedDaemon),
-    Other(Other),
+    Other(Box<Other>),
 }
 
 /// A daemon, which the supervisor looks after.
@@ -31,7 +31,7 @@ pub(super) struct ManagedDaemon {
     pub(super) spec: Arc<Spec>,
     /// Of a daemon restored from Consul's snapshot: the first word of its arguments. Its environment is then not the
     /// declared one but the whole.
-    pub(super) version1: Option<OsString>,
+    pub(super) version1: Option<Box<OsString>>,
 }
 
 /// The state of a manager, behind one lock.

@@ -135,7 +135,7 @@ fn end_others(
 
 fn as_other(managed: &Managed) -> Option<super::others::Other> {
     match managed {
-        Managed::Other(other) => Some(other.clone()),
+        Managed::Other(other) => Some((**other).clone()),
         Managed::Daemon(_) => None,
     }
 }

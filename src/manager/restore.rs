@@ -135,7 +135,7 @@ pub(super) fn take_over(
             Entry::Other(mode, stored) => {
                 let created = core.registry.create(&id, &mode, None);
                 match created.and_then(|other| other.unmarshal(&stored).map(|()| other)) {
-                    Ok(other) => drop(core.managed.insert(id, Managed::Other(other))),
+                    Ok(other) => drop(core.managed.insert(id, Managed::Other(Box::new(other)))),
                     Err(error) => tell_refused(core, &[error], own),
                 }
             }
@@ -195,7 +195,8 @@ fn take_over_daemon(
     };
     let config = if version1.is_some() { without_inherited(&entry.config, core) } else { entry.config };
     let spec = Arc::new(core.spec(id, &config));
-    core.managed.insert(id.clone(), Managed::Daemon(ManagedDaemon { spec: spec.clone(), version1 }));
+    core.managed
+        .insert(id.clone(), Managed::Daemon(ManagedDaemon { spec: spec.clone(), version1: version1.map(Box::new) }));
     // The record is newer than the snapshot: it is rewritten with every start.
     let fingerprint = spec.fingerprint();
     let claim = match (core.unclaimed.get(id), entry.process) {

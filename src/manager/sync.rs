@@ -125,7 +125,7 @@ fn begin(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mu
         Managed::Daemon(ManagedDaemon { spec: Arc::new(core.spec(id, wanted)), version1: None })
     } else {
         match core.registry.create(id, &wanted.mode, Some(wanted)) {
-            Ok(new) => Managed::Other(new),
+            Ok(new) => Managed::Other(Box::new(new)),
             // The registration is rejected; what there was before under this id goes on.
             Err(error) => return reject(core, id, wanted, &error),
         }
@@ -194,7 +194,7 @@ fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Plan
         match core.managed.get(&id).cloned() {
             Some(Managed::Daemon(daemon)) => {
                 if let Some(Managed::Other(old)) = old {
-                    core.worker()?.call(Call::Stop(old, None));
+                    core.worker()?.call(Call::Stop(*old, None));
                 }
                 let origin = origin(core, &id, &daemon.spec);
                 put(owner, supervisor, daemon.spec, origin)?;
@@ -203,7 +203,7 @@ fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Plan
                 if let Some(old) = old {
                     remove(core, owner, supervisor, old)?;
                 }
-                core.worker()?.call(Call::Start(other));
+                core.worker()?.call(Call::Start(*other));
             }
             None => {}
         }
@@ -268,7 +268,7 @@ fn remove(core: &mut Core, owner: Owner, supervisor: &Supervisor, managed: Manag
             Ok(())
         }
         Managed::Other(other) => {
-            core.worker()?.call(Call::Stop(other, None));
+            core.worker()?.call(Call::Stop(*other, None));
             Ok(())
         }
     }
@@ -283,7 +283,7 @@ fn settle_restored(core: &mut Core, owner: Owner, supervisor: &Supervisor, resto
                 let origin = origin(core, &daemon.spec.id, &daemon.spec);
                 put(owner, supervisor, daemon.spec, origin)?;
             }
-            Some(Managed::Other(other)) if is_idle(&other) => core.worker()?.call(Call::Start(other)),
+            Some(Managed::Other(other)) if is_idle(&other) => core.worker()?.call(Call::Start(*other)),
             Some(Managed::Other(_)) | None => {}
         }
     }

@@ -48,7 +48,7 @@ impl DaemonEntry {
             let mut process = json!({
                 "pid": identity.pid.as_raw(),
                 "start_ticks": identity.start_ticks,
-                "boot_id": identity.boot_id,
+                "boot_id": &*identity.boot_id,
                 "fingerprint": process.fingerprint.to_string(),
             });
             if let Some(inode) = identity.inode {

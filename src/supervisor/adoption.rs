@@ -39,7 +39,7 @@ pub(super) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(
         Claim::Told(identity) => (identity.clone(), own_token),
         // When it was started is not known; what the members of its group carry has to prove them anyway.
         Claim::Number { pid, .. } => {
-            let boot_id = boot_id().map_err(|error| format!("read boot id: {error}"))?.into();
+            let boot_id = boot_id().map_err(|error| format!("read boot id: {error}"))?.clone();
             (Identity { pid: *pid, start_ticks: 0, boot_id, inode: None }, own_token)
         }
     };
@@ -85,7 +85,7 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     // An agent that was killed may have left it without its pid file, or with that of its predecessor.
     let written = spec.write_pid_file(pid);
     fail::point("adopt:written-down");
-    Ok((Process { pid, pidfd, identity: Some(identity) }, written))
+    Ok((Process { pid, pidfd, identity: Some(Box::new(identity)) }, written))
 }
 
 /// From here on the process is known like one that we started. Supervised without a record, it would be lost together

@@ -80,7 +80,7 @@ fn only_writes(pid: i32, fd: &OsStr) -> io::Result<bool> {
 /// What outlived SIGKILL, or why nobody can tell now: the proxy must not be started beside it.
 pub(super) fn end(leader: &Identity, marks: &Marks<'_>) -> Result<(), String> {
     let unknown = |error: io::Error| format!("look for what is left of the group of pid {}: {error}", leader.pid);
-    if *boot_id().map_err(unknown)? != *leader.boot_id {
+    if *boot_id().map_err(unknown)? != leader.boot_id {
         return Ok(());
     }
     let give_up_at = Instant::now() + PATIENCE;

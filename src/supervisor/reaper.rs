@@ -35,7 +35,7 @@ pub(super) struct Process {
     /// Absent where the kernel has no pidfds; the process is looked at now and then.
     pub(super) pidfd: Option<OwnedFd>,
     /// Known of adopted processes, and of all that have no pidfd.
-    pub(super) identity: Option<Identity>,
+    pub(super) identity: Option<Box<Identity>>,
 }
 
 impl Process {
@@ -55,7 +55,7 @@ impl Process {
     /// Who it is; `None` when it has ended.
     fn identity(&self) -> io::Result<Option<Identity>> {
         if let Some(known) = &self.identity {
-            return Ok(Some(known.clone()));
+            return Ok(Some((**known).clone()));
         }
         let Some(fd) = &self.pidfd else { return Identity::of(self.pid, None) };
         let found = Identity::of(self.pid, pidfd::inode(fd.as_fd())?)?;
@@ -73,7 +73,7 @@ impl Process {
             // One that is looked at though it has a pidfd may well run, and what else tells so can fail.
             Ok(Waited::NotOurs) | Err(_) if self.pidfd.as_ref().is_some_and(|fd| !pidfd::has_ended(fd.as_fd())) => None,
             Ok(Waited::NotOurs) | Err(_) => {
-                foreign::ended(self.pidfd.as_ref().map(|fd| fd.as_fd()), self.identity.as_ref())
+                foreign::ended(self.pidfd.as_ref().map(|fd| fd.as_fd()), self.identity.as_deref())
             }
         }
     }
@@ -334,14 +334,14 @@ impl Reaper {
         fail::point("exit:reaped");
         let (pid, supervised) = (watched.process.pid, watched.phase == Phase::Supervised);
         table.polled.remove(&key);
-        if let Some(fd) = table.processes.get(&key).and_then(|watched| watched.process.pidfd.as_ref()) {
-            self.epoll.remove(fd.as_fd());
-        }
         let group_left = supervised && self.group_outlives(&table, key);
         if !group_left {
             self.remove_in(&mut table, key);
         } else if let Some(watched) = table.processes.get_mut(&key) {
             watched.phase = Phase::Ended { quiet_scan: None };
+            if let Some(fd) = &watched.process.pidfd {
+                self.epoll.remove(fd.as_fd());
+            }
         }
         supervised.then_some(Message::Exited { key, pid, status, group_left })
     }
@@ -451,7 +451,7 @@ mod tests {
         let mut member = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut member).unwrap();
         let (pid, key) = (Pid::from_raw(child.id() as i32).unwrap(), new_key());
-        reaper.insert(key, Process { pid, pidfd: None, identity: Identity::of(pid, None).unwrap() });
+        reaper.insert(key, Process { pid, pidfd: None, identity: Identity::of(pid, None).unwrap().map(Box::new) });
         reaper.watch(key);
         child.kill().unwrap();
         let Message::Exited { group_left, .. } = messages.recv().unwrap() else { panic!("an exit") };

@@ -43,7 +43,7 @@ impl Supervised {
     /// Takes note of how a chore went: what failed shows in the status, and is done again.
     pub(super) fn note(&mut self, what: Chore, result: Result<()>) {
         let Err(error) = result else {
-            self.failures = 0;
+            self.rare.failures = 0;
             return;
         };
         logging::about(Level::Error, &self.slot.id, format_args!("{error}"));
@@ -51,18 +51,18 @@ impl Supervised {
             // Whom we may not signal now, we may not signal later.
             Chore::Signal(_) if error.errno() == Some(libc::EPERM) => None,
             Chore::Signal(_) => Some(defaults::REPAIR_WAIT),
-            _ => Some(defaults::REPAIR_WAIT * (1 << self.failures.min(MAX_DOUBLINGS))),
+            _ => Some(defaults::REPAIR_WAIT * (1 << self.rare.failures.min(MAX_DOUBLINGS))),
         };
-        self.last_error = Some(error);
-        self.failures = self.failures.saturating_add(1);
+        self.rare.last_error = Some(error);
+        self.rare.failures = self.rare.failures.saturating_add(1);
         if let Some(wait) = wait {
-            self.repair = Some(Repair { at: Instant::now() + wait, what });
+            self.rare.repair = Some(Repair { at: Instant::now() + wait, what });
         }
     }
 
     /// The answer to a stop: the files of a process that is gone must not be left behind silently.
     pub(super) fn stopped(&self) -> Result<()> {
-        match (&self.repair, &self.last_error) {
+        match (&self.rare.repair, &self.rare.last_error) {
             (Some(Repair { what: Chore::CleanUp(_), .. }), Some(error)) => Err(error.clone()),
             _ => Ok(()),
         }
@@ -87,16 +87,16 @@ impl Loop {
     /// Has a repair done whose time has come.
     pub(super) fn repair(&mut self, key: ProcessKey, now: Instant) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
-        let Some(repair) = supervised.repair.take_if(|repair| repair.at <= now) else { return };
+        let Some(repair) = supervised.rare.repair.take_if(|repair| repair.at <= now) else { return };
         if !supervised.still_applies(&repair.what) {
             return self.drop_if_done(key);
         }
-        let after = supervised.uncleared.clone();
+        let after = supervised.rare.uncleared.clone();
         let job = match repair.what {
             Chore::Signal(signal) => return self.signal(key, Some(signal)),
             // What is under way may make it needless, or come to the same failure.
             what if supervised.busy => {
-                supervised.repair = Some(Repair { at: now + defaults::REPAIR_WAIT, what });
+                supervised.rare.repair = Some(Repair { at: now + defaults::REPAIR_WAIT, what });
                 return self.arm_repair(key);
             }
             Chore::CleanUp(spec) => Job::CleanUp { key, spec, after },
@@ -108,7 +108,7 @@ impl Loop {
 
     /// Sets the timer of a repair, if there is one to be done.
     pub(super) fn arm_repair(&mut self, key: ProcessKey) {
-        if let Some(repair) = self.slots.get(&key).and_then(|supervised| supervised.repair.as_ref()) {
+        if let Some(repair) = self.slots.get(&key).and_then(|supervised| supervised.rare.repair.as_ref()) {
             self.timers.arm(repair.at, key);
         }
     }

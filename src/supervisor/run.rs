@@ -16,7 +16,7 @@ use super::reaper::Reaper;
 use super::repair::Chore;
 use super::spawner::{Job, Spawners};
 use super::spec::Spec;
-use super::supervised::Supervised;
+use super::supervised::{Leader, Supervised};
 use super::timers::Timers;
 use crate::declaration::Fingerprint;
 use crate::error::{Error, ErrorCode, Result, excerpt};
@@ -32,7 +32,7 @@ use crate::sys::{fail, pidfd};
 /// The thread's state.
 pub(super) struct Loop {
     mailbox: Receiver<Message>,
-    pub(super) slots: HashMap<ProcessKey, Supervised>,
+    pub(super) slots: HashMap<ProcessKey, Box<Supervised>>,
     keys: HashMap<Slot, ProcessKey>,
     pub(super) timers: Timers,
     spawners: Spawners,
@@ -92,7 +92,7 @@ impl Loop {
             Command::RecordMissing { owner } => self.record_missing(owner),
             Command::Status { owner, reply } => {
                 let all = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
-                let _ = reply.send(all.map(Supervised::status).collect());
+                let _ = reply.send(all.map(|supervised| supervised.status()).collect());
             }
             Command::Processes { owner, reply } => {
                 let _ = reply.send(self.processes(owner));
@@ -104,15 +104,15 @@ impl Loop {
 
     fn put(&mut self, slot: Slot, spec: Arc<Spec>, origin: Origin, started: Option<Sender<Result<()>>>) {
         let key = *self.keys.entry(slot.clone()).or_insert_with(new_key);
-        let supervised = self.slots.entry(key).or_insert_with(|| Supervised::new(slot, key, spec.clone()));
+        let supervised = self.slots.entry(key).or_insert_with(|| Box::new(Supervised::new(slot, key, spec.clone())));
         // A slot that was on its way out is wanted again: what is left of its old process goes first.
         let was_leaving = std::mem::take(&mut supervised.forget);
         let same = !was_leaving && supervised.spec.same_process(&spec);
         supervised.spec = spec;
-        supervised.start_waiters.extend(started);
+        supervised.rare.start_waiters.extend(started);
         let event = match origin {
             Origin::Claimed { claim, start_if_gone, outdated } => {
-                supervised.claim = Some(claim);
+                supervised.claim = Some(Box::new(claim));
                 self.drive(key, Event::Adopt { start_if_gone });
                 if outdated { Event::Replace } else { return }
             }
@@ -139,7 +139,7 @@ impl Loop {
         let key = supervised.key;
         // A process that is being replaced is not one of this declaration; one that is being started is recorded then.
         if record.is_some() && supervised.machine.state() == ProxyState::Running {
-            supervised.record_waiters.extend(record);
+            supervised.rare.record_waiters.extend(record);
             self.submit(key, Job::Record { key, spec });
         }
         self.drive(key, Event::Settings);
@@ -154,7 +154,7 @@ impl Loop {
         };
         if let Some(supervised) = self.slots.get_mut(&key) {
             supervised.forget |= forget;
-            supervised.stop_waiters.extend(stopped);
+            supervised.rare.stop_waiters.extend(stopped);
             supervised.answer_start(&Err(Error::new(ErrorCode::Stopped, "stopped before it was started")));
         }
         self.drive(key, Event::Stop);
@@ -174,7 +174,7 @@ impl Loop {
         let of_owner = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
         for key in of_owner.map(|supervised| supervised.key).collect::<Vec<_>>() {
             if let Some(supervised) = self.slots.get_mut(&key) {
-                supervised.released = Some(released.clone());
+                supervised.rare.released = Some(released.clone());
             }
             self.drop_if_done(key);
         }
@@ -215,9 +215,13 @@ impl Loop {
 
     /// Gives an event to a machine and does what it says.
     fn drive(&mut self, key: ProcessKey, event: Event) {
-        let now = Instant::now();
         let Some(supervised) = self.slots.get_mut(&key) else { return };
-        for action in supervised.on(event, now) {
+        let actions = supervised.on(event, Instant::now());
+        self.perform_all(key, actions);
+    }
+
+    fn perform_all(&mut self, key: ProcessKey, actions: Vec<Action>) {
+        for action in actions {
             self.perform(key, action);
         }
         if let Some(supervised) = self.slots.get_mut(&key) {
@@ -236,21 +240,21 @@ impl Loop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         match action {
             Action::Spawn => {
-                (supervised.claim, supervised.pid, supervised.repair) = (None, None, None);
+                (supervised.claim, supervised.pid, supervised.rare.repair) = (None, None, None);
                 fail::point("spawn:decided");
-                let (spec, after) = (supervised.spec.clone(), supervised.uncleared.clone());
+                let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
                 self.submit(key, Job::Start { key, spec, after });
             }
             Action::Adopt => {
-                supervised.repair = None;
+                supervised.rare.repair = None;
                 let (spec, claim) = (supervised.spec.clone(), supervised.claim.clone());
                 if let Some(claim) = claim {
-                    self.submit(key, Job::Adopt { key, spec, claim });
+                    self.submit(key, Job::Adopt { key, spec, claim: *claim });
                 }
             }
             Action::Search => {
-                supervised.escaped.clear();
-                match supervised.badge.clone() {
+                supervised.rare.escaped.clear();
+                match supervised.leader.as_ref().map(Leader::badge) {
                     Some(badge) => {
                         let spec = supervised.spec.clone();
                         self.submit(key, Job::Search { key, spec, badge });
@@ -262,8 +266,8 @@ impl Loop {
             Action::SignalStop => self.signal(key, None),
             Action::Kill => self.signal(key, Some(Signal::KILL)),
             Action::ProbeGroup => {
-                supervised.escaped.retain(Escaped::lives);
-                let escaped = !supervised.escaped.is_empty();
+                supervised.rare.escaped.retain(Escaped::lives);
+                let escaped = !supervised.rare.escaped.is_empty();
                 let left = self.reaper.group_left(key).unwrap_or_else(|error| {
                     supervised.cannot_look_for_group(&error);
                     true
@@ -272,9 +276,9 @@ impl Loop {
                 self.drive(key, Event::Group { left });
             }
             Action::CleanUp => {
-                (supervised.pid, supervised.repair) = (None, None);
+                (supervised.pid, supervised.rare.repair) = (None, None);
                 fail::point("clean-up:decided");
-                let (spec, after) = (supervised.spec.clone(), supervised.uncleared.clone());
+                let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
                 self.submit(key, Job::CleanUp { key, spec, after });
             }
             Action::Settle => {
@@ -302,7 +306,7 @@ impl Loop {
         logging::about(Level::Debug, &supervised.slot.id, format_args!("sending {signal}"));
         fail::point("signal:decided");
         let sent = self.reaper.signal_group(key, signal);
-        let each = supervised.escaped.iter().map(|escaped| escaped.signal(signal));
+        let each = supervised.rare.escaped.iter().map(|escaped| escaped.signal(signal));
         let sent = each.fold(sent, |sent, one| sent.and(one));
         fail::point("signal:sent");
         let pid = supervised.pid.map(|pid| pid.to_string()).unwrap_or_default();
@@ -314,7 +318,7 @@ impl Loop {
     fn announce(&mut self, key: ProcessKey, announcement: Announcement) {
         let Some(supervised) = self.slots.get(&key) else { return };
         let id = &supervised.slot.id;
-        let error = supervised.last_error.as_ref().map(Error::to_string).unwrap_or_default();
+        let error = supervised.rare.last_error.as_ref().map(Error::to_string).unwrap_or_default();
         let kind = match announcement {
             Announcement::Waiting(wait) => {
                 fail::point("backoff:begun");
@@ -346,9 +350,9 @@ impl Loop {
         if supervised.busy {
             // Settings may change faster than a disk takes them; only the last ones have to be written.
             if let Job::Record { .. } = job {
-                supervised.queued.retain(|queued| !matches!(queued, Job::Record { .. }));
+                supervised.rare.queued.retain(|queued| !matches!(queued, Job::Record { .. }));
             }
-            supervised.queued.push_back(job);
+            supervised.rare.queued.push_back(job);
         } else {
             supervised.busy = true;
             self.spawners.submit(job);
@@ -362,9 +366,9 @@ impl Loop {
         supervised.busy = false;
         let event = match done {
             Done::Started { pid, written } => {
-                (supervised.pid, supervised.adopted, supervised.last_error) = (Some(pid), false, None);
-                (supervised.starts, supervised.uncleared) = (supervised.starts + 1, None);
-                supervised.badge = Some(spec.badge(spec.config.token.as_deref()));
+                (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), false, None);
+                (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
+                supervised.leader = Some(Leader::Started(spec.clone()));
                 logging::about(Level::Info, &id, format_args!("started, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Started { pid: Some(pid.as_u32()) });
                 supervised.note(Chore::PidFile(spec.clone(), pid), written);
@@ -378,13 +382,13 @@ impl Loop {
                 if !hopeless {
                     spec.context.events.publish(Some(&id), EventKind::StartFailed { error: error.to_string() });
                 }
-                supervised.last_error = Some(error);
+                supervised.rare.last_error = Some(error);
                 Some(Event::SpawnFailed { hopeless })
             }
             Done::Adopted { pid, written } => {
-                (supervised.pid, supervised.adopted, supervised.last_error) = (Some(pid), true, None);
+                (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, None);
                 supervised.starts += 1;
-                supervised.badge = Some(supervised.claimed_badge(spec));
+                supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_badge(spec))));
                 logging::about(Level::Info, &id, format_args!("adopted, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Adopted { pid: pid.as_u32() });
                 supervised.note(Chore::PidFile(spec.clone(), pid), written);
@@ -395,9 +399,9 @@ impl Loop {
                 logging::about(Level::Warn, &id, format_args!("not adopted: {}", refusal.reason));
                 let reason = refusal.reason.clone();
                 spec.context.events.publish(Some(&id), EventKind::AdoptionRefused { reason });
-                supervised.last_error = Some(Error::new(ErrorCode::AdoptionRefused, refusal.reason));
+                supervised.rare.last_error = Some(Error::new(ErrorCode::AdoptionRefused, refusal.reason));
                 if refusal.gone {
-                    supervised.badge = Some(supervised.claimed_badge(spec));
+                    supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_badge(spec))));
                     supervised.claim = None;
                 }
                 Some(Event::AdoptionRefused { gone: refusal.gone })
@@ -407,7 +411,7 @@ impl Loop {
                 None
             }
             Done::Recorded(result) => {
-                supervised.record_waiters.clear();
+                supervised.rare.record_waiters.clear();
                 if let Some(pid) = supervised.pid {
                     supervised.note(Chore::Record(spec.clone(), pid), result);
                 }
@@ -415,7 +419,7 @@ impl Loop {
             }
             Done::CleanedUp(result) => {
                 if result.is_ok() {
-                    supervised.uncleared = None;
+                    supervised.rare.uncleared = None;
                 }
                 supervised.note(Chore::CleanUp(spec.clone()), result);
                 None
@@ -461,7 +465,7 @@ impl Loop {
             let result = supervised.stopped();
             supervised.answer_stop(&result);
         }
-        if let Some(job) = supervised.queued.pop_front() {
+        if let Some(job) = supervised.rare.queued.pop_front() {
             supervised.busy = true;
             self.spawners.submit(job);
         }
@@ -477,25 +481,35 @@ impl Loop {
             supervised.pid = None;
         }
         if supervised.adopted && !pidfd::signals_groups() {
-            supervised.uncleared = supervised.claim.take();
+            supervised.rare.uncleared = supervised.claim.take().map(|claim| *claim);
         }
         let asked = supervised.machine.state() == ProxyState::Stopping;
         let level = if asked { Level::Info } else { Level::Warn };
-        logging::about(level, &supervised.slot.id, format_args!("pid {pid} ended: {status}"));
-        self.publish(key, EventKind::Exited { pid: pid.as_u32(), status });
+        let id = supervised.slot.id.clone();
+        let log = || logging::about(level, &id, format_args!("pid {pid} ended: {status}"));
         let quietly = matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
-        self.drive(key, Event::Exited { group_left, quietly });
+        let actions = supervised.on(Event::Exited { group_left, quietly }, Instant::now());
+        self.publish(key, EventKind::Exited { pid: pid.as_u32(), status });
+        if actions == [Action::Spawn] {
+            // A successor does not wait for the host's log.
+            self.perform_all(key, actions);
+            log();
+        } else {
+            log();
+            self.perform_all(key, actions);
+        }
     }
 
     /// Lets a slot go that nobody needs: released and with nothing in flight, or forgotten and gone.
     pub(super) fn drop_if_done(&mut self, key: ProcessKey) {
-        let Some(supervised) = self.slots.get(&key) else { return };
-        if supervised.busy || !supervised.queued.is_empty() {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        supervised.rare.tidy();
+        if supervised.busy || !supervised.rare.queued.is_empty() {
             return;
         }
         let state = supervised.machine.state();
-        let released = supervised.released.is_some() && state != ProxyState::Starting;
-        let forgotten = supervised.forget && state == ProxyState::Stopped && supervised.repair.is_none();
+        let released = supervised.rare.released.is_some() && state != ProxyState::Starting;
+        let forgotten = supervised.forget && state == ProxyState::Stopped && supervised.rare.repair.is_none();
         if released {
             self.reaper.release(key);
         }

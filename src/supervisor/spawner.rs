@@ -286,6 +286,7 @@ impl Shared {
         let started = started.map_err(|error| start_failed(&error))?;
         // Under the lock of nobody else yet: the child cannot be reaped before it is in the table.
         let identity = if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };
+        let identity = identity.map(Box::new);
         self.reaper.insert(key, Process { pid: started.pid, pidfd: started.pidfd, identity });
         fail::point("start:listed");
         // The pid file is for people and scripts; the process runs whether it can be written or not.

@@ -1,6 +1,7 @@
 //! One supervised process: its machine, its declaration, what is known of it, and who waits for it.
 
 use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,36 +29,121 @@ pub(super) struct Supervised {
     /// What should run.
     pub(super) spec: Arc<Spec>,
     /// What does run, while a process lives: its end is cleaned up by its own declaration.
-    pub(super) claim: Option<Claim>,
-    /// By what the processes of the last leader are known.
-    pub(super) badge: Option<Badge>,
-    /// Those of them that were found outside of its group when it was gone.
-    pub(super) escaped: Vec<Escaped>,
-    /// An adopted process that is gone, and what it has left of its group, where nobody could signal that.
-    pub(super) uncleared: Option<Claim>,
+    pub(super) claim: Option<Box<Claim>>,
+    /// The last one of which it is known what its processes are known by.
+    pub(super) leader: Option<Leader>,
     pub(super) pid: Option<Pid>,
     pub(super) adopted: bool,
     pub(super) starts: u64,
     pub(super) last_exit: Option<ExitStatus>,
-    pub(super) last_error: Option<Error>,
     /// The deadline that the timers know of.
     pub(super) armed: Option<Instant>,
-    /// Whether a job is being done, and those that come after it.
+    /// Whether a job is being done.
     pub(super) busy: bool,
-    pub(super) queued: VecDeque<Job>,
     /// Drop the slot when its process is gone.
     pub(super) forget: bool,
+    /// A stop is settled as soon as the clean-up is done.
+    pub(super) settle: bool,
+    pub(super) rare: Rare,
+}
+
+/// What a leader was started from, or found by.
+#[derive(Debug)]
+pub(super) enum Leader {
+    Started(Arc<Spec>),
+    Claimed(Box<Badge>),
+}
+
+impl Leader {
+    /// By what its processes are known.
+    pub(super) fn badge(&self) -> Badge {
+        match self {
+            Leader::Started(spec) => spec.badge(spec.config.token.as_deref()),
+            Leader::Claimed(badge) => (**badge).clone(),
+        }
+    }
+}
+
+/// What most slots have nothing of, most of the time: of ten thousand it would be megabytes.
+#[derive(Debug, Default)]
+pub(super) struct Rare(Option<Box<RareFields>>);
+
+#[derive(Debug, Default)]
+pub(super) struct RareFields {
+    /// Processes that were found outside of the group of the last leader when it was gone.
+    pub(super) escaped: Vec<Escaped>,
+    /// An adopted process that is gone, and what it has left of its group, where nobody could signal that.
+    pub(super) uncleared: Option<Claim>,
+    pub(super) last_error: Option<Error>,
+    /// The jobs that come after the one that is being done.
+    pub(super) queued: VecDeque<Job>,
     /// Drop the slot, and let the process run, when no job is in flight.
     pub(super) released: Option<Sender<()>>,
     /// What could not be done and has to be, and how often in a row that was so.
     pub(super) repair: Option<Repair>,
     pub(super) failures: u32,
-    /// A stop is settled as soon as the clean-up is done.
-    pub(super) settle: bool,
     pub(super) start_waiters: Vec<Sender<Result<()>>>,
     pub(super) stop_waiters: Vec<Sender<StopReply>>,
     /// Whoever waits for the record to be written waits for these to be dropped.
     pub(super) record_waiters: Vec<Sender<()>>,
+}
+
+static NOTHING: RareFields = RareFields {
+    escaped: Vec::new(),
+    uncleared: None,
+    last_error: None,
+    queued: VecDeque::new(),
+    released: None,
+    repair: None,
+    failures: 0,
+    start_waiters: Vec::new(),
+    stop_waiters: Vec::new(),
+    record_waiters: Vec::new(),
+};
+
+impl Deref for Rare {
+    type Target = RareFields;
+
+    fn deref(&self) -> &RareFields {
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl DerefMut for Rare {
+    fn deref_mut(&mut self) -> &mut RareFields {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl Rare {
+    /// Gives back the memory of one that has nothing.
+    pub(super) fn tidy(&mut self) {
+        let RareFields {
+            escaped,
+            uncleared,
+            last_error,
+            queued,
+            released,
+            repair,
+            failures,
+            start_waiters,
+            stop_waiters,
+            record_waiters,
+        } = &**self;
+        let nothing = escaped.is_empty()
+            && uncleared.is_none()
+            && last_error.is_none()
+            && queued.is_empty()
+            && released.is_none()
+            && repair.is_none()
+            && *failures == 0
+            && start_waiters.is_empty()
+            && stop_waiters.is_empty()
+            && record_waiters.is_empty();
+        if nothing {
+            self.0 = None;
+        }
+    }
 }
 
 impl Supervised {
@@ -68,25 +154,16 @@ impl Supervised {
             machine: Machine::new(),
             spec,
             claim: None,
-            badge: None,
-            escaped: Vec::new(),
-            uncleared: None,
+            leader: None,
             pid: None,
             adopted: false,
             starts: 0,
             last_exit: None,
-            last_error: None,
             armed: None,
             busy: false,
-            queued: VecDeque::new(),
             forget: false,
-            released: None,
-            repair: None,
-            failures: 0,
             settle: false,
-            start_waiters: Vec::new(),
-            stop_waiters: Vec::new(),
-            record_waiters: Vec::new(),
+            rare: Rare::default(),
         }
     }
 
@@ -98,14 +175,14 @@ impl Supervised {
     }
 
     pub(super) fn answer_start(&mut self, result: &Result<()>) {
-        for waiter in self.start_waiters.drain(..) {
+        for waiter in self.rare.start_waiters.drain(..) {
             // Whoever asked may have gone away.
             let _ = waiter.send(result.clone());
         }
     }
 
     pub(super) fn answer_stop(&mut self, result: &Result<()>) {
-        for waiter in self.stop_waiters.drain(..) {
+        for waiter in self.rare.stop_waiters.drain(..) {
             let _ = waiter.send((self.slot.clone(), result.clone()));
         }
     }
@@ -114,15 +191,15 @@ impl Supervised {
     pub(super) fn cannot_look_for_group(&mut self, error: &std::io::Error) {
         let pid = self.pid.map(|pid| pid.to_string()).unwrap_or_default();
         let error = Error::os(ErrorCode::Io, format_args!("look for what is left of the group of {pid}"), error);
-        if self.last_error.as_ref().is_none_or(|said| said.to_string() != error.to_string()) {
+        if self.rare.last_error.as_ref().is_none_or(|said| said.to_string() != error.to_string()) {
             logging::about(Level::Error, &self.slot.id, format_args!("{error}"));
-            self.last_error = Some(error);
+            self.rare.last_error = Some(error);
         }
     }
 
     /// What the processes of a claim that was taken up, or is void, are known by.
     pub(super) fn claimed_badge(&self, spec: &Spec) -> Badge {
-        match &self.claim {
+        match self.claim.as_deref() {
             Some(Claim::Recorded { token, .. }) => spec.badge(token.as_deref()),
             _ => spec.badge(spec.config.token.as_deref()),
         }
@@ -133,16 +210,16 @@ impl Supervised {
         let error = match found {
             Ok(escaped) if escaped.is_empty() => return false,
             Ok(escaped) => {
-                self.escaped = escaped;
-                let message = format!("{} left the group for another session: ended as well", pids(&self.escaped));
+                self.rare.escaped = escaped;
+                let message = format!("{} left the group for another session: ended as well", pids(&self.rare.escaped));
                 Error::new(ErrorCode::StillRunning, message)
             }
             Err(error) => Error::os(ErrorCode::Io, "look for processes that left the group", &error),
         };
         // It is looked for again and again while somebody is left.
-        if self.last_error.as_ref().map(Error::to_string) != Some(error.to_string()) {
+        if self.rare.last_error.as_ref().map(Error::to_string) != Some(error.to_string()) {
             logging::about(Level::Warn, &self.slot.id, format_args!("{error}"));
-            self.last_error = Some(error);
+            self.rare.last_error = Some(error);
         }
         true
     }
@@ -155,8 +232,8 @@ impl Supervised {
             let leader = self.pid.map(|pid| format!(" of the group of pid {pid}")).unwrap_or_default();
             left.push(format!("{}{leader}", pids(members)));
         }
-        if !self.escaped.is_empty() {
-            left.push(format!("{} which left the group", pids(&self.escaped)));
+        if !self.rare.escaped.is_empty() {
+            left.push(format!("{} which left the group", pids(&self.rare.escaped)));
         }
         if left.is_empty() {
             left.push(self.pid.map_or_else(
@@ -164,7 +241,7 @@ impl Supervised {
                 |pid| format!("pid {pid} or its group"),
             ));
         }
-        let why = self.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        let why = self.rare.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         let message = format!("proxy {}: still running: {}{why}", self.slot.id, left.join(", and "));
         Error::new(ErrorCode::StillRunning, message)
     }
@@ -176,7 +253,7 @@ impl Supervised {
         status.restarts = self.starts.saturating_sub(1);
         status.last_exit = self.last_exit;
         status.next_start_ms = self.machine.next_start().map(milliseconds_until);
-        status.last_error = self.last_error.as_ref().map(Error::to_string);
+        status.last_error = self.rare.last_error.as_ref().map(Error::to_string);
         status
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::fail;
 use super::stat::{self, Stat};
@@ -42,7 +42,7 @@ impl fmt::Display for Pid {
 pub(crate) struct Identity {
     pub(crate) pid: Pid,
     pub(crate) start_ticks: u64,
-    pub(crate) boot_id: Box<str>,
+    pub(crate) boot_id: Arc<str>,
     /// That of its pidfds, where processes have inodes.
     pub(crate) inode: Option<u64>,
 }
@@ -64,7 +64,7 @@ impl Identity {
     /// When it cannot be known now: /proc is unreadable, descriptors are exhausted.
     pub(crate) fn presence(&self, inode: Option<u64>) -> io::Result<Presence> {
         let boot = boot_id()?;
-        if *self.boot_id != *boot {
+        if self.boot_id != *boot {
             return Ok(Presence::Gone(format!("the record is of another boot ({})", self.boot_id)));
         }
         let pid = self.pid;
@@ -103,7 +103,7 @@ impl Identity {
     /// The identity of the process that has this number, and this inode if processes have any.
     pub(crate) fn of(pid: Pid, inode: Option<u64>) -> io::Result<Option<Identity>> {
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
-        Ok(Some(Identity { pid, start_ticks: stat.start_ticks, boot_id: boot_id()?.into(), inode }))
+        Ok(Some(Identity { pid, start_ticks: stat.start_ticks, boot_id: boot_id()?.clone(), inode }))
     }
 }
 
@@ -142,14 +142,14 @@ impl Stray {
 }
 
 /// The random id that the kernel drew at boot (random(4)).
-pub(crate) fn boot_id() -> io::Result<&'static str> {
-    static BOOT_ID: OnceLock<String> = OnceLock::new();
+pub(crate) fn boot_id() -> io::Result<&'static Arc<str>> {
+    static BOOT_ID: OnceLock<Arc<str>> = OnceLock::new();
     if let Some(known) = BOOT_ID.get() {
         return Ok(known);
     }
     fail::failing("boot-id:read")?;
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    Ok(BOOT_ID.get_or_init(|| text.trim().to_owned()))
+    Ok(BOOT_ID.get_or_init(|| text.trim().into()))
 }
 
 /// This process.
