@@ -144,10 +144,19 @@ impl Look {
     }
 
     /// Who was seen with this badge, and has it now.
-    pub(super) fn with(&self, badge: &Badge) -> io::Result<Vec<Escaped>> {
-        let seen = self.0.get(badge).into_iter().flatten();
-        seen.filter_map(|pid| Escaped::prove(*pid, badge).transpose()).collect()
+    pub(super) fn with(&self, badge: &Badge) -> io::Result<Sighting> {
+        let seen = self.0.get(badge).map(Vec::as_slice).unwrap_or_default();
+        let escaped = seen.iter().filter_map(|pid| Escaped::prove(*pid, badge).transpose());
+        Ok(Sighting { seen: !seen.is_empty(), escaped: escaped.collect::<io::Result<_>>()? })
     }
+}
+
+/// What a look tells of one proxy.
+#[derive(Debug)]
+pub(super) struct Sighting {
+    /// Whether anybody was seen. Who has ended since may have left children that were not.
+    pub(super) seen: bool,
+    pub(super) escaped: Vec<Escaped>,
 }
 
 /// A descriptor that is given up for a look where there is no other: a stop must not hang on a host that has none left.
@@ -240,13 +249,15 @@ mod tests {
         let origin = String::from_utf8(badge.origin.to_vec()).unwrap();
         let (mut ours, mut others) = (start(&origin), start("another agent's"));
         let look = |supervised: &[i32]| Look::at_all_but(&supervised.iter().copied().collect()).unwrap();
-        let found: Vec<String> = look(&[]).with(&badge).unwrap().iter().map(|found| found.to_string()).collect();
+        let found: Vec<String> =
+            look(&[]).with(&badge).unwrap().escaped.iter().map(|found| found.to_string()).collect();
         assert_eq!(found, [ours.id().to_string()]);
-        assert!(look(&[ours.id() as i32]).with(&badge).unwrap().is_empty());
+        assert!(!look(&[ours.id() as i32]).with(&badge).unwrap().seen);
         let seen = look(&[]);
         ours.kill().unwrap();
         ours.wait().unwrap();
-        assert!(seen.with(&badge).unwrap().is_empty(), "it has ended since");
+        let sighting = seen.with(&badge).unwrap();
+        assert!(sighting.seen && sighting.escaped.is_empty(), "it has ended since");
         others.kill().unwrap();
         others.wait().unwrap();
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::Sender;
 
-use super::escaped::Escaped;
+use super::escaped::Sighting;
 use super::spec::Spec;
 use super::status::ProxyStatus;
 use crate::error::{Error, Result};
@@ -134,7 +134,7 @@ pub(super) enum Done {
     PidFile(Pid, Result<()>),
     CleanedUp(Result<()>),
     /// Those who had left the group of a process that is gone.
-    Searched(std::io::Result<Vec<Escaped>>),
+    Searched(std::io::Result<Sighting>),
 }
 
 /// Everything that arrives.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use super::escaped::{Badge, Escaped};
+use super::escaped::{Badge, Escaped, Sighting};
 use super::mailbox::{Claim, ProcessKey, Slot, StopReply};
 use super::repair::Repair;
 use super::spawner::Job;
@@ -206,10 +206,10 @@ impl Supervised {
     }
 
     /// Takes note of how a search for those who left the group went: whether somebody is left, or nobody can tell.
-    pub(super) fn found(&mut self, found: std::io::Result<Vec<Escaped>>) -> bool {
+    pub(super) fn found(&mut self, found: std::io::Result<Sighting>) -> bool {
         let error = match found {
-            Ok(escaped) if escaped.is_empty() => return false,
-            Ok(escaped) => {
+            Ok(Sighting { seen, escaped }) if escaped.is_empty() => return seen,
+            Ok(Sighting { escaped, .. }) => {
                 self.rare.escaped = escaped;
                 let message = format!("{} left the group for another session: ended as well", pids(&self.rare.escaped));
                 Error::new(ErrorCode::StillRunning, message)
