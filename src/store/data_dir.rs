@@ -121,18 +121,27 @@ impl DataDir {
         Part::ALL.into_iter().try_for_each(|part| self.part(part).map(drop))
     }
 
-    /// What of it was removed and is not made anew, if anything.
+    /// What of it was removed and is not made anew, if anything, or why that cannot be known now.
     pub(crate) fn removed(&self) -> Option<Error> {
         let home = self.home();
-        if home.root.is_removed_from(&self.absolute).unwrap_or(false) {
-            let removed = || Error::new(ErrorCode::Io, format!("data directory {} was removed", self.path.display()));
-            return Some(home.trouble.clone().unwrap_or_else(removed));
+        match home.root.is_removed_from(&self.absolute) {
+            Ok(false) => {}
+            Ok(true) => {
+                let removed = format!("data directory {} was removed", self.path.display());
+                return Some(home.trouble.clone().unwrap_or_else(|| Error::new(ErrorCode::Io, removed)));
+            }
+            Err(error) => return Some(failed_at("look at data directory", &self.path, &error)),
         }
         let root = home.root.clone();
         drop(home);
-        let missing = Part::ALL.into_iter().find(|part| matches!(root.inode(part.name()), Ok(None)))?;
-        let path = self.path.join(missing.as_str());
-        Some(Error::new(ErrorCode::Io, format!("directory {} was removed", path.display())))
+        Part::ALL.into_iter().find_map(|part| {
+            let path = self.path.join(part.as_str());
+            match root.inode(part.name()) {
+                Ok(Some(_)) => None,
+                Ok(None) => Some(Error::new(ErrorCode::Io, format!("directory {} was removed", path.display()))),
+                Err(error) => Some(failed_at("look for directory", &path, &error)),
+            }
+        })
     }
 
     /// The directory itself; if it was removed, and nobody else has made and taken it since, another one in its place.

@@ -11,6 +11,7 @@ impl Player {
     /// Whether all is as wanted, and if not, what is not. It may be on its way.
     pub(crate) fn look(&self) -> Result<BTreeMap<String, Living>, String> {
         let status = self.agent().status_unless(|| self.is_cut()).ok_or("the agent does not answer")?;
+        self.told.borrow_mut().extend(status.proxies.values().filter_map(|proxy| proxy.last_error.clone()));
         let (living, others) = self.living();
         if others > 0 {
             return Err(format!("{others} processes that have not executed yet"));

@@ -1,5 +1,6 @@
 //! Plays the life of agents, one after the other, and looks at all that they do from outside.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -45,6 +46,8 @@ pub(crate) struct Player {
     pub(crate) sums: Sums,
     /// The log of the agents that have ended.
     pub(crate) logs: String,
+    /// The errors that a status told.
+    pub(crate) told: RefCell<BTreeSet<String>>,
 }
 
 impl Player {
@@ -72,6 +75,7 @@ impl Player {
             stopping: false,
             sums: Sums::default(),
             logs: String::new(),
+            told: RefCell::default(),
         }
     }
 
