@@ -120,6 +120,7 @@ fn whose_proc_goes_away(_: &Place) {
 }
 
 #[test]
+#[cfg_attr(proxyprocess_no_pidfd, ignore = "without pidfds nothing goes on without /proc")]
 fn a_host_whose_proc_goes_away() {
     in_a_host_by_root("proc::a_host_whose_proc_goes_away", &["unshare", "--mount"], whose_proc_goes_away);
 }
