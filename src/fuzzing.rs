@@ -95,7 +95,7 @@ pub fn ids(text: &[u8]) {
     let (Ok(name), Ok(other_name)) = (file_name(one), file_name(other)) else { return };
     assert_eq!(name == other_name, one == other, "two ids share a file");
     // The other way round: a name that is found in the directory.
-    if let Some(id) = FileName::id_of(one) {
+    if let Some(id) = FileName::id_of(&[], one) {
         let name = FileName::of(&id);
         assert!(name.parents.is_empty());
         assert_eq!(name.leaf("", "").to_bytes(), one.as_bytes());
@@ -111,16 +111,16 @@ fn file_name(id: &str) -> crate::Result<FileName> {
         assert!(!part.is_empty() && part.len() <= 201 && !part.starts_with(b".") && !part.contains(&b'/'), "{name:?}");
     }
     assert!(name.parents.iter().all(|parent| parent.as_bytes().ends_with(b"+")));
-    if name.parents.is_empty() {
-        assert_eq!(FileName::id_of(leaf.to_str().expect("made of UTF-8")).as_deref(), Some(id));
-    }
+    let text = |part: &std::ffi::CStr| part.to_str().expect("made of UTF-8").to_owned();
+    let parents: Vec<String> = name.parents.iter().map(|parent| text(parent)).collect();
+    assert_eq!(FileName::id_of(&parents, &text(&leaf)).as_deref(), Some(id));
     Ok(name)
 }
 
 /// Files of `/proc`: any bytes, and a line of the kernel's in which the name of the command is any.
 pub fn proc_files(text: &[u8]) {
     if let Some(stat) = Stat::parse(text) {
-        assert_eq!(stat.is_dead(), matches!(stat.state, b'Z' | b'X'));
+        assert_eq!(stat.is_dead(), matches!(stat.state, b'Z' | b'X') && stat.threads <= 1);
     }
     if let Some(process) = std::str::from_utf8(text).ok().and_then(stat::thread_group) {
         assert_eq!(stat::thread_group(&format!("Tgid:\t{process}\n")), Some(process));
@@ -131,11 +131,12 @@ pub fn proc_files(text: &[u8]) {
     let start_ticks = u64::from(number(8).unsigned_abs()) << 31 | u64::from(number(12).unsigned_abs());
     let rest: Vec<String> = (6..=52)
         .map(|field| match field {
+            20 => "1".to_owned(),
             22 => start_ticks.to_string(),
             52 => wait_status.to_string(),
             _ => "-1".to_owned(),
         })
         .collect();
     let line = [b"7 (", name, format!(") S 1 {group} {}\n", rest.join(" ")).as_bytes()].concat();
-    assert_eq!(Stat::parse(&line), Some(Stat { state: b'S', group, start_ticks, wait_status }));
+    assert_eq!(Stat::parse(&line), Some(Stat { state: b'S', group, threads: 1, start_ticks, wait_status }));
 }
