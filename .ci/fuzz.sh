@@ -22,7 +22,7 @@ fuzz() {
     local name=$1
     if "$target/$host/release/$name" -max_total_time=5 -timeout=10 -rss_limit_mb=1024 -max_len=16384 -dict=fuzz/json.dict \
         -artifact_prefix="$found/$name-" "$(mktemp -d "$found/corpus.XXXXXX")" "fuzz/seeds/$name" >"$found/$name.log" 2>&1; then
-        echo "--- $name: $(grep -a ' DONE ' "$found/$name.log")"
+        echo "--- $name: $(grep -aw DONE "$found/$name.log")"
     else
         tail -n 60 "$found/$name.log" >&2
         echo "--- $name failed: $(echo "$found/$name-"*)" >&2
