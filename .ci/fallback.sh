@@ -4,6 +4,6 @@
 set -euo pipefail
 
 # The crash tests have had their minute with pidfds.
-export PROXYPROCESS_SWEEP_PART=5 PROXYPROCESS_CAMPAIGN_ROUNDS=50
+export PROXYPROCESS_SWEEP_PART=10 PROXYPROCESS_CAMPAIGN_ROUNDS=20
 RUSTFLAGS="--cfg proxyprocess_no_pidfd" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/no-pidfd" cargo test --locked --lib \
     --test agent --test crashes --test faults --test hosts --test library --test stops --test strangers

@@ -144,7 +144,7 @@ fn a_call_that_fails_loses_nothing() {
         }
     }
     if !everything() {
-        all = some(all, 50, &mut chance);
+        all = some(all, 40, &mut chance);
     }
     let refused = cases::play_all("a call fails", &all, play).into_iter().filter(|refused| *refused).count();
     println!("of which {refused} agents refused to start");

@@ -83,7 +83,7 @@ fn the_agent_dies_at_every_point() {
         }
     }
     if !everything() {
-        all = some(all, 120, &mut chance);
+        all = some(all, 90, &mut chance);
     }
     let cuts: usize = cases::play_all("the agent dies", &all, cases::play).into_iter().sum();
     assert!(cuts * 10 > all.len() * 9, "only {cuts} of {} agents died", all.len());
@@ -97,7 +97,7 @@ fn two_agents_die_one_after_the_other() {
     let pairs = tried.keys().flat_map(|(launch, first)| names.iter().map(move |second| (*launch, first, *second)));
     let mut pairs: Vec<_> = pairs.collect();
     if !everything() {
-        pairs = some(pairs, 40, &mut chance);
+        pairs = some(pairs, 30, &mut chance);
     }
     let case = |(launch, first, second): (usize, &String, &String)| {
         let arms = vec![(launch, Arm::dies(first, 1)), (launch + 1, Arm::dies(second, 1))];
