@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# cargo-c takes minutes to build: it is begun here, on what the tests leave of the cores (SCHED_IDLE), and awaited by
-# install.sh. Before
-# it, the fuzz targets are built for fuzz.sh.
+# The fuzz targets are built here for fuzz.sh, and then cargo-c for install.sh, which takes minutes: on what the tests leave
+# of the cores (SCHED_IDLE).
 set -euo pipefail
 
 done="$CARGO_TARGET_DIR/tools/done"

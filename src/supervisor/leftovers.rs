@@ -3,17 +3,15 @@
 //! Its leader is gone, and with it what the record could prove. But the members inherited what no stranger has: the id
 //! and the secret token in their environment, or, of programs that clear theirs, the logs, open for writing.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::defaults;
 use crate::sys::identity::{Identity, Pid, boot_id};
 use crate::sys::signal::{self, Signal};
-use crate::sys::{fail, pidfd, stat};
+use crate::sys::{environ, fail, fdinfo, pidfd, stat};
 
 /// How long they may outlive SIGKILL before it is said that they did.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,10 +33,7 @@ impl Marks<'_> {
     pub(super) fn are_in_environment_of(&self, pid: i32) -> io::Result<bool> {
         fail::failing("environ:read")?;
         let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
-        let has = |name: &str, value: &str| {
-            let wanted = [name.as_bytes(), b"=", value.as_bytes()].concat();
-            environment.split(|&byte| byte == 0).any(|entry| entry == wanted)
-        };
+        let has = |name: &str, value: &str| environ::has(&environment, name, value);
         let token = self.token.filter(|token| !token.is_empty());
         Ok(token.is_some_and(|token| has(defaults::ENV_PROXY_ID, self.id) && has(defaults::ENV_PROXY_TOKEN, token)))
     }
@@ -51,24 +46,13 @@ impl Marks<'_> {
             let entry = entry?;
             // What was closed meanwhile is as good as never open.
             let Ok(file) = std::fs::metadata(entry.path()) else { continue };
-            if self.logs.contains(&(file.dev(), file.ino())) && only_writes(pid, &entry.file_name())? {
+            let is_log = self.logs.contains(&(file.dev(), file.ino()));
+            if is_log && fdinfo::access_mode(pid, &entry.file_name())? == Some(libc::O_WRONLY) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
-}
-
-/// Whether a descriptor of a process was opened for writing and not for reading as well; one that was closed meanwhile
-/// was not.
-fn only_writes(pid: i32, fd: &OsStr) -> io::Result<bool> {
-    let info = match std::fs::read_to_string(Path::new(&format!("/proc/{pid}/fdinfo")).join(fd)) {
-        Ok(info) => info,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    let flags = info.lines().find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
-    Ok(flags.is_some_and(|flags| flags & libc::O_ACCMODE == libc::O_WRONLY))
 }
 
 /// Kills what is left of the group of a process that is gone, and returns when it is gone as well.

@@ -4,6 +4,7 @@
 mod adoption;
 mod escaped;
 mod events;
+mod jobs;
 mod leftovers;
 mod mailbox;
 mod readiness;

@@ -3,6 +3,7 @@
 //! Every group of processes is looked at, and so it is only done when a record is damaged or lost. And it is strict:
 //! who only reads the logs is a stranger.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
@@ -10,10 +11,10 @@ use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::store::DataDir;
 use crate::sys::identity::Pid;
-use crate::sys::stat;
+use crate::sys::{environ, fdinfo, stat};
 
 /// Where a process that we started has its logs.
-const STANDARD: [u32; 2] = [1, 2];
+const STANDARD: [&str; 2] = ["1", "2"];
 
 /// The live processes that lead their group, write to the log of one of these ids, and have that id in their
 /// environment. An id for which there are several is left out: none is then proven.
@@ -34,18 +35,16 @@ pub(crate) fn search(data_dir: &DataDir, ids: &[String]) -> Result<Vec<(String, 
 fn writes_to(pid: Pid, logs: &[(u64, u64)]) -> bool {
     STANDARD.iter().any(|fd| {
         let is_log = std::fs::metadata(format!("/proc/{pid}/fd/{fd}"));
-        is_log.is_ok_and(|file| logs.contains(&(file.dev(), file.ino()))) && is_writable(pid, *fd)
+        is_log.is_ok_and(|file| logs.contains(&(file.dev(), file.ino()))) && is_writable(pid, fd)
     })
 }
 
-fn is_writable(pid: Pid, fd: u32) -> bool {
-    let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).unwrap_or_default();
-    let flags = info.lines().find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
-    flags.is_some_and(|flags| flags & libc::O_ACCMODE != libc::O_RDONLY)
+fn is_writable(pid: Pid, fd: &str) -> bool {
+    let mode = fdinfo::access_mode(pid.as_raw(), OsStr::new(fd));
+    mode.is_ok_and(|mode| mode.is_some_and(|mode| mode != libc::O_RDONLY))
 }
 
 fn is_named(pid: Pid, id: &str) -> bool {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    let line = format!("{}={id}", defaults::ENV_PROXY_ID);
-    environment.split(|&byte| byte == 0).any(|variable| variable == line.as_bytes())
+    environ::has(&environment, defaults::ENV_PROXY_ID, id)
 }

@@ -13,6 +13,12 @@ pub(crate) fn read_with<'a>(pid: i32, wanted: &[u8], buffer: &'a mut Vec<u8>) ->
     Ok(contains(buffer, wanted).then_some(buffer.as_slice()))
 }
 
+/// Whether there is this variable, with this value, in the text of an environment.
+pub(crate) fn has(environment: &[u8], name: &str, value: &str) -> bool {
+    let variable = [name.as_bytes(), b"=", value.as_bytes()].concat();
+    environment.split(|&byte| byte == 0).any(|entry| entry == variable)
+}
+
 fn contains(text: &[u8], wanted: &[u8]) -> bool {
     // SAFETY: both pointers and lengths are of live slices, which the function only reads.
     let found = unsafe { libc::memmem(text.as_ptr().cast(), text.len(), wanted.as_ptr().cast(), wanted.len()) };

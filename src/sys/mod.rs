@@ -14,6 +14,7 @@ pub(crate) mod environ;
 pub(crate) mod epoll;
 pub(crate) mod fail;
 pub(crate) mod fd;
+pub(crate) mod fdinfo;
 pub(crate) mod file;
 pub(crate) mod foreign;
 pub(crate) mod fork;

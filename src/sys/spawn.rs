@@ -295,6 +295,7 @@ fn reap_failed(started: &Started) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::file::Dir;
     use crate::sys::wait::{ExitStatus, Reap, Waited};
     use std::fs::File;
 
@@ -330,19 +331,17 @@ mod tests {
         assert_eq!(forbidden.source.raw_os_error(), Some(libc::EACCES));
     }
 
+    fn record_in<'fd>(dir: &'fd Dir, within: &'fd Path) -> SelfRecord<'fd> {
+        SelfRecord { dir: dir.as_fd(), temporary: c".r".into(), name: c"r".into(), within, head: b"{".to_vec() }
+    }
+
     /// Every step is taken: record, directory, credentials. An allocation on the way would end the child with 77.
     #[test]
     fn a_child_does_not_allocate_before_it_executes() {
         let place = tempfile::tempdir().unwrap();
-        let dir = crate::sys::file::Dir::open(place.path()).unwrap();
+        let dir = Dir::open(place.path()).unwrap();
         let null = crate::sys::file::open_null().unwrap();
-        let record = SelfRecord {
-            dir: dir.as_fd(),
-            temporary: c".r".into(),
-            name: c"r".into(),
-            within: place.path(),
-            head: b"{".to_vec(),
-        };
+        let record = record_in(&dir, place.path());
         let root = crate::sys::identity::effective_uid() == 0;
         let credentials = root.then(|| Credentials { uid: 65534, gid: 65534, groups: vec![1] });
         let program = Program { dir: Some("/".into()), credentials, ..program(&["true"]) };
@@ -365,15 +364,9 @@ mod tests {
     fn a_record_that_cannot_be_put_in_its_place_leaves_no_temporary_file() {
         let place = tempfile::tempdir().unwrap();
         std::fs::create_dir(place.path().join("r")).unwrap();
-        let dir = crate::sys::file::Dir::open(place.path()).unwrap();
+        let dir = Dir::open(place.path()).unwrap();
         let null = crate::sys::file::open_null().unwrap();
-        let record = SelfRecord {
-            dir: dir.as_fd(),
-            temporary: c".r".into(),
-            name: c"r".into(),
-            within: place.path(),
-            head: b"{".to_vec(),
-        };
+        let record = record_in(&dir, place.path());
         let mut stack = ChildStack::new().unwrap();
         let failed = start(&mut stack, program(&["true"]), [null.as_fd(); 3], Some(&record)).unwrap_err();
         let shown = place.path().join("r");

@@ -1,9 +1,10 @@
 //! Files that cannot be written or removed: it is said, and tried again.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::inside::{Host, helper, quick};
-use crate::support::{Deadline, Scene};
+use crate::support::{Deadline, Scene, Start};
 
 #[test]
 fn a_pid_file_that_could_not_be_written_is_written_later() {
@@ -29,8 +30,8 @@ fn a_pid_file_that_could_not_be_written_is_written_later() {
     scene.finish();
 }
 
-#[test]
-fn files_that_could_not_be_removed_are_removed_later() {
+/// A proxy that runs, and in the place of its pid file what cannot be removed as one.
+fn with_a_directory_for_a_pid_file() -> (Scene, Host, Start, PathBuf) {
     let scene = Scene::of_library();
     let mut host = Host::new(quick(&scene.data_dir()));
     host.set("web", helper(&scene, &["run"]));
@@ -40,6 +41,12 @@ fn files_that_could_not_be_removed_are_removed_later() {
     let pid_file = scene.data_dir().join("pids/web.pid");
     fs::remove_file(&pid_file).unwrap();
     fs::create_dir(&pid_file).unwrap();
+    (scene, host, start, pid_file)
+}
+
+#[test]
+fn files_that_could_not_be_removed_are_removed_later() {
+    let (scene, mut host, start, pid_file) = with_a_directory_for_a_pid_file();
     host.state.remove("web");
     host.events.stopped("web");
     assert!(start.process.is_gone());
@@ -62,15 +69,7 @@ fn files_that_could_not_be_removed_are_removed_later() {
 
 #[test]
 fn a_stop_says_what_it_could_not_remove() {
-    let scene = Scene::of_library();
-    let mut host = Host::new(quick(&scene.data_dir()));
-    host.set("web", helper(&scene, &["run"]));
-    host.run();
-    let start = scene.reports.start("web");
-    host.events.started("web");
-    let pid_file = scene.data_dir().join("pids/web.pid");
-    fs::remove_file(&pid_file).unwrap();
-    fs::create_dir(&pid_file).unwrap();
+    let (scene, mut host, start, _) = with_a_directory_for_a_pid_file();
     let error = host.manager.kill().unwrap_err();
     assert!(error.to_string().contains("remove pid file"), "{error}");
     assert!(start.process.is_gone());

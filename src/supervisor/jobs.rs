@@ -1,0 +1,146 @@
+//! The supervisor's side of the jobs that the spawners do: one at a time for each process, and what comes of each.
+
+use std::sync::Arc;
+
+use super::events::EventKind;
+use super::mailbox::{Done, ProcessKey};
+use super::repair::Chore;
+use super::run::Loop;
+use super::spawner::Job;
+use super::spec::Spec;
+use super::supervised::Leader;
+use crate::error::{Error, ErrorCode};
+use crate::lifecycle::ProxyState;
+use crate::lifecycle::event::Event;
+use crate::logging::{self, Level};
+use crate::sys::fail;
+
+impl Loop {
+    /// One job at a time for each process, in the order in which they were decided.
+    pub(super) fn submit(&mut self, key: ProcessKey, job: Job) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        if supervised.busy {
+            // Settings may change faster than a disk takes them; only the last ones have to be written.
+            if let Job::Record { .. } = job {
+                supervised.rare.queued.retain(|queued| !matches!(queued, Job::Record { .. }));
+            }
+            supervised.rare.queued.push_back(job);
+        } else {
+            supervised.busy = true;
+            self.spawners.submit(job);
+        }
+    }
+
+    pub(super) fn done(&mut self, key: ProcessKey, spec: &Arc<Spec>, done: Done) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let id = supervised.slot.id.clone();
+        fail::point("job:heard");
+        supervised.busy = false;
+        let event = match done {
+            Done::Started { pid, written } => {
+                (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), false, None);
+                (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
+                supervised.leader = Some(Leader::Started(spec.clone()));
+                logging::about(Level::Info, &id, format_args!("started, pid {pid}"));
+                spec.context.events.publish(Some(&id), EventKind::Started { pid: Some(pid.as_u32()) });
+                supervised.note(Chore::PidFile(spec.clone(), pid), written);
+                supervised.answer_start(&Ok(()));
+                Some(Event::Spawned)
+            }
+            Done::StartFailed { error, hopeless } => {
+                logging::about(Level::Error, &id, format_args!("{error}"));
+                let answer = if hopeless { Err(error.clone()) } else { Ok(()) };
+                supervised.answer_start(&answer);
+                if !hopeless {
+                    spec.context.events.publish(Some(&id), EventKind::StartFailed { error: error.to_string() });
+                }
+                supervised.rare.last_error = Some(error);
+                Some(Event::SpawnFailed { hopeless })
+            }
+            Done::Adopted { pid, written } => {
+                (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, None);
+                supervised.starts += 1;
+                supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_badge(spec))));
+                logging::about(Level::Info, &id, format_args!("adopted, pid {pid}"));
+                spec.context.events.publish(Some(&id), EventKind::Adopted { pid: pid.as_u32() });
+                supervised.note(Chore::PidFile(spec.clone(), pid), written);
+                supervised.answer_start(&Ok(()));
+                Some(Event::Adopted)
+            }
+            Done::Refused(refusal) => {
+                logging::about(Level::Warn, &id, format_args!("not adopted: {}", refusal.reason));
+                let reason = refusal.reason.clone();
+                spec.context.events.publish(Some(&id), EventKind::AdoptionRefused { reason });
+                supervised.rare.last_error = Some(Error::new(ErrorCode::AdoptionRefused, refusal.reason));
+                if refusal.gone {
+                    supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_badge(spec))));
+                    supervised.claim = None;
+                }
+                Some(Event::AdoptionRefused { gone: refusal.gone })
+            }
+            Done::PidFile(pid, result) => {
+                supervised.note(Chore::PidFile(spec.clone(), pid), result);
+                None
+            }
+            Done::Recorded(result) => {
+                supervised.rare.record_waiters.clear();
+                if let Some(pid) = supervised.pid {
+                    supervised.note(Chore::Record(spec.clone(), pid), result);
+                }
+                None
+            }
+            Done::CleanedUp(result) => {
+                if result.is_ok() {
+                    supervised.rare.uncleared = None;
+                }
+                supervised.note(Chore::CleanUp(spec.clone()), result);
+                None
+            }
+            Done::Searched(found) => Some(Event::Searched { left: supervised.found(found) }),
+        };
+        if let Some(event) = event {
+            self.drive(key, event);
+            self.record_again(key, event, spec);
+        }
+        if matches!(event, Some(Event::AdoptionRefused { .. } | Event::Searched { .. })) {
+            self.answer_unless_starting(key);
+        }
+        self.arm_repair(key);
+        self.next_job(key);
+    }
+
+    /// The record of a process tells how it is stopped, and what Consul started has to be recorded as it was declared
+    /// since. Both may have changed while it was started or adopted.
+    fn record_again(&mut self, key: ProcessKey, event: Event, recorded: &Arc<Spec>) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let begun = matches!(event, Event::Spawned | Event::Adopted);
+        if begun && supervised.machine.state() == ProxyState::Running && !Arc::ptr_eq(recorded, &supervised.spec) {
+            let spec = supervised.spec.clone();
+            self.submit(key, Job::Record { key, spec });
+        }
+    }
+
+    /// Whoever waits for an adoption that was refused waits on only for the start that follows it.
+    fn answer_unless_starting(&mut self, key: ProcessKey) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        if !matches!(supervised.machine.state(), ProxyState::Starting | ProxyState::Clearing) {
+            supervised.answer_start(&Ok(()));
+        }
+    }
+
+    pub(super) fn next_job(&mut self, key: ProcessKey) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        if supervised.busy {
+            return;
+        }
+        if std::mem::take(&mut supervised.settle) {
+            let result = supervised.stopped();
+            supervised.answer_stop(&result);
+        }
+        if let Some(job) = supervised.rare.queued.pop_front() {
+            supervised.busy = true;
+            self.spawners.submit(job);
+        }
+        self.drop_if_done(key);
+    }
+}
