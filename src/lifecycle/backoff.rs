@@ -33,42 +33,52 @@ impl Default for RestartSettings {
 }
 
 /// The attempts in a row of one process.
+///
+/// Starts that failed are counted by themselves: what was scarce is no fault of the program, which has its free attempts
+/// still when there is enough again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Backoff {
-    attempts: u32,
+    exits: u32,
+    failed_starts: u32,
 }
 
 impl Backoff {
     /// The process ended after `ran`: how long to wait before the next start. `chance` is in `0.0..1.0`.
     pub(crate) fn after_exit(&mut self, settings: &RestartSettings, ran: Duration, chance: f64) -> Duration {
         if ran >= settings.healthy_after {
-            self.attempts = 0;
+            self.exits = 0;
         }
-        self.next(settings, chance)
+        next(&mut self.exits, settings, chance)
     }
 
     /// The process could not be started at all: how long to wait before the next try.
     pub(crate) fn after_failed_start(&mut self, settings: &RestartSettings, chance: f64) -> Duration {
         let least = defaults::FAILED_START_WAIT.min(settings.max_wait).max(defaults::FAILED_START_PAUSE);
-        self.next(settings, chance).max(least)
+        next(&mut self.failed_starts, settings, chance).max(least)
+    }
+
+    /// The process runs.
+    pub(crate) fn started(&mut self) {
+        self.failed_starts = 0;
     }
 
     /// A new declaration deserves its own free attempts.
     pub(crate) fn reset(&mut self) {
-        self.attempts = 0;
+        *self = Backoff::default();
     }
+}
 
-    fn next(&mut self, settings: &RestartSettings, chance: f64) -> Duration {
-        self.attempts = self.attempts.saturating_add(1);
-        let Some(doublings) = self.attempts.checked_sub(settings.attempts_before_backoff.saturating_add(1)) else {
-            return Duration::ZERO;
-        };
-        let wait = 2u32
-            .checked_pow(doublings)
-            .and_then(|factor| defaults::BACKOFF_BASE.checked_mul(factor))
-            .map_or(settings.max_wait, |wait| wait.min(settings.max_wait));
-        wait.mul_f64(1.0 - settings.jitter * chance)
-    }
+/// Counts one more attempt, and says how long to wait before it.
+fn next(attempts: &mut u32, settings: &RestartSettings, chance: f64) -> Duration {
+    *attempts = attempts.saturating_add(1);
+    let Some(doublings) = attempts.checked_sub(settings.attempts_before_backoff.saturating_add(1)) else {
+        return Duration::ZERO;
+    };
+    let wait = 2u32
+        .checked_pow(doublings)
+        .and_then(|factor| defaults::BACKOFF_BASE.checked_mul(factor))
+        .map_or(settings.max_wait, |wait| wait.min(settings.max_wait));
+    wait.mul_f64(1.0 - settings.jitter * chance)
 }
 
 #[cfg(test)]
@@ -114,6 +124,21 @@ mod tests {
         assert_eq!(waits, [1, 1, 1, 2, 4, 8]);
         let never = RestartSettings { max_wait: Duration::ZERO, ..settings };
         assert_eq!(backoff.after_failed_start(&never, 0.0), defaults::FAILED_START_PAUSE);
+    }
+
+    /// A process that waited long for room is no process that has crashed often.
+    #[test]
+    fn starts_that_failed_leave_the_free_attempts_and_no_wait_behind() {
+        let settings = RestartSettings::default();
+        let mut backoff = Backoff::default();
+        assert_eq!(backoff.after_exit(&settings, SHORT, 0.0), Duration::ZERO);
+        for _ in 0..20 {
+            backoff.after_failed_start(&settings, 0.0);
+        }
+        backoff.started();
+        assert_eq!(backoff.after_failed_start(&settings, 0.0), defaults::FAILED_START_WAIT);
+        let exits: Vec<u64> = (0..4).map(|_| backoff.after_exit(&settings, SHORT, 0.0).as_secs()).collect();
+        assert_eq!(exits, [0, 0, 2, 4], "one of them was before");
     }
 
     proptest! {

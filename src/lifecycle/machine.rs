@@ -234,6 +234,7 @@ impl Machine {
 
     fn spawned(&mut self, now: Instant, settings: Settings<'_>) -> Vec<Action> {
         let Phase::Starting { outdated } = self.phase else { return vec![] };
+        self.backoff.started();
         self.phase = Phase::Running { since: now };
         if outdated || self.wanted == Wanted::Down { self.begin_stop(now, settings) } else { vec![] }
     }
@@ -256,6 +257,7 @@ impl Machine {
 
     fn adopted(&mut self, now: Instant, settings: Settings<'_>) -> Vec<Action> {
         let Phase::Adopting { outdated, .. } = self.phase else { return vec![] };
+        self.backoff.started();
         self.phase = Phase::Running { since: now };
         if outdated || self.wanted == Wanted::Down { self.begin_stop(now, settings) } else { vec![] }
     }

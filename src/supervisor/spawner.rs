@@ -284,6 +284,8 @@ impl Shared {
             Files::Paths { .. } => spawn::start(stack, spec.program(), standard, None),
         };
         let started = started.map_err(|error| start_failed(&error))?;
+        // A host that has few descriptors left has these again for what follows.
+        drop((null, stdout, stderr));
         // Under the lock of nobody else yet: the child cannot be reaped before it is in the table.
         let identity = if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };
         let identity = identity.map(Box::new);

@@ -5,8 +5,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../inside/mod.rs"]
+mod inside;
+
 mod crowd;
 mod descriptors;
 mod file_size;
+mod limits;
 mod memory;
 mod processes;
+mod room;
