@@ -226,7 +226,7 @@ fn live_at(place: &Place, limit: Limit) {
     let mut this = AtLimit { limit, host, declared, running, refused };
     this.have_all_threads(&config(place, limit));
 
-    limit.leave_room(ROOM, 1);
+    let taken = limit.leave_room(ROOM, 1);
     for id in ids(DECLARED) {
         this.declare(&id, config(place, limit));
     }
@@ -243,6 +243,7 @@ fn live_at(place: &Place, limit: Limit) {
     this.check_status();
 
     limit.lift();
+    drop(taken);
     this.until("all run", |this| this.waiting().is_empty());
     let named = || this.running.iter().all(|(id, pid)| is_in_pid_file(place, id, *pid));
     wait_until(&place.data_dir(), "the pid files that could not be written", named);
@@ -253,7 +254,7 @@ fn live_at(place: &Place, limit: Limit) {
     this.check_status();
 
     let alive = all.len() as u64 + 1;
-    limit.leave_room(0, alive);
+    let taken = limit.leave_room(0, alive);
     for id in ["late-1", "late-2", "late-3"] {
         this.declare(id, config(place, limit));
     }
@@ -266,8 +267,9 @@ fn live_at(place: &Place, limit: Limit) {
 
     // Neither to take over nor to stop takes more than one has.
     limit.lift();
+    drop(taken);
     let mut next = Host::of(state, options);
-    limit.leave_room(0, alive);
+    let taken = limit.leave_room(0, alive);
     next.restore().expect("restore");
     let mut adopted = BTreeMap::new();
     let deadline = Instant::now() + WATCHDOG / 2;
@@ -285,6 +287,7 @@ fn live_at(place: &Place, limit: Limit) {
     let children = waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT);
     assert!(children.is_err_and(|error| error == rustix::io::Errno::CHILD), "children are left");
     limit.lift();
+    drop(taken);
     assert_eq!(descriptors(), open, "descriptors are left");
 }
 

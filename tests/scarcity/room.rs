@@ -1,7 +1,7 @@
 //! The limits of the kernel that bound how many processes an agent can have, and how a host within them sets them.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -19,6 +19,9 @@ pub(crate) const CONTROL_GROUP: &str = "PROXYPROCESS_TEST_CONTROL_GROUP";
 
 /// A start has so many descriptors open at the same time, of which one stays: that of the process.
 const DESCRIPTORS_OF_A_START: u64 = 5;
+
+/// Far above those that are used here is one that the runner of tests has inherited.
+const OF_THE_HARNESS: u64 = 200;
 
 /// What bounds the number of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,12 +69,19 @@ impl Limit {
         }
     }
 
-    /// Leaves room for so many processes beside those that live, while nothing is being started.
-    pub(crate) fn leave_room(self, for_more: u64, alive: u64) {
+    /// Leaves room for so many processes beside those that live, while nothing is being started; until that is lifted
+    /// and what is returned dropped.
+    pub(crate) fn leave_room(self, for_more: u64, alive: u64) -> Vec<File> {
+        let mut taken = Vec::new();
         match self {
             Limit::Descriptors => {
-                let most = free(&descriptors(), 0, for_more + DESCRIPTORS_OF_A_START - 1);
-                set(Resource::Nofile, Some(most));
+                // The limit is of numbers. Below the highest one none is left free.
+                let own = descriptors().into_iter().filter(|number| *number < OF_THE_HARNESS);
+                let highest = own.max().unwrap_or_default();
+                while descriptors().range(..highest).count() < usize::try_from(highest).expect("a small number") {
+                    taken.push(File::open("/dev/null").expect("take a descriptor"));
+                }
+                set(Resource::Nofile, Some(highest + 1 + for_more + DESCRIPTORS_OF_A_START - 1));
             }
             Limit::Processes => set(Resource::Nproc, Some(numbers("/proc/self/task").len() as u64 + alive + for_more)),
             // One is not refused before there is one too many.
@@ -87,6 +97,7 @@ impl Limit {
                 fs::write(control("pids.max"), (current + for_more).to_string()).expect("set pids.max");
             }
         }
+        taken
     }
 
     /// Leaves room for all that come.
