@@ -58,7 +58,7 @@ impl DataDir {
             let (dir, _) = data_dir.open_part(&root, part)?;
             let io = |error| failed_at("open directory", &path.join(part.as_str()), &error);
             let inode = dir.make_private().map_err(io)?;
-            Ok(data_dir.keep(&root, part, Kept::new(dir, inode)))
+            Ok(data_dir.keep(part, Kept::new(dir, inode)))
         };
         let (_, pids, records) = (open(Part::Logs)?, open(Part::Pids)?, open(Part::Records)?);
         fail::point("data-dir:opened");
@@ -176,7 +176,7 @@ impl DataDir {
         }
         let checked = dir.check_private();
         let inode = checked.map_err(|error| failed_at("open directory", &self.path.join(part.as_str()), &error))?;
-        Ok(self.keep(&root, part, Kept::new(dir, inode)))
+        Ok(self.keep(part, Kept::new(dir, inode)))
     }
 
     /// A directory of it, if it is there.
@@ -198,13 +198,9 @@ impl DataDir {
         kept.in_place(&root, part)
     }
 
-    fn keep(&self, root: &Arc<Dir>, part: Part, kept: Kept) -> Arc<Dir> {
+    fn keep(&self, part: Part, kept: Kept) -> Arc<Dir> {
         let dir = kept.dir();
-        let mut home = self.home();
-        // Another thread may have made the whole directory anew.
-        if Arc::ptr_eq(&home.root, root) {
-            home.parts.keep(part, kept);
-        }
+        self.home().parts.keep(part, kept);
         dir
     }
 
