@@ -7,7 +7,7 @@ use crate::peers::Peer;
 use crate::scenarios::{self, Scenario};
 
 pub(crate) const HELP: &str = "\
-usage: cargo bench --bench side_by_side -- [options]
+usage: cargo bench -p proxyprocess-benches --bench side_by_side -- [options]
 
 without --scenario: the supervisors side by side
   -n N              processes under each supervisor (1000)
