@@ -24,7 +24,8 @@ both
   --dir DIR         where the supervisors have their files (the directory for temporary files)
   --markdown FILE   write the tables as they are printed
   --svg FILE        draw the comparison
-  --json FILE       write all figures of all rounds";
+  --json FILE       write all figures of all rounds
+FILE and DIR are relative to `benches`, where Cargo runs its programs";
 
 /// What the arguments ask for.
 pub(crate) enum Job {
