@@ -14,8 +14,8 @@ use crate::lifecycle::ProxyState;
 use crate::proxy::Proxy;
 use crate::store::entry::{DaemonEntry, KnownProcess, StoredProcess};
 use crate::supervisor::{
-    Claim, Command, Context, EventRing, Events, Files, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor,
-    capture_environment, drawn_origin,
+    BaseEnvironment, Claim, Command, Context, EventRing, Events, Files, Origin, Owner, ProxyStatus, Slot, Spec,
+    Supervisor, drawn_origin,
 };
 use crate::sys::fork::HomeProcess;
 
@@ -267,7 +267,7 @@ impl Daemon {
             pid: declared.pid.clone(),
         };
         let context = Context {
-            base_env: capture_environment(),
+            base_env: BaseEnvironment::capture(),
             proxy_env: Vec::new(),
             files,
             origin: self.origin.clone(),

@@ -1,7 +1,7 @@
 //! The JSON form of declarations: in an agent's configuration, and in the snapshot.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
@@ -202,7 +202,7 @@ pub(crate) fn split_variable(line: OsString) -> Option<(OsString, OsString)> {
 }
 
 /// Joins `NAME=value`.
-pub(crate) fn variable(name: &OsString, value: &OsString) -> OsString {
+pub(crate) fn variable(name: &OsStr, value: &OsStr) -> OsString {
     let mut line = OsString::with_capacity(name.len() + value.len() + 1);
     line.push(name);
     line.push("=");

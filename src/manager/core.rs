@@ -212,7 +212,7 @@ fn same_as_version1(old: &Spec, argv0: &OsString, wanted: &Spec) -> bool {
     let (old_command, command) = (&old.config.command, &wanted.config.command);
     let (Some(path), Some(program)) = (old_command.argv().first(), command.argv().first()) else { return false };
     let has = |name: &OsString, value: &OsString| {
-        let base = || old.context.base_env.iter().any(|(known, same)| (known, same) == (name, value));
+        let base = || old.context.base_env.has(name, value);
         old_command.declared_env().get(name).map_or_else(base, |found| found == value)
     };
     let manager_env = wanted.context.proxy_env.iter().filter(|(name, _)| !command.declared_env().contains_key(name));

@@ -29,7 +29,7 @@ use crate::logging::{self, Level};
 use crate::proxy::{Proxy, ProxyContext};
 use crate::state::State;
 use crate::store::DataDir;
-use crate::supervisor::{EventRing, Events, Owner, ProxyStatus, Supervisor, capture_environment};
+use crate::supervisor::{BaseEnvironment, EventRing, Events, Owner, ProxyStatus, Supervisor};
 use crate::sys::fork::OnlyHome;
 use control::Control;
 
@@ -92,7 +92,8 @@ impl Manager {
         let tokens = generated.filter_map(|record| Some((Arc::from(record.id.as_str()), record.token.clone()?)));
         state.remember_tokens(tokens);
         let events = EventRing::new(options.event_capacity);
-        let core = Core::new(options, capture_environment(), data_dir.as_ref(), &events, unclaimed, strays, ignored);
+        let core =
+            Core::new(options, BaseEnvironment::capture(), data_dir.as_ref(), &events, unclaimed, strays, ignored);
         let owner = Supervisor::new_owner();
         Ok(Manager { state, owner, data_dir, events, control: Control::new(), core: OnlyHome::new(Mutex::new(core)) })
     }

@@ -243,7 +243,7 @@ fn without_inherited(config: &Arc<ProxyConfig>, core: &Core) -> Arc<ProxyConfig>
         declared = declared.dir(dir.clone());
     }
     for (name, value) in command.declared_env() {
-        if !core.context.base_env.iter().any(|(known, same)| (known, same) == (name, value)) {
+        if !core.context.base_env.has(name, value) {
             declared = declared.env(name.clone(), value.clone());
         }
     }

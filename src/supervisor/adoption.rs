@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::leftovers::{self, Marks};
 use super::mailbox::{Claim, Refusal};
-use super::reaper::Process;
+use super::process::Process;
 use super::spec::{Files, Spec};
 use crate::declaration::Fingerprint;
 use crate::error::Result;

@@ -1,23 +1,24 @@
-//! What the supervisor thread is told: by the handles that users have, by the spawners and by the reaper.
+//! What the supervisor thread is told by the handles that users have and by the spawners, and the way there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 
 use super::escaped::Sighting;
+use super::reaper::Reaper;
 use super::spec::Spec;
 use super::status::ProxyStatus;
 use crate::error::{Error, Result};
 use crate::store::Record;
 use crate::store::entry::KnownProcess;
 use crate::sys::identity::{Identity, Pid};
-use crate::sys::wait::ExitStatus;
 
 /// Names a process among all that are waited for; never used twice.
 pub(super) type ProcessKey = u64;
 
-/// Not a process but the wakeup of the reaper.
+/// Not a process but the reaper's wakeup.
 pub(super) const WAKEUP: ProcessKey = 0;
 
 /// A key that no process had before, in any supervisor of this program.
@@ -142,7 +143,69 @@ pub(super) enum Done {
 pub(super) enum Message {
     Command(Command),
     Done { key: ProcessKey, spec: Arc<Spec>, done: Done },
-    Exited { key: ProcessKey, pid: Pid, status: ExitStatus, group_left: bool },
+}
+
+/// The way to the supervisor thread, which waits for messages and for processes at once: in epoll, out of which a
+/// message has to wake it.
+#[derive(Debug, Clone)]
+pub(super) struct Mailbox {
+    messages: Sender<Message>,
+    waits: Arc<AtomicBool>,
+    reaper: Arc<Reaper>,
+}
+
+impl Mailbox {
+    /// Sends a message; false when the thread has ended.
+    pub(super) fn send(&self, message: Message) -> bool {
+        let sent = self.messages.send(message).is_ok();
+        // ORDER: the message is in the queue before it is asked who waits; and whoever is about to wait says so before
+        // it looks into the queue. So one of the two sees the other.
+        fence(Ordering::SeqCst);
+        if self.waits.swap(false, Ordering::SeqCst) {
+            self.reaper.wake();
+        }
+        sent
+    }
+}
+
+/// The supervisor thread's end of it.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    messages: Receiver<Message>,
+    waits: Arc<AtomicBool>,
+    reaper: Arc<Reaper>,
+}
+
+/// A mailbox of the one who waits for the processes of `reaper`.
+pub(super) fn mailbox(reaper: &Arc<Reaper>) -> (Mailbox, Inbox) {
+    let (sender, messages) = crossbeam_channel::unbounded();
+    let waits = Arc::new(AtomicBool::new(false));
+    let inbox = Inbox { messages, waits: waits.clone(), reaper: reaper.clone() };
+    (Mailbox { messages: sender, waits, reaper: reaper.clone() }, inbox)
+}
+
+impl Inbox {
+    /// Waits for a message or for the end of a process, at most for `patience`; whose end that may be is in `ready`.
+    ///
+    /// ORDER: what was sent before the wait for a process began is among the messages when `ready` names the process,
+    /// and has to be taken first: a start must be heard of before the exit.
+    pub(super) fn wait(&self, patience: Option<Duration>, ready: &mut Vec<ProcessKey>) {
+        self.waits.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let patience = if self.messages.is_empty() { patience } else { Some(Duration::ZERO) };
+        self.reaper.wait(patience, ready);
+        self.waits.store(false, Ordering::SeqCst);
+    }
+
+    /// How many messages have arrived by now.
+    pub(super) fn arrived(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// The next message.
+    pub(super) fn take(&self) -> Option<Message> {
+        self.messages.try_recv().ok()
+    }
 }
 
 /// The error of a handle whose supervisor thread is gone.

@@ -1,12 +1,15 @@
-//! The threads that supervise: one supervisor, one reaper, and at most a spawner a core, for all managers and daemons
-//! of the program together.
+//! The threads that supervise: one supervisor, and at most a spawner a core, for all managers and daemons of the
+//! program together.
 
 mod adoption;
+mod environment;
 mod escaped;
 mod events;
+mod groups;
 mod jobs;
 mod leftovers;
 mod mailbox;
+mod process;
 mod readiness;
 mod reaper;
 mod repair;
@@ -24,17 +27,18 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 
+pub(crate) use environment::BaseEnvironment;
 pub(crate) use events::EventRing;
 pub use events::{Event, EventKind, Events};
 pub(crate) use mailbox::{Claim, Command, Origin, Owner, Slot, StopReply};
 pub(crate) use search::search;
-pub(crate) use spec::{BaseEnvironment, Context, Files, Spec, capture_environment, drawn_origin};
+pub(crate) use spec::{Context, Files, Spec, drawn_origin};
 pub use status::ProxyStatus;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::fork::HomeProcess;
 use crate::sys::thread;
-use mailbox::{Message, Processes};
+use mailbox::{Mailbox, Message, Processes};
 use reaper::Reaper;
 use spawner::Spawners;
 
@@ -44,9 +48,9 @@ static SHARED: Mutex<Weak<Supervisor>> = Mutex::new(Weak::new());
 /// A handle on the threads. They start with the first handle and end with the last.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
-    mailbox: Sender<Message>,
+    mailbox: Mailbox,
     /// The supervisor thread, which ends the others; and the process that they are threads of.
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
     home: HomeProcess,
 }
 
@@ -72,28 +76,12 @@ impl Supervisor {
 
     fn start() -> Result<Supervisor> {
         let failed = |error: std::io::Error| Error::os(ErrorCode::Exhausted, "start supervisor threads", &error);
-        let (mailbox, messages) = crossbeam_channel::unbounded();
-        let (reaper, reaper_thread) = Reaper::start(mailbox.clone()).map_err(failed)?;
-        let spawners = match Spawners::start(mailbox.clone(), reaper.clone()) {
-            Ok(spawners) => spawners,
-            Err(error) => {
-                reaper.stop();
-                let _ = reaper_thread.join();
-                return Err(failed(error));
-            }
-        };
-        let supervisor = run::Loop::new(messages, spawners, reaper.clone());
-        match thread::start("proxy-superv", move || supervisor.run()) {
-            Ok(supervisor_thread) => {
-                let threads = Mutex::new(vec![supervisor_thread, reaper_thread]);
-                Ok(Supervisor { mailbox, threads, home: HomeProcess::here() })
-            }
-            Err(error) => {
-                reaper.stop();
-                let _ = reaper_thread.join();
-                Err(failed(error))
-            }
-        }
+        let reaper = Arc::new(Reaper::new().map_err(failed)?);
+        let (mailbox, inbox) = mailbox::mailbox(&reaper);
+        let spawners = Spawners::start(mailbox.clone(), reaper.clone()).map_err(failed)?;
+        let supervisor = run::Loop::new(inbox, spawners, reaper);
+        let thread = thread::start("proxy-superv", move || supervisor.run()).map_err(failed)?;
+        Ok(Supervisor { mailbox, thread: Mutex::new(Some(thread)), home: HomeProcess::here() })
     }
 
     /// A number for a new owner of processes.
@@ -108,7 +96,7 @@ impl Supervisor {
     /// [`ErrorCode::Forked`] in a process that the host forked off.
     pub(crate) fn send(&self, command: Command) -> Result<()> {
         self.home.check()?;
-        self.mailbox.send(Message::Command(command)).map_err(|_| mailbox::gone())
+        if self.mailbox.send(Message::Command(command)) { Ok(()) } else { Err(mailbox::gone()) }
     }
 
     /// Sends a command that is answered once.
@@ -145,17 +133,15 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        let threads = std::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if !self.home.is_here() {
-            threads.into_iter().for_each(std::mem::forget);
+            std::mem::forget(thread);
             return;
         }
-        let _ = self.mailbox.send(Message::Command(Command::Shutdown));
-        for thread in threads {
-            // A thread must not wait for itself: a host's code may drop the last handle on one of ours.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
+        self.mailbox.send(Message::Command(Command::Shutdown));
+        // A thread must not wait for itself: a host's code may drop the last handle on one of ours.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            let _ = thread.join();
         }
         // Another supervisor may have begun before this one had ended: it missed what was left behind just now.
         let next = SHARED.lock().unwrap_or_else(PoisonError::into_inner).upgrade();

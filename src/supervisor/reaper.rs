@@ -1,83 +1,31 @@
-//! The reaper: one thread that waits for every process, own children and adopted ones alike, and reaps exactly those.
+//! The reaper: a table of all processes, own children and adopted ones alike, and one epoll instance that waits for
+//! them; it reaps exactly those.
 //!
 //! Signals go through it as well, under the same lock as reaping: so no signal can reach a number that was just given
 //! away, even where the kernel has no pidfds.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
-
-use super::mailbox::{Message, ProcessKey, WAKEUP, new_key};
+use super::groups::{Groups, Sighting};
+use super::mailbox::{ProcessKey, WAKEUP, new_key};
+use super::process::Process;
 use crate::logging::{self, Level};
 use crate::sys::epoll::{Epoll, Wakeup};
-use crate::sys::fail;
 use crate::sys::identity::{Identity, Pid};
-use crate::sys::signal::{self, Signal};
-use crate::sys::wait::{self, ExitStatus, Reap, Target, Waited};
-use crate::sys::{foreign, pidfd, stat, thread};
+use crate::sys::signal::Signal;
+use crate::sys::wait::{self, ExitStatus, Reap, Waited};
+use crate::sys::{fail, pidfd};
 
 /// How often processes without a pidfd are looked at. Only where the kernel has none.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a look at all processes of the system is good for, at the least; at most half of the time goes into looking.
-const SCAN_INTERVAL: Duration = Duration::from_millis(1);
-
-/// A process to wait for.
-#[derive(Debug)]
-pub(super) struct Process {
-    pub(super) pid: Pid,
-    /// Absent where the kernel has no pidfds; the process is looked at now and then.
-    pub(super) pidfd: Option<OwnedFd>,
-    /// Known of adopted processes, and of all that have no pidfd.
-    pub(super) identity: Option<Box<Identity>>,
-}
-
-impl Process {
-    fn target(&self) -> Target<'_> {
-        match &self.pidfd {
-            Some(fd) => Target::Pidfd(fd.as_fd()),
-            None => Target::Pid(self.pid),
-        }
-    }
-
-    /// Whether its group can be signalled through its pidfd, also after it was reaped. It may have no pidfd also where
-    /// others have one, for there was none left to open.
-    fn leads_by_pidfd(&self) -> bool {
-        self.pidfd.is_some() && pidfd::signals_groups()
-    }
-
-    /// Who it is; `None` when it has ended.
-    fn identity(&self) -> io::Result<Option<Identity>> {
-        if let Some(known) = &self.identity {
-            return Ok(Some((**known).clone()));
-        }
-        let Some(fd) = &self.pidfd else { return Identity::of(self.pid, None) };
-        let found = Identity::of(self.pid, pidfd::inode(fd.as_fd())?)?;
-        // ORDER: the host may have reaped it and the number be given away before we were told of the end; but it was
-        // its own as long as this process lives.
-        Ok(if pidfd::has_ended(fd.as_fd()) { None } else { found })
-    }
-
-    /// How the process ended, if it has. Where a group can only be signalled while its leader is unreaped, the
-    /// zombie is left.
-    fn ended(&self, reap: Reap) -> Option<ExitStatus> {
-        match wait::try_wait(self.target(), reap) {
-            Ok(Waited::Running) => None,
-            Ok(Waited::Ended(status)) => Some(status),
-            // One that is looked at though it has a pidfd may well run, and what else tells so can fail.
-            Ok(Waited::NotOurs) | Err(_) if self.pidfd.as_ref().is_some_and(|fd| !pidfd::has_ended(fd.as_fd())) => None,
-            Ok(Waited::NotOurs) | Err(_) => {
-                foreign::ended(self.pidfd.as_ref().map(|fd| fd.as_fd()), self.identity.as_deref())
-            }
-        }
-    }
-}
+/// How long the parent of an adopted process is given to reap it, before all processes are looked at to know whether
+/// others of its group live.
+const REAP_PATIENCE: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -85,10 +33,17 @@ enum Phase {
     Supervised,
     /// Waited for only so that it does not stay a zombie: its owner let it go.
     Released,
+    /// Ended, and not reaped yet by its parent, who is not us.
+    Unreaped {
+        /// As far as it is known.
+        status: ExitStatus,
+        /// How long that is waited for.
+        until: Instant,
+    },
     /// Ended; kept for the sake of its group.
     Ended {
         /// The first look of late that found no living member.
-        quiet_scan: Option<u64>,
+        quiet_look: Option<u64>,
     },
 }
 
@@ -105,43 +60,41 @@ struct Table {
     released: HashMap<Pid, ProcessKey>,
     /// Those that no descriptor reports.
     polled: HashSet<ProcessKey>,
-    scan: Scan,
+    /// Those that are waited for to be reaped, the first one first.
+    unreaped: VecDeque<(Instant, ProcessKey)>,
+    /// The last one was waited for in vain.
+    reaped_late: bool,
+    groups: Groups,
 }
 
-/// One look at all processes of the system.
-#[derive(Debug, Default)]
-struct Scan {
-    /// Counts the looks.
-    number: u64,
-    good_until: Option<Instant>,
-    /// Who was in which group.
-    members: HashMap<i32, Vec<i32>>,
-}
-
-/// The reaper's side that other threads use.
+/// The table and the way to wait for all of it; every thread may use it, one waits.
 #[derive(Debug)]
 pub(super) struct Reaper {
     epoll: Epoll,
     wakeup: Wakeup,
     table: Mutex<Table>,
-    stopping: AtomicBool,
+}
+
+/// The end of a supervised process.
+#[derive(Debug)]
+pub(super) struct Exit {
+    pub(super) pid: Pid,
+    pub(super) status: ExitStatus,
+    /// Whether others of its group outlive it.
+    pub(super) group_left: bool,
 }
 
 /// Children that outlived the supervisor that started them: the next one reaps them.
 static LEFT_BEHIND: Mutex<Vec<Process>> = Mutex::new(Vec::new());
 
 impl Reaper {
-    /// Starts the thread.
-    pub(super) fn start(mailbox: Sender<Message>) -> io::Result<(Arc<Reaper>, JoinHandle<()>)> {
+    pub(super) fn new() -> io::Result<Reaper> {
         pidfd::probe()?;
         let (epoll, wakeup) = (Epoll::new()?, Wakeup::new()?);
         epoll.add(wakeup.fd(), WAKEUP)?;
-        let table = Mutex::new(Table::default());
-        let reaper = Arc::new(Reaper { epoll, wakeup, table, stopping: AtomicBool::new(false) });
-        let runner = reaper.clone();
-        let handle = thread::start("proxy-reaper", move || runner.run(&mailbox))?;
+        let reaper = Reaper { epoll, wakeup, table: Mutex::new(Table::default()) };
         reaper.take_left_behind();
-        Ok((reaper, handle))
+        Ok(reaper)
     }
 
     /// Waits from now on for the children of supervisors that have ended.
@@ -198,7 +151,7 @@ impl Reaper {
         let table = self.lock();
         let Some(watched) = table.processes.get(&key) else { return Ok(()) };
         for signal in [signal, Signal::CONT] {
-            match fail::failing("signal:send").and_then(|()| send_to_group(&watched.process, signal)) {
+            match fail::failing("signal:send").and_then(|()| watched.process.signal_group(signal)) {
                 Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
                 _ => {}
             }
@@ -213,7 +166,7 @@ impl Reaper {
     pub(super) fn group_left(&self, key: ProcessKey) -> io::Result<bool> {
         let mut table = self.lock();
         let Some(watched) = table.processes.get(&key) else { return Ok(false) };
-        let Phase::Ended { quiet_scan } = watched.phase else { return Ok(false) };
+        let Phase::Ended { quiet_look } = watched.phase else { return Ok(false) };
         let pid = watched.process.pid;
         let signalable = match &watched.process.pidfd {
             Some(fd) if pidfd::signals_groups() => pidfd::group_exists(fd.as_fd()),
@@ -225,16 +178,16 @@ impl Reaper {
             return Ok(false);
         }
         // Zombies count as members until their parent reaps them, which a careless init may never do. They are told
-        // from the living by looking at all processes: twice, because one look can miss one that is just being forked.
-        let (scan, lives) = table.group_lives(pid)?;
-        let seen_before = quiet_scan.is_some_and(|earlier| earlier != scan);
-        if !lives && seen_before {
+        // from the living by looking at all processes.
+        let Sighting { look, lives, exact } = table.groups.look_for(pid)?;
+        let seen_before = quiet_look.is_some_and(|earlier| earlier != look);
+        if !lives && (exact || seen_before) {
             fail::point("group:gone");
             self.remove_in(&mut table, key);
             return Ok(false);
         }
         if let Some(watched) = table.processes.get_mut(&key) {
-            watched.phase = Phase::Ended { quiet_scan: if lives { None } else { quiet_scan.or(Some(scan)) } };
+            watched.phase = Phase::Ended { quiet_look: if lives { None } else { quiet_look.or(Some(look)) } };
         }
         Ok(true)
     }
@@ -243,7 +196,7 @@ impl Reaper {
     pub(super) fn members(&self, key: ProcessKey) -> Vec<i32> {
         let mut table = self.lock();
         let Some(leader) = table.processes.get(&key).map(|watched| watched.process.pid) else { return Vec::new() };
-        table.living_members(leader)
+        table.groups.living_members(leader)
     }
 
     /// The leaders of all groups that are looked after.
@@ -255,7 +208,7 @@ impl Reaper {
     pub(super) fn release(&self, key: ProcessKey) {
         let mut table = self.lock();
         let Some(watched) = table.processes.get_mut(&key) else { return };
-        if let Phase::Ended { .. } = watched.phase {
+        if let Phase::Ended { .. } | Phase::Unreaped { .. } = watched.phase {
             self.remove_in(&mut table, key);
             return;
         }
@@ -273,44 +226,99 @@ impl Reaper {
         let table = self.lock();
         match table.processes.get(&key) {
             // Reaped, so that the number may be another's by now.
-            None | Some(Watched { phase: Phase::Ended { .. }, .. }) => Ok(None),
+            None | Some(Watched { phase: Phase::Ended { .. } | Phase::Unreaped { .. }, .. }) => Ok(None),
             Some(Watched { process, .. }) => process.identity(),
         }
     }
 
-    /// Ends the thread; call once nothing is supervised any more.
-    pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+    /// Ends a wait that is under way, or else the next one.
+    pub(super) fn wake(&self) {
         self.wakeup.wake();
     }
 
-    fn run(&self, mailbox: &Sender<Message>) {
-        let mut ready = Vec::new();
-        loop {
-            let timeout = (!self.lock().polled.is_empty()).then_some(POLL_INTERVAL);
-            if let Err(error) = self.epoll.wait(timeout, &mut ready) {
-                // Only a host that closed our descriptor can cause this; it must not cost it a processor.
-                logging::write(Level::Error, format_args!("wait for processes: {error}"));
-                std::thread::sleep(POLL_INTERVAL);
-            }
-            if ready.contains(&WAKEUP) {
-                self.wakeup.drain();
-            }
-            if timeout.is_some() {
-                fail::point("watch:polled");
-            }
-            ready.extend(self.lock().polled.iter().copied());
-            for &key in ready.iter().filter(|key| **key != WAKEUP) {
-                fail::point("exit:seen");
-                if let Some(message) = self.look_at(key) {
-                    // Without a supervisor thread nobody needs to know.
-                    let _ = mailbox.send(message);
-                }
-            }
-            if self.stopping.load(Ordering::Acquire) {
-                break;
+    /// Waits until a process has ended, or until it is woken, at most for `patience`. What may have ended is in
+    /// `ready` then; [`Reaper::look_at`] tells.
+    pub(super) fn wait(&self, patience: Option<Duration>, ready: &mut Vec<ProcessKey>) {
+        let (polls, until) = {
+            let table = self.lock();
+            (!table.polled.is_empty(), table.unreaped.front().map(|(until, _)| *until))
+        };
+        let until = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let timeout = [patience, polls.then_some(POLL_INTERVAL), until].into_iter().flatten().min();
+        if let Err(error) = self.epoll.wait(timeout, ready) {
+            // Only a host that closed our descriptor can cause this; it must not cost it a processor.
+            logging::write(Level::Error, format_args!("wait for processes: {error}"));
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        if let Some(at) = ready.iter().position(|key| *key == WAKEUP) {
+            ready.swap_remove(at);
+            self.wakeup.drain();
+        }
+        if polls {
+            fail::point("watch:polled");
+        }
+        let mut table = self.lock();
+        ready.extend(table.polled.iter().copied());
+        let now = Instant::now();
+        let due = table.unreaped.iter().take_while(|(until, _)| *until <= now).count();
+        ready.extend(table.unreaped.drain(..due).map(|(_, key)| key));
+    }
+
+    /// Looks whether a process has ended, and what there is to say then: nothing of one that was let go.
+    pub(super) fn look_at(&self, key: ProcessKey) -> Option<Exit> {
+        let mut table = self.lock();
+        let watched = table.processes.get(&key)?;
+        if let Phase::Ended { .. } = watched.phase {
+            return None;
+        }
+        let reap = if watched.process.leads_by_pidfd() { Reap::Yes } else { Reap::No };
+        let ended = watched.process.ended(reap)?;
+        fail::point("exit:reaped");
+        if ended.awaits_reaping && self.awaits_reaping_in(&mut table, key, ended.status) {
+            return None;
+        }
+        table.reaped_late = ended.awaits_reaping;
+        let watched = table.processes.get(&key)?;
+        let (pid, supervised) = (watched.process.pid, watched.phase != Phase::Released);
+        // A zombie has told what the kernel may not tell of one that is reaped.
+        let status = match (ended.status, watched.phase) {
+            (ExitStatus::Unknown, Phase::Unreaped { status, .. }) => status,
+            (status, _) => status,
+        };
+        table.polled.remove(&key);
+        let group_left = supervised && self.group_outlives(&mut table, key, ended.awaits_reaping);
+        if !group_left {
+            self.remove_in(&mut table, key);
+        } else if let Some(watched) = table.processes.get_mut(&key) {
+            watched.phase = Phase::Ended { quiet_look: None };
+            if let Some(fd) = &watched.process.pidfd {
+                self.epoll.remove(fd.as_fd());
             }
         }
+        supervised.then_some(Exit { pid, status, group_left })
+    }
+
+    /// Whether it is worth to wait for the parent of a zombie to reap it: once that is done, the kernel says at once
+    /// whether others of its group are left. An init may never do it.
+    fn awaits_reaping_in(&self, table: &mut Table, key: ProcessKey, status: ExitStatus) -> bool {
+        let Some(watched) = table.processes.get_mut(&key) else { return false };
+        match (watched.phase, &watched.process.pidfd) {
+            (Phase::Unreaped { until, .. }, _) => Instant::now() < until,
+            (Phase::Supervised, Some(fd)) if pidfd::signals_groups() && !table.reaped_late => {
+                if self.epoll.await_hang_up(fd.as_fd(), key).is_err() {
+                    return false;
+                }
+                let until = Instant::now() + REAP_PATIENCE;
+                watched.phase = Phase::Unreaped { status, until };
+                table.unreaped.push_back((until, key));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives up what there is: children that live are left to the next supervisor of the program.
+    pub(super) fn leave_all_behind(&self) {
         let mut table = self.lock();
         for (_, watched) in table.processes.drain() {
             if let Some(fd) = &watched.process.pidfd {
@@ -322,34 +330,13 @@ impl Reaper {
         }
     }
 
-    /// Looks whether a process has ended, and what there is to say then.
-    fn look_at(&self, key: ProcessKey) -> Option<Message> {
-        let mut table = self.lock();
-        let watched = table.processes.get(&key)?;
-        if let Phase::Ended { .. } = watched.phase {
-            return None;
-        }
-        let reap = if watched.process.leads_by_pidfd() { Reap::Yes } else { Reap::No };
-        let status = watched.process.ended(reap)?;
-        fail::point("exit:reaped");
-        let (pid, supervised) = (watched.process.pid, watched.phase == Phase::Supervised);
-        table.polled.remove(&key);
-        let group_left = supervised && self.group_outlives(&table, key);
-        if !group_left {
-            self.remove_in(&mut table, key);
-        } else if let Some(watched) = table.processes.get_mut(&key) {
-            watched.phase = Phase::Ended { quiet_scan: None };
-            if let Some(fd) = &watched.process.pidfd {
-                self.epoll.remove(fd.as_fd());
-            }
-        }
-        supervised.then_some(Message::Exited { key, pid, status, group_left })
-    }
-
-    fn group_outlives(&self, table: &Table, key: ProcessKey) -> bool {
+    fn group_outlives(&self, table: &mut Table, key: ProcessKey, is_zombie: bool) -> bool {
         let Some(watched) = table.processes.get(&key) else { return false };
         match &watched.process.pidfd {
-            Some(fd) if pidfd::signals_groups() => pidfd::group_exists(fd.as_fd()),
+            Some(fd) if pidfd::signals_groups() => {
+                let alone = |seen: io::Result<Sighting>| seen.is_ok_and(|seen| seen.exact && !seen.lives);
+                pidfd::group_exists(fd.as_fd()) && !(is_zombie && alone(table.groups.look_for(watched.process.pid)))
+            }
             // The number of a leader that somebody else reaps is not held: its group cannot be signalled safely.
             _ if matches!(wait::try_wait(watched.process.target(), Reap::No), Ok(Waited::NotOurs)) => false,
             // Whoever is alive is waited for; an older look may have missed it, and the next one finds it.
@@ -379,54 +366,6 @@ impl Reaper {
     }
 }
 
-impl Table {
-    /// Whether a living process is in the group, and by which look. One look serves all groups for a short time.
-    fn group_lives(&mut self, leader: Pid) -> io::Result<(u64, bool)> {
-        self.look()?;
-        Ok((self.scan.number, !self.seen_in(leader).is_empty()))
-    }
-
-    /// Who lives in the group, as far as that can be known now.
-    fn living_members(&mut self, leader: Pid) -> Vec<i32> {
-        if self.look().is_ok() { self.seen_in(leader) } else { Vec::new() }
-    }
-
-    fn seen_in(&self, leader: Pid) -> Vec<i32> {
-        let members = self.scan.members.get(&leader.as_raw()).into_iter().flatten();
-        members.copied().filter(|pid| stat::is_alive(*pid)).collect()
-    }
-
-    fn look(&mut self) -> io::Result<()> {
-        let now = Instant::now();
-        if self.scan.good_until.is_none_or(|end| now >= end) {
-            let members = stat::groups()?;
-            let good_until = Some(Instant::now() + now.elapsed().max(SCAN_INTERVAL));
-            self.scan = Scan { number: self.scan.number + 1, good_until, members };
-        }
-        Ok(())
-    }
-}
-
-fn send_to_group(process: &Process, signal: Signal) -> io::Result<()> {
-    match (&process.pidfd, &process.identity) {
-        (Some(fd), _) if pidfd::signals_groups() => pidfd::signal_group(fd.as_fd(), signal),
-        (Some(fd), _) => {
-            // A zombie or living leader holds the number; ESRCH says that it is held no more.
-            pidfd::signal(fd.as_fd(), signal)?;
-            signal::kill_group(process.pid, signal)
-        }
-        (None, Some(identity)) => match identity.stat()? {
-            Some(_) => signal::kill_group(process.pid, signal),
-            None => Err(io::Error::from_raw_os_error(libc::ESRCH)),
-        },
-        // As long as it is our child, and be it a zombie, nobody else has its number.
-        (None, None) => match wait::try_wait(process.target(), Reap::No)? {
-            Waited::Running | Waited::Ended(_) => signal::kill_group(process.pid, signal),
-            Waited::NotOurs => Err(io::Error::from_raw_os_error(libc::ESRCH)),
-        },
-    }
-}
-
 fn left_behind() -> MutexGuard<'static, Vec<Process>> {
     LEFT_BEHIND.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -434,6 +373,7 @@ fn left_behind() -> MutexGuard<'static, Vec<Process>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::stat;
     use std::io::{BufRead, BufReader};
     use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
@@ -443,8 +383,7 @@ mod tests {
     #[test]
     #[expect(clippy::zombie_processes, reason = "the reaper reaps it")]
     fn the_group_of_a_process_without_a_pidfd_is_not_forgotten() {
-        let (mailbox, messages) = crossbeam_channel::unbounded();
-        let (reaper, thread) = Reaper::start(mailbox).unwrap();
+        let reaper = Reaper::new().unwrap();
         let mut shell = Command::new("/bin/sh");
         let shell = shell.args(["-c", "sleep 1000 & echo $!; wait"]).process_group(0).stdout(Stdio::piped());
         let mut child = shell.spawn().unwrap();
@@ -454,33 +393,20 @@ mod tests {
         reaper.insert(key, Process { pid, pidfd: None, identity: Identity::of(pid, None).unwrap().map(Box::new) });
         reaper.watch(key);
         child.kill().unwrap();
-        let Message::Exited { group_left, .. } = messages.recv().unwrap() else { panic!("an exit") };
-        assert!(group_left && reaper.group_left(key).unwrap());
+        let mut ready = Vec::new();
+        let exit = loop {
+            reaper.wait(None, &mut ready);
+            if let Some(exit) = ready.iter().find_map(|key| reaper.look_at(*key)) {
+                break exit;
+            }
+        };
+        assert!(exit.group_left && reaper.group_left(key).unwrap());
         assert!(stat::is_alive(member.trim().parse().unwrap()));
         reaper.signal_group(key, Signal::KILL).unwrap();
         while reaper.group_left(key).unwrap() {
-            std::thread::sleep(SCAN_INTERVAL);
+            std::thread::sleep(Duration::from_millis(1));
         }
         assert!(!stat::is_alive(member.trim().parse().unwrap()));
-        assert_eq!(wait::try_wait(Target::Pid(pid), Reap::Yes).unwrap(), Waited::NotOurs, "a zombie is left");
-        reaper.stop();
-        thread.join().unwrap();
-    }
-
-    /// A host that waits for any child can have reaped it, and the number been given away.
-    #[test]
-    fn a_number_that_was_given_away_is_not_taken_for_an_identity() {
-        if !pidfd::is_supported() {
-            return; // without pidfds the identity is known from the start
-        }
-        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-        let opened = || Some(pidfd::open(Pid::from_raw(child.id() as i32).unwrap()).unwrap());
-        let process = Process { pid: Pid::from_raw(child.id() as i32).unwrap(), pidfd: opened(), identity: None };
-        assert_eq!(process.identity().unwrap().unwrap().pid, process.pid);
-        // The one who has the number now is this process.
-        let given_away = Process { pid: crate::sys::identity::own_pid(), ..process };
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert_eq!(given_away.identity().unwrap(), None);
+        assert_eq!(wait::try_wait(wait::Target::Pid(pid), Reap::Yes).unwrap(), Waited::NotOurs, "a zombie is left");
     }
 }

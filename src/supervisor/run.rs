@@ -1,18 +1,19 @@
-//! The supervisor thread: takes messages and timers, asks the machines, and has others do what they say.
+//! The supervisor thread: takes messages, ends of processes and timers, asks the machines, and has others do what they
+//! say.
 //!
-//! It never blocks on a disk, on an exec or on a slow process; it starts nothing and reaps nothing itself.
+//! It never blocks on a disk, on an exec or on a slow process, and starts nothing itself.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::Sender;
 
 use super::escaped::Escaped;
 use super::events::EventKind;
-use super::mailbox::{Command, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, new_key};
-use super::reaper::Reaper;
+use super::mailbox::{Command, Inbox, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, new_key};
+use super::reaper::{Exit, Reaper};
 use super::repair::Chore;
 use super::spawner::{Job, Spawners};
 use super::spec::Spec;
@@ -31,55 +32,61 @@ use crate::sys::{fail, pidfd};
 
 /// The thread's state.
 pub(super) struct Loop {
-    mailbox: Receiver<Message>,
+    inbox: Inbox,
     pub(super) slots: HashMap<ProcessKey, Box<Supervised>>,
     keys: HashMap<Slot, ProcessKey>,
     pub(super) timers: Timers,
     pub(super) spawners: Spawners,
     reaper: Arc<Reaper>,
+    /// The last handle is gone.
+    ending: bool,
 }
 
 impl Loop {
-    pub(super) fn new(mailbox: Receiver<Message>, spawners: Spawners, reaper: Arc<Reaper>) -> Loop {
-        Loop { mailbox, slots: HashMap::new(), keys: HashMap::new(), timers: Timers::default(), spawners, reaper }
+    pub(super) fn new(inbox: Inbox, spawners: Spawners, reaper: Arc<Reaper>) -> Loop {
+        let (slots, keys, timers) = (HashMap::new(), HashMap::new(), Timers::default());
+        Loop { inbox, slots, keys, timers, spawners, reaper, ending: false }
     }
 
     /// Runs until the last handle is gone.
     pub(super) fn run(mut self) {
-        loop {
-            let received = match self.timers.next() {
-                Some(deadline) => self.mailbox.recv_deadline(deadline),
-                None => self.mailbox.recv().map_err(RecvTimeoutError::from),
-            };
-            let step = AssertUnwindSafe(|| match received {
-                Ok(Message::Command(Command::Shutdown)) | Err(RecvTimeoutError::Disconnected) => false,
-                Ok(message) => {
-                    self.take(message);
-                    // However many messages come, no timer waits for a pause between them.
-                    self.fire_timers();
-                    true
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.fire_timers();
-                    true
-                }
-            });
-            match catch_unwind(step) {
-                Ok(true) => {}
-                Ok(false) => break,
-                // A fault of this library in one message must not end the supervision of all others.
-                Err(_) => logging::write(Level::Error, format_args!("the supervisor thread panicked and goes on")),
+        let mut ready = Vec::new();
+        while !self.ending {
+            let patience = self.timers.next().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            self.inbox.wait(patience, &mut ready);
+            for _ in 0..self.inbox.arrived() {
+                let Some(message) = self.inbox.take() else { break };
+                self.guarded(|it| it.take(message));
+                // However many messages come, no timer waits for a pause between them.
+                self.guarded(Loop::fire_timers);
             }
+            for &key in &ready {
+                fail::point("exit:seen");
+                self.guarded(|it| it.look_at(key));
+            }
+            self.guarded(Loop::fire_timers);
         }
         drop(self.spawners);
-        self.reaper.stop();
+        self.reaper.leave_all_behind();
+    }
+
+    /// A fault of this library in one step must not end the supervision of all others.
+    fn guarded(&mut self, step: impl FnOnce(&mut Loop)) {
+        if catch_unwind(AssertUnwindSafe(|| step(self))).is_err() {
+            logging::write(Level::Error, format_args!("the supervisor thread panicked and goes on"));
+        }
     }
 
     fn take(&mut self, message: Message) {
         match message {
             Message::Command(command) => self.obey(command),
             Message::Done { key, spec, done } => self.done(key, &spec, done),
-            Message::Exited { key, pid, status, group_left } => self.exited(key, pid, status, group_left),
+        }
+    }
+
+    fn look_at(&mut self, key: ProcessKey) {
+        if let Some(Exit { pid, status, group_left }) = self.reaper.look_at(key) {
+            self.exited(key, pid, status, group_left);
         }
     }
 
@@ -98,7 +105,7 @@ impl Loop {
                 let _ = reply.send(self.processes(owner));
             }
             Command::ReapLeftBehind => self.reaper.take_left_behind(),
-            Command::Shutdown => {}
+            Command::Shutdown => self.ending = true,
         }
     }
 

@@ -12,8 +12,9 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::adoption;
 use super::escaped::{Badge, Look, Spare, Waiting};
-use super::mailbox::{Claim, Done, Message, ProcessKey, Refusal};
-use super::reaper::{Process, Reaper};
+use super::mailbox::{Claim, Done, Mailbox, Message, ProcessKey, Refusal};
+use super::process::Process;
+use super::reaper::Reaper;
 use super::spec::{Files, Spec};
 use crate::declaration::validate_id;
 use crate::error::{Error, ErrorCode, Result};
@@ -24,8 +25,9 @@ use crate::sys::identity::{self, Identity, Pid};
 use crate::sys::spawn::{self, ChildStack, StartError};
 use crate::sys::{stat, thread};
 
-/// More would only queue for the same kernel locks.
-const MAX_THREADS: usize = 4;
+/// More would only queue for the same kernel locks; and with the supervisor, a manager's and the host's own thread they
+/// are six.
+const MAX_THREADS: usize = 3;
 
 /// Work on one process; there is never more than one piece at a time for the same.
 #[derive(Debug)]
@@ -99,7 +101,7 @@ pub(super) struct Spawners {
 #[derive(Debug)]
 struct Shared {
     waiting: Receiver<Job>,
-    mailbox: Sender<Message>,
+    mailbox: Mailbox,
     reaper: Arc<Reaper>,
     spare: Spare,
     searches: Waiting<(ProcessKey, Arc<Spec>, Badge)>,
@@ -109,7 +111,7 @@ struct Shared {
 
 impl Spawners {
     /// Starts the first thread; others follow when there is work for them.
-    pub(super) fn start(mailbox: Sender<Message>, reaper: Arc<Reaper>) -> std::io::Result<Spawners> {
+    pub(super) fn start(mailbox: Mailbox, reaper: Arc<Reaper>) -> std::io::Result<Spawners> {
         let (jobs, waiting) = crossbeam_channel::unbounded();
         let shared = Arc::new(Shared {
             waiting,
@@ -184,7 +186,7 @@ impl Shared {
             };
             let watch = matches!(done, Done::Started { .. } | Done::Adopted { .. });
             // ORDER: the supervisor must hear of the start before it can hear of the exit.
-            let _ = self.mailbox.send(Message::Done { key, spec, done });
+            self.mailbox.send(Message::Done { key, spec, done });
             fail::point("job:told");
             if watch {
                 self.reaper.watch(key);
@@ -248,7 +250,7 @@ impl Shared {
                     Ok(look) => look.with(&badge),
                     Err(error) => Err(std::io::Error::new(error.kind(), error.to_string())),
                 };
-                let _ = self.mailbox.send(Message::Done { key, spec, done: Done::Searched(found) });
+                self.mailbox.send(Message::Done { key, spec, done: Done::Searched(found) });
                 fail::point("job:told");
             }
         }

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::environment::BaseEnvironment;
 use super::escaped::Badge;
 use super::events::EventRing;
 use crate::declaration::{Fingerprint, ProxyConfig, variable};
@@ -16,16 +17,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::store::{self, DataDir};
 use crate::sys::identity::Pid;
 use crate::sys::random;
-use crate::sys::spawn::Program;
-
-/// The environment that processes inherit: the agent's, as it was when the manager or daemon was created. Reading it
-/// later, on our threads, would race with a host that changes it.
-pub(crate) type BaseEnvironment = Arc<[(OsString, OsString)]>;
-
-/// The agent's environment at this moment.
-pub(crate) fn capture_environment() -> BaseEnvironment {
-    std::env::vars_os().collect()
-}
+use crate::sys::spawn::{Program, Variable};
 
 /// An origin of those that have no data directory. Without a random source there is none.
 pub(crate) fn drawn_origin() -> Arc<str> {
@@ -112,22 +104,26 @@ impl Spec {
 
     /// The program to execute. Its environment is the agent's, overridden by the manager's, overridden by the
     /// proxy's own, and last the variables by which the proxy knows itself.
-    pub(crate) fn program(&self) -> Program {
+    pub(crate) fn program(&self) -> Program<'_> {
         let config = &*self.config;
-        let mut env: BTreeMap<&OsStr, &OsStr> =
-            self.context.base_env.iter().map(|(name, value)| (&**name, &**value)).collect();
-        env.extend(self.declared_environment());
-        env.insert(OsStr::new(defaults::ENV_PROXY_ID), OsStr::new(&*self.id));
-        env.insert(OsStr::new(defaults::ENV_PROXY_TOKEN), OsStr::new(config.token.as_deref().unwrap_or_default()));
-        env.insert(OsStr::new(defaults::ENV_PROXY_ORIGIN), OsStr::new(&*self.context.origin));
+        let mut own = self.declared_environment();
+        own.insert(OsStr::new(defaults::ENV_PROXY_ID), OsStr::new(&*self.id));
+        own.insert(OsStr::new(defaults::ENV_PROXY_TOKEN), OsStr::new(config.token.as_deref().unwrap_or_default()));
+        own.insert(OsStr::new(defaults::ENV_PROXY_ORIGIN), OsStr::new(&*self.context.origin));
         match &config.target_service {
-            Some(target) => env.insert(OsStr::new(defaults::ENV_SIDECAR_FOR), OsStr::new(target)),
-            // An agent that is itself a sidecar must not pass on for whom.
-            None => env.remove(OsStr::new(defaults::ENV_SIDECAR_FOR)),
+            Some(target) => own.insert(OsStr::new(defaults::ENV_SIDECAR_FOR), OsStr::new(target)),
+            None => own.remove(OsStr::new(defaults::ENV_SIDECAR_FOR)),
         };
+        // An agent that is itself a sidecar must not pass on for whom.
+        let inherited =
+            self.context.base_env.iter().filter(|inherited| {
+                !own.contains_key(inherited.name()) && inherited.name() != defaults::ENV_SIDECAR_FOR
+            });
+        let inherited = inherited.map(|inherited| Variable::Prepared(inherited.text()));
+        let own = own.iter().map(|(name, value)| Variable::Own(variable(name, value)));
         Program {
             argv: config.command.argv().to_vec(),
-            env: env.into_iter().map(|(name, value)| variable(&name.to_owned(), &value.to_owned())).collect(),
+            env: inherited.chain(own).collect(),
             dir: config.command.declared_dir().map(|dir| dir.clone().into_os_string()),
             credentials: config.command.declared_credentials().cloned(),
         }
@@ -203,7 +199,7 @@ mod tests {
         config.token = Some("t".to_owned());
         edit(&mut config);
         let context = Context {
-            base_env: pairs(agent_env).into(),
+            base_env: BaseEnvironment::of(pairs(agent_env)),
             proxy_env: pairs(proxy_env),
             files: Files::Paths { stdout: None, stderr: None, pid: None },
             origin: "o".into(),
@@ -219,7 +215,9 @@ mod tests {
             [("A", "agent"), ("B", "agent"), ("OWN", "agent"), ("CONNECT_PROXY_ID", "x"), ("CONNECT_SIDECAR_FOR", "x")];
         let spec = spec(|_| {}, &[("B", "manager"), ("OWN", "manager")], &agent);
         let own = ["CONNECT_PROXY_ID=web", "CONNECT_PROXY_ORIGIN=o", "CONNECT_PROXY_TOKEN=t"];
-        assert_eq!(spec.program().env, [&["A=agent", "B=manager"], &own[..], &["OWN=1"]].concat());
+        let env: Vec<String> =
+            spec.program().env.iter().map(|text| String::from_utf8(text.as_bytes().to_vec()).unwrap()).collect();
+        assert_eq!(env, [&["A=agent", "B=manager"], &own[..], &["OWN=1"]].concat());
     }
 
     /// Fault J of the original: one new variable in the agent's environment restarted every proxy.

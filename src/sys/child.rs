@@ -7,6 +7,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+use super::boot_time::BootTime;
 use super::digest;
 use super::fail::{ChildPlan, child as points};
 use super::limits::Limit;
@@ -55,6 +56,8 @@ pub(super) struct RawRecord {
     /// Of the head.
     pub(super) digest: u64,
     pub(super) with_inode: bool,
+    /// What the clock said just before the clone, where start times are known to follow it.
+    pub(super) cloned_after: Option<BootTime>,
 }
 
 /// A failed step, on its way to [`Outcome`].
@@ -235,14 +238,18 @@ fn mark_entries(buffer: &[u64], filled: usize, first: u32) {
 
 /// Writes who we are to a temporary file and renames it into place, so that a record is whole or not there.
 fn write_record(it: &Instructions, record: &RawRecord) -> Result<(), Failed> {
-    let stat = read_own_stat()?;
+    // Reading it takes a tenth of the time of a start.
+    let start_ticks = match record.cloned_after.and_then(|before| before.start_ticks_if_now_is(BootTime::now()?)) {
+        Some(ticks) => ticks,
+        None => read_own_stat()?.start_ticks,
+    };
     // SAFETY: no pointers are passed.
     let pid = unsafe { libc::syscall(libc::SYS_getpid) };
     let mut tail = Tail { text: [0; 160], len: 0 };
     tail.push(b"\"pid\":");
     tail.push_number(pid as u64);
     tail.push(b",\"start_ticks\":");
-    tail.push_number(stat.start_ticks);
+    tail.push_number(start_ticks);
     if record.with_inode {
         tail.push(b",\"pidfd_inode\":");
         tail.push_number(own_inode(pid)?);

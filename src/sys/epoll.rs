@@ -23,10 +23,19 @@ impl Epoll {
 
     /// Watches a descriptor until it is removed: it is reported as long as it is readable.
     pub(crate) fn add(&self, fd: BorrowedFd<'_>, number: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: number };
+        self.control(libc::EPOLL_CTL_ADD, fd, libc::EPOLLIN as u32, number)
+    }
+
+    /// From now on a descriptor that is watched is reported only when it hangs up.
+    pub(crate) fn await_hang_up(&self, fd: BorrowedFd<'_>, number: u64) -> io::Result<()> {
+        // EPOLLHUP need not be asked for.
+        self.control(libc::EPOLL_CTL_MOD, fd, 0, number)
+    }
+
+    fn control(&self, operation: i32, fd: BorrowedFd<'_>, events: u32, number: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events, u64: number };
         // SAFETY: both descriptors are open, and `event` lives through the call.
-        let result =
-            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event) };
+        let result = unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd.as_raw_fd(), &raw mut event) };
         check(i64::from(result)).map(drop)
     }
 
@@ -43,8 +52,9 @@ impl Epoll {
     /// Waits, for ever or for `timeout`, and puts the numbers of readable descriptors into `ready`.
     pub(crate) fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<u64>) -> io::Result<()> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
-        // One more, so that a wait never ends before its time.
-        let milliseconds = timeout.map_or(-1, |t| i32::try_from(t.as_millis() + 1).unwrap_or(i32::MAX));
+        // Rounded up, so that a wait never ends before its time.
+        let milliseconds = |t: Duration| i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
+        let milliseconds = timeout.map_or(-1, milliseconds);
         ready.clear();
         // SAFETY: the pointer and length are of one live array.
         let result = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), BATCH as i32, milliseconds) };

@@ -1,22 +1,26 @@
 //! The end of a process that waitid(2) does not tell us: an adopted one, or a child whose status the host took.
 
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
 
 use super::identity::{Identity, effective_uid};
 use super::pidfd;
 use super::wait::ExitStatus;
 
-/// How often, and how long each time, the status of a process that is just being reaped is waited for: the kernel
-/// reports the end before the reaping that makes the status readable. Microseconds, as a rule.
-const RETRIES: u32 = 50;
-const RETRY_AFTER: Duration = Duration::from_micros(100);
+/// A process that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// Whether it is a zombie that its parent, who is not us, will reap: a matter of microseconds, as a rule. Until then
+    /// it counts as a member of its group, and its status may not be readable yet.
+    pub(crate) awaits_reaping: bool,
+}
 
 /// How the process ended; `None` while it runs. With a pidfd, call it once that reports the end.
-pub(crate) fn ended(process: Option<BorrowedFd<'_>>, identity: Option<&Identity>) -> Option<ExitStatus> {
-    let from_kernel = || process.and_then(pidfd::exit_status);
-    if let Some(status) = from_kernel() {
-        return Some(status);
+pub(crate) fn ended(process: Option<BorrowedFd<'_>>, identity: Option<&Identity>) -> Option<Ended> {
+    let awaits_reaping = process.is_some_and(|process| !pidfd::is_reaped(process));
+    let reported = |status| Some(Ended { status, awaits_reaping });
+    if let Some(status) = process.and_then(pidfd::exit_status) {
+        return reported(status);
     }
     if let Some(identity) = identity {
         match identity.stat() {
@@ -25,7 +29,7 @@ pub(crate) fn ended(process: Option<BorrowedFd<'_>>, identity: Option<&Identity>
             Ok(Some(stat)) if !stat.is_dead() => {}
             // A zombie that its parent has not reaped yet: field 52, which reads 0 to those who may not know.
             Ok(Some(stat)) if stat.wait_status != 0 || may_know(identity) => {
-                return Some(ExitStatus::from_wait_status(stat.wait_status));
+                return reported(ExitStatus::from_wait_status(stat.wait_status));
             }
             Ok(_) => {}
             // Without a pidfd there is nothing else to go by: it may still run.
@@ -33,16 +37,8 @@ pub(crate) fn ended(process: Option<BorrowedFd<'_>>, identity: Option<&Identity>
             Err(_) => {}
         }
     }
-    if process.is_none() {
-        return Some(ExitStatus::Unknown);
-    }
-    for _ in 0..RETRIES {
-        if let Some(status) = from_kernel() {
-            return Some(status);
-        }
-        std::thread::sleep(RETRY_AFTER);
-    }
-    Some(ExitStatus::Unknown)
+    // It may have been reaped since it was asked.
+    reported(process.and_then(pidfd::exit_status).unwrap_or(ExitStatus::Unknown))
 }
 
 /// Whether the kernel shows us the status of a zombie: it does to root and to the process's own user.

@@ -8,6 +8,7 @@
 
 #[cfg(test)]
 mod allocation_trap;
+mod boot_time;
 pub(crate) mod child;
 pub(crate) mod digest;
 pub(crate) mod environ;

@@ -170,10 +170,19 @@ fn send(process: BorrowedFd<'_>, signal: i32, flags: u32) -> io::Result<()> {
 
 /// Whether the process has ended, reaped or not.
 pub(crate) fn has_ended(process: BorrowedFd<'_>) -> bool {
+    poll(process) & (libc::POLLIN | libc::POLLHUP) != 0
+}
+
+/// Whether the process has ended and was reaped. Before Linux 6.9 nothing says so.
+pub(crate) fn is_reaped(process: BorrowedFd<'_>) -> bool {
+    poll(process) & libc::POLLHUP != 0
+}
+
+fn poll(process: BorrowedFd<'_>) -> i16 {
     let mut look = libc::pollfd { fd: process.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: the pointer and count are of one live value; the descriptor is open through the call.
     let ready = unsafe { libc::poll(&raw mut look, 1, 0) };
-    ready == 1 && look.revents & (libc::POLLIN | libc::POLLHUP) != 0
+    if ready == 1 { look.revents } else { 0 }
 }
 
 /// How a process that was reaped by anyone ended; `None` when it was not reaped yet or the kernel does not tell.

@@ -3,29 +3,47 @@
 //! The cost does not grow with the memory of the host, as fork's does, and the pidfd is there from the first instant.
 //! Where an emulator makes a plain fork of it, everything works nevertheless: see [`outcome`].
 
-use std::ffi::{CString, OsString, c_char, c_int};
+use std::ffi::{CStr, CString, OsString, c_char, c_int};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use super::boot_time::BootTime;
 use super::child::{self, Instructions, RawCredentials, RawRecord};
 use super::identity::Pid;
 use super::outcome::{self, Outcome, Pipe, Step};
 use super::signal::MaskGuard;
 use super::wait::{self, Target};
-use super::{check, digest, fail, limits, pidfd};
+use super::{check, digest, fail, limits, pidfd, stat};
 use crate::command::Credentials;
 
 /// What to execute, in the kernel's form.
 #[derive(Debug)]
-pub(crate) struct Program {
+pub(crate) struct Program<'a> {
     pub(crate) argv: Vec<OsString>,
-    /// `NAME=value`, complete: nothing is inherited.
-    pub(crate) env: Vec<OsString>,
+    /// Complete: nothing is inherited.
+    pub(crate) env: Vec<Variable<'a>>,
     pub(crate) dir: Option<OsString>,
     pub(crate) credentials: Option<Credentials>,
+}
+
+/// `NAME=value`.
+#[derive(Debug)]
+pub(crate) enum Variable<'a> {
+    /// In the kernel's form, and the same for many processes.
+    Prepared(&'a CStr),
+    Own(OsString),
+}
+
+impl Variable<'_> {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Variable::Prepared(text) => text.to_bytes(),
+            Variable::Own(text) => text.as_bytes(),
+        }
+    }
 }
 
 /// The record that the child writes before it executes.
@@ -139,6 +157,24 @@ impl CStrings {
     }
 }
 
+/// The environment in the kernel's form: most of it is borrowed.
+fn environment(variables: Vec<Variable<'_>>) -> io::Result<(Vec<*const c_char>, Vec<CString>)> {
+    let (mut pointers, mut owned) = (Vec::with_capacity(variables.len() + 1), Vec::new());
+    for variable in variables {
+        match variable {
+            Variable::Prepared(text) => pointers.push(text.as_ptr()),
+            Variable::Own(text) => {
+                let text = c_string(text)?;
+                // The text stays where it is when the vector moves.
+                pointers.push(text.as_ptr());
+                owned.push(text);
+            }
+        }
+    }
+    pointers.push(std::ptr::null());
+    Ok((pointers, owned))
+}
+
 fn c_string(text: OsString) -> io::Result<CString> {
     CString::new(text.into_vec()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
@@ -152,14 +188,15 @@ fn c_string(text: OsString) -> io::Result<CString> {
 /// The step that failed, its object and the errno. The child is reaped then, and its record may be there.
 pub(crate) fn start(
     stack: &mut ChildStack,
-    program: Program,
+    mut program: Program<'_>,
     standard: [BorrowedFd<'_>; 3],
     record: Option<&SelfRecord<'_>>,
 ) -> Result<Started, StartError> {
+    let (programs, variables) = (CStrings::new(candidates(&program)), std::mem::take(&mut program.env));
     let prepare = |source: io::Error| failure("prepare arguments of", &program_name(&program), source);
-    let programs = CStrings::new(candidates(&program)).map_err(prepare)?;
+    let programs = programs.map_err(prepare)?;
     let argv = CStrings::new(program.argv.iter().cloned()).map_err(prepare)?;
-    let envp = CStrings::new(program.env.iter().cloned()).map_err(prepare)?;
+    let (envp, _own_variables) = environment(variables).map_err(prepare)?;
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
     let pipe = fail::failing("start:pipe").and_then(|()| Pipe::unless_shared());
     let pipe = pipe.map_err(|source| failure("create pipe", "", source))?;
@@ -167,7 +204,7 @@ pub(crate) fn start(
     let instructions = Instructions {
         programs: programs.pointers.as_ptr(),
         argv: argv.pointers.as_ptr(),
-        envp: envp.pointers.as_ptr(),
+        envp: envp.as_ptr(),
         dir: dir.as_ref().map_or(std::ptr::null(), |dir| dir.as_ptr()),
         standard: standard.map(|fd| fd.as_raw_fd()),
         credentials: program.credentials.as_ref().map(|to| RawCredentials {
@@ -185,20 +222,40 @@ pub(crate) fn start(
             head_len: record.head.len(),
             digest: digest::add(digest::EMPTY, &record.head),
             with_inode: pidfd::has_inodes(),
+            cloned_after: BootTime::if_followed(),
         }),
         outcome: &raw mut outcome,
         pipe: pipe.as_ref().map(Pipe::writer),
         fail: fail::ChildPlan::of_next_child(),
     };
+    let untried = pidfd::has_inodes() && BootTime::is_untried();
+    let before = untried.then(BootTime::now).flatten();
     let started = clone(stack, &instructions).map_err(|source| failure("clone", "", source))?;
     // SAFETY: the child, the only writer, has executed or exited, for CLONE_VFORK let us run again; or it has a copy.
     let written = unsafe { instructions.outcome.read_volatile() };
     match outcome::of_child(written, pipe).failure() {
-        None => Ok(started),
+        None => {
+            if let Some(before) = before {
+                try_clock_out(before, &started);
+            }
+            Ok(started)
+        }
         Some((step, errno)) => {
             reap_failed(&started);
             Err(describe(step, errno, &program, record))
         }
+    }
+}
+
+/// Looks whether start times follow the clock. Only where processes have inodes: elsewhere the start time is all that
+/// tells two of them apart, and is read rather than reckoned.
+fn try_clock_out(before: BootTime, started: &Started) {
+    let now = BootTime::now();
+    // Unless the number is another's by now: the host may reap it, but not while it lives.
+    let stat = stat::read(started.pid.as_raw()).ok().flatten();
+    let lives = started.pidfd.as_ref().is_some_and(|fd| !pidfd::has_ended(fd.as_fd()));
+    if let (Some(now), Some(stat), true) = (now, stat, lives) {
+        before.try_out(stat.start_ticks, now);
     }
 }
 
@@ -241,7 +298,7 @@ fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions)
 
 /// Where to look for the program: as named when it has a slash, else in each directory of the `PATH` that the process
 /// will have.
-fn candidates(program: &Program) -> Vec<OsString> {
+fn candidates(program: &Program<'_>) -> Vec<OsString> {
     let Some(name) = program.argv.first() else { return Vec::new() };
     if name.as_bytes().contains(&b'/') {
         return vec![name.clone()];
@@ -253,11 +310,11 @@ fn candidates(program: &Program) -> Vec<OsString> {
         .collect()
 }
 
-fn program_name(program: &Program) -> String {
+fn program_name(program: &Program<'_>) -> String {
     program.argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn describe(step: Step, errno: i32, program: &Program, record: Option<&SelfRecord<'_>>) -> StartError {
+fn describe(step: Step, errno: i32, program: &Program<'_>, record: Option<&SelfRecord<'_>>) -> StartError {
     let credentials = program.credentials.as_ref();
     let id = |of: fn(&Credentials) -> u32| credentials.map(|to| of(to).to_string()).unwrap_or_default();
     let (text, object) = match step {
@@ -299,7 +356,7 @@ mod tests {
     use crate::sys::wait::{ExitStatus, Reap, Waited};
     use std::fs::File;
 
-    fn run(program: Program) -> Result<ExitStatus, StartError> {
+    fn run(program: Program<'_>) -> Result<ExitStatus, StartError> {
         let null = File::options().read(true).write(true).open("/dev/null").unwrap();
         let fd = crate::sys::fd::above_standard(null.into()).unwrap();
         let mut stack = ChildStack::new().unwrap();
@@ -310,8 +367,8 @@ mod tests {
         }
     }
 
-    fn program(argv: &[&str]) -> Program {
-        let env = vec!["PATH=/nonexistent:/usr/bin:/bin".into()];
+    fn program(argv: &[&str]) -> Program<'static> {
+        let env = vec![Variable::Prepared(c"A=1"), Variable::Own("PATH=/nonexistent:/usr/bin:/bin".into())];
         Program { argv: argv.iter().map(Into::into).collect(), env, dir: None, credentials: None }
     }
 

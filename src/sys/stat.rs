@@ -101,6 +101,13 @@ pub(crate) fn groups() -> io::Result<HashMap<i32, Vec<i32>>> {
     Ok(groups)
 }
 
+/// The number that was given away last, to a process or a thread of this pid namespace (proc_loadavg(5)); `None` when
+/// that cannot be known now.
+pub(crate) fn last_pid() -> Option<i32> {
+    let text = std::fs::read("/proc/loadavg").ok()?;
+    integer(text.trim_ascii_end().rsplit(|&byte| byte == b' ').next()?)
+}
+
 /// The processes that exist, each with its group and session; those without, as the kernel's own, are left out.
 ///
 /// Those passed over are not even asked for theirs.

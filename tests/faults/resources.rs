@@ -62,8 +62,8 @@ fn a_host_of_many(place: &Place) {
     }
     let (threads, used) = (library_threads(), descriptors() - before);
     let cores = std::thread::available_parallelism().unwrap().get();
-    // Supervisor, reaper, spawners, and the thread that runs the manager, which is the host's own.
-    assert!(threads.len() <= 2 + cores.min(4) + 1, "{threads:?}");
+    // Supervisor, spawners, and the thread that runs the manager, which is the host's own.
+    assert!(threads.len() <= 1 + cores.min(3) + 1, "{threads:?}");
     // The data directory and its parts, its lock, epoll and its wakeup.
     let each = if cfg!(proxyprocess_no_pidfd) { 0 } else { MANY };
     assert!((each..=each + 10).contains(&used), "{used} descriptors");
