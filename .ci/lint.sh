@@ -2,11 +2,11 @@
 # Formatting, lints, documentation, and what no lint knows.
 set -euo pipefail
 
-cargo fmt --check
+cargo fmt --all --check
 rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 cargo clippy --locked --all-targets -- -D warnings
 cargo clippy --locked --features fail-points -- -D warnings
-cargo clippy --locked --features internals --lib --bench micro -- -D warnings
+cargo clippy --locked -p proxyprocess-benches --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 # The lints let `unsafe` be allowed by any file; only these two places may.

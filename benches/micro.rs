@@ -1,4 +1,4 @@
-//! What is pure or hot, by itself: `cargo bench --bench micro --features internals`.
+//! What is pure or hot, by itself: `cargo bench -p proxyprocess-benches --bench micro`.
 
 use std::hint::black_box;
 use std::io;

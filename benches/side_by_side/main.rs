@@ -1,7 +1,7 @@
 //! Supervisors side by side: this library, the least that any supervisor has to do (`floor.c`), and those that others
 //! use, all with the same work. They start N small processes, sit idle, replace killed ones, and stop all.
 //!
-//! `cargo bench --bench side_by_side -- --help` tells what can be asked for.
+//! `cargo bench -p proxyprocess-benches --bench side_by_side -- --help` tells what can be asked for.
 
 mod agent;
 mod beacons;

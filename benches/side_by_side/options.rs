@@ -7,7 +7,7 @@ use crate::peers::Peer;
 use crate::scenarios::{self, Scenario};
 
 pub(crate) const HELP: &str = "\
-usage: cargo bench --bench side_by_side -- [options]
+usage: cargo bench -p proxyprocess-benches --bench side_by_side -- [options]
 
 without --scenario: the supervisors side by side
   -n N              processes under each supervisor (1000)
@@ -24,7 +24,8 @@ both
   --dir DIR         where the supervisors have their files (the directory for temporary files)
   --markdown FILE   write the tables as they are printed
   --svg FILE        draw the comparison
-  --json FILE       write all figures of all rounds";
+  --json FILE       write all figures of all rounds
+FILE and DIR are relative to `benches`, where Cargo runs its programs";
 
 /// What the arguments ask for.
 pub(crate) enum Job {

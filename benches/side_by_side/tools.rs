@@ -88,7 +88,7 @@ pub(crate) fn is_installed(name: &str) -> bool {
 }
 
 fn compile(compiler: &[&str], name: &str, place: &Path) -> Result<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/side_by_side").join(format!("{name}.c"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("side_by_side").join(format!("{name}.c"));
     let program = place.join(name);
     let mut command = Command::new(compiler[0]);
     command.args(&compiler[1..]).arg("-o").arg(&program).arg(&source);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::lock::{Lock, Patience};
+use super::parts::{Kept, Part, Parts};
 use super::place::remove_temporaries;
 use super::snapshot_file;
 use crate::error::{Error, ErrorCode, Result};
@@ -30,34 +31,11 @@ pub(crate) struct DataDir {
 #[derive(Debug)]
 struct Home {
     root: Arc<Dir>,
+    parts: Parts,
     /// Until the manager has ended.
     lock: Option<Lock>,
     /// Why it could not be made anew.
     trouble: Option<Error>,
-}
-
-/// A directory of the data directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    Logs,
-    Pids,
-    Records,
-}
-
-impl Part {
-    const ALL: [Part; 3] = [Part::Logs, Part::Pids, Part::Records];
-
-    pub(super) fn name(self) -> &'static CStr {
-        match self {
-            Part::Logs => c"logs",
-            Part::Pids => c"pids",
-            Part::Records => c"records",
-        }
-    }
-
-    pub(super) fn as_str(self) -> &'static str {
-        self.name().to_str().unwrap_or_default()
-    }
 }
 
 impl DataDir {
@@ -79,7 +57,8 @@ impl DataDir {
         let open = |part| {
             let (dir, _) = data_dir.open_part(&root, part)?;
             let io = |error| failed_at("open directory", &path.join(part.as_str()), &error);
-            dir.make_private().map(|()| dir).map_err(io)
+            let inode = dir.make_private().map_err(io)?;
+            Ok(data_dir.keep(part, Kept::new(dir, inode)))
         };
         let (_, pids, records) = (open(Part::Logs)?, open(Part::Pids)?, open(Part::Records)?);
         fail::point("data-dir:opened");
@@ -186,13 +165,43 @@ impl DataDir {
     }
 
     /// A directory of it, made anew when it was removed.
-    pub(super) fn part(&self, part: Part) -> Result<Dir> {
-        let (dir, made) = self.open_part(&*self.root()?, part)?;
+    pub(super) fn part(&self, part: Part) -> Result<Arc<Dir>> {
+        if let Some(dir) = self.kept(part) {
+            return Ok(dir);
+        }
+        let root = self.root()?;
+        let (dir, made) = self.open_part(&root, part)?;
         if made {
             self.tell_renewed(&self.path.join(part.as_str()));
         }
         let checked = dir.check_private();
-        checked.map(|()| dir).map_err(|error| failed_at("open directory", &self.path.join(part.as_str()), &error))
+        let inode = checked.map_err(|error| failed_at("open directory", &self.path.join(part.as_str()), &error))?;
+        Ok(self.keep(part, Kept::new(dir, inode)))
+    }
+
+    /// A directory of it, if it is there.
+    pub(super) fn part_as_it_is(&self, part: Part) -> std::io::Result<Option<Arc<Dir>>> {
+        if let Some(dir) = self.kept(part) {
+            return Ok(Some(dir));
+        }
+        match self.root_as_it_is().open_dir(part.name()) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(|dir| Some(Arc::new(dir))),
+        }
+    }
+
+    /// A directory that is open, if nothing has happened to it.
+    fn kept(&self, part: Part) -> Option<Arc<Dir>> {
+        let home = self.home();
+        let (root, kept) = (home.root.clone(), home.parts.get(part)?);
+        drop(home);
+        kept.in_place(&root, part)
+    }
+
+    fn keep(&self, part: Part, kept: Kept) -> Arc<Dir> {
+        let dir = kept.dir();
+        self.home().parts.keep(part, kept);
+        dir
     }
 
     /// Opens a directory of it; and whether it had to be made.
@@ -243,7 +252,7 @@ impl Home {
         let root = Dir::open_unless_planted(path).map_err(|error| failed_at("open data directory", path, &error))?;
         root.make_private().map_err(|error| failed_at("data directory", path, &error))?;
         let lock = Lock::take(&root, path, patience)?;
-        Ok(Home { root: Arc::new(root), lock: Some(lock), trouble: None })
+        Ok(Home { root: Arc::new(root), parts: Parts::default(), lock: Some(lock), trouble: None })
     }
 }
 

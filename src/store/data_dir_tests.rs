@@ -133,6 +133,32 @@ fn everything_is_the_owners_alone() {
 }
 
 #[test]
+fn a_directory_is_opened_again_only_when_something_has_happened_to_it() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(place.path()).unwrap();
+    for part in Part::ALL {
+        let path = place.path().join(part.as_str());
+        let first = dir.part(part).unwrap();
+        assert!(Arc::ptr_eq(&first, &dir.part(part).unwrap()));
+        assert!(Arc::ptr_eq(&first, &dir.part_as_it_is(part).unwrap().unwrap()));
+        std::fs::rename(&path, place.path().join("elsewhere")).unwrap();
+        assert!(dir.part_as_it_is(part).unwrap().is_none());
+        let second = dir.part(part).unwrap();
+        assert_ne!(first.own_inode().unwrap(), second.own_inode().unwrap());
+        assert!(Arc::ptr_eq(&second, &dir.part(part).unwrap()));
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::rename(place.path().join("elsewhere"), &path).unwrap();
+        assert_eq!(dir.part(part).unwrap().own_inode().unwrap(), first.own_inode().unwrap());
+    }
+    // All of it is made anew.
+    let logs = dir.part(Part::Logs).unwrap();
+    std::fs::remove_dir_all(place.path()).unwrap();
+    assert_ne!(dir.part(Part::Logs).unwrap().own_inode().unwrap(), logs.own_inode().unwrap());
+    dir.write_pid("web", identity().pid).unwrap();
+    assert!(place.path().join("pids/web.pid").exists());
+}
+
+#[test]
 fn a_record_that_is_torn_or_in_anothers_place_counts_for_nothing() {
     let place = tempfile::tempdir().unwrap();
     let dir = DataDir::open(place.path()).unwrap();

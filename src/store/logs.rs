@@ -2,8 +2,9 @@
 
 use std::os::fd::OwnedFd;
 
-use super::data_dir::{DataDir, Part};
+use super::data_dir::DataDir;
 use super::encode::FileName;
+use super::parts::Part;
 use super::place::{descend, descend_existing};
 use crate::error::Result;
 use crate::sys::fail;
@@ -30,7 +31,7 @@ impl DataDir {
     /// Device and inode of the logs of a proxy, as far as they are there.
     pub(crate) fn log_files(&self, id: &str) -> std::io::Result<Vec<(u64, u64)>> {
         let name = FileName::of(id);
-        let Some(place) = descend_existing(&self.root_as_it_is(), Part::Logs, &name)? else { return Ok(Vec::new()) };
+        let Some(place) = descend_existing(self.part_as_it_is(Part::Logs)?, &name)? else { return Ok(Vec::new()) };
         SUFFIXES.iter().filter_map(|suffix| place.inode(&name.leaf("", suffix)).transpose()).collect()
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod encode;
 pub(crate) mod entry;
 mod lock;
 mod logs;
+mod parts;
 pub(crate) mod pid_file;
 mod place;
 pub(crate) mod record;

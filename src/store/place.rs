@@ -2,8 +2,8 @@
 
 use std::ffi::CString;
 use std::io;
+use std::sync::Arc;
 
-use super::data_dir::Part;
 use super::encode::FileName;
 use crate::sys::file::Dir;
 
@@ -29,20 +29,19 @@ pub(super) fn remove_temporaries(dir: &Dir) -> io::Result<()> {
 }
 
 /// The directory of an id's files, made if it is not there.
-pub(super) fn descend(part: Dir, name: &FileName) -> io::Result<Dir> {
-    name.parents.iter().try_fold(part, |place, parent| place.open_or_create_dir(parent))
+pub(super) fn descend(part: Arc<Dir>, name: &FileName) -> io::Result<Arc<Dir>> {
+    name.parents.iter().try_fold(part, |place, parent| place.open_or_create_dir(parent).map(Arc::new))
 }
 
 /// The directory of an id's files, if it is there.
-pub(super) fn descend_existing(root: &Dir, part: Part, name: &FileName) -> io::Result<Option<Dir>> {
-    let names = std::iter::once(part.name()).chain(name.parents.iter().map(CString::as_c_str));
-    let mut place = None;
-    for name in names {
-        place = match place.as_ref().unwrap_or(root).open_dir(name) {
-            Ok(dir) => Some(dir),
+pub(super) fn descend_existing(part: Option<Arc<Dir>>, name: &FileName) -> io::Result<Option<Arc<Dir>>> {
+    let Some(mut place) = part else { return Ok(None) };
+    for parent in &name.parents {
+        place = match place.open_dir(parent) {
+            Ok(dir) => Arc::new(dir),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
     }
-    Ok(place)
+    Ok(Some(place))
 }

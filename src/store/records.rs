@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::data_dir::{DataDir, Part, code_of};
+use super::data_dir::{DataDir, code_of};
 use super::encode::FileName;
+use super::parts::Part;
 use super::pid_file;
 use super::place::{descend, descend_existing, temporary};
 use super::record::{self, Origin, Record};
@@ -38,7 +40,7 @@ pub(crate) struct Lost {
 
 /// The record that a child is to write, with what it borrows.
 pub(crate) struct RecordPlan {
-    place: Dir,
+    place: Arc<Dir>,
     within: PathBuf,
     temporary: CString,
     name: CString,
@@ -76,20 +78,27 @@ impl DataDir {
     /// Whether a proxy has a record, whatever is in it.
     pub(crate) fn has_record(&self, id: &str) -> Result<bool> {
         let name = FileName::of(id);
-        let place = descend_existing(&*self.root()?, Part::Records, &name);
+        self.root()?;
+        let place = self.part_as_it_is(Part::Records).and_then(|part| descend_existing(part, &name));
         let found = place.and_then(|place| place.map_or(Ok(None), |place| place.inode(&name.leaf("", ".json"))));
         found.map(|found| found.is_some()).map_err(|error| self.failed("look for the record of", id, &error))
     }
 
-    /// Writes the pid file of a process, unless it is there already.
+    /// Writes the pid file of a process, unless it is there already: with nothing to write, what runs can be taken over
+    /// on a disk that is full or read-only.
     pub(crate) fn write_pid(&self, id: &str, pid: Pid) -> Result<()> {
-        let (name, content) = (FileName::of(id), pid_file::text(pid));
-        let found = descend_existing(&*self.root()?, Part::Pids, &name);
-        let read = found.ok().flatten().and_then(|place| place.read(&name.leaf("", ".pid"), MAX_RECORD).ok());
-        if read.is_some_and(|found| found == content) {
+        let name = FileName::of(id);
+        let place = self.part_as_it_is(Part::Pids).and_then(|part| descend_existing(part, &name));
+        let read = place.ok().flatten().and_then(|place| place.read(&name.leaf("", ".pid"), MAX_RECORD).ok());
+        if read.is_some_and(|found| found == pid_file::text(pid)) {
             return Ok(());
         }
-        self.replace(Part::Pids, "write pid file", id, ".pid", &content)
+        self.replace_pid(id, pid)
+    }
+
+    /// Writes the pid file of a process that has just been started: whatever is there is of another one.
+    pub(crate) fn replace_pid(&self, id: &str, pid: Pid) -> Result<()> {
+        self.replace(Part::Pids, "write pid file", id, ".pid", &pid_file::text(pid))
     }
 
     /// Replaces the file of an id in a part.
@@ -103,10 +112,10 @@ impl DataDir {
 
     /// Removes pid file and record of a proxy that has no process.
     pub(crate) fn forget(&self, id: &str) -> Result<()> {
-        let (name, root) = (FileName::of(id), self.root_as_it_is());
+        let name = FileName::of(id);
         let remove = |part: Part, what: &str, suffix: &str| {
             let leaf = name.leaf("", suffix);
-            let place = descend_existing(&root, part, &name);
+            let place = self.part_as_it_is(part).and_then(|dir| descend_existing(dir, &name));
             let removed = place.and_then(|place| place.map_or(Ok(()), |place| place.remove(&leaf)));
             let object = format!("{}/{}", part.as_str(), leaf.to_string_lossy());
             removed.map_err(|error| self.failed(what, &object, &error))
@@ -122,7 +131,7 @@ impl DataDir {
     /// [`ErrorCode::Exhausted`] when one could not be opened now: its process may live.
     pub(crate) fn records(&self) -> Result<Records> {
         let mut records = Records::default();
-        self.collect_records(&self.part(Part::Records)?, &[], &mut records)?;
+        self.collect_records(&*self.part(Part::Records)?, &[], &mut records)?;
         self.refuse_shared(&mut records);
         fail::point("records:read");
         Ok(records)
@@ -191,7 +200,7 @@ impl DataDir {
     pub(crate) fn lost(&self, records: &mut Records) -> Result<Vec<Lost>> {
         let known: HashSet<String> = records.found.iter().map(|record| record.id.clone()).collect();
         let mut found = BTreeMap::new();
-        self.collect_pids(&self.part(Part::Pids)?, &[], &known, &mut found, &mut records.bad)?;
+        self.collect_pids(&*self.part(Part::Pids)?, &[], &known, &mut found, &mut records.bad)?;
         for id in std::mem::take(&mut records.damaged) {
             found.entry(id).or_default();
         }

@@ -294,7 +294,7 @@ impl Shared {
         self.reaper.insert(key, Process { pid: started.pid, pidfd: started.pidfd, identity });
         fail::point("start:listed");
         // The pid file is for people and scripts; the process runs whether it can be written or not.
-        let written = spec.write_pid_file(started.pid);
+        let written = spec.replace_pid_file(started.pid);
         fail::point("start:written-down");
         Ok((started.pid, written))
     }

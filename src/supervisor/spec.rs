@@ -161,10 +161,18 @@ impl Spec {
         }
     }
 
-    /// Writes the pid file of a process, where the owner has one.
+    /// Writes the pid file of a process, where the owner has one; in a data directory, unless it is there already.
     pub(crate) fn write_pid_file(&self, pid: Pid) -> Result<()> {
         match &self.context.files {
             Files::DataDir(data_dir) => data_dir.write_pid(&self.id, pid),
+            Files::Paths { .. } => self.replace_pid_file(pid),
+        }
+    }
+
+    /// Writes the pid file of a process that has just been started, where the owner has one.
+    pub(crate) fn replace_pid_file(&self, pid: Pid) -> Result<()> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.replace_pid(&self.id, pid),
             Files::Paths { pid: Some(path), .. } => store::replace_file(path, |file| writeln!(file, "{pid}"))
                 .map_err(|error| Error::os(ErrorCode::Io, format_args!("write pid file {}", path.display()), &error)),
             Files::Paths { pid: None, .. } => Ok(()),

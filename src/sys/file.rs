@@ -59,28 +59,32 @@ impl Dir {
 
     /// Refuses a directory of another user or that others may write to.
     ///
-    /// What others could write they may have prepared; what they could only read is no reason to refuse.
-    pub(crate) fn check_private(&self) -> io::Result<()> {
+    /// What others could write they may have prepared; what they could only read is no reason to refuse. Device and inode
+    /// of any other.
+    pub(crate) fn check_private(&self) -> io::Result<(u64, u64)> {
         let found = self.stat()?;
-        check_owner(&found)?;
-        match found.st_mode & 0o7777 {
-            mode if mode & 0o022 == 0 => Ok(()),
-            mode => refused(format!("others may write to it (mode {mode:04o}), expected 0700")),
-        }
+        check_private(&found).map(|()| (found.st_dev, found.st_ino))
     }
 
-    /// The same, and takes read access from others.
-    pub(crate) fn make_private(&self) -> io::Result<()> {
-        self.check_private()?;
+    /// Whether the directory in this one with this device and inode still has this name, and would not be refused. Where
+    /// that cannot be known it is as good as gone.
+    pub(crate) fn still_has(&self, name: &CStr, inode: (u64, u64)) -> bool {
+        let found = fail::failing("dir:look").and_then(|()| stat_at(self.raw(), name, libc::AT_SYMLINK_NOFOLLOW));
+        found.is_ok_and(|found| (found.st_dev, found.st_ino) == inode && check_private(&found).is_ok())
+    }
+
+    /// The same as [`Dir::check_private`], and takes read access from others.
+    pub(crate) fn make_private(&self) -> io::Result<(u64, u64)> {
+        let inode = self.check_private()?;
         let mode = self.stat()?.st_mode;
         if mode & 0o700 == 0o700 && mode & 0o077 == 0 {
-            return Ok(());
+            return Ok(inode);
         }
         // SAFETY: the descriptor is open for the time of the call.
         match check(i64::from(unsafe { libc::fchmod(self.raw(), 0o700) })) {
             // Nobody can change it now, which is no reason to do without what is in it.
-            Err(error) if error.raw_os_error() == Some(libc::EROFS) => Ok(()),
-            result => result.map(drop),
+            Err(error) if error.raw_os_error() == Some(libc::EROFS) => Ok(inode),
+            result => result.map(|_| inode),
         }
     }
 
@@ -300,6 +304,14 @@ fn check_owner(found: &libc::stat) -> io::Result<()> {
         return Ok(());
     }
     refused(format!("owned by user {}, expected {}", found.st_uid, effective_uid()))
+}
+
+fn check_private(found: &libc::stat) -> io::Result<()> {
+    check_owner(found)?;
+    match found.st_mode & 0o7777 {
+        mode if mode & 0o022 == 0 => Ok(()),
+        mode => refused(format!("others may write to it (mode {mode:04o}), expected 0700")),
+    }
 }
 
 /// What we refuse ourselves has no errno.

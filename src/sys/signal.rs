@@ -1,5 +1,6 @@
 //! Signals: a number that is known to be valid, and the mask of the calling thread.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
@@ -174,9 +175,23 @@ fn change_mask(how: i32, mask: u64) -> u64 {
     earlier
 }
 
+thread_local! {
+    /// Whether the thread blocks all signals for its whole life.
+    static NEVER_SIGNALLED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks the calling thread as one of the library's, which block all signals from their first instruction to their last.
+pub(super) fn mark_as_never_signalled() {
+    NEVER_SIGNALLED.set(true);
+}
+
 /// Does what writes to a file, and keeps the calling thread from being sent SIGXFSZ when the file would become larger
 /// than RLIMIT_FSIZE allows: EFBIG says the same, and the signal would end the host.
 pub(super) fn without_file_size_signal<T>(write: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    if NEVER_SIGNALLED.get() {
+        // There it waits for ever, and ends nobody.
+        return write();
+    }
     const SIGXFSZ: u64 = 1 << (libc::SIGXFSZ - 1);
     let earlier = change_mask(libc::SIG_BLOCK, SIGXFSZ);
     // One that was there before, in a host that blocks it, is the host's.
@@ -239,6 +254,20 @@ mod tests {
         assert_ne!(pending() & SIGXFSZ, 0, "the host's own is gone");
         take_pending(SIGXFSZ);
         assert_eq!(exchange_mask(before), SIGXFSZ);
+    }
+
+    #[test]
+    fn the_signal_of_a_file_that_may_not_grow_ends_no_thread_of_the_library() {
+        let body = || {
+            let refused = without_file_size_signal(|| -> io::Result<()> {
+                // SAFETY: no pointers are passed; the signal goes to this thread, which blocks it.
+                unsafe { libc::raise(libc::SIGXFSZ) };
+                Err(io::Error::from_raw_os_error(libc::EFBIG))
+            });
+            (refused.unwrap_err().raw_os_error(), exchange_mask(u64::MAX) & (1 << (libc::SIGXFSZ - 1)) != 0)
+        };
+        let ended = super::super::thread::start("test", body).unwrap().join().unwrap();
+        assert_eq!(ended, (Some(libc::EFBIG), true));
     }
 
     #[test]

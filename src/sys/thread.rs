@@ -5,7 +5,7 @@ use std::io;
 use std::thread::{Builder, JoinHandle};
 
 use super::fail;
-use super::signal::MaskGuard;
+use super::signal::{self, MaskGuard};
 
 /// Starts a named thread with all signals blocked.
 pub(crate) fn start<T: Send + 'static>(
@@ -15,5 +15,8 @@ pub(crate) fn start<T: Send + 'static>(
     // ORDER: the new thread inherits the mask of its creator, so it is blocked before it exists.
     let _guard = MaskGuard::block_most();
     fail::failing("thread:start")?;
-    Builder::new().name(name.to_owned()).spawn(body)
+    Builder::new().name(name.to_owned()).spawn(|| {
+        signal::mark_as_never_signalled();
+        body()
+    })
 }

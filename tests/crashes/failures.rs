@@ -21,7 +21,7 @@ const ENOLCK: i32 = 37;
 const ENOSPC: i32 = 28;
 
 /// The calls that can fail, and how they do.
-const CALLS: [(&str, &[i32]); 36] = [
+const CALLS: [(&str, &[i32]); 37] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
     ("aside:rename", &[ENOSPC, EIO]),
     ("boot-id:read", &[EMFILE, ENOMEM]),
@@ -34,6 +34,7 @@ const CALLS: [(&str, &[i32]); 36] = [
     ("cmdline:read", &[EMFILE, ENOMEM]),
     ("descriptors:list", &[EMFILE, ENOMEM]),
     ("dir:list", &[EMFILE, EIO]),
+    ("dir:look", &[ENOMEM, EIO]),
     ("dir:make", &[ENOSPC, EIO]),
     ("dir:open", &[EMFILE, ENOMEM]),
     ("environ:read", &[EMFILE, ENOMEM]),
@@ -62,7 +63,7 @@ const CALLS: [(&str, &[i32]); 36] = [
 
 /// Calls that some do only to look, and then look again; how often is left to chance. A status looks before there is
 /// anybody of whom it could tell.
-const JUST_REPEATED: [&str; 5] = ["inode", "proc:list", "read:open", "sessions:list", "stat:read"];
+const JUST_REPEATED: [&str; 6] = ["dir:look", "inode", "proc:list", "read:open", "sessions:list", "stat:read"];
 
 /// Which call of which agent fails, from which time on, how often, and how.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ mod moved;
 mod planted;
 mod race;
 mod removed;
+mod replaced;
 mod tell;
 mod trust;
 mod unwritable;

@@ -1,0 +1,68 @@
+//! The directories of a data directory. They are kept open, and looked for by name before each use.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use crate::sys::file::Dir;
+
+/// A directory of the data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Logs,
+    Pids,
+    Records,
+}
+
+impl Part {
+    pub(super) const ALL: [Part; 3] = [Part::Logs, Part::Pids, Part::Records];
+
+    pub(super) fn name(self) -> &'static CStr {
+        match self {
+            Part::Logs => c"logs",
+            Part::Pids => c"pids",
+            Part::Records => c"records",
+        }
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        self.name().to_str().unwrap_or_default()
+    }
+}
+
+/// One that was opened and was ours alone.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    dir: Arc<Dir>,
+    /// Device and inode, which nothing else can have while it is open.
+    inode: (u64, u64),
+}
+
+impl Kept {
+    pub(super) fn new(dir: Dir, inode: (u64, u64)) -> Kept {
+        Kept { dir: Arc::new(dir), inode }
+    }
+
+    pub(super) fn dir(&self) -> Arc<Dir> {
+        self.dir.clone()
+    }
+
+    /// The directory, if it is still there and ours alone. One look at its name tells all of that: in a data directory
+    /// that was removed there are no names.
+    pub(super) fn in_place(&self, root: &Dir, part: Part) -> Option<Arc<Dir>> {
+        root.still_has(part.name(), self.inode).then(|| self.dir())
+    }
+}
+
+/// Those of one data directory that were opened last.
+#[derive(Debug, Default)]
+pub(super) struct Parts([Option<Kept>; Part::ALL.len()]);
+
+impl Parts {
+    pub(super) fn get(&self, part: Part) -> Option<Kept> {
+        self.0[part as usize].clone()
+    }
+
+    pub(super) fn keep(&mut self, part: Part, kept: Kept) {
+        self.0[part as usize] = Some(kept);
+    }
+}
