@@ -18,7 +18,7 @@ const MANY_PIDS: u64 = 4096;
 pub(crate) const CONTROL_GROUP: &str = "PROXYPROCESS_TEST_CONTROL_GROUP";
 
 /// A start has so many descriptors open at the same time, of which one stays: that of the process.
-const DESCRIPTORS_OF_A_START: u64 = 5;
+const DESCRIPTORS_OF_A_START: u64 = 4;
 
 /// Far above those that are used here is one that the runner of tests has inherited.
 const OF_THE_HARNESS: u64 = 200;
