@@ -101,6 +101,11 @@ impl Machine {
         }
     }
 
+    /// Whether the process was told to stop, and its end is awaited.
+    pub(crate) fn awaits_end(&self) -> bool {
+        matches!(self.phase, Phase::Stopping { .. })
+    }
+
     /// When [`Event::Timer`] is due, if ever.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.phase {

@@ -1,7 +1,6 @@
 //! The two ends of a manager: close, which leaves the proxies to the next agent, and kill, which stops them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
@@ -10,7 +9,7 @@ use super::core::{Core, Managed};
 use super::others::{Call, Worker};
 use super::sync;
 use crate::error::{Error, ErrorCode, Result};
-use crate::supervisor::{Command, Owner, Slot, StopReply, Supervisor};
+use crate::supervisor::{Command, Owner, StopReply, Supervisor};
 use crate::sys::fail;
 
 impl Manager {
@@ -60,12 +59,7 @@ impl Manager {
             (supervisor, stops)
         };
         // Not under the lock: until the last one is gone the status can be asked.
-        for (slot, result) in stops {
-            match result {
-                Ok(()) => drop(self.core().managed.remove(&slot.id)),
-                Err(error) => left.push(error),
-            }
-        }
+        left.extend(stops.into_iter().filter_map(|(_, result)| result.err()));
         let mut core = self.core();
         // What was restored and never started has no slot, and nothing to stop.
         let stuck: BTreeSet<String> = supervisor.status(self.owner)?.into_iter().map(|status| status.id).collect();
@@ -89,17 +83,12 @@ impl Manager {
     }
 }
 
-/// Stops every process of the manager at the same time; the answers arrive at the receiver, which then closes.
+/// Stops every process of the manager at the same time, those of proxies that were removed before and are still being
+/// stopped among them. What is left of one arrives at the receiver, which closes when they are gone.
 fn begin_stop(core: &mut Core, owner: Owner, supervisor: &Supervisor) -> Result<Receiver<StopReply>> {
-    let unclaimed = sync::claim_unclaimed(core, owner, supervisor)?;
-    let (reply, stops) = crossbeam_channel::unbounded();
-    // Slots of proxies that were removed before, and are still being stopped, count as well.
-    let supervised = supervisor.status(owner)?.into_iter().map(|status| Arc::from(status.id));
-    let ids: BTreeSet<Arc<str>> = supervised.chain(unclaimed.into_keys()).collect();
-    for id in ids {
-        let stopped = Some(reply.clone());
-        supervisor.send(Command::Stop { slot: Slot { owner, id }, forget: true, stopped })?;
-    }
+    sync::claim_unclaimed(core, owner, supervisor)?;
+    let (left, stops) = crossbeam_channel::unbounded();
+    supervisor.send(Command::StopAll { owner, left })?;
     Ok(stops)
 }
 

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use crate::defaults;
 use crate::sys::identity::{Pid, own_pid};
@@ -182,43 +182,6 @@ impl Spare {
     }
 }
 
-/// Those who wait for a look. While somebody looks, all others wait for the next look together: it must begin after
-/// their own group was gone.
-#[derive(Debug)]
-pub(super) struct Waiting<T>(Mutex<Queue<T>>);
-
-#[derive(Debug)]
-struct Queue<T> {
-    looking: bool,
-    next: Vec<T>,
-}
-
-impl<T> Waiting<T> {
-    pub(super) fn new() -> Waiting<T> {
-        Waiting(Mutex::new(Queue { looking: false, next: Vec::new() }))
-    }
-
-    /// Joins those who wait for the next look. True: the caller has to look, until nobody waits any more.
-    pub(super) fn join(&self, one: T) -> bool {
-        let mut queue = self.lock();
-        queue.next.push(one);
-        !std::mem::replace(&mut queue.looking, true)
-    }
-
-    /// Those whom the next look is for; none ends the looking.
-    pub(super) fn take(&self) -> Vec<T> {
-        let mut queue = self.lock();
-        let all = std::mem::take(&mut queue.next);
-        queue.looking = !all.is_empty();
-        all
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
-        // Nothing panics while it is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,17 +223,5 @@ mod tests {
         assert!(sighting.seen && sighting.escaped.is_empty(), "it has ended since");
         others.kill().unwrap();
         others.wait().unwrap();
-    }
-
-    #[test]
-    fn whoever_comes_while_somebody_looks_waits_for_the_next_look() {
-        let waiting = Waiting::new();
-        assert!(waiting.join(1));
-        assert!(!waiting.join(2));
-        assert_eq!(waiting.take(), [1, 2]);
-        assert!(!waiting.join(3), "the look has begun already");
-        assert_eq!(waiting.take(), [3]);
-        assert_eq!(waiting.take(), [0; 0]);
-        assert!(waiting.join(4));
     }
 }

@@ -1,12 +1,13 @@
 //! The supervisor's side of the jobs that the spawners do: one at a time for each process, and what comes of each.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::events::EventKind;
 use super::mailbox::{Done, ProcessKey};
 use super::repair::Chore;
 use super::run::Loop;
-use super::spawner::Job;
+use super::spawner::{Job, Search};
 use super::spec::Spec;
 use super::supervised::Leader;
 use crate::error::{Error, ErrorCode};
@@ -15,19 +16,47 @@ use crate::lifecycle::event::Event;
 use crate::logging::{self, Level};
 use crate::sys::fail;
 
+/// What is done for one process.
+#[derive(Debug)]
+pub(super) enum Task {
+    Job(Job),
+    /// Waits for a look at all processes, which serves others as well.
+    Search(Search),
+}
+
 impl Loop {
-    /// One job at a time for each process, in the order in which they were decided.
     pub(super) fn submit(&mut self, key: ProcessKey, job: Job) {
+        self.enqueue(key, Task::Job(job));
+    }
+
+    /// One task at a time for each process, in the order in which they were decided.
+    pub(super) fn enqueue(&mut self, key: ProcessKey, task: Task) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         if supervised.busy {
             // Settings may change faster than a disk takes them; only the last ones have to be written.
-            if let Job::Record { .. } = job {
-                supervised.rare.queued.retain(|queued| !matches!(queued, Job::Record { .. }));
+            if let Task::Job(Job::Record { .. }) = task {
+                supervised.rare.queued.retain(|queued| !matches!(queued, Task::Job(Job::Record { .. })));
             }
-            supervised.rare.queued.push_back(job);
+            supervised.rare.queued.push_back(task);
         } else {
             supervised.busy = true;
-            self.spawners.submit(job);
+            self.begin_task(task);
+        }
+    }
+
+    fn begin_task(&mut self, task: Task) {
+        match task {
+            Task::Job(job) => self.spawners.submit(job),
+            Task::Search(search) => self.searches.join(search, Instant::now()),
+        }
+    }
+
+    /// Has all processes looked at, unless others will need that as well in a moment.
+    pub(super) fn begin_look(&mut self) {
+        if self.searches.deadline().is_some() {
+            if let Some(all) = self.searches.begin(Instant::now(), self.awaited > 0) {
+                self.spawners.look(all);
+            }
         }
     }
 
@@ -137,9 +166,9 @@ impl Loop {
             let result = supervised.stopped();
             supervised.answer_stop(&result);
         }
-        if let Some(job) = supervised.rare.queued.pop_front() {
+        if let Some(task) = supervised.rare.queued.pop_front() {
             supervised.busy = true;
-            self.spawners.submit(job);
+            self.begin_task(task);
         }
         self.drop_if_done(key);
     }

@@ -40,6 +40,27 @@ pub(crate) struct Slot {
 /// The answer to a stop: the slot, and what is left of it if anything is.
 pub(crate) type StopReply = (Slot, Result<()>);
 
+/// Who waits for a stop.
+#[derive(Debug, Clone)]
+pub(super) enum StopWaiter {
+    /// For the answer, whatever it is.
+    Answer(Sender<StopReply>),
+    /// For all of many to be over: only a failure is worth waking up for.
+    Failure(Sender<StopReply>),
+}
+
+impl StopWaiter {
+    pub(super) fn answer(&self, slot: &Slot, result: &Result<()>) {
+        match self {
+            StopWaiter::Failure(_) if result.is_ok() => {}
+            // Whoever asked may have gone away.
+            StopWaiter::Answer(waiter) | StopWaiter::Failure(waiter) => {
+                let _ = waiter.send((slot.clone(), result.clone()));
+            }
+        }
+    }
+}
+
 /// How a process comes to be.
 #[derive(Debug)]
 pub(crate) enum Origin {
@@ -100,6 +121,9 @@ pub(crate) enum Command {
     Update { slot: Slot, spec: Arc<Spec>, record: Option<Sender<()>> },
     /// The process should be gone, and with `forget` its slot as well. Every stop is answered.
     Stop { slot: Slot, forget: bool, stopped: Option<Sender<StopReply>> },
+    /// All processes of the owner should be gone, and their slots. What is left of one is told; the channel closes when
+    /// that is all.
+    StopAll { owner: Owner, left: Sender<StopReply> },
     /// All processes of the owner run on unsupervised. Answered when nothing is in flight any more.
     Release { owner: Owner, released: Sender<()> },
     /// Files of the owner may have been removed: what is not recorded any more is recorded again.
@@ -142,7 +166,13 @@ pub(super) enum Done {
 #[derive(Debug)]
 pub(super) enum Message {
     Command(Command),
-    Done { key: ProcessKey, spec: Arc<Spec>, done: Done },
+    Done {
+        key: ProcessKey,
+        spec: Arc<Spec>,
+        done: Done,
+    },
+    /// All have been answered whom a look was for.
+    Looked,
 }
 
 /// The way to the supervisor thread, which waits for messages and for processes at once: in epoll, out of which a

@@ -15,6 +15,7 @@ mod reaper;
 mod repair;
 mod run;
 mod search;
+mod searches;
 mod spawner;
 mod spec;
 mod status;

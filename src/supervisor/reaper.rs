@@ -64,6 +64,8 @@ struct Table {
     unreaped: VecDeque<(Instant, ProcessKey)>,
     /// The last one was waited for in vain.
     reaped_late: bool,
+    /// Gone, and still to be forgotten: a successor comes first.
+    gone: Vec<Process>,
     groups: Groups,
 }
 
@@ -288,7 +290,8 @@ impl Reaper {
         table.polled.remove(&key);
         let group_left = supervised && self.group_outlives(&mut table, key, ended.awaits_reaping);
         if !group_left {
-            self.remove_in(&mut table, key);
+            let gone = table.take_out(key);
+            table.gone.extend(gone);
         } else if let Some(watched) = table.processes.get_mut(&key) {
             watched.phase = Phase::Ended { quiet_look: None };
             if let Some(fd) = &watched.process.pidfd {
@@ -344,25 +347,45 @@ impl Reaper {
         }
     }
 
-    /// Forgets a process, reaping it if that was held back.
-    fn remove_in(&self, table: &mut Table, key: ProcessKey) {
-        table.polled.remove(&key);
-        let Some(watched) = table.processes.remove(&key) else { return };
-        if table.released.get(&watched.process.pid) == Some(&key) {
-            table.released.remove(&watched.process.pid);
+    /// Forgets those of which [`Reaper::look_at`] has told the end. Before the next wait, which would report them again.
+    pub(super) fn forget_gone(&self) {
+        let mut table = self.lock();
+        while let Some(process) = table.gone.pop() {
+            self.forget(&process);
         }
-        if let Some(fd) = &watched.process.pidfd {
+    }
+
+    fn remove_in(&self, table: &mut Table, key: ProcessKey) {
+        if let Some(process) = table.take_out(key) {
+            self.forget(&process);
+        }
+    }
+
+    /// Forgets a process, reaping it if that was held back.
+    fn forget(&self, process: &Process) {
+        if let Some(fd) = &process.pidfd {
             self.epoll.remove(fd.as_fd());
         }
-        if !watched.process.leads_by_pidfd() {
+        if !process.leads_by_pidfd() {
             // Not our child, or reaped by the host: then there is nothing to reap.
-            let _ = wait::try_wait(watched.process.target(), Reap::Yes);
+            let _ = wait::try_wait(process.target(), Reap::Yes);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         // Nothing panics while it is held.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn take_out(&mut self, key: ProcessKey) -> Option<Process> {
+        self.polled.remove(&key);
+        let watched = self.processes.remove(&key)?;
+        if self.released.get(&watched.process.pid) == Some(&key) {
+            self.released.remove(&watched.process.pid);
+        }
+        Some(watched.process)
     }
 }
 

@@ -12,10 +12,14 @@ use crossbeam_channel::Sender;
 
 use super::escaped::Escaped;
 use super::events::EventKind;
-use super::mailbox::{Command, Inbox, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, new_key};
+use super::jobs::Task;
+use super::mailbox::{
+    Command, Inbox, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, StopWaiter, new_key,
+};
 use super::reaper::{Exit, Reaper};
 use super::repair::Chore;
-use super::spawner::{Job, Spawners};
+use super::searches::Searches;
+use super::spawner::{Job, Search, Spawners};
 use super::spec::Spec;
 use super::supervised::{Leader, Supervised};
 use super::timers::Timers;
@@ -38,6 +42,9 @@ pub(super) struct Loop {
     pub(super) timers: Timers,
     pub(super) spawners: Spawners,
     reaper: Arc<Reaper>,
+    pub(super) searches: Searches<Search>,
+    /// How many processes were told to stop and have not ended yet.
+    pub(super) awaited: usize,
     /// The last handle is gone.
     ending: bool,
 }
@@ -45,14 +52,16 @@ pub(super) struct Loop {
 impl Loop {
     pub(super) fn new(inbox: Inbox, spawners: Spawners, reaper: Arc<Reaper>) -> Loop {
         let (slots, keys, timers) = (HashMap::new(), HashMap::new(), Timers::default());
-        Loop { inbox, slots, keys, timers, spawners, reaper, ending: false }
+        let (searches, awaited, ending) = (Searches::default(), 0, false);
+        Loop { inbox, slots, keys, timers, spawners, reaper, searches, awaited, ending }
     }
 
     /// Runs until the last handle is gone.
     pub(super) fn run(mut self) {
         let mut ready = Vec::new();
         while !self.ending {
-            let patience = self.timers.next().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let deadline = self.timers.next().into_iter().chain(self.searches.deadline()).min();
+            let patience = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             self.inbox.wait(patience, &mut ready);
             for _ in 0..self.inbox.arrived() {
                 let Some(message) = self.inbox.take() else { break };
@@ -63,8 +72,10 @@ impl Loop {
             for &key in &ready {
                 fail::point("exit:seen");
                 self.guarded(|it| it.look_at(key));
+                self.reaper.forget_gone();
             }
             self.guarded(Loop::fire_timers);
+            self.guarded(Loop::begin_look);
         }
         drop(self.spawners);
         self.reaper.leave_all_behind();
@@ -81,6 +92,7 @@ impl Loop {
         match message {
             Message::Command(command) => self.obey(command),
             Message::Done { key, spec, done } => self.done(key, &spec, done),
+            Message::Looked => self.searches.end(),
         }
     }
 
@@ -95,6 +107,7 @@ impl Loop {
             Command::Put { slot, spec, origin, started } => self.put(slot, spec, origin, started),
             Command::Update { slot, spec, record } => self.update(&slot, spec, record),
             Command::Stop { slot, forget, stopped } => self.stop(slot, forget, stopped),
+            Command::StopAll { owner, left } => self.stop_all(owner, &left),
             Command::Release { owner, released } => self.release(owner, &released),
             Command::RecordMissing { owner } => self.record_missing(owner),
             Command::Status { owner, reply } => {
@@ -159,9 +172,21 @@ impl Loop {
             }
             return;
         };
+        self.stop_slot(key, forget, stopped.map(StopWaiter::Answer));
+    }
+
+    fn stop_all(&mut self, owner: Owner, left: &Sender<StopReply>) {
+        let of_owner = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
+        for key in of_owner.map(|supervised| supervised.key).collect::<Vec<_>>() {
+            self.stop_slot(key, true, Some(StopWaiter::Failure(left.clone())));
+        }
+        // The waiter's channel closes when the last of these clones is dropped.
+    }
+
+    fn stop_slot(&mut self, key: ProcessKey, forget: bool, waiter: Option<StopWaiter>) {
         if let Some(supervised) = self.slots.get_mut(&key) {
             supervised.forget |= forget;
-            supervised.rare.stop_waiters.extend(stopped);
+            supervised.rare.stop_waiters.extend(waiter);
             supervised.answer_start(&Err(Error::new(ErrorCode::Stopped, "stopped before it was started")));
         }
         self.drive(key, Event::Stop);
@@ -222,9 +247,21 @@ impl Loop {
 
     /// Gives an event to a machine and does what it says.
     pub(super) fn drive(&mut self, key: ProcessKey, event: Event) {
-        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        if let Some(actions) = self.step(key, event) {
+            self.perform_all(key, actions);
+        }
+    }
+
+    fn step(&mut self, key: ProcessKey, event: Event) -> Option<Vec<Action>> {
+        let supervised = self.slots.get_mut(&key)?;
+        let before = supervised.machine.awaits_end();
         let actions = supervised.on(event, Instant::now());
-        self.perform_all(key, actions);
+        match (before, supervised.machine.awaits_end()) {
+            (false, true) => self.awaited += 1,
+            (true, false) => self.awaited -= 1,
+            _ => {}
+        }
+        Some(actions)
     }
 
     fn perform_all(&mut self, key: ProcessKey, actions: Vec<Action>) {
@@ -264,7 +301,7 @@ impl Loop {
                 match supervised.leader.as_ref().map(Leader::badge) {
                     Some(badge) => {
                         let spec = supervised.spec.clone();
-                        self.submit(key, Job::Search { key, spec, badge });
+                        self.enqueue(key, Task::Search(Search { key, spec, badge }));
                     }
                     // Nobody of it was ever known.
                     None => self.drive(key, Event::Searched { left: false }),
@@ -367,13 +404,15 @@ impl Loop {
         let id = supervised.slot.id.clone();
         let log = || logging::about(level, &id, format_args!("pid {pid} ended: {status}"));
         let quietly = matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
-        let actions = supervised.on(Event::Exited { group_left, quietly }, Instant::now());
-        self.publish(key, EventKind::Exited { pid: pid.as_u32(), status });
+        let Some(actions) = self.step(key, Event::Exited { group_left, quietly }) else { return };
+        let exited = EventKind::Exited { pid: pid.as_u32(), status };
         if actions == [Action::Spawn] {
-            // A successor does not wait for the host's log.
+            // A successor waits neither for readers of events nor for the host's log.
             self.perform_all(key, actions);
+            self.publish(key, exited);
             log();
         } else {
+            self.publish(key, exited);
             log();
             self.perform_all(key, actions);
         }
@@ -394,6 +433,7 @@ impl Loop {
         }
         if released || forgotten {
             if let Some(supervised) = self.slots.remove(&key) {
+                self.awaited -= usize::from(supervised.machine.awaits_end());
                 self.keys.remove(&supervised.slot);
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! Everything that may block on a disk or on an exec happens here, so that the supervisor thread never does.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::adoption;
-use super::escaped::{Badge, Look, Spare, Waiting};
+use super::escaped::{Badge, Look, Spare};
 use super::mailbox::{Claim, Done, Mailbox, Message, ProcessKey, Refusal};
 use super::process::Process;
 use super::reaper::Reaper;
@@ -28,6 +29,22 @@ use crate::sys::{stat, thread};
 /// More would only queue for the same kernel locks; and with the supervisor, a manager's and the host's own thread they
 /// are six.
 const MAX_THREADS: usize = 3;
+
+/// Whose group is gone: those who left it before are looked for.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub(super) key: ProcessKey,
+    pub(super) spec: Arc<Spec>,
+    pub(super) badge: Badge,
+}
+
+/// What the threads do.
+#[derive(Debug)]
+enum Work {
+    Job(Job),
+    /// One look at all processes.
+    Look(Vec<Search>),
+}
 
 /// Work on one process; there is never more than one piece at a time for the same.
 #[derive(Debug)]
@@ -59,12 +76,6 @@ pub(super) enum Job {
         spec: Arc<Spec>,
         pid: Pid,
     },
-    /// The group of a process is gone: looks for those who left it before.
-    Search {
-        key: ProcessKey,
-        spec: Arc<Spec>,
-        badge: Badge,
-    },
     /// No process is left: removes pid file and record.
     CleanUp {
         key: ProcessKey,
@@ -83,7 +94,6 @@ impl Job {
             Job::Record { .. } | Job::RecordMissing { .. } => Done::Recorded(Err(error)),
             Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),
             Job::CleanUp { .. } => Done::CleanedUp(Err(error)),
-            Job::Search { .. } => Done::Searched(Err(std::io::Error::other(error.to_string()))),
         }
     }
 }
@@ -92,7 +102,7 @@ impl Job {
 #[derive(Debug)]
 pub(super) struct Spawners {
     /// There until the end.
-    jobs: Option<Sender<Job>>,
+    work: Option<Sender<Work>>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     limit: usize,
@@ -100,47 +110,48 @@ pub(super) struct Spawners {
 
 #[derive(Debug)]
 struct Shared {
-    waiting: Receiver<Job>,
+    waiting: Receiver<Work>,
     mailbox: Mailbox,
     reaper: Arc<Reaper>,
     spare: Spare,
-    searches: Waiting<(ProcessKey, Arc<Spec>, Badge)>,
     /// Threads that wait for a job, or are about to.
     idle: AtomicI64,
 }
 
 impl Spawners {
     /// Starts the first thread; others follow when there is work for them.
-    pub(super) fn start(mailbox: Mailbox, reaper: Arc<Reaper>) -> std::io::Result<Spawners> {
-        let (jobs, waiting) = crossbeam_channel::unbounded();
-        let shared = Arc::new(Shared {
-            waiting,
-            mailbox,
-            reaper,
-            spare: Spare::new()?,
-            searches: Waiting::new(),
-            idle: AtomicI64::new(0),
-        });
+    pub(super) fn start(mailbox: Mailbox, reaper: Arc<Reaper>) -> io::Result<Spawners> {
+        let (work, waiting) = crossbeam_channel::unbounded();
+        let shared = Arc::new(Shared { waiting, mailbox, reaper, spare: Spare::new()?, idle: AtomicI64::new(0) });
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let mut spawners = Spawners { jobs: Some(jobs), shared, threads: Vec::new(), limit: cores.min(MAX_THREADS) };
+        let mut spawners = Spawners { work: Some(work), shared, threads: Vec::new(), limit: cores.min(MAX_THREADS) };
         spawners.add_thread()?;
         Ok(spawners)
     }
 
     pub(super) fn submit(&mut self, job: Job) {
+        self.hand_over(Work::Job(job));
+    }
+
+    /// Has it looked for those who escaped, for all of these.
+    pub(super) fn look(&mut self, all: Vec<Search>) {
+        self.hand_over(Work::Look(all));
+    }
+
+    fn hand_over(&mut self, work: Work) {
         // One more thread is a help, not a need: if there is none to be had, the first does the work.
         if self.threads.len() < self.limit && self.shared.idle.load(Ordering::Acquire) <= 0 {
             if let Err(error) = self.add_thread() {
                 logging::write(Level::Warn, format_args!("start one more spawner thread: {error}"));
             }
         }
-        if let Some(jobs) = &self.jobs {
+        if let Some(waiting) = &self.work {
             // The receiver lives in `shared`, so the channel is open.
-            let _ = jobs.send(job);
+            let _ = waiting.send(work);
         }
     }
 
-    fn add_thread(&mut self) -> std::io::Result<()> {
+    fn add_thread(&mut self) -> io::Result<()> {
         let stack = ChildStack::new()?;
         let shared = self.shared.clone();
         let name = format!("proxy-spawner-{}", self.threads.len() + 1);
@@ -155,7 +166,7 @@ impl Spawners {
 /// thread that is left behind would run on in a library that its host has unloaded.
 impl Drop for Spawners {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.work = None;
         for thread in self.threads.drain(..) {
             // A thread that panicked has been logged by the panic hook.
             let _ = thread.join();
@@ -165,38 +176,39 @@ impl Drop for Spawners {
 
 impl Shared {
     fn run(&self, mut stack: ChildStack) {
-        while let Ok(job) = self.waiting.recv() {
+        while let Ok(work) = self.waiting.recv() {
             self.idle.fetch_sub(1, Ordering::AcqRel);
-            let (key, spec) = match &job {
-                Job::Start { key, spec, .. }
-                | Job::Adopt { key, spec, .. }
-                | Job::Record { key, spec }
-                | Job::RecordMissing { key, spec }
-                | Job::PidFile { key, spec, .. }
-                | Job::Search { key, spec, .. }
-                | Job::CleanUp { key, spec, .. } => (*key, spec.clone()),
-            };
             fail::point("job:taken");
-            let panicked = job.panicked();
-            let worked = catch_unwind(AssertUnwindSafe(|| self.work(job, &mut stack))).unwrap_or(Some(panicked));
-            // Else it is told with others.
-            let Some(done) = worked else {
-                self.idle.fetch_add(1, Ordering::AcqRel);
-                continue;
-            };
-            let watch = matches!(done, Done::Started { .. } | Done::Adopted { .. });
-            // ORDER: the supervisor must hear of the start before it can hear of the exit.
-            self.mailbox.send(Message::Done { key, spec, done });
-            fail::point("job:told");
-            if watch {
-                self.reaper.watch(key);
+            match work {
+                Work::Job(job) => self.do_job(job, &mut stack),
+                Work::Look(all) => self.look(all),
             }
             self.idle.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    fn work(&self, job: Job, stack: &mut ChildStack) -> Option<Done> {
-        Some(match job {
+    fn do_job(&self, job: Job, stack: &mut ChildStack) {
+        let (key, spec) = match &job {
+            Job::Start { key, spec, .. }
+            | Job::Adopt { key, spec, .. }
+            | Job::Record { key, spec }
+            | Job::RecordMissing { key, spec }
+            | Job::PidFile { key, spec, .. }
+            | Job::CleanUp { key, spec, .. } => (*key, spec.clone()),
+        };
+        let panicked = job.panicked();
+        let done = catch_unwind(AssertUnwindSafe(|| self.work(job, stack))).unwrap_or(panicked);
+        let watch = matches!(done, Done::Started { .. } | Done::Adopted { .. });
+        // ORDER: the supervisor must hear of the start before it can hear of the exit.
+        self.mailbox.send(Message::Done { key, spec, done });
+        fail::point("job:told");
+        if watch {
+            self.reaper.watch(key);
+        }
+    }
+
+    fn work(&self, job: Job, stack: &mut ChildStack) -> Done {
+        match job {
             Job::Start { key, spec, after } => match self.start(key, &spec, after.as_ref(), stack) {
                 Ok((pid, written)) => Done::Started { pid, written },
                 Err(error) => {
@@ -226,34 +238,20 @@ impl Shared {
             Job::CleanUp { spec, after, .. } => {
                 Done::CleanedUp(end_leftovers(&spec, after.as_ref()).and_then(|()| spec.clean_up()))
             }
-            Job::Search { key, spec, badge } => {
-                if self.searches.join((key, spec, badge)) {
-                    self.search();
-                }
-                return None;
-            }
-        })
+        }
     }
 
-    /// Looks for those who escaped, for everybody who waits for it, until nobody does any more.
-    fn search(&self) {
-        loop {
-            let all = self.searches.take();
-            if all.is_empty() {
-                return;
-            }
-            let look = || self.spare.lend(|| Look::at_all_but(&self.reaper.leaders()));
-            let look = catch_unwind(AssertUnwindSafe(look));
-            let look = look.unwrap_or_else(|_| Err(std::io::Error::other("the search panicked")));
-            for (key, spec, badge) in all {
-                let found = match &look {
-                    Ok(look) => look.with(&badge),
-                    Err(error) => Err(std::io::Error::new(error.kind(), error.to_string())),
-                };
-                self.mailbox.send(Message::Done { key, spec, done: Done::Searched(found) });
-                fail::point("job:told");
-            }
+    fn look(&self, all: Vec<Search>) {
+        let look = caught(|| self.spare.lend(|| Look::at_all_but(&self.reaper.leaders())));
+        for Search { key, spec, badge } in all {
+            let found = match &look {
+                Ok(look) => caught(|| look.with(&badge)),
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            };
+            self.mailbox.send(Message::Done { key, spec, done: Done::Searched(found) });
+            fail::point("job:told");
         }
+        self.mailbox.send(Message::Looked);
     }
 
     /// Starts a process; its pid, and whether its pid file could be written.
@@ -316,6 +314,11 @@ impl Shared {
         let identity = self.reaper.identity(key);
         identity.map_err(|error| Error::os(ErrorCode::Io, "read start time of the process", &error))
     }
+}
+
+/// A fault of this library must not leave anybody without an answer.
+fn caught<T>(what: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(what)).unwrap_or_else(|_| Err(io::Error::other("a spawner thread panicked")))
 }
 
 /// Ends what an adopted process that is gone has left of its group, where the group could not be signalled.

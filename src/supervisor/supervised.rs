@@ -8,9 +8,9 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use super::escaped::{Badge, Escaped, Sighting};
-use super::mailbox::{Claim, ProcessKey, Slot, StopReply};
+use super::jobs::Task;
+use super::mailbox::{Claim, ProcessKey, Slot, StopWaiter};
 use super::repair::Repair;
-use super::spawner::Job;
 use super::spec::Spec;
 use super::status::{ProxyStatus, milliseconds_until};
 use crate::error::{Error, ErrorCode, Result};
@@ -76,14 +76,14 @@ pub(super) struct RareFields {
     pub(super) uncleared: Option<Claim>,
     pub(super) last_error: Option<Error>,
     /// The jobs that come after the one that is being done.
-    pub(super) queued: VecDeque<Job>,
+    pub(super) queued: VecDeque<Task>,
     /// Drop the slot, and let the process run, when no job is in flight.
     pub(super) released: Option<Sender<()>>,
     /// What could not be done and has to be, and how often in a row that was so.
     pub(super) repair: Option<Repair>,
     pub(super) failures: u32,
     pub(super) start_waiters: Vec<Sender<Result<()>>>,
-    pub(super) stop_waiters: Vec<Sender<StopReply>>,
+    pub(super) stop_waiters: Vec<StopWaiter>,
     /// Whoever waits for the record to be written waits for these to be dropped.
     pub(super) record_waiters: Vec<Sender<()>>,
 }
@@ -183,7 +183,7 @@ impl Supervised {
 
     pub(super) fn answer_stop(&mut self, result: &Result<()>) {
         for waiter in self.rare.stop_waiters.drain(..) {
-            let _ = waiter.send((self.slot.clone(), result.clone()));
+            waiter.answer(&self.slot, result);
         }
     }
 
