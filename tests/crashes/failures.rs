@@ -40,6 +40,7 @@ const CALLS: [(&str, &[i32]); 37] = [
     ("environ:read", &[EMFILE, ENOMEM]),
     ("epoll:new", &[EMFILE, ENOMEM]),
     ("eventfd:new", &[EMFILE, ENOMEM]),
+    ("exit:seen", &[EIO]),
     ("inode", &[ENOMEM, EIO]),
     ("lock:try", &[ENOLCK]),
     ("logs:open", &[EMFILE, ENOSPC, EIO]),
@@ -63,7 +64,8 @@ const CALLS: [(&str, &[i32]); 37] = [
 
 /// Calls that some do only to look, and then look again; how often is left to chance. A status looks before there is
 /// anybody of whom it could tell.
-const JUST_REPEATED: [&str; 6] = ["dir:look", "inode", "proc:list", "read:open", "sessions:list", "stat:read"];
+const JUST_REPEATED: [&str; 7] =
+    ["dir:look", "exit:seen", "inode", "proc:list", "read:open", "sessions:list", "stat:read"];
 
 /// Which call of which agent fails, from which time on, how often, and how.
 #[derive(Debug, Clone)]

@@ -94,7 +94,8 @@ fn a_child_that_was_reaped_by_others_and_whose_number_is_given_away_at_once() {
     });
 }
 
-/// An agent whose thread that waits for processes stands still as soon as there is anything to see.
+/// An agent that never looks at a process of which it hears that it may have ended. It hears so now and then and not
+/// all the time, for its process could not be added to those that report their end.
 struct Blind<'a> {
     scene: &'a Scene,
     agent: Agent,
@@ -109,7 +110,7 @@ impl Blind<'_> {
         let trace = scene.path("trace");
         fs::write(&trace, "").expect("begin the trace");
         let launch = Launch::of(agent_with_fail_points(), scene).under(&["env", "--ignore-signal=CHLD"]);
-        let launch = launch.env("PROXYPROCESS_FAIL", "exit:seen#1=stall");
+        let launch = launch.env("PROXYPROCESS_FAIL", "watch:add#1=fail:28,exit:seen#1-999999=fail:4");
         let agent = launch.env("PROXYPROCESS_FAIL_TRACE", trace.to_str().unwrap()).start(&config(scene, &["run"]));
         let process = adopted.unwrap_or_else(|| scene.reports.start(WEB));
         agent.status_running(scene, WEB, process.pid);
