@@ -14,7 +14,7 @@ use crate::defaults;
 use crate::sys::identity::{Pid, own_pid};
 use crate::sys::signal::{self, Signal};
 use crate::sys::stat::Stat;
-use crate::sys::{environ, file, pidfd, stat};
+use crate::sys::{environ, file, orphans, pidfd, stat};
 
 /// More than most environments have, in bytes, so that each is read at once.
 const USUAL_ENVIRONMENT: usize = 16 * 1024;
@@ -121,17 +121,29 @@ impl Escaped {
     }
 }
 
-/// One look at all processes that nobody supervises: who has which badge.
+/// One look at the processes that nobody supervises: who has which badge.
 #[derive(Debug)]
 pub(super) struct Look(HashMap<Badge, Vec<Pid>>);
 
 impl Look {
     /// Looks. What belongs to the group or session of one of the `supervised` is passed over: asking for these costs two
     /// system calls, and reading an environment ten times as much.
-    pub(super) fn at_all_but(supervised: &HashSet<i32>) -> io::Result<Look> {
+    ///
+    /// What children of ours have left is looked for among those who have lost their parent; who ends first among them
+    /// leaves its children there in turn. Only `of_others`, who were children of an earlier agent, may have left it to
+    /// somebody who has nothing to do with us.
+    pub(super) fn at_all_but(supervised: &HashSet<i32>, of_others: bool) -> io::Result<Look> {
+        let orphans = if of_others { None } else { orphans::candidates()? };
+        let seen = match orphans {
+            Some(orphans) => {
+                let unsupervised = orphans.into_iter().filter(|pid| !supervised.contains(pid));
+                unsupervised.filter_map(stat::with_session).collect()
+            }
+            None => stat::sessions(supervised)?,
+        };
         let mut bearers: HashMap<Badge, Vec<Pid>> = HashMap::new();
         let mut buffer = Vec::with_capacity(USUAL_ENVIRONMENT);
-        for (pid, group, session) in stat::sessions(supervised)? {
+        for (pid, group, session) in seen {
             let Some(pid) = Pid::from_raw(pid).filter(|pid| *pid != own_pid()) else { continue };
             if supervised.contains(&group) || supervised.contains(&session) {
                 continue;
@@ -211,7 +223,7 @@ mod tests {
         let badge = Badge::new("web", "t", &crate::sys::random::uuid().unwrap());
         let origin = String::from_utf8(badge.origin.to_vec()).unwrap();
         let (mut ours, mut others) = (start(&origin), start("another agent's"));
-        let look = |supervised: &[i32]| Look::at_all_but(&supervised.iter().copied().collect()).unwrap();
+        let look = |supervised: &[i32]| Look::at_all_but(&supervised.iter().copied().collect(), true).unwrap();
         let found: Vec<String> =
             look(&[]).with(&badge).unwrap().escaped.iter().map(|found| found.to_string()).collect();
         assert_eq!(found, [ours.id().to_string()]);

@@ -134,7 +134,7 @@ impl Loop {
         supervised.rare.start_waiters.extend(started);
         let event = match origin {
             Origin::Claimed { claim, start_if_gone, outdated } => {
-                supervised.claim = Some(Box::new(claim));
+                (supervised.claim, supervised.was_claimed) = (Some(Box::new(claim)), true);
                 self.drive(key, Event::Adopt { start_if_gone });
                 if outdated { Event::Replace } else { return }
             }
@@ -302,8 +302,8 @@ impl Loop {
                 supervised.rare.escaped.clear();
                 match supervised.leader.as_ref().map(Leader::badge) {
                     Some(badge) => {
-                        let spec = supervised.spec.clone();
-                        self.enqueue(key, Task::Search(Search { key, spec, badge }));
+                        let (spec, of_others) = (supervised.spec.clone(), supervised.was_claimed);
+                        self.enqueue(key, Task::Search(Search { key, spec, badge, of_others }));
                     }
                     // Nobody of it was ever known.
                     None => self.drive(key, Event::Searched { left: false }),

@@ -36,6 +36,8 @@ pub(super) struct Search {
     pub(super) key: ProcessKey,
     pub(super) spec: Arc<Spec>,
     pub(super) badge: Badge,
+    /// Whether it may have been a child of an earlier agent.
+    pub(super) of_others: bool,
 }
 
 /// What the threads do.
@@ -242,8 +244,9 @@ impl Shared {
     }
 
     fn look(&self, all: Vec<Search>) {
-        let look = caught(|| self.spare.lend(|| Look::at_all_but(&self.reaper.leaders())));
-        for Search { key, spec, badge } in all {
+        let of_others = all.iter().any(|search| search.of_others);
+        let look = caught(|| self.spare.lend(|| Look::at_all_but(&self.reaper.leaders(), of_others)));
+        for Search { key, spec, badge, .. } in all {
             let found = match &look {
                 Ok(look) => caught(|| look.with(&badge)),
                 Err(error) => Err(io::Error::new(error.kind(), error.to_string())),

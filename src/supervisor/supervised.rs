@@ -34,6 +34,8 @@ pub(super) struct Supervised {
     pub(super) leader: Option<Leader>,
     pub(super) pid: Option<Pid>,
     pub(super) adopted: bool,
+    /// Whether any of its processes was, or may have been, a child of an earlier agent.
+    pub(super) was_claimed: bool,
     pub(super) starts: u64,
     pub(super) last_exit: Option<ExitStatus>,
     /// The deadline that the timers know of.
@@ -157,6 +159,7 @@ impl Supervised {
             leader: None,
             pid: None,
             adopted: false,
+            was_claimed: false,
             starts: 0,
             last_exit: None,
             armed: None,

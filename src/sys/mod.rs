@@ -21,6 +21,7 @@ pub(crate) mod foreign;
 pub(crate) mod fork;
 pub(crate) mod identity;
 pub(crate) mod limits;
+pub(crate) mod orphans;
 mod outcome;
 pub(crate) mod pidfd;
 pub(crate) mod random;

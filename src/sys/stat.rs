@@ -12,6 +12,8 @@ use super::identity::own_pid;
 pub(crate) struct Stat {
     /// Field 3: `Z` is a zombie, `X` a process that is just going away.
     pub(crate) state: u8,
+    /// Field 4: the parent; 0 when it is outside of the pid namespace.
+    pub(crate) parent: i32,
     /// Field 5: the process group.
     pub(crate) group: i32,
     /// Field 20: how many threads there are.
@@ -27,12 +29,13 @@ impl Stat {
     pub(crate) fn parse(text: &[u8]) -> Option<Stat> {
         let name_end = text.iter().rposition(|&byte| byte == b')')?;
         let rest = text.get(name_end + 1..)?;
-        let mut stat = Stat { state: 0, group: 0, threads: 0, start_ticks: 0, wait_status: 0 };
+        let mut stat = Stat { state: 0, parent: 0, group: 0, threads: 0, start_ticks: 0, wait_status: 0 };
         let mut number = 2;
         for word in rest.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
             number += 1;
             match number {
                 3 => stat.state = *word.first()?,
+                4 => stat.parent = integer(word)?,
                 5 => stat.group = integer(word)?,
                 20 => stat.threads = integer(word)?,
                 22 => stat.start_ticks = integer(word)?,
@@ -50,7 +53,7 @@ impl Stat {
     }
 }
 
-fn integer<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
+pub(super) fn integer<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }
 
@@ -121,18 +124,21 @@ pub(crate) fn sessions(passed_over: &HashSet<i32>) -> io::Result<Vec<(i32, i32, 
         if passed_over.contains(&pid) {
             continue;
         }
-        // SAFETY: no pointers are passed.
-        let group = unsafe { libc::getpgid(pid) };
-        // SAFETY: no pointers are passed.
-        let session = unsafe { libc::getsid(pid) };
-        if group > 0 {
-            all.push((pid, group, session));
-        }
+        all.extend(with_session(pid));
     }
     if !found_own {
         return Err(io::Error::other("/proc does not show the processes of this pid namespace"));
     }
     Ok(all)
+}
+
+/// A process with its group and session, if it has any.
+pub(crate) fn with_session(pid: i32) -> Option<(i32, i32, i32)> {
+    // SAFETY: no pointers are passed.
+    let group = unsafe { libc::getpgid(pid) };
+    // SAFETY: no pointers are passed.
+    let session = unsafe { libc::getsid(pid) };
+    (group > 0).then_some((pid, group, session))
 }
 
 /// Whether a number is that of a thread and not of a process; /proc has both, and lists only the latter.
@@ -161,6 +167,7 @@ mod tests {
     fn line() -> String {
         let value = |field| match field {
             3 => "Z",
+            4 => "7",
             5 => "42",
             20 => "1",
             22 => "12345",
@@ -174,7 +181,7 @@ mod tests {
     #[test]
     fn fields_count_from_the_last_parenthesis() {
         let stat = Stat::parse(line().as_bytes()).unwrap();
-        assert_eq!(stat, Stat { state: b'Z', group: 42, threads: 1, start_ticks: 12345, wait_status: 2304 });
+        assert_eq!(stat, Stat { state: b'Z', parent: 7, group: 42, threads: 1, start_ticks: 12345, wait_status: 2304 });
         assert!(stat.is_dead());
     }
 

@@ -21,7 +21,7 @@ const ENOLCK: i32 = 37;
 const ENOSPC: i32 = 28;
 
 /// The calls that can fail, and how they do.
-const CALLS: [(&str, &[i32]); 37] = [
+const CALLS: [(&str, &[i32]); 38] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
     ("aside:rename", &[ENOSPC, EIO]),
     ("boot-id:read", &[EMFILE, ENOMEM]),
@@ -64,8 +64,8 @@ const CALLS: [(&str, &[i32]); 37] = [
 
 /// Calls that some do only to look, and then look again; how often is left to chance. A status looks before there is
 /// anybody of whom it could tell.
-const JUST_REPEATED: [&str; 7] =
-    ["dir:look", "exit:seen", "inode", "proc:list", "read:open", "sessions:list", "stat:read"];
+const JUST_REPEATED: [&str; 8] =
+    ["dir:look", "exit:seen", "inode", "orphans:list", "proc:list", "read:open", "sessions:list", "stat:read"];
 
 /// Which call of which agent fails, from which time on, how often, and how.
 #[derive(Debug, Clone)]

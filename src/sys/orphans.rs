@@ -1,0 +1,115 @@
+//! Where processes are that have lost their parent: the kernel gives them to the nearest subreaper among the ancestors
+//! of that parent, or to the first process of the pid namespace (prctl(2), PR_SET_CHILD_SUBREAPER).
+//!
+//! So what a child of ours has left behind anywhere is, or descends from, a child of one of our ancestors: few
+//! processes beside all those of a system. `/proc/<pid>/task/<tid>/children` (proc_tid_children(5)) names them.
+
+use std::io;
+
+use super::fail;
+use super::identity::own_pid;
+use super::stat::{self, integer};
+
+/// The children of all who may have been given what a child of ours has left; `None` where that cannot be known: the
+/// kernel was built without these files, or /proc hides the processes of others.
+///
+/// It needs one descriptor at a time.
+///
+/// # Errors
+/// When descriptors or memory are exhausted.
+pub(crate) fn candidates() -> io::Result<Option<Vec<i32>>> {
+    fail::failing("orphans:list")?;
+    let Some(heirs) = unless_unknown(heirs())? else { return Ok(None) };
+    let mut candidates = Vec::new();
+    for heir in heirs {
+        // One that has ended has given its children to another one, who may have been asked before.
+        let Some(children) = unless_unknown(children(heir).map(Some))? else { return Ok(None) };
+        candidates.extend(children);
+    }
+    Ok(Some(candidates))
+}
+
+/// Only scarcity passes; whatever else goes wrong, there is another way to look.
+fn unless_unknown<T>(found: io::Result<Option<T>>) -> io::Result<Option<T>> {
+    match found {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => Err(error),
+        Err(_) => Ok(None),
+        found => found,
+    }
+}
+
+/// Our ancestors, the first process of the namespace even where it is none of them, and this process itself if it is
+/// given such children.
+fn heirs() -> io::Result<Option<Vec<i32>>> {
+    let own = own_pid().as_raw();
+    let mut heirs = vec![1];
+    if own != 1 && is_subreaper()? {
+        heirs.push(own);
+    }
+    let mut pid = own;
+    while pid > 1 {
+        let Some(stat) = stat::read(pid)? else { return Ok(None) };
+        pid = stat.parent;
+        if pid > 1 {
+            heirs.push(pid);
+        }
+    }
+    Ok(Some(heirs))
+}
+
+fn is_subreaper() -> io::Result<bool> {
+    let mut answer: libc::c_int = 0;
+    // SAFETY: the pointer is to a live int, which is what this operation writes.
+    super::check(i64::from(unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut answer) }))?;
+    Ok(answer != 0)
+}
+
+fn children(pid: i32) -> io::Result<Vec<i32>> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"))?;
+    let threads: Vec<_> = threads.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    let mut children = Vec::new();
+    for thread in threads {
+        let text = match std::fs::read(thread.join("children")) {
+            // A thread that has ended has given them to another one of its process.
+            Err(_) if !thread.exists() => return Err(io::ErrorKind::NotFound.into()),
+            text => text?,
+        };
+        children.extend(text.split(u8::is_ascii_whitespace).filter_map(integer::<i32>));
+    }
+    Ok(children)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    /// Its parent ends before it has said who it is.
+    #[test]
+    fn a_process_that_has_lost_its_parent_is_a_candidate() {
+        if unless_unknown(children(own_pid().as_raw()).map(Some)).unwrap().is_none() {
+            return; // a kernel without these files: another way is taken
+        }
+        let mut shell = Command::new("/bin/sh");
+        let shell =
+            shell.args(["-c", "exec 3<&0; (read x <&3) & echo $!"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = shell.spawn().unwrap();
+        let (input, mut line) = (child.stdin.take(), String::new());
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        child.wait().unwrap();
+        let orphan: i32 = line.trim().parse().unwrap();
+        assert!(stat::read(orphan).unwrap().is_some_and(|stat| stat.parent != child.id() as i32));
+        assert!(candidates().unwrap().unwrap().contains(&orphan));
+        drop(input);
+    }
+
+    #[test]
+    fn our_own_ancestors_are_heirs() {
+        let heirs = heirs().unwrap().unwrap();
+        assert!(
+            heirs.contains(&1) && heirs.contains(&(std::os::unix::process::parent_id() as i32).max(1)),
+            "{heirs:?}"
+        );
+    }
+}
