@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::inside::{Host, Place, descriptors, helper, inherited, json, library_threads, quick, stage, wait_until};
+use crate::inside::{
+    Host, Place, descriptors, helper, inherited, json, library_threads, no_library_thread_is_left, quick, stage,
+    wait_until,
+};
 use crate::support::{Leak, Scene, alone};
 
 #[test]
@@ -70,7 +73,8 @@ fn a_host_of_many(place: &Place) {
     wait_until(&place.path(""), "the test to have all reports", || place.path("go").exists());
     host.kill();
     // What is shared with the threads is gone with them, and they go with the last handle.
-    assert_eq!((library_threads(), descriptors()), (vec![], before));
+    no_library_thread_is_left();
+    assert_eq!(descriptors(), before);
 }
 
 #[test]

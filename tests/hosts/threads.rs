@@ -6,7 +6,7 @@ use std::fs;
 use proxyprocess::{ErrorCode, ExecMode, ProxyConfig};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::inside::{Host, Place, helper, library_threads, quick};
+use crate::inside::{Host, Place, helper, no_library_thread_is_left, quick};
 use crate::life::in_a_host_by_root;
 use crate::support::{Deadline, Scene};
 
@@ -35,15 +35,6 @@ impl Drop for Few {
     }
 }
 
-#[track_caller]
-fn no_thread_of_the_library_is_left() {
-    let deadline = Deadline::of("the end of the library's threads");
-    while !library_threads().is_empty() {
-        deadline.left();
-        std::thread::yield_now();
-    }
-}
-
 fn that_has_none_left_to_begin_with(_: &Place) {
     let scene = Scene::of_library();
     let mut host = Host::new(quick(&scene.data_dir()));
@@ -55,14 +46,14 @@ fn that_has_none_left_to_begin_with(_: &Place) {
         let error = host.manager.run().expect_err("a thread is missing");
         assert_eq!((error.code(), error.errno()), (ErrorCode::Exhausted, Some(11)), "{error}");
         drop(few);
-        no_thread_of_the_library_is_left();
+        no_library_thread_is_left();
         assert_eq!(open(), held);
     }
     host.run();
     let web = scene.reports.start("web");
     assert_eq!(host.events.started("web"), web.pid);
     host.kill();
-    no_thread_of_the_library_is_left();
+    no_library_thread_is_left();
     scene.finish();
 }
 

@@ -52,6 +52,16 @@ pub(crate) fn library_threads() -> Vec<String> {
     tasks().into_values().map(|(name, _)| name).collect()
 }
 
+/// Waits for the library's threads to be gone: a thread that was joined is listed for a moment longer.
+#[track_caller]
+pub(crate) fn no_library_thread_is_left() {
+    let deadline = Deadline::of("the end of the library's threads");
+    while !library_threads().is_empty() {
+        deadline.left();
+        std::thread::yield_now();
+    }
+}
+
 /// How often each of these threads went to sleep so far, by number and name.
 pub(crate) fn context_switches() -> BTreeMap<String, (String, u64)> {
     tasks()

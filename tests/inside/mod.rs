@@ -13,7 +13,7 @@ pub(crate) use act::{Act, Part, Place, Stage, is_act, park, stage};
 pub(crate) use host::{Host, helper, inherited, quick};
 pub(crate) use kinds::{Calls, SCRIPTED, register_scripted, scripted};
 pub(crate) use look::{
-    context_switches, descriptors, json, kernel_tells_status_of_strangers, library_threads, spin, start_ticks,
-    wait_until,
+    context_switches, descriptors, json, kernel_tells_status_of_strangers, library_threads, no_library_thread_is_left,
+    spin, start_ticks, wait_until,
 };
 pub(crate) use observer::Observer;

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 
 use proxyprocess::Daemon;
 
-use crate::inside::{helper, library_threads};
+use crate::inside::{helper, library_threads, no_library_thread_is_left};
 use crate::support::{Deadline, Scene, alone};
 
 #[test]
@@ -23,7 +23,7 @@ fn they_are_there_while_anything_is_supervised() {
             daemon.stop().unwrap();
             drop(daemon);
         }
-        assert_eq!(library_threads(), [""; 0]);
+        no_library_thread_is_left();
         scene.finish();
     });
 }
