@@ -8,8 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, pidfd_open, pidfd_send_signal, waitid,
+    waitpid,
+};
 use tempfile::TempDir;
 
 use crate::Result;
@@ -83,6 +86,8 @@ impl Scene {
         let old = self.beacons.of(id)?.pid;
         let killed_ns = now_ns();
         kill_process(old, Signal::KILL)?;
+        // If it was left to us by an agent that is gone; else it is none of our children.
+        let _ = waitpid(Some(old), WaitOptions::empty());
         let birth = self.beacons.wait_for_successor(id, old)?;
         Ok(milliseconds(birth.at_ns.saturating_sub(killed_ns)))
     }
@@ -100,10 +105,16 @@ impl Scene {
     pub(crate) fn wait_for_end(&mut self, watched: Vec<OwnedFd>, began_ns: u64) -> Result<f64> {
         let deadline = Instant::now() + STOP_PATIENCE;
         let supervisor = watch(self.pid());
-        for pidfd in supervisor.into_iter().chain(watched) {
-            if !ends_until(&pidfd, deadline)? {
-                return Err(format!("it did not stop all within {STOP_PATIENCE:?}").into());
+        let late = || format!("it did not stop all within {STOP_PATIENCE:?}");
+        for pidfd in &watched {
+            if !ends_until(pidfd, deadline)? {
+                return Err(late().into());
             }
+            // Those that an agent has left to us are ours to reap.
+            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        }
+        if supervisor.is_some_and(|pidfd| !ends_until(&pidfd, deadline).unwrap_or(false)) {
+            return Err(late().into());
         }
         let ended_ns = now_ns();
         self.child.wait()?;

@@ -3,6 +3,8 @@
 
 use std::thread;
 
+use rustix::process::{getpid, set_child_subreaper};
+
 use super::{Floor, restart_targets};
 use crate::Result;
 use crate::agent::Agent;
@@ -13,6 +15,15 @@ use crate::targets::Target;
 use crate::tools::Tools;
 
 pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
+    // The processes of the agent that is killed come to this one, which reaps them as soon as they have ended: as an
+    // init does, and not all do.
+    set_child_subreaper(Some(getpid()))?;
+    let targets = measure(options, tools);
+    set_child_subreaper(None)?;
+    targets
+}
+
+fn measure(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
     let floor = Floor::measure(options, tools)?;
     let mut targets = Vec::new();
     for n in [options.n, options.many] {

@@ -55,11 +55,16 @@ struct Floor {
 
 impl Floor {
     fn measure(options: &Options, tools: &Tools) -> Result<Floor> {
-        let n = options.n;
+        let (mut scene, started_s) = Floor::start(options.n, tools)?;
+        Ok(Floor { started_s, restarts_ms: scene.restarts(options.n, options.kills)? })
+    }
+
+    /// Starts it, and says how many seconds that took.
+    fn start(n: u32, tools: &Tools) -> Result<(Scene, f64)> {
         let mut scene = Scene::start(tools, |directory| Peer::FloorWithFiles.set_up(tools, directory, n))?;
         scene.beacons.wait_for_count(n.into())?;
         let started_s = milliseconds(scene.beacons.last_ns() - scene.began_ns) / 1e3;
-        Ok(Floor { started_s, restarts_ms: scene.restarts(n, options.kills)? })
+        Ok((scene, started_s))
     }
 }
 

@@ -1,5 +1,6 @@
 //! From some processes to many: time to start, memory, threads, descriptors, and no work at all when nothing happens.
 
+use super::Floor;
 use crate::Result;
 use crate::agent::Agent;
 use crate::figures::milliseconds;
@@ -14,8 +15,7 @@ const LINEAR: f64 = 1.1;
 
 pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
     let mut targets = Vec::new();
-    let mut started = Vec::new();
-    let mut held = Vec::new();
+    let (mut started, mut held, mut floor) = (Vec::new(), Vec::new(), Vec::new());
     for n in [0, options.n, options.many] {
         let mut agent = Agent::start(tools, n, &[])?;
         let started_s = milliseconds(agent.scene.beacons.last_ns().saturating_sub(agent.scene.began_ns)) / 1e3;
@@ -26,6 +26,9 @@ pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
         targets.push(Target::at_most(format!("threads with {n}"), holding.threads as f64, 6.0, ""));
         if n > 0 {
             targets.push(Target::told(format!("start {n}"), started_s, "s"));
+            let (_, floor_s) = Floor::start(n, tools)?;
+            targets.push(Target::told(format!("start {n}, the floor with files"), floor_s, "s"));
+            floor.push(floor_s);
         }
         targets.push(Target::told(format!("memory with {n} (PSS)"), holding.pss_kib as f64, "KiB"));
         started.push(started_s);
@@ -37,6 +40,10 @@ pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
     let times = f64::from(options.many) / f64::from(options.n);
     let what = format!("start {} in terms of {}", options.many, options.n);
     targets.push(Target::at_most(what, started[2] / started[1], LINEAR * times, "times"));
+    // Above 11 times as well, it is the machine.
+    targets.push(Target::told("the same of the floor with files", floor[1] / floor[0], "times"));
+    let what = format!("start {} in terms of the floor with files", options.many);
+    targets.push(Target::at_most(what, started[2] / floor[1], 1.5, "times"));
     targets.push(Target::at_most("memory a further process (PSS)", slope(|held| held.pss_kib), 1.5, "KiB"));
     targets.push(Target::exactly("descriptors a further process", slope(|held| held.descriptors), 1.0, ""));
     Ok(targets)
