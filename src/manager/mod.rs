@@ -12,19 +12,18 @@ mod plan;
 mod restore;
 mod run;
 mod snapshot;
+mod status;
 mod sync;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use options::ManagerOptions;
 
-use self::core::{Core, Managed};
+use self::core::Core;
 use crate::declaration::ExecMode;
 use crate::error::{Error, ErrorCode, Result};
-use crate::lifecycle::ProxyState;
 use crate::logging::{self, Level};
 use crate::proxy::{Proxy, ProxyContext};
 use crate::state::State;
@@ -270,41 +269,7 @@ impl Manager {
     ///
     /// If the data directory was removed, every proxy has that as its last error, and a manager that runs makes it anew.
     pub fn status(&self) -> Vec<ProxyStatus> {
-        if self.core.get().is_err() {
-            return Vec::new(); // a worker that the host forked off has none
-        }
-        let (mut by_id, supervisor) = {
-            let core = self.core();
-            let mut by_id = BTreeMap::new();
-            for (id, managed) in &core.managed {
-                let status = match managed {
-                    Managed::Daemon(_) => ProxyStatus::new(id, &ExecMode::DAEMON, ProxyState::Idle),
-                    Managed::Other(other) => other.status(),
-                };
-                by_id.insert(status.id.clone(), status);
-            }
-            for held in core.held.values() {
-                // What goes on under the same id is told, and why it is not what is wanted.
-                let known = by_id.entry(held.id.clone()).or_insert_with(|| held.clone());
-                known.last_error.clone_from(&held.last_error);
-            }
-            (by_id, core.supervisor.clone())
-        };
-        // Not under the lock, and what the supervisor knows is better than what is merely declared.
-        let supervised = supervisor.and_then(|supervisor| supervisor.status(self.owner).ok());
-        for mut status in supervised.unwrap_or_default() {
-            let held = by_id.get(&status.id).and_then(|known| known.last_error.clone());
-            status.last_error = held.or(status.last_error);
-            by_id.insert(status.id.clone(), status);
-        }
-        if let Some(error) = self.data_dir.as_ref().and_then(|data_dir| data_dir.removed()) {
-            for status in by_id.values_mut().filter(|status| status.last_error.is_none()) {
-                status.last_error = Some(error.to_string());
-            }
-            // Noticed here, it is mended there.
-            self.control.nudge();
-        }
-        by_id.into_values().collect()
+        self.look()
     }
 
     /// A reader of lifecycle events from now on. Take it before [`Manager::restore`] to hear of adoptions.

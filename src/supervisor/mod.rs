@@ -110,6 +110,7 @@ impl Supervisor {
     /// What the processes of an owner are doing, by id.
     pub(crate) fn status(&self, owner: Owner) -> Result<Vec<ProxyStatus>> {
         let mut all = self.ask(|reply| Command::Status { owner, reply })?;
+        // Mostly sorted already, which a stable sort makes use of.
         all.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(all)
     }

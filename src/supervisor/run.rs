@@ -3,7 +3,7 @@
 //!
 //! It never blocks on a disk, on an exec or on a slow process, and starts nothing itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,7 +37,8 @@ use crate::sys::{fail, pidfd};
 /// The thread's state.
 pub(super) struct Loop {
     inbox: Inbox,
-    pub(super) slots: HashMap<ProcessKey, Box<Supervised>>,
+    /// By key, which is the order in which they came, mostly that of their ids and of their places in memory.
+    pub(super) slots: BTreeMap<ProcessKey, Box<Supervised>>,
     keys: HashMap<Slot, ProcessKey>,
     pub(super) timers: Timers,
     pub(super) spawners: Spawners,
@@ -51,7 +52,7 @@ pub(super) struct Loop {
 
 impl Loop {
     pub(super) fn new(inbox: Inbox, spawners: Spawners, reaper: Arc<Reaper>) -> Loop {
-        let (slots, keys, timers) = (HashMap::new(), HashMap::new(), Timers::default());
+        let (slots, keys, timers) = (BTreeMap::new(), HashMap::new(), Timers::default());
         let (searches, awaited, ending) = (Searches::default(), 0, false);
         Loop { inbox, slots, keys, timers, spawners, reaper, searches, awaited, ending }
     }
