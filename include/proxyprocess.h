@@ -110,7 +110,7 @@
  *
  *   All functions can be called from any thread, and on the same handle from several at the same time, but for the
  *   _free functions (the last call with a handle), and proxyprocess_events, a reader for one thread at a time. The
- *   library has threads of its own: a supervisor, a reaper and at most four spawners for the whole program, whatever
+ *   library has threads of its own: a supervisor and at most three spawners for the whole program, whatever
  *   the number of processes; one a manager for proxy kinds; one a manager that was started by
  *   proxyprocess_manager_start(). They are named proxy-..., block all signals, and are gone when the last manager and
  *   daemon is freed.

@@ -32,8 +32,8 @@
 //! ```
 //!
 //! # Threads
-//! All managers and daemons of a program share one supervisor thread, one reaper thread, and at most a spawner thread
-//! a core (four at the most), whatever the number of processes; proxies of registered kinds add one thread a manager.
+//! All managers and daemons of a program share one supervisor thread, and at most a spawner thread a core (three at the
+//! most), whatever the number of processes; proxies of registered kinds add one thread a manager.
 //! They start with the first use, end with the last handle, are named `proxy-...`, and have all signals blocked, so
 //! that the host's handlers never run on them. While nothing happens, none of them runs.
 //!
