@@ -5,7 +5,8 @@
  * usage: floor N PROGRAM DIRECTORY [files]
  *   runs PROGRAM 0 .. PROGRAM N-1 until SIGTERM, then kills them all
  *   files     writes what nobody can do without who wants logs, and to find the processes again after a crash: each
- *             process appends to two logs, and records its own pid by renaming a new file
+ *             process appends to two logs, and records its own pid by renaming a new file, which is removed when it was
+ *             stopped
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -117,8 +118,13 @@ static void stop(const struct process *processes, uint32_t count)
 
     for (i = 0; i < count; i++)
         syscall(SYS_pidfd_send_signal, processes[i].pidfd, SIGKILL, NULL, 0);
-    for (i = 0; i < count; i++)
+    for (i = 0; i < count; i++) {
         waitpid(processes[i].pid, NULL, 0);
+        if (start.files) {
+            snprintf(start.record, sizeof start.record, "%s/%u.pid", start.directory, (unsigned)i);
+            unlink(start.record);
+        }
+    }
 }
 
 static int wait_for_stop(void)

@@ -55,7 +55,10 @@ impl Peer {
     pub(crate) fn about(self) -> String {
         match self {
             Peer::Floor => "the least a supervisor can do: one thread, clone, epoll over pidfds (`floor.c`)".to_owned(),
-            Peer::FloorWithFiles => "the same with two logs and a pid file for each process".to_owned(),
+            Peer::FloorWithFiles => {
+                "the same with two logs and a pid file for each process, which is removed when it was stopped"
+                    .to_owned()
+            }
             Peer::Proxyprocess => "this library in a minimal agent: records, logs, snapshot and lock".to_owned(),
             Peer::Threads => {
                 "a thread for each process, which starts it with `std::process::Command` and waits".to_owned()

@@ -1,5 +1,7 @@
 //! From some processes to many: time to start, memory, threads, descriptors, and no work at all when nothing happens.
 
+use rustix::process::Signal;
+
 use super::Floor;
 use crate::Result;
 use crate::agent::Agent;
@@ -26,7 +28,8 @@ pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
         targets.push(Target::at_most(format!("threads with {n}"), holding.threads as f64, 6.0, ""));
         if n > 0 {
             targets.push(Target::told(format!("start {n}"), started_s, "s"));
-            let (_, floor_s) = Floor::start(n, tools)?;
+            let (mut scene, floor_s) = Floor::start(n, tools)?;
+            scene.stop(Signal::TERM)?;
             targets.push(Target::told(format!("start {n}, the floor with files"), floor_s, "s"));
             floor.push(floor_s);
         }
