@@ -4,7 +4,7 @@ use std::thread;
 
 use crate::Result;
 use crate::agent::Agent;
-use crate::figures::percentile;
+use crate::figures::{median, percentile};
 use crate::machine;
 use crate::measure::SETTLE;
 use crate::options::Options;
@@ -32,7 +32,6 @@ pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
         ratios.push(much / little);
     }
     let rounds = options.rounds;
-    let median = |values: &[f64]| percentile(values, 0.5);
     Ok(vec![
         Target::told(
             format!("restart by a host with {LITTLE_MIB} MiB, p50, of {rounds} rounds"),
