@@ -116,18 +116,19 @@ pub(crate) struct Restarts {
 /// Kills processes one after the other; what is written for that is counted until the supervisor has settled.
 pub(crate) fn restarts(scene: &mut Scene, n: u32, kills: u32) -> Result<Restarts> {
     let processes = scene.tree();
-    let old: Vec<_> = scene.beacons.all().collect();
+    // What one wrote before it executed its program is the supervisor's as soon as that has reaped it.
+    let old: Vec<_> = scene.beacons.all().map(|(id, birth)| (id, birth, procfs::written_by(birth.pid))).collect();
     let before = procfs::usage(&processes);
     let latencies_ms = scene.restarts(n, kills)?;
     thread::sleep(SETTLE);
     let after = procfs::usage(&processes);
     let mut total = Usage { written: after.written - before.written, dirtied: after.dirtied - before.dirtied, ..after };
-    for (id, old) in old {
+    for (id, old, (written_by_old, dirtied_by_old)) in old {
         let new = scene.beacons.of(id)?;
         if new != old {
             let (written, dirtied) = procfs::written_by(new.pid);
-            total.written += written;
-            total.dirtied += dirtied;
+            total.written = (total.written + written).saturating_sub(written_by_old);
+            total.dirtied = (total.dirtied + dirtied).saturating_sub(dirtied_by_old);
         }
     }
     let count = latencies_ms.len() as f64;
