@@ -19,6 +19,9 @@ use crate::sys::{environ, file, orphans, pidfd, stat};
 /// More than most environments have, in bytes, so that each is read at once.
 const USUAL_ENVIRONMENT: usize = 16 * 1024;
 
+/// After so many lists of orphans that all differ, all processes are looked at instead.
+const MOST_LISTS: usize = 10;
+
 /// By what the processes of a proxy are known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Badge {
@@ -122,7 +125,7 @@ impl Escaped {
 }
 
 /// One look at the processes that nobody supervises: who has which badge.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Look(HashMap<Badge, Vec<Pid>>);
 
 impl Look {
@@ -133,26 +136,52 @@ impl Look {
     /// leaves its children there in turn. Only `of_others`, who were children of an earlier agent, may have left it to
     /// somebody who has nothing to do with us.
     pub(super) fn at_all_but(supervised: &HashSet<i32>, of_others: bool) -> io::Result<Look> {
-        let orphans = if of_others { None } else { orphans::candidates()? };
-        let seen = match orphans {
-            Some(orphans) => {
-                let unsupervised = orphans.into_iter().filter(|pid| !supervised.contains(pid));
-                unsupervised.filter_map(stat::with_session).collect()
-            }
-            None => stat::sessions(supervised)?,
-        };
-        let mut bearers: HashMap<Badge, Vec<Pid>> = HashMap::new();
-        let mut buffer = Vec::with_capacity(USUAL_ENVIRONMENT);
-        for (pid, group, session) in seen {
-            let Some(pid) = Pid::from_raw(pid).filter(|pid| *pid != own_pid()) else { continue };
-            if supervised.contains(&group) || supervised.contains(&session) {
-                continue;
-            }
-            if let Some(badge) = Badge::of(pid, &mut buffer)? {
-                bearers.entry(badge).or_default().push(pid);
-            }
+        let orphans = if of_others { None } else { Look::at_orphans(supervised)? };
+        if let Some(look) = orphans {
+            return Ok(look);
         }
-        Ok(Look(bearers))
+        let (mut look, mut buffer) = (Look::default(), Vec::with_capacity(USUAL_ENVIRONMENT));
+        for seen in stat::sessions(supervised)? {
+            look.examine(seen, supervised, &mut buffer)?;
+        }
+        Ok(look)
+    }
+
+    /// Looks at those who have lost their parent, until nobody came or went from one list of them to the next: who ends
+    /// before it is examined has left its children to the same heir; and a list that is read while somebody in it ends
+    /// can lack another one (proc_tid_children(5)). `None` when there is no end of that, or no such list.
+    fn at_orphans(supervised: &HashSet<i32>) -> io::Result<Option<Look>> {
+        let (mut look, mut buffer) = (Look::default(), Vec::with_capacity(USUAL_ENVIRONMENT));
+        let (mut last, mut examined) = (None, HashSet::new());
+        for _ in 0..MOST_LISTS {
+            let Some(orphans) = orphans::candidates()? else { return Ok(None) };
+            if last.as_ref() == Some(&orphans) {
+                return Ok(Some(look));
+            }
+            for &pid in orphans.iter().filter(|pid| !supervised.contains(pid) && examined.insert(**pid)) {
+                if let Some(seen) = stat::with_session(pid) {
+                    look.examine(seen, supervised, &mut buffer)?;
+                }
+            }
+            last = Some(orphans);
+        }
+        Ok(None)
+    }
+
+    fn examine(
+        &mut self,
+        (pid, group, session): (i32, i32, i32),
+        supervised: &HashSet<i32>,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let Some(pid) = Pid::from_raw(pid).filter(|pid| *pid != own_pid()) else { return Ok(()) };
+        if supervised.contains(&group) || supervised.contains(&session) {
+            return Ok(());
+        }
+        if let Some(badge) = Badge::of(pid, buffer)? {
+            self.0.entry(badge).or_default().push(pid);
+        }
+        Ok(())
     }
 
     /// Who was seen with this badge, and has it now.
