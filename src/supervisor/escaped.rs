@@ -149,7 +149,8 @@ impl Look {
 
     /// Looks at those who have lost their parent, until nobody came or went from one list of them to the next: who ends
     /// before it is examined has left its children to the same heir; and a list that is read while somebody in it ends
-    /// can lack another one (proc_tid_children(5)). `None` when there is no end of that, or no such list.
+    /// can lack another one (proc_tid_children(5)). Who is about to end may have no environment any more and its
+    /// children still. `None` when there is no end of that, or no such list.
     fn at_orphans(supervised: &HashSet<i32>) -> io::Result<Option<Look>> {
         let (mut look, mut buffer) = (Look::default(), Vec::with_capacity(USUAL_ENVIRONMENT));
         let (mut last, mut examined) = (None, HashSet::new());
@@ -158,30 +159,38 @@ impl Look {
             if last.as_ref() == Some(&orphans) {
                 return Ok(Some(look));
             }
-            for &pid in orphans.iter().filter(|pid| !supervised.contains(pid) && examined.insert(**pid)) {
-                if let Some(seen) = stat::with_session(pid) {
-                    look.examine(seen, supervised, &mut buffer)?;
+            let mut settled = true;
+            for &pid in &orphans {
+                if supervised.contains(&pid) || examined.contains(&pid) {
+                    continue;
+                }
+                let Some(seen) = stat::with_session(pid) else { continue };
+                let known = look.examine(seen, supervised, &mut buffer)?;
+                if known || !stat::read(pid)?.is_some_and(|stat| stat.is_exiting && !stat.is_dead()) {
+                    examined.insert(pid);
+                } else {
+                    settled = false;
                 }
             }
-            last = Some(orphans);
+            last = settled.then_some(orphans);
         }
         Ok(None)
     }
 
+    /// Takes note of who a process is; false when it has no badge.
     fn examine(
         &mut self,
         (pid, group, session): (i32, i32, i32),
         supervised: &HashSet<i32>,
         buffer: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        let Some(pid) = Pid::from_raw(pid).filter(|pid| *pid != own_pid()) else { return Ok(()) };
+    ) -> io::Result<bool> {
+        let Some(pid) = Pid::from_raw(pid).filter(|pid| *pid != own_pid()) else { return Ok(false) };
         if supervised.contains(&group) || supervised.contains(&session) {
-            return Ok(());
+            return Ok(true);
         }
-        if let Some(badge) = Badge::of(pid, buffer)? {
-            self.0.entry(badge).or_default().push(pid);
-        }
-        Ok(())
+        let Some(badge) = Badge::of(pid, buffer)? else { return Ok(false) };
+        self.0.entry(badge).or_default().push(pid);
+        Ok(true)
     }
 
     /// Who was seen with this badge, and has it now.

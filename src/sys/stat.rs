@@ -7,6 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use super::fail;
 use super::identity::own_pid;
 
+/// A flag of the kernel's (linux/sched.h), the same since there were flags.
+const PF_EXITING: u64 = 0x4;
+
 /// The fields of proc_pid_stat(5) that the library uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat {
@@ -16,6 +19,8 @@ pub(crate) struct Stat {
     pub(crate) parent: i32,
     /// Field 5: the process group.
     pub(crate) group: i32,
+    /// Field 9, PF_EXITING: it is on its way out, and may have no memory and no environment any more.
+    pub(crate) is_exiting: bool,
     /// Field 20: how many threads there are.
     pub(crate) threads: i64,
     /// Field 22: start time in clock ticks after boot.
@@ -29,7 +34,8 @@ impl Stat {
     pub(crate) fn parse(text: &[u8]) -> Option<Stat> {
         let name_end = text.iter().rposition(|&byte| byte == b')')?;
         let rest = text.get(name_end + 1..)?;
-        let mut stat = Stat { state: 0, parent: 0, group: 0, threads: 0, start_ticks: 0, wait_status: 0 };
+        let mut stat =
+            Stat { state: 0, parent: 0, group: 0, is_exiting: false, threads: 0, start_ticks: 0, wait_status: 0 };
         let mut number = 2;
         for word in rest.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
             number += 1;
@@ -37,6 +43,7 @@ impl Stat {
                 3 => stat.state = *word.first()?,
                 4 => stat.parent = integer(word)?,
                 5 => stat.group = integer(word)?,
+                9 => stat.is_exiting = integer::<u64>(word)? & PF_EXITING != 0,
                 20 => stat.threads = integer(word)?,
                 22 => stat.start_ticks = integer(word)?,
                 52 => stat.wait_status = integer(word)?,
@@ -181,7 +188,18 @@ mod tests {
     #[test]
     fn fields_count_from_the_last_parenthesis() {
         let stat = Stat::parse(line().as_bytes()).unwrap();
-        assert_eq!(stat, Stat { state: b'Z', parent: 7, group: 42, threads: 1, start_ticks: 12345, wait_status: 2304 });
+        assert_eq!(
+            stat,
+            Stat {
+                state: b'Z',
+                parent: 7,
+                group: 42,
+                is_exiting: false,
+                threads: 1,
+                start_ticks: 12345,
+                wait_status: 2304
+            }
+        );
         assert!(stat.is_dead());
     }
 
