@@ -28,7 +28,7 @@ fn stranger_of_the_same_tick(scene: &Scene, role: &[&str]) -> (Left, Stranger) {
         agent.process().wait();
         let left = Left::read(scene);
         end(&Process::open(left.pid).expect("the proxy lives"));
-        let stranger = Stranger::with(left.pid, scene, &mut command);
+        let stranger = Stranger::at_once(left.pid, scene, &mut command);
         agent.kill();
         scene.reports.forget_unread();
         if left.record["start_ticks"] == start_ticks(left.pid) {

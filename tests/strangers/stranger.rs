@@ -79,7 +79,22 @@ impl Stranger {
     /// Starts it under a number.
     #[expect(clippy::zombie_processes, reason = "whoever reads the reports reaps them")]
     #[track_caller]
+    ///
+    /// It begins in a later tick than whoever had it before: without inodes nothing else tells them apart.
     pub(crate) fn with(number: u32, scene: &Scene, command: &mut Command) -> Stranger {
+        let tick = || {
+            let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+            (now.tv_sec, now.tv_nsec / 10_000_000)
+        };
+        let before = tick();
+        while tick() == before {
+            std::thread::yield_now();
+        }
+        Stranger::at_once(number, scene, command)
+    }
+
+    /// The same, perhaps in the same tick.
+    pub(crate) fn at_once(number: u32, scene: &Scene, command: &mut Command) -> Stranger {
         start_as(number, command);
         // One that had got another number may have reported before it was killed.
         loop {
