@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::left::{Left, SOURCES, Source, starts_anew, stops_nothing};
-use crate::stranger::{NOBODY, Stranger, Thread, reading, start_as, start_ticks};
+use crate::stranger::{NOBODY, Stranger, Thread, a_tick_passes, reading, start_as, start_ticks};
 use crate::support::{Launch, Process, Scene, in_pid_namespace, next_pid_is};
 
 /// Who gets the number.
@@ -31,6 +31,7 @@ enum Has {
 impl Has {
     #[track_caller]
     fn take(who: Who, number: u32, scene: &Scene) -> Has {
+        a_tick_passes();
         match who {
             Who::SameUser => Has::Stranger(Stranger::with(number, scene, &mut Stranger::command(scene, &["stranger"]))),
             Who::AnotherUser => Has::Stranger(Stranger::with(number, scene, &mut Stranger::of_nobody(scene))),

@@ -50,6 +50,18 @@ pub(crate) struct Stranger {
     pub(crate) start: Start,
 }
 
+/// Waits for the next tick in which start times are told.
+pub(crate) fn a_tick_passes() {
+    let tick = || {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        (now.tv_sec, now.tv_nsec / 10_000_000)
+    };
+    let before = tick();
+    while tick() == before {
+        std::thread::yield_now();
+    }
+}
+
 impl Stranger {
     /// How it is started, as the user of the test.
     pub(crate) fn command(scene: &Scene, role: &[&str]) -> Command {
@@ -76,24 +88,16 @@ impl Stranger {
         command
     }
 
-    /// Starts it under a number.
-    #[expect(clippy::zombie_processes, reason = "whoever reads the reports reaps them")]
+    /// Starts it under a number, in a later tick than whoever had it before: without inodes nothing else tells them apart.
     #[track_caller]
-    ///
-    /// It begins in a later tick than whoever had it before: without inodes nothing else tells them apart.
     pub(crate) fn with(number: u32, scene: &Scene, command: &mut Command) -> Stranger {
-        let tick = || {
-            let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-            (now.tv_sec, now.tv_nsec / 10_000_000)
-        };
-        let before = tick();
-        while tick() == before {
-            std::thread::yield_now();
-        }
+        a_tick_passes();
         Stranger::at_once(number, scene, command)
     }
 
     /// The same, perhaps in the same tick.
+    #[expect(clippy::zombie_processes, reason = "whoever reads the reports reaps them")]
+    #[track_caller]
     pub(crate) fn at_once(number: u32, scene: &Scene, command: &mut Command) -> Stranger {
         start_as(number, command);
         // One that had got another number may have reported before it was killed.
