@@ -4,6 +4,8 @@ use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
+use crate::declaration::variable;
+
 /// The agent's environment, as it was when the manager or daemon was created. Reading it later, on our threads, would
 /// race with a host that changes it.
 ///
@@ -20,12 +22,9 @@ pub(crate) struct Inherited {
 
 impl Inherited {
     /// Nothing with a NUL comes out of an environment.
-    fn new(name: OsString, value: &OsStr) -> Option<Inherited> {
-        let name_length = name.len();
-        let mut text = name.into_vec();
-        text.push(b'=');
-        text.extend(value.as_bytes());
-        Some(Inherited { text: CString::new(text).ok()?, name_length })
+    fn new(name: &OsStr, value: &OsStr) -> Option<Inherited> {
+        let text = CString::new(variable(name, value).into_vec()).ok()?;
+        Some(Inherited { text, name_length: name.len() })
     }
 
     pub(crate) fn name(&self) -> &OsStr {
@@ -51,7 +50,7 @@ impl BaseEnvironment {
     /// Of two variables of one name the last one counts.
     pub(crate) fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> BaseEnvironment {
         let by_name: std::collections::BTreeMap<OsString, OsString> = variables.into_iter().collect();
-        BaseEnvironment(by_name.into_iter().filter_map(|(name, value)| Inherited::new(name, &value)).collect())
+        BaseEnvironment(by_name.into_iter().filter_map(|(name, value)| Inherited::new(&name, &value)).collect())
     }
 
     /// All variables, by name.

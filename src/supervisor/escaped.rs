@@ -14,7 +14,7 @@ use crate::defaults;
 use crate::sys::identity::{Pid, own_pid};
 use crate::sys::signal::{self, Signal};
 use crate::sys::stat::Stat;
-use crate::sys::{environ, file, orphans, pidfd, stat};
+use crate::sys::{environ, file, is_exhausted, orphans, pidfd, stat};
 
 /// More than most environments have, in bytes, so that each is read at once.
 const USUAL_ENVIRONMENT: usize = 16 * 1024;
@@ -54,16 +54,12 @@ impl Badge {
     fn of(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Option<Badge>> {
         match environ::read_with(pid.as_raw(), defaults::ENV_PROXY_ORIGIN.as_bytes(), buffer) {
             Ok(environment) => Ok(environment.and_then(Badge::within)),
+            // Only scarcity is a reason to ask again: whatever else one stranger's file has, it must not hold up every stop.
             Err(error) if is_exhausted(&error) => Err(error),
             // Gone meanwhile; or another user's, and then we could not signal it either.
             Err(_) => Ok(None),
         }
     }
-}
-
-/// Only scarcity is a reason to ask again: whatever else one stranger's file has, it must not hold up every stop.
-fn is_exhausted(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 
 /// A process that was proven to be of a proxy that is gone.

@@ -31,6 +31,11 @@ pub(crate) mod stat;
 pub(crate) mod thread;
 pub(crate) mod wait;
 
+/// Whether descriptors or memory were exhausted: what could not be known for that may be known later.
+pub(crate) fn is_exhausted(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+}
+
 /// The result of a call that returns -1 and sets errno.
 fn check(result: i64) -> std::io::Result<i64> {
     if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(result) }

@@ -6,9 +6,9 @@
 
 use std::io;
 
-use super::fail;
 use super::identity::own_pid;
 use super::stat::{self, integer};
+use super::{fail, is_exhausted};
 
 /// The children of all who may have been given what a child of ours has left; `None` where that cannot be known: the
 /// kernel was built without these files, or /proc hides the processes of others.
@@ -32,7 +32,7 @@ pub(crate) fn candidates() -> io::Result<Option<Vec<i32>>> {
 /// Only scarcity passes; whatever else goes wrong, there is another way to look.
 fn unless_unknown<T>(found: io::Result<Option<T>>) -> io::Result<Option<T>> {
     match found {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => Err(error),
+        Err(error) if is_exhausted(&error) => Err(error),
         Err(_) => Ok(None),
         found => found,
     }
@@ -69,11 +69,8 @@ fn children(pid: i32) -> io::Result<Vec<i32>> {
     let threads: Vec<_> = threads.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     let mut children = Vec::new();
     for thread in threads {
-        let text = match std::fs::read(thread.join("children")) {
-            // A thread that has ended has given them to another one of its process.
-            Err(_) if !thread.exists() => return Err(io::ErrorKind::NotFound.into()),
-            text => text?,
-        };
+        // A thread that has ended has given them to another one of its process, which may have been asked before.
+        let text = std::fs::read(thread.join("children"))?;
         children.extend(text.split(u8::is_ascii_whitespace).filter_map(integer::<i32>));
     }
     Ok(children)

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use super::identity::{Pid, own_pid};
 use super::signal::Signal;
 use super::wait::{self, ExitStatus, Reap, Target, Waited};
-use super::{check, fail, fd};
+use super::{check, fail, fd, is_exhausted};
 
 /// `PIDFD_SIGNAL_PROCESS_GROUP`, Linux 6.9: the signal goes to the group that the process leads.
 const SIGNAL_PROCESS_GROUP: u32 = 1 << 2;
@@ -72,8 +72,7 @@ fn ask_kernel() -> io::Result<Support> {
     let own = match fail::failing("pidfd:probe").and_then(|()| open(own_pid())) {
         Ok(own) => own,
         Err(error) => {
-            let exhausted = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM));
-            return if exhausted { Err(error) } else { Ok(Support::None) };
+            return if is_exhausted(&error) { Err(error) } else { Ok(Support::None) };
         }
     };
     // A kernel may lack (waitid came last, in Linux 5.4) or a sandbox refuse any one of the calls; all are needed, or
