@@ -171,7 +171,9 @@ impl Player {
         self.ask_to_end(signal);
         let deadline = Deadline::of(format!("the end of agent {}", self.launches));
         while !self.agent().process().is_gone() {
-            self.check_cut()?;
+            if self.stands_still() {
+                return Err(Cut);
+            }
             let _ = crate::support::readable(self.agent().process().fd(), deadline.left().min(AGAIN));
         }
         self.bury()
@@ -262,9 +264,11 @@ impl Player {
 
     /// Whether the agent is dead or stands still.
     pub(crate) fn is_cut(&self) -> bool {
-        if self.agent().process().is_gone() {
-            return true;
-        }
+        self.agent().process().is_gone() || self.stands_still()
+    }
+
+    /// Whether a thread of the agent has come to where it is to stand still.
+    fn stands_still(&self) -> bool {
         let arm = self.arms.get(&self.launches);
         arm.and_then(|arm| arm.stall.as_ref()).is_some_and(|(point, passing)| {
             let trace = fs::read_to_string(self.trace(self.launches)).unwrap_or_default();
