@@ -127,16 +127,19 @@ pub fn proc_files(text: &[u8]) {
     }
     let Some((numbers, name)) = text.split_first_chunk::<16>() else { return };
     let number = |at: usize| numbers[at..at + 4].try_into().map_or(0, i32::from_le_bytes);
-    let (group, wait_status) = (number(0), number(4));
+    let (group, wait_status, parent, is_exiting) = (number(0), number(4), number(8), number(12) & 1 == 1);
     let start_ticks = u64::from(number(8).unsigned_abs()) << 31 | u64::from(number(12).unsigned_abs());
     let rest: Vec<String> = (6..=52)
         .map(|field| match field {
+            9 => (if is_exiting { 0x40_0044 } else { 0x40_0040 }).to_string(),
             20 => "1".to_owned(),
             22 => start_ticks.to_string(),
             52 => wait_status.to_string(),
             _ => "-1".to_owned(),
         })
         .collect();
-    let line = [b"7 (", name, format!(") S 1 {group} {}\n", rest.join(" ")).as_bytes()].concat();
-    assert_eq!(Stat::parse(&line), Some(Stat { state: b'S', group, threads: 1, start_ticks, wait_status }));
+    let line = [b"7 (", name, format!(") S {parent} {group} {}\n", rest.join(" ")).as_bytes()].concat();
+    let (state, threads) = (b'S', 1);
+    let expected = Stat { state, parent, group, is_exiting, threads, start_ticks, wait_status };
+    assert_eq!(Stat::parse(&line), Some(expected));
 }

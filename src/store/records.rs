@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{CStr, CString};
+use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,7 +73,10 @@ impl DataDir {
 
     /// Writes the record of a process that did not write its own: one that was adopted from elsewhere.
     pub(crate) fn write_record(&self, origin: Origin<'_>, identity: &Identity) -> Result<()> {
-        self.replace(Part::Records, "write process record", origin.id, ".json", &record::whole(origin, identity))
+        let content = record::whole(origin, identity);
+        self.put(Part::Records, "write process record", origin.id, ".json", |place, temporary, leaf| {
+            place.replace(temporary, leaf, &content)
+        })
     }
 
     /// Whether a proxy has a record, whatever is in it.
@@ -98,15 +102,24 @@ impl DataDir {
 
     /// Writes the pid file of a process that has just been started: whatever is there is of another one.
     pub(crate) fn replace_pid(&self, id: &str, pid: Pid) -> Result<()> {
-        self.replace(Part::Pids, "write pid file", id, ".pid", &pid_file::text(pid))
+        self.put(Part::Pids, "write pid file", id, ".pid", |place, temporary, leaf| {
+            place.rewrite(temporary, leaf, &pid_file::text(pid))
+        })
     }
 
-    /// Replaces the file of an id in a part.
-    fn replace(&self, part: Part, what: &str, id: &str, suffix: &str, content: &[u8]) -> Result<()> {
+    /// Writes the file of an id in a part, by a temporary one.
+    fn put(
+        &self,
+        part: Part,
+        what: &str,
+        id: &str,
+        suffix: &str,
+        write: impl FnOnce(&Dir, &CStr, &CStr) -> io::Result<()>,
+    ) -> Result<()> {
         let name = FileName::of(id);
         let (temporary, leaf) = (temporary(&name), name.leaf("", suffix));
         let dir = self.part(part)?;
-        let written = descend(dir, &name).and_then(|place| place.replace(&temporary, &leaf, content));
+        let written = descend(dir, &name).and_then(|place| write(&place, &temporary, &leaf));
         written.map_err(|error| self.not_replaced(what, part.as_str(), &temporary, &leaf, &error))
     }
 

@@ -7,13 +7,11 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::boot_time::BootTime;
-use super::digest;
+use super::child_record::{RawRecord, write_record};
 use super::fail::{ChildPlan, child as points};
 use super::limits::Limit;
 use super::outcome::{Outcome, Step};
-use super::stat::Stat;
-use super::{pidfd, signal};
+use super::signal;
 
 /// Everything that the child needs, prepared by the parent; the pointers are to memory that outlives the child's use.
 #[derive(Debug)]
@@ -44,24 +42,8 @@ pub(super) struct RawCredentials {
     pub(super) group_count: usize,
 }
 
-/// The record that the child writes of itself: `<head>"pid":<pid>,"start_ticks":<ticks>,"pidfd_inode":<inode>,
-/// "check":"<digest>"}` and a newline; without the inode where processes have none.
-#[derive(Debug)]
-pub(super) struct RawRecord {
-    pub(super) dir: c_int,
-    pub(super) temporary: *const c_char,
-    pub(super) name: *const c_char,
-    pub(super) head: *const u8,
-    pub(super) head_len: usize,
-    /// Of the head.
-    pub(super) digest: u64,
-    pub(super) with_inode: bool,
-    /// What the clock said just before the clone, where start times are known to follow it.
-    pub(super) cloned_after: Option<BootTime>,
-}
-
 /// A failed step, on its way to [`Outcome`].
-struct Failed(Step, c_int);
+pub(super) struct Failed(pub(super) Step, pub(super) c_int);
 
 /// The child's entry point.
 ///
@@ -95,7 +77,7 @@ fn prepare_and_execute(it: &Instructions) -> Failed {
 }
 
 /// Passes a fail point.
-fn pass(it: &Instructions, point: u32, before: Step) -> Result<(), Failed> {
+pub(super) fn pass(it: &Instructions, point: u32, before: Step) -> Result<(), Failed> {
     match it.fail.point(point) {
         0 => Ok(()),
         errno => Err(Failed(before, errno)),
@@ -236,170 +218,13 @@ fn mark_entries(buffer: &[u64], filled: usize, first: u32) {
     }
 }
 
-/// Writes who we are to a temporary file and renames it into place, so that a record is whole or not there.
-fn write_record(it: &Instructions, record: &RawRecord) -> Result<(), Failed> {
-    // Reading it takes a tenth of the time of a start.
-    let start_ticks = match record.cloned_after.and_then(|before| before.start_ticks_if_now_is(BootTime::now()?)) {
-        Some(ticks) => ticks,
-        None => read_own_stat()?.start_ticks,
-    };
-    // SAFETY: no pointers are passed.
-    let pid = unsafe { libc::syscall(libc::SYS_getpid) };
-    let mut tail = Tail { text: [0; 160], len: 0 };
-    tail.push(b"\"pid\":");
-    tail.push_number(pid as u64);
-    tail.push(b",\"start_ticks\":");
-    tail.push_number(start_ticks);
-    if record.with_inode {
-        tail.push(b",\"pidfd_inode\":");
-        tail.push_number(own_inode(pid)?);
-    }
-    tail.push_check(record.digest);
-
-    pass(it, points::RECORD_OPEN, Step::Record)?;
-    // The umask of a clone without CLONE_FS is its own; the host's must not take away the owner's rights.
-    // SAFETY: no pointers are passed.
-    let umask = unsafe { libc::syscall(libc::SYS_umask, 0o077) };
-    let mut file = create_record(record);
-    if file == -1 && errno() == libc::EEXIST {
-        // What was left or planted there is removed and never opened: a pipe would hold us up, and with us the agent.
-        // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
-        unsafe { libc::syscall(libc::SYS_unlinkat, record.dir, record.temporary, 0) };
-        file = create_record(record);
-    }
-    let opened = step(Step::Record, file);
-    // SAFETY: no pointers are passed.
-    unsafe { libc::syscall(libc::SYS_umask, umask) };
-    opened?;
-    let written = fill_record(it, record, file, &tail);
-    if written.is_err() {
-        // Nobody else would remove it before the next start, which may never be.
-        // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
-        unsafe { libc::syscall(libc::SYS_unlinkat, record.dir, record.temporary, 0) };
-    }
-    // SAFETY: `file` was opened above and is not used again.
-    unsafe { libc::syscall(libc::SYS_close, file) };
-    written
-}
-
-fn create_record(record: &RawRecord) -> i64 {
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
-    // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
-    unsafe { libc::syscall(libc::SYS_openat, record.dir, record.temporary, flags, 0o600) }
-}
-
-fn fill_record(it: &Instructions, record: &RawRecord, file: i64, tail: &Tail) -> Result<(), Failed> {
-    pass(it, points::RECORD_WRITE, Step::Record)?;
-    write_all(file, record.head, record.head_len)?;
-    write_all(file, tail.text.as_ptr(), tail.len)?;
-    pass(it, points::RECORD_RENAME, Step::Record)?;
-    // SAFETY: the waiting parent owns both NUL-terminated strings; `dir` is open.
-    step(Step::Record, unsafe {
-        libc::syscall(libc::SYS_renameat2, record.dir, record.temporary, record.dir, record.name, 0)
-    })?;
-    pass(it, points::RECORD_RENAMED, Step::StandardStreams)
-}
-
-fn write_all(file: i64, mut from: *const u8, mut left: usize) -> Result<(), Failed> {
-    while left > 0 {
-        // SAFETY: `from` has `left` readable bytes: both only ever move together.
-        let written = unsafe { libc::syscall(libc::SYS_write, file, from, left) };
-        step(Step::Record, written)?;
-        let written = (written as usize).min(left);
-        // SAFETY: at most `left` further on is within, or one past, the same memory.
-        from = unsafe { from.add(written) };
-        left -= written;
-    }
-    Ok(())
-}
-
-fn read_own_stat() -> Result<Stat, Failed> {
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-    // SAFETY: the path is a NUL-terminated literal.
-    let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, c"/proc/self/stat".as_ptr(), flags) };
-    step(Step::StartTime, file)?;
-    let mut text = [0u8; 1024];
-    // SAFETY: the pointer and length are of one live buffer.
-    let length = unsafe { libc::syscall(libc::SYS_read, file, text.as_mut_ptr(), text.len()) };
-    step(Step::StartTime, length)?;
-    // SAFETY: `file` was opened above and is not used again.
-    unsafe { libc::syscall(libc::SYS_close, file) };
-    let read = text.get(..length as usize).unwrap_or(&[]);
-    Stat::parse(read).ok_or(Failed(Step::StartTime, libc::EIO))
-}
-
-fn own_inode(pid: i64) -> Result<u64, Failed> {
-    // SAFETY: no pointers are passed.
-    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    step(Step::Inode, opened)?;
-    let inode = pidfd::inode_of(opened as c_int);
-    // SAFETY: it was opened above and is not used again.
-    unsafe { libc::syscall(libc::SYS_close, opened) };
-    inode.map_err(|error| Failed(Step::Inode, error.raw_os_error().unwrap_or(libc::EIO)))
-}
-
-/// Text of bounded length without allocation; what does not fit is left out, and a record without its end is void.
-struct Tail {
-    text: [u8; 160],
-    len: usize,
-}
-
-impl Tail {
-    fn push(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if let Some(place) = self.text.get_mut(self.len) {
-                *place = byte;
-                self.len += 1;
-            }
-        }
-    }
-
-    /// Ends the record with the digest of all that is before.
-    fn push_check(&mut self, head: u64) {
-        let digest = self.text.get(..self.len).map_or(head, |text| digest::add(head, text));
-        self.push(b",\"check\":\"");
-        for at in (0..16).rev() {
-            let digit = (digest >> (4 * at) & 0xf) as u8;
-            self.push(&[if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }]);
-        }
-        self.push(b"\"}\n");
-    }
-
-    fn push_number(&mut self, number: u64) {
-        let mut divisor = 10_000_000_000_000_000_000u64;
-        let mut started = false;
-        while divisor > 0 {
-            let digit = (number / divisor % 10) as u8;
-            started |= digit != 0 || divisor == 1;
-            if started {
-                self.push(&[b'0' + digit]);
-            }
-            divisor /= 10;
-        }
-    }
-}
-
-fn step(step: Step, result: i64) -> Result<(), Failed> {
+pub(super) fn step(step: Step, result: i64) -> Result<(), Failed> {
     if result == -1 { Err(Failed(step, errno())) } else { Ok(()) }
 }
 
-fn errno() -> c_int {
+pub(super) fn errno() -> c_int {
     // SAFETY: the function has no preconditions.
     let place = unsafe { libc::__errno_location() };
     // SAFETY: it is this thread's errno, which the child shares with the waiting spawner thread only, or its copy.
     unsafe { *place }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_written_in_decimal() {
-        for number in [0, 7, 10, 1_000_001, u64::MAX] {
-            let mut tail = Tail { text: [0; 160], len: 0 };
-            tail.push_number(number);
-            assert_eq!(&tail.text[..tail.len], number.to_string().as_bytes());
-        }
-    }
 }

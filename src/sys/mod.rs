@@ -10,6 +10,7 @@
 mod allocation_trap;
 mod boot_time;
 pub(crate) mod child;
+mod child_record;
 pub(crate) mod digest;
 pub(crate) mod environ;
 pub(crate) mod epoll;

@@ -11,7 +11,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::boot_time::BootTime;
-use super::child::{self, Instructions, RawCredentials, RawRecord};
+use super::child::{self, Instructions, RawCredentials};
+use super::child_record::RawRecord;
 use super::identity::Pid;
 use super::outcome::{self, Outcome, Pipe, Step};
 use super::signal::MaskGuard;
