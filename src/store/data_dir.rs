@@ -1,6 +1,7 @@
 //! The data directory: opening it, what it must be like, and making it anew when it was removed.
 
 use std::ffi::CStr;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -85,6 +86,11 @@ impl DataDir {
     /// reference a little longer than the manager that was closed.
     pub(crate) fn unlock(&self) {
         self.home().lock.take();
+    }
+
+    /// The numbers of the lock's descriptors.
+    pub(super) fn lock_descriptors(&self) -> Vec<RawFd> {
+        self.home().lock.as_ref().map(Lock::descriptors).unwrap_or_default()
     }
 
     /// Told when something was removed and is made anew: what was in it has to be written again.

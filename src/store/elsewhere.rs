@@ -36,11 +36,6 @@ pub(crate) fn open_output(path: Option<&Path>) -> Result<OwnedFd> {
     match path {
         Some(path) => file::open_append(path)
             .map_err(|error| Error::os(code_of(&error), format_args!("open log file {}", path.display()), &error)),
-        None => null(),
+        None => file::open_null().map_err(|error| Error::os(code_of(&error), "open /dev/null", &error)),
     }
-}
-
-/// `/dev/null`, the standard input of every process.
-pub(crate) fn null() -> Result<OwnedFd> {
-    file::open_null().map_err(|error| Error::os(code_of(&error), "open /dev/null", &error))
 }

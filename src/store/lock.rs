@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -65,6 +65,11 @@ impl Lock {
         fail::point("lock:told");
         let locked = file.map(OwnedFd::from).into_iter().chain([place.into()]);
         Ok(Lock(locked.map(NotInWorkers::new).collect()))
+    }
+
+    /// The numbers of its descriptors, for those who have to keep it until they execute.
+    pub(super) fn descriptors(&self) -> Vec<RawFd> {
+        self.0.iter().filter_map(NotInWorkers::get).map(AsRawFd::as_raw_fd).collect()
     }
 }
 

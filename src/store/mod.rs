@@ -19,5 +19,5 @@ mod snapshot_file;
 mod version1;
 
 pub(crate) use data_dir::{DataDir, code_of};
-pub(crate) use elsewhere::{null, open_output, read_file, replace_file};
+pub(crate) use elsewhere::{open_output, read_file, replace_file};
 pub(crate) use record::{Origin, Record};

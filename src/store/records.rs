@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -42,6 +42,7 @@ pub(crate) struct Lost {
 /// The record that a child is to write, with what it borrows.
 pub(crate) struct RecordPlan {
     place: Arc<Dir>,
+    lock: Vec<RawFd>,
     within: PathBuf,
     temporary: CString,
     name: CString,
@@ -52,6 +53,7 @@ impl RecordPlan {
     pub(crate) fn as_self_record(&self) -> SelfRecord<'_> {
         SelfRecord {
             dir: self.place.as_fd(),
+            lock: &self.lock,
             temporary: self.temporary.clone(),
             name: self.name.clone(),
             within: &self.within,
@@ -68,7 +70,14 @@ impl DataDir {
         let place = place.map_err(|error| self.failed("open records directory", "records", &error))?;
         let head = record::head(origin, boot_id);
         let within = self.path().join("records");
-        Ok(RecordPlan { place, within, temporary: temporary(&name), name: name.leaf("", ".json"), head })
+        Ok(RecordPlan {
+            place,
+            lock: self.lock_descriptors(),
+            within,
+            temporary: temporary(&name),
+            name: name.leaf("", ".json"),
+            head,
+        })
     }
 
     /// Writes the record of a process that did not write its own: one that was adopted from elsewhere.

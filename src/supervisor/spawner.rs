@@ -3,7 +3,6 @@
 //! Everything that may block on a disk or on an exec happens here, so that the supervisor thread never does.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,10 +19,10 @@ use super::spec::{Files, Spec};
 use crate::declaration::validate_id;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
-use crate::store;
 use crate::sys::fail;
 use crate::sys::identity::{self, Identity, Pid};
 use crate::sys::spawn::{self, ChildStack, StartError};
+use crate::sys::streams::StandardStreams;
 use crate::sys::{stat, thread};
 
 /// More would only queue for the same kernel locks; and with the supervisor, a manager's and the host's own thread they
@@ -100,6 +99,13 @@ impl Job {
     }
 }
 
+/// What a thread needs for its children.
+#[derive(Debug)]
+struct Tools {
+    stack: ChildStack,
+    streams: StandardStreams,
+}
+
 /// The threads and the way to them.
 #[derive(Debug)]
 pub(super) struct Spawners {
@@ -154,10 +160,10 @@ impl Spawners {
     }
 
     fn add_thread(&mut self) -> io::Result<()> {
-        let stack = ChildStack::new()?;
+        let tools = Tools { stack: ChildStack::new()?, streams: StandardStreams::new()? };
         let shared = self.shared.clone();
         let name = format!("proxy-spawner-{}", self.threads.len() + 1);
-        self.threads.push(thread::start(&name, move || shared.run(stack))?);
+        self.threads.push(thread::start(&name, move || shared.run(tools))?);
         // Counted here and not by the thread: until it runs, the job that it was started for is its own.
         self.shared.idle.fetch_add(1, Ordering::AcqRel);
         Ok(())
@@ -177,19 +183,19 @@ impl Drop for Spawners {
 }
 
 impl Shared {
-    fn run(&self, mut stack: ChildStack) {
+    fn run(&self, mut tools: Tools) {
         while let Ok(work) = self.waiting.recv() {
             self.idle.fetch_sub(1, Ordering::AcqRel);
             fail::point("job:taken");
             match work {
-                Work::Job(job) => self.do_job(job, &mut stack),
+                Work::Job(job) => self.do_job(job, &mut tools),
                 Work::Look(all) => self.look(all),
             }
             self.idle.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    fn do_job(&self, job: Job, stack: &mut ChildStack) {
+    fn do_job(&self, job: Job, tools: &mut Tools) {
         let (key, spec) = match &job {
             Job::Start { key, spec, .. }
             | Job::Adopt { key, spec, .. }
@@ -199,7 +205,7 @@ impl Shared {
             | Job::CleanUp { key, spec, .. } => (*key, spec.clone()),
         };
         let panicked = job.panicked();
-        let done = catch_unwind(AssertUnwindSafe(|| self.work(job, stack))).unwrap_or(panicked);
+        let done = catch_unwind(AssertUnwindSafe(|| self.work(job, tools))).unwrap_or(panicked);
         let watch = matches!(done, Done::Started { .. } | Done::Adopted { .. });
         // ORDER: the supervisor must hear of the start before it can hear of the exit.
         self.mailbox.send(Message::Done { key, spec, done });
@@ -209,9 +215,9 @@ impl Shared {
         }
     }
 
-    fn work(&self, job: Job, stack: &mut ChildStack) -> Done {
+    fn work(&self, job: Job, tools: &mut Tools) -> Done {
         match job {
-            Job::Start { key, spec, after } => match self.start(key, &spec, after.as_ref(), stack) {
+            Job::Start { key, spec, after } => match self.start(key, &spec, after.as_ref(), tools) {
                 Ok((pid, written)) => Done::Started { pid, written },
                 Err(error) => {
                     let hopeless = matches!(
@@ -263,7 +269,7 @@ impl Shared {
         key: ProcessKey,
         spec: &Spec,
         after: Option<&Claim>,
-        stack: &mut ChildStack,
+        tools: &mut Tools,
     ) -> Result<(Pid, Result<()>)> {
         validate_id(&spec.id)?;
         spec.config.validate()?;
@@ -272,9 +278,10 @@ impl Shared {
             return Err(Error::new(ErrorCode::RootRefused, message));
         }
         end_leftovers(spec, after)?;
-        let [stdout, stderr] = spec.open_outputs()?;
-        let null = store::null()?;
-        let standard = [null.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        let streams = tools.streams.with(spec.open_outputs()?);
+        let streams =
+            streams.map_err(|error| Error::os(ErrorCode::Io, "take the standard streams of the process", &error))?;
+        let (standard, stack) = (streams.as_fds(), &mut tools.stack);
         fail::point("start:prepared");
         let started = match &spec.context.files {
             Files::DataDir(data_dir) => {
@@ -287,8 +294,7 @@ impl Shared {
             Files::Paths { .. } => spawn::start(stack, spec.program(), standard, None),
         };
         let started = started.map_err(|error| start_failed(&error))?;
-        // A host that has few descriptors left has these again for what follows.
-        drop((null, stdout, stderr));
+        drop(streams);
         // Under the lock of nobody else yet: the child cannot be reaped before it is in the table.
         let identity = if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };
         let identity = identity.map(Box::new);

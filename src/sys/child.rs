@@ -8,6 +8,7 @@
 use std::ffi::{c_char, c_int, c_void};
 
 use super::child_record::{RawRecord, write_record};
+use super::descriptor_table::Division;
 use super::fail::{ChildPlan, child as points};
 use super::limits::Limit;
 use super::outcome::{Outcome, Step};
@@ -25,7 +26,8 @@ pub(super) struct Instructions {
     /// Descriptors above 2 that become 0, 1 and 2.
     pub(super) standard: [c_int; 3],
     pub(super) credentials: Option<RawCredentials>,
-    pub(super) descriptors: Option<Limit>,
+    pub(super) division: Option<Division>,
+    pub(super) descriptor_limit: Option<Limit>,
     pub(super) record: Option<RawRecord>,
     /// Where the child leaves what went wrong.
     pub(super) outcome: *mut Outcome,
@@ -90,6 +92,9 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
     reset_dispositions();
     // SAFETY: no pointers are passed.
     step(Step::Session, unsafe { libc::syscall(libc::SYS_setsid) })?;
+    if let Some(division) = &it.division {
+        leave_table(it, division)?;
+    }
     pass(it, points::SESSION, Step::StartTime)?;
     if let Some(record) = &it.record {
         write_record(it, record)?;
@@ -106,7 +111,7 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
     if let Some(credentials) = &it.credentials {
         change_user(credentials)?;
     }
-    if let Some(limit) = &it.descriptors {
+    if let Some(limit) = &it.descriptor_limit {
         let wanted = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
         let (nobody, no_old) = (0, std::ptr::null_mut::<c_void>());
         // SAFETY: `wanted` lives through the call, and a null pointer says that the old limit is not asked for.
@@ -116,6 +121,18 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
     }
     signal::exchange_mask(0);
     pass(it, points::EXECUTE, Step::Execute)
+}
+
+/// From here on descriptors are our own.
+fn leave_table(it: &Instructions, division: &Division) -> Result<(), Failed> {
+    pass(it, points::DIVIDE, Step::Descriptors)?;
+    let left = division.leave();
+    if division.is_shared && !left {
+        return Err(Failed(Step::Descriptors, libc::EBADF));
+    }
+    // SAFETY: `outcome` points into the waiting parent's frame, or its copy; nobody else accesses it meanwhile.
+    unsafe { it.outcome.write_volatile(Outcome::divided(left)) };
+    Ok(())
 }
 
 /// Raw calls: the C library's setuid family would signal every thread of the memory that we share.

@@ -53,9 +53,11 @@ pub(super) mod child {
     pub(in crate::sys) const RECORD_RENAME: u32 = 5;
     pub(in crate::sys) const RECORD_RENAMED: u32 = 6;
     pub(in crate::sys) const EXECUTE: u32 = 7;
+    pub(in crate::sys) const DIVIDE: u32 = 8;
     #[cfg(feature = "fail-points")]
-    pub(super) const NAMES: [(&str, u32); 7] = [
+    pub(super) const NAMES: [(&str, u32); 8] = [
         ("child:begun", BEGUN),
+        ("child:divide", DIVIDE),
         ("child:session", SESSION),
         ("child:record-open", RECORD_OPEN),
         ("child:record-write", RECORD_WRITE),

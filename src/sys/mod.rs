@@ -11,6 +11,7 @@ mod allocation_trap;
 mod boot_time;
 pub(crate) mod child;
 mod child_record;
+mod descriptor_table;
 pub(crate) mod digest;
 pub(crate) mod environ;
 pub(crate) mod epoll;
@@ -29,6 +30,7 @@ pub(crate) mod random;
 pub(crate) mod signal;
 pub(crate) mod spawn;
 pub(crate) mod stat;
+pub(crate) mod streams;
 pub(crate) mod thread;
 pub(crate) mod wait;
 

@@ -25,6 +25,16 @@ impl Outcome {
     /// Nothing has gone wrong so far.
     pub(super) const BEGUN: Outcome = Outcome { step: u32::MAX, errno: 0 };
 
+    /// The same, and whether the child could leave our table of descriptors.
+    pub(super) fn divided(works: bool) -> Outcome {
+        Outcome { step: u32::MAX, errno: 1 + c_int::from(works) }
+    }
+
+    /// Whether it could, if it came so far and has not failed since.
+    pub(super) fn division(self) -> Option<bool> {
+        (self.step == u32::MAX && self.errno > 0).then_some(self.errno == 2)
+    }
+
     pub(super) fn failed(step: Step, errno: c_int) -> Outcome {
         Outcome { step: step as u32, errno }
     }
@@ -40,6 +50,7 @@ impl Outcome {
 #[repr(u32)]
 pub(super) enum Step {
     Session = 1,
+    Descriptors,
     StartTime,
     Inode,
     Record,
@@ -58,6 +69,7 @@ impl Step {
         use Step::*;
         let all = [
             Session,
+            Descriptors,
             StartTime,
             Inode,
             Record,

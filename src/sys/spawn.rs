@@ -1,6 +1,7 @@
-//! Starting a process: `clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD)` from prepared instructions.
+//! Starting a process: `clone(CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD)` from prepared instructions.
 //!
-//! The cost does not grow with the memory of the host, as fork's does, and the pidfd is there from the first instant.
+//! The cost grows neither with the memory of the host, as fork's does, nor with its descriptors (see
+//! [`descriptor_table`]), and the pidfd is there from the first instant.
 //! Where an emulator makes a plain fork of it, everything works nevertheless: see [`outcome`].
 
 use std::ffi::{CStr, CString, OsString, c_char, c_int};
@@ -13,6 +14,7 @@ use std::path::Path;
 use super::boot_time::BootTime;
 use super::child::{self, Instructions, RawCredentials};
 use super::child_record::RawRecord;
+use super::descriptor_table::{self, Division};
 use super::identity::Pid;
 use super::outcome::{self, Outcome, Pipe, Step};
 use super::signal::MaskGuard;
@@ -51,6 +53,8 @@ impl Variable<'_> {
 #[derive(Debug)]
 pub(crate) struct SelfRecord<'fd> {
     pub(crate) dir: BorrowedFd<'fd>,
+    /// The lock of the data directory, which the child keeps until it executes.
+    pub(crate) lock: &'fd [c_int],
     pub(crate) temporary: CString,
     pub(crate) name: CString,
     /// Where both are, for messages.
@@ -200,9 +204,9 @@ pub(crate) fn start(
     let (envp, _own_variables) = environment(variables).map_err(prepare)?;
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
     let pipe = fail::failing("start:pipe").and_then(|()| Pipe::unless_shared());
-    let pipe = pipe.map_err(|source| failure("create pipe", "", source))?;
+    let mut pipe = pipe.map_err(|source| failure("create pipe", "", source))?;
     let mut outcome = Outcome::default();
-    let instructions = Instructions {
+    let mut instructions = Instructions {
         programs: programs.pointers.as_ptr(),
         argv: argv.pointers.as_ptr(),
         envp: envp.as_ptr(),
@@ -214,7 +218,8 @@ pub(crate) fn start(
             groups: to.groups.as_ptr(),
             group_count: to.groups.len(),
         }),
-        descriptors: limits::descriptors_for_child(),
+        division: divide(standard, record, pipe.as_ref()),
+        descriptor_limit: limits::descriptors_for_child(),
         record: record.map(|record| RawRecord {
             dir: record.dir.as_raw_fd(),
             temporary: record.temporary.as_ptr(),
@@ -231,21 +236,33 @@ pub(crate) fn start(
     };
     let untried = pidfd::has_inodes() && BootTime::is_untried();
     let before = untried.then(BootTime::now).flatten();
-    let started = clone(stack, &instructions).map_err(|source| failure("clone", "", source))?;
-    // SAFETY: the child, the only writer, has executed or exited, for CLONE_VFORK let us run again; or it has a copy.
-    let written = unsafe { instructions.outcome.read_volatile() };
-    match outcome::of_child(written, pipe).failure() {
-        None => {
+    loop {
+        let started = clone(stack, &instructions).map_err(|source| failure("clone", "", source))?;
+        // SAFETY: the child, the only writer, has executed or exited, for CLONE_VFORK let us run again; or it has a copy.
+        let written = unsafe { instructions.outcome.read_volatile() };
+        if let Some(works) = written.division() {
+            descriptor_table::tried(works);
+        }
+        let Some((step, errno)) = outcome::of_child(written, pipe.take()).failure() else {
             if let Some(before) = before {
                 try_clock_out(before, &started);
             }
-            Ok(started)
+            return Ok(started);
+        };
+        reap_failed(&started);
+        if step != Step::Descriptors || instructions.division.take().is_none() {
+            return Err(describe(step, errno, &program, record));
         }
-        Some((step, errno)) => {
-            reap_failed(&started);
-            Err(describe(step, errno, &program, record))
-        }
+        descriptor_table::refused();
     }
+}
+
+/// How the child comes to its own descriptors, among which must be all that it uses before it executes.
+fn divide(standard: [BorrowedFd<'_>; 3], record: Option<&SelfRecord<'_>>, pipe: Option<&Pipe>) -> Option<Division> {
+    let of_record = record.into_iter().flat_map(|record| record.lock.iter().copied().chain([record.dir.as_raw_fd()]));
+    let of_streams = standard.iter().map(AsRawFd::as_raw_fd).chain(pipe.map(Pipe::writer));
+    let needed: Vec<c_int> = of_streams.chain(of_record).collect();
+    Division::above(&needed, standard[0], pipe.is_none())
 }
 
 /// Looks whether start times follow the clock. Only where processes have inodes: elsewhere the start time is all that
@@ -276,7 +293,8 @@ fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Star
 }
 
 fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Started> {
-    let flags = VFORK | libc::SIGCHLD | flags;
+    let shared = instructions.division.as_ref().is_some_and(|division| division.is_shared);
+    let flags = VFORK | libc::SIGCHLD | flags | if shared { libc::CLONE_FILES } else { 0 };
     let mut raw_pidfd: RawFd = -1;
     let argument = std::ptr::from_ref(instructions).cast_mut().cast();
     let top = stack.top();
@@ -320,6 +338,7 @@ fn describe(step: Step, errno: i32, program: &Program<'_>, record: Option<&SelfR
     let id = |of: fn(&Credentials) -> u32| credentials.map(|to| of(to).to_string()).unwrap_or_default();
     let (text, object) = match step {
         Step::Session => ("setsid", String::new()),
+        Step::Descriptors => ("leave the agent's descriptors", String::new()),
         Step::StartTime => ("read", "/proc/self/stat".to_owned()),
         Step::Inode => ("open own pidfd", String::new()),
         Step::Record => ("write process record", record.map(|record| record.shown(errno)).unwrap_or_default()),
@@ -351,95 +370,5 @@ fn reap_failed(started: &Started) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::file::Dir;
-    use crate::sys::wait::{ExitStatus, Reap, Waited};
-    use std::fs::File;
-
-    fn run(program: Program<'_>) -> Result<ExitStatus, StartError> {
-        let null = File::options().read(true).write(true).open("/dev/null").unwrap();
-        let fd = crate::sys::fd::above_standard(null.into()).unwrap();
-        let mut stack = ChildStack::new().unwrap();
-        let started = start(&mut stack, program, [fd.as_fd(); 3], None)?;
-        match wait::wait_blocking(Target::Pid(started.pid)).unwrap() {
-            Waited::Ended(status) => Ok(status),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn program(argv: &[&str]) -> Program<'static> {
-        let env = vec![Variable::Prepared(c"A=1"), Variable::Own("PATH=/nonexistent:/usr/bin:/bin".into())];
-        Program { argv: argv.iter().map(Into::into).collect(), env, dir: None, credentials: None }
-    }
-
-    #[test]
-    fn a_program_is_found_in_its_own_path_and_runs() {
-        assert_eq!(run(program(&["sh", "-c", "exit 7"])).unwrap(), ExitStatus::Exited(7));
-        assert_eq!(run(program(&["/bin/sh", "-c", "kill -9 $$"])).unwrap().to_string(), "signal SIGKILL");
-    }
-
-    #[test]
-    fn a_failure_names_the_step_and_the_object() {
-        let missing = run(program(&["no-such-program"])).unwrap_err();
-        assert_eq!(missing.to_string(), "execute no-such-program: No such file or directory (os error 2)");
-        let no_dir = Program { dir: Some("/no/such".into()), ..program(&["sh"]) };
-        assert_eq!(run(no_dir).unwrap_err().to_string(), "chdir /no/such: No such file or directory (os error 2)");
-        let forbidden = run(program(&["/etc/passwd"])).unwrap_err();
-        assert_eq!(forbidden.source.raw_os_error(), Some(libc::EACCES));
-    }
-
-    fn record_in<'fd>(dir: &'fd Dir, within: &'fd Path) -> SelfRecord<'fd> {
-        SelfRecord { dir: dir.as_fd(), temporary: c".r".into(), name: c"r".into(), within, head: b"{".to_vec() }
-    }
-
-    /// Every step is taken: record, directory, credentials. An allocation on the way would end the child with 77.
-    #[test]
-    fn a_child_does_not_allocate_before_it_executes() {
-        let place = tempfile::tempdir().unwrap();
-        let dir = Dir::open(place.path()).unwrap();
-        let null = crate::sys::file::open_null().unwrap();
-        let record = record_in(&dir, place.path());
-        let root = crate::sys::identity::effective_uid() == 0;
-        let credentials = root.then(|| Credentials { uid: 65534, gid: 65534, groups: vec![1] });
-        let program = Program { dir: Some("/".into()), credentials, ..program(&["true"]) };
-        let mut stack = ChildStack::new().unwrap();
-        let started = start(&mut stack, program, [null.as_fd(); 3], Some(&record)).unwrap();
-        let ended = wait::wait_blocking(Target::Pid(started.pid)).unwrap();
-        assert_eq!(ended, Waited::Ended(ExitStatus::Exited(0)));
-        let written = std::fs::read_to_string(place.path().join("r")).unwrap();
-        assert!(written.starts_with(&format!("{{\"pid\":{},\"start_ticks\":", started.pid)), "{written}");
-        let inode = started.pidfd.and_then(|fd| pidfd::inode(fd.as_fd()).unwrap());
-        let inode = inode.map(|inode| format!(",\"pidfd_inode\":{inode}"));
-        let (checked, check) = written.split_once(",\"check\":").unwrap();
-        assert!(checked.ends_with(inode.as_deref().unwrap_or_default()), "{written}");
-        assert_eq!(checked.contains("inode"), inode.is_some(), "{written}");
-        let digest = digest::add(digest::EMPTY, checked.as_bytes());
-        assert_eq!(check, format!("\"{digest:016x}\"}}\n"));
-    }
-
-    #[test]
-    fn a_record_that_cannot_be_put_in_its_place_leaves_no_temporary_file() {
-        let place = tempfile::tempdir().unwrap();
-        std::fs::create_dir(place.path().join("r")).unwrap();
-        let dir = Dir::open(place.path()).unwrap();
-        let null = crate::sys::file::open_null().unwrap();
-        let record = record_in(&dir, place.path());
-        let mut stack = ChildStack::new().unwrap();
-        let failed = start(&mut stack, program(&["true"]), [null.as_fd(); 3], Some(&record)).unwrap_err();
-        let shown = place.path().join("r");
-        assert_eq!(
-            failed.to_string(),
-            format!("write process record {}: Is a directory (os error 21)", shown.display())
-        );
-        assert_eq!(dir.list().unwrap(), ["r"]);
-    }
-
-    #[test]
-    fn no_child_is_left_after_a_failure() {
-        let error = run(program(&["/no/such/program"])).unwrap_err();
-        assert!(error.source.kind() == io::ErrorKind::NotFound);
-        let none = wait::try_wait(Target::Pid(Pid::from_raw(i32::MAX).unwrap()), Reap::Yes).unwrap();
-        assert_eq!(none, Waited::NotOurs);
-    }
-}
+#[path = "spawn_tests.rs"]
+mod tests;

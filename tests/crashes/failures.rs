@@ -21,10 +21,11 @@ const ENOLCK: i32 = 37;
 const ENOSPC: i32 = 28;
 
 /// The calls that can fail, and how they do.
-const CALLS: [(&str, &[i32]); 38] = [
+const CALLS: [(&str, &[i32]); 39] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
     ("aside:rename", &[ENOSPC, EIO]),
     ("boot-id:read", &[EMFILE, ENOMEM]),
+    ("child:divide", &[EMFILE, ENOMEM]),
     ("child:execute", &[ENOMEM, EAGAIN]),
     ("child:record-open", &[ENOSPC, EMFILE, EIO]),
     ("child:record-rename", &[ENOSPC, EIO]),
@@ -62,10 +63,19 @@ const CALLS: [(&str, &[i32]); 38] = [
     ("watch:add", &[ENOMEM, ENOSPC]),
 ];
 
-/// Calls that some do only to look, and then look again; how often is left to chance. A status looks before there is
+/// Calls that some do only to look, and then look again; how often is left to chance. Or that can be done without. A status looks before there is
 /// anybody of whom it could tell.
-const JUST_REPEATED: [&str; 8] =
-    ["dir:look", "exit:seen", "inode", "orphans:list", "proc:list", "read:open", "sessions:list", "stat:read"];
+const JUST_REPEATED: [&str; 9] = [
+    "child:divide",
+    "dir:look",
+    "exit:seen",
+    "inode",
+    "orphans:list",
+    "proc:list",
+    "read:open",
+    "sessions:list",
+    "stat:read",
+];
 
 /// Which call of which agent fails, from which time on, how often, and how.
 #[derive(Debug, Clone)]

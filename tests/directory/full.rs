@@ -71,13 +71,20 @@ fn play(scarce: Scarce) {
     let data_dir = scene.data_dir();
     let disk = Mount::memory(&data_dir, BYTES, FILES);
     let ballast = Ballast::of(&data_dir, scarce);
-    let config = Config::new(&scene).proxy("web", eager(&["run"])).proxy("other", eager(&["run"]));
+    let patient = |role: &[&str]| Proxy::helper(role).set("restart", json!({"max_wait_ms": 500}));
+    let config = Config::new(&scene).proxy("web", patient(&["run"])).proxy("other", eager(&["run"]));
     let agent = Agent::start(&scene, &config);
-    let (web, other) = (scene.reports.start("web"), scene.reports.start("other"));
+    let (mut web, other) = (scene.reports.start("web"), scene.reports.start("other"));
     wait_for_files(&data_dir, &[&web, &other]);
 
-    // While it runs: what cannot be recorded waits, and says so; the rest goes on.
+    // A restart at once is written over what was there.
     ballast.fill();
+    for _ in 0..3 {
+        web.process.kill();
+        web = scene.reports.start("web");
+        wait_for_files(&data_dir, &[&web, &other]);
+    }
+    // After the next crash nothing is there while it waits. What cannot be recorded waits on, and says so; the rest runs.
     web.process.kill();
     let status = agent.status_when(&scene, "web waits for space", |status| {
         ballast.fill();
@@ -99,7 +106,7 @@ fn play(scarce: Scarce) {
     assert_eq!(fs::read(data_dir.join("snapshot.json")).unwrap(), snapshot);
 
     // At a close: nothing is lost but the news, and that is said.
-    agent.reload(&config.clone().proxy("web", eager(&["run"]).grace_ms(4000)));
+    agent.reload(&config.clone().proxy("web", patient(&["run"]).grace_ms(4000)));
     agent.status_when(&scene, "its new setting is not recorded", |status| {
         status.error("web").is_some_and(|error| error.contains("write process record"))
     });

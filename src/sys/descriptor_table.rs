@@ -1,0 +1,73 @@
+//! The child's own table of descriptors, with no more in it than it needs.
+//!
+//! clone(2) copies the agent's, and what was copied is closed by the exec: with ten thousand processes, of each of which
+//! the agent has a pidfd, that is most of a start. So a child shares the table at first (`CLONE_FILES`), and then takes a
+//! copy of its lower part (close_range(2) with `CLOSE_RANGE_UNSHARE`, Linux 5.9).
+//!
+//! A table that is still shared is the agent's: nothing may be opened, closed or marked in it. So whether the call does
+//! what it says is first tried out by a child that has a copy already; and each child looks for a descriptor that must be
+//! missing in its own.
+
+use std::ffi::{c_int, c_uint};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::check;
+
+const UNTRIED: u8 = 0;
+const WORKS: u8 = 1;
+const REFUSED: u8 = 2;
+
+static STATE: AtomicU8 = AtomicU8::new(UNTRIED);
+
+/// What a child does about its descriptors, prepared by the parent.
+#[derive(Debug)]
+pub(super) struct Division {
+    /// Not needed, nor any above.
+    first: c_uint,
+    /// One of them that is open in the parent.
+    beyond: OwnedFd,
+    pub(super) is_shared: bool,
+}
+
+impl Division {
+    /// For a child that needs these descriptors; `any` is open. Nothing where it has to do with a copy of all, or where
+    /// there is none left to know it by.
+    pub(super) fn above(needed: &[c_int], any: BorrowedFd<'_>, memory_is_shared: bool) -> Option<Division> {
+        let state = STATE.load(Ordering::Relaxed);
+        if state == REFUSED {
+            return None;
+        }
+        let first = needed.iter().fold(2, |highest, &fd| highest.max(fd)) + 1;
+        // SAFETY: `any` is open for the time of the call.
+        let beyond = check(i64::from(unsafe { libc::fcntl(any.as_raw_fd(), libc::F_DUPFD_CLOEXEC, first) })).ok()?;
+        // SAFETY: fcntl has just created it; nobody else has it.
+        let beyond = unsafe { OwnedFd::from_raw_fd(beyond as c_int) };
+        Some(Division { first: first as c_uint, beyond, is_shared: state == WORKS && memory_is_shared })
+    }
+
+    #[cfg(test)]
+    pub(super) fn first(&self) -> c_uint {
+        self.first
+    }
+
+    /// CHILD: leaves the table of the agent; whether that was possible.
+    pub(super) fn leave(&self) -> bool {
+        const CLOSE_RANGE_UNSHARE: u32 = 1 << 1;
+        // SAFETY: no pointers are passed. Of a table that is shared a copy is made, in which these are missing.
+        let left = unsafe { libc::syscall(libc::SYS_close_range, self.first, u32::MAX, CLOSE_RANGE_UNSHARE) } == 0;
+        // SAFETY: no pointers are passed, and nothing is changed.
+        left && unsafe { libc::syscall(libc::SYS_fcntl, self.beyond.as_raw_fd(), libc::F_GETFD) } == -1
+    }
+}
+
+/// What became of the first child that has tried it.
+pub(super) fn tried(works: bool) {
+    let state = if works { WORKS } else { REFUSED };
+    let _ = STATE.compare_exchange(UNTRIED, state, Ordering::Relaxed, Ordering::Relaxed);
+}
+
+/// It did work, and does no more: a sandbox was put up in between.
+pub(super) fn refused() {
+    STATE.store(REFUSED, Ordering::Relaxed);
+}
