@@ -9,6 +9,7 @@
 //! missing in its own.
 
 use std::ffi::{c_int, c_uint};
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -31,19 +32,25 @@ pub(super) struct Division {
 }
 
 impl Division {
-    /// For a child that needs these descriptors; `any` is open. Nothing where it has to do with a copy of all, or where
-    /// there is none left to know it by.
-    pub(super) fn above(needed: &[c_int], any: BorrowedFd<'_>, memory_is_shared: bool) -> Option<Division> {
+    /// For a child that needs these descriptors; `any` is open. Nothing where it has to do with a copy of all.
+    ///
+    /// # Errors
+    /// EMFILE when there is no descriptor left to know the own table by.
+    pub(super) fn above(needed: &[c_int], any: BorrowedFd<'_>, memory_is_shared: bool) -> io::Result<Option<Division>> {
         let state = STATE.load(Ordering::Relaxed);
         if state == REFUSED {
-            return None;
+            return Ok(None);
         }
         let first = needed.iter().fold(2, |highest, &fd| highest.max(fd)) + 1;
         // SAFETY: `any` is open for the time of the call.
-        let beyond = check(i64::from(unsafe { libc::fcntl(any.as_raw_fd(), libc::F_DUPFD_CLOEXEC, first) })).ok()?;
+        let beyond = match check(i64::from(unsafe { libc::fcntl(any.as_raw_fd(), libc::F_DUPFD_CLOEXEC, first) })) {
+            // The limit was lowered since, and is below what is open.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(None),
+            beyond => beyond?,
+        };
         // SAFETY: fcntl has just created it; nobody else has it.
         let beyond = unsafe { OwnedFd::from_raw_fd(beyond as c_int) };
-        Some(Division { first: first as c_uint, beyond, is_shared: state == WORKS && memory_is_shared })
+        Ok(Some(Division { first: first as c_uint, beyond, is_shared: state == WORKS && memory_is_shared }))
     }
 
     #[cfg(test)]

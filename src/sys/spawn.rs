@@ -205,6 +205,8 @@ pub(crate) fn start(
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
     let pipe = fail::failing("start:pipe").and_then(|()| Pipe::unless_shared());
     let mut pipe = pipe.map_err(|source| failure("create pipe", "", source))?;
+    let division = divide(standard, record, pipe.as_ref());
+    let division = division.map_err(|source| failure("clone", "", source))?;
     let mut outcome = Outcome::default();
     let mut instructions = Instructions {
         programs: programs.pointers.as_ptr(),
@@ -218,7 +220,7 @@ pub(crate) fn start(
             groups: to.groups.as_ptr(),
             group_count: to.groups.len(),
         }),
-        division: divide(standard, record, pipe.as_ref()),
+        division,
         descriptor_limit: limits::descriptors_for_child(),
         record: record.map(|record| RawRecord {
             dir: record.dir.as_raw_fd(),
@@ -258,7 +260,11 @@ pub(crate) fn start(
 }
 
 /// How the child comes to its own descriptors, among which must be all that it uses before it executes.
-fn divide(standard: [BorrowedFd<'_>; 3], record: Option<&SelfRecord<'_>>, pipe: Option<&Pipe>) -> Option<Division> {
+fn divide(
+    standard: [BorrowedFd<'_>; 3],
+    record: Option<&SelfRecord<'_>>,
+    pipe: Option<&Pipe>,
+) -> io::Result<Option<Division>> {
     let of_record = record.into_iter().flat_map(|record| record.lock.iter().copied().chain([record.dir.as_raw_fd()]));
     let of_streams = standard.iter().map(AsRawFd::as_raw_fd).chain(pipe.map(Pipe::writer));
     let needed: Vec<c_int> = of_streams.chain(of_record).collect();

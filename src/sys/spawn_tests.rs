@@ -102,7 +102,7 @@ fn a_child_keeps_what_it_uses_before_it_executes() {
     let null = crate::sys::file::open_null().unwrap();
     for lock in [[3, 700], [700, 3]] {
         let record = SelfRecord { lock: &lock, ..record_in(&dir, place.path()) };
-        if let Some(division) = divide([null.as_fd(); 3], Some(&record), None) {
+        if let Some(division) = divide([null.as_fd(); 3], Some(&record), None).unwrap() {
             assert_eq!(division.first(), 701);
         }
     }

@@ -28,26 +28,31 @@ impl StandardStreams {
         for (output, place) in outputs.iter().zip(&self.outputs) {
             put(output.as_fd(), place.as_fd())?;
         }
-        Ok(Filled(self))
+        Ok(Filled { places: self, _outputs: outputs })
     }
 }
 
 /// The standard streams of one child.
 #[derive(Debug)]
-pub(crate) struct Filled<'a>(&'a StandardStreams);
+pub(crate) struct Filled<'a> {
+    places: &'a StandardStreams,
+    /// Kept until the child runs: a start that takes more descriptors than it keeps leaves some to what has to go on when
+    /// nothing can be started any more, a stop or an adoption.
+    _outputs: [OwnedFd; 2],
+}
 
 impl Filled<'_> {
     pub(crate) fn as_fds(&self) -> [BorrowedFd<'_>; 3] {
-        let [stdout, stderr] = &self.0.outputs;
-        [self.0.input.as_fd(), stdout.as_fd(), stderr.as_fd()]
+        let [stdout, stderr] = &self.places.outputs;
+        [self.places.input.as_fd(), stdout.as_fd(), stderr.as_fd()]
     }
 }
 
 impl Drop for Filled<'_> {
     fn drop(&mut self) {
-        for place in &self.0.outputs {
+        for place in &self.places.outputs {
             // Both are open, so it cannot fail; and if it did, the next child's would take the place.
-            let _ = put(self.0.input.as_fd(), place.as_fd());
+            let _ = put(self.places.input.as_fd(), place.as_fd());
         }
     }
 }

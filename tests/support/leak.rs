@@ -5,11 +5,16 @@ use std::fs;
 use super::alone::is_alone;
 use super::deadline::Deadline;
 
-/// The descriptors and threads of this process, to be compared with what they are later.
+/// How many descriptors each spawner keeps for its children.
+const OF_A_SPAWNER: usize = 3;
+
+/// The descriptors and threads of this process, to be compared with what they are later. The spawners are left out: at
+/// most one a core, they are begun as work piles up, and stay.
 #[derive(Debug)]
 #[must_use = "it proves nothing until it is checked"]
 pub(crate) struct Leak {
     descriptors: Vec<String>,
+    spawners: usize,
     threads: usize,
 }
 
@@ -18,7 +23,7 @@ impl Leak {
     #[track_caller]
     pub(crate) fn start() -> Leak {
         assert!(is_alone(), "only within `alone` can a test count");
-        Leak { descriptors: descriptors(), threads: threads().len() }
+        Leak { descriptors: descriptors(), spawners: spawners(), threads: threads().len() }
     }
 
     /// Checks that all is as it was and that no zombie child is left.
@@ -27,7 +32,7 @@ impl Leak {
         // A file that is just being written is open for an instant.
         let deadline = Deadline::of("descriptors to be closed");
         let mut found = descriptors();
-        while found.len() != self.descriptors.len() {
+        while found.len() - OF_A_SPAWNER * spawners() != self.descriptors.len() - OF_A_SPAWNER * self.spawners {
             assert!(!deadline.is_over(), "before {:#?}, now {found:#?}", self.descriptors);
             std::thread::yield_now();
             found = descriptors();
@@ -51,11 +56,22 @@ fn descriptors() -> Vec<String> {
     targets.map(|target| target.to_string_lossy().into_owned()).filter(|target| *target != own).collect()
 }
 
-/// The names of the threads. The spawners are left out: at most one a core, they are begun as work piles up, and stay.
+/// The names of the threads but the spawners'.
 fn threads() -> Vec<String> {
+    all_threads().filter(|name| !is_spawner(name)).collect()
+}
+
+fn spawners() -> usize {
+    all_threads().filter(|name| is_spawner(name)).count()
+}
+
+fn is_spawner(name: &str) -> bool {
+    name.starts_with("proxy-spawner")
+}
+
+fn all_threads() -> impl Iterator<Item = String> {
     let entries = fs::read_dir("/proc/self/task").expect("list threads").flatten();
-    let names = entries.filter_map(|entry| fs::read_to_string(entry.path().join("comm")).ok());
-    names.filter(|name| !name.starts_with("proxy-spawner")).collect()
+    entries.filter_map(|entry| fs::read_to_string(entry.path().join("comm")).ok())
 }
 
 /// The children of this process that have ended and that nobody has waited for.
