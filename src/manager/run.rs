@@ -108,8 +108,8 @@ impl Manager {
     fn write_snapshot(&self, due: &mut Due) {
         let mut core = self.core();
         due.snapshot = None;
-        if core.write_snapshot().is_err() {
-            // Logged and announced there; the processes are not touched by it.
+        if core.write_snapshot().is_err() || core.written.untidy {
+            // Logged there, and a failure to write announced; the processes are not touched by it.
             due.snapshot = Some(Instant::now() + core.options.snapshot_period.max(RETRY));
         } else if core.has_registered_kinds() {
             schedule_snapshot(&core, due);

@@ -77,6 +77,8 @@ pub(super) struct Written {
     snapshot: Option<Fingerprint>,
     /// How many proxies were written down after it.
     ahead: usize,
+    /// What followed an earlier one could not be removed.
+    pub(super) untidy: bool,
 }
 
 /// What part of the set may be written after a snapshot before that is written anew: so both cost what changed.
@@ -108,18 +110,18 @@ impl Core {
                 events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
             })?;
         }
-        if changed || self.written.ahead > 0 {
-            // What followed another snapshot counts for nothing, so that this only tidies up.
-            let _ = data_dir.remove_ahead();
-        }
-        self.written = Written { snapshot: Some(digest), ahead: 0 };
+        // What followed another snapshot counts for nothing, so that this only tidies up.
+        let tidied =
+            if changed || self.written.ahead > 0 || self.written.untidy { data_dir.remove_ahead() } else { Ok(()) };
+        let untidy = tidied.inspect_err(|error| logging::write(Level::Warn, format_args!("{error}"))).is_err();
+        self.written = Written { snapshot: Some(digest), ahead: 0, untidy };
         Ok(())
     }
 
     /// Writes down what is about to be started: after the snapshot, or, when that is much, as a new snapshot.
     pub(super) fn write_ahead(&mut self, begun: Vec<&Arc<str>>) -> Result<()> {
         let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
-        let Written { snapshot: Some(snapshot), ahead } = self.written else { return self.write_snapshot() };
+        let Written { snapshot: Some(snapshot), ahead, .. } = self.written else { return self.write_snapshot() };
         if ahead + begun.len() > self.managed.len() / AHEAD_PART {
             return self.write_snapshot();
         }

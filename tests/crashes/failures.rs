@@ -7,7 +7,7 @@ use crate::cases;
 use crate::chance::{Chance, some};
 use crate::player::Player;
 use crate::support::{Changes, Deadline, list};
-use crate::sweep::{everything, tried};
+use crate::sweep::{everything, trace, tried};
 use crate::wanted::{CONSUL, Kind, Wanted};
 use crate::{consul, life, points};
 
@@ -161,4 +161,12 @@ fn a_call_that_fails_loses_nothing() {
     }
     let refused = cases::play_all("a call fails", &all, play).into_iter().filter(|refused| *refused).count();
     println!("of which {refused} agents refused to start");
+}
+
+/// Among them is what followed a snapshot that was replaced: it only lies about, and has to go nevertheless.
+#[test]
+fn whatever_could_not_be_removed_is_removed_later_and_told() {
+    let passings = trace().remove(&(1, "remove".to_owned())).expect("a first agent that removes files");
+    let failure = |from| Failure { launch: 1, point: "remove".to_owned(), from, times: 1, errno: EIO };
+    cases::play_all("a file stays", &(1..=passings).map(failure).collect::<Vec<_>>(), play);
 }

@@ -15,7 +15,7 @@ const NOT_IN_EVERY_LIFE: [&str; 5] = ["adopt:open", "lock:busy", "pidfd:probe", 
 pub(crate) type Trace = BTreeMap<(usize, String), usize>;
 
 /// Plays the life without a cut.
-fn trace() -> Trace {
+pub(crate) fn trace() -> Trace {
     let mut it = Player::new(life::first(), []);
     life::play(&mut it).expect("nothing happens to the agents");
     let passed = points::passed(&it);
