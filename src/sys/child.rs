@@ -123,15 +123,18 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
     pass(it, points::EXECUTE, Step::Execute)
 }
 
-/// From here on descriptors are our own.
+/// From here on descriptors are our own. Who cannot leave the agent's may not go on; the parent starts another one then,
+/// with a copy of all.
 fn leave_table(it: &Instructions, division: &Division) -> Result<(), Failed> {
-    pass(it, points::DIVIDE, Step::Descriptors)?;
-    let left = division.leave();
-    if division.is_shared && !left {
-        return Err(Failed(Step::Descriptors, libc::EBADF));
+    if division.is_shared {
+        pass(it, points::DIVIDE, Step::Descriptors)?;
     }
-    // SAFETY: `outcome` points into the waiting parent's frame, or its copy; nobody else accesses it meanwhile.
-    unsafe { it.outcome.write_volatile(Outcome::divided(left)) };
+    match division.leave() {
+        // SAFETY: `outcome` points into the waiting parent's frame, or its copy; nobody else accesses it meanwhile.
+        Ok(()) => unsafe { it.outcome.write_volatile(Outcome::DIVIDED) },
+        Err(errno) if division.is_shared => return Err(Failed(Step::Descriptors, errno)),
+        Err(_) => {}
+    }
     Ok(())
 }
 

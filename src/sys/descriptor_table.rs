@@ -14,6 +14,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::check;
+use super::child::errno;
 
 const UNTRIED: u8 = 0;
 const WORKS: u8 = 1;
@@ -58,23 +59,27 @@ impl Division {
         self.first
     }
 
-    /// CHILD: leaves the table of the agent; whether that was possible.
-    pub(super) fn leave(&self) -> bool {
+    /// CHILD: leaves the table of the agent, or says why that was not possible.
+    pub(super) fn leave(&self) -> Result<(), c_int> {
         const CLOSE_RANGE_UNSHARE: u32 = 1 << 1;
         // SAFETY: no pointers are passed. Of a table that is shared a copy is made, in which these are missing.
-        let left = unsafe { libc::syscall(libc::SYS_close_range, self.first, u32::MAX, CLOSE_RANGE_UNSHARE) } == 0;
+        if unsafe { libc::syscall(libc::SYS_close_range, self.first, u32::MAX, CLOSE_RANGE_UNSHARE) } == -1 {
+            return Err(errno());
+        }
         // SAFETY: no pointers are passed, and nothing is changed.
-        left && unsafe { libc::syscall(libc::SYS_fcntl, self.beyond.as_raw_fd(), libc::F_GETFD) } == -1
+        let is_missing = unsafe { libc::syscall(libc::SYS_fcntl, self.beyond.as_raw_fd(), libc::F_GETFD) } == -1;
+        if is_missing { Ok(()) } else { Err(libc::EBADF) }
     }
 }
 
-/// What became of the first child that has tried it.
-pub(super) fn tried(works: bool) {
-    let state = if works { WORKS } else { REFUSED };
-    let _ = STATE.compare_exchange(UNTRIED, state, Ordering::Relaxed, Ordering::Relaxed);
+/// A child that had a copy could divide it.
+pub(super) fn works() {
+    let _ = STATE.compare_exchange(UNTRIED, WORKS, Ordering::Relaxed, Ordering::Relaxed);
 }
 
-/// It did work, and does no more: a sandbox was put up in between.
-pub(super) fn refused() {
-    STATE.store(REFUSED, Ordering::Relaxed);
+/// A child could not: it is not tried again, unless there was only no memory for it.
+pub(super) fn failed(errno: c_int) {
+    if errno != libc::ENOMEM {
+        STATE.store(REFUSED, Ordering::Relaxed);
+    }
 }

@@ -25,15 +25,8 @@ impl Outcome {
     /// Nothing has gone wrong so far.
     pub(super) const BEGUN: Outcome = Outcome { step: u32::MAX, errno: 0 };
 
-    /// The same, and whether the child could leave our table of descriptors.
-    pub(super) fn divided(works: bool) -> Outcome {
-        Outcome { step: u32::MAX, errno: 1 + c_int::from(works) }
-    }
-
-    /// Whether it could, if it came so far and has not failed since.
-    pub(super) fn division(self) -> Option<bool> {
-        (self.step == u32::MAX && self.errno > 0).then_some(self.errno == 2)
-    }
+    /// The same, and the child has left our table of descriptors.
+    pub(super) const DIVIDED: Outcome = Outcome { step: u32::MAX, errno: -1 };
 
     pub(super) fn failed(step: Step, errno: c_int) -> Outcome {
         Outcome { step: step as u32, errno }

@@ -242,8 +242,8 @@ pub(crate) fn start(
         let started = clone(stack, &instructions).map_err(|source| failure("clone", "", source))?;
         // SAFETY: the child, the only writer, has executed or exited, for CLONE_VFORK let us run again; or it has a copy.
         let written = unsafe { instructions.outcome.read_volatile() };
-        if let Some(works) = written.division() {
-            descriptor_table::tried(works);
+        if written == Outcome::DIVIDED {
+            descriptor_table::works();
         }
         let Some((step, errno)) = outcome::of_child(written, pipe.take()).failure() else {
             if let Some(before) = before {
@@ -252,10 +252,11 @@ pub(crate) fn start(
             return Ok(started);
         };
         reap_failed(&started);
-        if step != Step::Descriptors || instructions.division.take().is_none() {
+        if step != Step::Descriptors {
             return Err(describe(step, errno, &program, record));
         }
-        descriptor_table::refused();
+        descriptor_table::failed(errno);
+        instructions.division = None;
     }
 }
 

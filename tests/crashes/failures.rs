@@ -11,6 +11,7 @@ use crate::sweep::{everything, trace, tried};
 use crate::wanted::{CONSUL, Kind, Wanted};
 use crate::{consul, life, points};
 
+const EPERM: i32 = 1;
 const EIO: i32 = 5;
 const EAGAIN: i32 = 11;
 const ENOMEM: i32 = 12;
@@ -25,7 +26,7 @@ const CALLS: [(&str, &[i32]); 39] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
     ("aside:rename", &[ENOSPC, EIO]),
     ("boot-id:read", &[EMFILE, ENOMEM]),
-    ("child:divide", &[EMFILE, ENOMEM]),
+    ("child:divide", &[EPERM, ENOMEM]),
     ("child:execute", &[ENOMEM, EAGAIN]),
     ("child:record-open", &[ENOSPC, EMFILE, EIO]),
     ("child:record-rename", &[ENOSPC, EIO]),

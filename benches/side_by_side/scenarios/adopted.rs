@@ -11,6 +11,7 @@ use crate::agent::Agent;
 use crate::figures::milliseconds;
 use crate::measure::SETTLE;
 use crate::options::Options;
+use crate::peers::Peer;
 use crate::targets::Target;
 use crate::tools::Tools;
 
@@ -24,7 +25,8 @@ pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
 }
 
 fn measure(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
-    let floor = Floor::measure(options, tools)?;
+    let floor = Floor::measure(Peer::Floor, options, tools)?;
+    let with_files = Floor::measure(Peer::FloorWithFiles, options, tools)?;
     let mut targets = Vec::new();
     for n in [options.n, options.many] {
         let mut agent = Agent::start(tools, n, &[])?;
@@ -32,18 +34,20 @@ fn measure(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
         let adopted_s = milliseconds(agent.succeed(tools, n)?) / 1e3;
         targets.push(Target::told(format!("from the start of an agent to having adopted {n}"), adopted_s, "s"));
         if n == options.many {
-            let what = format!("the same in terms of the floor's time to start {}", options.n);
-            targets.push(Target::at_most(what, adopted_s / floor.started_s, 4.0, "times"));
+            let what = format!("the same in terms of the time of the floor with files to start {}", options.n);
+            targets.push(Target::at_most(what, adopted_s / with_files.started_s, 4.0, "times"));
+            let what = format!("the same in terms of the floor's, which writes nothing, to start {}", options.n);
+            targets.push(Target::told(what, adopted_s / floor.started_s, "times"));
         }
         let begun = agent.scene.beacons.heard() - u64::from(n);
         targets.push(Target::exactly(format!("processes started anew by adopting {n}"), begun as f64, 0.0, ""));
         if n == options.n {
             thread::sleep(SETTLE);
             let adopted_ms = agent.scene.restarts(n, options.kills)?;
-            targets.extend(restart_targets("adopted", &adopted_ms, &floor));
+            targets.extend(restart_targets("adopted", &adopted_ms, &floor, &with_files));
             // Each id has free attempts left: these are now the agent's own.
             let own_ms = agent.scene.restarts(n, options.kills)?;
-            targets.extend(restart_targets("own", &own_ms, &floor));
+            targets.extend(restart_targets("own", &own_ms, &floor, &with_files));
         }
         agent.kill()?;
     }

@@ -1,13 +1,15 @@
-//! From some processes to many: time to start, memory, threads, descriptors, and no work at all when nothing happens.
+//! From some processes to many: time to start and to restart, memory, threads, descriptors, and no work at all when
+//! nothing happens.
 
 use rustix::process::Signal;
 
 use super::Floor;
 use crate::Result;
 use crate::agent::Agent;
-use crate::figures::milliseconds;
+use crate::figures::{milliseconds, percentile};
 use crate::measure::idle;
 use crate::options::Options;
+use crate::peers::Peer;
 use crate::procfs::{self, Holding};
 use crate::targets::Target;
 use crate::tools::Tools;
@@ -15,9 +17,12 @@ use crate::tools::Tools;
 /// How much longer `many` may take to start than the same multiple of `n`: the target is 11 times for 10 times as many.
 const LINEAR: f64 = 1.1;
 
+/// A restart has nothing to do with how many others there are; the caches of the machine have.
+const CONSTANT: f64 = 1.5;
+
 pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
     let mut targets = Vec::new();
-    let (mut started, mut held, mut floor) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut started, mut restarted, mut held, mut floor) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for n in [0, options.n, options.many] {
         let mut agent = Agent::start(tools, n, &[])?;
         let started_s = milliseconds(agent.scene.beacons.last_ns().saturating_sub(agent.scene.began_ns)) / 1e3;
@@ -28,7 +33,10 @@ pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
         targets.push(Target::at_most(format!("threads with {n}"), holding.threads as f64, 6.0, ""));
         if n > 0 {
             targets.push(Target::told(format!("start {n}"), started_s, "s"));
-            let (mut scene, floor_s) = Floor::start(n, tools)?;
+            let restart_ms = percentile(&agent.scene.restarts(n, options.kills)?, 0.5);
+            targets.push(Target::told(format!("restart of one among {n}, p50"), restart_ms, "ms"));
+            restarted.push(restart_ms);
+            let (mut scene, floor_s) = Floor::start(Peer::FloorWithFiles, n, tools)?;
             scene.stop(Signal::TERM)?;
             targets.push(Target::told(format!("start {n}, the floor with files"), floor_s, "s"));
             floor.push(floor_s);
@@ -47,6 +55,8 @@ pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
     targets.push(Target::told("the same of the floor with files", floor[1] / floor[0], "times"));
     let what = format!("start {} in terms of the floor with files", options.many);
     targets.push(Target::at_most(what, started[2] / floor[1], 1.5, "times"));
+    let what = format!("restart of one among {} in terms of among {}", options.many, options.n);
+    targets.push(Target::at_most(what, restarted[1] / restarted[0], CONSTANT, "times"));
     targets.push(Target::at_most("memory a further process (PSS)", slope(|held| held.pss_kib), 1.5, "KiB"));
     targets.push(Target::exactly("descriptors a further process", slope(|held| held.descriptors), 1.0, ""));
     Ok(targets)
