@@ -54,24 +54,36 @@ fn with_unit(value: f64, unit: &str) -> String {
 
 /// The targets of the comparison. Ratios are of the same round each.
 pub(crate) fn of_comparison(rows: &[Row]) -> Vec<Target> {
-    let own: Vec<&Row> = rows.iter().filter(|row| row.peer == Peer::Proxyprocess).collect();
-    let floor: Vec<&Row> = rows.iter().filter(|row| row.peer == Peer::FloorWithFiles).collect();
+    let of_peer = |peer: Peer| rows.iter().filter(|row| row.peer == peer).collect::<Vec<_>>();
+    let own = of_peer(Peer::Proxyprocess);
     if own.is_empty() {
         return Vec::new();
     }
     let n = own[0].n;
+    let (start, stop) = (format!("start {n}"), format!("stop {n}"));
+    let (p50, p99) = ("restart, p50".to_owned(), "restart, p99".to_owned());
     let mut targets = Vec::new();
-    if !floor.is_empty() {
-        let mut ratio = |what: String, value: fn(&Row) -> f64, limit: f64| {
+    for (peer, of_what, [start_limit, p50_limit, p99_limit, stop_limit]) in [
+        (Peer::Floor, "times the floor", [None, Some(1.4), Some(3.0), Some(2.0)]),
+        (Peer::FloorWithFiles, "times the floor with files", [Some(1.5), None, None, None]),
+    ] {
+        let floor = of_peer(peer);
+        if floor.is_empty() {
+            continue;
+        }
+        let mut ratio = |what: &str, value: fn(&Row) -> f64, limit: Option<f64>| {
             let ratios: Vec<f64> = own.iter().zip(&floor).map(|(own, floor)| value(own) / value(floor)).collect();
             let spread = Spread::of(&ratios);
-            let target = Target::at_most(what, spread.median, limit, "times the floor with files");
-            targets.push(Target { figure: format!("{spread} times"), ..target });
+            let target = match limit {
+                Some(limit) => Target::at_most(what, spread.median, limit, of_what),
+                None => Target::told(what, spread.median, of_what),
+            };
+            targets.push(Target { figure: format!("{spread} {of_what}"), ..target });
         };
-        ratio(format!("start {n}"), |row| row.started_s, 1.5);
-        ratio("restart, p50".to_owned(), Row::restart_p50_ms, 1.4);
-        ratio("restart, p99".to_owned(), Row::restart_p99_ms, 3.0);
-        ratio(format!("stop {n}"), |row| row.stopped_s, 2.0);
+        ratio(&start, |row| row.started_s, start_limit);
+        ratio(&p50, Row::restart_p50_ms, p50_limit);
+        ratio(&p99, Row::restart_p99_ms, p99_limit);
+        ratio(&stop, |row| row.stopped_s, stop_limit);
     }
     let most = |value: fn(&Row) -> f64| own.iter().map(|row| value(row)).fold(0.0, f64::max);
     targets.push(Target::exactly("idle, CPU", most(|row| row.idle_cpu_ms_per_s), 0.0, "ms a second"));
