@@ -36,6 +36,13 @@ pub(super) struct Instructions {
     pub(super) fail: ChildPlan,
 }
 
+impl Instructions {
+    /// Whether the child begins with the descriptors of the agent, and not with a copy.
+    pub(super) fn shares_descriptors(&self) -> bool {
+        self.division.as_ref().is_some_and(|division| division.is_shared)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct RawCredentials {
     pub(super) uid: u32,

@@ -239,7 +239,14 @@ pub(crate) fn start(
     let untried = pidfd::has_inodes() && BootTime::is_untried();
     let before = untried.then(BootTime::now).flatten();
     loop {
-        let started = clone(stack, &instructions).map_err(|source| failure("clone", "", source))?;
+        let started = match clone(stack, &instructions) {
+            Err(error) if is_refused(&error) && instructions.shares_descriptors() => {
+                descriptor_table::failed(libc::EPERM);
+                instructions.division = None;
+                continue;
+            }
+            started => started.map_err(|source| failure("clone", "", source))?,
+        };
         // SAFETY: the child, the only writer, has executed or exited, for CLONE_VFORK let us run again; or it has a copy.
         let written = unsafe { instructions.outcome.read_volatile() };
         if written == Outcome::DIVIDED {
@@ -291,7 +298,7 @@ fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Star
     match clone_with(libc::CLONE_PIDFD, stack, instructions) {
         // An emulator (qemu-user) or a sandbox that has pidfds, but not from clone. The number is the child's own until
         // it is reaped.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EPERM | libc::ENOSYS)) => {
+        Err(error) if is_refused(&error) => {
             let started = clone_with(0, stack, instructions)?;
             Ok(Started { pidfd: pidfd::open(started.pid).ok(), ..started })
         }
@@ -299,9 +306,14 @@ fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Star
     }
 }
 
+/// Whether a kernel or a sandbox does not do what it was asked for, whenever it is asked.
+fn is_refused(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EPERM | libc::ENOSYS))
+}
+
 fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Started> {
-    let shared = instructions.division.as_ref().is_some_and(|division| division.is_shared);
-    let flags = VFORK | libc::SIGCHLD | flags | if shared { libc::CLONE_FILES } else { 0 };
+    let sharing = if instructions.shares_descriptors() { libc::CLONE_FILES } else { 0 };
+    let flags = VFORK | libc::SIGCHLD | flags | sharing;
     let mut raw_pidfd: RawFd = -1;
     let argument = std::ptr::from_ref(instructions).cast_mut().cast();
     let top = stack.top();

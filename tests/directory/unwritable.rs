@@ -19,28 +19,6 @@ fn declared(scene: &Scene) -> Config {
     ["web", "other", "unwanted"].iter().fold(Config::new(scene), |config, id| config.proxy(id, eager()))
 }
 
-/// What must hold while nothing can be written, and that all is well again as soon as it can.
-#[track_caller]
-fn live_through(scene: &Scene, agent: &Agent, forbid: impl FnOnce(), allow: impl FnOnce(), errors: [&str; 2]) {
-    let [web, other, unwanted] = ["web", "other", "unwanted"].map(|id| scene.reports.start(id));
-    wait_for_files(&scene.data_dir(), &[&web, &other, &unwanted]);
-    forbid();
-    // A process that cannot be recorded is not started, and it is said why.
-    web.process.kill();
-    let status = agent.status_when(scene, "it says why web does not run", |status| {
-        status.is("web", "waiting") && status.error("web").is_some_and(|error| errors.iter().all(|e| error.contains(e)))
-    });
-    assert!(status.runs("other", other.pid), "{status:?}");
-    // A stop still stops.
-    agent.reload(&declared(scene).without("unwanted"));
-    unwanted.process.wait();
-    assert!(!other.process.is_gone());
-    allow();
-    let web = scene.reports.start("web");
-    wait_for_files(&scene.data_dir(), &[&web, &other]);
-    scene.wait_for_pid_files(&["other.pid", "web.pid"]);
-}
-
 #[test]
 fn what_cannot_be_recorded_is_not_started_before_it_can() {
     with_mounts("unwritable::what_cannot_be_recorded_is_not_started_before_it_can", || {
@@ -53,9 +31,25 @@ fn what_cannot_be_recorded_is_not_started_before_it_can() {
         }
         let agent = Agent::start(&scene, &declared(&scene));
         let set_writable = |writable| mounts.iter().for_each(|mount| mount.set_writable(writable));
+        let [web, other, unwanted] = ["web", "other", "unwanted"].map(|id| scene.reports.start(id));
+        wait_for_files(&scene.data_dir(), &[&web, &other, &unwanted]);
+        set_writable(false);
+        web.process.kill();
         let record = parts[0].join("web.json");
-        let errors = [record.to_str().unwrap(), "Read-only file system"];
-        live_through(&scene, &agent, || set_writable(false), || set_writable(true), errors);
+        let status = agent.status_when(&scene, "it says why web does not run", |status| {
+            let is_told =
+                |error: &str| error.contains(record.to_str().unwrap()) && error.contains("Read-only file system");
+            status.is("web", "waiting") && status.error("web").is_some_and(is_told)
+        });
+        assert!(status.runs("other", other.pid), "{status:?}");
+        // A stop still stops.
+        agent.reload(&declared(&scene).without("unwanted"));
+        unwanted.process.wait();
+        assert!(!other.process.is_gone());
+        set_writable(true);
+        let web = scene.reports.start("web");
+        wait_for_files(&scene.data_dir(), &[&web, &other]);
+        scene.wait_for_pid_files(&["other.pid", "web.pid"]);
         // An end stops everything even so; only what is left on disk is an error.
         set_writable(false);
         let mut agent = agent;
@@ -78,9 +72,27 @@ fn modes_that_forbid_writing_are_lived_through() {
     let dirs = ["", "records", "pids", "logs"].map(|name| scene.data_dir().join(name));
     let set_mode =
         |mode| dirs.iter().for_each(|dir| fs::set_permissions(dir, PermissionsExt::from_mode(mode)).unwrap());
-    let record = dirs[1].join("web.json");
-    let errors = [record.to_str().unwrap(), "Permission denied"];
-    live_through(&scene, &agent, || set_mode(0o500), || set_mode(0o700), errors);
+    let [web, other, unwanted] = ["web", "other", "unwanted"].map(|id| scene.reports.start(id));
+    wait_for_files(&scene.data_dir(), &[&web, &other, &unwanted]);
+    set_mode(0o500);
+    // The record is written over; the pid file cannot be moved aside meanwhile.
+    web.process.kill();
+    let web = scene.reports.start("web");
+    let is_told = |error: &str| error.contains("pids/web.pid") && error.contains("Permission denied");
+    agent.status_when(&scene, "web runs, and its pid file is missed", |status| {
+        status.runs("web", web.pid) && status.error("web").is_some_and(is_told)
+    });
+    // What is new cannot be recorded and is not started, and a stop still stops.
+    let late = declared(&scene).without("unwanted").proxy("late", eager());
+    agent.reload(&late);
+    unwanted.process.wait();
+    let is_told = |error: &str| error.contains("Permission denied");
+    agent.status_when(&scene, "it says why late does not run", |status| status.error("late").is_some_and(is_told));
+    assert!(agent.status().runs("other", other.pid));
+    set_mode(0o700);
+    let late = scene.reports.start("late");
+    wait_for_files(&scene.data_dir(), &[&web, &other, &late]);
+    scene.wait_for_pid_files(&["late.pid", "other.pid", "web.pid"]);
     agent.quit();
     scene.finish();
 }

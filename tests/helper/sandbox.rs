@@ -29,6 +29,8 @@ pub(crate) fn refuse(calls: &str) {
             "ENOTTY" => libc::ENOTTY,
             "ENOSYS" => libc::ENOSYS,
             "EAGAIN" => libc::EAGAIN,
+            // It pretends to have done it.
+            "0" => 0,
             _ => panic!("unknown errno: {call}"),
         };
         let rules = argument.into_iter().map(|condition| SeccompRule::new(vec![condition]).expect("a rule"));
@@ -51,7 +53,10 @@ fn find(name: &str) -> (i64, Option<SeccompCondition>) {
         "pidfd_send_signal" => (libc::SYS_pidfd_send_signal, None),
         "signal-to-group" => (libc::SYS_pidfd_send_signal, Some(has(3, SIGNAL_PROCESS_GROUP))),
         "waitid-by-pidfd" => (libc::SYS_waitid, Some(is(0, 3))),
+        // CLONE_VFORK and CLONE_FILES.
+        "vfork-with-files" => (libc::SYS_clone, Some(has(0, 0x4400))),
         "close_range" => (libc::SYS_close_range, None),
+        "close_range-unshare" => (libc::SYS_close_range, Some(has(2, 2))),
         "pidfd-get-info" => (libc::SYS_ioctl, Some(is(1, GET_INFO))),
         "faccessat2" => (libc::SYS_faccessat2, None),
         "openat2" => (libc::SYS_openat2, None),

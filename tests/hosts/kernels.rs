@@ -23,7 +23,7 @@ enum Strangers {
 use Strangers::{Guessed, Told};
 
 /// What is refused, and what is different then.
-const KERNELS: [(&str, Strangers); 22] = [
+const KERNELS: [(&str, Strangers); 25] = [
     ("", Told),
     // As on Linux before 5.3, 5.2, 5.1, 5.4, 5.11, 6.15 and 6.9.
     ("pidfd_open=ENOSYS", Guessed),
@@ -41,6 +41,9 @@ const KERNELS: [(&str, Strangers); 22] = [
     ("close_range=EPERM", Told),
     ("pidfd-get-info=EPERM", Guessed),
     ("signal-to-group=EPERM", Told),
+    ("vfork-with-files=EPERM", Told),
+    ("close_range-unshare=EPERM", Told),
+    ("close_range-unshare=0", Told),
     // What the library leaves to the C library and to Rust's.
     ("clone3=ENOSYS,statx=ENOSYS,openat2=ENOSYS,faccessat2=ENOSYS", Told),
     ("statx=EPERM,openat2=EPERM,faccessat2=EPERM", Told),
