@@ -64,8 +64,8 @@ pub(crate) fn of_comparison(rows: &[Row]) -> Vec<Target> {
     let (p50, p99) = ("restart, p50".to_owned(), "restart, p99".to_owned());
     let mut targets = Vec::new();
     for (peer, of_what, [start_limit, p50_limit, p99_limit, stop_limit]) in [
-        (Peer::Floor, "times the floor", [None, Some(1.4), Some(3.0), Some(2.0)]),
-        (Peer::FloorWithFiles, "times the floor with files", [Some(1.5), None, None, None]),
+        (Peer::FloorWithFiles, "times the floor with files", [Some(1.5), Some(1.4), Some(3.0), Some(2.0)]),
+        (Peer::Floor, "times the floor", [None; 4]),
     ] {
         let floor = of_peer(peer);
         if floor.is_empty() {

@@ -163,23 +163,20 @@ impl Dir {
     }
 
     /// Replaces the content of a file whose old content nobody needs any more: meanwhile there is no file. Where one of
-    /// ours is there it is written to, for making a new one, and replacing one with it, takes a file system longer than
-    /// all the rest (ext4, btrfs).
+    /// ours of the same length is there it is written to, for making a new one, and replacing one with it, takes a file
+    /// system longer than all the rest (ext4, btrfs).
     ///
     /// # Errors
     /// As with [`Dir::replace`].
     pub(crate) fn rewrite(&self, temporary: &CStr, name: &CStr, content: &[u8]) -> io::Result<()> {
         fail::failing("replace:open")?;
+        // Another length would be changed by itself, and who has the file open already would see some of both.
+        let is_as_long = |file: &File| file.metadata().is_ok_and(|found| found.len() == content.len() as u64);
         let file = match self.open_file(name, libc::O_WRONLY) {
-            // Whoever reads it by its name sees the old, none, or the new.
-            Ok(file) => self.rename(name, temporary).map(|()| file)?,
-            Err(_) => self.create_file(temporary)?,
+            Ok(file) if is_as_long(&file) => self.rename(name, temporary).map(|()| file)?,
+            _ => self.create_file(temporary)?,
         };
-        self.put(file, temporary, name, |file| {
-            file.write_all(content)?;
-            let length = content.len() as u64;
-            if file.metadata()?.len() == length { Ok(()) } else { file.set_len(length) }
-        })
+        self.put(file, temporary, name, |file| file.write_all(content))
     }
 
     /// Writes a file that has a temporary name, and gives it its own.
@@ -413,24 +410,54 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_rewritten_in_its_own_place_if_it_is_ours_alone() {
+    fn a_file_is_rewritten_in_its_own_place_if_it_is_as_long_and_ours_alone() {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
-        let inode = || dir.inode(c"file").unwrap();
         dir.rewrite(c".t", c"file", b"12345").unwrap();
-        let first = inode();
-        for content in ["678", "1234567", ""] {
+        for (content, is_same) in [("67890", true), ("678", false), ("1234567", false), ("7654321", true)] {
+            // Open, so that its inode is not given to the next one.
+            let _before = dir.open_file(c"file", libc::O_RDONLY).unwrap();
+            let inode = dir.inode(c"file").unwrap();
             dir.rewrite(c".t", c"file", content.as_bytes()).unwrap();
-            assert_eq!((dir.read(c"file", 9).unwrap(), inode()), (content.into(), first));
+            assert_eq!(dir.read(c"file", 9).unwrap(), content.as_bytes());
+            assert_eq!(dir.inode(c"file").unwrap() == inode, is_same, "{content}");
         }
         dir.link(c"file", c"other").unwrap();
-        dir.rewrite(c".t", c"file", b"new").unwrap();
-        assert_eq!((dir.read(c"other", 9).unwrap(), dir.read(c"file", 9).unwrap()), (b"".into(), b"new".into()));
+        dir.rewrite(c".t", c"file", b"0000000").unwrap();
+        assert_eq!(
+            (dir.read(c"other", 9).unwrap(), dir.read(c"file", 9).unwrap()),
+            (b"7654321".into(), b"0000000".into())
+        );
         dir.remove(c"other").unwrap();
         dir.remove(c"file").unwrap();
         dir.open_or_create_dir(c"file").unwrap();
         assert_eq!(dir.rewrite(c".t", c"file", b"").unwrap_err().raw_os_error(), Some(libc::EISDIR));
         assert_eq!(dir.list().unwrap(), ["file"]);
+    }
+
+    #[test]
+    fn who_reads_a_file_that_is_rewritten_sees_the_old_none_or_the_new() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        dir.rewrite(c".t", c"file", b"1111111\n").unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut seen = std::collections::BTreeSet::new();
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    seen.extend(dir.read(c"file", 99).ok());
+                }
+                seen
+            });
+            for round in 0..9999 {
+                let content = ["2222222\n", "1111111\n", "33333\n"][if round % 100 == 0 { 2 } else { round % 2 }];
+                dir.rewrite(c".t", c"file", content.as_bytes()).unwrap();
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            let seen = reader.join().unwrap();
+            assert!(seen.iter().all(|text| matches!(&text[..], b"1111111\n" | b"2222222\n" | b"33333\n")), "{seen:?}");
+            assert!(seen.len() > 1, "{seen:?}");
+        });
     }
 
     #[test]

@@ -76,8 +76,9 @@ fn restart_targets(whose: &str, restarts_ms: &[f64], floor: &Floor, with_files: 
         let times = |floor: &Floor| own / percentile(&floor.restarts_ms, share);
         let what = format!("restart, {whose}, {name}");
         targets.push(Target::told(&what, own, "ms"));
-        targets.push(Target::at_most(format!("{what}, in terms of the floor"), times(floor), limit, "times"));
-        targets.push(Target::told(format!("{what}, in terms of the floor with files"), times(with_files), "times"));
+        let in_terms = format!("{what}, in terms of the floor");
+        targets.push(Target::at_most(format!("{in_terms} with files"), times(with_files), limit, "times"));
+        targets.push(Target::told(in_terms, times(floor), "times"));
     }
     targets
 }
