@@ -279,8 +279,6 @@ impl Shared {
         }
         end_leftovers(spec, after)?;
         let streams = tools.streams.with(spec.open_outputs()?);
-        let streams =
-            streams.map_err(|error| Error::os(ErrorCode::Io, "take the standard streams of the process", &error))?;
         let (standard, stack) = (streams.as_fds(), &mut tools.stack);
         fail::point("start:prepared");
         let started = match &spec.context.files {

@@ -26,7 +26,7 @@ pub(super) struct Instructions {
     /// Descriptors above 2 that become 0, 1 and 2.
     pub(super) standard: [c_int; 3],
     pub(super) credentials: Option<RawCredentials>,
-    pub(super) division: Option<Division>,
+    pub(super) division: Division,
     pub(super) descriptor_limit: Option<Limit>,
     pub(super) record: Option<RawRecord>,
     /// Where the child leaves what went wrong.
@@ -34,13 +34,6 @@ pub(super) struct Instructions {
     /// Where it writes the same, when its memory may be a copy: a close-on-exec descriptor above 2.
     pub(super) pipe: Option<c_int>,
     pub(super) fail: ChildPlan,
-}
-
-impl Instructions {
-    /// Whether the child begins with the descriptors of the agent, and not with a copy.
-    pub(super) fn shares_descriptors(&self) -> bool {
-        self.division.as_ref().is_some_and(|division| division.is_shared)
-    }
 }
 
 #[derive(Debug)]
@@ -99,9 +92,7 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
     reset_dispositions();
     // SAFETY: no pointers are passed.
     step(Step::Session, unsafe { libc::syscall(libc::SYS_setsid) })?;
-    if let Some(division) = &it.division {
-        leave_table(it, division)?;
-    }
+    leave_table(it)?;
     pass(it, points::SESSION, Step::StartTime)?;
     if let Some(record) = &it.record {
         write_record(it, record)?;
@@ -132,15 +123,16 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
 
 /// From here on descriptors are our own. Who cannot leave the agent's may not go on; the parent starts another one then,
 /// with a copy of all.
-fn leave_table(it: &Instructions, division: &Division) -> Result<(), Failed> {
-    if division.is_shared {
+fn leave_table(it: &Instructions) -> Result<(), Failed> {
+    let is_shared = it.division.is_shared();
+    if is_shared {
         pass(it, points::DIVIDE, Step::Descriptors)?;
     }
-    match division.leave() {
+    match it.division.leave() {
         // SAFETY: `outcome` points into the waiting parent's frame, or its copy; nobody else accesses it meanwhile.
-        Ok(()) => unsafe { it.outcome.write_volatile(Outcome::DIVIDED) },
-        Err(errno) if division.is_shared => return Err(Failed(Step::Descriptors, errno)),
-        Err(_) => {}
+        Ok(true) => unsafe { it.outcome.write_volatile(Outcome::DIVIDED) },
+        Err(errno) if is_shared => return Err(Failed(Step::Descriptors, errno)),
+        Ok(false) | Err(_) => {}
     }
     Ok(())
 }

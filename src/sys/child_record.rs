@@ -106,7 +106,13 @@ fn write_over(it: &Instructions, record: &RawRecord, file: i64, size: usize, tai
         [part(record.head, record.head_len), part(tail.text.as_ptr(), tail.len), part(spaces.as_ptr(), filling)];
     // SAFETY: each part is of memory that lives through the call, and is only read.
     let written = unsafe { libc::syscall(libc::SYS_writev, file, parts.as_ptr(), parts.len()) };
-    Ok(written == (length + filling) as i64)
+    let is_whole = written == (length + filling) as i64;
+    if !is_whole {
+        // What is there now is neither the one nor the other, if it cannot be replaced either.
+        // SAFETY: `name` is a NUL-terminated string that the waiting parent owns; `dir` is open.
+        unsafe { libc::syscall(libc::SYS_unlinkat, record.dir, record.name, 0) };
+    }
+    Ok(is_whole)
 }
 
 /// Writes the record to a temporary file and renames it into place.

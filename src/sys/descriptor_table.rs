@@ -4,9 +4,9 @@
 //! the agent has a pidfd, that is most of a start. So a child shares the table at first (`CLONE_FILES`), and then takes a
 //! copy of its lower part (close_range(2) with `CLOSE_RANGE_UNSHARE`, Linux 5.9).
 //!
-//! A table that is still shared is the agent's: nothing may be opened, closed or marked in it. So whether the call does
-//! what it says is first tried out by a child that has a copy already; and each child looks for a descriptor that must be
-//! missing in its own.
+//! A table that is still shared is the agent's: nothing may be opened, closed or marked in it. So a child that has a copy
+//! already tries out whether the call is there, and each child looks for a descriptor that must be missing in its own. That
+//! the call ends the sharing before it closes anything is the kernel's word.
 
 use std::ffi::{c_int, c_uint};
 use std::io;
@@ -20,56 +20,75 @@ const UNTRIED: u8 = 0;
 const WORKS: u8 = 1;
 const REFUSED: u8 = 2;
 
+/// Tables come in multiples of it. Before Linux 5.18 a copy up to anything else has descriptors at its end that are open and
+/// do not count as such: the files of those would never be closed, and what was locked by one stay so.
+const UNIT: c_uint = 64;
+
 static STATE: AtomicU8 = AtomicU8::new(UNTRIED);
 
 /// What a child does about its descriptors, prepared by the parent.
 #[derive(Debug)]
 pub(super) struct Division {
-    /// Not needed, nor any above.
-    first: c_uint,
-    /// One of them that is open in the parent.
+    /// This one and those above are not needed. Nothing where the child has to do with a copy of all.
+    first: Option<c_uint>,
+    /// One of them that is open in the parent. Taken in any case: see [`streams`](super::streams).
     beyond: OwnedFd,
-    pub(super) is_shared: bool,
+    is_shared: bool,
 }
 
 impl Division {
-    /// For a child that needs these descriptors; `any` is open. Nothing where it has to do with a copy of all.
+    /// For a child that needs these descriptors, or with `None` all; `any` is open.
     ///
     /// # Errors
-    /// EMFILE when there is no descriptor left to know the own table by.
-    pub(super) fn above(needed: &[c_int], any: BorrowedFd<'_>, memory_is_shared: bool) -> io::Result<Option<Division>> {
+    /// EMFILE when there is no descriptor left.
+    pub(super) fn above(needed: Option<&[c_int]>, any: BorrowedFd<'_>, memory_is_shared: bool) -> io::Result<Division> {
         let state = STATE.load(Ordering::Relaxed);
-        if state == REFUSED {
-            return Ok(None);
+        if let Some(needed) = needed.filter(|_| state != REFUSED) {
+            let first = needed.iter().fold(2, |highest, &fd| highest.max(fd)) + 1;
+            let first = (first as c_uint).next_multiple_of(UNIT);
+            // None is free above, or the limit is below: what is high does not come down, and what is below may be free.
+            if let Ok(beyond) = duplicate(any, first as c_int) {
+                return Ok(Division { first: Some(first), beyond, is_shared: state == WORKS && memory_is_shared });
+            }
         }
-        let first = needed.iter().fold(2, |highest, &fd| highest.max(fd)) + 1;
-        // SAFETY: `any` is open for the time of the call.
-        let beyond = match check(i64::from(unsafe { libc::fcntl(any.as_raw_fd(), libc::F_DUPFD_CLOEXEC, first) })) {
-            // The limit was lowered since, and is below what is open.
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(None),
-            beyond => beyond?,
-        };
-        // SAFETY: fcntl has just created it; nobody else has it.
-        let beyond = unsafe { OwnedFd::from_raw_fd(beyond as c_int) };
-        Ok(Some(Division { first: first as c_uint, beyond, is_shared: state == WORKS && memory_is_shared }))
+        Ok(Division { first: None, beyond: duplicate(any, 3)?, is_shared: false })
     }
 
     #[cfg(test)]
-    pub(super) fn first(&self) -> c_uint {
+    pub(super) fn first(&self) -> Option<c_uint> {
         self.first
     }
 
-    /// CHILD: leaves the table of the agent, or says why that was not possible.
-    pub(super) fn leave(&self) -> Result<(), c_int> {
+    /// Whether the child begins with the descriptors of the agent, and not with a copy.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// For another child, after this one could not leave, and the next can neither.
+    pub(super) fn give_up(&mut self) {
+        (self.first, self.is_shared) = (None, false);
+    }
+
+    /// CHILD: leaves the table of the agent, or says why that was not possible; false where it is not to.
+    pub(super) fn leave(&self) -> Result<bool, c_int> {
         const CLOSE_RANGE_UNSHARE: u32 = 1 << 1;
+        let Some(first) = self.first else { return Ok(false) };
         // SAFETY: no pointers are passed. Of a table that is shared a copy is made, in which these are missing.
-        if unsafe { libc::syscall(libc::SYS_close_range, self.first, u32::MAX, CLOSE_RANGE_UNSHARE) } == -1 {
+        if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_UNSHARE) } == -1 {
             return Err(errno());
         }
         // SAFETY: no pointers are passed, and nothing is changed.
-        let is_missing = unsafe { libc::syscall(libc::SYS_fcntl, self.beyond.as_raw_fd(), libc::F_GETFD) } == -1;
-        if is_missing { Ok(()) } else { Err(libc::EBADF) }
+        let flags = unsafe { libc::syscall(libc::SYS_fcntl, self.beyond.as_raw_fd(), libc::F_GETFD) };
+        if flags == -1 && errno() == libc::EBADF { Ok(true) } else { Err(libc::EBADF) }
     }
+}
+
+/// The same open file under the lowest free number from this one on.
+fn duplicate(fd: BorrowedFd<'_>, from: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: the descriptor is open for the time of the call.
+    let duplicate = check(i64::from(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, from) }))?;
+    // SAFETY: fcntl has just created it; nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(duplicate as c_int) })
 }
 
 /// A child that had a copy could divide it.

@@ -169,14 +169,23 @@ impl Dir {
     /// # Errors
     /// As with [`Dir::replace`].
     pub(crate) fn rewrite(&self, temporary: &CStr, name: &CStr, content: &[u8]) -> io::Result<()> {
-        fail::failing("replace:open")?;
-        // Another length would be changed by itself, and who has the file open already would see some of both.
-        let is_as_long = |file: &File| file.metadata().is_ok_and(|found| found.len() == content.len() as u64);
-        let file = match self.open_file(name, libc::O_WRONLY) {
-            Ok(file) if is_as_long(&file) => self.rename(name, temporary).map(|()| file)?,
-            _ => self.create_file(temporary)?,
-        };
-        self.put(file, temporary, name, |file| file.write_all(content))
+        let old = self.open_file(name, libc::O_WRONLY).ok();
+        let length = old.as_ref().and_then(|file| file.metadata().ok()).map(|found| found.len());
+        match old {
+            // Another length would be changed by itself, and who has the file open already would see some of both.
+            Some(mut file) if length == Some(content.len() as u64) => {
+                fail::failing("replace:open")?;
+                match self.rename(name, temporary) {
+                    Ok(()) => self.put(file, temporary, name, |file| file.write_all(content)),
+                    // In a directory that cannot be written to.
+                    Err(_) => write_all(&mut file, content),
+                }
+            }
+            old => self.replace(temporary, name, content).inspect_err(|_| {
+                // What it says is not true any more, and nothing is better than that; the failure is returned.
+                let _ = old.map(|file| file.set_len(0));
+            }),
+        }
     }
 
     /// Writes a file that has a temporary name, and gives it its own.
@@ -433,6 +442,14 @@ mod tests {
         dir.open_or_create_dir(c"file").unwrap();
         assert_eq!(dir.rewrite(c".t", c"file", b"").unwrap_err().raw_os_error(), Some(libc::EISDIR));
         assert_eq!(dir.list().unwrap(), ["file"]);
+        // Nothing can be moved to where a directory is.
+        std::fs::remove_dir(place.path().join("file")).unwrap();
+        dir.rewrite(c".t", c"file", b"123").unwrap();
+        dir.open_or_create_dir(c".t").unwrap();
+        dir.rewrite(c".t", c"file", b"456").unwrap();
+        assert_eq!(dir.read(c"file", 9).unwrap(), b"456");
+        assert_eq!(dir.rewrite(c".t", c"file", b"7890").unwrap_err().raw_os_error(), Some(libc::EEXIST));
+        assert_eq!(dir.read(c"file", 9).unwrap(), b"");
     }
 
     #[test]

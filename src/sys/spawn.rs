@@ -205,7 +205,7 @@ pub(crate) fn start(
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
     let pipe = fail::failing("start:pipe").and_then(|()| Pipe::unless_shared());
     let mut pipe = pipe.map_err(|source| failure("create pipe", "", source))?;
-    let division = divide(standard, record, pipe.as_ref());
+    let division = divide(&program, standard, record, pipe.as_ref());
     let division = division.map_err(|source| failure("clone", "", source))?;
     let mut outcome = Outcome::default();
     let mut instructions = Instructions {
@@ -240,9 +240,9 @@ pub(crate) fn start(
     let before = untried.then(BootTime::now).flatten();
     loop {
         let started = match clone(stack, &instructions) {
-            Err(error) if is_refused(&error) && instructions.shares_descriptors() => {
+            Err(error) if is_refused(&error) && instructions.division.is_shared() => {
                 descriptor_table::failed(libc::EPERM);
-                instructions.division = None;
+                instructions.division.give_up();
                 continue;
             }
             started => started.map_err(|source| failure("clone", "", source))?,
@@ -263,20 +263,28 @@ pub(crate) fn start(
             return Err(describe(step, errno, &program, record));
         }
         descriptor_table::failed(errno);
-        instructions.division = None;
+        instructions.division.give_up();
     }
 }
 
 /// How the child comes to its own descriptors, among which must be all that it uses before it executes.
 fn divide(
+    program: &Program<'_>,
     standard: [BorrowedFd<'_>; 3],
     record: Option<&SelfRecord<'_>>,
     pipe: Option<&Pipe>,
-) -> io::Result<Option<Division>> {
+) -> io::Result<Division> {
     let of_record = record.into_iter().flat_map(|record| record.lock.iter().copied().chain([record.dir.as_raw_fd()]));
     let of_streams = standard.iter().map(AsRawFd::as_raw_fd).chain(pipe.map(Pipe::writer));
     let needed: Vec<c_int> = of_streams.chain(of_record).collect();
-    Division::above(&needed, standard[0], pipe.is_none())
+    let named = program.argv.first().into_iter().chain(&program.dir);
+    let needs_any = named.into_iter().any(|path| is_of_descriptor(path.as_bytes()));
+    Division::above((!needs_any).then_some(&needed), standard[0], pipe.is_none())
+}
+
+/// Whether a path leads to an open file of the agent's, as that of a program in memory does (memfd_create(2)).
+fn is_of_descriptor(path: &[u8]) -> bool {
+    [b"/proc/self/fd/".as_slice(), b"/proc/thread-self/fd/", b"/dev/fd/"].iter().any(|place| path.starts_with(place))
 }
 
 /// Looks whether start times follow the clock. Only where processes have inodes: elsewhere the start time is all that
@@ -312,7 +320,7 @@ fn is_refused(error: &io::Error) -> bool {
 }
 
 fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Started> {
-    let sharing = if instructions.shares_descriptors() { libc::CLONE_FILES } else { 0 };
+    let sharing = if instructions.division.is_shared() { libc::CLONE_FILES } else { 0 };
     let flags = VFORK | libc::SIGCHLD | flags | sharing;
     let mut raw_pidfd: RawFd = -1;
     let argument = std::ptr::from_ref(instructions).cast_mut().cast();

@@ -100,12 +100,22 @@ fn a_child_keeps_what_it_uses_before_it_executes() {
     let place = tempfile::tempdir().unwrap();
     let dir = Dir::open(place.path()).unwrap();
     let null = crate::sys::file::open_null().unwrap();
-    for lock in [[3, 700], [700, 3]] {
-        let record = SelfRecord { lock: &lock, ..record_in(&dir, place.path()) };
-        if let Some(division) = divide([null.as_fd(); 3], Some(&record), None).unwrap() {
-            assert_eq!(division.first(), 701);
-        }
+    let first = |argv: &[&str], dir_of_program: Option<&str>, lock: &[c_int]| {
+        let record = SelfRecord { lock, ..record_in(&dir, place.path()) };
+        let program = Program { dir: dir_of_program.map(Into::into), ..program(argv) };
+        divide(&program, [null.as_fd(); 3], Some(&record), None).unwrap().first()
+    };
+    if first(&["true"], None, &[]).is_none() {
+        return; // it was tried, and cannot be done here
     }
+    for lock in [[3, 700], [700, 3]] {
+        assert_eq!(first(&["true"], None, &lock), Some(704));
+    }
+    // Whatever number a path names.
+    assert_eq!(first(&["/proc/self/fd/9"], None, &[]), None);
+    assert_eq!(first(&["true"], Some("/dev/fd/9"), &[]), None);
+    // Beyond the limit none is to be had, and a copy of all does as well.
+    assert_eq!(first(&["true"], None, &[c_int::MAX - 64]), None);
 }
 
 #[test]

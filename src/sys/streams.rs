@@ -24,40 +24,45 @@ impl StandardStreams {
 
     /// Puts the outputs of the next child in their places; they are taken out again when the guard is dropped, for a log
     /// that nobody writes to is not to be held open.
-    pub(crate) fn with(&mut self, outputs: [OwnedFd; 2]) -> io::Result<Filled<'_>> {
-        for (output, place) in outputs.iter().zip(&self.outputs) {
-            put(output.as_fd(), place.as_fd())?;
-        }
-        Ok(Filled { places: self, _outputs: outputs })
+    pub(crate) fn with(&mut self, outputs: [OwnedFd; 2]) -> Filled<'_> {
+        let [stdout, stderr] = &outputs;
+        let filled = [put(stdout, &self.outputs[0]).is_ok(), put(stderr, &self.outputs[1]).is_ok()];
+        Filled { places: self, outputs, filled }
     }
 }
 
 /// The standard streams of one child.
 #[derive(Debug)]
 pub(crate) struct Filled<'a> {
-    places: &'a StandardStreams,
+    places: &'a mut StandardStreams,
     /// Kept until the child runs: a start that takes more descriptors than it keeps leaves some to what has to go on when
     /// nothing can be started any more, a stop or an adoption.
-    _outputs: [OwnedFd; 2],
+    outputs: [OwnedFd; 2],
+    filled: [bool; 2],
 }
 
 impl Filled<'_> {
     pub(crate) fn as_fds(&self) -> [BorrowedFd<'_>; 3] {
-        let [stdout, stderr] = &self.places.outputs;
-        [self.places.input.as_fd(), stdout.as_fd(), stderr.as_fd()]
+        // Where a place is beyond a limit that was lowered since, nothing can be put.
+        let at = |n: usize| if self.filled[n] { self.places.outputs[n].as_fd() } else { self.outputs[n].as_fd() };
+        [self.places.input.as_fd(), at(0), at(1)]
     }
 }
 
 impl Drop for Filled<'_> {
     fn drop(&mut self) {
-        for place in &self.places.outputs {
-            // Both are open, so it cannot fail; and if it did, the next child's would take the place.
-            let _ = put(self.places.input.as_fd(), place.as_fd());
+        for (place, _) in self.places.outputs.iter_mut().zip(self.filled).filter(|(_, filled)| *filled) {
+            if put(&self.places.input, place).is_err() {
+                // The limit was lowered in this moment.
+                if let Ok(another) = self.places.input.try_clone() {
+                    *place = another;
+                }
+            }
         }
     }
 }
 
-fn put(from: BorrowedFd<'_>, place: BorrowedFd<'_>) -> io::Result<()> {
+fn put(from: &OwnedFd, place: &OwnedFd) -> io::Result<()> {
     // SAFETY: both are open, and `place` goes on being so; only what is behind it changes.
     let put = unsafe { libc::dup3(from.as_raw_fd(), place.as_raw_fd(), libc::O_CLOEXEC) };
     check(i64::from(put)).map(drop)

@@ -8,7 +8,7 @@ use proxyprocess::{Command, Daemon, ErrorCode, EventKind, ProxyConfig, ProxyStat
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::inside::{Host, Place, helper, quick};
+use crate::inside::{Host, Place, helper, quick, wait_until};
 use crate::life::{Told, in_a_host, live};
 use crate::support::{HELPER, Scene, Start};
 
@@ -108,6 +108,71 @@ fn a_host_that_raises_its_limit_of_descriptors() {
     let lower = format!("ulimit -Sn {SOFT}; exec \"$@\"");
     let programs = ["/bin/sh", "-c", &lower, "sh"];
     in_a_host("descriptors::a_host_that_raises_its_limit_of_descriptors", &programs, that_raises_its_limit);
+}
+
+/// So many the host has open while the library begins, and so many it may have afterwards.
+const AT_FIRST: usize = 300;
+const LATER: u64 = 200;
+
+fn that_lowers_its_limit_below_what_is_open(_: &Place) {
+    let zeros: Vec<File> = (0..AT_FIRST).map(|_| File::open("/dev/zero").unwrap()).collect();
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["inspect"]));
+    host.run();
+    let mut web = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), web.pid);
+    drop(zeros);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(LATER), maximum: getrlimit(Resource::Nofile).maximum }).unwrap();
+    let logs = ["stdout", "stderr"].map(|stream| scene.data_dir().join(format!("logs/web-{stream}.log")));
+    for _ in 0..3 {
+        web.process.kill();
+        web = scene.reports.start("web");
+        assert_eq!(host.events.started("web"), web.pid);
+        let found = web.inspection.as_ref().unwrap().fds.values().map(Into::into).collect::<Vec<std::path::PathBuf>>();
+        assert_eq!(found, ["/dev/null".into(), logs[0].clone(), logs[1].clone()]);
+        // Those that the library keeps for children lead to no log between two starts.
+        let own = || std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let is_log = |fd: std::fs::DirEntry| std::fs::read_link(fd.path()).is_ok_and(|path| logs.contains(&path));
+        wait_until(&scene.data_dir(), "the logs to be closed", || !own().any(is_log));
+    }
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn a_host_that_lowers_its_limit_below_what_is_open() {
+    let name = "descriptors::a_host_that_lowers_its_limit_below_what_is_open";
+    in_a_host(name, &[], that_lowers_its_limit_below_what_is_open);
+}
+
+/// As one does whose proxy is in memory, or was opened before its file was replaced.
+fn that_executes_what_it_has_open(_: &Place) {
+    // Above all that the library opens.
+    let zeros: Vec<File> = (0..AT_FIRST).map(|_| File::open("/dev/zero").unwrap()).collect();
+    let (program, dir) = (File::open(*HELPER).unwrap(), File::open("/usr").unwrap());
+    drop(zeros);
+    let by_number = |file: &File| format!("/proc/self/fd/{}", file.as_raw_fd());
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let mut config = helper(&scene, &["run"]);
+    let command = Command::new(by_number(&program)).arg("run").dir(by_number(&dir));
+    config.command = scene.env().into_iter().fold(command, |command, (name, value)| command.env(name, value));
+    host.set("web", config);
+    host.run();
+    for _ in 0..3 {
+        let web = scene.reports.start("web");
+        assert_eq!(std::fs::read_link(format!("/proc/{}/cwd", web.pid)).unwrap().to_str(), Some("/usr"));
+        web.process.kill();
+    }
+    scene.reports.start("web");
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn a_host_that_executes_what_it_has_open() {
+    in_a_host("descriptors::a_host_that_executes_what_it_has_open", &[], that_executes_what_it_has_open);
 }
 
 /// While it lives, this process cannot open anything.
