@@ -10,7 +10,7 @@ use super::spawner::Job;
 use super::spec::Spec;
 use super::supervised::Supervised;
 use crate::defaults;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lifecycle::ProxyState;
 use crate::logging::{self, Level};
 use crate::sys::identity::Pid;
@@ -24,6 +24,8 @@ const MAX_DOUBLINGS: u32 = 6;
 pub(super) struct Repair {
     pub(super) at: Instant,
     pub(super) what: Chore,
+    /// Why it could not be done.
+    pub(super) error: Error,
 }
 
 /// What is not as it should be.
@@ -53,17 +55,21 @@ impl Supervised {
             Chore::Signal(_) => Some(defaults::REPAIR_WAIT),
             _ => Some(defaults::REPAIR_WAIT * (1 << self.rare.failures.min(MAX_DOUBLINGS))),
         };
-        self.rare.last_error = Some(error);
+        // Why a process is not started says more than which of its files are still there.
+        let says_more = matches!(what, Chore::CleanUp(_)) && self.machine.state() == ProxyState::Waiting;
+        if !says_more || self.rare.last_error.is_none() {
+            self.rare.last_error = Some(error.clone());
+        }
         self.rare.failures = self.rare.failures.saturating_add(1);
         if let Some(wait) = wait {
-            self.rare.repair = Some(Repair { at: Instant::now() + wait, what });
+            self.rare.repair = Some(Repair { at: Instant::now() + wait, what, error });
         }
     }
 
     /// The answer to a stop: the files of a process that is gone must not be left behind silently.
     pub(super) fn stopped(&self) -> Result<()> {
-        match (&self.rare.repair, &self.rare.last_error) {
-            (Some(Repair { what: Chore::CleanUp(_), .. }), Some(error)) => Err(error.clone()),
+        match &self.rare.repair {
+            Some(Repair { what: Chore::CleanUp(_), error, .. }) => Err(error.clone()),
             _ => Ok(()),
         }
     }
@@ -96,7 +102,7 @@ impl Loop {
             Chore::Signal(signal) => return self.signal(key, Some(signal)),
             // What is under way may make it needless, or come to the same failure.
             what if supervised.busy => {
-                supervised.rare.repair = Some(Repair { at: now + defaults::REPAIR_WAIT, what });
+                supervised.rare.repair = Some(Repair { at: now + defaults::REPAIR_WAIT, what, error: repair.error });
                 return self.arm_repair(key);
             }
             Chore::CleanUp(spec) => Job::CleanUp { key, spec, after },
