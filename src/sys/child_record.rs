@@ -1,12 +1,12 @@
 //! How the child writes who it is, between clone and exec: system calls only, as [`child`](super::child) says.
 
 use std::ffi::{c_char, c_int};
-use std::mem::MaybeUninit;
 
 use super::boot_time::BootTime;
 use super::child::{Failed, Instructions, errno, pass, step};
 use super::digest;
 use super::fail::child as points;
+use super::file::stat_at;
 use super::outcome::Step;
 use super::pidfd;
 use super::stat::Stat;
@@ -78,13 +78,7 @@ fn overwrite(it: &Instructions, record: &RawRecord, tail: &Tail) -> Result<bool,
 
 /// The size of a file that is nobody's but ours, and has no other name.
 fn own_size(file: i64) -> Option<usize> {
-    let mut found = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: `found` is writable memory of the right type; fstat(2) is a system call and no more.
-    if unsafe { libc::fstat(file as c_int, found.as_mut_ptr()) } == -1 {
-        return None;
-    }
-    // SAFETY: the call succeeded and has written the whole struct.
-    let found = unsafe { found.assume_init() };
+    let found = stat_at(file as c_int, c"", libc::AT_EMPTY_PATH).ok()?;
     // SAFETY: no pointers are passed.
     let us = unsafe { libc::syscall(libc::SYS_geteuid) };
     let ours = found.st_mode == libc::S_IFREG | 0o600 && found.st_nlink == 1 && i64::from(found.st_uid) == us;

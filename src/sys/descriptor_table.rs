@@ -10,11 +10,11 @@
 
 use std::ffi::{c_int, c_uint};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::check;
 use super::child::errno;
+use super::fd::duplicate;
 
 const UNTRIED: u8 = 0;
 const WORKS: u8 = 1;
@@ -81,14 +81,6 @@ impl Division {
         let flags = unsafe { libc::syscall(libc::SYS_fcntl, self.beyond.as_raw_fd(), libc::F_GETFD) };
         if flags == -1 && errno() == libc::EBADF { Ok(true) } else { Err(libc::EBADF) }
     }
-}
-
-/// The same open file under the lowest free number from this one on.
-fn duplicate(fd: BorrowedFd<'_>, from: c_int) -> io::Result<OwnedFd> {
-    // SAFETY: the descriptor is open for the time of the call.
-    let duplicate = check(i64::from(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, from) }))?;
-    // SAFETY: fcntl has just created it; nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(duplicate as c_int) })
 }
 
 /// A child that had a copy could divide it.

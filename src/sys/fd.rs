@@ -1,7 +1,7 @@
 //! Descriptors: kept above the three standard ones, because a child overwrites those before it executes.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use super::check;
 
@@ -20,8 +20,13 @@ pub(super) fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd);
     }
-    // SAFETY: `fd` is open for the time of the call.
-    let moved = check(i64::from(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) }))?;
-    // SAFETY: fcntl has just created `moved`; nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(moved as RawFd) })
+    duplicate(fd.as_fd(), 3)
+}
+
+/// The same open file under the lowest free number from this one on.
+pub(super) fn duplicate(fd: BorrowedFd<'_>, from: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: the descriptor is open for the time of the call.
+    let duplicate = check(i64::from(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, from) }))?;
+    // SAFETY: fcntl has just created it; nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(duplicate as RawFd) })
 }

@@ -328,7 +328,8 @@ pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_whole(file, limit)
 }
 
-fn stat_at(dir: i32, name: &CStr, flags: i32) -> io::Result<libc::stat> {
+/// A system call and no more: a child makes it as well.
+pub(super) fn stat_at(dir: i32, name: &CStr, flags: i32) -> io::Result<libc::stat> {
     let mut found = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: `name` is NUL-terminated, `found` is writable memory of the right type, and both live through the call.
     check(i64::from(unsafe { libc::fstatat(dir, name.as_ptr(), found.as_mut_ptr(), flags) }))?;

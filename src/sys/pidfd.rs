@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
+use super::file::stat_at;
 use super::identity::{Pid, own_pid};
 use super::signal::Signal;
 use super::wait::{self, ExitStatus, Reap, Target, Waited};
@@ -118,11 +119,7 @@ pub(crate) fn inode(process: BorrowedFd<'_>) -> io::Result<Option<u64>> {
 
 /// The inode of any descriptor. It allocates nothing: the child between clone and exec asks for its own.
 pub(super) fn inode_of(fd: RawFd) -> io::Result<u64> {
-    let mut found = MaybeUninit::<libc::stat>::zeroed();
-    // SAFETY: the pointer is to writable memory of the right type.
-    check(i64::from(unsafe { libc::fstat(fd, found.as_mut_ptr()) }))?;
-    // SAFETY: zeroed memory is a valid struct stat, and fstat has filled it.
-    Ok(unsafe { found.assume_init() }.st_ino)
+    stat_at(fd, c"", libc::AT_EMPTY_PATH).map(|found| found.st_ino)
 }
 
 fn is_on_pidfs(process: BorrowedFd<'_>) -> bool {

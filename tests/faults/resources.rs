@@ -6,7 +6,7 @@ use crate::inside::{
     Host, Place, descriptors, helper, inherited, json, library_threads, no_library_thread_is_left, quick, stage,
     wait_until,
 };
-use crate::support::{Leak, Scene, alone};
+use crate::support::{Leak, OF_A_SPAWNER, Scene, alone};
 
 #[test]
 fn fault_d_syncs_leave_no_descriptors_behind() {
@@ -67,9 +67,9 @@ fn a_host_of_many(place: &Place) {
     let cores = std::thread::available_parallelism().unwrap().get();
     // Supervisor, spawners, and the thread that runs the manager, which is the host's own.
     assert!(threads.len() <= 1 + cores.min(3) + 1, "{threads:?}");
-    // The data directory and its parts, its lock, epoll and its wakeup, one that is lent, and three a spawner.
+    // The data directory and its parts, its lock, epoll and its wakeup, one that is lent, and those of each spawner.
     let each = if cfg!(proxyprocess_no_pidfd) { 0 } else { MANY };
-    assert!((each..=each + 9 + 3 * cores.min(3)).contains(&used), "{used} descriptors");
+    assert!((each..=each + 9 + OF_A_SPAWNER * cores.min(3)).contains(&used), "{used} descriptors");
     wait_until(&place.path(""), "the test to have all reports", || place.path("go").exists());
     host.kill();
     // What is shared with the threads is gone with them, and they go with the last handle.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::inside::kernel_tells_status_of_strangers;
-use crate::support::{Agent, Config, Cost, Deadline, HELPER, Launch, Proxy, Scene, Start};
+use crate::support::{Agent, Config, Cost, Deadline, HELPER, Launch, OF_A_SPAWNER, Proxy, Scene, Start};
 
 /// Who the agent hears from how a process has ended that is not its child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,14 +181,14 @@ fn at_rest(agent: &Agent, what: &str, wanted: impl Fn(&Resources) -> bool) -> Re
 type Resources = (usize, BTreeSet<String>);
 
 /// How many descriptors the agent has open, and its threads; but for the spawners, which begin when they are needed, and
-/// the three descriptors that each of them has.
+/// the descriptors that each of them has.
 fn resources(agent: &Agent) -> Resources {
     let own = format!("/proc/{}", agent.pid());
     let tasks = fs::read_dir(format!("{own}/task")).expect("list threads").flatten();
     let names: Vec<String> = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok()).collect();
     let descriptors = fs::read_dir(format!("{own}/fd")).expect("list descriptors").count();
     let (spawners, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.starts_with("proxy-spawner"));
-    (descriptors - 3 * spawners.len(), others.into_iter().collect())
+    (descriptors - OF_A_SPAWNER * spawners.len(), others.into_iter().collect())
 }
 
 #[test]

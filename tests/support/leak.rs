@@ -6,7 +6,7 @@ use super::alone::is_alone;
 use super::deadline::Deadline;
 
 /// How many descriptors each spawner keeps for its children.
-const OF_A_SPAWNER: usize = 3;
+pub(crate) const OF_A_SPAWNER: usize = 3;
 
 /// The descriptors and threads of this process, to be compared with what they are later. The spawners are left out: at
 /// most one a core, they are begun as work piles up, and stay.

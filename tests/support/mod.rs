@@ -24,7 +24,7 @@ pub(crate) use config::{Config, Proxy};
 pub(crate) use cost::Cost;
 pub(crate) use deadline::{Deadline, WATCHDOG};
 pub(crate) use files::Changes;
-pub(crate) use leak::Leak;
+pub(crate) use leak::{Leak, OF_A_SPAWNER};
 pub(crate) use message::Inspection;
 pub(crate) use process::{Process, children_of, readable};
 pub(crate) use programs::{HELPER, HELPER_VARIABLE, agent_under_test, agent_with_fail_points};
