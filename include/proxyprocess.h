@@ -1191,6 +1191,9 @@ int32_t proxyprocess_manager_start(const struct proxyprocess_manager *manager,
  * proxyprocess_manager_kill(), or called again, it does nothing; called by several threads, it returns to each when
  * the manager has ended.
  *
+ * Without a data directory no later manager finds the processes, unless by a snapshot that
+ * proxyprocess_manager_snapshot() wrote just before: how many are left is logged as a warning.
+ *
  * Returns 0; PROXYPROCESS_E_IO when the snapshot could not be written, or what a proxy kind or the run of
  * proxyprocess_manager_start() failed with. The manager is closed nevertheless.
  *

@@ -9,7 +9,9 @@ use super::core::{Core, Managed};
 use super::others::{Call, Worker};
 use super::sync;
 use crate::error::{Error, ErrorCode, Result};
-use crate::supervisor::{Command, Owner, StopReply, Supervisor};
+use crate::lifecycle::ProxyState;
+use crate::logging::{self, Level};
+use crate::supervisor::{Command, Owner, ProxyStatus, StopReply, Supervisor};
 use crate::sys::fail;
 
 impl Manager {
@@ -22,13 +24,34 @@ impl Manager {
         let written = if core.synced { core.write_snapshot() } else { Ok(()) };
         fail::point("close:written");
         let released = match core.supervisor.take() {
-            Some(supervisor) => supervisor.release(self.owner),
+            Some(supervisor) => {
+                self.warn_of_orphans(&supervisor);
+                supervisor.release(self.owner)
+            }
             None => Ok(()),
         };
         fail::point("close:released");
         let closed = close_others(&mut core);
         self.finish(&mut core);
         renewed.and(written).and(released).and(closed)
+    }
+
+    /// Without a data directory nobody knows later which processes there were, and whoever declares them again has two
+    /// of each.
+    fn warn_of_orphans(&self, supervisor: &Supervisor) {
+        if self.data_dir.is_some() {
+            return;
+        }
+        // Those that are being started run when the close is done. What cannot be counted is an error of the release.
+        let left = |status: &ProxyStatus| status.pid.is_some() || status.state == ProxyState::Starting;
+        let count = supervisor.status(self.owner).unwrap_or_default().into_iter().filter(left).count();
+        let (who, them) = match count {
+            0 => return,
+            1 => ("process runs", "it"),
+            _ => ("processes run", "them"),
+        };
+        let lost = format_args!("without a data directory no later agent finds {them}, unless by a snapshot elsewhere");
+        logging::write(Level::Warn, format_args!("close: {count} {who} on, and {lost}"));
     }
 
     /// The body of [`Manager::kill`].

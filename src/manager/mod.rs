@@ -185,6 +185,9 @@ impl Manager {
     /// recorded, the snapshot is written, and the data directory is free for the next manager. After
     /// [`Manager::kill`], or called again, it does nothing.
     ///
+    /// Without a data directory no later manager finds the processes, unless by a snapshot that [`Manager::snapshot`] wrote
+    /// just before: how many are left is logged as a warning.
+    ///
     /// # Errors
     /// [`ErrorCode::Io`] when the snapshot could not be written, [`ErrorCode::Locked`] when the data directory was
     /// removed and another manager has the one in its place, or what a proxy of a registered kind reports. The manager

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::json;
 
-use crate::support::{Agent, Config, Proxy, Scene};
+use crate::support::{Agent, Config, Launch, Proxy, Scene};
 
 #[test]
 fn sigquit_stops_all_and_leaves_nothing() {
@@ -96,10 +97,31 @@ fn on_exit_leave_leaves_them_running_and_is_the_default() {
     }
 }
 
+/// They are orphans: the next agent cannot know of them, and starts the same once more.
+#[test]
+fn who_leaves_processes_without_a_data_directory_is_warned() {
+    let scene = Scene::new();
+    let config = Config::new(&scene).proxy("a", Proxy::helper(&["run"])).proxy("b", Proxy::helper(&["run"]));
+    for (data_dir, warned) in [(json!(null), true), (json!(scene.data_dir()), false)] {
+        let mut agent = Launch::new(&scene).spawn(&config.clone().set("data_dir", data_dir));
+        let left = [scene.reports.start("a"), scene.reports.start("b")];
+        agent.signal(Signal::TERM);
+        assert!(agent.end().success(), "{}", agent.log());
+        let log = agent.log();
+        let warning = log.lines().find(|line| line.contains("WARN") && line.contains("2 processes run on"));
+        assert_eq!(warning.is_some_and(|line| line.contains("without a data directory")), warned, "{log}");
+        for start in left {
+            assert!(!start.process.is_gone());
+            start.process.kill();
+        }
+    }
+    scene.finish();
+}
+
 #[test]
 fn the_end_does_not_wait_for_a_backoff_or_a_start_that_never_succeeds() {
     let scene = Scene::new();
-    let waiting = serde_json::json!({"attempts_before_backoff": 0, "max_wait_ms": 600_000});
+    let waiting = json!({"attempts_before_backoff": 0, "max_wait_ms": 600_000});
     let config = Config::new(&scene)
         .proxy("crashing", Proxy::helper(&["exit", "1"]).set("restart", waiting))
         .proxy("missing", Proxy::command(&["/nonexistent/program"]));
