@@ -23,7 +23,7 @@
 //!     options.data_dir = Some("/var/lib/my-agent/proxies".into());
 //!     let manager = Manager::new(state, options)?;
 //!     if let Some(path) = manager.snapshot_path() {
-//!         if let Err(error) = manager.restore(&path) {
+//!         if let Err(error) = manager.restore(path) {
 //!             eprintln!("starting without the snapshot: {error}");
 //!         }
 //!     }

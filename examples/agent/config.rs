@@ -1,11 +1,15 @@
 //! The configuration file: options of the manager, and the proxies, which [`State`] reads itself.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proxyprocess::{ExecMode, ManagerOptions, State};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::Result;
@@ -41,8 +45,7 @@ impl Config {
     }
 
     fn parse(text: &str, program: &Path) -> Result<Config> {
-        let document = serde_json::from_str(text).map_err(|error| format!("not a JSON document: {error}"))?;
-        let mut fields = Fields::of(document)?;
+        let mut fields = Fields::of(text)?;
         let mut options = ManagerOptions::default();
         options.data_dir = fields.read("data_dir", "a path", path)?;
         options.allow_root = fields.read("allow_root", "true or false", Value::as_bool)?.unwrap_or(options.allow_root);
@@ -54,24 +57,27 @@ impl Config {
         ] {
             *period = fields.read(field, MILLISECONDS, milliseconds)?.unwrap_or(*period);
         }
-        let on_exit = fields.read("on_exit", "\"leave\" or \"stop\"", on_exit)?.unwrap_or(OnExit::Leave);
-        let mut proxies = fields.take("proxies").unwrap_or_else(|| Map::new().into());
+        let on_exit = match fields.take("on_exit") {
+            Some(value) => on_exit(&value)?,
+            None => OnExit::Leave,
+        };
+        let proxies = fields.text("proxies").map_or_else(|| "{}".to_owned(), |text| text.get().to_owned());
         fields.finish()?;
-        expand_self(&mut proxies, program);
-        let proxies = proxies.to_string();
-        // Into a state that nobody watches: a reload must know that all is well before it changes anything.
+        // As it is written, for an id that stands there twice is not in the value; and into a state that nobody watches: a
+        // reload must know that all is well before it changes anything.
         let state = State::new();
         state.replace_all_json(&proxies)?;
         let unknown = state.list().into_iter().find(|(_, proxy)| !MODES.contains(&proxy.mode));
         if let Some((id, proxy)) = unknown {
             return Err(format!("proxies.{id}.mode: expected \"daemon\" or \"noop\", got \"{}\"", proxy.mode).into());
         }
-        Ok(Config { options, on_exit, proxies })
+        Ok(Config { options, on_exit, proxies: expand_self(&proxies, program)? })
     }
 }
 
-/// Puts the path of this program in place of a first word `{self}`. What is no command is left for [`State`] to refuse.
-fn expand_self(proxies: &mut Value, program: &Path) {
+/// Puts the path of this program in place of a first word `{self}` of the declared commands.
+fn expand_self(proxies: &str, program: &Path) -> Result<String> {
+    let mut proxies: Value = serde_json::from_str(proxies)?;
     let program = match program.to_str() {
         Some(program) => Value::from(program),
         None => Value::from(program.as_os_str().as_bytes()),
@@ -81,44 +87,101 @@ fn expand_self(proxies: &mut Value, program: &Path) {
             *word = program.clone();
         }
     }
+    Ok(proxies.to_string())
+}
+
+/// The members of an object as they are written, also of a name that stands there twice.
+struct Members(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Members, D::Error> {
+        deserializer.deserialize_map(EachMember)
+    }
+}
+
+struct EachMember;
+
+impl<'de> Visitor<'de> for EachMember {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<Members, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = object.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
 }
 
 /// The object of the document: each field is taken once, and [`Fields::finish`] refuses what is left.
-struct Fields(Map<String, Value>);
+struct Fields {
+    members: BTreeMap<String, Box<RawValue>>,
+    /// The names that were asked for: those that there may be.
+    known: Vec<&'static str>,
+}
 
 impl Fields {
-    fn of(document: Value) -> Result<Fields> {
-        match document {
-            Value::Object(object) => Ok(Fields(object)),
-            other => Err(expected("document", "an object", &other).into()),
+    fn of(text: &str) -> Result<Fields> {
+        let not_json = |error| format!("not a JSON document: {error}");
+        let document: Value = serde_json::from_str(text).map_err(not_json)?;
+        if !document.is_object() {
+            return Err(expected("document", "an object", &document).into());
         }
+        let Members(written) = serde_json::from_str(text).map_err(not_json)?;
+        let mut members = BTreeMap::new();
+        for (name, value) in written {
+            if let Some((name, _)) = members.get_key_value(&name) {
+                return Err(format!("{name}: declared twice").into());
+            }
+            members.insert(name, value);
+        }
+        Ok(Fields { members, known: Vec::new() })
     }
 
-    /// Takes a field; absent and `null` are the same.
-    fn take(&mut self, field: &str) -> Option<Value> {
-        self.0.remove(field).filter(|value| !value.is_null())
+    /// Takes a field as it is written; absent and `null` are the same.
+    fn text(&mut self, field: &'static str) -> Option<Box<RawValue>> {
+        self.known.push(field);
+        self.members.remove(field).filter(|text| text.get() != "null")
+    }
+
+    fn take(&mut self, field: &'static str) -> Option<Value> {
+        // The text is a part of a document that was read.
+        self.text(field).and_then(|text| serde_json::from_str(text.get()).ok())
     }
 
     /// Takes a field that `read` must accept.
-    fn read<T>(&mut self, field: &str, wanted: &str, read: impl FnOnce(&Value) -> Option<T>) -> Result<Option<T>> {
+    fn read<T>(
+        &mut self,
+        field: &'static str,
+        wanted: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<Option<T>> {
         let Some(value) = self.take(field) else { return Ok(None) };
         Ok(Some(read(&value).ok_or_else(|| expected(field, wanted, &value))?))
     }
 
     /// Takes a list of `NAME=value`.
-    fn variables(&mut self, field: &str) -> Result<Vec<(OsString, OsString)>> {
+    fn variables(&mut self, field: &'static str) -> Result<Vec<(OsString, OsString)>> {
         let lines = self.read(field, "a list of strings NAME=value", |value| value.as_array().cloned())?;
         let variable = |(index, line): (usize, Value)| {
-            let wrong = || expected(&format!("{field}[{index}]"), "a string NAME=value", &line).into();
-            variable(&line).ok_or_else(wrong)
+            let (place, wanted) = (format!("{field}[{index}]"), "a string NAME=value");
+            let wrong = || match line.as_str() {
+                Some(text) if !text.contains('=') => format!("{place}: expected {wanted}, got a string without ="),
+                _ => expected(&place, wanted, &line),
+            };
+            Ok(variable(&line).ok_or_else(wrong)?)
         };
         lines.unwrap_or_default().into_iter().enumerate().map(variable).collect()
     }
 
     fn finish(self) -> Result<()> {
-        match self.0.keys().next() {
+        match self.members.keys().next() {
             None => Ok(()),
-            Some(field) => Err(format!("{field}: unknown field").into()),
+            Some(field) => Err(format!("{field}: unknown field, expected one of {}", self.known.join(", ")).into()),
         }
     }
 }
@@ -146,11 +209,16 @@ fn milliseconds(value: &Value) -> Option<Duration> {
     value.as_u64().filter(|ms| *ms <= 31_622_400_000).map(Duration::from_millis)
 }
 
-fn on_exit(value: &Value) -> Option<OnExit> {
-    match value.as_str()? {
-        "leave" => Some(OnExit::Leave),
-        "stop" => Some(OnExit::Stop),
-        _ => None,
+/// No secret is meant to stand here, so what does is said, as far as it could be a word.
+fn on_exit(value: &Value) -> Result<OnExit> {
+    const WANTED: &str = "\"leave\" or \"stop\"";
+    match value.as_str() {
+        Some("leave") => Ok(OnExit::Leave),
+        Some("stop") => Ok(OnExit::Stop),
+        Some(word) if !word.is_empty() && word.chars().count() <= 40 => {
+            Err(format!("on_exit: expected {WANTED}, got \"{}\"", word.escape_debug()).into())
+        }
+        _ => Err(expected("on_exit", WANTED, value).into()),
     }
 }
 

@@ -36,6 +36,9 @@ static char *read_on_exit(struct config *config, const char *field, json_t *valu
         config->on_exit = ON_EXIT_LEAVE;
     else if (name != NULL && strcmp(name, "stop") == 0)
         config->on_exit = ON_EXIT_STOP;
+    else if (name != NULL && *name != '\0' && strlen(name) <= 40 && strpbrk(name, "\n\r\"") == NULL)
+        /* No secret is meant to stand here. */
+        return failure("%s: expected \"leave\" or \"stop\", got \"%s\"", field, name);
     else
         return json_expected(field, "\"leave\" or \"stop\"", value);
     return NULL;
@@ -55,6 +58,8 @@ static char *read_proxy_env(struct config *config, const char *field, json_t *va
         if (text == NULL || *text == '=' || strchr(text, '=') == NULL) {
             char place[64];
             snprintf(place, sizeof place, "%s[%zu]", field, index);
+            if (text != NULL && strchr(text, '=') == NULL)
+                return failure("%s: expected a string NAME=value, got a string without =", place);
             return json_expected(place, "a string NAME=value", variable);
         }
         config->proxy_env[index] = text;
@@ -108,6 +113,17 @@ static const struct field {
     {"proxies", read_proxies},
 };
 
+static char *unknown_field(const char *name)
+{
+    char known[256] = "";
+
+    for (size_t index = 0; index < sizeof FIELDS / sizeof *FIELDS; index++) {
+        size_t length = strlen(known);
+        snprintf(known + length, sizeof known - length, "%s%s", index > 0 ? ", " : "", FIELDS[index].name);
+    }
+    return failure("%s: unknown field, expected one of %s", name, known);
+}
+
 /* Reads one field; absent and null are the same. */
 static char *read_field(struct config *config, const char *name, json_t *value)
 {
@@ -115,7 +131,7 @@ static char *read_field(struct config *config, const char *name, json_t *value)
         if (strcmp(name, FIELDS[index].name) == 0)
             return json_is_null(value) ? NULL : FIELDS[index].read(config, name, value);
     }
-    return failure("%s: unknown field", name);
+    return unknown_field(name);
 }
 
 static char *parse(const char *text, size_t length, const char *program, struct config *config)

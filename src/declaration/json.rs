@@ -23,7 +23,10 @@ pub(crate) fn proxies_from_json(place: &str, text: &str) -> Result<BTreeMap<Stri
         let place = format!("{place}.{}", excerpt(&id));
         validate_id(&id).map_err(|error| error.within(&place))?;
         let config = ProxyConfig::from_fields(Fields::of(&place, value)?)?;
-        Ok(proxies.insert(id, config).is_none())
+        match proxies.insert(id, config) {
+            None => Ok(()),
+            Some(_) => Err(invalid(format!("{place}: declared twice"))),
+        }
     });
     match read {
         Ok(read) => read.map(|()| proxies),
@@ -147,15 +150,14 @@ impl ProxyConfig {
 }
 
 fn read_credentials(mut fields: Fields) -> Result<Credentials> {
-    let required = |fields: &mut Fields, field: &str| match fields.unsigned(field)? {
-        Some(id) => Ok(id),
-        None => Err(fields.missing(field, "a whole number from 0 to 4294967295")),
-    };
-    let (uid, gid) = (required(&mut fields, "uid")?, required(&mut fields, "gid")?);
+    let (uid, gid) = (fields.unsigned("uid")?, fields.unsigned("gid")?);
+    let missing = |field| fields.missing(field, "a whole number from 0 to 4294967295");
+    let (no_uid, no_gid) = (missing("uid"), missing("gid"));
     let id = |value: &Value| value.as_u64().and_then(|number| number.try_into().ok());
     let groups = fields.list("groups", "whole numbers from 0 to 4294967295", id)?.unwrap_or_default();
+    // ORDER: as above, the name of a user in the place of his number.
     fields.finish()?;
-    Ok(Credentials { uid, gid, groups })
+    Ok(Credentials { uid: uid.ok_or(no_uid)?, gid: gid.ok_or(no_gid)?, groups })
 }
 
 /// Reads `stop_signal` and `grace_period_ms`; what is absent stays as it is.
@@ -184,12 +186,16 @@ fn read_restart(mut fields: Fields, restart: &mut RestartSettings) -> Result<()>
 /// Reads a list of `NAME=value`.
 fn variables(fields: &mut Fields, field: &str) -> Result<Vec<(OsString, OsString)>> {
     let place = fields.place(field);
-    let lines = fields.list(field, VARIABLES, |value| text::from_json(value).and_then(split_variable))?;
-    let lines = lines.unwrap_or_default();
-    for (index, (name, value)) in lines.iter().enumerate() {
-        validate_variable(name, value).map_err(|error| error.within(format!("{place}[{index}]")))?;
-    }
-    Ok(lines)
+    let lines = fields.list(field, VARIABLES, text::from_json)?.unwrap_or_default();
+    let variable = |(index, line): (usize, OsString)| {
+        let place = format!("{place}[{index}]");
+        // Not what it is: that may be the secret alone.
+        let no_variable = || invalid(format!("{place}: expected {VARIABLES}, got a string without ="));
+        let (name, value) = split_variable(line).ok_or_else(no_variable)?;
+        validate_variable(&name, &value).map_err(|error| error.within(&place))?;
+        Ok((name, value))
+    };
+    lines.into_iter().enumerate().map(variable).collect()
 }
 
 /// Splits `NAME=value` at the first `=`.
@@ -254,13 +260,29 @@ mod tests {
             (r#"{"web": {"command": []}}"#, "p.web.command: expected a program"),
             (r#"{"web": {"command": ["a", 1]}}"#, "p.web.command[1]: expected strings"),
             (r#"{"web": {"command": ["a", "b\u0000"]}}"#, "p.web.command[1]: expected no NUL byte"),
-            (r#"{"web": {"command": ["a"], "env": ["A"]}}"#, "p.web.env[0]: expected strings of the form NAME=value"),
+            (
+                r#"{"web": {"command": ["a"], "env": ["A=b", "secret"]}}"#,
+                "p.web.env[1]: expected strings of the form NAME=value, got a string without =",
+            ),
+            (
+                r#"{"web": {"command": ["a"], "env": [1]}}"#,
+                "p.web.env[0]: expected strings of the form NAME=value, got 1",
+            ),
             (r#"{"web": {"command": ["a"], "env": ["=A"]}}"#, "p.web.env[0]: expected NAME=value"),
             (r#"{"web": {"command": ["a"], "grace_period_ms": -1}}"#, "p.web.grace_period_ms: expected milliseconds"),
             (r#"{"web": {"command": ["a"], "stop_signal": "SIGX"}}"#, "p.web.stop_signal: expected a signal"),
             (r#"{"web": {"command": ["a"], "restart": {"jitter": 2}}}"#, "p.web.restart.jitter: expected a number"),
             (r#"{"web": {"command": ["a"], "restart": {"x": 2}}}"#, "p.web.restart.x: unknown field"),
             (r#"{"web": {"command": ["a"], "credentials": {"uid": 1}}}"#, "p.web.credentials.gid: expected a whole"),
+            (
+                r#"{"web": {"command": ["a"], "credentials": {"user": "nobody"}}}"#,
+                "p.web.credentials.user: unknown field, expected one of uid, gid, groups",
+            ),
+            (r#"{"web": {"command": ["a"]}, "web": {"command": ["a"]}}"#, "p.web: declared twice"),
+            (
+                r#"{"web": {"command": ["a"], "dir": "b", "dir": "c"}}"#,
+                "p: not a JSON document: expected every name once",
+            ),
             (r#"{"web": {"command": ["a"], "mode": "A b"}}"#, "p.web.mode: expected 1 to 64"),
             (r#"{"web": {"command": ["a"], "token": ["x"]}}"#, "p.web.token: expected a string, got a list"),
             (r#"{"": {"command": ["a"]}}"#, "p.: proxy id: expected 1 to 1024 bytes"),

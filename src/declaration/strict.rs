@@ -24,13 +24,13 @@ pub(crate) fn parse_bytes(text: &[u8]) -> serde_json::Result<Value> {
 }
 
 /// Reads a document that is an object and hands over its members one by one, so that a large one is never in memory
-/// as a whole. `take` says whether the name is new.
+/// as a whole. A name that stands twice there is for `take` to refuse.
 ///
 /// # Errors
 /// `Ok(Err)` with what `take` refused; otherwise what is wrong, and at which line and column.
 pub(crate) fn parse_members<E>(
     text: &str,
-    take: impl FnMut(String, Value) -> Result<bool, E>,
+    take: impl FnMut(String, Value) -> Result<(), E>,
 ) -> serde_json::Result<Result<(), E>> {
     let mut refused = None;
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -46,7 +46,7 @@ struct Members<'a, F, E> {
     refused: &'a mut Option<E>,
 }
 
-impl<'de, E, F: FnMut(String, Value) -> Result<bool, E>> Visitor<'de> for Members<'_, F, E> {
+impl<'de, E, F: FnMut(String, Value) -> Result<(), E>> Visitor<'de> for Members<'_, F, E> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,13 +56,9 @@ impl<'de, E, F: FnMut(String, Value) -> Result<bool, E>> Visitor<'de> for Member
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
         while let Some(name) = members.next_key::<String>()? {
             let Strict(value) = members.next_value()?;
-            match (self.take)(name.clone(), value) {
-                Ok(true) => {}
-                Ok(false) => return Err(again(&name)),
-                Err(error) => {
-                    *self.refused = Some(error);
-                    return Err(Error::custom("refused"));
-                }
+            if let Err(error) = (self.take)(name, value) {
+                *self.refused = Some(error);
+                return Err(Error::custom("refused"));
             }
         }
         Ok(())

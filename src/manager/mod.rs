@@ -53,7 +53,7 @@ use control::Control;
 /// let manager = Manager::new(state, options)?;
 /// let mut events = manager.events(); // before the restore, to hear of adoptions as well
 /// if let Some(path) = manager.snapshot_path() {
-///     if let Err(error) = manager.restore(&path) {
+///     if let Err(error) = manager.restore(path) {
 ///         eprintln!("going on without the snapshot: {error}");
 ///     }
 /// }
@@ -146,7 +146,7 @@ impl Manager {
     /// - [`ErrorCode::InvalidConfig`]: a run has begun already. [`ErrorCode::Closed`].
     /// - [`ErrorCode::Io`], [`ErrorCode::Exhausted`]: if it is the snapshot of the data directory, and is still there,
     ///   [`Manager::run`] tries again, and starts nothing before.
-    pub fn restore(&self, path: &Path) -> Result<()> {
+    pub fn restore(&self, path: impl AsRef<Path>) -> Result<()> {
         let adoptions = {
             self.core.get()?;
             let mut core = self.core();
@@ -154,7 +154,7 @@ impl Manager {
             if self.control.has_run() {
                 return Err(Error::new(ErrorCode::InvalidConfig, "restore: expected to be called before run"));
             }
-            self.restore_into(&mut core, path)?
+            self.restore_into(&mut core, path.as_ref())?
         };
         for adoption in adoptions {
             // How it ended is in the status, the log and the events; a refusal is no failure of the restore.
@@ -223,7 +223,8 @@ impl Manager {
     ///
     /// # Errors
     /// [`ErrorCode::Io`]; what was there before is untouched. [`ErrorCode::Closed`].
-    pub fn snapshot(&self, path: &Path) -> Result<()> {
+    pub fn snapshot(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
         self.core.get()?;
         let mut core = self.core();
         self.check_open()?;

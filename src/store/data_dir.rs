@@ -253,7 +253,14 @@ impl DataDir {
 
 impl Home {
     fn open(path: &Path, patience: Patience) -> Result<Home> {
-        create(path).map_err(|error| failed_at("create data directory", path, &error))?;
+        create(path).map_err(|error| match error.kind() {
+            // What is there by this name is something else, or a link that leads nowhere.
+            std::io::ErrorKind::AlreadyExists => {
+                let message = format!("data directory {} is not a directory", path.display());
+                Error::os_text(ErrorCode::Io, message, Some(libc::ENOTDIR))
+            }
+            _ => failed_at("create data directory", path, &error),
+        })?;
         fail::point("data-dir:created");
         let root = Dir::open_unless_planted(path).map_err(|error| failed_at("open data directory", path, &error))?;
         root.make_private().map_err(|error| failed_at("data directory", path, &error))?;

@@ -274,7 +274,7 @@ impl Shared {
         validate_id(&spec.id)?;
         spec.config.validate()?;
         if !spec.context.allow_root && spec.config.command.runs_as_root(identity::effective_uid()) {
-            let message = "refused to run a proxy as root: allow_root is false";
+            let message = "refused to run a proxy as root: declare credentials of another user, or set allow_root";
             return Err(Error::new(ErrorCode::RootRefused, message));
         }
         end_leftovers(spec, after)?;

@@ -13,10 +13,13 @@ fn a_bad_configuration_is_refused_by_the_name_of_the_field() {
     let scene = Scene::new();
     let good = || Config::new(&scene).proxy("good", run());
     let cases = [
-        (good().set("datadir", "x"), "datadir"),
-        (good().set("on_exit", "explode"), "on_exit"),
+        (good().set("alow_root", true), "alow_root: unknown field, expected one of data_dir, allow_root, "),
+        (good().set("on_exit", "explode"), "on_exit: expected \"leave\" or \"stop\", got \"explode\""),
         (good().set("snapshot_period_ms", "soon"), "snapshot_period_ms"),
-        (good().set("proxy_env", ["A"].as_slice()), "proxy_env[0]"),
+        (
+            good().set("proxy_env", ["A"].as_slice()),
+            "proxy_env[0]: expected a string NAME=value, got a string without =",
+        ),
         (good().proxy("web", Proxy::command(&[])), "proxies.web.command"),
         (good().proxy("web", Proxy::command(&["a\0b"])), "proxies.web.command[0]"),
         (good().proxy("web", run().set("comand", "x")), "proxies.web.comand"),
@@ -24,12 +27,51 @@ fn a_bad_configuration_is_refused_by_the_name_of_the_field() {
         (good().proxy("web", run().set("grace_period_ms", -1)), "proxies.web.grace_period_ms"),
         (good().proxy("web", run().set("restart", json!({"jitter": 2}))), "proxies.web.restart.jitter"),
         (good().proxy("web", run().set("env", ["=x"].as_slice())), "proxies.web.env[0]"),
+        (
+            good().proxy("web", run().set("credentials", json!({"user": "a"}))),
+            "proxies.web.credentials.user: unknown field",
+        ),
         (good().proxy("", run()), "proxies."),
     ];
     for (config, field) in cases {
         let mut agent = Launch::new(&scene).spawn(&config);
         assert_eq!(agent.end().code(), Some(1), "{field}: {}", agent.log());
         assert!(agent.log().contains(field), "{field}: {}", agent.log());
+    }
+    scene.finish();
+}
+
+/// The usual reader of JSON would silently take the last.
+#[test]
+fn what_is_declared_twice_is_refused() {
+    let scene = Scene::new();
+    let twice = [
+        (r#"{"proxies": {"web": {"command": ["a"]}, "web": {"command": ["b"]}}}"#, "proxies.web: declared twice"),
+        (r#"{"proxies": {"web": {"command": ["a"], "dir": "b", "dir": "c"}}}"#, "\"dir\" again"),
+        (r#"{"proxies": {}, "on_exit": "stop", "on_exit": "leave"}"#, "on_exit: declared twice"),
+        (r#"{"proxies": {"web": {"command": ["a"]}}, "proxies": {}}"#, "proxies: declared twice"),
+    ];
+    for (text, said) in twice {
+        let mut agent = Launch::new(&scene).spawn_with(|path| std::fs::write(path, text).unwrap());
+        assert_eq!(agent.end().code(), Some(1), "{text}: {}", agent.log());
+        // The last one is what the library for JSON in C says of all of them.
+        let log = agent.log();
+        assert!(log.contains(said) || log.contains("duplicate object key"), "{text}: {log}");
+    }
+    scene.finish();
+}
+
+#[test]
+fn a_data_directory_that_is_something_else_is_refused_as_such() {
+    let scene = Scene::new();
+    let (file, link) = (scene.path("file"), scene.path("link"));
+    std::fs::write(&file, "").unwrap();
+    symlink(scene.path("nowhere"), &link).unwrap();
+    for place in [file, link] {
+        let mut agent = Launch::new(&scene).spawn(&Config::new(&scene).set("data_dir", place.to_str().unwrap()));
+        assert_eq!(agent.end().code(), Some(1), "{}", agent.log());
+        let said = format!("data directory {} is not a directory", place.display());
+        assert!(agent.log().contains(&said), "{}", agent.log());
     }
     scene.finish();
 }
@@ -74,7 +116,8 @@ fn nothing_runs_as_root_unless_it_is_allowed() {
         let refused = |status: &Status| status.error("web").is_some_and(|error| error.to_lowercase().contains("root"));
         let status = agent.status_when(&scene, "it says why web does not run", refused);
         assert_eq!((status["web"].pid, scene.pid_files().len()), (None, 0));
-        assert!(agent.log().to_lowercase().contains("root"), "{}", agent.log());
+        let log = agent.log();
+        assert!(log.contains("declare credentials of another user, or set allow_root"), "{log}");
         agent.reload(&config.set("allow_root", true));
     }
     let web = scene.reports.start("web");

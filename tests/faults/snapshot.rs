@@ -141,7 +141,7 @@ fn careless_agent(place: &Place) {
     host.set("a/long/id".repeat(40).as_str(), inherited(&["run"]));
     host.run();
     (0..2).for_each(|_| drop(host.events.until("a start", |event| event.id.is_some())));
-    host.manager.snapshot(&place.path("told")).unwrap();
+    host.manager.snapshot(place.path("told")).unwrap();
     let before = host.manager.snapshot_path().unwrap().metadata().unwrap();
     assert!(before.len() > 0);
     host.close();

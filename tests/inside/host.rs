@@ -70,7 +70,7 @@ impl Host {
 
     /// Restores from the manager's own snapshot.
     pub(crate) fn restore(&self) -> Result<()> {
-        self.manager.restore(&self.manager.snapshot_path().expect("a data directory"))
+        self.manager.restore(self.manager.snapshot_path().expect("a data directory"))
     }
 
     /// Has a thread run the manager.

@@ -38,7 +38,7 @@ fn after_a_close_nothing_has_an_effect() {
     for error in [
         host.manager.run().unwrap_err(),
         host.restore().unwrap_err(),
-        host.manager.snapshot(&scene.path("told")).unwrap_err(),
+        host.manager.snapshot(scene.path("told")).unwrap_err(),
         host.manager.reconfigure(quick(&scene.data_dir())).unwrap_err(),
     ] {
         assert_eq!(error.code(), ErrorCode::Closed, "{error}");
@@ -171,7 +171,7 @@ fn status_can_be_asked_from_everywhere_while_everything_happens() {
                         assert!(!running || proxy.pid.is_some(), "{proxy:?}");
                     }
                     drop(host.manager.events());
-                    host.manager.snapshot(&scene.path("told")).unwrap();
+                    host.manager.snapshot(scene.path("told")).unwrap();
                 }
             });
         }

@@ -16,8 +16,8 @@ fn a_path_at_which_there_is_nothing_does_nothing() {
     let scene = Scene::of_library();
     let host = Host::new(quick(&scene.data_dir()));
     host.restore().unwrap();
-    host.manager.restore(&scene.path("absent")).unwrap();
-    host.manager.restore(&scene.path("no such directory/absent")).unwrap();
+    host.manager.restore(scene.path("absent")).unwrap();
+    host.manager.restore(scene.path("no such directory/absent")).unwrap();
     assert_eq!(host.manager.status(), []);
     assert_eq!(host.manager.snapshot_path(), Some(scene.data_dir().join("snapshot.json")));
     host.kill();
@@ -124,7 +124,7 @@ fn a_snapshot_elsewhere_is_restored_by_a_manager_of_another_data_directory() {
     let process = &json(&told)["Proxies"]["web"]["Config"]["process"];
     assert_eq!(process["pid"], pid);
     // The manager's own snapshot names no process: that is what its records are for.
-    host.manager.snapshot(&host.manager.snapshot_path().unwrap()).unwrap();
+    host.manager.snapshot(host.manager.snapshot_path().unwrap()).unwrap();
     assert!(json(&scene.path("one/snapshot.json"))["Proxies"]["web"]["Config"].get("process").is_none());
     host.close();
 
@@ -237,7 +237,7 @@ fn a_restore_that_fails_changes_nothing() {
     let error = host.manager.restore(&told).unwrap_err();
     assert_eq!(error.code(), ErrorCode::CorruptSnapshot);
     assert!(error.to_string().contains(told.to_str().unwrap()), "{error}");
-    assert_eq!(host.manager.restore(&scene.path("")).unwrap_err().code(), ErrorCode::Io, "a directory");
+    assert_eq!(host.manager.restore(scene.path("")).unwrap_err().code(), ErrorCode::Io, "a directory");
     assert_eq!(host.manager.status(), []);
     host.run();
     let start = scene.reports.start("web");

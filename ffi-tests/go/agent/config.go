@@ -56,9 +56,7 @@ func parseConfig(text []byte, program string) (*configuration, error) {
 		CoalescePeriod:  fields.period("coalesce_period_ms"),
 		QuiescentPeriod: fields.period("quiescent_period_ms"),
 	}}
-	if fields.text("on_exit", `"leave" or "stop"`, isOnExit) == "stop" {
-		config.onExit = stopProxies
-	}
+	config.onExit = fields.onExit("on_exit")
 	proxies := fields.raw("proxies")
 	if err := fields.finish(); err != nil {
 		return nil, err
@@ -162,6 +160,22 @@ func isVariable(text string) bool {
 	return strings.Index(text, "=") > 0 && !strings.ContainsRune(text, 0)
 }
 
-func isOnExit(text string) bool {
-	return text == "leave" || text == "stop"
+// onExit takes what becomes of the proxies. No secret is meant to stand here, so what does is said, as far as it could be
+// a word.
+func (d *document) onExit(name string) onExit {
+	const wanted = `"leave" or "stop"`
+	var word string
+	known := func() bool { return word == "leave" || word == "stop" }
+	raw := d.raw(name)
+	switch isWord := raw != nil && json.Unmarshal(raw, &word) == nil && word != "" && len(word) <= 40; {
+	case raw == nil || known():
+	case isWord && d.err == nil:
+		d.err = fmt.Errorf("%s: expected %s, got %q", name, wanted, word)
+	default:
+		d.expected(name, wanted, raw)
+	}
+	if word == "stop" {
+		return stopProxies
+	}
+	return leaveProxies
 }

@@ -77,14 +77,16 @@ func TestBadConfigurations(t *testing.T) {
 		`{"data_dir": ""}`:                      "data_dir: expected a path, got an empty string",
 		`{"data_dir": "a\u0000b"}`:              "data_dir: expected a path, got a string",
 		`{"data_dir": 1, "data_dir":1`:          "not a JSON document",
-		`{"on_exit":"stop", "on_exit":"leave"}`: "on_exit: expected once",
-		`{"on_exit": "explode"}`:                `on_exit: expected "leave" or "stop", got a string`,
+		`{"on_exit":"stop", "on_exit":"leave"}`: "on_exit: declared twice",
+		`{"on_exit": "explode"}`:                `on_exit: expected "leave" or "stop", got "explode"`,
+		`{"on_exit": 7}`:                        `on_exit: expected "leave" or "stop", got 7`,
 		`{"allow_root": "yes"}`:                 "allow_root: expected true or false, got a string",
 		`{"snapshot_period_ms": 1.0}`:           "snapshot_period_ms: expected milliseconds",
 		`{"snapshot_period_ms": -1}`:            "snapshot_period_ms: expected milliseconds",
 		`{"snapshot_period_ms": 31622400001}`:   "from 0 to 31622400000, got 31622400001",
 		`{"proxy_env": "A=b"}`:                  "proxy_env: expected a list of strings, got a string",
 		`{"proxy_env": ["A=b", "=c"]}`:          "proxy_env[1]: expected a string NAME=value, got a string",
+		`{"proxy_env": ["secret"]}`:             "proxy_env[0]: expected a string NAME=value, got a string without =",
 		`{"proxy_env": [null]}`:                 "proxy_env[0]: expected a string NAME=value, got null",
 		`{"proxies": []}`:                       "proxies: expected an object",
 		web(`{"command": ["a\u0000b"]}`):        "proxies.web.command[0]: ",
@@ -94,7 +96,7 @@ func TestBadConfigurations(t *testing.T) {
 		web(`{"command": ["\ud800"]}`):          "proxies: not a JSON document: unexpected end of hex escape",
 		web(`{"mode": "own"}`):                  `proxies.web.mode: expected "daemon" or "noop", got "own"`,
 		web(`{"command": ["a"], "grace_period_ms": 18446744073709551616}`): "proxies.web.grace_period_ms: ",
-		`{"proxies": {"web": {"mode": "noop"}, "web": {"mode": "noop"}}}`:  `"web" again`,
+		`{"proxies": {"web": {"mode": "noop"}, "web": {"mode": "noop"}}}`:  "proxies.web: declared twice",
 	}
 	for text, expected := range cases {
 		if config, err := parseConfig([]byte(text), "/opt/agent"); err == nil {

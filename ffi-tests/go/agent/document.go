@@ -46,7 +46,7 @@ func readDocument(text []byte) (*document, error) {
 		}
 		name := fmt.Sprint(token)
 		if _, twice := read.object[name]; twice {
-			return nil, fmt.Errorf("%s: expected once, got it again", name)
+			return nil, fmt.Errorf("%s: declared twice", name)
 		}
 		var value json.RawMessage
 		if err := decoder.Decode(&value); err != nil {
@@ -98,8 +98,11 @@ func (d *document) texts(name, wanted string, accept func(string) bool) []string
 	d.read(name, "a list of strings", &items, func() bool { return true })
 	texts := make([]string, len(items))
 	for i, item := range items {
-		if isNull(item) || json.Unmarshal(item, &texts[i]) != nil || !accept(texts[i]) {
-			d.expected(fmt.Sprintf("%s[%d]", name, i), wanted, item)
+		isText := !isNull(item) && json.Unmarshal(item, &texts[i]) == nil
+		if place := fmt.Sprintf("%s[%d]", name, i); isText && !strings.Contains(texts[i], "=") && d.err == nil {
+			d.err = fmt.Errorf("%s: expected %s, got a string without =", place, wanted)
+		} else if !isText || !accept(texts[i]) {
+			d.expected(place, wanted, item)
 		}
 	}
 	return texts
