@@ -46,9 +46,9 @@
 //! return [`ErrorCode::Forked`], and the locks of data directories stay with the agent.
 //!
 //! # Log
-//! Lines go to the [`log`](https://docs.rs/log) facade with the target `proxyprocess`: starts, adoptions, stops and
-//! waits at info, unexpected exits and refused adoptions at warn, failures at error. They are written on the library's
-//! threads: a logger that blocks delays the supervision.
+//! Lines go to the [`log`](https://docs.rs/log) facade with the target `proxyprocess`: starts, adoptions, stops, waits and
+//! ends that no agent was there to see at info, unexpected exits and other refused adoptions at warn, failures at error.
+//! They are written on the library's threads: a logger that blocks delays the supervision.
 
 mod command;
 mod daemon;

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::leftovers::{self, Marks};
-use super::mailbox::{Claim, Refusal};
+use super::mailbox::{Claim, Refusal, Verdict};
 use super::process::Process;
 use super::spec::{Files, Spec};
 use crate::declaration::Fingerprint;
@@ -20,10 +20,12 @@ pub(super) type Proven = (Process, Result<()>);
 pub(super) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     let proven = prove_leader(spec, claim);
     match proven {
-        Err(Refusal { reason, gone: true }) => match end_leftovers(spec, claim) {
-            Ok(()) => Err(Refusal { reason, gone: true }),
-            Err(left) => Err(Refusal { reason: format!("{reason}; {left}"), gone: false }),
-        },
+        Err(Refusal { reason, verdict: verdict @ (Verdict::Ended | Verdict::Unproven) }) => {
+            match end_leftovers(spec, claim) {
+                Ok(()) => Err(Refusal { reason, verdict }),
+                Err(left) => Err(Refusal { reason: format!("{reason}; {left}"), verdict: Verdict::Unknown }),
+            }
+        }
         proven => proven,
     }
 }
@@ -71,17 +73,19 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     };
     match identity.presence(inode) {
         Ok(Presence::Alive) => {}
-        Ok(Presence::Gone(reason)) => return Err(Refusal { reason, gone: true }),
-        Err(error) => return Err(Refusal { reason: format!("read /proc/{pid}/stat: {error}"), gone: false }),
+        // Of a number alone nobody knows whose end that is.
+        Ok(Presence::Ended(how)) if !matches!(claim, Claim::Number { .. }) => return Err(ended(&how)),
+        Ok(Presence::Ended(reason) | Presence::Another(reason)) => return Err(unproven(reason)),
+        Err(error) => return Err(unknown(format!("read /proc/{pid}/stat: {error}"))),
     }
     if let Claim::Number { .. } = claim {
         prove_by_marks(spec, pid)?;
     }
     if pidfd.as_ref().is_some_and(|fd| pidfd::has_ended(fd.as_fd())) {
-        return Err(Refusal { reason: format!("pid {pid} has ended just now"), gone: true });
+        return Err(Refusal { reason: format!("pid {pid} has ended just now"), verdict: Verdict::Ended });
     }
     fail::point("adopt:proven");
-    record(spec, claim, &identity).map_err(|error| Refusal { reason: error.to_string(), gone: false })?;
+    record(spec, claim, &identity).map_err(|error| unknown(error.to_string()))?;
     // An agent that was killed may have left it without its pid file, or with that of its predecessor.
     let written = spec.write_pid_file(pid);
     fail::point("adopt:written-down");
@@ -106,16 +110,29 @@ fn open(pid: Pid) -> Proof<OwnedFd> {
         Some(libc::ESRCH) => no_process(pid),
         // EINVAL, and ENOENT since Linux 6.15: the number is now of a thread, whose process has another one.
         Some(libc::EINVAL | libc::ENOENT) => thread(pid),
-        _ => Refusal { reason: format!("open pidfd of {pid}: {error}"), gone: false },
+        _ => unknown(format!("open pidfd of {pid}: {error}")),
     })
 }
 
+/// The usual end of a process whose agent was away: nothing is wrong with what was recorded.
+fn ended(how: &str) -> Refusal {
+    Refusal { reason: format!("ended while no agent was there: {how}"), verdict: Verdict::Ended }
+}
+
+fn unproven(reason: String) -> Refusal {
+    Refusal { reason, verdict: Verdict::Unproven }
+}
+
+fn unknown(reason: String) -> Refusal {
+    Refusal { reason, verdict: Verdict::Unknown }
+}
+
 fn no_process(pid: Pid) -> Refusal {
-    Refusal { reason: format!("no process has pid {pid}"), gone: true }
+    ended(&format!("no process has pid {pid}"))
 }
 
 fn thread(pid: Pid) -> Refusal {
-    Refusal { reason: format!("pid {pid} is a thread"), gone: true }
+    unproven(format!("pid {pid} is a thread"))
 }
 
 /// Whatever is written anywhere: a proxy is neither the agent itself nor the first process of all.
@@ -125,7 +142,7 @@ fn cannot_be_ours(pid: Pid) -> Proof<()> {
         init if init.as_raw() == 1 => "init",
         _ => return Ok(()),
     };
-    Err(Refusal { reason: format!("pid {pid} is {who}"), gone: true })
+    Err(unproven(format!("pid {pid} is {who}")))
 }
 
 /// What is to be said of a process that cannot be looked at.
@@ -133,8 +150,8 @@ fn undecided(pid: Pid, what: &str, error: &std::io::Error) -> Refusal {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ESRCH) => no_process(pid),
         // Another user's: ours runs as ourselves, unless we are root and then may read it.
-        Some(libc::EACCES | libc::EPERM) => Refusal { reason: format!("pid {pid} is another user's"), gone: true },
-        _ => Refusal { reason: format!("{what} of {pid}: {error}"), gone: false },
+        Some(libc::EACCES | libc::EPERM) => unproven(format!("pid {pid} is another user's")),
+        _ => unknown(format!("{what} of {pid}: {error}")),
     }
 }
 
@@ -148,6 +165,5 @@ fn prove_by_marks(spec: &Spec, pid: Pid) -> Proof<()> {
     if carried || marks.are_open_in(pid.as_raw()).map_err(undecided("list descriptors"))? {
         return Ok(());
     }
-    let reason = format!("pid {pid} does not carry the id and token of {}", spec.id.escape_debug());
-    Err(Refusal { reason, gone: true })
+    Err(unproven(format!("pid {pid} does not carry the id and token of {}", spec.id.escape_debug())))
 }

@@ -47,7 +47,7 @@ pub enum EventKind {
     },
     /// A recorded process was not adopted.
     AdoptionRefused {
-        /// Why: it is gone, another process has its number, or nobody can tell now.
+        /// Why: it ended while no agent was there, another process has its number, or nobody can tell now.
         reason: String,
     },
     /// The process has ended.

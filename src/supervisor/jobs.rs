@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::events::EventKind;
-use super::mailbox::{Done, ProcessKey};
+use super::mailbox::{Done, ProcessKey, Verdict};
 use super::repair::Chore;
 use super::run::Loop;
 use super::spawner::{Job, Search};
@@ -97,15 +97,17 @@ impl Loop {
                 Some(Event::Adopted)
             }
             Done::Refused(refusal) => {
-                logging::about(Level::Warn, &id, format_args!("not adopted: {}", refusal.reason));
+                let level = if refusal.verdict == Verdict::Ended { Level::Info } else { Level::Warn };
+                logging::about(level, &id, format_args!("not adopted: {}", refusal.reason));
                 let reason = refusal.reason.clone();
                 spec.context.events.publish(Some(&id), EventKind::AdoptionRefused { reason });
                 supervised.rare.last_error = Some(Error::new(ErrorCode::AdoptionRefused, refusal.reason));
-                if refusal.gone {
+                let gone = refusal.verdict != Verdict::Unknown;
+                if gone {
                     supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_badge(spec))));
                     supervised.claim = None;
                 }
-                Some(Event::AdoptionRefused { gone: refusal.gone })
+                Some(Event::AdoptionRefused { gone })
             }
             Done::PidFile(pid, result) => {
                 supervised.note(Chore::PidFile(spec.clone(), pid), result);

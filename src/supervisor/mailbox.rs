@@ -103,8 +103,18 @@ impl Record {
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) reason: String,
-    /// Whether the process is certainly gone. If not, it may live, and must be neither doubled nor signalled.
-    pub(super) gone: bool,
+    pub(super) verdict: Verdict,
+}
+
+/// What a claim that is refused says of the process that was claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It has ended.
+    Ended,
+    /// Whoever has its number is not proven to be it, and so it counts as gone.
+    Unproven,
+    /// It may live, and must be neither doubled nor signalled.
+    Unknown,
 }
 
 /// Living processes, by the id of their proxy.

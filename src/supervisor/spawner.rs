@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::adoption;
 use super::escaped::{Badge, Look, Spare};
-use super::mailbox::{Claim, Done, Mailbox, Message, ProcessKey, Refusal};
+use super::mailbox::{Claim, Done, Mailbox, Message, ProcessKey, Refusal, Verdict};
 use super::process::Process;
 use super::reaper::Reaper;
 use super::spec::{Files, Spec};
@@ -91,7 +91,7 @@ impl Job {
         let error = Error::new(ErrorCode::Internal, "a spawner thread panicked; see the host's standard error");
         match self {
             Job::Start { .. } => Done::StartFailed { error, hopeless: false },
-            Job::Adopt { .. } => Done::Refused(Refusal { reason: error.to_string(), gone: false }),
+            Job::Adopt { .. } => Done::Refused(Refusal { reason: error.to_string(), verdict: Verdict::Unknown }),
             Job::Record { .. } | Job::RecordMissing { .. } => Done::Recorded(Err(error)),
             Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),
             Job::CleanUp { .. } => Done::CleanedUp(Err(error)),

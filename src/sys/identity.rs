@@ -52,8 +52,10 @@ pub(crate) struct Identity {
 pub(crate) enum Presence {
     /// It runs.
     Alive,
-    /// It is gone, for the reason given; whatever has its number now is another process.
-    Gone(String),
+    /// It has ended, as is seen by what is given.
+    Ended(String),
+    /// Whoever has its number now is not it, for the reason given.
+    Another(String),
 }
 
 impl Identity {
@@ -65,13 +67,13 @@ impl Identity {
     pub(crate) fn presence(&self, inode: Option<u64>) -> io::Result<Presence> {
         let boot = boot_id()?;
         if self.boot_id != *boot {
-            return Ok(Presence::Gone(format!("the record is of another boot ({})", self.boot_id)));
+            return Ok(Presence::Ended(format!("the record is of another boot ({})", self.boot_id)));
         }
         let pid = self.pid;
         let Some(stat) = stat::read(pid.as_raw())? else {
-            return Ok(Presence::Gone(format!("no process has pid {pid}")));
+            return Ok(Presence::Ended(format!("no process has pid {pid}")));
         };
-        let other = |how: String| Ok(Presence::Gone(format!("pid {pid} belongs to another process ({how})")));
+        let other = |how: String| Ok(Presence::Another(format!("pid {pid} belongs to another process ({how})")));
         if stat.start_ticks != self.start_ticks || stat.group != pid.as_raw() {
             // Unless each number is another's than here.
             stat::check_mounted()?;
@@ -86,11 +88,11 @@ impl Identity {
             _ => {}
         }
         if stat.is_dead() {
-            return Ok(Presence::Gone(format!("pid {pid} is a zombie")));
+            return Ok(Presence::Ended(format!("pid {pid} is a zombie")));
         }
         // Ours did from before it was recorded, and who leads a session cannot cease to.
         if stat.group != pid.as_raw() {
-            return Ok(Presence::Gone(format!("pid {pid} leads no process group, as ours does")));
+            return Ok(Presence::Another(format!("pid {pid} leads no process group, as ours does")));
         }
         Ok(Presence::Alive)
     }
@@ -189,10 +191,13 @@ mod tests {
             (of(&follower), "leads no process group"),
         ];
         for (identity, expected) in impostors {
-            let Presence::Gone(why) = identity.presence(Some(7)).unwrap() else {
-                panic!("{identity:?} taken for alive")
+            let (why, ended) = match identity.presence(Some(7)).unwrap() {
+                Presence::Alive => panic!("{identity:?} taken for alive"),
+                Presence::Ended(why) => (why, true),
+                Presence::Another(why) => (why, false),
             };
             assert!(why.contains(expected), "{why}");
+            assert_eq!(ended, ["another boot", "no process"].contains(&expected), "{why}");
         }
         for child in [&mut leader, &mut follower] {
             child.kill().unwrap();

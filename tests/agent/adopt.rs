@@ -118,6 +118,9 @@ fn a_proxy_that_died_unattended_is_started_once() {
     let second = scene.reports.start("web");
     let status = agent.status_running(&scene, "web", second.pid);
     assert!(!status["web"].adopted);
+    let said = |line: &&str| line.contains("web: not adopted: ended while no agent was there: ");
+    let log = agent.log();
+    assert!(log.lines().find(said).is_some_and(|line| line.contains("INFO")), "{log}");
     agent.quit();
     scene.finish();
 }

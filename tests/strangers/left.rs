@@ -127,6 +127,11 @@ fn says(agent: &Agent, reasons: &[&str]) {
     for reason in reasons {
         agent.wait_for_log(reason);
     }
+    // That a process has ended is nothing to be warned of; that somebody else has its number is.
+    for line in agent.log().lines().filter(|line| line.contains("not adopted: ")) {
+        let level = if line.contains("ended while no agent was there") { "INFO" } else { "WARN" };
+        assert!(line.contains(level), "{line}");
+    }
 }
 
 /// Has the next agent start the proxy anew and stop it. The agent's pid.
