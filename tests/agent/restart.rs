@@ -1,9 +1,12 @@
 //! A proxy that ends is started again, at once or after a wait.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Agent, Config, Proxy, Scene};
+use crate::support::{Agent, Config, HELPER, Proxy, Scene};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -24,6 +27,56 @@ fn a_killed_proxy_is_back_and_appends_to_its_logs() {
             assert_eq!(scene.log("web", stream), "a line\n".repeat(killed as usize + 1));
         }
     }
+    agent.quit();
+    scene.finish();
+}
+
+/// The path is the same, and so is the declaration: a reload alone changes nothing.
+#[test]
+fn a_new_program_at_the_same_path_comes_with_the_next_start() {
+    let scene = Scene::new();
+    let program = scene.path("program");
+    symlink(*HELPER, &program).unwrap();
+    let command = [program.to_str().unwrap(), "run"];
+    let config = Config::new(&scene).proxy("web", Proxy::command(&command));
+    let agent = Agent::start(&scene, &config);
+    let first = scene.reports.start("web");
+    let executes = |pid: u32| fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+    assert_ne!(executes(first.pid), program);
+
+    let new = scene.path("new");
+    fs::copy(*HELPER, &new).unwrap();
+    fs::rename(&new, &program).unwrap();
+    agent.reload(&config.clone().proxy("other", Proxy::helper(&["run"])));
+    let other = scene.reports.start("other");
+    let status = agent.status_running(&scene, "other", other.pid);
+    assert!(status.runs("web", first.pid), "{status:?}");
+
+    first.process.signal(Signal::TERM);
+    let second = scene.reports.start("web");
+    assert_eq!(executes(second.pid), program);
+    agent.reload(&config.proxy("web", Proxy::command(&command).env(&["GENERATION=2"])));
+    let third = scene.reports.start("web");
+    assert!(second.process.is_gone() && third.pid != second.pid);
+    agent.status_when(&scene, "other is gone", |status| !status.proxies.contains_key("other"));
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn a_log_that_was_moved_is_written_on_until_the_next_start() {
+    let scene = Scene::new();
+    let agent = Agent::start(&scene, &Config::new(&scene).proxy("web", Proxy::helper(&["log", "a line"])));
+    let first = scene.reports.start("web");
+    let log = fs::canonicalize(scene.data_dir()).unwrap().join("logs/web-stdout.log");
+    let moved = log.with_extension("1");
+    fs::rename(&log, &moved).unwrap();
+    let stdout = |pid: u32| fs::read_link(format!("/proc/{pid}/fd/1")).unwrap();
+    assert_eq!(stdout(first.pid), moved);
+    first.process.kill();
+    let second = scene.reports.start("web");
+    assert_eq!(stdout(second.pid), log);
+    assert_eq!([fs::read_to_string(&moved).unwrap(), scene.log("web", "stdout")], ["a line\n"; 2]);
     agent.quit();
     scene.finish();
 }

@@ -1,13 +1,13 @@
 //! A declared proxy is started, in the surroundings that were declared.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use rustix::process::{Resource, Signal, geteuid, getrlimit};
 use serde_json::json;
 
-use crate::support::{Agent, Config, Launch, Proxy, Scene, Status, list};
+use crate::support::{Agent, Config, HELPER, Launch, Proxy, Scene, Status, list};
 
 #[test]
 fn a_declared_proxy_runs_and_its_pid_file_says_so() {
@@ -129,6 +129,21 @@ fn a_process_is_the_user_that_is_declared_if_the_agent_may_choose() {
         let error = status["cat"].last_error.clone().unwrap_or_default();
         assert!(error.contains("Operation not permitted"), "{status:?}");
     }
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn a_relative_program_is_found_below_the_directory_of_the_proxy() {
+    let scene = Scene::new();
+    let place = scene.path("place");
+    fs::create_dir(&place).unwrap();
+    symlink(*HELPER, place.join("program")).unwrap();
+    let relative = Proxy::command(&["./program", "inspect"]).set("dir", place.to_str().unwrap());
+    let agent = Agent::start(&scene, &Config::new(&scene).proxy("web", relative));
+    let start = scene.reports.start("web");
+    let cwd = fs::canonicalize(&place).unwrap();
+    assert_eq!(start.inspection.unwrap().cwd, cwd.to_str().unwrap());
     agent.quit();
     scene.finish();
 }
