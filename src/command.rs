@@ -10,7 +10,8 @@ use crate::error::{Error, ErrorCode, Result, excerpt};
 /// The command of a proxy, as the agent declares it.
 ///
 /// Arguments, paths and environment are bytes: no encoding is assumed. A program without a `/` is looked up in the
-/// `PATH` that the process itself will have.
+/// `PATH` that the process itself will have, a relative one with a `/` below its working directory. A script needs a `#!`
+/// line: no shell is asked to run it.
 ///
 /// ```
 /// use proxyprocess::Command;

@@ -75,7 +75,8 @@ pub struct Manager {
 
 impl Manager {
     /// A manager of the proxies of `state`, which may be filled before or after. It opens the data directory and
-    /// holds its lock until it is closed or killed.
+    /// holds its lock until it is closed or killed. For a lock that somebody has it waits a second, and up to ten if an
+    /// agent was killed while it was starting a process.
     ///
     /// # Errors
     /// - [`ErrorCode::InvalidConfig`], naming the option.
