@@ -118,9 +118,10 @@ fn a_proxy_that_died_unattended_is_started_once() {
     let second = scene.reports.start("web");
     let status = agent.status_running(&scene, "web", second.pid);
     assert!(!status["web"].adopted);
-    let said = |line: &&str| line.contains("web: not adopted: ended while no agent was there: ");
+    let said = "web: not adopted: ended while no agent was there: ";
+    agent.wait_for_log(said);
     let log = agent.log();
-    assert!(log.lines().find(said).is_some_and(|line| line.contains("INFO")), "{log}");
+    assert!(log.lines().any(|line| line.contains("INFO") && line.contains(said)), "{log}");
     agent.quit();
     scene.finish();
 }

@@ -116,8 +116,7 @@ fn nothing_runs_as_root_unless_it_is_allowed() {
         let refused = |status: &Status| status.error("web").is_some_and(|error| error.to_lowercase().contains("root"));
         let status = agent.status_when(&scene, "it says why web does not run", refused);
         assert_eq!((status["web"].pid, scene.pid_files().len()), (None, 0));
-        let log = agent.log();
-        assert!(log.contains("declare credentials of another user, or set allow_root"), "{log}");
+        agent.wait_for_log("declare credentials of another user, or set allow_root");
         agent.reload(&config.set("allow_root", true));
     }
     let web = scene.reports.start("web");
