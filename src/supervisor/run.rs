@@ -246,6 +246,7 @@ impl Loop {
             }
             self.repair(key, now);
         }
+        self.timers.tidy(|at, key| self.slots.get(&key).is_some_and(|supervised| supervised.is_due_at(at)));
     }
 
     /// Gives an event to a machine and does what it says.

@@ -177,6 +177,11 @@ impl Supervised {
         self.machine.on(event, now, settings, chance)
     }
 
+    /// Whether something of it is to be done at this instant.
+    pub(super) fn is_due_at(&self, at: Instant) -> bool {
+        self.armed == Some(at) || self.rare.repair.as_ref().is_some_and(|repair| repair.at == at)
+    }
+
     pub(super) fn answer_start(&mut self, result: &Result<()>) {
         for waiter in self.rare.start_waiters.drain(..) {
             // Whoever asked may have gone away.
