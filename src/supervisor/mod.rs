@@ -11,6 +11,7 @@ mod keys;
 mod leftovers;
 mod mailbox;
 mod process;
+mod progress;
 mod readiness;
 mod reaper;
 mod repair;
