@@ -18,7 +18,8 @@ use super::mailbox::{Command, Inbox, Message, Origin, Owner, ProcessKey, Process
 use super::reaper::{Exit, Reaper};
 use super::repair::Chore;
 use super::searches::Searches;
-use super::spawner::{Job, Search, Spawners};
+use super::spawner::{Job, Search};
+use super::spawners::Spawners;
 use super::spec::Spec;
 use super::supervised::{Leader, Supervised};
 use super::timers::Timers;
