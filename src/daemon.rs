@@ -366,3 +366,20 @@ impl Drop for Daemon {
         let _ = self.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn daemons_share_the_environment_that_they_inherit() {
+        let inherited = |id: &str| {
+            let daemon = Daemon::new(id, ProxyConfig::new(crate::Command::new("a")));
+            let declared = daemon.lock().declared.clone();
+            daemon.spec(&declared).context
+        };
+        let (one, other) = (inherited("one"), inherited("other"));
+        assert!(one.base_env.iter().len() > 0);
+        assert!(std::ptr::eq(one.base_env.iter().as_slice(), other.base_env.iter().as_slice()));
+    }
+}

@@ -32,6 +32,10 @@ pub const MANAGER_SNAPSHOT_PERIOD: Duration = Duration::from_secs(1);
 /// How many lifecycle events a manager keeps for readers that fell behind; older ones become an explicit gap.
 pub const EVENT_CAPACITY: usize = 1024;
 
+/// The longest period that is read from a document, a year: more is a mistake of the unit. Written for longer ones, which
+/// Rust code may declare.
+pub(crate) const LONGEST_PERIOD: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// Name of the environment variable that holds the proxy's id (`EnvProxyID`).
 pub const ENV_PROXY_ID: &str = "CONNECT_PROXY_ID";
 

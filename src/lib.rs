@@ -52,6 +52,7 @@
 
 mod command;
 mod daemon;
+mod deadline;
 mod declaration;
 pub mod defaults;
 mod error;

@@ -1,7 +1,7 @@
 //! The desired set: which proxies should run, as the agent declares it at any time, from any thread.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
@@ -54,7 +54,7 @@ struct Shared {
     changed_ids: VecDeque<Arc<str>>,
     /// When the set last changed.
     changed_at: Option<Instant>,
-    subscribers: Vec<Sender<()>>,
+    subscribers: Subscribers,
     /// Generated tokens of an earlier agent, by id: its proxies have them in their environment, so that another one
     /// would mean another process.
     remembered: HashMap<Arc<str>, String>,
@@ -157,9 +157,7 @@ impl State {
 
     /// Tells of changes from now on.
     pub fn subscribe(&self) -> Subscription {
-        let (sender, changes) = crossbeam_channel::bounded(1);
-        self.lock().subscribers.push(sender);
-        Subscription { changes }
+        self.lock().subscribers.add()
     }
 
     /// What changed since a version, at one moment.
@@ -223,8 +221,44 @@ impl Shared {
             }
         }
         self.changed_at = Some(Instant::now());
+        self.subscribers.tell();
+    }
+}
+
+/// Those who are told of changes. A host may subscribe and unsubscribe without end while nothing changes.
+#[derive(Debug, Default)]
+struct Subscribers {
+    all: Vec<Subscriber>,
+    /// How many there were when those who are gone were last left out.
+    least: usize,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    news: Sender<()>,
+    /// The subscription: a channel says that its other end is gone only when something is sent.
+    listens: Weak<()>,
+}
+
+impl Subscribers {
+    /// So few are not looked through.
+    const FEW: usize = 16;
+
+    fn add(&mut self) -> Subscription {
+        if self.all.len() >= 2 * self.least.max(Self::FEW) {
+            self.all.retain(|subscriber| subscriber.listens.strong_count() > 0);
+            self.least = self.all.len();
+        }
+        let (news, changes) = crossbeam_channel::bounded(1);
+        let listens = Arc::new(());
+        self.all.push(Subscriber { news, listens: Arc::downgrade(&listens) });
+        Subscription { changes, _listens: listens }
+    }
+
+    fn tell(&mut self) {
         // A full channel has the news already; who dropped the other end wants none.
-        self.subscribers.retain(|subscriber| subscriber.try_send(()) != Err(TrySendError::Disconnected(())));
+        self.all.retain(|subscriber| subscriber.news.try_send(()) != Err(TrySendError::Disconnected(())));
+        self.least = self.all.len();
     }
 }
 
@@ -232,6 +266,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct Subscription {
     changes: Receiver<()>,
+    _listens: Arc<()>,
 }
 
 impl Subscription {
@@ -270,6 +305,24 @@ mod tests {
         assert!(!subscription.wait(Duration::ZERO), "nothing changed");
         assert!(state.remove("a"));
         assert!(subscription.wait(Duration::ZERO));
+    }
+
+    #[test]
+    fn who_subscribes_and_unsubscribes_without_end_leaves_nothing() {
+        let state = State::new();
+        let subscription = state.subscribe();
+        for _ in 0..1000 {
+            assert!(!state.subscribe().wait(Duration::ZERO));
+        }
+        assert!(state.lock().subscribers.all.len() <= 2 * Subscribers::FEW);
+        let many: Vec<Subscription> = (0..1000).map(|_| state.subscribe()).collect();
+        state.set("a", config("x")).unwrap();
+        assert!(many.iter().chain([&subscription]).all(|subscription| subscription.wait(Duration::ZERO)));
+        drop(many);
+        for _ in 0..2000 {
+            state.subscribe();
+        }
+        assert!(state.lock().subscribers.all.len() <= 2 * Subscribers::FEW);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::defaults::LONGEST_PERIOD;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 
 /// An object that is being read: each field is taken once, and [`Fields::finish`] refuses what is left.
@@ -69,11 +70,10 @@ impl Fields {
         self.read(field, "a number", Value::as_f64)
     }
 
-    /// A duration in milliseconds, at most a year: longer ones are mistakes of the unit.
+    /// A duration in milliseconds, at most [`LONGEST_PERIOD`].
     pub(crate) fn milliseconds(&mut self, field: &str) -> Result<Option<Duration>> {
-        const YEAR_MS: u64 = 366 * 24 * 3600 * 1000;
         let wanted = "milliseconds, a whole number from 0 to 31622400000";
-        let read = |value: &Value| value.as_u64().filter(|ms| *ms <= YEAR_MS).map(Duration::from_millis);
+        let read = |value: &Value| value.as_u64().map(Duration::from_millis).filter(|period| *period <= LONGEST_PERIOD);
         self.read(field, wanted, read)
     }
 

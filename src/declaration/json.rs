@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::fields::{Fields, expected};
 use super::{ExecMode, ProxyConfig, ProxySnapshot, invalid, strict, text, validate_id};
 use crate::command::{Command, Credentials, validate_variable};
+use crate::defaults::LONGEST_PERIOD;
 use crate::error::{Result, excerpt};
 use crate::lifecycle::{RestartSettings, StopSettings};
 
@@ -216,9 +217,9 @@ pub(crate) fn variable(name: &OsStr, value: &OsStr) -> OsString {
     line
 }
 
-/// A duration as the number that is written for it.
+/// A duration as the number that is written for it, and that is read back.
 pub(crate) fn milliseconds(duration: Duration) -> Value {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).into()
+    u64::try_from(duration.min(LONGEST_PERIOD).as_millis()).unwrap_or(u64::MAX).into()
 }
 
 #[cfg(test)]
@@ -248,6 +249,17 @@ mod tests {
             assert_eq!(ProxyConfig::from_json(&text).unwrap(), config);
         }
         assert_eq!(ProxyConfig::new(Command::new("a")).to_json().len(), 1);
+    }
+
+    /// What nobody could read back would cost the next agent the whole declaration.
+    #[test]
+    fn a_period_without_end_is_written_as_the_longest_one_that_is_read() {
+        let mut config = ProxyConfig::new(Command::new("a"));
+        config.stop.grace_period = Duration::MAX;
+        (config.restart.healthy_after, config.restart.max_wait) = (Duration::MAX, LONGEST_PERIOD * 2);
+        let read = ProxyConfig::from_json(&serde_json::to_string(&config.to_json()).unwrap()).unwrap();
+        let periods = [read.stop.grace_period, read.restart.healthy_after, read.restart.max_wait];
+        assert_eq!(periods, [LONGEST_PERIOD; 3]);
     }
 
     #[test]

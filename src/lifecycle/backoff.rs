@@ -11,11 +11,12 @@ use crate::defaults;
 /// A process that ran for `healthy_after` begins anew with the free attempts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RestartSettings {
-    /// A run at least this long resets the backoff.
+    /// A run at least this long resets the backoff; none does with [`Duration::MAX`].
     pub healthy_after: Duration,
     /// Restarts in a row that are made without waiting.
     pub attempts_before_backoff: u32,
-    /// The longest wait. Zero means never to wait, except for a moment after a start that failed.
+    /// The longest wait. Zero means never to wait, except for a moment after a start that failed; [`Duration::MAX`] that
+    /// waits double without end.
     pub max_wait: Duration,
     /// The fraction of each wait that is left to chance, 0 to 1: the wait is between `wait * (1 - jitter)` and `wait`.
     pub jitter: f64,
@@ -78,7 +79,9 @@ fn next(attempts: &mut u32, settings: &RestartSettings, chance: f64) -> Duration
         .checked_pow(doublings)
         .and_then(|factor| defaults::BACKOFF_BASE.checked_mul(factor))
         .map_or(settings.max_wait, |wait| wait.min(settings.max_wait));
-    wait.mul_f64(1.0 - settings.jitter * chance)
+    // The longest duration is rounded to more than there is.
+    let part = wait.as_secs_f64() * (1.0 - settings.jitter * chance);
+    Duration::try_from_secs_f64(part).map_or(wait, |part| part.min(wait))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::backoff::Backoff;
 use super::escalation::Escalation;
 use super::event::{Action, Announcement, Event, ProxyState, Settings};
+use crate::deadline::after;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
@@ -272,12 +273,12 @@ impl Machine {
         if !gone {
             // It may live: neither a second copy nor a signal until it is known.
             let wait = self.backoff.after_failed_start(settings.restart, chance);
-            self.phase = Phase::Waiting { until: now + wait, then: Retry::Adopt { start_if_gone, outdated } };
+            self.phase = Phase::Waiting { until: after(now, wait), then: Retry::Adopt { start_if_gone, outdated } };
             let announce = Action::Announce(Announcement::Waiting(wait));
             return if self.wanted == Wanted::Down { vec![Action::Stuck, announce] } else { vec![announce] };
         }
         let cause = if self.wanted == Wanted::Down { Cause::Asked } else { Cause::Unseen { start_if_gone } };
-        self.search(Escalation::begin(now + settings.stop.grace_period), cause, 0)
+        self.search(Escalation::begin(after(now, settings.stop.grace_period)), cause, 0)
     }
 
     fn exited(
@@ -292,7 +293,8 @@ impl Machine {
             Phase::Running { since } => {
                 let ran = now.saturating_duration_since(since);
                 let wait = self.backoff.after_exit(settings.restart, ran, chance);
-                let (escalation, cause) = (Escalation::begin(now + settings.stop.grace_period), Cause::Ended { wait });
+                let (escalation, cause) =
+                    (Escalation::begin(after(now, settings.stop.grace_period)), Cause::Ended { wait });
                 match (group_left, wait.is_zero()) {
                     (true, _) => {}
                     // A search takes as long as there are processes. What a crash left in another session may be in the
@@ -356,11 +358,11 @@ impl Machine {
         match &mut self.phase {
             // What was refused may be allowed now.
             Phase::Failed if self.wanted == Wanted::Up => return self.spawn(),
-            Phase::Waiting { until, .. } => *until = (*until).min(now + settings.restart.max_wait),
+            Phase::Waiting { until, .. } => *until = (*until).min(after(now, settings.restart.max_wait)),
             Phase::Stopping { escalation }
             | Phase::Clearing { escalation, .. }
             | Phase::Searching { escalation, .. } => {
-                escalation.kill_by(now + settings.stop.grace_period);
+                escalation.kill_by(after(now, settings.stop.grace_period));
             }
             Phase::Idle
             | Phase::Adopting { .. }
@@ -404,12 +406,12 @@ impl Machine {
     }
 
     fn wait(&mut self, wait: Duration, now: Instant) -> Vec<Action> {
-        self.phase = Phase::Waiting { until: now + wait, then: Retry::Spawn };
+        self.phase = Phase::Waiting { until: after(now, wait), then: Retry::Spawn };
         vec![Action::CleanUp, Action::Announce(Announcement::Waiting(wait))]
     }
 
     fn begin_stop(&mut self, now: Instant, settings: Settings<'_>) -> Vec<Action> {
-        let escalation = Escalation::begin(now + settings.stop.grace_period);
+        let escalation = Escalation::begin(after(now, settings.stop.grace_period));
         self.phase = Phase::Stopping { escalation };
         vec![Action::SignalStop, Action::Announce(Announcement::Stopping)]
     }

@@ -69,6 +69,54 @@ fn a_stop_is_settled_when_the_process_is_gone_and_not_before() {
     assert_eq!(world.machine.deadline(), None);
 }
 
+/// A grace period that was too long to be added to the time ended the step, and whoever waited for its answer waited on.
+#[test]
+fn with_a_grace_period_without_end_nothing_is_ever_killed() {
+    let a_lifetime = 80 * 366 * 24 * 3600;
+    let forever = || {
+        let mut world = World::running();
+        world.stop.grace_period = Duration::MAX;
+        world
+    };
+    let mut stopped = forever();
+    assert_eq!(stopped.on(Event::Stop), ASKED);
+    assert_eq!(stopped.on(Event::Settings), []);
+    assert_eq!(stopped.after(a_lifetime).on(Event::Timer), []);
+    assert_eq!(stopped.end(), GONE);
+
+    let mut crashed = forever();
+    assert_eq!(crashed.on(Event::Exited { group_left: true, quietly: false }), [Action::SignalStop]);
+    assert_eq!(crashed.after(a_lifetime).on(Event::Timer), [Action::ProbeGroup]);
+    assert_eq!(crashed.on(Event::Group { left: false }), [Action::Search]);
+    assert_eq!(crashed.on(Event::Searched { left: false }), [Action::Spawn]);
+
+    let mut adopted = World { machine: Machine::new(), ..forever() };
+    assert_eq!(adopted.on(Event::Adopt { start_if_gone: true }), [Action::Adopt]);
+    assert_eq!(adopted.on(Event::AdoptionRefused { gone: true }), [Action::Search]);
+    assert_eq!(adopted.after(a_lifetime).on(Event::Timer), []);
+
+    let mut shortened = forever();
+    assert_eq!(shortened.on(Event::Stop), ASKED);
+    shortened.stop.grace_period = Duration::from_secs(1);
+    assert_eq!(shortened.on(Event::Settings), []);
+    assert_eq!(shortened.after(1).on(Event::Timer), [Action::Kill]);
+}
+
+#[test]
+fn a_wait_without_end_is_one() {
+    let mut world = World::running();
+    world.restart.max_wait = Duration::MAX;
+    let mut waits = (0..100).map(|_| world.machine.backoff.after_exit(&world.restart, Duration::ZERO, 0.5));
+    assert_eq!(waits.nth(30), Some(Duration::from_secs(2 << 27)));
+    assert_eq!(waits.last(), Some(Duration::MAX));
+    assert_eq!(world.end(), [Action::CleanUp, Action::Announce(Announcement::Waiting(Duration::MAX))]);
+    assert_eq!(world.on(Event::Settings), []);
+    assert_eq!(world.after(80 * 366 * 24 * 3600).on(Event::Timer), []);
+    world.restart.max_wait = Duration::from_secs(1);
+    assert_eq!(world.on(Event::Settings), []);
+    assert_eq!(world.after(1).on(Event::Timer), [Action::Spawn]);
+}
+
 #[test]
 fn a_leader_that_goes_first_does_not_end_the_escalation() {
     let mut world = World::running();

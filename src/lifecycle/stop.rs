@@ -11,7 +11,8 @@ use crate::sys::signal::Signal;
 pub struct StopSettings {
     /// The signal that asks the process to end (default SIGINT, as in the original).
     pub signal: Signal,
-    /// How long it may take (default 5 s).
+    /// How long it may take (default 5 s). With [`Duration::MAX`] as long as it likes: it is never killed. JSON has no
+    /// longer one than a year, which is what a snapshot says of those that are.
     pub grace_period: Duration,
 }
 

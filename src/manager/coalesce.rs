@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::deadline::after;
+
 /// The two periods (Consul's ManagerCoalescePeriod and ManagerQuiescentPeriod).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Periods {
@@ -29,7 +31,7 @@ impl Coalescer {
     /// When to follow them, given when the last change was. It moves with every further change, up to a limit.
     pub(super) fn deadline(&self, last_change: Instant, periods: Periods) -> Option<Instant> {
         let first = self.first?;
-        Some((last_change.max(first) + periods.quiescent).min(first + periods.coalesce))
+        Some(after(last_change.max(first), periods.quiescent).min(after(first, periods.coalesce)))
     }
 
     /// They are being followed.
@@ -66,6 +68,18 @@ mod tests {
             let deadline = coalescer.deadline(now, PERIODS).unwrap();
             assert_eq!(deadline, (now + PERIODS.quiescent).min(start + PERIODS.coalesce));
         }
+    }
+
+    #[test]
+    fn of_a_period_without_end_the_other_one_counts() {
+        let now = Instant::now();
+        let mut coalescer = Coalescer::default();
+        coalescer.on_change(now);
+        let until_calm = Periods { coalesce: Duration::MAX, ..PERIODS };
+        assert_eq!(coalescer.deadline(now, until_calm), Some(now + PERIODS.quiescent));
+        let until_late = Periods { quiescent: Duration::MAX, ..PERIODS };
+        assert_eq!(coalescer.deadline(now, until_late), Some(now + PERIODS.coalesce));
+        assert!(coalescer.deadline(now, Periods { coalesce: Duration::MAX, ..until_late }).is_some());
     }
 
     proptest! {

@@ -26,11 +26,13 @@ pub struct ManagerOptions {
     /// Environment variables for all proxies, over the agent's own and under each proxy's.
     pub proxy_env: Vec<(OsString, OsString)>,
     /// The snapshot is rewritten at most once in this period, when it changed. What is about to be started is
-    /// written at once.
+    /// written at once. With [`Duration::MAX`] it is not rewritten before the end.
     pub snapshot_period: Duration,
-    /// Changes of the state are followed at the latest after this period.
+    /// Changes of the state are followed at the latest after this period; with [`Duration::MAX`] only once they calmed
+    /// down.
     pub coalesce_period: Duration,
-    /// Changes of the state are followed once there were no more for this period.
+    /// Changes of the state are followed once there were no more for this period. With [`Duration::MAX`] only the other
+    /// one counts.
     pub quiescent_period: Duration,
     /// Whether proxies may run as root. If not, and the agent is root, proxies that declare no other user are not
     /// started; each such failure is logged and in the status.

@@ -9,11 +9,15 @@ use super::Manager;
 use super::coalesce::{Coalescer, Periods};
 use super::core::Core;
 use super::sync;
+use crate::deadline::after;
 use crate::error::{ErrorCode, Result};
 use crate::logging::{self, Level};
 
 /// The least time between two tries to write a snapshot that cannot be written.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// The longest: it may be what keeps proxies from being started.
+const RETRY_AT_LATEST: Duration = Duration::from_secs(60);
 
 /// When the loop has something to do.
 #[derive(Debug, Default)]
@@ -90,7 +94,7 @@ impl Manager {
                 return Err(error);
             }
             logging::write(Level::Error, format_args!("sync is repeated: {error}"));
-            due.retry = Some(Instant::now() + core.options.snapshot_period.max(RETRY));
+            due.retry = Some(after(Instant::now(), retry_period(&core)));
         }
         schedule_snapshot(&core, due);
         Ok(())
@@ -110,13 +114,17 @@ impl Manager {
         due.snapshot = None;
         if core.write_snapshot().is_err() || core.written.untidy {
             // Logged there, and a failure to write announced; the processes are not touched by it.
-            due.snapshot = Some(Instant::now() + core.options.snapshot_period.max(RETRY));
+            due.snapshot = Some(after(Instant::now(), retry_period(&core)));
         } else if core.has_registered_kinds() {
             schedule_snapshot(&core, due);
         }
     }
 }
 
+fn retry_period(core: &Core) -> Duration {
+    core.options.snapshot_period.clamp(RETRY, RETRY_AT_LATEST)
+}
+
 fn schedule_snapshot(core: &Core, due: &mut Due) {
-    due.snapshot.get_or_insert_with(|| Instant::now() + core.options.snapshot_period);
+    due.snapshot.get_or_insert_with(|| after(Instant::now(), core.options.snapshot_period));
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::declaration::variable;
 
@@ -13,8 +13,14 @@ use crate::declaration::variable;
 #[derive(Debug, Clone)]
 pub(crate) struct BaseEnvironment(Arc<[Inherited]>);
 
-/// One variable of it.
+/// The one that was captured last, while somebody has it: a host of many daemons has one environment, which may be large.
 #[derive(Debug)]
+struct Last(Mutex<Option<Weak<[Inherited]>>>);
+
+static LAST: Last = Last::none();
+
+/// One variable of it.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Inherited {
     text: CString,
     name_length: usize,
@@ -44,7 +50,7 @@ impl Inherited {
 impl BaseEnvironment {
     /// The agent's environment at this moment.
     pub(crate) fn capture() -> BaseEnvironment {
-        BaseEnvironment::of(std::env::vars_os())
+        LAST.share(BaseEnvironment::of(std::env::vars_os()))
     }
 
     /// Of two variables of one name the last one counts.
@@ -65,9 +71,51 @@ impl BaseEnvironment {
     }
 }
 
+impl Last {
+    const fn none() -> Last {
+        Last(Mutex::new(None))
+    }
+
+    /// The same as the last one if it is.
+    fn share(&self, captured: BaseEnvironment) -> BaseEnvironment {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.as_ref().and_then(Weak::upgrade) {
+            Some(same) if same == captured.0 => BaseEnvironment(same),
+            _ => {
+                *last = Some(Arc::downgrade(&captured.0));
+                captured
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> BaseEnvironment {
+        BaseEnvironment::of(pairs.iter().map(|(name, value)| (name.into(), value.into())))
+    }
+
+    #[test]
+    fn an_environment_that_is_still_the_same_is_kept_once_and_a_changed_one_anew() {
+        let last = Last::none();
+        let first = last.share(environment(&[("A", "1"), ("B", "2")]));
+        let same = last.share(environment(&[("B", "2"), ("A", "1")]));
+        assert!(Arc::ptr_eq(&first.0, &same.0));
+        let others =
+            [&[("A", "1"), ("B", "3")][..], &[("A", "1")], &[("A", "1"), ("B", "2"), ("C", "")], &[("A=1", "")]];
+        for other in others {
+            let changed = last.share(environment(other));
+            assert_eq!(changed.0, environment(other).0);
+            assert!(Arc::ptr_eq(&changed.0, &last.share(environment(other)).0), "from now on it is the last one");
+        }
+        let again = last.share(environment(&[("A", "1"), ("B", "2")]));
+        assert_eq!(again.0, first.0);
+        drop((first, same, again));
+        let left = last.0.lock().unwrap().as_ref().map(Weak::strong_count);
+        assert_eq!(left, Some(0), "nobody needs it any more");
+    }
 
     #[test]
     fn a_variable_has_the_last_value_that_it_was_given() {

@@ -12,6 +12,7 @@ use super::run::Loop;
 use super::spawner::{Job, Search};
 use super::spec::Spec;
 use super::supervised::Leader;
+use crate::deadline::after;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, excerpt};
 use crate::lifecycle::ProxyState;
@@ -158,10 +159,9 @@ impl Loop {
             // Whoever comes later is not told later.
             return self.answer_without_job(key, now);
         }
-        if let Some(at) = now.checked_add(patience.saturating_add(defaults::KILL_PATIENCE)) {
-            supervised.rare.answer_at = Some(at);
-            self.timers.arm(at, key);
-        }
+        let at = after(now, patience.saturating_add(defaults::KILL_PATIENCE));
+        supervised.rare.answer_at = Some(at);
+        self.timers.arm(at, key);
     }
 
     /// Answers those who have waited long enough for a job.

@@ -7,6 +7,7 @@ mod escaped;
 mod events;
 mod groups;
 mod jobs;
+mod keys;
 mod leftovers;
 mod mailbox;
 mod process;

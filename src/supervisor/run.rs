@@ -3,7 +3,7 @@
 //!
 //! It never blocks on a disk, on an exec or on a slow process, and starts nothing itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,9 +13,8 @@ use crossbeam_channel::Sender;
 use super::escaped::Escaped;
 use super::events::EventKind;
 use super::jobs::Task;
-use super::mailbox::{
-    Command, Inbox, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, StopWaiter, new_key,
-};
+use super::keys::Keys;
+use super::mailbox::{Command, Inbox, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, StopWaiter};
 use super::reaper::{Exit, Reaper};
 use super::repair::Chore;
 use super::searches::Searches;
@@ -40,7 +39,7 @@ pub(super) struct Loop {
     inbox: Inbox,
     /// By key, which is the order in which they came, mostly that of their ids and of their places in memory.
     pub(super) slots: BTreeMap<ProcessKey, Box<Supervised>>,
-    keys: HashMap<Slot, ProcessKey>,
+    keys: Keys,
     pub(super) timers: Timers,
     pub(super) spawners: Spawners,
     reaper: Arc<Reaper>,
@@ -53,7 +52,7 @@ pub(super) struct Loop {
 
 impl Loop {
     pub(super) fn new(inbox: Inbox, spawners: Spawners, reaper: Arc<Reaper>) -> Loop {
-        let (slots, keys, timers) = (BTreeMap::new(), HashMap::new(), Timers::default());
+        let (slots, keys, timers) = (BTreeMap::new(), Keys::default(), Timers::default());
         let (searches, awaited, ending) = (Searches::default(), 0, false);
         Loop { inbox, slots, keys, timers, spawners, reaper, searches, awaited, ending }
     }
@@ -117,8 +116,7 @@ impl Loop {
             Command::Release { owner, released } => self.release(owner, &released),
             Command::RecordMissing { owner } => self.record_missing(owner),
             Command::Status { owner, reply } => {
-                let all = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
-                let _ = reply.send(all.map(|supervised| supervised.status()).collect());
+                let _ = reply.send(self.of_owner(owner).map(Supervised::status).collect());
             }
             Command::Processes { owner, reply } => {
                 let _ = reply.send(self.processes(owner));
@@ -128,8 +126,12 @@ impl Loop {
         }
     }
 
+    fn of_owner(&self, owner: Owner) -> impl Iterator<Item = &Supervised> {
+        self.keys.of(owner).filter_map(|key| self.slots.get(&key).map(|supervised| &**supervised))
+    }
+
     fn put(&mut self, slot: Slot, spec: Arc<Spec>, origin: Origin, started: Option<Sender<Result<()>>>) {
-        let key = *self.keys.entry(slot.clone()).or_insert_with(new_key);
+        let key = self.keys.get_or_draw(&slot);
         let supervised = self.slots.entry(key).or_insert_with(|| Box::new(Supervised::new(slot, key, spec.clone())));
         // A slot that was on its way out is wanted again: what is left of its old process goes first.
         let was_leaving = std::mem::take(&mut supervised.forget);
@@ -160,7 +162,7 @@ impl Loop {
     }
 
     fn update(&mut self, slot: &Slot, spec: Arc<Spec>, record: Option<Sender<()>>) {
-        let Some(supervised) = self.keys.get(slot).and_then(|key| self.slots.get_mut(key)) else { return };
+        let Some(supervised) = self.keys.get(slot).and_then(|key| self.slots.get_mut(&key)) else { return };
         supervised.spec = spec.clone();
         let key = supervised.key;
         // A process that is being replaced is not one of this declaration; one that is being started is recorded then.
@@ -172,7 +174,7 @@ impl Loop {
     }
 
     fn stop(&mut self, slot: Slot, forget: bool, stopped: Option<Sender<StopReply>>) {
-        let Some(&key) = self.keys.get(&slot) else {
+        let Some(key) = self.keys.get(&slot) else {
             if let Some(stopped) = stopped {
                 let _ = stopped.send((slot, Ok(())));
             }
@@ -182,8 +184,7 @@ impl Loop {
     }
 
     fn stop_all(&mut self, owner: Owner, left: &Sender<StopReply>) {
-        let of_owner = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
-        for key in of_owner.map(|supervised| supervised.key).collect::<Vec<_>>() {
+        for key in self.keys.of(owner).collect::<Vec<_>>() {
             self.stop_slot(key, true, Some(StopWaiter::Failure(left.clone())));
         }
         // The waiter's channel closes when the last of these clones is dropped.
@@ -200,18 +201,14 @@ impl Loop {
     }
 
     fn record_missing(&mut self, owner: Owner) {
-        let running = self
-            .slots
-            .values()
-            .filter(|supervised| supervised.slot.owner == owner && supervised.machine.state() == ProxyState::Running);
+        let running = self.of_owner(owner).filter(|supervised| supervised.machine.state() == ProxyState::Running);
         for (key, spec) in running.map(|supervised| (supervised.key, supervised.spec.clone())).collect::<Vec<_>>() {
             self.submit(key, Job::RecordMissing { key, spec });
         }
     }
 
     fn release(&mut self, owner: Owner, released: &Sender<()>) {
-        let of_owner = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
-        for key in of_owner.map(|supervised| supervised.key).collect::<Vec<_>>() {
+        for key in self.keys.of(owner).collect::<Vec<_>>() {
             if let Some(supervised) = self.slots.get_mut(&key) {
                 supervised.rare.released = Some(released.clone());
             }
@@ -222,9 +219,8 @@ impl Loop {
     }
 
     fn processes(&self, owner: Owner) -> Result<Processes> {
-        let of_owner = self.slots.values().filter(|supervised| supervised.slot.owner == owner);
         let mut known = Vec::new();
-        for supervised in of_owner.filter(|supervised| supervised.pid.is_some()) {
+        for supervised in self.of_owner(owner).filter(|supervised| supervised.pid.is_some()) {
             let id = &supervised.slot.id;
             let failed =
                 |error| Error::os(ErrorCode::Io, format_args!("identify the process of proxy {}", excerpt(id)), &error);
@@ -252,6 +248,7 @@ impl Loop {
             self.answer_without_job(key, now);
             self.repair(key, now);
         }
+        self.timers.tidy(|at, key| self.slots.get(&key).is_some_and(|supervised| supervised.is_due_at(at)));
     }
 
     /// Gives an event to a machine and does what it says.

@@ -183,6 +183,13 @@ impl Supervised {
         self.machine.on(event, now, settings, chance)
     }
 
+    /// Whether something of it is to be done at this instant: of all timers that were ever set, those of which this is said
+    /// are kept.
+    pub(super) fn is_due_at(&self, at: Instant) -> bool {
+        let repair = self.rare.repair.as_ref().map(|repair| repair.at);
+        [self.armed, self.rare.answer_at, repair].contains(&Some(at))
+    }
+
     pub(super) fn answer_start(&mut self, result: &Result<()>) {
         for waiter in self.rare.start_waiters.drain(..) {
             // Whoever asked may have gone away.
@@ -277,4 +284,39 @@ impl Supervised {
 fn pids<T: std::fmt::Display>(processes: &[T]) -> String {
     let numbers: Vec<String> = processes.iter().map(T::to_string).collect();
     format!("{} {}", if numbers.len() == 1 { "pid" } else { "pids" }, numbers.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::environment::BaseEnvironment;
+    use super::super::events::EventRing;
+    use super::super::repair::Chore;
+    use super::super::spec::{Context, Files};
+    use super::*;
+    use crate::declaration::ProxyConfig;
+    use crate::sys::signal::Signal;
+    use std::time::Duration;
+
+    #[test]
+    fn whatever_is_to_be_done_of_a_process_keeps_its_timer() {
+        let context = Context {
+            base_env: BaseEnvironment::of([]),
+            proxy_env: vec![],
+            files: Files::Paths { stdout: None, stderr: None, pid: None },
+            origin: "o".into(),
+            events: EventRing::new(1),
+            allow_root: false,
+        };
+        let config = Arc::new(ProxyConfig::new(crate::Command::new("a")));
+        let spec = Arc::new(Spec { id: "web".into(), config, context: Arc::new(context) });
+        let mut supervised = Supervised::new(Slot { owner: 1, id: "web".into() }, 1, spec);
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let due = |it: &Supervised| (0..5u64).filter(|second| it.is_due_at(at(*second))).collect::<Vec<_>>();
+        assert!(due(&supervised).is_empty());
+        (supervised.armed, supervised.rare.answer_at) = (Some(at(1)), Some(at(2)));
+        let error = Error::new(ErrorCode::Io, "failed");
+        supervised.rare.repair = Some(Repair { at: at(3), what: Chore::Signal(Signal::KILL), error });
+        assert_eq!(due(&supervised), [1, 2, 3]);
+    }
 }

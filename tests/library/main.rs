@@ -19,6 +19,7 @@ mod files;
 mod ids;
 mod kinds;
 mod locked;
+mod periods;
 mod replace;
 mod restore;
 mod threads;

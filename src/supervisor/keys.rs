@@ -1,0 +1,72 @@
+//! The keys of all supervised processes, by whom they belong to: what one owner asks for must not take as long as all
+//! others have processes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::mailbox::{Owner, ProcessKey, Slot, new_key};
+
+/// In the order of owners, and of the ids of each.
+#[derive(Debug, Default)]
+pub(super) struct Keys(BTreeMap<Slot, ProcessKey>);
+
+impl Keys {
+    pub(super) fn get(&self, slot: &Slot) -> Option<ProcessKey> {
+        self.0.get(slot).copied()
+    }
+
+    pub(super) fn get_or_draw(&mut self, slot: &Slot) -> ProcessKey {
+        *self.0.entry(slot.clone()).or_insert_with(new_key)
+    }
+
+    pub(super) fn remove(&mut self, slot: &Slot) {
+        self.0.remove(slot);
+    }
+
+    /// Those of one owner, by id.
+    pub(super) fn of(&self, owner: Owner) -> impl Iterator<Item = ProcessKey> {
+        let first = Slot { owner, id: Arc::default() };
+        self.0.range(first..).take_while(move |(slot, _)| slot.owner == owner).map(|(_, key)| *key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    fn slot(owner: Owner, id: &str) -> Slot {
+        Slot { owner, id: id.into() }
+    }
+
+    #[test]
+    fn an_owner_has_its_own_processes_and_no_others() {
+        let mut keys = Keys::default();
+        let b = keys.get_or_draw(&slot(2, "b"));
+        let a = keys.get_or_draw(&slot(2, ""));
+        let other = keys.get_or_draw(&slot(1, "b"));
+        keys.get_or_draw(&slot(3, "a"));
+        assert_eq!(keys.get_or_draw(&slot(2, "b")), b);
+        assert_eq!(keys.of(2).collect::<Vec<_>>(), [a, b]);
+        assert_eq!(keys.of(1).collect::<Vec<_>>(), [other]);
+        assert_eq!(keys.of(0).chain(keys.of(4)).count(), 0);
+        keys.remove(&slot(2, ""));
+        assert_eq!((keys.get(&slot(2, "")), keys.get(&slot(2, "b"))), (None, Some(b)));
+        assert_eq!(keys.of(2).collect::<Vec<_>>(), [b]);
+    }
+
+    /// Each daemon by itself is an owner. To look through all for each of them would be ten thousand million looks here.
+    #[test]
+    fn to_ask_for_each_of_many_owners_takes_as_long_as_they_are() {
+        const OWNERS: Owner = 100_000;
+        let mut keys = Keys::default();
+        for owner in 0..OWNERS {
+            keys.get_or_draw(&slot(owner, "web"));
+        }
+        let begun = Instant::now();
+        for owner in 0..OWNERS {
+            assert_eq!(keys.of(owner).count(), 1);
+            assert!(begun.elapsed() < Duration::from_secs(10), "{owner} of {OWNERS} owners");
+        }
+    }
+}
