@@ -13,6 +13,7 @@ pub(crate) mod child;
 mod child_record;
 mod descriptor_table;
 pub(crate) mod digest;
+mod dumpable;
 pub(crate) mod environ;
 pub(crate) mod epoll;
 pub(crate) mod fail;

@@ -15,6 +15,7 @@ use super::boot_time::BootTime;
 use super::child::{self, Instructions, RawCredentials};
 use super::child_record::RawRecord;
 use super::descriptor_table::{self, Division};
+use super::dumpable::UserChange;
 use super::identity::Pid;
 use super::outcome::{self, Outcome, Pipe, Step};
 use super::signal::MaskGuard;
@@ -203,8 +204,12 @@ pub(crate) fn start(
     let argv = CStrings::new(program.argv.iter().cloned()).map_err(prepare)?;
     let (envp, _own_variables) = environment(variables).map_err(prepare)?;
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
-    let pipe = fail::failing("start:pipe").and_then(|()| Pipe::unless_shared());
-    let mut pipe = pipe.map_err(|source| failure("create pipe", "", source))?;
+    let changes_user = program.credentials.is_some();
+    let new_pipe = || {
+        let pipe = fail::failing("start:pipe").and_then(|()| Pipe::of_child(changes_user));
+        pipe.map_err(|source| failure("create pipe", "", source))
+    };
+    let mut pipe = new_pipe()?;
     let division = divide(&program, standard, record, pipe.as_ref());
     let division = division.map_err(|source| failure("clone", "", source))?;
     let mut outcome = Outcome::default();
@@ -239,6 +244,7 @@ pub(crate) fn start(
     let untried = pidfd::has_inodes() && BootTime::is_untried();
     let before = untried.then(BootTime::now).flatten();
     loop {
+        let user_change = changes_user.then(UserChange::begins);
         let started = match clone(stack, &instructions) {
             Err(error) if is_refused(&error) && instructions.division.is_shared() => {
                 descriptor_table::failed(libc::EPERM);
@@ -253,17 +259,21 @@ pub(crate) fn start(
             descriptor_table::works();
         }
         let Some((step, errno)) = outcome::of_child(written, pipe.take()).failure() else {
+            drop(user_change);
             if let Some(before) = before {
                 try_clock_out(before, &started);
             }
             return Ok(started);
         };
         reap_failed(&started);
+        drop(user_change);
         if step != Step::Descriptors {
             return Err(describe(step, errno, &program, record));
         }
         descriptor_table::failed(errno);
         instructions.division.give_up();
+        pipe = new_pipe()?;
+        instructions.pipe = pipe.as_ref().map(Pipe::writer);
     }
 }
 
@@ -279,7 +289,7 @@ fn divide(
     let needed: Vec<c_int> = of_streams.chain(of_record).collect();
     let named = program.argv.first().into_iter().chain(&program.dir);
     let needs_any = named.into_iter().any(|path| is_of_descriptor(path.as_bytes()));
-    Division::above((!needs_any).then_some(&needed), standard[0], pipe.is_none())
+    Division::above((!needs_any).then_some(&needed), standard[0], outcome::memory_is_shared())
 }
 
 /// Whether a path leads to an open file of the agent's, as that of a program in memory does (memfd_create(2)).
