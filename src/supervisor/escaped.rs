@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
+use super::progress::{Progress, Unreadable};
 use crate::defaults;
 use crate::sys::identity::{Pid, own_pid};
 use crate::sys::signal::{self, Signal};
@@ -79,14 +80,14 @@ impl fmt::Display for Escaped {
 
 impl Escaped {
     /// ORDER: the descriptor first, then the proof; so signals go to the process that the proof was of.
-    fn prove(pid: Pid, badge: &Badge) -> io::Result<Option<Escaped>> {
+    fn prove(pid: Pid, badge: &Badge, read: impl FnOnce() -> io::Result<Option<Badge>>) -> io::Result<Option<Escaped>> {
         let pidfd = match pidfd::is_supported().then(|| pidfd::open(pid)).transpose() {
             Err(error) if is_exhausted(&error) => return Err(error),
             Err(_) => return Ok(None), // gone
             Ok(pidfd) => pidfd,
         };
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
-        let proven = Badge::of(pid, &mut Vec::new())?.as_ref() == Some(badge);
+        let proven = read()?.as_ref() == Some(badge);
         let escaped = Escaped { pid, start_ticks: stat.start_ticks, pidfd };
         // If it lives now, the number was its own all the time.
         Ok((proven && escaped.lives()).then_some(escaped))
@@ -121,24 +122,37 @@ impl Escaped {
 }
 
 /// One look at the processes that nobody supervises: who has which badge.
-#[derive(Debug, Default)]
-pub(super) struct Look(HashMap<Badge, Vec<Pid>>);
+#[derive(Debug)]
+pub(super) struct Look<'a> {
+    progress: &'a Progress,
+    unreadable: &'a Unreadable,
+    seen: HashMap<Badge, Vec<Pid>>,
+    buffer: Vec<u8>,
+}
 
-impl Look {
+impl<'a> Look<'a> {
+    fn new(progress: &'a Progress, unreadable: &'a Unreadable) -> Look<'a> {
+        Look { progress, unreadable, seen: HashMap::new(), buffer: Vec::with_capacity(USUAL_ENVIRONMENT) }
+    }
+
     /// Looks. What belongs to the group or session of one of the `supervised` is passed over: asking for these costs two
     /// system calls, and reading an environment ten times as much.
     ///
     /// What children of ours have left is looked for among those who have lost their parent; who ends first among them
     /// leaves its children there in turn. Only `of_others`, who were children of an earlier agent, may have left it to
     /// somebody who has nothing to do with us.
-    pub(super) fn at_all_but(supervised: &HashSet<i32>, of_others: bool) -> io::Result<Look> {
-        let orphans = if of_others { None } else { Look::at_orphans(supervised)? };
-        if let Some(look) = orphans {
-            return Ok(look);
-        }
-        let (mut look, mut buffer) = (Look::default(), Vec::with_capacity(USUAL_ENVIRONMENT));
-        for seen in stat::sessions(supervised)? {
-            look.examine(seen, supervised, &mut buffer)?;
+    pub(super) fn at_all_but(
+        supervised: &HashSet<i32>,
+        of_others: bool,
+        progress: &'a Progress,
+        unreadable: &'a Unreadable,
+    ) -> io::Result<Look<'a>> {
+        let mut look = Look::new(progress, unreadable);
+        if of_others || !look.at_orphans(supervised)? {
+            look.seen.clear();
+            for seen in stat::sessions(supervised)? {
+                look.examine(seen, supervised)?;
+            }
         }
         Ok(look)
     }
@@ -146,14 +160,13 @@ impl Look {
     /// Looks at those who have lost their parent, until nobody came or went from one list of them to the next: who ends
     /// before it is examined has left its children to the same heir; and a list that is read while somebody in it ends
     /// can lack another one (proc_tid_children(5)). Who is about to end may have no environment any more and its
-    /// children still. `None` when there is no end of that, or no such list.
-    fn at_orphans(supervised: &HashSet<i32>) -> io::Result<Option<Look>> {
-        let (mut look, mut buffer) = (Look::default(), Vec::with_capacity(USUAL_ENVIRONMENT));
+    /// children still. False when there is no end of that, or no such list.
+    fn at_orphans(&mut self, supervised: &HashSet<i32>) -> io::Result<bool> {
         let (mut last, mut examined) = (None, HashSet::new());
         for _ in 0..MOST_LISTS {
-            let Some(orphans) = orphans::candidates()? else { return Ok(None) };
+            let Some(orphans) = orphans::candidates()? else { return Ok(false) };
             if last.as_ref() == Some(&orphans) {
-                return Ok(Some(look));
+                return Ok(true);
             }
             let mut settled = true;
             for &pid in &orphans {
@@ -161,7 +174,7 @@ impl Look {
                     continue;
                 }
                 let Some(seen) = stat::with_session(pid) else { continue };
-                let known = look.examine(seen, supervised, &mut buffer)?;
+                let known = self.examine(seen, supervised)?;
                 if known || !stat::read(pid)?.is_some_and(|stat| stat.is_exiting && !stat.is_dead()) {
                     examined.insert(pid);
                 } else {
@@ -170,29 +183,37 @@ impl Look {
             }
             last = settled.then_some(orphans);
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// Takes note of who a process is; false when it has no badge.
-    fn examine(
-        &mut self,
-        (pid, group, session): (i32, i32, i32),
-        supervised: &HashSet<i32>,
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<bool> {
+    fn examine(&mut self, (pid, group, session): (i32, i32, i32), supervised: &HashSet<i32>) -> io::Result<bool> {
         let Some(pid) = Pid::from_raw(pid).filter(|pid| *pid != own_pid()) else { return Ok(false) };
         if supervised.contains(&group) || supervised.contains(&session) {
             return Ok(true);
         }
-        let Some(badge) = Badge::of(pid, buffer)? else { return Ok(false) };
-        self.0.entry(badge).or_default().push(pid);
+        if self.unreadable.contains(pid)? {
+            return Ok(false);
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let badge = self.badge_of(pid, &mut buffer);
+        self.buffer = buffer;
+        let Some(badge) = badge? else { return Ok(false) };
+        self.seen.entry(badge).or_default().push(pid);
         Ok(true)
+    }
+
+    fn badge_of(&self, pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Option<Badge>> {
+        let badge = self.progress.read(pid, || Badge::of(pid, buffer));
+        self.unreadable.remove(pid);
+        badge
     }
 
     /// Who was seen with this badge, and has it now.
     pub(super) fn with(&self, badge: &Badge) -> io::Result<Sighting> {
-        let seen = self.0.get(badge).map(Vec::as_slice).unwrap_or_default();
-        let escaped = seen.iter().filter_map(|pid| Escaped::prove(*pid, badge).transpose());
+        let seen = self.seen.get(badge).map(Vec::as_slice).unwrap_or_default();
+        let read = |pid| self.badge_of(pid, &mut Vec::new());
+        let escaped = seen.iter().filter_map(|pid| Escaped::prove(*pid, badge, || read(*pid)).transpose());
         Ok(Sighting { seen: !seen.is_empty(), escaped: escaped.collect::<io::Result<_>>()? })
     }
 }
@@ -257,11 +278,20 @@ mod tests {
         let badge = Badge::new("web", "t", &crate::sys::random::uuid().unwrap());
         let origin = String::from_utf8(badge.origin.to_vec()).unwrap();
         let (mut ours, mut others) = (start(&origin), start("another agent's"));
-        let look = |supervised: &[i32]| Look::at_all_but(&supervised.iter().copied().collect(), true).unwrap();
+        let (progress, unreadable) = (Progress::default(), Unreadable::default());
+        let look = |supervised: &[i32]| {
+            let supervised = supervised.iter().copied().collect();
+            Look::at_all_but(&supervised, true, &progress, &unreadable).unwrap()
+        };
         let found: Vec<String> =
             look(&[]).with(&badge).unwrap().escaped.iter().map(|found| found.to_string()).collect();
         assert_eq!(found, [ours.id().to_string()]);
         assert!(!look(&[ours.id() as i32]).with(&badge).unwrap().seen);
+        let pid = Pid::from_raw(ours.id() as i32).unwrap();
+        let held_up = Progress::default();
+        held_up.read(pid, || unreadable.insert(pid, &held_up)).unwrap();
+        assert!(!look(&[]).with(&badge).unwrap().seen, "it is passed over");
+        unreadable.remove(pid);
         let seen = look(&[]);
         ours.kill().unwrap();
         ours.wait().unwrap();

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::escaped::Sighting;
 use super::events::EventKind;
 use super::mailbox::{Done, ProcessKey};
+use super::progress::Progress;
 use super::repair::Chore;
 use super::run::Loop;
 use super::spawner::{Job, Search};
 use super::spec::Spec;
 use super::supervised::Leader;
-use crate::error::{Error, ErrorCode};
+use crate::defaults;
+use crate::error::{Error, ErrorCode, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::event::Event;
 use crate::logging::{self, Level};
@@ -54,8 +57,12 @@ impl Loop {
     /// Has all processes looked at, unless others will need that as well in a moment.
     pub(super) fn begin_look(&mut self) {
         if self.searches.deadline().is_some() {
-            if let Some(all) = self.searches.begin(Instant::now(), self.awaited > 0) {
-                self.spawners.look(all);
+            let now = Instant::now();
+            if let Some((pid, progress)) = self.searches.give_up(now) {
+                self.spawners.pass_over(pid, &progress);
+            }
+            if let Some((all, progress)) = self.searches.begin(now, self.awaited > 0) {
+                self.spawners.look(all, progress);
             }
         }
     }
@@ -65,6 +72,9 @@ impl Loop {
         let id = supervised.slot.id.clone();
         fail::point("job:heard");
         supervised.busy = false;
+        if supervised.rare.answer_at.is_some() {
+            supervised.rare.answer_at = None;
+        }
         let event = match done {
             Done::Started { pid, written } => {
                 (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), false, None);
@@ -125,17 +135,71 @@ impl Loop {
                 supervised.note(Chore::CleanUp(spec.clone()), result);
                 None
             }
-            Done::Searched(found) => Some(Event::Searched { left: supervised.found(found) }),
         };
         if let Some(event) = event {
             self.drive(key, event);
             self.record_again(key, event, spec);
         }
-        if matches!(event, Some(Event::AdoptionRefused { .. } | Event::Searched { .. })) {
+        if matches!(event, Some(Event::AdoptionRefused { .. })) {
             self.answer_unless_starting(key);
         }
         self.arm_repair(key);
         self.next_job(key);
+    }
+
+    /// Whoever waits for a process to be gone, or to be let go, does not wait for ever for a job that is being done for it:
+    /// a disk may be stuck, or an exec.
+    pub(super) fn limit_wait_for_job(&mut self, key: ProcessKey) {
+        let Some(supervised) = self.slots.get_mut(&key).filter(|supervised| supervised.waits_for_job()) else { return };
+        let (now, patience) = (Instant::now(), supervised.spec.config.stop.grace_period);
+        if supervised.rare.answer_at.is_some() {
+            // Whoever comes later is not told later.
+            return self.answer_without_job(key, now);
+        }
+        if let Some(at) = now.checked_add(patience.saturating_add(defaults::KILL_PATIENCE)) {
+            supervised.rare.answer_at = Some(at);
+            self.timers.arm(at, key);
+        }
+    }
+
+    /// Answers those who have waited long enough for a job.
+    pub(super) fn answer_without_job(&mut self, key: ProcessKey, now: Instant) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        if supervised.rare.answer_at.is_none_or(|at| now < at) || !supervised.waits_for_job() {
+            return;
+        }
+        let what = match supervised.machine.state() {
+            ProxyState::Starting => "its start",
+            ProxyState::Adopting => "its adoption",
+            _ => "its clean-up",
+        };
+        let id = excerpt(&supervised.slot.id).to_string();
+        let message = format!("proxy {id}: {what} has not come to an end: stuck in a file system or an exec");
+        let error = Error::new(ErrorCode::StillRunning, message);
+        logging::write(Level::Error, format_args!("{error}"));
+        supervised.answer_stop(&Err(error.clone()));
+        supervised.rare.last_error = Some(error);
+        if supervised.rare.released.is_some() {
+            // Nobody waits any more, and it is let go as soon as the job ends.
+            supervised.rare.released = Some(crossbeam_channel::bounded(0).0);
+        }
+    }
+
+    /// A look has ended. One that was given up tells nothing that is not asked anew.
+    pub(super) fn looked(&mut self, look: &Arc<Progress>, found: Vec<(ProcessKey, std::io::Result<Sighting>)>) {
+        if !self.searches.end(look) {
+            return;
+        }
+        for (key, found) in found {
+            let Some(supervised) = self.slots.get_mut(&key) else { continue };
+            fail::point("job:heard");
+            supervised.busy = false;
+            let left = supervised.found(found);
+            self.drive(key, Event::Searched { left });
+            self.answer_unless_starting(key);
+            self.arm_repair(key);
+            self.next_job(key);
+        }
     }
 
     /// The record of a process tells how it is stopped, and what Consul started has to be recorded as it was declared

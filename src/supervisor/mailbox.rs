@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::escaped::Sighting;
+use super::progress::Progress;
 use super::reaper::Reaper;
 use super::spec::Spec;
 use super::status::ProxyStatus;
@@ -158,8 +159,6 @@ pub(super) enum Done {
     Recorded(Result<()>),
     PidFile(Pid, Result<()>),
     CleanedUp(Result<()>),
-    /// Those who had left the group of a process that is gone.
-    Searched(std::io::Result<Sighting>),
 }
 
 /// Everything that arrives.
@@ -171,8 +170,11 @@ pub(super) enum Message {
         spec: Arc<Spec>,
         done: Done,
     },
-    /// All have been answered whom a look was for.
-    Looked,
+    /// What a look has found for each of those whom it was for: who had left the group of a process that is gone.
+    Looked {
+        look: Arc<Progress>,
+        found: Vec<(ProcessKey, std::io::Result<Sighting>)>,
+    },
 }
 
 /// The way to the supervisor thread, which waits for messages and for processes at once: in epoll, out of which a

@@ -10,6 +10,7 @@ mod jobs;
 mod leftovers;
 mod mailbox;
 mod process;
+mod progress;
 mod readiness;
 mod reaper;
 mod repair;

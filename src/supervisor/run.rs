@@ -61,7 +61,8 @@ impl Loop {
     pub(super) fn run(mut self) {
         let mut ready = Vec::new();
         while !self.ending {
-            let deadline = self.timers.next().into_iter().chain(self.searches.deadline()).min();
+            let others = [self.searches.deadline(), self.spawners.deadline()];
+            let deadline = self.timers.next().into_iter().chain(others.into_iter().flatten()).min();
             let patience = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             self.inbox.wait(patience, &mut ready);
             for _ in 0..self.inbox.arrived() {
@@ -79,6 +80,7 @@ impl Loop {
             }
             self.guarded(Loop::fire_timers);
             self.guarded(Loop::begin_look);
+            self.guarded(|it| it.spawners.reinforce(Instant::now()));
         }
         drop(self.spawners);
         self.reaper.leave_all_behind();
@@ -95,7 +97,7 @@ impl Loop {
         match message {
             Message::Command(command) => self.obey(command),
             Message::Done { key, spec, done } => self.done(key, &spec, done),
-            Message::Looked => self.searches.end(),
+            Message::Looked { look, found } => self.looked(&look, found),
         }
     }
 
@@ -194,6 +196,7 @@ impl Loop {
             supervised.answer_start(&Err(Error::new(ErrorCode::Stopped, "stopped before it was started")));
         }
         self.drive(key, Event::Stop);
+        self.limit_wait_for_job(key);
     }
 
     fn record_missing(&mut self, owner: Owner) {
@@ -216,6 +219,7 @@ impl Loop {
             if let Some(supervised) = self.slots.get_mut(&key) {
                 supervised.rare.released = Some(released.clone());
             }
+            self.limit_wait_for_job(key);
             self.drop_if_done(key);
         }
         // The waiter's channel closes when the last of these clones is dropped.
@@ -250,6 +254,7 @@ impl Loop {
                 supervised.armed = None;
                 self.drive(key, Event::Timer);
             }
+            self.answer_without_job(key, now);
             self.repair(key, now);
         }
     }
@@ -309,8 +314,8 @@ impl Loop {
                 supervised.rare.escaped.clear();
                 match supervised.leader.as_ref().map(Leader::badge) {
                     Some(badge) => {
-                        let (spec, of_others) = (supervised.spec.clone(), supervised.was_claimed);
-                        self.enqueue(key, Task::Search(Search { key, spec, badge, of_others }));
+                        let of_others = supervised.was_claimed;
+                        self.enqueue(key, Task::Search(Search { key, badge, of_others }));
                     }
                     // Nobody of it was ever known.
                     None => self.drive(key, Event::Searched { left: false }),
@@ -339,6 +344,7 @@ impl Loop {
                 supervised.pid = None;
                 if supervised.busy {
                     supervised.settle = true;
+                    self.limit_wait_for_job(key);
                 } else {
                     let result = supervised.stopped();
                     supervised.answer_stop(&result);

@@ -14,6 +14,7 @@ use super::repair::Repair;
 use super::spec::Spec;
 use super::status::{ProxyStatus, milliseconds_until};
 use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::ProxyState;
 use crate::lifecycle::event::{Action, Event, Settings};
 use crate::lifecycle::machine::Machine;
 use crate::logging::{self, Level};
@@ -86,6 +87,8 @@ pub(super) struct RareFields {
     pub(super) failures: u32,
     pub(super) start_waiters: Vec<Sender<Result<()>>>,
     pub(super) stop_waiters: Vec<StopWaiter>,
+    /// When those are answered who wait for the end of the job that is being done, if that has not come to its end.
+    pub(super) answer_at: Option<Instant>,
     /// Whoever waits for the record to be written waits for these to be dropped.
     pub(super) record_waiters: Vec<Sender<()>>,
 }
@@ -100,6 +103,7 @@ static NOTHING: RareFields = RareFields {
     failures: 0,
     start_waiters: Vec::new(),
     stop_waiters: Vec::new(),
+    answer_at: None,
     record_waiters: Vec::new(),
 };
 
@@ -130,6 +134,7 @@ impl Rare {
             failures,
             start_waiters,
             stop_waiters,
+            answer_at,
             record_waiters,
         } = &**self;
         let nothing = escaped.is_empty()
@@ -141,6 +146,7 @@ impl Rare {
             && *failures == 0
             && start_waiters.is_empty()
             && stop_waiters.is_empty()
+            && answer_at.is_none()
             && record_waiters.is_empty();
         if nothing {
             self.0 = None;
@@ -188,6 +194,13 @@ impl Supervised {
         for waiter in self.rare.stop_waiters.drain(..) {
             waiter.answer(&self.slot, result);
         }
+    }
+
+    /// Whether somebody waits for the end of a job, and nothing else has to happen before he is answered.
+    pub(super) fn waits_for_job(&self) -> bool {
+        let in_flight = matches!(self.machine.state(), ProxyState::Starting | ProxyState::Adopting);
+        let stops = !self.rare.stop_waiters.is_empty() && (in_flight || self.settle);
+        stops || (self.rare.released.is_some() && (in_flight || self.busy))
     }
 
     /// Whether others of its group are left cannot be known now. Said once, for it is looked for again very soon.

@@ -357,10 +357,16 @@ fn refused<T>(why: String) -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
-/// Opens a file outside a data directory, for appending, created with mode 0600.
+/// Opens a file outside a data directory, for appending, created with mode 0600. It may be a pipe or a terminal: opened
+/// without waiting for a reader, which is ENXIO, and without becoming the terminal of this session.
 pub(crate) fn open_append(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    open_at(libc::AT_FDCWD, &path, libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT, 0o600)
+    let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOCTTY;
+    let file = open_at(libc::AT_FDCWD, &path, flags | libc::O_NONBLOCK, 0o600)?;
+    // Who writes to it wants to wait.
+    // SAFETY: the descriptor is open for the time of the call, which takes no pointer.
+    check(i64::from(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_APPEND) }))?;
+    Ok(file)
 }
 
 /// Opens `/dev/null` for reading and writing.
@@ -389,6 +395,21 @@ pub(crate) fn unlock(file: BorrowedFd<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_is_opened_for_appending_only_when_somebody_reads_it_and_then_waits_for_him() {
+        let place = tempfile::tempdir().unwrap();
+        let pipe = place.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        assert_eq!(open_append(&pipe).unwrap_err().raw_os_error(), Some(libc::ENXIO));
+        let _reader = rustix::fs::open(
+            &pipe,
+            rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        );
+        let flags = rustix::fs::fcntl_getfl(open_append(&pipe).unwrap()).unwrap();
+        assert!(!flags.contains(rustix::fs::OFlags::NONBLOCK) && flags.contains(rustix::fs::OFlags::APPEND));
+    }
 
     #[test]
     fn links_and_pipes_in_place_of_files_are_refused() {

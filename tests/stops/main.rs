@@ -11,6 +11,7 @@ mod bombs;
 mod common;
 mod escaped;
 mod groups;
+mod hung;
 mod many;
 mod stuck;
 mod users;
