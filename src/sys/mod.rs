@@ -33,6 +33,7 @@ pub(crate) mod spawn;
 pub(crate) mod stat;
 pub(crate) mod streams;
 pub(crate) mod thread;
+mod unexecuted;
 pub(crate) mod wait;
 
 /// Whether descriptors or memory were exhausted: what could not be known for that may be known later.

@@ -4,7 +4,7 @@
 //! [`descriptor_table`]), and the pidfd is there from the first instant.
 //! Where an emulator makes a plain fork of it, everything works nevertheless: see [`outcome`].
 
-use std::ffi::{CStr, CString, OsString, c_char, c_int};
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -19,6 +19,7 @@ use super::dumpable::UserChange;
 use super::identity::Pid;
 use super::outcome::{self, Outcome, Pipe, Step};
 use super::signal::MaskGuard;
+use super::unexecuted::Attempt;
 use super::wait::{self, Target};
 use super::{check, digest, fail, limits, pidfd, stat};
 use crate::command::Credentials;
@@ -85,6 +86,8 @@ pub(crate) struct Started {
 pub(crate) struct StartError {
     step: &'static str,
     object: String,
+    /// What was found out about it afterwards.
+    why: Option<String>,
     pub(crate) source: io::Error,
 }
 
@@ -93,6 +96,9 @@ impl fmt::Display for StartError {
         f.write_str(self.step)?;
         if !self.object.is_empty() {
             write!(f, " {}", self.object)?;
+        }
+        if let Some(why) = &self.why {
+            write!(f, ": {why}")?;
         }
         write!(f, ": {}", self.source)
     }
@@ -152,14 +158,14 @@ impl Drop for ChildStack {
 /// An array of C strings, NULL-terminated, that owns them.
 struct CStrings {
     pointers: Vec<*const c_char>,
-    _owned: Vec<CString>,
+    owned: Vec<CString>,
 }
 
 impl CStrings {
     fn new(strings: impl IntoIterator<Item = OsString>) -> io::Result<CStrings> {
         let owned = strings.into_iter().map(c_string).collect::<io::Result<Vec<CString>>>()?;
         let pointers = owned.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect();
-        Ok(CStrings { pointers, _owned: owned })
+        Ok(CStrings { pointers, owned })
     }
 }
 
@@ -268,7 +274,8 @@ pub(crate) fn start(
         reap_failed(&started);
         drop(user_change);
         if step != Step::Descriptors {
-            return Err(describe(step, errno, &program, record));
+            let failed = describe(step, errno, &program, record);
+            return Err(if step == Step::Execute { explained(failed, errno, &program, &programs) } else { failed });
         }
         descriptor_table::failed(errno);
         instructions.division.give_up();
@@ -362,8 +369,7 @@ fn candidates(program: &Program<'_>) -> Vec<OsString> {
     let path = program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
     let path = path.unwrap_or(DEFAULT_PATH.as_bytes());
     let dirs = path.split(|&byte| byte == b':');
-    dirs.map(|dir| Path::new(std::ffi::OsStr::from_bytes(if dir.is_empty() { b"." } else { dir })).join(name).into())
-        .collect()
+    dirs.map(|dir| Path::new(OsStr::from_bytes(if dir.is_empty() { b"." } else { dir })).join(name).into()).collect()
 }
 
 fn program_name(program: &Program<'_>) -> String {
@@ -394,7 +400,14 @@ fn describe(step: Step, errno: i32, program: &Program<'_>, record: Option<&SelfR
 }
 
 fn failure(step: &'static str, object: &str, source: io::Error) -> StartError {
-    StartError { step, object: object.to_owned(), source }
+    StartError { step, object: object.to_owned(), why: None, source }
+}
+
+fn explained(error: StartError, errno: i32, program: &Program<'_>, tried: &CStrings) -> StartError {
+    let Some(name) = program.argv.first() else { return error };
+    let programs = tried.owned.iter().map(|path| Path::new(OsStr::from_bytes(path.as_bytes()))).collect();
+    let attempt = Attempt { name, programs, dir: program.dir.as_deref().map(Path::new) };
+    StartError { why: attempt.why(errno), ..error }
 }
 
 fn reap_failed(started: &Started) {
