@@ -18,6 +18,7 @@ mod run;
 mod search;
 mod searches;
 mod spawner;
+mod spawners;
 mod spec;
 mod status;
 mod supervised;
@@ -42,7 +43,7 @@ use crate::sys::fork::HomeProcess;
 use crate::sys::thread;
 use mailbox::{Mailbox, Message, Processes};
 use reaper::Reaper;
-use spawner::Spawners;
+use spawners::Spawners;
 
 /// The supervisor of this program, while there is one.
 static SHARED: Mutex<Weak<Supervisor>> = Mutex::new(Weak::new());

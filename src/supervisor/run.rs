@@ -19,7 +19,8 @@ use super::mailbox::{
 use super::reaper::{Exit, Reaper};
 use super::repair::Chore;
 use super::searches::Searches;
-use super::spawner::{Job, Search, Spawners};
+use super::spawner::{Job, Search};
+use super::spawners::Spawners;
 use super::spec::Spec;
 use super::supervised::{Leader, Supervised};
 use super::timers::Timers;

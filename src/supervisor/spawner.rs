@@ -1,16 +1,11 @@
-//! The spawners: threads that open logs, start processes and identify old ones, at most one a core.
+//! What the spawners do: open logs, start processes and identify old ones.
 //!
-//! Everything that may block on a disk or on an exec happens here, so that the supervisor thread never does. What blocks
-//! for long holds up only its own proxy: others take the place of the threads that it has.
+//! Everything that may block on a disk or on an exec happens here, so that the supervisor thread never does.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::adoption;
 use super::escaped::{Badge, Look, Spare};
@@ -20,7 +15,6 @@ use super::progress::{Progress, Unreadable};
 use super::reaper::Reaper;
 use super::spec::{Files, Spec};
 use crate::declaration::validate_id;
-use crate::defaults::KILL_PATIENCE;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::store;
@@ -28,18 +22,8 @@ use crate::sys::fail;
 use crate::sys::identity::{self, Identity, Pid};
 use crate::sys::signal::Signal;
 use crate::sys::spawn::{self, ChildStack, StartError};
+use crate::sys::stat;
 use crate::sys::streams::StandardStreams;
-use crate::sys::{stat, thread};
-
-/// More would only queue for the same kernel locks; and with the supervisor, a manager's and the host's own thread they
-/// are six.
-const MAX_THREADS: usize = 3;
-
-/// After so long at one piece of work a thread counts as stuck.
-const STUCK_AFTER: Duration = Duration::from_secs(1);
-
-/// How many threads there can be in place of stuck ones. So many hung file systems, or more, hold up all.
-const MAX_STAND_INS: usize = 16;
 
 /// Whose group is gone: those who left it before are looked for.
 #[derive(Debug, Clone)]
@@ -52,7 +36,7 @@ pub(super) struct Search {
 
 /// What the threads do.
 #[derive(Debug)]
-enum Work {
+pub(super) enum Work {
     Job(Job),
     /// One look at all processes.
     Look(Vec<Search>, Arc<Progress>),
@@ -115,232 +99,54 @@ impl Job {
 
 /// What a thread needs for its children.
 #[derive(Debug)]
-struct Tools {
+pub(super) struct Tools {
     stack: ChildStack,
     streams: StandardStreams,
 }
 
-/// The threads and the way to them.
+impl Tools {
+    pub(super) fn new() -> io::Result<Tools> {
+        Ok(Tools { stack: ChildStack::new()?, streams: StandardStreams::new()? })
+    }
+}
+
+/// Does the work, on any of the threads.
 #[derive(Debug)]
-pub(super) struct Spawners {
-    /// There until the end.
-    work: Option<Sender<Work>>,
-    shared: Arc<Shared>,
-    threads: Vec<Spawner>,
-    limit: usize,
-    /// When a thread may be stuck that somebody waits for, if anybody does.
-    check_at: Option<Instant>,
-}
-
-/// One of the threads.
-#[derive(Debug)]
-struct Spawner {
-    thread: JoinHandle<()>,
-    stint: Arc<Stint>,
-    /// Closes when it ends.
-    ended: Receiver<()>,
-}
-
-impl Spawner {
-    fn is_stuck(&self) -> bool {
-        self.stint.length() >= STUCK_AFTER
-    }
-}
-
-/// How long a thread has been at the same piece of work.
-#[derive(Debug)]
-struct Stint {
-    epoch: Instant,
-    /// The beginning, in milliseconds after the epoch and at least 1; 0 while it waits for work.
-    since: AtomicU64,
-}
-
-impl Stint {
-    fn new() -> Stint {
-        Stint { epoch: Instant::now(), since: AtomicU64::new(0) }
-    }
-
-    fn begin(&self) {
-        let since = self.epoch.elapsed().as_millis() as u64;
-        self.since.store(since.max(1), Ordering::Release);
-    }
-
-    fn end(&self) {
-        self.since.store(0, Ordering::Release);
-    }
-
-    fn length(&self) -> Duration {
-        match self.since.load(Ordering::Acquire) {
-            0 => Duration::ZERO,
-            since => self.epoch.elapsed().saturating_sub(Duration::from_millis(since)),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Shared {
-    waiting: Receiver<Work>,
+pub(super) struct Spawner {
     mailbox: Mailbox,
     reaper: Arc<Reaper>,
     spare: Spare,
     unreadable: Unreadable,
-    /// Threads that wait for a job, or are about to.
-    idle: AtomicI64,
-    /// Threads that have not ended, the stuck ones among them.
-    alive: AtomicUsize,
-    /// Nobody waits for the stuck ones any more.
+    /// Nobody waits any more for what is being done.
     closed: AtomicBool,
 }
 
-impl Spawners {
-    /// Starts the first thread; others follow when there is work for them.
-    pub(super) fn start(mailbox: Mailbox, reaper: Arc<Reaper>) -> io::Result<Spawners> {
-        let (work, waiting) = crossbeam_channel::unbounded();
-        let shared = Arc::new(Shared {
-            waiting,
-            mailbox,
-            reaper,
-            spare: Spare::new()?,
-            unreadable: Unreadable::default(),
-            idle: AtomicI64::new(0),
-            alive: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
-        });
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let (threads, limit) = (Vec::new(), cores.min(MAX_THREADS));
-        let mut spawners = Spawners { work: Some(work), shared, threads, limit, check_at: None };
-        spawners.add_thread()?;
-        Ok(spawners)
+impl Spawner {
+    pub(super) fn new(mailbox: Mailbox, reaper: Arc<Reaper>) -> io::Result<Spawner> {
+        let (spare, unreadable) = (Spare::new()?, Unreadable::default());
+        Ok(Spawner { mailbox, reaper, spare, unreadable, closed: AtomicBool::new(false) })
     }
 
-    pub(super) fn submit(&mut self, job: Job) {
-        self.hand_over(Work::Job(job));
-    }
-
-    /// Has it looked for those who escaped, for all of these.
-    pub(super) fn look(&mut self, all: Vec<Search>, progress: Arc<Progress>) {
-        self.hand_over(Work::Look(all, progress));
+    pub(super) fn do_work(&self, work: Work, tools: &mut Tools) {
+        match work {
+            Work::Job(job) => self.do_job(job, tools),
+            Work::Look(all, progress) => self.look(all, progress),
+        }
     }
 
     /// Has the looks to come pass over a process that holds them up.
     pub(super) fn pass_over(&self, pid: Pid, look: &Progress) {
         let what = "look for processes that left their group";
-        let known = self.shared.unreadable.insert(pid, look);
+        let known = self.unreadable.insert(pid, look);
         let error = known.err().map(|error| format!(": {error}")).unwrap_or_default();
         let message =
             format_args!("{what}: the environment of pid {pid} cannot be read to its end: passed over{error}");
         logging::write(Level::Warn, message);
     }
 
-    fn hand_over(&mut self, work: Work) {
-        if self.shared.idle.load(Ordering::Acquire) <= 0 {
-            self.add_thread_unless_enough();
-        }
-        if let Some(waiting) = &self.work {
-            // The receiver lives in `shared`, so the channel is open.
-            let _ = waiting.send(work);
-        }
-    }
-
-    /// When [`Spawners::reinforce`] is due, if anything waits for a thread.
-    pub(super) fn deadline(&mut self) -> Option<Instant> {
-        match self.shared.waiting.is_empty() {
-            true => self.check_at = None,
-            false => self.check_at = self.check_at.or_else(|| Some(Instant::now() + STUCK_AFTER)),
-        }
-        self.check_at
-    }
-
-    /// Has somebody else do what waits while the threads that should do it are stuck.
-    pub(super) fn reinforce(&mut self, now: Instant) {
-        if self.check_at.take_if(|at| *at <= now).is_some() {
-            self.add_thread_unless_enough();
-        }
-    }
-
-    fn add_thread_unless_enough(&mut self) {
-        for at in (0..self.threads.len()).rev() {
-            if self.threads[at].thread.is_finished() {
-                // One that panicked has been logged by the panic hook.
-                let _ = self.threads.swap_remove(at).thread.join();
-            }
-        }
-        let stuck = self.threads.iter().filter(|spawner| spawner.is_stuck()).count();
-        if self.threads.len() - stuck >= self.limit || stuck > MAX_STAND_INS {
-            return;
-        }
-        if stuck > 0 {
-            let stuck = format_args!("spawner threads stuck in a file system or an exec: {stuck}; one more is started");
-            logging::write(Level::Warn, stuck);
-        }
-        // One more is a help, not a need: if there is none to be had, those that there are do the work.
-        if let Err(error) = self.add_thread() {
-            logging::write(Level::Warn, format_args!("start one more spawner thread: {error}"));
-        }
-    }
-
-    fn add_thread(&mut self) -> io::Result<()> {
-        let tools = Tools { stack: ChildStack::new()?, streams: StandardStreams::new()? };
-        let (shared, stint, limit) = (self.shared.clone(), Arc::new(Stint::new()), self.limit);
-        let name = format!("proxy-spawner-{}", self.threads.len() + 1);
-        let ((ends, ended), its_stint) = (crossbeam_channel::bounded(0), stint.clone());
-        let thread = thread::start(&name, move || {
-            shared.run(tools, &its_stint, limit);
-            drop(ends);
-        })?;
-        self.threads.push(Spawner { thread, stint, ended });
-        self.shared.alive.fetch_add(1, Ordering::AcqRel);
-        // Counted here and not by the thread: until it runs, the job that it was started for is its own.
-        self.shared.idle.fetch_add(1, Ordering::AcqRel);
-        Ok(())
-    }
-}
-
-/// Ends the threads once the jobs are done. Also when the supervisor thread cannot be had that was to give them some: a
-/// thread that is left behind would run on in a library that its host has unloaded.
-///
-/// Only one that is stuck is left behind nevertheless, for its host could not end either. (A thread of Rust has values of
-/// its own, which keep the library from being unloaded before it ends.)
-impl Drop for Spawners {
-    fn drop(&mut self) {
-        self.work = None;
-        while let Some(Spawner { thread, stint, ended }) = self.threads.pop() {
-            let wait = || ended.recv_timeout(KILL_PATIENCE.saturating_sub(stint.length()));
-            let mut end = wait();
-            while end == Err(RecvTimeoutError::Timeout) && stint.length() < KILL_PATIENCE {
-                end = wait();
-            }
-            if end == Err(RecvTimeoutError::Timeout) {
-                self.shared.closed.store(true, Ordering::Release);
-                let message = format_args!("a spawner thread is stuck in a file system or an exec: left behind");
-                logging::write(Level::Error, message);
-            } else {
-                // One that panicked has been logged by the panic hook.
-                let _ = thread.join();
-            }
-        }
-    }
-}
-
-impl Shared {
-    /// `limit`: so many threads are enough, if none is stuck.
-    fn run(&self, mut tools: Tools, stint: &Stint, limit: usize) {
-        while let Ok(work) = self.waiting.recv() {
-            self.idle.fetch_sub(1, Ordering::AcqRel);
-            stint.begin();
-            fail::point("job:taken");
-            match work {
-                Work::Job(job) => self.do_job(job, &mut tools),
-                Work::Look(all, progress) => self.look(all, progress),
-            }
-            let was_stuck = stint.length() >= STUCK_AFTER;
-            stint.end();
-            let too_many = |alive: usize| (was_stuck && alive > limit).then(|| alive - 1);
-            if self.alive.fetch_update(Ordering::AcqRel, Ordering::Acquire, too_many).is_ok() {
-                return; // another one has taken its place
-            }
-            self.idle.fetch_add(1, Ordering::AcqRel);
-        }
+    /// Nobody waits any more for what is being done.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
     }
 
     fn do_job(&self, job: Job, tools: &mut Tools) {
