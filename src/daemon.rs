@@ -224,9 +224,9 @@ impl Daemon {
             let Some(StoredProcess::Known(process)) = entry.process else { return Ok(()) };
             (inner.supervisor()?, self.spec(&inner.declared), process)
         };
-        let KnownProcess { identity, fingerprint } = process;
-        let outdated = fingerprint != spec.fingerprint();
-        self.put(&supervisor, spec, Origin::Claimed { claim: Claim::Told(identity), start_if_gone: false, outdated })
+        let KnownProcess { identity, fingerprint, origin } = process;
+        let (claim, outdated) = (Claim::Told { identity, origin }, fingerprint != spec.fingerprint());
+        self.put(&supervisor, spec, Origin::Claimed { claim, start_if_gone: false, outdated })
     }
 
     /// What the process is doing.

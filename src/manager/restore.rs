@@ -173,6 +173,7 @@ fn write_down(core: &mut Core, id: &Arc<str>, entry: &DaemonEntry) -> Result<()>
                 token: config.token.clone(),
                 token_generated: config.token_generated,
                 stop: config.stop,
+                process_origin: process.origin.clone(),
             };
             data_dir.write_record(record.origin(), &record.identity)?;
             core.unclaimed.insert(id.clone(), record);
@@ -204,12 +205,13 @@ fn take_over_daemon(
         // A process of another declaration: whether it is replaced or wanted again is for the first sync to say.
         (Some(_), _) => None,
         (None, Some(StoredProcess::Known(process))) if process.fingerprint == fingerprint => {
-            Some(Claim::Told(process.identity))
+            Some(Claim::Told { identity: process.identity, origin: process.origin })
         }
         (None, Some(StoredProcess::Known(process))) => {
-            let KnownProcess { identity, fingerprint } = process;
+            let KnownProcess { identity, fingerprint, origin: process_origin } = process;
             let (id_text, token, stop) = (id.to_string(), config.token.clone(), config.stop);
-            let record = Record { id: id_text, fingerprint, identity, token, token_generated: false, stop };
+            let token_generated = false;
+            let record = Record { id: id_text, fingerprint, identity, token, token_generated, stop, process_origin };
             core.unclaimed.insert(id.clone(), record);
             None
         }

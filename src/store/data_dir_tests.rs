@@ -18,7 +18,7 @@ fn identity() -> Identity {
 
 fn origin(id: &str) -> Origin<'_> {
     let stop = StopSettings::default();
-    Origin { id, fingerprint: Fingerprint::new(), token: None, token_generated: false, stop }
+    Origin { id, fingerprint: Fingerprint::new(), token: None, token_generated: false, stop, process_origin: None }
 }
 
 fn mode(path: &Path) -> u32 {

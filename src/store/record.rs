@@ -18,6 +18,9 @@ const CHECK: &str = ",\"check\":\"";
 /// The longest boot id, in bytes; the kernel's have 36.
 const MAX_BOOT_ID: usize = 64;
 
+/// The longest origin of a process, in bytes; ours have at most 36.
+const MAX_ORIGIN: usize = 64;
+
 /// A process as its record names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
@@ -30,6 +33,8 @@ pub(crate) struct Record {
     pub(crate) token_generated: bool,
     /// How it is stopped, should nothing else be known of it.
     pub(crate) stop: StopSettings,
+    /// The origin that the process has: by it, what left its group is known. Not in records of earlier versions.
+    pub(crate) process_origin: Option<String>,
 }
 
 impl Record {
@@ -41,6 +46,7 @@ impl Record {
             token: self.token.as_deref(),
             token_generated: self.token_generated,
             stop: self.stop,
+            process_origin: self.process_origin.as_deref(),
         }
     }
 }
@@ -53,19 +59,21 @@ pub(crate) struct Origin<'a> {
     pub(crate) token: Option<&'a str>,
     pub(crate) token_generated: bool,
     pub(crate) stop: StopSettings,
+    pub(crate) process_origin: Option<&'a str>,
 }
 
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>`, perhaps
 /// `,"pidfd_inode":<inode>`, and `,"check":"<digest>"}`.
 pub(crate) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
-    let Origin { id, fingerprint, token, token_generated, stop } = origin;
+    let Origin { id, fingerprint, token, token_generated, stop, process_origin } = origin;
     let (id, boot_id) = (Value::from(id), Value::from(boot_id));
     let token = token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
     let generated = if token_generated { "\"token_generated\":true," } else { "" };
+    let origin = process_origin.map(|origin| format!("\"origin\":{},", Value::from(origin))).unwrap_or_default();
     let version = format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",");
     let (signal, grace_ms) = (stop.signal, milliseconds(stop.grace_period));
     let stop = format!("\"stop_signal\":\"{signal}\",\"grace_period_ms\":{grace_ms},");
-    format!("{version}{token}{generated}{stop}\"boot_id\":{boot_id},").into_bytes()
+    format!("{version}{token}{generated}{origin}{stop}\"boot_id\":{boot_id},").into_bytes()
 }
 
 /// The whole record of a process that did not write its own.
@@ -109,11 +117,12 @@ pub(crate) fn parse(text: &[u8]) -> Result<Record> {
     let fingerprint = fingerprint.ok_or_else(|| corrupt("fingerprint: expected a string".to_owned()))?;
     let token = fields.string("token").map_err(as_corrupt)?;
     let token_generated = fields.boolean("token_generated").map_err(as_corrupt)?.unwrap_or(false);
+    let process_origin = read_origin(&mut fields).map_err(as_corrupt)?;
     // Whatever is wrong with these, the process is known.
     let mut stop = StopSettings::default();
     let _ = read_stop(&mut fields, &mut stop);
     let identity = read_identity(fields).map_err(as_corrupt)?;
-    Ok(Record { id, fingerprint, identity, token, token_generated, stop })
+    Ok(Record { id, fingerprint, identity, token, token_generated, stop, process_origin })
 }
 
 /// Reads the field `fingerprint`.
@@ -121,21 +130,29 @@ pub(super) fn read_fingerprint(fields: &mut Fields) -> Result<Option<Fingerprint
     fields.read("fingerprint", "a fingerprint", |value| value.as_str()?.parse().ok())
 }
 
+/// Reads the field `origin`: the one that the process has in its environment.
+pub(super) fn read_origin(fields: &mut Fields) -> Result<Option<String>> {
+    fields.read("origin", "the origin of a process", |value| {
+        value.as_str().filter(|text| is_word_of_at_most(MAX_ORIGIN, text)).map(str::to_owned)
+    })
+}
+
 /// Reads `boot_id`, `pid`, `start_ticks` and, if it is there, `pidfd_inode`.
 pub(super) fn read_identity(mut fields: Fields) -> Result<Identity> {
     let pid = fields.read("pid", "a pid", |value| Pid::from_raw(value.as_i64()?.try_into().ok()?))?;
     let start_ticks = fields.integer("start_ticks")?;
     let boot_id = fields.read("boot_id", "a boot id", |value| {
-        value
-            .as_str()
-            .filter(|text| text.len() <= MAX_BOOT_ID && text.bytes().all(|byte| byte.is_ascii_graphic()))
-            .map(str::to_owned)
+        value.as_str().filter(|text| is_word_of_at_most(MAX_BOOT_ID, text)).map(str::to_owned)
     })?;
     let inode = fields.integer("pidfd_inode")?;
     let (Some(pid), Some(start_ticks), Some(boot_id)) = (pid, start_ticks, boot_id) else {
         return Err(fields.missing("pid", "pid, start_ticks and boot_id"));
     };
     Ok(Identity { pid, start_ticks, boot_id: boot_id.into(), inode })
+}
+
+fn is_word_of_at_most(length: usize, text: &str) -> bool {
+    text.len() <= length && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn as_corrupt(error: Error) -> Error {
@@ -158,7 +175,8 @@ mod tests {
         let token = Some("t\"".to_owned());
         let stop = StopSettings { signal: Signal::KILL, grace_period: Duration::from_millis(7) };
         let (id, fingerprint, token_generated) = ("we\"b/ä".to_owned(), Fingerprint::new(), true);
-        Record { id, fingerprint, identity, token, token_generated, stop }
+        let process_origin = Some("801-7f".to_owned());
+        Record { id, fingerprint, identity, token, token_generated, stop, process_origin }
     }
 
     fn text(record: &Record) -> Vec<u8> {
@@ -171,7 +189,7 @@ mod tests {
         let text = text(&record);
         assert_eq!(parse(&text).unwrap(), record);
         let identity = Identity { inode: None, ..record.identity.clone() };
-        let without = Record { identity, ..record };
+        let without = Record { identity, process_origin: None, ..record };
         assert_eq!(parse(&self::text(&without)).unwrap(), without);
         for length in 0..text.len() - 1 {
             assert_eq!(parse(&text[..length]).unwrap_err().code(), ErrorCode::CorruptSnapshot);
@@ -179,10 +197,11 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_stop_settings_is_of_an_earlier_version() {
+    fn a_record_without_stop_settings_and_origin_is_of_an_earlier_version() {
         let text = r#"{"version":1,"id":"a","fingerprint":"0","boot_id":"b","pid":1,"start_ticks":2}"#;
         let text = text.replace("\"0\"", &format!("\"{}\"", Fingerprint::new()));
-        assert_eq!(parse(text.as_bytes()).unwrap().stop, StopSettings::default());
+        let record = parse(text.as_bytes()).unwrap();
+        assert_eq!((record.stop, record.process_origin), (StopSettings::default(), None));
     }
 
     /// A bit in the name of the digest only loses the digest; all others are found.
@@ -217,6 +236,8 @@ mod tests {
             ("id", "7"),
             ("boot_id", "\"a b\""),
             ("boot_id", "7"),
+            ("origin", "\"a b\""),
+            ("origin", "7"),
             ("pid", "0"),
             ("pid", "-1"),
             ("pid", "4294967297"),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
-use super::record::{read_fingerprint, read_identity};
+use super::record::{read_fingerprint, read_identity, read_origin};
 use super::version1;
 use crate::declaration::fields::Fields;
 use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot, strict, validate_id};
@@ -43,16 +43,19 @@ impl DaemonEntry {
         if self.config.token_generated {
             object.insert("token_generated".to_owned(), true.into());
         }
-        if let Some(StoredProcess::Known(process)) = &self.process {
-            let identity = &process.identity;
+        if let Some(StoredProcess::Known(known)) = &self.process {
+            let identity = &known.identity;
             let mut process = json!({
                 "pid": identity.pid.as_raw(),
                 "start_ticks": identity.start_ticks,
                 "boot_id": &*identity.boot_id,
-                "fingerprint": process.fingerprint.to_string(),
+                "fingerprint": known.fingerprint.to_string(),
             });
             if let Some(inode) = identity.inode {
                 process["pidfd_inode"] = inode.into();
+            }
+            if let Some(origin) = &known.origin {
+                process["origin"] = origin.as_str().into();
             }
             object.insert("process".to_owned(), process);
         }
@@ -72,7 +75,8 @@ impl DaemonEntry {
 fn read_process(mut fields: Fields) -> Result<KnownProcess> {
     let missing = fields.missing("fingerprint", "a fingerprint");
     let fingerprint = read_fingerprint(&mut fields)?.ok_or(missing)?;
-    Ok(KnownProcess { identity: read_identity(fields)?, fingerprint })
+    let origin = read_origin(&mut fields)?;
+    Ok(KnownProcess { identity: read_identity(fields)?, fingerprint, origin })
 }
 
 /// Writes the text of a snapshot file, proxy by proxy: ten thousand of them would be as many megabytes in memory.
@@ -182,7 +186,8 @@ mod tests {
         config.token_generated = true;
         let identity =
             Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into(), inode: Some(3) };
-        let process = StoredProcess::Known(KnownProcess { identity, fingerprint: Fingerprint::new() });
+        let (fingerprint, origin) = (Fingerprint::new(), Some("801-7f".to_owned()));
+        let process = StoredProcess::Known(KnownProcess { identity, fingerprint, origin });
         let config = Arc::new(config);
         let with = Entry::Daemon(DaemonEntry { config: config.clone(), process: Some(process) });
         let without = Entry::Daemon(DaemonEntry { config, process: None });

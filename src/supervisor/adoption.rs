@@ -37,8 +37,8 @@ pub(super) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
 pub(super) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(), String> {
     let own_token = spec.config.token.as_deref();
     let (leader, token) = match claim {
-        Claim::Recorded { identity, token } => (identity.clone(), token.as_deref()),
-        Claim::Told(identity) => (identity.clone(), own_token),
+        Claim::Recorded { identity, token, .. } => (identity.clone(), token.as_deref()),
+        Claim::Told { identity, .. } => (identity.clone(), own_token),
         // When it was started is not known; what the members of its group carry has to prove them anyway.
         Claim::Number { pid, .. } => {
             let boot_id = boot_id().map_err(|error| format!("read boot id: {error}"))?.clone();
@@ -51,7 +51,7 @@ pub(super) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(
 
 fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     let pid = match claim {
-        Claim::Recorded { identity, .. } | Claim::Told(identity) => identity.pid,
+        Claim::Recorded { identity, .. } | Claim::Told { identity, .. } => identity.pid,
         Claim::Number { pid, .. } => *pid,
     };
     cannot_be_ours(pid)?;
@@ -65,7 +65,7 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     let inode = pidfd.as_ref().map_or(Ok(None), |fd| pidfd::inode(fd.as_fd()));
     let inode = inode.map_err(|error| undecided(pid, "read inode of pidfd", &error))?;
     let identity = match claim {
-        Claim::Recorded { identity, .. } | Claim::Told(identity) => identity.clone(),
+        Claim::Recorded { identity, .. } | Claim::Told { identity, .. } => identity.clone(),
         Claim::Number { pid, .. } => {
             let identity = Identity::of(*pid, inode).map_err(|error| undecided(*pid, "read start time", &error))?;
             identity.ok_or_else(|| no_process(*pid))?
@@ -96,13 +96,14 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
 /// with this agent.
 fn record(spec: &Spec, claim: &Claim, identity: &Identity) -> Result<()> {
     let Files::DataDir(data_dir) = &spec.context.files else { return Ok(()) };
-    let mut origin = spec.record_origin();
+    let mut recorded = spec.record_origin();
     match claim {
         Claim::Recorded { .. } => return Ok(()),
-        Claim::Told(_) | Claim::Number { as_declared: true, .. } => {}
-        Claim::Number { as_declared: false, .. } => origin.fingerprint = Fingerprint::new(),
+        Claim::Told { origin: Some(origin), .. } => recorded.process_origin = Some(origin),
+        Claim::Told { origin: None, .. } | Claim::Number { as_declared: true, .. } => {}
+        Claim::Number { as_declared: false, .. } => recorded.fingerprint = Fingerprint::new(),
     }
-    data_dir.write_record(origin, identity)
+    data_dir.write_record(recorded, identity)
 }
 
 fn open(pid: Pid) -> Proof<OwnedFd> {

@@ -210,8 +210,8 @@ impl Loop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let begun = matches!(event, Event::Spawned | Event::Adopted);
         if begun && supervised.machine.state() == ProxyState::Running && !Arc::ptr_eq(recorded, &supervised.spec) {
-            let spec = supervised.spec.clone();
-            self.submit(key, Job::Record { key, spec });
+            let (spec, origin) = (supervised.spec.clone(), supervised.process_origin());
+            self.submit(key, Job::Record { key, spec, origin });
         }
     }
 

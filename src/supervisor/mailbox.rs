@@ -80,10 +80,10 @@ pub(crate) enum Origin {
 /// What is said of a process that may live.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Claim {
-    /// By a record of this data directory, with the token that the process has.
-    Recorded { identity: Identity, token: Option<String> },
+    /// By a record of this data directory, with the token and the origin that the process has.
+    Recorded { identity: Identity, token: Option<String>, origin: Option<String> },
     /// By a snapshot from elsewhere: a record is written once it is proven.
-    Told(Identity),
+    Told { identity: Identity, origin: Option<String> },
     /// By a number alone: of a snapshot of Consul, or of a pid file whose record cannot be read. What the process
     /// carries has to prove it.
     Number {
@@ -96,7 +96,7 @@ pub(crate) enum Claim {
 impl Record {
     /// What the record says of its process.
     pub(crate) fn into_claim(self) -> Claim {
-        Claim::Recorded { identity: self.identity, token: self.token }
+        Claim::Recorded { identity: self.identity, token: self.token, origin: self.process_origin }
     }
 }
 

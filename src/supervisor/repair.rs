@@ -107,7 +107,7 @@ impl Loop {
             }
             Chore::CleanUp(spec) => Job::CleanUp { key, spec, after },
             Chore::PidFile(spec, pid) => Job::PidFile { key, spec, pid },
-            Chore::Record(spec, _) => Job::Record { key, spec },
+            Chore::Record(spec, _) => Job::Record { key, spec, origin: supervised.process_origin() },
         };
         self.submit(key, job);
     }

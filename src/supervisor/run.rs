@@ -168,7 +168,8 @@ impl Loop {
         // A process that is being replaced is not one of this declaration; one that is being started is recorded then.
         if record.is_some() && supervised.machine.state() == ProxyState::Running {
             supervised.rare.record_waiters.extend(record);
-            self.submit(key, Job::Record { key, spec });
+            let origin = supervised.process_origin();
+            self.submit(key, Job::Record { key, spec, origin });
         }
         self.drive(key, Event::Settings);
     }
@@ -202,8 +203,12 @@ impl Loop {
 
     fn record_missing(&mut self, owner: Owner) {
         let running = self.of_owner(owner).filter(|supervised| supervised.machine.state() == ProxyState::Running);
-        for (key, spec) in running.map(|supervised| (supervised.key, supervised.spec.clone())).collect::<Vec<_>>() {
-            self.submit(key, Job::RecordMissing { key, spec });
+        let jobs = running.map(|supervised| {
+            let (key, spec, origin) = (supervised.key, supervised.spec.clone(), supervised.process_origin());
+            (key, Job::RecordMissing { key, spec, origin })
+        });
+        for (key, job) in jobs.collect::<Vec<_>>() {
+            self.submit(key, job);
         }
     }
 
@@ -228,7 +233,8 @@ impl Loop {
             // What is being stopped may be of another declaration than the one that takes its place.
             let running = supervised.machine.state() == ProxyState::Running;
             let fingerprint = if running { supervised.spec.fingerprint() } else { Fingerprint::new() };
-            known.push((id.clone(), KnownProcess { identity, fingerprint }));
+            let origin = Some(supervised.process_origin().to_string()).filter(|origin| !origin.is_empty());
+            known.push((id.clone(), KnownProcess { identity, fingerprint, origin }));
         }
         Ok(known)
     }

@@ -17,6 +17,7 @@ use super::spec::{Files, Spec};
 use crate::declaration::validate_id;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
+use crate::store;
 use crate::sys::fail;
 use crate::sys::identity::{self, Identity, Pid};
 use crate::sys::signal::Signal;
@@ -59,11 +60,14 @@ pub(super) enum Job {
     Record {
         key: ProcessKey,
         spec: Arc<Spec>,
+        /// That of the process, here and below.
+        origin: Arc<str>,
     },
     /// The same, if the record is not there any more.
     RecordMissing {
         key: ProcessKey,
         spec: Arc<Spec>,
+        origin: Arc<str>,
     },
     /// Writes the pid file of a process again.
     PidFile {
@@ -149,8 +153,8 @@ impl Spawner {
         let (key, spec) = match &job {
             Job::Start { key, spec, .. }
             | Job::Adopt { key, spec, .. }
-            | Job::Record { key, spec }
-            | Job::RecordMissing { key, spec }
+            | Job::Record { key, spec, .. }
+            | Job::RecordMissing { key, spec, .. }
             | Job::PidFile { key, spec, .. }
             | Job::CleanUp { key, spec, .. } => (*key, spec.clone()),
         };
@@ -202,9 +206,9 @@ impl Spawner {
                 }
                 Err(refusal) => Done::Refused(refusal),
             },
-            Job::Record { key, spec } => Done::Recorded(self.record(key, &spec)),
-            Job::RecordMissing { key, spec } => Done::Recorded(match spec.is_recorded() {
-                Ok(false) => self.record(key, &spec),
+            Job::Record { key, spec, origin } => Done::Recorded(self.record(key, &spec, &origin)),
+            Job::RecordMissing { key, spec, origin } => Done::Recorded(match spec.is_recorded() {
+                Ok(false) => self.record(key, &spec, &origin),
                 Ok(true) => self.write_pid_file(key, &spec),
                 Err(error) => Err(error),
             }),
@@ -270,10 +274,11 @@ impl Spawner {
         Ok((started.pid, written))
     }
 
-    fn record(&self, key: ProcessKey, spec: &Spec) -> Result<()> {
+    fn record(&self, key: ProcessKey, spec: &Spec, origin: &str) -> Result<()> {
         let Some(identity) = self.identity(key)? else { return Ok(()) };
         if let Files::DataDir(data_dir) = &spec.context.files {
-            data_dir.write_record(spec.record_origin(), &identity)?;
+            let process_origin = Some(origin).filter(|origin| !origin.is_empty());
+            data_dir.write_record(store::Origin { process_origin, ..spec.record_origin() }, &identity)?;
         }
         spec.write_pid_file(identity.pid)
     }

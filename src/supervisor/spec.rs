@@ -83,17 +83,18 @@ impl Spec {
             .add_optional(config.target_service.as_deref().map(OsStr::new))
     }
 
-    /// By what a process of this one is known wherever it went. The token is that of the process, which may be another
-    /// than the declared one of now.
-    pub(crate) fn badge(&self, token: Option<&str>) -> Badge {
-        Badge::new(&self.id, token.unwrap_or_default(), &self.context.origin)
+    /// By what a process of this one is known wherever it went. Token and origin are those of the process, which may be
+    /// others than the declared one of now and that of this owner.
+    pub(crate) fn badge(&self, token: Option<&str>, origin: &str) -> Badge {
+        Badge::new(&self.id, token.unwrap_or_default(), origin)
     }
 
-    /// What a record of a process of this one says besides who it is.
+    /// What a record of a process that this owner starts says besides who it is.
     pub(crate) fn record_origin(&self) -> store::Origin<'_> {
         let (token, token_generated) = (self.config.token.as_deref(), self.config.token_generated);
-        let stop = self.config.stop;
-        store::Origin { id: &self.id, fingerprint: self.fingerprint(), token, token_generated, stop }
+        let (stop, fingerprint) = (self.config.stop, self.fingerprint());
+        let process_origin = Some(&*self.context.origin).filter(|origin| !origin.is_empty());
+        store::Origin { id: &self.id, fingerprint, token, token_generated, stop, process_origin }
     }
 
     fn declared_environment(&self) -> BTreeMap<&OsStr, &OsStr> {

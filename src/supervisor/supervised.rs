@@ -61,7 +61,7 @@ impl Leader {
     /// By what its processes are known.
     pub(super) fn badge(&self) -> Badge {
         match self {
-            Leader::Started(spec) => spec.badge(spec.config.token.as_deref()),
+            Leader::Started(spec) => spec.badge(spec.config.token.as_deref(), &spec.context.origin),
             Leader::Claimed(badge) => (**badge).clone(),
         }
     }
@@ -222,9 +222,20 @@ impl Supervised {
 
     /// What the processes of a claim that was taken up, or is void, are known by.
     pub(super) fn claimed_badge(&self, spec: &Spec) -> Badge {
-        match self.claim.as_deref() {
-            Some(Claim::Recorded { token, .. }) => spec.badge(token.as_deref()),
-            _ => spec.badge(spec.config.token.as_deref()),
+        let (token, origin) = match self.claim.as_deref() {
+            Some(Claim::Recorded { token, origin, .. }) => (token, origin),
+            Some(Claim::Told { origin, .. }) => (&spec.config.token, origin),
+            Some(Claim::Number { .. }) | None => (&spec.config.token, &None),
+        };
+        spec.badge(token.as_deref(), origin.as_deref().unwrap_or(&spec.context.origin))
+    }
+
+    /// The origin that its process has.
+    pub(super) fn process_origin(&self) -> Arc<str> {
+        match &self.leader {
+            Some(Leader::Claimed(badge)) => String::from_utf8_lossy(&badge.origin).into(),
+            Some(Leader::Started(spec)) => spec.context.origin.clone(),
+            None => self.spec.context.origin.clone(),
         }
     }
 

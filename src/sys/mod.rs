@@ -13,6 +13,7 @@ pub(crate) mod child;
 mod child_record;
 mod descriptor_table;
 pub(crate) mod digest;
+mod dumpable;
 pub(crate) mod environ;
 pub(crate) mod epoll;
 pub(crate) mod fail;
@@ -32,6 +33,7 @@ pub(crate) mod spawn;
 pub(crate) mod stat;
 pub(crate) mod streams;
 pub(crate) mod thread;
+mod unexecuted;
 pub(crate) mod wait;
 
 /// Whether descriptors or memory were exhausted: what could not be known for that may be known later.

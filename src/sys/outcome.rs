@@ -3,7 +3,8 @@
 //! A vfork shares memory with its suspended parent, and a failure is simply written where the parent finds it. But
 //! valgrind, qemu-user and some sandboxes make a plain fork of it: the child writes into its own copy, and the parent
 //! runs on. So, until a child was seen to write into our memory, each has a close-on-exec pipe as well. The pipe ends
-//! when the child has executed or exited, and a failure is what was written into it before.
+//! when the child has executed or exited, and a failure is what was written into it before. Later children have one where
+//! it must be known that they have left our memory.
 
 use std::ffi::c_int;
 use std::io;
@@ -82,6 +83,14 @@ impl Step {
 /// Whether a child has written into our memory: then vfork is what it promises to be, and no pipe is needed.
 static MEMORY_IS_SHARED: AtomicBool = AtomicBool::new(false);
 
+/// How long a pipe may outlast the clone. Only somebody else can hold it so long: a worker of the host that was forked
+/// without the C library, or the child of another thread.
+const END: c_int = 1000;
+
+pub(super) fn memory_is_shared() -> bool {
+    MEMORY_IS_SHARED.load(Ordering::Relaxed)
+}
+
 /// Carries the outcome of one child that may have a copy of our memory only.
 #[derive(Debug)]
 pub(super) struct Pipe {
@@ -91,9 +100,9 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    /// A pipe, unless it is known that memory is shared.
-    pub(super) fn unless_shared() -> io::Result<Option<Pipe>> {
-        if MEMORY_IS_SHARED.load(Ordering::Relaxed) {
+    /// A pipe for a child, unless it is known that memory is shared and nobody needs to know when it no longer is.
+    pub(super) fn of_child(must_have_left: bool) -> io::Result<Option<Pipe>> {
+        if memory_is_shared() && !must_have_left {
             return Ok(None);
         }
         Pipe::new().map(Some)
@@ -112,6 +121,23 @@ impl Pipe {
     /// The number, above 2, that the child writes its outcome to.
     pub(super) fn writer(&self) -> c_int {
         self.writer.get().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
+    /// Waits until the child has executed or ended, so many milliseconds at the most. The kernel lets the parent of a
+    /// vfork go on an instant before the child gives up the memory, and closes what is to be closed after that.
+    fn ends_within(self, patience: c_int) -> bool {
+        let Pipe { reader, writer } = self;
+        // ORDER: our own writer first, or the pipe would never end.
+        drop(writer);
+        // Asked for nothing, it tells the end alone, and not what was written before.
+        let mut look = libc::pollfd { fd: reader.as_raw_fd(), events: 0, revents: 0 };
+        loop {
+            // SAFETY: the pointer is of one live value, and the count is 1.
+            match check(i64::from(unsafe { libc::poll(&raw mut look, 1, patience) })) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                ended => return ended.is_ok_and(|ended| ended == 1),
+            }
+        }
     }
 
     /// Waits until the child has failed, or has closed its end: by executing, or by ending without a word, which the
@@ -134,10 +160,15 @@ impl Pipe {
     }
 }
 
-/// The outcome of a child that clone(2) has returned from: `written` is what is in our memory then.
+/// The outcome of a child that clone(2) has returned from: `written` is what is in our memory then. If there is a pipe,
+/// the child does not have that memory any more.
 pub(super) fn of_child(written: Outcome, pipe: Option<Pipe>) -> Outcome {
     if written != Outcome::default() {
         MEMORY_IS_SHARED.store(true, Ordering::Relaxed);
+        if let Some(pipe) = pipe {
+            // Who else has it then says nothing of the child, which has left long ago.
+            pipe.ends_within(END);
+        }
         return written;
     }
     pipe.map_or(written, Pipe::read)
@@ -171,6 +202,16 @@ mod tests {
         write(pipe.writer(), Outcome::failed(FAILURE.0, FAILURE.1));
         assert_eq!(of_child(Outcome::default(), Some(pipe)).failure(), Some(FAILURE));
         assert_eq!(of_child(Outcome::default(), Some(Pipe::new().unwrap())).failure(), None);
+    }
+
+    #[test]
+    fn a_failure_that_is_told_is_not_the_end() {
+        let pipe = Pipe::new().unwrap();
+        // As the child has it.
+        let _childs = pipe.writer.get().unwrap().try_clone().unwrap();
+        write(pipe.writer(), Outcome::failed(FAILURE.0, FAILURE.1));
+        assert!(!pipe.ends_within(0));
+        assert!(Pipe::new().unwrap().ends_within(0));
     }
 
     #[test]

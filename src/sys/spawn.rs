@@ -4,7 +4,7 @@
 //! [`descriptor_table`]), and the pidfd is there from the first instant.
 //! Where an emulator makes a plain fork of it, everything works nevertheless: see [`outcome`].
 
-use std::ffi::{CStr, CString, OsString, c_char, c_int};
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -15,9 +15,11 @@ use super::boot_time::BootTime;
 use super::child::{self, Instructions, RawCredentials};
 use super::child_record::RawRecord;
 use super::descriptor_table::{self, Division};
+use super::dumpable::UserChange;
 use super::identity::Pid;
 use super::outcome::{self, Outcome, Pipe, Step};
 use super::signal::MaskGuard;
+use super::unexecuted::Attempt;
 use super::wait::{self, Target};
 use super::{check, digest, fail, limits, pidfd, stat};
 use crate::command::Credentials;
@@ -84,6 +86,8 @@ pub(crate) struct Started {
 pub(crate) struct StartError {
     step: &'static str,
     object: String,
+    /// What was found out about it afterwards.
+    why: Option<String>,
     pub(crate) source: io::Error,
 }
 
@@ -92,6 +96,9 @@ impl fmt::Display for StartError {
         f.write_str(self.step)?;
         if !self.object.is_empty() {
             write!(f, " {}", self.object)?;
+        }
+        if let Some(why) = &self.why {
+            write!(f, ": {why}")?;
         }
         write!(f, ": {}", self.source)
     }
@@ -151,14 +158,14 @@ impl Drop for ChildStack {
 /// An array of C strings, NULL-terminated, that owns them.
 struct CStrings {
     pointers: Vec<*const c_char>,
-    _owned: Vec<CString>,
+    owned: Vec<CString>,
 }
 
 impl CStrings {
     fn new(strings: impl IntoIterator<Item = OsString>) -> io::Result<CStrings> {
         let owned = strings.into_iter().map(c_string).collect::<io::Result<Vec<CString>>>()?;
         let pointers = owned.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect();
-        Ok(CStrings { pointers, _owned: owned })
+        Ok(CStrings { pointers, owned })
     }
 }
 
@@ -203,8 +210,12 @@ pub(crate) fn start(
     let argv = CStrings::new(program.argv.iter().cloned()).map_err(prepare)?;
     let (envp, _own_variables) = environment(variables).map_err(prepare)?;
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
-    let pipe = fail::failing("start:pipe").and_then(|()| Pipe::unless_shared());
-    let mut pipe = pipe.map_err(|source| failure("create pipe", "", source))?;
+    let changes_user = program.credentials.is_some();
+    let new_pipe = || {
+        let pipe = fail::failing("start:pipe").and_then(|()| Pipe::of_child(changes_user));
+        pipe.map_err(|source| failure("create pipe", "", source))
+    };
+    let mut pipe = new_pipe()?;
     let division = divide(&program, standard, record, pipe.as_ref());
     let division = division.map_err(|source| failure("clone", "", source))?;
     let mut outcome = Outcome::default();
@@ -239,6 +250,7 @@ pub(crate) fn start(
     let untried = pidfd::has_inodes() && BootTime::is_untried();
     let before = untried.then(BootTime::now).flatten();
     loop {
+        let user_change = changes_user.then(UserChange::begins);
         let started = match clone(stack, &instructions) {
             Err(error) if is_refused(&error) && instructions.division.is_shared() => {
                 descriptor_table::failed(libc::EPERM);
@@ -253,17 +265,22 @@ pub(crate) fn start(
             descriptor_table::works();
         }
         let Some((step, errno)) = outcome::of_child(written, pipe.take()).failure() else {
+            drop(user_change);
             if let Some(before) = before {
                 try_clock_out(before, &started);
             }
             return Ok(started);
         };
         reap_failed(&started);
+        drop(user_change);
         if step != Step::Descriptors {
-            return Err(describe(step, errno, &program, record));
+            let failed = describe(step, errno, &program, record);
+            return Err(if step == Step::Execute { explained(failed, errno, &program, &programs) } else { failed });
         }
         descriptor_table::failed(errno);
         instructions.division.give_up();
+        pipe = new_pipe()?;
+        instructions.pipe = pipe.as_ref().map(Pipe::writer);
     }
 }
 
@@ -279,7 +296,7 @@ fn divide(
     let needed: Vec<c_int> = of_streams.chain(of_record).collect();
     let named = program.argv.first().into_iter().chain(&program.dir);
     let needs_any = named.into_iter().any(|path| is_of_descriptor(path.as_bytes()));
-    Division::above((!needs_any).then_some(&needed), standard[0], pipe.is_none())
+    Division::above((!needs_any).then_some(&needed), standard[0], outcome::memory_is_shared())
 }
 
 /// Whether a path leads to an open file of the agent's, as that of a program in memory does (memfd_create(2)).
@@ -352,8 +369,7 @@ fn candidates(program: &Program<'_>) -> Vec<OsString> {
     let path = program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
     let path = path.unwrap_or(DEFAULT_PATH.as_bytes());
     let dirs = path.split(|&byte| byte == b':');
-    dirs.map(|dir| Path::new(std::ffi::OsStr::from_bytes(if dir.is_empty() { b"." } else { dir })).join(name).into())
-        .collect()
+    dirs.map(|dir| Path::new(OsStr::from_bytes(if dir.is_empty() { b"." } else { dir })).join(name).into()).collect()
 }
 
 fn program_name(program: &Program<'_>) -> String {
@@ -384,7 +400,14 @@ fn describe(step: Step, errno: i32, program: &Program<'_>, record: Option<&SelfR
 }
 
 fn failure(step: &'static str, object: &str, source: io::Error) -> StartError {
-    StartError { step, object: object.to_owned(), source }
+    StartError { step, object: object.to_owned(), why: None, source }
+}
+
+fn explained(error: StartError, errno: i32, program: &Program<'_>, tried: &CStrings) -> StartError {
+    let Some(name) = program.argv.first() else { return error };
+    let programs = tried.owned.iter().map(|path| Path::new(OsStr::from_bytes(path.as_bytes()))).collect();
+    let attempt = Attempt { name, programs, dir: program.dir.as_deref().map(Path::new) };
+    StartError { why: attempt.why(errno), ..error }
 }
 
 fn reap_failed(started: &Started) {

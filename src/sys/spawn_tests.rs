@@ -30,11 +30,13 @@ fn a_program_is_found_in_its_own_path_and_runs() {
 #[test]
 fn a_failure_names_the_step_and_the_object() {
     let missing = run(program(&["no-such-program"])).unwrap_err();
-    assert_eq!(missing.to_string(), "execute no-such-program: No such file or directory (os error 2)");
+    let found = "not found in PATH (/nonexistent:/usr/bin:/bin): No such file or directory (os error 2)";
+    assert_eq!(missing.to_string(), format!("execute no-such-program: {found}"));
     let no_dir = Program { dir: Some("/no/such".into()), ..program(&["sh"]) };
     assert_eq!(run(no_dir).unwrap_err().to_string(), "chdir /no/such: No such file or directory (os error 2)");
     let forbidden = run(program(&["/etc/passwd"])).unwrap_err();
     assert_eq!(forbidden.source.raw_os_error(), Some(libc::EACCES));
+    assert_eq!(forbidden.to_string(), "execute /etc/passwd: is not executable: Permission denied (os error 13)");
 }
 
 fn record_in<'fd>(dir: &'fd Dir, within: &'fd Path) -> SelfRecord<'fd> {

@@ -1,6 +1,7 @@
 //! What an agent refuses to do, and how it says so.
 
-use std::os::unix::fs::symlink;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use rustix::process::geteuid;
 use serde_json::json;
@@ -167,6 +168,41 @@ fn a_missing_program_is_waited_for() {
     let web = scene.reports.start("web");
     let status = agent.status_running(&scene, "web", web.pid);
     assert_eq!(status["web"].last_error, None);
+    agent.quit();
+    scene.finish();
+}
+
+/// execve(2) says the same of nearly all of them.
+#[test]
+fn why_a_program_cannot_be_executed_is_said_as_far_as_it_can_be_seen() {
+    let scene = Scene::new();
+    let dir = scene.path("work");
+    fs::create_dir(&dir).unwrap();
+    for (name, text) in [("script", "#!/no/such/interpreter -x\n"), ("text", "echo\n")] {
+        fs::write(dir.join(name), text).unwrap();
+        fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let missing = "No such file or directory (os error 2)";
+    let at = dir.display();
+    let hint = ", but its first word is there: arguments are words of their own";
+    let cases = [
+        ("no-such-bin", format!("not found in PATH (/no/such:/bin): {missing}")),
+        ("sh -c true", format!("not found in PATH (/no/such:/bin){hint}: {missing}")),
+        ("bin/x", format!("no such file (relative to {at}): {missing}")),
+        ("./script", format!("its interpreter /no/such/interpreter is missing: {missing}")),
+        ("/bin", "is a directory: Permission denied (os error 13)".to_owned()),
+        ("./text", "no #! line and no known format: Exec format error (os error 8)".to_owned()),
+    ];
+    let restart = json!({"max_wait_ms": 200});
+    let config = cases.iter().fold(Config::new(&scene), |config, (program, _)| {
+        let proxy = Proxy::command(&[program]).set("dir", dir.to_str().unwrap()).set("restart", restart.clone());
+        config.proxy(program, proxy.env(&["PATH=/no/such:/bin", "SECRET=not to be told"]))
+    });
+    let agent = Agent::start(&scene, &config);
+    for (program, why) in cases {
+        let expected = format!("execute {program}: {why}");
+        agent.status_when(&scene, &expected, |status| status.error(program) == Some(&expected));
+    }
     agent.quit();
     scene.finish();
 }

@@ -8,6 +8,7 @@ mod support;
 mod inside;
 
 mod descriptors;
+mod dumpable;
 mod kernels;
 mod life;
 mod proc;

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use proxyprocess::EventKind;
+use rustix::process::{getpid, set_child_subreaper};
 
 use crate::common::Whose;
-use crate::inside::{Host, helper, quick};
+use crate::inside::{Host, helper, json, quick, wait_until};
 use crate::support::{Agent, Config, Proxy, Scene, Start, alone};
 
 const GRACE: Duration = Duration::from_millis(500);
@@ -71,6 +72,84 @@ fn no_successor_that_waits_is_started_beside_what_left_for_another_session() {
     assert!(leader.process.is_gone() && escaped.process.is_gone());
     scene.reports.forget_signals();
     scene.finish();
+}
+
+fn stubborn(scene: &Scene) -> proxyprocess::ProxyConfig {
+    let mut config = helper(scene, &["escaped", "stubborn"]);
+    config.stop.grace_period = Duration::from_millis(50);
+    config
+}
+
+/// The origin in the environment of a process is that of who has started it, and not of who has it now.
+#[test]
+fn a_stop_ends_what_left_for_another_session_also_under_another_data_directory() {
+    alone("escaped::a_stop_ends_what_left_for_another_session_also_under_another_data_directory", || {
+        set_child_subreaper(Some(getpid())).unwrap();
+        let scene = Scene::of_library();
+        let told = scene.path("told");
+        let mut host = Host::new(quick(&scene.path("one")));
+        host.set("web", stubborn(&scene));
+        host.run();
+        let (leader, escaped) = (scene.reports.start("web"), scene.reports.grandchild("web"));
+        host.events.started("web");
+        host.manager.snapshot(&told).unwrap();
+        host.close();
+
+        let mut next = Host::new(quick(&scene.path("two")));
+        next.manager.restore(&told).unwrap();
+        assert_eq!(next.events.adopted("web"), leader.pid);
+        // Its record is written anew, for it says how the process is stopped.
+        let mut config = stubborn(&scene);
+        config.stop.grace_period = Duration::from_millis(60);
+        next.set("web", config);
+        next.run();
+        let record = |place: &str| json(&scene.path(place).join("records/web.json"));
+        wait_until(&scene.path("two/records"), "the record", || record("two")["grace_period_ms"] == 60);
+        assert_eq!(record("two")["origin"], record("one")["origin"]);
+        next.manager.snapshot(&told).unwrap();
+        next.close();
+
+        // By what the second has told, and then by the record of the third.
+        let mut third = Host::new(quick(&scene.path("three")));
+        third.manager.restore(&told).unwrap();
+        assert_eq!(third.events.adopted("web"), leader.pid);
+        third.close();
+        let last = Host::new(quick(&scene.path("three")));
+        last.restore().unwrap();
+        last.kill();
+        assert!(leader.process.is_gone() && escaped.process.is_gone() && escaped.process.reap());
+        scene.reports.forget_signals();
+        scene.finish();
+    });
+}
+
+#[test]
+fn a_stop_of_a_daemon_out_of_a_snapshot_ends_what_left_for_another_session() {
+    alone("escaped::a_stop_of_a_daemon_out_of_a_snapshot_ends_what_left_for_another_session", || {
+        set_child_subreaper(Some(getpid())).unwrap();
+        let scene = Scene::of_library();
+        let daemon = proxyprocess::Daemon::new("web", stubborn(&scene));
+        daemon.start().unwrap();
+        let first = [scene.reports.start("web"), scene.reports.grandchild("web")];
+        let snapshot = daemon.marshal_snapshot();
+        daemon.close().unwrap();
+
+        let next = proxyprocess::Daemon::new("web", stubborn(&scene));
+        next.unmarshal_snapshot(&snapshot).unwrap();
+        assert_eq!(next.status().pid, Some(first[0].pid));
+        // Told once more, it is the same.
+        assert_eq!(next.marshal_snapshot(), snapshot);
+        next.stop().unwrap();
+        assert!(first.iter().all(|start| start.process.is_gone()) && first[1].process.reap());
+        // What is started from now on is of this daemon.
+        next.start().unwrap();
+        let second = [scene.reports.start("web"), scene.reports.grandchild("web")];
+        assert_ne!(next.marshal_snapshot()["process"]["origin"], snapshot["process"]["origin"]);
+        next.stop().unwrap();
+        assert!(second.iter().all(|start| start.process.is_gone()) && second[1].process.reap());
+        scene.reports.forget_signals();
+        scene.finish();
+    });
 }
 
 /// It should have been declared without the option that does this; but its copies must not pile up.
@@ -152,7 +231,7 @@ fn what_a_proxy_of_a_proxy_is_called_is_its_own() {
 #[test]
 fn the_status_names_those_who_left() {
     alone("escaped::the_status_names_those_who_left", || {
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+        set_child_subreaper(Some(getpid())).unwrap();
         let scene = Scene::of_library();
         let mut host = Host::new(quick(&scene.data_dir()));
         let mut config = helper(&scene, &["escaped", "stubborn"]);
