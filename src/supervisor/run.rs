@@ -245,6 +245,11 @@ impl Loop {
         }
         let now = Instant::now();
         while let Some(key) = self.timers.due(now) {
+            // This thread may have stood still, with the whole program or for want of a processor: then who has ended long
+            // ago is not known to have, and would be killed, or named as one whom SIGKILL does not end.
+            if self.slots.get(&key).is_some_and(|supervised| supervised.machine.awaits_end()) {
+                self.look_at(key);
+            }
             let Some(supervised) = self.slots.get_mut(&key) else { continue };
             if supervised.machine.deadline().is_some_and(|deadline| deadline <= now) {
                 fail::point("timer:due");
@@ -254,6 +259,7 @@ impl Loop {
             self.answer_without_job(key, now);
             self.repair(key, now);
         }
+        self.reaper.forget_gone();
         self.timers.tidy(|at, key| self.slots.get(&key).is_some_and(|supervised| supervised.is_due_at(at)));
     }
 

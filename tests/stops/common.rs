@@ -7,9 +7,14 @@ use crate::support::{Agent, Config, Deadline, Scene, Start};
 /// Ends when a process is in this state of proc_pid_stat(5).
 #[track_caller]
 pub(crate) fn wait_for_state(start: &Start, wanted: &str) {
-    let deadline = Deadline::of(format!("the state {wanted} of {} ({})", start.id, start.pid));
+    wait_for_state_of(start.pid, wanted);
+}
+
+#[track_caller]
+pub(crate) fn wait_for_state_of(pid: u32, wanted: &str) {
+    let deadline = Deadline::of(format!("the state {wanted} of {pid}"));
     loop {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", start.pid)).unwrap_or_default();
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         if stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(wanted)) {
             return;
         }

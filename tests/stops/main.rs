@@ -12,6 +12,7 @@ mod common;
 mod escaped;
 mod groups;
 mod hung;
+mod late;
 mod many;
 mod stuck;
 mod users;
