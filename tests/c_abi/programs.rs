@@ -33,7 +33,7 @@ programs! {
     host_loads: plain sanitized; // valgrind would translate the library anew in every round
     host_raises_limit: plain sanitized; // valgrind has a limit of its own
     host_waits_for_any: plain sanitized; // as above
-    hung: plain sanitized; // valgrind lets one system call at a time be made between clone and exec
+    hung: plain sanitized; // under valgrind the lease, which the kernel ends after 45 s, is over before all hang
     kind: plain sanitized valgrind;
     kind_calls: plain sanitized valgrind;
     kind_fails: plain sanitized valgrind;
