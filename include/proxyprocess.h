@@ -126,7 +126,8 @@
  *
  *   It installs no signal handler, waits for no child but its own, and changes neither the working directory nor the
  *   umask, environment, dispositions or limits of the process. Do not ignore SIGCHLD and do not wait for "any child";
- *   if you do, exits are still seen, and their status where the kernel tells it. A child is started with default
+ *   if you do, exits are still seen, and their status where the kernel tells it. Do not close descriptors that are not
+ *   yours (closefrom, close_range) once the library is in use. A child is started with default
  *   dispositions, an empty mask, no descriptor but 0, 1 and 2, and the descriptor limit that the program was started
  *   with. A host that waits for signals (signalfd, sigwait) blocks them in main before it starts threads of its own;
  *   those of the library block all signals by themselves. After fork(2), the functions of handles that were made

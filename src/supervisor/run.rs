@@ -72,11 +72,8 @@ impl Loop {
                 self.guarded(Loop::fire_timers);
             }
             for &key in &ready {
-                // Who is not looked at now is reported again.
-                if fail::failing("exit:seen").is_ok() {
-                    self.guarded(|it| it.look_at(key));
-                    self.reaper.forget_gone();
-                }
+                self.guarded(|it| it.look_at(key));
+                self.reaper.forget_gone();
             }
             self.guarded(Loop::fire_timers);
             self.guarded(Loop::begin_look);
@@ -102,6 +99,10 @@ impl Loop {
     }
 
     fn look_at(&mut self, key: ProcessKey) {
+        // Who is not looked at now is reported again.
+        if fail::failing("exit:seen").is_err() {
+            return;
+        }
         if let Some(Exit { pid, status, group_left }) = self.reaper.look_at(key) {
             self.exited(key, pid, status, group_left);
         }

@@ -82,7 +82,7 @@ impl<T> Drop for OnlyHome<T> {
 }
 
 /// How many locks one process can hold at once; a further one is simply inherited by forked workers.
-const PLACES: usize = 64;
+const PLACES: usize = 1024;
 
 const FREE: RawFd = -1;
 
