@@ -272,7 +272,9 @@ mod tests {
             let mut command = std::process::Command::new("sleep");
             let variables =
                 [("CONNECT_PROXY_ID", "web"), ("CONNECT_PROXY_TOKEN", "t"), ("CONNECT_PROXY_ORIGIN", origin)];
-            command.arg("1000").envs(variables).process_group(0).spawn().unwrap()
+            let child = command.arg("1000").envs(variables).process_group(0).spawn().unwrap();
+            environ::wait_until_told(child.id() as i32);
+            child
         };
         pidfd::probe().unwrap();
         let badge = Badge::new("web", "t", &crate::sys::random::uuid().unwrap());

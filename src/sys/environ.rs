@@ -25,6 +25,17 @@ fn contains(text: &[u8], wanted: &[u8]) -> bool {
     !found.is_null()
 }
 
+/// Waits until the environment of a child can be read: the kernel lets the parent of a vfork go on before it has told
+/// where that of the new program is.
+#[cfg(test)]
+pub(crate) fn wait_until_told(child: i32) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while std::fs::read(format!("/proc/{child}/environ")).unwrap().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "the program is not executed");
+        std::thread::yield_now();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,12 +44,7 @@ mod tests {
     fn an_environment_is_told_by_what_it_holds() {
         let mut child = std::process::Command::new("sleep").arg("1000").env("WANTED", "1").spawn().unwrap();
         let (pid, mut buffer) = (child.id() as i32, Vec::new());
-        // The kernel lets the parent of a vfork go on before it has told where the environment of the program is.
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-        while std::fs::read(format!("/proc/{pid}/environ")).unwrap().is_empty() {
-            assert!(std::time::Instant::now() < deadline, "the program is not executed");
-            std::thread::yield_now();
-        }
+        wait_until_told(pid);
         let found = read_with(pid, b"WANTED=1\0", &mut buffer).unwrap().map(<[u8]>::to_vec);
         let missing = read_with(pid, b"WANTED=12", &mut buffer).unwrap().is_none();
         child.kill().unwrap();
