@@ -80,14 +80,14 @@ impl fmt::Display for Escaped {
 
 impl Escaped {
     /// ORDER: the descriptor first, then the proof; so signals go to the process that the proof was of.
-    fn prove(pid: Pid, badge: &Badge, read: impl FnOnce() -> io::Result<Option<Badge>>) -> io::Result<Option<Escaped>> {
+    fn prove(pid: Pid, badge: &Badge, reader: Reader<'_>) -> io::Result<Option<Escaped>> {
         let pidfd = match pidfd::is_supported().then(|| pidfd::open(pid)).transpose() {
             Err(error) if is_exhausted(&error) => return Err(error),
             Err(_) => return Ok(None), // gone
             Ok(pidfd) => pidfd,
         };
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
-        let proven = read()?.as_ref() == Some(badge);
+        let proven = reader.badge_of(pid, &mut Vec::new())?.as_ref() == Some(badge);
         let escaped = Escaped { pid, start_ticks: stat.start_ticks, pidfd };
         // If it lives now, the number was its own all the time.
         Ok((proven && escaped.lives()).then_some(escaped))
@@ -121,20 +121,30 @@ impl Escaped {
     }
 }
 
+/// Reads badges, which can take for ever, and lets others see at whose it is.
+#[derive(Debug, Clone, Copy)]
+struct Reader<'a> {
+    progress: &'a Progress,
+    unreadable: &'a Unreadable,
+}
+
+impl Reader<'_> {
+    fn badge_of(self, pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Option<Badge>> {
+        let badge = self.progress.read(pid, || Badge::of(pid, buffer));
+        self.unreadable.remove(pid);
+        badge
+    }
+}
+
 /// One look at the processes that nobody supervises: who has which badge.
 #[derive(Debug)]
 pub(super) struct Look<'a> {
-    progress: &'a Progress,
-    unreadable: &'a Unreadable,
+    reader: Reader<'a>,
     seen: HashMap<Badge, Vec<Pid>>,
     buffer: Vec<u8>,
 }
 
 impl<'a> Look<'a> {
-    fn new(progress: &'a Progress, unreadable: &'a Unreadable) -> Look<'a> {
-        Look { progress, unreadable, seen: HashMap::new(), buffer: Vec::with_capacity(USUAL_ENVIRONMENT) }
-    }
-
     /// Looks. What belongs to the group or session of one of the `supervised` is passed over: asking for these costs two
     /// system calls, and reading an environment ten times as much.
     ///
@@ -147,7 +157,8 @@ impl<'a> Look<'a> {
         progress: &'a Progress,
         unreadable: &'a Unreadable,
     ) -> io::Result<Look<'a>> {
-        let mut look = Look::new(progress, unreadable);
+        let reader = Reader { progress, unreadable };
+        let mut look = Look { reader, seen: HashMap::new(), buffer: Vec::with_capacity(USUAL_ENVIRONMENT) };
         if of_others || !look.at_orphans(supervised)? {
             look.seen.clear();
             for seen in stat::sessions(supervised)? {
@@ -192,28 +203,18 @@ impl<'a> Look<'a> {
         if supervised.contains(&group) || supervised.contains(&session) {
             return Ok(true);
         }
-        if self.unreadable.contains(pid)? {
+        if self.reader.unreadable.contains(pid)? {
             return Ok(false);
         }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let badge = self.badge_of(pid, &mut buffer);
-        self.buffer = buffer;
-        let Some(badge) = badge? else { return Ok(false) };
+        let Some(badge) = self.reader.badge_of(pid, &mut self.buffer)? else { return Ok(false) };
         self.seen.entry(badge).or_default().push(pid);
         Ok(true)
-    }
-
-    fn badge_of(&self, pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Option<Badge>> {
-        let badge = self.progress.read(pid, || Badge::of(pid, buffer));
-        self.unreadable.remove(pid);
-        badge
     }
 
     /// Who was seen with this badge, and has it now.
     pub(super) fn with(&self, badge: &Badge) -> io::Result<Sighting> {
         let seen = self.seen.get(badge).map(Vec::as_slice).unwrap_or_default();
-        let read = |pid| self.badge_of(pid, &mut Vec::new());
-        let escaped = seen.iter().filter_map(|pid| Escaped::prove(*pid, badge, || read(*pid)).transpose());
+        let escaped = seen.iter().filter_map(|pid| Escaped::prove(*pid, badge, self.reader).transpose());
         Ok(Sighting { seen: !seen.is_empty(), escaped: escaped.collect::<io::Result<_>>()? })
     }
 }

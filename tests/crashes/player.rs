@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::arm::{Arm, Cut, Played};
 use crate::outside::Living;
-use crate::support::{Agent, Changes, Deadline, HELPER, Launch, Scene, Start, agent_with_fail_points, list};
+use crate::support::{Agent, Changes, Deadline, Launch, Scene, Start, agent_with_fail_points, list};
 use crate::wanted::{Kind, Wanted};
 
 /// How long until something is looked at again that tells nobody that it changed.
@@ -56,13 +55,9 @@ impl Player {
         Player::of(agent_with_fail_points().to_owned(), wanted, arms)
     }
 
-    #[expect(clippy::zombie_processes, reason = "whoever reads the reports reaps them")]
     pub(crate) fn of(program: PathBuf, wanted: Wanted, arms: impl IntoIterator<Item = (usize, Arm)>) -> Player {
         let scene = Scene::new();
-        let mut stranger = Command::new(*HELPER);
-        stranger.arg("graceful").envs(scene.env()).env("CONNECT_PROXY_ID", "stranger").stdin(Stdio::null());
-        stranger.spawn().expect("start the stranger");
-        let stranger = scene.reports.start("stranger");
+        let stranger = scene.stranger();
         Player {
             scene,
             program,
@@ -109,8 +104,13 @@ impl Player {
 
     /// Whether the agent takes signals and has the lock, though it may not have been able to write so.
     fn has_the_lock_untold(&self) -> bool {
+        self.has_passed("lock:told") > 0 && self.agent().takes_signals()
+    }
+
+    /// How often the agent has passed a point.
+    fn has_passed(&self, point: &str) -> usize {
         let trace = fs::read_to_string(self.trace(self.launches)).unwrap_or_default();
-        trace.lines().any(|line| line == "lock:told") && self.agent().takes_signals()
+        trace.lines().filter(|line| *line == point).count()
     }
 
     /// Starts the next agent.
@@ -276,10 +276,8 @@ impl Player {
     /// Whether a thread of the agent has come to where it is to stand still.
     fn stands_still(&self) -> bool {
         let arm = self.arms.get(&self.launches);
-        arm.and_then(|arm| arm.stall.as_ref()).is_some_and(|(point, passing)| {
-            let trace = fs::read_to_string(self.trace(self.launches)).unwrap_or_default();
-            trace.lines().filter(|line| line == point).count() >= *passing
-        })
+        let stall = arm.and_then(|arm| arm.stall.as_ref());
+        stall.is_some_and(|(point, passing)| self.has_passed(point) >= *passing)
     }
 
     #[track_caller]

@@ -1,19 +1,8 @@
 //! What never comes to an end, as on a file system that hangs, or where a stranger holds up whoever reads of him.
 
-use std::process::{Command, Stdio};
-
 use rustix::process::Signal;
 
-use crate::support::{Config, HELPER, Launch, Proxy, Scene, Start, agent_with_fail_points};
-
-/// A process that no agent knows, and that every look for those who left their group reads.
-#[expect(clippy::zombie_processes, reason = "whoever reads the reports reaps it")]
-fn stranger(scene: &Scene) -> Start {
-    let mut stranger = Command::new(*HELPER);
-    stranger.arg("graceful").envs(scene.env()).env("CONNECT_PROXY_ID", "stranger").stdin(Stdio::null());
-    stranger.spawn().expect("start the stranger");
-    scene.reports.start("stranger")
-}
+use crate::support::{Config, Launch, Proxy, Scene, agent_with_fail_points};
 
 fn config(scene: &Scene, grace_ms: u64, ids: &[&str]) -> Config {
     let proxy = || Proxy::helper(&["graceful"]).grace_ms(grace_ms);
@@ -23,7 +12,8 @@ fn config(scene: &Scene, grace_ms: u64, ids: &[&str]) -> Config {
 #[test]
 fn a_process_that_cannot_be_read_to_its_end_makes_no_stop_untrue_and_is_passed_over() {
     let scene = Scene::new();
-    let stranger = stranger(&scene);
+    // Every look for those who left their group reads it, if nobody else.
+    let stranger = scene.stranger();
     // The grace period is longer than all of it takes.
     let config = |ids: &[&str]| config(&scene, 20_000, ids);
     let launch = Launch::of(agent_with_fail_points(), &scene).env("PROXYPROCESS_FAIL", "look:reads#1=stall");

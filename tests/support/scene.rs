@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Signal, getpid, set_child_subreaper};
@@ -12,7 +13,8 @@ use super::deadline::Deadline;
 use super::files::Changes;
 use super::message::{LOCKS, SOCKET, WATCH_PID};
 use super::process::{Process, describe, readable, with_variable};
-use super::reports::Reports;
+use super::programs::HELPER;
+use super::reports::{Reports, Start};
 
 /// The surroundings of one test. It must be ended with [`Scene::finish`].
 #[derive(Debug)]
@@ -87,6 +89,16 @@ impl Scene {
         while self.pid_files() != names {
             changes.wait(deadline.left());
         }
+    }
+
+    /// Starts a process that no agent knows.
+    #[track_caller]
+    #[expect(clippy::zombie_processes, reason = "whoever reads the reports reaps it")]
+    pub(crate) fn stranger(&self) -> Start {
+        let mut stranger = Command::new(*HELPER);
+        stranger.arg("graceful").envs(self.env()).env("CONNECT_PROXY_ID", "stranger").stdin(Stdio::null());
+        stranger.spawn().expect("start the stranger");
+        self.reports.start("stranger")
     }
 
     /// The processes of this test that live, this one left out.
