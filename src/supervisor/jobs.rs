@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::escaped::Sighting;
 use super::events::EventKind;
 use super::mailbox::{Done, ProcessKey, Verdict};
 use super::progress::Progress;
 use super::repair::Chore;
 use super::run::Loop;
-use super::spawner::{Job, Search};
+use super::scan::Sighting;
+use super::spawner::{Job, ScanRequest};
 use super::spec::Spec;
 use super::supervised::Leader;
 use crate::deadline::after;
@@ -24,8 +24,8 @@ use crate::sys::fail;
 #[derive(Debug)]
 pub(super) enum Task {
     Job(Job),
-    /// Waits for a look at all processes, which serves others as well.
-    Search(Search),
+    /// Waits for a scan of processes, which serves others as well.
+    Scan(ScanRequest),
 }
 
 impl Loop {
@@ -51,19 +51,19 @@ impl Loop {
     fn begin_task(&mut self, task: Task) {
         match task {
             Task::Job(job) => self.spawners.submit(job),
-            Task::Search(search) => self.searches.join(search, Instant::now()),
+            Task::Scan(request) => self.scan_queue.join(request, Instant::now()),
         }
     }
 
-    /// Has all processes looked at, unless others will need that as well in a moment.
-    pub(super) fn begin_look(&mut self) {
-        if self.searches.deadline().is_some() {
+    /// Begins a scan of processes if one is requested, unless others will need one as well in a moment.
+    pub(super) fn begin_scan(&mut self) {
+        if self.scan_queue.deadline().is_some() {
             let now = Instant::now();
-            if let Some((pid, progress)) = self.searches.give_up(now) {
+            if let Some((pid, progress)) = self.scan_queue.give_up(now) {
                 self.spawners.pass_over(pid, &progress);
             }
-            if let Some((all, progress)) = self.searches.begin(now, self.awaited > 0) {
-                self.spawners.look(all, progress);
+            if let Some((all, progress)) = self.scan_queue.begin(now, self.awaited > 0) {
+                self.spawners.scan(all, progress);
             }
         }
     }
@@ -100,7 +100,7 @@ impl Loop {
             Done::Adopted { pid, written } => {
                 (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, None);
                 supervised.starts += 1;
-                supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_badge(spec))));
+                supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_tag(spec))));
                 logging::about(Level::Info, &id, format_args!("adopted, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Adopted { pid: pid.as_u32() });
                 supervised.note(Chore::PidFile(spec.clone(), pid), written);
@@ -115,7 +115,7 @@ impl Loop {
                 supervised.rare.last_error = Some(Error::new(ErrorCode::AdoptionRefused, refusal.reason));
                 let gone = refusal.verdict != Verdict::Unknown;
                 if gone {
-                    supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_badge(spec))));
+                    supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_tag(spec))));
                     supervised.claim = None;
                 }
                 Some(Event::AdoptionRefused { gone })
@@ -187,9 +187,9 @@ impl Loop {
         }
     }
 
-    /// A look has ended. One that was given up tells nothing that is not asked anew.
-    pub(super) fn looked(&mut self, look: &Arc<Progress>, found: Vec<(ProcessKey, std::io::Result<Sighting>)>) {
-        if !self.searches.end(look) {
+    /// A scan has ended. What one that was given up has found is not used: it is made again.
+    pub(super) fn scanned(&mut self, progress: &Arc<Progress>, found: Vec<(ProcessKey, std::io::Result<Sighting>)>) {
+        if !self.scan_queue.end(progress) {
             return;
         }
         for (key, found) in found {

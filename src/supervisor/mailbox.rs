@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::escaped::Sighting;
 use super::progress::Progress;
 use super::reaper::Reaper;
+use super::scan::Sighting;
 use super::spec::Spec;
 use super::status::ProxyStatus;
 use crate::error::{Error, Result};
@@ -180,9 +180,9 @@ pub(super) enum Message {
         spec: Arc<Spec>,
         done: Done,
     },
-    /// What a look has found for each of those whom it was for: who had left the group of a process that is gone.
-    Looked {
-        look: Arc<Progress>,
+    /// What a scan has found, for each that asked for it: the processes that left the group of its leader, which is gone.
+    Scanned {
+        progress: Arc<Progress>,
         found: Vec<(ProcessKey, std::io::Result<Sighting>)>,
     },
 }

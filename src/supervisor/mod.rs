@@ -16,13 +16,16 @@ mod readiness;
 mod reaper;
 mod repair;
 mod run;
+mod scan;
+mod scan_queue;
 mod search;
-mod searches;
+mod spare;
 mod spawner;
 mod spawners;
 mod spec;
 mod status;
 mod supervised;
+mod tag;
 mod timers;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! How far a look at other processes is. It can come to one that holds it up for as long as somebody likes: reading an
+//! How far a scan of processes is. One process can stall it for as long as its owner likes: reading an
 //! environment waits for the memory map of its process, which a page of a file system that does not answer keeps locked.
 
 use std::collections::HashMap;
@@ -9,12 +9,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::sys::identity::Pid;
 use crate::sys::{fail, stat};
 
-/// Where one look is.
+/// Where one scan is.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// Counts the beginnings and the ends of readings.
     steps: AtomicU64,
-    /// Who is being read, or 0.
+    /// The process that is being read, or 0.
     reading: AtomicI32,
 }
 
@@ -23,35 +23,35 @@ impl Progress {
     pub(super) fn read<T>(&self, pid: Pid, what: impl FnOnce() -> T) -> T {
         self.reading.store(pid.as_raw(), Ordering::Release);
         self.steps.fetch_add(1, Ordering::AcqRel);
-        fail::point("look:reads");
+        fail::point("scan:reads");
         let read = what();
         self.reading.store(0, Ordering::Release);
         self.steps.fetch_add(1, Ordering::AcqRel);
         read
     }
 
-    /// Changes as long as the look goes on.
+    /// Changes as long as the scan goes on.
     pub(super) fn steps(&self) -> u64 {
         self.steps.load(Ordering::Acquire)
     }
 
-    /// Who is being read.
+    /// The process that is being read.
     pub(super) fn reading(&self) -> Option<Pid> {
         Pid::from_raw(self.reading.load(Ordering::Acquire))
     }
 }
 
-/// Processes that hold up whoever reads them: others look past them until that has ended.
+/// Processes that stall the scan that reads them: other scans skip them until that reading has ended.
 #[derive(Debug, Default)]
 pub(super) struct Unreadable(Mutex<HashMap<i32, u64>>);
 
 impl Unreadable {
-    /// Adds a process, if a look still reads it.
-    pub(super) fn insert(&self, pid: Pid, look: &Progress) -> io::Result<()> {
+    /// Adds a process, if a scan still reads it.
+    pub(super) fn insert(&self, pid: Pid, scan: &Progress) -> io::Result<()> {
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(()) };
         let mut all = self.all();
-        // ORDER: whoever has read it says first that it has, and removes it then. So it is not left here for ever.
-        if look.reading() == Some(pid) {
+        // ORDER: the reader says first that it has read it, and removes it then. So it is not left here for ever.
+        if scan.reading() == Some(pid) {
             all.insert(pid.as_raw(), stat.start_ticks);
         }
         Ok(())

@@ -17,8 +17,8 @@ use super::keys::Keys;
 use super::mailbox::{Command, Inbox, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, StopWaiter};
 use super::reaper::{Exit, Reaper};
 use super::repair::Chore;
-use super::searches::Searches;
-use super::spawner::{Job, Search};
+use super::scan_queue::ScanQueue;
+use super::spawner::{Job, ScanRequest};
 use super::spawners::Spawners;
 use super::spec::Spec;
 use super::supervised::{Leader, Supervised};
@@ -43,7 +43,7 @@ pub(super) struct Loop {
     pub(super) timers: Timers,
     pub(super) spawners: Spawners,
     reaper: Arc<Reaper>,
-    pub(super) searches: Searches<Search>,
+    pub(super) scan_queue: ScanQueue<ScanRequest>,
     /// How many processes were told to stop and have not ended yet.
     pub(super) awaited: usize,
     /// The last handle is gone.
@@ -53,15 +53,15 @@ pub(super) struct Loop {
 impl Loop {
     pub(super) fn new(inbox: Inbox, spawners: Spawners, reaper: Arc<Reaper>) -> Loop {
         let (slots, keys, timers) = (BTreeMap::new(), Keys::default(), Timers::default());
-        let (searches, awaited, ending) = (Searches::default(), 0, false);
-        Loop { inbox, slots, keys, timers, spawners, reaper, searches, awaited, ending }
+        let (scan_queue, awaited, ending) = (ScanQueue::default(), 0, false);
+        Loop { inbox, slots, keys, timers, spawners, reaper, scan_queue, awaited, ending }
     }
 
     /// Runs until the last handle is gone.
     pub(super) fn run(mut self) {
         let mut ready = Vec::new();
         while !self.ending {
-            let others = [self.searches.deadline(), self.spawners.deadline()];
+            let others = [self.scan_queue.deadline(), self.spawners.deadline()];
             let deadline = self.timers.next().into_iter().chain(others.into_iter().flatten()).min();
             let patience = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             self.inbox.wait(patience, &mut ready);
@@ -76,7 +76,7 @@ impl Loop {
                 self.reaper.forget_gone();
             }
             self.guarded(Loop::fire_timers);
-            self.guarded(Loop::begin_look);
+            self.guarded(Loop::begin_scan);
             self.guarded(|it| it.spawners.reinforce(Instant::now()));
         }
         drop(self.spawners);
@@ -94,7 +94,7 @@ impl Loop {
         match message {
             Message::Command(command) => self.obey(command),
             Message::Done { key, spec, done } => self.done(key, &spec, done),
-            Message::Looked { look, found } => self.looked(&look, found),
+            Message::Scanned { progress, found } => self.scanned(&progress, found),
         }
     }
 
@@ -317,10 +317,10 @@ impl Loop {
             }
             Action::Search => {
                 supervised.rare.escaped.clear();
-                match supervised.leader.as_ref().map(Leader::badge) {
-                    Some(badge) => {
+                match supervised.leader.as_ref().map(Leader::tag) {
+                    Some(tag) => {
                         let of_others = supervised.was_claimed;
-                        self.enqueue(key, Task::Search(Search { key, badge, of_others }));
+                        self.enqueue(key, Task::Scan(ScanRequest { key, tag, of_others }));
                     }
                     // Nobody of it was ever known.
                     None => self.drive(key, Event::Searched { left: false }),

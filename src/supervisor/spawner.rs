@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::adoption;
-use super::escaped::{Badge, Look, Spare};
 use super::mailbox::{Claim, Done, Mailbox, Message, ProcessKey, Refusal, Verdict};
 use super::process::Process;
 use super::progress::{Progress, Unreadable};
 use super::reaper::Reaper;
+use super::scan::Scan;
+use super::spare::Spare;
 use super::spec::{Files, Spec};
+use super::tag::ProcessTag;
 use crate::declaration::validate_id;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
@@ -25,11 +27,11 @@ use crate::sys::spawn::{self, ChildStack, StartError};
 use crate::sys::stat;
 use crate::sys::streams::StandardStreams;
 
-/// Whose group is gone: those who left it before are looked for.
+/// A leader whose group is gone: processes that left the group before are looked for.
 #[derive(Debug, Clone)]
-pub(super) struct Search {
+pub(super) struct ScanRequest {
     pub(super) key: ProcessKey,
-    pub(super) badge: Badge,
+    pub(super) tag: ProcessTag,
     /// Whether it may have been a child of an earlier agent.
     pub(super) of_others: bool,
 }
@@ -38,8 +40,8 @@ pub(super) struct Search {
 #[derive(Debug)]
 pub(super) enum Work {
     Job(Job),
-    /// One look at all processes.
-    Look(Vec<Search>, Arc<Progress>),
+    /// One scan of processes.
+    Scan(Vec<ScanRequest>, Arc<Progress>),
 }
 
 /// Work on one process; there is never more than one piece at a time for the same.
@@ -130,14 +132,14 @@ impl Spawner {
     pub(super) fn do_work(&self, work: Work, tools: &mut Tools) {
         match work {
             Work::Job(job) => self.do_job(job, tools),
-            Work::Look(all, progress) => self.look(all, progress),
+            Work::Scan(all, progress) => self.scan(all, progress),
         }
     }
 
-    /// Has the looks to come pass over a process that holds them up.
-    pub(super) fn pass_over(&self, pid: Pid, look: &Progress) {
+    /// Has later scans pass over a process that stalls them.
+    pub(super) fn pass_over(&self, pid: Pid, scan: &Progress) {
         let what = "look for processes that left their group";
-        let known = self.unreadable.insert(pid, look);
+        let known = self.unreadable.insert(pid, scan);
         let error = known.err().map(|error| format!(": {error}")).unwrap_or_default();
         let message =
             format_args!("{what}: the environment of pid {pid} cannot be read to its end: passed over{error}");
@@ -219,17 +221,17 @@ impl Spawner {
         }
     }
 
-    fn look(&self, all: Vec<Search>, progress: Arc<Progress>) {
-        let of_others = all.iter().any(|search| search.of_others);
+    fn scan(&self, all: Vec<ScanRequest>, progress: Arc<Progress>) {
+        let of_others = all.iter().any(|request| request.of_others);
         let (leaders, unreadable) = (self.reaper.leaders(), &self.unreadable);
-        let look = caught(|| self.spare.lend(|| Look::at_all_but(&leaders, of_others, &progress, unreadable)));
-        let found = all.into_iter().map(|Search { key, badge, .. }| match &look {
-            Ok(look) => (key, caught(|| look.with(&badge))),
+        let scan = caught(|| self.spare.lend(|| Scan::at_all_but(&leaders, of_others, &progress, unreadable)));
+        let found = all.into_iter().map(|ScanRequest { key, tag, .. }| match &scan {
+            Ok(scan) => (key, caught(|| scan.with(&tag))),
             Err(error) => (key, Err(io::Error::new(error.kind(), error.to_string()))),
         });
         let found = found.collect();
-        drop(look);
-        self.mailbox.send(Message::Looked { look: progress, found });
+        drop(scan);
+        self.mailbox.send(Message::Scanned { progress, found });
         fail::point("job:told");
     }
 

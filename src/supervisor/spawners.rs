@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::mailbox::Mailbox;
 use super::progress::Progress;
 use super::reaper::Reaper;
-use super::spawner::{Job, Search, Spawner, Tools, Work};
+use super::spawner::{Job, ScanRequest, Spawner, Tools, Work};
 use crate::defaults::KILL_PATIENCE;
 use crate::logging::{self, Level};
 use crate::sys::identity::Pid;
@@ -113,14 +113,14 @@ impl Spawners {
         self.hand_over(Work::Job(job));
     }
 
-    /// Has it looked for those who escaped, for all of these.
-    pub(super) fn look(&mut self, all: Vec<Search>, progress: Arc<Progress>) {
-        self.hand_over(Work::Look(all, progress));
+    /// Has one scan of processes made for all of these.
+    pub(super) fn scan(&mut self, all: Vec<ScanRequest>, progress: Arc<Progress>) {
+        self.hand_over(Work::Scan(all, progress));
     }
 
-    /// Has the looks to come pass over a process that holds them up.
-    pub(super) fn pass_over(&self, pid: Pid, look: &Progress) {
-        self.shared.spawner.pass_over(pid, look);
+    /// Has later scans pass over a process that stalls them.
+    pub(super) fn pass_over(&self, pid: Pid, scan: &Progress) {
+        self.shared.spawner.pass_over(pid, scan);
     }
 
     fn hand_over(&mut self, work: Work) {

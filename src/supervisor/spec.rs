@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::environment::BaseEnvironment;
-use super::escaped::Badge;
 use super::events::EventRing;
+use super::tag::ProcessTag;
 use crate::declaration::{Fingerprint, ProxyConfig, variable};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
@@ -85,8 +85,8 @@ impl Spec {
 
     /// By what a process of this one is known wherever it went. Token and origin are those of the process, which may be
     /// others than the declared one of now and that of this owner.
-    pub(crate) fn badge(&self, token: Option<&str>, origin: &str) -> Badge {
-        Badge::new(&self.id, token.unwrap_or_default(), origin)
+    pub(crate) fn tag(&self, token: Option<&str>, origin: &str) -> ProcessTag {
+        ProcessTag::new(&self.id, token.unwrap_or_default(), origin)
     }
 
     /// What a record of a process that this owner starts says besides who it is.

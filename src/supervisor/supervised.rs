@@ -7,12 +7,14 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use super::escaped::{Badge, Escaped, Sighting};
+use super::escaped::Escaped;
 use super::jobs::Task;
 use super::mailbox::{Claim, ProcessKey, Slot, StopWaiter};
 use super::repair::Repair;
+use super::scan::Sighting;
 use super::spec::Spec;
 use super::status::{ProxyStatus, milliseconds_until};
+use super::tag::ProcessTag;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::event::{Action, Event, Settings};
@@ -54,15 +56,15 @@ pub(super) struct Supervised {
 #[derive(Debug)]
 pub(super) enum Leader {
     Started(Arc<Spec>),
-    Claimed(Box<Badge>),
+    Claimed(Box<ProcessTag>),
 }
 
 impl Leader {
     /// By what its processes are known.
-    pub(super) fn badge(&self) -> Badge {
+    pub(super) fn tag(&self) -> ProcessTag {
         match self {
-            Leader::Started(spec) => spec.badge(spec.config.token.as_deref(), &spec.context.origin),
-            Leader::Claimed(badge) => (**badge).clone(),
+            Leader::Started(spec) => spec.tag(spec.config.token.as_deref(), &spec.context.origin),
+            Leader::Claimed(tag) => (**tag).clone(),
         }
     }
 }
@@ -221,19 +223,19 @@ impl Supervised {
     }
 
     /// What the processes of a claim that was taken up, or is void, are known by.
-    pub(super) fn claimed_badge(&self, spec: &Spec) -> Badge {
+    pub(super) fn claimed_tag(&self, spec: &Spec) -> ProcessTag {
         let (token, origin) = match self.claim.as_deref() {
             Some(Claim::Recorded { token, origin, .. }) => (token, origin),
             Some(Claim::Told { origin, .. }) => (&spec.config.token, origin),
             Some(Claim::Number { .. }) | None => (&spec.config.token, &None),
         };
-        spec.badge(token.as_deref(), origin.as_deref().unwrap_or(&spec.context.origin))
+        spec.tag(token.as_deref(), origin.as_deref().unwrap_or(&spec.context.origin))
     }
 
     /// The origin that its process has.
     pub(super) fn process_origin(&self) -> Arc<str> {
         match &self.leader {
-            Some(Leader::Claimed(badge)) => String::from_utf8_lossy(&badge.origin).into(),
+            Some(Leader::Claimed(tag)) => String::from_utf8_lossy(&tag.origin).into(),
             Some(Leader::Started(spec)) => spec.context.origin.clone(),
             None => self.spec.context.origin.clone(),
         }

@@ -16,7 +16,7 @@ fn a_process_that_cannot_be_read_to_its_end_makes_no_stop_untrue_and_is_passed_o
     let stranger = scene.stranger();
     // The grace period is longer than all of it takes.
     let config = |ids: &[&str]| config(&scene, 20_000, ids);
-    let launch = Launch::of(agent_with_fail_points(), &scene).env("PROXYPROCESS_FAIL", "look:reads#1=stall");
+    let launch = Launch::of(agent_with_fail_points(), &scene).env("PROXYPROCESS_FAIL", "scan:reads#1=stall");
     let mut agent = launch.start(&config(&["a", "b", "c"]));
     let [a, b, c] = ["a", "b", "c"].map(|id| scene.reports.start(id));
 
