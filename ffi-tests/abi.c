@@ -99,7 +99,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 128);
+SIZE(proxyprocess_proxy_options, 160);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -120,6 +120,14 @@ FIELD(proxyprocess_proxy_options, uid, 104, 4);
 FIELD(proxyprocess_proxy_options, gid, 108, 4);
 FIELD(proxyprocess_proxy_options, groups, 112, 8);
 FIELD(proxyprocess_proxy_options, group_count, 120, 8);
+FIELD(proxyprocess_proxy_options, unset_env, 128, 8);
+FIELD(proxyprocess_proxy_options, leftover_grace_ms, 136, 8);
+FIELD(proxyprocess_proxy_options, descriptor_limit, 144, 8);
+FIELD(proxyprocess_proxy_options, oom_score_adj, 152, 4);
+FIELD(proxyprocess_proxy_options, has_oom_score_adj, 156, 1);
+FIELD(proxyprocess_proxy_options, clear_env, 157, 1);
+FIELD(proxyprocess_proxy_options, detached, 158, 1);
+FIELD(proxyprocess_proxy_options, reserved_2, 159, 1);
 
 SIZE(proxyprocess_manager_options, 56);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);

@@ -27,13 +27,14 @@ static const char *const NONE[] = {NULL};
 static void proxy_options(void)
 {
     static const char *const empty_word[] = {"", NULL}, *const no_equals[] = {"A=1", "B", NULL};
-    static const char *const no_name[] = {"=1", NULL};
+    static const char *const no_name[] = {"=1", NULL}, *const set[] = {"A=1", NULL}, *const a[] = {"A", NULL};
+    static const char *const own[] = {"B", "CONNECT_PROXY_ID", NULL};
     static const uint32_t one[] = {1};
     const int32_t argument = PROXYPROCESS_E_INVALID_ARGUMENT, config = PROXYPROCESS_E_INVALID_CONFIG;
     const int32_t utf8 = PROXYPROCESS_E_INVALID_UTF8, size = PROXYPROCESS_E_STRUCT_SIZE;
     REFUSES_PROXY(struct_size = 0, size, "proxy_options.struct_size");
     REFUSES_PROXY(struct_size = 1, size, "proxy_options.struct_size");
-    REFUSES_PROXY(struct_size = sizeof options - 1, size, "proxy_options.struct_size");
+    REFUSES_PROXY(struct_size = offsetof(proxyprocess_proxy_options, unset_env) - 1, size, "proxy_options.struct_size");
     REFUSES_PROXY(struct_size = 4097, size, "proxy_options.struct_size");
     REFUSES_PROXY(struct_size = UINT32_MAX, size, "proxy_options.struct_size");
     REFUSES_PROXY(stop_signal = 0, argument, "stop_signal");
@@ -67,6 +68,17 @@ static void proxy_options(void)
     REFUSES_PROXY(restart_jitter = strtod("nan", NULL), config, "jitter");
     REFUSES_PROXY(has_credentials = 2, argument, "has_credentials");
     REFUSES_PROXY(reserved[2] = 1, argument, "reserved");
+    REFUSES_PROXY(unset_env = no_equals, config, "unset_env[0]");
+    REFUSES_PROXY(unset_env = empty_word, config, "unset_env[0]");
+    REFUSES_PROXY(unset_env = own, config, "unset_env[1]");
+    REFUSES_PROXY(env = set; options.unset_env = a, config, "unset_env");
+    REFUSES_PROXY(leftover_grace_ms = PROXYPROCESS_PERIOD_MAX_MS + 1, argument, "leftover_grace_ms");
+    REFUSES_PROXY(has_oom_score_adj = 2, argument, "has_oom_score_adj");
+    REFUSES_PROXY(has_oom_score_adj = 1; options.oom_score_adj = 1001, config, "oom_score_adj");
+    REFUSES_PROXY(has_oom_score_adj = 1; options.oom_score_adj = INT32_MIN, config, "oom_score_adj");
+    REFUSES_PROXY(clear_env = 2, argument, "clear_env");
+    REFUSES_PROXY(detached = 255, argument, "detached");
+    REFUSES_PROXY(reserved_2[0] = 1, argument, "reserved_2");
     REFUSES_PROXY(has_credentials = 1; options.group_count = 1, PROXYPROCESS_E_NULL_ARGUMENT, "groups");
     REFUSES_PROXY(has_credentials = 1; options.groups = one; options.group_count = SIZE_MAX, argument, "groups");
 }
@@ -84,6 +96,10 @@ static void odd_proxy_options(void)
     options.restart_healthy_after_ms = PROXYPROCESS_PERIOD_MAX_MS;
     options.restart_attempts_before_backoff = UINT32_MAX;
     options.restart_jitter = 1;
+    options.leftover_grace_ms = PROXYPROCESS_PERIOD_MAX_MS;
+    options.descriptor_limit = UINT64_MAX;
+    /* Not looked at without has_oom_score_adj. */
+    options.oom_score_adj = INT32_MAX;
     OK(proxyprocess_state_set(state, "web", &options, &error));
     /* Not looked at without has_credentials. */
     options.groups = NULL;
@@ -187,6 +203,7 @@ static void later_structs(void)
         proxyprocess_event known;
         uint64_t later[4];
     } event;
+    char place[32];
     proxyprocess_state *state = new_state();
     memset(&options, 0xee, sizeof options);
     CHECK_INT(proxyprocess_proxy_options_init(&options.known, sizeof options), PROXYPROCESS_OK);
@@ -195,7 +212,8 @@ static void later_structs(void)
     options.known.argv = SLEEP;
     OK(proxyprocess_state_set(state, "web", &options.known, &error));
     options.later[3] = 1;
-    FAILS(proxyprocess_state_set(state, "web", &options.known, &error), PROXYPROCESS_E_STRUCT_SIZE, "offset 152");
+    snprintf(place, sizeof place, "offset %zu", sizeof options.known + 3 * sizeof *options.later);
+    FAILS(proxyprocess_state_set(state, "web", &options.known, &error), PROXYPROCESS_E_STRUCT_SIZE, place);
 
     /* Of one to fill, what is not known is left as it is. */
     proxyprocess_manager *manager = new_manager(state, NULL);

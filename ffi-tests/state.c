@@ -31,6 +31,7 @@ static void has(const proxyprocess_state *state, const char *id, const char *par
 static void by_options(void)
 {
     static const char *const argv[] = {"/bin/a", "-x", "\xc3\xa4", "\xff", NULL}, *const env[] = {"A=1", "B==", NULL};
+    static const char *const unset_env[] = {"Z", "C", NULL};
     static const uint32_t groups[] = {5, 6};
     proxyprocess_state *state = new_state();
     proxyprocess_proxy_options options = proxy(argv);
@@ -49,6 +50,13 @@ static void by_options(void)
     options.gid = 2;
     options.groups = groups;
     options.group_count = 2;
+    options.unset_env = unset_env;
+    options.clear_env = 1;
+    options.leftover_grace_ms = 5;
+    options.descriptor_limit = 256;
+    options.oom_score_adj = -7;
+    options.has_oom_score_adj = 1;
+    options.detached = 1;
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "[\"/bin/a\",\"-x\",\"\xc3\xa4\",");
     has(state, "web-proxy", "\"dir\":\"/tmp\"");
@@ -64,6 +72,12 @@ static void by_options(void)
     has(state, "web-proxy", "\"uid\":1");
     has(state, "web-proxy", "\"gid\":2");
     has(state, "web-proxy", "[5,6]");
+    has(state, "web-proxy", "\"unset_env\":[\"C\",\"Z\"]");
+    has(state, "web-proxy", "\"clear_env\":true");
+    has(state, "web-proxy", "\"leftover_grace_ms\":5");
+    has(state, "web-proxy", "\"descriptor_limit\":256");
+    has(state, "web-proxy", "\"oom_score_adj\":-7");
+    has(state, "web-proxy", "\"detached\":true");
 
     /* A kind of the host's own, with options and without a command. */
     CHECK_INT(proxyprocess_proxy_options_init(&options, sizeof options), PROXYPROCESS_OK);
@@ -82,6 +96,26 @@ static void by_options(void)
     proxyprocess_text_free(again);
     proxyprocess_text_free(document);
     proxyprocess_state_free(other);
+    proxyprocess_state_free(state);
+}
+
+/* A caller that was compiled with the first header has a shorter struct, whatever is behind it in memory. */
+static void by_options_of_the_first_version(void)
+{
+    proxyprocess_state *state = new_state();
+    proxyprocess_proxy_options options = proxy(SLEEP);
+    char *plain, *old;
+    options.token = "t";
+    OK(proxyprocess_state_set(state, "web", &options, &error));
+    plain = get(state, "web");
+    options.struct_size = offsetof(proxyprocess_proxy_options, unset_env);
+    CHECK_INT(options.struct_size, 128);
+    memset((char *)&options + options.struct_size, 0xff, sizeof options - options.struct_size);
+    OK(proxyprocess_state_set(state, "web", &options, &error));
+    old = get(state, "web");
+    CHECK_TEXT(old, plain);
+    proxyprocess_text_free(old);
+    proxyprocess_text_free(plain);
     proxyprocess_state_free(state);
 }
 
@@ -183,6 +217,7 @@ int main(void)
 {
     resources before = resources_now();
     by_options();
+    by_options_of_the_first_version();
     by_json();
     tokens();
     subscriptions();

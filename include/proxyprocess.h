@@ -441,8 +441,9 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * may stay. All that it points to is copied by the call that gets it.
  *
  * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
- * command, dir, env, token, target_service, stop_signal ("SIGTERM" or 15), grace_period_ms, credentials {uid, gid,
- * groups}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+ * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM" or 15), grace_period_ms,
+ * leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, restart
+ * {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
  */
 typedef struct proxyprocess_proxy_options {
     /** The size of this struct as the caller knows it. */
@@ -488,6 +489,34 @@ typedef struct proxyprocess_proxy_options {
     const uint32_t *groups;
     /** How many `groups` there are. */
     size_t group_count;
+    /**
+     * Names of environment variables that it does not get from the agent or from the manager's proxy_env, any bytes,
+     * with a NULL at the end; NULL is none. None of them may be in `env`.
+     */
+    const char *const *unset_env;
+    /**
+     * How long what it left of its process group when it crashed may take to obey the stop signal before SIGKILL, in
+     * milliseconds (0: it is killed at once).
+     */
+    uint64_t leftover_grace_ms;
+    /**
+     * How many descriptors it may have, the soft limit of RLIMIT_NOFILE; 0 is the limit that the agent had when the
+     * library was loaded.
+     */
+    uint64_t descriptor_limit;
+    /** The absolute value of /proc/<pid>/oom_score_adj, -1000 to 1000; not looked at without `has_oom_score_adj`. */
+    int32_t oom_score_adj;
+    /** 1: it gets `oom_score_adj` (0). */
+    uint8_t has_oom_score_adj;
+    /** 1: it gets nothing of the agent's environment, only the manager's proxy_env, `env`, and what the library sets (0). */
+    uint8_t clear_env;
+    /**
+     * 1: it is started as an orphan and no child of the agent, for a program that asks to be killed when its parent
+     * ends (0).
+     */
+    uint8_t detached;
+    /** 0. */
+    uint8_t reserved_2[1];
 } proxyprocess_proxy_options;
 
 /**

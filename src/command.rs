@@ -1,10 +1,11 @@
 //! What to run: program, arguments, directory, environment, credentials. Pure data, validated, compared as declared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use crate::defaults::{ENV_PROXY_ID, ENV_PROXY_ORIGIN, ENV_PROXY_TOKEN, ENV_SIDECAR_FOR};
 use crate::error::{Error, ErrorCode, Result, excerpt};
 
 /// The command of a proxy, as the agent declares it.
@@ -24,7 +25,12 @@ pub struct Command {
     argv: Vec<OsString>,
     dir: Option<PathBuf>,
     env: BTreeMap<OsString, OsString>,
+    unset_env: BTreeSet<OsString>,
+    clear_env: bool,
     credentials: Option<Credentials>,
+    descriptor_limit: Option<u64>,
+    oom_score_adj: Option<i32>,
+    detached: bool,
 }
 
 /// The user and groups that a process runs as; only a privileged agent can give others than its own.
@@ -85,10 +91,49 @@ impl Command {
         self
     }
 
+    /// Withholds one environment variable that the agent or the manager's `proxy_env` would give.
+    #[must_use]
+    pub fn unset_env(mut self, name: impl Into<OsString>) -> Command {
+        self.unset_env.insert(name.into());
+        self
+    }
+
+    /// Withholds the whole environment of the agent. What remains is the manager's `proxy_env`, the declared variables,
+    /// and those that the library sets itself ([`defaults`](crate::defaults)).
+    #[must_use]
+    pub fn clear_env(mut self) -> Command {
+        self.clear_env = true;
+        self
+    }
+
     /// Sets the user and groups of the process.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Command {
         self.credentials = Some(credentials);
+        self
+    }
+
+    /// Sets how many descriptors the process may have: its soft `RLIMIT_NOFILE` (getrlimit(2)). The hard limit is the
+    /// agent's.
+    #[must_use]
+    pub fn descriptor_limit(mut self, limit: u64) -> Command {
+        self.descriptor_limit = Some(limit);
+        self
+    }
+
+    /// Sets how willingly the kernel kills the process when memory runs out: the absolute value of
+    /// `/proc/<pid>/oom_score_adj` (proc(5)), from -1000, never, to 1000, first.
+    #[must_use]
+    pub fn oom_score_adj(mut self, value: i32) -> Command {
+        self.oom_score_adj = Some(value);
+        self
+    }
+
+    /// Starts the process as an orphan: it is no child of the agent, and lives on whatever it has asked the kernel to
+    /// do at the death of its parent (`PR_SET_PDEATHSIG`).
+    #[must_use]
+    pub fn detached(mut self) -> Command {
+        self.detached = true;
         self
     }
 
@@ -112,12 +157,38 @@ impl Command {
         self.credentials.as_ref()
     }
 
+    /// The names of the variables that are withheld.
+    pub fn declared_unset_env(&self) -> &BTreeSet<OsString> {
+        &self.unset_env
+    }
+
+    /// Whether the whole environment of the agent is withheld.
+    pub fn clears_env(&self) -> bool {
+        self.clear_env
+    }
+
+    /// The declared soft limit of descriptors.
+    pub fn declared_descriptor_limit(&self) -> Option<u64> {
+        self.descriptor_limit
+    }
+
+    /// The declared value of `oom_score_adj`.
+    pub fn declared_oom_score_adj(&self) -> Option<i32> {
+        self.oom_score_adj
+    }
+
+    /// Whether the process is started as an orphan.
+    pub fn is_detached(&self) -> bool {
+        self.detached
+    }
+
     /// Whether a process of this command runs as root when the agent's effective user is `agent_euid`.
     pub(crate) fn runs_as_root(&self, agent_euid: u32) -> bool {
         self.credentials.as_ref().map_or(agent_euid, |credentials| credentials.uid) == 0
     }
 
-    /// Checks what can never work: an empty command, a NUL byte, a variable without a name.
+    /// Checks what can never work: an empty command, a NUL byte, a variable without a name, one that is both set and
+    /// withheld, a number out of range.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidConfig`], naming the field.
@@ -141,17 +212,53 @@ impl Command {
         for (name, value) in &self.env {
             validate_variable(name, value).map_err(|error| error.within("env"))?;
         }
-        Ok(())
+        for name in &self.unset_env {
+            validate_withheld(name).map_err(|error| error.within("unset_env"))?;
+            if self.env.contains_key(name) {
+                return Err(invalid(format!("unset_env: expected no variable that env sets, got {}", shown(name))));
+            }
+        }
+        if self.descriptor_limit == Some(0) {
+            return Err(invalid(format!("descriptor_limit: expected {DESCRIPTOR_LIMIT}, got 0")));
+        }
+        match self.oom_score_adj {
+            Some(value) if !OOM_SCORES.contains(&value) => {
+                Err(invalid(format!("oom_score_adj: expected {OOM_SCORE_ADJ}, got {value}")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
+/// What is expected of a limit of descriptors.
+pub(crate) const DESCRIPTOR_LIMIT: &str = "a whole number from 1 on";
+
+/// What is expected of an `oom_score_adj`: the range of proc(5).
+pub(crate) const OOM_SCORE_ADJ: &str = "a whole number from -1000 to 1000";
+const OOM_SCORES: std::ops::RangeInclusive<i32> = -1000..=1000;
+
 /// Checks one environment variable: a name that is not empty and has no `=`, and no NUL anywhere.
 pub(crate) fn validate_variable(name: &OsStr, value: &OsStr) -> Result<()> {
-    if name.is_empty() || name.as_bytes().contains(&b'=') {
+    if !is_name(name) {
         return Err(invalid(format!("expected NAME=value, got the name \"{}\"", shown(name))));
     }
     refuse_nul(name, || format!("name \"{}\"", shown(name)))?;
     refuse_nul(value, || format!("value of {}", shown(name)))
+}
+
+/// Checks the name of a variable that is withheld: one that the library sets cannot be.
+pub(crate) fn validate_withheld(name: &OsStr) -> Result<()> {
+    if !is_name(name) {
+        return Err(invalid(format!("expected the name of a variable, got \"{}\"", shown(name))));
+    }
+    if [ENV_PROXY_ID, ENV_PROXY_TOKEN, ENV_PROXY_ORIGIN, ENV_SIDECAR_FOR].iter().any(|own| *own == name) {
+        return Err(invalid(format!("expected no variable that the library sets, got {}", shown(name))));
+    }
+    refuse_nul(name, || format!("name \"{}\"", shown(name)))
+}
+
+fn is_name(name: &OsStr) -> bool {
+    !name.is_empty() && !name.as_bytes().contains(&b'=')
 }
 
 fn shown(name: &OsStr) -> String {
@@ -184,6 +291,20 @@ mod tests {
             (Command::new("a").env("", "v"), "env: expected NAME=value"),
             (Command::new("a").env("A=B", "v"), "env: expected NAME=value"),
             (Command::new("a").env("A", "v\0"), "env: value of A: expected no NUL byte"),
+            (Command::new("a").unset_env(""), "unset_env: expected the name of a variable, got \"\""),
+            (Command::new("a").unset_env("A=B"), "unset_env: expected the name of a variable, got \"A=B\""),
+            (Command::new("a").unset_env("A\0"), "unset_env: name \"A\\u{0}\": expected no NUL byte"),
+            (Command::new("a").env("A", "").unset_env("A"), "unset_env: expected no variable that env sets, got A"),
+            (
+                Command::new("a").unset_env("CONNECT_PROXY_ID"),
+                "unset_env: expected no variable that the library sets, got CONNECT_PROXY_ID",
+            ),
+            (Command::new("a").descriptor_limit(0), "descriptor_limit: expected a whole number from 1 on, got 0"),
+            (
+                Command::new("a").oom_score_adj(1001),
+                "oom_score_adj: expected a whole number from -1000 to 1000, got 1001",
+            ),
+            (Command::new("a").oom_score_adj(-1001), "oom_score_adj: expected a whole number"),
         ];
         for (command, expected) in cases {
             let error = command.validate().unwrap_err();

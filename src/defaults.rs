@@ -20,6 +20,10 @@ pub const DAEMON_RESTART_JITTER: f64 = 0.0;
 /// How long a process may take to obey the stop signal before it is killed; the original's fixed 5 s.
 pub const DAEMON_GRACE_PERIOD: Duration = Duration::from_secs(5);
 
+/// How long what a crashed process left of its group may take to obey the stop signal before it is killed: no time,
+/// because a restart waits for it.
+pub const DAEMON_LEFTOVER_GRACE: Duration = Duration::ZERO;
+
 /// The sync is made at the latest this long after the first unsynced change (`ManagerCoalescePeriod`).
 pub const MANAGER_COALESCE_PERIOD: Duration = Duration::from_secs(5);
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::fields::{Fields, expected};
 use super::{ExecMode, ProxyConfig, ProxySnapshot, invalid, strict, text, validate_id};
-use crate::command::{Command, Credentials, validate_variable};
+use crate::command::{Command, Credentials, DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, validate_variable, validate_withheld};
 use crate::defaults::LONGEST_PERIOD;
 use crate::error::{Result, excerpt};
 use crate::lifecycle::{RestartSettings, StopSettings};
@@ -77,8 +77,24 @@ impl ProxyConfig {
         for (name, value) in variables(&mut fields, "env")? {
             config.command = config.command.env(name, value);
         }
+        for name in withheld(&mut fields, "unset_env")? {
+            config.command = config.command.unset_env(name);
+        }
+        if fields.boolean("clear_env")?.unwrap_or(false) {
+            config.command = config.command.clear_env();
+        }
         if let Some(credentials) = fields.object("credentials")? {
             config.command = config.command.credentials(read_credentials(credentials)?);
+        }
+        if let Some(limit) = fields.read("descriptor_limit", DESCRIPTOR_LIMIT, Value::as_u64)? {
+            config.command = config.command.descriptor_limit(limit);
+        }
+        let score = |value: &Value| value.as_i64().and_then(|number| number.try_into().ok());
+        if let Some(score) = fields.read("oom_score_adj", OOM_SCORE_ADJ, score)? {
+            config.command = config.command.oom_score_adj(score);
+        }
+        if fields.boolean("detached")?.unwrap_or(false) {
+            config.command = config.command.detached();
         }
         config.token = fields.string("token")?;
         config.target_service = fields.string("target_service")?;
@@ -118,6 +134,20 @@ impl ProxyConfig {
         if let Some(to) = self.command.declared_credentials() {
             put("credentials", json!({"uid": to.uid, "gid": to.gid, "groups": to.groups}));
         }
+        if !self.command.declared_unset_env().is_empty() {
+            put("unset_env", self.command.declared_unset_env().iter().map(|name| text::to_json(name)).collect());
+        }
+        if let Some(limit) = self.command.declared_descriptor_limit() {
+            put("descriptor_limit", limit.into());
+        }
+        if let Some(score) = self.command.declared_oom_score_adj() {
+            put("oom_score_adj", score.into());
+        }
+        for (field, is_set) in [("clear_env", self.command.clears_env()), ("detached", self.command.is_detached())] {
+            if is_set {
+                put(field, true.into());
+            }
+        }
         if let Some(token) = &self.token {
             put("token", token.as_str().into());
         }
@@ -130,6 +160,9 @@ impl ProxyConfig {
         }
         if self.stop.grace_period != stop.grace_period {
             put("grace_period_ms", milliseconds(self.stop.grace_period));
+        }
+        if self.stop.leftover_grace != stop.leftover_grace {
+            put("leftover_grace_ms", milliseconds(self.stop.leftover_grace));
         }
         if self.restart != RestartSettings::default() {
             let restart = &self.restart;
@@ -161,7 +194,7 @@ fn read_credentials(mut fields: Fields) -> Result<Credentials> {
     Ok(Credentials { uid: uid.ok_or(no_uid)?, gid: gid.ok_or(no_gid)?, groups })
 }
 
-/// Reads `stop_signal` and `grace_period_ms`; what is absent stays as it is.
+/// Reads `stop_signal`, `grace_period_ms` and `leftover_grace_ms`; what is absent stays as it is.
 pub(crate) fn read_stop(fields: &mut Fields, stop: &mut StopSettings) -> Result<()> {
     if let Some(value) = fields.take("stop_signal") {
         let text = match &value {
@@ -172,6 +205,7 @@ pub(crate) fn read_stop(fields: &mut Fields, stop: &mut StopSettings) -> Result<
         stop.signal = text.parse().map_err(|error: crate::Error| error.within(fields.place("stop_signal")))?;
     }
     stop.grace_period = fields.milliseconds("grace_period_ms")?.unwrap_or(stop.grace_period);
+    stop.leftover_grace = fields.milliseconds("leftover_grace_ms")?.unwrap_or(stop.leftover_grace);
     Ok(())
 }
 
@@ -197,6 +231,16 @@ fn variables(fields: &mut Fields, field: &str) -> Result<Vec<(OsString, OsString
         Ok((name, value))
     };
     lines.into_iter().enumerate().map(variable).collect()
+}
+
+/// Reads a list of names of variables.
+fn withheld(fields: &mut Fields, field: &str) -> Result<Vec<OsString>> {
+    let place = fields.place(field);
+    let names = fields.list(field, "names of variables", text::from_json)?.unwrap_or_default();
+    for (index, name) in names.iter().enumerate() {
+        validate_withheld(name).map_err(|error| error.within(format!("{place}[{index}]")))?;
+    }
+    Ok(names)
 }
 
 /// Splits `NAME=value` at the first `=`.
@@ -232,7 +276,13 @@ mod tests {
         let mut config = ProxyConfig::new(command.credentials(Credentials { uid: 1, gid: 2, groups: vec![3, 4] }));
         config.token = Some("secret".to_owned());
         config.target_service = Some("web".to_owned());
-        config.stop = StopSettings { signal: "SIGUSR1".parse().unwrap(), grace_period: Duration::from_millis(7) };
+        config.command = config.command.unset_env("C").unset_env(OsString::from_vec(vec![0xff])).clear_env();
+        config.command = config.command.descriptor_limit(u64::MAX).oom_score_adj(-1000).detached();
+        config.stop = StopSettings {
+            signal: "SIGUSR1".parse().unwrap(),
+            grace_period: Duration::from_millis(7),
+            leftover_grace: Duration::from_millis(8),
+        };
         config.restart = RestartSettings {
             healthy_after: Duration::from_millis(1),
             attempts_before_backoff: 2,
@@ -255,11 +305,12 @@ mod tests {
     #[test]
     fn a_period_without_end_is_written_as_the_longest_one_that_is_read() {
         let mut config = ProxyConfig::new(Command::new("a"));
-        config.stop.grace_period = Duration::MAX;
+        (config.stop.grace_period, config.stop.leftover_grace) = (Duration::MAX, Duration::MAX);
         (config.restart.healthy_after, config.restart.max_wait) = (Duration::MAX, LONGEST_PERIOD * 2);
         let read = ProxyConfig::from_json(&serde_json::to_string(&config.to_json()).unwrap()).unwrap();
-        let periods = [read.stop.grace_period, read.restart.healthy_after, read.restart.max_wait];
-        assert_eq!(periods, [LONGEST_PERIOD; 3]);
+        let (stop, restart) = (read.stop, read.restart);
+        let periods = [stop.grace_period, stop.leftover_grace, restart.healthy_after, restart.max_wait];
+        assert_eq!(periods, [LONGEST_PERIOD; 4]);
     }
 
     #[test]
@@ -283,6 +334,47 @@ mod tests {
             (r#"{"web": {"command": ["a"], "env": ["=A"]}}"#, "p.web.env[0]: expected NAME=value"),
             (r#"{"web": {"command": ["a"], "grace_period_ms": -1}}"#, "p.web.grace_period_ms: expected milliseconds"),
             (r#"{"web": {"command": ["a"], "stop_signal": "SIGX"}}"#, "p.web.stop_signal: expected a signal"),
+            (
+                r#"{"web": {"command": ["a"], "leftover_grace_ms": "1s"}}"#,
+                "p.web.leftover_grace_ms: expected milliseconds, a whole number from 0 to 31622400000, got a string",
+            ),
+            (r#"{"web": {"command": ["a"], "detached": 1}}"#, "p.web.detached: expected true or false, got 1"),
+            (
+                r#"{"web": {"command": ["a"], "clear_env": "yes"}}"#,
+                "p.web.clear_env: expected true or false, got a string",
+            ),
+            (
+                r#"{"web": {"command": ["a"], "unset_env": "A"}}"#,
+                "p.web.unset_env: expected a list of names of variables",
+            ),
+            (
+                r#"{"web": {"command": ["a"], "unset_env": ["A", 1]}}"#,
+                "p.web.unset_env[1]: expected names of variables",
+            ),
+            (
+                r#"{"web": {"command": ["a"], "unset_env": ["A", "B="]}}"#,
+                "p.web.unset_env[1]: expected the name of a variable, got \"B=\"",
+            ),
+            (
+                r#"{"web": {"command": ["a"], "unset_env": ["A"], "env": ["A=1"]}}"#,
+                "p.web.unset_env: expected no variable that env sets, got A",
+            ),
+            (
+                r#"{"web": {"command": ["a"], "descriptor_limit": 0}}"#,
+                "p.web.descriptor_limit: expected a whole number from 1 on, got 0",
+            ),
+            (
+                r#"{"web": {"command": ["a"], "descriptor_limit": "infinity"}}"#,
+                "p.web.descriptor_limit: expected a whole number from 1 on, got a string",
+            ),
+            (
+                r#"{"web": {"command": ["a"], "oom_score_adj": -1001}}"#,
+                "p.web.oom_score_adj: expected a whole number from -1000 to 1000, got -1001",
+            ),
+            (
+                r#"{"web": {"command": ["a"], "oom_score_adj": 4294967296}}"#,
+                "p.web.oom_score_adj: expected a whole number from -1000 to 1000, got 4294967296",
+            ),
             (r#"{"web": {"command": ["a"], "restart": {"jitter": 2}}}"#, "p.web.restart.jitter: expected a number"),
             (r#"{"web": {"command": ["a"], "restart": {"x": 2}}}"#, "p.web.restart.x: unknown field"),
             (r#"{"web": {"command": ["a"], "credentials": {"uid": 1}}}"#, "p.web.credentials.gid: expected a whole"),

@@ -10,7 +10,7 @@ use super::input::{Numbers, Text, TextList, boolean};
 use super::json::object;
 use super::sized::{DaemonOptionsOut, ManagerOptionsOut, ProxyOptionsOut, SizedStruct, reserved};
 use super::version::*;
-use crate::command::{Command, Credentials};
+use crate::command::{Command, Credentials, validate_withheld};
 use crate::declaration::{ExecMode, ProxyConfig, split_variable};
 use crate::manager::ManagerOptions;
 use crate::sys::signal::Signal;
@@ -19,8 +19,9 @@ use crate::sys::signal::Signal;
 /// may stay. All that it points to is copied by the call that gets it.
 ///
 /// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
-/// command, dir, env, token, target_service, stop_signal ("SIGTERM" or 15), grace_period_ms, credentials {uid, gid,
-/// groups}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+/// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM" or 15), grace_period_ms,
+/// leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, restart
+/// {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_proxy_options {
@@ -65,6 +66,26 @@ pub struct proxyprocess_proxy_options {
     pub groups: Numbers,
     /// How many `groups` there are.
     pub group_count: usize,
+    /// Names of environment variables that it does not get from the agent or from the manager's proxy_env, any bytes,
+    /// with a NULL at the end; NULL is none. None of them may be in `env`.
+    pub unset_env: TextList,
+    /// How long what it left of its process group when it crashed may take to obey the stop signal before SIGKILL, in
+    /// milliseconds (0: it is killed at once).
+    pub leftover_grace_ms: u64,
+    /// How many descriptors it may have, the soft limit of RLIMIT_NOFILE; 0 is the limit that the agent had when the
+    /// library was loaded.
+    pub descriptor_limit: u64,
+    /// The absolute value of /proc/<pid>/oom_score_adj, -1000 to 1000; not looked at without `has_oom_score_adj`.
+    pub oom_score_adj: i32,
+    /// 1: it gets `oom_score_adj` (0).
+    pub has_oom_score_adj: u8,
+    /// 1: it gets nothing of the agent's environment, only the manager's proxy_env, `env`, and what the library sets (0).
+    pub clear_env: u8,
+    /// 1: it is started as an orphan and no child of the agent, for a program that asks to be killed when its parent
+    /// ends (0).
+    pub detached: u8,
+    /// 0.
+    pub reserved_2: [u8; 1],
 }
 
 // SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers, of which any bytes are valid.
@@ -94,6 +115,14 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             gid: 0,
             groups: Numbers::NULL,
             group_count: 0,
+            unset_env: TextList::NULL,
+            leftover_grace_ms: 0,
+            descriptor_limit: 0,
+            oom_score_adj: 0,
+            has_oom_score_adj: 0,
+            clear_env: 0,
+            detached: 0,
+            reserved_2: [0; 1],
         }
     }
 }
@@ -102,21 +131,11 @@ impl proxyprocess_proxy_options {
     /// The declaration; what only a whole look at it shows is checked by who takes it.
     pub(super) fn config(&self) -> Result<ProxyConfig, Failure> {
         reserved("reserved", &self.reserved)?;
+        reserved("reserved_2", &self.reserved_2)?;
         let mode = self.mode.optional_utf8("mode")?;
         let mode = mode.map_or(Ok(ExecMode::DAEMON), |mode| ExecMode::new(&mode))?;
-        let mut command = Command::from_argv(self.argv.words());
-        if let Some(dir) = self.dir.optional_path() {
-            command = command.dir(dir);
-        }
-        for (name, value) in variables("env", self.env)? {
-            command = command.env(name, value);
-        }
-        if boolean("has_credentials", self.has_credentials)? {
-            let groups = self.groups.of_length("groups", self.group_count)?.to_vec();
-            command = command.credentials(Credentials { uid: self.uid, gid: self.gid, groups });
-        }
         let mut config = ProxyConfig::of_mode(mode);
-        config.command = command;
+        config.command = self.command()?;
         config.token = self.token.optional_utf8("token")?;
         config.target_service = self.target_service.optional_utf8("target_service")?;
         if let Some(options) = self.options_json.optional_utf8("options_json")? {
@@ -126,11 +145,43 @@ impl proxyprocess_proxy_options {
             Failure::argument(format!("stop_signal: expected a number from 1 to 64, got {}", self.stop_signal))
         })?;
         config.stop.grace_period = period("grace_period_ms", self.grace_period_ms)?;
+        config.stop.leftover_grace = period("leftover_grace_ms", self.leftover_grace_ms)?;
         config.restart.healthy_after = period("restart_healthy_after_ms", self.restart_healthy_after_ms)?;
         config.restart.attempts_before_backoff = self.restart_attempts_before_backoff;
         config.restart.max_wait = period("restart_max_wait_ms", self.restart_max_wait_ms)?;
         config.restart.jitter = self.restart_jitter;
         Ok(config)
+    }
+
+    fn command(&self) -> Result<Command, Failure> {
+        let mut command = Command::from_argv(self.argv.words());
+        if let Some(dir) = self.dir.optional_path() {
+            command = command.dir(dir);
+        }
+        for (name, value) in variables("env", self.env)? {
+            command = command.env(name, value);
+        }
+        for (index, name) in self.unset_env.words().into_iter().enumerate() {
+            validate_withheld(&name).map_err(|error| error.within(format!("unset_env[{index}]")))?;
+            command = command.unset_env(name);
+        }
+        if boolean("clear_env", self.clear_env)? {
+            command = command.clear_env();
+        }
+        if boolean("has_credentials", self.has_credentials)? {
+            let groups = self.groups.of_length("groups", self.group_count)?.to_vec();
+            command = command.credentials(Credentials { uid: self.uid, gid: self.gid, groups });
+        }
+        if self.descriptor_limit != 0 {
+            command = command.descriptor_limit(self.descriptor_limit);
+        }
+        if boolean("has_oom_score_adj", self.has_oom_score_adj)? {
+            command = command.oom_score_adj(self.oom_score_adj);
+        }
+        if boolean("detached", self.detached)? {
+            command = command.detached();
+        }
+        Ok(command)
     }
 }
 

@@ -14,10 +14,17 @@ pub struct StopSettings {
     /// How long it may take (default 5 s). With [`Duration::MAX`] as long as it likes: it is never killed. JSON has no
     /// longer one than a year, which is what a snapshot says of those that are.
     pub grace_period: Duration,
+    /// How long what a process left of its group when it crashed may take to obey the signal, before the restart (default
+    /// none: it is killed at once). A crash is not a stop, and nothing runs while it lasts.
+    pub leftover_grace: Duration,
 }
 
 impl Default for StopSettings {
     fn default() -> Self {
-        StopSettings { signal: Signal::INT, grace_period: defaults::DAEMON_GRACE_PERIOD }
+        StopSettings {
+            signal: Signal::INT,
+            grace_period: defaults::DAEMON_GRACE_PERIOD,
+            leftover_grace: defaults::DAEMON_LEFTOVER_GRACE,
+        }
     }
 }

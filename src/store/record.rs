@@ -72,8 +72,11 @@ pub(crate) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
     let origin = process_origin.map(|origin| format!("\"origin\":{},", Value::from(origin))).unwrap_or_default();
     let version = format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",");
     let (signal, grace_ms) = (stop.signal, milliseconds(stop.grace_period));
-    let stop = format!("\"stop_signal\":\"{signal}\",\"grace_period_ms\":{grace_ms},");
-    format!("{version}{token}{generated}{origin}{stop}\"boot_id\":{boot_id},").into_bytes()
+    let stopped = format!("\"stop_signal\":\"{signal}\",\"grace_period_ms\":{grace_ms},");
+    let is_default = stop.leftover_grace == StopSettings::default().leftover_grace;
+    let leftovers = format!("\"leftover_grace_ms\":{},", milliseconds(stop.leftover_grace));
+    let leftovers = if is_default { "" } else { &leftovers };
+    format!("{version}{token}{generated}{origin}{stopped}{leftovers}\"boot_id\":{boot_id},").into_bytes()
 }
 
 /// The whole record of a process that did not write its own.
@@ -173,7 +176,8 @@ mod tests {
         let boot_id = "boot".into();
         let identity = Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id, inode: Some(u64::MAX) };
         let token = Some("t\"".to_owned());
-        let stop = StopSettings { signal: Signal::KILL, grace_period: Duration::from_millis(7) };
+        let (grace_period, leftover_grace) = (Duration::from_millis(7), Duration::from_millis(8));
+        let stop = StopSettings { signal: Signal::KILL, grace_period, leftover_grace };
         let (id, fingerprint, token_generated) = ("we\"b/ä".to_owned(), Fingerprint::new(), true);
         let process_origin = Some("801-7f".to_owned());
         Record { id, fingerprint, identity, token, token_generated, stop, process_origin }

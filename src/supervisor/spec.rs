@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::environment::BaseEnvironment;
 use super::events::EventRing;
 use super::tag::ProcessTag;
+use crate::command::Command;
 use crate::declaration::{Fingerprint, ProxyConfig, variable};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
@@ -73,14 +74,15 @@ impl Spec {
         let environment = self.declared_environment();
         let credentials = command.declared_credentials().map(|to| format!("{}:{}:{:?}", to.uid, to.gid, to.groups));
         let variables = environment.iter().flat_map(|(name, value)| [*name, *value]).collect::<Vec<&OsStr>>();
-        Fingerprint::new()
+        let fingerprint = Fingerprint::new()
             .add(OsStr::new(&*self.id))
             .add_list(command.argv().iter().map(OsString::as_os_str))
             .add_optional(command.declared_dir().map(|dir| dir.as_os_str()))
             .add_list(variables.into_iter())
             .add_optional(credentials.as_deref().map(OsStr::new))
             .add_optional(config.token.as_deref().map(OsStr::new))
-            .add_optional(config.target_service.as_deref().map(OsStr::new))
+            .add_optional(config.target_service.as_deref().map(OsStr::new));
+        add_later_fields(fingerprint, command)
     }
 
     /// By what a process of this one is known wherever it went. Token and origin are those of the process, which may be
@@ -98,7 +100,9 @@ impl Spec {
     }
 
     fn declared_environment(&self) -> BTreeMap<&OsStr, &OsStr> {
+        let withheld = self.config.command.declared_unset_env();
         let manager = self.context.proxy_env.iter().map(|(name, value)| (&**name, &**value));
+        let manager = manager.filter(|(name, _)| !withheld.contains(*name));
         let own = self.config.command.declared_env().iter().map(|(name, value)| (&**name, &**value));
         manager.chain(own).collect()
     }
@@ -195,10 +199,26 @@ impl Spec {
     }
 }
 
+/// Adds the fields that declarations of earlier versions do not have, those alone that are used: what uses none must keep
+/// the digest that is in the records.
+fn add_later_fields(fingerprint: Fingerprint, command: &Command) -> Fingerprint {
+    let mut fields = vec![];
+    fields.extend(command.declared_descriptor_limit().map(|limit| format!("descriptor_limit={limit}")));
+    fields.extend(command.declared_oom_score_adj().map(|score| format!("oom_score_adj={score}")));
+    fields.extend(command.clears_env().then(|| "clear_env".to_owned()));
+    fields.extend(command.is_detached().then(|| "detached".to_owned()));
+    let fingerprint = fields.iter().fold(fingerprint, |fingerprint, field| fingerprint.add(OsStr::new(field)));
+    let withheld = command.declared_unset_env();
+    if withheld.is_empty() {
+        return fingerprint;
+    }
+    fingerprint.add(OsStr::new("unset_env")).add_list(withheld.iter().map(OsString::as_os_str))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{Command, Credentials};
+    use crate::command::Credentials;
 
     fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: &[(&str, &str)]) -> Spec {
         let pairs = |pairs: &[(&str, &str)]| -> Vec<(OsString, OsString)> {
@@ -236,6 +256,7 @@ mod tests {
         let same = [
             spec(|_| {}, &[], &[("INVOCATION_ID", "new")]),
             spec(|config| config.stop.grace_period *= 2, &[], &[]),
+            spec(|config| config.stop.leftover_grace = std::time::Duration::MAX, &[], &[]),
             spec(|config| config.restart.jitter = 1.0, &[], &[]),
             spec(|_| {}, &[("OWN", "overridden anyway")], &[]),
         ];
@@ -257,5 +278,44 @@ mod tests {
             assert!(!base.same_process(other), "{other:?}");
             assert_ne!(base.fingerprint(), other.fingerprint());
         }
+    }
+
+    #[test]
+    fn each_later_field_makes_another_process() {
+        let with =
+            |edit: fn(Command) -> Command| spec(|config| config.command = edit(config.command.clone()), &[], &[]);
+        let different = [
+            with(|command| command),
+            with(|command| command.unset_env("X")),
+            with(|command| command.unset_env("X").unset_env("Y")),
+            with(Command::clear_env),
+            with(Command::detached),
+            with(|command| command.clear_env().detached()),
+            with(|command| command.descriptor_limit(1)),
+            with(|command| command.descriptor_limit(2)),
+            with(|command| command.oom_score_adj(0)),
+            with(|command| command.oom_score_adj(-1)),
+        ];
+        for (index, other) in different.iter().enumerate() {
+            for one in &different[..index] {
+                assert!(!one.same_process(other), "{other:?}");
+                assert_ne!(one.fingerprint(), other.fingerprint(), "{other:?}");
+            }
+        }
+    }
+
+    /// Records of earlier versions hold these digests: with others, every process would be replaced by an upgrade.
+    #[test]
+    fn fingerprints_of_declarations_without_later_fields_are_those_of_earlier_versions() {
+        let bare = spec(|_| {}, &[], &[]);
+        assert_eq!(bare.fingerprint().to_string(), "56d0c65d354f495d9861834a6dd9db3c");
+        let credentials = Credentials { uid: 1, gid: 2, groups: vec![3, 4] };
+        let whole = |config: &mut ProxyConfig| {
+            let command = Command::new("/bin/a").args(["b", ""]).dir("/tmp").env("A", "b=c");
+            config.command = command.credentials(credentials.clone());
+            config.target_service = Some("s".to_owned());
+        };
+        let whole = spec(whole, &[("A", "manager"), ("B", "manager")], &[]);
+        assert_eq!(whole.fingerprint().to_string(), "bbb945a5f9095aeff1232bbeb8b87f29");
     }
 }

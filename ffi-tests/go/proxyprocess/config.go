@@ -23,6 +23,10 @@ type ProxyConfig struct {
 	Dir string
 	// Env holds environment variables of its own, each NAME=value.
 	Env []string
+	// UnsetEnv holds names of variables that it does not get from the agent or from ManagerOptions.ProxyEnv.
+	UnsetEnv []string
+	// ClearEnv withholds the whole environment of the agent; ManagerOptions.ProxyEnv and Env remain.
+	ClearEnv bool
 	// Token is the secret by which the proxy identifies itself; a State generates one for a proxy without.
 	Token string
 	// TargetService is the id of the service that it is the sidecar of.
@@ -33,10 +37,21 @@ type ProxyConfig struct {
 	StopSignal syscall.Signal
 	// GracePeriod is how long it may take to obey the stop signal (DaemonGracePeriod).
 	GracePeriod time.Duration
+	// LeftoverGrace is how long what it left of its process group when it crashed may take to obey the stop signal; 0
+	// is no time: it is killed at once.
+	LeftoverGrace time.Duration
 	// Restart tells when it is restarted.
 	Restart RestartPolicy
 	// Credentials are the user that it runs as, which needs privilege; nil is the agent's.
 	Credentials *Credentials
+	// DescriptorLimit is how many descriptors it may have, its soft RLIMIT_NOFILE; 0 is the limit that the agent had
+	// when the library was loaded.
+	DescriptorLimit uint64
+	// OOMScoreAdj is the absolute value of /proc/<pid>/oom_score_adj, from -1000 to 1000; nil is none.
+	OOMScoreAdj *int32
+	// Detached starts it as an orphan and no child of the agent, for a program that asks to be killed when its parent
+	// ends.
+	Detached bool
 }
 
 // RestartPolicy tells when a process that ended is restarted.
@@ -69,6 +84,8 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 	options.argv = mem.list("command", c.Command)
 	options.dir = mem.optional("dir", c.Dir)
 	options.env = mem.list("env", c.Env)
+	options.unset_env = mem.list("unset_env", c.UnsetEnv)
+	options.clear_env = flag(c.ClearEnv)
 	options.token = mem.optional("token", c.Token)
 	options.target_service = mem.optional("target_service", c.TargetService)
 	if c.Options != nil {
@@ -82,6 +99,7 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 		options.stop_signal = C.int32_t(c.StopSignal)
 	}
 	setPeriod(&options.grace_period_ms, c.GracePeriod)
+	setPeriod(&options.leftover_grace_ms, c.LeftoverGrace)
 	setPeriod(&options.restart_healthy_after_ms, c.Restart.HealthyAfter)
 	setPeriod(&options.restart_max_wait_ms, c.Restart.MaxWait)
 	switch attempts := int64(c.Restart.BackoffMin); {
@@ -99,7 +117,20 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 		options.groups = mem.numbers(c.Credentials.Groups)
 		options.group_count = C.size_t(len(c.Credentials.Groups))
 	}
+	options.descriptor_limit = C.uint64_t(c.DescriptorLimit)
+	if c.OOMScoreAdj != nil {
+		options.has_oom_score_adj = 1
+		options.oom_score_adj = C.int32_t(*c.OOMScoreAdj)
+	}
+	options.detached = flag(c.Detached)
 	return mem.err
+}
+
+func flag(isSet bool) C.uint8_t {
+	if isSet {
+		return 1
+	}
+	return 0
 }
 
 // setPeriod puts a period in place of the default, unless it is 0.

@@ -116,6 +116,8 @@ func TestDaemonEqual(t *testing.T) {
 		{"itself", daemon, true},
 		{"same", with("web", same), true},
 		{"grace period", with("web", func(config *proxyprocess.ProxyConfig) { config.GracePeriod = 1 }), true},
+		{"leftover grace", with("web", func(config *proxyprocess.ProxyConfig) { config.LeftoverGrace = 1 }), true},
+		{"detached", with("web", func(config *proxyprocess.ProxyConfig) { config.Detached = true }), false},
 		{"id", with("db", same), false},
 		{"command", with("web", func(config *proxyprocess.ProxyConfig) { config.Command = []string{"x"} }), false},
 		{"kind", &proxyprocess.Noop{}, false},

@@ -31,18 +31,25 @@ func sameJSON(t *testing.T, got []byte, expected string) {
 
 func TestEveryFieldOfADeclaration(t *testing.T) {
 	state := newState(t)
+	score := int32(0)
 	check(t, state.Set("web", proxyprocess.ProxyConfig{
 		Command:       []string{"/bin/a", "b", "", "ü"},
 		Dir:           "/tmp",
 		Env:           []string{"A=b=c", "B="},
+		UnsetEnv:      []string{"C", "D"},
+		ClearEnv:      true,
 		Token:         "secret",
 		TargetService: "db",
 		StopSignal:    syscall.SIGUSR1,
 		GracePeriod:   1500 * time.Microsecond,
+		LeftoverGrace: time.Second,
 		Restart: proxyprocess.RestartPolicy{
 			HealthyAfter: time.Nanosecond, BackoffMin: 7, MaxWait: -1, Jitter: 0.5,
 		},
-		Credentials: &proxyprocess.Credentials{UID: 1, GID: 2, Groups: []uint32{3, 4294967294}},
+		Credentials:     &proxyprocess.Credentials{UID: 1, GID: 2, Groups: []uint32{3, 4294967294}},
+		DescriptorLimit: 256,
+		OOMScoreAdj:     &score,
+		Detached:        true,
 	}))
 	declaration, err := state.Get("web")
 	check(t, err)
@@ -50,7 +57,9 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		"command": ["/bin/a", "b", "", "ü"], "dir": "/tmp", "env": ["A=b=c", "B="], "token": "secret",
 		"target_service": "db", "stop_signal": "SIGUSR1", "grace_period_ms": 2,
 		"restart": {"healthy_after_ms": 1, "attempts_before_backoff": 7, "max_wait_ms": 0, "jitter": 0.5},
-		"credentials": {"uid": 1, "gid": 2, "groups": [3, 4294967294]}
+		"credentials": {"uid": 1, "gid": 2, "groups": [3, 4294967294]},
+		"unset_env": ["C", "D"], "clear_env": true, "leftover_grace_ms": 1000,
+		"descriptor_limit": 256, "oom_score_adj": 0, "detached": true
 	}`)
 
 	check(t, state.Set("own", proxyprocess.ProxyConfig{
@@ -67,6 +76,15 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 	tooLong := sleeper()
 	tooLong.GracePeriod = proxyprocess.PeriodMax + time.Millisecond
 	expect(t, state.Set("web", tooLong), proxyprocess.ErrInvalidArgument)
+	for _, score := range []int32{-1001, 1001} {
+		score := score
+		outOfRange := sleeper()
+		outOfRange.OOMScoreAdj = &score
+		expect(t, state.Set("web", outOfRange), proxyprocess.ErrInvalidConfig)
+	}
+	contradiction := sleeper()
+	contradiction.Env, contradiction.UnsetEnv = []string{"A=1"}, []string{"A"}
+	expect(t, state.Set("web", contradiction), proxyprocess.ErrInvalidConfig)
 	unencodable := sleeper()
 	unencodable.Options = map[string]interface{}{"channel": make(chan int)}
 	expect(t, state.Set("web", unencodable), proxyprocess.ErrInvalidConfig)
