@@ -5,6 +5,7 @@ set -euo pipefail
 missing=()
 command -v haproxy >/dev/null || missing+=(haproxy)
 command -v nginx >/dev/null || missing+=(nginx-light)
+command -v bindfs >/dev/null || missing+=(bindfs)
 command -v setpriv >/dev/null || missing+=(util-linux)
 command -v g++ >/dev/null || missing+=(g++)
 command -v make >/dev/null || missing+=(make)

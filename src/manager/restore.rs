@@ -95,8 +95,8 @@ fn add_ahead(mut snapshot: Snapshot, text: &[u8], own: Option<&Arc<DataDir>>) ->
 
 /// Whether what could not be read is as it was, and may be read later.
 pub(super) fn may_pass(error: &Error) -> bool {
-    let passing = [libc::EAGAIN, libc::EINTR, libc::EIO, libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ESTALE];
-    error.errno().is_some_and(|errno| passing.contains(&errno))
+    let passing = [libc::EAGAIN, libc::EINTR, libc::EMFILE, libc::ENFILE, libc::ENOMEM];
+    error.errno().is_some_and(|errno| passing.contains(&errno) || store::is_of_dead_file_system(errno))
 }
 
 /// An adoption that was asked for and is not answered yet.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::lock::{Lock, Patience};
+use super::lock::{Lock, Patience, last_holder};
 use super::parts::{Kept, Part, Parts};
 use super::place::remove_temporaries;
 use super::snapshot_file;
@@ -15,6 +15,8 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::sys::fail;
 use crate::sys::file::Dir;
+use crate::sys::identity::own_pid;
+use crate::sys::owner::create_dir_all;
 
 /// An open and locked data directory. It is used through a descriptor: moved while in use, it goes on working. Removed
 /// while in use, it is made anew where it was.
@@ -115,7 +117,10 @@ impl DataDir {
                 let removed = format!("data directory {} was removed", self.path.display());
                 return Some(home.trouble.clone().unwrap_or_else(|| Error::new(ErrorCode::Io, removed)));
             }
-            Err(error) => return Some(failed_at("look at data directory", &self.path, &error)),
+            Err(error) => {
+                let dead = failed_at("look at data directory", &self.path, &error);
+                return Some(home.trouble.clone().filter(|_| has_died(&error)).unwrap_or(dead));
+            }
         }
         let root = home.root.clone();
         drop(home);
@@ -129,25 +134,36 @@ impl DataDir {
         })
     }
 
-    /// The directory itself; if it was removed, and nobody else has made and taken it since, another one in its place.
+    /// The directory itself; if it was removed, and no other manager has made and taken it since, another one in its
+    /// place; if its file system has died, the directory as it is mounted again.
     pub(super) fn root(&self) -> Result<Arc<Dir>> {
         let mut home = self.home();
-        let removed = home.root.is_removed_from(&self.absolute);
-        let removed = removed.map_err(|error| failed_at("look at data directory", &self.path, &error))?;
-        if !removed || home.lock.is_none() {
-            return Ok(home.root.clone());
-        }
-        match Home::open(&self.absolute, Patience::None).and_then(|new| self.check_free(&new).map(|()| new)) {
+        let make_anew =
+            || Home::open(&self.absolute, Patience::None).and_then(|new| self.check_free(&new).map(|()| new));
+        let (opened, what) = match home.root.is_removed_from(&self.absolute) {
+            Ok(false) => return Ok(home.root.clone()),
+            _ if home.lock.is_none() => return Ok(home.root.clone()),
+            Ok(true) => (make_anew(), format!("data directory {} was removed", self.path.display())),
+            Err(error) if has_died(&error) => {
+                let again = Home::open_again(&self.absolute);
+                // A file server says so also of a directory that was removed there.
+                let again =
+                    if error.raw_os_error() == Some(libc::ESTALE) { again.or_else(|_| make_anew()) } else { again };
+                (again, failed_at("look at data directory", &self.path, &error).to_string())
+            }
+            Err(error) => return Err(failed_at("look at data directory", &self.path, &error)),
+        };
+        match opened {
             Ok(new) => *home = new,
             Err(error) => {
-                let error = error.within(format_args!("data directory {} was removed", self.path.display()));
+                let error = error.within(&what);
                 home.trouble = Some(error.clone());
                 return Err(error);
             }
         }
         let root = home.root.clone();
         drop(home);
-        self.tell_renewed(&self.path);
+        self.tell_renewed(&what);
         Ok(root)
     }
 
@@ -178,7 +194,7 @@ impl DataDir {
         let root = self.root()?;
         let (dir, made) = self.open_part(&root, part)?;
         if made {
-            self.tell_renewed(&self.path.join(part.as_str()));
+            self.tell_renewed(&format!("{} was removed", self.path.join(part.as_str()).display()));
         }
         let checked = dir.check_private();
         let inode = checked.map_err(|error| failed_at("open directory", &self.path.join(part.as_str()), &error))?;
@@ -218,11 +234,14 @@ impl DataDir {
             }
             opened => opened.map(|dir| (dir, false)),
         };
-        opened.map_err(|error| failed_at("open directory", &self.path.join(part.as_str()), &error))
+        opened.map_err(|error| {
+            let failed = failed_at("open directory", &self.path.join(part.as_str()), &error);
+            if root.is_link(part.name()) { failed.followed_by(NOT_FOLLOWED) } else { failed }
+        })
     }
 
-    fn tell_renewed(&self, what: &Path) {
-        logging::write(Level::Warn, format_args!("{} was removed and is made anew", what.display()));
+    fn tell_renewed(&self, what: &str) {
+        logging::write(Level::Warn, format_args!("{what}: made or opened anew"));
         // A full channel has the news already.
         let _ = self.renewed.0.try_send(());
     }
@@ -253,7 +272,7 @@ impl DataDir {
 
 impl Home {
     fn open(path: &Path, patience: Patience) -> Result<Home> {
-        create(path).map_err(|error| match error.kind() {
+        create_dir_all(path).map_err(|error| match error.kind() {
             // What is there by this name is something else, or a link that leads nowhere.
             std::io::ErrorKind::AlreadyExists => {
                 let message = format!("data directory {} is not a directory", path.display());
@@ -262,16 +281,44 @@ impl Home {
             _ => failed_at("create data directory", path, &error),
         })?;
         fail::point("data-dir:created");
+        Home::lock(Home::open_root(path)?, path, patience)
+    }
+
+    /// Opens the directory again after its file system has died and was mounted again, from where it was. It is the same
+    /// if the last manager that had its lock is this process: what was below the mount, or another file system, is not.
+    fn open_again(path: &Path) -> Result<Home> {
+        let root = Home::open_root(path)?;
+        if last_holder(&root) != Some(own_pid().as_raw()) {
+            let message = "what is in its place now is not it: mount its file system again, or start the agent anew";
+            return Err(Error::new(ErrorCode::Io, message));
+        }
+        Home::lock(root, path, Patience::None)
+    }
+
+    fn open_root(path: &Path) -> Result<Dir> {
         let root = Dir::open_unless_planted(path).map_err(|error| failed_at("open data directory", path, &error))?;
         root.make_private().map_err(|error| failed_at("data directory", path, &error))?;
+        Ok(root)
+    }
+
+    fn lock(root: Dir, path: &Path, patience: Patience) -> Result<Home> {
         let lock = Lock::take(&root, path, patience)?;
         Ok(Home { root: Arc::new(root), parts: Parts::default(), lock: Some(lock), trouble: None })
     }
 }
 
-fn create(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+/// What to do where a link is in the place of a file or directory.
+pub(super) const NOT_FOLLOWED: &str = "it is a symbolic link, which is not followed; a bind mount is";
+
+/// Whether an open directory says that its file system is gone: a FUSE server that ended, a file server that was
+/// restarted, a device that was unplugged. What is mounted there later has to be opened anew.
+fn has_died(error: &std::io::Error) -> bool {
+    error.raw_os_error().is_some_and(is_of_dead_file_system)
+}
+
+/// Whether a file system says by this errno that it is gone, or cannot be reached now.
+pub(crate) fn is_of_dead_file_system(errno: i32) -> bool {
+    matches!(errno, libc::ENOTCONN | libc::ESTALE | libc::EIO | libc::ENODEV | libc::ESHUTDOWN)
 }
 
 fn failed_at(what: &str, path: &Path, error: &std::io::Error) -> Error {

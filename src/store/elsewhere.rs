@@ -9,6 +9,7 @@ use super::data_dir::code_of;
 use crate::defaults::MAX_SNAPSHOT;
 use crate::error::{Error, Result};
 use crate::sys::file::{self, Dir};
+use crate::sys::null;
 
 /// Writes a file of the user's by a temporary file and a rename, for snapshots and pid files outside a data directory.
 pub(crate) fn replace_file(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
@@ -36,6 +37,6 @@ pub(crate) fn open_output(path: Option<&Path>) -> Result<OwnedFd> {
     match path {
         Some(path) => file::open_append(path)
             .map_err(|error| Error::os(code_of(&error), format_args!("open log file {}", path.display()), &error)),
-        None => file::open_null().map_err(|error| Error::os(code_of(&error), "open /dev/null", &error)),
+        None => null::open_null().map_err(|error| Error::os(code_of(&error), "open /dev/null", &error)),
     }
 }

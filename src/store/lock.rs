@@ -76,14 +76,17 @@ impl Lock {
 /// The lock file; `None` where none can be made, on a disk that is full or cannot be written to: what is there can be
 /// taken over nevertheless, and the lock of the directory excludes others by itself.
 fn open(dir: &Dir) -> std::io::Result<Option<File>> {
-    match dir.open_file(c"lock", libc::O_RDWR | libc::O_CREAT) {
-        Err(error)
-            if matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EROFS | libc::EACCES)) =>
-        {
-            Ok(None)
-        }
+    use libc::{EACCES, EDQUOT, ENOSPC, EPERM, EROFS};
+    // What it says counts for nothing before the lock is taken, so it does not matter whose it was.
+    match dir.open_file_taken_back(c"lock", libc::O_RDWR | libc::O_CREAT) {
+        Err(error) if matches!(error.raw_os_error(), Some(ENOSPC | EDQUOT | EROFS | EACCES | EPERM)) => Ok(None),
         opened => opened.map(Some),
     }
+}
+
+/// The pid of the manager that last had the lock of a directory, as its lock file says.
+pub(super) fn last_holder(dir: &Dir) -> Option<i32> {
+    read_holder(&mut dir.open_file(c"lock", libc::O_RDONLY).ok()?)
 }
 
 fn try_lock_file(file: Option<&File>) -> std::io::Result<bool> {

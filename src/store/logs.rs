@@ -1,16 +1,23 @@
 //! The logs of the proxies.
 
+use std::ffi::CStr;
+use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use super::data_dir::DataDir;
+use super::data_dir::{DataDir, NOT_FOLLOWED};
 use super::encode::FileName;
 use super::parts::Part;
 use super::place::{descend, descend_existing};
+use super::set_aside::set_foreign_aside;
 use crate::error::Result;
+use crate::logging::{self, Level};
 use crate::sys::fail;
+use crate::sys::file::Dir;
 
 /// How the two logs of a proxy end.
 const SUFFIXES: [&str; 2] = ["-stdout.log", "-stderr.log"];
+
+const FLAGS: i32 = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT;
 
 impl DataDir {
     /// Opens the two logs of a proxy for appending.
@@ -20,12 +27,35 @@ impl DataDir {
         let place = place.map_err(|error| self.failed("open logs directory", "logs", &error))?;
         let open = |suffix: &str| -> Result<OwnedFd> {
             let leaf = name.leaf("", suffix);
-            let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT;
-            let file = fail::failing("logs:open").and_then(|()| place.open_file(&leaf, flags));
-            file.map(OwnedFd::from)
-                .map_err(|error| self.failed("open log file", &format!("logs/{}", leaf.to_string_lossy()), &error))
+            let shown = format!("logs/{}", leaf.to_string_lossy());
+            let file = fail::failing("logs:open").and_then(|()| self.open_log(&place, &leaf, &shown));
+            file.map(OwnedFd::from).map_err(|error| {
+                let failed = self.failed("open log file", &shown, &error);
+                if place.is_link(&leaf) { failed.followed_by(NOT_FOLLOWED) } else { failed }
+            })
         };
         Ok([open(SUFFIXES[0])?, open(SUFFIXES[1])?])
+    }
+
+    /// Opens a log. A proxy with more privilege than its workers gives it to them (nginx does when it reopens its logs):
+    /// then it is taken back, or, by an agent that may not do that, set aside.
+    fn open_log(&self, place: &Dir, leaf: &CStr, shown: &str) -> std::io::Result<File> {
+        let error = match place.open_file_taken_back(leaf, FLAGS) {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => error,
+            opened => return opened,
+        };
+        if !place.is_foreign_file(leaf) {
+            return Err(error);
+        }
+        let Some(aside) = set_foreign_aside(place, leaf)? else { return Err(error) };
+        let path = self.path().join(shown);
+        let message = format_args!(
+            "log file {} belongs to another user: set aside as {}",
+            path.display(),
+            aside.to_string_lossy()
+        );
+        logging::write(Level::Warn, message);
+        place.open_file(leaf, FLAGS)
     }
 
     /// Device and inode of the logs of a proxy, as far as they are there.

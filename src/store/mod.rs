@@ -18,6 +18,6 @@ pub(crate) mod snapshot;
 mod snapshot_file;
 mod version1;
 
-pub(crate) use data_dir::{DataDir, code_of};
+pub(crate) use data_dir::{DataDir, code_of, is_of_dead_file_system};
 pub(crate) use elsewhere::{open_output, read_file, replace_file};
 pub(crate) use record::{Origin, Record};

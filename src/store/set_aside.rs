@@ -1,4 +1,5 @@
-//! What cannot be used is not thrown away: it gets the name `<name>.corrupt-<n>`, a bounded number of times.
+//! What cannot be used is not thrown away: it gets the name `<name>.corrupt-<n>`, or `<name>.foreign-<n>` if it is another
+//! user's, a bounded number of times.
 
 use std::ffi::{CStr, CString};
 
@@ -10,18 +11,26 @@ use crate::sys::file::Dir;
 /// Renames what cannot be used to the first free name, and says so; when there are enough of them, it is left to be
 /// replaced.
 pub(super) fn set_aside(dir: &Dir, name: &CStr, error: Error) -> Error {
-    let moved = free_name(dir, name, None).and_then(|free| match free {
-        Some(free) => fail::failing("aside:rename").and_then(|()| dir.rename(name, &free)).map(|()| Some(free)),
-        None => Ok(None),
-    });
+    let moved = move_aside(dir, name, "corrupt");
     error.followed_by(told(name, moved))
+}
+
+/// Renames a file of another user to the first free name, which is returned; `None` when there are enough of them.
+pub(super) fn set_foreign_aside(dir: &Dir, name: &CStr) -> std::io::Result<Option<CString>> {
+    move_aside(dir, name, "foreign")
+}
+
+fn move_aside(dir: &Dir, name: &CStr, why: &str) -> std::io::Result<Option<CString>> {
+    let Some(free) = free_name(dir, name, why, None)? else { return Ok(None) };
+    fail::failing("aside:rename").and_then(|()| dir.rename(name, &free))?;
+    Ok(Some(free))
 }
 
 /// Gives a file that is going to be replaced such a name as well. What became of it is returned.
 pub(super) fn keep(dir: &Dir, name: &CStr) -> String {
     let kept = || -> std::io::Result<Option<CString>> {
         let own = dir.inode(name)?;
-        let Some(free) = free_name(dir, name, own)? else { return Ok(None) };
+        let Some(free) = free_name(dir, name, "corrupt", own)? else { return Ok(None) };
         if dir.inode(&free)?.is_none() {
             dir.link(name, &free)?;
         }
@@ -31,9 +40,9 @@ pub(super) fn keep(dir: &Dir, name: &CStr) -> String {
 }
 
 /// The first name that is free, or that this very file has already.
-fn free_name(dir: &Dir, name: &CStr, own: Option<(u64, u64)>) -> std::io::Result<Option<CString>> {
+fn free_name(dir: &Dir, name: &CStr, why: &str, own: Option<(u64, u64)>) -> std::io::Result<Option<CString>> {
     for number in 1..=MAX_SET_ASIDE {
-        let aside = CString::new([name.to_bytes(), format!(".corrupt-{number}").as_bytes()].concat())?;
+        let aside = CString::new([name.to_bytes(), format!(".{why}-{number}").as_bytes()].concat())?;
         let found = dir.inode(&aside)?;
         if found.is_none() || found == own {
             return Ok(Some(aside));

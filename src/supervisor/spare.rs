@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 
-use crate::sys::{file, is_exhausted};
+use crate::sys::{is_exhausted, null};
 
 /// A descriptor that is closed for a scan when no other is free: a stop must not wait for a host that has none left.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(super) struct Spare(Mutex<Option<OwnedFd>>);
 
 impl Spare {
     pub(super) fn new() -> io::Result<Spare> {
-        Ok(Spare(Mutex::new(Some(file::open_null()?))))
+        Ok(Spare(Mutex::new(Some(null::open_no_input()?.0))))
     }
 
     /// Does what needs one descriptor at a time.
@@ -24,7 +24,7 @@ impl Spare {
         let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *spare = None;
         let done = what();
-        *spare = file::open_null().ok();
+        *spare = null::open_no_input().ok().map(|(spare, _)| spare);
         done
     }
 }

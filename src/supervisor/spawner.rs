@@ -108,7 +108,12 @@ pub(super) struct Tools {
 
 impl Tools {
     pub(super) fn new() -> io::Result<Tools> {
-        Ok(Tools { stack: ChildStack::new()?, streams: StandardStreams::new()? })
+        let streams = StandardStreams::new()?;
+        if let Some(error) = streams.why_no_null() {
+            let instead = "the standard input of processes is an empty pipe";
+            logging::write(Level::Warn, format_args!("open /dev/null: {error}; {instead}"));
+        }
+        Ok(Tools { stack: ChildStack::new()?, streams })
     }
 }
 

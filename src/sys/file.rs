@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::identity::effective_uid;
+use super::owner::{self, check_owner, check_private, refused};
 use super::{check, fail, fd, signal};
 
 /// An open directory.
@@ -19,8 +20,7 @@ pub(crate) struct Dir(OwnedFd);
 impl Dir {
     /// Opens the directory at a path of the user's, following links: where the data live is the user's business.
     pub(crate) fn open(path: &Path) -> io::Result<Dir> {
-        let path = CString::new(path.as_os_str().as_bytes())?;
-        open_at(libc::AT_FDCWD, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0).map(Dir)
+        owner::open_dir(libc::AT_FDCWD, &CString::new(path.as_os_str().as_bytes())?, 0).map(Dir)
     }
 
     /// The same, but no link of somebody else's: in a directory like /tmp anybody can make one that leads to a directory
@@ -38,7 +38,7 @@ impl Dir {
     /// Opens a directory in this one, which must not be a link.
     pub(crate) fn open_dir(&self, name: &CStr) -> io::Result<Dir> {
         fail::failing("dir:open")?;
-        open_at(self.raw(), name, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0).map(Dir)
+        owner::open_dir(self.raw(), name, libc::O_NOFOLLOW).map(Dir)
     }
 
     /// Opens a directory in this one, and creates it with mode 0700 when it is not there.
@@ -48,12 +48,7 @@ impl Dir {
             other => return other,
         }
         fail::failing("dir:make")?;
-        // SAFETY: `name` is NUL-terminated and lives through the call.
-        let made = check(i64::from(unsafe { libc::mkdirat(self.raw(), name.as_ptr(), 0o700) }));
-        match made {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        owner::make_dir(self.raw(), name)?;
         self.open_dir(name)
     }
 
@@ -91,11 +86,7 @@ impl Dir {
     /// Whether the directory, which was opened by this path, was removed: it has no name any more, and nothing can be
     /// made in it.
     pub(crate) fn is_removed_from(&self, path: &Path) -> io::Result<bool> {
-        let found = match self.stat() {
-            // How a file system in the network says it.
-            Err(error) if error.raw_os_error() == Some(libc::ESTALE) => return Ok(true),
-            found => found?,
-        };
+        let found = self.stat()?;
         if found.st_nlink > 0 {
             return Ok(false);
         }
@@ -107,6 +98,27 @@ impl Dir {
     /// Opens a regular file of this user's, created with mode 0600; a link or anything else under that name is refused,
     /// and, for writing, a file that has another name elsewhere.
     pub(crate) fn open_file(&self, name: &CStr, flags: i32) -> io::Result<File> {
+        self.open_checked(name, flags, |_, found| check_owner(found))
+    }
+
+    /// The same for writing, but the file of another user is made this user's again. Its content counts for nothing to
+    /// the caller, and this directory is one that no other user may write to.
+    ///
+    /// # Errors
+    /// EPERM where that is not permitted, EACCES where the file cannot even be opened.
+    pub(crate) fn open_file_taken_back(&self, name: &CStr, flags: i32) -> io::Result<File> {
+        self.open_checked(name, flags, |file, found| match check_owner(found) {
+            Err(_) if found.st_nlink == 1 => owner::take_back(file),
+            checked => checked,
+        })
+    }
+
+    fn open_checked(
+        &self,
+        name: &CStr,
+        flags: i32,
+        check_owner: impl FnOnce(&File, &libc::stat) -> io::Result<()>,
+    ) -> io::Result<File> {
         // A named pipe would block without O_NONBLOCK; to a regular file it means nothing.
         // Nothing is cut off before it is known whose it is.
         let opened = flags & !libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
@@ -115,7 +127,7 @@ impl Dir {
         if found.st_mode & libc::S_IFMT != libc::S_IFREG {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        check_owner(&found)?;
+        check_owner(&file, &found)?;
         if flags & libc::O_ACCMODE != libc::O_RDONLY {
             if found.st_nlink > 1 {
                 return refused(format!("a file with {} names, expected 1", found.st_nlink));
@@ -256,6 +268,18 @@ impl Dir {
         }
     }
 
+    /// Whether there is a symbolic link under a name, as far as that can be known.
+    pub(crate) fn is_link(&self, name: &CStr) -> bool {
+        let found = stat_at(self.raw(), name, libc::AT_SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| found.st_mode & libc::S_IFMT == libc::S_IFLNK)
+    }
+
+    /// Whether there is a regular file of another user under a name, as far as that can be known.
+    pub(crate) fn is_foreign_file(&self, name: &CStr) -> bool {
+        let found = stat_at(self.raw(), name, libc::AT_SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| found.st_mode & libc::S_IFMT == libc::S_IFREG && check_owner(&found).is_err())
+    }
+
     /// The process that has the lock of the directory (flock(2)), if one has it that can be seen from here.
     pub(crate) fn lock_holder(&self) -> io::Result<Option<i32>> {
         let found = self.stat()?;
@@ -295,7 +319,7 @@ impl AsFd for Dir {
     }
 }
 
-fn open_at(dir: i32, name: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> {
+pub(super) fn open_at(dir: i32, name: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> {
     // SAFETY: the name is NUL-terminated and lives through the call.
     let raw = unsafe { libc::openat(dir, name.as_ptr(), flags | libc::O_CLOEXEC, mode) };
     fd::own(check(i64::from(raw))?)
@@ -337,26 +361,6 @@ pub(super) fn stat_at(dir: i32, name: &CStr, flags: i32) -> io::Result<libc::sta
     Ok(unsafe { found.assume_init() })
 }
 
-fn check_owner(found: &libc::stat) -> io::Result<()> {
-    if found.st_uid == effective_uid() {
-        return Ok(());
-    }
-    refused(format!("owned by user {}, expected {}", found.st_uid, effective_uid()))
-}
-
-fn check_private(found: &libc::stat) -> io::Result<()> {
-    check_owner(found)?;
-    match found.st_mode & 0o7777 {
-        mode if mode & 0o022 == 0 => Ok(()),
-        mode => refused(format!("others may write to it (mode {mode:04o}), expected 0700")),
-    }
-}
-
-/// What we refuse ourselves has no errno.
-fn refused<T>(why: String) -> io::Result<T> {
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
-}
-
 /// Opens a file outside a data directory, for appending, created with mode 0600. It may be a pipe or a terminal: opened
 /// without waiting for a reader, which is ENXIO, and without becoming the terminal of this session.
 pub(crate) fn open_append(path: &Path) -> io::Result<OwnedFd> {
@@ -367,12 +371,6 @@ pub(crate) fn open_append(path: &Path) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is open for the time of the call, which takes no pointer.
     check(i64::from(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_APPEND) }))?;
     Ok(file)
-}
-
-/// Opens `/dev/null` for reading and writing.
-pub(crate) fn open_null() -> io::Result<OwnedFd> {
-    fail::failing("null:open")?;
-    open_at(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0)
 }
 
 /// Tries to take the exclusive lock of an open file (flock(2)), without waiting; false when another has it.

@@ -48,7 +48,7 @@ fn record_in<'fd>(dir: &'fd Dir, within: &'fd Path) -> SelfRecord<'fd> {
 fn a_child_does_not_allocate_before_it_executes() {
     let place = tempfile::tempdir().unwrap();
     let dir = Dir::open(place.path()).unwrap();
-    let null = crate::sys::file::open_null().unwrap();
+    let null = crate::sys::null::open_null().unwrap();
     let record = record_in(&dir, place.path());
     let root = crate::sys::identity::effective_uid() == 0;
     let credentials = root.then(|| Credentials { uid: 65534, gid: 65534, groups: vec![1] });
@@ -73,7 +73,7 @@ fn a_child_does_not_allocate_before_it_executes() {
 fn nothing_changes_in_the_descriptors_of_the_agent() {
     let place = tempfile::tempdir().unwrap();
     let dir = Dir::open(place.path()).unwrap();
-    let null = crate::sys::file::open_null().unwrap();
+    let null = crate::sys::null::open_null().unwrap();
     // Beyond all that a child needs, and not to be closed by an exec of the agent.
     // SAFETY: a new descriptor, and no pointers.
     let high = unsafe { libc::fcntl(null.as_raw_fd(), libc::F_DUPFD, 900) };
@@ -101,7 +101,7 @@ fn nothing_changes_in_the_descriptors_of_the_agent() {
 fn a_child_keeps_what_it_uses_before_it_executes() {
     let place = tempfile::tempdir().unwrap();
     let dir = Dir::open(place.path()).unwrap();
-    let null = crate::sys::file::open_null().unwrap();
+    let null = crate::sys::null::open_null().unwrap();
     let first = |argv: &[&str], dir_of_program: Option<&str>, lock: &[c_int]| {
         let record = SelfRecord { lock, ..record_in(&dir, place.path()) };
         let program = Program { dir: dir_of_program.map(Into::into), ..program(argv) };
@@ -124,7 +124,7 @@ fn a_child_keeps_what_it_uses_before_it_executes() {
 fn a_record_is_written_over_and_one_that_is_not_ours_alone_is_replaced() {
     let place = tempfile::tempdir().unwrap();
     let dir = Dir::open(place.path()).unwrap();
-    let null = crate::sys::file::open_null().unwrap();
+    let null = crate::sys::null::open_null().unwrap();
     let mut stack = ChildStack::new().unwrap();
     let mut write = |head: &[u8]| {
         let record = SelfRecord { head: head.to_vec(), ..record_in(&dir, place.path()) };
@@ -167,7 +167,7 @@ fn a_record_that_cannot_be_put_in_its_place_leaves_no_temporary_file() {
     let place = tempfile::tempdir().unwrap();
     std::fs::create_dir(place.path().join("r")).unwrap();
     let dir = Dir::open(place.path()).unwrap();
-    let null = crate::sys::file::open_null().unwrap();
+    let null = crate::sys::null::open_null().unwrap();
     let record = record_in(&dir, place.path());
     let mut stack = ChildStack::new().unwrap();
     let failed = start(&mut stack, program(&["true"]), [null.as_fd(); 3], Some(&record)).unwrap_err();

@@ -6,20 +6,26 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use super::{check, file};
+use super::{check, null};
 
-/// Kept by a spawner thread. Between two starts all of them are `/dev/null`.
+/// Kept by a spawner thread. Between two starts all of them are what serves as standard input.
 #[derive(Debug)]
 pub(crate) struct StandardStreams {
     input: OwnedFd,
     outputs: [OwnedFd; 2],
+    no_null: Option<io::Error>,
 }
 
 impl StandardStreams {
     pub(crate) fn new() -> io::Result<StandardStreams> {
-        let input = file::open_null()?;
+        let (input, no_null) = null::open_no_input()?;
         let outputs = [input.try_clone()?, input.try_clone()?];
-        Ok(StandardStreams { input, outputs })
+        Ok(StandardStreams { input, outputs, no_null })
+    }
+
+    /// Why the standard input is an empty pipe, if it is, and not `/dev/null`.
+    pub(crate) fn why_no_null(&self) -> Option<&io::Error> {
+        self.no_null.as_ref()
     }
 
     /// Puts the outputs of the next child in their places; they are taken out again when the guard is dropped, for a log

@@ -7,7 +7,9 @@ mod support;
 #[path = "../inside/mod.rs"]
 mod inside;
 
+mod dead;
 mod full;
+mod given;
 mod ids;
 mod mounts;
 mod moved;
@@ -15,6 +17,7 @@ mod planted;
 mod race;
 mod removed;
 mod replaced;
+mod shut;
 mod tell;
 mod trust;
 mod unwritable;

@@ -133,6 +133,7 @@ fn a_link_that_takes_the_place_of_a_directory_is_not_followed_and_said() {
             fs::remove_file(path).unwrap();
             fs::rename(kept(path), path).unwrap();
         };
-        refused(part, "Not a directory", link, mend);
+        let why = "Not a directory (os error 20); it is a symbolic link, which is not followed; a bind mount is";
+        refused(part, why, link, mend);
     }
 }

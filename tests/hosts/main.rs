@@ -11,6 +11,7 @@ mod descriptors;
 mod dumpable;
 mod kernels;
 mod life;
+mod null;
 mod proc;
 mod signals;
 mod threads;
