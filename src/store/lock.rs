@@ -3,9 +3,11 @@
 //! The descriptor is inherited by our children until they execute, so a child in flight keeps the lock of an agent
 //! that was killed until it has recorded itself: the next manager finds the record, or no process.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,7 +17,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::sys::file::{self, Dir};
 use crate::sys::fork::NotInWorkers;
-use crate::sys::{fail, identity, stat};
+use crate::sys::{fail, identity, locks, stat};
 
 /// The lock, released when dropped: of the file, which says who has it, and of the directory, whose lock cannot be
 /// removed as the file's can.
@@ -41,17 +43,15 @@ impl Lock {
         let mut file = open(dir).map_err(io)?;
         let place = dir.open_dir(c".").map_err(io)?;
         let since = Instant::now();
+        let mut unseen = false;
         while !(try_lock_file(file.as_ref()).map_err(io)? && file::try_lock(place.as_fd()).map_err(io)?) {
             fail::point("lock:busy");
-            let holder = holder(file.as_mut(), dir);
-            let patience = match (patience, holder) {
-                (Patience::None, _) => Duration::ZERO,
-                (Patience::UntilDead, Some(pid)) if is_alive(pid) => defaults::LOCK_PATIENCE,
-                (Patience::UntilDead, _) => defaults::ORPHANED_LOCK_PATIENCE,
-            };
-            if since.elapsed() >= patience {
-                let holder = holder.map(|pid| format!("process {pid}"));
-                let holder = holder.unwrap_or_else(|| "a process that does not say its pid".to_owned());
+            let holder = Holder::find(file.as_mut(), &place);
+            // It may just have let go: before it is said where the holder is, the lock has to be missed once more.
+            if matches!(holder, Holder::Unseen) && !std::mem::replace(&mut unseen, true) {
+                continue;
+            }
+            if patience == Patience::None || holder.is_to_stay(since.elapsed(), &place) {
                 let message = format!("data directory {} is in use by {holder}", path.display());
                 return Err(Error::new(ErrorCode::Locked, message));
             }
@@ -102,9 +102,67 @@ impl Drop for Lock {
     }
 }
 
-/// Who has the lock: as the file says, or, if that was removed, as the kernel knows of the directory.
-fn holder(file: Option<&mut File>, dir: &Dir) -> Option<i32> {
-    file.and_then(read_holder).or_else(|| dir.lock_holder().ok().flatten())
+/// What is known of the process that has the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    /// The kernel says so; by its pid here, whatever its own pid namespace is.
+    Process(i32),
+    /// The lock file says so, which has the pid that the holder has for itself, and the kernel cannot be asked.
+    Named(i32),
+    /// The kernel shows no holder to this pid namespace.
+    Unseen,
+    Unknown,
+}
+
+impl Holder {
+    fn find(file: Option<&mut File>, dir: &Dir) -> Holder {
+        let Ok(place) = dir.own_inode() else { return Holder::Unknown };
+        let metadata = file.as_deref().and_then(|file| file.metadata().ok());
+        let file_id = metadata.map(|found| (found.dev(), found.ino()));
+        let listed = locks::holder(place).and_then(|holder| match (holder, file_id) {
+            // It takes the lock of the file first.
+            (None, Some(file)) => locks::holder(file),
+            (holder, _) => Ok(holder),
+        });
+        let named = file.and_then(read_holder);
+        match (listed, named) {
+            (Ok(Some(pid)), _) => Holder::Process(pid),
+            (Ok(None), _) => Holder::Unseen,
+            (Err(_), Some(pid)) if locks::has_open(pid, place) => Holder::Process(pid),
+            (Err(_), Some(pid)) => Holder::Named(pid),
+            (Err(_), None) => Holder::Unknown,
+        }
+    }
+
+    /// Whether it is not to be expected any more, after this time, that the lock becomes free: a holder that lives may have
+    /// been about to end; one that has ended has left a child in flight, which lets go as soon as it executes.
+    fn is_to_stay(self, waited: Duration, dir: &Dir) -> bool {
+        if waited < defaults::LOCK_PATIENCE || waited >= defaults::ORPHANED_LOCK_PATIENCE {
+            return waited >= defaults::LOCK_PATIENCE;
+        }
+        match self {
+            Holder::Process(pid) | Holder::Named(pid) => is_alive(pid),
+            // One of another pid namespace has no child here.
+            Holder::Unseen => dir.own_inode().is_ok_and(|place| !locks::is_open_elsewhere(place)),
+            Holder::Unknown => false,
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Holder::Process(pid) if is_alive(*pid) => write!(f, "process {pid}"),
+            Holder::Process(pid) => write!(f, "a child of process {pid}, which has ended"),
+            Holder::Named(pid) => {
+                write!(f, "process {pid}, as its lock file says (/proc/locks cannot be read to be sure)")
+            }
+            Holder::Unseen => f.write_str(
+                "a process that cannot be seen from here: of another pid namespace, or the child of one that has ended",
+            ),
+            Holder::Unknown => f.write_str("a process that does not say its pid"),
+        }
+    }
 }
 
 fn is_alive(pid: i32) -> bool {

@@ -280,18 +280,6 @@ impl Dir {
         found.is_ok_and(|found| found.st_mode & libc::S_IFMT == libc::S_IFREG && check_owner(&found).is_err())
     }
 
-    /// The process that has the lock of the directory (flock(2)), if one has it that can be seen from here.
-    pub(crate) fn lock_holder(&self) -> io::Result<Option<i32>> {
-        let found = self.stat()?;
-        let (major, minor) = (libc::major(found.st_dev), libc::minor(found.st_dev));
-        let place = format!("{major:02x}:{minor:02x}:{}", found.st_ino);
-        // Such as `1: FLOCK  ADVISORY  WRITE 4711 00:1f:42 0 EOF`.
-        let locks = std::fs::read_to_string("/proc/locks")?;
-        let words = locks.lines().map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>());
-        let holder = words.filter(|words| words.first() == Some(&"FLOCK") && words.get(4) == Some(&place.as_str()));
-        Ok(holder.filter_map(|words| words.get(3)?.parse().ok()).find(|pid| *pid > 0))
-    }
-
     fn stat(&self) -> io::Result<libc::stat> {
         stat_at(self.raw(), c"", libc::AT_EMPTY_PATH)
     }

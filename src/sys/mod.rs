@@ -24,6 +24,7 @@ pub(crate) mod foreign;
 pub(crate) mod fork;
 pub(crate) mod identity;
 pub(crate) mod limits;
+pub(crate) mod locks;
 pub(crate) mod null;
 pub(crate) mod orphans;
 mod outcome;

@@ -10,6 +10,7 @@ mod inside;
 mod dead;
 mod full;
 mod given;
+mod holder;
 mod ids;
 mod mounts;
 mod moved;

@@ -35,7 +35,7 @@ pub(crate) fn with_mounts(name: &str, body: impl FnOnce()) {
     });
 }
 
-fn works(programs: &[&str]) -> bool {
+pub(crate) fn works(programs: &[&str]) -> bool {
     let mut command = Command::new(programs[0]);
     command.args(&programs[1..]).arg("true").stdin(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
