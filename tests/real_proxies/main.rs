@@ -1,11 +1,15 @@
-//! HAProxy and nginx as managed proxies: traffic on loopback goes on whatever happens to them and to the agent.
+//! Real programs as managed proxies. HAProxy and nginx together: traffic on loopback goes on whatever happens to them and
+//! to the agent; and others one by one.
 //!
-//! Needs `/usr/sbin/haproxy` and `/usr/sbin/nginx`. Where they are missing, the tests pass without having tested
-//! anything, and say so; with `PROXYPROCESS_CI=1` they fail instead.
+//! Needs the Debian packages that `.ci/packages.sh` names and, in the directory `PROXYPROCESS_WHEELS`, what
+//! `.ci/wheels.sh` unpacks. Where a program is missing, its tests pass without having tested anything, and say so; with
+//! `PROXYPROCESS_CI=1` they fail instead.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod each;
+mod known;
 mod programs;
 mod traffic;
 
