@@ -1,7 +1,6 @@
 //! What a manager knows: the managed set, the records that nobody claimed yet, and the snapshot as it was written.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::sync::Arc;
 
 use super::options::ManagerOptions;
@@ -13,10 +12,11 @@ use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, Result};
 use crate::logging::{self, Level};
 use crate::store::{DataDir, Record};
+use crate::supervisor::unrecorded::ConsulProcess;
 use crate::supervisor::{
     BaseEnvironment, Command, Context, EventKind, EventRing, Files, Owner, ProxyStatus, Spec, Supervisor, drawn_origin,
 };
-use crate::sys::identity::Stray;
+use crate::sys::stray::Stray;
 
 /// One managed proxy.
 #[derive(Clone)]
@@ -29,9 +29,9 @@ pub(super) enum Managed {
 #[derive(Clone)]
 pub(super) struct ManagedDaemon {
     pub(super) spec: Arc<Spec>,
-    /// Of a daemon restored from Consul's snapshot: the first word of its arguments. Its environment is then not the
-    /// declared one but the whole.
-    pub(super) version1: Option<Box<OsString>>,
+    /// Until the first sync, of a daemon restored from Consul's snapshot: its process, which is compared with what is
+    /// declared by what it has.
+    pub(super) consul: Option<Box<ConsulProcess>>,
 }
 
 /// The state of a manager, behind one lock.
@@ -125,14 +125,8 @@ impl Core {
     pub(super) fn reconfigure(&mut self, options: ManagerOptions) {
         let old = &*self.context;
         if (&options.proxy_env, options.allow_root) != (&old.proxy_env, old.allow_root) {
-            self.context = Arc::new(Context {
-                base_env: old.base_env.clone(),
-                proxy_env: options.proxy_env.clone(),
-                files: old.files.clone(),
-                origin: old.origin.clone(),
-                events: old.events.clone(),
-                allow_root: options.allow_root,
-            });
+            let (proxy_env, allow_root) = (options.proxy_env.clone(), options.allow_root);
+            self.context = Arc::new(Context { proxy_env, allow_root, ..old.clone() });
         }
         self.options = options;
         self.seen = None;
@@ -179,8 +173,8 @@ impl Core {
         if wanted.mode != ExecMode::DAEMON {
             return Relation::Different;
         }
-        if let Some(argv0) = &daemon.version1 {
-            let same = same_as_version1(spec, argv0, &self.spec(&spec.id, wanted));
+        if let Some(process) = &daemon.consul {
+            let same = process.difference(&self.spec(&spec.id, wanted)).is_none();
             return if same { Relation::Settings } else { Relation::Different };
         }
         if same_context && (Arc::ptr_eq(&spec.config, wanted) || spec.config == *wanted) {
@@ -204,24 +198,4 @@ impl Core {
         }
         renewed
     }
-}
-
-/// Whether a process of Consul's is one of the declaration: the declared variables are among all that it has, and the
-/// program is named as it was declared or as it was found.
-fn same_as_version1(old: &Spec, argv0: &OsString, wanted: &Spec) -> bool {
-    let (old_command, command) = (&old.config.command, &wanted.config.command);
-    let (Some(path), Some(program)) = (old_command.argv().first(), command.argv().first()) else { return false };
-    let has = |name: &OsString, value: &OsString| {
-        let base = || old.context.base_env.has(name, value);
-        old_command.declared_env().get(name).map_or_else(base, |found| found == value)
-    };
-    let manager_env = wanted.context.proxy_env.iter().filter(|(name, _)| !command.declared_env().contains_key(name));
-    (program == path || program == argv0)
-        && old_command.argv()[1..] == command.argv()[1..]
-        && old_command.declared_dir() == command.declared_dir()
-        && command.declared_credentials().is_none()
-        && old.config.token == wanted.config.token
-        && old.config.target_service == wanted.config.target_service
-        && command.declared_env().iter().all(|(name, value)| has(name, value))
-        && manager_env.into_iter().all(|(name, value)| has(name, value))
 }

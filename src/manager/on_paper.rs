@@ -12,7 +12,7 @@ impl Manager {
         let mut core = self.core();
         let state = self.state.changes_since(None);
         for (id, config) in state.wanted {
-            let daemon = ManagedDaemon { spec: Arc::new(core.spec(&id, &config)), version1: None };
+            let daemon = ManagedDaemon { spec: Arc::new(core.spec(&id, &config)), consul: None };
             core.managed.insert(id, Managed::Daemon(daemon));
         }
         core.seen = Some(state.version);

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 
 use super::core::{Core, Managed, ManagedDaemon};
-use crate::command::Command as Program;
 use crate::declaration::ProxyConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::state::State;
 use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::{self, DataDir, Record};
-use crate::supervisor::{self, Claim, Command, EventKind, Files, Origin, Owner, Slot, Spec, Supervisor};
+use crate::supervisor::unrecorded::{self, ConsulProcess};
+use crate::supervisor::{self, Claim, Command, Context, EventKind, Files, Origin, Owner, Slot, Spec, Supervisor};
 use crate::sys::fail;
-use crate::sys::identity::{Pid, Stray};
+use crate::sys::identity::Pid;
+use crate::sys::stray::Stray;
 
 /// What a data directory says of the processes that may live.
 #[derive(Default)]
@@ -39,15 +40,17 @@ pub(super) fn find_processes(data_dir: &DataDir) -> Result<Found> {
         let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
         strays.extend(supervisor::search(data_dir, &ids)?);
     }
-    let look = |(id, pid): (String, Pid)| match Stray::of(pid) {
-        Ok(stray) => Ok((id, stray)),
-        // What cannot be known now is not gone.
-        Err(error) => {
-            Err(Error::os(store::code_of(&error), format_args!("read the command line of process {pid}"), &error))
-        }
-    };
-    let strays = strays.into_iter().map(look).collect::<Result<_>>()?;
+    let strays = strays.into_iter().map(|(id, pid)| Ok((id, examine(pid)?))).collect::<Result<_>>()?;
     Ok(Found { unclaimed: records.found, strays, ignored: records.bad })
+}
+
+/// What a process shows of itself.
+///
+/// # Errors
+/// When that cannot be known now, which does not mean that it is gone.
+fn examine(pid: Pid) -> Result<Stray> {
+    let what = format_args!("read command line and environment of process {pid}");
+    Stray::of(pid).map_err(|error| Error::os(store::code_of(&error), what, &error))
 }
 
 /// Reads a snapshot. One of the data directory that cannot be read is set aside, so that the next one does not
@@ -111,13 +114,14 @@ pub(super) fn take_over(
     own: bool,
 ) -> Result<Vec<Adoption>> {
     let supervisor = core.supervisor()?;
+    let mut consuls = examine_consuls(core, &snapshot)?;
     tell_refused(core, &snapshot.refused, own);
     fail::point("restore:read");
     // ORDER: whoever the snapshot alone names is written down before anything else can happen, for the next snapshot
     // will not name them.
     for (id, entry) in &snapshot.proxies {
         if let Entry::Daemon(entry) = entry {
-            write_down(core, &id.as_str().into(), entry)?;
+            write_down(core, &id.as_str().into(), entry, consuls.get(id))?;
         }
     }
     fail::point("restore:written-down");
@@ -130,7 +134,8 @@ pub(super) fn take_over(
                 if let (true, Some(token)) = (entry.config.token_generated, &entry.config.token) {
                     tokens.insert(id.clone(), token.clone());
                 }
-                adoptions.extend(take_over_daemon(core, owner, &supervisor, &id, entry)?);
+                let consul = consuls.remove(&*id);
+                adoptions.extend(take_over_daemon(core, owner, &supervisor, &id, entry, consul)?);
             }
             Entry::Other(mode, stored) => {
                 let created = core.registry.create(&id, &mode, None);
@@ -157,8 +162,33 @@ fn tell_refused(core: &Core, refused: &[Error], own: bool) {
     core.tell_bad(&what, refused);
 }
 
+/// The processes that a snapshot of Consul's names, and what they show.
+///
+/// ORDER: all of them before anything is changed, for what cannot be known now ends the restore.
+fn examine_consuls(core: &Core, snapshot: &Snapshot) -> Result<BTreeMap<String, ConsulProcess>> {
+    let mut consuls = BTreeMap::new();
+    for (id, entry) in &snapshot.proxies {
+        let Entry::Daemon(DaemonEntry { config, process: Some(StoredProcess::Version1(stored)) }) = entry else {
+            continue;
+        };
+        let found = match (core.unclaimed.get(id.as_str()), core.strays.get(id.as_str())) {
+            // An agent has taken it over already, and did not live to write its own snapshot.
+            (Some(record), _) => examine(record.identity.pid)?,
+            (None, None) => examine(stored.pid)?,
+            // Consul writes the pid file at each start, and the snapshot up to a second later.
+            (None, Some(filed)) => {
+                let likelihood = |stray: &Stray| (unrecorded::shows(stray, id), stray.lives());
+                let named = examine(stored.pid)?;
+                if likelihood(&named) > likelihood(filed) { named } else { filed.clone() }
+            }
+        };
+        consuls.insert(id.clone(), ConsulProcess::new(id, config, stored.clone(), found));
+    }
+    Ok(consuls)
+}
+
 /// Has a process that the snapshot names in the records, or at least in a pid file, unless it is there already.
-fn write_down(core: &mut Core, id: &Arc<str>, entry: &DaemonEntry) -> Result<()> {
+fn write_down(core: &mut Core, id: &Arc<str>, entry: &DaemonEntry, consul: Option<&ConsulProcess>) -> Result<()> {
     let (Files::DataDir(data_dir), Some(process)) = (&core.context.files, &entry.process) else { return Ok(()) };
     if core.unclaimed.contains_key(id) {
         return Ok(());
@@ -179,7 +209,10 @@ fn write_down(core: &mut Core, id: &Arc<str>, entry: &DaemonEntry) -> Result<()>
             core.unclaimed.insert(id.clone(), record);
             Ok(())
         }
-        StoredProcess::Version1(process) => data_dir.write_pid(id, process.pid),
+        StoredProcess::Version1(_) => match consul.map(ConsulProcess::pid) {
+            Some(pid) if core.strays.get(id).is_none_or(|filed| filed.pid != pid) => data_dir.write_pid(id, pid),
+            _ => Ok(()),
+        },
     }
 }
 
@@ -189,19 +222,24 @@ fn take_over_daemon(
     supervisor: &Supervisor,
     id: &Arc<str>,
     entry: DaemonEntry,
+    consul: Option<ConsulProcess>,
 ) -> Result<Option<Adoption>> {
-    let version1 = match &entry.process {
-        Some(StoredProcess::Version1(process)) => Some(process.argv0.clone()),
-        _ => None,
-    };
-    let config = if version1.is_some() { without_inherited(&entry.config, core) } else { entry.config };
-    let spec = Arc::new(core.spec(id, &config));
+    let config = entry.config;
+    let spec = Arc::new(match &consul {
+        Some(_) => spec_of_consul(core, id, &config),
+        None => core.spec(id, &config),
+    });
+    let consul_claim = consul
+        .as_ref()
+        .map(|process| Claim::Number { pid: process.pid(), as_declared: process.difference(&spec).is_none() });
     core.managed
-        .insert(id.clone(), Managed::Daemon(ManagedDaemon { spec: spec.clone(), version1: version1.map(Box::new) }));
+        .insert(id.clone(), Managed::Daemon(ManagedDaemon { spec: spec.clone(), consul: consul.map(Box::new) }));
     // The record is newer than the snapshot: it is rewritten with every start.
     let fingerprint = spec.fingerprint();
     let claim = match (core.unclaimed.get(id), entry.process) {
         (Some(record), _) if record.fingerprint == fingerprint => core.unclaimed.remove(id).map(Record::into_claim),
+        // Whether it is the one that is wanted is told by what it has, and not by what the record says.
+        (Some(_), Some(StoredProcess::Version1(_))) => core.unclaimed.remove(id).map(Record::into_claim),
         // A process of another declaration: whether it is replaced or wanted again is for the first sync to say.
         (Some(_), _) => None,
         (None, Some(StoredProcess::Known(process))) if process.fingerprint == fingerprint => {
@@ -215,10 +253,13 @@ fn take_over_daemon(
             core.unclaimed.insert(id.clone(), record);
             None
         }
-        (None, Some(StoredProcess::Version1(process))) => Some(Claim::Number { pid: process.pid, as_declared: true }),
+        (None, Some(StoredProcess::Version1(_))) => {
+            core.strays.remove(id);
+            consul_claim
+        }
         // Its record is lost. If it runs what the snapshot says, it is the one; if not, the first sync replaces it.
         (None, None) => match core.strays.get(id) {
-            Some(stray) if stray.runs(config.command.argv()) => {
+            Some(stray) if unrecorded::is_of(stray, &spec) => {
                 let pid = stray.pid;
                 core.strays.remove(id);
                 Some(Claim::Number { pid, as_declared: true })
@@ -237,17 +278,9 @@ fn adopt(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, claim: Claim) -
     Ok(adoption)
 }
 
-/// Consul's snapshots hold the whole environment of the process; what the agent has itself was not declared.
-fn without_inherited(config: &Arc<ProxyConfig>, core: &Core) -> Arc<ProxyConfig> {
-    let command = &config.command;
-    let mut declared = Program::from_argv(command.argv().iter().cloned());
-    if let Some(dir) = command.declared_dir() {
-        declared = declared.dir(dir.clone());
-    }
-    for (name, value) in command.declared_env() {
-        if !core.context.base_env.has(name, value) {
-            declared = declared.env(name.clone(), value.clone());
-        }
-    }
-    Arc::new(ProxyConfig { command: declared, ..(**config).clone() })
+/// What Consul's snapshot says is the whole environment, so that nothing of this manager's comes to it.
+fn spec_of_consul(core: &Core, id: &Arc<str>, config: &ProxyConfig) -> Spec {
+    let context = Context { proxy_env: Vec::new(), ..(*core.context).clone() };
+    let config = unrecorded::without_inherited(config, &context.base_env);
+    Spec { id: id.clone(), config: Arc::new(config), context: Arc::new(context) }
 }

@@ -14,9 +14,9 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{ProxyState, StopSettings};
 use crate::logging::{self, Level};
 use crate::state::{Changes, DesiredSet};
-use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor};
+use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor, unrecorded};
 use crate::sys::fail;
-use crate::sys::identity::Stray;
+use crate::sys::stray::Stray;
 
 /// What a sync is about to do, once it is in the snapshot.
 #[derive(Default)]
@@ -106,8 +106,8 @@ fn update(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &m
     let spec = Arc::new(core.spec(id, wanted));
     match core.managed.get_mut(id) {
         Some(Managed::Daemon(daemon)) => {
-            let was_version1 = daemon.version1.take().is_some();
-            let recording = match (was_version1, daemon.spec.config.stop == spec.config.stop) {
+            let was_consuls = daemon.consul.take().is_some();
+            let recording = match (was_consuls, daemon.spec.config.stop == spec.config.stop) {
                 (true, _) => Recording::First,
                 (false, true) => Recording::AsBefore,
                 (false, false) => Recording::Changed,
@@ -122,7 +122,7 @@ fn update(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &m
 
 fn begin(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Planned) {
     let new = if wanted.mode == ExecMode::DAEMON {
-        Managed::Daemon(ManagedDaemon { spec: Arc::new(core.spec(id, wanted)), version1: None })
+        Managed::Daemon(ManagedDaemon { spec: Arc::new(core.spec(id, wanted)), consul: None })
     } else {
         match core.registry.create(id, &wanted.mode, Some(wanted)) {
             Ok(new) => Managed::Other(Box::new(new)),
@@ -135,6 +135,13 @@ fn begin(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mu
             old.config = Some(wanted.clone());
             return;
         }
+    }
+    if let (Some(Managed::Daemon(ManagedDaemon { consul: Some(process), .. })), Managed::Daemon(new)) =
+        (core.managed.get(id), &new)
+    {
+        let (pid, changed) = (process.pid(), process.difference(&new.spec).unwrap_or_default());
+        let why = format_args!("pid {pid}, started by Consul, is replaced: its {changed} is not as declared");
+        logging::about(Level::Info, id, why);
     }
     let old = core.managed.insert(id.clone(), new);
     changes.begun.push((id.clone(), old));
@@ -193,10 +200,14 @@ fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Plan
     for (id, old) in changes.begun {
         match core.managed.get(&id).cloned() {
             Some(Managed::Daemon(daemon)) => {
+                let origin = match (origin(core, &id, &daemon.spec), &old) {
+                    // What it was started from is not what the slot says.
+                    (Origin::New, Some(Managed::Daemon(ManagedDaemon { consul: Some(_), .. }))) => Origin::Anew,
+                    (origin, _) => origin,
+                };
                 if let Some(Managed::Other(old)) = old {
                     core.worker()?.call(Call::Stop(*old, None));
                 }
-                let origin = origin(core, &id, &daemon.spec);
                 put(owner, supervisor, daemon.spec, origin)?;
             }
             Some(Managed::Other(other)) => {
@@ -251,7 +262,7 @@ fn origin(core: &mut Core, id: &Arc<str>, spec: &Spec) -> Origin {
     let (outdated, claim) = match (core.unclaimed.remove(id), core.strays.remove(id)) {
         (Some(record), _) => (record.fingerprint != spec.fingerprint(), record.into_claim()),
         (None, Some(stray)) => {
-            let as_declared = stray.runs(spec.config.command.argv());
+            let as_declared = unrecorded::is_of(&stray, spec);
             (!as_declared, Claim::Number { pid: stray.pid, as_declared })
         }
         (None, None) => return Origin::New,

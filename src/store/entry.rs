@@ -1,9 +1,11 @@
 //! What a snapshot holds of each proxy.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use crate::declaration::{ExecMode, Fingerprint, ProxyConfig, ProxySnapshot};
-use crate::sys::identity::Identity;
+use crate::sys::identity::{Identity, Pid};
 
 /// One proxy of a snapshot.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +42,9 @@ pub(crate) struct KnownProcess {
 /// A process of Consul's manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Version1Process {
-    pub(crate) pid: crate::sys::identity::Pid,
+    pub(crate) pid: Pid,
     /// The first argument, where the command's first word is the resolved path.
-    pub(crate) argv0: std::ffi::OsString,
+    pub(crate) argv0: OsString,
+    /// All that it has but its id and token, whether it was declared or inherited.
+    pub(crate) environment: BTreeMap<OsString, OsString>,
 }

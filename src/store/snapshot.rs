@@ -122,9 +122,9 @@ impl<W: Write> Write for Limited<'_, W> {
 pub(crate) fn decode(text: &[u8]) -> Result<Snapshot> {
     let value = strict::parse_bytes(text).map_err(|error| corrupt(format!("not a JSON document: {error}")))?;
     let mut fields = Fields::of("", value).map_err(as_corrupt)?;
-    let read_entry = match fields.integer("Version").map_err(as_corrupt)? {
-        Some(VERSION) => read_daemon_2,
-        Some(1) => version1::read_daemon,
+    let format = match fields.integer("Version").map_err(as_corrupt)? {
+        Some(VERSION) => Format { read_mode, read_daemon: DaemonEntry::from_fields },
+        Some(1) => Format { read_mode: version1::read_mode, read_daemon: version1::read_daemon },
         other => {
             let got = other.map_or("nothing".to_owned(), |number| number.to_string());
             return Err(corrupt(format!("Version: expected 1 or {VERSION}, got {got}")));
@@ -135,10 +135,7 @@ pub(crate) fn decode(text: &[u8]) -> Result<Snapshot> {
     let mut snapshot = Snapshot::default();
     for (id, value) in Fields::of("Proxies", proxies).map_err(as_corrupt)?.rest() {
         let place = format!("Proxies.{}", excerpt(&id));
-        match validate_id(&id)
-            .map_err(|error| error.within(&place))
-            .and_then(|()| read_entry_of(&place, value, read_entry))
-        {
+        match validate_id(&id).map_err(|error| error.within(&place)).and_then(|()| format.read_entry(&place, value)) {
             Ok(entry) => drop(snapshot.proxies.insert(id, entry)),
             Err(error) => snapshot.refused.push(error),
         }
@@ -146,22 +143,30 @@ pub(crate) fn decode(text: &[u8]) -> Result<Snapshot> {
     Ok(snapshot)
 }
 
-fn read_entry_of(place: &str, value: Value, read_daemon: fn(Fields) -> Result<DaemonEntry>) -> Result<Entry> {
-    let mut fields = Fields::of(place, value)?;
-    let mode = fields.string("Mode")?.ok_or_else(|| fields.missing("Mode", "a string"))?;
-    let mode = ExecMode::new(&mode).map_err(|error| error.within(place))?;
-    let config = fields.take("Config").unwrap_or_else(|| json!({}));
-    fields.finish()?;
-    let config = Fields::of(format!("{place}.Config"), config)?;
-    if mode == ExecMode::DAEMON {
-        read_daemon(config).map(Entry::Daemon)
-    } else {
-        Ok(Entry::Other(mode, config.rest()))
+/// How the entries of a version are read.
+struct Format {
+    read_mode: fn(&mut Fields) -> Result<ExecMode>,
+    read_daemon: fn(Fields) -> Result<DaemonEntry>,
+}
+
+impl Format {
+    fn read_entry(&self, place: &str, value: Value) -> Result<Entry> {
+        let mut fields = Fields::of(place, value)?;
+        let mode = (self.read_mode)(&mut fields)?;
+        let config = fields.take("Config").unwrap_or_else(|| json!({}));
+        fields.finish()?;
+        let config = Fields::of(format!("{place}.Config"), config)?;
+        if mode == ExecMode::DAEMON {
+            (self.read_daemon)(config).map(Entry::Daemon)
+        } else {
+            Ok(Entry::Other(mode, config.rest()))
+        }
     }
 }
 
-fn read_daemon_2(fields: Fields) -> Result<DaemonEntry> {
-    DaemonEntry::from_fields(fields)
+fn read_mode(fields: &mut Fields) -> Result<ExecMode> {
+    let mode = fields.string("Mode")?.ok_or_else(|| fields.missing("Mode", "a string"))?;
+    ExecMode::new(&mode).map_err(|error| error.within(fields.place("Mode")))
 }
 
 fn as_corrupt(error: Error) -> Error {

@@ -65,8 +65,10 @@ impl StopWaiter {
 /// How a process comes to be.
 #[derive(Debug)]
 pub(crate) enum Origin {
-    /// It is started.
+    /// It is started, unless it runs already as declared.
     New,
+    /// It is started, in place of whatever runs.
+    Anew,
     /// It may live already.
     Claimed {
         claim: Claim,

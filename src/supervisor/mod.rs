@@ -27,6 +27,7 @@ mod status;
 mod supervised;
 mod tag;
 mod timers;
+pub(crate) mod unrecorded;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};

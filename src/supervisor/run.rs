@@ -146,7 +146,7 @@ impl Loop {
                 if outdated { Event::Replace } else { return }
             }
             Origin::New if same => Event::Start,
-            Origin::New => Event::Replace,
+            Origin::New | Origin::Anew => Event::Replace,
         };
         self.drive(key, event);
         // What is still being stopped, or waits, is under the new settings.

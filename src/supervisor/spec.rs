@@ -26,7 +26,7 @@ pub(crate) fn drawn_origin() -> Arc<str> {
 }
 
 /// What all processes of one manager or daemon share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) base_env: BaseEnvironment,
     pub(crate) proxy_env: Vec<(OsString, OsString)>,
@@ -107,9 +107,9 @@ impl Spec {
         manager.chain(own).collect()
     }
 
-    /// The program to execute. Its environment is the agent's, overridden by the manager's, overridden by the
-    /// proxy's own, and last the variables by which the proxy knows itself.
-    pub(crate) fn program(&self) -> Program<'_> {
+    /// The environment without what is inherited: the manager's, overridden by the proxy's own, and last the variables
+    /// by which the proxy knows itself.
+    fn own_environment(&self) -> BTreeMap<&OsStr, &OsStr> {
         let config = &*self.config;
         let mut own = self.declared_environment();
         own.insert(OsStr::new(defaults::ENV_PROXY_ID), OsStr::new(&*self.id));
@@ -119,6 +119,25 @@ impl Spec {
             Some(target) => own.insert(OsStr::new(defaults::ENV_SIDECAR_FOR), OsStr::new(target)),
             None => own.remove(OsStr::new(defaults::ENV_SIDECAR_FOR)),
         };
+        own
+    }
+
+    /// The first variable that a process has otherwise than it is declared, where `value` says what the process has.
+    /// What it inherited does not count, nor does the origin, which an earlier owner may have given it.
+    pub(crate) fn changed_variable<'a>(&self, value: impl Fn(&OsStr) -> Option<&'a OsStr>) -> Option<&OsStr> {
+        let sidecar = OsStr::new(defaults::ENV_SIDECAR_FOR);
+        let own = self.own_environment();
+        let declared = own.iter().filter(|(name, _)| **name != OsStr::new(defaults::ENV_PROXY_ORIGIN));
+        let changed = declared.map(|(name, wanted)| (*name, Some(*wanted)));
+        // Whom the agent itself stands for is not inherited either.
+        let undeclared = (!own.contains_key(sidecar)).then_some((sidecar, None));
+        changed.chain(undeclared).find(|(name, wanted)| value(name) != *wanted).map(|(name, _)| name)
+    }
+
+    /// The program to execute. What it inherits of the agent's environment is overridden by its own.
+    pub(crate) fn program(&self) -> Program<'_> {
+        let config = &*self.config;
+        let own = self.own_environment();
         // An agent that is itself a sidecar must not pass on for whom.
         let inherited =
             self.context.base_env.iter().filter(|inherited| {
@@ -236,6 +255,33 @@ mod tests {
             allow_root: false,
         };
         Spec { id: "web".into(), config: Arc::new(config), context: Arc::new(context) }
+    }
+
+    #[test]
+    fn changed_variable_is_found_among_declared_ones_only() {
+        let spec = spec(|config| config.target_service = Some("db".to_owned()), &[("ADDR", "1")], &[("HOME", "/")]);
+        let given = |variables: &[(&str, &str)]| {
+            let given: BTreeMap<OsString, OsString> =
+                variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+            let changed = spec.changed_variable(|name| given.get(name).map(OsString::as_os_str));
+            changed.map(|name| name.to_str().unwrap().to_owned())
+        };
+        let whole = [
+            ("ADDR", "1"),
+            ("CONNECT_PROXY_ID", "web"),
+            ("CONNECT_PROXY_TOKEN", "t"),
+            ("CONNECT_SIDECAR_FOR", "db"),
+            ("OWN", "1"),
+        ];
+        assert_eq!(given(&whole), None);
+        assert_eq!(given(&[&whole[..], &[("HOME", "/root"), ("CONNECT_PROXY_ORIGIN", "other")]].concat()), None);
+        for (index, (name, _)) in whole.iter().enumerate() {
+            let mut other = whole.to_vec();
+            other[index].1 = "2";
+            assert_eq!(given(&other).as_deref(), Some(*name));
+            other.remove(index);
+            assert_eq!(given(&other).as_deref(), Some(*name));
+        }
     }
 
     #[test]

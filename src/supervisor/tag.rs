@@ -23,10 +23,7 @@ impl ProcessTag {
 
     /// The tag in the text of an environment. Without an origin there is none.
     fn within(environment: &[u8]) -> Option<ProcessTag> {
-        let value = |name: &str| -> Option<&[u8]> {
-            let mut entries = environment.split(|&byte| byte == 0);
-            entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-        };
+        let value = |name: &str| environ::value(environment, name.as_bytes());
         let origin = value(defaults::ENV_PROXY_ORIGIN).filter(|origin| !origin.is_empty())?;
         let (id, token) = (value(defaults::ENV_PROXY_ID)?, value(defaults::ENV_PROXY_TOKEN)?);
         Some(ProcessTag { id: id.into(), token: token.into(), origin: origin.into() })

@@ -19,6 +19,11 @@ pub(crate) fn has(environment: &[u8], name: &str, value: &str) -> bool {
     environment.split(|&byte| byte == 0).any(|entry| entry == variable)
 }
 
+/// The value of a variable in the text of an environment: of several of the name the first one, as for getenv(3).
+pub(crate) fn value<'a>(environment: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    environment.split(|&byte| byte == 0).find_map(|entry| entry.strip_prefix(name)?.strip_prefix(b"="))
+}
+
 fn contains(text: &[u8], wanted: &[u8]) -> bool {
     // SAFETY: both pointers and lengths are of live slices, which the function only reads.
     let found = unsafe { libc::memmem(text.as_ptr().cast(), text.len(), wanted.as_ptr().cast(), wanted.len()) };

@@ -109,40 +109,6 @@ impl Identity {
     }
 }
 
-/// A process that is known by its number alone, and the words that it was executed with.
-#[derive(Debug, Clone)]
-pub(crate) struct Stray {
-    pub(crate) pid: Pid,
-    /// Each with a NUL after it; none of a process that is gone.
-    words: Vec<u8>,
-}
-
-impl Stray {
-    /// The process that has this number now.
-    ///
-    /// # Errors
-    /// When its words cannot be read now.
-    pub(crate) fn of(pid: Pid) -> io::Result<Stray> {
-        let read = fail::failing("cmdline:read").and_then(|()| std::fs::read(format!("/proc/{pid}/cmdline")));
-        match read {
-            Ok(words) => Ok(Stray { pid, words }),
-            // Gone, or of another user and so none of ours.
-            Err(error)
-                if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM)) =>
-            {
-                Ok(Stray { pid, words: Vec::new() })
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether it was executed with these words.
-    pub(crate) fn runs(&self, argv: &[std::ffi::OsString]) -> bool {
-        use std::os::unix::ffi::OsStrExt;
-        self.words.iter().eq(argv.iter().flat_map(|word| word.as_bytes().iter().chain(b"\0")))
-    }
-}
-
 /// The random id that the kernel drew at boot (random(4)).
 pub(crate) fn boot_id() -> io::Result<&'static Arc<str>> {
     static BOOT_ID: OnceLock<Arc<str>> = OnceLock::new();

@@ -34,6 +34,7 @@ pub(crate) mod random;
 pub(crate) mod signal;
 pub(crate) mod spawn;
 pub(crate) mod stat;
+pub(crate) mod stray;
 pub(crate) mod streams;
 pub(crate) mod thread;
 mod unexecuted;

@@ -146,7 +146,7 @@ fn an_adopted_process_that_cannot_be_looked_at_is_not_taken_for_dead() {
 /// It is adopted later, and the agent is killed before. Its snapshot names the process no more.
 #[test]
 fn a_process_of_consul_that_could_not_be_recorded_is_known_by_its_pid_file() {
-    let actions = "replace:write#2=fail:28,sync:performed#1=die".to_owned();
+    let actions = "replace:write#1=fail:28,sync:performed#1=die".to_owned();
     let wanted = Wanted::default().with(CONSUL, Kind::Polite, 1);
     let mut it = Player::new(wanted, [(1, Arm { actions, ..Arm::default() })]);
     consul::leave(&it.scene);

@@ -12,7 +12,7 @@ use crate::told::{failures, is_fit};
 fn whole() -> Value {
     json!({
         "Pid": 0, "CommandPath": "/usr/bin/consul", "CommandArgs": ["consul", "connect", "proxy"], "CommandDir": "",
-        "CommandEnv": ["A=b=c", "CONNECT_PROXY_ID=web", "CONNECT_PROXY_TOKEN=t", "CONNECT_SIDECAR_FOR=db"],
+        "CommandEnv": ["A=b=c", "CONNECT_SIDECAR_FOR=db"],
         "ProxyToken": "t", "ProxyID": "web",
     })
 }
@@ -21,7 +21,7 @@ fn whole() -> Value {
 #[track_caller]
 fn restore(scene: &Scene, case: &str, entry: &Value) -> Option<String> {
     let path = scene.path("consul.json");
-    let good = json!({"Mode": "daemon", "Config": whole()});
+    let good = json!({"Mode": 1, "Config": whole()});
     fs::write(&path, json!({"Version": 1, "Proxies": {"web": entry, "good": good}}).to_string()).unwrap();
     let mut host = Host::new(quick(&scene.data_dir()));
     host.manager.restore(&path).unwrap();
@@ -40,12 +40,12 @@ fn every_shape_of_an_entry_of_consul_is_taken_or_refused_by_its_place() {
     let with = |field: &str, value: Value| {
         let mut config = whole();
         config[field] = value;
-        json!({"Mode": "daemon", "Config": config})
+        json!({"Mode": 1, "Config": config})
     };
     let without = |field: &str| {
         let mut config = whole();
         config.as_object_mut().unwrap().remove(field).unwrap();
-        json!({"Mode": "daemon", "Config": config})
+        json!({"Mode": 1, "Config": config})
     };
     // What there is no process for is only declared.
     let mut taken = vec![with("Pid", json!(i32::MAX)), with("Pid", json!(0)), with("More", json!({"a": [1]}))];
@@ -54,18 +54,20 @@ fn every_shape_of_an_entry_of_consul_is_taken_or_refused_by_its_place() {
         ["CommandArgs", "CommandDir", "CommandEnv", "ProxyToken", "ProxyID", "Pid"]
             .map(|field| with(field, json!(null))),
     );
-    taken.push(with("CommandEnv", json!(["=odd", "A="])));
+    taken.push(with("CommandEnv", json!(["=odd", "A=", "no variable"])));
     taken.push(with("ProxyID", json!([7])));
+    // A mode may also be named as in version 2.
+    taken.push(json!({"Mode": "daemon", "Config": whole()}));
     taken.push(json!({"Mode": "noop", "Config": {"any": "thing"}}));
     for entry in &taken {
         assert_eq!(restore(&scene, &entry.to_string(), entry), None, "{entry}");
     }
     let mut refused =
-        vec![without("CommandPath"), json!({}), json!(null), json!([]), json!("daemon"), json!({"Mode": "daemon"})];
+        vec![without("CommandPath"), json!({}), json!(null), json!([]), json!("daemon"), json!({"Mode": 1})];
     for pid in [json!(-1), json!(1u64 << 40), json!(1e99), json!("4711"), json!([1]), json!(true), json!(1.5)] {
         refused.push(with("Pid", pid));
     }
-    for wrong in [json!(7), json!({}), json!(["a", 1]), json!("a")] {
+    for wrong in [json!(7), json!({}), json!(["a=", 1]), json!("a")] {
         refused.push(with("CommandArgs", wrong.clone()));
         refused.push(with("CommandEnv", wrong));
     }
@@ -75,10 +77,21 @@ fn every_shape_of_an_entry_of_consul_is_taken_or_refused_by_its_place() {
     }
     refused.push(with("CommandPath", json!("")));
     refused.push(with("ProxyToken", json!("")));
-    for mode in [json!("script"), json!(7), json!(""), json!("Daemon"), json!("x".repeat(1 << 20))] {
+    for mode in [
+        json!(0),
+        json!(2),
+        json!(3),
+        json!(7),
+        json!(-1),
+        json!("1"),
+        json!("script"),
+        json!(""),
+        json!("Daemon"),
+        json!("x".repeat(1 << 20)),
+    ] {
         refused.push(json!({"Mode": mode, "Config": whole()}));
     }
-    refused.push(json!({"Mode": "daemon", "Config": whole(), "More": 1}));
+    refused.push(json!({"Mode": 1, "Config": whole(), "More": 1}));
     for entry in &refused {
         let case = format!("{:.200}", entry.to_string());
         // A mode that nobody registered is known to be one, and told as such.

@@ -165,6 +165,36 @@ fn without_any_record_and_pid_file_a_process_is_known_by_what_it_has() {
     left.end();
 }
 
+/// The command is the same, but the variables that it was started with are not: an agent died before it replaced it.
+#[test]
+fn without_a_record_a_process_with_other_variables_is_replaced() {
+    for (variable, token, snapshot) in [("CHANGED", None, true), ("CHANGED", None, false), ("", Some("new"), false)] {
+        let left = Left::behind();
+        let mut config = left.config.clone();
+        if !variable.is_empty() {
+            config.command = config.command.env(variable, "1");
+        }
+        config.token = token.map(str::to_owned).or(config.token);
+        fs::write(left.record_path(), "").unwrap();
+        let path = left.scene.data_dir().join("snapshot.json");
+        if snapshot {
+            let document = json!({"Version": 2, "Proxies": {"web": {"Mode": "daemon", "Config": config.to_json()}}});
+            fs::write(path, document.to_string()).unwrap();
+        } else {
+            fs::remove_file(path).unwrap();
+        }
+        let mut host = Host::new(quick(&left.scene.data_dir()));
+        host.restore().unwrap();
+        host.set("web", config);
+        host.run();
+        let replaced = left.scene.reports.start("web");
+        assert!(left.start.process.is_gone(), "{variable:?} {token:?} {snapshot}");
+        assert_eq!(host.events.started("web"), replaced.pid);
+        host.kill();
+        left.scene.finish();
+    }
+}
+
 /// Whoever reads the logs of a proxy, or has its id, is not its process.
 #[test]
 fn who_only_reads_the_logs_is_a_stranger() {

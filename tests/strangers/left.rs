@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::stranger::end;
-use crate::support::{Agent, Config, HELPER, Launch, Proxy, Scene, Start};
+use crate::support::{Agent, Config, ConsulProxy, HELPER, Launch, Proxy, Scene, Start, consul_snapshot};
 
 /// The proxy.
 pub(crate) const WEB: &str = "web";
@@ -101,12 +101,10 @@ impl Left {
                 fs::write(snapshot, document.to_string()).expect("write the snapshot");
             }
             Source::Version1 => {
-                let config = json!({
-                    "Pid": claim["pid"], "CommandPath": *HELPER, "CommandArgs": [*HELPER, "run"], "CommandDir": "",
-                    "CommandEnv": [], "ProxyToken": TOKEN, "ProxyID": WEB,
-                });
-                let document = json!({"Version": 1, "Proxies": {WEB: {"Mode": "daemon", "Config": config}}});
-                fs::write(snapshot, document.to_string()).expect("write the snapshot");
+                let args = [*HELPER, "run"].map(str::to_owned).to_vec();
+                let proxy = ConsulProxy { id: WEB.to_owned(), token: TOKEN.to_owned(), pid: 0, args, env: vec![] };
+                let config = proxy.config().replace("\"Pid\":0", &format!("\"Pid\":{}", claim["pid"]));
+                fs::write(snapshot, consul_snapshot("1", WEB, &config)).expect("write the snapshot");
             }
             Source::PidFile => {
                 let text = claim["pid"].as_str().map_or_else(|| claim["pid"].to_string(), str::to_owned);

@@ -6,6 +6,7 @@
 mod agent;
 mod alone;
 mod config;
+mod consul;
 mod cost;
 mod deadline;
 mod files;
@@ -21,6 +22,7 @@ mod status;
 pub(crate) use agent::{Agent, Launch, Stdout};
 pub(crate) use alone::{alone, alone_under, in_pid_namespace, is_alone, next_pid_is};
 pub(crate) use config::{Config, Proxy};
+pub(crate) use consul::{ConsulProxy, consul_snapshot, leave_as_consul};
 pub(crate) use cost::Cost;
 pub(crate) use deadline::{Deadline, WATCHDOG};
 pub(crate) use files::Changes;
