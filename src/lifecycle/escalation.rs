@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::event::Action;
+use crate::deadline::after;
 use crate::defaults;
 
 /// The way from the stop signal to the admission that nothing helps.
@@ -42,6 +43,16 @@ impl Escalation {
         Escalation::Asked { kill_at }
     }
 
+    /// For what a leader that ended by itself has left: a successor waits for its end, so it is killed at once unless it is
+    /// declared to have time.
+    pub(super) fn of_leftovers(now: Instant, grace: Duration) -> Escalation {
+        if grace.is_zero() {
+            Escalation::Killed { give_up_at: now + defaults::KILL_PATIENCE }
+        } else {
+            Escalation::Asked { kill_at: after(now, grace) }
+        }
+    }
+
     /// The grace period was shortened.
     pub(super) fn kill_by(&mut self, latest: Instant) {
         if let Escalation::Asked { kill_at } = self {
@@ -49,8 +60,8 @@ impl Escalation {
         }
     }
 
-    /// What is sent to those who are found late.
-    pub(super) fn again(self) -> Action {
+    /// The signal of this step: for processes that are found only now.
+    pub(super) fn signal(self) -> Action {
         match self {
             Escalation::Asked { .. } => Action::SignalStop,
             Escalation::Killed { .. } | Escalation::Stuck => Action::Kill,

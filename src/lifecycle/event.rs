@@ -76,7 +76,8 @@ pub(crate) enum Event {
     },
     /// The leader has ended; others of its group may be left.
     ///
-    /// Quietly: with the code 0, as who has put itself into the background, or nobody knows how.
+    /// Quietly: with the code 0, as a program that has put itself into the background, or it is not known how; or others
+    /// of its group may be left where it cannot be signalled. Then a search comes before any start.
     Exited {
         group_left: bool,
         quietly: bool,

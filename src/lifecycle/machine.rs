@@ -65,6 +65,24 @@ enum Cause {
     Unseen { start_if_gone: bool },
 }
 
+impl Cause {
+    /// How long what the leader has left may take to obey the stop signal: a crash is not a stop, and whatever a leader
+    /// that ended by itself returned, its successor waits meanwhile.
+    fn grace_period(self, settings: Settings<'_>) -> Duration {
+        match self {
+            Cause::Asked => settings.stop.grace_period,
+            Cause::Ended { .. } | Cause::Unseen { .. } => settings.stop.leftover_grace,
+        }
+    }
+
+    fn escalation(self, now: Instant, settings: Settings<'_>) -> Escalation {
+        match self {
+            Cause::Asked => Escalation::begin(after(now, settings.stop.grace_period)),
+            Cause::Ended { .. } | Cause::Unseen { .. } => Escalation::of_leftovers(now, settings.stop.leftover_grace),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Retry {
     Spawn,
@@ -210,8 +228,9 @@ impl Machine {
             }
             Phase::Running { .. } => self.begin_stop(now, settings),
             Phase::Stopping { .. } => vec![],
-            Phase::Clearing { cause, .. } | Phase::Searching { cause, .. } => {
+            Phase::Clearing { escalation, cause, .. } | Phase::Searching { escalation, cause, .. } => {
                 *cause = Cause::Asked;
+                escalation.kill_by(after(now, settings.stop.grace_period));
                 vec![]
             }
         }
@@ -233,6 +252,8 @@ impl Machine {
             Phase::Stopping { escalation } => escalation.tell(),
             Phase::Clearing { escalation, cause, .. } | Phase::Searching { escalation, cause, .. } => {
                 *cause = Cause::Asked;
+                // Of the two grace periods the one that ends first.
+                escalation.kill_by(after(now, settings.stop.grace_period));
                 escalation.tell()
             }
         }
@@ -278,7 +299,7 @@ impl Machine {
             return if self.wanted == Wanted::Down { vec![Action::Stuck, announce] } else { vec![announce] };
         }
         let cause = if self.wanted == Wanted::Down { Cause::Asked } else { Cause::Unseen { start_if_gone } };
-        self.search(Escalation::begin(after(now, settings.stop.grace_period)), cause, 0)
+        self.search(cause.escalation(now, settings), cause, 0)
     }
 
     fn exited(
@@ -293,8 +314,8 @@ impl Machine {
             Phase::Running { since } => {
                 let ran = now.saturating_duration_since(since);
                 let wait = self.backoff.after_exit(settings.restart, ran, chance);
-                let (escalation, cause) =
-                    (Escalation::begin(after(now, settings.stop.grace_period)), Cause::Ended { wait });
+                let cause = Cause::Ended { wait };
+                let escalation = cause.escalation(now, settings);
                 match (group_left, wait.is_zero()) {
                     (true, _) => {}
                     // A search takes as long as there are processes. What a crash left in another session may be in the
@@ -303,7 +324,7 @@ impl Machine {
                     (false, _) => return self.search(escalation, cause, 0),
                 }
                 self.phase = Phase::Clearing { escalation, cause, probes: 0, probe_at: now };
-                vec![Action::SignalStop]
+                vec![escalation.signal()]
             }
             Phase::Stopping { escalation } => {
                 if !group_left {
@@ -340,7 +361,7 @@ impl Machine {
             let probes = probes.saturating_add(1);
             let probe_at = now + escalation.probe_interval(probes);
             self.phase = Phase::Clearing { escalation, cause, probes, probe_at };
-            return vec![escalation.again()];
+            return vec![escalation.signal()];
         }
         match cause {
             Cause::Ended { wait } if self.wanted == Wanted::Up && wait.is_zero() => self.spawn(),
@@ -359,10 +380,9 @@ impl Machine {
             // What was refused may be allowed now.
             Phase::Failed if self.wanted == Wanted::Up => return self.spawn(),
             Phase::Waiting { until, .. } => *until = (*until).min(after(now, settings.restart.max_wait)),
-            Phase::Stopping { escalation }
-            | Phase::Clearing { escalation, .. }
-            | Phase::Searching { escalation, .. } => {
-                escalation.kill_by(after(now, settings.stop.grace_period));
+            Phase::Stopping { escalation } => escalation.kill_by(after(now, settings.stop.grace_period)),
+            Phase::Clearing { escalation, cause, .. } | Phase::Searching { escalation, cause, .. } => {
+                escalation.kill_by(after(now, cause.grace_period(settings)));
             }
             Phase::Idle
             | Phase::Adopting { .. }

@@ -85,12 +85,14 @@ fn with_a_grace_period_without_end_nothing_is_ever_killed() {
     assert_eq!(stopped.end(), GONE);
 
     let mut crashed = forever();
+    crashed.stop.leftover_grace = Duration::MAX;
     assert_eq!(crashed.on(Event::Exited { group_left: true, quietly: false }), [Action::SignalStop]);
     assert_eq!(crashed.after(a_lifetime).on(Event::Timer), [Action::ProbeGroup]);
     assert_eq!(crashed.on(Event::Group { left: false }), [Action::Search]);
     assert_eq!(crashed.on(Event::Searched { left: false }), [Action::Spawn]);
 
     let mut adopted = World { machine: Machine::new(), ..forever() };
+    adopted.stop.leftover_grace = Duration::MAX;
     assert_eq!(adopted.on(Event::Adopt { start_if_gone: true }), [Action::Adopt]);
     assert_eq!(adopted.on(Event::AdoptionRefused { gone: true }), [Action::Search]);
     assert_eq!(adopted.after(a_lifetime).on(Event::Timer), []);
@@ -130,13 +132,71 @@ fn a_leader_that_goes_first_does_not_end_the_escalation() {
 }
 
 #[test]
-fn what_a_crash_leaves_of_the_group_is_ended_before_the_restart() {
-    let mut world = World::running();
+fn what_a_crash_leaves_of_the_group_is_killed_at_once_and_before_the_restart() {
+    // Whatever the leader has returned: it was not told to end.
+    for quietly in [false, true] {
+        let mut world = World::running();
+        assert_eq!(world.on(Event::Exited { group_left: true, quietly }), [Action::Kill]);
+        assert_eq!(world.machine.state(), ProxyState::Clearing);
+        assert_eq!(world.on(Event::Timer), [Action::ProbeGroup]);
+        assert_eq!(world.on(Event::Group { left: true }), []);
+        assert_eq!(world.after(5).on(Event::Timer), [Action::Stuck, Action::ProbeGroup], "it outlives SIGKILL");
+        assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
+        assert_eq!(world.on(Event::Searched { left: true }), [Action::Kill], "it had started others");
+        assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
+        assert_eq!(world.on(Event::Searched { left: false }), [Action::Spawn]);
+    }
+}
+
+impl World {
+    /// As [`World::running`], with a leftover grace of three seconds.
+    fn running_with_leftover_grace() -> World {
+        let mut world = World::running();
+        world.stop.leftover_grace = Duration::from_secs(3);
+        world
+    }
+}
+
+#[test]
+fn leftovers_that_are_declared_to_have_time_get_the_stop_signal_first() {
+    let mut world = World::running_with_leftover_grace();
     assert_eq!(world.on(Event::Exited { group_left: true, quietly: false }), [Action::SignalStop]);
-    assert_eq!(world.machine.state(), ProxyState::Clearing);
-    assert_eq!(world.on(Event::Timer), [Action::ProbeGroup]);
+    assert_eq!(world.after(2).on(Event::Timer), [Action::ProbeGroup]);
+    assert_eq!(world.on(Event::Group { left: true }), []);
+    assert_eq!(world.after(1).on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
     assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
     assert_eq!(world.on(Event::Searched { left: false }), [Action::Spawn]);
+
+    let mut adopted = World { machine: Machine::new(), ..World::running_with_leftover_grace() };
+    adopted.on(Event::Adopt { start_if_gone: true });
+    adopted.on(Event::AdoptionRefused { gone: true });
+    assert_eq!(adopted.on(Event::Searched { left: true }), [Action::SignalStop]);
+    adopted.on(Event::Group { left: true });
+    assert_eq!(adopted.after(3).on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
+}
+
+#[test]
+fn a_stop_gives_leftovers_of_a_crash_no_more_time_than_its_own_grace_period() {
+    for event in [Event::Stop, Event::Replace] {
+        let mut world = World::running_with_leftover_grace();
+        world.on(Event::Exited { group_left: true, quietly: false });
+        world.stop.grace_period = Duration::from_secs(1);
+        assert_eq!(world.on(event), []);
+        assert_eq!(world.after(1).on(Event::Timer), [Action::Kill, Action::ProbeGroup], "{event:?}");
+    }
+    let mut world = World::running_with_leftover_grace();
+    world.on(Event::Exited { group_left: true, quietly: false });
+    world.after(2).on(Event::Stop);
+    assert_eq!(world.after(1).on(Event::Timer), [Action::Kill, Action::ProbeGroup], "nor more than they had");
+}
+
+#[test]
+fn a_leftover_grace_that_is_taken_away_is_over() {
+    let mut world = World::running_with_leftover_grace();
+    world.on(Event::Exited { group_left: true, quietly: false });
+    world.stop.leftover_grace = Duration::ZERO;
+    assert_eq!(world.on(Event::Settings), []);
+    assert_eq!(world.on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
 }
 
 #[test]
@@ -230,7 +290,7 @@ fn a_crash_is_not_searched_for_what_it_left_before_a_successor_has_to_wait() {
         world.on(Event::Spawned);
     }
     assert_eq!(world.on(crash), [Action::Search]);
-    assert_eq!(world.on(Event::Searched { left: true }), [Action::SignalStop]);
+    assert_eq!(world.on(Event::Searched { left: true }), [Action::Kill]);
     world.on(Event::Group { left: false });
     let wait = Action::Announce(Announcement::Waiting(Duration::from_secs(2)));
     assert_eq!(world.on(Event::Searched { left: false }), [Action::CleanUp, wait]);
@@ -240,14 +300,14 @@ fn a_crash_is_not_searched_for_what_it_left_before_a_successor_has_to_wait() {
 fn no_successor_runs_beside_what_left_the_group() {
     let mut world = World::running();
     world.on(Event::Exited { group_left: false, quietly: true });
-    assert_eq!(world.on(Event::Searched { left: true }), [Action::SignalStop]);
+    assert_eq!(world.on(Event::Searched { left: true }), [Action::Kill]);
     assert_eq!(world.machine.state(), ProxyState::Clearing);
     world.on(Event::Group { left: false });
     assert_eq!(world.on(Event::Searched { left: false }), [Action::Spawn]);
     let mut world = World::new();
     world.on(Event::Adopt { start_if_gone: false });
     world.on(Event::AdoptionRefused { gone: true });
-    assert_eq!(world.on(Event::Searched { left: true }), [Action::SignalStop]);
+    assert_eq!(world.on(Event::Searched { left: true }), [Action::Kill]);
     assert_eq!(world.on(Event::Start), [], "it waits");
     world.on(Event::Group { left: false });
     assert_eq!(world.on(Event::Searched { left: false }), [Action::Spawn]);
@@ -342,8 +402,14 @@ impl Outside {
                     assert!(action == Action::Adopt || !self.stop_wanted, "a start after a stop");
                     self.job = Some(action);
                 }
-                // A group may have emptied unnoticed; its handle then says so, and nobody is hit.
-                Action::SignalStop | Action::Kill => assert!(self.leader || self.clearing(world), "a signal to nobody"),
+                Action::SignalStop | Action::Kill => {
+                    // A group may have emptied unnoticed; its handle then says so, and no process is hit.
+                    assert!(self.leader || self.clearing(world), "a signal to nobody");
+                    let has_time = self.leader
+                        || world.machine.state() == ProxyState::Stopping
+                        || !world.stop.leftover_grace.is_zero();
+                    assert!(action == Action::Kill || has_time, "what a crash left was given time");
+                }
                 Action::ProbeGroup => {
                     assert!(!self.leader);
                     let left = self.group || self.escaped && self.found;
@@ -434,8 +500,9 @@ proptest! {
 
     /// At most one process, no start after a stop, every waiter is answered, and everything comes to rest.
     #[test]
-    fn random_walks_keep_the_invariants(walk in proptest::collection::vec(moves(), 1..120)) {
+    fn random_walks_keep_the_invariants(walk in proptest::collection::vec(moves(), 1..120), leftover_grace in 0u64..3) {
         let (mut world, mut outside) = (World::new(), Outside::default());
+        world.stop.leftover_grace = Duration::from_secs(leftover_grace);
         for next in walk {
             outside.step(&mut world, next);
             prop_assert!(world.machine.state() != ProxyState::Running || outside.leader);

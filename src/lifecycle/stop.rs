@@ -14,8 +14,9 @@ pub struct StopSettings {
     /// How long it may take (default 5 s). With [`Duration::MAX`] as long as it likes: it is never killed. JSON has no
     /// longer one than a year, which is what a snapshot says of those that are.
     pub grace_period: Duration,
-    /// How long what a process left of its group when it crashed may take to obey the signal, before the restart (default
-    /// none: it is killed at once). A crash is not a stop, and nothing runs while it lasts.
+    /// How long what a process that ended by itself has left may take to obey the signal, before the restart (default
+    /// none: it is killed at once). It makes no difference with which status it ended, or whether an agent was there to see
+    /// it. A crash is not a stop, and nothing runs while it lasts; a stop that comes meanwhile has its own grace period.
     pub leftover_grace: Duration,
 }
 

@@ -16,10 +16,12 @@ type Proof<T> = std::result::Result<T, Refusal>;
 /// A process that was proven to be the claimed one, and whether its pid file could be written.
 pub(super) type Proven = (Process, Result<()>);
 
-/// Proves a claim. If the process is gone, so is, when this returns, what it left of its group.
+/// Proves a claim. If the process is gone, so is, when this returns, what it left of its group; unless that is declared to
+/// have time: then it gets the stop signal first, with what is found outside of the group.
 pub(super) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     let proven = prove_leader(spec, claim);
     match proven {
+        _ if !spec.config.stop.leftover_grace.is_zero() => proven,
         Err(Refusal { reason, verdict: verdict @ (Verdict::Ended | Verdict::Unproven) }) => {
             match end_leftovers(spec, claim) {
                 Ok(()) => Err(Refusal { reason, verdict }),

@@ -116,7 +116,10 @@ impl Loop {
                 let gone = refusal.verdict != Verdict::Unknown;
                 if gone {
                     supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_tag(spec))));
-                    supervised.claim = None;
+                    let claim = supervised.claim.take();
+                    if !spec.config.stop.leftover_grace.is_zero() {
+                        supervised.rare.uncleared = claim.map(|claim| *claim);
+                    }
                 }
                 Some(Event::AdoptionRefused { gone })
             }

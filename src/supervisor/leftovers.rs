@@ -57,8 +57,7 @@ impl Marks<'_> {
 
 /// Kills what is left of the group of a process that is gone, and returns when it is gone as well.
 ///
-/// The grace period was theirs when their leader was stopped or crashed; what is left would only be in the way of the
-/// successor.
+/// A crash is not a stop: what is left is in the way of the successor, and had no grace period to come.
 ///
 /// # Errors
 /// What outlived SIGKILL, or why nobody can tell now: the proxy must not be started beside it.

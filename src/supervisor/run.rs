@@ -423,7 +423,9 @@ impl Loop {
         let level = if asked { Level::Info } else { Level::Warn };
         let id = supervised.slot.id.clone();
         let log = || logging::about(level, &id, format_args!("pid {pid} ended: {status}"));
-        let quietly = matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
+        // What is left of a group that cannot be signalled is found by a search, if it is to have its time.
+        let unsignalled = supervised.rare.uncleared.is_some() && !supervised.spec.config.stop.leftover_grace.is_zero();
+        let quietly = unsignalled || matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
         let Some(actions) = self.step(key, Event::Exited { group_left, quietly }) else { return };
         let exited = EventKind::Exited { pid: pid.as_u32(), status };
         if actions == [Action::Spawn] {

@@ -77,7 +77,7 @@ pub(super) struct Rare(Option<Box<RareFields>>);
 pub(super) struct RareFields {
     /// Processes that were found outside of the group of the last leader when it was gone.
     pub(super) escaped: Vec<Escaped>,
-    /// An adopted process that is gone, and what it has left of its group, where nobody could signal that.
+    /// A claimed process that is gone, whose group was not cleared: it could not be signalled, or was given time.
     pub(super) uncleared: Option<Claim>,
     pub(super) last_error: Option<Error>,
     /// The jobs that come after the one that is being done.

@@ -9,6 +9,7 @@ mod inside;
 
 mod bombs;
 mod common;
+mod crashed;
 mod escaped;
 mod groups;
 mod hung;
