@@ -16,7 +16,7 @@ use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::sys::file::{self, Dir};
-use crate::sys::fork::NotInWorkers;
+use crate::sys::not_in_workers::NotInWorkers;
 use crate::sys::{fail, identity, locks, stat};
 
 /// The lock, released when dropped: of the file, which says who has it, and of the directory, whose lock cannot be

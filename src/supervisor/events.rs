@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::readiness::Readiness;
 use crate::error::{Error, ErrorCode, Result};
+use crate::sys::fork::HomeProcess;
 use crate::sys::wait::ExitStatus;
 
 /// Something that happened to a proxy or to the snapshot.
@@ -168,7 +169,7 @@ impl EventRing {
         ring.readers += 1;
         let position = ring.next;
         drop(ring);
-        Events { ring: self.clone(), position, readiness: OnceLock::new() }
+        Events { ring: self.clone(), position, readiness: OnceLock::new(), home: HomeProcess::here() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
@@ -199,6 +200,7 @@ pub struct Events {
     position: u64,
     /// There from the first call of [`Events::descriptor`] on.
     readiness: OnceLock<Arc<Readiness>>,
+    home: HomeProcess,
 }
 
 impl Events {
@@ -308,6 +310,11 @@ impl Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
+        if !self.home.is_here() {
+            // In a worker a thread that is not there may have the lock, and the number may be another file's by now.
+            std::mem::forget(self.readiness.take());
+            return;
+        }
         let mut ring = self.ring.lock();
         ring.readers -= 1;
         if let Some(own) = self.readiness.get() {
@@ -319,6 +326,7 @@ impl Drop for Events {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::identity::Pid;
     use proptest::prelude::*;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use std::os::fd::AsRawFd;
@@ -402,6 +410,25 @@ mod tests {
         assert!(readiness.upgrade().is_none(), "closed at once");
         ring.publish(None, EventKind::Stopped);
         assert!(never.readiness.get().is_none());
+    }
+
+    #[test]
+    fn reader_dropped_in_forked_worker_waits_for_no_lock_and_closes_nothing() {
+        let ring = EventRing::new(4);
+        let mut reader = ring.subscribe();
+        let descriptor = format!("/proc/self/fd/{}", reader.descriptor().unwrap().as_raw_fd());
+        let file = std::fs::read_link(&descriptor).unwrap();
+        reader.home = HomeProcess::of(Pid::from_raw(i32::MAX).unwrap());
+        let held = ring.lock();
+        let (done, dropped) = std::sync::mpsc::channel();
+        let dropper = std::thread::spawn(move || {
+            drop(reader);
+            done.send(()).unwrap();
+        });
+        dropped.recv_timeout(LONG).expect("the lock is waited for");
+        drop(held);
+        dropper.join().unwrap();
+        assert_eq!(std::fs::read_link(&descriptor).unwrap(), file);
     }
 
     const CAPACITY: usize = 4;

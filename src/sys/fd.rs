@@ -1,6 +1,7 @@
 //! Descriptors: kept above the three standard ones, because a child overwrites those before it executes.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use super::check;
@@ -29,4 +30,37 @@ pub(super) fn duplicate(fd: BorrowedFd<'_>, from: RawFd) -> io::Result<OwnedFd> 
     let duplicate = check(i64::from(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, from) }))?;
     // SAFETY: fcntl has just created it; nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(duplicate as RawFd) })
+}
+
+/// What tells an open file from all others that are open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileNumber {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+}
+
+/// Which file has this number; `None` where it has none, or where that cannot be known. Async-signal-safe, and does not
+/// wait for a file system that does not answer (AT_STATX_DONT_SYNC): it may run in a worker that the host has just forked.
+pub(super) fn file_number(fd: RawFd) -> Option<FileNumber> {
+    let mut found = MaybeUninit::<libc::statx>::zeroed();
+    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
+    // SAFETY: the path is a string that ends, `found` is writable memory of the right type, and both live through the
+    // call.
+    let result =
+        unsafe { libc::syscall(libc::SYS_statx, fd, c"".as_ptr(), flags, libc::STATX_INO, found.as_mut_ptr()) };
+    if result == 0 {
+        // SAFETY: zeroed, of which all bytes are valid, and filled by statx.
+        let found = unsafe { found.assume_init() };
+        let device = libc::makedev(found.stx_dev_major, found.stx_dev_minor);
+        return Some(FileNumber { device, inode: found.stx_ino });
+    }
+    // Before Linux 4.11, and in sandboxes that do not know the call.
+    let mut found = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `found` is writable memory of the right type that lives through the call.
+    if unsafe { libc::fstat(fd, found.as_mut_ptr()) } == -1 {
+        return None;
+    }
+    // SAFETY: fstat succeeded and has written the whole struct.
+    let found = unsafe { found.assume_init() };
+    Some(FileNumber { device: found.st_dev, inode: found.st_ino })
 }

@@ -25,6 +25,7 @@ pub(crate) mod fork;
 pub(crate) mod identity;
 pub(crate) mod limits;
 pub(crate) mod locks;
+pub(crate) mod not_in_workers;
 pub(crate) mod null;
 pub(crate) mod orphans;
 mod outcome;

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::fork::NotInWorkers;
+use super::not_in_workers::NotInWorkers;
 use super::{check, fd};
 
 /// What the child writes: that it has begun, and later perhaps what failed. All zero until then.

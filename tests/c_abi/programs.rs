@@ -28,6 +28,7 @@ programs! {
     exhausted: plain sanitized; // valgrind has a limit of its own
     fork: plain valgrind; // sanitizers do not promise to allocate in the child of a process with threads
     host_blocks_signals: plain sanitized; // to memory, one host is like the other
+    host_handles_faults: plain sanitized valgrind;
     host_ignores_sigchld: plain sanitized valgrind;
     host_leaks_descriptors: plain sanitized; // as above
     host_loads: plain sanitized; // valgrind would translate the library anew in every round
@@ -39,6 +40,7 @@ programs! {
     kind_fails: plain sanitized valgrind;
     log: plain sanitized valgrind;
     manager: plain sanitized valgrind;
+    nested_fork: plain valgrind; // as fork
     misuse: plain sanitized valgrind;
     misuse_values: plain sanitized valgrind;
     noop: plain sanitized valgrind;

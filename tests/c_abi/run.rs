@@ -42,7 +42,7 @@ pub(crate) fn valgrind(name: &str) {
 
 fn valgrind_for(name: &str) -> Vec<&'static str> {
     let mut words = VALGRIND.to_vec();
-    if name == "fork" {
+    if name == "fork" || name == "nested_fork" {
         // A worker has no threads, and all that was theirs would count as lost.
         words.push("--leak-check=no");
     }
