@@ -112,15 +112,21 @@
  *   _free functions (the last call with a handle), and proxyprocess_events, a reader for one thread at a time. The
  *   library has threads of its own: a supervisor and at most three spawners for the whole program, whatever
  *   the number of processes; one a manager for proxy kinds; one a manager that was started by
- *   proxyprocess_manager_start(). They are named proxy-..., block all signals, and are gone when the last manager and
- *   daemon is freed.
+ *   proxyprocess_manager_start(). They are named proxy-..., block all asynchronous signals (see Callbacks), and are gone when
+ *   the last manager and daemon is freed.
  *
  * Callbacks
  *
  *   There are two kinds: the functions of a proxy kind and the log callback. Each says what can be called from it;
  *   what cannot returns PROXYPROCESS_E_IN_CALLBACK. They must neither unwind (C++ exceptions, panics) nor longjmp, nor
- *   wait for another thread that is in a call of this library. On threads of the library all signals are blocked, and a
- *   process that a callback starts by itself inherits that unless it sets another mask.
+ *   wait for another thread that is in a call of this library.
+ *
+ *   On threads of the library all signals are blocked, but for those that a thread raises by a fault of its own: SIGSEGV,
+ *   SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS reach the host's handlers, which may repair the fault and return. A process
+ *   that a callback starts by itself inherits the mask unless it sets another one. A callback may change the mask of the
+ *   thread, and it stays as the callback leaves it: a runtime that stops its threads by signals (SIGPWR and SIGXCPU with
+ *   Boehm's collector and so Guile, real-time signals with Mono) must unblock those where it attaches the thread, or its
+ *   next collection waits for ever. A runtime that cannot attach a foreign thread takes no callbacks, and reads events.
  *
  * Signals, fork, and what the library does not do to its host
  *
@@ -130,7 +136,7 @@
  *   yours (closefrom, close_range) once the library is in use. A child is started with default
  *   dispositions, an empty mask, no descriptor but 0, 1 and 2, and the descriptor limit that the program was started
  *   with. A host that waits for signals (signalfd, sigwait) blocks them in main before it starts threads of its own;
- *   those of the library block all signals by themselves. After fork(2), the functions of handles that were made
+ *   those of the library block all asynchronous signals by themselves. After fork(2), the functions of handles that were made
  *   before return PROXYPROCESS_E_FORKED in the new process; it may free them.
  *
  * Versions

@@ -34,8 +34,10 @@
 //! # Threads
 //! All managers and daemons of a program share one supervisor thread, and at most a spawner thread a core (three at the
 //! most), whatever the number of processes; proxies of registered kinds add one thread a manager.
-//! They start with the first use, end with the last handle, are named `proxy-...`, and have all signals blocked, so
-//! that the host's handlers never run on them. While nothing happens, none of them runs.
+//! They start with the first use, end with the last handle, and are named `proxy-...`. All asynchronous signals are
+//! blocked on them, so that the host's handlers never run there; open are the six that a thread raises by a fault of its
+//! own (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS), for a host that handles those of its loggers and kinds of proxy.
+//! While nothing happens, none of the threads runs.
 //!
 //! # What the library does not do to its host
 //! It installs no signal handler, waits for no child but its own (never `waitpid(-1)`), and changes neither the

@@ -1,5 +1,5 @@
-//! Threads of the library: named, and with signals blocked from their first instruction, so that the host's
-//! handlers never run on them.
+//! Threads of the library: named, and with asynchronous signals blocked from their first instruction, so that the host's
+//! handlers run on them only for a fault of the host's own callbacks.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
@@ -7,13 +7,13 @@ use std::thread::{Builder, JoinHandle};
 use super::fail;
 use super::signal::{self, MaskGuard};
 
-/// Starts a named thread with all signals blocked.
+/// Starts a named thread with all asynchronous signals blocked.
 pub(crate) fn start<T: Send + 'static>(
     name: &str,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     // ORDER: the new thread inherits the mask of its creator, so it is blocked before it exists.
-    let _guard = MaskGuard::block_most();
+    let _guard = MaskGuard::block_asynchronous();
     fail::failing("thread:start")?;
     Builder::new().name(name.to_owned()).spawn(|| {
         signal::mark_as_never_signalled();

@@ -5,8 +5,8 @@
 #include "_cgo_export.h"
 
 /*
- * The library's own threads block all signals. What a callback starts by os/exec would inherit that, so it runs with the
- * mask that Go gives to its threads: that of the program's start.
+ * The library's own threads block all signals that come from elsewhere. What a callback starts by os/exec would inherit
+ * that, so it runs with the mask that Go gives to its threads: that of the program's start.
  */
 static sigset_t at_start;
 

@@ -198,7 +198,7 @@ func TestKindThatCallsTheLibrary(t *testing.T) {
 	}
 }
 
-// A callback on a thread of the library may start programs: they must not inherit that it blocks all signals.
+// A callback on a thread of the library may start programs: they must not inherit its mask.
 func TestKindThatStartsPrograms(t *testing.T) {
 	state := newState(t)
 	lamps, manager, events := newLampManager(t, state, "")
