@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::sys::fail;
 use crate::sys::file::Dir;
 use crate::sys::identity::{Identity, Pid};
-use crate::sys::spawn::SelfRecord;
+use crate::sys::program::SelfRecord;
 
 /// What is in the folder of records.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::events::EventKind;
-use super::mailbox::{Done, ProcessKey, Verdict};
+use super::mailbox::{Done, ProcessKey, StartedProcess, Verdict};
 use super::progress::Progress;
 use super::repair::Chore;
 use super::run::Loop;
@@ -77,7 +77,8 @@ impl Loop {
             supervised.rare.answer_at = None;
         }
         let event = match done {
-            Done::Started { pid, written } => {
+            Done::Started(StartedProcess { pid, written, claim }) => {
+                supervised.claim = claim;
                 (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), false, None);
                 (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
                 supervised.leader = Some(Leader::Started(spec.clone()));

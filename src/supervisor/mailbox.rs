@@ -151,18 +151,25 @@ pub(crate) enum Command {
     Shutdown,
 }
 
+/// A process that was started.
+#[derive(Debug)]
+pub(super) struct StartedProcess {
+    pub(super) pid: Pid,
+    /// Whether the pid file could be written.
+    pub(super) written: Result<()>,
+    /// Of one that is detached, and so no child of ours: what it is known by when it is gone.
+    pub(super) claim: Option<Box<Claim>>,
+}
+
 /// How a job ended.
 #[derive(Debug)]
 pub(super) enum Done {
-    /// And whether the pid file could be written, here and below.
-    Started {
-        pid: Pid,
-        written: Result<()>,
-    },
+    Started(StartedProcess),
     StartFailed {
         error: Error,
         hopeless: bool,
     },
+    /// And whether the pid file could be written.
     Adopted {
         pid: Pid,
         written: Result<()>,

@@ -416,8 +416,11 @@ impl Loop {
         if !group_left {
             supervised.pid = None;
         }
-        if supervised.adopted && !pidfd::signals_groups() {
-            supervised.rare.uncleared = supervised.claim.take().map(|claim| *claim);
+        if !pidfd::signals_groups() {
+            // Only a process that is no child of ours has a claim: nothing holds the number of its group when it is gone.
+            if let Some(claim) = supervised.claim.take() {
+                supervised.rare.uncleared = Some(*claim);
+            }
         }
         let asked = supervised.machine.state() == ProxyState::Stopping;
         let level = if asked { Level::Info } else { Level::Warn };

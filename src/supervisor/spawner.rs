@@ -3,12 +3,13 @@
 //! Everything that may block on a disk or on an exec happens here, so that the supervisor thread never does.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::adoption;
-use super::mailbox::{Claim, Done, Mailbox, Message, ProcessKey, Refusal, Verdict};
+use super::mailbox::{Claim, Done, Mailbox, Message, ProcessKey, Refusal, StartedProcess, Verdict};
 use super::process::Process;
 use super::progress::{Progress, Unreadable};
 use super::reaper::Reaper;
@@ -20,12 +21,14 @@ use crate::declaration::validate_id;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::store;
+use crate::sys::child_stack::ChildStack;
 use crate::sys::fail;
 use crate::sys::identity::{self, Identity, Pid};
 use crate::sys::signal::Signal;
-use crate::sys::spawn::{self, ChildStack, StartError};
-use crate::sys::stat;
+use crate::sys::spawn::{self, Started};
+use crate::sys::start_error::StartError;
 use crate::sys::streams::StandardStreams;
+use crate::sys::{pidfd, stat};
 
 /// A leader whose group is gone: processes that left the group before are looked for.
 #[derive(Debug, Clone)]
@@ -170,7 +173,7 @@ impl Spawner {
         if self.closed.load(Ordering::Acquire) {
             return self.undo(key, &spec, &done);
         }
-        let watch = matches!(done, Done::Started { .. } | Done::Adopted { .. });
+        let watch = matches!(done, Done::Started(_) | Done::Adopted { .. });
         // ORDER: the supervisor must hear of the start before it can hear of the exit.
         self.mailbox.send(Message::Done { key, spec, done });
         fail::point("job:told");
@@ -182,7 +185,7 @@ impl Spawner {
     /// Of a start that came to its end when nobody supervises any more, and of which it was said that it had not, nothing
     /// stays.
     fn undo(&self, key: ProcessKey, spec: &Spec, done: &Done) {
-        if let Done::Started { pid, .. } = done {
+        if let Done::Started(StartedProcess { pid, .. }) = done {
             let killed = self.reaper.signal_group(key, Signal::KILL);
             let killed = killed.map_err(|error| Error::os(ErrorCode::Io, format_args!("kill pid {pid}"), &error));
             if let Err(error) = killed.and_then(|()| spec.clean_up()) {
@@ -195,7 +198,7 @@ impl Spawner {
     fn work(&self, job: Job, tools: &mut Tools) -> Done {
         match job {
             Job::Start { key, spec, after } => match self.start(key, &spec, after.as_ref(), tools) {
-                Ok((pid, written)) => Done::Started { pid, written },
+                Ok(started) => Done::Started(started),
                 Err(error) => {
                     let hopeless = matches!(
                         error.code(),
@@ -240,14 +243,7 @@ impl Spawner {
         fail::point("job:told");
     }
 
-    /// Starts a process; its pid, and whether its pid file could be written.
-    fn start(
-        &self,
-        key: ProcessKey,
-        spec: &Spec,
-        after: Option<&Claim>,
-        tools: &mut Tools,
-    ) -> Result<(Pid, Result<()>)> {
+    fn start(&self, key: ProcessKey, spec: &Spec, after: Option<&Claim>, tools: &mut Tools) -> Result<StartedProcess> {
         validate_id(&spec.id)?;
         spec.config.validate()?;
         if !spec.context.allow_root && spec.config.command.runs_as_root(identity::effective_uid()) {
@@ -258,27 +254,35 @@ impl Spawner {
         let streams = tools.streams.with(spec.open_outputs()?);
         let (standard, stack) = (streams.as_fds(), &mut tools.stack);
         fail::point("start:prepared");
+        if spec.config.command.is_detached() {
+            // What is known of it besides its pid, once it has started.
+            boot_id()?;
+        }
         let started = match &spec.context.files {
             Files::DataDir(data_dir) => {
                 // A process of which the next agent could not know whether it lives must not begin to.
                 stat::check_mounted().map_err(|error| Error::os(ErrorCode::Io, "look for /proc/self", &error))?;
-                let boot_id = identity::boot_id().map_err(|error| Error::os(ErrorCode::Io, "read boot id", &error))?;
-                let plan = data_dir.plan_record(spec.record_origin(), boot_id)?;
+                let plan = data_dir.plan_record(spec.record_origin(), boot_id()?)?;
                 spawn::start(stack, spec.program(), standard, Some(&plan.as_self_record()))
             }
             Files::Paths { .. } => spawn::start(stack, spec.program(), standard, None),
         };
         let started = started.map_err(|error| start_failed(&error))?;
         drop(streams);
+        let identity = identity_of(&started)?;
+        // Of one that is no child of ours, as of one that is adopted.
+        let claim = identity.clone().filter(|_| started.start_ticks.is_some()).map(|identity| {
+            let (token, origin) = (spec.config.token.clone(), Some(spec.context.origin.to_string()));
+            Box::new(Claim::Recorded { identity, token, origin })
+        });
         // Under the lock of nobody else yet: the child cannot be reaped before it is in the table.
-        let identity = if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };
         let identity = identity.map(Box::new);
         self.reaper.insert(key, Process { pid: started.pid, pidfd: started.pidfd, identity });
         fail::point("start:listed");
         // The pid file is for people and scripts; the process runs whether it can be written or not.
         let written = spec.replace_pid_file(started.pid);
         fail::point("start:written-down");
-        Ok((started.pid, written))
+        Ok(StartedProcess { pid: started.pid, written, claim })
     }
 
     fn record(&self, key: ProcessKey, spec: &Spec, origin: &str) -> Result<()> {
@@ -299,6 +303,20 @@ impl Spawner {
         let identity = self.reaper.identity(key);
         identity.map_err(|error| Error::os(ErrorCode::Io, "read start time of the process", &error))
     }
+}
+
+/// What is known of a process that has started besides its pid, where that, or its pidfd, is not enough.
+fn identity_of(started: &Started) -> Result<Option<Identity>> {
+    let (pid, pidfd) = (started.pid, started.pidfd.as_ref());
+    let Some(start_ticks) = started.start_ticks else {
+        return Ok(if pidfd.is_none() { Identity::of(pid, None).ok().flatten() } else { None });
+    };
+    let inode = pidfd.and_then(|fd| pidfd::inode(fd.as_fd()).ok().flatten());
+    Ok(Some(Identity { pid, start_ticks, boot_id: boot_id()?.clone(), inode }))
+}
+
+fn boot_id() -> Result<&'static Arc<str>> {
+    identity::boot_id().map_err(|error| Error::os(ErrorCode::Io, "read boot id", &error))
 }
 
 /// A fault of this library must not leave anybody without an answer.

@@ -1,9 +1,13 @@
 //! The threads of the spawners, at most one a core. One that is stuck, in a file system that hangs or in an exec from it,
-//! holds up only the proxy that it works for: another one takes its place until it comes back.
+//! holds up only the proxy that it works for: another one is started in its place.
+//!
+//! No thread ends before the library does, also not when stuck ones come back and there are more than a core needs: a
+//! program can ask to be killed when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)). What came back counts
+//! as one that works, so their number is bounded by how many were ever stuck at the same time.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -92,16 +96,14 @@ struct Shared {
     spawner: Spawner,
     /// Threads that wait for a job, or are about to.
     idle: AtomicI64,
-    /// Threads that have not ended, the stuck ones among them.
-    alive: AtomicUsize,
 }
 
 impl Spawners {
     /// Starts the first thread; others follow when there is work for them.
     pub(super) fn start(mailbox: Mailbox, reaper: Arc<Reaper>) -> io::Result<Spawners> {
         let (work, waiting) = crossbeam_channel::unbounded();
-        let (spawner, idle, alive) = (Spawner::new(mailbox, reaper)?, AtomicI64::new(0), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { waiting, spawner, idle, alive });
+        let (spawner, idle) = (Spawner::new(mailbox, reaper)?, AtomicI64::new(0));
+        let shared = Arc::new(Shared { waiting, spawner, idle });
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let (threads, limit) = (Vec::new(), cores.min(MAX_THREADS));
         let mut spawners = Spawners { work: Some(work), shared, threads, limit, check_at: None };
@@ -172,15 +174,14 @@ impl Spawners {
 
     fn add_thread(&mut self) -> io::Result<()> {
         let tools = Tools::new()?;
-        let (shared, stint, limit) = (self.shared.clone(), Arc::new(Stint::new()), self.limit);
+        let (shared, stint) = (self.shared.clone(), Arc::new(Stint::new()));
         let name = format!("proxy-spawner-{}", self.threads.len() + 1);
         let ((ends, ended), its_stint) = (crossbeam_channel::bounded(0), stint.clone());
         let thread = thread::start(&name, move || {
-            shared.run(tools, &its_stint, limit);
+            shared.run(tools, &its_stint);
             drop(ends);
         })?;
         self.threads.push(Member { thread, stint, ended });
-        self.shared.alive.fetch_add(1, Ordering::AcqRel);
         // Counted here and not by the thread: until it runs, the job that it was started for is its own.
         self.shared.idle.fetch_add(1, Ordering::AcqRel);
         Ok(())
@@ -214,19 +215,13 @@ impl Drop for Spawners {
 }
 
 impl Shared {
-    /// `limit`: so many threads are enough, if none is stuck.
-    fn run(&self, mut tools: Tools, stint: &Stint, limit: usize) {
+    fn run(&self, mut tools: Tools, stint: &Stint) {
         while let Ok(work) = self.waiting.recv() {
             self.idle.fetch_sub(1, Ordering::AcqRel);
             stint.begin();
             fail::point("job:taken");
             self.spawner.do_work(work, &mut tools);
-            let was_stuck = stint.length() >= STUCK_AFTER;
             stint.end();
-            let too_many = |alive: usize| (was_stuck && alive > limit).then(|| alive - 1);
-            if self.alive.fetch_update(Ordering::AcqRel, Ordering::Acquire, too_many).is_ok() {
-                return; // another one has taken its place
-            }
             self.idle.fetch_add(1, Ordering::AcqRel);
         }
     }

@@ -17,8 +17,8 @@ use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::store::{self, DataDir};
 use crate::sys::identity::Pid;
+use crate::sys::program::{Program, Variable};
 use crate::sys::random;
-use crate::sys::spawn::{Program, Variable};
 
 /// An origin of those that have no data directory. Without a random source there is none.
 pub(crate) fn drawn_origin() -> Arc<str> {
@@ -150,6 +150,7 @@ impl Spec {
             env: inherited.chain(own).collect(),
             dir: config.command.declared_dir().map(|dir| dir.clone().into_os_string()),
             credentials: config.command.declared_credentials().cloned(),
+            detached: config.command.is_detached(),
         }
     }
 

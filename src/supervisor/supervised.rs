@@ -31,7 +31,7 @@ pub(super) struct Supervised {
     pub(super) machine: Machine,
     /// What should run.
     pub(super) spec: Arc<Spec>,
-    /// What does run, while a process lives: its end is cleaned up by its own declaration.
+    /// What is known of a process that is no child of ours, while it lives: an adopted one, or one that is detached.
     pub(super) claim: Option<Box<Claim>>,
     /// The last one of which it is known what its processes are known by.
     pub(super) leader: Option<Leader>,

@@ -7,11 +7,13 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::child_record::{RawRecord, write_record};
+use super::boot_time::BootTime;
+use super::child_record::{RawRecord, own_start_ticks, write_record};
 use super::descriptor_table::Division;
+use super::detached::Detached;
 use super::fail::{ChildPlan, child as points};
 use super::limits::Limit;
-use super::outcome::{Outcome, Step};
+use super::outcome::{Birth, Outcome, Report, Step};
 use super::signal;
 
 /// Everything that the child needs, prepared by the parent; the pointers are to memory that outlives the child's use.
@@ -29,9 +31,15 @@ pub(super) struct Instructions {
     pub(super) division: Division,
     pub(super) descriptor_limit: Option<Limit>,
     pub(super) record: Option<RawRecord>,
+    /// What the clock said just before the clone, where start times are known to follow it.
+    pub(super) cloned_after: Option<BootTime>,
+    /// Of a process that is to be an orphan.
+    pub(super) detached: Option<Detached>,
     /// Where the child leaves what went wrong.
     pub(super) outcome: *mut Outcome,
-    /// Where it writes the same, when its memory may be a copy: a close-on-exec descriptor above 2.
+    /// And who it is, if it is detached.
+    pub(super) birth: *mut Birth,
+    /// Where it writes both, when its memory may be a copy: a close-on-exec descriptor above 2.
     pub(super) pipe: Option<c_int>,
     pub(super) fail: ChildPlan,
 }
@@ -53,17 +61,42 @@ pub(super) struct Failed(pub(super) Step, pub(super) c_int);
 pub(super) extern "C" fn run(argument: *mut c_void) -> c_int {
     // SAFETY: the parent passes its Instructions, and waits while we use them (CLONE_VFORK), or they are our own copy.
     let instructions = unsafe { &*argument.cast::<Instructions>() };
+    if let Some(detached) = &instructions.detached {
+        detached.await_orphanhood();
+    }
     // SAFETY: `outcome` points into the waiting parent's frame; nobody else accesses it meanwhile.
     unsafe { instructions.outcome.write_volatile(Outcome::BEGUN) };
-    let Failed(step, errno) = prepare_and_execute(instructions);
+    report(instructions, &prepare_and_execute(instructions));
+    exit()
+}
+
+/// Says what went wrong.
+pub(super) fn report(it: &Instructions, &Failed(step, errno): &Failed) {
     let outcome = Outcome::failed(step, errno);
-    // SAFETY: as above.
-    unsafe { instructions.outcome.write_volatile(outcome) };
-    if let Some(pipe) = instructions.pipe {
+    // SAFETY: `outcome` points into the waiting parent's frame, or its copy; nobody else accesses it meanwhile.
+    unsafe { it.outcome.write_volatile(outcome) };
+    write_to_pipe(it, Report { outcome, birth: Birth::default() });
+}
+
+/// Says which process this is.
+fn tell(it: &Instructions, start_ticks: u64) {
+    // SAFETY: no pointers are passed.
+    let birth = Birth { pid: unsafe { libc::syscall(libc::SYS_getpid) }, start_ticks };
+    // SAFETY: `birth` points into the waiting parent's frame, or its copy; nobody else accesses it meanwhile.
+    unsafe { it.birth.write_volatile(birth) };
+    write_to_pipe(it, Report { outcome: Outcome::BEGUN, birth });
+}
+
+fn write_to_pipe(it: &Instructions, report: Report) {
+    if let Some(pipe) = it.pipe {
         // It fails only when the agent is dead, and then there is nobody to tell.
         // SAFETY: the pointer and size are of one live value.
-        unsafe { libc::syscall(libc::SYS_write, pipe, &raw const outcome, size_of::<Outcome>()) };
+        unsafe { libc::syscall(libc::SYS_write, pipe, &raw const report, size_of::<Report>()) };
     }
+}
+
+/// Ends a child that does not execute.
+pub(super) fn exit() -> ! {
     loop {
         // CHILD: exit_group and not exit(3): no atexit handler and no destructor of the agent may run here.
         // SAFETY: no pointers are passed.
@@ -94,8 +127,14 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
     step(Step::Session, unsafe { libc::syscall(libc::SYS_setsid) })?;
     leave_table(it)?;
     pass(it, points::SESSION, Step::StartTime)?;
-    if let Some(record) = &it.record {
-        write_record(it, record)?;
+    if it.record.is_some() || it.detached.is_some() {
+        let start_ticks = own_start_ticks(it.cloned_after)?;
+        if it.detached.is_some() {
+            tell(it, start_ticks);
+        }
+        if let Some(record) = &it.record {
+            write_record(it, record, start_ticks)?;
+        }
     }
     for (to, &from) in (0..).zip(&it.standard) {
         // SAFETY: no pointers are passed; the descriptors are above 2 and open, so dup3 clears CLOEXEC.

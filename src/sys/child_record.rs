@@ -23,20 +23,22 @@ pub(super) struct RawRecord {
     /// Of the head.
     pub(super) digest: u64,
     pub(super) with_inode: bool,
-    /// What the clock said just before the clone, where start times are known to follow it.
-    pub(super) cloned_after: Option<BootTime>,
 }
 
 /// What is longer than a page is not written at once.
 const PAGE: usize = 4096;
 
-/// Writes who we are, so that a record is whole or not there.
-pub(super) fn write_record(it: &Instructions, record: &RawRecord) -> Result<(), Failed> {
+/// When we were started. `cloned_after` is a time before that, where start times are known to follow the clock.
+pub(super) fn own_start_ticks(cloned_after: Option<BootTime>) -> Result<u64, Failed> {
     // Reading it takes a tenth of the time of a start.
-    let start_ticks = match record.cloned_after.and_then(|before| before.start_ticks_if_now_is(BootTime::now()?)) {
-        Some(ticks) => ticks,
-        None => read_own_stat()?.start_ticks,
-    };
+    match cloned_after.and_then(|before| before.start_ticks_if_now_is(BootTime::now()?)) {
+        Some(ticks) => Ok(ticks),
+        None => Ok(read_own_stat()?.start_ticks),
+    }
+}
+
+/// Writes who we are, so that a record is whole or not there.
+pub(super) fn write_record(it: &Instructions, record: &RawRecord, start_ticks: u64) -> Result<(), Failed> {
     // SAFETY: no pointers are passed.
     let pid = unsafe { libc::syscall(libc::SYS_getpid) };
     let mut tail = Tail { text: [0; 160], len: 0 };

@@ -33,7 +33,7 @@ pub(super) struct ChildPlan;
 impl ChildPlan {
     /// Decided by the parent, for the child may look at nothing.
     #[inline(always)]
-    pub(super) fn of_next_child() -> ChildPlan {
+    pub(super) fn of_next_child(_is_detached: bool) -> ChildPlan {
         ChildPlan
     }
 
@@ -54,8 +54,11 @@ pub(super) mod child {
     pub(in crate::sys) const RECORD_RENAMED: u32 = 6;
     pub(in crate::sys) const EXECUTE: u32 = 7;
     pub(in crate::sys) const DIVIDE: u32 = 8;
+    /// Of the intermediate child of a process that is detached.
+    pub(in crate::sys) const BETWEEN: u32 = 9;
     #[cfg(feature = "fail-points")]
-    pub(super) const NAMES: [(&str, u32); 8] = [
+    pub(super) const NAMES: [(&str, u32); 9] = [
+        ("child:between", BETWEEN),
         ("child:begun", BEGUN),
         ("child:divide", DIVIDE),
         ("child:session", SESSION),
@@ -180,9 +183,11 @@ mod active {
     }
 
     impl ChildPlan {
-        pub(crate) fn of_next_child() -> ChildPlan {
+        pub(crate) fn of_next_child(is_detached: bool) -> ChildPlan {
             let mut action = None;
-            for (name, number) in child::NAMES {
+            for (name, number) in
+                child::NAMES.into_iter().filter(|(_, number)| is_detached || *number != child::BETWEEN)
+            {
                 action = pass(name).map(|what| (number, what)).or(action);
             }
             let release = PLAN.release.as_ref().map_or(std::ptr::null(), |path| path.as_ptr());

@@ -14,6 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::not_in_workers::NotInWorkers;
 use super::{check, fd};
 
+/// The child runs in our memory, and we are suspended until it has executed or exited. `--cfg proxyprocess_no_pidfd`
+/// makes a plain fork of it, for tests.
+pub(super) const VFORK: c_int = if cfg!(proxyprocess_no_pidfd) { 0 } else { libc::CLONE_VM | libc::CLONE_VFORK };
+
 /// What the child writes: that it has begun, and later perhaps what failed. All zero until then.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
@@ -39,11 +43,30 @@ impl Outcome {
     }
 }
 
+/// Which process it is, as one tells that is no child of ours: nothing keeps another one from getting its pid.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct Birth {
+    /// 0 until it is told.
+    pub(super) pid: i64,
+    pub(super) start_ticks: u64,
+}
+
+/// All that a child tells; each message in the pipe is one.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct Report {
+    pub(super) outcome: Outcome,
+    pub(super) birth: Birth,
+}
+
 /// A step of the child, by the number in [`Outcome`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(super) enum Step {
-    Session = 1,
+    Clone = 1,
+    OpenPidfd,
+    Session,
     Descriptors,
     StartTime,
     Inode,
@@ -62,6 +85,8 @@ impl Step {
     fn from_number(number: u32) -> Option<Step> {
         use Step::*;
         let all = [
+            Clone,
+            OpenPidfd,
             Session,
             Descriptors,
             StartTime,
@@ -118,7 +143,12 @@ impl Pipe {
         Ok(Pipe { reader, writer: NotInWorkers::new(fd::above_standard(writer)?) })
     }
 
-    /// The number, above 2, that the child writes its outcome to.
+    /// Both ends. The child has the reader as well, so that it is sent no SIGPIPE when the agent is dead: it goes on then.
+    pub(super) fn ends(&self) -> [c_int; 2] {
+        [self.reader.as_raw_fd(), self.writer()]
+    }
+
+    /// The number, above 2, that the child writes its reports to.
     pub(super) fn writer(&self) -> c_int {
         self.writer.get().map_or(-1, AsRawFd::as_raw_fd)
     }
@@ -142,28 +172,30 @@ impl Pipe {
 
     /// Waits until the child has failed, or has closed its end: by executing, or by ending without a word, which the
     /// one who waits for processes will see.
-    fn read(self) -> Outcome {
+    fn read(self) -> Report {
         let Pipe { reader, writer } = self;
         // ORDER: our own writer first, or the pipe would never end.
         drop(writer);
-        let mut outcome = Outcome::BEGUN;
+        let mut last = Report { outcome: Outcome::BEGUN, birth: Birth::default() };
+        let mut birth = last.birth;
         loop {
             // SAFETY: the pointer and size are of one live value, of which every bit pattern is valid. The child writes
             // it whole or not at all, as pipe(7) promises for so few bytes.
-            let result = unsafe { libc::read(reader.as_raw_fd(), (&raw mut outcome).cast(), size_of::<Outcome>()) };
+            let result = unsafe { libc::read(reader.as_raw_fd(), (&raw mut last).cast(), size_of::<Report>()) };
             match check(result as i64) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(1..) if last.outcome.failure().is_none() => birth = last.birth,
                 // A failure to read, of a descriptor that the host has closed, says nothing of the child.
-                _ => return outcome,
+                _ => return Report { birth, ..last },
             }
         }
     }
 }
 
-/// The outcome of a child that clone(2) has returned from: `written` is what is in our memory then. If there is a pipe,
+/// The report of a child that clone(2) has returned from: `written` is what is in our memory then. If there is a pipe,
 /// the child does not have that memory any more.
-pub(super) fn of_child(written: Outcome, pipe: Option<Pipe>) -> Outcome {
-    if written != Outcome::default() {
+pub(super) fn of_child(written: Report, pipe: Option<Pipe>) -> Report {
+    if written.outcome != Outcome::default() {
         MEMORY_IS_SHARED.store(true, Ordering::Relaxed);
         if let Some(pipe) = pipe {
             // Who else has it then says nothing of the child, which has left long ago.
@@ -180,15 +212,20 @@ mod tests {
 
     const FAILURE: (Step, c_int) = (Step::Execute, libc::ENOENT);
 
-    fn write(fd: c_int, outcome: Outcome) {
+    fn write(fd: c_int, outcome: Outcome, birth: Birth) {
+        let report = Report { outcome, birth };
         // SAFETY: the pointer and size are of one live value.
-        let written = unsafe { libc::write(fd, (&raw const outcome).cast(), size_of::<Outcome>()) };
-        assert_eq!(written, size_of::<Outcome>() as isize);
+        let written = unsafe { libc::write(fd, (&raw const report).cast(), size_of::<Report>()) };
+        assert_eq!(written, size_of::<Report>() as isize);
+    }
+
+    fn told_through(pipe: Pipe) -> Report {
+        of_child(Report::default(), Some(pipe))
     }
 
     #[test]
     fn every_step_is_found_by_its_number() {
-        for number in Step::Session as u32..=Step::Execute as u32 {
+        for number in Step::Clone as u32..=Step::Execute as u32 {
             assert_eq!(Step::from_number(number).unwrap() as u32, number);
         }
         assert_eq!(Outcome::default().failure(), None);
@@ -199,9 +236,23 @@ mod tests {
     fn a_pipe_tells_a_failure_and_its_end_that_there_was_none() {
         let pipe = Pipe::new().unwrap();
         assert!(pipe.writer() > 2);
-        write(pipe.writer(), Outcome::failed(FAILURE.0, FAILURE.1));
-        assert_eq!(of_child(Outcome::default(), Some(pipe)).failure(), Some(FAILURE));
-        assert_eq!(of_child(Outcome::default(), Some(Pipe::new().unwrap())).failure(), None);
+        write(pipe.writer(), Outcome::failed(FAILURE.0, FAILURE.1), Birth::default());
+        assert_eq!(told_through(pipe).outcome.failure(), Some(FAILURE));
+        assert_eq!(told_through(Pipe::new().unwrap()).outcome.failure(), None);
+    }
+
+    #[test]
+    fn a_pipe_tells_which_process_it_is_whether_it_fails_or_not() {
+        let birth = Birth { pid: 7, start_ticks: 8 };
+        for failure in [None, Some(FAILURE)] {
+            let pipe = Pipe::new().unwrap();
+            write(pipe.writer(), Outcome::BEGUN, birth);
+            if let Some((step, errno)) = failure {
+                write(pipe.writer(), Outcome::failed(step, errno), Birth::default());
+            }
+            let told = told_through(pipe);
+            assert_eq!((told.outcome.failure(), told.birth), (failure, birth));
+        }
     }
 
     #[test]
@@ -209,7 +260,7 @@ mod tests {
         let pipe = Pipe::new().unwrap();
         // As the child has it.
         let _childs = pipe.writer.get().unwrap().try_clone().unwrap();
-        write(pipe.writer(), Outcome::failed(FAILURE.0, FAILURE.1));
+        write(pipe.writer(), Outcome::failed(FAILURE.0, FAILURE.1), Birth::default());
         assert!(!pipe.ends_within(0));
         assert!(Pipe::new().unwrap().ends_within(0));
     }
@@ -227,7 +278,7 @@ mod tests {
             // SAFETY: ends the worker.
             unsafe { libc::_exit(0) };
         }
-        assert_eq!(pipe.read().failure(), None);
+        assert_eq!(pipe.read().outcome.failure(), None);
         drop(hold);
         let mut status = 0;
         // SAFETY: `status` lives through the call.

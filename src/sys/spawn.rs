@@ -2,10 +2,10 @@
 //!
 //! The cost grows neither with the memory of the host, as fork's does, nor with its descriptors (see
 //! [`descriptor_table`]), and the pidfd is there from the first instant.
-//! Where an emulator makes a plain fork of it, everything works nevertheless: see [`outcome`].
+//! Where an emulator makes a plain fork of it, everything works nevertheless: see [`outcome`]. How a process is started
+//! that is to be no child of ours: see [`intermediate`].
 
-use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
-use std::fmt;
+use std::ffi::{CString, OsStr, OsString, c_char, c_int};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -14,64 +14,16 @@ use std::path::Path;
 use super::boot_time::BootTime;
 use super::child::{self, Instructions, RawCredentials};
 use super::child_record::RawRecord;
+use super::child_stack::ChildStack;
 use super::descriptor_table::{self, Division};
 use super::dumpable::UserChange;
-use super::identity::Pid;
-use super::outcome::{self, Outcome, Pipe, Step};
+use super::identity::{Pid, own_pid};
+use super::outcome::{self, Birth, Outcome, Pipe, Report, Step, VFORK};
+use super::program::{Program, SelfRecord, Variable};
 use super::signal::MaskGuard;
-use super::unexecuted::Attempt;
+use super::start_error::{StartError, describe, explained, failure};
 use super::wait::{self, Target};
-use super::{check, digest, fail, limits, pidfd, stat};
-use crate::command::Credentials;
-
-/// What to execute, in the kernel's form.
-#[derive(Debug)]
-pub(crate) struct Program<'a> {
-    pub(crate) argv: Vec<OsString>,
-    /// Complete: nothing is inherited.
-    pub(crate) env: Vec<Variable<'a>>,
-    pub(crate) dir: Option<OsString>,
-    pub(crate) credentials: Option<Credentials>,
-}
-
-/// `NAME=value`.
-#[derive(Debug)]
-pub(crate) enum Variable<'a> {
-    /// In the kernel's form, and the same for many processes.
-    Prepared(&'a CStr),
-    Own(OsString),
-}
-
-impl Variable<'_> {
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        match self {
-            Variable::Prepared(text) => text.to_bytes(),
-            Variable::Own(text) => text.as_bytes(),
-        }
-    }
-}
-
-/// The record that the child writes before it executes.
-#[derive(Debug)]
-pub(crate) struct SelfRecord<'fd> {
-    pub(crate) dir: BorrowedFd<'fd>,
-    /// The lock of the data directory, which the child keeps until it executes.
-    pub(crate) lock: &'fd [c_int],
-    pub(crate) temporary: CString,
-    pub(crate) name: CString,
-    /// Where both are, for messages.
-    pub(crate) within: &'fd Path,
-    /// A JSON object without its last members and its end; see [`RawRecord`].
-    pub(crate) head: Vec<u8>,
-}
-
-impl SelfRecord<'_> {
-    /// The file that a failure is about: only what cannot be removed and has the temporary name is in its way.
-    fn shown(&self, errno: i32) -> String {
-        let name = if errno == libc::EEXIST { &self.temporary } else { &self.name };
-        self.within.join(name.to_string_lossy().as_ref()).display().to_string()
-    }
-}
+use super::{check, digest, fail, intermediate, limits, pidfd, stat};
 
 /// A process that was started.
 #[derive(Debug)]
@@ -79,81 +31,12 @@ pub(crate) struct Started {
     pub(crate) pid: Pid,
     /// Absent where the kernel has no pidfds.
     pub(crate) pidfd: Option<OwnedFd>,
-}
-
-/// Why a process could not be started.
-#[derive(Debug)]
-pub(crate) struct StartError {
-    step: &'static str,
-    object: String,
-    /// What was found out about it afterwards.
-    why: Option<String>,
-    pub(crate) source: io::Error,
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.step)?;
-        if !self.object.is_empty() {
-            write!(f, " {}", self.object)?;
-        }
-        if let Some(why) = &self.why {
-            write!(f, ": {why}")?;
-        }
-        write!(f, ": {}", self.source)
-    }
+    /// Of a process that is detached: another one can have got its pid by now.
+    pub(crate) start_ticks: Option<u64>,
 }
 
 /// Where `PATH` points when the process has none, as the C library assumes.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
-
-/// The child runs in our memory, and we are suspended until it has executed or exited. `--cfg proxyprocess_no_pidfd`
-/// makes a plain fork of it, for tests.
-const VFORK: c_int = if cfg!(proxyprocess_no_pidfd) { 0 } else { libc::CLONE_VM | libc::CLONE_VFORK };
-
-/// A stack for children, kept by a spawner thread. One child uses it at a time: its parent waits meanwhile.
-#[derive(Debug)]
-pub(crate) struct ChildStack {
-    base: *mut libc::c_void,
-}
-
-// SAFETY: the memory belongs to this value alone and is used by the thread that has it mutably.
-unsafe impl Send for ChildStack {}
-
-impl ChildStack {
-    const GUARD: usize = 64 * 1024;
-    const SIZE: usize = 64 * 1024;
-
-    /// Maps a stack with a guard below, whatever the page size.
-    pub(crate) fn new() -> io::Result<ChildStack> {
-        fail::failing("stack:map")?;
-        let (flags, size) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK, Self::GUARD + Self::SIZE);
-        // SAFETY: a new anonymous mapping, at an address of the kernel's choice.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), size, libc::PROT_NONE, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let stack = ChildStack { base };
-        // SAFETY: an address within the mapping made above.
-        let usable = unsafe { base.byte_add(Self::GUARD) };
-        // SAFETY: the upper part of that mapping, which nobody uses yet.
-        let opened = unsafe { libc::mprotect(usable, Self::SIZE, libc::PROT_READ | libc::PROT_WRITE) };
-        check(i64::from(opened)).map(|_| stack)
-    }
-
-    /// One past the highest byte; page-aligned, as every architecture's calling convention accepts.
-    pub(super) fn top(&mut self) -> *mut libc::c_void {
-        // SAFETY: the end of the mapping that `new` made.
-        unsafe { self.base.byte_add(Self::GUARD + Self::SIZE) }
-    }
-}
-
-impl Drop for ChildStack {
-    fn drop(&mut self) {
-        // SAFETY: the mapping that `new` made; no child uses it, for its parent would be waiting.
-        unsafe { libc::munmap(self.base, Self::GUARD + Self::SIZE) };
-    }
-}
 
 /// An array of C strings, NULL-terminated, that owns them.
 struct CStrings {
@@ -205,11 +88,13 @@ pub(crate) fn start(
     record: Option<&SelfRecord<'_>>,
 ) -> Result<Started, StartError> {
     let (programs, variables) = (CStrings::new(candidates(&program)), std::mem::take(&mut program.env));
-    let prepare = |source: io::Error| failure("prepare arguments of", &program_name(&program), source);
+    let prepare = |source: io::Error| failure("prepare arguments of", &program.name(), source);
     let programs = programs.map_err(prepare)?;
     let argv = CStrings::new(program.argv.iter().cloned()).map_err(prepare)?;
     let (envp, _own_variables) = environment(variables).map_err(prepare)?;
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
+    let no_child = |source| failure("clone", "", source);
+    let detached = program.detached.then(|| intermediate::prepare(stack)).transpose().map_err(no_child)?;
     let changes_user = program.credentials.is_some();
     let new_pipe = || {
         let pipe = fail::failing("start:pipe").and_then(|()| Pipe::of_child(changes_user));
@@ -217,8 +102,8 @@ pub(crate) fn start(
     };
     let mut pipe = new_pipe()?;
     let division = divide(&program, standard, record, pipe.as_ref());
-    let division = division.map_err(|source| failure("clone", "", source))?;
-    let mut outcome = Outcome::default();
+    let division = division.map_err(no_child)?;
+    let mut report = Report::default();
     let mut instructions = Instructions {
         programs: programs.pointers.as_ptr(),
         argv: argv.pointers.as_ptr(),
@@ -241,41 +126,61 @@ pub(crate) fn start(
             head_len: record.head.len(),
             digest: digest::add(digest::EMPTY, &record.head),
             with_inode: pidfd::has_inodes(),
-            cloned_after: BootTime::if_followed(),
         }),
-        outcome: &raw mut outcome,
+        cloned_after: if record.is_some() || program.detached { BootTime::if_followed() } else { None },
+        detached,
+        outcome: &raw mut report.outcome,
+        birth: &raw mut report.birth,
         pipe: pipe.as_ref().map(Pipe::writer),
-        fail: fail::ChildPlan::of_next_child(),
+        fail: fail::ChildPlan::of_next_child(program.detached),
     };
     let untried = pidfd::has_inodes() && BootTime::is_untried();
     let before = untried.then(BootTime::now).flatten();
     loop {
+        // SAFETY: it points to `report`, which no child has now.
+        unsafe { instructions.outcome.write_volatile(Outcome::default()) };
+        // SAFETY: as above.
+        unsafe { instructions.birth.write_volatile(Birth::default()) };
         let user_change = changes_user.then(UserChange::begins);
-        let started = match clone(stack, &instructions) {
+        let child = match clone(stack, &instructions) {
             Err(error) if is_refused(&error) && instructions.division.is_shared() => {
                 descriptor_table::failed(libc::EPERM);
                 instructions.division.give_up();
                 continue;
             }
-            started => started.map_err(|source| failure("clone", "", source))?,
+            child => child.map_err(no_child)?,
         };
         // SAFETY: the child, the only writer, has executed or exited, for CLONE_VFORK let us run again; or it has a copy.
-        let written = unsafe { instructions.outcome.read_volatile() };
-        if written == Outcome::DIVIDED {
+        let outcome = unsafe { instructions.outcome.read_volatile() };
+        // SAFETY: as above.
+        let birth = unsafe { instructions.birth.read_volatile() };
+        if outcome == Outcome::DIVIDED {
             descriptor_table::works();
         }
-        let Some((step, errno)) = outcome::of_child(written, pipe.take()).failure() else {
+        let report = outcome::of_child(Report { outcome, birth }, pipe.take());
+        let child = child.known_by(report.birth);
+        let Some((step, errno)) = report.outcome.failure() else {
             drop(user_change);
+            let Some(pid) = child.pid else {
+                // The intermediate child was killed, or the process before it could tell which it is.
+                child.reap_failed();
+                return Err(no_child(io::Error::from_raw_os_error(libc::EINTR)));
+            };
+            let started = Started { pid, pidfd: child.pidfd, start_ticks: child.start_ticks };
             if let Some(before) = before {
                 try_clock_out(before, &started);
             }
             return Ok(started);
         };
-        reap_failed(&started);
+        child.reap_failed();
         drop(user_change);
         if step != Step::Descriptors {
             let failed = describe(step, errno, &program, record);
-            return Err(if step == Step::Execute { explained(failed, errno, &program, &programs) } else { failed });
+            return Err(if step == Step::Execute {
+                explained(failed, errno, &program, &programs.owned)
+            } else {
+                failed
+            });
         }
         descriptor_table::failed(errno);
         instructions.division.give_up();
@@ -292,7 +197,7 @@ fn divide(
     pipe: Option<&Pipe>,
 ) -> io::Result<Division> {
     let of_record = record.into_iter().flat_map(|record| record.lock.iter().copied().chain([record.dir.as_raw_fd()]));
-    let of_streams = standard.iter().map(AsRawFd::as_raw_fd).chain(pipe.map(Pipe::writer));
+    let of_streams = standard.iter().map(AsRawFd::as_raw_fd).chain(pipe.into_iter().flat_map(Pipe::ends));
     let needed: Vec<c_int> = of_streams.chain(of_record).collect();
     let named = program.argv.first().into_iter().chain(&program.dir);
     let needs_any = named.into_iter().any(|path| is_of_descriptor(path.as_bytes()));
@@ -316,7 +221,13 @@ fn try_clock_out(before: BootTime, started: &Started) {
     }
 }
 
-fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Started> {
+fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Child> {
+    if let Some(detached) = &instructions.detached {
+        fail::failing("start:clone")?;
+        intermediate::clone(stack, instructions, detached)?;
+        fail::point("start:cloned");
+        return Ok(Child { pid: None, pidfd: detached.take_pidfd(), start_ticks: None });
+    }
     if !pidfd::is_supported() {
         return clone_with(0, stack, instructions);
     }
@@ -324,8 +235,8 @@ fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Star
         // An emulator (qemu-user) or a sandbox that has pidfds, but not from clone. The number is the child's own until
         // it is reaped.
         Err(error) if is_refused(&error) => {
-            let started = clone_with(0, stack, instructions)?;
-            Ok(Started { pidfd: pidfd::open(started.pid).ok(), ..started })
+            let child = clone_with(0, stack, instructions)?;
+            Ok(Child { pidfd: child.pid.and_then(|pid| pidfd::open(pid).ok()), ..child })
         }
         result => result,
     }
@@ -336,7 +247,7 @@ fn is_refused(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EPERM | libc::ENOSYS))
 }
 
-fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Started> {
+fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Child> {
     let sharing = if instructions.division.is_shared() { libc::CLONE_FILES } else { 0 };
     let flags = VFORK | libc::SIGCHLD | flags | sharing;
     let mut raw_pidfd: RawFd = -1;
@@ -356,7 +267,44 @@ fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions)
     // It may be one of 0 to 2: that does no harm to a pidfd, and moving it could fail with the child already running.
     // SAFETY: the kernel has just created it for this call; nobody else has it.
     let pidfd = (raw_pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(raw_pidfd) });
-    Ok(Started { pid, pidfd })
+    Ok(Child { pid: Some(pid), pidfd, start_ticks: None })
+}
+
+/// What is known of the process that was cloned.
+#[derive(Debug)]
+struct Child {
+    pid: Option<Pid>,
+    pidfd: Option<OwnedFd>,
+    start_ticks: Option<u64>,
+}
+
+impl Child {
+    /// One that is detached tells itself which it is.
+    fn known_by(self, birth: Birth) -> Child {
+        match Pid::from_raw(birth.pid as i32) {
+            None => self,
+            told => Child { pid: told, start_ticks: Some(birth.start_ticks), ..self },
+        }
+    }
+
+    /// A process that is detached is not ours to reap, unless we are given those that have lost their parent.
+    fn reap_failed(&self) {
+        let target = match (&self.pidfd, self.pid) {
+            (Some(fd), _) => Target::Pidfd(fd.as_fd()),
+            (None, Some(pid)) if self.is_child(pid) => Target::Pid(pid),
+            _ => return,
+        };
+        // The host may have reaped it (ECHILD), and then there is nothing left to do.
+        let _ = wait::wait_blocking(target);
+    }
+
+    fn is_child(&self, pid: Pid) -> bool {
+        let is_it = |ticks| {
+            let stat = stat::read(pid.as_raw()).ok().flatten();
+            stat.is_some_and(|stat| stat.parent == own_pid().as_raw() && stat.start_ticks == ticks)
+        };
+        self.start_ticks.is_none_or(is_it)
+    }
 }
 
 /// Where to look for the program: as named when it has a slash, else in each directory of the `PATH` that the process
@@ -370,53 +318,6 @@ fn candidates(program: &Program<'_>) -> Vec<OsString> {
     let path = path.unwrap_or(DEFAULT_PATH.as_bytes());
     let dirs = path.split(|&byte| byte == b':');
     dirs.map(|dir| Path::new(OsStr::from_bytes(if dir.is_empty() { b"." } else { dir })).join(name).into()).collect()
-}
-
-fn program_name(program: &Program<'_>) -> String {
-    program.argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn describe(step: Step, errno: i32, program: &Program<'_>, record: Option<&SelfRecord<'_>>) -> StartError {
-    let credentials = program.credentials.as_ref();
-    let id = |of: fn(&Credentials) -> u32| credentials.map(|to| of(to).to_string()).unwrap_or_default();
-    let (text, object) = match step {
-        Step::Session => ("setsid", String::new()),
-        Step::Descriptors => ("leave the agent's descriptors", String::new()),
-        Step::StartTime => ("read", "/proc/self/stat".to_owned()),
-        Step::Inode => ("open own pidfd", String::new()),
-        Step::Record => ("write process record", record.map(|record| record.shown(errno)).unwrap_or_default()),
-        Step::StandardStreams => ("redirect standard streams", String::new()),
-        Step::CloseDescriptors => ("close inherited descriptors", String::new()),
-        Step::ChangeDirectory => {
-            ("chdir", program.dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default())
-        }
-        Step::Groups => ("set supplementary groups", String::new()),
-        Step::Group => ("set group", id(|to| to.gid)),
-        Step::User => ("set user", id(|to| to.uid)),
-        Step::DescriptorLimit => ("set the descriptor limit", String::new()),
-        Step::Execute => ("execute", program_name(program)),
-    };
-    failure(text, &object, io::Error::from_raw_os_error(errno))
-}
-
-fn failure(step: &'static str, object: &str, source: io::Error) -> StartError {
-    StartError { step, object: object.to_owned(), why: None, source }
-}
-
-fn explained(error: StartError, errno: i32, program: &Program<'_>, tried: &CStrings) -> StartError {
-    let Some(name) = program.argv.first() else { return error };
-    let programs = tried.owned.iter().map(|path| Path::new(OsStr::from_bytes(path.as_bytes()))).collect();
-    let attempt = Attempt { name, programs, dir: program.dir.as_deref().map(Path::new) };
-    StartError { why: attempt.why(errno), ..error }
-}
-
-fn reap_failed(started: &Started) {
-    let target = match &started.pidfd {
-        Some(fd) => Target::Pidfd(fd.as_fd()),
-        None => Target::Pid(started.pid),
-    };
-    // The host may have reaped it (ECHILD), and then there is nothing left to do.
-    let _ = wait::wait_blocking(target);
 }
 
 #[cfg(test)]

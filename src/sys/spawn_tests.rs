@@ -1,7 +1,9 @@
 //! Children, started for real.
 
 use super::*;
+use crate::command::Credentials;
 use crate::sys::file::Dir;
+use crate::sys::identity::{Identity, boot_id};
 use crate::sys::wait::{ExitStatus, Reap, Waited};
 use std::fs::File;
 
@@ -18,7 +20,7 @@ fn run(program: Program<'_>) -> Result<ExitStatus, StartError> {
 
 fn program(argv: &[&str]) -> Program<'static> {
     let env = vec![Variable::Prepared(c"A=1"), Variable::Own("PATH=/nonexistent:/usr/bin:/bin".into())];
-    Program { argv: argv.iter().map(Into::into).collect(), env, dir: None, credentials: None }
+    Program { argv: argv.iter().map(Into::into).collect(), env, dir: None, credentials: None, detached: false }
 }
 
 #[test]
@@ -182,4 +184,102 @@ fn no_child_is_left_after_a_failure() {
     assert!(error.source.kind() == io::ErrorKind::NotFound);
     let none = wait::try_wait(Target::Pid(Pid::from_raw(i32::MAX).unwrap()), Reap::Yes).unwrap();
     assert_eq!(none, Waited::NotOurs);
+}
+
+fn detached(argv: &[&str]) -> Program<'static> {
+    Program { detached: true, ..program(argv) }
+}
+
+/// Starts it with a record, which is returned.
+fn start_detached(program: Program<'_>, place: &Path) -> Result<(Started, String), StartError> {
+    let dir = Dir::open(place).unwrap();
+    let null = crate::sys::null::open_null().unwrap();
+    let record = record_in(&dir, place);
+    let started = start(&mut ChildStack::new().unwrap(), program, [null.as_fd(); 3], Some(&record))?;
+    Ok((started, std::fs::read_to_string(place.join("r")).unwrap()))
+}
+
+/// Waits for the end of a process that this one may, or may not, have been given as a child.
+fn await_end(started: &Started) {
+    while stat::read(started.pid.as_raw()).unwrap().is_some_and(|stat| !stat.is_dead()) {
+        std::thread::yield_now();
+    }
+    let _ = wait::try_wait(Target::Pid(started.pid), Reap::Yes);
+}
+
+#[test]
+fn a_detached_process_is_an_orphan_when_it_executes_and_no_child_is_left() {
+    let place = tempfile::tempdir().unwrap();
+    let told = place.path().join("told");
+    let children = || -> Vec<i32> {
+        let of_thread = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+        of_thread.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    };
+    for _ in 0..3 {
+        let say = format!("echo $PPID $$ >{0}.new; mv {0}.new {0}; exec sleep 1000", told.display());
+        let (started, record) = start_detached(detached(&["sh", "-c", &say]), place.path()).unwrap();
+        let says = loop {
+            match std::fs::read_to_string(&told) {
+                Ok(says) => break says,
+                Err(_) => std::thread::yield_now(),
+            }
+        };
+        std::fs::remove_file(&told).unwrap();
+        let stat = stat::read(started.pid.as_raw()).unwrap().unwrap();
+        assert_eq!(says.trim(), format!("{} {}", stat.parent, started.pid), "its parent is the same as ever since");
+        assert_eq!(Some(stat.start_ticks), started.start_ticks);
+        assert!(record.starts_with(&format!("{{\"pid\":{},\"start_ticks\":{}", started.pid, stat.start_ticks)));
+        assert_eq!(started.pidfd.is_some(), pidfd::is_supported());
+        assert_eq!(children(), [0; 0], "neither it nor the intermediate child");
+        crate::sys::signal::kill_process(started.pid, crate::sys::signal::Signal::KILL).unwrap();
+        await_end(&started);
+    }
+}
+
+#[test]
+fn a_detached_process_that_fails_is_reported_as_any_other_and_leaves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let failed = |program: Program<'_>| start_detached(program, place.path()).unwrap_err().to_string();
+    for _ in 0..3 {
+        let found = "not found in PATH (/nonexistent:/usr/bin:/bin): No such file or directory (os error 2)";
+        assert_eq!(failed(detached(&["no-such-program"])), format!("execute no-such-program: {found}"));
+        let no_dir = Program { dir: Some("/no/such".into()), ..detached(&["sh"]) };
+        assert_eq!(failed(no_dir), "chdir /no/such: No such file or directory (os error 2)");
+    }
+}
+
+/// However soon: its pidfd is older than its first instruction.
+#[test]
+fn the_exit_status_of_a_detached_process_is_known_where_the_kernel_tells_it() {
+    let place = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        let (started, _) = start_detached(detached(&["sh", "-c", "exit 7"]), place.path()).unwrap();
+        let Some(pidfd) = started.pidfd.as_ref().map(|fd| fd.as_fd()) else { return };
+        while !pidfd::has_ended(pidfd) {
+            std::thread::yield_now();
+        }
+        let (boot_id, start_ticks) = (boot_id().unwrap().clone(), started.start_ticks.unwrap());
+        let identity = Identity { pid: started.pid, start_ticks, boot_id, inode: None };
+        let ended = crate::sys::foreign::ended(Some(pidfd), Some(&identity)).unwrap();
+        // Before Linux 6.15 nobody tells it of one that was reaped.
+        assert!(matches!(ended.status, ExitStatus::Exited(7) | ExitStatus::Unknown), "{ended:?}");
+        let _ = wait::try_wait(Target::Pidfd(pidfd), Reap::Yes);
+    }
+}
+
+/// Every step is taken, as of any child: in the memory of the agent nobody may allocate.
+#[test]
+fn a_detached_process_does_not_allocate_before_it_executes() {
+    let place = tempfile::tempdir().unwrap();
+    let root = crate::sys::identity::effective_uid() == 0;
+    let credentials = root.then(|| Credentials { uid: 65534, gid: 65534, groups: vec![1] });
+    for _ in 0..3 {
+        let program =
+            Program { dir: Some("/".into()), credentials: credentials.clone(), ..detached(&["sleep", "1000"]) };
+        let (started, _) = start_detached(program, place.path()).unwrap();
+        let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}", started.pid)).unwrap());
+        assert_eq!(owner, if root { 65534 } else { crate::sys::identity::effective_uid() });
+        crate::sys::signal::kill_process(started.pid, crate::sys::signal::Signal::KILL).unwrap();
+        await_end(&started);
+    }
 }

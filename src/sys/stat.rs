@@ -224,7 +224,7 @@ mod tests {
     /// The first thread of a process ends and another one runs on, as programs do that call pthread_exit in main.
     #[test]
     fn a_process_whose_first_thread_has_ended_lives() {
-        use crate::sys::spawn::ChildStack;
+        use crate::sys::child_stack::ChildStack;
         extern "C" fn stay(_: *mut libc::c_void) -> libc::c_int {
             loop {
                 // SAFETY: no pointers are passed.

@@ -99,6 +99,11 @@ pub(super) fn wait_blocking(target: Target<'_>) -> io::Result<Waited> {
     wait_with(target, libc::WEXITED)
 }
 
+/// Reaps a child that is certain to end at once, and sends no signal then.
+pub(super) fn wait_for_clone(pid: Pid) -> io::Result<Waited> {
+    wait_with(Target::Pid(pid), libc::WEXITED | libc::__WALL)
+}
+
 fn wait_with(target: Target<'_>, options: i32) -> io::Result<Waited> {
     let (id_type, id) = match target {
         Target::Pidfd(fd) => (libc::P_PIDFD, fd.as_raw_fd() as u32),
