@@ -9,6 +9,7 @@ use crossbeam_channel::Receiver;
 use super::core::{Core, Managed, ManagedDaemon};
 use crate::declaration::ProxyConfig;
 use crate::error::{Error, ErrorCode, Result};
+use crate::logging::{self, Level};
 use crate::state::State;
 use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::snapshot::{self, Snapshot};
@@ -16,7 +17,7 @@ use crate::store::{self, DataDir, Record};
 use crate::supervisor::unrecorded::{self, ConsulProcess};
 use crate::supervisor::{self, Claim, Command, Context, EventKind, Files, Origin, Owner, Slot, Spec, Supervisor};
 use crate::sys::fail;
-use crate::sys::identity::Pid;
+use crate::sys::identity::{self, Pid};
 use crate::sys::stray::Stray;
 
 /// What a data directory says of the processes that may live.
@@ -31,6 +32,7 @@ pub(super) struct Found {
 
 /// Finds the processes that earlier managers may have left.
 pub(super) fn find_processes(data_dir: &DataDir) -> Result<Found> {
+    warn_of_hidden_boot_id();
     let mut records = data_dir.records()?;
     let lost = data_dir.lost(&mut records)?;
     let mut strays: BTreeMap<String, Pid> = BTreeMap::new();
@@ -51,6 +53,18 @@ pub(super) fn find_processes(data_dir: &DataDir) -> Result<Found> {
 fn examine(pid: Pid) -> Result<Stray> {
     let what = format_args!("read command line and environment of process {pid}");
     Stray::of(pid).map_err(|error| Error::os(store::code_of(&error), what, &error))
+}
+
+/// The processes are known all the same, but a program that clears its environment and closes its logs is not.
+fn warn_of_hidden_boot_id() {
+    if identity::boot_id().is_ok_and(|boot| boot.is_empty()) {
+        let message = format_args!(
+            "{} cannot be read: processes are adopted only by what they carry; mount /proc with subset=all \
+             (ProcSubset=all in a systemd unit)",
+            identity::BOOT_ID
+        );
+        logging::write(Level::Warn, message);
+    }
 }
 
 /// Reads a snapshot. One of the data directory that cannot be read is set aside, so that the next one does not

@@ -88,6 +88,17 @@ impl DataDir {
         })
     }
 
+    /// Writes who a process is into its record, and leaves what else it says.
+    pub(crate) fn update_identity(&self, id: &str, identity: &Identity) -> Result<()> {
+        let name = FileName::of(id);
+        let leaf = name.leaf("", ".json");
+        let shown = format!("{}/{}", Part::Records.as_str(), leaf.to_string_lossy());
+        let place = descend(self.part(Part::Records)?, &name);
+        let place = place.map_err(|error| self.failed("open records directory", "records", &error))?;
+        let record = self.read_record(&place, &leaf, &shown)?;
+        self.write_record(record.origin(), identity)
+    }
+
     /// Whether a proxy has a record, whatever is in it.
     pub(crate) fn has_record(&self, id: &str) -> Result<bool> {
         let name = FileName::of(id);

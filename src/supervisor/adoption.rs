@@ -1,14 +1,17 @@
 //! Adoption: proving that a recorded process is the one that lives now. On any doubt it is refused, and why is said.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::leftovers::{self, Marks};
+use super::leftovers;
 use super::mailbox::{Claim, Refusal, Verdict};
+use super::marks::Marks;
 use super::process::Process;
 use super::spec::{Files, Spec};
 use crate::declaration::Fingerprint;
 use crate::error::Result;
-use crate::sys::identity::{self, Identity, Pid, Presence, boot_id};
+use crate::logging::{self, Level};
+use crate::sys::identity::{self, Identity, Pid, Presence};
 use crate::sys::{fail, pidfd, stat};
 
 type Proof<T> = std::result::Result<T, Refusal>;
@@ -37,61 +40,55 @@ pub(super) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
 /// # Errors
 /// What is still there, or why nobody can tell.
 pub(super) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(), String> {
+    leftovers::end(claim.pid(), &marks(spec, claim).map_err(|error| format!("look for the logs: {error}"))?)
+}
+
+/// What the processes of a claim have.
+fn marks<'a>(spec: &'a Spec, claim: &'a Claim) -> io::Result<Marks<'a>> {
     let own_token = spec.config.token.as_deref();
-    let (leader, token) = match claim {
-        Claim::Recorded { identity, token, .. } => (identity.clone(), token.as_deref()),
-        Claim::Told { identity, .. } => (identity.clone(), own_token),
-        // When it was started is not known; what the members of its group carry has to prove them anyway.
-        Claim::Number { pid, .. } => {
-            let boot_id = boot_id().map_err(|error| format!("read boot id: {error}"))?.clone();
-            (Identity { pid: *pid, start_ticks: 0, boot_id, inode: None }, own_token)
-        }
+    let (token, origin) = match claim {
+        Claim::Recorded { token, origin, .. } => (token.as_deref(), origin.as_deref()),
+        Claim::Told { origin, .. } => (own_token, origin.as_deref()),
+        Claim::Number { .. } => (own_token, None),
     };
-    let logs = spec.log_files().map_err(|error| format!("look for the logs: {error}"))?;
-    leftovers::end(&leader, &Marks { id: &spec.id, token, logs })
+    Ok(Marks { id: &spec.id, token, origin, logs: spec.log_files()? })
 }
 
 fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
-    let pid = match claim {
-        Claim::Recorded { identity, .. } | Claim::Told { identity, .. } => identity.pid,
-        Claim::Number { pid, .. } => *pid,
-    };
+    let pid = claim.pid();
     cannot_be_ours(pid)?;
+    let boot = identity::boot_id();
+    let boot = boot.map_err(|error| unknown(format!("read {}: {error}", identity::BOOT_ID)))?;
     // ORDER: the descriptor first. The proof is of the number, and of the process that was opened if that still lives
     // when the proof is done: then the number has been its own all along.
-    let pidfd = if pidfd::is_supported() { Some(open(pid)?) } else { None };
+    let pidfd = if pidfd::is_supported() { Some(open(claim, &boot)?) } else { None };
     if pidfd.is_none() && stat::is_thread(pid.as_raw()) {
         return Err(thread(pid));
     }
     fail::point("adopt:opened");
     let inode = pidfd.as_ref().map_or(Ok(None), |fd| pidfd::inode(fd.as_fd()));
     let inode = inode.map_err(|error| undecided(pid, "read inode of pidfd", &error))?;
-    let identity = match claim {
-        Claim::Recorded { identity, .. } | Claim::Told { identity, .. } => identity.clone(),
-        Claim::Number { pid, .. } => {
-            let identity = Identity::of(*pid, inode).map_err(|error| undecided(*pid, "read start time", &error))?;
-            identity.ok_or_else(|| no_process(*pid))?
-        }
-    };
-    match identity.presence(inode) {
-        Ok(Presence::Alive) => {}
+    let unreadable = |error| unknown(format!("read /proc/{pid}/stat: {error}"));
+    let Some(stat) = stat::read(pid.as_raw()).map_err(unreadable)? else { return Err(missing(claim, &boot)) };
+    let now = Identity { pid, start_ticks: stat.start_ticks, boot_id: boot.clone(), inode };
+    match claim.identity().unwrap_or(&now).presence(&boot, &stat, inode).map_err(unreadable)? {
+        Presence::Alive if matches!(claim, Claim::Number { .. }) => prove_by_marks(spec, claim, None)?,
+        Presence::Alive => {}
+        Presence::Doubtful(how) => prove_by_marks(spec, claim, Some(how))?,
         // Of a number alone nobody knows whose end that is.
-        Ok(Presence::Ended(how)) if !matches!(claim, Claim::Number { .. }) => return Err(ended(&how)),
-        Ok(Presence::Ended(reason) | Presence::Another(reason)) => return Err(unproven(reason)),
-        Err(error) => return Err(unknown(format!("read /proc/{pid}/stat: {error}"))),
-    }
-    if let Claim::Number { .. } = claim {
-        prove_by_marks(spec, pid)?;
+        Presence::Ended(how) if !matches!(claim, Claim::Number { .. }) => return Err(ended(&how)),
+        Presence::Ended(reason) | Presence::Another(reason) => return Err(unproven(reason)),
+        Presence::Absent(reason) => return Err(Refusal { reason, verdict: Verdict::Ended }),
     }
     if pidfd.as_ref().is_some_and(|fd| pidfd::has_ended(fd.as_fd())) {
         return Err(Refusal { reason: format!("pid {pid} has ended just now"), verdict: Verdict::Ended });
     }
     fail::point("adopt:proven");
-    record(spec, claim, &identity).map_err(|error| unknown(error.to_string()))?;
+    record(spec, claim, &now).map_err(|error| unknown(error.to_string()))?;
     // An agent that was killed may have left it without its pid file, or with that of its predecessor.
     let written = spec.write_pid_file(pid);
     fail::point("adopt:written-down");
-    Ok((Process { pid, pidfd, identity: Some(Box::new(identity)) }, written))
+    Ok((Process { pid, pidfd, identity: Some(Box::new(now)) }, written))
 }
 
 /// From here on the process is known like one that we started. Supervised without a record, it would be lost together
@@ -100,7 +97,15 @@ fn record(spec: &Spec, claim: &Claim, identity: &Identity) -> Result<()> {
     let Files::DataDir(data_dir) = &spec.context.files else { return Ok(()) };
     let mut recorded = spec.record_origin();
     match claim {
-        Claim::Recorded { .. } => return Ok(()),
+        Claim::Recorded { identity: recorded, .. } if recorded == identity => return Ok(()),
+        // Another boot id or start time is seen now than by the agent that recorded it.
+        Claim::Recorded { .. } => {
+            if let Err(error) = data_dir.update_identity(&spec.id, identity) {
+                // The record as it is still leads to the process.
+                logging::about(Level::Warn, &spec.id, format_args!("{error}"));
+            }
+            return Ok(());
+        }
         Claim::Told { origin: Some(origin), .. } => recorded.process_origin = Some(origin),
         Claim::Told { origin: None, .. } | Claim::Number { as_declared: true, .. } => {}
         Claim::Number { as_declared: false, .. } => recorded.fingerprint = Fingerprint::new(),
@@ -108,11 +113,14 @@ fn record(spec: &Spec, claim: &Claim, identity: &Identity) -> Result<()> {
     data_dir.write_record(recorded, identity)
 }
 
-fn open(pid: Pid) -> Proof<OwnedFd> {
+fn open(claim: &Claim, boot: &str) -> Proof<OwnedFd> {
+    let pid = claim.pid();
     fail::failing("adopt:open").and_then(|()| pidfd::open(pid)).map_err(|error| match error.raw_os_error() {
-        Some(libc::ESRCH) => no_process(pid),
-        // EINVAL, and ENOENT since Linux 6.15: the number is now of a thread, whose process has another one.
-        Some(libc::EINVAL | libc::ENOENT) => thread(pid),
+        Some(libc::ESRCH) => missing(claim, boot),
+        // A thread, whose process has another number: EINVAL, and ENOENT since Linux 6.15. But EINVAL is also said, before
+        // 6.16, of a number that only a group has whose leader is gone.
+        Some(libc::EINVAL | libc::ENOENT) if stat::is_thread(pid.as_raw()) => thread(pid),
+        Some(libc::EINVAL | libc::ENOENT) => missing(claim, boot),
         _ => unknown(format!("open pidfd of {pid}: {error}")),
     })
 }
@@ -130,8 +138,12 @@ fn unknown(reason: String) -> Refusal {
     Refusal { reason, verdict: Verdict::Unknown }
 }
 
-fn no_process(pid: Pid) -> Refusal {
-    ended(&format!("no process has pid {pid}"))
+/// What is to be said when no process has the pid of a claim.
+fn missing(claim: &Claim, boot: &str) -> Refusal {
+    match claim.identity().map(|identity| identity.missing(boot)) {
+        Some(Presence::Absent(reason)) => Refusal { reason, verdict: Verdict::Ended },
+        _ => ended(&format!("no process has pid {}", claim.pid())),
+    }
 }
 
 fn thread(pid: Pid) -> Refusal {
@@ -149,24 +161,26 @@ fn cannot_be_ours(pid: Pid) -> Proof<()> {
 }
 
 /// What is to be said of a process that cannot be looked at.
-fn undecided(pid: Pid, what: &str, error: &std::io::Error) -> Refusal {
+fn undecided(pid: Pid, what: &str, error: &io::Error) -> Refusal {
     match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ESRCH) => no_process(pid),
+        Some(libc::ENOENT | libc::ESRCH) => ended(&format!("no process has pid {pid}")),
         // Another user's: ours runs as ourselves, unless we are root and then may read it.
         Some(libc::EACCES | libc::EPERM) => unproven(format!("pid {pid} is another user's")),
         _ => unknown(format!("{what} of {pid}: {error}")),
     }
 }
 
-/// A number alone says nothing. But the process carries its id and its secret token in its environment, or writes its
-/// logs, which no stranger has or does.
-fn prove_by_marks(spec: &Spec, pid: Pid) -> Proof<()> {
-    let undecided = |what: &'static str| move |error: std::io::Error| undecided(pid, what, &error);
-    let logs = spec.log_files().map_err(undecided("look for the logs"))?;
-    let marks = Marks { id: &spec.id, token: spec.config.token.as_deref(), logs };
-    let carried = marks.are_in_environment_of(pid.as_raw()).map_err(undecided("read environment"))?;
-    if carried || marks.are_open_in(pid.as_raw()).map_err(undecided("list descriptors"))? {
+/// Where pid and inode, or a pid alone, do not say enough: the process carries id, token and origin in its environment, or
+/// writes its logs, which no other process has or does. `doubt`: what else there is against it.
+fn prove_by_marks(spec: &Spec, claim: &Claim, doubt: Option<String>) -> Proof<()> {
+    let pid = claim.pid();
+    let marks = marks(spec, claim).map_err(|error| undecided(pid, "look for the logs", &error))?;
+    if marks.are_on(pid.as_raw()).map_err(|error| undecided(pid, "read environment and descriptors", &error))? {
         return Ok(());
     }
-    Err(unproven(format!("pid {pid} does not carry the id and token of {}", spec.id.escape_debug())))
+    let missing = format!("does not carry the id and token of {}", spec.id.escape_debug());
+    Err(unproven(match doubt {
+        Some(doubt) => format!("{doubt}, and it {missing}"),
+        None => format!("pid {pid} {missing}"),
+    }))
 }

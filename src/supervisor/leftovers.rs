@@ -5,13 +5,12 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use crate::defaults;
-use crate::sys::identity::{Identity, Pid, boot_id};
+use super::marks::Marks;
+use crate::sys::identity::Pid;
 use crate::sys::signal::{self, Signal};
-use crate::sys::{environ, fail, fdinfo, pidfd, stat};
+use crate::sys::{fail, pidfd, stat};
 
 /// How long they may outlive SIGKILL before it is said that they did.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -19,57 +18,18 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// By what a process of a proxy is known.
-#[derive(Debug, Clone)]
-pub(super) struct Marks<'a> {
-    pub(super) id: &'a str,
-    pub(super) token: Option<&'a str>,
-    /// Device and inode of its logs.
-    pub(super) logs: Vec<(u64, u64)>,
-}
-
-impl Marks<'_> {
-    /// Whether the process has the id and the token in its environment. Without a token nothing is proven.
-    pub(super) fn are_in_environment_of(&self, pid: i32) -> io::Result<bool> {
-        fail::failing("environ:read")?;
-        let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
-        let has = |name: &str, value: &str| environ::has(&environment, name, value);
-        let token = self.token.filter(|token| !token.is_empty());
-        Ok(token.is_some_and(|token| has(defaults::ENV_PROXY_ID, self.id) && has(defaults::ENV_PROXY_TOKEN, token)))
-    }
-
-    /// Whether the process has one of the logs open as we opened it: for writing alone, unlike those who read or
-    /// rotate it.
-    pub(super) fn are_open_in(&self, pid: i32) -> io::Result<bool> {
-        fail::failing("descriptors:list")?;
-        for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
-            let entry = entry?;
-            // What was closed meanwhile is as good as never open.
-            let Ok(file) = std::fs::metadata(entry.path()) else { continue };
-            let is_log = self.logs.contains(&(file.dev(), file.ino()));
-            if is_log && fdinfo::access_mode(pid, &entry.file_name())? == Some(libc::O_WRONLY) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
 /// Kills what is left of the group of a process that is gone, and returns when it is gone as well.
 ///
 /// A crash is not a stop: what is left is in the way of the successor, and had no grace period to come.
 ///
 /// # Errors
 /// What outlived SIGKILL, or why nobody can tell now: the proxy must not be started beside it.
-pub(super) fn end(leader: &Identity, marks: &Marks<'_>) -> Result<(), String> {
-    let unknown = |error: io::Error| format!("look for what is left of the group of pid {}: {error}", leader.pid);
-    if *boot_id().map_err(unknown)? != leader.boot_id {
-        return Ok(());
-    }
+pub(super) fn end(leader: Pid, marks: &Marks<'_>) -> Result<(), String> {
+    let unknown = |error: io::Error| format!("look for what is left of the group of pid {leader}: {error}");
     let give_up_at = Instant::now() + PATIENCE;
     let mut found_nobody = false;
     // One call for the usual case, that nobody is left.
-    while signal::group_exists(leader.pid) {
+    while signal::group_exists(leader) {
         let members = members(leader, marks).map_err(unknown)?;
         if members.is_empty() {
             // Zombies, or strangers. But one look can miss a member that is just being forked.
@@ -80,7 +40,7 @@ pub(super) fn end(leader: &Identity, marks: &Marks<'_>) -> Result<(), String> {
         }
         found_nobody = false;
         if Instant::now() >= give_up_at {
-            return Err(format!("processes {members:?} of the group of pid {} outlived SIGKILL", leader.pid));
+            return Err(format!("processes {members:?} of the group of pid {leader} outlived SIGKILL"));
         }
         fail::point("leftovers:found");
         for pid in members {
@@ -92,10 +52,10 @@ pub(super) fn end(leader: &Identity, marks: &Marks<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn members(leader: &Identity, marks: &Marks<'_>) -> io::Result<Vec<i32>> {
+fn members(leader: Pid, marks: &Marks<'_>) -> io::Result<Vec<i32>> {
     let groups = stat::groups()?;
     let mut members = Vec::new();
-    for &pid in groups.get(&leader.pid.as_raw()).into_iter().flatten() {
+    for &pid in groups.get(&leader.as_raw()).into_iter().flatten() {
         if is_member(pid, leader, marks)? {
             members.push(pid);
         }
@@ -103,13 +63,12 @@ fn members(leader: &Identity, marks: &Marks<'_>) -> io::Result<Vec<i32>> {
     Ok(members)
 }
 
-fn is_member(pid: i32, leader: &Identity, marks: &Marks<'_>) -> io::Result<bool> {
+fn is_member(pid: i32, leader: Pid, marks: &Marks<'_>) -> io::Result<bool> {
     let Some(stat) = stat::read(pid)? else { return Ok(false) };
-    if stat.is_dead() || stat.group != leader.pid.as_raw() || stat.start_ticks < leader.start_ticks {
+    if stat.is_dead() || stat.group != leader.as_raw() {
         return Ok(false);
     }
-    let carries = marks.are_in_environment_of(pid);
-    carries.and_then(|carries| if carries { Ok(true) } else { marks.are_open_in(pid) }).or_else(|error| {
+    marks.are_on(pid).or_else(|error| {
         match error.raw_os_error() {
             // Gone meanwhile, or of another user and so none of ours.
             Some(libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM) => Ok(false),
@@ -119,7 +78,7 @@ fn is_member(pid: i32, leader: &Identity, marks: &Marks<'_>) -> io::Result<bool>
 }
 
 /// ORDER: the descriptor first, then the proof; so the signal goes to the process that the proof was of.
-fn kill(pid: i32, leader: &Identity, marks: &Marks<'_>) -> io::Result<()> {
+fn kill(pid: i32, leader: Pid, marks: &Marks<'_>) -> io::Result<()> {
     let Some(pid) = Pid::from_raw(pid) else { return Ok(()) };
     let process = match pidfd::is_supported().then(|| pidfd::open(pid)).transpose() {
         // Gone, or the number is a thread's by now.

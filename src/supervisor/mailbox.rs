@@ -95,6 +95,23 @@ pub(crate) enum Claim {
     },
 }
 
+impl Claim {
+    pub(super) fn pid(&self) -> Pid {
+        match self {
+            Claim::Recorded { identity, .. } | Claim::Told { identity, .. } => identity.pid,
+            Claim::Number { pid, .. } => *pid,
+        }
+    }
+
+    /// More than the pid, where it is known.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        match self {
+            Claim::Recorded { identity, .. } | Claim::Told { identity, .. } => Some(identity),
+            Claim::Number { .. } => None,
+        }
+    }
+}
+
 impl Record {
     /// What the record says of its process.
     pub(crate) fn into_claim(self) -> Claim {

@@ -10,6 +10,7 @@ mod jobs;
 mod keys;
 mod leftovers;
 mod mailbox;
+mod marks;
 mod process;
 mod progress;
 mod readiness;

@@ -262,7 +262,7 @@ impl Spawner {
             Files::DataDir(data_dir) => {
                 // A process of which the next agent could not know whether it lives must not begin to.
                 stat::check_mounted().map_err(|error| Error::os(ErrorCode::Io, "look for /proc/self", &error))?;
-                let plan = data_dir.plan_record(spec.record_origin(), boot_id()?)?;
+                let plan = data_dir.plan_record(spec.record_origin(), &boot_id()?)?;
                 spawn::start(stack, spec.program(), standard, Some(&plan.as_self_record()))
             }
             Files::Paths { .. } => spawn::start(stack, spec.program(), standard, None),
@@ -312,11 +312,11 @@ fn identity_of(started: &Started) -> Result<Option<Identity>> {
         return Ok(if pidfd.is_none() { Identity::of(pid, None).ok().flatten() } else { None });
     };
     let inode = pidfd.and_then(|fd| pidfd::inode(fd.as_fd()).ok().flatten());
-    Ok(Some(Identity { pid, start_ticks, boot_id: boot_id()?.clone(), inode }))
+    Ok(Some(Identity { pid, start_ticks, boot_id: boot_id()?, inode }))
 }
 
-fn boot_id() -> Result<&'static Arc<str>> {
-    identity::boot_id().map_err(|error| Error::os(ErrorCode::Io, "read boot id", &error))
+fn boot_id() -> Result<Arc<str>> {
+    identity::boot_id().map_err(|error| Error::os(ErrorCode::Io, format_args!("read {}", identity::BOOT_ID), &error))
 }
 
 /// A fault of this library must not leave anybody without an answer.

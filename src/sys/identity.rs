@@ -1,8 +1,13 @@
-//! Which process a record means: the inode that the kernel has given it, and the boot, name one process for ever.
+//! Which process a record means: within one boot, the inode that the kernel has given it names one process for ever.
 //!
 //! Where processes have no inodes (before Linux 6.9), pid and start time are all there is. The start time is told in
-//! ticks of 10 ms, and a number could be given away within the tick that it was given in; so whoever cannot have been
-//! one of ours, because it leads no process group, is refused even then.
+//! ticks of 10 ms, and a pid could be recycled within one tick; so a process that cannot have been one of ours, because
+//! it leads no process group, is refused even then.
+//!
+//! Two of these are a matter of the reader's view. The boot id is a file, which containers mount another one over
+//! (systemd-nspawn, LXC), and which /proc does not have everywhere. The start time is shifted by the reader's time
+//! namespace (time_namespaces(7)). So a process of which only they differ may be the recorded one, and has to prove that
+//! by what it carries. It must, for inodes are counted anew at each boot.
 
 use std::fmt;
 use std::io;
@@ -42,6 +47,7 @@ impl fmt::Display for Pid {
 pub(crate) struct Identity {
     pub(crate) pid: Pid,
     pub(crate) start_ticks: u64,
+    /// Empty where /proc does not have it.
     pub(crate) boot_id: Arc<str>,
     /// That of its pidfds, where processes have inodes.
     pub(crate) inode: Option<u64>,
@@ -52,49 +58,77 @@ pub(crate) struct Identity {
 pub(crate) enum Presence {
     /// It runs.
     Alive,
+    /// A process has its pid, and what differs from the record, as is said, may be our view of it: what it carries has to
+    /// prove it.
+    Doubtful(String),
     /// It has ended, as is seen by what is given.
     Ended(String),
-    /// Whoever has its number now is not it, for the reason given.
+    /// No process has its pid, and for the reason given that does not say whether it has ended.
+    Absent(String),
+    /// The process that has its pid now is not it, for the reason given.
     Another(String),
 }
 
 impl Identity {
-    /// Whether the process runs. Where the caller means to signal it has opened a pidfd first, and says what inode
-    /// that has: see [`super::pidfd::inode`].
+    /// What there is of it when no process has its pid.
+    pub(crate) fn missing(&self, boot: &str) -> Presence {
+        let missing = format!("no process has pid {}", self.pid);
+        match self.other_boot(boot) {
+            None => Presence::Ended(missing),
+            Some(how) => Presence::Absent(format!("{missing}, and {how}")),
+        }
+    }
+
+    /// What there is of it when the process that has its pid has this stat and this inode: see [`super::pidfd::inode`].
+    /// A caller that means to signal it has opened the pidfd first.
     ///
     /// # Errors
-    /// When it cannot be known now: /proc is unreadable, descriptors are exhausted.
-    pub(crate) fn presence(&self, inode: Option<u64>) -> io::Result<Presence> {
-        let boot = boot_id()?;
-        if self.boot_id != *boot {
-            return Ok(Presence::Ended(format!("the record is of another boot ({})", self.boot_id)));
-        }
-        let pid = self.pid;
-        let Some(stat) = stat::read(pid.as_raw())? else {
-            return Ok(Presence::Ended(format!("no process has pid {pid}")));
-        };
-        let other = |how: String| Ok(Presence::Another(format!("pid {pid} belongs to another process ({how})")));
-        if stat.start_ticks != self.start_ticks || stat.group != pid.as_raw() {
-            // Unless each number is another's than here.
+    /// When /proc shows other processes by these pids.
+    pub(crate) fn presence(&self, boot: &str, stat: &Stat, inode: Option<u64>) -> io::Result<Presence> {
+        let presence = self.compare(boot, stat, inode);
+        if matches!(presence, Presence::Another(_) | Presence::Doubtful(_)) {
             stat::check_mounted()?;
         }
-        if stat.start_ticks != self.start_ticks {
-            return other(format!("started at tick {}, recorded {}", stat.start_ticks, self.start_ticks));
-        }
-        match (inode, self.inode) {
-            (Some(found), Some(recorded)) if found != recorded => {
+        Ok(presence)
+    }
+
+    fn compare(&self, boot: &str, stat: &Stat, inode: Option<u64>) -> Presence {
+        let pid = self.pid;
+        let other = |how: String| Presence::Another(format!("pid {pid} belongs to another process ({how})"));
+        let same_ticks = stat.start_ticks == self.start_ticks;
+        let ticks = || format!("started at tick {}, recorded {}", stat.start_ticks, self.start_ticks);
+        let inodes = inode.zip(self.inode);
+        match inodes {
+            Some((found, recorded)) if found != recorded && same_ticks => {
                 return other(format!("started in the same clock tick, but it has inode {found}, recorded {recorded}"));
             }
+            Some((found, recorded)) if found != recorded => return other(ticks()),
             _ => {}
         }
-        if stat.is_dead() {
-            return Ok(Presence::Ended(format!("pid {pid} is a zombie")));
+        let doubt = match self.other_boot(boot) {
+            Some(how) => Some(format!("pid {pid} is not proven to be the recorded process ({how})")),
+            None if inodes.is_some() || same_ticks => None,
+            None => Some(format!("pid {pid} belongs to another process ({})", ticks())),
+        };
+        // Ours did from before it was recorded, and a session leader cannot cease to lead its group.
+        let leads = stat.group == pid.as_raw();
+        match doubt {
+            // Whose zombie it is nothing tells any more.
+            Some(how) if stat.is_dead() => Presence::Another(format!("{how}, and it is a zombie")),
+            Some(how) if leads => Presence::Doubtful(how),
+            Some(how) => Presence::Another(how),
+            None if stat.is_dead() => Presence::Ended(format!("pid {pid} is a zombie")),
+            None if leads => Presence::Alive,
+            None => Presence::Another(format!("pid {pid} leads no process group, as ours does")),
         }
-        // Ours did from before it was recorded, and who leads a session cannot cease to.
-        if stat.group != pid.as_raw() {
-            return Ok(Presence::Another(format!("pid {pid} leads no process group, as ours does")));
+    }
+
+    /// Why it is not known to be of this boot, if it is not.
+    fn other_boot(&self, boot: &str) -> Option<String> {
+        if boot.is_empty() || self.boot_id.is_empty() {
+            return Some("whether the record is of this boot cannot be known".to_owned());
         }
-        Ok(Presence::Alive)
+        (*self.boot_id != *boot).then(|| format!("the record is of another boot: {}, here {boot}", self.boot_id))
     }
 
     /// The stat of the process, as long as its number is still its own.
@@ -105,19 +139,33 @@ impl Identity {
     /// The identity of the process that has this number, and this inode if processes have any.
     pub(crate) fn of(pid: Pid, inode: Option<u64>) -> io::Result<Option<Identity>> {
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
-        Ok(Some(Identity { pid, start_ticks: stat.start_ticks, boot_id: boot_id()?.clone(), inode }))
+        Ok(Some(Identity { pid, start_ticks: stat.start_ticks, boot_id: boot_id()?, inode }))
     }
 }
 
-/// The random id that the kernel drew at boot (random(4)).
-pub(crate) fn boot_id() -> io::Result<&'static Arc<str>> {
-    static BOOT_ID: OnceLock<Arc<str>> = OnceLock::new();
-    if let Some(known) = BOOT_ID.get() {
-        return Ok(known);
+/// Where the random id is that the kernel drew at boot (random(4)).
+pub(crate) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The boot id; empty where it is hidden: /proc can be mounted with processes alone (subset=pid), and a sandbox can
+/// refuse the rest.
+///
+/// # Errors
+/// When it cannot be read now.
+pub(crate) fn boot_id() -> io::Result<Arc<str>> {
+    static KNOWN: OnceLock<Arc<str>> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(known.clone());
     }
-    fail::failing("boot-id:read")?;
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    Ok(BOOT_ID.get_or_init(|| text.trim().into()))
+    match fail::failing("boot-id:read").and_then(|()| std::fs::read_to_string(BOOT_ID)) {
+        Ok(text) => Ok(KNOWN.get_or_init(|| text.trim().into()).clone()),
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::EACCES | libc::EPERM)) =>
+        {
+            // Not because there is no /proc at all.
+            stat::check_mounted().map(|()| Arc::default())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// This process.
@@ -145,29 +193,77 @@ mod tests {
         let mut follower = follower.unwrap();
         let of = |child: &std::process::Child| Identity::of(Pid(child.id() as i32), Some(7)).unwrap().unwrap();
         let own = of(&leader);
+        let boot = boot_id().unwrap();
+        let now = |identity: &Identity, inode| {
+            let stat = stat::read(identity.pid.as_raw()).unwrap();
+            stat.map_or_else(|| identity.missing(&boot), |stat| identity.presence(&boot, &stat, inode).unwrap())
+        };
         for same in [own.clone(), Identity { inode: None, ..own.clone() }] {
-            assert_eq!(same.presence(Some(7)).unwrap(), Presence::Alive);
-            assert_eq!(same.presence(None).unwrap(), Presence::Alive);
+            assert_eq!(now(&same, Some(7)), Presence::Alive);
+            assert_eq!(now(&same, None), Presence::Alive);
         }
+        // As the time namespace of its agent shows it.
+        let shifted = Identity { start_ticks: own.start_ticks + 1, ..own.clone() };
+        assert_eq!(now(&shifted, Some(7)), Presence::Alive);
+        let elsewhere = Identity { boot_id: "elsewhere".into(), ..own.clone() };
+        let unknown = Identity { boot_id: "".into(), ..own.clone() };
+        let nobody = |identity: &Identity| Identity { pid: Pid(i32::MAX), ..identity.clone() };
         let impostors = [
-            (Identity { start_ticks: own.start_ticks + 1, ..own.clone() }, "belongs to another process (started at"),
-            (Identity { inode: Some(8), ..own.clone() }, "belongs to another process (started in the same clock tick"),
-            (Identity { boot_id: "elsewhere".into(), ..own.clone() }, "another boot"),
-            (Identity { pid: Pid(i32::MAX), ..own }, "no process"),
-            (of(&follower), "leads no process group"),
+            (shifted.clone(), None, "Doubtful", "belongs to another process (started at"),
+            (
+                Identity { inode: None, ..shifted.clone() },
+                Some(7),
+                "Doubtful",
+                "belongs to another process (started at",
+            ),
+            (
+                elsewhere.clone(),
+                Some(7),
+                "Doubtful",
+                "not proven to be the recorded process (the record is of another boot",
+            ),
+            (
+                elsewhere.clone(),
+                None,
+                "Doubtful",
+                "not proven to be the recorded process (the record is of another boot",
+            ),
+            (unknown.clone(), Some(7), "Doubtful", "whether the record is of this boot cannot be known"),
+            (own.clone(), Some(8), "Another", "belongs to another process (started in the same clock tick"),
+            (shifted, Some(8), "Another", "belongs to another process (started at"),
+            (elsewhere.clone(), Some(8), "Another", "belongs to another process (started in the same clock tick"),
+            (of(&follower), Some(7), "Another", "leads no process group"),
+            (nobody(&own), None, "Ended", "no process has pid 2147483647"),
+            (nobody(&elsewhere), None, "Absent", "the record is of another boot"),
+            (nobody(&unknown), None, "Absent", "whether the record is of this boot cannot be known"),
         ];
-        for (identity, expected) in impostors {
-            let (why, ended) = match identity.presence(Some(7)).unwrap() {
-                Presence::Alive => panic!("{identity:?} taken for alive"),
-                Presence::Ended(why) => (why, true),
-                Presence::Another(why) => (why, false),
-            };
-            assert!(why.contains(expected), "{why}");
-            assert_eq!(ended, ["another boot", "no process"].contains(&expected), "{why}");
+        let check = |presence: Presence, kind: &str, why: &str| {
+            let shown = format!("{presence:?}");
+            assert!(shown.starts_with(kind) && shown.contains(why), "{shown} instead of {kind} {why}");
+        };
+        for (identity, inode, kind, why) in &impostors {
+            check(now(identity, *inode), kind, why);
         }
-        for child in [&mut leader, &mut follower] {
-            child.kill().unwrap();
-            child.wait().unwrap();
+        follower.kill().unwrap();
+        follower.wait().unwrap();
+        leader.kill().unwrap();
+        while stat::is_alive(leader.id() as i32) {
+            std::thread::yield_now();
+        }
+        check(now(&own, Some(7)), "Ended", "is a zombie");
+        // Whose zombie it is nothing tells any more.
+        check(now(&elsewhere, Some(7)), "Another", "is a zombie");
+        leader.wait().unwrap();
+    }
+
+    #[test]
+    fn hidden_boot_id_is_of_no_boot() {
+        let stat =
+            Stat { state: b'S', parent: 1, group: 7, is_exiting: false, threads: 1, start_ticks: 9, wait_status: 0 };
+        let of = |boot: &str| Identity { pid: Pid(7), start_ticks: 9, boot_id: boot.into(), inode: Some(3) };
+        assert_eq!(of("b").compare("b", &stat, Some(3)), Presence::Alive);
+        for (recorded, now) in [("", "b"), ("b", ""), ("", "")] {
+            assert!(matches!(of(recorded).compare(now, &stat, Some(3)), Presence::Doubtful(_)), "{recorded} {now}");
         }
     }
 

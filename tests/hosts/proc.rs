@@ -155,3 +155,21 @@ fn a_host_whose_proc_is_of_another_namespace() {
     let name = "proc::a_host_whose_proc_is_of_another_namespace";
     in_a_host_by_root(name, &programs, whose_proc_is_of_another_namespace);
 }
+
+/// No boot id, no list of locks, no load: as with `ProcSubset=pid` in a systemd unit.
+fn whose_proc_has_nothing_but_processes(_: &Place) {
+    assert!(!std::path::Path::new("/proc/sys").exists(), "the test is about a /proc without it");
+    live(Told::Parent);
+    live(Told::Parent);
+}
+
+#[test]
+fn host_whose_proc_has_nothing_but_processes() {
+    let mount = "mount -t proc -o subset=pid proc /proc && exec \"$@\"";
+    let programs = ["unshare", "--mount", "/bin/sh", "-c", mount, "sh"];
+    in_a_host_by_root(
+        "proc::host_whose_proc_has_nothing_but_processes",
+        &programs,
+        whose_proc_has_nothing_but_processes,
+    );
+}

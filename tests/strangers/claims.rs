@@ -137,6 +137,28 @@ fn whoever_cannot_be_a_proxy_is_refused_whatever_the_record_says() {
     });
 }
 
+/// After a reboot pid, start time and inode can all be the same: inodes are counted anew.
+#[test]
+fn record_of_another_boot_is_void_for_a_process_that_does_not_prove_itself() {
+    in_pid_namespace("claims::record_of_another_boot_is_void_for_a_process_that_does_not_prove_itself", || {
+        let scene = Scene::new();
+        for boot_id in ["00000000-0000-0000-0000-000000000000", ""] {
+            for source in [Source::Record, Source::Snapshot] {
+                let left = Left::behind(&scene);
+                let has = Has::take(Who::SameUser, left.pid, &scene);
+                let process = Process::open(left.pid).expect("it lives");
+                let inode = rustix::fs::fstat(process.fd()).expect("look at a pidfd").st_ino;
+                let ticks = start_ticks(left.pid);
+                left.say_in(source, &json!({"start_ticks": ticks, "pidfd_inode": inode, "boot_id": boot_id}));
+                let why = "is not proven to be the recorded process";
+                starts_anew(&scene, Launch::new(&scene), &["run"], left.pid, &[why, "does not carry the id and token"]);
+                has.end();
+            }
+        }
+        scene.finish();
+    });
+}
+
 #[track_caller]
 fn refuses(scene: &Scene, left: &Left, who: Who, source: Source, change: &dyn Fn(u64) -> Value, why: &str) {
     let has = Has::take(who, left.pid, scene);

@@ -14,3 +14,4 @@ mod left;
 mod numbers;
 mod same_tick;
 mod stranger;
+mod views;
