@@ -9,16 +9,26 @@ use crate::defaults;
 /// The way from the stop signal to the admission that nothing helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Escalation {
-    Asked { kill_at: Instant },
-    Killed { give_up_at: Instant },
+    Asked {
+        kill_at: Instant,
+    },
+    /// The supervisor looks closely at a process whenever a timer of its stop is due: one that a debugger holds may have
+    /// ended without a report.
+    Killed {
+        look_at: Instant,
+        give_up_at: Instant,
+    },
     Stuck,
 }
+
+/// How often a process that was sent SIGKILL is looked at until it has ended. Most have before the first time.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Escalation {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Escalation::Asked { kill_at } => Some(kill_at),
-            Escalation::Killed { give_up_at } => Some(give_up_at),
+            Escalation::Killed { look_at, give_up_at } => Some(look_at.min(give_up_at)),
             Escalation::Stuck => None,
         }
     }
@@ -27,15 +37,23 @@ impl Escalation {
     pub(super) fn advance(&mut self, now: Instant) -> Option<Action> {
         match *self {
             Escalation::Asked { kill_at } if now >= kill_at => {
-                *self = Escalation::Killed { give_up_at: now + defaults::KILL_PATIENCE };
+                *self = Escalation::killed(now);
                 Some(Action::Kill)
             }
-            Escalation::Killed { give_up_at } if now >= give_up_at => {
+            Escalation::Killed { give_up_at, .. } if now >= give_up_at => {
                 *self = Escalation::Stuck;
                 Some(Action::Stuck)
             }
+            Escalation::Killed { look_at, give_up_at } if now >= look_at => {
+                *self = Escalation::Killed { look_at: now + LOOK_INTERVAL, give_up_at };
+                None
+            }
             _ => None,
         }
+    }
+
+    fn killed(now: Instant) -> Escalation {
+        Escalation::Killed { look_at: now + LOOK_INTERVAL, give_up_at: now + defaults::KILL_PATIENCE }
     }
 
     /// The stop signal is being sent.
@@ -46,11 +64,7 @@ impl Escalation {
     /// For what a leader that ended by itself has left: a successor waits for its end, so it is killed at once unless it is
     /// declared to have time.
     pub(super) fn of_leftovers(now: Instant, grace: Duration) -> Escalation {
-        if grace.is_zero() {
-            Escalation::Killed { give_up_at: now + defaults::KILL_PATIENCE }
-        } else {
-            Escalation::Asked { kill_at: after(now, grace) }
-        }
+        if grace.is_zero() { Escalation::killed(now) } else { Escalation::Asked { kill_at: after(now, grace) } }
     }
 
     /// The grace period was shortened.

@@ -45,13 +45,12 @@ impl Escaped {
 
     /// Whether it has not ended. What cannot be looked at counts as alive.
     pub(super) fn lives(&self) -> bool {
-        match &self.pidfd {
-            Some(fd) => !pidfd::has_ended(fd.as_fd()),
-            None => {
-                let lives = |stat: Stat| stat.start_ticks == self.start_ticks && !stat.is_dead();
-                stat::read(self.pid.as_raw()).map_or(true, |stat| stat.is_some_and(lives))
-            }
+        if self.pidfd.as_ref().is_some_and(|fd| pidfd::has_ended(fd.as_fd())) {
+            return false;
         }
+        // A pidfd says nothing of zombies that a debugger holds, for the sake of their threads.
+        let lives = |stat: Stat| stat.start_ticks == self.start_ticks && !stat.is_dead();
+        stat::read(self.pid.as_raw()).map_or(true, |stat| stat.is_some_and(lives))
     }
 
     /// Sends a signal, and SIGCONT after it. One that has ended gets none, which is no error.

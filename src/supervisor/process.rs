@@ -47,16 +47,30 @@ impl Process {
 
     /// How the process ended, if it has. Where a group can only be signalled while its leader is unreaped, the
     /// zombie is left.
-    pub(super) fn ended(&self, reap: Reap) -> Option<Ended> {
-        match wait::try_wait(self.target(), reap) {
-            Ok(Waited::Running) => None,
-            Ok(Waited::Ended(status)) => Some(Ended { status, awaits_reaping: false }),
-            // One that is looked at though it has a pidfd may well run, and what else tells so can fail.
-            Ok(Waited::NotOurs) | Err(_) if self.pidfd.as_ref().is_some_and(|fd| !pidfd::has_ended(fd.as_fd())) => None,
-            Ok(Waited::NotOurs) | Err(_) => {
-                foreign::ended(self.pidfd.as_ref().map(|fd| fd.as_fd()), self.identity.as_deref())
-            }
+    ///
+    /// `closely` also finds an end that the kernel reports to a debugger alone, which takes reading a file.
+    pub(super) fn ended(&self, reap: Reap, closely: bool) -> Option<Ended> {
+        let waited = wait::try_wait(self.target(), reap);
+        if let Ok(Waited::Ended(status)) = waited {
+            return Some(Ended { status, awaits_reaping: false, held_by_tracer: false });
         }
+        // ORDER: asked after waitid, which tells of an ordinary end as soon as the pidfd does.
+        let reported = self.pidfd.as_ref().map(|fd| pidfd::has_ended(fd.as_fd()));
+        let (has_ended, runs) = (reported == Some(true), reported == Some(false));
+        match waited {
+            _ if runs && !closely => None,
+            Ok(Waited::Running) if has_ended || closely => foreign::hidden(self.pid, has_ended),
+            Ok(Waited::Running) => None,
+            // What else tells so can fail.
+            _ if runs && !self.is_zombie() => None,
+            _ => foreign::ended(self.pidfd.as_ref().map(|fd| fd.as_fd()), self.identity.as_deref()),
+        }
+    }
+
+    /// Whether all of its threads have ended, though its pidfd does not say so.
+    fn is_zombie(&self) -> bool {
+        let stat = self.identity.as_ref().and_then(|identity| identity.stat().ok().flatten());
+        stat.is_some_and(|stat| stat.is_dead())
     }
 
     /// Sends a signal to its group; ESRCH when the number may be another's by now.

@@ -23,6 +23,9 @@ use crate::sys::{fail, pidfd};
 /// How often processes without a pidfd are looked at. Only where the kernel has none.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How often they are looked at closely, for an end that the kernel reports to a debugger alone: that takes reading a file.
+const CLOSE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How long the parent of an adopted process is given to reap it, before all processes are looked at to know whether
 /// others of its group live.
 const REAP_PATIENCE: Duration = Duration::from_millis(5);
@@ -45,6 +48,8 @@ enum Phase {
         /// The first look of late that found no living member.
         quiet_look: Option<u64>,
     },
+    /// Ended and reported, and waited for only to be reaped: its tracer has not let the zombie go.
+    HeldByTracer,
 }
 
 #[derive(Debug)]
@@ -60,6 +65,8 @@ struct Table {
     released: HashMap<Pid, ProcessKey>,
     /// Those that no descriptor reports.
     polled: HashSet<ProcessKey>,
+    /// When those are looked at closely again, and whether they are this time.
+    close_look: (Option<Instant>, bool),
     /// Those that are waited for to be reaped, the first one first.
     unreaped: VecDeque<(Instant, ProcessKey)>,
     /// The last one was waited for in vain.
@@ -114,8 +121,8 @@ impl Reaper {
     pub(super) fn insert(&self, key: ProcessKey, process: Process) {
         let mut table = self.lock();
         // An own child that was let go and is adopted again has one watcher, or they would race for its status.
-        if let Some(earlier) = table.released.remove(&process.pid) {
-            self.remove_in(&mut table, earlier);
+        if let Some(earlier) = table.released.remove(&process.pid).and_then(|key| table.take_out(key)) {
+            self.stop_watching(&earlier);
         }
         table.processes.insert(key, Watched { process, phase: Phase::Supervised });
     }
@@ -127,7 +134,12 @@ impl Reaper {
 
     fn watch_in(&self, table: &mut Table, key: ProcessKey) {
         let Some(watched) = table.processes.get(&key) else { return };
-        let add = |fd: &OwnedFd| fail::failing("watch:add").and_then(|()| self.epoll.add(fd.as_fd(), key));
+        let held = watched.phase == Phase::HeldByTracer;
+        let add = |fd: &OwnedFd| {
+            fail::failing("watch:add")?;
+            // The pidfd of a zombie is readable for as long as it is held.
+            if held { self.epoll.add_changes(fd.as_fd(), key) } else { self.epoll.add(fd.as_fd(), key) }
+        };
         let watching = watched.process.pidfd.as_ref().map(add);
         match watching {
             Some(Ok(())) => {}
@@ -203,7 +215,9 @@ impl Reaper {
 
     /// The leaders of all groups that are looked after.
     pub(super) fn leaders(&self) -> HashSet<i32> {
-        self.lock().processes.values().map(|watched| watched.process.pid.as_raw()).collect()
+        let table = self.lock();
+        let leading = table.processes.values().filter(|watched| watched.phase != Phase::HeldByTracer);
+        leading.map(|watched| watched.process.pid.as_raw()).collect()
     }
 
     /// Lets a process go: it runs on, nobody is told of its end, and it is reaped if it is our child.
@@ -260,8 +274,13 @@ impl Reaper {
             fail::point("watch:polled");
         }
         let mut table = self.lock();
-        ready.extend(table.polled.iter().copied());
         let now = Instant::now();
+        if polls {
+            let (due, _) = table.close_look;
+            let closely = due.is_none_or(|due| due <= now);
+            table.close_look = (if closely { Some(now + CLOSE_LOOK_INTERVAL) } else { due }, closely);
+        }
+        ready.extend(table.polled.iter().copied());
         let due = table.unreaped.iter().take_while(|(until, _)| *until <= now).count();
         ready.extend(table.unreaped.drain(..due).map(|(_, key)| key));
     }
@@ -270,11 +289,17 @@ impl Reaper {
     pub(super) fn look_at(&self, key: ProcessKey) -> Option<Exit> {
         let mut table = self.lock();
         let watched = table.processes.get(&key)?;
-        if let Phase::Ended { .. } = watched.phase {
-            return None;
+        match watched.phase {
+            Phase::Ended { .. } => return None,
+            Phase::HeldByTracer => {
+                self.reap_held(&mut table, key);
+                return None;
+            }
+            Phase::Supervised | Phase::Released | Phase::Unreaped { .. } => {}
         }
         let reap = if watched.process.leads_by_pidfd() { Reap::Yes } else { Reap::No };
-        let ended = watched.process.ended(reap)?;
+        let closely = !table.polled.contains(&key) || table.close_look.1;
+        let ended = watched.process.ended(reap, closely)?;
         fail::point("exit:reaped");
         if ended.awaits_reaping && self.awaits_reaping_in(&mut table, key, ended.status) {
             return None;
@@ -288,7 +313,8 @@ impl Reaper {
             (status, _) => status,
         };
         table.polled.remove(&key);
-        let group_left = supervised && self.group_outlives(&mut table, key, ended.awaits_reaping);
+        let is_zombie = ended.awaits_reaping || ended.held_by_tracer;
+        let group_left = supervised && self.group_outlives(&mut table, key, is_zombie);
         if !group_left {
             let gone = table.take_out(key);
             table.gone.extend(gone);
@@ -351,24 +377,46 @@ impl Reaper {
     pub(super) fn forget_gone(&self) {
         let mut table = self.lock();
         while let Some(process) = table.gone.pop() {
-            self.forget(&process);
+            self.forget(&mut table, process);
         }
     }
 
     fn remove_in(&self, table: &mut Table, key: ProcessKey) {
         if let Some(process) = table.take_out(key) {
-            self.forget(&process);
+            self.forget(table, process);
         }
     }
 
-    /// Forgets a process, reaping it if that was held back.
-    fn forget(&self, process: &Process) {
+    /// Forgets a process that has ended, reaping it if that was held back. If a tracer holds the zombie, it is reaped when
+    /// that lets it go.
+    fn forget(&self, table: &mut Table, process: Process) {
+        self.stop_watching(&process);
+        // Not our child, or reaped by the host: then there is nothing to reap.
+        if let Ok(Waited::Running) = wait::try_wait(process.target(), Reap::Yes) {
+            let (key, pid) = (new_key(), process.pid);
+            logging::write(
+                Level::Info,
+                format_args!("pid {pid} has ended and is a zombie until its debugger lets it go"),
+            );
+            table.processes.insert(key, Watched { process, phase: Phase::HeldByTracer });
+            self.watch_in(table, key);
+        }
+    }
+
+    fn reap_held(&self, table: &mut Table, key: ProcessKey) {
+        let target = table.processes.get(&key).map(|watched| watched.process.target());
+        let held = target.is_some_and(|target| matches!(wait::try_wait(target, Reap::Yes), Ok(Waited::Running)));
+        if held {
+            return;
+        }
+        if let Some(process) = table.take_out(key) {
+            self.stop_watching(&process);
+        }
+    }
+
+    fn stop_watching(&self, process: &Process) {
         if let Some(fd) = &process.pidfd {
             self.epoll.remove(fd.as_fd());
-        }
-        if !process.leads_by_pidfd() {
-            // Not our child, or reaped by the host: then there is nothing to reap.
-            let _ = wait::try_wait(process.target(), Reap::Yes);
         }
     }
 
@@ -394,42 +442,5 @@ fn left_behind() -> MutexGuard<'static, Vec<Process>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::stat;
-    use std::io::{BufRead, BufReader};
-    use std::os::unix::process::CommandExt;
-    use std::process::{Command, Stdio};
-
-    /// As where the last descriptor was gone when the process had been started: also on a kernel that signals groups
-    /// through pidfds, this one's can be signalled only while its leader is unreaped.
-    #[test]
-    #[expect(clippy::zombie_processes, reason = "the reaper reaps it")]
-    fn the_group_of_a_process_without_a_pidfd_is_not_forgotten() {
-        let reaper = Reaper::new().unwrap();
-        let mut shell = Command::new("/bin/sh");
-        let shell = shell.args(["-c", "sleep 1000 & echo $!; wait"]).process_group(0).stdout(Stdio::piped());
-        let mut child = shell.spawn().unwrap();
-        let mut member = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut member).unwrap();
-        let (pid, key) = (Pid::from_raw(child.id() as i32).unwrap(), new_key());
-        reaper.insert(key, Process { pid, pidfd: None, identity: Identity::of(pid, None).unwrap().map(Box::new) });
-        reaper.watch(key);
-        child.kill().unwrap();
-        let mut ready = Vec::new();
-        let exit = loop {
-            reaper.wait(None, &mut ready);
-            if let Some(exit) = ready.iter().find_map(|key| reaper.look_at(*key)) {
-                break exit;
-            }
-        };
-        assert!(exit.group_left && reaper.group_left(key).unwrap());
-        assert!(stat::is_alive(member.trim().parse().unwrap()));
-        reaper.signal_group(key, Signal::KILL).unwrap();
-        while reaper.group_left(key).unwrap() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        assert!(!stat::is_alive(member.trim().parse().unwrap()));
-        assert_eq!(wait::try_wait(wait::Target::Pid(pid), Reap::Yes).unwrap(), Waited::NotOurs, "a zombie is left");
-    }
-}
+#[path = "reaper_tests.rs"]
+mod tests;

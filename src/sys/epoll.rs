@@ -26,6 +26,12 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_ADD, fd, libc::EPOLLIN as u32, number)
     }
 
+    /// Watches a descriptor until it is removed: it is reported now, if it is readable, and then whenever the kernel wakes
+    /// those who wait for it.
+    pub(crate) fn add_changes(&self, fd: BorrowedFd<'_>, number: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, (libc::EPOLLIN | libc::EPOLLET) as u32, number)
+    }
+
     /// From now on a descriptor that is watched is reported only when it hangs up.
     pub(crate) fn await_hang_up(&self, fd: BorrowedFd<'_>, number: u64) -> io::Result<()> {
         // EPOLLHUP need not be asked for.

@@ -21,7 +21,8 @@ pub(crate) struct Stat {
     pub(crate) group: i32,
     /// Field 9, PF_EXITING: it is on its way out, and may have no memory and no environment any more.
     pub(crate) is_exiting: bool,
-    /// Field 20: how many threads there are.
+    /// Field 20: how many threads there are, ended ones included that their tracer has not waited for. 1 if all of a
+    /// process that was [`read`] have ended.
     pub(crate) threads: i64,
     /// Field 22: start time in clock ticks after boot.
     pub(crate) start_ticks: u64,
@@ -56,7 +57,11 @@ impl Stat {
     /// Whether the process has ended, reaped or not. A first thread that has ended looks like a zombie while others of
     /// the process run.
     pub(crate) fn is_dead(&self) -> bool {
-        matches!(self.state, b'Z' | b'X') && self.threads <= 1
+        self.first_thread_ended() && self.threads <= 1
+    }
+
+    fn first_thread_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
     }
 }
 
@@ -66,15 +71,44 @@ pub(super) fn integer<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
 
 /// Reads the stat of a process by number; `None` when there is no such process.
 pub(crate) fn read(pid: i32) -> io::Result<Option<Stat>> {
-    match fail::failing("stat:read").and_then(|()| std::fs::read(format!("/proc/{pid}/stat"))) {
+    match read_file(&format!("/proc/{pid}/stat"))? {
+        Some(stat) if stat.first_thread_ended() && stat.threads > 1 => {
+            let threads = if all_threads_ended(pid)? { 1 } else { stat.threads };
+            Ok(Some(Stat { threads, ..stat }))
+        }
+        Some(stat) => Ok(Some(stat)),
+        None => no_process(),
+    }
+}
+
+/// Reads one stat file, of a process or of a thread; `None` when it is gone.
+fn read_file(path: &str) -> io::Result<Option<Stat>> {
+    match fail::failing("stat:read").and_then(|()| std::fs::read(path)) {
         Ok(text) => match Stat::parse(&text) {
             Some(stat) => Ok(Some(stat)),
             None => Err(io::Error::new(io::ErrorKind::InvalidData, "unexpected format")),
         },
         // A process that goes away while its file is read gives ESRCH.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => no_process(),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether all threads of a process have ended. They stay, each a zombie, until their tracer has waited for them
+/// (ptrace(2)), and until then the kernel does not report the end of the process to others.
+fn all_threads_ended(pid: i32) -> io::Result<bool> {
+    let ended = match std::fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(threads) => {
+            let stats = threads.map(|thread| read_file(&thread?.path().join("stat").to_string_lossy()));
+            let stats = stats.collect::<io::Result<Vec<_>>>()?;
+            stats.iter().flatten().filter(|stat| stat.first_thread_ended()).count()
+        }
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    // ORDER: the number of threads after the list, which misses a thread that is created while it is read.
+    let now = read_file(&format!("/proc/{pid}/stat"))?;
+    Ok(now.is_none_or(|now| i64::try_from(ended) == Ok(now.threads)))
 }
 
 /// An unmounted /proc looks like a missing process; only the latter may be believed.

@@ -73,7 +73,7 @@ pub(crate) enum Target<'fd> {
 /// What waitid(2) says of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waited {
-    /// It still runs.
+    /// It still runs, or it is a zombie that is shown to its tracer alone (ptrace(2)).
     Running,
     /// It has ended so.
     Ended(ExitStatus),
@@ -90,11 +90,17 @@ pub(crate) enum Reap {
 
 /// Asks for the end of one process without blocking.
 pub(crate) fn try_wait(target: Target<'_>, reap: Reap) -> io::Result<Waited> {
-    let keep = if reap == Reap::No { libc::WNOWAIT } else { 0 };
-    wait_with(target, libc::WEXITED | libc::WNOHANG | keep)
+    // A process that this one traces is reported at each stop (CLD_TRAPPED), whatever was asked for, and with that the
+    // stop would be taken away from the thread that traces: so the end is looked at before it is taken.
+    let seen = wait_with(target, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)?;
+    if reap == Reap::Yes && matches!(seen, Waited::Ended(_)) {
+        // ECHILD: another thread of the host has reaped it meanwhile. It ended as it was seen to.
+        wait_with(target, libc::WEXITED | libc::WNOHANG)?;
+    }
+    Ok(seen)
 }
 
-/// Reaps a child that is certain to end at once.
+/// Reaps a child that is certain to end at once, and that this process does not trace.
 pub(super) fn wait_blocking(target: Target<'_>) -> io::Result<Waited> {
     wait_with(target, libc::WEXITED)
 }
@@ -123,16 +129,15 @@ fn wait_with(target: Target<'_>, options: i32) -> io::Result<Waited> {
     // SAFETY: zeroed memory is a valid siginfo_t, and waitid has filled it when there was something to tell.
     let info = unsafe { info.assume_init() };
     // SAFETY: after waitid the fields of SIGCHLD are the ones in use, or all is zero.
-    let pid = unsafe { info.si_pid() };
-    // SAFETY: as above.
     let value = unsafe { info.si_status() };
-    if pid == 0 {
-        return Ok(Waited::Running);
-    }
-    Ok(Waited::Ended(match info.si_code {
-        libc::CLD_EXITED => ExitStatus::Exited(value),
-        code => ExitStatus::Signaled { signal: value, core_dumped: code == libc::CLD_DUMPED },
-    }))
+    let signaled = |core_dumped| Waited::Ended(ExitStatus::Signaled { signal: value, core_dumped });
+    Ok(match info.si_code {
+        libc::CLD_EXITED => Waited::Ended(ExitStatus::Exited(value)),
+        libc::CLD_KILLED => signaled(false),
+        libc::CLD_DUMPED => signaled(true),
+        // Nothing to tell, or a stop of a process that this one traces.
+        _ => Waited::Running,
+    })
 }
 
 #[cfg(test)]

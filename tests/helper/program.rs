@@ -19,6 +19,9 @@
 //! | `grandchild stopped` | the other one stops itself as SIGSTOP does |
 //! | `grandchild relapses` | and does so again whenever it is continued |
 //! | `starts PROGRAM ...` | starts a program in its own group, then waits |
+//! | `traceable [threads]` | waits, alone or with further threads, and lets every process trace it |
+//! | `traces PID` | traces all threads of a process as a debugger does, and waits for no news of them: it holds their zombies until it ends |
+//! | `interrupts PID` | the same, and stops them |
 //! | `bomb [escaped]` | starts processes that start processes, a hundred at a time; or each in a session of its own |
 //! | `leader-exits` | starts a stubborn one, and on SIGINT leaves it behind |
 //! | `sandbox CALL=ERRNO,... PROGRAM ...` | becomes the program, to which these calls are refused |
@@ -29,6 +32,7 @@
 //! | `guard PROGRAM ...` | becomes the program, which dies with the thread that started this process |
 
 mod bomb;
+mod debugger;
 mod inspect;
 mod message;
 mod report;

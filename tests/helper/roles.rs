@@ -12,6 +12,7 @@ use rustix::process::{
 };
 
 use crate::bomb;
+use crate::debugger;
 use crate::message::{Inspection, WATCH_PID};
 use crate::report::{Birth, Reporter};
 use crate::sandbox;
@@ -74,6 +75,14 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
         }
         "starts" => {
             start_another(Command::new(args.first().expect("a program")).args(args.get(1..).unwrap_or_default()));
+            just_wait(&mut reporter, None)
+        }
+        "traceable" => {
+            debugger::let_others_trace(word == "threads");
+            just_wait(&mut reporter, None)
+        }
+        "traces" | "interrupts" => {
+            debugger::trace(&word, role == "interrupts");
             just_wait(&mut reporter, None)
         }
         "bomb" => bomb::go_off(&mut reporter, word == "escaped"),
@@ -142,6 +151,10 @@ fn belong(reporter: &mut Reporter, how: &str, stubborn: bool) -> ExitCode {
         "escaped" => {
             setsid().expect("leave for a session of its own");
             if stubborn { stay(reporter) } else { obey(reporter) }
+        }
+        "traceable" => {
+            debugger::let_others_trace(stubborn);
+            just_wait(reporter, None)
         }
         _ => just_wait(reporter, None),
     }

@@ -15,4 +15,5 @@ mod null;
 mod proc;
 mod signals;
 mod threads;
+mod tracing;
 mod waiting;

@@ -16,4 +16,5 @@ mod hung;
 mod late;
 mod many;
 mod stuck;
+mod traced;
 mod users;
