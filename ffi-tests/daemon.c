@@ -170,6 +170,61 @@ static void takeover(void)
     proxyprocess_text_free(snapshot);
 }
 
+/* A process with this environment, in a group of its own, as Consul has started it. */
+static pid_t start_as_consul(char *const env[])
+{
+    char *const argv[] = {"sleep", "1000", NULL};
+    char byte;
+    int executed[2];
+    CHECK_INT(pipe2(executed, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        execve("/bin/sleep", argv, env);
+        _exit(127);
+    }
+    CHECK(pid > 0);
+    close(executed[1]);
+    CHECK_INT(read(executed[0], &byte, 1), 0);
+    close(executed[0]);
+    return pid;
+}
+
+/* What Consul's Daemon.MarshalSnapshot returned, as Go's encoding/json writes it. */
+static void consuls(void)
+{
+    static const char *const same = "{\"command\":[\"sleep\",\"1000\"],\"token\":\"secret\",\"env\":[\"ADDR=old\"]}",
+                            *const changed = "{\"command\":[\"sleep\",\"1000\"],\"token\":\"secret\",\"env\":[\"ADDR=new\"]}";
+    char *const env[] = {"ADDR=old", "CONNECT_PROXY_ID=web", "CONNECT_PROXY_TOKEN=secret", NULL};
+    char snapshot[512];
+    uint8_t equal = 7;
+    proxyprocess_daemon *daemon = new_daemon("other", SLEEP), *declared = NULL;
+    pid_t pid = start_as_consul(env);
+    snprintf(snapshot, sizeof snapshot,
+             "{\"CommandArgs\":[\"sleep\",\"1000\"],\"CommandDir\":\"\",\"CommandEnv\":[\"ADDR=old\"],"
+             "\"CommandPath\":\"/bin/sleep\",\"Pid\":%d,\"ProxyID\":\"web\",\"ProxyToken\":\"secret\"}", (int)pid);
+    proxyprocess_events *events = events_of_daemon(daemon);
+    OK(proxyprocess_daemon_unmarshal_snapshot(daemon, snapshot, strlen(snapshot), &error));
+    CHECK_INT(until(events, PROXYPROCESS_EVENT_ADOPTED, "web").pid, pid);
+    CHECK_INT(look_at_daemon(daemon, "web").status.pid, pid);
+
+    OK(proxyprocess_daemon_new_json("web", same, strlen(same), NULL, &declared, &error));
+    OK(proxyprocess_daemon_equal(daemon, declared, &equal, &error));
+    CHECK_INT(equal, 1);
+    proxyprocess_daemon_free(declared);
+    OK(proxyprocess_daemon_new_json("web", changed, strlen(changed), NULL, &declared, &error));
+    OK(proxyprocess_daemon_equal(declared, daemon, &equal, &error));
+    CHECK_INT(equal, 0);
+    proxyprocess_daemon_free(declared);
+
+    OK(proxyprocess_daemon_stop(daemon, &error));
+    CHECK(is_gone((uint32_t)pid));
+    FAILS(proxyprocess_daemon_unmarshal_snapshot(daemon, "{\"CommandPath\": 7}", 18, &error),
+          PROXYPROCESS_E_INVALID_CONFIG, "CommandPath");
+    proxyprocess_events_free(events);
+    proxyprocess_daemon_free(daemon);
+}
+
 /* Freed without a word, it is closed: its process runs on. */
 static void freed(void)
 {
@@ -193,6 +248,7 @@ int main(void)
     life();
     ends();
     takeover();
+    consuls();
     freed();
     nothing_is_left_since(before);
     return 0;

@@ -1420,7 +1420,8 @@ int32_t proxyprocess_daemon_close(const struct proxyprocess_daemon *daemon,
 
 /**
  * Whether two daemons are the same process as declared: id, command, directory, environment, token, credentials and
- * files. How they are stopped and restarted, and the agent's own environment, do not count.
+ * files. How they are stopped and restarted, and the agent's own environment, do not count. A daemon out of a snapshot of
+ * Consul's equals one whose declared variables its process has, whichever others that has.
  *
  * `equal`: where 1 or 0 is put.
  *
@@ -1456,10 +1457,13 @@ int32_t proxyprocess_daemon_marshal_snapshot(const struct proxyprocess_daemon *d
  * Becomes the daemon of a snapshot. A process that lives, and is proven to be the one of the snapshot, is supervised at
  * once; one that is gone is started by proxyprocess_daemon_start().
  *
- * `json`, `json_length`: what proxyprocess_daemon_marshal_snapshot() gave; no NUL is needed at its end.
+ * `json`, `json_length`: what proxyprocess_daemon_marshal_snapshot() gave, or the Daemon.MarshalSnapshot of Consul 1.2 to
+ * 1.4 (`CommandArgs`, `CommandDir`, `CommandEnv`, `CommandPath`, `Pid`, `ProxyID`, `ProxyToken`), which names no files: the
+ * files of this daemon are kept then. No NUL is needed at its end.
  *
  * Returns 0; PROXYPROCESS_E_INVALID_CONFIG naming the field, or because this daemon was started already;
- * PROXYPROCESS_E_INVALID_UTF8. Nothing is changed then.
+ * PROXYPROCESS_E_INVALID_UTF8; PROXYPROCESS_E_IO and PROXYPROCESS_E_EXHAUSTED when Consul's process cannot be examined
+ * now. Nothing is changed then.
  *
  * Since 0.1.0.
  */

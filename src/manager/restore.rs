@@ -42,17 +42,8 @@ pub(super) fn find_processes(data_dir: &DataDir) -> Result<Found> {
         let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
         strays.extend(supervisor::search(data_dir, &ids)?);
     }
-    let strays = strays.into_iter().map(|(id, pid)| Ok((id, examine(pid)?))).collect::<Result<_>>()?;
+    let strays = strays.into_iter().map(|(id, pid)| Ok((id, unrecorded::examine(pid)?))).collect::<Result<_>>()?;
     Ok(Found { unclaimed: records.found, strays, ignored: records.bad })
-}
-
-/// What a process shows of itself.
-///
-/// # Errors
-/// When that cannot be known now, which does not mean that it is gone.
-fn examine(pid: Pid) -> Result<Stray> {
-    let what = format_args!("read command line and environment of process {pid}");
-    Stray::of(pid).map_err(|error| Error::os(store::code_of(&error), what, &error))
 }
 
 /// The processes are known all the same, but a program that clears its environment and closes its logs is not.
@@ -187,12 +178,12 @@ fn examine_consuls(core: &Core, snapshot: &Snapshot) -> Result<BTreeMap<String, 
         };
         let found = match (core.unclaimed.get(id.as_str()), core.strays.get(id.as_str())) {
             // An agent has taken it over already, and did not live to write its own snapshot.
-            (Some(record), _) => examine(record.identity.pid)?,
-            (None, None) => examine(stored.pid)?,
+            (Some(record), _) => unrecorded::examine(record.identity.pid)?,
+            (None, None) => unrecorded::examine(stored.pid)?,
             // Consul writes the pid file at each start, and the snapshot up to a second later.
             (None, Some(filed)) => {
                 let likelihood = |stray: &Stray| (unrecorded::shows(stray, id), stray.lives());
-                let named = examine(stored.pid)?;
+                let named = unrecorded::examine(stored.pid)?;
                 if likelihood(&named) > likelihood(filed) { named } else { filed.clone() }
             }
         };

@@ -21,3 +21,4 @@ mod version1;
 pub(crate) use data_dir::{DataDir, code_of, is_of_dead_file_system};
 pub(crate) use elsewhere::{open_output, read_file, replace_file};
 pub(crate) use record::{Origin, Record};
+pub(crate) use version1::read_daemon as read_version1_daemon;

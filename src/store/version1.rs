@@ -33,7 +33,7 @@ pub(super) fn read_mode(fields: &mut Fields) -> Result<ExecMode> {
 /// Reads the `Config` of one daemon.
 ///
 /// Its environment is the whole one of the process but for id and token, not what was declared.
-pub(super) fn read_daemon(mut fields: Fields) -> Result<DaemonEntry> {
+pub(crate) fn read_daemon(mut fields: Fields) -> Result<DaemonEntry> {
     let program = fields.string("CommandPath")?.ok_or_else(|| fields.missing("CommandPath", "a string"))?;
     let word = |value: &Value| value.as_str().map(OsString::from);
     let words = fields.list("CommandArgs", "strings", word)?.unwrap_or_default();

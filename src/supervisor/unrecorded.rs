@@ -12,7 +12,8 @@ use super::spec::Spec;
 use crate::command::Command;
 use crate::declaration::ProxyConfig;
 use crate::defaults;
-use crate::error::excerpt;
+use crate::error::{Error, Result, excerpt};
+use crate::store;
 use crate::store::entry::Version1Process;
 use crate::sys::identity::Pid;
 use crate::sys::stray::Stray;
@@ -76,6 +77,15 @@ impl ConsulProcess {
         }
         self.environment.get(name).map(OsString::as_os_str)
     }
+}
+
+/// What a process shows of itself.
+///
+/// # Errors
+/// When that cannot be known now, which does not mean that it is gone.
+pub(crate) fn examine(pid: Pid) -> Result<Stray> {
+    let what = format_args!("read command line and environment of process {pid}");
+    Stray::of(pid).map_err(|error| Error::os(store::code_of(&error), what, &error))
 }
 
 /// Whether a process without a record is one of the declaration, as far as it shows.

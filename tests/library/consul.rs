@@ -6,9 +6,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use proxyprocess::{EventKind, ManagerOptions, ProxyConfig, ProxyState};
+use proxyprocess::{Daemon, ErrorCode, EventKind, ExecMode, ManagerOptions, ProxyConfig, ProxySnapshot, ProxyState};
 
-use crate::inside::{Host, helper, json, quick};
+use crate::inside::{Host, Observer, helper, json, quick};
 use crate::support::{ConsulProxy, HELPER, Scene, Start, leave_as_consul};
 
 const TOKEN: &str = "secret";
@@ -290,6 +290,83 @@ fn whoever_does_not_carry_the_token_is_a_stranger() {
         assert!(!start.process.is_gone());
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+    scene.finish();
+}
+
+/// What `Daemon.MarshalSnapshot` of Consul returned.
+#[test]
+fn daemon_takes_over_what_consuls_daemon_marshalled() {
+    let scene = Scene::of_library();
+    let (_child, start, proxy) = WEB.start(&scene);
+    let snapshot = serde_json::from_str(&proxy.config()).unwrap();
+    let blank = || Daemon::new("blank", ProxyConfig::of_mode(ExecMode::DAEMON)).with_pid_path(scene.path("pid"));
+    let daemon = blank();
+    let mut events = Observer::of(daemon.events());
+    daemon.unmarshal_snapshot(&snapshot).unwrap();
+    assert_eq!(events.adopted("web"), start.pid);
+    assert_eq!((daemon.status().state, daemon.status().pid), (ProxyState::Running, Some(start.pid)));
+    assert_eq!(fs::read_to_string(scene.path("pid")).unwrap(), format!("{}\n", start.pid));
+
+    // What is declared is compared with what the process has.
+    let with_addr = |addr: &str| {
+        let mut config = declared(&scene);
+        config.command = config.command.env(ADDR, addr);
+        Daemon::new("web", config).with_pid_path(scene.path("pid"))
+    };
+    assert!(daemon.equal(&with_addr(OLD_ADDR)) && with_addr(OLD_ADDR).equal(&daemon));
+    assert!(!daemon.equal(&with_addr("other")) && !with_addr("other").equal(&daemon));
+
+    // It is handed on as one of ours, and started again as it was.
+    let own = daemon.marshal_snapshot();
+    daemon.close().unwrap();
+    let next = blank();
+    let mut events = Observer::of(next.events());
+    next.unmarshal_snapshot(&own).unwrap();
+    assert_eq!(events.adopted("web"), start.pid);
+    start.process.kill();
+    let second = scene.reports.start("web");
+    assert_eq!(events.started("web"), second.pid);
+    let environ = fs::read(format!("/proc/{}/environ", second.pid)).unwrap();
+    assert!(environ.split(|byte| *byte == 0).any(|line| line == format!("{ADDR}={OLD_ADDR}").as_bytes()));
+    next.stop().unwrap();
+    assert_eq!(scene.reports.signal(&second), "SIGINT");
+
+    // Of a process that is gone, only the declaration comes back.
+    let last = blank();
+    last.unmarshal_snapshot(&snapshot).unwrap();
+    assert_eq!((last.status().id.as_str(), last.status().state), ("web", ProxyState::Idle));
+    scene.finish();
+}
+
+#[test]
+fn daemon_refuses_what_is_wrong_in_a_snapshot_of_consul_and_names_the_field() {
+    let scene = Scene::of_library();
+    let daemon = Daemon::new("mine", helper(&scene, &["run"]));
+    let with = |field: &str, value: serde_json::Value| {
+        let mut snapshot = ProxySnapshot::new();
+        snapshot.insert("CommandPath".to_owned(), "/bin/a".into());
+        snapshot.insert(field.to_owned(), value);
+        snapshot
+    };
+    let wrong = [
+        ("CommandPath", 7.into()),
+        ("CommandArgs", "a".into()),
+        ("CommandEnv", [7][..].into()),
+        ("CommandDir", 7.into()),
+        ("Pid", (-1).into()),
+        ("ProxyID", 7.into()),
+        ("ProxyToken", 7.into()),
+    ];
+    for (field, value) in wrong {
+        let error = daemon.unmarshal_snapshot(&with(field, value)).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidConfig);
+        assert!(error.to_string().starts_with(&format!("{field}")), "{error}");
+    }
+    assert_eq!(daemon.status().id, "mine");
+    // What Go writes where there is nothing.
+    for (field, value) in [("ProxyToken", "".into()), ("CommandDir", "".into()), ("CommandEnv", ().into())] {
+        Daemon::new("mine", ProxyConfig::of_mode(ExecMode::DAEMON)).unmarshal_snapshot(&with(field, value)).unwrap();
     }
     scene.finish();
 }

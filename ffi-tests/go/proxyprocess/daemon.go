@@ -127,7 +127,8 @@ func (d *Daemon) Close() error {
 }
 
 // Equal reports whether the other is a Daemon and the same process as declared: id, command, directory, environment,
-// token, credentials and files. How it is stopped and restarted, and the agent's own environment, do not count.
+// token, credentials and files. How it is stopped and restarted, and the agent's own environment, do not count. A daemon
+// out of a snapshot of Consul's equals one whose declared variables its process has, whichever others that has.
 func (d *Daemon) Equal(other Proxy) bool {
 	second, ok := other.(*Daemon)
 	if !ok || second == nil || !second.handle.acquire() {
@@ -161,8 +162,10 @@ func (d *Daemon) MarshalSnapshot() map[string]interface{} {
 }
 
 // UnmarshalSnapshot becomes the daemon of a snapshot. A process that lives, and is proven to be the one of the
-// snapshot, is supervised at once; one that is gone is started by Start. An error names the field, or says that this
-// daemon was started already, and nothing is changed.
+// snapshot, is supervised at once; one that is gone is started by Start. What MarshalSnapshot of Consul 1.2 to 1.4
+// returned (CommandArgs, CommandDir, CommandEnv, CommandPath, Pid, ProxyID, ProxyToken) is read as well, and the files of
+// this daemon are kept then. An error names the field, or says that this daemon was started already, and nothing is
+// changed.
 func (d *Daemon) UnmarshalSnapshot(snapshot map[string]interface{}) error {
 	encoded, err := json.Marshal(snapshot)
 	if err != nil {

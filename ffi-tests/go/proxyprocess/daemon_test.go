@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -155,6 +156,41 @@ func TestDaemonSnapshotHandsAProcessOver(t *testing.T) {
 	check(t, err)
 	sameJSON(t, again, string(encoded))
 	check(t, second.Stop())
+	if alive(pid) {
+		t.Error("it lives")
+	}
+}
+
+// What Daemon.MarshalSnapshot of Consul 1.4 returned.
+func TestDaemonSnapshotOfConsulHandsAProcessOver(t *testing.T) {
+	command := exec.Command("sleep", "1000")
+	command.Env = append(os.Environ(), "ADDR=old", "CONNECT_PROXY_ID=web", "CONNECT_PROXY_TOKEN=secret")
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	check(t, command.Start())
+	pid := command.Process.Pid
+	// It is reaped by whoever comes first.
+	go command.Wait()
+
+	daemon := newDaemon(t, "other", shell("exit 1"), proxyprocess.DaemonOptions{})
+	check(t, daemon.UnmarshalSnapshot(map[string]interface{}{
+		"Pid":         pid,
+		"CommandPath": command.Path,
+		"CommandArgs": command.Args,
+		"CommandDir":  "",
+		"CommandEnv":  append([]string{"ADDR=old"}, os.Environ()...),
+		"ProxyToken":  "secret",
+		"ProxyID":     "web",
+	}))
+	if got := status(t, daemon); got.ID != "web" || !got.Adopted || got.PID != pid {
+		t.Errorf("got %+v", got)
+	}
+	for addr, expected := range map[string]bool{"ADDR=old": true, "ADDR=new": false} {
+		config := proxyprocess.ProxyConfig{Command: command.Args, Token: "secret", Env: []string{addr}}
+		if daemon.Equal(newDaemon(t, "web", config, proxyprocess.DaemonOptions{})) != expected {
+			t.Errorf("%s: expected %v", addr, expected)
+		}
+	}
+	check(t, daemon.Stop())
 	if alive(pid) {
 		t.Error("it lives")
 	}

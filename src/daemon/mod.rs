@@ -1,21 +1,20 @@
 //! One supervised process by itself, without a manager.
 
+mod snapshot;
+
 use std::any::Any;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::Value;
-
-use crate::declaration::fields::Fields;
 use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot, validate_id};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
 use crate::proxy::Proxy;
-use crate::store::entry::{DaemonEntry, KnownProcess, StoredProcess};
+use crate::supervisor::unrecorded::ConsulProcess;
 use crate::supervisor::{
-    BaseEnvironment, Claim, Command, Context, EventRing, Events, Files, Origin, Owner, ProxyStatus, Slot, Spec,
-    Supervisor, drawn_origin,
+    BaseEnvironment, Command, Context, EventRing, Events, Files, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor,
+    drawn_origin,
 };
 use crate::sys::fork::HomeProcess;
 
@@ -54,13 +53,15 @@ struct Inner {
     supervisor: Option<Arc<Supervisor>>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 struct Declared {
     id: Arc<str>,
     config: Arc<ProxyConfig>,
     stdout: Option<PathBuf>,
     stderr: Option<PathBuf>,
     pid: Option<PathBuf>,
+    /// Of a daemon out of a snapshot of Consul's: its process, as it was when it was taken over.
+    consul: Option<Arc<ConsulProcess>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +75,8 @@ enum Phase {
 impl Daemon {
     /// A daemon that is not started.
     pub fn new(id: impl Into<String>, config: ProxyConfig) -> Daemon {
-        let declared =
-            Declared { id: id.into().into(), config: Arc::new(config), stdout: None, stderr: None, pid: None };
+        let (id, config) = (id.into().into(), Arc::new(config));
+        let declared = Declared { id, config, stdout: None, stderr: None, pid: None, consul: None };
         Daemon {
             home: HomeProcess::here(),
             owner: Supervisor::new_owner(),
@@ -165,68 +166,22 @@ impl Daemon {
     }
 
     /// Whether the other is the same process as declared: id, command, directory, environment, token, credentials and
-    /// files. How it is stopped and restarted, and the agent's own environment, do not count.
+    /// files. How it is stopped and restarted, and the agent's own environment, do not count. A daemon out of a snapshot
+    /// of Consul's equals one whose declared variables its process has, whichever others that has: the snapshot does not
+    /// say what was declared.
     pub fn equal(&self, other: &Daemon) -> bool {
         if std::ptr::eq(self, other) {
             return true;
         }
         let other = other.lock().declared.clone();
-        let own = self.lock();
-        let same_files = (&own.declared.stdout, &own.declared.stderr, &own.declared.pid)
-            == (&other.stdout, &other.stderr, &other.pid);
-        own.declared.id == other.id && same_files && own.declared.config.same_process(&other.config)
-    }
-
-    /// What [`Daemon::unmarshal_snapshot`] needs to take the process over, in another agent as well: the declaration,
-    /// the token in the clear, and the process if one lives. Never the agent's environment.
-    pub fn marshal_snapshot(&self) -> ProxySnapshot {
-        let (declared, supervisor) = {
-            let inner = self.lock();
-            (inner.declared.clone(), inner.supervisor.clone())
+        let own = self.lock().declared.clone();
+        let same_files = (&own.stdout, &own.stderr, &own.pid) == (&other.stdout, &other.stderr, &other.pid);
+        let same_process = || match (&own.consul, &other.consul) {
+            (Some(process), None) => process.difference(&self.spec(&other)).is_none(),
+            (None, Some(process)) => process.difference(&self.spec(&own)).is_none(),
+            _ => own.config.same_process(&other.config),
         };
-        let processes = supervisor.map(|supervisor| supervisor.processes(self.owner)).transpose();
-        let process = processes.ok().flatten().and_then(|mut processes| processes.pop());
-        let process = process.map(|(_, process)| StoredProcess::Known(process));
-        let mut snapshot = DaemonEntry { config: declared.config.clone(), process }.to_json();
-        snapshot.insert("id".to_owned(), Value::from(&*declared.id));
-        let files = [("stdout", &declared.stdout), ("stderr", &declared.stderr), ("pid_path", &declared.pid)];
-        for (field, path) in files {
-            if let Some(path) = path {
-                snapshot.insert(field.to_owned(), crate::declaration::path_to_json(path));
-            }
-        }
-        snapshot
-    }
-
-    /// Becomes the daemon of a snapshot. A process that lives, and is proven to be the one of the snapshot, is
-    /// supervised at once; one that is gone is started by [`Daemon::start`].
-    ///
-    /// # Errors
-    /// [`ErrorCode::InvalidConfig`] naming the field, or because this daemon was started already. Nothing is changed.
-    pub fn unmarshal_snapshot(&self, snapshot: &ProxySnapshot) -> Result<()> {
-        self.home.check()?;
-        let mut fields = Fields::of("", Value::Object(snapshot.clone()))?;
-        let id = fields.string("id")?;
-        let mut path = |field: &str| fields.read(field, "a path", crate::declaration::path_from_json);
-        let (stdout, stderr, pid) = (path("stdout")?, path("stderr")?, path("pid_path")?);
-        let entry = DaemonEntry::from_fields(fields)?;
-        let (supervisor, spec, process) = {
-            let mut inner = self.lock();
-            inner.check_open()?;
-            if inner.supervisor.is_some() {
-                let message = "unmarshal_snapshot: expected a daemon that was never started";
-                return Err(Error::new(ErrorCode::InvalidConfig, message));
-            }
-            let id = id.map_or_else(|| inner.declared.id.clone(), Arc::from);
-            let declared = Declared { id, config: entry.config, stdout, stderr, pid };
-            declared.validate()?;
-            inner.declared = declared;
-            let Some(StoredProcess::Known(process)) = entry.process else { return Ok(()) };
-            (inner.supervisor()?, self.spec(&inner.declared), process)
-        };
-        let KnownProcess { identity, fingerprint, origin } = process;
-        let (claim, outdated) = (Claim::Told { identity, origin }, fingerprint != spec.fingerprint());
-        self.put(&supervisor, spec, Origin::Claimed { claim, start_if_gone: false, outdated })
+        own.id == other.id && same_files && same_process()
     }
 
     /// What the process is doing.
