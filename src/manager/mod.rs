@@ -87,10 +87,8 @@ impl Manager {
         options.validate()?;
         let data_dir = options.data_dir.as_deref().map(DataDir::open).transpose()?.map(Arc::new);
         let found = data_dir.as_ref().map(|data_dir| restore::find_processes(data_dir)).transpose()?;
-        let restore::Found { unclaimed, strays, ignored } = found.unwrap_or_default();
-        let generated = unclaimed.iter().filter(|record| record.token_generated);
-        let tokens = generated.filter_map(|record| Some((Arc::from(record.id.as_str()), record.token.clone()?)));
-        state.remember_tokens(tokens);
+        let restore::Found { unclaimed, strays, tokens, ignored } = found.unwrap_or_default();
+        state.remember_tokens(tokens.into_iter());
         let events = EventRing::new(options.event_capacity);
         let core =
             Core::new(options, BaseEnvironment::capture(), data_dir.as_ref(), &events, unclaimed, strays, ignored);

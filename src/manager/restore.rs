@@ -26,6 +26,9 @@ pub(super) struct Found {
     pub(super) unclaimed: Vec<Record>,
     /// Processes without a record, known by a number that has to be proven.
     pub(super) strays: BTreeMap<String, Stray>,
+    /// The tokens that outlive a snapshot that cannot be read, by the id: the generated ones of records, and those that
+    /// strays have.
+    pub(super) tokens: Vec<(Arc<str>, String)>,
     /// What was no use.
     pub(super) ignored: Vec<Error>,
 }
@@ -35,15 +38,20 @@ pub(super) fn find_processes(data_dir: &DataDir) -> Result<Found> {
     warn_of_hidden_boot_id();
     let mut records = data_dir.records()?;
     let lost = data_dir.lost(&mut records)?;
-    let mut strays: BTreeMap<String, Pid> = BTreeMap::new();
-    if !lost.is_empty() {
-        strays.extend(lost.iter().filter_map(|lost| Some((lost.id.clone(), lost.pid?))));
-        // What the process itself has says more than a pid file, which may be damaged as well.
-        let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
-        strays.extend(supervisor::search(data_dir, &ids)?);
-    }
-    let strays = strays.into_iter().map(|(id, pid)| Ok((id, unrecorded::examine(pid)?))).collect::<Result<_>>()?;
-    Ok(Found { unclaimed: records.found, strays, ignored: records.bad })
+    let examine = |(id, pid): (String, Pid)| Ok((id, unrecorded::examine(pid)?));
+    let numbers = lost.iter().filter_map(|lost| Some((lost.id.clone(), lost.pid?)));
+    let mut strays = numbers.map(examine).collect::<Result<BTreeMap<String, Stray>>>()?;
+    let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
+    let found = if ids.is_empty() { Vec::new() } else { supervisor::search(data_dir, &ids)? };
+    let found = found.into_iter().map(examine).collect::<Result<Vec<_>>>()?;
+    let generated = records.found.iter().filter(|record| record.token_generated);
+    let mut tokens: Vec<(Arc<str>, String)> =
+        generated.filter_map(|record| Some((record.id.as_str().into(), record.token.clone()?))).collect();
+    // Only of those that write to the logs as well: whoever has the number in a pid file may be a stranger.
+    tokens.extend(found.iter().filter_map(|(id, stray)| Some((id.as_str().into(), unrecorded::token(stray, id)?))));
+    // What the process itself has says more than a pid file, which may be damaged as well.
+    strays.extend(found);
+    Ok(Found { unclaimed: records.found, strays, tokens, ignored: records.bad })
 }
 
 /// The processes are known all the same, but a program that clears its environment and closes its logs is not.

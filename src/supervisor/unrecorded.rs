@@ -99,6 +99,12 @@ pub(crate) fn shows(process: &Stray, id: &str) -> bool {
     process.variable(OsStr::new(defaults::ENV_PROXY_ID)) == Some(OsStr::new(id))
 }
 
+/// The token that a process of this id shows.
+pub(crate) fn token(process: &Stray, id: &str) -> Option<String> {
+    let token = process.variable(OsStr::new(defaults::ENV_PROXY_TOKEN)).filter(|token| !token.is_empty());
+    token.filter(|_| shows(process, id))?.to_str().map(str::to_owned)
+}
+
 /// What Consul's snapshot holds as a declaration: of the whole environment, what the agent has as well is inherited.
 pub(crate) fn without_inherited(config: &ProxyConfig, base_env: &BaseEnvironment) -> ProxyConfig {
     let command = &config.command;

@@ -165,6 +165,32 @@ fn without_any_record_and_pid_file_a_process_is_known_by_what_it_has() {
     left.end();
 }
 
+/// Neither the snapshot nor the record says what it was any more: the process does.
+#[test]
+fn a_generated_token_comes_back_from_the_process_when_record_and_snapshot_are_lost() {
+    let scene = Scene::of_library();
+    let mut config = helper(&scene, &["run"]);
+    config.token = None;
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", config.clone());
+    host.run();
+    let start = scene.reports.start("web");
+    host.events.started("web");
+    let token = host.state.get("web").unwrap().token;
+    host.close();
+    fs::write(scene.data_dir().join("records/web.json"), "").unwrap();
+    fs::remove_file(scene.data_dir().join("snapshot.json")).unwrap();
+    let mut next = Host::new(quick(&scene.data_dir()));
+    next.set("web", config);
+    assert_eq!(next.state.get("web").unwrap().token, token);
+    next.run();
+    assert_eq!(next.events.adopted("web"), start.pid);
+    next.follow("marker");
+    assert_eq!(next.status("web").pid, Some(start.pid));
+    next.kill();
+    scene.finish();
+}
+
 /// The command is the same, but the variables that it was started with are not: an agent died before it replaced it.
 #[test]
 fn without_a_record_a_process_with_other_variables_is_replaced() {

@@ -361,7 +361,7 @@ fn daemon_refuses_what_is_wrong_in_a_snapshot_of_consul_and_names_the_field() {
     for (field, value) in wrong {
         let error = daemon.unmarshal_snapshot(&with(field, value)).unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidConfig);
-        assert!(error.to_string().starts_with(&format!("{field}")), "{error}");
+        assert!(error.to_string().starts_with(field), "{error}");
     }
     assert_eq!(daemon.status().id, "mine");
     // What Go writes where there is nothing.
