@@ -155,7 +155,10 @@ impl DataDir {
         };
         let pid = remove(Part::Pids, "remove pid file", ".pid");
         let record = remove(Part::Records, "remove record", ".json");
-        pid.and(record)
+        match (pid, record) {
+            (Err(pid), Err(record)) => Err(pid.followed_by(record)),
+            (pid, record) => pid.and(record),
+        }
     }
 
     /// All records. A file that is none, or is damaged, is set aside.
