@@ -135,8 +135,7 @@ impl Daemon {
     /// daemon that is not started, or twice, is no error; after [`Daemon::close`] it has no effect. [`Daemon::start`] starts it again.
     ///
     /// # Errors
-    /// [`ErrorCode::StillRunning`] when something outlived SIGKILL; the message names it. [`ErrorCode::Io`] when all is
-    /// gone but the pid file, which could not be removed.
+    /// [`ErrorCode::StillRunning`] when something outlived SIGKILL; the message names it.
     pub fn stop(&self) -> Result<()> {
         self.home.check()?;
         let (supervisor, slot) = {

@@ -31,10 +31,9 @@ impl Manager {
             None => Ok(()),
         };
         fail::point("close:released");
-        let closed = end_others(&mut core, Call::Close);
+        let closed = close_others(&mut core);
         self.finish(&mut core);
-        let failed = [renewed, written, released].into_iter().filter_map(Result::err).chain(closed);
-        summary(failed.collect())
+        renewed.and(written).and(released).and(closed)
     }
 
     /// Without a data directory nobody knows later which processes there were, and whoever declares them again has two
@@ -58,27 +57,24 @@ impl Manager {
     /// The body of [`Manager::kill`].
     pub(super) fn end_by_killing(&self) -> Result<()> {
         fail::point("kill:begun");
-        let mut failed = Vec::new();
-        let stopped = self.stop_all(&mut failed);
-        failed.extend(stopped.err());
+        let killed = self.stop_all();
         fail::point("kill:stopped");
         let mut core = self.core();
         // Whoever is still there stays in the snapshot: the next agent knows of it.
-        failed.extend(core.write_snapshot().err());
+        let written = core.write_snapshot();
         fail::point("kill:written");
         self.finish(&mut core);
-        summary(failed)
+        killed.and(written)
     }
 
-    /// Stops all proxies. What is left of one, or could not be done for it, is added to `failed`; returned is what kept it
-    /// from being tried.
-    fn stop_all(&self, failed: &mut Vec<Error>) -> Result<()> {
+    fn stop_all(&self) -> Result<()> {
+        let mut left = Vec::new();
         let (supervisor, stops) = {
             let mut core = self.core();
-            failed.extend(self.restore_again(&mut core).err());
+            left.extend(self.restore_again(&mut core).err());
             if core.supervisor.is_none() && core.unclaimed.is_empty() && core.strays.is_empty() {
-                failed.extend(stop_others(&mut core));
-                return Ok(());
+                left.extend(stop_others(&mut core).err());
+                return summary(left, Some(ErrorCode::StillRunning));
             }
             let supervisor = core.supervisor()?;
             let stops = begin_stop(&mut core, self.owner, &supervisor)?;
@@ -86,14 +82,15 @@ impl Manager {
             (supervisor, stops)
         };
         // Not under the lock: until the last one is gone the status can be asked.
-        failed.extend(stops.into_iter().filter_map(|(_, result)| result.err()));
+        left.extend(stops.into_iter().filter_map(|(_, result)| result.err()));
         let mut core = self.core();
         // What was restored and never started has no slot, and nothing to stop.
         let stuck: BTreeSet<String> = supervisor.status(self.owner)?.into_iter().map(|status| status.id).collect();
         core.managed.retain(|id, managed| as_other(managed).is_some() || stuck.contains(&**id));
-        failed.extend(stop_others(&mut core));
+        left.extend(stop_others(&mut core).err());
         core.supervisor = None;
-        supervisor.release(self.owner)
+        let released = supervisor.release(self.owner);
+        summary(left, Some(ErrorCode::StillRunning)).and(released)
     }
 
     fn finish(&self, core: &mut Core) {
@@ -118,27 +115,24 @@ fn begin_stop(core: &mut Core, owner: Owner, supervisor: &Supervisor) -> Result<
     Ok(stops)
 }
 
-/// What the proxies of registered kinds say that could not be stopped, as one error.
-fn stop_others(core: &mut Core) -> Option<Error> {
-    let failed = end_others(core, |other, reply| Call::Stop(other, Some(reply)));
-    // Where their codes differ nobody can say of all of them what they are, other than that they were not stopped.
-    let differ = failed.iter().any(|error| error.code() != failed[0].code());
-    let joined = summary(failed).err()?;
-    Some(if differ { Error::new(ErrorCode::StillRunning, joined.to_string()) } else { joined })
+fn stop_others(core: &mut Core) -> Result<()> {
+    end_others(core, |other, reply| Call::Stop(other, Some(reply)), Some(ErrorCode::StillRunning))
 }
 
-/// Makes one last call to every proxy of a registered kind, and ends their thread. What failed is returned.
+fn close_others(core: &mut Core) -> Result<()> {
+    end_others(core, Call::Close, None)
+}
+
+/// Makes one last call to every proxy of a registered kind, and ends their thread.
 fn end_others(
     core: &mut Core,
     call: impl Fn(super::others::Other, crossbeam_channel::Sender<Result<()>>) -> Call,
-) -> Vec<Error> {
+    several: Option<ErrorCode>,
+) -> Result<()> {
     let others: Vec<_> = core.managed.values().filter_map(as_other).collect();
     let (reply, answers) = crossbeam_channel::unbounded();
     if !others.is_empty() {
-        let worker = match core.worker() {
-            Ok(worker) => worker,
-            Err(error) => return vec![error],
-        };
+        let worker = core.worker()?;
         for other in others {
             worker.call(call(other, reply.clone()));
         }
@@ -148,7 +142,7 @@ fn end_others(
         Worker::finish(worker);
     }
     core.managed.retain(|_, managed| as_other(managed).is_none());
-    answers.into_iter().filter_map(Result::err).collect()
+    summary(answers.into_iter().filter_map(Result::err).collect(), several)
 }
 
 fn as_other(managed: &Managed) -> Option<super::others::Other> {
@@ -158,30 +152,10 @@ fn as_other(managed: &Managed) -> Option<super::others::Other> {
     }
 }
 
-/// One error that names all that failed. That processes are left says more than what else went wrong, such as a file that
-/// could not be removed; of others the first one counts.
-fn summary(mut failed: Vec<Error>) -> Result<()> {
-    let (Some(first), 2..) = (failed.first(), failed.len()) else { return failed.pop().map_or(Ok(()), Err) };
-    let left = failed.iter().map(Error::code).find(|code| *code == ErrorCode::StillRunning);
-    let texts: Vec<String> = failed.iter().map(Error::to_string).collect();
-    Err(Error::new(left.unwrap_or(first.code()), texts.join("; ")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn code_of_several_errors_says_whether_processes_are_left() {
-        use ErrorCode::{Io, StillRunning, Untrusted};
-        let code = |codes: &[ErrorCode]| {
-            let failed = codes.iter().map(|code| Error::new(*code, format!("{code:?}"))).collect();
-            summary(failed).map_err(|error| (error.code(), error.to_string()))
-        };
-        assert_eq!(code(&[]), Ok(()));
-        assert_eq!(code(&[Io]), Err((Io, "Io".to_owned())));
-        assert_eq!(code(&[Io, Io]), Err((Io, "Io; Io".to_owned())));
-        assert_eq!(code(&[Io, StillRunning]), Err((StillRunning, "Io; StillRunning".to_owned())));
-        assert_eq!(code(&[Untrusted, Io]), Err((Untrusted, "Untrusted; Io".to_owned())));
-    }
+/// One error that names all that failed; `several` is its code when they are more than one, else that of the first.
+fn summary(errors: Vec<Error>, several: Option<ErrorCode>) -> Result<()> {
+    let Some(code) = errors.first().map(Error::code) else { return Ok(()) };
+    let texts: Vec<String> = errors.iter().map(Error::to_string).collect();
+    let code = if errors.len() == 1 { code } else { several.unwrap_or(code) };
+    Err(Error::new(code, texts.join("; ")))
 }

@@ -155,10 +155,7 @@ impl DataDir {
         };
         let pid = remove(Part::Pids, "remove pid file", ".pid");
         let record = remove(Part::Records, "remove record", ".json");
-        match (pid, record) {
-            (Err(pid), Err(record)) => Err(pid.followed_by(record)),
-            (pid, record) => pid.and(record),
-        }
+        pid.and(record)
     }
 
     /// All records. A file that is none, or is damaged, is set aside.

@@ -3,7 +3,7 @@
 
 use std::ffi::c_void;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 /// Prepared by the spawner thread.
 #[derive(Debug)]
@@ -11,7 +11,9 @@ pub(super) struct Detached {
     /// For the process; the intermediate child has one of its own.
     pub(super) stack: *mut c_void,
     pub(super) shares_memory: bool,
-    pub(super) opens_pidfd: bool,
+    /// Whether the intermediate child has the agent's table of descriptors, in which it can leave the pidfd.
+    pub(super) shares_table: AtomicBool,
+    pub(super) has_pidfds: bool,
     /// The pid of the intermediate child, by itself.
     pub(super) intermediate: AtomicI32,
     /// The pid of the process as long as it has our memory. Written by the kernel.
@@ -21,11 +23,12 @@ pub(super) struct Detached {
 }
 
 impl Detached {
-    pub(super) fn new(stack: *mut c_void, shares_memory: bool, opens_pidfd: bool) -> Detached {
+    pub(super) fn new(stack: *mut c_void, shares_memory: bool, has_pidfds: bool) -> Detached {
         Detached {
             stack,
             shares_memory,
-            opens_pidfd,
+            shares_table: AtomicBool::new(shares_memory),
+            has_pidfds,
             intermediate: AtomicI32::new(0),
             lent_to: AtomicU32::new(0),
             pidfd: AtomicI32::new(-1),

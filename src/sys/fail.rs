@@ -5,10 +5,10 @@
 //!
 //! - `PROXYPROCESS_FAIL=<point>#<n>=<what>,...` acts when the point is passed for the n-th time, or with `#<n>-<m>`
 //!   each time from the n-th to the m-th. `die` is SIGKILL, as from outside; `stall` leaves the thread where it is for
-//!   ever; `fail:<errno>` is for the points that can fail ([`failing`]): the system call behind them is not made and has
-//!   failed so.
+//!   ever, and `hold` until there is the file that is named below; `fail:<errno>` is for the points that can fail
+//!   ([`failing`]): the system call behind them is not made and has failed so.
 //! - `PROXYPROCESS_FAIL_TRACE=<file>` has every point that is passed appended to a file, a line each.
-//! - `PROXYPROCESS_FAIL_RELEASE=<file>`: a child between clone and exec never dies, and never outlasts its test; at its
+//! - `PROXYPROCESS_FAIL_RELEASE=<file>` ends what `hold` says. And a child between clone and exec never dies, and never outlasts its test; at its
 //!   points `die` kills the agent and the child goes on, `stall` kills the agent and the child goes on when there is
 //!   this file.
 
@@ -56,9 +56,11 @@ pub(super) mod child {
     pub(in crate::sys) const DIVIDE: u32 = 8;
     /// Of the intermediate child of a process that is detached.
     pub(in crate::sys) const BETWEEN: u32 = 9;
+    pub(in crate::sys) const CLONED: u32 = 10;
     #[cfg(feature = "fail-points")]
-    pub(super) const NAMES: [(&str, u32); 9] = [
+    pub(super) const NAMES: [(&str, u32); 10] = [
         ("child:between", BETWEEN),
+        ("child:cloned", CLONED),
         ("child:begun", BEGUN),
         ("child:divide", DIVIDE),
         ("child:session", SESSION),
@@ -78,12 +80,14 @@ pub(crate) use active::{failing, point};
 #[cfg(feature = "fail-points")]
 mod active {
     use std::collections::HashMap;
-    use std::ffi::{CString, c_int};
+    use std::ffi::{CString, OsStr, c_int};
     use std::fs::File;
     use std::io::Write;
     use std::ops::RangeInclusive;
-    use std::os::unix::ffi::OsStringExt;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::Path;
     use std::sync::{LazyLock, Mutex, PoisonError};
+    use std::time::Duration;
 
     use super::super::identity::own_pid;
     use super::super::signal::{Signal, kill_process};
@@ -93,6 +97,7 @@ mod active {
     enum What {
         Die,
         Stall,
+        Hold,
         Fail(c_int),
     }
 
@@ -122,6 +127,7 @@ mod active {
         let what = match what.split_once(':') {
             None if what == "die" => What::Die,
             None if what == "stall" => What::Stall,
+            None if what == "hold" => What::Hold,
             Some(("fail", errno)) => What::Fail(errno.parse().ok()?),
             _ => return None,
         };
@@ -147,6 +153,7 @@ mod active {
         match pass(name) {
             Some(What::Die) => die(),
             Some(What::Stall) => stall(),
+            Some(What::Hold) => hold(),
             Some(What::Fail(_)) | None => {}
         }
     }
@@ -155,6 +162,7 @@ mod active {
         match pass(name) {
             Some(What::Die) => die(),
             Some(What::Stall) => stall(),
+            Some(What::Hold) => hold(),
             Some(What::Fail(errno)) => return Err(std::io::Error::from_raw_os_error(errno)),
             None => {}
         }
@@ -172,6 +180,13 @@ mod active {
         }
     }
 
+    fn hold() {
+        let release = PLAN.release.as_deref().map(|path| Path::new(OsStr::from_bytes(path.to_bytes())));
+        while !release.is_some_and(Path::exists) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// A test that has failed releases nobody.
     const LONGEST_STALL_MS: u32 = 60_000;
 
@@ -185,8 +200,7 @@ mod active {
     impl ChildPlan {
         pub(crate) fn of_next_child(is_detached: bool) -> ChildPlan {
             let mut action = None;
-            for (name, number) in
-                child::NAMES.into_iter().filter(|(_, number)| is_detached || *number != child::BETWEEN)
+            for (name, number) in child::NAMES.into_iter().filter(|(_, number)| is_detached || *number < child::BETWEEN)
             {
                 action = pass(name).map(|what| (number, what)).or(action);
             }
@@ -203,10 +217,12 @@ mod active {
             if let What::Fail(errno) = what {
                 return errno;
             }
-            // SAFETY: no pointers are passed.
-            unsafe { libc::syscall(libc::SYS_kill, self.agent, libc::SIGKILL) };
+            if what != What::Hold {
+                // SAFETY: no pointers are passed.
+                unsafe { libc::syscall(libc::SYS_kill, self.agent, libc::SIGKILL) };
+            }
             for _ in 0..LONGEST_STALL_MS {
-                if what != What::Stall || self.is_released() {
+                if what == What::Die || self.is_released() {
                     break;
                 }
                 let pause = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };

@@ -6,7 +6,7 @@
 //!
 //! 1. The spawner thread clones the intermediate child as a vfork: it does not go on before that child has exited.
 //! 2. The intermediate child clones the process, opens its pidfd in the agent's table of descriptors, which it shares,
-//!    and exits. It does not reap the process, so until then nobody else can have the pid.
+//!    and exits. It does not reap the process, so until then no other one can have the pid.
 //! 3. The process does nothing but ask who its parent is, until that is no longer the intermediate child. From there on
 //!    it is as any child of the agent: it writes its record and executes.
 //! 4. The spawner thread waits in a futex. The kernel wakes it when the process no longer has the agent's memory
@@ -17,8 +17,8 @@
 //! Rejected: a fork, which takes the longer the more memory the agent has (0.1 s for 8 GiB) and holds up all of its
 //! threads; and `CLONE_PARENT`, which makes the process a child of the agent's own parent.
 //!
-//! Where vfork is only a fork (see [`outcome`](super::outcome)), each has a copy of everything. The process tells
-//! who it is through the pipe then, and is supervised without a pidfd.
+//! Where vfork is only a fork (see [`outcome`](super::outcome)), each has a copy of everything, and the process tells who
+//! it is through the pipe. There, and where a sandbox refuses to share the table, the spawner thread opens the pidfd.
 //!
 //! The intermediate child sends no signal when it ends: neither a handler of SIGCHLD nor a wait for any child in the host
 //! sees it.
@@ -27,14 +27,14 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::child::{self, Failed, Instructions, errno, pass, step};
+use super::child::{self, Failed, Instructions, pass, step};
 use super::child_stack::ChildStack;
 use super::detached::Detached;
 use super::fail::child as points;
 use super::identity::Pid;
 use super::outcome::{self, Outcome, Report, Step, VFORK};
 use super::signal::MaskGuard;
-use super::{check, pidfd, wait};
+use super::{check, is_refused, pidfd, wait};
 
 /// Finds out whether vfork is what it promises to be, if that is not known yet, and prepares a start.
 ///
@@ -44,8 +44,7 @@ pub(super) fn prepare(stack: &mut ChildStack) -> io::Result<Detached> {
     if !outcome::memory_is_shared() {
         try_vfork_out(stack)?;
     }
-    let shares_memory = outcome::memory_is_shared();
-    Ok(Detached::new(stack.top_beside_intermediate(), shares_memory, shares_memory && pidfd::is_supported()))
+    Ok(Detached::new(stack.top_beside_intermediate(), outcome::memory_is_shared(), pidfd::is_supported()))
 }
 
 /// Has a child write into our memory.
@@ -72,8 +71,17 @@ extern "C" fn write_and_exit(argument: *mut c_void) -> c_int {
 /// Clones the intermediate child. It returns when that is reaped, and the process has executed or ended if there is one;
 /// or, where that has a copy of our memory, runs.
 pub(super) fn clone(stack: &mut ChildStack, it: &Instructions, detached: &Detached) -> io::Result<()> {
+    match clone_intermediate(stack, it, detached) {
+        Err(error) if is_refused(&error) && detached.shares_table.swap(false, Ordering::Relaxed) => {
+            clone_intermediate(stack, it, detached)
+        }
+        cloned => cloned,
+    }
+}
+
+fn clone_intermediate(stack: &mut ChildStack, it: &Instructions, detached: &Detached) -> io::Result<()> {
     detached.lent_to.store(0, Ordering::Relaxed);
-    let sharing = if detached.shares_memory { libc::CLONE_FILES } else { 0 };
+    let sharing = if detached.shares_table.load(Ordering::Relaxed) { libc::CLONE_FILES } else { 0 };
     let argument = std::ptr::from_ref(it).cast_mut().cast();
     let guard = MaskGuard::block_all();
     // SAFETY: `run` keeps to system calls, on a stack that nobody else uses, with instructions that live until it has
@@ -119,23 +127,30 @@ fn clone_process(it: &Instructions, detached: &Detached, argument: *mut c_void) 
     // kernel has cleared `lent_to`; or it has a copy of both.
     let pid = unsafe { libc::clone(child::run, detached.stack, flags, argument, lent_to, no_tls, lent_to) };
     step(Step::Clone, pid.into())?;
-    if detached.opens_pidfd { open_pidfd(detached, pid) } else { Ok(()) }
+    let opened = pass(it, points::CLONED, Step::OpenPidfd).and_then(|()| open_pidfd(detached, pid));
+    if opened.is_err() {
+        // It waits for our end, and has done nothing yet.
+        kill_and_reap(pid);
+    }
+    opened
 }
 
 /// Not by CLONE_PIDFD, which excludes CLONE_PARENT_SETTID.
 fn open_pidfd(detached: &Detached, pid: c_int) -> Result<(), Failed> {
+    if !detached.has_pidfds || !detached.shares_table.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     // SAFETY: no pointers are passed.
     let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    if opened == -1 {
-        // It waits for our end, and has done nothing yet.
-        let failed = Failed(Step::OpenPidfd, errno());
-        // SAFETY: no pointers are passed. The number is our child's, which is not reaped.
-        unsafe { libc::syscall(libc::SYS_kill, pid, libc::SIGKILL) };
-        let (no_info, no_usage) = (std::ptr::null_mut::<libc::siginfo_t>(), std::ptr::null_mut::<libc::rusage>());
-        // SAFETY: null pointers say that nothing is asked for.
-        unsafe { libc::syscall(libc::SYS_waitid, libc::P_PID, pid, no_info, libc::WEXITED, no_usage) };
-        return Err(failed);
-    }
+    step(Step::OpenPidfd, opened)?;
     detached.pidfd.store(opened as c_int, Ordering::Relaxed);
     Ok(())
+}
+
+fn kill_and_reap(pid: c_int) {
+    // SAFETY: no pointers are passed. The number is our child's, which is not reaped.
+    unsafe { libc::syscall(libc::SYS_kill, pid, libc::SIGKILL) };
+    let (no_info, no_usage) = (std::ptr::null_mut::<libc::siginfo_t>(), std::ptr::null_mut::<libc::rusage>());
+    // SAFETY: null pointers say that nothing is asked for.
+    unsafe { libc::syscall(libc::SYS_waitid, libc::P_PID, pid, no_info, libc::WEXITED, no_usage) };
 }

@@ -51,6 +51,11 @@ pub(crate) fn is_exhausted(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 
+/// Whether a kernel or a sandbox does not do what it was asked for, whenever it is asked.
+fn is_refused(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EPERM | libc::ENOSYS))
+}
+
 /// The result of a call that returns -1 and sets errno.
 fn check(result: i64) -> std::io::Result<i64> {
     if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(result) }

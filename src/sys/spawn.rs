@@ -23,7 +23,7 @@ use super::program::{Program, SelfRecord, Variable};
 use super::signal::MaskGuard;
 use super::start_error::{StartError, describe, explained, failure};
 use super::wait::{self, Target};
-use super::{check, digest, fail, intermediate, limits, pidfd, stat};
+use super::{check, digest, fail, intermediate, is_refused, limits, pidfd, stat};
 
 /// A process that was started.
 #[derive(Debug)]
@@ -242,11 +242,6 @@ fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Chil
     }
 }
 
-/// Whether a kernel or a sandbox does not do what it was asked for, whenever it is asked.
-fn is_refused(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EPERM | libc::ENOSYS))
-}
-
 fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Child> {
     let sharing = if instructions.division.is_shared() { libc::CLONE_FILES } else { 0 };
     let flags = VFORK | libc::SIGCHLD | flags | sharing;
@@ -281,10 +276,9 @@ struct Child {
 impl Child {
     /// One that is detached tells itself which it is.
     fn known_by(self, birth: Birth) -> Child {
-        match Pid::from_raw(birth.pid as i32) {
-            None => self,
-            told => Child { pid: told, start_ticks: Some(birth.start_ticks), ..self },
-        }
+        let Some(pid) = Pid::from_raw(birth.pid as i32) else { return self };
+        let pidfd = self.pidfd.or_else(|| open_proven(pid, birth.start_ticks));
+        Child { pid: Some(pid), pidfd, start_ticks: Some(birth.start_ticks) }
     }
 
     /// A process that is detached is not ours to reap, unless we are given those that have lost their parent.
@@ -318,6 +312,17 @@ fn candidates(program: &Program<'_>) -> Vec<OsString> {
     let path = path.unwrap_or(DEFAULT_PATH.as_bytes());
     let dirs = path.split(|&byte| byte == b':');
     dirs.map(|dir| Path::new(OsStr::from_bytes(if dir.is_empty() { b"." } else { dir })).join(name).into()).collect()
+}
+
+/// The pidfd of a process that is not our child, by number.
+fn open_proven(pid: Pid, start_ticks: u64) -> Option<OwnedFd> {
+    if !pidfd::is_supported() {
+        return None;
+    }
+    let pidfd = pidfd::open(pid).ok()?;
+    // ORDER: the descriptor first, then the proof: if that process lives when it is done, the number was its own.
+    let is_it = stat::read(pid.as_raw()).ok().flatten().is_some_and(|stat| stat.start_ticks == start_ticks);
+    (is_it && !pidfd::has_ended(pidfd.as_fd())).then_some(pidfd)
 }
 
 #[cfg(test)]

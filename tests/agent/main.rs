@@ -8,6 +8,7 @@ mod support;
 
 mod adopt;
 mod change;
+mod detached;
 mod output;
 mod refuse;
 mod restart;

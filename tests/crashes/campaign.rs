@@ -70,8 +70,15 @@ impl Accidents {
                 1 if known => wanted.grace(id, 20 + self.chance.below(60) as u64),
                 _ => {
                     self.version += 1;
-                    let kinds =
-                        [Kind::Runs, Kind::Polite, Kind::Runs, Kind::Stubborn, Kind::Leads, Kind::Ends, Kind::Missing];
+                    let kinds = [
+                        Kind::Runs,
+                        Kind::Polite,
+                        Kind::Detached,
+                        Kind::Stubborn,
+                        Kind::Leads,
+                        Kind::Ends,
+                        Kind::Missing,
+                    ];
                     wanted.with(id, kinds[self.chance.below(kinds.len())], self.version)
                 }
             };

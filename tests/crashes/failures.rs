@@ -22,12 +22,14 @@ const ENOLCK: i32 = 37;
 const ENOSPC: i32 = 28;
 
 /// The calls that can fail, and how they do.
-const CALLS: [(&str, &[i32]); 43] = [
+const CALLS: [(&str, &[i32]); 45] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
     ("ahead:open", &[ENOSPC, EMFILE, EIO]),
     ("ahead:write", &[ENOSPC, EFBIG, EIO]),
     ("aside:rename", &[ENOSPC, EIO]),
     ("boot-id:read", &[EMFILE, ENOMEM]),
+    ("child:between", &[EAGAIN, ENOMEM, EMFILE]),
+    ("child:cloned", &[EMFILE, ENOMEM]),
     ("child:divide", &[EPERM, ENOMEM]),
     ("child:execute", &[ENOMEM, EAGAIN]),
     ("child:record-open", &[ENOSPC, EMFILE, EIO]),

@@ -15,6 +15,7 @@ use crate::wanted::{CONSUL, Kind, Wanted};
 pub(crate) fn first() -> Wanted {
     Wanted::default()
         .with(CONSUL, Kind::Polite, 1)
+        .with("apart", Kind::Detached, 1)
         .with("drifts", Kind::Runs, 1)
         .with("ends", Kind::Ends, 1)
         .with("gone", Kind::Polite, 1)
@@ -69,6 +70,7 @@ pub(crate) fn play(it: &mut Player) -> Played {
     it.launch()?;
     let leaders = it.settle()?;
     it.kill(&leaders["stubborn"]);
+    it.kill(&leaders["apart"]);
     it.settle()?;
     it.kill(&leaders["heads"]);
     let leaders = it.settle()?;

@@ -15,6 +15,8 @@ pub(crate) const TOKEN: &str = "secret";
 pub(crate) enum Kind {
     /// Runs until a signal ends it.
     Runs,
+    /// The same, as an orphan that asks to be killed when its parent ends.
+    Detached,
     /// Handles the stop signal, and ends.
     Polite,
     /// Has to be killed.
@@ -80,6 +82,7 @@ impl Want {
         let version = format!("v{}", self.version);
         let words: &[&str] = match self.kind {
             Kind::Runs => &["run", &version],
+            Kind::Detached => &["bound", &version],
             Kind::Polite => &["graceful", &version],
             Kind::Stubborn => &["stubborn", &version],
             Kind::Leads => &["grandchild", "stubborn", &version],
@@ -91,6 +94,7 @@ impl Want {
             // However often it was killed, no test waits for it.
             _ => json!({"max_wait_ms": 20}),
         };
-        Proxy::helper(words).set("restart", restart).grace_ms(self.grace_ms)
+        let proxy = Proxy::helper(words).set("restart", restart).grace_ms(self.grace_ms);
+        if self.kind == Kind::Detached { proxy.set("detached", true) } else { proxy }
     }
 }

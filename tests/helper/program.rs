@@ -6,6 +6,7 @@
 //! | arguments | |
 //! |---|---|
 //! | `run` | waits; signals have their default effect |
+//! | `bound` | asks to be killed by SIGTERM when its parent ends, then waits |
 //! | `stubborn` | handles SIGINT and SIGTERM, says so, and stays |
 //! | `graceful` | on SIGINT, SIGTERM, SIGUSR1 or SIGQUIT says which, and ends |
 //! | `exit N` | ends with this code |

@@ -43,6 +43,11 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
     let mut reporter = Reporter::connect(name, birth);
     match role.as_str() {
         "run" => just_wait(&mut reporter, None),
+        "bound" => {
+            // As Envoy does. It is the thread that counts: the main thread of this process is the only one there is.
+            set_parent_process_death_signal(Some(Signal::TERM)).expect("ask to be killed with the parent");
+            just_wait(&mut reporter, None)
+        }
         "inspect" => just_wait(&mut reporter, Some(inspection)),
         "stubborn" => stay(&mut reporter),
         "graceful" => obey(&mut reporter),

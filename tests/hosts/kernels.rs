@@ -14,7 +14,7 @@ use crate::support::{Agent, Config, Cost, Deadline, HELPER, Launch, OF_A_SPAWNER
 
 /// Who the agent hears from how a process has ended that is not its child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Strangers {
+pub(crate) enum Strangers {
     /// The kernel, which tells always (Linux 6.15).
     Told,
     /// Nobody, unless it looked in time.
@@ -23,7 +23,7 @@ enum Strangers {
 use Strangers::{Guessed, Told};
 
 /// What is refused, and what is different then.
-const KERNELS: [(&str, Strangers); 25] = [
+pub(crate) const KERNELS: [(&str, Strangers); 25] = [
     ("", Told),
     // As on Linux before 5.3, 5.2, 5.1, 5.4, 5.11, 6.15 and 6.9.
     ("pidfd_open=ENOSYS", Guessed),

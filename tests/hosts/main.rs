@@ -8,6 +8,7 @@ mod support;
 mod inside;
 
 mod descriptors;
+mod detached;
 mod dumpable;
 mod kernels;
 mod life;

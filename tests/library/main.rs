@@ -12,6 +12,7 @@ mod consul;
 mod daemon;
 mod daemon_failures;
 mod daemon_snapshot;
+mod detached;
 mod ends;
 mod environment;
 mod events;

@@ -1,8 +1,10 @@
 //! What never comes to an end, as on a file system that hangs, or where a stranger holds up whoever reads of him.
 
+use std::fs;
+
 use rustix::process::Signal;
 
-use crate::support::{Config, Launch, Proxy, Scene, agent_with_fail_points};
+use crate::support::{Agent, Config, Deadline, Launch, Proxy, Scene, Start, agent_with_fail_points};
 
 fn config(scene: &Scene, grace_ms: u64, ids: &[&str]) -> Config {
     let proxy = || Proxy::helper(&["graceful"]).grace_ms(grace_ms);
@@ -41,6 +43,46 @@ fn a_process_that_cannot_be_read_to_its_end_makes_no_stop_untrue_and_is_passed_o
     stranger.process.kill();
     scene.reports.forget_unread();
     scene.finish();
+}
+
+/// A program can ask to be killed when the thread that started it ends.
+#[test]
+fn threads_that_were_stuck_do_not_end_while_their_children_live() {
+    let scene = Scene::new();
+    // One more than there are spawners, as long as none is stuck.
+    let cores = std::thread::available_parallelism().expect("count processors").get();
+    let ids: Vec<String> = (0..=cores.min(3)).map(|number| format!("p{number}")).collect();
+    let config = ids.iter().fold(Config::new(&scene), |config, id| config.proxy(id, Proxy::helper(&["bound"])));
+    let (held, release) = (format!("start:prepared#1-{}=hold", ids.len()), scene.path("release"));
+    let agent = Launch::of(agent_with_fail_points(), &scene)
+        .env("PROXYPROCESS_FAIL", &held)
+        .env("PROXYPROCESS_FAIL_RELEASE", release.to_str().expect("a path in UTF-8"))
+        .start(&config);
+    let deadline = Deadline::of("threads in place of those that are stuck");
+    while spawners(&agent) < ids.len() {
+        deadline.left();
+        std::thread::yield_now();
+    }
+    fs::write(release, "").expect("release the threads");
+    let starts: Vec<Start> = ids.iter().map(|id| scene.reports.start(id)).collect();
+    for start in &starts {
+        agent.status_running(&scene, &start.id, start.pid);
+    }
+    // They go on working.
+    starts[0].process.kill();
+    let next = scene.reports.start(&starts[0].id);
+    agent.status_running(&scene, &next.id, next.pid);
+    assert_eq!(spawners(&agent), ids.len());
+    assert!(starts[1..].iter().all(|start| !start.process.is_gone()));
+    agent.quit();
+    scene.finish();
+}
+
+/// How many threads of the agent start processes.
+fn spawners(agent: &Agent) -> usize {
+    let threads = fs::read_dir(format!("/proc/{}/task", agent.pid())).expect("list threads").flatten();
+    let names = threads.filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("proxy-spawner")).count()
 }
 
 #[test]
