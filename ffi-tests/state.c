@@ -129,6 +129,12 @@ static void by_json(void)
     proxyprocess_text_free(empty);
     OK(proxyprocess_state_replace_all_json(state, whole, sizeof whole - 1, &error));
     has(state, "b", "{\"command\":[\"/b\"],\"token\":\"t\"}");
+    /* A byte order mark is skipped, and a real-time signal has a name. */
+    OK(proxyprocess_state_set_json(state, "m", "\xef\xbb\xbf{\"mode\": \"noop\", \"stop_signal\": \"SIGRTMIN+3\"}", 48,
+                                   &error));
+    has(state, "m", "\"stop_signal\":\"37\"");
+    OK(proxyprocess_state_replace_all_json(state, "\xef\xbb\xbf{}", 5, &error));
+    OK(proxyprocess_state_replace_all_json(state, whole, sizeof whole - 1, &error));
     /* As long as it is said to be, not up to a NUL. */
     OK(proxyprocess_state_set_json(state, "c", "{\"mode\": \"noop\"}garbage", 16, &error));
     before = list(state);

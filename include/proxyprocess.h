@@ -134,9 +134,11 @@
  *   umask, environment, dispositions or limits of the process. Do not ignore SIGCHLD and do not wait for "any child";
  *   if you do, exits are still seen, and their status where the kernel tells it. Do not close descriptors that are not
  *   yours (closefrom, close_range) once the library is in use. A child is started with default
- *   dispositions, an empty mask, no descriptor but 0, 1 and 2, and the descriptor limit that the program was started
- *   with. A host that waits for signals (signalfd, sigwait) blocks them in main before it starts threads of its own;
- *   those of the library block all asynchronous signals by themselves. After fork(2), the functions of handles that were made
+ *   dispositions, an empty mask, no descriptor but 0, 1 and 2, the soft descriptor limit that the program had when the
+ *   library was loaded, and an oom_score_adj of 0, unless others are declared. It inherits no variable that a service
+ *   manager has addressed to the program, such as NOTIFY_SOCKET and LISTEN_FDS.
+ *   A host that waits for signals (signalfd, sigwait) blocks them in main before it starts threads of its own; those of
+ *   the library block all asynchronous signals by themselves. After fork(2), the functions of handles that were made
  *   before return PROXYPROCESS_E_FORKED in the new process; it may free them.
  *
  * Versions
@@ -447,7 +449,7 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * may stay. All that it points to is copied by the call that gets it.
  *
  * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
- * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM" or 15), grace_period_ms,
+ * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
  * leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, restart
  * {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
  */
@@ -506,13 +508,16 @@ typedef struct proxyprocess_proxy_options {
      */
     uint64_t leftover_grace_ms;
     /**
-     * How many descriptors it may have, the soft limit of RLIMIT_NOFILE; 0 is the limit that the agent had when the
-     * library was loaded.
+     * How many descriptors it may have, the soft limit of RLIMIT_NOFILE, at most the hard limit; 0 is the soft limit
+     * that the agent had when the library was loaded.
      */
     uint64_t descriptor_limit;
-    /** The absolute value of /proc/<pid>/oom_score_adj, -1000 to 1000; not looked at without `has_oom_score_adj`. */
+    /**
+     * Its oom_score_adj (proc(5)), an absolute value from -1000 to 1000; not looked at without `has_oom_score_adj`. One
+     * below the agent's needs CAP_SYS_RESOURCE.
+     */
     int32_t oom_score_adj;
-    /** 1: it gets `oom_score_adj` (0). */
+    /** 1: it gets `oom_score_adj`. 0: it gets 0 if the kernel permits that, else the agent's (0). */
     uint8_t has_oom_score_adj;
     /** 1: it gets nothing of the agent's environment, only the manager's proxy_env, `env`, and what the library sets (0). */
     uint8_t clear_env;

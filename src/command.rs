@@ -14,6 +14,10 @@ use crate::error::{Error, ErrorCode, Result, excerpt};
 /// `PATH` that the process itself will have, a relative one with a `/` below its working directory. A script needs a `#!`
 /// line: no shell is asked to run it.
 ///
+/// The process inherits the agent's environment without [`HOST_VARIABLES`](crate::defaults::HOST_VARIABLES), the soft limit of
+/// descriptors that the agent had when the library was loaded, and neither its OOM score nor anything else that is not
+/// documented.
+///
 /// ```
 /// use proxyprocess::Command;
 ///
@@ -91,14 +95,15 @@ impl Command {
         self
     }
 
-    /// Withholds one environment variable that the agent or the manager's `proxy_env` would give.
+    /// Withholds one environment variable that the agent or the manager's `proxy_env` would give. One that the command
+    /// sets itself, or the library, cannot be withheld.
     #[must_use]
     pub fn unset_env(mut self, name: impl Into<OsString>) -> Command {
         self.unset_env.insert(name.into());
         self
     }
 
-    /// Withholds the whole environment of the agent. What remains is the manager's `proxy_env`, the declared variables,
+    /// Withholds the whole environment of the agent, its `PATH` included. What remains is the manager's `proxy_env`, the declared variables,
     /// and those that the library sets itself ([`defaults`](crate::defaults)).
     #[must_use]
     pub fn clear_env(mut self) -> Command {
@@ -114,7 +119,11 @@ impl Command {
     }
 
     /// Sets how many descriptors the process may have: its soft `RLIMIT_NOFILE` (getrlimit(2)). The hard limit is the
-    /// agent's.
+    /// agent's; where that is lower, the start fails and is tried again.
+    ///
+    /// Without it the soft limit is that of the agent when the library was loaded. In a program that is linked with the
+    /// library that is the limit that it was started with; a runtime that loads it later (Node.js, Java) may have changed
+    /// its limit before.
     #[must_use]
     pub fn descriptor_limit(mut self, limit: u64) -> Command {
         self.descriptor_limit = Some(limit);
@@ -123,6 +132,10 @@ impl Command {
 
     /// Sets how willingly the kernel kills the process when memory runs out: the absolute value of
     /// `/proc/<pid>/oom_score_adj` (proc(5)), from -1000, never, to 1000, first.
+    ///
+    /// A value below the agent's needs CAP_SYS_RESOURCE; where it is refused, the start fails and is tried again. Without
+    /// it the value is 0, and not the agent's own, which may be protected; where the kernel does not permit 0, it is the
+    /// agent's.
     #[must_use]
     pub fn oom_score_adj(mut self, value: i32) -> Command {
         self.oom_score_adj = Some(value);
@@ -185,6 +198,19 @@ impl Command {
     /// Whether a process of this command runs as root when the agent's effective user is `agent_euid`.
     pub(crate) fn runs_as_root(&self, agent_euid: u32) -> bool {
         self.credentials.as_ref().map_or(agent_euid, |credentials| credentials.uid) == 0
+    }
+
+    /// The first declared setting that no process of Consul's has, by its name. What variables a process has shows by
+    /// itself.
+    pub(crate) fn setting_unknown_to_consul(&self) -> Option<&'static str> {
+        let settings = [
+            ("credentials", self.credentials.is_some()),
+            ("clear_env", self.clear_env),
+            ("descriptor_limit", self.descriptor_limit.is_some()),
+            ("oom_score_adj", self.oom_score_adj.is_some()),
+            ("detached", self.detached),
+        ];
+        settings.into_iter().find(|(_, is_declared)| *is_declared).map(|(name, _)| name)
     }
 
     /// Checks what can never work: an empty command, a NUL byte, a variable without a name, one that is both set and
@@ -311,6 +337,22 @@ mod tests {
             assert_eq!(error.code(), ErrorCode::InvalidConfig);
             assert!(error.to_string().starts_with(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn settings_that_consul_does_not_have_are_known_by_name() {
+        let plain = Command::new("a").arg("b").dir("/").env("A", "1").unset_env("B");
+        assert_eq!(plain.setting_unknown_to_consul(), None);
+        let others = [
+            plain.clone().credentials(Credentials { uid: 0, gid: 0, groups: vec![] }),
+            plain.clone().clear_env(),
+            plain.clone().descriptor_limit(1),
+            plain.clone().oom_score_adj(0),
+            plain.detached(),
+        ];
+        let names = others.iter().map(Command::setting_unknown_to_consul);
+        let expected = ["credentials", "clear_env", "descriptor_limit", "oom_score_adj", "detached"];
+        assert!(names.eq(expected.map(Some)));
     }
 
     #[test]

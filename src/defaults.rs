@@ -52,6 +52,32 @@ pub(crate) const ENV_PROXY_ORIGIN: &str = "CONNECT_PROXY_ORIGIN";
 /// Name of the environment variable that holds the id of the service that a sidecar stands for (`EnvSidecarFor`).
 pub const ENV_SIDECAR_FOR: &str = "CONNECT_SIDECAR_FOR";
 
+/// The variables of the agent's environment that no process inherits, because they are addressed to the agent itself: what a
+/// service manager tells a service about its notifications, watchdog, sockets, identity, log and credentials
+/// (systemd.exec(5), sd_notify(3), sd_listen_fds(3), sd_pidfd_get_inode_id(3)). A proxy that had them would speak in the
+/// agent's name. A declared variable of the same name is given.
+///
+/// Those that tell something about the unit as a whole are inherited, such as `STATE_DIRECTORY` and `MEMORY_PRESSURE_WATCH`.
+pub const HOST_VARIABLES: [&str; 17] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "FDSTORE",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PID",
+    "LISTEN_PIDFDID",
+    "MAINPID",
+    "MAINPIDFDID",
+    "MANAGERPID",
+    "MANAGERPIDFDID",
+    "SYSTEMD_EXEC_PID",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "CREDENTIALS_DIRECTORY",
+    "PIDFILE",
+];
+
 /// How long a process may outlive SIGKILL before a stop reports that it is still there. Only a process in an
 /// uninterruptible system call, or one that we may not signal, ever takes this long.
 pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(5);

@@ -44,6 +44,9 @@
 //! working directory nor the umask, environment, signal dispositions or limits of the process. Hosts should neither
 //! ignore SIGCHLD nor wait for "any child"; if they do, exits are still seen, and their status where the kernel tells.
 //!
+//! A process does not inherit everything from its host: see [`Command`] for its environment, descriptor limit and OOM
+//! score.
+//!
 //! A process that the host forks off (without executing a program) must not use the handles that it inherited: they
 //! return [`ErrorCode::Forked`], and the locks of data directories stay with the agent.
 //!

@@ -41,7 +41,9 @@ impl Config {
     /// "`path`: field: what was expected", or why the file cannot be read.
     pub(crate) fn load(path: &Path, program: &Path) -> Result<Config> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))?;
-        Config::parse(&text, program).map_err(|error| format!("{}: {error}", path.display()).into())
+        // Some editors begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        Config::parse(text, program).map_err(|error| format!("{}: {error}", path.display()).into())
     }
 
     fn parse(text: &str, program: &Path) -> Result<Config> {

@@ -4,8 +4,14 @@
 
 char *json_parse(const char *text, size_t length, json_t **document)
 {
+    static const char mark[] = "\xef\xbb\xbf"; /* A byte order mark, with which some editors begin a file. */
+    const size_t mark_length = sizeof mark - 1;
     json_error_t error;
 
+    if (length >= mark_length && memcmp(text, mark, mark_length) == 0) {
+        text += mark_length;
+        length -= mark_length;
+    }
     *document = json_loadb(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (*document != NULL)
         return NULL;

@@ -21,9 +21,9 @@ use crate::sys::fork::HomeProcess;
 /// A long-running process that is kept running: started, restarted with backoff when it ends, and stopped
 /// (Consul 1.4's `Daemon`). A [`Manager`](crate::Manager) runs its daemons by itself; this is for one alone.
 ///
-/// The process gets the agent's environment, its own declared one, and its id and token by the variables
-/// [`ENV_PROXY_ID`](crate::defaults::ENV_PROXY_ID) and [`ENV_PROXY_TOKEN`](crate::defaults::ENV_PROXY_TOKEN). Its
-/// output goes to the files named, or nowhere. Unlike a manager, a daemon alone generates no token when none is
+/// The process gets the agent's environment (but see [`Command`](crate::Command)), its own declared one, and its id and
+/// token by the variables [`ENV_PROXY_ID`](crate::defaults::ENV_PROXY_ID) and
+/// [`ENV_PROXY_TOKEN`](crate::defaults::ENV_PROXY_TOKEN). Its output goes to the files named, or nowhere. Unlike a manager, a daemon alone generates no token when none is
 /// declared, and may run as root. Dropping the value is [`Daemon::close`]: the process runs on.
 ///
 /// ```

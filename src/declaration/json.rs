@@ -156,7 +156,7 @@ impl ProxyConfig {
         }
         let stop = StopSettings::default();
         if self.stop.signal != stop.signal {
-            put("stop_signal", self.stop.signal.to_string().into());
+            put("stop_signal", self.stop.signal.stored_name().into());
         }
         if self.stop.grace_period != stop.grace_period {
             put("grace_period_ms", milliseconds(self.stop.grace_period));

@@ -1,5 +1,5 @@
 //! JSON that a person wrote: a name that stands twice in an object is a mistake, of which the usual reader of JSON
-//! would silently take the last.
+//! would silently take the last. And some editors begin a file with a byte order mark, which is skipped in declarations.
 
 use std::fmt;
 
@@ -12,10 +12,15 @@ use serde_json::{Map, Number, Value};
 /// # Errors
 /// What is wrong, and at which line and column.
 pub(crate) fn parse(text: &str) -> serde_json::Result<Value> {
-    serde_json::from_str::<Strict>(text).map(|Strict(value)| value)
+    serde_json::from_str::<Strict>(without_mark(text)).map(|Strict(value)| value)
 }
 
-/// Reads a file, which may hold anything.
+/// A text without the byte order mark that it may begin with. RFC 8259 (section 8.1) lets a reader ignore it.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// Reads a file of the library's own, which may hold anything. A byte order mark is damage: none was written.
 ///
 /// # Errors
 /// As [`parse`].
@@ -33,7 +38,7 @@ pub(crate) fn parse_members<E>(
     take: impl FnMut(String, Value) -> Result<(), E>,
 ) -> serde_json::Result<Result<(), E>> {
     let mut refused = None;
-    let mut reader = serde_json::Deserializer::from_str(text);
+    let mut reader = serde_json::Deserializer::from_str(without_mark(text));
     let read = reader.deserialize_map(Members { take, refused: &mut refused }).and_then(|()| reader.end());
     match refused {
         Some(error) => Ok(Err(error)),
@@ -142,6 +147,24 @@ mod tests {
         assert_eq!(error, "expected every name once, got \"b\" again at line 2 column 4");
     }
 
+    #[test]
+    fn one_byte_order_mark_at_the_beginning_of_a_declaration_is_skipped() {
+        let marked = "\u{feff}{\"a\": \"\u{feff}\"}";
+        let read = serde_json::json!({"a": "\u{feff}"});
+        assert_eq!(parse(marked).unwrap(), read);
+        assert!(parse_bytes(marked.as_bytes()).is_err());
+        let mut members = Vec::new();
+        let take = |name, value| {
+            members.push((name, value));
+            Ok::<(), ()>(())
+        };
+        parse_members(marked, take).unwrap().unwrap();
+        assert_eq!(members, [("a".to_owned(), "\u{feff}".into())]);
+        for elsewhere in ["\u{feff}\u{feff}{}", " \u{feff}{}", "{}\u{feff}", "\u{feff}"] {
+            assert!(parse(elsewhere).is_err(), "{elsewhere:?}");
+        }
+    }
+
     fn any_json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -169,7 +192,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_it_panic(text in ".{0,60}") {
-            prop_assert_eq!(parse(&text).is_ok(), serde_json::from_str::<Value>(&text).is_ok());
+            prop_assert_eq!(parse(&text).is_ok(), serde_json::from_str::<Value>(without_mark(&text)).is_ok());
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::sys::signal::Signal;
 /// may stay. All that it points to is copied by the call that gets it.
 ///
 /// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
-/// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM" or 15), grace_period_ms,
+/// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
 /// leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, restart
 /// {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
 #[derive(Debug, Clone, Copy)]
@@ -72,12 +72,13 @@ pub struct proxyprocess_proxy_options {
     /// How long what it left of its process group when it crashed may take to obey the stop signal before SIGKILL, in
     /// milliseconds (0: it is killed at once).
     pub leftover_grace_ms: u64,
-    /// How many descriptors it may have, the soft limit of RLIMIT_NOFILE; 0 is the limit that the agent had when the
-    /// library was loaded.
+    /// How many descriptors it may have, the soft limit of RLIMIT_NOFILE, at most the hard limit; 0 is the soft limit
+    /// that the agent had when the library was loaded.
     pub descriptor_limit: u64,
-    /// The absolute value of /proc/<pid>/oom_score_adj, -1000 to 1000; not looked at without `has_oom_score_adj`.
+    /// Its oom_score_adj (proc(5)), an absolute value from -1000 to 1000; not looked at without `has_oom_score_adj`. One
+    /// below the agent's needs CAP_SYS_RESOURCE.
     pub oom_score_adj: i32,
-    /// 1: it gets `oom_score_adj` (0).
+    /// 1: it gets `oom_score_adj`. 0: it gets 0 if the kernel permits that, else the agent's (0).
     pub has_oom_score_adj: u8,
     /// 1: it gets nothing of the agent's environment, only the manager's proxy_env, `env`, and what the library sets (0).
     pub clear_env: u8,

@@ -71,7 +71,7 @@ pub(crate) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
     let generated = if token_generated { "\"token_generated\":true," } else { "" };
     let origin = process_origin.map(|origin| format!("\"origin\":{},", Value::from(origin))).unwrap_or_default();
     let version = format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",");
-    let (signal, grace_ms) = (stop.signal, milliseconds(stop.grace_period));
+    let (signal, grace_ms) = (stop.signal.stored_name(), milliseconds(stop.grace_period));
     let stopped = format!("\"stop_signal\":\"{signal}\",\"grace_period_ms\":{grace_ms},");
     let is_default = stop.leftover_grace == StopSettings::default().leftover_grace;
     let leftovers = format!("\"leftover_grace_ms\":{},", milliseconds(stop.leftover_grace));

@@ -5,6 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::declaration::variable;
+use crate::defaults::{ENV_SIDECAR_FOR, HOST_VARIABLES};
 
 /// The agent's environment, as it was when the manager or daemon was created. Reading it later, on our threads, would
 /// race with a host that changes it.
@@ -24,13 +25,14 @@ static LAST: Last = Last::none();
 pub(crate) struct Inherited {
     text: CString,
     name_length: usize,
+    is_of_host: bool,
 }
 
 impl Inherited {
     /// Nothing with a NUL comes out of an environment.
     fn new(name: &OsStr, value: &OsStr) -> Option<Inherited> {
         let text = CString::new(variable(name, value).into_vec()).ok()?;
-        Some(Inherited { text, name_length: name.len() })
+        Some(Inherited { text, name_length: name.len(), is_of_host: is_of_host(name) })
     }
 
     pub(crate) fn name(&self) -> &OsStr {
@@ -41,10 +43,21 @@ impl Inherited {
         OsStr::from_bytes(&self.text.as_bytes()[self.name_length + 1..])
     }
 
+    /// Whether it is addressed to the agent, and so not inherited by processes.
+    pub(crate) fn is_of_host(&self) -> bool {
+        self.is_of_host
+    }
+
     /// `NAME=value`.
     pub(crate) fn text(&self) -> &CStr {
         &self.text
     }
+}
+
+/// Whether a variable of the agent's is addressed to the agent itself. An agent that is a sidecar must not pass on for whom,
+/// either.
+pub(super) fn is_of_host(name: &OsStr) -> bool {
+    HOST_VARIABLES.iter().chain([&ENV_SIDECAR_FOR]).any(|of_host| *of_host == name)
 }
 
 impl BaseEnvironment {

@@ -123,7 +123,8 @@ impl Spec {
     }
 
     /// The first variable that a process has otherwise than it is declared, where `value` says what the process has.
-    /// What it inherited does not count, nor does the origin, which an earlier owner may have given it.
+    /// What it inherited does not count unless it is to be withheld, nor does the origin, which an earlier owner may have
+    /// given it.
     pub(crate) fn changed_variable<'a>(&self, value: impl Fn(&OsStr) -> Option<&'a OsStr>) -> Option<&OsStr> {
         let sidecar = OsStr::new(defaults::ENV_SIDECAR_FOR);
         let own = self.own_environment();
@@ -131,26 +132,29 @@ impl Spec {
         let changed = declared.map(|(name, wanted)| (*name, Some(*wanted)));
         // Whom the agent itself stands for is not inherited either.
         let undeclared = (!own.contains_key(sidecar)).then_some((sidecar, None));
-        changed.chain(undeclared).find(|(name, wanted)| value(name) != *wanted).map(|(name, _)| name)
+        let withheld = self.config.command.declared_unset_env().iter().map(|name| (name.as_os_str(), None));
+        changed.chain(undeclared).chain(withheld).find(|(name, wanted)| value(name) != *wanted).map(|(name, _)| name)
     }
 
-    /// The program to execute. What it inherits of the agent's environment is overridden by its own.
+    /// The program to execute. What it inherits of the agent's environment, which is neither what is addressed to the agent
+    /// nor what is declared to be withheld, is overridden by its own.
     pub(crate) fn program(&self) -> Program<'_> {
-        let config = &*self.config;
-        let own = self.own_environment();
-        // An agent that is itself a sidecar must not pass on for whom.
-        let inherited =
-            self.context.base_env.iter().filter(|inherited| {
-                !own.contains_key(inherited.name()) && inherited.name() != defaults::ENV_SIDECAR_FOR
-            });
+        let (command, own) = (&self.config.command, self.own_environment());
+        let base_env = (!command.clears_env()).then_some(&self.context.base_env);
+        let inherited = base_env.into_iter().flat_map(|base_env| base_env.iter()).filter(|inherited| {
+            let name = inherited.name();
+            !inherited.is_of_host() && !own.contains_key(name) && !command.declared_unset_env().contains(name)
+        });
         let inherited = inherited.map(|inherited| Variable::Prepared(inherited.text()));
         let own = own.iter().map(|(name, value)| Variable::Own(variable(name, value)));
         Program {
-            argv: config.command.argv().to_vec(),
+            argv: command.argv().to_vec(),
             env: inherited.chain(own).collect(),
-            dir: config.command.declared_dir().map(|dir| dir.clone().into_os_string()),
-            credentials: config.command.declared_credentials().cloned(),
-            detached: config.command.is_detached(),
+            dir: command.declared_dir().map(|dir| dir.clone().into_os_string()),
+            credentials: command.declared_credentials().cloned(),
+            descriptor_limit: command.declared_descriptor_limit(),
+            oom_score_adj: command.declared_oom_score_adj(),
+            detached: command.is_detached(),
         }
     }
 
@@ -260,7 +264,11 @@ mod tests {
 
     #[test]
     fn changed_variable_is_found_among_declared_ones_only() {
-        let spec = spec(|config| config.target_service = Some("db".to_owned()), &[("ADDR", "1")], &[("HOME", "/")]);
+        let edit = |config: &mut ProxyConfig| {
+            config.target_service = Some("db".to_owned());
+            config.command = config.command.clone().unset_env("WITHHELD");
+        };
+        let spec = spec(edit, &[("ADDR", "1"), ("WITHHELD", "1")], &[("HOME", "/")]);
         let given = |variables: &[(&str, &str)]| {
             let given: BTreeMap<OsString, OsString> =
                 variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
@@ -276,6 +284,7 @@ mod tests {
         ];
         assert_eq!(given(&whole), None);
         assert_eq!(given(&[&whole[..], &[("HOME", "/root"), ("CONNECT_PROXY_ORIGIN", "other")]].concat()), None);
+        assert_eq!(given(&[&whole[..], &[("WITHHELD", "1")]].concat()).as_deref(), Some("WITHHELD"));
         for (index, (name, _)) in whole.iter().enumerate() {
             let mut other = whole.to_vec();
             other[index].1 = "2";
@@ -291,9 +300,28 @@ mod tests {
             [("A", "agent"), ("B", "agent"), ("OWN", "agent"), ("CONNECT_PROXY_ID", "x"), ("CONNECT_SIDECAR_FOR", "x")];
         let spec = spec(|_| {}, &[("B", "manager"), ("OWN", "manager")], &agent);
         let own = ["CONNECT_PROXY_ID=web", "CONNECT_PROXY_ORIGIN=o", "CONNECT_PROXY_TOKEN=t"];
-        let env: Vec<String> =
-            spec.program().env.iter().map(|text| String::from_utf8(text.as_bytes().to_vec()).unwrap()).collect();
-        assert_eq!(env, [&["A=agent", "B=manager"], &own[..], &["OWN=1"]].concat());
+        assert_eq!(environment(&spec), [&["A=agent", "B=manager"], &own[..], &["OWN=1"]].concat());
+    }
+
+    fn environment(spec: &Spec) -> Vec<String> {
+        spec.program().env.iter().map(|text| String::from_utf8(text.as_bytes().to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn variables_of_the_host_and_withheld_ones_are_not_inherited() {
+        let agent = [("A", "agent"), ("B", "agent"), ("NOTIFY_SOCKET", "agent"), ("LISTEN_PID", "agent")];
+        let manager = [("B", "manager"), ("C", "manager"), ("LISTEN_PID", "manager")];
+        let environment = |edit: fn(Command) -> Command| {
+            let mut found =
+                environment(&spec(|config| config.command = edit(config.command.clone()), &manager, &agent));
+            found.retain(|text| !text.starts_with("CONNECT_"));
+            found.join(" ")
+        };
+        assert_eq!(environment(|command| command), "A=agent B=manager C=manager LISTEN_PID=manager OWN=1");
+        let withheld = environment(|command| command.unset_env("A").unset_env("C").env("NOTIFY_SOCKET", "own"));
+        assert_eq!(withheld, "B=manager LISTEN_PID=manager NOTIFY_SOCKET=own OWN=1");
+        let cleared = environment(|command| command.clear_env().unset_env("LISTEN_PID"));
+        assert_eq!(cleared, "B=manager C=manager OWN=1");
     }
 
     /// Fault J of the original: one new variable in the agent's environment restarted every proxy.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use super::environment::BaseEnvironment;
+use super::environment::{BaseEnvironment, is_of_host};
 use super::spec::Spec;
 use crate::command::Command;
 use crate::declaration::ProxyConfig;
@@ -64,8 +64,8 @@ impl ConsulProcess {
         if self.command.declared_dir() != command.declared_dir() {
             return Some("working directory".to_owned());
         }
-        if command.declared_credentials().is_some() {
-            return Some("credentials".to_owned());
+        if let Some(setting) = command.setting_unknown_to_consul() {
+            return Some(setting.to_owned());
         }
         let changed = wanted.changed_variable(|name| self.variable(name))?;
         Some(format!("variable {}", excerpt(&changed.to_string_lossy())))
@@ -105,14 +105,16 @@ pub(crate) fn token(process: &Stray, id: &str) -> Option<String> {
     token.filter(|_| shows(process, id))?.to_str().map(str::to_owned)
 }
 
-/// What Consul's snapshot holds as a declaration: of the whole environment, what the agent has as well is inherited.
+/// What Consul's snapshot holds as a declaration: of the whole environment, what the agent has as well is inherited, and
+/// what was addressed to Consul was never meant for the process.
 pub(crate) fn without_inherited(config: &ProxyConfig, base_env: &BaseEnvironment) -> ProxyConfig {
     let command = &config.command;
     let mut declared = Command::from_argv(command.argv().iter().cloned());
     if let Some(dir) = command.declared_dir() {
         declared = declared.dir(dir.clone());
     }
-    for (name, value) in command.declared_env().iter().filter(|(name, value)| !base_env.has(name, value)) {
+    let is_own = |name: &OsStr, value: &OsStr| !base_env.has(name, value) && !is_of_host(name);
+    for (name, value) in command.declared_env().iter().filter(|(name, value)| is_own(name, value)) {
         declared = declared.env(name.clone(), value.clone());
     }
     ProxyConfig { command: declared, ..config.clone() }

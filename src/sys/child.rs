@@ -13,6 +13,7 @@ use super::descriptor_table::Division;
 use super::detached::Detached;
 use super::fail::{ChildPlan, child as points};
 use super::limits::Limit;
+use super::oom_score::{self, RawScore};
 use super::outcome::{Birth, Outcome, Report, Step};
 use super::signal;
 
@@ -27,6 +28,7 @@ pub(super) struct Instructions {
     pub(super) dir: *const c_char,
     /// Descriptors above 2 that become 0, 1 and 2.
     pub(super) standard: [c_int; 3],
+    pub(super) oom_score: Option<RawScore>,
     pub(super) credentials: Option<RawCredentials>,
     pub(super) division: Division,
     pub(super) descriptor_limit: Option<Limit>,
@@ -144,6 +146,11 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
     if !it.dir.is_null() {
         // SAFETY: `dir` is a NUL-terminated string that the waiting parent owns.
         step(Step::ChangeDirectory, unsafe { libc::syscall(libc::SYS_chdir, it.dir) })?;
+    }
+    // ORDER: before the user changes: a lower value than the agent's is permitted to privileged users only. A detached
+    // process has it from the intermediate child.
+    if let (Some(score), None) = (&it.oom_score, &it.detached) {
+        oom_score::set(score)?;
     }
     if let Some(credentials) = &it.credentials {
         change_user(credentials)?;

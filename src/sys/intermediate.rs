@@ -5,8 +5,9 @@
 //! subreaper (`PR_SET_CHILD_SUBREAPER`), or to init.
 //!
 //! 1. The spawner thread clones the intermediate child as a vfork: it does not go on before that child has exited.
-//! 2. The intermediate child clones the process, opens its pidfd in the agent's table of descriptors, which it shares,
-//!    and exits. It does not reap the process, so until then no other one can have the pid.
+//! 2. The intermediate child sets the OOM score of the process as its own, clones the process, which inherits it, opens its
+//!    pidfd in the agent's table of descriptors, which it shares, and exits. It does not reap the process, so until then no
+//!    other one can have the pid.
 //! 3. The process does nothing but ask who its parent is, until that is no longer the intermediate child. From there on
 //!    it is as any child of the agent: it writes its record and executes.
 //! 4. The spawner thread waits in a futex. The kernel wakes it when the process no longer has the agent's memory
@@ -32,6 +33,7 @@ use super::child_stack::ChildStack;
 use super::detached::Detached;
 use super::fail::child as points;
 use super::identity::Pid;
+use super::oom_score;
 use super::outcome::{self, Outcome, Report, Step, VFORK};
 use super::signal::MaskGuard;
 use super::{check, is_refused, pidfd, wait};
@@ -118,6 +120,9 @@ fn clone_process(it: &Instructions, detached: &Detached, argument: *mut c_void) 
     // SAFETY: no pointers are passed.
     let own = unsafe { libc::syscall(libc::SYS_getpid) };
     detached.intermediate.store(own as c_int, Ordering::Relaxed);
+    if let Some(score) = &it.oom_score {
+        oom_score::set(score)?;
+    }
     let lending = libc::CLONE_VM | libc::CLONE_PARENT_SETTID | libc::CLONE_CHILD_CLEARTID;
     let lending = if detached.shares_memory { lending } else { 0 };
     let sharing = if it.division.is_shared() { libc::CLONE_FILES } else { 0 };

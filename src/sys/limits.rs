@@ -1,4 +1,5 @@
-//! The descriptor limit as it was when the agent started, before its runtime raised it for itself.
+//! The descriptor limit of children: the declared one, or the agent's as it was when this library was loaded. In a program
+//! that is linked with it that is before its runtime raises the limit for itself.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -50,16 +51,21 @@ fn descriptors_now() -> Option<Limit> {
     Some(Limit { soft: limit.rlim_cur, hard: limit.rlim_max })
 }
 
-/// What a child must set to have the limit of the agent's start, or nothing when it is still in force.
+/// What a child must set to have the declared soft limit, or without one that of the agent when the library was loaded;
+/// nothing when that is in force. A declared one can be above the hard limit, and cannot be set then.
 ///
-/// The hard limit is never raised again: whoever lowered it meant it.
-pub(crate) fn descriptors_for_child() -> Option<Limit> {
-    if !AT_LOAD.known.load(Ordering::Acquire) {
-        return None;
-    }
-    // SAFETY: `known` was acquired, so the one write is before this read.
-    let at_load = unsafe { *AT_LOAD.limit.get() };
+/// The hard limit is never raised: lowering it was a decision of the user.
+pub(crate) fn descriptors_for_child(declared: Option<u64>) -> Option<Limit> {
     let now = descriptors_now()?;
-    let wanted = Limit { soft: at_load.soft.min(now.hard), hard: now.hard };
+    let soft = match declared {
+        Some(soft) => soft,
+        None => at_load()?.soft.min(now.hard),
+    };
+    let wanted = Limit { soft, hard: now.hard };
     (wanted != now).then_some(wanted)
+}
+
+fn at_load() -> Option<Limit> {
+    // SAFETY: `known` is acquired first, so the one write is before this read.
+    AT_LOAD.known.load(Ordering::Acquire).then(|| unsafe { *AT_LOAD.limit.get() })
 }

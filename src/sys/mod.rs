@@ -30,6 +30,7 @@ pub(crate) mod limits;
 pub(crate) mod locks;
 pub(crate) mod not_in_workers;
 pub(crate) mod null;
+mod oom_score;
 pub(crate) mod orphans;
 mod outcome;
 pub(crate) mod owner;

@@ -15,6 +15,10 @@ pub(crate) struct Program<'a> {
     pub(crate) env: Vec<Variable<'a>>,
     pub(crate) dir: Option<OsString>,
     pub(crate) credentials: Option<Credentials>,
+    /// The soft limit, where one is declared.
+    pub(crate) descriptor_limit: Option<u64>,
+    /// Where one is declared; else it is 0, if the kernel permits that.
+    pub(crate) oom_score_adj: Option<i32>,
     /// Started as an orphan: see [`intermediate`](super::intermediate).
     pub(crate) detached: bool,
 }

@@ -17,13 +17,18 @@ use crate::error::{Error, ErrorCode, excerpt};
 ///
 /// assert_eq!("SIGUSR1".parse::<Signal>().unwrap(), "usr1".parse().unwrap());
 /// assert_eq!(Signal::INT.to_string(), "SIGINT");
+/// assert_eq!("SIGRTMIN+3".parse::<Signal>().unwrap().as_raw(), 37);
 /// assert!("SIGNOTHING".parse::<Signal>().is_err());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Signal(i32);
 
-/// The highest signal number of Linux (`_NSIG`).
+/// The highest signal number of Linux (`_NSIG`), which is `SIGRTMAX`.
 pub(super) const MAX_SIGNAL: i32 = 64;
+
+/// `SIGRTMIN` as programs that use glibc see it: the kernel's first two real-time signals, 32 and 33, are glibc's own
+/// (signal(7)).
+const FIRST_REAL_TIME: i32 = 34;
 
 const NAMES: [(&str, i32); 31] = [
     ("HUP", libc::SIGHUP),
@@ -59,6 +64,9 @@ const NAMES: [(&str, i32); 31] = [
     ("SYS", libc::SIGSYS),
 ];
 
+/// Other names of the same signals (signal(7)): they are read and never written.
+const ALIASES: [(&str, i32); 3] = [("IOT", libc::SIGIOT), ("CLD", libc::SIGCHLD), ("POLL", libc::SIGPOLL)];
+
 impl Signal {
     /// The default stop signal of the original.
     pub const INT: Signal = Signal(libc::SIGINT);
@@ -76,12 +84,22 @@ impl Signal {
     pub fn as_raw(self) -> i32 {
         self.0
     }
+
+    /// The name under which a signal is stored: a real-time signal by its number, because earlier versions cannot read
+    /// its name.
+    pub(crate) fn stored_name(self) -> String {
+        if self.0 >= FIRST_REAL_TIME { self.0.to_string() } else { self.to_string() }
+    }
 }
 
+/// The name that is written in documents and messages, such as `SIGTERM` and `SIGRTMIN+3`; 32 and 33 have none.
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.iter().find(|(_, number)| *number == self.0) {
             Some((name, _)) => write!(f, "SIG{name}"),
+            None if self.0 == FIRST_REAL_TIME => f.write_str("SIGRTMIN"),
+            None if self.0 == MAX_SIGNAL => f.write_str("SIGRTMAX"),
+            None if self.0 > FIRST_REAL_TIME => write!(f, "SIGRTMIN+{}", self.0 - FIRST_REAL_TIME),
             None => write!(f, "{}", self.0),
         }
     }
@@ -90,16 +108,31 @@ impl fmt::Display for Signal {
 impl FromStr for Signal {
     type Err = Error;
 
-    /// Parses a name with or without `SIG`, in any case, or a number from 1 to 64.
+    /// Parses a name with or without `SIG`, in any case, or a number from 1 to 64. Real-time signals are `SIGRTMIN`,
+    /// which is 34 as in glibc, `SIGRTMIN+1` and so on, and `SIGRTMAX`, which is 64, `SIGRTMAX-1` and so on.
     fn from_str(text: &str) -> Result<Signal, Error> {
         if let Ok(number) = text.parse::<i32>() {
             return Signal::from_raw(number).ok_or_else(|| unknown(text));
         }
         let name = text.to_ascii_uppercase();
         let name = name.strip_prefix("SIG").unwrap_or(&name);
-        let found = NAMES.iter().find(|(known, _)| *known == name);
-        found.map(|(_, number)| Signal(*number)).ok_or_else(|| unknown(text))
+        let found = NAMES.iter().chain(&ALIASES).find(|(known, _)| *known == name);
+        found.map(|(_, number)| Signal(*number)).or_else(|| real_time(name)).ok_or_else(|| unknown(text))
     }
+}
+
+/// `RTMIN`, `RTMIN+n`, `RTMAX` or `RTMAX-n`.
+fn real_time(name: &str) -> Option<Signal> {
+    let distance = |text: &str, sign: char| match text.strip_prefix(sign) {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse::<i32>().ok(),
+        _ => text.is_empty().then_some(0),
+    };
+    let number = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
+        (Some(above), _) => FIRST_REAL_TIME.checked_add(distance(above, '+')?)?,
+        (_, Some(below)) => MAX_SIGNAL - distance(below, '-')?,
+        _ => return None,
+    };
+    Signal::from_raw(number).filter(|_| number >= FIRST_REAL_TIME)
 }
 
 fn unknown(text: &str) -> Error {
@@ -244,6 +277,55 @@ mod tests {
         for bad in ["", "0", "65", "-1", "SIG", "SIGSIGINT", "9x"] {
             assert_eq!(bad.parse::<Signal>().unwrap_err().code(), ErrorCode::InvalidConfig, "{bad}");
         }
+    }
+
+    #[test]
+    fn real_time_signals_and_aliases_are_read_by_name() {
+        let known = [
+            ("SIGRTMIN", 34, "SIGRTMIN"),
+            ("rtmin+0", 34, "SIGRTMIN"),
+            ("SIGRTMIN+3", 37, "SIGRTMIN+3"),
+            ("RTMIN+30", 64, "SIGRTMAX"),
+            ("SIGRTMAX", 64, "SIGRTMAX"),
+            ("SigRtMax-1", 63, "SIGRTMIN+29"),
+            ("SIGRTMAX-30", 34, "SIGRTMIN"),
+            ("SIGIOT", libc::SIGABRT, "SIGABRT"),
+            ("cld", libc::SIGCHLD, "SIGCHLD"),
+            ("SIGPOLL", libc::SIGIO, "SIGIO"),
+        ];
+        for (text, number, name) in known {
+            let signal: Signal = text.parse().unwrap();
+            assert_eq!((signal.as_raw(), &*signal.to_string()), (number, name), "{text}");
+        }
+        let unknown = [
+            "SIGRTMIN+31",
+            "SIGRTMIN-1",
+            "SIGRTMIN+",
+            "SIGRTMIN++1",
+            "SIGRTMIN+ 1",
+            "SIGRTMIN+2147483647",
+            "SIGRTMIN+4294967296",
+            "SIGRTMIN3",
+            "SIGRTMAX-31",
+            "SIGRTMAX+1",
+            "SIGRTMAX-",
+            "SIGRTMAX--1",
+            "SIGRTMAX-2147483647",
+            "SIGRT",
+        ];
+        for text in unknown {
+            assert_eq!(text.parse::<Signal>().unwrap_err().code(), ErrorCode::InvalidConfig, "{text}");
+        }
+    }
+
+    /// As earlier versions wrote it, and as they can read it.
+    #[test]
+    fn a_real_time_signal_is_stored_by_its_number() {
+        let stored = |text: &str| text.parse::<Signal>().unwrap().stored_name();
+        assert_eq!(
+            ["SIGTERM", "33", "SIGRTMIN", "SIGRTMIN+3", "SIGRTMAX"].map(stored),
+            ["SIGTERM", "33", "34", "37", "64"]
+        );
     }
 
     #[test]

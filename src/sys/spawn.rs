@@ -18,10 +18,11 @@ use super::child_stack::ChildStack;
 use super::descriptor_table::{self, Division};
 use super::dumpable::UserChange;
 use super::identity::{Pid, own_pid};
+use super::oom_score::RawScore;
 use super::outcome::{self, Birth, Outcome, Pipe, Report, Step, VFORK};
 use super::program::{Program, SelfRecord, Variable};
 use super::signal::MaskGuard;
-use super::start_error::{StartError, describe, explained, failure};
+use super::start_error::{StartError, above_hard_limit, describe, explained, failure};
 use super::wait::{self, Target};
 use super::{check, digest, fail, intermediate, is_refused, limits, pidfd, stat};
 
@@ -77,7 +78,8 @@ fn c_string(text: OsString) -> io::Result<CString> {
 /// Starts a process and returns when it has executed its program, or failed to.
 ///
 /// `standard` become its descriptors 0, 1 and 2. The process leads a new session and group, has default signal
-/// dispositions, an empty signal mask, no other descriptor, and the descriptor limit of the agent's start.
+/// dispositions, an empty signal mask, no other descriptor, and the descriptor limit that is declared or else that of the
+/// agent when the library was loaded.
 ///
 /// # Errors
 /// The step that failed, its object and the errno. The child is reaped then, and its record may be there.
@@ -93,6 +95,10 @@ pub(crate) fn start(
     let argv = CStrings::new(program.argv.iter().cloned()).map_err(prepare)?;
     let (envp, _own_variables) = environment(variables).map_err(prepare)?;
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
+    let descriptor_limit = limits::descriptors_for_child(program.descriptor_limit);
+    if let Some(limit) = descriptor_limit.filter(|limit| limit.soft > limit.hard) {
+        return Err(above_hard_limit(limit));
+    }
     let no_child = |source| failure("clone", "", source);
     let detached = program.detached.then(|| intermediate::prepare(stack)).transpose().map_err(no_child)?;
     let changes_user = program.credentials.is_some();
@@ -110,6 +116,7 @@ pub(crate) fn start(
         envp: envp.as_ptr(),
         dir: dir.as_ref().map_or(std::ptr::null(), |dir| dir.as_ptr()),
         standard: standard.map(|fd| fd.as_raw_fd()),
+        oom_score: RawScore::of_child(program.oom_score_adj),
         credentials: program.credentials.as_ref().map(|to| RawCredentials {
             uid: to.uid,
             gid: to.gid,
@@ -117,7 +124,7 @@ pub(crate) fn start(
             group_count: to.groups.len(),
         }),
         division,
-        descriptor_limit: limits::descriptors_for_child(),
+        descriptor_limit,
         record: record.map(|record| RawRecord {
             dir: record.dir.as_raw_fd(),
             temporary: record.temporary.as_ptr(),

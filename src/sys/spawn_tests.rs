@@ -20,7 +20,8 @@ fn run(program: Program<'_>) -> Result<ExitStatus, StartError> {
 
 fn program(argv: &[&str]) -> Program<'static> {
     let env = vec![Variable::Prepared(c"A=1"), Variable::Own("PATH=/nonexistent:/usr/bin:/bin".into())];
-    Program { argv: argv.iter().map(Into::into).collect(), env, dir: None, credentials: None, detached: false }
+    let argv = argv.iter().map(Into::into).collect();
+    Program { argv, env, dir: None, credentials: None, descriptor_limit: None, oom_score_adj: None, detached: false }
 }
 
 #[test]
@@ -36,16 +37,37 @@ fn a_failure_names_the_step_and_the_object() {
     assert_eq!(missing.to_string(), format!("execute no-such-program: {found}"));
     let no_dir = Program { dir: Some("/no/such".into()), ..program(&["sh"]) };
     assert_eq!(run(no_dir).unwrap_err().to_string(), "chdir /no/such: No such file or directory (os error 2)");
+    let hard = limits::descriptors_for_child(Some(0)).unwrap().hard;
+    let unlimited = run(Program { descriptor_limit: Some(u64::MAX), ..program(&["true"]) });
+    match unlimited {
+        Ok(_) => assert_eq!(hard, u64::MAX),
+        Err(error) => {
+            let why = format!("above the agent's hard limit of {hard}: Invalid argument (os error 22)");
+            assert_eq!(error.to_string(), format!("set descriptor_limit {}: {why}", u64::MAX));
+        }
+    }
     let forbidden = run(program(&["/etc/passwd"])).unwrap_err();
     assert_eq!(forbidden.source.raw_os_error(), Some(libc::EACCES));
     assert_eq!(forbidden.to_string(), "execute /etc/passwd: is not executable: Permission denied (os error 13)");
+}
+
+#[test]
+fn a_declared_oom_score_and_descriptor_limit_are_those_of_the_process_alone() {
+    let own =
+        || (std::fs::read_to_string("/proc/self/oom_score_adj").unwrap(), limits::descriptors_for_child(Some(50)));
+    let before = own();
+    let look =
+        program(&["sh", "-c", "read score </proc/self/oom_score_adj && test $score = 1000 && test $(ulimit -n) = 50"]);
+    let (descriptor_limit, oom_score_adj) = (Some(50), Some(1000));
+    assert_eq!(run(Program { descriptor_limit, oom_score_adj, ..look }).unwrap(), ExitStatus::Exited(0));
+    assert_eq!(own(), before);
 }
 
 fn record_in<'fd>(dir: &'fd Dir, within: &'fd Path) -> SelfRecord<'fd> {
     SelfRecord { dir: dir.as_fd(), lock: &[], temporary: c".r".into(), name: c"r".into(), within, head: b"{".to_vec() }
 }
 
-/// Every step is taken: record, directory, credentials. An allocation on the way would end the child with 77.
+/// Every step is taken: record, directory, OOM score, credentials, descriptor limit. An allocation on the way would end the child with 77.
 #[test]
 fn a_child_does_not_allocate_before_it_executes() {
     let place = tempfile::tempdir().unwrap();
@@ -54,7 +76,8 @@ fn a_child_does_not_allocate_before_it_executes() {
     let record = record_in(&dir, place.path());
     let root = crate::sys::identity::effective_uid() == 0;
     let credentials = root.then(|| Credentials { uid: 65534, gid: 65534, groups: vec![1] });
-    let program = Program { dir: Some("/".into()), credentials, ..program(&["true"]) };
+    let (descriptor_limit, oom_score_adj) = (Some(50), Some(1000));
+    let program = Program { dir: Some("/".into()), credentials, descriptor_limit, oom_score_adj, ..program(&["true"]) };
     let mut stack = ChildStack::new().unwrap();
     let started = start(&mut stack, program, [null.as_fd(); 3], Some(&record)).unwrap();
     let ended = wait::wait_blocking(Target::Pid(started.pid)).unwrap();
@@ -279,6 +302,21 @@ fn a_detached_process_does_not_allocate_before_it_executes() {
         let (started, _) = start_detached(program, place.path()).unwrap();
         let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}", started.pid)).unwrap());
         assert_eq!(owner, if root { 65534 } else { crate::sys::identity::effective_uid() });
+        crate::sys::signal::kill_process(started.pid, crate::sys::signal::Signal::KILL).unwrap();
+        await_end(&started);
+    }
+}
+
+/// The kernel sets this value for all that share memory at once, but for the child of a vfork.
+#[test]
+fn a_detached_process_has_its_oom_score_and_the_agent_keeps_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    let of = |process: &str| std::fs::read_to_string(format!("/proc/{process}/oom_score_adj")).unwrap();
+    let before = of("self");
+    for _ in 0..3 {
+        let program = Program { oom_score_adj: Some(1000), ..detached(&["sleep", "1000"]) };
+        let (started, _) = start_detached(program, place.path()).unwrap();
+        assert_eq!((of(&started.pid.to_string()).trim(), of("self")), ("1000", before.clone()));
         crate::sys::signal::kill_process(started.pid, crate::sys::signal::Signal::KILL).unwrap();
         await_end(&started);
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::limits::Limit;
 use super::outcome::Step;
 use super::program::{Program, SelfRecord};
 use super::unexecuted::Attempt;
@@ -37,6 +38,7 @@ impl fmt::Display for StartError {
 /// What is to be said of a step of the child that failed.
 pub(super) fn describe(step: Step, errno: i32, program: &Program<'_>, record: Option<&SelfRecord<'_>>) -> StartError {
     let credentials = program.credentials.as_ref();
+    let error = io::Error::from_raw_os_error(errno);
     let id = |of: fn(&Credentials) -> u32| credentials.map(|to| of(to).to_string()).unwrap_or_default();
     let (text, object) = match step {
         Step::Clone => ("clone", String::new()),
@@ -51,13 +53,37 @@ pub(super) fn describe(step: Step, errno: i32, program: &Program<'_>, record: Op
         Step::ChangeDirectory => {
             ("chdir", program.dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default())
         }
+        Step::OomScore => {
+            let value = program.oom_score_adj.unwrap_or_default().to_string();
+            return StartError {
+                why: Some(why_no_oom_score(errno).to_owned()),
+                ..failure("set oom_score_adj", &value, error)
+            };
+        }
         Step::Groups => ("set supplementary groups", String::new()),
         Step::Group => ("set group", id(|to| to.gid)),
         Step::User => ("set user", id(|to| to.uid)),
-        Step::DescriptorLimit => ("set the descriptor limit", String::new()),
+        Step::DescriptorLimit => {
+            ("set descriptor_limit", program.descriptor_limit.map(|limit| limit.to_string()).unwrap_or_default())
+        }
         Step::Execute => ("execute", program.name()),
     };
-    failure(text, &object, io::Error::from_raw_os_error(errno))
+    failure(text, &object, error)
+}
+
+/// proc(5): to lower the value below that of the agent needs CAP_SYS_RESOURCE. All other errors are about the file.
+fn why_no_oom_score(errno: i32) -> &'static str {
+    match errno {
+        libc::EACCES | libc::EPERM => "a value below the agent's needs CAP_SYS_RESOURCE",
+        _ => "write /proc/self/oom_score_adj",
+    }
+}
+
+/// A declared limit of descriptors that the agent cannot give.
+pub(super) fn above_hard_limit(limit: Limit) -> StartError {
+    let why = Some(format!("above the agent's hard limit of {}", limit.hard));
+    let source = io::Error::from_raw_os_error(libc::EINVAL);
+    StartError { why, ..failure("set descriptor_limit", &limit.soft.to_string(), source) }
 }
 
 pub(super) fn failure(step: &'static str, object: &str, source: io::Error) -> StartError {

@@ -13,5 +13,6 @@ mod output;
 mod refuse;
 mod restart;
 mod scale;
+mod settings;
 mod start;
 mod stop;

@@ -29,6 +29,7 @@ pub(crate) fn inspect() -> Inspection {
         gid: getgid().as_raw(),
         groups: getgroups().unwrap_or_default().into_iter().map(|group| group.as_raw()).collect(),
         umask: umask_was.as_raw_mode(),
+        oom_score_adj: oom_score_adj(),
     }
 }
 
@@ -53,6 +54,11 @@ fn descriptors() -> BTreeMap<u32, String> {
             (target != own).then_some((number, target))
         })
         .collect()
+}
+
+fn oom_score_adj() -> i32 {
+    let value = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
+    value.trim().parse().unwrap_or(i32::MAX)
 }
 
 fn signals(field: &str) -> u64 {

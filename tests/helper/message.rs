@@ -59,4 +59,5 @@ pub(crate) struct Inspection {
     pub(crate) gid: u32,
     pub(crate) groups: Vec<u32>,
     pub(crate) umask: u32,
+    pub(crate) oom_score_adj: i32,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proxyprocess::defaults::HOST_VARIABLES;
 use proxyprocess::{ErrorCode, EventKind, ManagerOptions};
 
 use crate::inside::{Host, helper, quick};
@@ -25,7 +26,8 @@ fn the_proxys_own_is_over_the_managers_and_that_over_the_agents() {
     assert_eq!((&*env["PATH"], &*env["BOTH"]), ("of the manager", "of the proxy"));
     assert_eq!((&*env["CONNECT_PROXY_ID"], &*env["CONNECT_PROXY_TOKEN"]), ("web", "a declared token"));
     assert!(!env.contains_key("CONNECT_SIDECAR_FOR"), "it has no target");
-    for (name, value) in std::env::vars().filter(|(name, _)| !["PATH", "BOTH"].contains(&name.as_str())) {
+    let others = |name: &str| !["PATH", "BOTH"].contains(&name) && !HOST_VARIABLES.contains(&name);
+    for (name, value) in std::env::vars().filter(|(name, _)| others(name)) {
         assert_eq!(env[&name], value, "the agent's {name}");
     }
     host.kill();

@@ -193,7 +193,12 @@ impl Agent {
 
     /// Replaces the configuration file and has it read.
     pub(crate) fn reload(&self, config: &Config) {
-        config.write(&self.path);
+        self.reload_with(|path| config.write(path));
+    }
+
+    /// Has the configuration file read again after `write` has replaced it.
+    pub(crate) fn reload_with(&self, write: impl FnOnce(&Path)) {
+        write(&self.path);
         self.signal(Signal::HUP);
     }
 

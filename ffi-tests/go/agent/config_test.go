@@ -51,7 +51,7 @@ func TestWholeConfiguration(t *testing.T) {
 }
 
 func TestEmptyConfiguration(t *testing.T) {
-	for _, text := range []string{"{}", `{"proxies": null, "data_dir": null}`, ` {"proxies": {}} ` + "\n"} {
+	for _, text := range []string{"{}", `{"proxies": null, "data_dir": null}`, ` {"proxies": {}} ` + "\n", "\ufeff{}"} {
 		config, err := parseConfig([]byte(text), "/opt/agent")
 		if err != nil {
 			t.Fatal(err)
@@ -65,6 +65,7 @@ func TestEmptyConfiguration(t *testing.T) {
 func TestBadConfigurations(t *testing.T) {
 	web := func(declaration string) string { return `{"proxies": {"web": ` + declaration + `}}` }
 	cases := map[string]string{
+		"\ufeff\ufeff{}":                        "not a JSON document",
 		``:                                      "not a JSON document",
 		`[]`:                                    "document: expected an object, got a list",
 		`null`:                                  "document: expected an object, got null",

@@ -26,6 +26,8 @@ type document struct {
 // readDocument reads a document that is an object. Unlike json.Unmarshal into a struct, it takes names exactly as they
 // are written, and refuses one that stands twice.
 func readDocument(text []byte) (*document, error) {
+	// Some editors begin a file with a byte order mark.
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if !utf8.Valid(text) {
 		return nil, errors.New("not a JSON document: not UTF-8")
 	}

@@ -44,10 +44,11 @@ type ProxyConfig struct {
 	Restart RestartPolicy
 	// Credentials are the user that it runs as, which needs privilege; nil is the agent's.
 	Credentials *Credentials
-	// DescriptorLimit is how many descriptors it may have, its soft RLIMIT_NOFILE; 0 is the limit that the agent had
-	// when the library was loaded.
+	// DescriptorLimit is how many descriptors it may have, its soft RLIMIT_NOFILE, at most the agent's hard limit; 0 is
+	// the soft limit that the agent was started with.
 	DescriptorLimit uint64
-	// OOMScoreAdj is the absolute value of /proc/<pid>/oom_score_adj, from -1000 to 1000; nil is none.
+	// OOMScoreAdj is the absolute value of /proc/<pid>/oom_score_adj, from -1000 to 1000; nil is 0 if the kernel permits
+	// that, else the agent's. A value below the agent's needs CAP_SYS_RESOURCE.
 	OOMScoreAdj *int32
 	// Detached starts it as an orphan and no child of the agent, for a program that asks to be killed when its parent
 	// ends.

@@ -42,7 +42,8 @@
 // # Environment
 //
 // Processes inherit the environment of the program as it is when NewManager or Daemon.Start is called. The library
-// reads it as C programs do: it must not be changed (os.Setenv) meanwhile.
+// reads it as C programs do: it must not be changed (os.Setenv) meanwhile. Variables that a service manager has addressed
+// to the program are not inherited, such as NOTIFY_SOCKET and LISTEN_FDS.
 //
 // # Linking
 //

@@ -95,6 +95,12 @@ func TestSetOfDeclarations(t *testing.T) {
 	check(t, state.SetJSON("a", []byte(`{"command": ["/bin/a"]}`)))
 	check(t, state.Set("b", sleeper()))
 	expect(t, state.SetJSON("c", nil), proxyprocess.ErrInvalidConfig)
+	check(t, state.SetJSON("marked", []byte("\ufeff"+`{"mode": "noop", "token": "x", "stop_signal": "SIGRTMIN+3"}`)))
+	marked, err := state.Get("marked")
+	check(t, err)
+	sameJSON(t, marked, `{"mode": "noop", "token": "x", "stop_signal": "37"}`)
+	_, err = state.Remove("marked")
+	check(t, err)
 	expect(t, state.Set("", sleeper()), proxyprocess.ErrInvalidID)
 
 	token := func(id string) string {
