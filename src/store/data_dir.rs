@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::directory_id::DirectoryId;
 use super::lock::{Lock, Patience, last_holder};
 use super::parts::{Kept, Part, Parts};
 use super::place::remove_temporaries;
@@ -51,9 +52,8 @@ impl DataDir {
         let io = |error| failed_at("find data directory", path, &error);
         let absolute = std::path::absolute(path).map_err(io)?;
         let home = Home::open(path, Patience::UntilDead)?;
-        let (device, inode) =
-            home.root.own_inode().map_err(|error| failed_at("look at data directory", path, &error))?;
-        let origin = format!("{device:x}-{inode:x}").into();
+        let id = DirectoryId::of(&home.root).map_err(|error| failed_at("look at data directory", path, &error))?;
+        let origin = id.to_string().into();
         let renewed = crossbeam_channel::bounded(1);
         let data_dir = DataDir { path: path.to_owned(), origin, absolute, home: Mutex::new(home), renewed };
         let root = data_dir.root_as_it_is();

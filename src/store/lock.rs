@@ -128,7 +128,6 @@ impl Holder {
         match (listed, named) {
             (Ok(Some(pid)), _) => Holder::Process(pid),
             (Ok(None), _) => Holder::Unseen,
-            (Err(_), Some(pid)) if locks::has_open(pid, place) => Holder::Process(pid),
             (Err(_), Some(pid)) => Holder::Named(pid),
             (Err(_), None) => Holder::Unknown,
         }

@@ -3,6 +3,7 @@
 
 pub(crate) mod ahead;
 mod data_dir;
+mod directory_id;
 mod elsewhere;
 pub(crate) mod encode;
 pub(crate) mod entry;
@@ -19,6 +20,7 @@ mod snapshot_file;
 mod version1;
 
 pub(crate) use data_dir::{DataDir, code_of, is_of_dead_file_system};
+pub(crate) use directory_id::DirectoryId;
 pub(crate) use elsewhere::{open_output, read_file, replace_file};
 pub(crate) use record::{Origin, Record};
 pub(crate) use version1::read_daemon as read_version1_daemon;

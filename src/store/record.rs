@@ -18,7 +18,7 @@ const CHECK: &str = ",\"check\":\"";
 /// The longest boot id, in bytes; the kernel's have 36.
 const MAX_BOOT_ID: usize = 64;
 
-/// The longest origin of a process, in bytes; ours have at most 36.
+/// The longest origin of a process, in bytes; ours have at most 50.
 const MAX_ORIGIN: usize = 64;
 
 /// A process as its record names it.

@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::leftovers;
 use super::mailbox::{Claim, Refusal, Verdict};
-use super::marks::Marks;
+use super::marks::{self, Marks, OriginMark};
 use super::process::Process;
+use super::rival;
 use super::spec::{Files, Spec};
 use crate::declaration::Fingerprint;
 use crate::error::Result;
@@ -16,12 +17,23 @@ use crate::sys::{fail, pidfd, stat};
 
 type Proof<T> = std::result::Result<T, Refusal>;
 
-/// A process that was proven to be the claimed one, and whether its pid file could be written.
-pub(super) type Proven = (Process, Result<()>);
+/// A process that was proven to be the claimed one.
+pub(super) struct Proven {
+    pub(super) process: Process,
+    /// Whether its pid file could be written.
+    pub(super) written: Result<()>,
+    /// More than was claimed, if that was a number alone.
+    pub(super) known: Option<Box<Claim>>,
+}
 
 /// Proves a claim. If the process is gone, so is, when this returns, what it left of its group; unless that is declared to
 /// have time: then it gets the stop signal first, with what is found outside of the group.
 pub(super) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
+    // Also when the process is gone: what it left is not ours to end.
+    let starter = rival::starter(claim.pid(), claim.origin(), &spec.context.origin);
+    if let Some(reason) = starter.map_err(|error| undecided(claim.pid(), "look for the agent", &error))? {
+        return Err(supervised(reason));
+    }
     let proven = prove_leader(spec, claim);
     match proven {
         _ if !spec.config.stop.leftover_grace.is_zero() => proven,
@@ -40,16 +52,17 @@ pub(super) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
 /// # Errors
 /// What is still there, or why nobody can tell.
 pub(super) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(), String> {
-    leftovers::end(claim.pid(), &marks(spec, claim).map_err(|error| format!("look for the logs: {error}"))?)
+    let own = &spec.context.origin;
+    let origin = claim.origin().map_or(OriginMark::OwnOrNone(own), OriginMark::Known);
+    let marks = marks(spec, claim, origin).map_err(|error| format!("look for the logs: {error}"))?;
+    leftovers::end(claim.pid(), &marks)
 }
 
 /// What the processes of a claim have.
-fn marks<'a>(spec: &'a Spec, claim: &'a Claim) -> io::Result<Marks<'a>> {
-    let own_token = spec.config.token.as_deref();
-    let (token, origin) = match claim {
-        Claim::Recorded { token, origin, .. } => (token.as_deref(), origin.as_deref()),
-        Claim::Told { origin, .. } => (own_token, origin.as_deref()),
-        Claim::Number { .. } => (own_token, None),
+fn marks<'a>(spec: &'a Spec, claim: &'a Claim, origin: OriginMark<'a>) -> io::Result<Marks<'a>> {
+    let token = match claim {
+        Claim::Recorded { token, .. } => token.as_deref(),
+        Claim::Told { .. } | Claim::Number { .. } => spec.config.token.as_deref(),
     };
     Ok(Marks { id: &spec.id, token, origin, logs: spec.log_files()? })
 }
@@ -72,7 +85,7 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     let Some(stat) = stat::read(pid.as_raw()).map_err(unreadable)? else { return Err(missing(claim, &boot)) };
     let now = Identity { pid, start_ticks: stat.start_ticks, boot_id: boot.clone(), inode };
     match claim.identity().unwrap_or(&now).presence(&boot, &stat, inode).map_err(unreadable)? {
-        Presence::Alive if matches!(claim, Claim::Number { .. }) => prove_by_marks(spec, claim, None)?,
+        Presence::Alive if claim.identity().is_none() => prove_by_marks(spec, claim, None)?,
         Presence::Alive => {}
         Presence::Doubtful(how) => prove_by_marks(spec, claim, Some(how))?,
         // Of a number alone nobody knows whose end that is.
@@ -83,19 +96,38 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     if pidfd.as_ref().is_some_and(|fd| pidfd::has_ended(fd.as_fd())) {
         return Err(Refusal { reason: format!("pid {pid} has ended just now"), verdict: Verdict::Ended });
     }
+    let known = match claim {
+        Claim::Number { .. } => {
+            Some(Box::new(learn(spec, &now).map_err(|error| undecided(pid, "read environment", &error))?))
+        }
+        Claim::Recorded { .. } | Claim::Told { .. } => None,
+    };
+    let origin = known.as_deref().unwrap_or(claim).origin();
+    let rival = rival::claim(pid, pidfd.as_ref().map(|fd| fd.as_fd()), origin, &spec.context.origin);
+    if let Some(reason) = rival.map_err(|error| undecided(pid, "look for the agent", &error))? {
+        return Err(supervised(reason));
+    }
     fail::point("adopt:proven");
-    record(spec, claim, &now).map_err(|error| unknown(error.to_string()))?;
+    record(spec, claim, origin, &now).map_err(|error| unknown(error.to_string()))?;
     // An agent that was killed may have left it without its pid file, or with that of its predecessor.
     let written = spec.write_pid_file(pid);
     fail::point("adopt:written-down");
-    Ok((Process { pid, pidfd, identity: Some(Box::new(now)) }, written))
+    Ok(Proven { process: Process { pid, pidfd, identity: Some(Box::new(now)) }, written, known })
+}
+
+/// What a process says of itself that was known by its number alone.
+fn learn(spec: &Spec, identity: &Identity) -> io::Result<Claim> {
+    let (identity, token) = (identity.clone(), spec.config.token.clone());
+    let origin = marks::origin_of(identity.pid.as_raw())?;
+    Ok(Claim::Recorded { identity, token, origin })
 }
 
 /// From here on the process is known like one that we started. Supervised without a record, it would be lost together
 /// with this agent.
-fn record(spec: &Spec, claim: &Claim, identity: &Identity) -> Result<()> {
+fn record(spec: &Spec, claim: &Claim, origin: Option<&str>, identity: &Identity) -> Result<()> {
     let Files::DataDir(data_dir) = &spec.context.files else { return Ok(()) };
     let mut recorded = spec.record_origin();
+    recorded.process_origin = origin.or(recorded.process_origin);
     match claim {
         Claim::Recorded { identity: recorded, .. } if recorded == identity => return Ok(()),
         // Another boot id or start time is seen now than by the agent that recorded it.
@@ -106,8 +138,7 @@ fn record(spec: &Spec, claim: &Claim, identity: &Identity) -> Result<()> {
             }
             return Ok(());
         }
-        Claim::Told { origin: Some(origin), .. } => recorded.process_origin = Some(origin),
-        Claim::Told { origin: None, .. } | Claim::Number { as_declared: true, .. } => {}
+        Claim::Told { .. } | Claim::Number { as_declared: true, .. } => {}
         Claim::Number { as_declared: false, .. } => recorded.fingerprint = Fingerprint::new(),
     }
     data_dir.write_record(recorded, identity)
@@ -128,6 +159,10 @@ fn open(claim: &Claim, boot: &str) -> Proof<OwnedFd> {
 /// The usual end of a process whose agent was away: nothing is wrong with what was recorded.
 fn ended(how: &str) -> Refusal {
     Refusal { reason: format!("ended while no agent was there: {how}"), verdict: Verdict::Ended }
+}
+
+fn supervised(reason: String) -> Refusal {
+    Refusal { reason, verdict: Verdict::Supervised }
 }
 
 fn unproven(reason: String) -> Refusal {
@@ -174,7 +209,9 @@ fn undecided(pid: Pid, what: &str, error: &io::Error) -> Refusal {
 /// writes its logs, which no other process has or does. `doubt`: what else there is against it.
 fn prove_by_marks(spec: &Spec, claim: &Claim, doubt: Option<String>) -> Proof<()> {
     let pid = claim.pid();
-    let marks = marks(spec, claim).map_err(|error| undecided(pid, "look for the logs", &error))?;
+    // Whose it is, if it has another origin, is asked later.
+    let origin = claim.origin().map_or(OriginMark::Any, OriginMark::Known);
+    let marks = marks(spec, claim, origin).map_err(|error| undecided(pid, "look for the logs", &error))?;
     if marks.are_on(pid.as_raw()).map_err(|error| undecided(pid, "read environment and descriptors", &error))? {
         return Ok(());
     }

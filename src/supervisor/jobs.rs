@@ -98,7 +98,10 @@ impl Loop {
                 supervised.rare.last_error = Some(error);
                 Some(Event::SpawnFailed { hopeless })
             }
-            Done::Adopted { pid, written } => {
+            Done::Adopted { pid, written, known } => {
+                if known.is_some() {
+                    supervised.claim = known;
+                }
                 (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, None);
                 supervised.starts += 1;
                 supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_tag(spec))));
@@ -115,7 +118,10 @@ impl Loop {
                 spec.context.events.publish(Some(&id), EventKind::AdoptionRefused { reason });
                 supervised.rare.last_error = Some(Error::new(ErrorCode::AdoptionRefused, refusal.reason));
                 let gone = refusal.verdict != Verdict::Unknown;
-                if gone {
+                if refusal.verdict == Verdict::Supervised {
+                    // Nor is anything ended that has the same tag.
+                    supervised.claim = None;
+                } else if gone {
                     supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_tag(spec))));
                     let claim = supervised.claim.take();
                     if !spec.config.stop.leftover_grace.is_zero() {

@@ -103,6 +103,14 @@ impl Claim {
         }
     }
 
+    /// The origin that the process has, where it is known.
+    pub(super) fn origin(&self) -> Option<&str> {
+        match self {
+            Claim::Recorded { origin, .. } | Claim::Told { origin, .. } => origin.as_deref(),
+            Claim::Number { .. } => None,
+        }
+    }
+
     /// More than the pid, where it is known.
     pub(super) fn identity(&self) -> Option<&Identity> {
         match self {
@@ -133,6 +141,8 @@ pub(super) enum Verdict {
     Ended,
     /// Whoever has its number is not proven to be it, and so it counts as gone.
     Unproven,
+    /// Another agent looks after it: it is none of ours, nor is what it has left.
+    Supervised,
     /// It may live, and must be neither doubled nor signalled.
     Unknown,
 }
@@ -190,6 +200,8 @@ pub(super) enum Done {
     Adopted {
         pid: Pid,
         written: Result<()>,
+        /// More than was claimed, if that was a number alone.
+        known: Option<Box<Claim>>,
     },
     Refused(Refusal),
     Recorded(Result<()>),

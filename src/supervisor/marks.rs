@@ -12,10 +12,36 @@ use crate::sys::{environ, fail, fdinfo};
 pub(super) struct Marks<'a> {
     pub(super) id: &'a str,
     pub(super) token: Option<&'a str>,
-    /// The origin that its processes have, where it is known. Others can have the same id and token.
-    pub(super) origin: Option<&'a str>,
+    pub(super) origin: OriginMark<'a>,
     /// Device and inode of its logs.
     pub(super) logs: Vec<(u64, u64)>,
+}
+
+/// Which origin the processes have. Those of another agent can have the same id and token.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum OriginMark<'a> {
+    Known(&'a str),
+    /// This one or none: processes of Consul's and of earlier versions have none.
+    OwnOrNone(&'a str),
+    Any,
+}
+
+impl OriginMark<'_> {
+    fn is(self, found: Option<&[u8]>) -> bool {
+        let found = found.filter(|found| !found.is_empty());
+        match self {
+            OriginMark::Known(origin) => found == Some(origin.as_bytes()),
+            OriginMark::OwnOrNone(own) => found.is_none_or(|found| found == own.as_bytes()),
+            OriginMark::Any => true,
+        }
+    }
+}
+
+/// The origin in the environment of a process, if it has one.
+pub(super) fn origin_of(pid: i32) -> io::Result<Option<String>> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
+    let origin = environ::value(&environment, defaults::ENV_PROXY_ORIGIN.as_bytes());
+    Ok(origin.filter(|origin| !origin.is_empty()).map(|origin| String::from_utf8_lossy(origin).into_owned()))
 }
 
 impl Marks<'_> {
@@ -33,11 +59,11 @@ impl Marks<'_> {
 
     fn are_in(&self, environment: &[u8]) -> bool {
         let token = self.token.filter(|token| !token.is_empty());
-        let has = |name: &str, value: Option<&str>| value.is_none_or(|value| environ::has(environment, name, value));
-        (token.is_some() || self.origin.is_some())
-            && has(defaults::ENV_PROXY_ID, Some(self.id))
-            && has(defaults::ENV_PROXY_TOKEN, token)
-            && has(defaults::ENV_PROXY_ORIGIN, self.origin)
+        let has = |name: &str, value: &str| environ::has(environment, name, value);
+        (token.is_some() || matches!(self.origin, OriginMark::Known(_)))
+            && has(defaults::ENV_PROXY_ID, self.id)
+            && token.is_none_or(|token| has(defaults::ENV_PROXY_TOKEN, token))
+            && self.origin.is(environ::value(environment, defaults::ENV_PROXY_ORIGIN.as_bytes()))
     }
 
     /// Whether the process has one of the logs open as we opened it: for writing alone, unlike a process that reads or
@@ -65,14 +91,21 @@ mod tests {
     fn environment_proves_only_with_all_that_is_known() {
         let text = b"A=1\0CONNECT_PROXY_ID=web\0CONNECT_PROXY_TOKEN=t\0CONNECT_PROXY_ORIGIN=o\0";
         let are_in = |id, token, origin| Marks { id, token, origin, logs: vec![] }.are_in(text);
-        assert!(are_in("web", Some("t"), Some("o")));
-        assert!(are_in("web", Some("t"), None));
-        assert!(are_in("web", None, Some("o")));
-        assert!(are_in("web", Some(""), Some("o")));
-        assert!(!are_in("we", Some("t"), Some("o")));
-        assert!(!are_in("web", Some("u"), Some("o")));
-        assert!(!are_in("web", Some("t"), Some("p")), "of another agent with the same id and token");
-        assert!(!are_in("web", None, None), "the id alone is no secret");
-        assert!(!are_in("web", Some(""), None));
+        assert!(are_in("web", Some("t"), OriginMark::Known("o")));
+        assert!(are_in("web", Some("t"), OriginMark::OwnOrNone("o")));
+        assert!(are_in("web", Some("t"), OriginMark::Any));
+        assert!(are_in("web", None, OriginMark::Known("o")));
+        assert!(are_in("web", Some(""), OriginMark::Known("o")));
+        assert!(!are_in("we", Some("t"), OriginMark::Known("o")));
+        assert!(!are_in("web", Some("u"), OriginMark::Known("o")));
+        for of_another_agent in [OriginMark::Known("p"), OriginMark::OwnOrNone("p")] {
+            assert!(!are_in("web", Some("t"), of_another_agent));
+        }
+        for the_id_alone in [OriginMark::OwnOrNone("o"), OriginMark::Any] {
+            assert!(!are_in("web", None, the_id_alone) && !are_in("web", Some(""), the_id_alone));
+        }
+        let consul = b"CONNECT_PROXY_ID=web\0CONNECT_PROXY_TOKEN=t\0";
+        let are_in = |origin| Marks { id: "web", token: Some("t"), origin, logs: vec![] }.are_in(consul);
+        assert!(are_in(OriginMark::OwnOrNone("o")) && are_in(OriginMark::Any) && !are_in(OriginMark::Known("o")));
     }
 }

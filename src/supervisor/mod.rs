@@ -16,6 +16,7 @@ mod progress;
 mod readiness;
 mod reaper;
 mod repair;
+mod rival;
 mod run;
 mod scan;
 mod scan_queue;

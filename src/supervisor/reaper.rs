@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::groups::{Groups, Sighting};
 use super::mailbox::{ProcessKey, WAKEUP, new_key};
 use super::process::Process;
+use super::rival;
 use crate::logging::{self, Level};
 use crate::sys::epoll::{Epoll, Wakeup};
 use crate::sys::identity::{Identity, Pid};
@@ -229,6 +230,7 @@ impl Reaper {
             return;
         }
         watched.phase = Phase::Released;
+        watched.process.pidfd.as_ref().into_iter().for_each(|fd| rival::release(fd.as_fd()));
         fail::point("release:done");
         let pid = watched.process.pid;
         table.released.insert(pid, key);

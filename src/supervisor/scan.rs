@@ -2,12 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::os::fd::AsFd;
 
 use super::escaped::Escaped;
 use super::progress::{Progress, Unreadable};
+use super::rival;
 use super::tag::{ProcessTag, TagReader};
 use crate::sys::identity::{Pid, own_pid};
-use crate::sys::{orphans, stat};
+use crate::sys::{is_exhausted, orphans, pidfd, stat};
 
 /// More than most environments have, in bytes, so that each is read at once.
 const USUAL_ENVIRONMENT: usize = 16 * 1024;
@@ -89,12 +91,28 @@ impl<'a> Scan<'a> {
         Ok(true)
     }
 
-    /// The processes that were seen with this tag, and have it now.
+    /// The processes that were seen with this tag, and have it now. None if another agent has adopted one of them: the
+    /// others are of that one, or can be.
     pub(super) fn with(&self, tag: &ProcessTag) -> io::Result<Sighting> {
         let seen = self.seen.get(tag).map(Vec::as_slice).unwrap_or_default();
+        if any_is_claimed(seen)? {
+            return Ok(Sighting { seen: false, escaped: Vec::new() });
+        }
         let escaped = seen.iter().filter_map(|pid| Escaped::prove(*pid, tag, self.reader).transpose());
         Ok(Sighting { seen: !seen.is_empty(), escaped: escaped.collect::<io::Result<_>>()? })
     }
+}
+
+/// Whether another agent has adopted any of these processes.
+fn any_is_claimed(seen: &[Pid]) -> io::Result<bool> {
+    for pid in seen.iter().filter(|_| pidfd::has_inodes()) {
+        match pidfd::open(*pid) {
+            Ok(process) if rival::is_claimed(process.as_fd())? => return Ok(true),
+            Err(error) if is_exhausted(&error) => return Err(error),
+            Ok(_) | Err(_) => {} // gone
+        }
+    }
+    Ok(false)
 }
 
 /// What a scan tells of one proxy.

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::adoption;
+use super::adoption::{self, Proven};
 use super::mailbox::{Claim, Done, Mailbox, Message, ProcessKey, Refusal, StartedProcess, Verdict};
 use super::process::Process;
 use super::progress::{Progress, Unreadable};
@@ -208,11 +208,11 @@ impl Spawner {
                 }
             },
             Job::Adopt { key, spec, claim } => match adoption::prove(&spec, &claim) {
-                Ok((process, written)) => {
+                Ok(Proven { process, written, known }) => {
                     let pid = process.pid;
                     self.reaper.insert(key, process);
                     fail::point("adopt:listed");
-                    Done::Adopted { pid, written }
+                    Done::Adopted { pid, written, known }
                 }
                 Err(refusal) => Done::Refused(refusal),
             },

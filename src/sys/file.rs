@@ -259,6 +259,27 @@ impl Dir {
         stat_at(self.raw(), c".", 0).map(|found| (found.st_dev, found.st_ino))
     }
 
+    /// When the directory was made, in nanoseconds (statx(2), `STATX_BTIME`); `None` where the file system does not tell.
+    pub(crate) fn born(&self) -> io::Result<Option<u64>> {
+        let mut found = MaybeUninit::<libc::statx>::zeroed();
+        // SAFETY: the name is NUL-terminated, `found` is writable memory of the right type, and both live through the call.
+        let result = unsafe {
+            libc::statx(self.raw(), c"".as_ptr(), libc::AT_EMPTY_PATH, libc::STATX_BTIME, found.as_mut_ptr())
+        };
+        match check(i64::from(result)) {
+            // A sandbox that does not know the call.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => return Ok(None),
+            result => result?,
+        };
+        // SAFETY: zeroed memory is a valid struct statx.
+        let found = unsafe { found.assume_init() };
+        let nanoseconds = || {
+            let seconds = u64::try_from(found.stx_btime.tv_sec).ok()?;
+            seconds.checked_mul(1_000_000_000)?.checked_add(found.stx_btime.tv_nsec.into())
+        };
+        Ok(if found.stx_mask & libc::STATX_BTIME != 0 { nanoseconds() } else { None })
+    }
+
     /// Device and inode of what is under a name, whatever it is; `None` when nothing is. It needs no descriptor.
     pub(crate) fn inode(&self, name: &CStr) -> io::Result<Option<(u64, u64)>> {
         fail::failing("inode")?;

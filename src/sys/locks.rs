@@ -6,43 +6,77 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
+use super::file::stat_at;
 use super::identity::own_pid;
-use super::stat;
+use super::{is_exhausted, stat};
 
 /// A file by device and inode, as stat(2) says them.
 pub(crate) type FileId = (u64, u64);
+
+/// The file that is open.
+pub(crate) fn file_id(open: BorrowedFd<'_>) -> io::Result<FileId> {
+    stat_at(open.as_raw_fd(), c"", libc::AT_EMPTY_PATH).map(|found| (found.st_dev, found.st_ino))
+}
 
 /// The pid of the process that has taken the exclusive lock of a file; it may have ended since. `None`: no process of
 /// this pid namespace has.
 ///
 /// # Errors
-/// When /proc has no such list (it is mounted with subset=pid), or is not ours.
+/// When /proc cannot be read now, or is not ours; of kind Unsupported where it has no list of locks and no process that can
+/// be looked at has this one.
 pub(crate) fn holder(of: FileId) -> io::Result<Option<i32>> {
     stat::check_mounted()?;
-    let text = fs::read_to_string("/proc/locks")?;
+    let text = match fs::read_to_string("/proc/locks") {
+        Ok(text) => text,
+        Err(error) if is_exhausted(&error) => return Err(error),
+        // Mounted with subset=pid, /proc has no such list; then each process has to be asked.
+        Err(_) => {
+            let found = processes()?.find(|pid| has_locked(*pid, of));
+            return found.map(Some).ok_or_else(|| io::ErrorKind::Unsupported.into());
+        }
+    };
     let same_inode: Vec<Entry> = exclusive(&text).filter(|entry| entry.inode == of.1).collect();
     let (major, minor) = (libc::major(of.0), libc::minor(of.0));
     let exact = same_inode.iter().find(|entry| entry.device == (major, minor));
     // Of a file on btrfs the list has another device than stat(2).
-    let found = exact.or_else(|| same_inode.iter().find(|entry| has_open(entry.pid, of)));
+    let found = exact.or_else(|| same_inode.iter().find(|entry| has_locked(entry.pid, of)));
     Ok(found.map(|entry| entry.pid))
 }
 
-/// Whether a process has the file open; false where that cannot be looked at.
-pub(crate) fn has_open(pid: i32, file: FileId) -> bool {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    let mut found = entries.filter_map(|entry| fs::metadata(entry.path()).ok());
-    found.any(|found| (found.dev(), found.ino()) == file)
+/// By what path a process has the file open; `None` where that cannot be looked at.
+pub(crate) fn path_in(pid: i32, file: FileId) -> Option<PathBuf> {
+    descriptors_of(pid, file).find_map(|entry| fs::read_link(entry.path()).ok())
 }
 
 /// Whether any other process that can be seen has the file open.
 pub(crate) fn is_open_elsewhere(file: FileId) -> bool {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut others = entries.filter_map(|entry| stat::integer::<i32>(entry.file_name().as_bytes()));
-    others.any(|pid| pid != own_pid().as_raw() && has_open(pid, file))
+    let others = processes().into_iter().flatten().filter(|pid| *pid != own_pid().as_raw());
+    others.into_iter().any(|pid| descriptors_of(pid, file).next().is_some())
+}
+
+/// Whether a process has the file locked through one of its descriptors, which it may have inherited.
+fn has_locked(pid: i32, file: FileId) -> bool {
+    descriptors_of(pid, file).any(|entry| {
+        let info = fs::read_to_string(Path::new(&format!("/proc/{pid}/fdinfo")).join(entry.file_name()));
+        let locks = info.unwrap_or_default();
+        locks.lines().filter_map(|line| line.strip_prefix("lock:")).any(|lock| exclusive(lock).next().is_some())
+    })
+}
+
+/// The descriptors by which a process has a file open.
+fn descriptors_of(pid: i32, file: FileId) -> impl Iterator<Item = fs::DirEntry> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    entries.filter(move |entry| fs::metadata(entry.path()).is_ok_and(|found| (found.dev(), found.ino()) == file))
+}
+
+fn processes() -> io::Result<impl Iterator<Item = i32>> {
+    let entries = fs::read_dir("/proc")?.flatten();
+    Ok(entries.filter_map(|entry| stat::integer::<i32>(entry.file_name().as_bytes())))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -96,10 +130,12 @@ mod tests {
         assert!(file::try_lock(dir.as_fd()).unwrap());
         let own = std::process::id() as i32;
         assert_eq!(holder(id).unwrap(), Some(own));
-        assert!(has_open(own, id));
+        assert!(has_locked(own, id));
+        assert_eq!(path_in(own, id).as_deref(), Some(fs::canonicalize(place.path()).unwrap().as_path()));
         file::unlock(dir.as_fd());
         assert_eq!(holder(id).unwrap(), None);
+        assert!(!has_locked(own, id));
         drop(dir);
-        assert!(!has_open(own, id));
+        assert_eq!(path_in(own, id), None);
     }
 }

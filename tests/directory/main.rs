@@ -7,6 +7,7 @@ mod support;
 #[path = "../inside/mod.rs"]
 mod inside;
 
+mod copied;
 mod dead;
 mod full;
 mod given;
