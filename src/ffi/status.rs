@@ -74,7 +74,7 @@ pub struct proxyprocess_proxy_status {
     pub restarts: u64,
     /// Milliseconds until the next start while it waits for one, else UINT64_MAX.
     pub next_start_ms: u64,
-    /// Its process; 0 while there is none.
+    /// Its process; 0 while there is none, also while what it has left is being ended.
     pub pid: u32,
     /// 1 when that process was started by an earlier agent, else 0.
     pub adopted: u8,

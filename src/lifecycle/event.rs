@@ -110,6 +110,9 @@ pub(crate) enum Action {
     /// Look for processes that have left the group for another session, and answer with [`Event::Searched`]. From then
     /// on they are signalled and probed with the group.
     Search,
+    /// The leader is gone, and nothing takes its place at once: remove its pid file. Its record stays, which proves what it
+    /// has left.
+    RemovePidFile,
     /// No process is left: remove its pid file and record.
     CleanUp,
     /// Tell who waits for a stop that the process is gone.

@@ -125,6 +125,11 @@ impl Machine {
         matches!(self.phase, Phase::Stopping { .. })
     }
 
+    /// Whether the process is gone, and the answer to [`Action::Search`] is awaited.
+    pub(crate) fn is_searching(&self) -> bool {
+        matches!(self.phase, Phase::Searching { .. })
+    }
+
     /// When [`Event::Timer`] is due, if ever.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.phase {
@@ -299,7 +304,7 @@ impl Machine {
             return if self.wanted == Wanted::Down { vec![Action::Stuck, announce] } else { vec![announce] };
         }
         let cause = if self.wanted == Wanted::Down { Cause::Asked } else { Cause::Unseen { start_if_gone } };
-        self.search(cause.escalation(now, settings), cause, 0)
+        self.search_for_leftovers(cause.escalation(now, settings), cause)
     }
 
     fn exited(
@@ -321,17 +326,17 @@ impl Machine {
                     // A search takes as long as there are processes. What a crash left in another session may be in the
                     // way of its successor; that crashes as well then, and the first one that has to wait has them ended.
                     (false, true) if !quietly => return self.spawn(),
-                    (false, _) => return self.search(escalation, cause, 0),
+                    (false, _) => return self.search_for_leftovers(escalation, cause),
                 }
                 self.phase = Phase::Clearing { escalation, cause, probes: 0, probe_at: now };
-                vec![escalation.signal()]
+                vec![escalation.signal(), Action::RemovePidFile]
             }
             Phase::Stopping { escalation } => {
                 if !group_left {
-                    return self.search(escalation, Cause::Asked, 0);
+                    return self.search_for_leftovers(escalation, Cause::Asked);
                 }
                 self.phase = Phase::Clearing { escalation, cause: Cause::Asked, probes: 0, probe_at: now };
-                vec![]
+                vec![Action::RemovePidFile]
             }
             Phase::Idle
             | Phase::Adopting { .. }
@@ -418,6 +423,11 @@ impl Machine {
     fn spawn(&mut self) -> Vec<Action> {
         self.phase = Phase::Starting { outdated: false };
         vec![Action::Spawn]
+    }
+
+    /// The leader is gone, and of its group nothing is left.
+    fn search_for_leftovers(&mut self, escalation: Escalation, cause: Cause) -> Vec<Action> {
+        [Action::RemovePidFile].into_iter().chain(self.search(escalation, cause, 0)).collect()
     }
 
     fn search(&mut self, escalation: Escalation, cause: Cause, probes: u32) -> Vec<Action> {

@@ -22,9 +22,9 @@ impl World {
         self.machine.on(event, self.now, settings, 0.5)
     }
 
-    /// The leader ends and leaves nobody.
+    /// The leader ends and leaves nothing.
     fn end(&mut self) -> Vec<Action> {
-        assert_eq!(self.on(Event::Exited { group_left: false, quietly: true }), [Action::Search]);
+        assert_eq!(self.on(Event::Exited { group_left: false, quietly: true }), LEFT);
         self.on(Event::Searched { left: false })
     }
 
@@ -42,6 +42,9 @@ impl World {
 }
 
 const GONE: [Action; 3] = [Action::CleanUp, Action::Announce(Announcement::Stopped), Action::Settle];
+const LEFT: [Action; 2] = [Action::RemovePidFile, Action::Search];
+const KILLED: [Action; 2] = [Action::Kill, Action::RemovePidFile];
+const TOLD: [Action; 2] = [Action::SignalStop, Action::RemovePidFile];
 const ASKED: [Action; 2] = [Action::SignalStop, Action::Announce(Announcement::Stopping)];
 
 #[test]
@@ -86,7 +89,7 @@ fn with_a_grace_period_without_end_nothing_is_ever_killed() {
 
     let mut crashed = forever();
     crashed.stop.leftover_grace = Duration::MAX;
-    assert_eq!(crashed.on(Event::Exited { group_left: true, quietly: false }), [Action::SignalStop]);
+    assert_eq!(crashed.on(Event::Exited { group_left: true, quietly: false }), TOLD);
     assert_eq!(crashed.after(a_lifetime).on(Event::Timer), [Action::ProbeGroup]);
     assert_eq!(crashed.on(Event::Group { left: false }), [Action::Search]);
     assert_eq!(crashed.on(Event::Searched { left: false }), [Action::Spawn]);
@@ -94,7 +97,7 @@ fn with_a_grace_period_without_end_nothing_is_ever_killed() {
     let mut adopted = World { machine: Machine::new(), ..forever() };
     adopted.stop.leftover_grace = Duration::MAX;
     assert_eq!(adopted.on(Event::Adopt { start_if_gone: true }), [Action::Adopt]);
-    assert_eq!(adopted.on(Event::AdoptionRefused { gone: true }), [Action::Search]);
+    assert_eq!(adopted.on(Event::AdoptionRefused { gone: true }), LEFT);
     assert_eq!(adopted.after(a_lifetime).on(Event::Timer), []);
 
     let mut shortened = forever();
@@ -123,7 +126,7 @@ fn a_wait_without_end_is_one() {
 fn a_leader_that_goes_first_does_not_end_the_escalation() {
     let mut world = World::running();
     world.on(Event::Stop);
-    assert_eq!(world.after(1).on(Event::Exited { group_left: true, quietly: false }), []);
+    assert_eq!(world.after(1).on(Event::Exited { group_left: true, quietly: false }), [Action::RemovePidFile]);
     assert_eq!(world.on(Event::Timer), [Action::ProbeGroup]);
     assert_eq!(world.on(Event::Group { left: true }), []);
     assert_eq!(world.after(4).on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
@@ -136,7 +139,7 @@ fn what_a_crash_leaves_of_the_group_is_killed_at_once_and_before_the_restart() {
     // Whatever the leader has returned: it was not told to end.
     for quietly in [false, true] {
         let mut world = World::running();
-        assert_eq!(world.on(Event::Exited { group_left: true, quietly }), [Action::Kill]);
+        assert_eq!(world.on(Event::Exited { group_left: true, quietly }), KILLED);
         assert_eq!(world.machine.state(), ProxyState::Clearing);
         assert_eq!(world.on(Event::Timer), [Action::ProbeGroup]);
         assert_eq!(world.on(Event::Group { left: true }), []);
@@ -160,7 +163,7 @@ impl World {
 #[test]
 fn leftovers_that_are_declared_to_have_time_get_the_stop_signal_first() {
     let mut world = World::running_with_leftover_grace();
-    assert_eq!(world.on(Event::Exited { group_left: true, quietly: false }), [Action::SignalStop]);
+    assert_eq!(world.on(Event::Exited { group_left: true, quietly: false }), TOLD);
     assert_eq!(world.after(2).on(Event::Timer), [Action::ProbeGroup]);
     assert_eq!(world.on(Event::Group { left: true }), []);
     assert_eq!(world.after(1).on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
@@ -250,7 +253,7 @@ fn a_failed_start_waits_and_a_hopeless_one_fails() {
 fn a_restored_process_that_is_gone_is_not_started_before_it_is_asked_for() {
     let mut world = World::new();
     assert_eq!(world.on(Event::Adopt { start_if_gone: false }), [Action::Adopt]);
-    assert_eq!(world.on(Event::AdoptionRefused { gone: true }), [Action::Search]);
+    assert_eq!(world.on(Event::AdoptionRefused { gone: true }), LEFT);
     assert_eq!(world.on(Event::Searched { left: false }), [Action::CleanUp]);
     assert_eq!(world.machine.state(), ProxyState::Idle);
     assert_eq!(world.on(Event::Start), [Action::Spawn]);
@@ -260,7 +263,7 @@ fn a_restored_process_that_is_gone_is_not_started_before_it_is_asked_for() {
 fn what_left_the_group_is_ended_like_the_group() {
     let mut world = World::running();
     world.on(Event::Stop);
-    assert_eq!(world.on(Event::Exited { group_left: false, quietly: true }), [Action::Search]);
+    assert_eq!(world.on(Event::Exited { group_left: false, quietly: true }), LEFT);
     assert_eq!(world.on(Event::Searched { left: true }), [Action::SignalStop]);
     assert_eq!(world.on(Event::Group { left: true }), []);
     assert_eq!(world.after(5).on(Event::Timer), [Action::Kill, Action::ProbeGroup], "no second grace period");
@@ -289,7 +292,7 @@ fn a_crash_is_not_searched_for_what_it_left_before_a_successor_has_to_wait() {
         assert_eq!(world.on(crash), [Action::Spawn]);
         world.on(Event::Spawned);
     }
-    assert_eq!(world.on(crash), [Action::Search]);
+    assert_eq!(world.on(crash), LEFT);
     assert_eq!(world.on(Event::Searched { left: true }), [Action::Kill]);
     world.on(Event::Group { left: false });
     let wait = Action::Announce(Announcement::Waiting(Duration::from_secs(2)));
@@ -384,6 +387,8 @@ struct Outside {
     found: bool,
     stop_wanted: bool,
     waiters: u32,
+    /// There is a pid file. That of a leader which has ended is written over by a start that follows at once.
+    pid_file: bool,
 }
 
 impl Outside {
@@ -416,7 +421,14 @@ impl Outside {
                     let more = world.on(Event::Group { left });
                     self.apply(world, more);
                 }
-                Action::CleanUp => assert!(self.nobody() && self.job.is_none()),
+                Action::RemovePidFile => {
+                    assert!(!self.leader, "a process lost its pid file");
+                    self.pid_file = false;
+                }
+                Action::CleanUp => {
+                    assert!(self.nobody() && self.job.is_none());
+                    self.pid_file = false;
+                }
                 Action::Settle => {
                     assert!(self.nobody() && self.job.is_none(), "settled too early");
                     self.waiters = 0;
@@ -466,6 +478,8 @@ impl Outside {
                 }
                 Some(job) => {
                     self.leader = well;
+                    // An adoption that fails leaves the pid file of a process that may live.
+                    self.pid_file = well || job == Action::Adopt;
                     world.on(match (job, well) {
                         (Action::Spawn, true) => Event::Spawned,
                         (Action::Spawn, false) => Event::SpawnFailed { hopeless },
@@ -506,6 +520,8 @@ proptest! {
         for next in walk {
             outside.step(&mut world, next);
             prop_assert!(world.machine.state() != ProxyState::Running || outside.leader);
+            let clears = matches!(world.machine.state(), ProxyState::Clearing | ProxyState::Stopping);
+            prop_assert!(!(clears && outside.pid_file && !outside.leader), "a pid file names a process that is gone");
             prop_assert!(!outside.leader || matches!(world.machine.state(), ProxyState::Running | ProxyState::Stopping));
         }
         outside.step(&mut world, Move::Stop);

@@ -43,7 +43,9 @@ impl Manager {
             return;
         }
         // Those that are being started run when the close is done. What cannot be counted is an error of the release.
-        let left = |status: &ProxyStatus| status.pid.is_some() || status.state == ProxyState::Starting;
+        // What is being ended may have outlived its leader.
+        let may_run = [ProxyState::Starting, ProxyState::Stopping, ProxyState::Clearing];
+        let left = |status: &ProxyStatus| status.pid.is_some() || may_run.contains(&status.state);
         let count = supervisor.status(self.owner).unwrap_or_default().into_iter().filter(left).count();
         let (who, them) = match count {
             0 => return,

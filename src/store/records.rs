@@ -145,17 +145,24 @@ impl DataDir {
 
     /// Removes pid file and record of a proxy that has no process.
     pub(crate) fn forget(&self, id: &str) -> Result<()> {
-        let name = FileName::of(id);
-        let remove = |part: Part, what: &str, suffix: &str| {
-            let leaf = name.leaf("", suffix);
-            let place = self.part_as_it_is(part).and_then(|dir| descend_existing(dir, &name));
-            let removed = place.and_then(|place| place.map_or(Ok(()), |place| place.remove(&leaf)));
-            let object = format!("{}/{}", part.as_str(), leaf.to_string_lossy());
-            removed.map_err(|error| self.failed(what, &object, &error))
-        };
-        let pid = remove(Part::Pids, "remove pid file", ".pid");
-        let record = remove(Part::Records, "remove record", ".json");
+        let pid = self.remove_pid(id);
+        let record = self.remove(Part::Records, "remove record", id, ".json");
         pid.and(record)
+    }
+
+    /// Removes the pid file of a process that is gone.
+    pub(crate) fn remove_pid(&self, id: &str) -> Result<()> {
+        self.remove(Part::Pids, "remove pid file", id, ".pid")
+    }
+
+    /// Removes the file of an id from a part, if it is there.
+    fn remove(&self, part: Part, what: &str, id: &str, suffix: &str) -> Result<()> {
+        let name = FileName::of(id);
+        let leaf = name.leaf("", suffix);
+        let place = self.part_as_it_is(part).and_then(|dir| descend_existing(dir, &name));
+        let removed = place.and_then(|place| place.map_or(Ok(()), |place| place.remove(&leaf)));
+        let object = format!("{}/{}", part.as_str(), leaf.to_string_lossy());
+        removed.map_err(|error| self.failed(what, &object, &error))
     }
 
     /// All records. A file that is none, or is damaged, is set aside.

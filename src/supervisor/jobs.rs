@@ -20,39 +20,26 @@ use crate::lifecycle::event::Event;
 use crate::logging::{self, Level};
 use crate::sys::fail;
 
-/// What is done for one process.
-#[derive(Debug)]
-pub(super) enum Task {
-    Job(Job),
-    /// Waits for a scan of processes, which serves others as well.
-    Scan(ScanRequest),
-}
-
 impl Loop {
+    /// One job at a time for each process, in the order in which they were decided.
     pub(super) fn submit(&mut self, key: ProcessKey, job: Job) {
-        self.enqueue(key, Task::Job(job));
-    }
-
-    /// One task at a time for each process, in the order in which they were decided.
-    pub(super) fn enqueue(&mut self, key: ProcessKey, task: Task) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         if supervised.busy {
             // Settings may change faster than a disk takes them; only the last ones have to be written.
-            if let Task::Job(Job::Record { .. }) = task {
-                supervised.rare.queued.retain(|queued| !matches!(queued, Task::Job(Job::Record { .. })));
+            if let Job::Record { .. } = job {
+                supervised.rare.queued.retain(|queued| !matches!(queued, Job::Record { .. }));
             }
-            supervised.rare.queued.push_back(task);
+            supervised.rare.queued.push_back(job);
         } else {
             supervised.busy = true;
-            self.begin_task(task);
+            self.spawners.submit(job);
         }
     }
 
-    fn begin_task(&mut self, task: Task) {
-        match task {
-            Task::Job(job) => self.spawners.submit(job),
-            Task::Scan(request) => self.scan_queue.join(request, Instant::now()),
-        }
+    /// Requests a scan of processes, which serves others as well. It does not wait for the jobs of its process: they are
+    /// about files, and their disk may hang.
+    pub(super) fn request_scan(&mut self, request: ScanRequest) {
+        self.scan_queue.join(request, Instant::now());
     }
 
     /// Begins a scan of processes if one is requested, unless others will need one as well in a moment.
@@ -80,6 +67,7 @@ impl Loop {
             Done::Started(StartedProcess { pid, written, claim }) => {
                 supervised.claim = claim;
                 (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), false, None);
+                supervised.group = Some(pid);
                 (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
                 supervised.leader = Some(Leader::Started(spec.clone()));
                 logging::about(Level::Info, &id, format_args!("started, pid {pid}"));
@@ -103,6 +91,7 @@ impl Loop {
                     supervised.claim = known;
                 }
                 (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, None);
+                supervised.group = Some(pid);
                 supervised.starts += 1;
                 supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_tag(spec))));
                 logging::about(Level::Info, &id, format_args!("adopted, pid {pid}"));
@@ -132,6 +121,10 @@ impl Loop {
             }
             Done::PidFile(pid, result) => {
                 supervised.note(Chore::PidFile(spec.clone(), pid), result);
+                None
+            }
+            Done::PidFileRemoved(result) => {
+                supervised.note(Chore::RemovePidFile(spec.clone()), result);
                 None
             }
             Done::Recorded(result) => {
@@ -205,12 +198,10 @@ impl Loop {
         for (key, found) in found {
             let Some(supervised) = self.slots.get_mut(&key) else { continue };
             fail::point("job:heard");
-            supervised.busy = false;
             let left = supervised.found(found);
             self.drive(key, Event::Searched { left });
             self.answer_unless_starting(key);
             self.arm_repair(key);
-            self.next_job(key);
         }
     }
 
@@ -225,10 +216,11 @@ impl Loop {
         }
     }
 
-    /// Whoever waits for an adoption that was refused waits on only for the start that follows it.
+    /// A caller that waits for an adoption that was refused waits on only for the search and for the start that follows it:
+    /// what is left may take as long as it is declared to, or outlive SIGKILL.
     fn answer_unless_starting(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
-        if !matches!(supervised.machine.state(), ProxyState::Starting | ProxyState::Clearing) {
+        if supervised.machine.state() != ProxyState::Starting && !supervised.machine.is_searching() {
             supervised.answer_start(&Ok(()));
         }
     }
@@ -242,9 +234,9 @@ impl Loop {
             let result = supervised.stopped();
             supervised.answer_stop(&result);
         }
-        if let Some(task) = supervised.rare.queued.pop_front() {
+        if let Some(job) = supervised.rare.queued.pop_front() {
             supervised.busy = true;
-            self.begin_task(task);
+            self.spawners.submit(job);
         }
         self.drop_if_done(key);
     }

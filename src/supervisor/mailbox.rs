@@ -206,6 +206,7 @@ pub(super) enum Done {
     Refused(Refusal),
     Recorded(Result<()>),
     PidFile(Pid, Result<()>),
+    PidFileRemoved(Result<()>),
     CleanedUp(Result<()>),
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Repair {
 pub(super) enum Chore {
     /// Files of a process that is gone are still there, or what it has left of its group.
     CleanUp(Arc<Spec>),
+    /// The pid file of a process that is gone is still there.
+    RemovePidFile(Arc<Spec>),
     /// The pid file of this process is not written.
     PidFile(Arc<Spec>, Pid),
     /// The record of this process is not of this declaration, though the process is.
@@ -79,6 +81,7 @@ impl Supervised {
         match chore {
             // Forgotten with the next start.
             Chore::CleanUp(_) => true,
+            Chore::RemovePidFile(_) => matches!(self.machine.state(), ProxyState::Stopping | ProxyState::Clearing),
             Chore::PidFile(_, pid) => self.pid == Some(*pid),
             Chore::Record(spec, pid) => {
                 let running = self.machine.state() == ProxyState::Running;
@@ -106,6 +109,7 @@ impl Loop {
                 return self.arm_repair(key);
             }
             Chore::CleanUp(spec) => Job::CleanUp { key, spec, after },
+            Chore::RemovePidFile(spec) => Job::RemovePidFile { key, spec },
             Chore::PidFile(spec, pid) => Job::PidFile { key, spec, pid },
             Chore::Record(spec, _) => Job::Record { key, spec, origin: supervised.process_origin() },
         };

@@ -12,7 +12,6 @@ use crossbeam_channel::Sender;
 
 use super::escaped::Escaped;
 use super::events::EventKind;
-use super::jobs::Task;
 use super::keys::Keys;
 use super::mailbox::{Command, Inbox, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, StopWaiter};
 use super::reaper::{Exit, Reaper};
@@ -303,7 +302,7 @@ impl Loop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         match action {
             Action::Spawn => {
-                (supervised.claim, supervised.pid, supervised.rare.repair) = (None, None, None);
+                (supervised.claim, supervised.group, supervised.rare.repair) = (None, None, None);
                 fail::point("spawn:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
                 self.submit(key, Job::Start { key, spec, after });
@@ -320,7 +319,7 @@ impl Loop {
                 match supervised.leader.as_ref().map(Leader::tag) {
                     Some(tag) => {
                         let of_others = supervised.was_claimed;
-                        self.enqueue(key, Task::Scan(ScanRequest { key, tag, of_others }));
+                        self.request_scan(ScanRequest { key, tag, of_others });
                     }
                     // Nobody of it was ever known.
                     None => self.drive(key, Event::Searched { left: false }),
@@ -338,15 +337,21 @@ impl Loop {
                 let left = left || escaped;
                 self.drive(key, Event::Group { left });
             }
+            Action::RemovePidFile => {
+                if supervised.spec.has_pid_file() {
+                    let spec = supervised.spec.clone();
+                    self.submit(key, Job::RemovePidFile { key, spec });
+                }
+            }
             Action::CleanUp => {
-                (supervised.pid, supervised.rare.repair) = (None, None);
+                (supervised.group, supervised.rare.repair) = (None, None);
                 fail::point("clean-up:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
                 self.submit(key, Job::CleanUp { key, spec, after });
             }
             Action::Settle => {
                 fail::point("stop:settled");
-                supervised.pid = None;
+                supervised.group = None;
                 if supervised.busy {
                     supervised.settle = true;
                     self.limit_wait_for_job(key);
@@ -373,8 +378,8 @@ impl Loop {
         let each = supervised.rare.escaped.iter().map(|escaped| escaped.signal(signal));
         let sent = each.fold(sent, |sent, one| sent.and(one));
         fail::point("signal:sent");
-        let pid = supervised.pid.map(|pid| pid.to_string()).unwrap_or_default();
-        let failed = |error| Error::os(ErrorCode::Io, format_args!("send {signal} to the group of {pid}"), &error);
+        let group = supervised.group_name();
+        let failed = |error| Error::os(ErrorCode::Io, format_args!("send {signal} to {group}"), &error);
         supervised.note(Chore::Signal(signal), sent.map_err(failed));
         self.arm_repair(key);
     }
@@ -412,10 +417,7 @@ impl Loop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         fail::point("exit:told");
         supervised.last_exit = Some(status);
-        // While others of the group are left, the status goes on naming the process that they belong to.
-        if !group_left {
-            supervised.pid = None;
-        }
+        supervised.pid = None;
         if !pidfd::signals_groups() {
             // Only a process that is no child of ours has a claim: nothing holds the number of its group when it is gone.
             if let Some(claim) = supervised.claim.take() {

@@ -80,6 +80,11 @@ pub(super) enum Job {
         spec: Arc<Spec>,
         pid: Pid,
     },
+    /// The process is gone, and others of it may be left: removes its pid file.
+    RemovePidFile {
+        key: ProcessKey,
+        spec: Arc<Spec>,
+    },
     /// No process is left: removes pid file and record.
     CleanUp {
         key: ProcessKey,
@@ -97,6 +102,7 @@ impl Job {
             Job::Adopt { .. } => Done::Refused(Refusal { reason: error.to_string(), verdict: Verdict::Unknown }),
             Job::Record { .. } | Job::RecordMissing { .. } => Done::Recorded(Err(error)),
             Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),
+            Job::RemovePidFile { .. } => Done::PidFileRemoved(Err(error)),
             Job::CleanUp { .. } => Done::CleanedUp(Err(error)),
         }
     }
@@ -166,6 +172,7 @@ impl Spawner {
             | Job::Record { key, spec, .. }
             | Job::RecordMissing { key, spec, .. }
             | Job::PidFile { key, spec, .. }
+            | Job::RemovePidFile { key, spec }
             | Job::CleanUp { key, spec, .. } => (*key, spec.clone()),
         };
         let panicked = job.panicked();
@@ -223,6 +230,7 @@ impl Spawner {
                 Err(error) => Err(error),
             }),
             Job::PidFile { spec, pid, .. } => Done::PidFile(pid, spec.write_pid_file(pid)),
+            Job::RemovePidFile { spec, .. } => Done::PidFileRemoved(spec.remove_pid_file()),
             Job::CleanUp { spec, after, .. } => {
                 Done::CleanedUp(end_leftovers(&spec, after.as_ref()).and_then(|()| spec.clean_up()))
             }

@@ -208,10 +208,23 @@ impl Spec {
         }
     }
 
+    /// Whether its process has a pid file.
+    pub(crate) fn has_pid_file(&self) -> bool {
+        !matches!(self.context.files, Files::Paths { pid: None, .. })
+    }
+
     /// Removes what is on disk of a process that is gone.
     pub(crate) fn clean_up(&self) -> Result<()> {
         match &self.context.files {
             Files::DataDir(data_dir) => data_dir.forget(&self.id),
+            Files::Paths { .. } => self.remove_pid_file(),
+        }
+    }
+
+    /// Removes the pid file of a process that is gone, and not its record.
+    pub(crate) fn remove_pid_file(&self) -> Result<()> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.remove_pid(&self.id),
             Files::Paths { pid: Some(path), .. } => match std::fs::remove_file(path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     Err(Error::os(ErrorCode::Io, format_args!("remove pid file {}", path.display()), &error))

@@ -19,7 +19,7 @@ pub struct ProxyStatus {
     pub mode: ExecMode,
     /// What it is doing.
     pub state: ProxyState,
-    /// Its process, while there is one.
+    /// Its process, while that lives: there is none any more while what it has left is being ended.
     pub pid: Option<u32>,
     /// Whether that process was started by an earlier agent.
     pub adopted: bool,

@@ -8,10 +8,10 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use super::escaped::Escaped;
-use super::jobs::Task;
 use super::mailbox::{Claim, ProcessKey, Slot, StopWaiter};
 use super::repair::Repair;
 use super::scan::Sighting;
+use super::spawner::Job;
 use super::spec::Spec;
 use super::status::{ProxyStatus, milliseconds_until};
 use super::tag::ProcessTag;
@@ -35,7 +35,10 @@ pub(super) struct Supervised {
     pub(super) claim: Option<Box<Claim>>,
     /// The last one of which it is known what its processes are known by.
     pub(super) leader: Option<Leader>,
+    /// Its leader, while that lives.
     pub(super) pid: Option<Pid>,
+    /// Its process group, until nothing is left of it: the pid of the leader, which may have ended.
+    pub(super) group: Option<Pid>,
     pub(super) adopted: bool,
     /// Whether any of its processes was, or may have been, a child of an earlier agent.
     pub(super) was_claimed: bool,
@@ -81,7 +84,7 @@ pub(super) struct RareFields {
     pub(super) uncleared: Option<Claim>,
     pub(super) last_error: Option<Error>,
     /// The jobs that come after the one that is being done.
-    pub(super) queued: VecDeque<Task>,
+    pub(super) queued: VecDeque<Job>,
     /// Drop the slot, and let the process run, when no job is in flight.
     pub(super) released: Option<Sender<()>>,
     /// What could not be done and has to be, and how often in a row that was so.
@@ -166,6 +169,7 @@ impl Supervised {
             claim: None,
             leader: None,
             pid: None,
+            group: None,
             adopted: false,
             was_claimed: false,
             starts: 0,
@@ -212,10 +216,19 @@ impl Supervised {
         stops || (self.rare.released.is_some() && (in_flight || self.busy))
     }
 
+    /// The process group, in messages.
+    pub(super) fn group_name(&self) -> String {
+        match (self.pid, self.group) {
+            (Some(pid), _) => format!("the group of pid {pid}"),
+            (None, Some(group)) => format!("the group of pid {group}, which has ended"),
+            (None, None) => "its processes".to_owned(),
+        }
+    }
+
     /// Whether others of its group are left cannot be known now. Said once, for it is looked for again very soon.
     pub(super) fn cannot_look_for_group(&mut self, error: &std::io::Error) {
-        let pid = self.pid.map(|pid| pid.to_string()).unwrap_or_default();
-        let error = Error::os(ErrorCode::Io, format_args!("look for what is left of the group of {pid}"), error);
+        let what = format_args!("look for what is left of {}", self.group_name());
+        let error = Error::os(ErrorCode::Io, what, error);
         if self.rare.last_error.as_ref().is_none_or(|said| said.to_string() != error.to_string()) {
             logging::about(Level::Error, &self.slot.id, format_args!("{error}"));
             self.rare.last_error = Some(error);
@@ -265,17 +278,17 @@ impl Supervised {
     pub(super) fn still_running(&self, members: &[i32]) -> Error {
         let mut left = Vec::new();
         if !members.is_empty() {
-            let leader = self.pid.map(|pid| format!(" of the group of pid {pid}")).unwrap_or_default();
-            left.push(format!("{}{leader}", pids(members)));
+            left.push(format!("{} of {}", pids(members), self.group_name()));
         }
         if !self.rare.escaped.is_empty() {
             left.push(format!("{} which left the group", pids(&self.rare.escaped)));
         }
         if left.is_empty() {
-            left.push(self.pid.map_or_else(
-                || "a process that cannot be identified".to_owned(),
-                |pid| format!("pid {pid} or its group"),
-            ));
+            left.push(match (self.pid, self.group) {
+                (Some(pid), _) => format!("pid {pid} or its group"),
+                (None, Some(_)) => self.group_name(),
+                (None, None) => "a process that cannot be identified".to_owned(),
+            });
         }
         let why = self.rare.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         let message = format!("proxy {}: still running: {}{why}", self.slot.id, left.join(", and "));

@@ -11,6 +11,7 @@ mod bombs;
 mod common;
 mod crashed;
 mod escaped;
+mod gone;
 mod groups;
 mod hung;
 mod late;
