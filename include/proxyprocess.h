@@ -603,7 +603,7 @@ typedef struct proxyprocess_proxy_status {
     uint64_t restarts;
     /** Milliseconds until the next start while it waits for one, else UINT64_MAX. */
     uint64_t next_start_ms;
-    /** Its process; 0 while there is none. */
+    /** Its process; 0 while there is none, also while what it has left is being ended. */
     uint32_t pid;
     /** 1 when that process was started by an earlier agent, else 0. */
     uint8_t adopted;

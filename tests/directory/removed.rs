@@ -52,7 +52,7 @@ fn what_is_removed_is_made_anew_and_holds_everything_again() {
             }
         }
         wait_for_files(&data_dir, &[&web, &other]);
-        agent.wait_for_log("was removed and is made anew");
+        agent.wait_for_log("was removed: made or opened anew");
         // There is one agent, as before.
         let mut second = Launch::new(&scene).spawn(&config);
         assert_eq!(second.end().code(), Some(1), "{}", second.log());

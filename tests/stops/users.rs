@@ -27,7 +27,7 @@ fn an_agent_without_privileges(place: &Place) {
     assert!(begun.elapsed() < AT_MOST);
     assert_eq!(error.code(), ErrorCode::StillRunning);
     let said = format!(
-        "proxy web: still running: pid {pid} of the group of pid {pid}: send SIGKILL to the group of {pid}: Operation \
+        "proxy web: still running: pid {pid} of the group of pid {pid}: send SIGKILL to the group of pid {pid}: Operation \
          not permitted (os error 1)"
     );
     assert_eq!(error.to_string(), said);
