@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 
 use super::core::{Core, Managed, ManagedDaemon};
-use crate::declaration::ProxyConfig;
+use crate::declaration::{ProxyConfig, validate_id};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::state::State;
@@ -51,7 +51,41 @@ pub(super) fn find_processes(data_dir: &DataDir) -> Result<Found> {
     tokens.extend(found.iter().filter_map(|(id, stray)| Some((id.as_str().into(), unrecorded::token(stray, id)?))));
     // What the process itself has says more than a pid file, which may be damaged as well.
     strays.extend(found);
+    if (records.found.is_empty() && strays.is_empty()) || !data_dir.has_snapshot()? {
+        let survivors = find_survivors(data_dir, &records.found, &strays)?;
+        let generated =
+            survivors.iter().filter_map(|(id, stray)| Some((id.as_str().into(), unrecorded::token(stray, id)?)));
+        tokens.extend(generated);
+        strays.extend(survivors);
+    }
     Ok(Found { unclaimed: records.found, strays, tokens, ignored: records.bad })
+}
+
+/// Finds the processes of a directory that was emptied, or is new.
+fn find_survivors(
+    data_dir: &DataDir,
+    records: &[Record],
+    strays: &BTreeMap<String, Stray>,
+) -> Result<BTreeMap<String, Stray>> {
+    let recorded = records.iter().map(|record| (&*record.id, record.identity.pid));
+    let known: BTreeMap<&str, Pid> =
+        recorded.chain(strays.iter().map(|(id, stray)| (id.as_str(), stray.pid))).collect();
+    let pids = known.values().map(|pid| pid.as_raw()).collect();
+    let mut found = BTreeMap::new();
+    for (id, pid) in supervisor::survivors(data_dir.origin(), &pids)? {
+        if known.contains_key(id.as_str()) || validate_id(&id).is_err() {
+            continue;
+        }
+        logging::about(
+            Level::Warn,
+            &id,
+            format_args!("pid {pid} is of an earlier agent, though nothing is recorded of it"),
+        );
+        // ORDER: written down before the snapshot is, for an agent that has that does not look for them again.
+        data_dir.write_pid(&id, pid)?;
+        found.insert(id, unrecorded::examine(pid)?);
+    }
+    Ok(found)
 }
 
 /// The processes are known all the same, but a program that clears its environment and closes its logs is not.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use super::leftovers;
 use super::mailbox::{Claim, Refusal, Verdict};
@@ -55,6 +56,10 @@ pub(super) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(
     let own = &spec.context.origin;
     let origin = claim.origin().map_or(OriginMark::OwnOrNone(own), OriginMark::Known);
     let marks = marks(spec, claim, origin).map_err(|error| format!("look for the logs: {error}"))?;
+    if claim.identity().is_none() {
+        // Its token may be known of no process any more.
+        leftovers::end(claim.pid(), &Marks { token: None, origin: OriginMark::Known(own), ..marks.clone() })?;
+    }
     leftovers::end(claim.pid(), &marks)
 }
 
@@ -115,10 +120,18 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     Ok(Proven { process: Process { pid, pidfd, identity: Some(Box::new(now)) }, written, known })
 }
 
+/// Whether a process is of the user whom the declaration names: the origin is no secret, and others can set it.
+fn runs_as_declared_user(spec: &Spec, pid: Pid) -> io::Result<bool> {
+    let declared = spec.config.command.declared_credentials().map(|to| to.uid);
+    let owner = std::fs::metadata(format!("/proc/{pid}"))?.uid();
+    Ok(owner == declared.unwrap_or_else(identity::effective_uid))
+}
+
 /// What a process says of itself that was known by its number alone.
 fn learn(spec: &Spec, identity: &Identity) -> io::Result<Claim> {
-    let (identity, token) = (identity.clone(), spec.config.token.clone());
-    let origin = marks::origin_of(identity.pid.as_raw())?;
+    let identity = identity.clone();
+    let [token, origin] = marks::token_and_origin_of(identity.pid.as_raw())?;
+    let token = token.or_else(|| spec.config.token.clone());
     Ok(Claim::Recorded { identity, token, origin })
 }
 
@@ -212,7 +225,13 @@ fn prove_by_marks(spec: &Spec, claim: &Claim, doubt: Option<String>) -> Proof<()
     // Whose it is, if it has another origin, is asked later.
     let origin = claim.origin().map_or(OriginMark::Any, OriginMark::Known);
     let marks = marks(spec, claim, origin).map_err(|error| undecided(pid, "look for the logs", &error))?;
-    if marks.are_on(pid.as_raw()).map_err(|error| undecided(pid, "read environment and descriptors", &error))? {
+    let unreadable = |error| undecided(pid, "read environment and descriptors", &error);
+    let of_directory = claim.identity().is_none() && runs_as_declared_user(spec, pid).map_err(unreadable)?;
+    // The token may have been declared otherwise since, or not be known at all.
+    let own = Marks { token: None, origin: OriginMark::Known(&spec.context.origin), ..marks.clone() };
+    if marks.are_on(pid.as_raw()).map_err(unreadable)?
+        || of_directory && own.are_on(pid.as_raw()).map_err(unreadable)?
+    {
         return Ok(());
     }
     let missing = format!("does not carry the id and token of {}", spec.id.escape_debug());

@@ -37,11 +37,13 @@ impl OriginMark<'_> {
     }
 }
 
-/// The origin in the environment of a process, if it has one.
-pub(super) fn origin_of(pid: i32) -> io::Result<Option<String>> {
+/// The token and the origin in the environment of a process, if it has them.
+pub(super) fn token_and_origin_of(pid: i32) -> io::Result<[Option<String>; 2]> {
     let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
-    let origin = environ::value(&environment, defaults::ENV_PROXY_ORIGIN.as_bytes());
-    Ok(origin.filter(|origin| !origin.is_empty()).map(|origin| String::from_utf8_lossy(origin).into_owned()))
+    Ok([defaults::ENV_PROXY_TOKEN, defaults::ENV_PROXY_ORIGIN].map(|name| {
+        let value = environ::value(&environment, name.as_bytes()).filter(|value| !value.is_empty());
+        value.map(|value| String::from_utf8_lossy(value).into_owned())
+    }))
 }
 
 impl Marks<'_> {

@@ -27,6 +27,7 @@ mod spawners;
 mod spec;
 mod status;
 mod supervised;
+mod survivors;
 mod tag;
 mod timers;
 pub(crate) mod unrecorded;
@@ -44,6 +45,7 @@ pub(crate) use mailbox::{Claim, Command, Origin, Owner, Slot, StopReply};
 pub(crate) use search::search;
 pub(crate) use spec::{Context, Files, Spec, drawn_origin};
 pub use status::ProxyStatus;
+pub(crate) use survivors::survivors;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::fork::HomeProcess;

@@ -91,6 +91,12 @@ impl<'a> Scan<'a> {
         Ok(true)
     }
 
+    /// The ids and processes that were seen with this origin.
+    pub(super) fn of_origin(&self, origin: &str) -> impl Iterator<Item = (&[u8], &[Pid])> {
+        let of_it = self.seen.iter().filter(move |(tag, _)| *tag.origin == *origin.as_bytes());
+        of_it.map(|(tag, pids)| (&*tag.id, &**pids))
+    }
+
     /// The processes that were seen with this tag, and have it now. None if another agent has adopted one of them: the
     /// others are of that one, or can be.
     pub(super) fn with(&self, tag: &ProcessTag) -> io::Result<Sighting> {
@@ -104,7 +110,7 @@ impl<'a> Scan<'a> {
 }
 
 /// Whether another agent has adopted any of these processes.
-fn any_is_claimed(seen: &[Pid]) -> io::Result<bool> {
+pub(super) fn any_is_claimed(seen: &[Pid]) -> io::Result<bool> {
     for pid in seen.iter().filter(|_| pidfd::has_inodes()) {
         match pidfd::open(*pid) {
             Ok(process) if rival::is_claimed(process.as_fd())? => return Ok(true),

@@ -9,6 +9,7 @@ mod inside;
 
 mod copied;
 mod dead;
+mod emptied;
 mod full;
 mod given;
 mod holder;
