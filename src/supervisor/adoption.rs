@@ -80,8 +80,11 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     // ORDER: the descriptor first. The proof is of the number, and of the process that was opened if that still lives
     // when the proof is done: then the number has been its own all along.
     let pidfd = if pidfd::is_supported() { Some(open(claim, &boot)?) } else { None };
-    if pidfd.is_none() && stat::is_thread(pid.as_raw()) {
-        return Err(thread(pid));
+    if pidfd.is_none() {
+        let unreadable = |error| unknown(format!("read /proc/{pid}/status: {error}"));
+        if stat::is_thread(pid.as_raw()).map_err(unreadable)? {
+            return Err(thread(pid));
+        }
     }
     fail::point("adopt:opened");
     let inode = pidfd.as_ref().map_or(Ok(None), |fd| pidfd::inode(fd.as_fd()));
@@ -158,15 +161,23 @@ fn record(spec: &Spec, claim: &Claim, origin: Option<&str>, identity: &Identity)
 }
 
 fn open(claim: &Claim, boot: &str) -> Proof<OwnedFd> {
+    let opened = fail::failing("adopt:open").and_then(|()| pidfd::open(claim.pid()));
+    opened.map_err(|error| not_opened(claim, boot, &error))
+}
+
+fn not_opened(claim: &Claim, boot: &str, error: &io::Error) -> Refusal {
     let pid = claim.pid();
-    fail::failing("adopt:open").and_then(|()| pidfd::open(pid)).map_err(|error| match error.raw_os_error() {
+    match error.raw_os_error() {
         Some(libc::ESRCH) => missing(claim, boot),
         // A thread, whose process has another number: EINVAL, and ENOENT since Linux 6.15. But EINVAL is also said, before
         // 6.16, of a number that only a group has whose leader is gone.
-        Some(libc::EINVAL | libc::ENOENT) if stat::is_thread(pid.as_raw()) => thread(pid),
-        Some(libc::EINVAL | libc::ENOENT) => missing(claim, boot),
+        Some(libc::EINVAL | libc::ENOENT) => match stat::is_thread(pid.as_raw()) {
+            Ok(true) => thread(pid),
+            Ok(false) => missing(claim, boot),
+            Err(error) => unknown(format!("read /proc/{pid}/status: {error}")),
+        },
         _ => unknown(format!("open pidfd of {pid}: {error}")),
-    })
+    }
 }
 
 /// The usual end of a process whose agent was away: nothing is wrong with what was recorded.
@@ -239,4 +250,46 @@ fn prove_by_marks(spec: &Spec, claim: &Claim, doubt: Option<String>) -> Proof<()
         Some(doubt) => format!("{doubt}, and it {missing}"),
         None => format!("pid {pid} {missing}"),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    /// Through Linux 6.15 pidfd_open says EINVAL of both.
+    #[test]
+    fn number_of_a_group_whose_leader_is_gone_is_not_called_a_thread() {
+        let mut shell = Command::new("/bin/sh");
+        let mut leader = shell
+            .args(["-c", "exec 3<&0; (read x <&3) & wait"])
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let claim = |pid| Claim::Number { pid, as_declared: true };
+        let pid = Pid::from_raw(leader.id() as i32).unwrap();
+        let input = leader.stdin.take();
+        leader.kill().unwrap();
+        leader.wait().unwrap();
+        let boot = identity::boot_id().unwrap();
+        for errno in [libc::EINVAL, libc::ENOENT, libc::ESRCH] {
+            let refused = not_opened(&claim(pid), &boot, &io::Error::from_raw_os_error(errno));
+            assert_eq!(refused.verdict, Verdict::Ended, "{}", refused.reason);
+            assert!(refused.reason.ends_with(&format!("no process has pid {pid}")), "{}", refused.reason);
+        }
+        drop(input);
+        let (number, end) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+        let thread = std::thread::spawn(move || {
+            let own = std::fs::read_link("/proc/thread-self").unwrap();
+            number.0.send(own.file_name().unwrap().to_str().unwrap().parse::<i32>().unwrap()).unwrap();
+            let _ = end.1.recv();
+        });
+        let pid = Pid::from_raw(number.1.recv().unwrap()).unwrap();
+        let refused = not_opened(&claim(pid), &boot, &io::Error::from_raw_os_error(libc::EINVAL));
+        assert_eq!((refused.verdict, &*refused.reason), (Verdict::Unproven, &*format!("pid {pid} is a thread")));
+        drop(end.0);
+        thread.join().unwrap();
+    }
 }

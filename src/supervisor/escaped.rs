@@ -18,6 +18,8 @@ use crate::sys::{is_exhausted, pidfd, stat};
 pub(super) struct Escaped {
     pid: Pid,
     start_ticks: u64,
+    /// The group that it was in when it was found.
+    group: i32,
     /// Absent where the kernel has no pidfds.
     pidfd: Option<OwnedFd>,
 }
@@ -38,7 +40,7 @@ impl Escaped {
         };
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
         let proven = reader.tag_of(pid, &mut Vec::new())?.as_ref() == Some(tag);
-        let escaped = Escaped { pid, start_ticks: stat.start_ticks, pidfd };
+        let escaped = Escaped { pid, start_ticks: stat.start_ticks, group: stat.group, pidfd };
         // If it lives now, the number was its own all the time.
         Ok((proven && escaped.lives()).then_some(escaped))
     }
@@ -51,6 +53,12 @@ impl Escaped {
         // A pidfd says nothing of zombies that a debugger holds, for the sake of their threads.
         let lives = |stat: Stat| stat.start_ticks == self.start_ticks && !stat.is_dead();
         stat::read(self.pid.as_raw()).map_or(true, |stat| stat.is_some_and(lives))
+    }
+
+    /// Whether it has not left the group of its leader: that of an adopted one cannot be watched when the leader is gone,
+    /// before Linux 6.9.
+    pub(super) fn is_in_group_of(&self, leader: Pid) -> bool {
+        self.group == leader.as_raw()
     }
 
     /// Sends a signal, and SIGCONT after it. One that has ended gets none, which is no error.

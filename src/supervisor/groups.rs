@@ -39,19 +39,24 @@ impl Groups {
     /// Whether a living process is in the group of a leader.
     pub(super) fn look_for(&mut self, leader: Pid) -> io::Result<Sighting> {
         self.look()?;
-        let lives = !self.seen_in(leader).is_empty();
+        let lives = !self.seen_in(leader)?.is_empty();
         let exact = self.last_pid.is_some() && self.last_pid == stat::last_pid();
         Ok(Sighting { look: self.look, lives, exact })
     }
 
     /// Who lives in the group, as far as that can be known now.
     pub(super) fn living_members(&mut self, leader: Pid) -> Vec<i32> {
-        if self.look().is_ok() { self.seen_in(leader) } else { Vec::new() }
+        self.look().and_then(|()| self.seen_in(leader)).unwrap_or_default()
     }
 
-    fn seen_in(&self, leader: Pid) -> Vec<i32> {
-        let members = self.members.get(&leader.as_raw()).into_iter().flatten();
-        members.copied().filter(|pid| stat::is_alive(*pid)).collect()
+    fn seen_in(&self, leader: Pid) -> io::Result<Vec<i32>> {
+        let mut alive = Vec::new();
+        for &pid in self.members.get(&leader.as_raw()).into_iter().flatten() {
+            if stat::read(pid)?.is_some_and(|stat| !stat.is_dead()) {
+                alive.push(pid);
+            }
+        }
+        Ok(alive)
     }
 
     fn look(&mut self) -> io::Result<()> {

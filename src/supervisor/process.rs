@@ -77,11 +77,12 @@ impl Process {
     pub(super) fn signal_group(&self, signal: Signal) -> io::Result<()> {
         match (&self.pidfd, &self.identity) {
             (Some(fd), _) if pidfd::signals_groups() => pidfd::signal_group(fd.as_fd(), signal),
-            (Some(fd), _) => {
-                // A zombie or living leader holds the number; ESRCH says that it is held no more.
-                pidfd::signal(fd.as_fd(), signal)?;
-                signal::kill_group(self.pid, signal)
-            }
+            // A zombie or living leader holds the number; ESRCH says that it is held no more. The leader may be one that
+            // may not be signalled, and others of its group may.
+            (Some(fd), _) => match pidfd::check_signal(fd.as_fd()) {
+                Err(error) if error.raw_os_error() != Some(libc::EPERM) => Err(error),
+                _ => signal::kill_group(self.pid, signal),
+            },
             (None, Some(identity)) => match identity.stat()? {
                 Some(_) => signal::kill_group(self.pid, signal),
                 None => Err(io::Error::from_raw_os_error(libc::ESRCH)),

@@ -14,10 +14,11 @@ use super::groups::{Groups, Sighting};
 use super::mailbox::{ProcessKey, WAKEUP, new_key};
 use super::process::Process;
 use super::rival;
+use super::spare::Spare;
 use crate::logging::{self, Level};
 use crate::sys::epoll::{Epoll, Wakeup};
 use crate::sys::identity::{Identity, Pid};
-use crate::sys::signal::Signal;
+use crate::sys::signal::{self, Signal};
 use crate::sys::wait::{self, ExitStatus, Reap, Waited};
 use crate::sys::{fail, pidfd};
 
@@ -57,6 +58,54 @@ enum Phase {
 struct Watched {
     process: Process,
     phase: Phase,
+    /// When it was reaped: from then on its number is its own no more, unless others are in its group.
+    reaped_at: Option<Instant>,
+}
+
+impl Watched {
+    fn new(process: Process, phase: Phase) -> Watched {
+        Watched { process, phase, reaped_at: None }
+    }
+
+    /// Kills what is left of the group of a child that has ended, and reaps the child.
+    ///
+    /// The zombie is kept for the sake of its number, as long as its group may have to be signalled. After SIGKILL that
+    /// is over: the kernel sends it to all members at once, and a fork that is under way fails. Then it tells for the price of
+    /// a system call whether the group is empty, as it does not while the zombie is a member.
+    fn end_group(&mut self) -> io::Result<()> {
+        match self.process.signal_group(Signal::KILL) {
+            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
+            _ => {}
+        }
+        self.reap()
+    }
+
+    fn reap(&mut self) -> io::Result<()> {
+        if wait::try_wait(self.process.target(), Reap::Yes)? != Waited::Running {
+            self.reaped_at = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Whether its group has members, zombies included.
+    fn group_exists(&self) -> bool {
+        let pid = self.process.pid;
+        match &self.process.pidfd {
+            Some(fd) if pidfd::signals_groups() => pidfd::group_exists(fd.as_fd()),
+            // No number is given away while there is a group of it: if a process has it now, that group is another one.
+            _ if self.reaped_at.is_some() => signal::group_exists(pid) && !signal::process_exists(pid),
+            _ => true,
+        }
+    }
+}
+
+/// What is done with what a process that has ended has left of its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leftovers {
+    /// The lifecycle decides, once it is told.
+    Leave,
+    /// The lifecycle would kill them at once.
+    Kill,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +122,7 @@ struct Table {
     /// The last one was waited for in vain.
     reaped_late: bool,
     /// Gone, and still to be forgotten: a successor comes first.
-    gone: Vec<Process>,
+    gone: Vec<Watched>,
     groups: Groups,
 }
 
@@ -83,6 +132,8 @@ pub(super) struct Reaper {
     epoll: Epoll,
     wakeup: Wakeup,
     table: Mutex<Table>,
+    /// For a look at all processes, where ends of groups are seen by that.
+    spare: Option<Spare>,
 }
 
 /// The end of a supervised process.
@@ -102,7 +153,8 @@ impl Reaper {
         pidfd::probe()?;
         let (epoll, wakeup) = (Epoll::new()?, Wakeup::new()?);
         epoll.add(wakeup.fd(), WAKEUP)?;
-        let reaper = Reaper { epoll, wakeup, table: Mutex::new(Table::default()) };
+        let spare = if pidfd::signals_groups() { None } else { Some(Spare::new()?) };
+        let reaper = Reaper { epoll, wakeup, table: Mutex::new(Table::default()), spare };
         reaper.take_left_behind();
         Ok(reaper)
     }
@@ -113,7 +165,7 @@ impl Reaper {
         for process in std::mem::take(&mut *left_behind()) {
             let key = new_key();
             table.released.insert(process.pid, key);
-            table.processes.insert(key, Watched { process, phase: Phase::Released });
+            table.processes.insert(key, Watched::new(process, Phase::Released));
             self.watch_in(&mut table, key);
         }
     }
@@ -123,9 +175,9 @@ impl Reaper {
         let mut table = self.lock();
         // An own child that was let go and is adopted again has one watcher, or they would race for its status.
         if let Some(earlier) = table.released.remove(&process.pid).and_then(|key| table.take_out(key)) {
-            self.stop_watching(&earlier);
+            self.stop_watching(&earlier.process);
         }
-        table.processes.insert(key, Watched { process, phase: Phase::Supervised });
+        table.processes.insert(key, Watched::new(process, Phase::Supervised));
     }
 
     /// Begins to wait for a process of the table.
@@ -161,17 +213,21 @@ impl Reaper {
 
     /// Sends a signal to the whole group of a process, and SIGCONT after it so that stopped ones can obey.
     ///
-    /// Nobody left to signal is no error.
-    pub(super) fn signal_group(&self, key: ProcessKey, signal: Signal) -> io::Result<()> {
-        let table = self.lock();
-        let Some(watched) = table.processes.get(&key) else { return Ok(()) };
-        for signal in [signal, Signal::CONT] {
-            match fail::failing("signal:send").and_then(|()| watched.process.signal_group(signal)) {
-                Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
-                _ => {}
-            }
+    /// False when no process was left to signal, which is no error.
+    pub(super) fn signal_group(&self, key: ProcessKey, signal: Signal) -> io::Result<bool> {
+        let mut table = self.lock();
+        let Some(watched) = table.processes.get_mut(&key) else { return Ok(false) };
+        let send = |signal| match fail::failing("signal:send").and_then(|()| watched.process.signal_group(signal)) {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+            sent => sent.map(|()| true),
+        };
+        let sent = send(signal)?;
+        send(Signal::CONT)?;
+        let has_ended = matches!(watched.phase, Phase::Ended { .. });
+        if signal == Signal::KILL && has_ended && watched.reaped_at.is_none() {
+            watched.end_group()?;
         }
-        Ok(())
+        Ok(sent)
     }
 
     /// Whether others of its group outlive an ended process. If none do, it is forgotten.
@@ -182,19 +238,19 @@ impl Reaper {
         let mut table = self.lock();
         let Some(watched) = table.processes.get(&key) else { return Ok(false) };
         let Phase::Ended { quiet_look } = watched.phase else { return Ok(false) };
-        let pid = watched.process.pid;
-        let signalable = match &watched.process.pidfd {
-            Some(fd) if pidfd::signals_groups() => pidfd::group_exists(fd.as_fd()),
-            _ => true,
-        };
-        if !signalable {
+        let (pid, reaped_at) = (watched.process.pid, watched.reaped_at);
+        if !watched.group_exists() {
             fail::point("group:gone");
             self.remove_in(&mut table, key);
             return Ok(false);
         }
+        // What was killed is given a moment, for a look at all processes takes longer.
+        if reaped_at.is_some_and(|at| at.elapsed() < REAP_PATIENCE) && !pidfd::signals_groups() {
+            return Ok(true);
+        }
         // Zombies count as members until their parent reaps them, which a careless init may never do. They are told
         // from the living by looking at all processes.
-        let Sighting { look, lives, exact } = table.groups.look_for(pid)?;
+        let Sighting { look, lives, exact } = self.look_for_group(&mut table, pid)?;
         let seen_before = quiet_look.is_some_and(|earlier| earlier != look);
         if !lives && (exact || seen_before) {
             fail::point("group:gone");
@@ -205,6 +261,14 @@ impl Reaper {
             watched.phase = Phase::Ended { quiet_look: if lives { None } else { quiet_look.or(Some(look)) } };
         }
         Ok(true)
+    }
+
+    fn look_for_group(&self, table: &mut Table, leader: Pid) -> io::Result<Sighting> {
+        let look = || table.groups.look_for(leader);
+        match &self.spare {
+            Some(spare) => spare.lend(look),
+            None => table.groups.look_for(leader),
+        }
     }
 
     /// The living members of the group of a process, itself included.
@@ -288,7 +352,7 @@ impl Reaper {
     }
 
     /// Looks whether a process has ended, and what there is to say then: nothing of one that was let go.
-    pub(super) fn look_at(&self, key: ProcessKey) -> Option<Exit> {
+    pub(super) fn look_at(&self, key: ProcessKey, leftovers: Leftovers) -> Option<Exit> {
         let mut table = self.lock();
         let watched = table.processes.get(&key)?;
         match watched.phase {
@@ -307,7 +371,10 @@ impl Reaper {
             return None;
         }
         table.reaped_late = ended.awaits_reaping;
-        let watched = table.processes.get(&key)?;
+        let watched = table.processes.get_mut(&key)?;
+        if reap == Reap::Yes && !ended.held_by_tracer {
+            watched.reaped_at = Some(Instant::now());
+        }
         let (pid, supervised) = (watched.process.pid, watched.phase != Phase::Released);
         // A zombie has told what the kernel may not tell of one that is reaped.
         let status = match (ended.status, watched.phase) {
@@ -316,7 +383,7 @@ impl Reaper {
         };
         table.polled.remove(&key);
         let is_zombie = ended.awaits_reaping || ended.held_by_tracer;
-        let group_left = supervised && self.group_outlives(&mut table, key, is_zombie);
+        let group_left = supervised && self.group_outlives(&mut table, key, is_zombie, leftovers);
         if !group_left {
             let gone = table.take_out(key);
             table.gone.extend(gone);
@@ -361,8 +428,8 @@ impl Reaper {
         }
     }
 
-    fn group_outlives(&self, table: &mut Table, key: ProcessKey, is_zombie: bool) -> bool {
-        let Some(watched) = table.processes.get(&key) else { return false };
+    fn group_outlives(&self, table: &mut Table, key: ProcessKey, is_zombie: bool, leftovers: Leftovers) -> bool {
+        let Some(watched) = table.processes.get_mut(&key) else { return false };
         match &watched.process.pidfd {
             Some(fd) if pidfd::signals_groups() => {
                 let alone = |seen: io::Result<Sighting>| seen.is_ok_and(|seen| seen.exact && !seen.lives);
@@ -371,36 +438,43 @@ impl Reaper {
             // The number of a leader that somebody else reaps is not held: its group cannot be signalled safely.
             _ if matches!(wait::try_wait(watched.process.target(), Reap::No), Ok(Waited::NotOurs)) => false,
             // Whoever is alive is waited for; an older look may have missed it, and the next one finds it.
-            _ => true,
+            _ if leftovers == Leftovers::Leave => true,
+            _ => {
+                // If they cannot be signalled now, the lifecycle tries again.
+                let _ = watched.end_group();
+                watched.group_exists()
+            }
         }
     }
 
     /// Forgets those of which [`Reaper::look_at`] has told the end. Before the next wait, which would report them again.
     pub(super) fn forget_gone(&self) {
         let mut table = self.lock();
-        while let Some(process) = table.gone.pop() {
-            self.forget(&mut table, process);
+        while let Some(watched) = table.gone.pop() {
+            self.forget(&mut table, watched);
         }
     }
 
     fn remove_in(&self, table: &mut Table, key: ProcessKey) {
-        if let Some(process) = table.take_out(key) {
-            self.forget(table, process);
+        if let Some(watched) = table.take_out(key) {
+            self.forget(table, watched);
         }
     }
 
     /// Forgets a process that has ended, reaping it if that was held back. If a tracer holds the zombie, it is reaped when
     /// that lets it go.
-    fn forget(&self, table: &mut Table, process: Process) {
+    fn forget(&self, table: &mut Table, watched: Watched) {
+        let Watched { process, reaped_at, .. } = watched;
         self.stop_watching(&process);
-        // Not our child, or reaped by the host: then there is nothing to reap.
-        if let Ok(Waited::Running) = wait::try_wait(process.target(), Reap::Yes) {
+        // ORDER: asked only of one that was not reaped, for the number of another is anybody's. Not our child, or reaped
+        // by the host: then there is nothing to reap.
+        if reaped_at.is_none() && matches!(wait::try_wait(process.target(), Reap::Yes), Ok(Waited::Running)) {
             let (key, pid) = (new_key(), process.pid);
             logging::write(
                 Level::Info,
                 format_args!("pid {pid} has ended and is a zombie until its debugger lets it go"),
             );
-            table.processes.insert(key, Watched { process, phase: Phase::HeldByTracer });
+            table.processes.insert(key, Watched::new(process, Phase::HeldByTracer));
             self.watch_in(table, key);
         }
     }
@@ -411,8 +485,8 @@ impl Reaper {
         if held {
             return;
         }
-        if let Some(process) = table.take_out(key) {
-            self.stop_watching(&process);
+        if let Some(held) = table.take_out(key) {
+            self.stop_watching(&held.process);
         }
     }
 
@@ -429,13 +503,13 @@ impl Reaper {
 }
 
 impl Table {
-    fn take_out(&mut self, key: ProcessKey) -> Option<Process> {
+    fn take_out(&mut self, key: ProcessKey) -> Option<Watched> {
         self.polled.remove(&key);
         let watched = self.processes.remove(&key)?;
         if self.released.get(&watched.process.pid) == Some(&key) {
             self.released.remove(&watched.process.pid);
         }
-        Some(watched.process)
+        Some(watched)
     }
 }
 

@@ -24,7 +24,7 @@ fn the_group_of_a_process_without_a_pidfd_is_not_forgotten() {
     let mut ready = Vec::new();
     let exit = loop {
         reaper.wait(None, &mut ready);
-        if let Some(exit) = ready.iter().find_map(|key| reaper.look_at(*key)) {
+        if let Some(exit) = ready.iter().find_map(|key| reaper.look_at(*key, Leftovers::Leave)) {
             break exit;
         }
     };

@@ -14,7 +14,7 @@ use super::escaped::Escaped;
 use super::events::EventKind;
 use super::keys::Keys;
 use super::mailbox::{Command, Inbox, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, StopWaiter};
-use super::reaper::{Exit, Reaper};
+use super::reaper::{Exit, Leftovers, Reaper};
 use super::repair::Chore;
 use super::scan_queue::ScanQueue;
 use super::spawner::{Job, ScanRequest};
@@ -102,7 +102,13 @@ impl Loop {
         if fail::failing("exit:seen").is_err() {
             return;
         }
-        if let Some(Exit { pid, status, group_left }) = self.reaper.look_at(key) {
+        let kills = |supervised: &Supervised| {
+            let ends_by_itself = supervised.machine.state() == ProxyState::Running;
+            ends_by_itself && supervised.spec.config.stop.leftover_grace.is_zero()
+        };
+        let kills = self.slots.get(&key).is_some_and(|supervised| kills(supervised));
+        let leftovers = if kills { Leftovers::Kill } else { Leftovers::Leave };
+        if let Some(Exit { pid, status, group_left }) = self.reaper.look_at(key, leftovers) {
             self.exited(key, pid, status, group_left);
         }
     }
@@ -303,12 +309,13 @@ impl Loop {
         match action {
             Action::Spawn => {
                 (supervised.claim, supervised.group, supervised.rare.repair) = (None, None, None);
+                supervised.rare.told = None;
                 fail::point("spawn:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
                 self.submit(key, Job::Start { key, spec, after });
             }
             Action::Adopt => {
-                supervised.rare.repair = None;
+                (supervised.rare.repair, supervised.rare.told) = (None, None);
                 let (spec, claim) = (supervised.spec.clone(), supervised.claim.clone());
                 if let Some(claim) = claim {
                     self.submit(key, Job::Adopt { key, spec, claim: *claim });
@@ -344,7 +351,7 @@ impl Loop {
                 }
             }
             Action::CleanUp => {
-                (supervised.group, supervised.rare.repair) = (None, None);
+                (supervised.group, supervised.rare.repair, supervised.rare.told) = (None, None, None);
                 fail::point("clean-up:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
                 self.submit(key, Job::CleanUp { key, spec, after });
@@ -375,8 +382,14 @@ impl Loop {
         logging::about(Level::Debug, &supervised.slot.id, format_args!("sending {signal}"));
         fail::point("signal:decided");
         let sent = self.reaper.signal_group(key, signal);
-        let each = supervised.rare.escaped.iter().map(|escaped| escaped.signal(signal));
-        let sent = each.fold(sent, |sent, one| sent.and(one));
+        if signal != Signal::KILL && matches!(sent, Ok(true)) {
+            supervised.rare.told = supervised.group;
+        }
+        // To many programs a second stop signal means "at once".
+        let told = supervised.rare.told.filter(|_| signal != Signal::KILL);
+        let escaped = supervised.rare.escaped.iter();
+        let untold = escaped.filter(|escaped| told.is_none_or(|leader| !escaped.is_in_group_of(leader)));
+        let sent = untold.map(|escaped| escaped.signal(signal)).fold(sent.map(drop), |sent, one| sent.and(one));
         fail::point("signal:sent");
         let group = supervised.group_name();
         let failed = |error| Error::os(ErrorCode::Io, format_args!("send {signal} to {group}"), &error);

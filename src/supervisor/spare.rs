@@ -16,7 +16,7 @@ impl Spare {
     }
 
     /// Does what needs one descriptor at a time.
-    pub(super) fn lend<T>(&self, what: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    pub(super) fn lend<T>(&self, mut what: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         let done = what();
         if !done.as_ref().is_err_and(is_exhausted) {
             return done;

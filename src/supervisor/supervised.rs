@@ -80,6 +80,8 @@ pub(super) struct Rare(Option<Box<RareFields>>);
 pub(super) struct RareFields {
     /// Processes that were found outside of the group of the last leader when it was gone.
     pub(super) escaped: Vec<Escaped>,
+    /// The leader whose group was sent the stop signal.
+    pub(super) told: Option<Pid>,
     /// A claimed process that is gone, whose group was not cleared: it could not be signalled, or was given time.
     pub(super) uncleared: Option<Claim>,
     pub(super) last_error: Option<Error>,
@@ -100,6 +102,7 @@ pub(super) struct RareFields {
 
 static NOTHING: RareFields = RareFields {
     escaped: Vec::new(),
+    told: None,
     uncleared: None,
     last_error: None,
     queued: VecDeque::new(),
@@ -131,6 +134,7 @@ impl Rare {
     pub(super) fn tidy(&mut self) {
         let RareFields {
             escaped,
+            told,
             uncleared,
             last_error,
             queued,
@@ -143,6 +147,7 @@ impl Rare {
             record_waiters,
         } = &**self;
         let nothing = escaped.is_empty()
+            && told.is_none()
             && uncleared.is_none()
             && last_error.is_none()
             && queued.is_empty()

@@ -143,6 +143,11 @@ pub(crate) fn signal(process: BorrowedFd<'_>, signal: Signal) -> io::Result<()> 
     send(process, signal.as_raw(), 0)
 }
 
+/// Whether the process, or its zombie, has its number still; EPERM: it has, and may not be signalled. Sends nothing.
+pub(crate) fn check_signal(process: BorrowedFd<'_>) -> io::Result<()> {
+    send(process, 0, 0)
+}
+
 /// Sends a signal to the group that the process leads or led; ESRCH when the group is empty.
 pub(crate) fn signal_group(process: BorrowedFd<'_>, signal: Signal) -> io::Result<()> {
     send(process, signal.as_raw(), SIGNAL_PROCESS_GROUP)

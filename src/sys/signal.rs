@@ -157,6 +157,13 @@ pub(crate) fn group_exists(leader: Pid) -> bool {
     check(i64::from(result)).map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |_| true)
 }
 
+/// Whether a process or thread has this number, zombies included. Sends nothing.
+pub(crate) fn process_exists(pid: Pid) -> bool {
+    // SAFETY: no pointers are passed, and signal 0 only asks.
+    let result = unsafe { libc::kill(pid.as_raw(), 0) };
+    check(i64::from(result)).map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |_| true)
+}
+
 /// Sends a signal to a process by number. Only where the kernel has no pidfds, to one that was just proven to be meant.
 pub(crate) fn kill_process(pid: Pid, signal: Signal) -> io::Result<()> {
     // SAFETY: no pointers are passed; `Pid` is neither 0 nor negative.

@@ -183,9 +183,17 @@ pub(crate) fn with_session(pid: i32) -> Option<(i32, i32, i32)> {
 }
 
 /// Whether a number is that of a thread and not of a process; /proc has both, and lists only the latter.
-pub(crate) fn is_thread(pid: i32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    thread_group(&status).is_some_and(|process| process != pid)
+///
+/// # Errors
+/// When it cannot be known now.
+pub(crate) fn is_thread(pid: i32) -> io::Result<bool> {
+    match std::fs::read_to_string(format!("/proc/{pid}/status")) {
+        Ok(status) => Ok(thread_group(&status).is_some_and(|process| process != pid)),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {
+            check_mounted().map(|()| false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The process of a thread, from the text of its status.
@@ -193,7 +201,8 @@ pub(crate) fn thread_group(status: &str) -> Option<i32> {
     status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
 }
 
-/// Whether a process is there and not a zombie. One that cannot be looked at counts as alive, which harms nobody.
+/// Whether a process is there and not a zombie. One that cannot be looked at counts as alive.
+#[cfg(test)]
 pub(crate) fn is_alive(pid: i32) -> bool {
     read(pid).map_or(true, |stat| stat.is_some_and(|stat| !stat.is_dead()))
 }

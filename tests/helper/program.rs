@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `run` | waits; signals have their default effect |
 //! | `bound` | asks to be killed by SIGTERM when its parent ends, then waits |
-//! | `stubborn` | handles SIGINT and SIGTERM, says so, and stays |
+//! | `stubborn` | handles SIGINT, SIGTERM and signal 40, says so, and stays |
 //! | `graceful` | on SIGINT, SIGTERM, SIGUSR1 or SIGQUIT says which, and ends |
 //! | `exit N` | ends with this code |
 //! | `crash SIGNAL` | ends by this signal |
@@ -23,6 +23,7 @@
 //! | `traceable [threads]` | waits, alone or with further threads, and lets every process trace it |
 //! | `traces PID` | traces all threads of a process as a debugger does, and waits for no news of them: it holds their zombies until it ends |
 //! | `interrupts PID` | the same, and stops them |
+//! | `starts-and-becomes PROGRAM ...` | starts a stubborn process of its own group that reports as `grandchild`, then becomes the program |
 //! | `bomb [escaped]` | starts processes that start processes, a hundred at a time; or each in a session of its own |
 //! | `leader-exits` | starts a stubborn one, and on SIGINT leaves it behind |
 //! | `sandbox CALL=ERRNO,... PROGRAM ...` | becomes the program, to which these calls are refused |

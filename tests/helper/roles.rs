@@ -32,6 +32,10 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
     let word = args.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     match role.as_str() {
         "guard" => return guard(&args),
+        "starts-and-becomes" => {
+            start_member(&["stubborn".into()]);
+            return become_program(&role, &args);
+        }
         "sandbox" => return sandbox(&word, args.get(1..).unwrap_or_default()),
         _ => {}
     }

@@ -12,14 +12,17 @@ use signal_hook::low_level::signal_name;
 use crate::message::WATCH_PID;
 use crate::sandbox::OPEN;
 
+/// A real-time signal: what is sent twice is handled twice, where others merge.
+const QUEUED: i32 = 40;
+
 /// Signals that do not end the process but are handed to it by name.
 #[derive(Debug, Default)]
 pub(crate) struct Handled(Vec<(&'static str, UnixStream)>);
 
 impl Handled {
-    /// Handles SIGINT and SIGTERM.
+    /// Handles SIGINT, SIGTERM and signal 40, which is told as often as it was sent.
     pub(crate) fn polite() -> Handled {
-        Handled::register(&[("SIGINT", SIGINT), ("SIGTERM", SIGTERM)])
+        Handled::register(&[("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("40", QUEUED)])
     }
 
     /// Handles all signals that are likely to be asked to end by.

@@ -221,11 +221,7 @@ fn is_tried_again(host: &mut Host) {
 fn dies_while_there_are_none(scene: &Scene, host: &mut Host, running: &Start) -> Start {
     let exhausted = Exhausted::begin();
     running.process.kill();
-    // Without pidfds the rest of the group can only be seen by listing /proc, which needs a descriptor: then the restart
-    // waits for one.
-    if !cfg!(proxyprocess_no_pidfd) {
-        is_tried_again(host);
-    }
+    is_tried_again(host);
     exhausted.end();
     let next = scene.reports.start("web");
     assert_eq!(host.events.started("web"), next.pid);
@@ -240,7 +236,10 @@ fn that_has_none_left(_: &Place) {
     let second = scene.reports.start("web");
     assert_eq!(host.events.started("web"), second.pid);
     let third = dies_while_there_are_none(&scene, &mut host, &second);
+    let (exhausted, begun) = (Exhausted::begin(), Instant::now());
     host.kill();
+    assert!(begun.elapsed() < proxyprocess::defaults::DAEMON_GRACE_PERIOD, "the end of its group was not seen");
+    exhausted.end();
     assert!(third.process.is_gone());
     scene.finish();
 }
@@ -248,6 +247,12 @@ fn that_has_none_left(_: &Place) {
 #[test]
 fn a_host_that_has_no_descriptors_left() {
     in_a_host("descriptors::a_host_that_has_no_descriptors_left", &[], that_has_none_left);
+}
+
+#[test]
+fn host_before_linux_6_9_that_has_no_descriptors_left() {
+    let name = "descriptors::host_before_linux_6_9_that_has_no_descriptors_left";
+    in_a_host(name, &[*HELPER, "sandbox", "signal-to-group=EINVAL"], that_has_none_left);
 }
 
 fn that_has_none_left_at_the_first_exit(_: &Place) {

@@ -8,7 +8,7 @@ use rustix::process::{geteuid, getpid, set_child_subreaper};
 
 use crate::inside::{Host, Place, helper, quick};
 use crate::life::{Told, in_a_host_by_root, live};
-use crate::support::Scene;
+use crate::support::{HELPER, Scene};
 
 fn whose_proc_hides_other_users(_: &Place) {
     assert!(!geteuid().is_root() && !std::path::Path::new("/proc/1/stat").exists(), "the test is about hidden ones");
@@ -63,7 +63,9 @@ fn whose_proc_goes_away(_: &Place) {
         config.restart.max_wait = Duration::from_millis(50);
         config
     };
-    host.set("leads", soon(&["grandchild", "stubborn"]));
+    let mut leads = soon(&["grandchild", "stubborn"]);
+    leads.stop.leftover_grace = Duration::MAX;
+    host.set("leads", leads);
     host.set("web", soon(&["run"]));
     host.run();
     let (leads, member) = (scene.reports.start("leads"), scene.reports.grandchild("leads"));
@@ -125,6 +127,33 @@ fn a_host_whose_proc_goes_away() {
     in_a_host_by_root("proc::a_host_whose_proc_goes_away", &["unshare", "--mount"], whose_proc_goes_away);
 }
 
+/// That no others of a group are left is known without a list of all processes, once it was killed.
+fn whose_proc_goes_away_before_linux_6_9(_: &Place) {
+    let scene = Scene::of_library();
+    let daemon = Daemon::new("web", helper(&scene, &["run"]));
+    daemon.start().unwrap();
+    let mut running = scene.reports.start("web");
+    let hidden = Hidden::begin();
+    for _ in 0..3 {
+        running.process.kill();
+        let next = scene.reports.start("web");
+        assert!(running.process.is_gone());
+        running = next;
+    }
+    drop(hidden);
+    daemon.stop().unwrap();
+    assert!(running.process.is_reaped());
+    scene.finish();
+}
+
+#[test]
+#[cfg_attr(proxyprocess_no_pidfd, ignore = "without pidfds nothing goes on without /proc")]
+fn crash_before_linux_6_9_is_followed_by_a_restart_without_a_list_of_processes() {
+    let name = "proc::crash_before_linux_6_9_is_followed_by_a_restart_without_a_list_of_processes";
+    let programs = ["unshare", "--mount", *HELPER, "sandbox", "signal-to-group=EINVAL"];
+    in_a_host_by_root(name, &programs, whose_proc_goes_away_before_linux_6_9);
+}
+
 /// Each number in /proc is another process's than here.
 fn whose_proc_is_of_another_namespace(_: &Place) {
     let scene = Scene::of_library();
@@ -136,12 +165,11 @@ fn whose_proc_is_of_another_namespace(_: &Place) {
     assert!(error.contains("the proc file system is of another pid namespace"), "{error}");
     assert_eq!(host.status("web").last_error.as_deref(), Some(&*error));
     host.kill();
-    if cfg!(proxyprocess_no_pidfd) {
-        // What is left of a group cannot be seen then.
-        return scene.finish();
-    }
     // A daemon alone has no record that would be wrong.
-    let daemon = Daemon::new("alone", helper(&scene, &["run"]));
+    let mut config = helper(&scene, &["run"]);
+    // Where it cannot be seen whether others of its group are left, all of it is waited for, and killed.
+    config.stop.grace_period = Duration::from_millis(500);
+    let daemon = Daemon::new("alone", config);
     daemon.start().unwrap();
     let alone = scene.reports.start("alone");
     daemon.stop().unwrap();
@@ -153,6 +181,13 @@ fn whose_proc_is_of_another_namespace(_: &Place) {
 fn a_host_whose_proc_is_of_another_namespace() {
     let programs = ["unshare", "--pid", "--fork", "--kill-child"];
     let name = "proc::a_host_whose_proc_is_of_another_namespace";
+    in_a_host_by_root(name, &programs, whose_proc_is_of_another_namespace);
+}
+
+#[test]
+fn host_before_linux_6_9_whose_proc_is_of_another_namespace_stops_its_processes() {
+    let programs = ["unshare", "--pid", "--fork", "--kill-child", *HELPER, "sandbox", "signal-to-group=EINVAL"];
+    let name = "proc::host_before_linux_6_9_whose_proc_is_of_another_namespace_stops_its_processes";
     in_a_host_by_root(name, &programs, whose_proc_is_of_another_namespace);
 }
 

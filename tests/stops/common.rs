@@ -46,6 +46,9 @@ impl Whose {
     }
 }
 
+/// A kernel with all that is used, one before 6.9, and one without pidfds.
+pub(crate) const KERNELS: [&str; 3] = ["", "signal-to-group=EINVAL", "pidfd_open=ENOSYS"];
+
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

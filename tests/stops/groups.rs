@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Whose, wait_for_state};
-use crate::support::{Agent, Config, Proxy, Scene, Start};
+use crate::common::{KERNELS, Whose, wait_for_state};
+use crate::support::{Agent, Config, HELPER, Launch, Proxy, Scene, Start};
 
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -30,10 +30,6 @@ fn leaders_that_leave_at_once(whose: Whose) {
     for member in &members {
         assert_eq!(scene.reports.signal(member), "SIGINT");
     }
-    if cfg!(proxyprocess_no_pidfd) {
-        // The members of an adopted group are looked for then, and told once more.
-        scene.reports.forget_signals();
-    }
     assert_eq!(scene.pid_files(), [""; 0]);
     scene.finish();
 }
@@ -46,6 +42,44 @@ fn leaders_that_leave_at_once_do_not_end_the_stop_of_their_groups() {
 #[test]
 fn adopted_leaders_that_leave_at_once_do_not_end_the_stop_of_their_groups() {
     leaders_that_leave_at_once(Whose::Adopted);
+}
+
+/// Each kernel has another way to a group. To many programs a second stop signal means "at once".
+fn one_stop_signal(whose: Whose, kernel: &str) {
+    let scene = Scene::new();
+    let ids = ["leaves", "stays", "alone"];
+    let proxy = |role: &[&str]| in_grace(role).set("stop_signal", "40").grace_ms(200);
+    let config = Config::new(&scene)
+        .proxy("leaves", proxy(&["leader-exits"]))
+        .proxy("stays", proxy(&["grandchild", "stubborn"]))
+        .proxy("alone", proxy(&["stubborn"]));
+    let start = || Launch::new(&scene).under(&[*HELPER, "sandbox", kernel]).start(&config);
+    let mut agent = start();
+    let leaders = ids.map(|id| scene.reports.start(id));
+    let members = ["leaves", "stays"].map(|id| scene.reports.grandchild(id));
+    if whose == Whose::Adopted {
+        leaders.iter().for_each(|leader| drop(agent.status_running(&scene, &leader.id, leader.pid)));
+        agent.kill();
+        agent = start();
+    }
+    leaders.iter().for_each(|leader| drop(agent.status_running(&scene, &leader.id, leader.pid)));
+    agent.quit();
+    for told in members.iter().chain([&leaders[2]]) {
+        assert!(told.process.is_gone());
+        assert_eq!(scene.reports.signal(told), "40");
+    }
+    assert_eq!(scene.reports.unread(), [""; 0], "{kernel:?}");
+    scene.finish();
+}
+
+#[test]
+fn stop_signal_is_sent_once_on_every_kernel() {
+    KERNELS.iter().for_each(|kernel| one_stop_signal(Whose::Own, kernel));
+}
+
+#[test]
+fn adopted_group_is_sent_the_stop_signal_once_on_every_kernel() {
+    KERNELS.iter().for_each(|kernel| one_stop_signal(Whose::Adopted, kernel));
 }
 
 /// Nobody who is stopped can obey before it is continued, and one does not even then.

@@ -6,16 +6,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::common::{Whose, wait_for_state};
+use crate::common::{KERNELS, Whose, wait_for_state};
 use crate::support::{Agent, Config, Cost, Deadline, HELPER, Launch, Process, Proxy, Scene, Start};
 
 const GRACE_MS: u64 = 100;
 
 /// How long an agent is watched that has nothing to do.
 const IDLE: Duration = Duration::from_millis(500);
-
-/// A kernel with all that is used, one before 6.9, and one without pidfds.
-const KERNELS: [&str; 3] = ["", "signal-to-group=EINVAL", "pidfd_open=ENOSYS"];
 
 /// A debugger that has attached itself to a process, and that does not wait for what becomes of it.
 struct Debugger(Start);

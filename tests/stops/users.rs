@@ -8,6 +8,7 @@ use proxyprocess::{Command, Daemon, ErrorCode};
 
 use crate::common::is_root;
 use crate::inside::{Place, inherited, stage, wait_until};
+use crate::support::HELPER;
 
 const GRACE: Duration = Duration::from_millis(50);
 const AT_MOST: Duration = Duration::from_secs(15);
@@ -55,4 +56,48 @@ fn whoever_may_not_be_signalled_is_named_with_the_reason() {
     act.finish();
     web.process.kill();
     stage.end();
+}
+
+/// An agent that is root and may signal root's processes alone, whose leader has become another user.
+fn an_agent_that_may_not_signal_the_leader(place: &Place) {
+    let mut config = inherited(&["starts-and-becomes", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+    let program = config.command.argv()[0].clone();
+    config.command = config.command.arg("--").arg(program).arg("run");
+    config.stop.grace_period = GRACE;
+    let daemon = Daemon::new("web", config);
+    daemon.start().unwrap();
+    wait_until(&place.path(""), "both processes", || place.path("go").exists());
+    let error = daemon.stop().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::StillRunning);
+    assert!(error.to_string().starts_with(&format!("proxy web: still running: pid {}", daemon.status().pid.unwrap())));
+    daemon.close().unwrap();
+}
+
+fn leader_that_may_not_be_signalled(name: &'static str, kernel: &str) {
+    let Some(stage) = stage(name, &[("agent", an_agent_that_may_not_signal_the_leader)]) else { return };
+    if !is_root() {
+        println!("skipped: only root can have its leader become another user");
+        return stage.end();
+    }
+    fs::set_permissions(stage.scene.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let programs = ["setpriv", "--bounding-set=-kill", "--inh-caps=-kill", *HELPER, "sandbox", kernel];
+    let act = stage.begin_under(&programs, "agent", &[]);
+    let (leader, member) = (stage.scene.reports.start("web"), stage.scene.reports.grandchild("web"));
+    fs::write(stage.scene.path("go"), "").unwrap();
+    assert_eq!(stage.scene.reports.signal(&member), "SIGINT");
+    act.finish();
+    assert!(member.process.is_gone() && !leader.process.is_gone());
+    leader.process.kill();
+    stage.end();
+}
+
+#[test]
+fn leader_that_may_not_be_signalled_keeps_no_signal_from_its_group() {
+    leader_that_may_not_be_signalled("users::leader_that_may_not_be_signalled_keeps_no_signal_from_its_group", "");
+}
+
+#[test]
+fn leader_that_may_not_be_signalled_keeps_no_signal_from_its_group_before_linux_6_9() {
+    const TEST: &str = "users::leader_that_may_not_be_signalled_keeps_no_signal_from_its_group_before_linux_6_9";
+    leader_that_may_not_be_signalled(TEST, "signal-to-group=EINVAL");
 }

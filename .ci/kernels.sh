@@ -1,0 +1,193 @@
+#!/usr/bin/env bash
+# The test programs under real kernels: Debian's cloud kernels, in qemu without KVM. Run by hand and not by CI, for it takes
+# hours: the fallbacks for older kernels are otherwise tried by system call filters alone, on the kernel of the machine.
+#
+#   .ci/kernels.sh [SUITE...]        all of: bullseye (5.10), bookworm (6.1), trixie (6.12), trixie-backports (7.x)
+#
+# It needs Debian's packages qemu-system-x86 (or any qemu-system-x86_64), debootstrap and cpio, and root for debootstrap.
+# It prints a line for each kernel and test program, and fails if a test failed that is not in the list of slow ones below.
+# A guest has no disk and no network; it ends by itself, or after KERNELS_LIMIT.
+#
+#   KERNELS_WORK    where downloads, the root file system, builds and logs are kept (default: /var/tmp/proxyprocess-kernels)
+#   KERNELS_TESTS   test programs, `unit` for the unit tests; with a filter after a colon (default: see below)
+#   KERNELS_USER    the user id to run them as (default: 0)
+#   KERNELS_LIMIT   seconds a guest may take (default: 7200)
+#   KERNELS_MEMORY  its memory in MiB (default: 3000)
+#   KERNELS_JOBS    tests at a time (default: 2)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+suites=("$@")
+((${#suites[@]})) || suites=(bullseye bookworm trixie trixie-backports)
+work=${KERNELS_WORK:-/var/tmp/proxyprocess-kernels}
+read -ra tests <<<"${KERNELS_TESTS:-unit agent library stops strangers hosts directory}"
+user=${KERNELS_USER:-0} limit=${KERNELS_LIMIT:-7200} memory=${KERNELS_MEMORY:-3000} jobs=${KERNELS_JOBS:-2}
+mirror=http://deb.debian.org/debian
+
+# Tests that say how long something may take at the most, or race with the clock: in an emulator that takes ten times as long
+# and more, their failure means nothing. Each was seen to pass there at some time, or fails at its time limit alone.
+declare -A slow=(
+)
+
+for tool in qemu-system-x86_64 debootstrap cpio dpkg-deb apt-get strip; do
+    command -v "$tool" >/dev/null || { echo "$0: $tool is missing" >&2; exit 2; }
+done
+mkdir -p "$work"/{kernels,logs,image}
+
+# The kernel image of a suite, downloaded once. Its package is the one that linux-image-cloud-amd64 depends on; since Linux 7
+# that is empty and depends on linux-binary-*.
+kernel_of() {
+    local suite=$1 dir=$work/kernels/$1 image=$work/kernels/$1/vmlinuz
+    [[ -e $image ]] && return
+    rm -rf "$dir"
+    mkdir -p "$dir"/{lists/partial,archives/partial,package}
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$dir/sources.list"
+    touch "$dir/status"
+    local apt=(-q -o Dir::Etc::SourceList="$dir/sources.list" -o Dir::Etc::SourceParts=/dev/null -o Dir::State="$dir"
+        -o Dir::State::status="$dir/status" -o Dir::State::Lists="$dir/lists" -o Dir::Cache="$dir"
+        -o Dir::Cache::Archives="$dir/archives" -o APT::Architecture=amd64 -o APT::Sandbox::User=root)
+    apt-get "${apt[@]}" update >&2
+    local package
+    package=$(apt-cache "${apt[@]}" depends linux-image-cloud-amd64 |
+        sed -nE 's/.*Depends: (linux-image-[0-9].*-cloud-amd64)$/\1/p' | head -n 1)
+    [[ $package ]] || { echo "$0: no kernel in $suite" >&2; exit 2; }
+    local binary=linux-binary-${package#linux-image-}
+    if apt-cache "${apt[@]}" show "$binary" >/dev/null 2>&1; then package=$binary; fi
+    (cd "$dir/package" && apt-get "${apt[@]}" download "$package" >&2)
+    dpkg-deb -x "$dir"/package/*.deb "$dir/package/unpacked"
+    local found
+    found=$(find "$dir/package/unpacked" -name 'vmlinuz*' -type f -size +1M | head -n 1)
+    [[ $found ]] || { echo "$0: no kernel image in $package" >&2; exit 2; }
+    mv "$found" "$image"
+    rm -rf "$dir"/{lists,archives,package,pkgcache.bin,srcpkgcache.bin}
+}
+
+# Packs what find(1) names below a directory, for the kernel to unpack into its first file system.
+pack() { (cd "$1" && find . -xdev "${@:3}" -print0 | cpio --null --quiet -o -H newc >"$work/image/$2.cpio"); }
+
+if [[ ! -e $work/image/root.cpio ]]; then
+    rm -rf "$work/root"
+    debootstrap --variant=minbase --include=iproute2 bookworm "$work/root" "$mirror" >&2
+    without=()
+    for path in proc sys dev run tmp boot var home root usr/share/doc usr/share/locale usr/share/man usr/share/info; do
+        without+=(-path "./$path" -prune -o)
+    done
+    pack "$work/root" root.new "${without[@]}"
+    mv "$work/image/root.new.cpio" "$work/image/root.cpio"
+    rm -rf "$work/root"
+fi
+
+# The test programs, with more patience; in the guest they are where they were built, for they look for each other there.
+export CARGO_TARGET_DIR=$work/target PROXYPROCESS_WATCHDOG=240
+cargo test --locked --no-run --quiet
+mapfile -t built < <(cargo test --locked --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
+rm -rf "$work/image/programs" "$work/image/init"
+mkdir -p "$work"/image/{programs,init/{proc,sys,dev,run,root,tmp,var/tmp,home/tests}}
+add() {
+    mkdir -p "$work/image/programs/$(dirname "$1")"
+    strip --strip-debug -o "$work/image/programs/$1" "$1"
+}
+add "$CARGO_TARGET_DIR/debug/examples/agent"
+add "$CARGO_TARGET_DIR/debug/examples/test-helper"
+commands=$work/image/init/tests
+for test in "${tests[@]}"; do
+    name=${test%%:*} filter=
+    [[ $test == *:* ]] && filter=${test#*:}
+    target=$name
+    [[ $name == unit ]] && target=proxyprocess
+    program=
+    for candidate in "${built[@]}"; do
+        [[ $candidate == */deps/"$target"-* ]] && program=$candidate
+    done
+    [[ $program ]] || { echo "$0: no test program $name" >&2; exit 2; }
+    add "$program"
+    printf 'play %q %q --test-threads=%q %q\n' "$test" "$program" "$jobs" "$filter" >>"$commands"
+done
+chmod -R a+rX "$work/image/programs"
+pack "$work/image/programs" programs
+
+cat >"$work/image/init/init" <<'INIT'
+#!/bin/bash
+# The first process of the guest. /proc/sysrq-trigger ends it, without a shutdown.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/home/tests TMPDIR=/var/tmp LANG=C.UTF-8 TERM=dumb
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mountpoint -q /dev || mount -t devtmpfs dev /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+for at in /dev/shm /var/tmp; do mount -t tmpfs -o mode=1777 tmp "$at"; done
+mount -t tmpfs run /run
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+for controller in pids memory; do echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control; done 2>/dev/null
+[[ -e /dev/fd ]] || ln -s /proc/self/fd /dev/fd
+chmod 755 /
+chmod 1777 /tmp
+# As systemd has them.
+echo 1 >/proc/sys/fs/protected_symlinks
+echo 1 >/proc/sys/fs/protected_hardlinks
+ip link set lo up
+stty -F /dev/ttyS1 raw -echo
+exec </dev/null >/dev/ttyS1 2>&1
+echo "### kernel $(uname -r)"
+cd "$HOME"
+as=()
+user=$(cat /user)
+if ((user)); then
+    chown "$user:$user" .
+    as=(setpriv "--reuid=$user" "--regid=$user" --clear-groups --inh-caps=-all)
+fi
+play() {
+    echo "### begin $1"
+    "${as[@]}" "${@:2}"
+    echo "### end $1 $?"
+}
+source /tests
+echo "### the end"
+sleep 1
+echo b >/proc/sysrq-trigger
+sleep 60
+INIT
+chmod +x "$work/image/init/init"
+echo "$user" >"$work/image/init/user"
+# No empty filter, which would be a word.
+sed -i "s/ ''\$//" "$commands"
+pack "$work/image/init" init
+cat "$work"/image/{root,programs,init}.cpio >"$work/image/initrd"
+
+# One line for each test program of a guest, out of its log.
+report() {
+    awk -v suite="$1" '
+        /^### kernel / { kernel = $3 }
+        /^### begin /  { test = $3; passed = failed = ignored = 0; names = "" }
+        /^test .* \.\.\. FAILED/ || /^test .*FAILED$/ { }
+        /^test result: / { passed = $4; failed = $6; ignored = $8 }
+        /^### end /    { printf "%s %s %d %d %d %s\n", kernel, test, passed, failed, ignored, $4 }
+    ' "$2"
+}
+
+bad=0
+for suite in "${suites[@]}"; do
+    kernel_of "$suite"
+    log=$work/logs/$suite.log console=$work/logs/$suite.console
+    rm -f "$log" "$console"
+    # With la57 some kernels are slower still.
+    timeout "$limit" qemu-system-x86_64 -accel tcg -cpu max,la57=off -smp 1 -m "$memory" -nodefaults -display none \
+        -no-reboot -kernel "$work/kernels/$suite/vmlinuz" -initrd "$work/image/initrd" \
+        -append "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable" \
+        -serial "file:$console" -serial "file:$log" || echo "$suite: qemu ended with $?" >&2
+    sed -i 's/\r$//' "$log"
+    while read -r kernel test passed failed ignored code; do
+        printf '%-30s %-12s %4d passed %3d failed %3d ignored\n' "$kernel" "$test" "$passed" "$failed" "$ignored"
+        ((code == 0 || failed > 0)) || { echo "    $test ended with $code"; bad=1; }
+    done < <(report "$suite" "$log")
+    while read -r name; do
+        if [[ ${slow[$name]:-} ]]; then
+            echo "    slow: $name: ${slow[$name]}"
+        else
+            echo "    FAILED: $name"
+            bad=1
+        fi
+    done < <(sed -nE 's/^    ([a-z0-9_]+(::[a-z0-9_]+)*)$/\1/p' "$log" | sort -u)
+    grep -q '^### the end' "$log" || { echo "    the guest did not come to its end: $console"; bad=1; }
+done
+exit "$bad"
