@@ -79,8 +79,13 @@ fi
 
 # The test programs, with more patience; in the guest they are where they were built, for they look for each other there.
 export CARGO_TARGET_DIR=$work/target PROXYPROCESS_WATCHDOG=240
-cargo test --locked --no-run --quiet
-mapfile -t built < <(cargo test --locked --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
+wanted=(--example agent --example test-helper)
+for test in "${tests[@]}"; do
+    name=${test%%:*}
+    if [[ $name == unit ]]; then wanted+=(--lib); else wanted+=(--test "$name"); fi
+done
+cargo build --locked --quiet --example agent --example test-helper
+mapfile -t built < <(cargo test --locked --no-run "${wanted[@]}" 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
 rm -rf "$work/image/programs" "$work/image/init"
 mkdir -p "$work"/image/{programs,init/{proc,sys,dev,run,root,tmp,var/tmp,home/tests}}
 add() {

@@ -2,8 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take before the test fails. Nothing that works comes near it, also on a loaded machine.
-pub(crate) const WATCHDOG: Duration = Duration::from_secs(30);
+/// How long anything may take before the test fails. Nothing that works comes near it, also on a loaded machine; tests that
+/// are built for an emulator have more seconds: PROXYPROCESS_WATCHDOG.
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(match option_env!("PROXYPROCESS_WATCHDOG") {
+    Some(seconds) => match u64::from_str_radix(seconds, 10) {
+        Ok(seconds) => seconds,
+        Err(_) => panic!("PROXYPROCESS_WATCHDOG is no number of seconds"),
+    },
+    None => 30,
+});
 
 /// The time left to wait for one thing.
 #[derive(Debug)]
