@@ -82,6 +82,10 @@ pub const HOST_VARIABLES: [&str; 17] = [
 /// uninterruptible system call, or one that we may not signal, ever takes this long.
 pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a start waits for the zombies of its predecessor to be reaped by their parents. An init does so within
+/// milliseconds; one that has not by then may never.
+pub(crate) const REAP_WAIT: Duration = Duration::from_secs(2);
+
 /// The wait after a start that failed before the program ran (missing binary, exhausted processes), at the least:
 /// trying again in the same millisecond would only burn CPU while the scarcity lasts.
 pub(crate) const FAILED_START_WAIT: Duration = Duration::from_secs(1);

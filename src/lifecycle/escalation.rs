@@ -90,9 +90,11 @@ impl Escalation {
     /// When to look again whether the group is gone. Its members are not our children, so the kernel reports no event
     /// when the last one ends: it is looked for, only while a group is being ended, at first often and then rarely.
     pub(super) fn probe_interval(self, probes: u32) -> Duration {
-        if self == Escalation::Stuck {
-            return Duration::from_secs(1);
-        }
-        Duration::from_millis(1 << probes.saturating_sub(1).min(6))
+        if self == Escalation::Stuck { Duration::from_secs(1) } else { probe_interval(probes) }
     }
+}
+
+/// When to look again: at first often and then rarely.
+pub(super) fn probe_interval(probes: u32) -> Duration {
+    Duration::from_millis(1 << probes.saturating_sub(1).min(6))
 }

@@ -19,7 +19,8 @@ pub enum ProxyState {
     Starting,
     /// The process runs.
     Running,
-    /// The process ended, and what it may have left is looked for and ended before it is started again.
+    /// The process ended, and what it may have left is looked for and ended before it is started again; or its parent has
+    /// yet to reap it.
     Clearing,
     /// The next start is due later.
     Waiting,
@@ -82,6 +83,13 @@ pub(crate) enum Event {
         group_left: bool,
         quietly: bool,
     },
+    /// Processes of it have ended and are zombies, which their parents have to reap: the next start waits for that.
+    Unreaped,
+    /// The answer to [`Action::ProbeZombies`]: whether any is left, and whether it is useless to wait for it.
+    Zombies {
+        left: bool,
+        useless: bool,
+    },
     /// The answer to [`Action::ProbeGroup`].
     Group {
         left: bool,
@@ -113,6 +121,10 @@ pub(crate) enum Action {
     /// The leader is gone, and nothing takes its place at once: remove its pid file. Its record stays, which proves what it
     /// has left.
     RemovePidFile,
+    /// Look whether zombies of it are left, and answer with [`Event::Zombies`].
+    ProbeZombies,
+    /// Tell that the start that follows does not wait for these zombies, or no longer.
+    TellZombies,
     /// No process is left: remove its pid file and record.
     CleanUp,
     /// Tell who waits for a stop that the process is gone.

@@ -6,9 +6,10 @@
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
-use super::escalation::Escalation;
+use super::escalation::{Escalation, probe_interval};
 use super::event::{Action, Announcement, Event, ProxyState, Settings};
 use crate::deadline::after;
+use crate::defaults;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
@@ -49,6 +50,11 @@ enum Phase {
     Waiting {
         until: Instant,
         then: Retry,
+    },
+    /// A start is due, and waits for zombies of the process before to be reaped.
+    AwaitingReap {
+        probes: u32,
+        probe_at: Instant,
     },
     Stopped,
     Failed,
@@ -95,11 +101,13 @@ pub(crate) struct Machine {
     phase: Phase,
     wanted: Wanted,
     backoff: Backoff,
+    /// There are zombies of the last process, which a start waits for until then.
+    reap_until: Option<Instant>,
 }
 
 impl Machine {
     pub(crate) fn new() -> Machine {
-        Machine { phase: Phase::Idle, wanted: Wanted::Down, backoff: Backoff::default() }
+        Machine { phase: Phase::Idle, wanted: Wanted::Down, backoff: Backoff::default(), reap_until: None }
     }
 
     pub(crate) fn state(&self) -> ProxyState {
@@ -113,7 +121,7 @@ impl Machine {
             Phase::Clearing { cause: Cause::Asked, .. } | Phase::Searching { cause: Cause::Asked, .. } => {
                 ProxyState::Stopping
             }
-            Phase::Clearing { .. } | Phase::Searching { .. } => ProxyState::Clearing,
+            Phase::Clearing { .. } | Phase::Searching { .. } | Phase::AwaitingReap { .. } => ProxyState::Clearing,
             Phase::Waiting { .. } => ProxyState::Waiting,
             Phase::Stopped => ProxyState::Stopped,
             Phase::Failed => ProxyState::Failed,
@@ -130,10 +138,16 @@ impl Machine {
         matches!(self.phase, Phase::Searching { .. })
     }
 
+    /// Whether a start is due, and waits for zombies to be reaped.
+    pub(crate) fn awaits_reap(&self) -> bool {
+        matches!(self.phase, Phase::AwaitingReap { .. })
+    }
+
     /// When [`Event::Timer`] is due, if ever.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Waiting { until, .. } => Some(until),
+            Phase::AwaitingReap { probe_at, .. } => Some(probe_at),
             Phase::Stopping { escalation } | Phase::Searching { escalation, .. } => escalation.deadline(),
             Phase::Clearing { escalation, probe_at, .. } => {
                 Some(escalation.deadline().map_or(probe_at, |deadline| deadline.min(probe_at)))
@@ -158,7 +172,7 @@ impl Machine {
     /// Takes one event; `chance`, in `0.0..1.0`, decides within the jitter.
     pub(crate) fn on(&mut self, event: Event, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {
         match event {
-            Event::Start => self.start(),
+            Event::Start => self.start(now),
             Event::Adopt { start_if_gone } => self.adopt(start_if_gone),
             Event::Replace => self.replace(now, settings),
             Event::Stop => self.stop(now, settings),
@@ -167,6 +181,11 @@ impl Machine {
             Event::Adopted => self.adopted(now, settings),
             Event::AdoptionRefused { gone } => self.adoption_refused(gone, now, settings, chance),
             Event::Exited { group_left, quietly } => self.exited(group_left, quietly, now, settings, chance),
+            Event::Unreaped => {
+                self.reap_until = Some(now + defaults::REAP_WAIT);
+                vec![]
+            }
+            Event::Zombies { left, useless } => self.zombies(left, useless, now),
             Event::Group { left } => self.group(left, now),
             Event::Searched { left } => self.searched(left, now),
             Event::Settings => self.settings_changed(now, settings),
@@ -174,10 +193,10 @@ impl Machine {
         }
     }
 
-    fn start(&mut self) -> Vec<Action> {
+    fn start(&mut self, now: Instant) -> Vec<Action> {
         self.wanted = Wanted::Up;
         match &mut self.phase {
-            Phase::Idle | Phase::Stopped | Phase::Failed => self.spawn(),
+            Phase::Idle | Phase::Stopped | Phase::Failed => self.spawn(now),
             Phase::Adopting { start_if_gone, .. } | Phase::Waiting { then: Retry::Adopt { start_if_gone, .. }, .. } => {
                 *start_if_gone = true;
                 vec![]
@@ -192,6 +211,7 @@ impl Machine {
             | Phase::Stopping { .. }
             | Phase::Clearing { .. }
             | Phase::Searching { .. }
+            | Phase::AwaitingReap { .. }
             | Phase::Waiting { then: Retry::Spawn, .. } => vec![],
         }
     }
@@ -210,6 +230,7 @@ impl Machine {
             | Phase::Stopping { .. }
             | Phase::Clearing { .. }
             | Phase::Searching { .. }
+            | Phase::AwaitingReap { .. }
             | Phase::Waiting { .. } => vec![],
         }
     }
@@ -218,7 +239,7 @@ impl Machine {
         self.wanted = Wanted::Up;
         self.backoff.reset();
         match &mut self.phase {
-            Phase::Idle | Phase::Stopped | Phase::Failed | Phase::Waiting { then: Retry::Spawn, .. } => self.spawn(),
+            Phase::Idle | Phase::Stopped | Phase::Failed | Phase::Waiting { then: Retry::Spawn, .. } => self.spawn(now),
             Phase::Adopting { start_if_gone, outdated } => {
                 (*start_if_gone, *outdated) = (true, true);
                 vec![]
@@ -232,7 +253,7 @@ impl Machine {
                 vec![]
             }
             Phase::Running { .. } => self.begin_stop(now, settings),
-            Phase::Stopping { .. } => vec![],
+            Phase::Stopping { .. } | Phase::AwaitingReap { .. } => vec![],
             Phase::Clearing { escalation, cause, .. } | Phase::Searching { escalation, cause, .. } => {
                 *cause = Cause::Asked;
                 escalation.kill_by(after(now, settings.stop.grace_period));
@@ -244,9 +265,10 @@ impl Machine {
     fn stop(&mut self, now: Instant, settings: Settings<'_>) -> Vec<Action> {
         self.wanted = Wanted::Down;
         match &mut self.phase {
-            Phase::Idle | Phase::Failed => self.gone(),
+            Phase::Idle | Phase::Failed => self.gone(now),
             Phase::Stopped => vec![Action::Settle],
-            Phase::Waiting { then: Retry::Spawn, .. } => self.gone(),
+            // The process is gone: a stop waits for the reaping of zombies no more than it waits for the next start.
+            Phase::Waiting { then: Retry::Spawn, .. } | Phase::AwaitingReap { .. } => self.gone(now),
             &mut Phase::Waiting { then: Retry::Adopt { start_if_gone, outdated }, .. } => {
                 self.phase = Phase::Adopting { start_if_gone, outdated };
                 vec![Action::Adopt]
@@ -274,10 +296,10 @@ impl Machine {
     fn spawn_failed(&mut self, hopeless: bool, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<Action> {
         let Phase::Starting { outdated } = self.phase else { return vec![] };
         if self.wanted == Wanted::Down {
-            return self.gone();
+            return self.gone(now);
         }
         if outdated {
-            return self.spawn();
+            return self.spawn(now);
         }
         if hopeless {
             self.phase = Phase::Failed;
@@ -325,7 +347,10 @@ impl Machine {
                     (true, _) => {}
                     // A search takes as long as there are processes. What a crash left in another session may be in the
                     // way of its successor; that crashes as well then, and the first one that has to wait has them ended.
-                    (false, true) if !quietly => return self.spawn(),
+                    (false, true) if !quietly => {
+                        let waits = self.reap_until.is_some().then_some(Action::RemovePidFile);
+                        return waits.into_iter().chain(self.spawn(now)).collect();
+                    }
                     (false, _) => return self.search_for_leftovers(escalation, cause),
                 }
                 self.phase = Phase::Clearing { escalation, cause, probes: 0, probe_at: now };
@@ -344,6 +369,7 @@ impl Machine {
             | Phase::Clearing { .. }
             | Phase::Searching { .. }
             | Phase::Waiting { .. }
+            | Phase::AwaitingReap { .. }
             | Phase::Stopped
             | Phase::Failed => vec![],
         }
@@ -369,21 +395,21 @@ impl Machine {
             return vec![escalation.signal()];
         }
         match cause {
-            Cause::Ended { wait } if self.wanted == Wanted::Up && wait.is_zero() => self.spawn(),
+            Cause::Ended { wait } if self.wanted == Wanted::Up && wait.is_zero() => self.spawn(now),
             Cause::Ended { wait } if self.wanted == Wanted::Up => self.wait(wait, now),
             Cause::Unseen { start_if_gone } if self.wanted == Wanted::Up && !start_if_gone => {
                 self.phase = Phase::Idle;
                 vec![Action::CleanUp]
             }
-            Cause::Unseen { .. } if self.wanted == Wanted::Up => self.spawn(),
-            _ => self.gone(),
+            Cause::Unseen { .. } if self.wanted == Wanted::Up => self.spawn(now),
+            _ => self.gone(now),
         }
     }
 
     fn settings_changed(&mut self, now: Instant, settings: Settings<'_>) -> Vec<Action> {
         match &mut self.phase {
             // What was refused may be allowed now.
-            Phase::Failed if self.wanted == Wanted::Up => return self.spawn(),
+            Phase::Failed if self.wanted == Wanted::Up => return self.spawn(now),
             Phase::Waiting { until, .. } => *until = (*until).min(after(now, settings.restart.max_wait)),
             Phase::Stopping { escalation } => escalation.kill_by(after(now, settings.stop.grace_period)),
             Phase::Clearing { escalation, cause, .. } | Phase::Searching { escalation, cause, .. } => {
@@ -393,6 +419,7 @@ impl Machine {
             | Phase::Adopting { .. }
             | Phase::Starting { .. }
             | Phase::Running { .. }
+            | Phase::AwaitingReap { .. }
             | Phase::Stopped
             | Phase::Failed => {}
         }
@@ -402,7 +429,7 @@ impl Machine {
     fn timer(&mut self, now: Instant) -> Vec<Action> {
         match &mut self.phase {
             Phase::Waiting { until, then } if now >= *until => match *then {
-                Retry::Spawn => self.spawn(),
+                Retry::Spawn => self.spawn(now),
                 Retry::Adopt { start_if_gone, outdated } => {
                     self.phase = Phase::Adopting { start_if_gone, outdated };
                     vec![Action::Adopt]
@@ -415,14 +442,30 @@ impl Machine {
                 let probe = (now >= *probe_at).then_some(Action::ProbeGroup);
                 escalation.advance(now).into_iter().chain(probe).collect()
             }
+            Phase::AwaitingReap { probe_at, .. } if now >= *probe_at => vec![Action::ProbeZombies],
             // A timer of an earlier phase.
             _ => vec![],
         }
     }
 
-    fn spawn(&mut self) -> Vec<Action> {
+    fn spawn(&mut self, now: Instant) -> Vec<Action> {
+        if self.reap_until.is_some() {
+            self.phase = Phase::AwaitingReap { probes: 0, probe_at: now };
+            return vec![Action::ProbeZombies];
+        }
         self.phase = Phase::Starting { outdated: false };
         vec![Action::Spawn]
+    }
+
+    fn zombies(&mut self, left: bool, useless: bool, now: Instant) -> Vec<Action> {
+        let Phase::AwaitingReap { probes, probe_at } = &mut self.phase else { return vec![] };
+        if let Some(until) = self.reap_until.filter(|until| left && !useless && now < *until) {
+            *probes = probes.saturating_add(1);
+            *probe_at = until.min(now + probe_interval(*probes));
+            return vec![];
+        }
+        self.reap_until = None;
+        left.then_some(Action::TellZombies).into_iter().chain(self.spawn(now)).collect()
     }
 
     /// The leader is gone, and of its group nothing is left.
@@ -447,9 +490,9 @@ impl Machine {
     }
 
     /// Nothing of the process is left, and it was not wanted, or not this one.
-    fn gone(&mut self) -> Vec<Action> {
+    fn gone(&mut self, now: Instant) -> Vec<Action> {
         match self.wanted {
-            Wanted::Up => [Action::Settle].into_iter().chain(self.spawn()).collect(),
+            Wanted::Up => [Action::Settle].into_iter().chain(self.spawn(now)).collect(),
             Wanted::Down => {
                 self.phase = Phase::Stopped;
                 vec![Action::CleanUp, Action::Announce(Announcement::Stopped), Action::Settle]

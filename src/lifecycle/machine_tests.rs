@@ -349,6 +349,69 @@ fn new_settings_shorten_what_is_under_way() {
     assert_eq!(world.on(Event::Settings), [Action::Spawn], "what was refused may be allowed now");
 }
 
+/// An adopted process, whose zombie its parent has not reaped, crashes.
+fn crash_with_zombie(world: &mut World) -> Vec<Action> {
+    assert_eq!(world.on(Event::Unreaped), []);
+    world.on(Event::Exited { group_left: false, quietly: false })
+}
+
+const ZOMBIE: Event = Event::Zombies { left: true, useless: false };
+const REAPED: Event = Event::Zombies { left: false, useless: false };
+
+#[test]
+fn start_waits_for_zombies_to_be_reaped_and_not_for_ever() {
+    let mut world = World::running();
+    assert_eq!(crash_with_zombie(&mut world), [Action::RemovePidFile, Action::ProbeZombies]);
+    assert_eq!(world.machine.state(), ProxyState::Clearing);
+    assert_eq!(world.on(ZOMBIE), []);
+    world.now = world.machine.deadline().unwrap();
+    assert_eq!(world.on(Event::Timer), [Action::ProbeZombies]);
+    assert_eq!(world.on(REAPED), [Action::Spawn]);
+    world.on(Event::Spawned);
+
+    let begun = world.now;
+    crash_with_zombie(&mut world);
+    let actions = loop {
+        let actions = world.on(ZOMBIE);
+        if !actions.is_empty() {
+            break actions;
+        }
+        world.now = world.machine.deadline().unwrap();
+        assert_eq!(world.on(Event::Timer), [Action::ProbeZombies]);
+    };
+    assert_eq!(actions, [Action::TellZombies, Action::Spawn]);
+    assert_eq!(world.now - begun, defaults::REAP_WAIT);
+    world.on(Event::Spawned);
+
+    crash_with_zombie(&mut world);
+    assert_eq!(world.on(Event::Zombies { left: true, useless: true }), [Action::TellZombies, Action::Spawn]);
+}
+
+#[test]
+fn stop_does_not_wait_for_zombies_and_start_after_it_does() {
+    let mut world = World::running();
+    crash_with_zombie(&mut world);
+    world.on(ZOMBIE);
+    assert_eq!(world.on(Event::Stop), GONE);
+    assert_eq!(world.on(Event::Start), [Action::ProbeZombies]);
+    assert_eq!(world.on(ZOMBIE), []);
+    // What is replaced is answered as well, and its successor waits.
+    let mut world = World::running();
+    world.on(Event::Replace);
+    world.on(Event::Unreaped);
+    assert_eq!(world.end(), [Action::Settle, Action::ProbeZombies]);
+}
+
+#[test]
+fn wait_for_zombies_is_over_when_the_wait_for_the_next_start_was_longer() {
+    let mut world = World::running();
+    world.restart.attempts_before_backoff = 0;
+    world.on(Event::Unreaped);
+    world.end();
+    assert_eq!(world.after(2).on(Event::Timer), [Action::ProbeZombies]);
+    assert_eq!(world.on(ZOMBIE), [Action::TellZombies, Action::Spawn]);
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Move {
     Start,
@@ -357,8 +420,10 @@ enum Move {
     Replace,
     Stop,
     Finish { well: bool, hopeless: bool },
-    Exit { group_left: bool, escaped: bool },
+    Exit { group_left: bool, escaped: bool, zombie: bool },
     Empty,
+    Reap,
+    Useless(bool),
     Time(u64),
 }
 
@@ -370,8 +435,11 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => Just(Move::Settings),
         3 => Just(Move::Stop),
         6 => (any::<bool>(), any::<bool>()).prop_map(|(well, hopeless)| Move::Finish { well, hopeless }),
-        4 => (any::<bool>(), any::<bool>()).prop_map(|(group_left, escaped)| Move::Exit { group_left, escaped }),
+        4 => (any::<bool>(), any::<bool>(), any::<bool>())
+            .prop_map(|(group_left, escaped, zombie)| Move::Exit { group_left, escaped, zombie }),
         3 => Just(Move::Empty),
+        2 => Just(Move::Reap),
+        1 => any::<bool>().prop_map(Move::Useless),
         6 => (0u64..90_000).prop_map(Move::Time),
     ]
 }
@@ -389,12 +457,26 @@ struct Outside {
     waiters: u32,
     /// There is a pid file. That of a leader which has ended is written over by a start that follows at once.
     pid_file: bool,
+    /// Since when there is a zombie, and whether it is useless to wait for its parent.
+    zombie: Option<Instant>,
+    useless: bool,
 }
 
 impl Outside {
     fn apply(&mut self, world: &mut World, actions: Vec<Action>) {
         for action in actions {
             match action {
+                Action::ProbeZombies => {
+                    assert!(!self.stop_wanted, "a stop waits for zombies");
+                    let (left, useless) = (self.zombie.is_some(), self.useless);
+                    let more = world.on(Event::Zombies { left, useless });
+                    self.apply(world, more);
+                }
+                Action::TellZombies => {
+                    let since = self.zombie.take().expect("told of a zombie that is not there");
+                    let waited = world.now.saturating_duration_since(since);
+                    assert!(self.useless || waited >= defaults::REAP_WAIT, "waited only {waited:?}");
+                }
                 Action::Search => {
                     assert_eq!(self.job, None, "two jobs at once");
                     assert!(!self.leader && !self.group, "searched too early");
@@ -404,6 +486,10 @@ impl Outside {
                 Action::Spawn | Action::Adopt => {
                     assert_eq!(self.job, None, "two jobs at once");
                     assert!(action == Action::Adopt || self.nobody(), "a second process of one id");
+                    assert!(
+                        action == Action::Adopt || self.zombie.is_none(),
+                        "a start beside a zombie that is not told"
+                    );
                     assert!(action == Action::Adopt || !self.stop_wanted, "a start after a stop");
                     self.job = Some(action);
                 }
@@ -488,7 +574,19 @@ impl Outside {
                     })
                 }
             },
-            Move::Exit { group_left, escaped } if self.leader => {
+            Move::Reap => {
+                self.zombie = None;
+                vec![]
+            }
+            Move::Useless(useless) => {
+                self.useless = useless;
+                vec![]
+            }
+            Move::Exit { group_left, escaped, zombie } if self.leader => {
+                if zombie {
+                    self.zombie = Some(world.now);
+                    assert_eq!(world.on(Event::Unreaped), []);
+                }
                 (self.leader, self.group, self.escaped) = (false, group_left, escaped);
                 world.on(Event::Exited { group_left, quietly: escaped })
             }
@@ -526,7 +624,7 @@ proptest! {
         }
         outside.step(&mut world, Move::Stop);
         for _ in 0..6 {
-            for next in [Move::Finish { well: false, hopeless: true }, Move::Exit { group_left: false, escaped: false }, Move::Empty] {
+            for next in [Move::Finish { well: false, hopeless: true }, Move::Exit { group_left: false, escaped: false, zombie: false }, Move::Empty] {
                 outside.step(&mut world, next);
                 outside.step(&mut world, Move::Time(61_000));
             }

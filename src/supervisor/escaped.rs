@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::tag::{ProcessTag, TagReader};
+use super::zombies::Zombie;
 use crate::sys::identity::Pid;
 use crate::sys::signal::{self, Signal};
 use crate::sys::stat::Stat;
@@ -43,6 +44,11 @@ impl Escaped {
         let escaped = Escaped { pid, start_ticks: stat.start_ticks, group: stat.group, pidfd };
         // If it lives now, the number was its own all the time.
         Ok((proven && escaped.lives()).then_some(escaped))
+    }
+
+    /// Itself, if it has ended and was not reaped.
+    pub(super) fn zombie(&self) -> Option<Zombie> {
+        Zombie::of_process(self.pid, self.start_ticks)
     }
 
     /// Whether it has not ended. What cannot be looked at counts as alive.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::events::EventKind;
-use super::mailbox::{Done, ProcessKey, StartedProcess, Verdict};
+use super::mailbox::{Claim, Done, ProcessKey, StartedProcess, Verdict};
 use super::progress::Progress;
 use super::repair::Chore;
 use super::run::Loop;
@@ -12,6 +12,7 @@ use super::scan::Sighting;
 use super::spawner::{Job, ScanRequest};
 use super::spec::Spec;
 use super::supervised::Leader;
+use super::zombies::Zombie;
 use crate::deadline::after;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, excerpt};
@@ -63,10 +64,12 @@ impl Loop {
         if supervised.rare.answer_at.is_some() {
             supervised.rare.answer_at = None;
         }
+        let mut unreaped = false;
         let event = match done {
             Done::Started(StartedProcess { pid, written, claim }) => {
                 supervised.claim = claim;
-                (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), false, None);
+                (supervised.pid, supervised.adopted) = (Some(pid), false);
+                supervised.rare.last_error = supervised.rare.beside.take();
                 supervised.group = Some(pid);
                 (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
                 supervised.leader = Some(Leader::Started(spec.clone()));
@@ -113,6 +116,10 @@ impl Loop {
                 } else if gone {
                     supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_tag(spec))));
                     let claim = supervised.claim.take();
+                    let leader = claim.as_deref().and_then(Claim::identity);
+                    let zombie = leader.and_then(|leader| Zombie::of_process(leader.pid, leader.start_ticks));
+                    unreaped = zombie.is_some();
+                    supervised.rare.zombies.extend(zombie);
                     if !spec.config.stop.leftover_grace.is_zero() {
                         supervised.rare.uncleared = claim.map(|claim| *claim);
                     }
@@ -142,6 +149,9 @@ impl Loop {
                 None
             }
         };
+        if unreaped {
+            self.drive(key, Event::Unreaped);
+        }
         if let Some(event) = event {
             self.drive(key, event);
             self.record_again(key, event, spec);
@@ -220,7 +230,10 @@ impl Loop {
     /// what is left may take as long as it is declared to, or outlive SIGKILL.
     fn answer_unless_starting(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
-        if supervised.machine.state() != ProxyState::Starting && !supervised.machine.is_searching() {
+        if supervised.machine.state() != ProxyState::Starting
+            && !supervised.machine.is_searching()
+            && !supervised.machine.awaits_reap()
+        {
             supervised.answer_start(&Ok(()));
         }
     }

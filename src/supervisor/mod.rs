@@ -31,6 +31,7 @@ mod survivors;
 mod tag;
 mod timers;
 pub(crate) mod unrecorded;
+mod zombies;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -15,8 +15,10 @@ use super::mailbox::{ProcessKey, WAKEUP, new_key};
 use super::process::Process;
 use super::rival;
 use super::spare::Spare;
+use super::zombies::Zombie;
 use crate::logging::{self, Level};
 use crate::sys::epoll::{Epoll, Wakeup};
+use crate::sys::foreign::Ended;
 use crate::sys::identity::{Identity, Pid};
 use crate::sys::signal::{self, Signal};
 use crate::sys::wait::{self, ExitStatus, Reap, Waited};
@@ -143,6 +145,16 @@ pub(super) struct Exit {
     pub(super) status: ExitStatus,
     /// Whether others of its group outlive it.
     pub(super) group_left: bool,
+    /// Itself, if its parent, which is not this process, or its debugger has yet to reap it.
+    pub(super) zombie: Option<Zombie>,
+}
+
+/// What is left of the group of a process that has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    Alive,
+    /// None of it lives.
+    Gone(Vec<Zombie>),
 }
 
 /// Children that outlived the supervisor that started them: the next one reaps them.
@@ -234,19 +246,19 @@ impl Reaper {
     ///
     /// # Errors
     /// When that cannot be known now: "somebody is left" is the answer that harms nobody.
-    pub(super) fn group_left(&self, key: ProcessKey) -> io::Result<bool> {
+    pub(super) fn group_left(&self, key: ProcessKey) -> io::Result<Group> {
         let mut table = self.lock();
-        let Some(watched) = table.processes.get(&key) else { return Ok(false) };
-        let Phase::Ended { quiet_look } = watched.phase else { return Ok(false) };
+        let Some(watched) = table.processes.get(&key) else { return Ok(Group::Gone(Vec::new())) };
+        let Phase::Ended { quiet_look } = watched.phase else { return Ok(Group::Gone(Vec::new())) };
         let (pid, reaped_at) = (watched.process.pid, watched.reaped_at);
         if !watched.group_exists() {
             fail::point("group:gone");
             self.remove_in(&mut table, key);
-            return Ok(false);
+            return Ok(Group::Gone(Vec::new()));
         }
         // What was killed is given a moment, for a look at all processes takes longer.
         if reaped_at.is_some_and(|at| at.elapsed() < REAP_PATIENCE) && !pidfd::signals_groups() {
-            return Ok(true);
+            return Ok(Group::Alive);
         }
         // Zombies count as members until their parent reaps them, which a careless init may never do. They are told
         // from the living by looking at all processes.
@@ -254,13 +266,14 @@ impl Reaper {
         let seen_before = quiet_look.is_some_and(|earlier| earlier != look);
         if !lives && (exact || seen_before) {
             fail::point("group:gone");
+            // ORDER: its leader is reaped here if that is ours to do, and is no zombie afterwards.
             self.remove_in(&mut table, key);
-            return Ok(false);
+            return Ok(Group::Gone(table.groups.zombies_in(pid)));
         }
         if let Some(watched) = table.processes.get_mut(&key) {
             watched.phase = Phase::Ended { quiet_look: if lives { None } else { quiet_look.or(Some(look)) } };
         }
-        Ok(true)
+        Ok(Group::Alive)
     }
 
     fn look_for_group(&self, table: &mut Table, leader: Pid) -> io::Result<Sighting> {
@@ -381,6 +394,7 @@ impl Reaper {
             (ExitStatus::Unknown, Phase::Unreaped { status, .. }) => status,
             (status, _) => status,
         };
+        let zombie = if supervised { zombie_of(&watched.process, &ended) } else { None };
         table.polled.remove(&key);
         let is_zombie = ended.awaits_reaping || ended.held_by_tracer;
         let group_left = supervised && self.group_outlives(&mut table, key, is_zombie, leftovers);
@@ -393,7 +407,7 @@ impl Reaper {
                 self.epoll.remove(fd.as_fd());
             }
         }
-        supervised.then_some(Exit { pid, status, group_left })
+        supervised.then_some(Exit { pid, status, group_left, zombie })
     }
 
     /// Whether it is worth to wait for the parent of a zombie to reap it: once that is done, the kernel says at once
@@ -511,6 +525,17 @@ impl Table {
         }
         Some(watched)
     }
+}
+
+/// The process itself, if it is a zombie that is not ours to reap, or not now.
+fn zombie_of(process: &Process, ended: &Ended) -> Option<Zombie> {
+    if ended.held_by_tracer {
+        return Zombie::of(process.pid);
+    }
+    // Of own children it is not known when they were started, unless they have no pidfd: those are asked for.
+    let identity = process.identity.as_deref()?;
+    let is_own = || matches!(wait::try_wait(process.target(), Reap::No), Ok(Waited::Ended(_)));
+    Zombie::of_process(process.pid, identity.start_ticks).filter(|_| ended.awaits_reaping || !is_own())
 }
 
 fn left_behind() -> MutexGuard<'static, Vec<Process>> {

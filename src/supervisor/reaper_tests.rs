@@ -28,10 +28,10 @@ fn the_group_of_a_process_without_a_pidfd_is_not_forgotten() {
             break exit;
         }
     };
-    assert!(exit.group_left && reaper.group_left(key).unwrap());
+    assert!(exit.group_left && reaper.group_left(key).unwrap() == Group::Alive);
     assert!(stat::is_alive(member.trim().parse().unwrap()));
     reaper.signal_group(key, Signal::KILL).unwrap();
-    while reaper.group_left(key).unwrap() {
+    while reaper.group_left(key).unwrap() == Group::Alive {
         std::thread::sleep(Duration::from_millis(1));
     }
     assert!(!stat::is_alive(member.trim().parse().unwrap()));

@@ -10,11 +10,10 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use super::escaped::Escaped;
 use super::events::EventKind;
 use super::keys::Keys;
 use super::mailbox::{Command, Inbox, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, StopWaiter};
-use super::reaper::{Exit, Leftovers, Reaper};
+use super::reaper::{Exit, Group, Leftovers, Reaper};
 use super::repair::Chore;
 use super::scan_queue::ScanQueue;
 use super::spawner::{Job, ScanRequest};
@@ -22,6 +21,7 @@ use super::spawners::Spawners;
 use super::spec::Spec;
 use super::supervised::{Leader, Supervised};
 use super::timers::Timers;
+use super::zombies::{WaitedInVain, Zombie};
 use crate::declaration::Fingerprint;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
@@ -45,6 +45,7 @@ pub(super) struct Loop {
     pub(super) scan_queue: ScanQueue<ScanRequest>,
     /// How many processes were told to stop and have not ended yet.
     pub(super) awaited: usize,
+    waited_in_vain: WaitedInVain,
     /// The last handle is gone.
     ending: bool,
 }
@@ -53,7 +54,8 @@ impl Loop {
     pub(super) fn new(inbox: Inbox, spawners: Spawners, reaper: Arc<Reaper>) -> Loop {
         let (slots, keys, timers) = (BTreeMap::new(), Keys::default(), Timers::default());
         let (scan_queue, awaited, ending) = (ScanQueue::default(), 0, false);
-        Loop { inbox, slots, keys, timers, spawners, reaper, scan_queue, awaited, ending }
+        let waited_in_vain = WaitedInVain::default();
+        Loop { inbox, slots, keys, timers, spawners, reaper, scan_queue, awaited, waited_in_vain, ending }
     }
 
     /// Runs until the last handle is gone.
@@ -108,8 +110,8 @@ impl Loop {
         };
         let kills = self.slots.get(&key).is_some_and(|supervised| kills(supervised));
         let leftovers = if kills { Leftovers::Kill } else { Leftovers::Leave };
-        if let Some(Exit { pid, status, group_left }) = self.reaper.look_at(key, leftovers) {
-            self.exited(key, pid, status, group_left);
+        if let Some(exit) = self.reaper.look_at(key, leftovers) {
+            self.exited(key, exit);
         }
     }
 
@@ -162,7 +164,9 @@ impl Loop {
     /// A start that changes nothing, because the process runs or waits already, is answered at once.
     fn answer_if_settled(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
-        if matches!(supervised.machine.state(), ProxyState::Running | ProxyState::Waiting | ProxyState::Clearing) {
+        let settled =
+            matches!(supervised.machine.state(), ProxyState::Running | ProxyState::Waiting | ProxyState::Clearing);
+        if settled && !supervised.machine.awaits_reap() {
             supervised.answer_start(&Ok(()));
         }
     }
@@ -335,14 +339,27 @@ impl Loop {
             Action::SignalStop => self.signal(key, None),
             Action::Kill => self.signal(key, Some(Signal::KILL)),
             Action::ProbeGroup => {
-                supervised.rare.escaped.retain(Escaped::lives);
-                let escaped = !supervised.rare.escaped.is_empty();
-                let left = self.reaper.group_left(key).unwrap_or_else(|error| {
+                let group = self.reaper.group_left(key).unwrap_or_else(|error| {
                     supervised.cannot_look_for_group(&error);
-                    true
+                    Group::Alive
                 });
-                let left = left || escaped;
+                let left = supervised.probed(&group);
+                if !supervised.rare.zombies.is_empty() {
+                    self.drive(key, Event::Unreaped);
+                }
                 self.drive(key, Event::Group { left });
+            }
+            Action::ProbeZombies => {
+                supervised.rare.zombies.retain(Zombie::is_there);
+                let first = supervised.rare.zombies.first();
+                let useless = first.is_some_and(|zombie| self.waited_in_vain.is_useless(zombie));
+                let left = first.is_some();
+                self.drive(key, Event::Zombies { left, useless });
+            }
+            Action::TellZombies => {
+                if let Some(zombie) = supervised.tell_zombies() {
+                    self.waited_in_vain.add(zombie);
+                }
             }
             Action::RemovePidFile => {
                 if supervised.spec.has_pid_file() {
@@ -426,7 +443,13 @@ impl Loop {
         }
     }
 
-    fn exited(&mut self, key: ProcessKey, pid: Pid, status: ExitStatus, group_left: bool) {
+    fn exited(&mut self, key: ProcessKey, Exit { pid, status, group_left, zombie }: Exit) {
+        if zombie.is_some() {
+            if let Some(supervised) = self.slots.get_mut(&key) {
+                supervised.rare.zombies.extend(zombie);
+            }
+            self.drive(key, Event::Unreaped);
+        }
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         fail::point("exit:told");
         supervised.last_exit = Some(status);

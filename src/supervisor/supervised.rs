@@ -9,12 +9,14 @@ use crossbeam_channel::Sender;
 
 use super::escaped::Escaped;
 use super::mailbox::{Claim, ProcessKey, Slot, StopWaiter};
+use super::reaper::Group;
 use super::repair::Repair;
 use super::scan::Sighting;
 use super::spawner::Job;
 use super::spec::Spec;
 use super::status::{ProxyStatus, milliseconds_until};
 use super::tag::ProcessTag;
+use super::zombies::Zombie;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::event::{Action, Event, Settings};
@@ -85,6 +87,10 @@ pub(super) struct RareFields {
     /// A claimed process that is gone, whose group was not cleared: it could not be signalled, or was given time.
     pub(super) uncleared: Option<Claim>,
     pub(super) last_error: Option<Error>,
+    /// Of the process before: those that were not reaped yet when they ended.
+    pub(super) zombies: Vec<Zombie>,
+    /// Beside which zombie the process is being started: said for as long as it runs.
+    pub(super) beside: Option<Error>,
     /// The jobs that come after the one that is being done.
     pub(super) queued: VecDeque<Job>,
     /// Drop the slot, and let the process run, when no job is in flight.
@@ -105,6 +111,8 @@ static NOTHING: RareFields = RareFields {
     told: None,
     uncleared: None,
     last_error: None,
+    zombies: Vec::new(),
+    beside: None,
     queued: VecDeque::new(),
     released: None,
     repair: None,
@@ -137,6 +145,8 @@ impl Rare {
             told,
             uncleared,
             last_error,
+            zombies,
+            beside,
             queued,
             released,
             repair,
@@ -150,6 +160,8 @@ impl Rare {
             && told.is_none()
             && uncleared.is_none()
             && last_error.is_none()
+            && zombies.is_empty()
+            && beside.is_none()
             && queued.is_empty()
             && released.is_none()
             && repair.is_none()
@@ -238,6 +250,32 @@ impl Supervised {
             logging::about(Level::Error, &self.slot.id, format_args!("{error}"));
             self.rare.last_error = Some(error);
         }
+    }
+
+    /// Takes note of what there is of its group and of what left that: whether any of it lives.
+    pub(super) fn probed(&mut self, group: &Group) -> bool {
+        let (alive, ended) = std::mem::take(&mut self.rare.escaped).into_iter().partition(Escaped::lives);
+        self.rare.escaped = alive;
+        let ended: Vec<Escaped> = ended;
+        let mut zombies: Vec<Zombie> = ended.iter().filter_map(Escaped::zombie).collect();
+        if let Group::Gone(of_group) = group {
+            zombies.extend(of_group);
+        }
+        for zombie in zombies {
+            if !self.rare.zombies.contains(&zombie) {
+                self.rare.zombies.push(zombie);
+            }
+        }
+        *group == Group::Alive || !self.rare.escaped.is_empty()
+    }
+
+    /// Says that the start does not wait for a zombie, or no longer, and which that is.
+    pub(super) fn tell_zombies(&mut self) -> Option<Zombie> {
+        let zombie = std::mem::take(&mut self.rare.zombies).into_iter().find(Zombie::is_there)?;
+        let message = format!("{zombie}. A program that finds it in a pid file of its own may refuse to start");
+        logging::about(Level::Warn, &self.slot.id, format_args!("{message}"));
+        self.rare.beside = Some(Error::new(ErrorCode::StillRunning, message));
+        Some(zombie)
     }
 
     /// What the processes of a claim that was taken up, or is void, are known by.

@@ -201,6 +201,19 @@ pub(crate) fn thread_group(status: &str) -> Option<i32> {
     status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
 }
 
+/// The debugger that is attached to a process, zombies included (`TracerPid` of proc_pid_status(5)).
+pub(crate) fn tracer(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse().ok())?;
+    (tracer != 0).then_some(tracer)
+}
+
+/// The name of a process (proc_pid_comm(5)), for messages.
+pub(crate) fn name(pid: i32) -> Option<String> {
+    let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(name.trim_ascii_end()).escape_debug().to_string())
+}
+
 /// Whether a process is there and not a zombie. One that cannot be looked at counts as alive.
 #[cfg(test)]
 pub(crate) fn is_alive(pid: i32) -> bool {

@@ -19,3 +19,4 @@ mod many;
 mod stuck;
 mod traced;
 mod users;
+mod zombies;

@@ -6,8 +6,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -49,6 +50,8 @@ pub(crate) struct Reports {
     inbox: Mutex<Inbox>,
     control: UnixDatagram,
     adopted: Sender<Process>,
+    /// Whether zombies are left for now.
+    holds_zombies: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -76,10 +79,19 @@ impl Reports {
         control.connect_addr(&address).expect("connect to the report socket");
         let (sender, items) = channel();
         let (adopted, adopting) = channel();
-        let reader = Reader { socket, sender, adopting, alive: Vec::new(), dead: Vec::new(), reap };
+        let holds_zombies = Arc::new(AtomicBool::new(false));
+        let holds = Arc::clone(&holds_zombies);
+        let reader = Reader { socket, sender, adopting, alive: Vec::new(), dead: Vec::new(), reap, holds };
         let thread = std::thread::spawn(move || reader.run());
         let inbox = Inbox { items, unread: VecDeque::new(), processes: Vec::new() };
-        Reports { inbox: Mutex::new(inbox), control, adopted, thread: Some(thread) }
+        Reports { inbox: Mutex::new(inbox), control, adopted, holds_zombies, thread: Some(thread) }
+    }
+
+    /// Whether the processes that end from now on are left as zombies, as by a careless init.
+    pub(crate) fn hold_zombies(&self, hold: bool) {
+        self.holds_zombies.store(hold, Ordering::SeqCst);
+        // The reader has seen it when this has passed.
+        self.flush();
     }
 
     /// Waits for the next start under this id, grandchildren left out.
@@ -225,6 +237,7 @@ struct Reader {
     /// Ended, and either their parent's to reap or ours once the parent is gone too.
     dead: Vec<Process>,
     reap: bool,
+    holds: Arc<AtomicBool>,
 }
 
 impl Reader {
@@ -242,7 +255,9 @@ impl Reader {
                 self.alive = alive;
                 let gone: Vec<Process> = gone;
                 self.dead.extend(gone);
-                self.dead.retain(|process| !process.reap());
+                if !self.holds.load(Ordering::SeqCst) {
+                    self.dead.retain(|process| !process.reap());
+                }
             }
             if readable && !self.read() {
                 return;
