@@ -90,13 +90,18 @@ fn find_survivors(
 
 /// The processes are known all the same, but a program that clears its environment and closes its logs is not.
 fn warn_of_hidden_boot_id() {
-    if identity::boot_id().is_ok_and(|boot| boot.is_empty()) {
-        let message = format_args!(
-            "{} cannot be read: processes are adopted only by what they carry; mount /proc with subset=all \
-             (ProcSubset=all in a systemd unit)",
-            identity::BOOT_ID
-        );
-        logging::write(Level::Warn, message);
+    let path = identity::BOOT_ID;
+    match identity::boot_id() {
+        Ok(boot) if boot.is_empty() => logging::write(
+            Level::Warn,
+            format_args!(
+                "{path} cannot be read: processes are adopted only by what they carry; mount /proc with subset=all \
+                 (ProcSubset=all in a systemd unit)"
+            ),
+        ),
+        Ok(_) => {}
+        // Whatever needs it reads it again.
+        Err(error) => logging::write(Level::Warn, format_args!("read {path}: {error}")),
     }
 }
 

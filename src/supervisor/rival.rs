@@ -14,6 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::logging::{self, Level};
 use crate::store::DirectoryId;
 use crate::sys::identity::{Pid, effective_uid};
 use crate::sys::locks::{self, FileId};
@@ -115,9 +116,14 @@ fn starter_now(pid: Pid, origin: Option<&str>, own: &str) -> io::Result<InTheWay
 
 /// Takes the lock of a process; or says which other agent has it.
 fn try_lock(process: BorrowedFd<'_>) -> io::Result<Option<i32>> {
-    // Where it cannot be locked no other agent has.
-    if file::try_lock(process).unwrap_or(true) {
-        return Ok(None);
+    match file::try_lock(process) {
+        Ok(true) => return Ok(None),
+        Ok(false) => {}
+        Err(error) => {
+            // Where it cannot be locked, no other agent has locked it either.
+            logging::write(Level::Warn, format_args!("lock pidfd: {error}"));
+            return Ok(None);
+        }
     }
     let holder = living_holder(locks::file_id(process)?)?;
     // Anybody may open a process and lock it. An agent that could supervise it is of our user, or root's.
