@@ -1198,12 +1198,14 @@ int32_t proxyprocess_manager_restore(const struct proxyprocess_manager *manager,
                                      proxyprocess_error **err);
 
 /**
- * Follows the state on the calling thread until the manager is closed or killed; while another run is executing it
- * returns 0 at once. The first sync is made at once, later ones when changes have calmed down. Fill the state first:
- * what was restored or recorded and is not in it is stopped by the first sync.
+ * Follows the state on the calling thread until another thread closes or kills the manager, and returns when that is
+ * complete, with its result: the program can exit then. While another run is executing it returns 0 at once. The first
+ * sync is made at once, later ones when changes have calmed down. Fill the state first: what was restored or recorded and
+ * is not in it is stopped by the first sync.
  *
  * Returns 0; PROXYPROCESS_E_CLOSED: the manager was closed or killed before; PROXYPROCESS_E_EXHAUSTED: the threads of
- * the library cannot be started, and run can be called again.
+ * the library cannot be started, and run can be called again; or what proxyprocess_manager_close() or
+ * proxyprocess_manager_kill() has failed with, which both get.
  *
  * Since 0.1.0.
  */
@@ -1228,9 +1230,9 @@ int32_t proxyprocess_manager_start(const struct proxyprocess_manager *manager,
 
 /**
  * Ends the manager and leaves the proxies running. Nothing is in flight when it returns: every process is recorded, the
- * snapshot is written, the runs have returned, and the data directory is free for the next manager. After
- * proxyprocess_manager_kill(), or called again, it does nothing; called by several threads, it returns to each when
- * the manager has ended.
+ * snapshot is written, and the data directory is free for the next manager. The thread of proxyprocess_manager_start() is
+ * gone, and proxyprocess_manager_run() returns as well. After proxyprocess_manager_kill(), or called again, it does
+ * nothing; called by several threads, it returns to each when the manager has ended.
  *
  * Without a data directory no later manager finds the processes, unless by a snapshot that
  * proxyprocess_manager_snapshot() wrote just before: how many are left is logged as a warning.
@@ -1246,11 +1248,13 @@ int32_t proxyprocess_manager_close(const struct proxyprocess_manager *manager,
 
 /**
  * Ends the manager and stops all proxies, at the same time, restored ones and recorded ones that nobody claimed
- * included. It returns when they are gone. After proxyprocess_manager_close(), or called again, it does nothing.
+ * included. It returns when they are gone, and so does proxyprocess_manager_run() then. After
+ * proxyprocess_manager_close(), or called again, it does nothing.
  *
- * Returns 0; PROXYPROCESS_E_STILL_RUNNING, naming what outlived SIGKILL; PROXYPROCESS_E_IO when the snapshot could not
- * be written, or what a proxy kind or the run of proxyprocess_manager_start() failed with. The manager is ended
- * nevertheless.
+ * Returns 0; PROXYPROCESS_E_STILL_RUNNING: processes outlived SIGKILL, or may live, and the message names them and all
+ * else that failed; PROXYPROCESS_E_IO: they are gone, and the snapshot could not be written, or pid files or records could
+ * not be removed, which the message names; or what a proxy kind or the run of proxyprocess_manager_start() failed with.
+ * The manager is ended nevertheless.
  *
  * Since 0.1.0.
  */
@@ -1404,7 +1408,8 @@ int32_t proxyprocess_daemon_start(const struct proxyprocess_daemon *daemon,
  * gone. Stopping a daemon that is not started, or twice, is no error; after proxyprocess_daemon_close() it has no
  * effect. proxyprocess_daemon_start() starts it again.
  *
- * Returns 0; PROXYPROCESS_E_STILL_RUNNING, naming what outlived SIGKILL.
+ * Returns 0; PROXYPROCESS_E_STILL_RUNNING, naming what outlived SIGKILL; PROXYPROCESS_E_IO: all is gone but the pid file,
+ * which could not be removed.
  *
  * Since 0.1.0.
  */

@@ -27,7 +27,7 @@
 //!             eprintln!("starting without the snapshot: {error}");
 //!         }
 //!     }
-//!     manager.run() // blocks until another thread, with an Arc of the manager, calls close or kill
+//!     manager.run() // returns when another thread, with an Arc of the manager, has closed or killed it
 //! }
 //! ```
 //!

@@ -38,7 +38,9 @@ pub(crate) fn run(path: &Path) -> Result<ExitCode> {
         Ok(ran) => ran,
         Err(_) => Err(Error::new(ErrorCode::Internal, "run manager: its thread panicked")),
     };
-    let failures: Vec<Error> = [ran, ended].into_iter().filter_map(|result| result.err()).collect();
+    let mut failures: Vec<Error> = [ran, ended].into_iter().filter_map(|result| result.err()).collect();
+    // The run has the result of the end.
+    failures.dedup();
     for error in &failures {
         log::error!("{error}");
     }

@@ -120,6 +120,11 @@ static char *serve(struct agent *agent, int signals, int *status)
     char *ended = agent_end(agent, on_exit);
     pthread_join(runner, &ran);
     *status = obeyed == NULL && ended == NULL && ran == NULL ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (ran != NULL && ended != NULL && strcmp(ran, ended) == 0) {
+        /* The run has the result of the end. */
+        failure_free(ran);
+        ran = NULL;
+    }
     report(obeyed);
     report(ran);
     report(ended);

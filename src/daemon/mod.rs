@@ -135,7 +135,8 @@ impl Daemon {
     /// daemon that is not started, or twice, is no error; after [`Daemon::close`] it has no effect. [`Daemon::start`] starts it again.
     ///
     /// # Errors
-    /// [`ErrorCode::StillRunning`] when something outlived SIGKILL; the message names it.
+    /// [`ErrorCode::StillRunning`] when something outlived SIGKILL; the message names it. [`ErrorCode::Io`] when all is
+    /// gone but the pid file, which could not be removed.
     pub fn stop(&self) -> Result<()> {
         self.home.check()?;
         let (supervisor, slot) = {

@@ -4,19 +4,33 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::error::{Error, ErrorCode, Result};
+
 /// How far a manager is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Phase {
     Open,
     /// Being closed or killed, and by whom does not matter.
     Ending,
-    Ended,
+    /// And how that went.
+    Ended(Result<()>),
+}
+
+/// What the run is doing, for the one who ends the manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Run {
+    None,
+    /// It follows the state or writes the snapshot: an end waits for it.
+    Busy,
+    /// It waits for something to do, and finds out by itself that there is nothing any more. An end does not wait for it:
+    /// a thread may never come back from here, when a signal handler of the host leaves the wait by siglongjmp.
+    Resting,
 }
 
 #[derive(Debug)]
 struct Progress {
     phase: Phase,
-    running: bool,
+    run: Run,
     /// A run has begun at some time: it is too late for a restore.
     has_run: bool,
     /// The run has something new to look at.
@@ -49,7 +63,7 @@ pub(super) struct Running<'a>(&'a Control);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.lock().running = false;
+        self.0.lock().run = Run::None;
         self.0.changed.notify_all();
     }
 }
@@ -57,20 +71,38 @@ impl Drop for Running<'_> {
 impl Control {
     pub(super) fn new() -> Control {
         let (wake, woken) = crossbeam_channel::bounded(1);
-        let progress = Progress { phase: Phase::Open, running: false, has_run: false, nudged: false };
+        let progress = Progress { phase: Phase::Open, run: Run::None, has_run: false, nudged: false };
         Control { progress: Mutex::new(progress), changed: Condvar::new(), wake, woken }
     }
 
     pub(super) fn begin_run(&self) -> Admission<'_> {
         let mut progress = self.lock();
-        if progress.phase != Phase::Open {
+        if !progress.is_open() {
             return Admission::Ended;
         }
-        if progress.running {
+        if progress.run != Run::None {
             return Admission::Occupied;
         }
-        (progress.running, progress.has_run) = (true, true);
+        (progress.run, progress.has_run) = (Run::Busy, true);
         Admission::Run(Running(self))
+    }
+
+    /// Has the run wait for something to do. `None` when there is nothing any more, for the manager is being ended.
+    pub(super) fn rest<T>(&self, wait: impl FnOnce() -> T) -> Option<T> {
+        self.change_run(Run::Resting)?;
+        let woken = wait();
+        self.change_run(Run::Busy)?;
+        Some(woken)
+    }
+
+    /// ORDER: both are seen at once, so that a run is never busy when an end has found it resting.
+    fn change_run(&self, run: Run) -> Option<()> {
+        let mut progress = self.lock();
+        if !progress.is_open() {
+            return None;
+        }
+        progress.run = run;
+        Some(())
     }
 
     /// Readable when the run should look at [`Control::is_ending`] and [`Control::take_nudge`].
@@ -79,7 +111,7 @@ impl Control {
     }
 
     pub(super) fn is_ending(&self) -> bool {
-        self.lock().phase != Phase::Open
+        !self.lock().is_open()
     }
 
     pub(super) fn has_run(&self) -> bool {
@@ -96,31 +128,71 @@ impl Control {
         std::mem::take(&mut self.lock().nudged)
     }
 
-    /// True for the one who has to end the manager, after the run has returned; false for all others, after the
-    /// manager has ended.
-    pub(super) fn begin_end(&self) -> bool {
+    /// For the one who has to end the manager, when the run does nothing more; `None` for all others, after the manager
+    /// has ended.
+    pub(super) fn begin_end(&self) -> Option<Ending<'_>> {
         let mut progress = self.lock();
-        if progress.phase != Phase::Open {
-            while progress.phase != Phase::Ended {
-                progress = self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner);
-            }
-            return false;
+        if !progress.is_open() {
+            drop(progress);
+            // Told to the one who has ended it, and to the run.
+            let _ = self.wait_for_end();
+            return None;
         }
         progress.phase = Phase::Ending;
         let _ = self.wake.try_send(());
-        while progress.running {
-            progress = self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner);
+        while progress.run == Run::Busy {
+            progress = self.wait(progress);
         }
-        true
+        Some(Ending(self))
     }
 
-    pub(super) fn finish_end(&self) {
-        self.lock().phase = Phase::Ended;
+    /// Waits until the manager has ended; how that went.
+    pub(super) fn wait_for_end(&self) -> Result<()> {
+        let mut progress = self.lock();
+        loop {
+            if let Phase::Ended(result) = &progress.phase {
+                return result.clone();
+            }
+            progress = self.wait(progress);
+        }
+    }
+
+    fn finish_end(&self, result: Result<()>) {
+        self.lock().phase = Phase::Ended(result);
         self.changed.notify_all();
+    }
+
+    fn wait<'a>(&self, progress: MutexGuard<'a, Progress>) -> MutexGuard<'a, Progress> {
+        self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Progress> {
         // Nothing panics while it is held.
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+}
+
+/// An end that is under way. Dropped unfinished, by a panic, it has failed: nobody waits for it for ever.
+#[derive(Debug)]
+pub(super) struct Ending<'a>(&'a Control);
+
+impl Ending<'_> {
+    /// Tells all who wait for the end how it went.
+    pub(super) fn finish(self, result: Result<()>) -> Result<()> {
+        self.0.finish_end(result.clone());
+        std::mem::forget(self);
+        result
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.finish_end(Err(Error::new(ErrorCode::Internal, "the end of the manager met a fault of the library")));
     }
 }

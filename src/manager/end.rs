@@ -31,9 +31,10 @@ impl Manager {
             None => Ok(()),
         };
         fail::point("close:released");
-        let closed = close_others(&mut core);
+        let closed = end_others(&mut core, Call::Close);
         self.finish(&mut core);
-        renewed.and(written).and(released).and(closed)
+        let failed = [renewed, written, released].into_iter().filter_map(Result::err).chain(closed);
+        summary(failed.collect())
     }
 
     /// Without a data directory nobody knows later which processes there were, and whoever declares them again has two
@@ -59,24 +60,27 @@ impl Manager {
     /// The body of [`Manager::kill`].
     pub(super) fn end_by_killing(&self) -> Result<()> {
         fail::point("kill:begun");
-        let killed = self.stop_all();
+        let mut failed = Vec::new();
+        let stopped = self.stop_all(&mut failed);
+        failed.extend(stopped.err());
         fail::point("kill:stopped");
         let mut core = self.core();
         // Whoever is still there stays in the snapshot: the next agent knows of it.
-        let written = core.write_snapshot();
+        failed.extend(core.write_snapshot().err());
         fail::point("kill:written");
         self.finish(&mut core);
-        killed.and(written)
+        summary(failed)
     }
 
-    fn stop_all(&self) -> Result<()> {
-        let mut left = Vec::new();
+    /// Stops all proxies. What is left of one, or could not be done for it, is added to `failed`; returned is what kept it
+    /// from being tried.
+    fn stop_all(&self, failed: &mut Vec<Error>) -> Result<()> {
         let (supervisor, stops) = {
             let mut core = self.core();
-            left.extend(self.restore_again(&mut core).err());
+            failed.extend(self.restore_again(&mut core).err());
             if core.supervisor.is_none() && core.unclaimed.is_empty() && core.strays.is_empty() {
-                left.extend(stop_others(&mut core).err());
-                return summary(left, Some(ErrorCode::StillRunning));
+                failed.extend(stop_others(&mut core));
+                return Ok(());
             }
             let supervisor = core.supervisor()?;
             let stops = begin_stop(&mut core, self.owner, &supervisor)?;
@@ -84,15 +88,14 @@ impl Manager {
             (supervisor, stops)
         };
         // Not under the lock: until the last one is gone the status can be asked.
-        left.extend(stops.into_iter().filter_map(|(_, result)| result.err()));
+        failed.extend(stops.into_iter().filter_map(|(_, result)| result.err()));
         let mut core = self.core();
         // What was restored and never started has no slot, and nothing to stop.
         let stuck: BTreeSet<String> = supervisor.status(self.owner)?.into_iter().map(|status| status.id).collect();
         core.managed.retain(|id, managed| as_other(managed).is_some() || stuck.contains(&**id));
-        left.extend(stop_others(&mut core).err());
+        failed.extend(stop_others(&mut core));
         core.supervisor = None;
-        let released = supervisor.release(self.owner);
-        summary(left, Some(ErrorCode::StillRunning)).and(released)
+        supervisor.release(self.owner)
     }
 
     fn finish(&self, core: &mut Core) {
@@ -117,24 +120,27 @@ fn begin_stop(core: &mut Core, owner: Owner, supervisor: &Supervisor) -> Result<
     Ok(stops)
 }
 
-fn stop_others(core: &mut Core) -> Result<()> {
-    end_others(core, |other, reply| Call::Stop(other, Some(reply)), Some(ErrorCode::StillRunning))
+/// What the proxies of registered kinds say that could not be stopped, as one error.
+fn stop_others(core: &mut Core) -> Option<Error> {
+    let failed = end_others(core, |other, reply| Call::Stop(other, Some(reply)));
+    // Where their codes differ nobody can say of all of them what they are, other than that they were not stopped.
+    let differ = failed.iter().any(|error| error.code() != failed[0].code());
+    let joined = summary(failed).err()?;
+    Some(if differ { Error::new(ErrorCode::StillRunning, joined.to_string()) } else { joined })
 }
 
-fn close_others(core: &mut Core) -> Result<()> {
-    end_others(core, Call::Close, None)
-}
-
-/// Makes one last call to every proxy of a registered kind, and ends their thread.
+/// Makes one last call to every proxy of a registered kind, and ends their thread. What failed is returned.
 fn end_others(
     core: &mut Core,
     call: impl Fn(super::others::Other, crossbeam_channel::Sender<Result<()>>) -> Call,
-    several: Option<ErrorCode>,
-) -> Result<()> {
+) -> Vec<Error> {
     let others: Vec<_> = core.managed.values().filter_map(as_other).collect();
     let (reply, answers) = crossbeam_channel::unbounded();
     if !others.is_empty() {
-        let worker = core.worker()?;
+        let worker = match core.worker() {
+            Ok(worker) => worker,
+            Err(error) => return vec![error],
+        };
         for other in others {
             worker.call(call(other, reply.clone()));
         }
@@ -144,7 +150,7 @@ fn end_others(
         Worker::finish(worker);
     }
     core.managed.retain(|_, managed| as_other(managed).is_none());
-    summary(answers.into_iter().filter_map(Result::err).collect(), several)
+    answers.into_iter().filter_map(Result::err).collect()
 }
 
 fn as_other(managed: &Managed) -> Option<super::others::Other> {
@@ -154,10 +160,30 @@ fn as_other(managed: &Managed) -> Option<super::others::Other> {
     }
 }
 
-/// One error that names all that failed; `several` is its code when they are more than one, else that of the first.
-fn summary(errors: Vec<Error>, several: Option<ErrorCode>) -> Result<()> {
-    let Some(code) = errors.first().map(Error::code) else { return Ok(()) };
-    let texts: Vec<String> = errors.iter().map(Error::to_string).collect();
-    let code = if errors.len() == 1 { code } else { several.unwrap_or(code) };
-    Err(Error::new(code, texts.join("; ")))
+/// One error that names all that failed. That processes are left says more than what else went wrong, such as a file that
+/// could not be removed; of others the first one counts.
+fn summary(mut failed: Vec<Error>) -> Result<()> {
+    let (Some(first), 2..) = (failed.first(), failed.len()) else { return failed.pop().map_or(Ok(()), Err) };
+    let left = failed.iter().map(Error::code).find(|code| *code == ErrorCode::StillRunning);
+    let texts: Vec<String> = failed.iter().map(Error::to_string).collect();
+    Err(Error::new(left.unwrap_or(first.code()), texts.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_of_several_errors_says_whether_processes_are_left() {
+        use ErrorCode::{Io, StillRunning, Untrusted};
+        let code = |codes: &[ErrorCode]| {
+            let failed = codes.iter().map(|code| Error::new(*code, format!("{code:?}"))).collect();
+            summary(failed).map_err(|error| (error.code(), error.to_string()))
+        };
+        assert_eq!(code(&[]), Ok(()));
+        assert_eq!(code(&[Io]), Err((Io, "Io".to_owned())));
+        assert_eq!(code(&[Io, Io]), Err((Io, "Io; Io".to_owned())));
+        assert_eq!(code(&[Io, StillRunning]), Err((StillRunning, "Io; StillRunning".to_owned())));
+        assert_eq!(code(&[Untrusted, Io]), Err((Untrusted, "Untrusted; Io".to_owned())));
+    }
 }

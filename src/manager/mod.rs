@@ -162,59 +162,64 @@ impl Manager {
         Ok(())
     }
 
-    /// Follows the state until [`Manager::close`] or [`Manager::kill`]. Blocks; while another run is executing it
-    /// returns at once.
+    /// Follows the state until [`Manager::close`] or [`Manager::kill`], and returns when that is complete, with the same
+    /// result. So a program can exit when its main thread comes back from here, whatever thread has ended the manager.
+    /// Blocks; while another run is executing it returns at once.
     ///
     /// The first sync is made at once, later ones when changes have calmed down (see [`ManagerOptions`]). Fill the
     /// state first: what was restored or recorded and is not in it is stopped by the first sync.
     ///
     /// # Errors
-    /// [`ErrorCode::Closed`]: the manager was closed or killed. [`ErrorCode::Exhausted`]: the threads of the library
-    /// cannot be started; run can be called again.
+    /// - [`ErrorCode::Closed`], at once: the manager was closed or killed before.
+    /// - [`ErrorCode::Exhausted`]: the threads of the library cannot be started; run can be called again.
+    /// - What the close or the kill has failed with, which both get. [`ErrorCode::StillRunning`], for one.
     pub fn run(&self) -> Result<()> {
         self.core.get()?;
-        match self.control.begin_run() {
+        let followed = match self.control.begin_run() {
             control::Admission::Run(_running) => self.follow_state(),
-            control::Admission::Occupied => Ok(()),
-            control::Admission::Ended => Err(ended()),
-        }
+            control::Admission::Occupied => return Ok(()),
+            control::Admission::Ended => return Err(ended()),
+        };
+        // ORDER: the run is over by now, or the end would wait for it.
+        let ended = if self.control.is_ending() { self.control.wait_for_end() } else { Ok(()) };
+        followed.and(ended)
     }
 
     /// Ends the manager and leaves the proxies running. Nothing is in flight when it returns: every process is
-    /// recorded, the snapshot is written, and the data directory is free for the next manager. After
-    /// [`Manager::kill`], or called again, it does nothing.
+    /// recorded, the snapshot is written, and the data directory is free for the next manager. [`Manager::run`] returns
+    /// then as well. After [`Manager::kill`], or called again, it waits until the end is complete, and does nothing.
     ///
     /// Without a data directory no later manager finds the processes, unless by a snapshot that [`Manager::snapshot`] wrote
     /// just before: how many are left is logged as a warning.
     ///
     /// # Errors
     /// [`ErrorCode::Io`] when the snapshot could not be written, [`ErrorCode::Locked`] when the data directory was
-    /// removed and another manager has the one in its place, or what a proxy of a registered kind reports. The manager
-    /// is closed nevertheless.
+    /// removed and another manager has the one in its place, or what a proxy of a registered kind reports. Of several
+    /// failures the message names all, and the code is that of the first. The manager is closed nevertheless.
     pub fn close(&self) -> Result<()> {
         self.core.get()?;
-        if !self.control.begin_end() {
-            return Ok(());
-        }
-        let result = self.end_by_closing();
-        self.control.finish_end();
-        result
+        let Some(ending) = self.control.begin_end() else { return Ok(()) };
+        ending.finish(self.end_by_closing())
     }
 
     /// Ends the manager and stops all proxies, at the same time, restored ones and recorded ones that nobody claimed
-    /// included. It returns when they are gone. After [`Manager::close`], or called again, it does nothing.
+    /// included. It returns when they are gone, and so does [`Manager::run`] then. After [`Manager::close`], or called
+    /// again, it waits until the end is complete, and does nothing.
     ///
     /// # Errors
-    /// [`ErrorCode::StillRunning`], naming what outlived SIGKILL; [`ErrorCode::Io`] when the snapshot could not be
-    /// written. The manager is ended nevertheless.
+    /// - [`ErrorCode::StillRunning`]: processes outlived SIGKILL, or may live; the message names them, and all else that
+    ///   failed.
+    /// - [`ErrorCode::Io`] and others about files: the processes are gone, and the snapshot could not be written, or pid
+    ///   files and records could not be removed; the message names them.
+    /// - What a proxy of a registered kind reports. Of several failures without processes that are left, the code is that
+    ///   of the first, and [`ErrorCode::StillRunning`] where proxies of registered kinds could not be stopped for several
+    ///   reasons.
+    ///
+    /// The manager is ended nevertheless.
     pub fn kill(&self) -> Result<()> {
         self.core.get()?;
-        if !self.control.begin_end() {
-            return Ok(());
-        }
-        let result = self.end_by_killing();
-        self.control.finish_end();
-        result
+        let Some(ending) = self.control.begin_end() else { return Ok(()) };
+        ending.finish(self.end_by_killing())
     }
 
     /// Writes a snapshot to a path, atomically. Unlike the one that the manager keeps in its data directory, it names
@@ -278,6 +283,21 @@ impl Manager {
     /// A reader of lifecycle events from now on. Take it before [`Manager::restore`] to hear of adoptions.
     pub fn events(&self) -> Events {
         self.events.subscribe()
+    }
+
+    /// Follows the state as [`Manager::run`] does, and returns when the manager is being ended: the thread of one who joins
+    /// it in the end.
+    ///
+    /// # Errors
+    /// As [`Manager::run`], but for those of the end.
+    #[cfg(feature = "capi")]
+    pub(crate) fn follow(&self) -> Result<()> {
+        self.core.get()?;
+        match self.control.begin_run() {
+            control::Admission::Run(_running) => self.follow_state(),
+            control::Admission::Occupied => Ok(()),
+            control::Admission::Ended => Err(ended()),
+        }
     }
 
     /// Has the threads of the library started, which a run would do first.

@@ -28,8 +28,18 @@ struct Due {
     snapshot: Option<Instant>,
 }
 
+/// Why the loop goes on.
+enum Woken {
+    /// The state was changed.
+    ByChange,
+    /// The data directory was made anew.
+    ByRenewal,
+    /// It is told to look, or it is time for something.
+    ToLook,
+}
+
 impl Manager {
-    /// The body of [`Manager::run`].
+    /// The body of [`Manager::run`], until the manager is ended.
     pub(super) fn follow_state(&self) -> Result<()> {
         self.core().tell_ignored();
         self.core().supervisor()?;
@@ -54,11 +64,19 @@ impl Manager {
             let silent = crossbeam_channel::never();
             let renewed = self.data_dir.as_ref().map_or(&silent, |data_dir| data_dir.renewed());
             let changes = if due.changes.is_pending() { &silent } else { subscription.channel() };
-            select! {
-                recv(changes) -> _ => due.changes.on_change(Instant::now()),
-                recv(self.control.woken()) -> _ => {}
-                recv(timer) -> _ => {}
-                recv(renewed) -> _ => self.write_again(&mut due),
+            let woken = self.control.rest(|| {
+                select! {
+                    recv(changes) -> _ => Woken::ByChange,
+                    recv(self.control.woken()) -> _ => Woken::ToLook,
+                    recv(timer) -> _ => Woken::ToLook,
+                    recv(renewed) -> _ => Woken::ByRenewal,
+                }
+            });
+            match woken {
+                Some(Woken::ByChange) => due.changes.on_change(Instant::now()),
+                Some(Woken::ByRenewal) => self.write_again(&mut due),
+                Some(Woken::ToLook) => {}
+                None => break,
             }
         }
         Ok(())

@@ -147,7 +147,10 @@ impl DataDir {
     pub(crate) fn forget(&self, id: &str) -> Result<()> {
         let pid = self.remove_pid(id);
         let record = self.remove(Part::Records, "remove record", id, ".json");
-        pid.and(record)
+        match (pid, record) {
+            (Err(pid), Err(record)) => Err(pid.followed_by(record)),
+            (pid, record) => pid.and(record),
+        }
     }
 
     /// Removes the pid file of a process that is gone.

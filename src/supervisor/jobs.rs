@@ -183,14 +183,10 @@ impl Loop {
         if supervised.rare.answer_at.is_none_or(|at| now < at) || !supervised.waits_for_job() {
             return;
         }
-        let what = match supervised.machine.state() {
-            ProxyState::Starting => "its start",
-            ProxyState::Adopting => "its adoption",
-            _ => "its clean-up",
-        };
+        let (what, code) = unfinished(supervised.machine.state(), supervised.rare.uncleared.is_some());
         let id = excerpt(&supervised.slot.id).to_string();
         let message = format!("proxy {id}: {what} has not come to an end: stuck in a file system or an exec");
-        let error = Error::new(ErrorCode::StillRunning, message);
+        let error = Error::new(code, message);
         logging::write(Level::Error, format_args!("{error}"));
         supervised.answer_stop(&Err(error.clone()));
         supervised.rare.last_error = Some(error);
@@ -252,5 +248,29 @@ impl Loop {
             self.spawners.submit(job);
         }
         self.drop_if_done(key);
+    }
+}
+
+/// What a job that has not ended is called, and the code of a stop that it keeps from ending: a process may live, or come to
+/// be, or only files are left. `leftovers`: members of a group that could not be signalled are ended by the clean-up.
+fn unfinished(state: ProxyState, leftovers: bool) -> (&'static str, ErrorCode) {
+    match state {
+        ProxyState::Starting => ("its start", ErrorCode::StillRunning),
+        ProxyState::Adopting => ("its adoption", ErrorCode::StillRunning),
+        _ if leftovers => ("its clean-up", ErrorCode::StillRunning),
+        _ => ("its clean-up", ErrorCode::Io),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unfinished_clean_up_of_files_alone_is_no_process_that_is_left() {
+        assert_eq!(unfinished(ProxyState::Starting, false), ("its start", ErrorCode::StillRunning));
+        assert_eq!(unfinished(ProxyState::Adopting, false), ("its adoption", ErrorCode::StillRunning));
+        assert_eq!(unfinished(ProxyState::Stopped, true), ("its clean-up", ErrorCode::StillRunning));
+        assert_eq!(unfinished(ProxyState::Stopped, false), ("its clean-up", ErrorCode::Io));
     }
 }

@@ -45,6 +45,7 @@ programs! {
     misuse_values: plain sanitized valgrind;
     noop: plain sanitized valgrind;
     order: plain sanitized valgrind;
+    run_ends: plain sanitized valgrind;
     state: plain sanitized valgrind;
     threads: plain sanitized valgrind;
     version: plain; // static texts

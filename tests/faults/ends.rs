@@ -24,7 +24,7 @@ fn fault_m_errors_of_kill_and_close_are_returned_and_name_the_proxy() {
         let end = |host: &Host| if call == "stop" { host.manager.kill() } else { host.manager.close() };
         let error = end(&host).unwrap_err();
         assert_eq!(error.to_string(), format!("proxy bad: {call}: {call} fails, as its options say"));
-        host.join();
+        assert_eq!(host.join_ended(), Err(error), "the run has the result of the end");
         // It has ended nevertheless, for all of them, and ending it again does nothing.
         assert_eq!(end(&host), Ok(()));
         assert!(calls.commands().contains(&format!("good {call}")));
@@ -53,7 +53,7 @@ fn fault_m_all_that_failed_are_named_in_one_error() {
         assert!(error.to_string().contains(&format!("proxy {id}: stop: ")), "{error}");
         assert!(calls.commands().contains(&format!("{id} stop")));
     }
-    host.join();
+    assert_eq!(host.join_ended(), Err(error));
     scene.finish();
 }
 
@@ -82,7 +82,7 @@ fn fault_m_a_snapshot_that_cannot_be_written_at_the_end_is_an_error_of_the_end()
         let process = scene.reports.processes().pop().unwrap();
         assert!(!process.is_gone());
         let result = if end == "kill" { host.manager.kill() } else { host.manager.close() };
-        host.join();
+        assert_eq!(host.join_ended(), result);
         assert_eq!(process.is_gone(), end == "kill");
         if end == "kill" {
             let error = result.unwrap_err();

@@ -122,6 +122,18 @@ impl Act {
         self.child.wait().expect("wait for the act");
     }
 
+    /// Sends the process a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for the end of an act that does not return to its test; the exit code.
+    #[track_caller]
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
+        self.process.wait();
+        self.child.wait().expect("wait for the act").code()
+    }
+
     /// Waits for the good end of the act.
     #[track_caller]
     pub(crate) fn finish(mut self) {

@@ -115,10 +115,15 @@ impl Host {
     /// The run has returned by now, or never began because the end came first.
     #[track_caller]
     pub(crate) fn join(&mut self) {
-        let Some(runner) = self.runner.take() else { return };
-        let result = runner.join().expect("the run does not panic");
+        let result = self.join_ended();
         let came_late = result.as_ref().is_err_and(|error| error.code() == ErrorCode::Closed);
         assert!(result.is_ok() || came_late, "{result:?}");
+    }
+
+    /// The result of the run, if there was one: that of the end.
+    #[track_caller]
+    pub(crate) fn join_ended(&mut self) -> Result<()> {
+        self.runner.take().map_or(Ok(()), |runner| runner.join().expect("the run does not panic"))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Run, close and kill: each once, whoever asks, from wherever.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proxyprocess::{ErrorCode, Manager, ManagerOptions, State};
 
-use crate::inside::{Host, helper, quick};
+use crate::inside::{Host, Place, helper, inherited, quick, stage};
 use crate::support::{Scene, WATCHDOG};
 
 #[test]
@@ -20,6 +21,54 @@ fn a_second_run_returns_at_once() {
     assert!(!start.process.is_gone());
     host.kill();
     scene.finish();
+}
+
+/// An agent whose main thread does nothing but run the manager, and exits with what came of it, while another thread obeys
+/// SIGINT: the first program of the README with the handler that it asks for.
+fn agent_that_exits_after_run(place: &Place) {
+    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT]).unwrap();
+    let state = State::new();
+    let mut config = inherited(&["stubborn"]);
+    config.stop.grace_period = Duration::from_millis(300);
+    state.set("web", config).unwrap();
+    let manager = Arc::new(Manager::new(state, quick(&place.data_dir())).unwrap());
+    let killer = Arc::clone(&manager);
+    std::thread::spawn(move || {
+        signals.forever().next();
+        // What fails is told to the run as well.
+        let _ = killer.kill();
+    });
+    let code = match manager.run() {
+        Ok(()) => 0,
+        Err(error) if error.code() == ErrorCode::Io => 3,
+        Err(error) => panic!("{error}"),
+    };
+    std::process::exit(code);
+}
+
+#[test]
+fn run_returns_when_a_kill_by_another_thread_is_complete_with_its_result() {
+    let name = "ends::run_returns_when_a_kill_by_another_thread_is_complete_with_its_result";
+    let Some(stage) = stage(name, &[("agent", agent_that_exits_after_run)]) else { return };
+    for fails in [false, true] {
+        let agent = stage.begin("agent", &[]);
+        let start = stage.scene.reports.start("web");
+        stage.scene.wait_for_pid_files(&["web.pid"]);
+        let pid_file = stage.scene.data_dir().join("pids/web.pid");
+        if fails {
+            std::fs::remove_file(&pid_file).unwrap();
+            std::fs::create_dir(&pid_file).unwrap();
+        }
+        agent.signal(rustix::process::Signal::INT);
+        assert_eq!(agent.exit_code(), Some(if fails { 3 } else { 0 }));
+        assert!(start.process.is_gone(), "the agent has exited before its proxy");
+        if fails {
+            std::fs::remove_dir(&pid_file).unwrap();
+        }
+        // The stop signal, which the proxy ignores.
+        stage.scene.reports.forget_signals();
+    }
+    stage.end();
 }
 
 #[test]

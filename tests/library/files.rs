@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use proxyprocess::{ErrorCode, EventKind};
+
 use crate::inside::{Host, helper, quick};
 use crate::support::{Deadline, Scene, Start};
 
@@ -73,6 +75,30 @@ fn a_stop_says_what_it_could_not_remove() {
     let error = host.manager.kill().unwrap_err();
     assert!(error.to_string().contains("remove pid file"), "{error}");
     assert!(start.process.is_gone());
-    host.join();
+    assert_eq!(host.join_ended(), Err(error));
+    scene.finish();
+}
+
+#[test]
+fn kill_that_left_only_files_has_the_code_of_files() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let ids = ["one", "two"];
+    ids.iter().for_each(|id| host.set(id, helper(&scene, &["run"])));
+    host.run();
+    let starts = ids.map(|id| scene.reports.start(id));
+    // A process that has reported is not followed by its pid file at once.
+    ids.iter()
+        .for_each(|_| drop(host.events.until("a start", |event| matches!(event.kind, EventKind::Started { .. }))));
+    for id in ids {
+        let pid_file = scene.data_dir().join(format!("pids/{id}.pid"));
+        fs::remove_file(&pid_file).unwrap();
+        fs::create_dir(&pid_file).unwrap();
+    }
+    let error = host.manager.kill().unwrap_err();
+    assert!(starts.iter().all(|start| start.process.is_gone()));
+    assert_eq!(error.code(), ErrorCode::Io, "{error}");
+    assert!(ids.iter().all(|id| error.to_string().contains(&format!("pids/{id}.pid"))), "{error}");
+    assert_eq!(host.join_ended(), Err(error));
     scene.finish();
 }

@@ -1,10 +1,11 @@
 //! Processes that not even SIGKILL ends, for a time: the first one of a pid namespace ends when every other one in it
 //! has been reaped, and the parent of one of them stands still.
 
+use std::fs;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use proxyprocess::{ErrorCode, ProxyConfig, ProxyState};
+use proxyprocess::{ErrorCode, EventKind, ProxyConfig, ProxyState};
 use rustix::process::Signal;
 
 use crate::common::is_root;
@@ -102,7 +103,7 @@ fn a_stop(unshare: &[&str], expected: impl Fn(u32, u32) -> String) {
     assert!(error.to_string().starts_with(&expected(leader.pid, hold.pid)), "{error}");
     assert!(!first.process.is_gone() && leader.process.is_gone());
     assert!(others.iter().all(|other| other.process.is_gone() && other.process.is_reaped()));
-    host.join();
+    assert_eq!(host.join_ended(), Err(error));
 
     // The next manager is told of it as well, and sees the end of it.
     let mut next = Host::new(quick(&scene.data_dir()));
@@ -135,6 +136,43 @@ fn what_outlives_sigkill_in_another_session_is_named_as_well() {
         a_stop(&["setsid", "--fork", "unshare"], |_, pid| {
             format!("proxy stuck: still running: pid {pid} which left the group")
         });
+    });
+}
+
+#[test]
+fn kill_that_left_a_process_and_a_file_says_so_and_names_both() {
+    alone("stuck::kill_that_left_a_process_and_a_file_says_so_and_names_both", || {
+        if !is_root() {
+            return println!("skipped: only root can make a pid namespace");
+        }
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+        let scene = Scene::of_library();
+        let mut host = Host::new(quick(&scene.data_dir()));
+        host.set("stuck", with_a_namespace(&scene, &["unshare"]));
+        host.set("web", helper(&scene, &["run"]));
+        host.run();
+        let (leader, first) = (scene.reports.start("stuck"), scene.reports.grandchild("stuck"));
+        let web = scene.reports.start("web");
+        (0..2)
+            .for_each(|_| drop(host.events.until("a start", |event| matches!(event.kind, EventKind::Started { .. }))));
+        let hold = Hold::begin(&scene, &first);
+        let pid_file = scene.data_dir().join("pids/web.pid");
+        fs::remove_file(&pid_file).unwrap();
+        fs::create_dir(&pid_file).unwrap();
+
+        let error = host.manager.kill().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::StillRunning);
+        let stuck = format!("proxy stuck: still running: pid {} of the group of pid {}", hold.pid, leader.pid);
+        assert!(error.to_string().contains(&stuck) && error.to_string().contains("pids/web.pid"), "{error}");
+        assert!(web.process.is_gone() && !first.process.is_gone());
+        assert_eq!(host.join_ended(), Err(error));
+        hold.end(&first);
+        scene.reports.forget_unread();
+        while !first.process.reap() {
+            let _ = rustix::process::wait(rustix::process::WaitOptions::NOHANG);
+            std::thread::yield_now();
+        }
+        scene.finish();
     });
 }
 

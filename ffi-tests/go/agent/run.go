@@ -136,6 +136,10 @@ func (a *runningAgent) obey(signals signalChannels, ran <-chan error) (runErr, e
 		// A signal has ended the manager before it began to run.
 		runErr = nil
 	}
+	if runErr != nil && endErr != nil && runErr.Error() == endErr.Error() {
+		// The run has the result of the end.
+		runErr = nil
+	}
 	return runErr, endErr
 }
 

@@ -129,12 +129,12 @@ func (m *Manager) Snapshot(path string) error {
 // directory.
 func (m *Manager) SnapshotPath() string { return m.snapshotPath }
 
-// Run follows the state until the manager is closed or killed; while another Run is executing it returns at once. It
-// blocks, and should be run in a goroutine. Fill the state first: what was restored or recorded and is not in it is
-// stopped by the first sync.
+// Run follows the state until the manager is closed or killed, and returns when that is complete, with its result; while
+// another Run is executing it returns at once. It blocks, and should be run in a goroutine, or at the end of main. Fill the
+// state first: what was restored or recorded and is not in it is stopped by the first sync.
 //
-// Its errors are ErrClosed, when the manager was closed or killed before, and ErrExhausted, after which it can be
-// called again.
+// Its errors are ErrClosed, when the manager was closed or killed before; ErrExhausted, after which it can be called
+// again; and what Close or Kill has failed with, which both return.
 func (m *Manager) Run() error {
 	return m.use(func(manager *C.proxyprocess_manager, failure **C.proxyprocess_error) C.int32_t {
 		return C.proxyprocess_manager_run(manager, failure)
@@ -142,7 +142,7 @@ func (m *Manager) Run() error {
 }
 
 // Close ends the manager and leaves the proxies running. When it returns every process is recorded, the snapshot is
-// written, Run has returned, and the data directory is free for the next manager. An error tells what went wrong; the
+// written, and the data directory is free for the next manager; Run returns as well. An error tells what went wrong; the
 // manager is closed nevertheless, unless it is ErrInCallback.
 func (m *Manager) Close() error {
 	return m.handle.end(func(object unsafe.Pointer, failure **C.proxyprocess_error) C.int32_t {
@@ -151,8 +151,9 @@ func (m *Manager) Close() error {
 }
 
 // Kill ends the manager and stops all proxies, at the same time, restored ones and recorded ones that nobody claimed
-// included. It returns when they are gone. An error tells what went wrong, ErrStillRunning what outlived SIGKILL; the
-// manager is ended nevertheless, unless it is ErrInCallback.
+// included. It returns when they are gone, and so does Run then. An error tells what went wrong, ErrStillRunning what
+// outlived SIGKILL or may live, ErrIO that only files are left; the manager is ended nevertheless, unless it is
+// ErrInCallback.
 func (m *Manager) Kill() error {
 	return m.handle.end(func(object unsafe.Pointer, failure **C.proxyprocess_error) C.int32_t {
 		return C.proxyprocess_manager_kill((*C.proxyprocess_manager)(object), failure)
