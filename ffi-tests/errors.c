@@ -40,11 +40,12 @@ static const known KNOWN[] = {
     {PROXYPROCESS_E_IN_CALLBACK, STATE, "not to be called from a callback"},
     {PROXYPROCESS_E_LOGGER_INSTALLED, STATE, "another logger is installed"},
     {PROXYPROCESS_E_PANIC, INTERNAL, "a fault of the library was caught"},
+    {PROXYPROCESS_E_ABANDONED, STATE, "a call was left by a non-local exit"},
 };
 
 static void codes(void)
 {
-    static const int32_t unknown[] = {1, -17, -50, -100, -108, INT32_MAX, INT32_MIN};
+    static const int32_t unknown[] = {1, -17, -50, -100, -109, INT32_MAX, INT32_MIN};
     for (size_t index = 0; index < sizeof KNOWN / sizeof *KNOWN; index++) {
         CHECK_TEXT(proxyprocess_status_str(KNOWN[index].code), KNOWN[index].text);
         CHECK_INT(proxyprocess_code_class(KNOWN[index].code), KNOWN[index].class);

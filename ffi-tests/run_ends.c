@@ -7,7 +7,7 @@
 #include <sys/prctl.h>
 
 /* SIGINT is ignored, so that a kill takes as long as the grace period. */
-static const char *const STUBBORN[] = {"/bin/sh", "-c", "trap '' INT; while :; do sleep 0.1; done", NULL};
+static const char *const STUBBORN[] = {"/bin/sh", "-c", "trap '' INT; echo ready >ready; exec sleep 1000", NULL};
 
 typedef int32_t (*end_function)(const proxyprocess_manager *, proxyprocess_error **);
 
@@ -30,8 +30,8 @@ static void *obeys(void *argument)
     return NULL;
 }
 
-/* Tells the pid of its proxy, runs the manager, and exits with what came of it, without another look at anything. */
-__attribute__((noreturn)) static void agent(int told, end_function end)
+/* Runs the manager, and exits with what came of it, without another look at anything. */
+__attribute__((noreturn)) static void agent(end_function end)
 {
     pthread_t obeying;
     sigset_t interrupt;
@@ -45,7 +45,6 @@ __attribute__((noreturn)) static void agent(int told, end_function end)
     OK(proxyprocess_state_set(state, "web", &web, &error));
     ending ending = {new_manager(state, "data"), end};
     CHECK_INT(pthread_create(&obeying, NULL, obeys, &ending), 0);
-    CHECK_INT(write(told, "x", 1), 1);
     int32_t code = proxyprocess_manager_run(ending.manager, NULL);
     _exit(-code);
 }
@@ -54,14 +53,14 @@ __attribute__((noreturn)) static void agent(int told, end_function end)
  * does. */
 static int exit_code(end_function end, int obstacle, int runs_on)
 {
-    int told[2], status;
-    char byte, text[32] = "";
-    CHECK_INT(pipe2(told, O_CLOEXEC), 0);
+    int status, ready = new_fifo("ready");
+    char text[32] = "";
     pid_t forked = fork();
     CHECK(forked >= 0);
     if (forked == 0)
-        agent(told[1], end);
-    CHECK_INT(read(told[0], &byte, 1), 1);
+        agent(end);
+    read_text(ready, text, sizeof text);
+    text[0] = '\0';
     for (int64_t since = now_ms(); text[0] == '\0'; wait_a_turn(since, "the pid file"))
         read_file("data/pids/web.pid", text, sizeof text);
     pid_t pid = (pid_t)atoi(text);
@@ -76,14 +75,11 @@ static int exit_code(end_function end, int obstacle, int runs_on)
     if (runs_on) {
         CHECK_INT(kill(-pid, SIGKILL), 0);
         CHECK_INT(waitpid(pid, NULL, 0), pid);
-        /* What the shell was waiting for. */
-        while (waitpid(-1, NULL, 0) > 0)
-            ;
     }
     if (obstacle)
         CHECK_INT(rmdir("data/pids/web.pid"), 0);
-    close(told[0]);
-    close(told[1]);
+    close(ready);
+    CHECK_INT(unlink("ready"), 0);
     return WEXITSTATUS(status);
 }
 

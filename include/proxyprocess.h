@@ -81,8 +81,8 @@
  *   parameter, `err`, is where an error object is put when it fails; it may be NULL, and is not touched when all goes
  *   well. Set your pointer to NULL before, and free what was put there with proxyprocess_error_free(). Outputs are
  *   written only when all goes well. Each function lists the codes of its own; beside them
- *   PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_IN_CALLBACK, PROXYPROCESS_E_PANIC and codes of later versions are
- *   always possible.
+ *   PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_IN_CALLBACK, PROXYPROCESS_E_PANIC, PROXYPROCESS_E_ABANDONED and codes
+ *   of later versions are always possible.
  *
  * Pointers
  *
@@ -109,10 +109,10 @@
  * Threads
  *
  *   All functions can be called from any thread, and on the same handle from several at the same time, but for the
- *   _free functions (the last call with a handle), and proxyprocess_events, a reader for one thread at a time. The
- *   library has threads of its own: a supervisor and at most three spawners for the whole program, whatever
- *   the number of processes; one a manager for proxy kinds; one a manager that was started by
- *   proxyprocess_manager_start(). They are named proxy-..., block all asynchronous signals (see Callbacks), and are gone when
+ *   _free functions (the last call with a handle), and proxyprocess_events, a reader for one thread at a time. No
+ *   function can be called from a signal handler. The library has threads of its own: a supervisor and at most three
+ *   spawners for the whole program, whatever the number of processes; one a manager for proxy kinds; one a manager that
+ *   was started by proxyprocess_manager_start(); one for the time of a close or a kill. They are named proxy-..., block all asynchronous signals (see Callbacks), and are gone when
  *   the last manager and daemon is freed.
  *
  * Callbacks
@@ -127,6 +127,18 @@
  *   thread, and it stays as the callback leaves it: a runtime that stops its threads by signals (SIGPWR and SIGXCPU with
  *   Boehm's collector and so Guile, real-time signals with Mono) must unblock those where it attaches the thread, or its
  *   next collection waits for ever. A runtime that cannot attach a foreign thread takes no callbacks, and reads events.
+ *
+ * Non-local exits
+ *
+ *   No call of the library may be left otherwise than by its return: not by longjmp or siglongjmp out of a signal handler,
+ *   which is what unsafe signals of Perl, with-timeout and Ctrl-C of SBCL, and others do; not by an exception, and not by
+ *   pthread_exit or pthread_cancel. A host whose signals do that calls the library on a thread that blocks them, or reads
+ *   events with timeout 0 when their descriptor is readable. A call that was left while it waited for others does no harm
+ *   beyond this: on that thread each further call with the handle returns PROXYPROCESS_E_ABANDONED, and _free leaves the
+ *   handle as it is, never to be freed. On other threads the handle works: a close, a kill or a stop that was left is
+ *   completed by the library and can be waited for again; a run that was left follows the state no more, and counts as
+ *   executing until the manager is closed or killed. What was left at any other moment may be locked for ever. The same
+ *   code is returned to a signal handler that calls the library with the handle that its thread is in a call with.
  *
  * Signals, fork, and what the library does not do to its host
  *
@@ -266,6 +278,11 @@ typedef enum proxyprocess_code {
     PROXYPROCESS_E_LOGGER_INSTALLED = -106,
     /** A fault of the library was caught (a panic). The handle can only be freed from now on. */
     PROXYPROCESS_E_PANIC = -107,
+    /**
+     * The thread is in a call with the handle already: one that it has left by a non-local exit (longjmp), or that its signal
+     * handler has interrupted.
+     */
+    PROXYPROCESS_E_ABANDONED = -108,
 } proxyprocess_code;
 
 /** Who can do something about an error. */

@@ -98,7 +98,7 @@ pub extern "C" fn proxyprocess_daemon_new_json(
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxyprocess_daemon_free(daemon: Option<Box<proxyprocess_daemon>>) {
-    free(daemon);
+    free(daemon, |daemon| &daemon.0);
 }
 
 /// Starts the process and keeps it running. Starting a started daemon is no error; a stopped one is started anew.

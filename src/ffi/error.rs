@@ -59,6 +59,9 @@ pub enum proxyprocess_code {
     PROXYPROCESS_E_LOGGER_INSTALLED = -106,
     /// A fault of the library was caught (a panic). The handle can only be freed from now on.
     PROXYPROCESS_E_PANIC = -107,
+    /// The thread is in a call with the handle already: one that it has left by a non-local exit (longjmp), or that its signal
+    /// handler has interrupted.
+    PROXYPROCESS_E_ABANDONED = -108,
 }
 
 use proxyprocess_code as Code;
@@ -86,7 +89,7 @@ pub enum proxyprocess_class {
 use proxyprocess_class as Class;
 
 /// Every code with its class and its text.
-const CODES: [(Code, Class, &CStr); 24] = [
+const CODES: [(Code, Class, &CStr); 25] = [
     (Code::PROXYPROCESS_OK, Class::PROXYPROCESS_CLASS_NONE, c"no error"),
     (Code::PROXYPROCESS_E_INVALID_CONFIG, Class::PROXYPROCESS_CLASS_ARGUMENT, c"invalid configuration"),
     (Code::PROXYPROCESS_E_INVALID_ID, Class::PROXYPROCESS_CLASS_ARGUMENT, c"invalid proxy id"),
@@ -111,6 +114,7 @@ const CODES: [(Code, Class, &CStr); 24] = [
     (Code::PROXYPROCESS_E_IN_CALLBACK, Class::PROXYPROCESS_CLASS_STATE, c"not to be called from a callback"),
     (Code::PROXYPROCESS_E_LOGGER_INSTALLED, Class::PROXYPROCESS_CLASS_STATE, c"another logger is installed"),
     (Code::PROXYPROCESS_E_PANIC, Class::PROXYPROCESS_CLASS_INTERNAL, c"a fault of the library was caught"),
+    (Code::PROXYPROCESS_E_ABANDONED, Class::PROXYPROCESS_CLASS_STATE, c"a call was left by a non-local exit"),
 ];
 
 fn known(code: i32) -> Option<&'static (Code, Class, &'static CStr)> {

@@ -142,8 +142,12 @@ pub extern "C" fn proxyprocess_events_next(
 ) -> i32 {
     call("events", events.map(|events| &events.0), err, |reader| {
         event.size("event")?;
-        let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = reader.events.next(Duration::from_millis(timeout_ms));
+        let lock = || reader.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not under the lock: it would stay locked if the wait was left by a non-local exit.
+        let next = lock().events.next_place();
+        next.wait(Duration::from_millis(timeout_ms));
+        let mut reader = lock();
+        let found = reader.events.try_next();
         let filled = reader.show(found);
         event.fill("event", filled)
     })
@@ -180,7 +184,7 @@ pub extern "C" fn proxyprocess_events_descriptor(
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxyprocess_events_free(events: Option<Box<proxyprocess_events>>) {
-    free(events);
+    free(events, |events| &events.0);
 }
 
 impl Reader {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::callback::{self, Inside};
+use super::entered::{self, Entered, HandleId};
 use super::error::proxyprocess_code;
 use super::failure::{ErrorOut, Failure};
 use crate::logging::{self, Level};
@@ -14,6 +15,7 @@ use crate::sys::thread;
 
 /// What is behind a pointer that C holds.
 pub(super) struct Handle<T> {
+    id: HandleId,
     /// A panic happened in a call on it: what it holds may be half changed.
     poisoned: AtomicBool,
     /// A worker that the host forked uses nothing of it: locks in it may be held by threads that are not there.
@@ -22,7 +24,7 @@ pub(super) struct Handle<T> {
 
 impl<T> Handle<T> {
     pub(super) fn new(inner: T) -> Handle<T> {
-        Handle { poisoned: AtomicBool::new(false), inner: OnlyHome::new(inner) }
+        Handle { id: entered::new_id(), poisoned: AtomicBool::new(false), inner: OnlyHome::new(inner) }
     }
 
     /// What is in it.
@@ -72,7 +74,7 @@ pub(super) fn call<T>(
 pub(super) fn call_manager<T>(
     handle: Option<&Handle<Arc<T>>>,
     err: ErrorOut<'_>,
-    body: impl FnOnce(&T) -> Result<(), Failure>,
+    body: impl FnOnce(&Arc<T>) -> Result<(), Failure>,
 ) -> i32 {
     call_within(Inside::Nothing, "manager", handle, err, |manager| body(&Arc::clone(manager)))
 }
@@ -87,6 +89,8 @@ fn call_within<T>(
     let done = callback::allowed_within(innermost).and_then(|()| {
         let handle = handle.ok_or_else(|| Failure::null(name))?;
         let inner = handle.get()?;
+        entered::check(handle.id)?;
+        let _entered = Entered::of(handle.id);
         guarded(|| body(inner)).inspect_err(|failure| {
             if failure.is_panic() {
                 handle.poisoned.store(true, Ordering::Release);
@@ -102,13 +106,20 @@ fn guarded(body: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(Failure::panic(&*panic)))
 }
 
-/// Frees what a handle holds.
+/// Frees what a handle holds; `of` is the handle in it.
 ///
 /// Freeing may wait for threads of the library. Within a callback that could be the thread itself, so it is done a
 /// moment later by another one.
-pub(super) fn free<T: Send + 'static>(handle: Option<Box<T>>) {
+pub(super) fn free<T: Send + 'static, U>(handle: Option<Box<T>>, of: impl FnOnce(&T) -> &Handle<U>) {
     let Some(handle) = handle else { return };
     if callback::allowed_within(Inside::Nothing).is_ok() {
+        if let Err(failure) = entered::check(of(&handle).id) {
+            // What the call has left half done cannot be taken apart, and a signal handler would take it from under the
+            // call that it has interrupted: a leak is better.
+            logging::write(Level::Error, format_args!("free: {failure}"));
+            std::mem::forget(handle);
+            return;
+        }
         // A destructor that panics has nobody to tell; it must not unwind into C.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handle))) {
             logging::write(Level::Error, format_args!("free: {}", Failure::panic(&*panic)));
@@ -142,7 +153,7 @@ mod tests {
     #[test]
     fn within_a_callback_only_what_cannot_wait_for_it_is_allowed() {
         let handle = Handle::new(Arc::new(7));
-        let fine = |_: &i32| Ok(());
+        let fine = |_: &Arc<i32>| Ok(());
         let refused = proxyprocess_code::PROXYPROCESS_E_IN_CALLBACK as i32;
         let codes = |inside| {
             callback::within(inside, || {

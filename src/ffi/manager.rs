@@ -36,8 +36,23 @@ struct Running {
 
 impl Running {
     /// Ends the manager, then the thread; the first thing that went wrong is told.
-    fn end(&self, end: impl FnOnce(&Manager) -> Result<()>) -> Result<()> {
+    ///
+    /// All of it is done on a thread of the library's, and the caller only waits: when a signal handler of the host leaves
+    /// the wait by siglongjmp the end is completed all the same, and others who wait for it are not left waiting.
+    fn end(self: &Arc<Running>, end: fn(&Manager) -> Result<()>) -> Result<()> {
         self.runners.get()?;
+        if self.manager.has_ended() && self.runners().is_empty() {
+            return Ok(());
+        }
+        let running = self.clone();
+        match thread::start("proxy-end", move || running.end_here(end)) {
+            Ok(ending) => ending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // There are no threads left: the caller's is as good, unless it is taken away.
+            Err(_) => self.end_here(end),
+        }
+    }
+
+    fn end_here(&self, end: fn(&Manager) -> Result<()>) -> Result<()> {
         let ended = end(&self.manager);
         let runners = std::mem::take(&mut *self.runners());
         let ran = runners.into_iter().map(joined).collect::<Result<Vec<()>>>();
@@ -116,7 +131,7 @@ pub extern "C" fn proxyprocess_manager_new(
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxyprocess_manager_free(manager: Option<Box<proxyprocess_manager>>) {
-    free(manager);
+    free(manager, |manager| &manager.0);
 }
 
 /// Registers a kind of proxy under a mode, by which declarations and snapshots name it. Call it before

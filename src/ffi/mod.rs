@@ -15,6 +15,7 @@
 
 mod callback;
 mod daemon;
+mod entered;
 mod error;
 mod events;
 mod failure;

@@ -39,7 +39,7 @@ pub extern "C" fn proxyprocess_noop_new(
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxyprocess_noop_free(noop: Option<Box<proxyprocess_noop>>) {
-    free(noop);
+    free(noop, |noop| &noop.0);
 }
 
 /// Does nothing. Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.

@@ -46,7 +46,7 @@ pub extern "C" fn proxyprocess_state_new(
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxyprocess_state_free(state: Option<Box<proxyprocess_state>>) {
-    free(state);
+    free(state, |state| &state.0);
 }
 
 /// Adds a proxy or replaces the one with this id. Without a token it gets one: the one that was generated for this id
@@ -245,5 +245,5 @@ pub extern "C" fn proxyprocess_subscription_wait(
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxyprocess_subscription_free(subscription: Option<Box<proxyprocess_subscription>>) {
-    free(subscription);
+    free(subscription, |subscription| &subscription.0);
 }

@@ -246,7 +246,7 @@ pub extern "C" fn proxyprocess_proxy_state_str(state: i32) -> TextOut {
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxyprocess_status_list_free(list: Option<Box<proxyprocess_status_list>>) {
-    free(list);
+    free(list, |list| &list.0);
 }
 
 fn state(state: ProxyState) -> proxyprocess_proxy_state {

@@ -114,6 +114,11 @@ impl Control {
         !self.lock().is_open()
     }
 
+    #[cfg(feature = "capi")]
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.lock().phase, Phase::Ended(_))
+    }
+
     pub(super) fn has_run(&self) -> bool {
         self.lock().has_run
     }

@@ -315,6 +315,12 @@ impl Manager {
         self.control.is_ending()
     }
 
+    /// Whether it was closed or killed, and nothing more of that is to be done.
+    #[cfg(feature = "capi")]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.control.has_ended()
+    }
+
     fn check_open(&self) -> Result<()> {
         if self.control.is_ending() { Err(ended()) } else { Ok(()) }
     }

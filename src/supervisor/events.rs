@@ -207,23 +207,16 @@ impl Events {
     /// The next event, waiting for it at most so long. `None` when the time is over, or at once when the manager or
     /// daemon was closed or stopped for good and all its events were read.
     pub fn next(&mut self, timeout: Duration) -> Option<Event> {
-        let deadline = Instant::now().checked_add(timeout);
-        let shared = self.ring.clone();
-        let mut ring = shared.lock();
-        loop {
-            if let Some(event) = self.take(&mut ring) {
-                return Some(event);
-            }
-            if ring.ended {
-                return None;
-            }
-            let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-            if left.is_zero() {
-                return None;
-            }
-            let waited = shared.published.wait_timeout(ring, left);
-            ring = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if let Some(event) = self.try_next() {
+            return Some(event);
         }
+        self.next_place().wait(timeout);
+        self.try_next()
+    }
+
+    /// Where the next event will be, to be waited for by who holds nothing meanwhile.
+    pub(crate) fn next_place(&self) -> NextPlace {
+        NextPlace { ring: self.ring.clone(), position: self.position }
     }
 
     /// The next event if there is one.
@@ -305,6 +298,32 @@ impl Events {
         let event = ring.kept.get(usize::try_from(self.position - oldest).ok()?)?.clone();
         self.position += 1;
         Some(event)
+    }
+}
+
+/// Where a reader will find its next event.
+#[derive(Debug)]
+pub(crate) struct NextPlace {
+    ring: Arc<EventRing>,
+    position: u64,
+}
+
+impl NextPlace {
+    /// Waits until there is an event, until none will come any more, or until the time is over.
+    ///
+    /// A signal handler of the host may leave the wait by siglongjmp. Nothing is held then: the lock is not, while a thread
+    /// is in wait_timeout(), and a condition variable of std is a futex on Linux, that knows of no thread that waits.
+    pub(crate) fn wait(&self, timeout: Duration) {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut ring = self.ring.lock();
+        while !ring.is_ready(self.position) {
+            let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.ring.published.wait_timeout(ring, left);
+            ring = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }
 

@@ -38,6 +38,7 @@ programs! {
     kind: plain sanitized valgrind;
     kind_calls: plain sanitized valgrind;
     kind_fails: plain sanitized valgrind;
+    left: plain sanitized; // under valgrind a thread is never where the kernel shows it to be
     log: plain sanitized valgrind;
     manager: plain sanitized valgrind;
     nested_fork: plain valgrind; // as fork

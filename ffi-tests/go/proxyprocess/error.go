@@ -60,6 +60,8 @@ const (
 	ErrLoggerInstalled Code = C.PROXYPROCESS_E_LOGGER_INSTALLED
 	// ErrPanic: a fault of the library was caught. The value can only be closed from now on.
 	ErrPanic Code = C.PROXYPROCESS_E_PANIC
+	// ErrAbandoned: a call in C on the same thread was left by longjmp, which no program in Go does.
+	ErrAbandoned Code = C.PROXYPROCESS_E_ABANDONED
 )
 
 // Error returns a short text, like "data directory is locked".
