@@ -93,7 +93,7 @@ func TestKindThatFails(t *testing.T) {
 	lamps, manager, events := newLampManager(t, state, filepath.Join(t.TempDir(), "data"))
 	lamps.let("create", func() error { return errors.New("no\nlamp \xff here") })
 	check(t, state.Set("a", declare("red")))
-	run(t, manager)
+	expectSame := runToTheEnd(t, manager)
 	if text := events.until(proxyprocess.EventFailed, "a").Text; !strings.Contains(text, "no lamp \uFFFD here") {
 		t.Errorf("got %q", text)
 	}
@@ -115,6 +115,7 @@ func TestKindThatFails(t *testing.T) {
 	if !strings.Contains(err.Error(), "it is stuck") {
 		t.Errorf("got %v", err)
 	}
+	expectSame(err)
 	check(t, manager.Close())
 }
 
@@ -128,12 +129,13 @@ func TestKindThatPanics(t *testing.T) {
 			lamps.let(method, func() error { panic("on purpose") })
 			check(t, state.Set("a", declare("red")))
 			check(t, state.Set("b", sleeper()))
-			run(t, manager)
+			expectSame := runToTheEnd(t, manager)
 			events.until(proxyprocess.EventStarted, "b")
 			check(t, state.Set("a", declare("green")))
 			check(t, state.Set("c", sleeper()))
 			events.until(proxyprocess.EventStarted, "c")
 			err := manager.Kill()
+			expectSame(err)
 			if method == "stop" {
 				expect(t, err, proxyprocess.ErrInternal)
 				if !strings.Contains(err.Error(), "panic: on purpose") {

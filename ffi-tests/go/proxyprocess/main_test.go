@@ -144,6 +144,18 @@ func run(t *testing.T, manager *proxyprocess.Manager) {
 	})
 }
 
+// runToTheEnd runs a manager whose end may fail; the run is told the same as who ended it.
+func runToTheEnd(t *testing.T, manager *proxyprocess.Manager) (expectSame func(err error)) {
+	ran := make(chan error, 1)
+	go func() { ran <- manager.Run() }()
+	return func(err error) {
+		t.Helper()
+		if got := <-ran; fmt.Sprint(got) != fmt.Sprint(err) {
+			t.Errorf("run: got %v, expected %v", got, err)
+		}
+	}
+}
+
 // newDaemon makes a daemon that is stopped and closed when the test ends.
 func newDaemon(
 	t *testing.T, id string, config proxyprocess.ProxyConfig, files proxyprocess.DaemonOptions,
