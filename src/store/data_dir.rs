@@ -278,6 +278,12 @@ impl Home {
                 let message = format!("data directory {} is not a directory", path.display());
                 Error::os_text(ErrorCode::Io, message, Some(libc::ENOTDIR))
             }
+            // The kernel refuses by itself to follow another user's link in a sticky directory (protected_symlinks), and
+            // does not say so.
+            std::io::ErrorKind::PermissionDenied => match Dir::open_unless_planted(path) {
+                Err(planted) if planted.raw_os_error().is_none() => failed_at("open data directory", path, &planted),
+                _ => failed_at("create data directory", path, &error),
+            },
             _ => failed_at("create data directory", path, &error),
         })?;
         fail::point("data-dir:created");

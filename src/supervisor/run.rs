@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
+use super::escaped::Escaped;
 use super::events::EventKind;
 use super::keys::Keys;
 use super::mailbox::{Command, Inbox, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, StopWaiter};
@@ -404,9 +405,13 @@ impl Loop {
         }
         // To many programs a second stop signal means "at once".
         let told = supervised.rare.told.filter(|_| signal != Signal::KILL);
-        let escaped = supervised.rare.escaped.iter();
-        let untold = escaped.filter(|escaped| told.is_none_or(|leader| !escaped.is_in_group_of(leader)));
-        let sent = untold.map(|escaped| escaped.signal(signal)).fold(sent.map(drop), |sent, one| sent.and(one));
+        // SIGCONT it needs all the same: to the group it is sent after the signal, when the leader may be gone already.
+        let due = |escaped: &Escaped| match told {
+            Some(leader) if escaped.is_in_group_of(leader) => Signal::CONT,
+            _ => signal,
+        };
+        let each = supervised.rare.escaped.iter().map(|escaped| escaped.signal(due(escaped)));
+        let sent = each.fold(sent.map(drop), |sent, one| sent.and(one));
         fail::point("signal:sent");
         let group = supervised.group_name();
         let failed = |error| Error::os(ErrorCode::Io, format_args!("send {signal} to {group}"), &error);

@@ -94,6 +94,10 @@ pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
         create_dir_all(parent)?;
     }
     make_dir(libc::AT_FDCWD, &CString::new(path.as_os_str().as_bytes())?)?;
-    // Another process may have made it meanwhile, or something else.
-    if path.is_dir() { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+    // Another process may have made it meanwhile, or something else. A link may be one that may not be followed.
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        _ => Err(io::ErrorKind::AlreadyExists.into()),
+    }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use proxyprocess::{Error, ErrorCode, Manager, State};
 use rustix::process::geteuid;
 
-use crate::inside::{Host, helper, quick};
+use crate::inside::{Host, Place, helper, quick, stage};
 use crate::support::Scene;
 use crate::tell::{everything, wait_for_files};
 
@@ -163,4 +163,35 @@ fn a_squatter_in_a_sticky_directory_gains_nothing() {
     Host::new(quick(&name)).kill();
     assert!(used.join("lock").exists());
     scene.finish();
+}
+
+/// The link leads where this user may not go, as every stranger's link in a sticky directory does where the kernel protects
+/// them (fs.protected_symlinks).
+fn meets_a_link_that_may_not_be_followed(place: &Place) {
+    let name = place.path("public/agent");
+    let error = Manager::new(State::new(), quick(&name)).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Untrusted, "{error}");
+    let told = format!("{}: a link of user {STRANGER}, expected one of user 65533", name.display());
+    assert!(error.to_string().contains(&told), "{error}");
+}
+
+#[test]
+fn link_that_the_kernel_does_not_follow_is_called_a_link_of_its_owner() {
+    const TEST: &str = "trust::link_that_the_kernel_does_not_follow_is_called_a_link_of_its_owner";
+    let Some(stage) = stage(TEST, &[("agent", meets_a_link_that_may_not_be_followed)]) else { return };
+    if !geteuid().is_root() {
+        println!("skipped: only root can make a link of another user");
+        return stage.end();
+    }
+    set_mode(&stage.scene.path(""), 0o755);
+    let (public, closed) = (stage.scene.path("public"), stage.scene.path("closed"));
+    fs::create_dir(&public).unwrap();
+    set_mode(&public, 0o1777);
+    fs::create_dir_all(closed.join("used")).unwrap();
+    set_mode(&closed, 0o700);
+    symlink(closed.join("used"), public.join("agent")).unwrap();
+    lchown(public.join("agent"), Some(STRANGER), Some(STRANGER)).unwrap();
+    let other = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"];
+    stage.begin_under(&other, "agent", &[]).finish();
+    stage.end();
 }

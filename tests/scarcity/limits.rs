@@ -359,15 +359,18 @@ fn pids_run_out(place: &Place) {
     live_at(place, Limit::Pids);
 }
 
-/// Since Linux 6.14 each pid namespace has its own pid_max. It is set within a user namespace: where it is the whole
-/// machine's, that must fail.
+/// Since Linux 6.14 each pid namespace has its own pid_max. Before, root would set that of the whole machine.
 #[test]
 fn more_proxies_than_pids() {
     let Some(stage) = stage("limits::more_proxies_than_pids", &[("host", pids_run_out)]) else { return };
+    if !has_pid_max() {
+        println!("skipped: pid_max is that of the whole machine");
+        return stage.end();
+    }
     let unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
     let set = ["/bin/sh", "-c", "echo 4096 > /proc/sys/kernel/pid_max && echo 300 > /proc/sys/kernel/ns_last_pid"];
     if let Err(why) = possible(&[&unshare[..], &set].concat()) {
-        let required = geteuid().is_root() && std::env::var_os("PROXYPROCESS_CI").is_some() && has_pid_max();
+        let required = geteuid().is_root() && std::env::var_os("PROXYPROCESS_CI").is_some();
         assert!(!required, "no pid_max of a pid namespace: {why}");
         println!("skipped: no pid_max of a pid namespace: {why}");
         return stage.end();

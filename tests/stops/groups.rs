@@ -48,7 +48,7 @@ fn adopted_leaders_that_leave_at_once_do_not_end_the_stop_of_their_groups() {
 fn one_stop_signal(whose: Whose, kernel: &str) {
     let scene = Scene::new();
     let ids = ["leaves", "stays", "alone"];
-    let proxy = |role: &[&str]| in_grace(role).set("stop_signal", "40").grace_ms(200);
+    let proxy = |role: &[&str]| in_grace(role).set("stop_signal", "40").grace_ms(1000);
     let config = Config::new(&scene)
         .proxy("leaves", proxy(&["leader-exits"]))
         .proxy("stays", proxy(&["grandchild", "stubborn"]))

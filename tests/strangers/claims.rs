@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::left::{Left, SOURCES, Source, starts_anew, stops_nothing};
 use crate::stranger::{NOBODY, Stranger, Thread, a_tick_passes, reading, start_as, start_ticks};
-use crate::support::{Launch, Process, Scene, in_pid_namespace, next_pid_is};
+use crate::support::{Launch, Process, Scene, have_inodes, in_pid_namespace, next_pid_is};
 
 /// Who gets the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +127,7 @@ fn whoever_cannot_be_a_proxy_is_refused_whatever_the_record_says() {
             refuses(&scene, &left, who, Source::Record, change, why);
         }
         // The inode is that of the proxy, as if it had begun in the same tick.
-        if !cfg!(proxyprocess_no_pidfd) {
+        if have_inodes() {
             for source in [Source::Record, Source::Snapshot] {
                 let left = Left::behind(&scene);
                 refuses(&scene, &left, Who::SameUser, source, &right, "started in the same clock tick");

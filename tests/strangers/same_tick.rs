@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::left::{Left, Source, config, starts_anew};
 use crate::stranger::{Stranger, end, start_ticks};
-use crate::support::{Agent, Changes, Config, Deadline, Launch, Process, Scene, in_pid_namespace};
+use crate::support::{Agent, Changes, Config, Deadline, Launch, Process, Scene, have_inodes, in_pid_namespace};
 
 use rustix::process::Signal;
 
@@ -43,7 +43,7 @@ fn stranger_of_the_same_tick(scene: &Scene, role: &[&str]) -> (Left, Stranger) {
 /// What tells them apart is the inode of the process in the kernel's file system of pidfds (Linux 6.9).
 #[test]
 fn a_number_that_was_given_away_within_the_tick_is_refused() {
-    if cfg!(proxyprocess_no_pidfd) {
+    if !have_inodes() {
         return; // the next test is what holds there
     }
     in_pid_namespace("same_tick::a_number_that_was_given_away_within_the_tick_is_refused", || {

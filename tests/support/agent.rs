@@ -156,12 +156,19 @@ impl Agent {
     #[track_caller]
     pub(crate) fn status_unless(&self, given_up: impl Fn() -> bool) -> Option<Status> {
         let lines = self.lines.as_ref().expect("stdout is read");
+        while lines.try_recv().is_ok() {}
         self.signal(Signal::USR1);
         let deadline = Deadline::of("the status line of the agent");
+        let mut asked = Instant::now();
         let line = loop {
             match lines.recv_timeout(deadline.left().min(Duration::from_millis(5))) {
                 Ok(line) => break line,
                 Err(RecvTimeoutError::Timeout) if given_up() => return None,
+                // A signal is lost that comes when its handler is installed and does not know yet what to do.
+                Err(RecvTimeoutError::Timeout) if asked.elapsed() > Duration::from_secs(1) => {
+                    asked = Instant::now();
+                    self.signal(Signal::USR1);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return None,
             }

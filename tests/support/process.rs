@@ -75,6 +75,14 @@ impl Process {
     }
 }
 
+/// Whether processes have inodes for the library, by which a record tells two of the same number and start time apart
+/// (Linux 6.9): pidfds are on a file system of their own then.
+pub(crate) fn have_inodes() -> bool {
+    const PIDFS: u64 = 0x5049_4446;
+    let own = Process::open(std::process::id()).and_then(|own| rustix::fs::fstatfs(own.fd()).ok());
+    !cfg!(proxyprocess_no_pidfd) && own.is_some_and(|found| u64::try_from(found.f_type) == Ok(PIDFS))
+}
+
 /// Waits until a descriptor is readable; false when the time is over or a signal came.
 pub(crate) fn readable(fd: BorrowedFd<'_>, timeout: Duration) -> bool {
     let timeout = Timespec::try_from(timeout).expect("a short time");
