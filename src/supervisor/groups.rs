@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::zombies::Zombie;
 use crate::sys::identity::Pid;
 use crate::sys::stat;
 
@@ -48,12 +47,6 @@ impl Groups {
     /// Who lives in the group, as far as that can be known now.
     pub(super) fn living_members(&mut self, leader: Pid) -> Vec<i32> {
         self.look().and_then(|()| self.seen_in(leader)).unwrap_or_default()
-    }
-
-    /// The zombies that the last look has seen in the group.
-    pub(super) fn zombies_in(&self, leader: Pid) -> Vec<Zombie> {
-        let members = self.members.get(&leader.as_raw()).into_iter().flatten();
-        members.filter_map(|pid| Zombie::of(Pid::from_raw(*pid)?)).collect()
     }
 
     fn seen_in(&self, leader: Pid) -> io::Result<Vec<i32>> {

@@ -154,7 +154,7 @@ pub(super) struct Exit {
 pub(super) enum Group {
     Alive,
     /// None of it lives.
-    Gone(Vec<Zombie>),
+    Gone,
 }
 
 /// Children that outlived the supervisor that started them: the next one reaps them.
@@ -248,13 +248,13 @@ impl Reaper {
     /// When that cannot be known now: "somebody is left" is the answer that harms nobody.
     pub(super) fn group_left(&self, key: ProcessKey) -> io::Result<Group> {
         let mut table = self.lock();
-        let Some(watched) = table.processes.get(&key) else { return Ok(Group::Gone(Vec::new())) };
-        let Phase::Ended { quiet_look } = watched.phase else { return Ok(Group::Gone(Vec::new())) };
+        let Some(watched) = table.processes.get(&key) else { return Ok(Group::Gone) };
+        let Phase::Ended { quiet_look } = watched.phase else { return Ok(Group::Gone) };
         let (pid, reaped_at) = (watched.process.pid, watched.reaped_at);
         if !watched.group_exists() {
             fail::point("group:gone");
             self.remove_in(&mut table, key);
-            return Ok(Group::Gone(Vec::new()));
+            return Ok(Group::Gone);
         }
         // What was killed is given a moment, for a look at all processes takes longer.
         if reaped_at.is_some_and(|at| at.elapsed() < REAP_PATIENCE) && !pidfd::signals_groups() {
@@ -266,9 +266,8 @@ impl Reaper {
         let seen_before = quiet_look.is_some_and(|earlier| earlier != look);
         if !lives && (exact || seen_before) {
             fail::point("group:gone");
-            // ORDER: its leader is reaped here if that is ours to do, and is no zombie afterwards.
             self.remove_in(&mut table, key);
-            return Ok(Group::Gone(table.groups.zombies_in(pid)));
+            return Ok(Group::Gone);
         }
         if let Some(watched) = table.processes.get_mut(&key) {
             watched.phase = Phase::Ended { quiet_look: if lives { None } else { quiet_look.or(Some(look)) } };

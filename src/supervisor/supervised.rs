@@ -257,11 +257,7 @@ impl Supervised {
         let (alive, ended) = std::mem::take(&mut self.rare.escaped).into_iter().partition(Escaped::lives);
         self.rare.escaped = alive;
         let ended: Vec<Escaped> = ended;
-        let mut zombies: Vec<Zombie> = ended.iter().filter_map(Escaped::zombie).collect();
-        if let Group::Gone(of_group) = group {
-            zombies.extend(of_group);
-        }
-        for zombie in zombies {
+        for zombie in ended.iter().filter_map(Escaped::zombie) {
             if !self.rare.zombies.contains(&zombie) {
                 self.rare.zombies.push(zombie);
             }

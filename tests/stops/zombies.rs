@@ -62,18 +62,6 @@ fn leader_that_died_without_an_agent_is_replaced_when_it_is_reaped() {
     starts_when_reaped(scene, agent, &starts[0]);
 }
 
-/// It may have a pid file as well: the leader can be a shell around it.
-#[test]
-fn start_waits_for_reap_of_killed_group_members() {
-    let scene = Scene::new();
-    let config = Config::new(&scene).proxy("web", Proxy::helper(&["grandchild", "stubborn"]).grace_ms(100));
-    let agent = Agent::start(&scene, &config);
-    let (leader, member) = (scene.reports.start("web"), scene.reports.grandchild("web"));
-    scene.reports.hold_zombies(true);
-    leader.process.kill();
-    starts_when_reaped(scene, agent, &member);
-}
-
 #[test]
 fn zombie_that_is_never_reaped_is_waited_for_once_and_named_with_its_parent() {
     let scene = Scene::new();
