@@ -225,6 +225,43 @@ static void consuls(void)
     proxyprocess_daemon_free(daemon);
 }
 
+/* State and parent of a process: that of a zombie is 'Z'. Whose child it is has to reap it. */
+static char state_of(uint32_t pid, int *parent)
+{
+    char path[64], text[512], state = 'Z';
+    snprintf(path, sizeof path, "/proc/%" PRIu32 "/stat", pid);
+    read_file(path, text, sizeof text);
+    const char *name_end = strrchr(text, ')');
+    if (name_end != NULL)
+        CHECK_INT(sscanf(name_end, ") %c %d", &state, parent), 2);
+    return state;
+}
+
+/* It is no child of this process, and supervised as one. */
+static void detached(void)
+{
+    proxyprocess_proxy_options options = proxy(SLEEP);
+    proxyprocess_daemon *daemon = NULL;
+    int parent = 0;
+    options.detached = 1;
+    OK(proxyprocess_daemon_new("web", &options, NULL, &daemon, &error));
+    proxyprocess_events *events = events_of_daemon(daemon);
+    OK(proxyprocess_daemon_start(daemon, &error));
+    uint32_t first = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
+    CHECK(state_of(first, &parent) != 'Z' && parent != getpid());
+    CHECK_INT(waitpid(-1, NULL, WNOHANG), -1);
+    CHECK_INT(errno, ECHILD);
+
+    CHECK_INT(kill((pid_t)first, SIGKILL), 0);
+    CHECK_INT(until(events, PROXYPROCESS_EVENT_EXITED, "web").pid, first);
+    uint32_t second = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
+    CHECK(state_of(second, &parent) != 'Z' && parent != getpid());
+    OK(proxyprocess_daemon_stop(daemon, &error));
+    CHECK(state_of(second, &parent) == 'Z');
+    proxyprocess_events_free(events);
+    proxyprocess_daemon_free(daemon);
+}
+
 /* Freed without a word, it is closed: its process runs on. */
 static void freed(void)
 {
@@ -249,6 +286,7 @@ int main(void)
     ends();
     takeover();
     consuls();
+    detached();
     freed();
     nothing_is_left_since(before);
     return 0;

@@ -142,8 +142,17 @@ impl Command {
         self
     }
 
-    /// Starts the process as an orphan: it is no child of the agent, and lives on whatever it has asked the kernel to
-    /// do at the death of its parent (`PR_SET_PDEATHSIG`).
+    /// Starts the process as an orphan: from before it executes it is no child of the agent, but of init, or of the
+    /// nearest subreaper among the agent's ancestors (prctl(2), `PR_SET_CHILD_SUBREAPER`).
+    ///
+    /// For programs that ask the kernel for a signal when the thread that started them ends (`PR_SET_PDEATHSIG`), as Envoy
+    /// does unless it runs with `--disable-hot-restart`. As a child, one of these ends with the agent, and when the last
+    /// [`Manager`](crate::Manager) or [`Daemon`](crate::Daemon) of the program is closed, for the library's threads end
+    /// then. In an agent that is itself a subreaper, or the first process of its pid namespace, it survives the close
+    /// alone.
+    ///
+    /// It is supervised as an adopted process is: how it ended is told by the kernel (Linux 6.15), else it is
+    /// [`ExitStatus::Unknown`](crate::ExitStatus::Unknown) unless it was seen as a zombie.
     #[must_use]
     pub fn detached(mut self) -> Command {
         self.detached = true;

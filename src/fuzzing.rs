@@ -38,9 +38,7 @@ pub fn snapshot(text: &[u8]) {
     for entry in proxies.values_mut() {
         // What Consul says of a process is not written again.
         if let Entry::Daemon(daemon) = entry {
-            if matches!(daemon.process, StoredProcess::Version1(_)) {
-                daemon.process = StoredProcess::Unnamed;
-            }
+            daemon.process = daemon.process.take().filter(|process| matches!(process, StoredProcess::Known(_)));
         }
     }
     let mut written = Vec::new();

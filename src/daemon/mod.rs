@@ -150,7 +150,8 @@ impl Daemon {
         result
     }
 
-    /// Ends the supervision and leaves the process running. From now on [`Daemon::stop`] has no effect.
+    /// Ends the supervision and leaves the process running, unless it has asked to be killed when its parent ends (see
+    /// [`Command::detached`](crate::Command::detached)). From now on [`Daemon::stop`] has no effect.
     ///
     /// # Errors
     /// [`ErrorCode::Forked`] in a process that the host forked off.

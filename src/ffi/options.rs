@@ -83,7 +83,8 @@ pub struct proxyprocess_proxy_options {
     /// 1: it gets nothing of the agent's environment, only the manager's proxy_env, `env`, and what the library sets (0).
     pub clear_env: u8,
     /// 1: it is started as an orphan and no child of the agent, for a program that asks to be killed when its parent
-    /// ends (0).
+    /// ends (PR_SET_PDEATHSIG), as Envoy does: as a child it ends with the agent, and when the last manager or daemon
+    /// of the program is closed (0).
     pub detached: u8,
     /// 0.
     pub reserved_2: [u8; 1],

@@ -25,7 +25,7 @@ use crate::sys::child_stack::ChildStack;
 use crate::sys::fail;
 use crate::sys::identity::{self, Identity, Pid};
 use crate::sys::signal::Signal;
-use crate::sys::spawn::{self, Started};
+use crate::sys::spawn;
 use crate::sys::start_error::StartError;
 use crate::sys::streams::StandardStreams;
 use crate::sys::{pidfd, stat};
@@ -262,10 +262,8 @@ impl Spawner {
         let streams = tools.streams.with(spec.open_outputs()?);
         let (standard, stack) = (streams.as_fds(), &mut tools.stack);
         fail::point("start:prepared");
-        if spec.config.command.is_detached() {
-            // What is known of it besides its pid, once it has started.
-            boot_id()?;
-        }
+        // ORDER: before the start, for once a process runs nothing may fail that it is supervised by.
+        let boot_id_of_detached = spec.config.command.is_detached().then(boot_id).transpose()?;
         let started = match &spec.context.files {
             Files::DataDir(data_dir) => {
                 // A process of which the next agent could not know whether it lives must not begin to.
@@ -277,14 +275,18 @@ impl Spawner {
         };
         let started = started.map_err(|error| start_failed(&error))?;
         drop(streams);
-        let identity = identity_of(&started)?;
-        // Of one that is no child of ours, as of one that is adopted.
-        let claim = identity.clone().filter(|_| started.start_ticks.is_some()).map(|identity| {
+        let detached = started.start_ticks.zip(boot_id_of_detached).map(|(start_ticks, boot_id)| {
+            let inode = started.pidfd.as_ref().and_then(|fd| pidfd::inode(fd.as_fd()).ok().flatten());
+            Identity { pid: started.pid, start_ticks, boot_id, inode }
+        });
+        // Of a process that is no child of ours, as of one that is adopted.
+        let claim = detached.clone().map(|identity| {
             let (token, origin) = (spec.config.token.clone(), Some(spec.context.origin.to_string()));
             Box::new(Claim::Recorded { identity, token, origin })
         });
-        // Under the lock of nobody else yet: the child cannot be reaped before it is in the table.
-        let identity = identity.map(Box::new);
+        // The child cannot be reaped before it is in the table.
+        let of_child = || if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };
+        let identity = detached.or_else(of_child).map(Box::new);
         self.reaper.insert(key, Process { pid: started.pid, pidfd: started.pidfd, identity });
         fail::point("start:listed");
         // The pid file is for people and scripts; the process runs whether it can be written or not.
@@ -311,16 +313,6 @@ impl Spawner {
         let identity = self.reaper.identity(key);
         identity.map_err(|error| Error::os(ErrorCode::Io, "read start time of the process", &error))
     }
-}
-
-/// What is known of a process that has started besides its pid, where that, or its pidfd, is not enough.
-fn identity_of(started: &Started) -> Result<Option<Identity>> {
-    let (pid, pidfd) = (started.pid, started.pidfd.as_ref());
-    let Some(start_ticks) = started.start_ticks else {
-        return Ok(if pidfd.is_none() { Identity::of(pid, None).ok().flatten() } else { None });
-    };
-    let inode = pidfd.and_then(|fd| pidfd::inode(fd.as_fd()).ok().flatten());
-    Ok(Some(Identity { pid, start_ticks, boot_id: boot_id()?, inode }))
 }
 
 fn boot_id() -> Result<Arc<str>> {

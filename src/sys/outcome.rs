@@ -3,8 +3,8 @@
 //! A vfork shares memory with its suspended parent, and a failure is simply written where the parent finds it. But
 //! valgrind, qemu-user and some sandboxes make a plain fork of it: the child writes into its own copy, and the parent
 //! runs on. So, until a child was seen to write into our memory, each has a close-on-exec pipe as well. The pipe ends
-//! when the child has executed or exited, and a failure is what was written into it before. Later children have one where
-//! it must be known that they have left our memory.
+//! when the child has executed or exited, and what it tells is what was written into it before. Later children have one
+//! where it must be known that they have left our memory.
 
 use std::ffi::c_int;
 use std::io;

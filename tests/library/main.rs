@@ -13,7 +13,6 @@ mod daemon;
 mod daemon_failures;
 mod daemon_snapshot;
 mod detached;
-mod elsewhere;
 mod ends;
 mod environment;
 mod events;

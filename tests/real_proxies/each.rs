@@ -87,6 +87,7 @@ fn play(known: Known) {
     assert!(traffic::is_refused(listen));
     assert_eq!(life.scene.pid_files(), [""; 0]);
     life.scene.finish();
+    known.clean_up(listen);
 }
 
 #[test]
@@ -122,4 +123,33 @@ fn caddy_of_pypi_is_back_after_each_crash_and_stops() {
 #[test]
 fn nginx_of_pypi_is_back_after_each_crash_and_stops() {
     play(Known::NginxOfPyPi);
+}
+
+/// It asks to be killed when its parent ends (`PR_SET_PDEATHSIG`), unless it is told to do without hot restarts.
+#[test]
+fn envoy_of_pypi_is_detached_and_so_back_after_each_crash_and_stops() {
+    play(Known::Envoy);
+}
+
+#[test]
+fn envoy_that_is_not_detached_ends_with_the_agent() {
+    let Some(program) = Known::Envoy.program() else { return };
+    let scene = Scene::new();
+    let listen = traffic::free_address();
+    let Configured { proxy, .. } = Known::Envoy.configure(&program, &scene, listen);
+    let config = Config::new(&scene).proxy(ID, proxy.set("detached", false));
+    let agent = Agent::start(&scene, &config);
+    let mut life = Life { scene, config, listen, agent };
+    let first = life.serving();
+    life.agent.kill();
+    first.wait();
+    assert!(traffic::is_refused(listen));
+
+    life.agent = Agent::start(&life.scene, &life.config);
+    let second = life.serving();
+    assert!(!life.agent.status()[ID].adopted);
+    life.agent.quit();
+    assert!(second.is_gone());
+    life.scene.finish();
+    Known::Envoy.clean_up(listen);
 }

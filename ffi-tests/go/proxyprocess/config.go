@@ -51,7 +51,8 @@ type ProxyConfig struct {
 	// that, else the agent's. A value below the agent's needs CAP_SYS_RESOURCE.
 	OOMScoreAdj *int32
 	// Detached starts it as an orphan and no child of the agent, for a program that asks to be killed when its parent
-	// ends.
+	// ends (PR_SET_PDEATHSIG), as Envoy does: as a child it ends with the agent, and when the last manager or daemon of
+	// the program is closed.
 	Detached bool
 }
 

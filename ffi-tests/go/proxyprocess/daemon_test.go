@@ -1,6 +1,7 @@
 package proxyprocess_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -59,6 +60,28 @@ func TestDaemonLife(t *testing.T) {
 	}
 	check(t, daemon.Close())
 	expect(t, daemon.Start(), proxyprocess.ErrClosed)
+}
+
+func TestDaemonThatIsDetachedIsNoChild(t *testing.T) {
+	config := sleeper()
+	config.Detached = true
+	daemon := newDaemon(t, "web", config, proxyprocess.DaemonOptions{})
+	events := read(t, daemon)
+	check(t, daemon.Start())
+	for life := 0; life < 2; life++ {
+		pid := events.until(proxyprocess.EventStarted, "web").PID
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		check(t, err)
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		if fields[0] == "Z" || fields[1] == fmt.Sprint(os.Getpid()) {
+			t.Errorf("got %q", text)
+		}
+		if life == 0 {
+			check(t, syscall.Kill(pid, syscall.SIGKILL))
+			events.until(proxyprocess.EventExited, "web")
+		}
+	}
+	check(t, daemon.Stop())
 }
 
 func TestDaemonThatEndsByItself(t *testing.T) {
