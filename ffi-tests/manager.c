@@ -128,6 +128,37 @@ static uint32_t second_agent(int said, uint32_t pid)
     return replaced;
 }
 
+/* Another directory, and the snapshot in that of the one before, beside which the records are; closed. */
+static uint32_t third_agent(uint32_t pid)
+{
+    static const char unnamed[] = "{\"Version\":2,\"Proxies\":{\"lost\":{\"Mode\":\"daemon\",\"Config\":{\"command\":[\"sleep\"]}}}}";
+    proxyprocess_state *state = new_state();
+    proxyprocess_manager *manager = new_manager(state, "third"), *owner = new_manager(state, "data");
+    proxyprocess_events *events = events_of(manager);
+    proxyprocess_manager_options options = quick("third");
+    static const char *const env[] = {"MORE=more", NULL};
+    options.proxy_env = env;
+    OK(proxyprocess_manager_reconfigure(manager, &options, &error));
+    FAILS(proxyprocess_manager_restore(manager, "data/snapshot.json", &error), PROXYPROCESS_E_LOCKED, "data is in use by process");
+    OK(proxyprocess_manager_close(owner, &error));
+    proxyprocess_manager_free(owner);
+    OK(proxyprocess_manager_restore(manager, "data/snapshot.json", &error));
+    CHECK_INT(until(events, PROXYPROCESS_EVENT_ADOPTED, "web").pid, pid);
+    CHECK_INT(look(manager, "web").status.pid, pid);
+
+    /* A snapshot that names no processes, and beside which there are no records. */
+    FILE *file = fopen("unnamed", "we");
+    CHECK(file != NULL && fputs(unnamed, file) >= 0 && fclose(file) == 0);
+    OK(proxyprocess_manager_restore(manager, "unnamed", &error));
+    CHECK_HAS(until(events, PROXYPROCESS_EVENT_ADOPTION_REFUSED, "lost").text, "not known whether a process lives");
+    CHECK_HAS(look(manager, "lost").last_error, "there are no records beside it");
+    OK(proxyprocess_manager_close(manager, &error));
+    proxyprocess_events_free(events);
+    proxyprocess_manager_free(manager);
+    proxyprocess_state_free(state);
+    return pid;
+}
+
 /* Another directory, and the snapshot of the one before; killed, which stops all. */
 static void last_agent(uint32_t pid)
 {
@@ -185,7 +216,7 @@ int main(void)
 {
     resources before = resources_now();
     int said = new_fifo("said");
-    last_agent(second_agent(said, first_agent(said)));
+    last_agent(third_agent(second_agent(said, first_agent(said))));
     close(said);
     nowhere();
     corrupt();

@@ -353,7 +353,7 @@ typedef enum proxyprocess_event_kind {
     PROXYPROCESS_EVENT_START_FAILED = 3,
     /** A process of an earlier agent is supervised from now on: `pid`. */
     PROXYPROCESS_EVENT_ADOPTED = 4,
-    /** A recorded process was not adopted, and `text` says why. */
+    /** A recorded process, or one of which it is not known whether there is one, was not adopted, and `text` says why. */
     PROXYPROCESS_EVENT_ADOPTION_REFUSED = 5,
     /** The process has ended: `pid`, `exit`, `exit_value`. */
     PROXYPROCESS_EVENT_EXITED = 6,
@@ -1202,11 +1202,14 @@ int32_t proxyprocess_manager_register_kind(const struct proxyprocess_manager *ma
  * not touched, and the run still finds the processes by them. So an agent logs an error and goes on.
  *
  * `path`: NULL is the manager's own, proxyprocess_manager_snapshot_path(); without a data directory it does nothing
- * then. Snapshots of Consul 1.2 to 1.4 are read as well.
+ * then. Snapshots of Consul 1.2 to 1.4 are read as well. The snapshot of another data directory names no processes: the
+ * records beside it do, and are read and not changed. Where there are none, or none that can be trusted, each proxy gets a
+ * PROXYPROCESS_EVENT_ADOPTION_REFUSED and a last error that say so, and the run starts another process of each that is
+ * wanted.
  *
- * Returns 0; PROXYPROCESS_E_CORRUPT_SNAPSHOT: the document as a whole cannot be used; PROXYPROCESS_E_INVALID_CONFIG: a
- * run has begun already; PROXYPROCESS_E_CLOSED, PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED. The manager is as before
- * then.
+ * Returns 0; PROXYPROCESS_E_CORRUPT_SNAPSHOT: the document as a whole cannot be used; PROXYPROCESS_E_LOCKED: it is in the
+ * data directory of a manager that lives, which the message names; PROXYPROCESS_E_INVALID_CONFIG: a run has begun already;
+ * PROXYPROCESS_E_CLOSED, PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED. The manager is as before then.
  *
  * Since 0.1.0.
  */

@@ -38,7 +38,9 @@ pub fn snapshot(text: &[u8]) {
     for entry in proxies.values_mut() {
         // What Consul says of a process is not written again.
         if let Entry::Daemon(daemon) = entry {
-            daemon.process = daemon.process.take().filter(|process| matches!(process, StoredProcess::Known(_)));
+            if matches!(daemon.process, StoredProcess::Version1(_)) {
+                daemon.process = StoredProcess::Unnamed;
+            }
         }
     }
     let mut written = Vec::new();

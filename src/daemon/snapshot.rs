@@ -31,7 +31,7 @@ impl Daemon {
         };
         let processes = supervisor.map(|supervisor| supervisor.processes(self.owner)).transpose();
         let process = processes.ok().flatten().and_then(|mut processes| processes.pop());
-        let process = process.map(|(_, process)| StoredProcess::Known(process));
+        let process = process.map_or(StoredProcess::Unnamed, |(_, process)| StoredProcess::Known(process));
         let mut snapshot = DaemonEntry { config: declared.config.clone(), process }.to_json();
         snapshot.insert("id".to_owned(), Value::from(&*declared.id));
         let files = [("stdout", &declared.stdout), ("stderr", &declared.stderr), ("pid_path", &declared.pid)];
@@ -84,7 +84,7 @@ fn read(snapshot: ProxySnapshot, current: Declared) -> Result<Restored> {
     let (stdout, stderr, pid) = (path("stdout")?, path("stderr")?, path("pid_path")?);
     let entry = DaemonEntry::from_fields(fields)?;
     let process = match entry.process {
-        Some(StoredProcess::Known(KnownProcess { identity, fingerprint, origin })) => {
+        StoredProcess::Known(KnownProcess { identity, fingerprint, origin }) => {
             Some((Claim::Told { identity, origin }, Some(fingerprint)))
         }
         _ => None,
@@ -102,7 +102,7 @@ fn read_consul(mut snapshot: ProxySnapshot, current: Declared) -> Result<Restore
     let id = fields.string("ProxyID")?.filter(|id| !id.is_empty()).map_or(current.id.clone(), Arc::from);
     let entry = read_version1_daemon(fields)?;
     let consul = match entry.process {
-        Some(StoredProcess::Version1(stored)) => {
+        StoredProcess::Version1(stored) => {
             let found = unrecorded::examine(stored.pid)?;
             Some(ConsulProcess::new(&id, &entry.config, stored, found))
         }

@@ -27,7 +27,7 @@ pub enum proxyprocess_event_kind {
     PROXYPROCESS_EVENT_START_FAILED = 3,
     /// A process of an earlier agent is supervised from now on: `pid`.
     PROXYPROCESS_EVENT_ADOPTED = 4,
-    /// A recorded process was not adopted, and `text` says why.
+    /// A recorded process, or one of which it is not known whether there is one, was not adopted, and `text` says why.
     PROXYPROCESS_EVENT_ADOPTION_REFUSED = 5,
     /// The process has ended: `pid`, `exit`, `exit_value`.
     PROXYPROCESS_EVENT_EXITED = 6,

@@ -167,11 +167,14 @@ pub extern "C" fn proxyprocess_manager_register_kind(
 /// not touched, and the run still finds the processes by them. So an agent logs an error and goes on.
 ///
 /// `path`: NULL is the manager's own, proxyprocess_manager_snapshot_path(); without a data directory it does nothing
-/// then. Snapshots of Consul 1.2 to 1.4 are read as well.
+/// then. Snapshots of Consul 1.2 to 1.4 are read as well. The snapshot of another data directory names no processes: the
+/// records beside it do, and are read and not changed. Where there are none, or none that can be trusted, each proxy gets a
+/// PROXYPROCESS_EVENT_ADOPTION_REFUSED and a last error that say so, and the run starts another process of each that is
+/// wanted.
 ///
-/// Returns 0; PROXYPROCESS_E_CORRUPT_SNAPSHOT: the document as a whole cannot be used; PROXYPROCESS_E_INVALID_CONFIG: a
-/// run has begun already; PROXYPROCESS_E_CLOSED, PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED. The manager is as before
-/// then.
+/// Returns 0; PROXYPROCESS_E_CORRUPT_SNAPSHOT: the document as a whole cannot be used; PROXYPROCESS_E_LOCKED: it is in the
+/// data directory of a manager that lives, which the message names; PROXYPROCESS_E_INVALID_CONFIG: a run has begun already;
+/// PROXYPROCESS_E_CLOSED, PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED. The manager is as before then.
 ///
 /// Since 0.1.0.
 #[must_use]

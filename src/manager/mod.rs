@@ -3,6 +3,7 @@
 mod coalesce;
 mod control;
 mod core;
+mod elsewhere;
 mod end;
 #[cfg(feature = "internals")]
 mod on_paper;
@@ -28,9 +29,10 @@ use crate::logging::{self, Level};
 use crate::proxy::{Proxy, ProxyContext};
 use crate::state::State;
 use crate::store::DataDir;
-use crate::supervisor::{BaseEnvironment, EventRing, Events, Owner, ProxyStatus, Supervisor};
+use crate::supervisor::{BaseEnvironment, EventKind, EventRing, Events, Owner, ProxyStatus, Supervisor};
 use crate::sys::fork::OnlyHome;
 use control::Control;
+use elsewhere::Elsewhere;
 
 /// Starts, stops, snapshots and restores the proxies of a [`State`] (Consul 1.4's `Manager`).
 ///
@@ -99,14 +101,37 @@ impl Manager {
     /// Takes over what a snapshot describes; what is waited for is told.
     fn restore_into(&self, core: &mut Core, path: &Path) -> Result<Vec<restore::Adoption>> {
         core.tell_ignored();
-        let own = self.snapshot_path().as_deref() == Some(path);
-        let read = restore::read(path, self.data_dir.as_ref(), core);
+        match &self.data_dir {
+            Some(data_dir) if data_dir.is_snapshot(path) => self.restore_own(core, data_dir),
+            _ => self.restore_from_elsewhere(core, path),
+        }
+    }
+
+    fn restore_own(&self, core: &mut Core, data_dir: &DataDir) -> Result<Vec<restore::Adoption>> {
+        let read = restore::read(data_dir, core);
         // One that cannot be used was set aside; one that could not be read now is still there.
-        core.unrestored = own && read.as_ref().is_err_and(restore::may_pass);
+        core.unrestored = read.as_ref().is_err_and(restore::may_pass);
         let Some(snapshot) = read? else { return Ok(Vec::new()) };
-        let taken_over = restore::take_over(core, self.owner, &self.state, snapshot, own);
-        core.unrestored = own && taken_over.is_err();
+        let taken_over = restore::take_over(core, self.owner, &self.state, snapshot, true);
+        core.unrestored = taken_over.is_err();
         taken_over
+    }
+
+    fn restore_from_elsewhere(&self, core: &mut Core, path: &Path) -> Result<Vec<restore::Adoption>> {
+        let read = elsewhere::read(path, self.data_dir.as_deref()).inspect_err(|error| {
+            if error.code() == ErrorCode::CorruptSnapshot {
+                core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
+            }
+        });
+        let Some(Elsewhere { snapshot, mut found, unknown, dir }) = read? else { return Ok(Vec::new()) };
+        self.state.remember_tokens(std::mem::take(&mut found.tokens).into_iter());
+        elsewhere::take_note(core, self.owner, found)?;
+        // ORDER: recorded here before another manager can begin there; and unlocked before the processes are adopted, for
+        // those of a directory whose lock is taken are left alone.
+        drop(dir);
+        let adoptions = restore::take_over(core, self.owner, &self.state, snapshot, false)?;
+        elsewhere::tell_unknown(core, path, unknown);
+        Ok(adoptions)
     }
 
     /// Tries again to restore the snapshot of the data directory, if that could not be done.
@@ -139,9 +164,17 @@ impl Manager {
     /// is renamed to `snapshot.json.corrupt-<n>`; the process records are not touched, and [`Manager::run`] still
     /// finds the processes by them. Snapshots of Consul 1.2 to 1.4 are read as well.
     ///
+    /// A snapshot that [`Manager::snapshot`] wrote to another path names its processes. That of another data directory does
+    /// not: they are named by the records beside it, which are read and not changed, and from then on by those of this
+    /// manager. Where there are no records, or others may write to them, it is not known whether a process lives: each such
+    /// proxy gets an [`EventKind::AdoptionRefused`] and a last error in its status that say so, and [`Manager::run`] starts
+    /// another process of each that is wanted.
+    ///
     /// # Errors
     /// The manager is as before.
     /// - [`ErrorCode::CorruptSnapshot`]: the document as a whole cannot be used.
+    /// - [`ErrorCode::Locked`]: it is in the data directory of a manager that lives; the message says which, and of which
+    ///   process it is.
     /// - [`ErrorCode::InvalidConfig`]: a run has begun already. [`ErrorCode::Closed`].
     /// - [`ErrorCode::Io`], [`ErrorCode::Exhausted`]: if it is the snapshot of the data directory, and is still there,
     ///   [`Manager::run`] tries again, and starts nothing before.
@@ -232,7 +265,7 @@ impl Manager {
         self.core.get()?;
         let mut core = self.core();
         self.check_open()?;
-        if self.snapshot_path().as_deref() == Some(path) {
+        if self.data_dir.as_ref().is_some_and(|data_dir| data_dir.is_snapshot(path)) {
             return core.write_snapshot();
         }
         let processes = match &core.supervisor {

@@ -1,19 +1,18 @@
 //! Taking over from an earlier agent: its snapshot, its records, and the processes that live.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
 use super::core::{Core, Managed, ManagedDaemon};
 use crate::declaration::{ProxyConfig, validate_id};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, Result};
 use crate::logging::{self, Level};
 use crate::state::State;
 use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::snapshot::{self, Snapshot};
-use crate::store::{self, DataDir, Record};
+use crate::store::{self, DataDir, Lost, Record};
 use crate::supervisor::unrecorded::{self, ConsulProcess};
 use crate::supervisor::{self, Claim, Command, Context, EventKind, Files, Origin, Owner, Slot, Spec, Supervisor};
 use crate::sys::fail;
@@ -38,19 +37,8 @@ pub(super) fn find_processes(data_dir: &DataDir) -> Result<Found> {
     warn_of_hidden_boot_id();
     let mut records = data_dir.records()?;
     let lost = data_dir.lost(&mut records)?;
-    let examine = |(id, pid): (String, Pid)| Ok((id, unrecorded::examine(pid)?));
-    let numbers = lost.iter().filter_map(|lost| Some((lost.id.clone(), lost.pid?)));
-    let mut strays = numbers.map(examine).collect::<Result<BTreeMap<String, Stray>>>()?;
-    let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
-    let found = if ids.is_empty() { Vec::new() } else { supervisor::search(data_dir, &ids)? };
-    let found = found.into_iter().map(examine).collect::<Result<Vec<_>>>()?;
-    let generated = records.found.iter().filter(|record| record.token_generated);
-    let mut tokens: Vec<(Arc<str>, String)> =
-        generated.filter_map(|record| Some((record.id.as_str().into(), record.token.clone()?))).collect();
-    // Only of those that write to the logs as well: whoever has the number in a pid file may be a stranger.
-    tokens.extend(found.iter().filter_map(|(id, stray)| Some((id.as_str().into(), unrecorded::token(stray, id)?))));
-    // What the process itself has says more than a pid file, which may be damaged as well.
-    strays.extend(found);
+    let Found { mut strays, mut tokens, .. } = find_strays(lost, |id| data_dir.log_files(id))?;
+    tokens.extend(generated_tokens(&records.found));
     if (records.found.is_empty() && strays.is_empty()) || !data_dir.has_snapshot()? {
         let survivors = find_survivors(data_dir, &records.found, &strays)?;
         let generated =
@@ -59,6 +47,33 @@ pub(super) fn find_processes(data_dir: &DataDir) -> Result<Found> {
         strays.extend(survivors);
     }
     Ok(Found { unclaimed: records.found, strays, tokens, ignored: records.bad })
+}
+
+/// The processes that have no record. `log_files`: device and inode of the logs of a proxy.
+pub(super) fn find_strays(
+    lost: Vec<Lost>,
+    log_files: impl Fn(&str) -> std::io::Result<Vec<(u64, u64)>>,
+) -> Result<Found> {
+    if lost.is_empty() {
+        return Ok(Found::default());
+    }
+    let examine = |(id, pid): (String, Pid)| Ok((id, unrecorded::examine(pid)?));
+    let numbers = lost.iter().filter_map(|lost| Some((lost.id.clone(), lost.pid?)));
+    let mut strays = numbers.map(examine).collect::<Result<BTreeMap<String, Stray>>>()?;
+    let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
+    let found = supervisor::search(log_files, &ids)?.into_iter().map(examine).collect::<Result<Vec<_>>>()?;
+    // Only of those that write to the logs as well: whoever has the number in a pid file may be a stranger.
+    let token = |(id, stray): &(String, Stray)| Some((id.as_str().into(), unrecorded::token(stray, id)?));
+    let tokens = found.iter().filter_map(token).collect();
+    // What the process itself has says more than a pid file, which may be damaged as well.
+    strays.extend(found);
+    Ok(Found { strays, tokens, ..Found::default() })
+}
+
+/// The tokens that were generated, by id.
+pub(super) fn generated_tokens(records: &[Record]) -> impl Iterator<Item = (Arc<str>, String)> + '_ {
+    let generated = records.iter().filter(|record| record.token_generated);
+    generated.filter_map(|record| Some((record.id.as_str().into(), record.token.clone()?)))
 }
 
 /// Finds the processes of a directory that was emptied, or is new.
@@ -105,42 +120,30 @@ fn warn_of_hidden_boot_id() {
     }
 }
 
-/// Reads a snapshot. One of the data directory that cannot be read is set aside, so that the next one does not
-/// overwrite what may be wanted for repair; the records are untouched.
-pub(super) fn read(path: &Path, data_dir: Option<&Arc<DataDir>>, core: &Core) -> Result<Option<Snapshot>> {
-    let own = data_dir.filter(|data_dir| data_dir.snapshot_path() == path);
-    let text = match own {
-        Some(data_dir) => data_dir.read_snapshot(),
-        None => store::read_file(path)
-            .map_err(|error| Error::os(ErrorCode::Io, format_args!("read snapshot {}", path.display()), &error)),
-    };
-    let error = match text {
+/// Reads the snapshot of the data directory. One that cannot be read is set aside, so that the next one does not overwrite
+/// what may be wanted for repair; the records are untouched.
+pub(super) fn read(data_dir: &DataDir, core: &Core) -> Result<Option<Snapshot>> {
+    let error = match data_dir.read_snapshot() {
         Ok(None) => return Ok(None),
         Ok(Some(text)) => match snapshot::decode(&text) {
-            Ok(snapshot) => return add_ahead(snapshot, &text, own).map(Some),
-            Err(error) => error.within(path.display()),
+            Ok(snapshot) => return add_ahead(snapshot, &text, data_dir).map(Some),
+            Err(error) => error.within(data_dir.snapshot_path().display()),
         },
         // Whatever is there in its place, a directory or a link, would be in the way of the next one.
-        Err(error) if own.is_some() && !may_pass(&error) => error,
+        Err(error) if !may_pass(&error) => error,
         Err(error) => return Err(error),
     };
     fail::point("restore:corrupt");
-    let error = match own {
-        Some(data_dir) => data_dir.set_snapshot_aside(error),
-        None => error,
-    };
+    let error = data_dir.set_snapshot_aside(error);
     fail::point("restore:set-aside");
     core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
     Err(error)
 }
 
 /// Adds what was written down after the snapshot of the data directory.
-fn add_ahead(mut snapshot: Snapshot, text: &[u8], own: Option<&Arc<DataDir>>) -> Result<Snapshot> {
-    match own.map(|data_dir| data_dir.read_ahead()).transpose() {
-        Ok(written) => {
-            let written = written.flatten().unwrap_or_default();
-            store::ahead::add(&mut snapshot, text, &written);
-        }
+fn add_ahead(mut snapshot: Snapshot, text: &[u8], data_dir: &DataDir) -> Result<Snapshot> {
+    match data_dir.read_ahead() {
+        Ok(written) => store::ahead::add(&mut snapshot, text, &written.unwrap_or_default()),
         Err(error) if may_pass(&error) => return Err(error),
         // No file of ours: whatever began after the snapshot is in the records.
         Err(error) => snapshot.refused.push(error),
@@ -220,7 +223,7 @@ fn tell_refused(core: &Core, refused: &[Error], own: bool) {
 fn examine_consuls(core: &Core, snapshot: &Snapshot) -> Result<BTreeMap<String, ConsulProcess>> {
     let mut consuls = BTreeMap::new();
     for (id, entry) in &snapshot.proxies {
-        let Entry::Daemon(DaemonEntry { config, process: Some(StoredProcess::Version1(stored)) }) = entry else {
+        let Entry::Daemon(DaemonEntry { config, process: StoredProcess::Version1(stored) }) = entry else {
             continue;
         };
         let found = match (core.unclaimed.get(id.as_str()), core.strays.get(id.as_str())) {
@@ -241,11 +244,12 @@ fn examine_consuls(core: &Core, snapshot: &Snapshot) -> Result<BTreeMap<String, 
 
 /// Has a process that the snapshot names in the records, or at least in a pid file, unless it is there already.
 fn write_down(core: &mut Core, id: &Arc<str>, entry: &DaemonEntry, consul: Option<&ConsulProcess>) -> Result<()> {
-    let (Files::DataDir(data_dir), Some(process)) = (&core.context.files, &entry.process) else { return Ok(()) };
+    let Files::DataDir(data_dir) = &core.context.files else { return Ok(()) };
     if core.unclaimed.contains_key(id) {
         return Ok(());
     }
-    match process {
+    match &entry.process {
+        StoredProcess::Unnamed | StoredProcess::None => Ok(()),
         StoredProcess::Known(process) => {
             let config = &entry.config;
             let record = Record {
@@ -291,13 +295,13 @@ fn take_over_daemon(
     let claim = match (core.unclaimed.get(id), entry.process) {
         (Some(record), _) if record.fingerprint == fingerprint => core.unclaimed.remove(id).map(Record::into_claim),
         // Whether it is the one that is wanted is told by what it has, and not by what the record says.
-        (Some(_), Some(StoredProcess::Version1(_))) => core.unclaimed.remove(id).map(Record::into_claim),
+        (Some(_), StoredProcess::Version1(_)) => core.unclaimed.remove(id).map(Record::into_claim),
         // A process of another declaration: whether it is replaced or wanted again is for the first sync to say.
         (Some(_), _) => None,
-        (None, Some(StoredProcess::Known(process))) if process.fingerprint == fingerprint => {
+        (None, StoredProcess::Known(process)) if process.fingerprint == fingerprint => {
             Some(Claim::Told { identity: process.identity, origin: process.origin })
         }
-        (None, Some(StoredProcess::Known(process))) => {
+        (None, StoredProcess::Known(process)) => {
             let KnownProcess { identity, fingerprint, origin: process_origin } = process;
             let (id_text, token, stop) = (id.to_string(), config.token.clone(), config.stop);
             let token_generated = false;
@@ -305,12 +309,12 @@ fn take_over_daemon(
             core.unclaimed.insert(id.clone(), record);
             None
         }
-        (None, Some(StoredProcess::Version1(_))) => {
+        (None, StoredProcess::Version1(_)) => {
             core.strays.remove(id);
             consul_claim
         }
         // Its record is lost. If it runs what the snapshot says, it is the one; if not, the first sync replaces it.
-        (None, None) => match core.strays.get(id) {
+        (None, StoredProcess::Unnamed | StoredProcess::None) => match core.strays.get(id) {
             Some(stray) if unrecorded::is_of(stray, &spec) => {
                 let pid = stray.pid;
                 core.strays.remove(id);

@@ -34,7 +34,7 @@ impl Content<'_> {
     fn entry(&self, id: &str, managed: &Managed) -> Entry {
         match managed {
             Managed::Daemon(daemon) => {
-                let process = self.processes.get(id).cloned().map(StoredProcess::Known);
+                let process = self.processes.get(id).cloned().map_or(StoredProcess::Unnamed, StoredProcess::Known);
                 Entry::Daemon(DaemonEntry { config: daemon.spec.config.clone(), process })
             }
             Managed::Other(other) => Entry::Other(other.mode.clone(), self.stored.get(id).cloned().unwrap_or_default()),

@@ -150,11 +150,11 @@ fn begin(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mu
 fn reject(core: &mut Core, id: &Arc<str>, wanted: &ProxyConfig, error: &Error) {
     logging::write(Level::Error, format_args!("{error}"));
     core.context.events.publish(Some(id), EventKind::Failed { error: error.to_string() });
-    hold(core, id, wanted, ProxyState::Failed, error.to_string());
+    hold(core, id, &wanted.mode, ProxyState::Failed, error.to_string());
 }
 
-fn hold(core: &mut Core, id: &Arc<str>, wanted: &ProxyConfig, state: ProxyState, error: String) {
-    let mut status = ProxyStatus::new(id, &wanted.mode, state);
+pub(super) fn hold(core: &mut Core, id: &Arc<str>, mode: &ExecMode, state: ProxyState, error: String) {
+    let mut status = ProxyStatus::new(id, mode, state);
     status.last_error = Some(error);
     core.held.insert(id.clone(), status);
 }
@@ -166,7 +166,7 @@ pub(super) fn hold_all(core: &mut Core, desired: &DesiredSet, error: &Error) {
 
 fn hold_back(core: &mut Core, id: &Arc<str>, desired: &DesiredSet, error: &Error) {
     if let Some(wanted) = desired.get(id) {
-        hold(core, id, wanted, ProxyState::Idle, format!("not started yet: {error}"));
+        hold(core, id, &wanted.mode, ProxyState::Idle, format!("not started yet: {error}"));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::lifecycle::StopSettings;
 use crate::store::elsewhere::read_file;
 use crate::store::encode::FileName;
 use crate::store::record::Origin;
-use crate::store::records::{Lost, Records};
+use crate::store::recovery::{Lost, Records};
 use crate::sys::identity::{Identity, Pid};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};

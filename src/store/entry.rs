@@ -19,12 +19,16 @@ pub(crate) enum Entry {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DaemonEntry {
     pub(crate) config: Arc<ProxyConfig>,
-    pub(crate) process: Option<StoredProcess>,
+    pub(crate) process: StoredProcess,
 }
 
 /// The process of a daemon, as a snapshot names it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum StoredProcess {
+    /// It names none: there is none, or the records beside the snapshot name it.
+    Unnamed,
+    /// There is none.
+    None,
     Known(KnownProcess),
     /// Consul's own: a pid alone, to be proven by what the process carries.
     Version1(Version1Process),

@@ -41,12 +41,38 @@ impl Lock {
     pub(super) fn take(dir: &Dir, path: &Path, patience: Patience) -> Result<Lock> {
         let io = |error| Error::os(code_of(&error), format_args!("lock {}/lock", path.display()), &error);
         let mut file = open(dir).map_err(io)?;
+        let place = Lock::wait(dir, path, file.as_mut(), patience)?;
+        fail::point("lock:taken");
+        if let Err(error) = file.as_mut().map_or(Ok(()), write_holder) {
+            // It is what others are told, and not the lock.
+            logging::write(Level::Warn, format_args!("write {}/lock: {error}", path.display()));
+        }
+        fail::point("lock:told");
+        Ok(Lock::of(file, place))
+    }
+
+    /// The same without a word in the lock file, in a directory in which nothing is to be changed.
+    pub(super) fn take_without_writing(dir: &Dir, path: &Path) -> Result<Lock> {
+        // Whatever else is there by its name, or another user's, is no lock file.
+        let mut file = dir.open_file(c"lock", libc::O_RDONLY).ok();
+        let place = Lock::wait(dir, path, file.as_mut(), Patience::UntilDead)?;
+        Ok(Lock::of(file, place))
+    }
+
+    fn of(file: Option<File>, place: Dir) -> Lock {
+        let locked = file.map(OwnedFd::from).into_iter().chain([place.into()]);
+        Lock(locked.map(NotInWorkers::new).collect())
+    }
+
+    /// Waits for the lock of an open lock file, and of the directory, which is returned.
+    fn wait(dir: &Dir, path: &Path, mut file: Option<&mut File>, patience: Patience) -> Result<Dir> {
+        let io = |error| Error::os(code_of(&error), format_args!("lock {}/lock", path.display()), &error);
         let place = dir.open_dir(c".").map_err(io)?;
         let since = Instant::now();
         let mut unseen = false;
-        while !(try_lock_file(file.as_ref()).map_err(io)? && file::try_lock(place.as_fd()).map_err(io)?) {
+        while !(try_lock_file(file.as_deref()).map_err(io)? && file::try_lock(place.as_fd()).map_err(io)?) {
             fail::point("lock:busy");
-            let holder = Holder::find(file.as_mut(), &place);
+            let holder = Holder::find(file.as_deref_mut(), &place);
             // It may just have let go: before it is said where the holder is, the lock has to be missed once more.
             if matches!(holder, Holder::Unseen) && !std::mem::replace(&mut unseen, true) {
                 continue;
@@ -57,14 +83,7 @@ impl Lock {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        fail::point("lock:taken");
-        if let Err(error) = file.as_mut().map_or(Ok(()), write_holder) {
-            // It is what others are told, and not the lock.
-            logging::write(Level::Warn, format_args!("write {}/lock: {error}", path.display()));
-        }
-        fail::point("lock:told");
-        let locked = file.map(OwnedFd::from).into_iter().chain([place.into()]);
-        Ok(Lock(locked.map(NotInWorkers::new).collect()))
+        Ok(place)
     }
 
     /// The numbers of its descriptors, for those who have to keep it until they execute.

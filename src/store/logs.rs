@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use super::data_dir::{DataDir, NOT_FOLLOWED};
 use super::encode::FileName;
@@ -60,8 +61,13 @@ impl DataDir {
 
     /// Device and inode of the logs of a proxy, as far as they are there.
     pub(crate) fn log_files(&self, id: &str) -> std::io::Result<Vec<(u64, u64)>> {
-        let name = FileName::of(id);
-        let Some(place) = descend_existing(self.part_as_it_is(Part::Logs)?, &name)? else { return Ok(Vec::new()) };
-        SUFFIXES.iter().filter_map(|suffix| place.inode(&name.leaf("", suffix)).transpose()).collect()
+        files_in(self.part_as_it_is(Part::Logs)?, id)
     }
+}
+
+/// The same in a directory of logs, if there is one.
+pub(super) fn files_in(part: Option<Arc<Dir>>, id: &str) -> std::io::Result<Vec<(u64, u64)>> {
+    let name = FileName::of(id);
+    let Some(place) = descend_existing(part, &name)? else { return Ok(Vec::new()) };
+    SUFFIXES.iter().filter_map(|suffix| place.inode(&name.leaf("", suffix)).transpose()).collect()
 }

@@ -43,7 +43,7 @@ impl DaemonEntry {
         if self.config.token_generated {
             object.insert("token_generated".to_owned(), true.into());
         }
-        if let Some(StoredProcess::Known(known)) = &self.process {
+        if let StoredProcess::Known(known) = &self.process {
             let identity = &known.identity;
             let mut process = json!({
                 "pid": identity.pid.as_raw(),
@@ -65,10 +65,11 @@ impl DaemonEntry {
     /// Reads what [`DaemonEntry::to_json`] wrote.
     pub(crate) fn from_fields(mut fields: Fields) -> Result<DaemonEntry> {
         let process = fields.object("process")?.map(read_process).transpose()?;
+        let process = process.map_or(StoredProcess::Unnamed, StoredProcess::Known);
         let token_generated = fields.boolean("token_generated")?.unwrap_or(false);
         let mut config = ProxyConfig::from_fields(fields)?;
         config.token_generated = token_generated;
-        Ok(DaemonEntry { config: Arc::new(config), process: process.map(StoredProcess::Known) })
+        Ok(DaemonEntry { config: Arc::new(config), process })
     }
 }
 
@@ -194,8 +195,8 @@ mod tests {
         let (fingerprint, origin) = (Fingerprint::new(), Some("801-7f".to_owned()));
         let process = StoredProcess::Known(KnownProcess { identity, fingerprint, origin });
         let config = Arc::new(config);
-        let with = Entry::Daemon(DaemonEntry { config: config.clone(), process: Some(process) });
-        let without = Entry::Daemon(DaemonEntry { config, process: None });
+        let daemon = |process| Entry::Daemon(DaemonEntry { config: config.clone(), process });
+        let (with, without) = (daemon(process), daemon(StoredProcess::Unnamed));
         let state = [("port".to_owned(), 80.into())].into_iter().collect();
         let other = Entry::Other(ExecMode::new("socket").unwrap(), state);
         [("a", with), ("b/../c", without), ("d", other)].into_iter().map(|(id, entry)| (id.to_owned(), entry)).collect()

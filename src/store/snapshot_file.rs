@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::ahead;
 use super::data_dir::DataDir;
@@ -16,13 +16,33 @@ const NAME: &CStr = c"snapshot.json";
 pub(super) const TEMPORARY: &CStr = c".snapshot.json.tmp";
 
 /// What is written ahead of a start, after the snapshot.
-const AHEAD: &CStr = c"snapshot.json.ahead";
+pub(super) const AHEAD: &CStr = c"snapshot.json.ahead";
 const SHOWN_AHEAD: &str = "snapshot.json.ahead";
+
+/// Whether a file has the name that the snapshot of a data directory has.
+pub(crate) fn has_name_of_snapshot(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes() == NAME.to_bytes())
+}
 
 impl DataDir {
     /// The snapshot's path.
     pub(crate) fn snapshot_path(&self) -> PathBuf {
         self.path().join("snapshot.json")
+    }
+
+    /// Whether a path is that of the snapshot, however it is written.
+    pub(crate) fn is_snapshot(&self, path: &Path) -> bool {
+        let is_here = || {
+            let path = std::fs::canonicalize(path).ok()?;
+            let parent = file::Dir::open(path.parent()?).ok()?.own_inode().ok()?;
+            Some(has_name_of_snapshot(&path) && self.own_inode().ok()? == parent)
+        };
+        path == self.snapshot_path() || is_here().unwrap_or(false)
+    }
+
+    /// Device and inode of the directory.
+    pub(crate) fn own_inode(&self) -> std::io::Result<(u64, u64)> {
+        self.root_as_it_is().own_inode()
     }
 
     /// The snapshot's content; `None` when there is none.

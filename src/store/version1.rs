@@ -69,7 +69,8 @@ pub(crate) fn read_daemon(mut fields: Fields) -> Result<DaemonEntry> {
     let pid = pid.flatten();
     let place = fields.place("");
     config.validate().map_err(|error| error.joined(place.trim_end_matches('.')))?;
-    let process = pid.map(|pid| StoredProcess::Version1(Version1Process { pid, argv0, environment }));
+    let process =
+        pid.map_or(StoredProcess::None, |pid| StoredProcess::Version1(Version1Process { pid, argv0, environment }));
     Ok(DaemonEntry { config: Arc::new(config), process })
 }
 
@@ -103,7 +104,7 @@ mod tests {
             let environment = variables.into_iter().chain([("CONNECT_SIDECAR_FOR".into(), "web".into())]).collect();
             let (pid, argv0) = (Pid::from_raw(4711).unwrap(), "consul".into());
             let expected = Version1Process { pid, argv0, environment };
-            assert_eq!(daemon.process, Some(StoredProcess::Version1(expected)));
+            assert_eq!(daemon.process, StoredProcess::Version1(expected));
         }
     }
 
@@ -129,6 +130,9 @@ mod tests {
     #[test]
     fn without_a_pid_there_is_no_process() {
         let snapshot = snapshot("1", r#"{"Pid":0,"CommandPath":"/bin/a"}"#);
-        assert!(matches!(snapshot.proxies.get("web-proxy"), Some(Entry::Daemon(DaemonEntry { process: None, .. }))));
+        assert!(matches!(
+            snapshot.proxies.get("web-proxy"),
+            Some(Entry::Daemon(DaemonEntry { process: StoredProcess::None, .. }))
+        ));
     }
 }

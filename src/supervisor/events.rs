@@ -46,7 +46,7 @@ pub enum EventKind {
         /// Its pid.
         pid: u32,
     },
-    /// A recorded process was not adopted.
+    /// A recorded process, or one of which it is not known whether there is one, was not adopted.
     AdoptionRefused {
         /// Why: it ended while no agent was there, another process has its number, or nobody can tell now.
         reason: String,

@@ -9,7 +9,6 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
-use crate::store::DataDir;
 use crate::sys::identity::Pid;
 use crate::sys::{environ, fdinfo, stat};
 
@@ -17,10 +16,14 @@ use crate::sys::{environ, fdinfo, stat};
 const STANDARD: [&str; 2] = ["1", "2"];
 
 /// The live processes that lead their group, write to the log of one of these ids, and have that id in their
-/// environment. An id for which there are several is left out: none is then proven.
-pub(crate) fn search(data_dir: &DataDir, ids: &[String]) -> Result<Vec<(String, Pid)>> {
+/// environment. An id for which there are several is left out: none is then proven. `log_files`: device and inode of the
+/// logs of an id.
+pub(crate) fn search(
+    log_files: impl Fn(&str) -> io::Result<Vec<(u64, u64)>>,
+    ids: &[String],
+) -> Result<Vec<(String, Pid)>> {
     let failed = |error| Error::os(ErrorCode::Io, "look for processes without a record", &error);
-    let wanted = ids.iter().map(|id| Ok((id.as_str(), data_dir.log_files(id)?))).collect::<io::Result<Vec<_>>>();
+    let wanted = ids.iter().map(|id| Ok((id.as_str(), log_files(id)?))).collect::<io::Result<Vec<_>>>();
     let wanted = wanted.map_err(failed)?;
     let mut found: Vec<(String, Pid)> = Vec::new();
     for leader in stat::groups().map_err(failed)?.into_keys().filter_map(Pid::from_raw) {

@@ -13,6 +13,7 @@ mod daemon;
 mod daemon_failures;
 mod daemon_snapshot;
 mod detached;
+mod elsewhere;
 mod ends;
 mod environment;
 mod events;

@@ -19,7 +19,8 @@ const (
 	EventStartFailed EventKind = C.PROXYPROCESS_EVENT_START_FAILED
 	// EventAdopted: the process PID of an earlier agent is supervised from now on.
 	EventAdopted EventKind = C.PROXYPROCESS_EVENT_ADOPTED
-	// EventAdoptionRefused: a recorded process was not adopted, and Text says why.
+	// EventAdoptionRefused: a recorded process, or one of which it is not known whether there is one, was not adopted, and
+	// Text says why.
 	EventAdoptionRefused EventKind = C.PROXYPROCESS_EVENT_ADOPTION_REFUSED
 	// EventExited: the process PID has ended, and Exit says how.
 	EventExited EventKind = C.PROXYPROCESS_EVENT_EXITED

@@ -98,6 +98,10 @@ func (m *Manager) RegisterMode(mode string, factory Factory) error {
 // A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-<n>, and the error is
 // ErrCorruptSnapshot; Run still finds the processes by their records. So an agent logs the error and goes on. Snapshots
 // of Consul 1.2 to 1.4 are read as well.
+//
+// The snapshot of another data directory names no processes: the records beside it do, and are read and not changed. While
+// a manager has that directory the error is ErrLocked. Where there are no records that can be trusted, each proxy gets an
+// EventAdoptionRefused and a LastError that say so, and Run starts another process of each that is wanted.
 func (m *Manager) Restore(path string) error {
 	var mem cMemory
 	defer mem.free()

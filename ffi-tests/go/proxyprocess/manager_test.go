@@ -210,3 +210,45 @@ func TestManagerRunsOnce(t *testing.T) {
 	check(t, state.Set("b", sleeper()))
 	events.until(proxyprocess.EventStarted, "b")
 }
+
+func TestManagerTakesOverAnotherDirectory(t *testing.T) {
+	place := t.TempDir()
+	state := newState(t)
+	check(t, state.Set("web", sleeper()))
+	first := newManager(t, quick(state, filepath.Join(place, "one")))
+	events := read(t, first)
+	run(t, first)
+	pid := events.until(proxyprocess.EventStarted, "web").PID
+	snapshot := first.SnapshotPath()
+
+	second := newManager(t, quick(state, filepath.Join(place, "two")))
+	events = read(t, second)
+	expect(t, second.Restore(snapshot), proxyprocess.ErrLocked)
+	check(t, first.Close())
+	check(t, second.Restore(snapshot))
+	if adopted := events.until(proxyprocess.EventAdopted, "web").PID; adopted != pid {
+		t.Errorf("adopted %d, not %d", adopted, pid)
+	}
+
+	// The snapshot alone says nothing of processes.
+	text, err := os.ReadFile(snapshot)
+	check(t, err)
+	alone := filepath.Join(place, "alone.json")
+	check(t, os.WriteFile(alone, text, 0o600))
+	third := newManager(t, quick(state, filepath.Join(place, "three")))
+	events = read(t, third)
+	check(t, third.Restore(alone))
+	refused := events.until(proxyprocess.EventAdoptionRefused, "web")
+	if !strings.Contains(refused.Text, "not known whether a process lives") {
+		t.Errorf("got %+v", refused)
+	}
+	all, err := third.Status()
+	check(t, err)
+	if len(all) != 1 || all[0].PID != 0 || !strings.Contains(all[0].LastError, "no records beside it") {
+		t.Errorf("got %+v", all)
+	}
+	check(t, second.Kill())
+	if alive(pid) {
+		t.Error("it lives")
+	}
+}
