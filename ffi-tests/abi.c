@@ -39,6 +39,7 @@ VALUE(PROXYPROCESS_E_START_FAILED, -13);
 VALUE(PROXYPROCESS_E_ADOPTION_REFUSED, -14);
 VALUE(PROXYPROCESS_E_FORKED, -15);
 VALUE(PROXYPROCESS_E_INTERNAL, -16);
+VALUE(PROXYPROCESS_E_UNPROVEN, -17);
 VALUE(PROXYPROCESS_E_NULL_ARGUMENT, -101);
 VALUE(PROXYPROCESS_E_INVALID_UTF8, -102);
 VALUE(PROXYPROCESS_E_STRUCT_SIZE, -103);
@@ -91,6 +92,7 @@ VALUE(PROXYPROCESS_EVENT_FAILED, 10);
 VALUE(PROXYPROCESS_EVENT_SNAPSHOT_WRITTEN, 11);
 VALUE(PROXYPROCESS_EVENT_SNAPSHOT_FAILED, 12);
 VALUE(PROXYPROCESS_EVENT_GAP, 13);
+VALUE(PROXYPROCESS_EVENT_UNPROVEN, 14);
 
 SIZE(proxyprocess_log_level, 4);
 VALUE(PROXYPROCESS_LOG_OFF, 0);
@@ -148,7 +150,7 @@ FIELD(proxyprocess_daemon_options, pid_path, 8, 8);
 FIELD(proxyprocess_daemon_options, stdout_path, 16, 8);
 FIELD(proxyprocess_daemon_options, stderr_path, 24, 8);
 
-SIZE(proxyprocess_proxy_status, 64);
+SIZE(proxyprocess_proxy_status, 80);
 FIELD(proxyprocess_proxy_status, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_status, state, 4, 4);
 FIELD(proxyprocess_proxy_status, id, 8, 8);
@@ -161,6 +163,8 @@ FIELD(proxyprocess_proxy_status, adopted, 52, 1);
 FIELD(proxyprocess_proxy_status, reserved, 53, 3);
 FIELD(proxyprocess_proxy_status, last_exit, 56, 4);
 FIELD(proxyprocess_proxy_status, last_exit_value, 60, 4);
+FIELD(proxyprocess_proxy_status, unproven, 64, 8);
+FIELD(proxyprocess_proxy_status, hint, 72, 8);
 
 SIZE(proxyprocess_event, 72);
 FIELD(proxyprocess_event, struct_size, 0, 4);

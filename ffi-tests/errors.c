@@ -33,6 +33,7 @@ static const known KNOWN[] = {
     {PROXYPROCESS_E_ADOPTION_REFUSED, PROCESS, "process could not be adopted"},
     {PROXYPROCESS_E_FORKED, STATE, "handle of the process before the fork"},
     {PROXYPROCESS_E_INTERNAL, INTERNAL, "internal fault"},
+    {PROXYPROCESS_E_UNPROVEN, PROCESS, "processes may have outlived a stop"},
     {PROXYPROCESS_E_NULL_ARGUMENT, ARGUMENT, "argument is NULL"},
     {PROXYPROCESS_E_INVALID_UTF8, ARGUMENT, "text is not UTF-8"},
     {PROXYPROCESS_E_STRUCT_SIZE, ARGUMENT, "struct size is not possible"},

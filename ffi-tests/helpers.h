@@ -105,6 +105,7 @@ static inline seen find(proxyprocess_status_list *list, const char *id)
         snprintf(found.last_error, sizeof found.last_error, "%s",
                  found.status.last_error ? found.status.last_error : "");
         found.status.id = found.status.mode = found.status.last_error = NULL;
+        found.status.unproven = found.status.hint = NULL;
         proxyprocess_status_list_free(list);
         return found;
     }

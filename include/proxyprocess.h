@@ -264,6 +264,8 @@ typedef enum proxyprocess_code {
     PROXYPROCESS_E_FORKED = -15,
     /** A fault of the library, or of the functions of a proxy kind. */
     PROXYPROCESS_E_INTERNAL = -16,
+    /** What a stop could prove to be of the proxy is gone, but processes live that may be of it; the message names them. */
+    PROXYPROCESS_E_UNPROVEN = -17,
     /** A pointer is NULL that must not be; the message names the argument. */
     PROXYPROCESS_E_NULL_ARGUMENT = -101,
     /** A text must be UTF-8 and is not. */
@@ -313,7 +315,7 @@ typedef enum proxyprocess_proxy_state {
     PROXYPROCESS_PROXY_STARTING = 2,
     /** The process runs. */
     PROXYPROCESS_PROXY_RUNNING = 3,
-    /** The process ended, and what it may have left is looked for and ended before it is started again. */
+    /** The process ended, and what it may have left is looked for, and ended or waited for, before it is started again. */
     PROXYPROCESS_PROXY_CLEARING = 4,
     /** The next start is due later. */
     PROXYPROCESS_PROXY_WAITING = 5,
@@ -371,6 +373,11 @@ typedef enum proxyprocess_event_kind {
     PROXYPROCESS_EVENT_SNAPSHOT_FAILED = 12,
     /** The reader fell behind, and `missed` events are lost to it. The status tells where things stand. */
     PROXYPROCESS_EVENT_GAP = 13,
+    /**
+     * The process is gone, and others live that it may have left. They are not proven to be its own, and not signalled;
+     * `text` names them.
+     */
+    PROXYPROCESS_EVENT_UNPROVEN = 14,
 } proxyprocess_event_kind;
 
 /** How much is logged: one level and all above it. */
@@ -631,6 +638,13 @@ typedef struct proxyprocess_proxy_status {
     int32_t last_exit;
     /** The exit code or the signal. */
     int32_t last_exit_value;
+    /**
+     * Living processes that it may have left, and that are not proven to be its own (they were not signalled), UTF-8 on
+     * one line: "pid 7 (nginx: why)", with commas between several; NULL when there are none.
+     */
+    const char *unproven;
+    /** What its ends suggest about its declaration, as a question to a human, UTF-8; NULL when they suggest nothing. */
+    const char *hint;
 } proxyprocess_proxy_status;
 
 /**
@@ -1061,8 +1075,8 @@ int32_t proxyprocess_status_list_get(const struct proxyprocess_status_list *list
                                      proxyprocess_error **err);
 
 /**
- * The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms and
- * last_error; null is what there is not.
+ * The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
+ * last_error, unproven (a list of objects with pid, program and why) and hint; null is what there is not.
  *
  * `json`: where the text is put; free it with proxyprocess_text_free().
  *
@@ -1273,9 +1287,10 @@ int32_t proxyprocess_manager_close(const struct proxyprocess_manager *manager,
  * proxyprocess_manager_close(), or called again, it does nothing.
  *
  * Returns 0; PROXYPROCESS_E_STILL_RUNNING: processes outlived SIGKILL, or may live, and the message names them and all
- * else that failed; PROXYPROCESS_E_IO: they are gone, and the snapshot could not be written, or pid files or records could
- * not be removed, which the message names; or what a proxy kind or the run of proxyprocess_manager_start() failed with.
- * The manager is ended nevertheless.
+ * else that failed; PROXYPROCESS_E_UNPROVEN: none did, and the message names others that may be of a proxy and were not
+ * signalled; PROXYPROCESS_E_IO: they are gone, and the snapshot could not be written, or pid files or records could not be
+ * removed, which the message names; or what a proxy kind or the run of proxyprocess_manager_start() failed with. The manager
+ * is ended nevertheless.
  *
  * Since 0.1.0.
  */
@@ -1429,8 +1444,9 @@ int32_t proxyprocess_daemon_start(const struct proxyprocess_daemon *daemon,
  * gone. Stopping a daemon that is not started, or twice, is no error; after proxyprocess_daemon_close() it has no
  * effect. proxyprocess_daemon_start() starts it again.
  *
- * Returns 0; PROXYPROCESS_E_STILL_RUNNING, naming what outlived SIGKILL; PROXYPROCESS_E_IO: all is gone but the pid file,
- * which could not be removed.
+ * Returns 0; PROXYPROCESS_E_STILL_RUNNING, naming what outlived SIGKILL; PROXYPROCESS_E_UNPROVEN: all that is proven to be of
+ * the proxy is gone, and the message names other processes that may be and were not signalled; PROXYPROCESS_E_IO: all is
+ * gone but the pid file, which could not be removed.
  *
  * Since 0.1.0.
  */

@@ -86,6 +86,16 @@ pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// milliseconds; one that has not by then may never.
 pub(crate) const REAP_WAIT: Duration = Duration::from_secs(2);
 
+/// How soon a process has ended that has perhaps put itself into the background.
+pub(crate) const BACKGROUND_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a start is held at the most while a process lives that is in the session of the process before and is not proven
+/// to be of it. Twice the usual grace period: most programs that can end by themselves have ended by then.
+pub(crate) const HELD_START: Duration = Duration::from_secs(10);
+
+/// How often it is asked meanwhile whether it still lives.
+pub(crate) const HELD_START_INTERVAL: Duration = Duration::from_millis(100);
+
 /// The wait after a start that failed before the program ran (missing binary, exhausted processes), at the least:
 /// trying again in the same millisecond would only burn CPU while the scarcity lasts.
 pub(crate) const FAILED_START_WAIT: Duration = Duration::from_secs(1);

@@ -40,6 +40,8 @@ pub enum ErrorCode {
     Forked = -15,
     /// A fault of this library or of a proxy's own code (a panic that was caught).
     Internal = -16,
+    /// What a stop could prove to be of the proxy is gone, but processes live that may be of it; the message names them.
+    Unproven = -17,
 }
 
 /// An error of this library.

@@ -86,7 +86,7 @@ pub use lifecycle::{ProxyState, RestartSettings, StopSettings};
 pub use manager::{Manager, ManagerOptions};
 pub use proxy::{Noop, Proxy, ProxyContext, ProxyFactory};
 pub use state::{State, Subscription};
-pub use supervisor::{Event, EventKind, Events, ProxyStatus};
+pub use supervisor::{Event, EventKind, Events, ProxyStatus, UnprovenProcess};
 pub use sys::signal::Signal;
 pub use sys::wait::ExitStatus;
 

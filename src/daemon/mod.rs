@@ -135,8 +135,10 @@ impl Daemon {
     /// daemon that is not started, or twice, is no error; after [`Daemon::close`] it has no effect. [`Daemon::start`] starts it again.
     ///
     /// # Errors
-    /// [`ErrorCode::StillRunning`] when something outlived SIGKILL; the message names it. [`ErrorCode::Io`] when all is
-    /// gone but the pid file, which could not be removed.
+    /// - [`ErrorCode::StillRunning`] when something outlived SIGKILL; the message names it.
+    /// - [`ErrorCode::Unproven`] when the process is gone, and others live that may be of it, which is not proven. They were
+    ///   not signalled; the message names them, and so does [`ProxyStatus::unproven`] while they live.
+    /// - [`ErrorCode::Io`] when all is gone but the pid file, which could not be removed.
     pub fn stop(&self) -> Result<()> {
         self.home.check()?;
         let (supervisor, slot) = {

@@ -121,8 +121,9 @@ pub extern "C" fn proxyprocess_daemon_start(daemon: Option<&proxyprocess_daemon>
 /// gone. Stopping a daemon that is not started, or twice, is no error; after proxyprocess_daemon_close() it has no
 /// effect. proxyprocess_daemon_start() starts it again.
 ///
-/// Returns 0; PROXYPROCESS_E_STILL_RUNNING, naming what outlived SIGKILL; PROXYPROCESS_E_IO: all is gone but the pid file,
-/// which could not be removed.
+/// Returns 0; PROXYPROCESS_E_STILL_RUNNING, naming what outlived SIGKILL; PROXYPROCESS_E_UNPROVEN: all that is proven to be of
+/// the proxy is gone, and the message names other processes that may be and were not signalled; PROXYPROCESS_E_IO: all is
+/// gone but the pid file, which could not be removed.
 ///
 /// Since 0.1.0.
 #[must_use]

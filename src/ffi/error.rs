@@ -45,6 +45,8 @@ pub enum proxyprocess_code {
     PROXYPROCESS_E_FORKED = -15,
     /// A fault of the library, or of the functions of a proxy kind.
     PROXYPROCESS_E_INTERNAL = -16,
+    /// What a stop could prove to be of the proxy is gone, but processes live that may be of it; the message names them.
+    PROXYPROCESS_E_UNPROVEN = -17,
     /// A pointer is NULL that must not be; the message names the argument.
     PROXYPROCESS_E_NULL_ARGUMENT = -101,
     /// A text must be UTF-8 and is not.
@@ -89,7 +91,7 @@ pub enum proxyprocess_class {
 use proxyprocess_class as Class;
 
 /// Every code with its class and its text.
-const CODES: [(Code, Class, &CStr); 25] = [
+const CODES: [(Code, Class, &CStr); 26] = [
     (Code::PROXYPROCESS_OK, Class::PROXYPROCESS_CLASS_NONE, c"no error"),
     (Code::PROXYPROCESS_E_INVALID_CONFIG, Class::PROXYPROCESS_CLASS_ARGUMENT, c"invalid configuration"),
     (Code::PROXYPROCESS_E_INVALID_ID, Class::PROXYPROCESS_CLASS_ARGUMENT, c"invalid proxy id"),
@@ -107,6 +109,7 @@ const CODES: [(Code, Class, &CStr); 25] = [
     (Code::PROXYPROCESS_E_ADOPTION_REFUSED, Class::PROXYPROCESS_CLASS_PROCESS, c"process could not be adopted"),
     (Code::PROXYPROCESS_E_FORKED, Class::PROXYPROCESS_CLASS_STATE, c"handle of the process before the fork"),
     (Code::PROXYPROCESS_E_INTERNAL, Class::PROXYPROCESS_CLASS_INTERNAL, c"internal fault"),
+    (Code::PROXYPROCESS_E_UNPROVEN, Class::PROXYPROCESS_CLASS_PROCESS, c"processes may have outlived a stop"),
     (Code::PROXYPROCESS_E_NULL_ARGUMENT, Class::PROXYPROCESS_CLASS_ARGUMENT, c"argument is NULL"),
     (Code::PROXYPROCESS_E_INVALID_UTF8, Class::PROXYPROCESS_CLASS_ARGUMENT, c"text is not UTF-8"),
     (Code::PROXYPROCESS_E_STRUCT_SIZE, Class::PROXYPROCESS_CLASS_ARGUMENT, c"struct size is not possible"),
@@ -122,7 +125,7 @@ fn known(code: i32) -> Option<&'static (Code, Class, &'static CStr)> {
 }
 
 /// The codes that the functions of a proxy kind may return.
-const FROM_KIND: [ErrorCode; 16] = [
+const FROM_KIND: [ErrorCode; 17] = [
     ErrorCode::InvalidConfig,
     ErrorCode::InvalidId,
     ErrorCode::Io,
@@ -139,6 +142,7 @@ const FROM_KIND: [ErrorCode; 16] = [
     ErrorCode::AdoptionRefused,
     ErrorCode::Forked,
     ErrorCode::Internal,
+    ErrorCode::Unproven,
 ];
 
 /// The library's code of a number that C returned.

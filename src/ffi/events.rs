@@ -45,6 +45,9 @@ pub enum proxyprocess_event_kind {
     PROXYPROCESS_EVENT_SNAPSHOT_FAILED = 12,
     /// The reader fell behind, and `missed` events are lost to it. The status tells where things stand.
     PROXYPROCESS_EVENT_GAP = 13,
+    /// The process is gone, and others live that it may have left. They are not proven to be its own, and not signalled;
+    /// `text` names them.
+    PROXYPROCESS_EVENT_UNPROVEN = 14,
 }
 
 /// One event. The caller sets `struct_size` to `sizeof` of it before the call that fills it; the pointers are valid until
@@ -239,6 +242,10 @@ impl Reader {
             EventKind::Failed { error } => {
                 text = Some(error);
                 C::PROXYPROCESS_EVENT_FAILED
+            }
+            EventKind::Unproven { processes } => {
+                text = Some(processes);
+                C::PROXYPROCESS_EVENT_UNPROVEN
             }
             EventKind::SnapshotWritten => C::PROXYPROCESS_EVENT_SNAPSHOT_WRITTEN,
             EventKind::SnapshotFailed { error } => {

@@ -267,9 +267,10 @@ pub extern "C" fn proxyprocess_manager_close(manager: Option<&proxyprocess_manag
 /// proxyprocess_manager_close(), or called again, it does nothing.
 ///
 /// Returns 0; PROXYPROCESS_E_STILL_RUNNING: processes outlived SIGKILL, or may live, and the message names them and all
-/// else that failed; PROXYPROCESS_E_IO: they are gone, and the snapshot could not be written, or pid files or records could
-/// not be removed, which the message names; or what a proxy kind or the run of proxyprocess_manager_start() failed with.
-/// The manager is ended nevertheless.
+/// else that failed; PROXYPROCESS_E_UNPROVEN: none did, and the message names others that may be of a proxy and were not
+/// signalled; PROXYPROCESS_E_IO: they are gone, and the snapshot could not be written, or pid files or records could not be
+/// removed, which the message names; or what a proxy kind or the run of proxyprocess_manager_start() failed with. The manager
+/// is ended nevertheless.
 ///
 /// Since 0.1.0.
 #[must_use]

@@ -10,7 +10,7 @@ use super::output::{OwnedText, TextOut, c_string, give};
 use super::sized::{ProxyStatusOut, SizedStruct};
 use crate::declaration::ProxySnapshot;
 use crate::lifecycle::ProxyState;
-use crate::supervisor::ProxyStatus;
+use crate::supervisor::{ProxyStatus, UnprovenProcess};
 use crate::sys::wait::ExitStatus;
 
 /// What a proxy is doing. A later version of the library may report others.
@@ -25,7 +25,7 @@ pub enum proxyprocess_proxy_state {
     PROXYPROCESS_PROXY_STARTING = 2,
     /// The process runs.
     PROXYPROCESS_PROXY_RUNNING = 3,
-    /// The process ended, and what it may have left is looked for and ended before it is started again.
+    /// The process ended, and what it may have left is looked for, and ended or waited for, before it is started again.
     PROXYPROCESS_PROXY_CLEARING = 4,
     /// The next start is due later.
     PROXYPROCESS_PROXY_WAITING = 5,
@@ -84,6 +84,11 @@ pub struct proxyprocess_proxy_status {
     pub last_exit: i32,
     /// The exit code or the signal.
     pub last_exit_value: i32,
+    /// Living processes that it may have left, and that are not proven to be its own (they were not signalled), UTF-8 on
+    /// one line: "pid 7 (nginx: why)", with commas between several; NULL when there are none.
+    pub unproven: TextOut,
+    /// What its ends suggest about its declaration, as a question to a human, UTF-8; NULL when they suggest nothing.
+    pub hint: TextOut,
 }
 
 // SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers, of which any bytes are valid.
@@ -105,6 +110,8 @@ unsafe impl SizedStruct for proxyprocess_proxy_status {
             reserved: [0; 3],
             last_exit: proxyprocess_exit::PROXYPROCESS_EXIT_NONE as i32,
             last_exit_value: 0,
+            unproven: TextOut::NULL,
+            hint: TextOut::NULL,
         }
     }
 }
@@ -123,6 +130,8 @@ struct Texts {
     id: CString,
     mode: CString,
     last_error: Option<CString>,
+    unproven: Option<CString>,
+    hint: Option<CString>,
 }
 
 impl proxyprocess_status_list {
@@ -131,6 +140,8 @@ impl proxyprocess_status_list {
             id: c_string(&proxy.id),
             mode: c_string(proxy.mode.as_str()),
             last_error: proxy.last_error.as_deref().map(c_string),
+            unproven: unproven(&proxy.unproven).as_deref().map(c_string),
+            hint: proxy.hint.as_deref().map(c_string),
         });
         let texts = texts.collect();
         proxyprocess_status_list(Handle::new(List { proxies, texts }))
@@ -180,14 +191,16 @@ pub extern "C" fn proxyprocess_status_list_get(
             adopted: u8::from(proxy.adopted),
             last_exit,
             last_exit_value,
+            unproven: texts.unproven.as_deref().map_or(TextOut::NULL, TextOut::of),
+            hint: texts.hint.as_deref().map_or(TextOut::NULL, TextOut::of),
             ..proxyprocess_proxy_status::defaults()
         };
         status.fill("status", filled)
     })
 }
 
-/// The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms and
-/// last_error; null is what there is not.
+/// The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
+/// last_error, unproven (a list of objects with pid, program and why) and hint; null is what there is not.
 ///
 /// `json`: where the text is put; free it with proxyprocess_text_free().
 ///
@@ -247,6 +260,11 @@ pub extern "C" fn proxyprocess_proxy_state_str(state: i32) -> TextOut {
 #[unsafe(no_mangle)]
 pub extern "C" fn proxyprocess_status_list_free(list: Option<Box<proxyprocess_status_list>>) {
     free(list, |list| &list.0);
+}
+
+fn unproven(processes: &[UnprovenProcess]) -> Option<String> {
+    let texts: Vec<String> = processes.iter().map(ToString::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
 }
 
 fn state(state: ProxyState) -> proxyprocess_proxy_state {

@@ -19,8 +19,8 @@ pub enum ProxyState {
     Starting,
     /// The process runs.
     Running,
-    /// The process ended, and what it may have left is looked for and ended before it is started again; or its parent has
-    /// yet to reap it.
+    /// The process ended, and what it may have left is looked for, and ended or waited for, before it is started again; or
+    /// its parent has yet to reap it.
     Clearing,
     /// The next start is due later.
     Waiting,
@@ -94,8 +94,15 @@ pub(crate) enum Event {
     Group {
         left: bool,
     },
-    /// The answer to [`Action::Search`]: whether anybody was found, or nobody can tell now.
+    /// The answer to [`Action::Search`]: whether any process was found, or that cannot be known now.
+    ///
+    /// Held: none, but members of the old session live that are not proven to be of it.
     Searched {
+        left: bool,
+        held: bool,
+    },
+    /// The answer to [`Action::ProbeHeld`].
+    Held {
         left: bool,
     },
     /// The settings are others than before: waits and grace periods under way become no longer than they allow.
@@ -125,6 +132,8 @@ pub(crate) enum Action {
     ProbeZombies,
     /// Tell that the start that follows does not wait for these zombies, or no longer.
     TellZombies,
+    /// Look whether any of the processes lives that hold the start, and answer with [`Event::Held`].
+    ProbeHeld,
     /// No process is left: remove its pid file and record.
     CleanUp,
     /// Tell who waits for a stop that the process is gone.

@@ -47,6 +47,13 @@ enum Phase {
         cause: Cause,
         probes: u32,
     },
+    /// All that is proven to be of it is gone, and processes live that may be: the next start waits for their end, for a
+    /// while.
+    Held {
+        cause: Cause,
+        until: Instant,
+        probe_at: Instant,
+    },
     Waiting {
         until: Instant,
         then: Retry,
@@ -121,7 +128,9 @@ impl Machine {
             Phase::Clearing { cause: Cause::Asked, .. } | Phase::Searching { cause: Cause::Asked, .. } => {
                 ProxyState::Stopping
             }
-            Phase::Clearing { .. } | Phase::Searching { .. } | Phase::AwaitingReap { .. } => ProxyState::Clearing,
+            Phase::Clearing { .. } | Phase::Searching { .. } | Phase::Held { .. } | Phase::AwaitingReap { .. } => {
+                ProxyState::Clearing
+            }
             Phase::Waiting { .. } => ProxyState::Waiting,
             Phase::Stopped => ProxyState::Stopped,
             Phase::Failed => ProxyState::Failed,
@@ -148,6 +157,7 @@ impl Machine {
         match self.phase {
             Phase::Waiting { until, .. } => Some(until),
             Phase::AwaitingReap { probe_at, .. } => Some(probe_at),
+            Phase::Held { until, probe_at, .. } => Some(until.min(probe_at)),
             Phase::Stopping { escalation } | Phase::Searching { escalation, .. } => escalation.deadline(),
             Phase::Clearing { escalation, probe_at, .. } => {
                 Some(escalation.deadline().map_or(probe_at, |deadline| deadline.min(probe_at)))
@@ -164,7 +174,15 @@ impl Machine {
     /// When the next start is due, while waiting for it.
     pub(crate) fn next_start(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Waiting { until, .. } => Some(until),
+            Phase::Waiting { until, .. } | Phase::Held { until, .. } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Since when the process runs, while it does.
+    pub(crate) fn running_since(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Running { since } => Some(since),
             _ => None,
         }
     }
@@ -187,7 +205,8 @@ impl Machine {
             }
             Event::Zombies { left, useless } => self.zombies(left, useless, now),
             Event::Group { left } => self.group(left, now),
-            Event::Searched { left } => self.searched(left, now),
+            Event::Searched { left, held } => self.searched(left, held, now),
+            Event::Held { left } => self.held(left, now),
             Event::Settings => self.settings_changed(now, settings),
             Event::Timer => self.timer(now),
         }
@@ -202,7 +221,8 @@ impl Machine {
                 vec![]
             }
             Phase::Clearing { cause: Cause::Unseen { start_if_gone }, .. }
-            | Phase::Searching { cause: Cause::Unseen { start_if_gone }, .. } => {
+            | Phase::Searching { cause: Cause::Unseen { start_if_gone }, .. }
+            | Phase::Held { cause: Cause::Unseen { start_if_gone }, .. } => {
                 *start_if_gone = true;
                 vec![]
             }
@@ -212,6 +232,7 @@ impl Machine {
             | Phase::Clearing { .. }
             | Phase::Searching { .. }
             | Phase::AwaitingReap { .. }
+            | Phase::Held { .. }
             | Phase::Waiting { then: Retry::Spawn, .. } => vec![],
         }
     }
@@ -231,6 +252,7 @@ impl Machine {
             | Phase::Clearing { .. }
             | Phase::Searching { .. }
             | Phase::AwaitingReap { .. }
+            | Phase::Held { .. }
             | Phase::Waiting { .. } => vec![],
         }
     }
@@ -259,6 +281,10 @@ impl Machine {
                 escalation.kill_by(after(now, settings.stop.grace_period));
                 vec![]
             }
+            Phase::Held { cause, .. } => {
+                *cause = Cause::Asked;
+                vec![]
+            }
         }
     }
 
@@ -267,8 +293,10 @@ impl Machine {
         match &mut self.phase {
             Phase::Idle | Phase::Failed => self.gone(now),
             Phase::Stopped => vec![Action::Settle],
-            // The process is gone: a stop waits for the reaping of zombies no more than it waits for the next start.
-            Phase::Waiting { then: Retry::Spawn, .. } | Phase::AwaitingReap { .. } => self.gone(now),
+            // The process is gone: a stop waits neither for the reaping of zombies nor for what holds the next start.
+            Phase::Waiting { then: Retry::Spawn, .. } | Phase::AwaitingReap { .. } | Phase::Held { .. } => {
+                self.gone(now)
+            }
             &mut Phase::Waiting { then: Retry::Adopt { start_if_gone, outdated }, .. } => {
                 self.phase = Phase::Adopting { start_if_gone, outdated };
                 vec![Action::Adopt]
@@ -368,6 +396,7 @@ impl Machine {
             | Phase::Starting { .. }
             | Phase::Clearing { .. }
             | Phase::Searching { .. }
+            | Phase::Held { .. }
             | Phase::Waiting { .. }
             | Phase::AwaitingReap { .. }
             | Phase::Stopped
@@ -386,7 +415,7 @@ impl Machine {
         self.search(escalation, cause, probes)
     }
 
-    fn searched(&mut self, left: bool, now: Instant) -> Vec<Action> {
+    fn searched(&mut self, left: bool, held: bool, now: Instant) -> Vec<Action> {
         let Phase::Searching { escalation, cause, probes } = self.phase else { return vec![] };
         if left {
             let probes = probes.saturating_add(1);
@@ -394,6 +423,28 @@ impl Machine {
             self.phase = Phase::Clearing { escalation, cause, probes, probe_at };
             return vec![escalation.signal()];
         }
+        // Also of one that is only restored: it is started when the manager runs, which may be at once.
+        if held && self.wanted == Wanted::Up {
+            let (until, probe_at) = (now + defaults::HELD_START, now + defaults::HELD_START_INTERVAL);
+            self.phase = Phase::Held { cause, until, probe_at };
+            // A stop does not wait for the start that follows it.
+            return if cause == Cause::Asked { vec![Action::Settle] } else { vec![] };
+        }
+        self.proceed(cause, now)
+    }
+
+    fn held(&mut self, left: bool, now: Instant) -> Vec<Action> {
+        let Phase::Held { cause, until, probe_at } = &mut self.phase else { return vec![] };
+        if left && now < *until {
+            *probe_at = now + defaults::HELD_START_INTERVAL;
+            return vec![];
+        }
+        let cause = *cause;
+        self.proceed(cause, now)
+    }
+
+    /// What follows when the leader is gone and all that it left.
+    fn proceed(&mut self, cause: Cause, now: Instant) -> Vec<Action> {
         match cause {
             Cause::Ended { wait } if self.wanted == Wanted::Up && wait.is_zero() => self.spawn(now),
             Cause::Ended { wait } if self.wanted == Wanted::Up => self.wait(wait, now),
@@ -415,7 +466,8 @@ impl Machine {
             Phase::Clearing { escalation, cause, .. } | Phase::Searching { escalation, cause, .. } => {
                 escalation.kill_by(after(now, cause.grace_period(settings)));
             }
-            Phase::Idle
+            Phase::Held { .. }
+            | Phase::Idle
             | Phase::Adopting { .. }
             | Phase::Starting { .. }
             | Phase::Running { .. }
@@ -443,6 +495,7 @@ impl Machine {
                 escalation.advance(now).into_iter().chain(probe).collect()
             }
             Phase::AwaitingReap { probe_at, .. } if now >= *probe_at => vec![Action::ProbeZombies],
+            Phase::Held { until, probe_at, .. } if now >= *until || now >= *probe_at => vec![Action::ProbeHeld],
             // A timer of an earlier phase.
             _ => vec![],
         }

@@ -25,7 +25,7 @@ impl World {
     /// The leader ends and leaves nothing.
     fn end(&mut self) -> Vec<Action> {
         assert_eq!(self.on(Event::Exited { group_left: false, quietly: true }), LEFT);
-        self.on(Event::Searched { left: false })
+        self.on(Event::Searched { left: false, held: false })
     }
 
     fn after(&mut self, seconds: u64) -> &mut World {
@@ -92,7 +92,7 @@ fn with_a_grace_period_without_end_nothing_is_ever_killed() {
     assert_eq!(crashed.on(Event::Exited { group_left: true, quietly: false }), TOLD);
     assert_eq!(crashed.after(a_lifetime).on(Event::Timer), [Action::ProbeGroup]);
     assert_eq!(crashed.on(Event::Group { left: false }), [Action::Search]);
-    assert_eq!(crashed.on(Event::Searched { left: false }), [Action::Spawn]);
+    assert_eq!(crashed.on(Event::Searched { left: false, held: false }), [Action::Spawn]);
 
     let mut adopted = World { machine: Machine::new(), ..forever() };
     adopted.stop.leftover_grace = Duration::MAX;
@@ -131,7 +131,7 @@ fn a_leader_that_goes_first_does_not_end_the_escalation() {
     assert_eq!(world.on(Event::Group { left: true }), []);
     assert_eq!(world.after(4).on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
     assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
-    assert_eq!(world.on(Event::Searched { left: false }), GONE);
+    assert_eq!(world.on(Event::Searched { left: false, held: false }), GONE);
 }
 
 #[test]
@@ -145,9 +145,9 @@ fn what_a_crash_leaves_of_the_group_is_killed_at_once_and_before_the_restart() {
         assert_eq!(world.on(Event::Group { left: true }), []);
         assert_eq!(world.after(5).on(Event::Timer), [Action::Stuck, Action::ProbeGroup], "it outlives SIGKILL");
         assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
-        assert_eq!(world.on(Event::Searched { left: true }), [Action::Kill], "it had started others");
+        assert_eq!(world.on(Event::Searched { left: true, held: false }), [Action::Kill], "it had started others");
         assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
-        assert_eq!(world.on(Event::Searched { left: false }), [Action::Spawn]);
+        assert_eq!(world.on(Event::Searched { left: false, held: false }), [Action::Spawn]);
     }
 }
 
@@ -168,12 +168,12 @@ fn leftovers_that_are_declared_to_have_time_get_the_stop_signal_first() {
     assert_eq!(world.on(Event::Group { left: true }), []);
     assert_eq!(world.after(1).on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
     assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
-    assert_eq!(world.on(Event::Searched { left: false }), [Action::Spawn]);
+    assert_eq!(world.on(Event::Searched { left: false, held: false }), [Action::Spawn]);
 
     let mut adopted = World { machine: Machine::new(), ..World::running_with_leftover_grace() };
     adopted.on(Event::Adopt { start_if_gone: true });
     adopted.on(Event::AdoptionRefused { gone: true });
-    assert_eq!(adopted.on(Event::Searched { left: true }), [Action::SignalStop]);
+    assert_eq!(adopted.on(Event::Searched { left: true, held: false }), [Action::SignalStop]);
     adopted.on(Event::Group { left: true });
     assert_eq!(adopted.after(3).on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
 }
@@ -254,7 +254,7 @@ fn a_restored_process_that_is_gone_is_not_started_before_it_is_asked_for() {
     let mut world = World::new();
     assert_eq!(world.on(Event::Adopt { start_if_gone: false }), [Action::Adopt]);
     assert_eq!(world.on(Event::AdoptionRefused { gone: true }), LEFT);
-    assert_eq!(world.on(Event::Searched { left: false }), [Action::CleanUp]);
+    assert_eq!(world.on(Event::Searched { left: false, held: false }), [Action::CleanUp]);
     assert_eq!(world.machine.state(), ProxyState::Idle);
     assert_eq!(world.on(Event::Start), [Action::Spawn]);
 }
@@ -264,14 +264,14 @@ fn what_left_the_group_is_ended_like_the_group() {
     let mut world = World::running();
     world.on(Event::Stop);
     assert_eq!(world.on(Event::Exited { group_left: false, quietly: true }), LEFT);
-    assert_eq!(world.on(Event::Searched { left: true }), [Action::SignalStop]);
+    assert_eq!(world.on(Event::Searched { left: true, held: false }), [Action::SignalStop]);
     assert_eq!(world.on(Event::Group { left: true }), []);
     assert_eq!(world.after(5).on(Event::Timer), [Action::Kill, Action::ProbeGroup], "no second grace period");
     assert_eq!(world.on(Event::Group { left: false }), [Action::Search], "they may have started others");
-    assert_eq!(world.on(Event::Searched { left: true }), [Action::Kill], "their time is over");
+    assert_eq!(world.on(Event::Searched { left: true, held: false }), [Action::Kill], "their time is over");
     assert_eq!(world.after(5).on(Event::Timer), [Action::Stuck, Action::ProbeGroup]);
     assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
-    assert_eq!(world.on(Event::Searched { left: false }), GONE);
+    assert_eq!(world.on(Event::Searched { left: false, held: false }), GONE);
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn a_search_that_does_not_end_does_not_hold_up_the_answer() {
     world.on(Event::Exited { group_left: false, quietly: true });
     assert_eq!(world.after(5).on(Event::Timer), [Action::Kill]);
     assert_eq!(world.after(5).on(Event::Timer), [Action::Stuck]);
-    assert_eq!(world.on(Event::Searched { left: false }), GONE);
+    assert_eq!(world.on(Event::Searched { left: false, held: false }), GONE);
 }
 
 #[test]
@@ -293,27 +293,83 @@ fn a_crash_is_not_searched_for_what_it_left_before_a_successor_has_to_wait() {
         world.on(Event::Spawned);
     }
     assert_eq!(world.on(crash), LEFT);
-    assert_eq!(world.on(Event::Searched { left: true }), [Action::Kill]);
+    assert_eq!(world.on(Event::Searched { left: true, held: false }), [Action::Kill]);
     world.on(Event::Group { left: false });
     let wait = Action::Announce(Announcement::Waiting(Duration::from_secs(2)));
-    assert_eq!(world.on(Event::Searched { left: false }), [Action::CleanUp, wait]);
+    assert_eq!(world.on(Event::Searched { left: false, held: false }), [Action::CleanUp, wait]);
 }
 
 #[test]
 fn no_successor_runs_beside_what_left_the_group() {
     let mut world = World::running();
     world.on(Event::Exited { group_left: false, quietly: true });
-    assert_eq!(world.on(Event::Searched { left: true }), [Action::Kill]);
+    assert_eq!(world.on(Event::Searched { left: true, held: false }), [Action::Kill]);
     assert_eq!(world.machine.state(), ProxyState::Clearing);
     world.on(Event::Group { left: false });
-    assert_eq!(world.on(Event::Searched { left: false }), [Action::Spawn]);
+    assert_eq!(world.on(Event::Searched { left: false, held: false }), [Action::Spawn]);
     let mut world = World::new();
     world.on(Event::Adopt { start_if_gone: false });
     world.on(Event::AdoptionRefused { gone: true });
-    assert_eq!(world.on(Event::Searched { left: true }), [Action::Kill]);
+    assert_eq!(world.on(Event::Searched { left: true, held: false }), [Action::Kill]);
     assert_eq!(world.on(Event::Start), [], "it waits");
     world.on(Event::Group { left: false });
-    assert_eq!(world.on(Event::Searched { left: false }), [Action::Spawn]);
+    assert_eq!(world.on(Event::Searched { left: false, held: false }), [Action::Spawn]);
+}
+
+#[test]
+fn a_start_is_held_while_a_process_lives_that_may_be_of_the_old_group() {
+    let held = |event: Event| {
+        let mut world = World::new();
+        world.on(Event::Adopt { start_if_gone: true });
+        world.on(Event::AdoptionRefused { gone: true });
+        assert_eq!(world.on(Event::Searched { left: false, held: true }), []);
+        assert_eq!((world.machine.state(), world.on(event)), (ProxyState::Clearing, vec![]));
+        world
+    };
+    let mut world = held(Event::Start);
+    let until = world.now + defaults::HELD_START;
+    assert_eq!(world.machine.next_start(), Some(until));
+    assert_eq!(world.machine.deadline(), Some(world.now + defaults::HELD_START_INTERVAL));
+    assert_eq!(world.after(1).on(Event::Timer), [Action::ProbeHeld]);
+    assert_eq!(world.on(Event::Held { left: true }), []);
+    assert_eq!(world.after(1).on(Event::Timer), [Action::ProbeHeld]);
+    assert_eq!(world.on(Event::Held { left: false }), [Action::Spawn], "it has ended");
+
+    let mut world = held(Event::Replace);
+    world.now += defaults::HELD_START;
+    assert_eq!(world.on(Event::Timer), [Action::ProbeHeld]);
+    assert_eq!(world.on(Event::Held { left: true }), [Action::Settle, Action::Spawn], "the time is over");
+
+    assert_eq!(held(Event::Settings).on(Event::Stop), GONE, "a stop is not held");
+}
+
+#[test]
+fn a_stop_is_not_held() {
+    let mut world = World::running();
+    world.on(Event::Stop);
+    world.on(Event::Exited { group_left: false, quietly: true });
+    assert_eq!(world.on(Event::Searched { left: false, held: true }), GONE);
+
+    let mut world = World::running();
+    world.on(Event::Stop);
+    world.on(Event::Start);
+    world.on(Event::Exited { group_left: false, quietly: true });
+    assert_eq!(world.on(Event::Searched { left: false, held: true }), [Action::Settle], "the stop is answered");
+    assert_eq!(world.machine.state(), ProxyState::Clearing);
+}
+
+#[test]
+fn a_hold_that_begins_before_a_start_is_asked_for_holds_it_and_alone_starts_nothing() {
+    for (started, expected) in [(true, Action::Spawn), (false, Action::CleanUp)] {
+        let mut world = World::new();
+        world.on(Event::Adopt { start_if_gone: false });
+        world.on(Event::AdoptionRefused { gone: true });
+        assert_eq!(world.on(Event::Searched { left: false, held: true }), []);
+        if started {
+            assert_eq!(world.on(Event::Start), []);
+        }
+        assert_eq!(world.on(Event::Held { left: false }), [expected]);
+    }
 }
 
 #[test]
@@ -511,6 +567,11 @@ impl Outside {
                     assert!(!self.leader, "a process lost its pid file");
                     self.pid_file = false;
                 }
+                Action::ProbeHeld => {
+                    assert!(self.nobody());
+                    let more = world.on(Event::Held { left: true });
+                    self.apply(world, more);
+                }
                 Action::CleanUp => {
                     assert!(self.nobody() && self.job.is_none());
                     self.pid_file = false;
@@ -560,7 +621,7 @@ impl Outside {
                 None => vec![],
                 Some(Action::Search) => {
                     self.found = self.escaped;
-                    world.on(Event::Searched { left: self.escaped })
+                    world.on(Event::Searched { left: self.escaped, held: hopeless })
                 }
                 Some(job) => {
                     self.leader = well;

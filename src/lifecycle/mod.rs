@@ -1,5 +1,6 @@
 //! The life of one process, decided purely: what to do next, given what happened and when.
 
+pub(crate) mod background;
 pub(crate) mod backoff;
 mod escalation;
 pub(crate) mod event;

@@ -160,11 +160,12 @@ fn as_other(managed: &Managed) -> Option<super::others::Other> {
     }
 }
 
-/// One error that names all that failed. That processes are left says more than what else went wrong, such as a file that
+/// One error that names all that failed. That processes are left, or may be, says more than what else went wrong, such as a file that
 /// could not be removed; of others the first one counts.
 fn summary(mut failed: Vec<Error>) -> Result<()> {
     let (Some(first), 2..) = (failed.first(), failed.len()) else { return failed.pop().map_or(Ok(()), Err) };
-    let left = failed.iter().map(Error::code).find(|code| *code == ErrorCode::StillRunning);
+    let any = |code| failed.iter().map(Error::code).find(|other| *other == code);
+    let left = any(ErrorCode::StillRunning).or_else(|| any(ErrorCode::Unproven));
     let texts: Vec<String> = failed.iter().map(Error::to_string).collect();
     Err(Error::new(left.unwrap_or(first.code()), texts.join("; ")))
 }
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn code_of_several_errors_says_whether_processes_are_left() {
-        use ErrorCode::{Io, StillRunning, Untrusted};
+        use ErrorCode::{Io, StillRunning, Unproven, Untrusted};
         let code = |codes: &[ErrorCode]| {
             let failed = codes.iter().map(|code| Error::new(*code, format!("{code:?}"))).collect();
             summary(failed).map_err(|error| (error.code(), error.to_string()))
@@ -184,6 +185,8 @@ mod tests {
         assert_eq!(code(&[Io]), Err((Io, "Io".to_owned())));
         assert_eq!(code(&[Io, Io]), Err((Io, "Io; Io".to_owned())));
         assert_eq!(code(&[Io, StillRunning]), Err((StillRunning, "Io; StillRunning".to_owned())));
+        assert_eq!(code(&[Unproven, StillRunning]), Err((StillRunning, "Unproven; StillRunning".to_owned())));
+        assert_eq!(code(&[Io, Unproven]), Err((Unproven, "Io; Unproven".to_owned())));
         assert_eq!(code(&[Untrusted, Io]), Err((Untrusted, "Untrusted; Io".to_owned())));
     }
 }

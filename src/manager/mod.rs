@@ -242,6 +242,7 @@ impl Manager {
     /// # Errors
     /// - [`ErrorCode::StillRunning`]: processes outlived SIGKILL, or may live; the message names them, and all else that
     ///   failed.
+    /// - [`ErrorCode::Unproven`]: none did, and the message names others that may be of a proxy and were not signalled.
     /// - [`ErrorCode::Io`] and others about files: the processes are gone, and the snapshot could not be written, or pid
     ///   files and records could not be removed; the message names them.
     /// - What a proxy of a registered kind reports. Of several failures without processes that are left, the code is that

@@ -3,6 +3,8 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::data_dir::{DataDir, NOT_FOLLOWED};
@@ -19,6 +21,13 @@ use crate::sys::file::Dir;
 const SUFFIXES: [&str; 2] = ["-stdout.log", "-stderr.log"];
 
 const FLAGS: i32 = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT;
+
+/// Whether a path may be that of a log of a proxy, in whatever data directory.
+pub(crate) fn is_log(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let ends = SUFFIXES.iter().any(|suffix| name.ends_with(suffix.as_bytes()));
+    ends && path.components().any(|component| component.as_os_str() == "logs")
+}
 
 impl DataDir {
     /// Opens the two logs of a proxy for appending.
@@ -70,4 +79,17 @@ pub(super) fn files_in(part: Option<Arc<Dir>>, id: &str) -> std::io::Result<Vec<
     let name = FileName::of(id);
     let Some(place) = descend_existing(part, &name)? else { return Ok(Vec::new()) };
     SUFFIXES.iter().filter_map(|suffix| place.inode(&name.leaf("", suffix)).transpose()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_are_known_by_their_paths() {
+        let logs = ["/data/logs/web-stdout.log", "/logs/%a+/%b-stderr.log"];
+        let others = ["/data/web-stdout.log", "/data/logs/web.log", "/logs", "/"];
+        assert!(logs.iter().all(|path| is_log(Path::new(path))));
+        assert!(!others.iter().any(|path| is_log(Path::new(path))));
+    }
 }

@@ -25,6 +25,7 @@ pub(crate) use data_dir::{DataDir, code_of, is_of_dead_file_system};
 pub(crate) use directory_id::DirectoryId;
 pub(crate) use elsewhere::{open_output, read_file, replace_file};
 pub(crate) use foreign::{Around, ForeignDir, Survivors};
+pub(crate) use logs::is_log;
 pub(crate) use record::{Origin, Record};
 pub(crate) use recovery::Lost;
 pub(crate) use snapshot_file::has_name_of_snapshot;

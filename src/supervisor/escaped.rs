@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::tag::{ProcessTag, TagReader};
+use super::tag::{Environment, EnvironmentReader, ProcessTag};
 use super::zombies::Zombie;
 use crate::sys::identity::Pid;
 use crate::sys::signal::{self, Signal};
@@ -33,14 +33,15 @@ impl fmt::Display for Escaped {
 
 impl Escaped {
     /// ORDER: the descriptor first, then the proof; so signals go to the process that the proof was of.
-    pub(super) fn prove(pid: Pid, tag: &ProcessTag, reader: TagReader<'_>) -> io::Result<Option<Escaped>> {
+    pub(super) fn prove(pid: Pid, tag: &ProcessTag, reader: EnvironmentReader<'_>) -> io::Result<Option<Escaped>> {
         let pidfd = match pidfd::is_supported().then(|| pidfd::open(pid)).transpose() {
             Err(error) if is_exhausted(&error) => return Err(error),
             Err(_) => return Ok(None), // gone
             Ok(pidfd) => pidfd,
         };
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
-        let proven = reader.tag_of(pid, &mut Vec::new())?.as_ref() == Some(tag);
+        let environment = reader.environment_of(pid, &mut Vec::new())?;
+        let proven = matches!(&environment, Environment::Tagged(its) if its == tag);
         let escaped = Escaped { pid, start_ticks: stat.start_ticks, group: stat.group, pidfd };
         // If it lives now, the number was its own all the time.
         Ok((proven && escaped.lives()).then_some(escaped))

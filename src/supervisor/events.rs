@@ -75,6 +75,11 @@ pub enum EventKind {
         /// Why.
         error: String,
     },
+    /// Its process is gone, and others live that it may have left. They are not proven to be its own, and not signalled.
+    Unproven {
+        /// Their pids and programs, and why each may be of it: [`ProxyStatus::unproven`](crate::ProxyStatus::unproven).
+        processes: String,
+    },
     /// The snapshot was written.
     SnapshotWritten,
     /// The snapshot could not be written, or it, or a process record or pid file, could not be read.

@@ -11,7 +11,7 @@ use super::run::Loop;
 use super::scan::Sighting;
 use super::spawner::{Job, ScanRequest};
 use super::spec::Spec;
-use super::supervised::Leader;
+use super::supervised::{Leader, Source};
 use super::zombies::Zombie;
 use crate::deadline::after;
 use crate::defaults;
@@ -72,7 +72,7 @@ impl Loop {
                 supervised.rare.last_error = supervised.rare.beside.take();
                 supervised.group = Some(pid);
                 (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
-                supervised.leader = Some(Leader::Started(spec.clone()));
+                supervised.leader = Some(Leader { pid: Some(pid), source: Source::Started(spec.clone()) });
                 logging::about(Level::Info, &id, format_args!("started, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Started { pid: Some(pid.as_u32()) });
                 supervised.note(Chore::PidFile(spec.clone(), pid), written);
@@ -89,14 +89,16 @@ impl Loop {
                 supervised.rare.last_error = Some(error);
                 Some(Event::SpawnFailed { hopeless })
             }
-            Done::Adopted { pid, written, known } => {
+            Done::Adopted { pid, since, written, known } => {
                 if known.is_some() {
                     supervised.claim = known;
                 }
                 (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, None);
                 supervised.group = Some(pid);
                 supervised.starts += 1;
-                supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_tag(spec))));
+                supervised.unscanned_since = since;
+                let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
+                supervised.leader = Some(Leader { pid: Some(pid), source });
                 logging::about(Level::Info, &id, format_args!("adopted, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Adopted { pid: pid.as_u32() });
                 supervised.note(Chore::PidFile(spec.clone(), pid), written);
@@ -114,7 +116,11 @@ impl Loop {
                     // Nor is anything ended that has the same tag.
                     supervised.claim = None;
                 } else if gone {
-                    supervised.leader = Some(Leader::Claimed(Box::new(supervised.claimed_tag(spec))));
+                    supervised.unscanned_since = supervised.claimed_since();
+                    let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
+                    // A number that another process has says nothing of the group that has it.
+                    let pid = supervised.claim.as_deref().map(Claim::pid).filter(|_| refusal.verdict == Verdict::Ended);
+                    supervised.leader = Some(Leader { pid, source });
                     let claim = supervised.claim.take();
                     let leader = claim.as_deref().and_then(Claim::identity);
                     let zombie = leader.and_then(|leader| Zombie::of_process(leader.pid, leader.start_ticks));
@@ -204,8 +210,8 @@ impl Loop {
         for (key, found) in found {
             let Some(supervised) = self.slots.get_mut(&key) else { continue };
             fail::point("job:heard");
-            let left = supervised.found(found);
-            self.drive(key, Event::Searched { left });
+            let event = supervised.found(found);
+            self.drive(key, event);
             self.answer_unless_starting(key);
             self.arm_repair(key);
         }

@@ -199,6 +199,8 @@ pub(super) enum Done {
     /// And whether the pid file could be written.
     Adopted {
         pid: Pid,
+        /// The tick in which it was started, if it is known.
+        since: Option<u64>,
         written: Result<()>,
         /// More than was claimed, if that was a number alone.
         known: Option<Box<Claim>>,

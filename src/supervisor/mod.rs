@@ -15,6 +15,7 @@ mod process;
 mod progress;
 mod readiness;
 mod reaper;
+mod remains;
 mod repair;
 mod rival;
 mod run;
@@ -30,6 +31,7 @@ mod supervised;
 mod survivors;
 mod tag;
 mod timers;
+mod unproven;
 pub(crate) mod unrecorded;
 mod zombies;
 
@@ -45,7 +47,7 @@ pub use events::{Event, EventKind, Events};
 pub(crate) use mailbox::{Claim, Command, Origin, Owner, Slot, StopReply};
 pub(crate) use search::search;
 pub(crate) use spec::{Context, Files, Spec, drawn_origin};
-pub use status::ProxyStatus;
+pub use status::{ProxyStatus, UnprovenProcess};
 pub(crate) use survivors::survivors;
 
 use crate::error::{Error, ErrorCode, Result};

@@ -68,11 +68,12 @@ impl Supervised {
         }
     }
 
-    /// The answer to a stop: the files of a process that is gone must not be left behind silently.
+    /// The answer to a stop: neither files of a process that is gone nor processes that may be of it must be left behind
+    /// silently.
     pub(super) fn stopped(&self) -> Result<()> {
         match &self.rare.repair {
             Some(Repair { what: Chore::CleanUp(_), error, .. }) => Err(error.clone()),
-            _ => Ok(()),
+            _ => self.may_have_left(),
         }
     }
 

@@ -20,7 +20,7 @@ use super::scan_queue::ScanQueue;
 use super::spawner::{Job, ScanRequest};
 use super::spawners::Spawners;
 use super::spec::Spec;
-use super::supervised::{Leader, Supervised};
+use super::supervised::Supervised;
 use super::timers::Timers;
 use super::zombies::{WaitedInVain, Zombie};
 use crate::declaration::Fingerprint;
@@ -29,6 +29,7 @@ use crate::lifecycle::ProxyState;
 use crate::lifecycle::event::{Action, Announcement, Event};
 use crate::logging::{self, Level};
 use crate::store::entry::KnownProcess;
+use crate::sys::boot_time::BootTime;
 use crate::sys::identity::Pid;
 use crate::sys::signal::Signal;
 use crate::sys::wait::ExitStatus;
@@ -315,6 +316,8 @@ impl Loop {
             Action::Spawn => {
                 (supervised.claim, supervised.group, supervised.rare.repair) = (None, None, None);
                 supervised.rare.told = None;
+                supervised.unscanned_since = supervised.unscanned_since.or_else(BootTime::tick_now);
+                supervised.warn_of_held();
                 fail::point("spawn:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
                 self.submit(key, Job::Start { key, spec, after });
@@ -328,14 +331,14 @@ impl Loop {
             }
             Action::Search => {
                 supervised.rare.escaped.clear();
-                match supervised.leader.as_ref().map(Leader::tag) {
-                    Some(tag) => {
-                        let of_others = supervised.was_claimed;
-                        self.request_scan(ScanRequest { key, tag, of_others });
-                    }
-                    // Nobody of it was ever known.
-                    None => self.drive(key, Event::Searched { left: false }),
+                match supervised.scan_request() {
+                    Some(request) => self.request_scan(request),
+                    None => self.drive(key, Event::Searched { left: false, held: false }),
                 }
+            }
+            Action::ProbeHeld => {
+                let left = supervised.unproven().iter().any(|unproven| unproven.holds_start());
+                self.drive(key, Event::Held { left });
             }
             Action::SignalStop => self.signal(key, None),
             Action::Kill => self.signal(key, Some(Signal::KILL)),
@@ -466,11 +469,15 @@ impl Loop {
             }
         }
         let asked = supervised.machine.state() == ProxyState::Stopping;
+        if let Some(since) = supervised.machine.running_since() {
+            supervised.ended_by_itself(status, since.elapsed());
+        }
         let level = if asked { Level::Info } else { Level::Warn };
         let id = supervised.slot.id.clone();
         let log = || logging::about(level, &id, format_args!("pid {pid} ended: {status}"));
-        // What is left of a group that cannot be signalled is found by a search, if it is to have its time.
-        let unsignalled = supervised.rare.uncleared.is_some() && !supervised.spec.config.stop.leftover_grace.is_zero();
+        // A search finds what is left of a group that could not be signalled: what is to have its time, and what is not
+        // proven to be of it and holds the start.
+        let unsignalled = supervised.rare.uncleared.is_some();
         let quietly = unsignalled || matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
         let Some(actions) = self.step(key, Event::Exited { group_left, quietly }) else { return };
         let exited = EventKind::Exited { pid: pid.as_u32(), status };

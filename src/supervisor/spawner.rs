@@ -13,10 +13,11 @@ use super::mailbox::{Claim, Done, Mailbox, Message, ProcessKey, Refusal, Started
 use super::process::Process;
 use super::progress::{Progress, Unreadable};
 use super::reaper::Reaper;
-use super::scan::Scan;
+use super::scan::{Scan, Wanted};
 use super::spare::Spare;
 use super::spec::{Files, Spec};
 use super::tag::ProcessTag;
+use super::unproven::Ancestor;
 use crate::declaration::validate_id;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
@@ -35,6 +36,7 @@ use crate::sys::{pidfd, stat};
 pub(super) struct ScanRequest {
     pub(super) key: ProcessKey,
     pub(super) tag: ProcessTag,
+    pub(super) ancestor: Ancestor,
     /// Whether it may have been a child of an earlier agent.
     pub(super) of_others: bool,
 }
@@ -216,10 +218,10 @@ impl Spawner {
             },
             Job::Adopt { key, spec, claim } => match adoption::prove(&spec, &claim) {
                 Ok(Proven { process, written, known }) => {
-                    let pid = process.pid;
+                    let (pid, since) = (process.pid, process.identity.as_ref().map(|identity| identity.start_ticks));
                     self.reaper.insert(key, process);
                     fail::point("adopt:listed");
-                    Done::Adopted { pid, written, known }
+                    Done::Adopted { pid, since, written, known }
                 }
                 Err(refusal) => Done::Refused(refusal),
             },
@@ -238,15 +240,17 @@ impl Spawner {
     }
 
     fn scan(&self, all: Vec<ScanRequest>, progress: Arc<Progress>) {
-        let of_others = all.iter().any(|request| request.of_others);
+        let wanted = Wanted::of(all.iter().map(|request| (&request.ancestor, request.of_others)));
         let (leaders, unreadable) = (self.reaper.leaders(), &self.unreadable);
-        let scan = caught(|| self.spare.lend(|| Scan::at_all_but(&leaders, of_others, &progress, unreadable)));
-        let found = all.into_iter().map(|ScanRequest { key, tag, .. }| match &scan {
-            Ok(scan) => (key, caught(|| scan.with(&tag))),
-            Err(error) => (key, Err(io::Error::new(error.kind(), error.to_string()))),
+        let scan = || Scan::at_all_but(&leaders, &wanted, &progress, unreadable);
+        let mut scan = caught(|| self.spare.lend(scan));
+        let found = all.iter().map(|ScanRequest { key, tag, ancestor, .. }| match &mut scan {
+            Ok(scan) => (*key, caught(|| scan.with(tag, ancestor))),
+            Err(error) => (*key, Err(io::Error::new(error.kind(), error.to_string()))),
         });
-        let found = found.collect();
-        drop(scan);
+        let found = found.collect::<Vec<_>>();
+        // ORDER: the declarations before the answer, after which their owner may end.
+        drop((scan, all));
         self.mailbox.send(Message::Scanned { progress, found });
         fail::point("job:told");
     }

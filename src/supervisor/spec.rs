@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::declaration::{Fingerprint, ProxyConfig, variable};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::store::{self, DataDir};
+use crate::sys::executable::ProgramName;
 use crate::sys::identity::Pid;
 use crate::sys::program::{Program, Variable};
 use crate::sys::random;
@@ -158,6 +160,14 @@ impl Spec {
         }
     }
 
+    /// How the program is named and where it is looked for.
+    pub(super) fn program_name(&self) -> Option<ProgramName> {
+        let program = self.program();
+        let path = program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
+        let path = path.map(|path| OsStr::from_bytes(path).to_owned());
+        Some(ProgramName { word: program.argv.first()?.clone(), path, dir: program.dir.map(PathBuf::from) })
+    }
+
     /// Device and inode of the files that the process's output goes to, as far as they are there.
     ///
     /// # Errors
@@ -250,6 +260,22 @@ fn add_later_fields(fingerprint: Fingerprint, command: &Command) -> Fingerprint 
         return fingerprint;
     }
     fingerprint.add(OsStr::new("unset_env")).add_list(withheld.iter().map(OsString::as_os_str))
+}
+
+#[cfg(test)]
+impl Spec {
+    /// One of a daemon without files.
+    pub(super) fn for_tests(id: &str, config: ProxyConfig) -> Spec {
+        let context = Context {
+            base_env: BaseEnvironment::of([]),
+            proxy_env: vec![],
+            files: Files::Paths { stdout: None, stderr: None, pid: None },
+            origin: "o".into(),
+            events: EventRing::new(1),
+            allow_root: false,
+        };
+        Spec { id: id.into(), config: Arc::new(config), context: Arc::new(context) }
+    }
 }
 
 #[cfg(test)]

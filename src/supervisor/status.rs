@@ -1,5 +1,6 @@
 //! What a proxy is doing, as told to the user.
 
+use std::fmt;
 use std::time::Instant;
 
 use serde::{Serialize, Serializer};
@@ -31,6 +32,29 @@ pub struct ProxyStatus {
     pub next_start_ms: Option<u64>,
     /// The last thing that went wrong, until the next start goes well.
     pub last_error: Option<String>,
+    /// Living processes that it may have left, and that are not proven to be its own: they were not signalled.
+    pub unproven: Vec<UnprovenProcess>,
+    /// What its ends suggest about its declaration, as a question to a human: whether the program puts itself into the
+    /// background.
+    pub hint: Option<String>,
+}
+
+/// A process that may be of a proxy, which nothing proves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct UnprovenProcess {
+    /// Its pid.
+    pub pid: u32,
+    /// The name of its program, as ps(1) shows it.
+    pub program: String,
+    /// Why it may be of the proxy.
+    pub why: String,
+}
+
+impl fmt::Display for UnprovenProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {} ({}: {})", self.pid, self.program, self.why)
+    }
 }
 
 impl ProxyStatus {
@@ -45,6 +69,8 @@ impl ProxyStatus {
             last_exit: None,
             next_start_ms: None,
             last_error: None,
+            unproven: Vec::new(),
+            hint: None,
         }
     }
 }

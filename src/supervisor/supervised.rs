@@ -11,18 +11,20 @@ use super::escaped::Escaped;
 use super::mailbox::{Claim, ProcessKey, Slot, StopWaiter};
 use super::reaper::Group;
 use super::repair::Repair;
-use super::scan::Sighting;
 use super::spawner::Job;
 use super::spec::Spec;
 use super::status::{ProxyStatus, milliseconds_until};
 use super::tag::ProcessTag;
+use super::unproven::Unproven;
 use super::zombies::Zombie;
+use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
+use crate::lifecycle::background::Background;
 use crate::lifecycle::event::{Action, Event, Settings};
 use crate::lifecycle::machine::Machine;
 use crate::logging::{self, Level};
-use crate::sys::identity::Pid;
+use crate::sys::identity::{Pid, boot_id};
 use crate::sys::wait::ExitStatus;
 
 /// A slot of the supervisor.
@@ -46,6 +48,8 @@ pub(super) struct Supervised {
     pub(super) was_claimed: bool,
     pub(super) starts: u64,
     pub(super) last_exit: Option<ExitStatus>,
+    /// The tick from which on the processes are of it that no scan has looked for yet; `None` where that is not known.
+    pub(super) unscanned_since: Option<u64>,
     /// The deadline that the timers know of.
     pub(super) armed: Option<Instant>,
     /// Whether a job is being done.
@@ -57,9 +61,17 @@ pub(super) struct Supervised {
     pub(super) rare: Rare,
 }
 
+/// The last process that was started or adopted, or whose adoption was refused because it is gone.
+#[derive(Debug)]
+pub(super) struct Leader {
+    /// Its number, unless that is another process's.
+    pub(super) pid: Option<Pid>,
+    pub(super) source: Source,
+}
+
 /// What a leader was started from, or found by.
 #[derive(Debug)]
-pub(super) enum Leader {
+pub(super) enum Source {
     Started(Arc<Spec>),
     Claimed(Box<ProcessTag>),
 }
@@ -67,9 +79,9 @@ pub(super) enum Leader {
 impl Leader {
     /// By what its processes are known.
     pub(super) fn tag(&self) -> ProcessTag {
-        match self {
-            Leader::Started(spec) => spec.tag(spec.config.token.as_deref(), &spec.context.origin),
-            Leader::Claimed(tag) => (**tag).clone(),
+        match &self.source {
+            Source::Started(spec) => spec.tag(spec.config.token.as_deref(), &spec.context.origin),
+            Source::Claimed(tag) => (**tag).clone(),
         }
     }
 }
@@ -84,6 +96,10 @@ pub(super) struct RareFields {
     pub(super) escaped: Vec<Escaped>,
     /// The leader whose group was sent the stop signal.
     pub(super) told: Option<Pid>,
+    /// Processes that may have been left by this leader or an earlier one. They are not signalled.
+    pub(super) unproven: Vec<Unproven>,
+    /// Whether the program seems to put itself into the background.
+    pub(super) background: Background,
     /// A claimed process that is gone, whose group was not cleared: it could not be signalled, or was given time.
     pub(super) uncleared: Option<Claim>,
     pub(super) last_error: Option<Error>,
@@ -109,6 +125,8 @@ pub(super) struct RareFields {
 static NOTHING: RareFields = RareFields {
     escaped: Vec::new(),
     told: None,
+    unproven: Vec::new(),
+    background: Background::Unsuspected,
     uncleared: None,
     last_error: None,
     zombies: Vec::new(),
@@ -143,6 +161,8 @@ impl Rare {
         let RareFields {
             escaped,
             told,
+            unproven,
+            background,
             uncleared,
             last_error,
             zombies,
@@ -158,6 +178,8 @@ impl Rare {
         } = &**self;
         let nothing = escaped.is_empty()
             && told.is_none()
+            && unproven.is_empty()
+            && *background == Background::Unsuspected
             && uncleared.is_none()
             && last_error.is_none()
             && zombies.is_empty()
@@ -191,6 +213,7 @@ impl Supervised {
             was_claimed: false,
             starts: 0,
             last_exit: None,
+            unscanned_since: None,
             armed: None,
             busy: false,
             forget: false,
@@ -284,54 +307,19 @@ impl Supervised {
         spec.tag(token.as_deref(), origin.as_deref().unwrap_or(&spec.context.origin))
     }
 
+    /// The tick in which the process of a claim was started that is gone, if it is known. Ticks of another boot say nothing.
+    pub(super) fn claimed_since(&self) -> Option<u64> {
+        let (identity, boot) = (self.claim.as_deref()?.identity()?, boot_id().ok()?);
+        identity.other_boot(&boot).is_none().then_some(identity.start_ticks)
+    }
+
     /// The origin that its process has.
     pub(super) fn process_origin(&self) -> Arc<str> {
-        match &self.leader {
-            Some(Leader::Claimed(tag)) => String::from_utf8_lossy(&tag.origin).into(),
-            Some(Leader::Started(spec)) => spec.context.origin.clone(),
+        match self.leader.as_ref().map(|leader| &leader.source) {
+            Some(Source::Claimed(tag)) => String::from_utf8_lossy(&tag.origin).into(),
+            Some(Source::Started(spec)) => spec.context.origin.clone(),
             None => self.spec.context.origin.clone(),
         }
-    }
-
-    /// Takes note of how a search for those who left the group went: whether somebody is left, or nobody can tell.
-    pub(super) fn found(&mut self, found: std::io::Result<Sighting>) -> bool {
-        let error = match found {
-            Ok(Sighting { seen, escaped }) if escaped.is_empty() => return seen,
-            Ok(Sighting { escaped, .. }) => {
-                self.rare.escaped = escaped;
-                let message = format!("{} left the group for another session: ended as well", pids(&self.rare.escaped));
-                Error::new(ErrorCode::StillRunning, message)
-            }
-            Err(error) => Error::os(ErrorCode::Io, "look for processes that left the group", &error),
-        };
-        // It is looked for again and again while somebody is left.
-        if self.rare.last_error.as_ref().map(Error::to_string) != Some(error.to_string()) {
-            logging::about(Level::Warn, &self.slot.id, format_args!("{error}"));
-            self.rare.last_error = Some(error);
-        }
-        true
-    }
-
-    /// What a stop says of what survived SIGKILL, or of which nobody knows whether it lives. `members` are those of the
-    /// group that live, the leader included.
-    pub(super) fn still_running(&self, members: &[i32]) -> Error {
-        let mut left = Vec::new();
-        if !members.is_empty() {
-            left.push(format!("{} of {}", pids(members), self.group_name()));
-        }
-        if !self.rare.escaped.is_empty() {
-            left.push(format!("{} which left the group", pids(&self.rare.escaped)));
-        }
-        if left.is_empty() {
-            left.push(match (self.pid, self.group) {
-                (Some(pid), _) => format!("pid {pid} or its group"),
-                (None, Some(_)) => self.group_name(),
-                (None, None) => "a process that cannot be identified".to_owned(),
-            });
-        }
-        let why = self.rare.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-        let message = format!("proxy {}: still running: {}{why}", self.slot.id, left.join(", and "));
-        Error::new(ErrorCode::StillRunning, message)
     }
 
     pub(super) fn status(&self) -> ProxyStatus {
@@ -342,21 +330,16 @@ impl Supervised {
         status.last_exit = self.last_exit;
         status.next_start_ms = self.machine.next_start().map(milliseconds_until);
         status.last_error = self.rare.last_error.as_ref().map(Error::to_string);
+        status.unproven = self.unproven().into_iter().map(Unproven::to_status).collect();
+        let is_healthy = |since: Instant| since.elapsed() >= defaults::DAEMON_RESTART_HEALTHY;
+        status.hint = self.rare.background.hint().filter(|_| !self.machine.running_since().is_some_and(is_healthy));
         status
     }
 }
 
-fn pids<T: std::fmt::Display>(processes: &[T]) -> String {
-    let numbers: Vec<String> = processes.iter().map(T::to_string).collect();
-    format!("{} {}", if numbers.len() == 1 { "pid" } else { "pids" }, numbers.join(", "))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::environment::BaseEnvironment;
-    use super::super::events::EventRing;
     use super::super::repair::Chore;
-    use super::super::spec::{Context, Files};
     use super::*;
     use crate::declaration::ProxyConfig;
     use crate::sys::signal::Signal;
@@ -364,16 +347,7 @@ mod tests {
 
     #[test]
     fn whatever_is_to_be_done_of_a_process_keeps_its_timer() {
-        let context = Context {
-            base_env: BaseEnvironment::of([]),
-            proxy_env: vec![],
-            files: Files::Paths { stdout: None, stderr: None, pid: None },
-            origin: "o".into(),
-            events: EventRing::new(1),
-            allow_root: false,
-        };
-        let config = Arc::new(ProxyConfig::new(crate::Command::new("a")));
-        let spec = Arc::new(Spec { id: "web".into(), config, context: Arc::new(context) });
+        let spec = Arc::new(Spec::for_tests("web", ProxyConfig::new(crate::Command::new("a"))));
         let mut supervised = Supervised::new(Slot { owner: 1, id: "web".into() }, 1, spec);
         let start = Instant::now();
         let at = |second| start + Duration::from_secs(second);

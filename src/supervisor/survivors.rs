@@ -9,7 +9,7 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use super::progress::{Progress, Unreadable};
-use super::scan::{Scan, any_is_claimed};
+use super::scan::{Scan, Wanted, any_is_claimed};
 use super::scan_queue::ScanQueue;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
@@ -75,7 +75,8 @@ struct Task {
 
 impl Task {
     fn run(&self, scanned: &Sender<(Arc<Progress>, Found)>) {
-        let scan = Scan::at_all_but(&self.known, true, &self.progress, &self.unreadable);
+        let wanted = Wanted::tags_of_all();
+        let scan = Scan::at_all_but(&self.known, &wanted, &self.progress, &self.unreadable);
         let found = scan.and_then(|scan| choose(scan.of_origin(&self.origin)));
         // Of a scan that was given up nobody hears any more.
         let _ = scanned.send((self.progress.clone(), found));

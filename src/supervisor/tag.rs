@@ -7,6 +7,9 @@ use crate::defaults;
 use crate::sys::identity::Pid;
 use crate::sys::{environ, is_exhausted};
 
+/// How the names of the variables begin by which a process knows itself.
+const VARIABLES: &[u8] = b"CONNECT_PROXY_";
+
 /// The process tag: the id, token and origin of a proxy in the environment of its processes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ProcessTag {
@@ -28,34 +31,55 @@ impl ProcessTag {
         let (id, token) = (value(defaults::ENV_PROXY_ID)?, value(defaults::ENV_PROXY_TOKEN)?);
         Some(ProcessTag { id: id.into(), token: token.into(), origin: origin.into() })
     }
+}
 
-    /// The tag of a process.
-    ///
+/// What the environment of a process tells of whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Environment {
+    Tagged(ProcessTag),
+    /// It has variables of a proxy, and not those of a process of ours.
+    Foreign,
+    /// It has no variable of a proxy: those that it was started with were cleared or overwritten, if there were any.
+    Silent,
+    /// It may not be read: as of another user, of a program with file capabilities, or in another user namespace.
+    Unreadable,
+    /// It is not there any more, or not yet: the process is exiting, or is just executing a program.
+    Blank,
+    /// The process has ended.
+    Gone,
+}
+
+impl Environment {
     /// # Errors
     /// When it cannot be known now.
-    fn of(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Option<ProcessTag>> {
-        match environ::read_with(pid.as_raw(), defaults::ENV_PROXY_ORIGIN.as_bytes(), buffer) {
-            Ok(environment) => Ok(environment.and_then(ProcessTag::within)),
+    fn of(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Environment> {
+        match environ::read_with(pid.as_raw(), VARIABLES, buffer) {
+            Ok(Some(text)) => return Ok(ProcessTag::within(text).map_or(Environment::Foreign, Environment::Tagged)),
+            Ok(None) => {}
             // Only scarcity is a reason to ask again: any other error of one file of a stranger must not delay every stop.
-            Err(error) if is_exhausted(&error) => Err(error),
-            // It has ended, or it is another user's: then it could not be signalled either.
-            Err(_) => Ok(None),
+            Err(error) if is_exhausted(&error) => return Err(error),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {
+                return Ok(Environment::Gone);
+            }
+            Err(_) => return Ok(Environment::Unreadable),
         }
+        let is_blank = environ::is_blank(pid.as_raw(), buffer);
+        Ok(if is_blank { Environment::Blank } else { Environment::Silent })
     }
 }
 
-/// Reads tags, which can take for ever, and publishes which process it is reading.
+/// Reads environments, which can take for ever, and publishes of which process.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct TagReader<'a> {
+pub(super) struct EnvironmentReader<'a> {
     pub(super) progress: &'a Progress,
     pub(super) unreadable: &'a Unreadable,
 }
 
-impl TagReader<'_> {
-    pub(super) fn tag_of(self, pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Option<ProcessTag>> {
-        let tag = self.progress.read(pid, || ProcessTag::of(pid, buffer));
+impl EnvironmentReader<'_> {
+    pub(super) fn environment_of(self, pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Environment> {
+        let environment = self.progress.read(pid, || Environment::of(pid, buffer));
         self.unreadable.remove(pid);
-        tag
+        environment
     }
 }
 

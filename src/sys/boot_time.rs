@@ -30,6 +30,15 @@ impl BootTime {
         seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds).map(BootTime)
     }
 
+    /// The tick of now, for processes that are started from now on: they have this one or a later one. `None` when start
+    /// times do not follow the clock, or it cannot be read.
+    pub(crate) fn tick_now() -> Option<u64> {
+        if FOLLOWED.get() == Some(&false) {
+            return None;
+        }
+        BootTime::now().map(|now| now.0 / TICK)
+    }
+
     /// The start of a process that was cloned after this time and by `now`, unless a tick went by meanwhile.
     pub(super) fn start_ticks_if_now_is(self, now: BootTime) -> Option<u64> {
         (self.0 / TICK == now.0 / TICK).then_some(self.0 / TICK)

@@ -124,7 +124,7 @@ impl Identity {
     }
 
     /// Why it is not known to be of this boot, if it is not.
-    fn other_boot(&self, boot: &str) -> Option<String> {
+    pub(crate) fn other_boot(&self, boot: &str) -> Option<String> {
         if boot.is_empty() || self.boot_id.is_empty() {
             return Some("whether the record is of this boot cannot be known".to_owned());
         }

@@ -8,7 +8,8 @@
 
 #[cfg(test)]
 mod allocation_trap;
-mod boot_time;
+pub(crate) mod boot_time;
+pub(crate) mod cgroup;
 pub(crate) mod child;
 mod child_record;
 pub(crate) mod child_stack;
@@ -18,6 +19,7 @@ pub(crate) mod digest;
 mod dumpable;
 pub(crate) mod environ;
 pub(crate) mod epoll;
+pub(crate) mod executable;
 pub(crate) mod fail;
 pub(crate) mod fd;
 pub(crate) mod fdinfo;

@@ -10,23 +10,33 @@ use super::identity::own_pid;
 use super::stat::{self, integer};
 use super::{fail, is_exhausted};
 
-/// The children of all who may have been given what a child of ours has left; `None` where that cannot be known: the
+/// The children of those that may have been given what a child of ours has left; `None` where that cannot be known: the
 /// kernel was built without these files, or /proc hides the processes of others.
 ///
 /// It needs one descriptor at a time.
 ///
 /// # Errors
 /// When descriptors or memory are exhausted.
-pub(crate) fn candidates() -> io::Result<Option<Vec<i32>>> {
+pub(crate) fn list() -> io::Result<Option<Vec<i32>>> {
     fail::failing("orphans:list")?;
     let Some(heirs) = unless_unknown(heirs())? else { return Ok(None) };
-    let mut candidates = Vec::new();
+    let mut orphans = Vec::new();
     for heir in heirs {
         // One that has ended has given its children to another one, who may have been asked before.
         let Some(children) = unless_unknown(children(heir).map(Some))? else { return Ok(None) };
-        candidates.extend(children);
+        orphans.extend(children);
     }
-    Ok(Some(candidates))
+    Ok(Some(orphans))
+}
+
+/// This process and its ancestors, as far as they are known: the kernel lists them among the children of each other, and
+/// none of them was left by a child of ours.
+///
+/// # Errors
+/// When descriptors or memory are exhausted.
+pub(crate) fn ancestors() -> io::Result<Vec<i32>> {
+    let heirs = unless_unknown(heirs())?.unwrap_or_else(|| vec![1]);
+    Ok(heirs.into_iter().chain([own_pid().as_raw()]).collect())
 }
 
 /// Only scarcity passes; whatever else goes wrong, there is another way to look.
@@ -84,7 +94,7 @@ mod tests {
 
     /// Its parent ends before it has said who it is.
     #[test]
-    fn a_process_that_has_lost_its_parent_is_a_candidate() {
+    fn a_process_that_has_lost_its_parent_is_in_the_list_of_orphans() {
         if unless_unknown(children(own_pid().as_raw()).map(Some)).unwrap().is_none() {
             return; // a kernel without these files: another way is taken
         }
@@ -97,7 +107,7 @@ mod tests {
         child.wait().unwrap();
         let orphan: i32 = line.trim().parse().unwrap();
         assert!(stat::read(orphan).unwrap().is_some_and(|stat| stat.parent != child.id() as i32));
-        assert!(candidates().unwrap().unwrap().contains(&orphan));
+        assert!(list().unwrap().unwrap().contains(&orphan));
         drop(input);
     }
 

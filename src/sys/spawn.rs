@@ -5,11 +5,10 @@
 //! Where an emulator makes a plain fork of it, everything works nevertheless: see [`outcome`]. How a process is started
 //! that is to be no child of ours: see [`intermediate`].
 
-use std::ffi::{CString, OsStr, OsString, c_char, c_int};
+use std::ffi::{CString, OsString, c_char, c_int};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
 
 use super::boot_time::BootTime;
 use super::child::{self, Instructions, RawCredentials};
@@ -17,6 +16,7 @@ use super::child_record::RawRecord;
 use super::child_stack::ChildStack;
 use super::descriptor_table::{self, Division};
 use super::dumpable::UserChange;
+use super::executable::search_paths;
 use super::identity::{Pid, own_pid};
 use super::oom_score::RawScore;
 use super::outcome::{self, Birth, Outcome, Pipe, Report, Step, VFORK};
@@ -35,9 +35,6 @@ pub(crate) struct Started {
     /// Of a process that is detached: another one can have got its pid by now.
     pub(crate) start_ticks: Option<u64>,
 }
-
-/// Where `PATH` points when the process has none, as the C library assumes.
-const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// An array of C strings, NULL-terminated, that owns them.
 struct CStrings {
@@ -308,17 +305,10 @@ impl Child {
     }
 }
 
-/// Where to look for the program: as named when it has a slash, else in each directory of the `PATH` that the process
-/// will have.
+/// Where to look for the program, with the `PATH` that the process will have.
 fn candidates(program: &Program<'_>) -> Vec<OsString> {
     let Some(name) = program.argv.first() else { return Vec::new() };
-    if name.as_bytes().contains(&b'/') {
-        return vec![name.clone()];
-    }
-    let path = program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
-    let path = path.unwrap_or(DEFAULT_PATH.as_bytes());
-    let dirs = path.split(|&byte| byte == b':');
-    dirs.map(|dir| Path::new(OsStr::from_bytes(if dir.is_empty() { b"." } else { dir })).join(name).into()).collect()
+    search_paths(name, program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH=")))
 }
 
 /// The pidfd of a process that is not our child, by number.

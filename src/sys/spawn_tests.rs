@@ -6,6 +6,7 @@ use crate::sys::file::Dir;
 use crate::sys::identity::{Identity, boot_id};
 use crate::sys::wait::{ExitStatus, Reap, Waited};
 use std::fs::File;
+use std::path::Path;
 
 fn run(program: Program<'_>) -> Result<ExitStatus, StartError> {
     let null = File::options().read(true).write(true).open("/dev/null").unwrap();

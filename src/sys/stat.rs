@@ -196,6 +196,18 @@ pub(crate) fn is_thread(pid: i32) -> io::Result<bool> {
     }
 }
 
+/// Whether a user is the real, effective, saved or file system user of a process. /proc/<pid> itself is root's when the
+/// process may not be traced.
+pub(crate) fn is_of_user(pid: i32, uid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    user_ids(&status).any(|user| user == uid)
+}
+
+fn user_ids(status: &str) -> impl Iterator<Item = u32> {
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    ids.split_ascii_whitespace().filter_map(|id| id.parse().ok())
+}
+
 /// The process of a thread, from the text of its status.
 pub(crate) fn thread_group(status: &str) -> Option<i32> {
     status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
@@ -208,7 +220,7 @@ pub(crate) fn tracer(pid: i32) -> Option<i32> {
     (tracer != 0).then_some(tracer)
 }
 
-/// The name of a process (proc_pid_comm(5)), for messages.
+/// The name of a process, as ps(1) shows it (proc_pid_comm(5)), for messages. Any user may read it.
 pub(crate) fn name(pid: i32) -> Option<String> {
     let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
     Some(String::from_utf8_lossy(name.trim_ascii_end()).escape_debug().to_string())
@@ -257,6 +269,15 @@ mod tests {
             }
         );
         assert!(stat.is_dead());
+    }
+
+    #[test]
+    fn any_of_the_four_users_of_a_process_counts() {
+        let status = "Name:\tUid: 5\nUid:\t1000\t0\t7\t8\nGid:\t9\t9\t9\t9\n";
+        assert_eq!(user_ids(status).collect::<Vec<_>>(), [1000, 0, 7, 8]);
+        assert_eq!(user_ids("").count(), 0);
+        let own = std::process::id() as i32;
+        assert!(is_of_user(own, crate::sys::identity::effective_uid()) && !is_of_user(i32::MAX, 0));
     }
 
     #[test]

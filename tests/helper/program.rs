@@ -16,6 +16,11 @@
 //! | `inspect` | reports all that it inherited, then waits |
 //! | `grandchild [stubborn]` | starts a process of its own group that reports as `grandchild`, then waits |
 //! | `escaped [stubborn]` | the same, but it has left for a session of its own; it says which signal ends it |
+//! | `grandchild cleared` | the other one is in a session of its own, clears its environment, and dies by signals |
+//! | `grandchild cleared keeps-log` | the same, and its standard error is still the log |
+//! | `grandchild cleared stays` | it stays in the group |
+//! | `background` | as `grandchild cleared`, but the first one ends as soon as the other one is so far |
+//! | `silent PID` | what becomes of it, while the process with this number lives: nobody hears of it any more |
 //! | `daemonizes [stubborn]` | the same, but the first one does not wait: it ends |
 //! | `grandchild stopped` | the other one stops itself as SIGSTOP does |
 //! | `grandchild relapses` | and does so again whenever it is continued |

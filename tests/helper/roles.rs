@@ -1,7 +1,7 @@
 //! The roles.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
@@ -20,6 +20,9 @@ use crate::wait::{self, Handled};
 
 /// The role of the process that a leader starts.
 const MEMBER: &str = "member";
+/// How one of them behaves, and the role that it takes then.
+const CLEARED: &str = "cleared";
+const SILENT: &str = "silent";
 /// The roles of strangers in the group of somebody else.
 const STRANGE_MEMBER: &str = "strange-member";
 const JOINER: &str = "joiner";
@@ -31,6 +34,7 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
     let args: Vec<OsString> = args.collect();
     let word = args.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     match role.as_str() {
+        SILENT => return be_silent(&word),
         "guard" => return guard(&args),
         "starts-and-becomes" => {
             start_member(&["stubborn".into()]);
@@ -74,10 +78,14 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
         STRANGE_MEMBER => stay_for(&mut reporter, Handled::every()),
         "mixed" => lead_strangers(&mut reporter),
         JOINER => join(&mut reporter),
-        MEMBER => belong(&mut reporter, &word, args.get(1).is_some()),
+        MEMBER => belong(&mut reporter, &word, &args.get(1).map(|option| option.to_string_lossy()).unwrap_or_default()),
         "grandchild" => lead(&mut reporter, &args, Handled::default()),
         "leader-exits" => lead(&mut reporter, &["stubborn".into()], Handled::polite()),
         "escaped" => lead(&mut reporter, &escaped(args), Handled::default()),
+        "background" => {
+            start_cleared(&[CLEARED.into()]);
+            ExitCode::SUCCESS
+        }
         "daemonizes" => {
             start_member(&escaped(args));
             ExitCode::SUCCESS
@@ -141,7 +149,7 @@ fn crash(reporter: &mut Reporter, signal: &str) -> ExitCode {
 }
 
 /// Is what a leader has started, as it was told.
-fn belong(reporter: &mut Reporter, how: &str, stubborn: bool) -> ExitCode {
+fn belong(reporter: &mut Reporter, how: &str, option: &str) -> ExitCode {
     match how {
         "stubborn" => stay(reporter),
         "stopped" => {
@@ -157,21 +165,54 @@ fn belong(reporter: &mut Reporter, how: &str, stubborn: bool) -> ExitCode {
                 while wait::signal(&mut handled) != "SIGCONT" {}
             }
         }
+        CLEARED => become_silent(reporter, option),
         "escaped" => {
             setsid().expect("leave for a session of its own");
-            if stubborn { stay(reporter) } else { obey(reporter) }
+            if option == "stubborn" { stay(reporter) } else { obey(reporter) }
         }
         "traceable" => {
-            debugger::let_others_trace(stubborn);
+            debugger::let_others_trace(!option.is_empty());
             just_wait(reporter, None)
         }
         _ => just_wait(reporter, None),
     }
 }
 
+/// Leaves for a session of its own and clears its environment, as a careful daemon does. It has told who it is.
+fn become_silent(reporter: &mut Reporter, option: &str) -> ExitCode {
+    if option != "stays" {
+        setsid().expect("leave for a session of its own");
+    }
+    reporter.started(None);
+    let mut silent = Command::new(own_program());
+    silent.arg(SILENT).arg(std::env::var(WATCH_PID).unwrap_or_default()).env_clear();
+    if option != "keeps-log" {
+        silent.stderr(Stdio::null());
+    }
+    panic!("execute own program: {}", silent.exec())
+}
+
+/// The same process, when that is done, which a line tells the one that has started it.
+fn be_silent(test: &str) -> ExitCode {
+    writeln!(std::io::stdout()).expect("write to the pipe");
+    wait::end_with(test)
+}
+
+/// Starts one that becomes silent, and returns when it is.
+fn start_cleared(args: &[OsString]) {
+    let mut command = Command::new(own_program());
+    let started = command.arg(MEMBER).args(args).stdout(Stdio::piped()).spawn();
+    let mut output = started.expect("start another process").stdout.expect("its output is a pipe");
+    output.read_exact(&mut [0]).expect("it becomes silent");
+}
+
 /// Starts another process of this group and waits; a signal that is handled leaves it behind.
 fn lead(reporter: &mut Reporter, member: &[OsString], mut handled: Handled) -> ExitCode {
-    start_member(member);
+    if member.first().is_some_and(|how| how == CLEARED) {
+        start_cleared(member);
+    } else {
+        start_member(member);
+    }
     reporter.started(None);
     wait::signal(&mut handled);
     ExitCode::SUCCESS

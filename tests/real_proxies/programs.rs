@@ -31,11 +31,7 @@ pub(crate) struct Programs {
 impl Programs {
     /// Starts all and checks that traffic flows; nothing when the programs are not installed.
     pub(crate) fn start() -> Option<Programs> {
-        let missing: Vec<&str> =
-            [HAPROXY_PATH, NGINX_PATH].into_iter().filter(|path| !Path::new(path).exists()).collect();
-        if !missing.is_empty() {
-            assert!(std::env::var_os("PROXYPROCESS_CI").is_none(), "not installed: {missing:?}");
-            eprintln!("skipped, not installed: {missing:?}");
+        if !are_installed(&[HAPROXY_PATH, NGINX_PATH]) {
             return None;
         }
         let scene = Scene::new();
@@ -150,6 +146,20 @@ impl Programs {
         assert_eq!(self.scene.pid_files(), [""; 0]);
         self.scene.finish();
     }
+}
+
+/// The program of nginx, if it is installed.
+pub(crate) fn nginx_program() -> Option<&'static str> {
+    are_installed(&[NGINX_PATH]).then_some(NGINX_PATH)
+}
+
+fn are_installed(programs: &[&str]) -> bool {
+    let missing: Vec<&&str> = programs.iter().filter(|path| !Path::new(path).exists()).collect();
+    if !missing.is_empty() {
+        assert!(std::env::var_os("PROXYPROCESS_CI").is_none(), "not installed: {missing:?}");
+        eprintln!("skipped, not installed: {missing:?}");
+    }
+    missing.is_empty()
 }
 
 fn haproxy(scene: &Scene, listen: SocketAddr, upstream: SocketAddr) -> Proxy {

@@ -18,9 +18,14 @@ fn a_process_that_cannot_be_read_to_its_end_makes_no_stop_untrue_and_is_passed_o
     let stranger = scene.stranger();
     // The grace period is longer than all of it takes.
     let config = |ids: &[&str]| config(&scene, 20_000, ids);
+    // An agent that finds no records scans when it begins.
+    let earlier = Launch::new(&scene).start(&config(&["c"]));
+    let c = scene.reports.start("c");
+    earlier.status_running(&scene, "c", c.pid);
+    earlier.kill();
     let launch = Launch::of(agent_with_fail_points(), &scene).env("PROXYPROCESS_FAIL", "scan:reads#1=stall");
     let mut agent = launch.start(&config(&["a", "b", "c"]));
-    let [a, b, c] = ["a", "b", "c"].map(|id| scene.reports.start(id));
+    let [a, b] = ["a", "b"].map(|id| scene.reports.start(id));
 
     agent.reload(&config(&["b", "c"]));
     a.process.wait();

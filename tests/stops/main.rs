@@ -18,5 +18,6 @@ mod late;
 mod many;
 mod stuck;
 mod traced;
+mod unproven;
 mod users;
 mod zombies;

@@ -22,6 +22,16 @@ pub(crate) struct ProxyStatus {
     pub(crate) last_exit: Option<String>,
     pub(crate) next_start_ms: Option<u64>,
     pub(crate) last_error: Option<String>,
+    pub(crate) unproven: Vec<Unproven>,
+    pub(crate) hint: Option<String>,
+}
+
+/// A process that may be of a proxy.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Unproven {
+    pub(crate) pid: u32,
+    pub(crate) program: String,
+    pub(crate) why: String,
 }
 
 impl Status {

@@ -107,8 +107,8 @@ func (d *Daemon) Start() error {
 }
 
 // Stop stops the process: the stop signal to its group, SIGKILL after the grace period. It returns when the whole group
-// is gone. Stopping a daemon that is not started, or twice, is no error; after Close it has no effect. Start starts it
-// again.
+// is gone; ErrUnproven then names other processes that may be of it and were not signalled. Stopping a daemon that is not
+// started, or twice, is no error; after Close it has no effect. Start starts it again.
 func (d *Daemon) Stop() error {
 	err := d.use(func(daemon *C.proxyprocess_daemon, failure **C.proxyprocess_error) C.int32_t {
 		return C.proxyprocess_daemon_stop(daemon, failure)

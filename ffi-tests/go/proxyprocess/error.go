@@ -46,6 +46,9 @@ const (
 	ErrForked Code = C.PROXYPROCESS_E_FORKED
 	// ErrInternal: a fault of the library, or of a Proxy of one's own.
 	ErrInternal Code = C.PROXYPROCESS_E_INTERNAL
+	// ErrUnproven: what a stop could prove to be of the proxy is gone, but processes live that may be of it; the message
+	// names them.
+	ErrUnproven Code = C.PROXYPROCESS_E_UNPROVEN
 	// ErrNullArgument: something is missing that must be there; the message names it.
 	ErrNullArgument Code = C.PROXYPROCESS_E_NULL_ARGUMENT
 	// ErrInvalidUTF8: a text must be UTF-8 and is not.

@@ -38,6 +38,9 @@ const (
 	EventSnapshotFailed EventKind = C.PROXYPROCESS_EVENT_SNAPSHOT_FAILED
 	// EventGap: the reader fell behind, and Missed events are lost to it. The status tells where things stand.
 	EventGap EventKind = C.PROXYPROCESS_EVENT_GAP
+	// EventUnproven: the process is gone, and others live that it may have left. They are not proven to be its own, and not
+	// signalled; Text names them.
+	EventUnproven EventKind = C.PROXYPROCESS_EVENT_UNPROVEN
 )
 
 // What the library says in place of an event.
@@ -59,6 +62,7 @@ var eventNames = map[EventKind]string{
 	EventSnapshotWritten: "snapshot written",
 	EventSnapshotFailed:  "snapshot failed",
 	EventGap:             "gap",
+	EventUnproven:        "unproven",
 }
 
 // String returns the name of the kind, like "start failed".

@@ -156,7 +156,8 @@ func (m *Manager) Close() error {
 
 // Kill ends the manager and stops all proxies, at the same time, restored ones and recorded ones that nobody claimed
 // included. It returns when they are gone, and so does Run then. An error tells what went wrong, ErrStillRunning what
-// outlived SIGKILL or may live, ErrIO that only files are left; the manager is ended nevertheless, unless it is
+// outlived SIGKILL or may live, ErrUnproven which processes may be of a proxy and were not signalled, ErrIO that only files
+// are left; the manager is ended nevertheless, unless it is
 // ErrInCallback.
 func (m *Manager) Kill() error {
 	return m.handle.end(func(object unsafe.Pointer, failure **C.proxyprocess_error) C.int32_t {
@@ -190,7 +191,7 @@ func (m *Manager) Status() ([]Status, error) {
 }
 
 // StatusJSON returns the same as one object by id, each with mode, state, pid, adopted, restarts, last_exit,
-// next_start_ms and last_error; null is what there is not.
+// next_start_ms, last_error, unproven (a list of objects with pid, program and why) and hint; null is what there is not.
 func (m *Manager) StatusJSON() (json.RawMessage, error) {
 	text := json.RawMessage("{}")
 	err := m.useStatus(func(list *statusList) (err error) {

@@ -25,7 +25,8 @@ const (
 	StateStarting ProxyState = C.PROXYPROCESS_PROXY_STARTING
 	// StateRunning: the process runs.
 	StateRunning ProxyState = C.PROXYPROCESS_PROXY_RUNNING
-	// StateClearing: the process ended, and what it may have left is looked for and ended before it is started again.
+	// StateClearing: the process ended, and what it may have left is looked for, and ended or waited
+	// for, before it is started again.
 	StateClearing ProxyState = C.PROXYPROCESS_PROXY_CLEARING
 	// StateWaiting: the next start is due later.
 	StateWaiting ProxyState = C.PROXYPROCESS_PROXY_WAITING
@@ -105,6 +106,11 @@ type Status struct {
 	NextStart time.Duration
 	// LastError is the last thing that went wrong, until the next start goes well.
 	LastError string
+	// Unproven names living processes that it may have left, and that are not proven to be its own: they were not
+	// signalled. It is one line like "pid 7 (nginx: why)", with commas between several, or empty.
+	Unproven string
+	// Hint is what its ends suggest about its declaration, as a question to a human, or empty.
+	Hint string
 }
 
 // statusList takes what several proxies are doing from the library.
@@ -136,6 +142,8 @@ func (l *statusList) all() ([]Status, error) {
 			LastExit:  Exit{ExitKind(status.last_exit), int(status.last_exit_value)},
 			NextStart: -1,
 			LastError: C.GoString(status.last_error),
+			Unproven:  C.GoString(status.unproven),
+			Hint:      C.GoString(status.hint),
 		}
 		if status.next_start_ms != math.MaxUint64 {
 			all[i].NextStart = time.Duration(status.next_start_ms) * time.Millisecond
