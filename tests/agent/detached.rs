@@ -113,7 +113,9 @@ fn detached_process_that_cannot_start_says_why_as_a_child_does() {
     let config = Config::new(&scene).proxy("child", missing()).proxy("detached", missing().set("detached", true));
     let agent = Agent::start(&scene, &config);
     let failed = |id: &str| {
-        let status = agent.status_when(&scene, "its start has failed", |status| status[id].last_error.is_some());
+        let status = agent.status_when(&scene, "its start has failed", |status| {
+            status.proxies.get(id).is_some_and(|proxy| proxy.last_error.is_some())
+        });
         status[id].last_error.clone().unwrap()
     };
     let said = failed("detached");
