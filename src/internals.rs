@@ -14,7 +14,7 @@ use crate::lifecycle::machine::Machine;
 use crate::lifecycle::{RestartSettings, StopSettings};
 use crate::manager::{Manager, ManagerOptions};
 use crate::state::State;
-use crate::store::entry::{DaemonEntry, Entry};
+use crate::store::entry::{DaemonEntry, Entry, StoredProcess};
 use crate::store::snapshot;
 
 /// A machine whose process runs long enough each time to be healthy.
@@ -76,7 +76,8 @@ pub struct Entries(BTreeMap<String, Entry>);
 
 impl Entries {
     pub fn of(state: &State) -> Entries {
-        let entry = |config: ProxyConfig| Entry::Daemon(DaemonEntry { config: Arc::new(config), process: None });
+        let entry =
+            |config: ProxyConfig| Entry::Daemon(DaemonEntry { config: Arc::new(config), process: StoredProcess::None });
         Entries(state.list().into_iter().map(|(id, config)| (id, entry(config))).collect())
     }
 

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::logging::{self, Level};
 use crate::store::DirectoryId;
+use crate::sys::file::Dir;
 use crate::sys::identity::{Pid, effective_uid};
 use crate::sys::locks::{self, FileId};
 use crate::sys::{file, is_exhausted, pidfd, stat};
@@ -104,14 +105,27 @@ type InTheWay = Option<(i32, String)>;
 
 fn starter_now(pid: Pid, origin: Option<&str>, own: &str) -> io::Result<InTheWay> {
     let directory = origin.filter(|_| is_foreign(origin, own)).and_then(DirectoryId::parse);
-    let Some(directory) = directory.map(DirectoryId::file_id) else { return Ok(None) };
-    let Some(holder) = living_holder(directory)? else { return Ok(None) };
+    let Some(directory) = directory else { return Ok(None) };
+    let Some(holder) = living_holder(directory.file_id())?.filter(|holder| has_it(*holder, directory)) else {
+        return Ok(None);
+    };
+    let directory = directory.file_id();
     let path = locks::path_in(holder, directory).map(|path| format!(" {}", path.display())).unwrap_or_default();
     let reason = format!(
         "pid {pid} was started from another data directory{path}, which process {holder} has: it is left alone \
          (is this one a copy?)"
     );
     Ok(Some((holder, reason)))
+}
+
+/// Whether what a process has locked under the device and inode of a directory is that directory: the inode of one that was
+/// removed may be another file's by now. Where that cannot be looked at, it counts as the directory.
+fn has_it(holder: i32, directory: DirectoryId) -> bool {
+    let Some(opened) = locks::descriptor_in(holder, directory.file_id()) else { return true };
+    match Dir::open(&opened).and_then(|dir| DirectoryId::of(&dir)) {
+        Ok(found) => found.is(directory),
+        Err(error) => error.raw_os_error() != Some(libc::ENOTDIR),
+    }
 }
 
 /// Takes the lock of a process; or says which other agent has it.

@@ -50,7 +50,12 @@ pub(crate) fn holder(of: FileId) -> io::Result<Option<i32>> {
 
 /// By what path a process has the file open; `None` where that cannot be looked at.
 pub(crate) fn path_in(pid: i32, file: FileId) -> Option<PathBuf> {
-    descriptors_of(pid, file).find_map(|entry| fs::read_link(entry.path()).ok())
+    fs::read_link(descriptor_in(pid, file)?).ok()
+}
+
+/// The name in /proc of the descriptor by which a process has the file open; `None` where that cannot be looked at.
+pub(crate) fn descriptor_in(pid: i32, file: FileId) -> Option<PathBuf> {
+    descriptors_of(pid, file).next().map(|entry| entry.path())
 }
 
 /// Whether any other process that can be seen has the file open.

@@ -2,6 +2,7 @@
 //! it is left.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -91,13 +92,13 @@ impl Scene {
         }
     }
 
-    /// Starts a process that no agent knows.
+    /// Starts a process that no agent knows. It leads a process group, as the processes of agents do.
     #[track_caller]
     #[expect(clippy::zombie_processes, reason = "whoever reads the reports reaps it")]
     pub(crate) fn stranger(&self) -> Start {
         let mut stranger = Command::new(*HELPER);
         stranger.arg("graceful").envs(self.env()).env("CONNECT_PROXY_ID", "stranger").stdin(Stdio::null());
-        stranger.spawn().expect("start the stranger");
+        stranger.process_group(0).spawn().expect("start the stranger");
         self.reports.start("stranger")
     }
 
