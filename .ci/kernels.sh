@@ -14,6 +14,7 @@
 #   KERNELS_LIMIT   seconds a guest may take (default: 7200)
 #   KERNELS_MEMORY  its memory in MiB (default: 3000)
 #   KERNELS_JOBS    tests at a time (default: 2)
+#   KERNELS_MIRROR  the archive of Debian's packages (default: that of this machine)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,7 +23,9 @@ suites=("$@")
 work=${KERNELS_WORK:-/var/tmp/proxyprocess-kernels}
 read -ra tests <<<"${KERNELS_TESTS:-unit agent library stops strangers hosts directory}"
 user=${KERNELS_USER:-0} limit=${KERNELS_LIMIT:-7200} memory=${KERNELS_MEMORY:-3000} jobs=${KERNELS_JOBS:-2}
-mirror=http://deb.debian.org/debian
+# Where this machine has its own packages from.
+mirror=${KERNELS_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)}
+[[ $mirror ]] || { echo "$0: apt has no archive of Debian's packages: set KERNELS_MIRROR" >&2; exit 2; }
 
 # Tests whose failure means nothing in an emulator, which is ten times slower than a machine and more, by their names in the
 # output. Run one by itself before it is added.

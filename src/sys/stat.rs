@@ -196,7 +196,7 @@ pub(crate) fn is_thread(pid: i32) -> io::Result<bool> {
     }
 }
 
-/// Whether a user is the real, effective, saved or file system user of a process. /proc/<pid> itself is root's when the
+/// Whether a user is the real, effective, saved or file system user of a process. `/proc/<pid>` itself is root's when the
 /// process may not be traced.
 pub(crate) fn is_of_user(pid: i32, uid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
