@@ -46,7 +46,7 @@ static const known KNOWN[] = {
 
 static void codes(void)
 {
-    static const int32_t unknown[] = {1, -17, -50, -100, -109, INT32_MAX, INT32_MIN};
+    static const int32_t unknown[] = {1, -18, -50, -100, -109, INT32_MAX, INT32_MIN};
     for (size_t index = 0; index < sizeof KNOWN / sizeof *KNOWN; index++) {
         CHECK_TEXT(proxyprocess_status_str(KNOWN[index].code), KNOWN[index].text);
         CHECK_INT(proxyprocess_code_class(KNOWN[index].code), KNOWN[index].class);

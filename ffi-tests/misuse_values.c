@@ -232,7 +232,7 @@ static void later_structs(void)
 /* Structs to fill, of no size that can be: neither they nor an event are lost. */
 static void filled_structs(void)
 {
-    static const uint32_t sizes[] = {0, 1, sizeof(proxyprocess_proxy_status) - 1, 4097, UINT32_MAX};
+    static const uint32_t sizes[] = {0, 1, offsetof(proxyprocess_proxy_status, unproven) - 1, 4097, UINT32_MAX};
     proxyprocess_daemon *daemon = new_daemon("web", SLEEP);
     proxyprocess_status_list *list = NULL;
     proxyprocess_events *events = NULL;
