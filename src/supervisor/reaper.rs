@@ -360,7 +360,13 @@ impl Reaper {
         }
         ready.extend(table.polled.iter().copied());
         let due = table.unreaped.iter().take_while(|(until, _)| *until <= now).count();
-        ready.extend(table.unreaped.drain(..due).map(|(_, key)| key));
+        let due: Vec<_> = table.unreaped.drain(..due).collect();
+        // One that was reaped in time has been told, and its successor can have the key by now.
+        let awaited = |(at, key): &(Instant, ProcessKey)| {
+            let phase = table.processes.get(key).map(|watched| watched.phase);
+            matches!(phase, Some(Phase::Unreaped { until, .. }) if until == *at)
+        };
+        ready.extend(due.iter().filter(|entry| awaited(entry)).map(|(_, key)| key));
     }
 
     /// Looks whether a process has ended, and what there is to say then: nothing of one that was let go.

@@ -106,6 +106,14 @@ impl Loop {
         if fail::failing("exit:seen").is_err() {
             return;
         }
+        // ORDER: a start is told before its end. What is left in a list of the process before, which had the same key, can
+        // name a process that was started meanwhile; its own end is reported again, once it is waited for.
+        let is_told = |supervised: &Supervised| {
+            !matches!(supervised.machine.state(), ProxyState::Starting | ProxyState::Adopting)
+        };
+        if !self.slots.get(&key).is_none_or(|supervised| is_told(supervised)) {
+            return;
+        }
         let kills = |supervised: &Supervised| {
             let ends_by_itself = supervised.machine.state() == ProxyState::Running;
             ends_by_itself && supervised.spec.config.stop.leftover_grace.is_zero()
