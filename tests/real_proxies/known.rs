@@ -77,10 +77,12 @@ impl Known {
         let command = |arguments: &[&str]| Proxy::command(&[&[program], arguments].concat());
         let (proxy, leaves_workers) = match self {
             Known::Squid => {
+                // Its pinger has file capabilities: an agent without privileges cannot read whose it is when it has left.
+                let pinger = if geteuid().is_root() { "on" } else { "off" };
                 write(format!(
                     "http_port {listen}\npid_filename {own}/squid.pid\ncache deny all\naccess_log none\n\
                      cache_log {own}/cache.log\ncoredump_dir {own}\nnetdb_filename none\n\
-                     visible_hostname localhost\nshutdown_lifetime 1 seconds\n"
+                     visible_hostname localhost\nshutdown_lifetime 1 seconds\npinger_enable {pinger}\n"
                 ));
                 (command(&["-N", "-f", &config]), false)
             }
