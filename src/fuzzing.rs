@@ -36,9 +36,9 @@ pub fn snapshot(text: &[u8]) {
     }
     let mut proxies = read.proxies;
     for entry in proxies.values_mut() {
-        // What Consul says of a process is not written again.
+        // What Consul says of a process, also that there is none, is not written again.
         if let Entry::Daemon(daemon) = entry {
-            if matches!(daemon.process, StoredProcess::Version1(_)) {
+            if matches!(daemon.process, StoredProcess::Version1(_) | StoredProcess::None) {
                 daemon.process = StoredProcess::Unnamed;
             }
         }
