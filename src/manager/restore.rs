@@ -41,9 +41,7 @@ pub(super) fn find_processes(data_dir: &DataDir) -> Result<Found> {
     tokens.extend(generated_tokens(&records.found));
     if (records.found.is_empty() && strays.is_empty()) || !data_dir.has_snapshot()? {
         let survivors = find_survivors(data_dir, &records.found, &strays)?;
-        let generated =
-            survivors.iter().filter_map(|(id, stray)| Some((id.as_str().into(), unrecorded::token(stray, id)?)));
-        tokens.extend(generated);
+        tokens.extend(tokens_of(&survivors));
         strays.extend(survivors);
     }
     Ok(Found { unclaimed: records.found, strays, tokens, ignored: records.bad })
@@ -63,11 +61,17 @@ pub(super) fn find_strays(
     let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
     let found = supervisor::search(log_files, &ids)?.into_iter().map(examine).collect::<Result<Vec<_>>>()?;
     // Only of those that write to the logs as well: whoever has the number in a pid file may be a stranger.
-    let token = |(id, stray): &(String, Stray)| Some((id.as_str().into(), unrecorded::token(stray, id)?));
-    let tokens = found.iter().filter_map(token).collect();
+    let tokens = tokens_of(found.iter().map(|(id, stray)| (id, stray))).collect();
     // What the process itself has says more than a pid file, which may be damaged as well.
     strays.extend(found);
     Ok(Found { strays, tokens, ..Found::default() })
+}
+
+/// The tokens that processes without a record have, by id.
+fn tokens_of<'a>(
+    strays: impl IntoIterator<Item = (&'a String, &'a Stray)>,
+) -> impl Iterator<Item = (Arc<str>, String)> {
+    strays.into_iter().filter_map(|(id, stray)| Some((id.as_str().into(), unrecorded::token(stray, id)?)))
 }
 
 /// The tokens that were generated, by id.

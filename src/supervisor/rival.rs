@@ -11,6 +11,7 @@ use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -106,11 +107,13 @@ type InTheWay = Option<(i32, String)>;
 fn starter_now(pid: Pid, origin: Option<&str>, own: &str) -> io::Result<InTheWay> {
     let directory = origin.filter(|_| is_foreign(origin, own)).and_then(DirectoryId::parse);
     let Some(directory) = directory else { return Ok(None) };
-    let Some(holder) = living_holder(directory.file_id())?.filter(|holder| has_it(*holder, directory)) else {
+    let Some(holder) = living_holder(directory.file_id())? else { return Ok(None) };
+    let opened = locks::descriptor_in(holder, directory.file_id());
+    if opened.as_deref().is_some_and(|opened| !is_open_at(opened, directory)) {
         return Ok(None);
-    };
-    let directory = directory.file_id();
-    let path = locks::path_in(holder, directory).map(|path| format!(" {}", path.display())).unwrap_or_default();
+    }
+    let path = opened.and_then(|opened| fs::read_link(opened).ok());
+    let path = path.map(|path| format!(" {}", path.display())).unwrap_or_default();
     let reason = format!(
         "pid {pid} was started from another data directory{path}, which process {holder} has: it is left alone \
          (is this one a copy?)"
@@ -118,11 +121,10 @@ fn starter_now(pid: Pid, origin: Option<&str>, own: &str) -> io::Result<InTheWay
     Ok(Some((holder, reason)))
 }
 
-/// Whether what a process has locked under the device and inode of a directory is that directory: the inode of one that was
+/// Whether what a process has open under the device and inode of a directory is that directory: the inode of one that was
 /// removed may be another file's by now. Where that cannot be looked at, it counts as the directory.
-fn has_it(holder: i32, directory: DirectoryId) -> bool {
-    let Some(opened) = locks::descriptor_in(holder, directory.file_id()) else { return true };
-    match Dir::open(&opened).and_then(|dir| DirectoryId::of(&dir)) {
+fn is_open_at(opened: &Path, directory: DirectoryId) -> bool {
+    match Dir::open(opened).and_then(|dir| DirectoryId::of(&dir)) {
         Ok(found) => found.is(directory),
         Err(error) => error.raw_os_error() != Some(libc::ENOTDIR),
     }

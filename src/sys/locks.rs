@@ -48,11 +48,6 @@ pub(crate) fn holder(of: FileId) -> io::Result<Option<i32>> {
     Ok(found.map(|entry| entry.pid))
 }
 
-/// By what path a process has the file open; `None` where that cannot be looked at.
-pub(crate) fn path_in(pid: i32, file: FileId) -> Option<PathBuf> {
-    fs::read_link(descriptor_in(pid, file)?).ok()
-}
-
 /// The name in /proc of the descriptor by which a process has the file open; `None` where that cannot be looked at.
 pub(crate) fn descriptor_in(pid: i32, file: FileId) -> Option<PathBuf> {
     descriptors_of(pid, file).next().map(|entry| entry.path())
@@ -136,11 +131,12 @@ mod tests {
         let own = std::process::id() as i32;
         assert_eq!(holder(id).unwrap(), Some(own));
         assert!(has_locked(own, id));
-        assert_eq!(path_in(own, id).as_deref(), Some(fs::canonicalize(place.path()).unwrap().as_path()));
+        let path = || fs::read_link(descriptor_in(own, id)?).ok();
+        assert_eq!(path().as_deref(), Some(fs::canonicalize(place.path()).unwrap().as_path()));
         file::unlock(dir.as_fd());
         assert_eq!(holder(id).unwrap(), None);
         assert!(!has_locked(own, id));
         drop(dir);
-        assert_eq!(path_in(own, id), None);
+        assert_eq!(path(), None);
     }
 }

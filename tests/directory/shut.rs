@@ -23,7 +23,7 @@ fn host_with_umask_0777(place: &Place) {
     for dir in ["", "logs", "pids", "records", "../..", ".."] {
         assert_eq!(fs::metadata(data_dir.join(dir)).unwrap().mode() & 0o777, 0o700, "{dir}");
     }
-    // As an earlier version, or somebody by mistake, has left them.
+    // As an earlier version, or a chmod by mistake, has left them.
     for dir in ["logs", "pids", "records", ""] {
         fs::set_permissions(data_dir.join(dir), PermissionsExt::from_mode(0o000)).unwrap();
     }
