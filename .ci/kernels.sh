@@ -105,7 +105,7 @@ done
 cargo test --locked --no-run "${wanted[@]}" 2>&1 | tee "$work/logs/build.log" >&2
 mapfile -t built < <(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' "$work/logs/build.log")
 rm -rf "$work/image/programs" "$work/image/init"
-mkdir -p "$work"/image/{programs,init/{proc,sys,dev,run,root,tmp,var/tmp,home/tests}}
+mkdir -p "$work"/image/{programs,init/{proc,sys,dev,run,root,tmp,scratch,home/tests}}
 add() {
     mkdir -p "$work/image/programs/$(dirname "$1")"
     strip --strip-debug -o "$work/image/programs/$1" "$1"
@@ -132,13 +132,13 @@ pack "$work/image/programs" programs
 cat >"$work/image/init/init" <<'INIT'
 #!/bin/bash
 # The first process of the guest. /proc/sysrq-trigger ends it, without a shutdown.
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/home/tests TMPDIR=/var/tmp LANG=C.UTF-8 TERM=dumb
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/home/tests TMPDIR=/scratch LANG=C.UTF-8 TERM=dumb
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mountpoint -q /dev || mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm
 mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
-for at in /dev/shm /var/tmp; do mount -t tmpfs -o mode=1777 tmp "$at"; done
+for at in /dev/shm /scratch; do mount -t tmpfs -o mode=1777 tmp "$at"; done
 mount -t tmpfs run /run
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for controller in pids memory; do echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control; done 2>/dev/null
