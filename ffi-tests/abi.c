@@ -235,7 +235,7 @@ int main(void)
     FUNCTION(int32_t, proxyprocess_error_os_errno, const proxyprocess_error *);
     FUNCTION(const char *, proxyprocess_error_message, const proxyprocess_error *, size_t *);
     FUNCTION(void, proxyprocess_error_free, proxyprocess_error *);
-    FUNCTION(const char *, proxyprocess_status_str, int32_t);
+    FUNCTION(const char *, proxyprocess_code_str, int32_t);
     FUNCTION(int32_t, proxyprocess_code_class, int32_t);
     FUNCTION(void, proxyprocess_text_free, char *);
     FUNCTION(int32_t, proxyprocess_proxy_options_init, proxyprocess_proxy_options *, size_t);

@@ -81,7 +81,7 @@ static inline void check_has(const char *file, int line, const char *what, const
 static inline void check_ok(const char *file, int line, const char *call, int32_t code)
 {
     if (code != PROXYPROCESS_OK)
-        check_failed(file, line, "%s: %" PRId32 " (%s): %s", call, code, proxyprocess_status_str(code),
+        check_failed(file, line, "%s: %" PRId32 " (%s): %s", call, code, proxyprocess_code_str(code),
                      proxyprocess_error_message(error, NULL));
     if (error != NULL)
         check_failed(file, line, "%s: went well and left an error", call);
@@ -93,7 +93,7 @@ static inline void check_fails(const char *file, int line, const char *call, int
     const char *message = proxyprocess_error_message(error, NULL);
     if (code != wanted)
         check_failed(file, line, "%s: %" PRId32 " (%s), not %" PRId32 " (%s): %s", call, code,
-                     proxyprocess_status_str(code), wanted, proxyprocess_status_str(wanted), message);
+                     proxyprocess_code_str(code), wanted, proxyprocess_code_str(wanted), message);
     if (proxyprocess_error_code(error) != code)
         check_failed(file, line, "%s: the error has the code %" PRId32, call, proxyprocess_error_code(error));
     check_has(file, line, call, message, part);

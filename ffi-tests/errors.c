@@ -48,14 +48,14 @@ static void codes(void)
 {
     static const int32_t unknown[] = {1, -18, -50, -100, -109, INT32_MAX, INT32_MIN};
     for (size_t index = 0; index < sizeof KNOWN / sizeof *KNOWN; index++) {
-        CHECK_TEXT(proxyprocess_status_str(KNOWN[index].code), KNOWN[index].text);
+        CHECK_TEXT(proxyprocess_code_str(KNOWN[index].code), KNOWN[index].text);
         CHECK_INT(proxyprocess_code_class(KNOWN[index].code), KNOWN[index].class);
     }
     for (size_t index = 0; index < sizeof unknown / sizeof *unknown; index++) {
-        CHECK_TEXT(proxyprocess_status_str(unknown[index]), "unknown code");
+        CHECK_TEXT(proxyprocess_code_str(unknown[index]), "unknown code");
         CHECK_INT(proxyprocess_code_class(unknown[index]), PROXYPROCESS_CLASS_INTERNAL);
     }
-    CHECK(proxyprocess_status_str(-1) == proxyprocess_status_str(-1));
+    CHECK(proxyprocess_code_str(-1) == proxyprocess_code_str(-1));
 }
 
 static void no_error(void)

@@ -104,7 +104,7 @@
  *
  *   A struct that the library reads begins with `struct_size`, which its _init function sets. Later versions append
  *   fields; a program that was compiled with an older header gets their defaults. Reserved fields are 0. The _init
- *   functions have no error object: proxyprocess_status_str() is the text of what they return.
+ *   functions have no error object: proxyprocess_code_str() is the text of what they return.
  *
  * Threads
  *
@@ -820,7 +820,7 @@ void proxyprocess_error_free(struct proxyprocess_error *error);
  *
  * Since 0.1.0.
  */
-const char *proxyprocess_status_str(int32_t code);
+const char *proxyprocess_code_str(int32_t code);
 
 /**
  * The class of a code: a value of proxyprocess_class; PROXYPROCESS_CLASS_INTERNAL for a code of a later version.

@@ -61,7 +61,7 @@ use crate::error::Result;
 /// }
 ///
 /// let manager = Manager::new(State::new(), ManagerOptions::default())?;
-/// manager.register_mode(ExecMode::new("listener")?, |context| {
+/// manager.register_kind(ExecMode::new("listener")?, |context| {
 ///     let listener = Listener::default();
 ///     if let Some(config) = context.config {
 ///         listener.set_port(&config.options)?; // else it is about to be restored

@@ -146,7 +146,7 @@ static char *parse(const char *text, size_t length, const char *program, struct 
         return json_expected("document", "an object", config->document);
     int32_t code = proxyprocess_manager_options_init(&config->options, sizeof config->options);
     if (code != PROXYPROCESS_OK)
-        return failure("set up options: %s", proxyprocess_status_str(code));
+        return failure("set up options: %s", proxyprocess_code_str(code));
     failed = proxies_expand_self(json_object_get(config->document, "proxies"), program);
     if (failed != NULL)
         return failed;

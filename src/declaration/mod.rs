@@ -37,7 +37,7 @@ impl ExecMode {
     /// Nothing at all: [`Noop`](crate::Noop).
     pub const NOOP: ExecMode = ExecMode(std::borrow::Cow::Borrowed("noop"));
 
-    /// A mode of another name, to be registered with [`Manager::register_mode`](crate::Manager::register_mode).
+    /// A mode of another name, to be registered with [`Manager::register_kind`](crate::Manager::register_kind).
     ///
     /// # Errors
     /// [`ErrorCode::InvalidConfig`] when the name is not made of 1 to 64 lower-case letters, digits, `-` and `_`.

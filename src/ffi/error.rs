@@ -214,7 +214,7 @@ pub extern "C" fn proxyprocess_error_free(error: Option<Box<proxyprocess_error>>
 ///
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxyprocess_status_str(code: i32) -> TextOut {
+pub extern "C" fn proxyprocess_code_str(code: i32) -> TextOut {
     TextOut::of(known(code).map_or(c"unknown code", |(_, _, text)| text))
 }
 

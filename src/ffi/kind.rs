@@ -169,7 +169,7 @@ pub(super) fn register(
     table: proxyprocess_proxy_kind,
 ) -> std::result::Result<(), Failure> {
     let kind = Arc::new(Kind { functions: Functions::of(&table)?, owned: AtomicBool::new(true) });
-    let registered = manager.register_mode(mode, {
+    let registered = manager.register_kind(mode, {
         let kind = kind.clone();
         move |context| kind.create(context)
     });

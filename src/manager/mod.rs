@@ -61,7 +61,7 @@ use elsewhere::Elsewhere;
 /// }
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| manager.run());
-///     events.next(std::time::Duration::from_secs(30));
+///     events.next_timeout(std::time::Duration::from_secs(30));
 ///     manager.kill()
 /// })?;
 /// # Ok::<(), proxyprocess::Error>(())
@@ -147,7 +147,7 @@ impl Manager {
     ///
     /// # Errors
     /// [`ErrorCode::InvalidConfig`] when the mode is registered already; `daemon` and `noop` always are.
-    pub fn register_mode(
+    pub fn register_kind(
         &self,
         mode: ExecMode,
         factory: impl Fn(ProxyContext<'_>) -> Result<Box<dyn Proxy>> + Send + Sync + 'static,

@@ -190,11 +190,8 @@ impl EventRing {
 ///
 /// ```no_run
 /// # fn example(manager: &proxyprocess::Manager) {
-/// let mut events = manager.events();
-/// while !events.is_ended() {
-///     if let Some(event) = events.next(std::time::Duration::from_secs(60)) {
-///         println!("{event:?}");
-///     }
+/// for event in manager.events() {
+///     println!("{event:?}"); // until the manager was closed or killed
 /// }
 /// # }
 /// ```
@@ -211,7 +208,7 @@ pub struct Events {
 impl Events {
     /// The next event, waiting for it at most so long. `None` when the time is over, or at once when the manager or
     /// daemon was closed or stopped for good and all its events were read.
-    pub fn next(&mut self, timeout: Duration) -> Option<Event> {
+    pub fn next_timeout(&mut self, timeout: Duration) -> Option<Event> {
         if let Some(event) = self.try_next() {
             return Some(event);
         }
@@ -306,6 +303,16 @@ impl Events {
     }
 }
 
+impl Iterator for Events {
+    type Item = Event;
+
+    /// The next event, waiting for it as long as it takes; `None` when the manager or daemon was closed or stopped for good
+    /// and all its events were read.
+    fn next(&mut self) -> Option<Event> {
+        self.next_timeout(Duration::MAX)
+    }
+}
+
 /// Where a reader will find its next event.
 #[derive(Debug)]
 pub(crate) struct NextPlace {
@@ -373,6 +380,17 @@ mod tests {
     }
 
     #[test]
+    fn iteration_over_events_ends_with_the_last_one_after_the_end() {
+        let ring = EventRing::new(4);
+        let events = ring.subscribe();
+        let reader = std::thread::spawn(move || events.map(|event| event.number).collect::<Vec<u64>>());
+        ring.publish(None, EventKind::Stopped);
+        ring.publish(None, EventKind::Stopped);
+        ring.end();
+        assert_eq!(reader.join().unwrap(), [1, 2]);
+    }
+
+    #[test]
     fn nobody_reading_costs_nothing() {
         let ring = EventRing::new(4);
         drop(ring.subscribe());
@@ -387,7 +405,9 @@ mod tests {
     fn a_waiting_reader_is_woken_by_an_event_and_by_the_end() {
         let ring = EventRing::new(4);
         let mut events = ring.subscribe();
-        let reader = std::thread::spawn(move || (events.next(LONG).map(|event| event.number), events.next(LONG)));
+        let reader = std::thread::spawn(move || {
+            (events.next_timeout(LONG).map(|event| event.number), events.next_timeout(LONG))
+        });
         ring.publish(None, EventKind::Stopped);
         ring.end();
         assert_eq!(reader.join().unwrap(), (Some(1), None));
@@ -412,7 +432,7 @@ mod tests {
         ring.publish(None, EventKind::Stopped);
         ring.publish(None, EventKind::Stopped);
         assert!(is_readable(&early) && is_readable(&late), "asked for before or after the events");
-        assert_eq!(early.next(LONG).unwrap().number, 1);
+        assert_eq!(early.next_timeout(LONG).unwrap().number, 1);
         assert!(is_readable(&early));
         assert_eq!(early.try_next().unwrap().number, 2);
         assert!(!is_readable(&early) && is_readable(&late));

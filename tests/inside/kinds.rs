@@ -49,7 +49,7 @@ pub(crate) fn register_scripted(manager: &Manager) -> Calls {
         let scripted = Scripted { id: context.id.to_owned(), calls: shared.clone(), options };
         scripted.call("create").map(|()| Box::new(scripted) as Box<dyn Proxy>)
     };
-    manager.register_mode(ExecMode::new(SCRIPTED).unwrap(), factory).unwrap();
+    manager.register_kind(ExecMode::new(SCRIPTED).unwrap(), factory).unwrap();
     calls
 }
 

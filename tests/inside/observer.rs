@@ -34,7 +34,7 @@ impl Observer {
     /// The next event, if one comes in this time.
     #[track_caller]
     pub(crate) fn next(&mut self, at_most: Duration) -> Option<Event> {
-        let event = self.events.next(at_most)?;
+        let event = self.events.next_timeout(at_most)?;
         if let Some(last) = self.seen.last() {
             assert_eq!(event.number, last.number + 1, "after {last:?} came {event:?}");
         }

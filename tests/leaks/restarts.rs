@@ -24,7 +24,7 @@ fn ends() -> ProxyConfig {
 fn read_starts(events: &mut Events, count: usize) {
     let mut seen = 0;
     while seen < count {
-        let event = events.next(WATCHDOG).expect("a start");
+        let event = events.next_timeout(WATCHDOG).expect("a start");
         assert!(!matches!(event.kind, EventKind::StartFailed { .. }), "{event:?}");
         seen += usize::from(event.id.as_deref() == Some("ends") && matches!(event.kind, EventKind::Started { .. }));
     }
@@ -33,7 +33,7 @@ fn read_starts(events: &mut Events, count: usize) {
 #[track_caller]
 fn read_stop(events: &mut Events) {
     let deadline = Instant::now() + WATCHDOG;
-    while events.next(WATCHDOG).expect("the stop").kind != EventKind::Stopped {
+    while events.next_timeout(WATCHDOG).expect("the stop").kind != EventKind::Stopped {
         assert!(Instant::now() < deadline, "waited in vain for the stop");
     }
 }

@@ -12,7 +12,7 @@ const WARM_UP: usize = 1100;
 
 #[track_caller]
 fn read_until(events: &mut Events, wanted: fn(&EventKind) -> bool) {
-    while !wanted(&events.next(WATCHDOG).expect("an event").kind) {}
+    while !wanted(&events.next_timeout(WATCHDOG).expect("an event").kind) {}
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn after_a_close_the_process_runs_on_and_a_stop_has_no_effect() {
     daemon.stop().unwrap();
     assert!(!start.process.is_gone());
     assert_eq!(daemon.start().unwrap_err().code(), ErrorCode::Closed);
-    assert_eq!(events.next(crate::support::WATCHDOG), None, "the end of the events is no wait");
+    assert_eq!(events.next_timeout(crate::support::WATCHDOG), None, "the end of the events is no wait");
     // Nobody restarts it either.
     start.process.kill();
     drop(daemon);

@@ -93,7 +93,7 @@ fn after_a_close_nothing_has_an_effect() {
         assert_eq!(error.code(), ErrorCode::Closed, "{error}");
     }
     assert_eq!(host.manager.status(), []);
-    while events.next(WATCHDOG).is_some() {}
+    while events.next_timeout(WATCHDOG).is_some() {}
     Host::new(quick(&scene.data_dir())).kill();
     assert!(start.process.is_gone());
     scene.finish();

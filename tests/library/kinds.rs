@@ -179,7 +179,7 @@ fn a_mode_that_nobody_registered_is_refused_and_named() {
     host.set("b", scripted(1, &[], &[]));
     started(&mut host, "a");
     assert!(calls.commands().contains(&"a create".to_owned()));
-    let again = host.manager.register_mode(ExecMode::NOOP, |_| unreachable!());
+    let again = host.manager.register_kind(ExecMode::NOOP, |_| unreachable!());
     assert_eq!(again.unwrap_err().code(), ErrorCode::InvalidConfig);
     host.kill();
     scene.finish();

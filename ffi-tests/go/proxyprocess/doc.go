@@ -18,7 +18,7 @@
 //	err = manager.Close() // the proxies run on for the next agent; Kill stops them
 //
 // A Daemon is one process without a manager. Kinds of proxy that are no processes implement Proxy, and are registered
-// with Manager.RegisterMode.
+// with Manager.RegisterKind.
 //
 // # Errors
 //

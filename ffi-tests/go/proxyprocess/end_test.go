@@ -109,7 +109,7 @@ func forgettable(t *testing.T, dataDir string) map[string]interface{} {
 	check(t, err)
 	manager, err := proxyprocess.NewManager(quick(state, dataDir))
 	check(t, err)
-	check(t, manager.RegisterMode("lamp", newLamps(t).make))
+	check(t, manager.RegisterKind("lamp", newLamps(t).make))
 	check(t, manager.Restore(""))
 	events, err := manager.Events()
 	check(t, err)
@@ -178,7 +178,7 @@ func TestProxiesAreReleased(t *testing.T) {
 	state := newState(t)
 	lamps := newLamps(t)
 	manager := newManager(t, quick(state, ""))
-	check(t, manager.RegisterMode("lamp", func(context proxyprocess.ProxyContext) (proxyprocess.Proxy, error) {
+	check(t, manager.RegisterKind("lamp", func(context proxyprocess.ProxyContext) (proxyprocess.Proxy, error) {
 		proxy, err := lamps.make(context)
 		runtime.SetFinalizer(proxy, collect)
 		return proxy, err

@@ -69,7 +69,7 @@ const (
 
 // Error returns a short text, like "data directory is locked".
 func (c Code) Error() string {
-	return C.GoString(C.proxyprocess_status_str(C.int32_t(c)))
+	return C.GoString(C.proxyprocess_code_str(C.int32_t(c)))
 }
 
 // Class returns who can do something about errors of this code.

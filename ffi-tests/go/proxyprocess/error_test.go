@@ -73,7 +73,7 @@ func TestTextsThatCCannotHold(t *testing.T) {
 		"NewManager":   ofManager,
 		"Restore":      manager.Restore("a\x00b"),
 		"Snapshot":     manager.Snapshot("a\x00b"),
-		"RegisterMode": manager.RegisterMode("a\x00b", wrap),
+		"RegisterKind": manager.RegisterKind("a\x00b", wrap),
 	} {
 		if !errors.Is(err, proxyprocess.ErrInvalidConfig) {
 			t.Errorf("%s: got %v", name, err)

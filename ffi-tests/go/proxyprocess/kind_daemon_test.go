@@ -33,7 +33,7 @@ func TestKindThatIsADaemonIsHandedOver(t *testing.T) {
 	var daemons []*proxyprocess.Daemon
 	begin := func() (*proxyprocess.Manager, reader) {
 		manager := newManager(t, quick(state, dataDir))
-		check(t, manager.RegisterMode("wrapped", func(context proxyprocess.ProxyContext) (proxyprocess.Proxy, error) {
+		check(t, manager.RegisterKind("wrapped", func(context proxyprocess.ProxyContext) (proxyprocess.Proxy, error) {
 			proxy, err := wrap(context)
 			daemons = append(daemons, proxy.(wrapped).Daemon)
 			return proxy, err

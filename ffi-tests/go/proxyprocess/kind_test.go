@@ -17,9 +17,9 @@ func TestKindIsCreatedComparedAndStopped(t *testing.T) {
 	for mode, code := range map[string]proxyprocess.Code{
 		"lamp": proxyprocess.ErrInvalidConfig, "noop": proxyprocess.ErrInvalidConfig, "No": proxyprocess.ErrInvalidConfig,
 	} {
-		expect(t, manager.RegisterMode(mode, lamps.make), code)
+		expect(t, manager.RegisterKind(mode, lamps.make), code)
 	}
-	expect(t, manager.RegisterMode("other", nil), proxyprocess.ErrNullArgument)
+	expect(t, manager.RegisterKind("other", nil), proxyprocess.ErrNullArgument)
 
 	check(t, state.Set("a", declare("red")))
 	run(t, manager)

@@ -114,6 +114,6 @@ func newLampManager(t *testing.T, state *proxyprocess.State, dataDir string) (*l
 	t.Helper()
 	lamps := newLamps(t)
 	manager := newManager(t, quick(state, dataDir))
-	check(t, manager.RegisterMode("lamp", lamps.make))
+	check(t, manager.RegisterKind("lamp", lamps.make))
 	return lamps, manager, read(t, manager)
 }

@@ -64,13 +64,13 @@ func (m *Manager) use(function func(*C.proxyprocess_manager, **C.proxyprocess_er
 	})
 }
 
-// RegisterMode registers a kind of proxy under a mode, by which declarations and snapshots name it: 1 to 64 of the
+// RegisterKind registers a kind of proxy under a mode, by which declarations and snapshots name it: 1 to 64 of the
 // characters a-z, 0-9, - and _. Call it before Restore and Run. A mode that is registered already, as ModeDaemon and
 // ModeNoop always are, is ErrInvalidConfig.
 //
 // The factory is kept until the manager is closed or killed: a manager that its factory refers to must be, and is not
 // released when it is forgotten.
-func (m *Manager) RegisterMode(mode string, factory Factory) error {
+func (m *Manager) RegisterKind(mode string, factory Factory) error {
 	if factory == nil {
 		return &Error{Code: ErrNullArgument, Message: "factory: expected a function, got nil"}
 	}

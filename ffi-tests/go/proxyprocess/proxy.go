@@ -7,7 +7,7 @@ import (
 )
 
 // Proxy is the interface of every kind of proxy: Daemon, Noop, and those that a program registers with
-// Manager.RegisterMode.
+// Manager.RegisterKind.
 //
 // All methods must be safe to be called by several goroutines at once. A manager calls Start, Stop and Close one after
 // the other; they may block, and then delay other proxies of registered kinds, but no daemon.
