@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use criterion::{Criterion, Throughput};
-use proxyprocess::internals::{Entries, Life, Planned};
+use proxyprocess::bench_hooks::{Entries, Life, Planned};
 use proxyprocess::{Command, ProxyConfig, State};
 
 /// As many proxies as the targets speak of.

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use crate::declaration::{ProxyConfig, validate_id};
 use crate::error::{Error, ErrorCode};
 use crate::state::State;
-use crate::store::encode::FileName;
-use crate::store::entry::{Entry, StoredProcess};
-use crate::store::{pid_file as pid_files, record as records, snapshot as snapshots};
-use crate::sys::stat::{self, Stat};
+use crate::store::id_file_names::FileName;
+use crate::store::snapshot_entry::{Entry, StoredProcess};
+use crate::store::{pid_file as pid_files, process_record as records, snapshot as snapshots};
+use crate::sys::proc::stat::{self, Stat};
 
 /// More than any message needs that names its place, however much is wrong.
 const MESSAGE: usize = 4096;

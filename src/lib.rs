@@ -55,6 +55,9 @@
 //! ends that no agent was there to see at info, unexpected exits and other refused adoptions at warn, failures at error.
 //! They are written on the library's threads: a logger that blocks delays the supervision.
 
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod bench_hooks;
 mod command;
 mod daemon;
 mod deadline;
@@ -66,9 +69,6 @@ mod ffi;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod internals;
 mod lifecycle;
 mod logging;
 mod manager;

@@ -11,7 +11,7 @@ use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
 use crate::proxy::Proxy;
-use crate::supervisor::unrecorded::ConsulProcess;
+use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::{
     BaseEnvironment, Command, Context, EventRing, Events, Files, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor,
     drawn_origin,

@@ -8,9 +8,9 @@ use super::{Daemon, Declared};
 use crate::declaration::fields::Fields;
 use crate::declaration::{Fingerprint, ProxySnapshot, path_from_json, path_to_json};
 use crate::error::{Error, ErrorCode, Result};
-use crate::store::entry::{DaemonEntry, KnownProcess, StoredProcess};
 use crate::store::read_version1_daemon;
-use crate::supervisor::unrecorded::{self, ConsulProcess};
+use crate::store::snapshot_entry::{DaemonEntry, KnownProcess, StoredProcess};
+use crate::supervisor::adoption::unrecorded_process::{self, ConsulProcess};
 use crate::supervisor::{BaseEnvironment, Claim, Origin};
 
 /// A daemon of a snapshot.
@@ -103,12 +103,12 @@ fn read_consul(mut snapshot: ProxySnapshot, current: Declared) -> Result<Restore
     let entry = read_version1_daemon(fields)?;
     let consul = match entry.process {
         StoredProcess::Version1(stored) => {
-            let found = unrecorded::examine(stored.pid)?;
+            let found = unrecorded_process::examine(stored.pid)?;
             Some(ConsulProcess::new(&id, &entry.config, stored, found))
         }
         _ => None,
     };
     let process = consul.as_ref().map(|process| (Claim::Number { pid: process.pid(), as_declared: true }, None));
-    let config = Arc::new(unrecorded::without_inherited(&entry.config, &BaseEnvironment::capture()));
+    let config = Arc::new(unrecorded_process::without_inherited(&entry.config, &BaseEnvironment::capture()));
     Ok(Restored { declared: Declared { id, config, consul: consul.map(Arc::new), ..current }, process })
 }

@@ -1,12 +1,12 @@
 //! The life of one process, decided purely: what to do next, given what happened and when.
 
-pub(crate) mod background;
-pub(crate) mod backoff;
-mod escalation;
-pub(crate) mod event;
+pub(crate) mod background_hint;
 pub(crate) mod machine;
-mod stop;
+pub(crate) mod machine_event;
+pub(crate) mod restart_backoff;
+mod stop_escalation;
+mod stop_settings;
 
-pub use backoff::RestartSettings;
-pub use event::ProxyState;
-pub use stop::StopSettings;
+pub use machine_event::ProxyState;
+pub use restart_backoff::RestartSettings;
+pub use stop_settings::StopSettings;

@@ -1,20 +1,20 @@
 //! The manager: follows the state, and gives the proxies to the next agent.
 
-mod coalesce;
-mod control;
-mod core;
-mod elsewhere;
-mod end;
 #[cfg(feature = "internals")]
-mod on_paper;
+mod bench_hooks;
+mod close_and_kill;
+mod coalesce;
+mod custom_kinds;
+mod external_snapshot;
+mod managed_set;
 mod options;
-mod others;
-mod plan;
 mod restore;
-mod run;
-mod snapshot;
+mod run_control;
+mod run_loop;
+mod snapshot_writer;
 mod status;
 mod sync;
+mod sync_plan;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use options::ManagerOptions;
 
-use self::core::Core;
 use crate::declaration::ExecMode;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
@@ -31,8 +30,9 @@ use crate::state::State;
 use crate::store::DataDir;
 use crate::supervisor::{BaseEnvironment, EventKind, EventRing, Events, Owner, ProxyStatus, Supervisor};
 use crate::sys::fork::OnlyHome;
-use control::Control;
-use elsewhere::Elsewhere;
+use external_snapshot::Elsewhere;
+use managed_set::Core;
+use run_control::Control;
 
 /// Starts, stops, snapshots and restores the proxies of a [`State`] (Consul 1.4's `Manager`).
 ///
@@ -118,19 +118,19 @@ impl Manager {
     }
 
     fn restore_from_elsewhere(&self, core: &mut Core, path: &Path) -> Result<Vec<restore::Adoption>> {
-        let read = elsewhere::read(path, self.data_dir.as_deref()).inspect_err(|error| {
+        let read = external_snapshot::read(path, self.data_dir.as_deref()).inspect_err(|error| {
             if error.code() == ErrorCode::CorruptSnapshot {
                 core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
             }
         });
         let Some(Elsewhere { snapshot, mut found, unknown, dir }) = read? else { return Ok(Vec::new()) };
         self.state.remember_tokens(std::mem::take(&mut found.tokens).into_iter());
-        elsewhere::take_note(core, self.owner, found)?;
+        external_snapshot::take_note(core, self.owner, found)?;
         // ORDER: recorded here before another manager can begin there; and unlocked before the processes are adopted, for
         // those of a directory whose lock is taken are left alone.
         drop(dir);
         let adoptions = restore::take_over(core, self.owner, &self.state, snapshot, false)?;
-        elsewhere::tell_unknown(core, path, unknown);
+        external_snapshot::tell_unknown(core, path, unknown);
         Ok(adoptions)
     }
 
@@ -209,9 +209,9 @@ impl Manager {
     pub fn run(&self) -> Result<()> {
         self.core.get()?;
         let followed = match self.control.begin_run() {
-            control::Admission::Run(_running) => self.follow_state(),
-            control::Admission::Occupied => return Ok(()),
-            control::Admission::Ended => return Err(ended()),
+            run_control::Admission::Run(_running) => self.follow_state(),
+            run_control::Admission::Occupied => return Ok(()),
+            run_control::Admission::Ended => return Err(ended()),
         };
         // ORDER: the run is over by now, or the end would wait for it.
         let ended = if self.control.is_ending() { self.control.wait_for_end() } else { Ok(()) };
@@ -328,9 +328,9 @@ impl Manager {
     pub(crate) fn follow(&self) -> Result<()> {
         self.core.get()?;
         match self.control.begin_run() {
-            control::Admission::Run(_running) => self.follow_state(),
-            control::Admission::Occupied => Ok(()),
-            control::Admission::Ended => Err(ended()),
+            run_control::Admission::Run(_running) => self.follow_state(),
+            run_control::Admission::Occupied => Ok(()),
+            run_control::Admission::Ended => Err(ended()),
         }
     }
 

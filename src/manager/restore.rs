@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
-use super::core::{Core, Managed, ManagedDaemon};
+use super::managed_set::{Core, Managed, ManagedDaemon};
 use crate::declaration::{ProxyConfig, validate_id};
 use crate::error::{Error, Result};
 use crate::logging::{self, Level};
 use crate::state::State;
-use crate::store::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::snapshot::{self, Snapshot};
+use crate::store::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::{self, DataDir, Lost, Record};
-use crate::supervisor::unrecorded::{self, ConsulProcess};
+use crate::supervisor::adoption::unrecorded_process::{self, ConsulProcess};
 use crate::supervisor::{self, Claim, Command, Context, EventKind, Files, Origin, Owner, Slot, Spec, Supervisor};
 use crate::sys::fail;
-use crate::sys::identity::{self, Pid};
-use crate::sys::stray::Stray;
+use crate::sys::proc::command_line::Stray;
+use crate::sys::process_identity::{self, Pid};
 
 /// What a data directory says of the processes that may live.
 #[derive(Default)]
@@ -55,7 +55,7 @@ pub(super) fn find_strays(
     if lost.is_empty() {
         return Ok(Found::default());
     }
-    let examine = |(id, pid): (String, Pid)| Ok((id, unrecorded::examine(pid)?));
+    let examine = |(id, pid): (String, Pid)| Ok((id, unrecorded_process::examine(pid)?));
     let numbers = lost.iter().filter_map(|lost| Some((lost.id.clone(), lost.pid?)));
     let mut strays = numbers.map(examine).collect::<Result<BTreeMap<String, Stray>>>()?;
     let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
@@ -71,7 +71,7 @@ pub(super) fn find_strays(
 fn tokens_of<'a>(
     strays: impl IntoIterator<Item = (&'a String, &'a Stray)>,
 ) -> impl Iterator<Item = (Arc<str>, String)> {
-    strays.into_iter().filter_map(|(id, stray)| Some((id.as_str().into(), unrecorded::token(stray, id)?)))
+    strays.into_iter().filter_map(|(id, stray)| Some((id.as_str().into(), unrecorded_process::token(stray, id)?)))
 }
 
 /// The tokens that were generated, by id.
@@ -102,15 +102,15 @@ fn find_survivors(
         );
         // ORDER: written down before the snapshot is, for an agent that has that does not look for them again.
         data_dir.write_pid(&id, pid)?;
-        found.insert(id, unrecorded::examine(pid)?);
+        found.insert(id, unrecorded_process::examine(pid)?);
     }
     Ok(found)
 }
 
 /// The processes are known all the same, but a program that clears its environment and closes its logs is not.
 fn warn_of_hidden_boot_id() {
-    let path = identity::BOOT_ID;
-    match identity::boot_id() {
+    let path = process_identity::BOOT_ID;
+    match process_identity::boot_id() {
         Ok(boot) if boot.is_empty() => logging::write(
             Level::Warn,
             format_args!(
@@ -147,7 +147,7 @@ pub(super) fn read(data_dir: &DataDir, core: &Core) -> Result<Option<Snapshot>> 
 /// Adds what was written down after the snapshot of the data directory.
 fn add_ahead(mut snapshot: Snapshot, text: &[u8], data_dir: &DataDir) -> Result<Snapshot> {
     match data_dir.read_ahead() {
-        Ok(written) => store::ahead::add(&mut snapshot, text, &written.unwrap_or_default()),
+        Ok(written) => store::journal::add(&mut snapshot, text, &written.unwrap_or_default()),
         Err(error) if may_pass(&error) => return Err(error),
         // No file of ours: whatever began after the snapshot is in the records.
         Err(error) => snapshot.refused.push(error),
@@ -232,12 +232,12 @@ fn examine_consuls(core: &Core, snapshot: &Snapshot) -> Result<BTreeMap<String, 
         };
         let found = match (core.unclaimed.get(id.as_str()), core.strays.get(id.as_str())) {
             // An agent has taken it over already, and did not live to write its own snapshot.
-            (Some(record), _) => unrecorded::examine(record.identity.pid)?,
-            (None, None) => unrecorded::examine(stored.pid)?,
+            (Some(record), _) => unrecorded_process::examine(record.identity.pid)?,
+            (None, None) => unrecorded_process::examine(stored.pid)?,
             // Consul writes the pid file at each start, and the snapshot up to a second later.
             (None, Some(filed)) => {
-                let likelihood = |stray: &Stray| (unrecorded::shows(stray, id), stray.lives());
-                let named = unrecorded::examine(stored.pid)?;
+                let likelihood = |stray: &Stray| (unrecorded_process::shows(stray, id), stray.lives());
+                let named = unrecorded_process::examine(stored.pid)?;
                 if likelihood(&named) > likelihood(filed) { named } else { filed.clone() }
             }
         };
@@ -319,7 +319,7 @@ fn take_over_daemon(
         }
         // Its record is lost. If it runs what the snapshot says, it is the one; if not, the first sync replaces it.
         (None, StoredProcess::Unnamed | StoredProcess::None) => match core.strays.get(id) {
-            Some(stray) if unrecorded::is_of(stray, &spec) => {
+            Some(stray) if unrecorded_process::is_of(stray, &spec) => {
                 let pid = stray.pid;
                 core.strays.remove(id);
                 Some(Claim::Number { pid, as_declared: true })
@@ -341,6 +341,6 @@ fn adopt(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, claim: Claim) -
 /// What Consul's snapshot says is the whole environment, so that nothing of this manager's comes to it.
 fn spec_of_consul(core: &Core, id: &Arc<str>, config: &ProxyConfig) -> Spec {
     let context = Context { proxy_env: Vec::new(), ..(*core.context).clone() };
-    let config = unrecorded::without_inherited(config, &context.base_env);
+    let config = unrecorded_process::without_inherited(config, &context.base_env);
     Spec { id: id.clone(), config: Arc::new(config), context: Arc::new(context) }
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::iter::Peekable;
 
 use super::Manager;
-use super::core::{Core, Managed};
+use super::managed_set::{Core, Managed};
 use crate::declaration::ExecMode;
 use crate::lifecycle::ProxyState;
 use crate::supervisor::ProxyStatus;

@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
-use super::core::{Core, Managed, ManagedDaemon};
-use super::others::{Call, Other};
-use super::plan::{Step, plan};
+use super::custom_kinds::{Call, Other};
+use super::managed_set::{Core, Managed, ManagedDaemon};
+use super::sync_plan::{Step, plan};
 use crate::command::Command as Program;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::error::{Error, Result};
 use crate::lifecycle::{ProxyState, StopSettings};
 use crate::logging::{self, Level};
 use crate::state::{Changes, DesiredSet};
-use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor, unrecorded};
+use crate::supervisor::adoption::unrecorded_process;
+use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor};
 use crate::sys::fail;
-use crate::sys::stray::Stray;
+use crate::sys::proc::command_line::Stray;
 
 /// What a sync is about to do, once it is in the snapshot.
 #[derive(Default)]
@@ -262,7 +263,7 @@ fn origin(core: &mut Core, id: &Arc<str>, spec: &Spec) -> Origin {
     let (outdated, claim) = match (core.unclaimed.remove(id), core.strays.remove(id)) {
         (Some(record), _) => (record.fingerprint != spec.fingerprint(), record.into_claim()),
         (None, Some(stray)) => {
-            let as_declared = unrecorded::is_of(&stray, spec);
+            let as_declared = unrecorded_process::is_of(&stray, spec);
             (!as_declared, Claim::Number { pid: stray.pid, as_declared })
         }
         (None, None) => return Origin::New,

@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::data_dir_lock::{Lock, Patience, last_holder};
 use super::directory_id::DirectoryId;
-use super::lock::{Lock, Patience, last_holder};
-use super::parts::{Kept, Part, Parts};
-use super::place::remove_temporaries;
+use super::id_directories::remove_temporaries;
 use super::snapshot_file;
+use super::subdirectories::{Kept, Part, Parts};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::sys::fail;
 use crate::sys::file::Dir;
-use crate::sys::identity::own_pid;
-use crate::sys::owner::create_dir_all;
+use crate::sys::file_owner::create_dir_all;
+use crate::sys::process_identity::own_pid;
 
 /// An open and locked data directory. It is used through a descriptor: moved while in use, it goes on working. Removed
 /// while in use, it is made anew where it was.

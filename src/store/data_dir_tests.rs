@@ -1,14 +1,14 @@
 //! The data directory, its files and who may use them.
 
+use super::super::external_files::read_file;
+use super::super::id_file_names::FileName;
+use super::super::process_record::Origin;
+use super::super::record_recovery::{Lost, Records};
 use super::*;
 use crate::declaration::Fingerprint;
 use crate::defaults::MAX_SET_ASIDE;
 use crate::lifecycle::StopSettings;
-use crate::store::elsewhere::read_file;
-use crate::store::encode::FileName;
-use crate::store::record::Origin;
-use crate::store::recovery::{Lost, Records};
-use crate::sys::identity::{Identity, Pid};
+use crate::sys::process_identity::{Identity, Pid};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 

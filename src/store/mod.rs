@@ -1,32 +1,32 @@
 //! Everything on disk: the data directory and its lock, process records, the snapshot, logs and pid files. The only code
 //! that names, opens, writes or removes a file there.
 
-pub(crate) mod ahead;
+mod consul_snapshot;
 mod data_dir;
+mod data_dir_lock;
 mod directory_id;
-mod elsewhere;
-pub(crate) mod encode;
-pub(crate) mod entry;
-mod foreign;
-mod lock;
-mod logs;
-mod parts;
+mod external_files;
+mod id_directories;
+pub(crate) mod id_file_names;
+pub(crate) mod journal;
+mod log_files;
+mod other_data_dir;
 pub(crate) mod pid_file;
-mod place;
-pub(crate) mod record;
-mod records;
-mod recovery;
-mod set_aside;
+pub(crate) mod process_record;
+mod quarantine;
+mod record_files;
+mod record_recovery;
 pub(crate) mod snapshot;
+pub(crate) mod snapshot_entry;
 mod snapshot_file;
-mod version1;
+mod subdirectories;
 
+pub(crate) use consul_snapshot::read_daemon as read_version1_daemon;
 pub(crate) use data_dir::{DataDir, code_of, is_of_dead_file_system};
 pub(crate) use directory_id::DirectoryId;
-pub(crate) use elsewhere::{open_output, read_file, replace_file};
-pub(crate) use foreign::{Around, ForeignDir, Survivors};
-pub(crate) use logs::is_log;
-pub(crate) use record::{Origin, Record};
-pub(crate) use recovery::Lost;
+pub(crate) use external_files::{open_output, read_file, replace_file};
+pub(crate) use log_files::is_log;
+pub(crate) use other_data_dir::{Around, ForeignDir, Survivors};
+pub(crate) use process_record::{Origin, Record};
+pub(crate) use record_recovery::Lost;
 pub(crate) use snapshot_file::has_name_of_snapshot;
-pub(crate) use version1::read_daemon as read_version1_daemon;

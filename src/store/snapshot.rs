@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
-use super::record::{read_fingerprint, read_identity, read_origin};
-use super::version1;
+use super::consul_snapshot;
+use super::process_record::{read_fingerprint, read_identity, read_origin};
+use super::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::declaration::fields::Fields;
 use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot, strict, validate_id};
 use crate::defaults::MAX_SNAPSHOT;
@@ -125,7 +125,7 @@ pub(crate) fn decode(text: &[u8]) -> Result<Snapshot> {
     let mut fields = Fields::of("", value).map_err(as_corrupt)?;
     let format = match fields.integer("Version").map_err(as_corrupt)? {
         Some(VERSION) => Format { read_mode, read_daemon: DaemonEntry::from_fields },
-        Some(1) => Format { read_mode: version1::read_mode, read_daemon: version1::read_daemon },
+        Some(1) => Format { read_mode: consul_snapshot::read_mode, read_daemon: consul_snapshot::read_daemon },
         other => {
             let got = other.map_or("nothing".to_owned(), |number| number.to_string());
             return Err(corrupt(format!("Version: expected 1 or {VERSION}, got {got}")));
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use crate::command::Command;
     use crate::declaration::Fingerprint;
-    use crate::sys::identity::{Identity, Pid};
+    use crate::sys::process_identity::{Identity, Pid};
     use proptest::prelude::*;
 
     fn example() -> BTreeMap<String, Entry> {

@@ -4,9 +4,9 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::ahead;
 use super::data_dir::DataDir;
-use super::set_aside::{keep, set_aside};
+use super::journal;
+use super::quarantine::{keep, set_aside};
 use crate::declaration::Fingerprint;
 use crate::defaults::MAX_SNAPSHOT;
 use crate::error::{Error, Result};
@@ -69,7 +69,7 @@ impl DataDir {
     /// Adds a line to what was written ahead, or begins it anew, after a snapshot.
     pub(crate) fn write_ahead(&self, after: Option<Fingerprint>, line: &[u8]) -> Result<()> {
         let begin = if after.is_some() { libc::O_TRUNC } else { 0 };
-        let text = [after.map(ahead::header).unwrap_or_default().as_bytes(), line].concat();
+        let text = [after.map(journal::header).unwrap_or_default().as_bytes(), line].concat();
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | begin;
         let root = self.root()?;
         fail::failing("ahead:open")

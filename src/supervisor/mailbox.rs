@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::progress::Progress;
 use super::reaper::Reaper;
-use super::scan::Sighting;
+use super::scan::process_scan::Sighting;
+use super::scan::stalled_scan::Progress;
 use super::spec::Spec;
 use super::status::ProxyStatus;
 use crate::error::{Error, Result};
 use crate::store::Record;
-use crate::store::entry::KnownProcess;
-use crate::sys::identity::{Identity, Pid};
+use crate::store::snapshot_entry::KnownProcess;
+use crate::sys::process_identity::{Identity, Pid};
 
 /// Names a process among all that are waited for; never used twice.
-pub(super) type ProcessKey = u64;
+pub(crate) type ProcessKey = u64;
 
 /// Not a process but the reaper's wakeup.
-pub(super) const WAKEUP: ProcessKey = 0;
+pub(crate) const WAKEUP: ProcessKey = 0;
 
 /// A key that no process had before, in any supervisor of this program.
-pub(super) fn new_key() -> ProcessKey {
+pub(crate) fn new_key() -> ProcessKey {
     static NEXT: AtomicU64 = AtomicU64::new(WAKEUP + 1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -43,7 +43,7 @@ pub(crate) type StopReply = (Slot, Result<()>);
 
 /// Who waits for a stop.
 #[derive(Debug, Clone)]
-pub(super) enum StopWaiter {
+pub(crate) enum StopWaiter {
     /// For the answer, whatever it is.
     Answer(Sender<StopReply>),
     /// For all of many to be over: only a failure is worth waking up for.
@@ -51,7 +51,7 @@ pub(super) enum StopWaiter {
 }
 
 impl StopWaiter {
-    pub(super) fn answer(&self, slot: &Slot, result: &Result<()>) {
+    pub(crate) fn answer(&self, slot: &Slot, result: &Result<()>) {
         match self {
             StopWaiter::Failure(_) if result.is_ok() => {}
             // Whoever asked may have gone away.
@@ -96,7 +96,7 @@ pub(crate) enum Claim {
 }
 
 impl Claim {
-    pub(super) fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         match self {
             Claim::Recorded { identity, .. } | Claim::Told { identity, .. } => identity.pid,
             Claim::Number { pid, .. } => *pid,
@@ -104,7 +104,7 @@ impl Claim {
     }
 
     /// The origin that the process has, where it is known.
-    pub(super) fn origin(&self) -> Option<&str> {
+    pub(crate) fn origin(&self) -> Option<&str> {
         match self {
             Claim::Recorded { origin, .. } | Claim::Told { origin, .. } => origin.as_deref(),
             Claim::Number { .. } => None,
@@ -112,7 +112,7 @@ impl Claim {
     }
 
     /// More than the pid, where it is known.
-    pub(super) fn identity(&self) -> Option<&Identity> {
+    pub(crate) fn identity(&self) -> Option<&Identity> {
         match self {
             Claim::Recorded { identity, .. } | Claim::Told { identity, .. } => Some(identity),
             Claim::Number { .. } => None,
@@ -129,14 +129,14 @@ impl Record {
 
 /// Why a process was not adopted.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) reason: String,
-    pub(super) verdict: Verdict,
+pub(crate) struct Refusal {
+    pub(crate) reason: String,
+    pub(crate) verdict: Verdict,
 }
 
 /// What a claim that is refused says of the process that was claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It has ended.
     Ended,
     /// Whoever has its number is not proven to be it, and so it counts as gone.
@@ -180,17 +180,17 @@ pub(crate) enum Command {
 
 /// A process that was started.
 #[derive(Debug)]
-pub(super) struct StartedProcess {
-    pub(super) pid: Pid,
+pub(crate) struct StartedProcess {
+    pub(crate) pid: Pid,
     /// Whether the pid file could be written.
-    pub(super) written: Result<()>,
+    pub(crate) written: Result<()>,
     /// Of one that is detached, and so no child of ours: what it is known by when it is gone.
-    pub(super) claim: Option<Box<Claim>>,
+    pub(crate) claim: Option<Box<Claim>>,
 }
 
 /// How a job ended.
 #[derive(Debug)]
-pub(super) enum Done {
+pub(crate) enum Done {
     Started(StartedProcess),
     StartFailed {
         error: Error,
@@ -214,7 +214,7 @@ pub(super) enum Done {
 
 /// Everything that arrives.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(crate) enum Message {
     Command(Command),
     Done {
         key: ProcessKey,
@@ -231,7 +231,7 @@ pub(super) enum Message {
 /// The way to the supervisor thread, which waits for messages and for processes at once: in epoll, out of which a
 /// message has to wake it.
 #[derive(Debug, Clone)]
-pub(super) struct Mailbox {
+pub(crate) struct Mailbox {
     messages: Sender<Message>,
     waits: Arc<AtomicBool>,
     reaper: Arc<Reaper>,
@@ -239,7 +239,7 @@ pub(super) struct Mailbox {
 
 impl Mailbox {
     /// Sends a message; false when the thread has ended.
-    pub(super) fn send(&self, message: Message) -> bool {
+    pub(crate) fn send(&self, message: Message) -> bool {
         let sent = self.messages.send(message).is_ok();
         // ORDER: the message is in the queue before it is asked who waits; and whoever is about to wait says so before
         // it looks into the queue. So one of the two sees the other.
@@ -253,14 +253,14 @@ impl Mailbox {
 
 /// The supervisor thread's end of it.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     messages: Receiver<Message>,
     waits: Arc<AtomicBool>,
     reaper: Arc<Reaper>,
 }
 
 /// A mailbox of the one who waits for the processes of `reaper`.
-pub(super) fn mailbox(reaper: &Arc<Reaper>) -> (Mailbox, Inbox) {
+pub(crate) fn mailbox(reaper: &Arc<Reaper>) -> (Mailbox, Inbox) {
     let (sender, messages) = crossbeam_channel::unbounded();
     let waits = Arc::new(AtomicBool::new(false));
     let inbox = Inbox { messages, waits: waits.clone(), reaper: reaper.clone() };
@@ -272,7 +272,7 @@ impl Inbox {
     ///
     /// ORDER: what was sent before the wait for a process began is among the messages when `ready` names the process,
     /// and has to be taken first: a start must be heard of before the exit.
-    pub(super) fn wait(&self, patience: Option<Duration>, ready: &mut Vec<ProcessKey>) {
+    pub(crate) fn wait(&self, patience: Option<Duration>, ready: &mut Vec<ProcessKey>) {
         self.waits.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let patience = if self.messages.is_empty() { patience } else { Some(Duration::ZERO) };
@@ -281,17 +281,17 @@ impl Inbox {
     }
 
     /// How many messages have arrived by now.
-    pub(super) fn arrived(&self) -> usize {
+    pub(crate) fn arrived(&self) -> usize {
         self.messages.len()
     }
 
     /// The next message.
-    pub(super) fn take(&self) -> Option<Message> {
+    pub(crate) fn take(&self) -> Option<Message> {
         self.messages.try_recv().ok()
     }
 }
 
 /// The error of a handle whose supervisor thread is gone.
-pub(super) fn gone() -> Error {
+pub(crate) fn gone() -> Error {
     Error::new(crate::ErrorCode::Internal, "the supervisor thread has ended")
 }

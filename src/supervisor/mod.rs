@@ -1,38 +1,16 @@
 //! The threads that supervise: one supervisor, and at most a spawner a core, for all managers and daemons of the
 //! program together.
 
-mod adoption;
-mod environment;
-mod escaped;
+pub(crate) mod adoption;
+mod event_loop;
 mod events;
-mod groups;
-mod jobs;
-mod keys;
-mod leftovers;
 mod mailbox;
-mod marks;
-mod process;
-mod progress;
-mod readiness;
+mod other_agent;
 mod reaper;
-mod remains;
-mod repair;
-mod rival;
-mod run;
 mod scan;
-mod scan_queue;
-mod search;
-mod spare;
 mod spawner;
-mod spawners;
 mod spec;
 mod status;
-mod supervised;
-mod survivors;
-mod tag;
-mod timers;
-mod unproven;
-pub(crate) mod unrecorded;
 mod zombies;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,21 +19,21 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 
-pub(crate) use environment::BaseEnvironment;
+pub(crate) use self::scan::find_by_log::search;
+pub(crate) use self::scan::find_by_owner_tag::survivors;
 pub(crate) use events::EventRing;
 pub use events::{Event, EventKind, Events};
 pub(crate) use mailbox::{Claim, Command, Origin, Owner, Slot, StopReply};
-pub(crate) use search::search;
+pub(crate) use spec::base_environment::BaseEnvironment;
 pub(crate) use spec::{Context, Files, Spec, drawn_origin};
 pub use status::{ProxyStatus, UnprovenProcess};
-pub(crate) use survivors::survivors;
 
+use self::spawner::threads::Spawners;
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::fork::HomeProcess;
 use crate::sys::thread;
 use mailbox::{Mailbox, Message, Processes};
 use reaper::Reaper;
-use spawners::Spawners;
 
 /// The supervisor of this program, while there is one.
 static SHARED: Mutex<Weak<Supervisor>> = Mutex::new(Weak::new());
@@ -94,7 +72,7 @@ impl Supervisor {
         let reaper = Arc::new(Reaper::new().map_err(failed)?);
         let (mailbox, inbox) = mailbox::mailbox(&reaper);
         let spawners = Spawners::start(mailbox.clone(), reaper.clone()).map_err(failed)?;
-        let supervisor = run::Loop::new(inbox, spawners, reaper);
+        let supervisor = event_loop::Loop::new(inbox, spawners, reaper);
         let thread = thread::start("proxy-superv", move || supervisor.run()).map_err(failed)?;
         Ok(Supervisor { mailbox, thread: Mutex::new(Some(thread)), home: HomeProcess::here() })
     }

@@ -81,7 +81,7 @@ mod tests {
             let before = BootTime::now().unwrap();
             let mut child = std::process::Command::new("true").spawn().unwrap();
             let after = BootTime::now().unwrap();
-            let stat = crate::sys::stat::read(child.id() as i32).unwrap().unwrap();
+            let stat = super::super::proc::stat::read(child.id() as i32).unwrap().unwrap();
             child.wait().unwrap();
             match before.start_ticks_if_now_is(after) {
                 Some(ticks) => {

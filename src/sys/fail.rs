@@ -27,7 +27,7 @@ pub(crate) fn failing(_name: &'static str) -> std::io::Result<()> {
 /// What happens at the points of one child between clone and exec.
 #[cfg(not(feature = "fail-points"))]
 #[derive(Debug)]
-pub(super) struct ChildPlan;
+pub(crate) struct ChildPlan;
 
 #[cfg(not(feature = "fail-points"))]
 impl ChildPlan {
@@ -45,7 +45,7 @@ impl ChildPlan {
 }
 
 /// The points of the child, by number.
-pub(super) mod child {
+pub(super) mod child_points {
     pub(in crate::sys) const BEGUN: u32 = 1;
     pub(in crate::sys) const SESSION: u32 = 2;
     pub(in crate::sys) const RECORD_OPEN: u32 = 3;
@@ -89,9 +89,9 @@ mod active {
     use std::sync::{LazyLock, Mutex, PoisonError};
     use std::time::Duration;
 
-    use super::super::identity::own_pid;
-    use super::super::signal::{Signal, kill_process};
-    use super::child;
+    use super::child_points;
+    use crate::sys::process_identity::own_pid;
+    use crate::sys::signal::{Signal, kill_process};
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum What {
@@ -200,7 +200,8 @@ mod active {
     impl ChildPlan {
         pub(crate) fn of_next_child(is_detached: bool) -> ChildPlan {
             let mut action = None;
-            for (name, number) in child::NAMES.into_iter().filter(|(_, number)| is_detached || *number < child::BETWEEN)
+            for (name, number) in
+                child_points::NAMES.into_iter().filter(|(_, number)| is_detached || *number < child_points::BETWEEN)
             {
                 action = pass(name).map(|what| (number, what)).or(action);
             }

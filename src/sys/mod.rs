@@ -3,50 +3,27 @@
 //! # Safety
 //! Every function of this module is safe to call. The facts that its `unsafe` blocks rely on are of three kinds:
 //! descriptors are owned or borrowed for the time of the call, pointers handed to the kernel point to values that live
-//! through the call, and the code between clone and exec ([`child`]) makes system calls only.
+//! through the call, and the code between clone and exec ([`spawn::child_before_exec`]) makes system calls only.
 #![allow(unsafe_code)]
 
-#[cfg(test)]
-mod allocation_trap;
 pub(crate) mod boot_time;
-pub(crate) mod cgroup;
-pub(crate) mod child;
-mod child_record;
-pub(crate) mod child_stack;
-mod descriptor_table;
-mod detached;
+pub(crate) mod closed_on_fork;
 pub(crate) mod digest;
-mod dumpable;
-pub(crate) mod environ;
 pub(crate) mod epoll;
-pub(crate) mod executable;
 pub(crate) mod fail;
 pub(crate) mod fd;
-pub(crate) mod fdinfo;
 pub(crate) mod file;
-pub(crate) mod foreign;
+pub(crate) mod file_owner;
 pub(crate) mod fork;
-pub(crate) mod identity;
-mod intermediate;
-pub(crate) mod limits;
-pub(crate) mod locks;
-pub(crate) mod not_in_workers;
+pub(crate) mod non_child_exit;
 pub(crate) mod null;
-mod oom_score;
-pub(crate) mod orphans;
-mod outcome;
-pub(crate) mod owner;
 pub(crate) mod pidfd;
-pub(crate) mod program;
+pub(crate) mod proc;
+pub(crate) mod process_identity;
 pub(crate) mod random;
 pub(crate) mod signal;
 pub(crate) mod spawn;
-pub(crate) mod start_error;
-pub(crate) mod stat;
-pub(crate) mod stray;
-pub(crate) mod streams;
 pub(crate) mod thread;
-mod unexecuted;
 pub(crate) mod wait;
 
 /// Whether descriptors or memory were exhausted: what could not be known for that may be known later.

@@ -1,0 +1,192 @@
+//! The two ends of a manager: close, which leaves the proxies to the next agent, and kill, which stops them.
+
+use std::collections::BTreeSet;
+
+use crossbeam_channel::Receiver;
+
+use super::Manager;
+use super::custom_kinds::{Call, Worker};
+use super::managed_set::{Core, Managed};
+use super::sync;
+use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::ProxyState;
+use crate::logging::{self, Level};
+use crate::supervisor::{Command, Owner, ProxyStatus, StopReply, Supervisor};
+use crate::sys::fail;
+
+impl Manager {
+    /// The body of [`Manager::close`].
+    pub(super) fn end_by_closing(&self) -> Result<()> {
+        let mut core = self.core();
+        let renewed = core.renew_files(self.owner, false);
+        // What the processes are is in the records; what was declared is written for the last time. A manager that
+        // never followed the state knows nothing better than what is there.
+        let written = if core.synced { core.write_snapshot() } else { Ok(()) };
+        fail::point("close:written");
+        let released = match core.supervisor.take() {
+            Some(supervisor) => {
+                self.warn_of_orphans(&supervisor);
+                supervisor.release(self.owner)
+            }
+            None => Ok(()),
+        };
+        fail::point("close:released");
+        let closed = end_others(&mut core, Call::Close);
+        self.finish(&mut core);
+        let failed = [renewed, written, released].into_iter().filter_map(Result::err).chain(closed);
+        summary(failed.collect())
+    }
+
+    /// Without a data directory nobody knows later which processes there were, and whoever declares them again has two
+    /// of each.
+    fn warn_of_orphans(&self, supervisor: &Supervisor) {
+        if self.data_dir.is_some() {
+            return;
+        }
+        // Those that are being started run when the close is done. What cannot be counted is an error of the release.
+        // What is being ended may have outlived its leader.
+        let may_run = [ProxyState::Starting, ProxyState::Stopping, ProxyState::Clearing];
+        let left = |status: &ProxyStatus| status.pid.is_some() || may_run.contains(&status.state);
+        let count = supervisor.status(self.owner).unwrap_or_default().into_iter().filter(left).count();
+        let (who, them) = match count {
+            0 => return,
+            1 => ("process runs", "it"),
+            _ => ("processes run", "them"),
+        };
+        let lost = format_args!("without a data directory no later agent finds {them}, unless by a snapshot elsewhere");
+        logging::write(Level::Warn, format_args!("close: {count} {who} on, and {lost}"));
+    }
+
+    /// The body of [`Manager::kill`].
+    pub(super) fn end_by_killing(&self) -> Result<()> {
+        fail::point("kill:begun");
+        let mut failed = Vec::new();
+        let stopped = self.stop_all(&mut failed);
+        failed.extend(stopped.err());
+        fail::point("kill:stopped");
+        let mut core = self.core();
+        // Whoever is still there stays in the snapshot: the next agent knows of it.
+        failed.extend(core.write_snapshot().err());
+        fail::point("kill:written");
+        self.finish(&mut core);
+        summary(failed)
+    }
+
+    /// Stops all proxies. What is left of one, or could not be done for it, is added to `failed`; returned is what kept it
+    /// from being tried.
+    fn stop_all(&self, failed: &mut Vec<Error>) -> Result<()> {
+        let (supervisor, stops) = {
+            let mut core = self.core();
+            failed.extend(self.restore_again(&mut core).err());
+            if core.supervisor.is_none() && core.unclaimed.is_empty() && core.strays.is_empty() {
+                failed.extend(stop_others(&mut core));
+                return Ok(());
+            }
+            let supervisor = core.supervisor()?;
+            let stops = begin_stop(&mut core, self.owner, &supervisor)?;
+            fail::point("kill:asked");
+            (supervisor, stops)
+        };
+        // Not under the lock: until the last one is gone the status can be asked.
+        failed.extend(stops.into_iter().filter_map(|(_, result)| result.err()));
+        let mut core = self.core();
+        // What was restored and never started has no slot, and nothing to stop.
+        let stuck: BTreeSet<String> = supervisor.status(self.owner)?.into_iter().map(|status| status.id).collect();
+        core.managed.retain(|id, managed| as_other(managed).is_some() || stuck.contains(&**id));
+        failed.extend(stop_others(&mut core));
+        core.supervisor = None;
+        supervisor.release(self.owner)
+    }
+
+    fn finish(&self, core: &mut Core) {
+        core.managed.clear();
+        core.held.clear();
+        core.unclaimed.clear();
+        core.strays.clear();
+        if let Some(data_dir) = &self.data_dir {
+            data_dir.unlock();
+            fail::point("end:unlocked");
+        }
+        self.events.end();
+    }
+}
+
+/// Stops every process of the manager at the same time, those of proxies that were removed before and are still being
+/// stopped among them. What is left of one arrives at the receiver, which closes when they are gone.
+fn begin_stop(core: &mut Core, owner: Owner, supervisor: &Supervisor) -> Result<Receiver<StopReply>> {
+    sync::claim_unclaimed(core, owner, supervisor)?;
+    let (left, stops) = crossbeam_channel::unbounded();
+    supervisor.send(Command::StopAll { owner, left })?;
+    Ok(stops)
+}
+
+/// What the proxies of registered kinds say that could not be stopped, as one error.
+fn stop_others(core: &mut Core) -> Option<Error> {
+    let failed = end_others(core, |other, reply| Call::Stop(other, Some(reply)));
+    // Where their codes differ nobody can say of all of them what they are, other than that they were not stopped.
+    let differ = failed.iter().any(|error| error.code() != failed[0].code());
+    let joined = summary(failed).err()?;
+    Some(if differ { Error::new(ErrorCode::StillRunning, joined.to_string()) } else { joined })
+}
+
+/// Makes one last call to every proxy of a registered kind, and ends their thread. What failed is returned.
+fn end_others(
+    core: &mut Core,
+    call: impl Fn(super::custom_kinds::Other, crossbeam_channel::Sender<Result<()>>) -> Call,
+) -> Vec<Error> {
+    let others: Vec<_> = core.managed.values().filter_map(as_other).collect();
+    let (reply, answers) = crossbeam_channel::unbounded();
+    if !others.is_empty() {
+        let worker = match core.worker() {
+            Ok(worker) => worker,
+            Err(error) => return vec![error],
+        };
+        for other in others {
+            worker.call(call(other, reply.clone()));
+        }
+    }
+    drop(reply);
+    if let Some(worker) = core.worker.take() {
+        Worker::finish(worker);
+    }
+    core.managed.retain(|_, managed| as_other(managed).is_none());
+    answers.into_iter().filter_map(Result::err).collect()
+}
+
+fn as_other(managed: &Managed) -> Option<super::custom_kinds::Other> {
+    match managed {
+        Managed::Other(other) => Some((**other).clone()),
+        Managed::Daemon(_) => None,
+    }
+}
+
+/// One error that names all that failed. That processes are left, or may be, says more than what else went wrong, such as a file that
+/// could not be removed; of others the first one counts.
+fn summary(mut failed: Vec<Error>) -> Result<()> {
+    let (Some(first), 2..) = (failed.first(), failed.len()) else { return failed.pop().map_or(Ok(()), Err) };
+    let any = |code| failed.iter().map(Error::code).find(|other| *other == code);
+    let left = any(ErrorCode::StillRunning).or_else(|| any(ErrorCode::Unproven));
+    let texts: Vec<String> = failed.iter().map(Error::to_string).collect();
+    Err(Error::new(left.unwrap_or(first.code()), texts.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_of_several_errors_says_whether_processes_are_left() {
+        use ErrorCode::{Io, StillRunning, Unproven, Untrusted};
+        let code = |codes: &[ErrorCode]| {
+            let failed = codes.iter().map(|code| Error::new(*code, format!("{code:?}"))).collect();
+            summary(failed).map_err(|error| (error.code(), error.to_string()))
+        };
+        assert_eq!(code(&[]), Ok(()));
+        assert_eq!(code(&[Io]), Err((Io, "Io".to_owned())));
+        assert_eq!(code(&[Io, Io]), Err((Io, "Io; Io".to_owned())));
+        assert_eq!(code(&[Io, StillRunning]), Err((StillRunning, "Io; StillRunning".to_owned())));
+        assert_eq!(code(&[Unproven, StillRunning]), Err((StillRunning, "Unproven; StillRunning".to_owned())));
+        assert_eq!(code(&[Io, Unproven]), Err((Unproven, "Io; Unproven".to_owned())));
+        assert_eq!(code(&[Untrusted, Io]), Err((Untrusted, "Untrusted; Io".to_owned())));
+    }
+}

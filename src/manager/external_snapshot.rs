@@ -1,0 +1,177 @@
+//! Taking over by a snapshot that is not this manager's own. It names the processes itself, or it is in the data directory
+//! of another manager, whose records name them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::managed_set::Core;
+use super::restore::{Found, find_strays, generated_tokens};
+use super::sync::hold;
+use crate::defaults::MAX_REFUSED_NAMED;
+use crate::error::{Error, ErrorCode, Result, excerpt};
+use crate::lifecycle::ProxyState;
+use crate::logging::{self, Level};
+use crate::store::snapshot::{self, Snapshot};
+use crate::store::snapshot_entry::{Entry, StoredProcess};
+use crate::store::{self, Around, DataDir, ForeignDir, Survivors};
+use crate::supervisor::{EventKind, Files, Owner};
+use crate::sys::process_identity::{Identity, Pid};
+
+/// A snapshot, and what the directory that it is in says of the processes.
+#[derive(Default)]
+pub(super) struct Elsewhere {
+    pub(super) snapshot: Snapshot,
+    /// Of the data directory of another manager.
+    pub(super) found: Found,
+    /// Proxies whose process, if one lives, is not known, and why.
+    pub(super) unknown: BTreeMap<String, String>,
+    /// Locked while its processes are recorded here.
+    pub(super) dir: Option<ForeignDir>,
+}
+
+/// Reads a snapshot; `None` when there is none.
+///
+/// # Errors
+/// [`ErrorCode::Locked`] when it is in the data directory of a manager that lives, [`ErrorCode::CorruptSnapshot`],
+/// [`ErrorCode::Io`].
+pub(super) fn read(path: &Path, own: Option<&DataDir>) -> Result<Option<Elsewhere>> {
+    let Some((snapshot, _)) = decode(path)? else { return Ok(None) };
+    let is_daemon = |entry: &Entry| matches!(entry, Entry::Daemon(_));
+    // Without any daemon it may still be a manager's own, with one that was written ahead.
+    let may_be_own = store::has_name_of_snapshot(path) && !snapshot.proxies.values().any(is_daemon);
+    if unsaid(&snapshot).is_empty() && !may_be_own {
+        return Ok(Some(Elsewhere { snapshot, ..Elsewhere::default() }));
+    }
+    let inode = own.map(DataDir::own_inode).transpose();
+    let inode = inode.map_err(|error| Error::os(store::code_of(&error), "look at data directory", &error))?;
+    let around =
+        ForeignDir::around(path, inode).map_err(|error| error.within(format_args!("restore {}", path.display())))?;
+    match around {
+        Around::Own => Ok(Some(Elsewhere { snapshot, ..Elsewhere::default() })),
+        Around::None => {
+            let why = format!("{} names no processes, and there are no records beside it", path.display());
+            let unknown = unsaid(&snapshot).into_iter().map(|id| (id, why.clone())).collect();
+            Ok(Some(Elsewhere { snapshot, unknown, ..Elsewhere::default() }))
+        }
+        // ORDER: read once more under the lock, for the manager that had it may have written it since.
+        Around::Foreign(dir) => match decode(path)? {
+            Some((snapshot, text)) => take_stock(dir, snapshot, &text).map(Some),
+            None => Ok(None),
+        },
+    }
+}
+
+fn decode(path: &Path) -> Result<Option<(Snapshot, Vec<u8>)>> {
+    let text = store::read_file(path)
+        .map_err(|error| Error::os(ErrorCode::Io, format_args!("read snapshot {}", path.display()), &error))?;
+    let Some(text) = text else { return Ok(None) };
+    let snapshot = snapshot::decode(&text).map_err(|error| error.within(path.display()))?;
+    Ok(Some((snapshot, text)))
+}
+
+/// The daemons of which the snapshot does not say whether they have a process: one that names any names all.
+fn unsaid(snapshot: &Snapshot) -> Vec<String> {
+    let daemons = snapshot.proxies.iter().filter_map(|(id, entry)| match entry {
+        Entry::Daemon(daemon) => Some((id, daemon)),
+        Entry::Other(..) => None,
+    });
+    if daemons.clone().any(|(_, daemon)| matches!(daemon.process, StoredProcess::Known(_))) {
+        return Vec::new();
+    }
+    daemons.filter(|(_, daemon)| daemon.process == StoredProcess::Unnamed).map(|(id, _)| id.clone()).collect()
+}
+
+/// What the data directory of another manager says of the processes of its snapshot.
+fn take_stock(dir: ForeignDir, mut snapshot: Snapshot, text: &[u8]) -> Result<Elsewhere> {
+    let ahead = dir.read_ahead().unwrap_or_else(|error| {
+        let what = format_args!("read what follows the snapshot in {}", dir.path().display());
+        snapshot.refused.push(Error::os(store::code_of(&error), what, &error));
+        None
+    });
+    store::journal::add(&mut snapshot, text, &ahead.unwrap_or_default());
+    let Survivors { records, lost, bad } = match dir.survivors()? {
+        Ok(survivors) => survivors,
+        Err(why) => {
+            let why = format!("{why}, and the snapshot names no processes");
+            let unknown = unsaid(&snapshot).into_iter().map(|id| (id, why.clone())).collect();
+            return Ok(Elsewhere { snapshot, unknown, dir: Some(dir), ..Elsewhere::default() });
+        }
+    };
+    let damaged: Vec<String> = lost.iter().filter(|lost| lost.pid.is_none()).map(|lost| lost.id.clone()).collect();
+    let found = find_strays(lost, |id| dir.log_files(id))?;
+    let why = || format!("its record in {} cannot be used", dir.path().display());
+    let unknown = damaged.into_iter().filter(|id| !found.strays.contains_key(id)).map(|id| (id, why())).collect();
+    let tokens = found.tokens.into_iter().chain(generated_tokens(&records)).collect();
+    let found = Found { unclaimed: records, strays: found.strays, tokens, ignored: bad };
+    Ok(Elsewhere { snapshot, found, unknown, dir: Some(dir) })
+}
+
+/// Takes note of the processes of another data directory, as if it were this manager's own. What is known here already
+/// is newer.
+///
+/// # Errors
+/// When that could not be written down: without it they would be lost together with this agent.
+pub(super) fn take_note(core: &mut Core, owner: Owner, found: Found) -> Result<()> {
+    core.tell_bad("ignored beside the snapshot", &found.ignored);
+    let supervised = core.supervisor.as_ref().map(|supervisor| supervisor.status(owner)).transpose()?;
+    let supervised: BTreeMap<String, u32> =
+        supervised.into_iter().flatten().filter_map(|status| Some((status.id, status.pid?))).collect();
+    for record in found.unclaimed {
+        let id: Arc<str> = record.id.as_str().into();
+        let pid = record.identity.pid;
+        let recorded = core.unclaimed.get(&id).map(|own| own.identity.pid.as_u32());
+        let stray = core.strays.get(&id).filter(|stray| stray.pid != pid && stray.lives());
+        let known = recorded.or_else(|| supervised.get(&*id).copied()).or(stray.map(|stray| stray.pid.as_u32()));
+        match known {
+            Some(known) if known == pid.as_u32() => {}
+            Some(known) if may_live(&record.identity) => tell_left_alone(core, &id, pid, known),
+            Some(_) => {}
+            None => {
+                if let Files::DataDir(data_dir) = &core.context.files {
+                    data_dir.write_record(record.origin(), &record.identity)?;
+                }
+                core.strays.remove(&id);
+                core.unclaimed.insert(id, record);
+            }
+        }
+    }
+    for (id, stray) in found.strays {
+        if !core.unclaimed.contains_key(id.as_str()) && !supervised.contains_key(&id) {
+            core.strays.entry(id.into()).or_insert(stray);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a recorded process is there, as far as its pid and start time say.
+fn may_live(identity: &Identity) -> bool {
+    identity.stat().map_or(true, |stat| stat.is_some_and(|stat| !stat.is_dead()))
+}
+
+/// An id has one process: the one that this manager has.
+fn tell_left_alone(core: &Core, id: &Arc<str>, pid: Pid, known: u32) {
+    let reason = format!("pid {pid} is recorded beside the snapshot, but pid {known} is known here: it is left alone");
+    logging::about(Level::Warn, id, format_args!("not adopted: {reason}"));
+    core.context.events.publish(Some(id), EventKind::AdoptionRefused { reason });
+}
+
+/// Says of which proxies nobody knows whether a process lives: it is started by the first sync that wants it.
+pub(super) fn tell_unknown(core: &mut Core, path: &Path, unknown: BTreeMap<String, String>) {
+    let Some(why) = unknown.values().next() else { return };
+    let named: Vec<String> = unknown.keys().take(MAX_REFUSED_NAMED).map(|id| excerpt(id).to_string()).collect();
+    let more =
+        if unknown.len() > named.len() { format!(" and {} more", unknown.len() - named.len()) } else { String::new() };
+    let what = format_args!(
+        "restore {}: not known whether a process lives of {}{more}: {why}; another is started of each that is wanted",
+        path.display(),
+        named.join(", ")
+    );
+    logging::write(Level::Warn, what);
+    for (id, why) in unknown {
+        let id: Arc<str> = id.into();
+        let reason = format!("not known whether a process lives: {why}");
+        core.context.events.publish(Some(&id), EventKind::AdoptionRefused { reason: reason.clone() });
+        hold(core, &id, &crate::declaration::ExecMode::DAEMON, ProxyState::Idle, reason);
+    }
+}

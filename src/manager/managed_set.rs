@@ -1,0 +1,201 @@
+//! What a manager knows: the managed set, the records that nobody claimed yet, and the snapshot as it was written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::custom_kinds::{Other, Registry, Worker};
+use super::options::ManagerOptions;
+use super::snapshot_writer::Written;
+use super::sync_plan::Relation;
+use crate::declaration::{ExecMode, ProxyConfig};
+use crate::defaults::MAX_REFUSED_NAMED;
+use crate::error::{Error, Result};
+use crate::logging::{self, Level};
+use crate::store::{DataDir, Record};
+use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
+use crate::supervisor::{
+    BaseEnvironment, Command, Context, EventKind, EventRing, Files, Owner, ProxyStatus, Spec, Supervisor, drawn_origin,
+};
+use crate::sys::proc::command_line::Stray;
+
+/// One managed proxy.
+#[derive(Clone)]
+pub(super) enum Managed {
+    Daemon(ManagedDaemon),
+    Other(Box<Other>),
+}
+
+/// A daemon, which the supervisor looks after.
+#[derive(Clone)]
+pub(super) struct ManagedDaemon {
+    pub(super) spec: Arc<Spec>,
+    /// Until the first sync, of a daemon restored from Consul's snapshot: its process, which is compared with what is
+    /// declared by what it has.
+    pub(super) consul: Option<Box<ConsulProcess>>,
+}
+
+/// The state of a manager, behind one lock.
+pub(super) struct Core {
+    pub(super) options: ManagerOptions,
+    pub(super) context: Arc<Context>,
+    pub(super) registry: Registry,
+    pub(super) managed: BTreeMap<Arc<str>, Managed>,
+    /// Recorded processes that may live and that no restored declaration describes: adopted or stopped by the first
+    /// sync, or stopped by a kill.
+    pub(super) unclaimed: BTreeMap<Arc<str>, Record>,
+    /// Processes that have a pid file and no record that can be read.
+    pub(super) strays: BTreeMap<Arc<str>, Stray>,
+    /// Wanted, and not even tried: as what, and why.
+    pub(super) held: BTreeMap<Arc<str>, ProxyStatus>,
+    /// There from the first restore or run on.
+    pub(super) supervisor: Option<Arc<Supervisor>>,
+    pub(super) worker: Option<Worker>,
+    /// The snapshot of the data directory is there and could not be taken over: nothing may be started before, and it
+    /// must not be overwritten.
+    pub(super) unrestored: bool,
+    /// Whether the state was followed once.
+    pub(super) synced: bool,
+    /// The files that were no use, until they are told.
+    ignored: Vec<Error>,
+    /// The version of the state that was followed, unless the next sync has to look at everything.
+    pub(super) seen: Option<u64>,
+    pub(super) written: Written,
+}
+
+impl Core {
+    pub(super) fn new(
+        options: ManagerOptions,
+        base_env: BaseEnvironment,
+        data_dir: Option<&Arc<DataDir>>,
+        events: &Arc<EventRing>,
+        unclaimed: Vec<Record>,
+        strays: BTreeMap<String, Stray>,
+        ignored: Vec<Error>,
+    ) -> Core {
+        let files = match data_dir {
+            Some(data_dir) => Files::DataDir(data_dir.clone()),
+            None => Files::Paths { stdout: None, stderr: None, pid: None },
+        };
+        let origin = data_dir.map_or_else(drawn_origin, |data_dir| data_dir.origin().clone());
+        let context = Context {
+            base_env,
+            proxy_env: options.proxy_env.clone(),
+            files,
+            origin,
+            events: events.clone(),
+            allow_root: options.allow_root,
+        };
+        Core {
+            options,
+            context: Arc::new(context),
+            registry: Registry::default(),
+            managed: BTreeMap::new(),
+            unclaimed: unclaimed.into_iter().map(|record| (Arc::from(record.id.as_str()), record)).collect(),
+            strays: strays.into_iter().map(|(id, stray)| (id.into(), stray)).collect(),
+            held: BTreeMap::new(),
+            supervisor: None,
+            worker: None,
+            unrestored: false,
+            synced: false,
+            seen: None,
+            written: Written::default(),
+            ignored,
+        }
+    }
+
+    /// Tells of the files that were no use, once somebody may listen.
+    pub(super) fn tell_ignored(&mut self) {
+        let ignored = std::mem::take(&mut self.ignored);
+        self.tell_bad("ignored", &ignored);
+    }
+
+    /// Logs and announces what was found to be bad; of very many the first ones, and how many there are.
+    pub(super) fn tell_bad(&self, what: &str, errors: &[Error]) {
+        let tell = |text: String| {
+            logging::write(Level::Error, format_args!("{text}"));
+            self.context.events.publish(None, EventKind::SnapshotFailed { error: text });
+        };
+        errors.iter().take(MAX_REFUSED_NAMED).for_each(|error| tell(format!("{what}: {error}")));
+        if let Some(more @ 1..) = errors.len().checked_sub(MAX_REFUSED_NAMED) {
+            tell(format!("{what}: {more} more, {} in all", errors.len()));
+        }
+    }
+
+    /// Takes other settings; daemons that are managed get them with the next sync.
+    pub(super) fn reconfigure(&mut self, options: ManagerOptions) {
+        let old = &*self.context;
+        if (&options.proxy_env, options.allow_root) != (&old.proxy_env, old.allow_root) {
+            let (proxy_env, allow_root) = (options.proxy_env.clone(), options.allow_root);
+            self.context = Arc::new(Context { proxy_env, allow_root, ..old.clone() });
+        }
+        self.options = options;
+        self.seen = None;
+    }
+
+    /// The threads that supervise, started if need be.
+    pub(super) fn supervisor(&mut self) -> Result<Arc<Supervisor>> {
+        if let Some(supervisor) = &self.supervisor {
+            return Ok(supervisor.clone());
+        }
+        let supervisor = Supervisor::shared()?;
+        self.supervisor = Some(supervisor.clone());
+        Ok(supervisor)
+    }
+
+    /// The thread that calls proxies of registered kinds, started if need be.
+    pub(super) fn worker(&mut self) -> Result<&Worker> {
+        let worker = match self.worker.take() {
+            Some(worker) => worker,
+            None => Worker::start(self.context.events.clone())?,
+        };
+        Ok(self.worker.insert(worker))
+    }
+
+    pub(super) fn spec(&self, id: &Arc<str>, config: &Arc<ProxyConfig>) -> Spec {
+        Spec { id: id.clone(), config: config.clone(), context: self.context.clone() }
+    }
+
+    /// How a managed proxy relates to a declaration.
+    pub(super) fn relation(&self, managed: &Managed, wanted: &Arc<ProxyConfig>) -> Relation {
+        match managed {
+            Managed::Daemon(daemon) => self.relation_of_daemon(daemon, wanted),
+            Managed::Other(other) => match &other.config {
+                Some(config) if Arc::ptr_eq(config, wanted) || config == wanted => Relation::Same,
+                Some(config) if config.same_process(wanted) => Relation::Settings,
+                _ => Relation::Different,
+            },
+        }
+    }
+
+    fn relation_of_daemon(&self, daemon: &ManagedDaemon, wanted: &Arc<ProxyConfig>) -> Relation {
+        let spec = &daemon.spec;
+        let same_context = Arc::ptr_eq(&spec.context, &self.context);
+        if wanted.mode != ExecMode::DAEMON {
+            return Relation::Different;
+        }
+        if let Some(process) = &daemon.consul {
+            let same = process.difference(&self.spec(&spec.id, wanted)).is_none();
+            return if same { Relation::Settings } else { Relation::Different };
+        }
+        if same_context && (Arc::ptr_eq(&spec.config, wanted) || spec.config == *wanted) {
+            return Relation::Same;
+        }
+        let same = spec.same_process(&self.spec(&spec.id, wanted));
+        if same { Relation::Settings } else { Relation::Different }
+    }
+
+    /// Makes anew what was removed of the data directory, and has what was in it written again; `told`: which has just
+    /// been done in part.
+    pub(super) fn renew_files(&mut self, owner: Owner, told: bool) -> Result<()> {
+        let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
+        let renewed = data_dir.renew();
+        if told || data_dir.renewed().try_recv().is_ok() {
+            // What there is by these names may be another's.
+            self.written = Written::default();
+        }
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.send(Command::RecordMissing { owner })?;
+        }
+        renewed
+    }
+}

@@ -1,0 +1,95 @@
+//! The logs of the proxies.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::data_dir::{DataDir, NOT_FOLLOWED};
+use super::id_directories::{descend, descend_existing};
+use super::id_file_names::FileName;
+use super::quarantine::set_foreign_aside;
+use super::subdirectories::Part;
+use crate::error::Result;
+use crate::logging::{self, Level};
+use crate::sys::fail;
+use crate::sys::file::Dir;
+
+/// How the two logs of a proxy end.
+const SUFFIXES: [&str; 2] = ["-stdout.log", "-stderr.log"];
+
+const FLAGS: i32 = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT;
+
+/// Whether a path may be that of a log of a proxy, in whatever data directory.
+pub(crate) fn is_log(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let ends = SUFFIXES.iter().any(|suffix| name.ends_with(suffix.as_bytes()));
+    ends && path.components().any(|component| component.as_os_str() == "logs")
+}
+
+impl DataDir {
+    /// Opens the two logs of a proxy for appending.
+    pub(crate) fn open_logs(&self, id: &str) -> Result<[OwnedFd; 2]> {
+        let name = FileName::of(id);
+        let place = descend(self.part(Part::Logs)?, &name);
+        let place = place.map_err(|error| self.failed("open logs directory", "logs", &error))?;
+        let open = |suffix: &str| -> Result<OwnedFd> {
+            let leaf = name.leaf("", suffix);
+            let shown = format!("logs/{}", leaf.to_string_lossy());
+            let file = fail::failing("logs:open").and_then(|()| self.open_log(&place, &leaf, &shown));
+            file.map(OwnedFd::from).map_err(|error| {
+                let failed = self.failed("open log file", &shown, &error);
+                if place.is_link(&leaf) { failed.followed_by(NOT_FOLLOWED) } else { failed }
+            })
+        };
+        Ok([open(SUFFIXES[0])?, open(SUFFIXES[1])?])
+    }
+
+    /// Opens a log. A proxy with more privilege than its workers gives it to them (nginx does when it reopens its logs):
+    /// then it is taken back, or, by an agent that may not do that, set aside.
+    fn open_log(&self, place: &Dir, leaf: &CStr, shown: &str) -> std::io::Result<File> {
+        let error = match place.open_file_taken_back(leaf, FLAGS) {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => error,
+            opened => return opened,
+        };
+        if !place.is_foreign_file(leaf) {
+            return Err(error);
+        }
+        let Some(aside) = set_foreign_aside(place, leaf)? else { return Err(error) };
+        let path = self.path().join(shown);
+        let message = format_args!(
+            "log file {} belongs to another user: set aside as {}",
+            path.display(),
+            aside.to_string_lossy()
+        );
+        logging::write(Level::Warn, message);
+        place.open_file(leaf, FLAGS)
+    }
+
+    /// Device and inode of the logs of a proxy, as far as they are there.
+    pub(crate) fn log_files(&self, id: &str) -> std::io::Result<Vec<(u64, u64)>> {
+        files_in(self.part_as_it_is(Part::Logs)?, id)
+    }
+}
+
+/// The same in a directory of logs, if there is one.
+pub(super) fn files_in(part: Option<Arc<Dir>>, id: &str) -> std::io::Result<Vec<(u64, u64)>> {
+    let name = FileName::of(id);
+    let Some(place) = descend_existing(part, &name)? else { return Ok(Vec::new()) };
+    SUFFIXES.iter().filter_map(|suffix| place.inode(&name.leaf("", suffix)).transpose()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_are_known_by_their_paths() {
+        let logs = ["/data/logs/web-stdout.log", "/logs/%a+/%b-stderr.log"];
+        let others = ["/data/web-stdout.log", "/data/logs/web.log", "/logs", "/"];
+        assert!(logs.iter().all(|path| is_log(Path::new(path))));
+        assert!(!others.iter().any(|path| is_log(Path::new(path))));
+    }
+}

@@ -1,0 +1,275 @@
+//! The record of a process: who it is and what it was started from. The child writes its own, before it executes.
+
+use serde_json::Value;
+
+use crate::declaration::fields::Fields;
+use crate::declaration::{Fingerprint, milliseconds, read_stop, strict, validate_id};
+use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::StopSettings;
+use crate::sys::digest;
+use crate::sys::process_identity::{Identity, Pid};
+
+/// The version of the format that is written.
+const VERSION: u32 = 1;
+
+/// What is between the digest and all that it is of.
+const CHECK: &str = ",\"check\":\"";
+
+/// The longest boot id, in bytes; the kernel's have 36.
+const MAX_BOOT_ID: usize = 64;
+
+/// The longest origin of a process, in bytes; ours have at most 50.
+const MAX_ORIGIN: usize = 64;
+
+/// A process as its record names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) id: String,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) identity: Identity,
+    /// The token that the process has: by it, what it leaves of its group is known.
+    pub(crate) token: Option<String>,
+    /// Whether the token was generated: it must outlive a snapshot that cannot be read.
+    pub(crate) token_generated: bool,
+    /// How it is stopped, should nothing else be known of it.
+    pub(crate) stop: StopSettings,
+    /// The origin that the process has: by it, what left its group is known. Not in records of earlier versions.
+    pub(crate) process_origin: Option<String>,
+}
+
+impl Record {
+    /// What it says besides who the process is.
+    pub(crate) fn origin(&self) -> Origin<'_> {
+        Origin {
+            id: &self.id,
+            fingerprint: self.fingerprint,
+            token: self.token.as_deref(),
+            token_generated: self.token_generated,
+            stop: self.stop,
+            process_origin: self.process_origin.as_deref(),
+        }
+    }
+}
+
+/// What a record says besides who the process is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) token: Option<&'a str>,
+    pub(crate) token_generated: bool,
+    pub(crate) stop: StopSettings,
+    pub(crate) process_origin: Option<&'a str>,
+}
+
+/// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>`, perhaps
+/// `,"pidfd_inode":<inode>`, and `,"check":"<digest>"}`.
+pub(crate) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
+    let Origin { id, fingerprint, token, token_generated, stop, process_origin } = origin;
+    let (id, boot_id) = (Value::from(id), Value::from(boot_id));
+    let token = token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
+    let generated = if token_generated { "\"token_generated\":true," } else { "" };
+    let origin = process_origin.map(|origin| format!("\"origin\":{},", Value::from(origin))).unwrap_or_default();
+    let version = format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",");
+    let (signal, grace_ms) = (stop.signal.stored_name(), milliseconds(stop.grace_period));
+    let stopped = format!("\"stop_signal\":\"{signal}\",\"grace_period_ms\":{grace_ms},");
+    let is_default = stop.leftover_grace == StopSettings::default().leftover_grace;
+    let leftovers = format!("\"leftover_grace_ms\":{},", milliseconds(stop.leftover_grace));
+    let leftovers = if is_default { "" } else { &leftovers };
+    format!("{version}{token}{generated}{origin}{stopped}{leftovers}\"boot_id\":{boot_id},").into_bytes()
+}
+
+/// The whole record of a process that did not write its own.
+pub(crate) fn whole(origin: Origin<'_>, identity: &Identity) -> Vec<u8> {
+    let mut text = head(origin, &identity.boot_id);
+    let inode = identity.inode.map(|inode| format!(",\"pidfd_inode\":{inode}")).unwrap_or_default();
+    text.extend(format!("\"pid\":{},\"start_ticks\":{}{inode}", identity.pid, identity.start_ticks).into_bytes());
+    let digest = digest::add(digest::EMPTY, &text);
+    text.extend(format!("{CHECK}{digest:016x}\"}}\n").into_bytes());
+    text
+}
+
+/// Whether a record is as it was written. Without a digest it is of an earlier version.
+///
+/// A bit that flipped in a number leaves a good document, which says that the process is gone, and would have it
+/// started a second time.
+fn check(text: &[u8]) -> Result<()> {
+    let Some(at) = text.windows(CHECK.len()).rposition(|part| part == CHECK.as_bytes()) else { return Ok(()) };
+    let (checked, rest) = text.split_at(at);
+    let expected = format!("{CHECK}{:016x}\"}}", digest::add(digest::EMPTY, checked));
+    if rest.trim_ascii_end() == expected.as_bytes() {
+        Ok(())
+    } else {
+        Err(corrupt("check: the record is damaged".to_owned()))
+    }
+}
+
+/// Reads a record.
+pub(crate) fn parse(text: &[u8]) -> Result<Record> {
+    let value = strict::parse_bytes(text).map_err(|error| corrupt(format!("not a JSON document: {error}")))?;
+    check(text)?;
+    let mut fields = Fields::of("", value).map_err(as_corrupt)?;
+    let version = fields.unsigned("version").map_err(as_corrupt)?;
+    if version != Some(VERSION) {
+        let got = version.map_or("nothing".to_owned(), |version| version.to_string());
+        return Err(corrupt(format!("version: expected {VERSION}, got {got}")));
+    }
+    let id = fields.string("id").map_err(as_corrupt)?.ok_or_else(|| corrupt("id: expected a string".to_owned()))?;
+    validate_id(&id).map_err(as_corrupt)?;
+    let fingerprint = read_fingerprint(&mut fields).map_err(as_corrupt)?;
+    let fingerprint = fingerprint.ok_or_else(|| corrupt("fingerprint: expected a string".to_owned()))?;
+    let token = fields.string("token").map_err(as_corrupt)?;
+    let token_generated = fields.boolean("token_generated").map_err(as_corrupt)?.unwrap_or(false);
+    let process_origin = read_origin(&mut fields).map_err(as_corrupt)?;
+    // Whatever is wrong with these, the process is known.
+    let mut stop = StopSettings::default();
+    let _ = read_stop(&mut fields, &mut stop);
+    let identity = read_identity(fields).map_err(as_corrupt)?;
+    Ok(Record { id, fingerprint, identity, token, token_generated, stop, process_origin })
+}
+
+/// Reads the field `fingerprint`.
+pub(super) fn read_fingerprint(fields: &mut Fields) -> Result<Option<Fingerprint>> {
+    fields.read("fingerprint", "a fingerprint", |value| value.as_str()?.parse().ok())
+}
+
+/// Reads the field `origin`: the one that the process has in its environment.
+pub(super) fn read_origin(fields: &mut Fields) -> Result<Option<String>> {
+    fields.read("origin", "the origin of a process", |value| {
+        value.as_str().filter(|text| is_word_of_at_most(MAX_ORIGIN, text)).map(str::to_owned)
+    })
+}
+
+/// Reads `boot_id`, `pid`, `start_ticks` and, if it is there, `pidfd_inode`.
+pub(super) fn read_identity(mut fields: Fields) -> Result<Identity> {
+    let pid = fields.read("pid", "a pid", |value| Pid::from_raw(value.as_i64()?.try_into().ok()?))?;
+    let start_ticks = fields.integer("start_ticks")?;
+    let boot_id = fields.read("boot_id", "a boot id", |value| {
+        value.as_str().filter(|text| is_word_of_at_most(MAX_BOOT_ID, text)).map(str::to_owned)
+    })?;
+    let inode = fields.integer("pidfd_inode")?;
+    let (Some(pid), Some(start_ticks), Some(boot_id)) = (pid, start_ticks, boot_id) else {
+        return Err(fields.missing("pid", "pid, start_ticks and boot_id"));
+    };
+    Ok(Identity { pid, start_ticks, boot_id: boot_id.into(), inode })
+}
+
+fn is_word_of_at_most(length: usize, text: &str) -> bool {
+    text.len() <= length && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn as_corrupt(error: Error) -> Error {
+    corrupt(error.to_string())
+}
+
+fn corrupt(message: String) -> Error {
+    Error::new(ErrorCode::CorruptSnapshot, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::signal::Signal;
+    use std::time::Duration;
+
+    fn example() -> Record {
+        let boot_id = "boot".into();
+        let identity = Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id, inode: Some(u64::MAX) };
+        let token = Some("t\"".to_owned());
+        let (grace_period, leftover_grace) = (Duration::from_millis(7), Duration::from_millis(8));
+        let stop = StopSettings { signal: Signal::KILL, grace_period, leftover_grace };
+        let (id, fingerprint, token_generated) = ("we\"b/ä".to_owned(), Fingerprint::new(), true);
+        let process_origin = Some("801-7f".to_owned());
+        Record { id, fingerprint, identity, token, token_generated, stop, process_origin }
+    }
+
+    fn text(record: &Record) -> Vec<u8> {
+        whole(record.origin(), &record.identity)
+    }
+
+    #[test]
+    fn a_record_comes_back_and_every_truncation_is_refused() {
+        let record = example();
+        let text = text(&record);
+        assert_eq!(parse(&text).unwrap(), record);
+        let identity = Identity { inode: None, ..record.identity.clone() };
+        let without = Record { identity, process_origin: None, ..record };
+        assert_eq!(parse(&self::text(&without)).unwrap(), without);
+        for length in 0..text.len() - 1 {
+            assert_eq!(parse(&text[..length]).unwrap_err().code(), ErrorCode::CorruptSnapshot);
+        }
+    }
+
+    #[test]
+    fn a_record_without_stop_settings_and_origin_is_of_an_earlier_version() {
+        let text = r#"{"version":1,"id":"a","fingerprint":"0","boot_id":"b","pid":1,"start_ticks":2}"#;
+        let text = text.replace("\"0\"", &format!("\"{}\"", Fingerprint::new()));
+        let record = parse(text.as_bytes()).unwrap();
+        assert_eq!((record.stop, record.process_origin), (StopSettings::default(), None));
+    }
+
+    /// A bit in the name of the digest only loses the digest; all others are found.
+    #[test]
+    fn no_flipped_bit_makes_it_say_something_else() {
+        let record = example();
+        let text = text(&record);
+        let mut found = 0;
+        for at in 0..text.len() {
+            for bit in 0..8 {
+                let mut damaged = text.clone();
+                damaged[at] ^= 1 << bit;
+                match parse(&damaged) {
+                    Ok(read) => assert_eq!(read, record, "byte {at}, bit {bit}"),
+                    Err(error) => found += usize::from(error.code() == ErrorCode::CorruptSnapshot),
+                }
+            }
+        }
+        assert!(found > text.len() * 7, "{found} of {}", text.len() * 8);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_and_what_a_host_says_is_quoted() {
+        let with = |field: &str, value: &str| {
+            let text = r#"{"version":1,"id":"a","fingerprint":"0","boot_id":"b","pid":1,"start_ticks":2}"#;
+            let mut document: Value = serde_json::from_str(text).unwrap();
+            document[field] = serde_json::from_str(value).unwrap();
+            parse(document.to_string().as_bytes())
+        };
+        let wrong = [
+            ("id", "\"\""),
+            ("id", "7"),
+            ("boot_id", "\"a b\""),
+            ("boot_id", "7"),
+            ("origin", "\"a b\""),
+            ("origin", "7"),
+            ("pid", "0"),
+            ("pid", "-1"),
+            ("pid", "4294967297"),
+            ("pid", "\"7\""),
+            ("pid", "1e99"),
+            ("start_ticks", "-1"),
+            ("start_ticks", "1.5"),
+            ("version", "0"),
+            ("version", "2"),
+            ("version", "-1"),
+            ("version", "1e99"),
+            ("version", "\"1\""),
+            ("fingerprint", "\"x\""),
+            ("token", "[]"),
+            ("token_generated", "1"),
+            ("check", "\"0000000000000000\""),
+        ];
+        for (field, value) in wrong {
+            assert_eq!(with(field, value).unwrap_err().code(), ErrorCode::CorruptSnapshot, "{field} {value}");
+        }
+        let quoted = with("boot_id", "\"a\\\"b\"").unwrap();
+        assert_eq!(parse(&text(&quoted)).unwrap(), quoted);
+    }
+
+    /// As many bytes as a variable of the environment may have, each of which JSON writes in six.
+    #[test]
+    fn the_largest_record_is_within_the_limit() {
+        let record = Record { token: Some("\u{1}".repeat(128 * 1024)), id: "\u{1}".repeat(1024), ..example() };
+        assert!((text(&record).len() as u64) < crate::defaults::MAX_RECORD);
+    }
+}

@@ -1,0 +1,174 @@
+//! Who the processes are: the records, and the pid files for people and scripts.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, RawFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::data_dir::DataDir;
+use super::id_directories::{descend, descend_existing, temporary};
+use super::id_file_names::FileName;
+use super::pid_file;
+use super::process_record::{self, Origin};
+use super::record_recovery::{Lost, Records, Recovery};
+use super::subdirectories::Part;
+use crate::defaults::MAX_RECORD;
+use crate::error::Result;
+use crate::sys::fail;
+use crate::sys::file::Dir;
+use crate::sys::process_identity::{Identity, Pid};
+use crate::sys::spawn::program::SelfRecord;
+
+/// The record that a child is to write, with what it borrows.
+pub(crate) struct RecordPlan {
+    place: Arc<Dir>,
+    lock: Vec<RawFd>,
+    within: PathBuf,
+    temporary: CString,
+    name: CString,
+    head: Vec<u8>,
+}
+
+impl RecordPlan {
+    pub(crate) fn as_self_record(&self) -> SelfRecord<'_> {
+        SelfRecord {
+            dir: self.place.as_fd(),
+            lock: &self.lock,
+            temporary: self.temporary.clone(),
+            name: self.name.clone(),
+            within: &self.within,
+            head: self.head.clone(),
+        }
+    }
+}
+
+impl DataDir {
+    /// Prepares the record that the process of `id` writes of itself.
+    pub(crate) fn plan_record(&self, origin: Origin<'_>, boot_id: &str) -> Result<RecordPlan> {
+        let name = FileName::of(origin.id);
+        let place = descend(self.part(Part::Records)?, &name);
+        let place = place.map_err(|error| self.failed("open records directory", "records", &error))?;
+        let head = process_record::head(origin, boot_id);
+        let within = self.path().join("records");
+        Ok(RecordPlan {
+            place,
+            lock: self.lock_descriptors(),
+            within,
+            temporary: temporary(&name),
+            name: name.leaf("", ".json"),
+            head,
+        })
+    }
+
+    /// Writes the record of a process that did not write its own: one that was adopted from elsewhere.
+    pub(crate) fn write_record(&self, origin: Origin<'_>, identity: &Identity) -> Result<()> {
+        let content = process_record::whole(origin, identity);
+        self.put(Part::Records, "write process record", origin.id, ".json", |place, temporary, leaf| {
+            place.replace(temporary, leaf, &content)
+        })
+    }
+
+    /// Writes who a process is into its record, and leaves what else it says.
+    pub(crate) fn update_identity(&self, id: &str, identity: &Identity) -> Result<()> {
+        let name = FileName::of(id);
+        let leaf = name.leaf("", ".json");
+        let shown = format!("{}/{}", Part::Records.as_str(), leaf.to_string_lossy());
+        let place = descend(self.part(Part::Records)?, &name);
+        let place = place.map_err(|error| self.failed("open records directory", "records", &error))?;
+        let record = self.recovery().read_record(&place, &leaf, &shown)?;
+        self.write_record(record.origin(), identity)
+    }
+
+    /// Whether a proxy has a record, whatever is in it.
+    pub(crate) fn has_record(&self, id: &str) -> Result<bool> {
+        let name = FileName::of(id);
+        self.root()?;
+        let place = self.part_as_it_is(Part::Records).and_then(|part| descend_existing(part, &name));
+        let found = place.and_then(|place| place.map_or(Ok(None), |place| place.inode(&name.leaf("", ".json"))));
+        found.map(|found| found.is_some()).map_err(|error| self.failed("look for the record of", id, &error))
+    }
+
+    /// Writes the pid file of a process, unless it is there already: with nothing to write, what runs can be taken over
+    /// on a disk that is full or read-only.
+    pub(crate) fn write_pid(&self, id: &str, pid: Pid) -> Result<()> {
+        let name = FileName::of(id);
+        let place = self.part_as_it_is(Part::Pids).and_then(|part| descend_existing(part, &name));
+        let read = place.ok().flatten().and_then(|place| place.read(&name.leaf("", ".pid"), MAX_RECORD).ok());
+        if read.is_some_and(|found| found == pid_file::text(pid)) {
+            return Ok(());
+        }
+        self.replace_pid(id, pid)
+    }
+
+    /// Writes the pid file of a process that has just been started: whatever is there is of another one.
+    pub(crate) fn replace_pid(&self, id: &str, pid: Pid) -> Result<()> {
+        self.put(Part::Pids, "write pid file", id, ".pid", |place, temporary, leaf| {
+            place.rewrite(temporary, leaf, &pid_file::text(pid))
+        })
+    }
+
+    /// Writes the file of an id in a part, by a temporary one.
+    fn put(
+        &self,
+        part: Part,
+        what: &str,
+        id: &str,
+        suffix: &str,
+        write: impl FnOnce(&Dir, &CStr, &CStr) -> io::Result<()>,
+    ) -> Result<()> {
+        let name = FileName::of(id);
+        let (temporary, leaf) = (temporary(&name), name.leaf("", suffix));
+        let dir = self.part(part)?;
+        let written = descend(dir, &name).and_then(|place| write(&place, &temporary, &leaf));
+        written.map_err(|error| self.not_replaced(what, part.as_str(), &temporary, &leaf, &error))
+    }
+
+    /// Removes pid file and record of a proxy that has no process.
+    pub(crate) fn forget(&self, id: &str) -> Result<()> {
+        let pid = self.remove_pid(id);
+        let record = self.remove(Part::Records, "remove record", id, ".json");
+        match (pid, record) {
+            (Err(pid), Err(record)) => Err(pid.followed_by(record)),
+            (pid, record) => pid.and(record),
+        }
+    }
+
+    /// Removes the pid file of a process that is gone.
+    pub(crate) fn remove_pid(&self, id: &str) -> Result<()> {
+        self.remove(Part::Pids, "remove pid file", id, ".pid")
+    }
+
+    /// Removes the file of an id from a part, if it is there.
+    fn remove(&self, part: Part, what: &str, id: &str, suffix: &str) -> Result<()> {
+        let name = FileName::of(id);
+        let leaf = name.leaf("", suffix);
+        let place = self.part_as_it_is(part).and_then(|dir| descend_existing(dir, &name));
+        let removed = place.and_then(|place| place.map_or(Ok(()), |place| place.remove(&leaf)));
+        let object = format!("{}/{}", part.as_str(), leaf.to_string_lossy());
+        removed.map_err(|error| self.failed(what, &object, &error))
+    }
+
+    /// All records. A file that is none, or is damaged, is set aside.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Exhausted`](crate::ErrorCode::Exhausted) when one could not be opened now: its process may live.
+    pub(crate) fn records(&self) -> Result<Records> {
+        let records = self.recovery().records(&*self.part(Part::Records)?)?;
+        fail::point("records:read");
+        Ok(records)
+    }
+
+    /// The processes that have a pid file, or a record that is damaged, but no good record: the number alone proves
+    /// nothing.
+    ///
+    /// # Errors
+    /// When such a pid file cannot be read either: its process may live, and nothing is known of it.
+    pub(crate) fn lost(&self, records: &mut Records) -> Result<Vec<Lost>> {
+        self.recovery().lost(Some(&*self.part(Part::Pids)?), records)
+    }
+
+    fn recovery(&self) -> Recovery<'_> {
+        Recovery { path: self.path(), set_aside: true }
+    }
+}

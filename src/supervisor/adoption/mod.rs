@@ -1,0 +1,298 @@
+//! Adoption: proving that a recorded process is the one that lives now. On any doubt it is refused, and why is said.
+
+mod group_leftovers;
+pub(crate) mod unrecorded_process;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+use super::mailbox::{Claim, Refusal, Verdict};
+use super::other_agent;
+use super::reaper::process::Process;
+use super::scan::known_tag::{self, Marks, OriginMark};
+use super::spec::{Files, Spec};
+use crate::declaration::Fingerprint;
+use crate::error::Result;
+use crate::logging::{self, Level};
+use crate::sys::proc::stat;
+use crate::sys::process_identity::{self, Identity, Pid, Presence};
+use crate::sys::{fail, pidfd};
+
+type Proof<T> = std::result::Result<T, Refusal>;
+
+/// A process that was proven to be the claimed one.
+pub(crate) struct Proven {
+    pub(crate) process: Process,
+    /// Whether its pid file could be written.
+    pub(crate) written: Result<()>,
+    /// More than was claimed, if that was a number alone.
+    pub(crate) known: Option<Box<Claim>>,
+}
+
+/// Proves a claim. If the process is gone, so is, when this returns, what it left of its group; unless that is declared to
+/// have time: then it gets the stop signal first, with what is found outside of the group.
+pub(crate) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
+    // Also when the process is gone: what it left is not ours to end.
+    let starter = other_agent::starter(claim.pid(), claim.origin(), &spec.context.origin);
+    if let Some(reason) = starter.map_err(|error| undecided(claim.pid(), "look for the agent", &error))? {
+        return Err(supervised(reason));
+    }
+    let proven = prove_leader(spec, claim);
+    match proven {
+        _ if !spec.config.stop.leftover_grace.is_zero() => proven,
+        Err(Refusal { reason, verdict: verdict @ (Verdict::Ended | Verdict::Unproven) }) => {
+            match end_leftovers(spec, claim) {
+                Ok(()) => Err(Refusal { reason, verdict }),
+                Err(left) => Err(Refusal { reason: format!("{reason}; {left}"), verdict: Verdict::Unknown }),
+            }
+        }
+        proven => proven,
+    }
+}
+
+/// Ends what the process of a claim, which is gone, has left of its group.
+///
+/// # Errors
+/// What is still there, or why nobody can tell.
+pub(crate) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(), String> {
+    let own = &spec.context.origin;
+    let origin = claim.origin().map_or(OriginMark::OwnOrNone(own), OriginMark::Known);
+    let marks = marks(spec, claim, origin).map_err(|error| format!("look for the logs: {error}"))?;
+    if claim.identity().is_none() {
+        // Its token may be known of no process any more.
+        group_leftovers::end(claim.pid(), &Marks { token: None, origin: OriginMark::Known(own), ..marks.clone() })?;
+    }
+    group_leftovers::end(claim.pid(), &marks)
+}
+
+/// What the processes of a claim have.
+fn marks<'a>(spec: &'a Spec, claim: &'a Claim, origin: OriginMark<'a>) -> io::Result<Marks<'a>> {
+    let token = match claim {
+        Claim::Recorded { token, .. } => token.as_deref(),
+        Claim::Told { .. } | Claim::Number { .. } => spec.config.token.as_deref(),
+    };
+    Ok(Marks { id: &spec.id, token, origin, logs: spec.log_files()? })
+}
+
+fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
+    let pid = claim.pid();
+    cannot_be_ours(pid)?;
+    let boot = process_identity::boot_id();
+    let boot = boot.map_err(|error| unknown(format!("read {}: {error}", process_identity::BOOT_ID)))?;
+    // ORDER: the descriptor first. The proof is of the number, and of the process that was opened if that still lives
+    // when the proof is done: then the number has been its own all along.
+    let pidfd = if pidfd::is_supported() { Some(open(claim, &boot)?) } else { None };
+    if pidfd.is_none() {
+        let unreadable = |error| unknown(format!("read /proc/{pid}/status: {error}"));
+        if stat::is_thread(pid.as_raw()).map_err(unreadable)? {
+            return Err(thread(pid));
+        }
+    }
+    fail::point("adopt:opened");
+    let inode = pidfd.as_ref().map_or(Ok(None), |fd| pidfd::inode(fd.as_fd()));
+    let inode = inode.map_err(|error| undecided(pid, "read inode of pidfd", &error))?;
+    let unreadable = |error| unknown(format!("read /proc/{pid}/stat: {error}"));
+    let Some(stat) = stat::read(pid.as_raw()).map_err(unreadable)? else { return Err(missing(claim, &boot)) };
+    let now = Identity { pid, start_ticks: stat.start_ticks, boot_id: boot.clone(), inode };
+    match claim.identity().unwrap_or(&now).presence(&boot, &stat, inode).map_err(unreadable)? {
+        Presence::Alive if claim.identity().is_none() => prove_by_marks(spec, claim, None)?,
+        Presence::Alive => {}
+        Presence::Doubtful(how) => prove_by_marks(spec, claim, Some(how))?,
+        // Of a number alone nobody knows whose end that is.
+        Presence::Ended(how) if !matches!(claim, Claim::Number { .. }) => return Err(ended(&how)),
+        Presence::Ended(reason) | Presence::Another(reason) => return Err(unproven(reason)),
+        Presence::Absent(reason) => return Err(Refusal { reason, verdict: Verdict::Ended }),
+    }
+    if pidfd.as_ref().is_some_and(|fd| pidfd::has_ended(fd.as_fd())) {
+        return Err(Refusal { reason: format!("pid {pid} has ended just now"), verdict: Verdict::Ended });
+    }
+    let known = match claim {
+        Claim::Number { .. } => {
+            Some(Box::new(learn(spec, &now).map_err(|error| undecided(pid, "read environment", &error))?))
+        }
+        Claim::Recorded { .. } | Claim::Told { .. } => None,
+    };
+    let origin = known.as_deref().unwrap_or(claim).origin();
+    let rival = other_agent::claim(pid, pidfd.as_ref().map(|fd| fd.as_fd()), origin, &spec.context.origin);
+    if let Some(reason) = rival.map_err(|error| undecided(pid, "look for the agent", &error))? {
+        return Err(supervised(reason));
+    }
+    fail::point("adopt:proven");
+    record(spec, claim, origin, &now).map_err(|error| unknown(error.to_string()))?;
+    // An agent that was killed may have left it without its pid file, or with that of its predecessor.
+    let written = spec.write_pid_file(pid);
+    fail::point("adopt:written-down");
+    Ok(Proven { process: Process { pid, pidfd, identity: Some(Box::new(now)) }, written, known })
+}
+
+/// Whether a process is of the user whom the declaration names: the origin is no secret, and others can set it.
+fn runs_as_declared_user(spec: &Spec, pid: Pid) -> io::Result<bool> {
+    let declared = spec.config.command.declared_credentials().map(|to| to.uid);
+    let owner = std::fs::metadata(format!("/proc/{pid}"))?.uid();
+    Ok(owner == declared.unwrap_or_else(process_identity::effective_uid))
+}
+
+/// What a process says of itself that was known by its number alone.
+fn learn(spec: &Spec, identity: &Identity) -> io::Result<Claim> {
+    let identity = identity.clone();
+    let [token, origin] = known_tag::token_and_origin_of(identity.pid.as_raw())?;
+    let token = token.or_else(|| spec.config.token.clone());
+    Ok(Claim::Recorded { identity, token, origin })
+}
+
+/// From here on the process is known like one that we started. Supervised without a record, it would be lost together
+/// with this agent.
+fn record(spec: &Spec, claim: &Claim, origin: Option<&str>, identity: &Identity) -> Result<()> {
+    let Files::DataDir(data_dir) = &spec.context.files else { return Ok(()) };
+    let mut recorded = spec.record_origin();
+    recorded.process_origin = origin.or(recorded.process_origin);
+    match claim {
+        Claim::Recorded { identity: recorded, .. } if recorded == identity => return Ok(()),
+        // Another boot id or start time is seen now than by the agent that recorded it.
+        Claim::Recorded { .. } => {
+            if let Err(error) = data_dir.update_identity(&spec.id, identity) {
+                // The record as it is still leads to the process.
+                logging::about(Level::Warn, &spec.id, format_args!("{error}"));
+            }
+            return Ok(());
+        }
+        Claim::Told { .. } | Claim::Number { as_declared: true, .. } => {}
+        Claim::Number { as_declared: false, .. } => recorded.fingerprint = Fingerprint::new(),
+    }
+    data_dir.write_record(recorded, identity)
+}
+
+fn open(claim: &Claim, boot: &str) -> Proof<OwnedFd> {
+    let opened = fail::failing("adopt:open").and_then(|()| pidfd::open(claim.pid()));
+    opened.map_err(|error| not_opened(claim, boot, &error))
+}
+
+fn not_opened(claim: &Claim, boot: &str, error: &io::Error) -> Refusal {
+    let pid = claim.pid();
+    match error.raw_os_error() {
+        Some(libc::ESRCH) => missing(claim, boot),
+        // A thread, whose process has another number: EINVAL, and ENOENT since Linux 6.15. But EINVAL is also said, before
+        // 6.16, of a number that only a group has whose leader is gone.
+        Some(libc::EINVAL | libc::ENOENT) => match stat::is_thread(pid.as_raw()) {
+            Ok(true) => thread(pid),
+            Ok(false) => missing(claim, boot),
+            Err(error) => unknown(format!("read /proc/{pid}/status: {error}")),
+        },
+        _ => unknown(format!("open pidfd of {pid}: {error}")),
+    }
+}
+
+/// The usual end of a process whose agent was away: nothing is wrong with what was recorded.
+fn ended(how: &str) -> Refusal {
+    Refusal { reason: format!("ended while no agent was there: {how}"), verdict: Verdict::Ended }
+}
+
+fn supervised(reason: String) -> Refusal {
+    Refusal { reason, verdict: Verdict::Supervised }
+}
+
+fn unproven(reason: String) -> Refusal {
+    Refusal { reason, verdict: Verdict::Unproven }
+}
+
+fn unknown(reason: String) -> Refusal {
+    Refusal { reason, verdict: Verdict::Unknown }
+}
+
+/// What is to be said when no process has the pid of a claim.
+fn missing(claim: &Claim, boot: &str) -> Refusal {
+    match claim.identity().map(|identity| identity.missing(boot)) {
+        Some(Presence::Absent(reason)) => Refusal { reason, verdict: Verdict::Ended },
+        _ => ended(&format!("no process has pid {}", claim.pid())),
+    }
+}
+
+fn thread(pid: Pid) -> Refusal {
+    unproven(format!("pid {pid} is a thread"))
+}
+
+/// Whatever is written anywhere: a proxy is neither the agent itself nor the first process of all.
+fn cannot_be_ours(pid: Pid) -> Proof<()> {
+    let who = match pid {
+        own if own == process_identity::own_pid() => "this process",
+        init if init.as_raw() == 1 => "init",
+        _ => return Ok(()),
+    };
+    Err(unproven(format!("pid {pid} is {who}")))
+}
+
+/// What is to be said of a process that cannot be looked at.
+fn undecided(pid: Pid, what: &str, error: &io::Error) -> Refusal {
+    match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ESRCH) => ended(&format!("no process has pid {pid}")),
+        // Another user's: ours runs as ourselves, unless we are root and then may read it.
+        Some(libc::EACCES | libc::EPERM) => unproven(format!("pid {pid} is another user's")),
+        _ => unknown(format!("{what} of {pid}: {error}")),
+    }
+}
+
+/// Where pid and inode, or a pid alone, do not say enough: the process carries id, token and origin in its environment, or
+/// writes its logs, which no other process has or does. `doubt`: what else there is against it.
+fn prove_by_marks(spec: &Spec, claim: &Claim, doubt: Option<String>) -> Proof<()> {
+    let pid = claim.pid();
+    // Whose it is, if it has another origin, is asked later.
+    let origin = claim.origin().map_or(OriginMark::Any, OriginMark::Known);
+    let marks = marks(spec, claim, origin).map_err(|error| undecided(pid, "look for the logs", &error))?;
+    let unreadable = |error| undecided(pid, "read environment and descriptors", &error);
+    let of_directory = claim.identity().is_none() && runs_as_declared_user(spec, pid).map_err(unreadable)?;
+    // The token may have been declared otherwise since, or not be known at all.
+    let own = Marks { token: None, origin: OriginMark::Known(&spec.context.origin), ..marks.clone() };
+    if marks.are_on(pid.as_raw()).map_err(unreadable)?
+        || of_directory && own.are_on(pid.as_raw()).map_err(unreadable)?
+    {
+        return Ok(());
+    }
+    let missing = format!("does not carry the id and token of {}", spec.id.escape_debug());
+    Err(unproven(match doubt {
+        Some(doubt) => format!("{doubt}, and it {missing}"),
+        None => format!("pid {pid} {missing}"),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    /// Through Linux 6.15 pidfd_open says EINVAL of both.
+    #[test]
+    fn number_of_a_group_whose_leader_is_gone_is_not_called_a_thread() {
+        let mut shell = Command::new("/bin/sh");
+        let mut leader = shell
+            .args(["-c", "exec 3<&0; (read x <&3) & wait"])
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let claim = |pid| Claim::Number { pid, as_declared: true };
+        let pid = Pid::from_raw(leader.id() as i32).unwrap();
+        let input = leader.stdin.take();
+        leader.kill().unwrap();
+        leader.wait().unwrap();
+        let boot = process_identity::boot_id().unwrap();
+        for errno in [libc::EINVAL, libc::ENOENT, libc::ESRCH] {
+            let refused = not_opened(&claim(pid), &boot, &io::Error::from_raw_os_error(errno));
+            assert_eq!(refused.verdict, Verdict::Ended, "{}", refused.reason);
+            assert!(refused.reason.ends_with(&format!("no process has pid {pid}")), "{}", refused.reason);
+        }
+        drop(input);
+        let (number, end) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+        let thread = std::thread::spawn(move || {
+            let own = std::fs::read_link("/proc/thread-self").unwrap();
+            number.0.send(own.file_name().unwrap().to_str().unwrap().parse::<i32>().unwrap()).unwrap();
+            let _ = end.1.recv();
+        });
+        let pid = Pid::from_raw(number.1.recv().unwrap()).unwrap();
+        let refused = not_opened(&claim(pid), &boot, &io::Error::from_raw_os_error(libc::EINVAL));
+        assert_eq!((refused.verdict, &*refused.reason), (Verdict::Unproven, &*format!("pid {pid} is a thread")));
+        drop(end.0);
+        thread.join().unwrap();
+    }
+}

@@ -1,0 +1,282 @@
+//! The supervisor's side of the jobs that the spawners do: one at a time for each process, and what comes of each.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Loop;
+use super::pending_repair::Chore;
+use super::supervised::{Leader, Source};
+use crate::deadline::after;
+use crate::defaults;
+use crate::error::{Error, ErrorCode, excerpt};
+use crate::lifecycle::ProxyState;
+use crate::lifecycle::machine_event::Event;
+use crate::logging::{self, Level};
+use crate::supervisor::events::EventKind;
+use crate::supervisor::mailbox::{Claim, Done, ProcessKey, StartedProcess, Verdict};
+use crate::supervisor::scan::process_scan::Sighting;
+use crate::supervisor::scan::stalled_scan::Progress;
+use crate::supervisor::spawner::job::{Job, ScanRequest};
+use crate::supervisor::spec::Spec;
+use crate::supervisor::zombies::Zombie;
+use crate::sys::fail;
+
+impl Loop {
+    /// One job at a time for each process, in the order in which they were decided.
+    pub(crate) fn submit(&mut self, key: ProcessKey, job: Job) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        if supervised.busy {
+            // Settings may change faster than a disk takes them; only the last ones have to be written.
+            if let Job::Record { .. } = job {
+                supervised.rare.queued.retain(|queued| !matches!(queued, Job::Record { .. }));
+            }
+            supervised.rare.queued.push_back(job);
+        } else {
+            supervised.busy = true;
+            self.spawners.submit(job);
+        }
+    }
+
+    /// Requests a scan of processes, which serves others as well. It does not wait for the jobs of its process: they are
+    /// about files, and their disk may hang.
+    pub(crate) fn request_scan(&mut self, request: ScanRequest) {
+        self.scan_queue.join(request, Instant::now());
+    }
+
+    /// Begins a scan of processes if one is requested, unless others will need one as well in a moment.
+    pub(crate) fn begin_scan(&mut self) {
+        if self.scan_queue.deadline().is_some() {
+            let now = Instant::now();
+            if let Some((pid, progress)) = self.scan_queue.give_up(now) {
+                self.spawners.pass_over(pid, &progress);
+            }
+            if let Some((all, progress)) = self.scan_queue.begin(now, self.awaited > 0) {
+                self.spawners.scan(all, progress);
+            }
+        }
+    }
+
+    pub(crate) fn done(&mut self, key: ProcessKey, spec: &Arc<Spec>, done: Done) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let id = supervised.slot.id.clone();
+        fail::point("job:heard");
+        supervised.busy = false;
+        if supervised.rare.answer_at.is_some() {
+            supervised.rare.answer_at = None;
+        }
+        let mut unreaped = false;
+        let event = match done {
+            Done::Started(StartedProcess { pid, written, claim }) => {
+                supervised.claim = claim;
+                (supervised.pid, supervised.adopted) = (Some(pid), false);
+                supervised.rare.last_error = supervised.rare.beside.take();
+                supervised.group = Some(pid);
+                (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
+                supervised.leader = Some(Leader { pid: Some(pid), source: Source::Started(spec.clone()) });
+                logging::about(Level::Info, &id, format_args!("started, pid {pid}"));
+                spec.context.events.publish(Some(&id), EventKind::Started { pid: Some(pid.as_u32()) });
+                supervised.note(Chore::PidFile(spec.clone(), pid), written);
+                supervised.answer_start(&Ok(()));
+                Some(Event::Spawned)
+            }
+            Done::StartFailed { error, hopeless } => {
+                logging::about(Level::Error, &id, format_args!("{error}"));
+                let answer = if hopeless { Err(error.clone()) } else { Ok(()) };
+                supervised.answer_start(&answer);
+                if !hopeless {
+                    spec.context.events.publish(Some(&id), EventKind::StartFailed { error: error.to_string() });
+                }
+                supervised.rare.last_error = Some(error);
+                Some(Event::SpawnFailed { hopeless })
+            }
+            Done::Adopted { pid, since, written, known } => {
+                if known.is_some() {
+                    supervised.claim = known;
+                }
+                (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, None);
+                supervised.group = Some(pid);
+                supervised.starts += 1;
+                supervised.unscanned_since = since;
+                let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
+                supervised.leader = Some(Leader { pid: Some(pid), source });
+                logging::about(Level::Info, &id, format_args!("adopted, pid {pid}"));
+                spec.context.events.publish(Some(&id), EventKind::Adopted { pid: pid.as_u32() });
+                supervised.note(Chore::PidFile(spec.clone(), pid), written);
+                supervised.answer_start(&Ok(()));
+                Some(Event::Adopted)
+            }
+            Done::Refused(refusal) => {
+                let level = if refusal.verdict == Verdict::Ended { Level::Info } else { Level::Warn };
+                logging::about(level, &id, format_args!("not adopted: {}", refusal.reason));
+                let reason = refusal.reason.clone();
+                spec.context.events.publish(Some(&id), EventKind::AdoptionRefused { reason });
+                supervised.rare.last_error = Some(Error::new(ErrorCode::AdoptionRefused, refusal.reason));
+                let gone = refusal.verdict != Verdict::Unknown;
+                if refusal.verdict == Verdict::Supervised {
+                    // Nor is anything ended that has the same tag.
+                    supervised.claim = None;
+                } else if gone {
+                    supervised.unscanned_since = supervised.claimed_since();
+                    let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
+                    // A number that another process has says nothing of the group that has it.
+                    let pid = supervised.claim.as_deref().map(Claim::pid).filter(|_| refusal.verdict == Verdict::Ended);
+                    supervised.leader = Some(Leader { pid, source });
+                    let claim = supervised.claim.take();
+                    let leader = claim.as_deref().and_then(Claim::identity);
+                    let zombie = leader.and_then(|leader| Zombie::of_process(leader.pid, leader.start_ticks));
+                    unreaped = zombie.is_some();
+                    supervised.rare.zombies.extend(zombie);
+                    if !spec.config.stop.leftover_grace.is_zero() {
+                        supervised.rare.uncleared = claim.map(|claim| *claim);
+                    }
+                }
+                Some(Event::AdoptionRefused { gone })
+            }
+            Done::PidFile(pid, result) => {
+                supervised.note(Chore::PidFile(spec.clone(), pid), result);
+                None
+            }
+            Done::PidFileRemoved(result) => {
+                supervised.note(Chore::RemovePidFile(spec.clone()), result);
+                None
+            }
+            Done::Recorded(result) => {
+                supervised.rare.record_waiters.clear();
+                if let Some(pid) = supervised.pid {
+                    supervised.note(Chore::Record(spec.clone(), pid), result);
+                }
+                None
+            }
+            Done::CleanedUp(result) => {
+                if result.is_ok() {
+                    supervised.rare.uncleared = None;
+                }
+                supervised.note(Chore::CleanUp(spec.clone()), result);
+                None
+            }
+        };
+        if unreaped {
+            self.drive(key, Event::Unreaped);
+        }
+        if let Some(event) = event {
+            self.drive(key, event);
+            self.record_again(key, event, spec);
+        }
+        if matches!(event, Some(Event::AdoptionRefused { .. })) {
+            self.answer_unless_starting(key);
+        }
+        self.arm_repair(key);
+        self.next_job(key);
+    }
+
+    /// Whoever waits for a process to be gone, or to be let go, does not wait for ever for a job that is being done for it:
+    /// a disk may be stuck, or an exec.
+    pub(crate) fn limit_wait_for_job(&mut self, key: ProcessKey) {
+        let Some(supervised) = self.slots.get_mut(&key).filter(|supervised| supervised.waits_for_job()) else { return };
+        let (now, patience) = (Instant::now(), supervised.spec.config.stop.grace_period);
+        if supervised.rare.answer_at.is_some() {
+            // Whoever comes later is not told later.
+            return self.answer_without_job(key, now);
+        }
+        let at = after(now, patience.saturating_add(defaults::KILL_PATIENCE));
+        supervised.rare.answer_at = Some(at);
+        self.timers.arm(at, key);
+    }
+
+    /// Answers those who have waited long enough for a job.
+    pub(crate) fn answer_without_job(&mut self, key: ProcessKey, now: Instant) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        if supervised.rare.answer_at.is_none_or(|at| now < at) || !supervised.waits_for_job() {
+            return;
+        }
+        let (what, code) = unfinished(supervised.machine.state(), supervised.rare.uncleared.is_some());
+        let id = excerpt(&supervised.slot.id).to_string();
+        let message = format!("proxy {id}: {what} has not come to an end: stuck in a file system or an exec");
+        let error = Error::new(code, message);
+        logging::write(Level::Error, format_args!("{error}"));
+        supervised.answer_stop(&Err(error.clone()));
+        supervised.rare.last_error = Some(error);
+        if supervised.rare.released.is_some() {
+            // Nobody waits any more, and it is let go as soon as the job ends.
+            supervised.rare.released = Some(crossbeam_channel::bounded(0).0);
+        }
+    }
+
+    /// A scan has ended. What one that was given up has found is not used: it is made again.
+    pub(crate) fn scanned(&mut self, progress: &Arc<Progress>, found: Vec<(ProcessKey, std::io::Result<Sighting>)>) {
+        if !self.scan_queue.end(progress) {
+            return;
+        }
+        for (key, found) in found {
+            let Some(supervised) = self.slots.get_mut(&key) else { continue };
+            fail::point("job:heard");
+            let event = supervised.found(found);
+            self.drive(key, event);
+            self.answer_unless_starting(key);
+            self.arm_repair(key);
+        }
+    }
+
+    /// The record of a process tells how it is stopped, and what Consul started has to be recorded as it was declared
+    /// since. Both may have changed while it was started or adopted.
+    fn record_again(&mut self, key: ProcessKey, event: Event, recorded: &Arc<Spec>) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let begun = matches!(event, Event::Spawned | Event::Adopted);
+        if begun && supervised.machine.state() == ProxyState::Running && !Arc::ptr_eq(recorded, &supervised.spec) {
+            let (spec, origin) = (supervised.spec.clone(), supervised.process_origin());
+            self.submit(key, Job::Record { key, spec, origin });
+        }
+    }
+
+    /// A caller that waits for an adoption that was refused waits on only for the search and for the start that follows it:
+    /// what is left may take as long as it is declared to, or outlive SIGKILL.
+    fn answer_unless_starting(&mut self, key: ProcessKey) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        if supervised.machine.state() != ProxyState::Starting
+            && !supervised.machine.is_searching()
+            && !supervised.machine.awaits_reap()
+        {
+            supervised.answer_start(&Ok(()));
+        }
+    }
+
+    pub(crate) fn next_job(&mut self, key: ProcessKey) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        if supervised.busy {
+            return;
+        }
+        if std::mem::take(&mut supervised.settle) {
+            let result = supervised.stopped();
+            supervised.answer_stop(&result);
+        }
+        if let Some(job) = supervised.rare.queued.pop_front() {
+            supervised.busy = true;
+            self.spawners.submit(job);
+        }
+        self.drop_if_done(key);
+    }
+}
+
+/// What a job that has not ended is called, and the code of a stop that it keeps from ending: a process may live, or come to
+/// be, or only files are left. `leftovers`: members of a group that could not be signalled are ended by the clean-up.
+fn unfinished(state: ProxyState, leftovers: bool) -> (&'static str, ErrorCode) {
+    match state {
+        ProxyState::Starting => ("its start", ErrorCode::StillRunning),
+        ProxyState::Adopting => ("its adoption", ErrorCode::StillRunning),
+        _ if leftovers => ("its clean-up", ErrorCode::StillRunning),
+        _ => ("its clean-up", ErrorCode::Io),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unfinished_clean_up_of_files_alone_is_no_process_that_is_left() {
+        assert_eq!(unfinished(ProxyState::Starting, false), ("its start", ErrorCode::StillRunning));
+        assert_eq!(unfinished(ProxyState::Adopting, false), ("its adoption", ErrorCode::StillRunning));
+        assert_eq!(unfinished(ProxyState::Stopped, true), ("its clean-up", ErrorCode::StillRunning));
+        assert_eq!(unfinished(ProxyState::Stopped, false), ("its clean-up", ErrorCode::Io));
+    }
+}

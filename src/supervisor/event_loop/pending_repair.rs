@@ -1,0 +1,126 @@
+//! What could not be done, and only has to be done some time: files that could not be written or removed, signals that
+//! could not be sent. A pid file that names a dead process would be wrong for as long as the next one runs.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Loop;
+use super::supervised::Supervised;
+use crate::defaults;
+use crate::error::{Error, Result};
+use crate::lifecycle::ProxyState;
+use crate::logging::{self, Level};
+use crate::supervisor::mailbox::ProcessKey;
+use crate::supervisor::spawner::job::Job;
+use crate::supervisor::spec::Spec;
+use crate::sys::process_identity::Pid;
+use crate::sys::signal::Signal;
+
+/// How often the wait is doubled: to about a minute. A disk that is full fails for all proxies, and each logs it.
+const MAX_DOUBLINGS: u32 = 6;
+
+/// What has to be done again, and when.
+#[derive(Debug)]
+pub(crate) struct Repair {
+    pub(crate) at: Instant,
+    pub(crate) what: Chore,
+    /// Why it could not be done.
+    pub(crate) error: Error,
+}
+
+/// What is not as it should be.
+#[derive(Debug, Clone)]
+pub(crate) enum Chore {
+    /// Files of a process that is gone are still there, or what it has left of its group.
+    CleanUp(Arc<Spec>),
+    /// The pid file of a process that is gone is still there.
+    RemovePidFile(Arc<Spec>),
+    /// The pid file of this process is not written.
+    PidFile(Arc<Spec>, Pid),
+    /// The record of this process is not of this declaration, though the process is.
+    Record(Arc<Spec>, Pid),
+    /// A signal that could not be sent, for what has to be looked at before could not be.
+    Signal(Signal),
+}
+
+impl Supervised {
+    /// Takes note of how a chore went: what failed shows in the status, and is done again.
+    pub(crate) fn note(&mut self, what: Chore, result: Result<()>) {
+        let Err(error) = result else {
+            self.rare.failures = 0;
+            return;
+        };
+        logging::about(Level::Error, &self.slot.id, format_args!("{error}"));
+        let wait = match what {
+            // Whom we may not signal now, we may not signal later.
+            Chore::Signal(_) if error.errno() == Some(libc::EPERM) => None,
+            Chore::Signal(_) => Some(defaults::REPAIR_WAIT),
+            _ => Some(defaults::REPAIR_WAIT * (1 << self.rare.failures.min(MAX_DOUBLINGS))),
+        };
+        // Why a process is not started says more than which of its files are still there.
+        let says_more = matches!(what, Chore::CleanUp(_)) && self.machine.state() == ProxyState::Waiting;
+        if !says_more || self.rare.last_error.is_none() {
+            self.rare.last_error = Some(error.clone());
+        }
+        self.rare.failures = self.rare.failures.saturating_add(1);
+        if let Some(wait) = wait {
+            self.rare.repair = Some(Repair { at: Instant::now() + wait, what, error });
+        }
+    }
+
+    /// The answer to a stop: neither files of a process that is gone nor processes that may be of it must be left behind
+    /// silently.
+    pub(crate) fn stopped(&self) -> Result<()> {
+        match &self.rare.repair {
+            Some(Repair { what: Chore::CleanUp(_), error, .. }) => Err(error.clone()),
+            _ => self.may_have_left(),
+        }
+    }
+
+    /// Whether a chore is still one: the process that it is about is the one that there is.
+    fn still_applies(&self, chore: &Chore) -> bool {
+        match chore {
+            // Forgotten with the next start.
+            Chore::CleanUp(_) => true,
+            Chore::RemovePidFile(_) => matches!(self.machine.state(), ProxyState::Stopping | ProxyState::Clearing),
+            Chore::PidFile(_, pid) => self.pid == Some(*pid),
+            Chore::Record(spec, pid) => {
+                let running = self.machine.state() == ProxyState::Running;
+                running && self.pid == Some(*pid) && Arc::ptr_eq(spec, &self.spec)
+            }
+            Chore::Signal(_) => matches!(self.machine.state(), ProxyState::Stopping | ProxyState::Clearing),
+        }
+    }
+}
+
+impl Loop {
+    /// Has a repair done whose time has come.
+    pub(crate) fn repair(&mut self, key: ProcessKey, now: Instant) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let Some(repair) = supervised.rare.repair.take_if(|repair| repair.at <= now) else { return };
+        if !supervised.still_applies(&repair.what) {
+            return self.drop_if_done(key);
+        }
+        let after = supervised.rare.uncleared.clone();
+        let job = match repair.what {
+            Chore::Signal(signal) => return self.signal(key, Some(signal)),
+            // What is under way may make it needless, or come to the same failure.
+            what if supervised.busy => {
+                supervised.rare.repair = Some(Repair { at: now + defaults::REPAIR_WAIT, what, error: repair.error });
+                return self.arm_repair(key);
+            }
+            Chore::CleanUp(spec) => Job::CleanUp { key, spec, after },
+            Chore::RemovePidFile(spec) => Job::RemovePidFile { key, spec },
+            Chore::PidFile(spec, pid) => Job::PidFile { key, spec, pid },
+            Chore::Record(spec, _) => Job::Record { key, spec, origin: supervised.process_origin() },
+        };
+        self.submit(key, job);
+    }
+
+    /// Sets the timer of a repair, if there is one to be done.
+    pub(crate) fn arm_repair(&mut self, key: ProcessKey) {
+        if let Some(repair) = self.slots.get(&key).and_then(|supervised| supervised.rare.repair.as_ref()) {
+            self.timers.arm(repair.at, key);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What a process may have left when it is gone: what a scan has found, what follows from that, and what is said of it.
+
+use std::time::Duration;
+
+use super::supervised::{Source, Supervised};
+use crate::defaults;
+use crate::error::{Error, ErrorCode, Result, excerpt};
+use crate::lifecycle::machine_event::Event;
+use crate::logging::{self, Level};
+use crate::supervisor::events::EventKind;
+use crate::supervisor::scan::process_scan::Sighting;
+use crate::supervisor::scan::unproven_process::{Ancestor, Unproven};
+use crate::supervisor::spawner::job::ScanRequest;
+use crate::sys::wait::ExitStatus;
+
+impl Supervised {
+    /// The scan that is to be made when its leader and the group are gone; none where no process of it was ever known.
+    pub(crate) fn scan_request(&self) -> Option<ScanRequest> {
+        let leader = self.leader.as_ref()?;
+        let spec = match &leader.source {
+            Source::Started(spec) => spec.clone(),
+            Source::Claimed(_) => self.spec.clone(),
+        };
+        let ancestor = Ancestor { pid: leader.pid, since: self.unscanned_since, spec };
+        Some(ScanRequest { key: self.key, tag: leader.tag(), ancestor, of_others: self.was_claimed })
+    }
+
+    /// Takes note of what a scan has found, and says what follows.
+    pub(crate) fn found(&mut self, found: std::io::Result<Sighting>) -> Event {
+        let error = match found {
+            Ok(Sighting { seen, escaped, unproven }) if escaped.is_empty() => {
+                let held = !seen && self.found_unproven(unproven);
+                if !seen {
+                    self.unscanned_since = None;
+                }
+                return Event::Searched { left: seen, held };
+            }
+            Ok(Sighting { escaped, .. }) => {
+                self.rare.escaped = escaped;
+                self.suspect_background();
+                let message = format!("{} left the group for another session: ended as well", pids(&self.rare.escaped));
+                Error::new(ErrorCode::StillRunning, message)
+            }
+            Err(error) => Error::os(ErrorCode::Io, "look for processes that left the group", &error),
+        };
+        // It is looked for again and again while somebody is left.
+        if self.rare.last_error.as_ref().map(Error::to_string) != Some(error.to_string()) {
+            logging::about(Level::Warn, &self.slot.id, format_args!("{error}"));
+            self.rare.last_error = Some(error);
+        }
+        Event::Searched { left: true, held: false }
+    }
+
+    /// Takes note of processes that may be of it; whether they hold the next start.
+    fn found_unproven(&mut self, found: Vec<Unproven>) -> bool {
+        if found.is_empty() {
+            return false;
+        }
+        let held = found.iter().any(Unproven::holds_start);
+        let processes = list(&found);
+        logging::about(Level::Warn, &self.slot.id, format_args!("may have left {processes}: not signalled"));
+        self.spec.context.events.publish(Some(&self.slot.id), EventKind::Unproven { processes });
+        if held {
+            let patience = defaults::HELD_START;
+            let message = format!("the next start waits for {} to end, at most {patience:?}", list(&found));
+            self.rare.last_error = Some(Error::new(ErrorCode::Unproven, message));
+        }
+        self.rare.unproven.retain(|known| !found.iter().any(|found| found.pid == known.pid));
+        self.rare.unproven.extend(found);
+        self.suspect_background();
+        held
+    }
+
+    fn suspect_background(&mut self) {
+        if self.rare.background.has_left() {
+            self.log_hint();
+        }
+    }
+
+    /// Takes note of an end that nothing has asked for.
+    pub(crate) fn ended_by_itself(&mut self, status: ExitStatus, ran: Duration) {
+        let with_zero = match status {
+            ExitStatus::Exited(code) => code == 0,
+            ExitStatus::Signaled { .. } => false,
+            ExitStatus::Unknown => return,
+        };
+        let mut background = self.rare.background;
+        let is_suspected = background.ended(with_zero, ran);
+        if background != self.rare.background {
+            self.rare.background = background;
+        }
+        if is_suspected {
+            self.log_hint();
+        }
+    }
+
+    fn log_hint(&self) {
+        if let Some(hint) = self.rare.background.hint() {
+            logging::about(Level::Warn, &self.slot.id, format_args!("{hint}"));
+        }
+    }
+
+    /// Says beside which processes the next one is started, if its start was held for them.
+    pub(crate) fn warn_of_held(&self) {
+        if self.rare.unproven.is_empty() {
+            return;
+        }
+        let held: Vec<&Unproven> = self.unproven().into_iter().filter(|unproven| unproven.holds_start()).collect();
+        if !held.is_empty() {
+            logging::about(Level::Warn, &self.slot.id, format_args!("started beside {}", list(&held)));
+        }
+    }
+
+    /// The processes that may be of it and live.
+    pub(crate) fn unproven(&self) -> Vec<&Unproven> {
+        self.rare.unproven.iter().filter(|unproven| unproven.lives()).collect()
+    }
+
+    /// What a stop says of processes that may be of it, when all others are gone.
+    pub(crate) fn may_have_left(&self) -> Result<()> {
+        let unproven = self.unproven();
+        if unproven.is_empty() {
+            return Ok(());
+        }
+        let message = format!("proxy {}: stopped, but may have left {}", excerpt(&self.slot.id), list(&unproven));
+        Err(Error::new(ErrorCode::Unproven, message))
+    }
+
+    /// What a stop says of what survived SIGKILL, or of which nobody knows whether it lives. `members` are those of the
+    /// group that live, the leader included.
+    pub(crate) fn still_running(&self, members: &[i32]) -> Error {
+        let mut left = Vec::new();
+        if !members.is_empty() {
+            left.push(format!("{} of {}", pids(members), self.group_name()));
+        }
+        if !self.rare.escaped.is_empty() {
+            left.push(format!("{} which left the group", pids(&self.rare.escaped)));
+        }
+        if left.is_empty() {
+            left.push(match (self.pid, self.group) {
+                (Some(pid), _) => format!("pid {pid} or its group"),
+                (None, Some(_)) => self.group_name(),
+                (None, None) => "a process that cannot be identified".to_owned(),
+            });
+        }
+        let why = self.rare.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        let message = format!("proxy {}: still running: {}{why}", self.slot.id, left.join(", and "));
+        Error::new(ErrorCode::StillRunning, message)
+    }
+}
+
+fn list<T: std::fmt::Display>(processes: &[T]) -> String {
+    processes.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn pids<T: std::fmt::Display>(processes: &[T]) -> String {
+    format!("{} {}", if processes.len() == 1 { "pid" } else { "pids" }, list(processes))
+}

@@ -1,0 +1,361 @@
+//! One supervised process: its machine, its declaration, what is known of it, and who waits for it.
+
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+
+use super::pending_repair::Repair;
+use crate::defaults;
+use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::ProxyState;
+use crate::lifecycle::background_hint::Background;
+use crate::lifecycle::machine::Machine;
+use crate::lifecycle::machine_event::{Action, Event, Settings};
+use crate::logging::{self, Level};
+use crate::supervisor::mailbox::{Claim, ProcessKey, Slot, StopWaiter};
+use crate::supervisor::reaper::Group;
+use crate::supervisor::scan::escaped_process::Escaped;
+use crate::supervisor::scan::process_tag::ProcessTag;
+use crate::supervisor::scan::unproven_process::Unproven;
+use crate::supervisor::spawner::job::Job;
+use crate::supervisor::spec::Spec;
+use crate::supervisor::status::{ProxyStatus, milliseconds_until};
+use crate::supervisor::zombies::Zombie;
+use crate::sys::process_identity::{Pid, boot_id};
+use crate::sys::wait::ExitStatus;
+
+/// A slot of the supervisor.
+#[derive(Debug)]
+pub(crate) struct Supervised {
+    pub(crate) slot: Slot,
+    pub(crate) key: ProcessKey,
+    pub(crate) machine: Machine,
+    /// What should run.
+    pub(crate) spec: Arc<Spec>,
+    /// What is known of a process that is no child of ours, while it lives: an adopted one, or one that is detached.
+    pub(crate) claim: Option<Box<Claim>>,
+    /// The last one of which it is known what its processes are known by.
+    pub(crate) leader: Option<Leader>,
+    /// Its leader, while that lives.
+    pub(crate) pid: Option<Pid>,
+    /// Its process group, until nothing is left of it: the pid of the leader, which may have ended.
+    pub(crate) group: Option<Pid>,
+    pub(crate) adopted: bool,
+    /// Whether any of its processes was, or may have been, a child of an earlier agent.
+    pub(crate) was_claimed: bool,
+    pub(crate) starts: u64,
+    pub(crate) last_exit: Option<ExitStatus>,
+    /// The tick from which on the processes are of it that no scan has looked for yet; `None` where that is not known.
+    pub(crate) unscanned_since: Option<u64>,
+    /// The deadline that the timers know of.
+    pub(crate) armed: Option<Instant>,
+    /// Whether a job is being done.
+    pub(crate) busy: bool,
+    /// Drop the slot when its process is gone.
+    pub(crate) forget: bool,
+    /// A stop is settled as soon as the clean-up is done.
+    pub(crate) settle: bool,
+    pub(crate) rare: Rare,
+}
+
+/// The last process that was started or adopted, or whose adoption was refused because it is gone.
+#[derive(Debug)]
+pub(crate) struct Leader {
+    /// Its number, unless that is another process's.
+    pub(crate) pid: Option<Pid>,
+    pub(crate) source: Source,
+}
+
+/// What a leader was started from, or found by.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Started(Arc<Spec>),
+    Claimed(Box<ProcessTag>),
+}
+
+impl Leader {
+    /// By what its processes are known.
+    pub(crate) fn tag(&self) -> ProcessTag {
+        match &self.source {
+            Source::Started(spec) => spec.tag(spec.config.token.as_deref(), &spec.context.origin),
+            Source::Claimed(tag) => (**tag).clone(),
+        }
+    }
+}
+
+/// What most slots have nothing of, most of the time: of ten thousand it would be megabytes.
+#[derive(Debug, Default)]
+pub(crate) struct Rare(Option<Box<RareFields>>);
+
+#[derive(Debug, Default)]
+pub(crate) struct RareFields {
+    /// Processes that were found outside of the group of the last leader when it was gone.
+    pub(crate) escaped: Vec<Escaped>,
+    /// The leader whose group was sent the stop signal.
+    pub(crate) told: Option<Pid>,
+    /// Processes that may have been left by this leader or an earlier one. They are not signalled.
+    pub(crate) unproven: Vec<Unproven>,
+    /// Whether the program seems to put itself into the background.
+    pub(crate) background: Background,
+    /// A claimed process that is gone, whose group was not cleared: it could not be signalled, or was given time.
+    pub(crate) uncleared: Option<Claim>,
+    pub(crate) last_error: Option<Error>,
+    /// Of the process before: those that were not reaped yet when they ended.
+    pub(crate) zombies: Vec<Zombie>,
+    /// Beside which zombie the process is being started: said for as long as it runs.
+    pub(crate) beside: Option<Error>,
+    /// The jobs that come after the one that is being done.
+    pub(crate) queued: VecDeque<Job>,
+    /// Drop the slot, and let the process run, when no job is in flight.
+    pub(crate) released: Option<Sender<()>>,
+    /// What could not be done and has to be, and how often in a row that was so.
+    pub(crate) repair: Option<Repair>,
+    pub(crate) failures: u32,
+    pub(crate) start_waiters: Vec<Sender<Result<()>>>,
+    pub(crate) stop_waiters: Vec<StopWaiter>,
+    /// When those are answered who wait for the end of the job that is being done, if that has not come to its end.
+    pub(crate) answer_at: Option<Instant>,
+    /// Whoever waits for the record to be written waits for these to be dropped.
+    pub(crate) record_waiters: Vec<Sender<()>>,
+}
+
+static NOTHING: RareFields = RareFields {
+    escaped: Vec::new(),
+    told: None,
+    unproven: Vec::new(),
+    background: Background::Unsuspected,
+    uncleared: None,
+    last_error: None,
+    zombies: Vec::new(),
+    beside: None,
+    queued: VecDeque::new(),
+    released: None,
+    repair: None,
+    failures: 0,
+    start_waiters: Vec::new(),
+    stop_waiters: Vec::new(),
+    answer_at: None,
+    record_waiters: Vec::new(),
+};
+
+impl Deref for Rare {
+    type Target = RareFields;
+
+    fn deref(&self) -> &RareFields {
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl DerefMut for Rare {
+    fn deref_mut(&mut self) -> &mut RareFields {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl Rare {
+    /// Gives back the memory of one that has nothing.
+    pub(crate) fn tidy(&mut self) {
+        let RareFields {
+            escaped,
+            told,
+            unproven,
+            background,
+            uncleared,
+            last_error,
+            zombies,
+            beside,
+            queued,
+            released,
+            repair,
+            failures,
+            start_waiters,
+            stop_waiters,
+            answer_at,
+            record_waiters,
+        } = &**self;
+        let nothing = escaped.is_empty()
+            && told.is_none()
+            && unproven.is_empty()
+            && *background == Background::Unsuspected
+            && uncleared.is_none()
+            && last_error.is_none()
+            && zombies.is_empty()
+            && beside.is_none()
+            && queued.is_empty()
+            && released.is_none()
+            && repair.is_none()
+            && *failures == 0
+            && start_waiters.is_empty()
+            && stop_waiters.is_empty()
+            && answer_at.is_none()
+            && record_waiters.is_empty();
+        if nothing {
+            self.0 = None;
+        }
+    }
+}
+
+impl Supervised {
+    pub(crate) fn new(slot: Slot, key: ProcessKey, spec: Arc<Spec>) -> Supervised {
+        Supervised {
+            slot,
+            key,
+            machine: Machine::new(),
+            spec,
+            claim: None,
+            leader: None,
+            pid: None,
+            group: None,
+            adopted: false,
+            was_claimed: false,
+            starts: 0,
+            last_exit: None,
+            unscanned_since: None,
+            armed: None,
+            busy: false,
+            forget: false,
+            settle: false,
+            rare: Rare::default(),
+        }
+    }
+
+    pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        let config = &self.spec.config;
+        let settings = Settings { restart: &config.restart, stop: &config.stop };
+        let chance = if config.restart.jitter > 0.0 { crate::sys::random::chance() } else { 0.0 };
+        self.machine.on(event, now, settings, chance)
+    }
+
+    /// Whether something of it is to be done at this instant: of all timers that were ever set, those of which this is said
+    /// are kept.
+    pub(crate) fn is_due_at(&self, at: Instant) -> bool {
+        let repair = self.rare.repair.as_ref().map(|repair| repair.at);
+        [self.armed, self.rare.answer_at, repair].contains(&Some(at))
+    }
+
+    pub(crate) fn answer_start(&mut self, result: &Result<()>) {
+        for waiter in self.rare.start_waiters.drain(..) {
+            // Whoever asked may have gone away.
+            let _ = waiter.send(result.clone());
+        }
+    }
+
+    pub(crate) fn answer_stop(&mut self, result: &Result<()>) {
+        for waiter in self.rare.stop_waiters.drain(..) {
+            waiter.answer(&self.slot, result);
+        }
+    }
+
+    /// Whether somebody waits for the end of a job, and nothing else has to happen before he is answered.
+    pub(crate) fn waits_for_job(&self) -> bool {
+        let in_flight = matches!(self.machine.state(), ProxyState::Starting | ProxyState::Adopting);
+        let stops = !self.rare.stop_waiters.is_empty() && (in_flight || self.settle);
+        stops || (self.rare.released.is_some() && (in_flight || self.busy))
+    }
+
+    /// The process group, in messages.
+    pub(crate) fn group_name(&self) -> String {
+        match (self.pid, self.group) {
+            (Some(pid), _) => format!("the group of pid {pid}"),
+            (None, Some(group)) => format!("the group of pid {group}, which has ended"),
+            (None, None) => "its processes".to_owned(),
+        }
+    }
+
+    /// Whether others of its group are left cannot be known now. Said once, for it is looked for again very soon.
+    pub(crate) fn cannot_look_for_group(&mut self, error: &std::io::Error) {
+        let what = format_args!("look for what is left of {}", self.group_name());
+        let error = Error::os(ErrorCode::Io, what, error);
+        if self.rare.last_error.as_ref().is_none_or(|said| said.to_string() != error.to_string()) {
+            logging::about(Level::Error, &self.slot.id, format_args!("{error}"));
+            self.rare.last_error = Some(error);
+        }
+    }
+
+    /// Takes note of what there is of its group and of what left that: whether any of it lives.
+    pub(crate) fn probed(&mut self, group: &Group) -> bool {
+        let (alive, ended) = std::mem::take(&mut self.rare.escaped).into_iter().partition(Escaped::lives);
+        self.rare.escaped = alive;
+        let ended: Vec<Escaped> = ended;
+        for zombie in ended.iter().filter_map(Escaped::zombie) {
+            if !self.rare.zombies.contains(&zombie) {
+                self.rare.zombies.push(zombie);
+            }
+        }
+        *group == Group::Alive || !self.rare.escaped.is_empty()
+    }
+
+    /// Says that the start does not wait for a zombie, or no longer, and which that is.
+    pub(crate) fn tell_zombies(&mut self) -> Option<Zombie> {
+        let zombie = std::mem::take(&mut self.rare.zombies).into_iter().find(Zombie::is_there)?;
+        let message = format!("{zombie}. A program that finds it in a pid file of its own may refuse to start");
+        logging::about(Level::Warn, &self.slot.id, format_args!("{message}"));
+        self.rare.beside = Some(Error::new(ErrorCode::StillRunning, message));
+        Some(zombie)
+    }
+
+    /// What the processes of a claim that was taken up, or is void, are known by.
+    pub(crate) fn claimed_tag(&self, spec: &Spec) -> ProcessTag {
+        let (token, origin) = match self.claim.as_deref() {
+            Some(Claim::Recorded { token, origin, .. }) => (token, origin),
+            Some(Claim::Told { origin, .. }) => (&spec.config.token, origin),
+            Some(Claim::Number { .. }) | None => (&spec.config.token, &None),
+        };
+        spec.tag(token.as_deref(), origin.as_deref().unwrap_or(&spec.context.origin))
+    }
+
+    /// The tick in which the process of a claim was started that is gone, if it is known. Ticks of another boot say nothing.
+    pub(crate) fn claimed_since(&self) -> Option<u64> {
+        let (identity, boot) = (self.claim.as_deref()?.identity()?, boot_id().ok()?);
+        identity.other_boot(&boot).is_none().then_some(identity.start_ticks)
+    }
+
+    /// The origin that its process has.
+    pub(crate) fn process_origin(&self) -> Arc<str> {
+        match self.leader.as_ref().map(|leader| &leader.source) {
+            Some(Source::Claimed(tag)) => String::from_utf8_lossy(&tag.origin).into(),
+            Some(Source::Started(spec)) => spec.context.origin.clone(),
+            None => self.spec.context.origin.clone(),
+        }
+    }
+
+    pub(crate) fn status(&self) -> ProxyStatus {
+        let mut status = ProxyStatus::new(&self.slot.id, &self.spec.config.mode, self.machine.state());
+        status.pid = self.pid.map(Pid::as_u32);
+        status.adopted = self.adopted;
+        status.restarts = self.starts.saturating_sub(1);
+        status.last_exit = self.last_exit;
+        status.next_start_ms = self.machine.next_start().map(milliseconds_until);
+        status.last_error = self.rare.last_error.as_ref().map(Error::to_string);
+        status.unproven = self.unproven().into_iter().map(Unproven::to_status).collect();
+        let is_healthy = |since: Instant| since.elapsed() >= defaults::DAEMON_RESTART_HEALTHY;
+        status.hint = self.rare.background.hint().filter(|_| !self.machine.running_since().is_some_and(is_healthy));
+        status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pending_repair::Chore;
+    use super::*;
+    use crate::declaration::ProxyConfig;
+    use crate::sys::signal::Signal;
+    use std::time::Duration;
+
+    #[test]
+    fn whatever_is_to_be_done_of_a_process_keeps_its_timer() {
+        let spec = Arc::new(Spec::for_tests("web", ProxyConfig::new(crate::Command::new("a"))));
+        let mut supervised = Supervised::new(Slot { owner: 1, id: "web".into() }, 1, spec);
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let due = |it: &Supervised| (0..5u64).filter(|second| it.is_due_at(at(*second))).collect::<Vec<_>>();
+        assert!(due(&supervised).is_empty());
+        (supervised.armed, supervised.rare.answer_at) = (Some(at(1)), Some(at(2)));
+        let error = Error::new(ErrorCode::Io, "failed");
+        supervised.rare.repair = Some(Repair { at: at(3), what: Chore::Signal(Signal::KILL), error });
+        assert_eq!(due(&supervised), [1, 2, 3]);
+    }
+}

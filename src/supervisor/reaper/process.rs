@@ -1,0 +1,119 @@
+//! A process that is waited for: its descriptor, who it is, how it ended, and signals to its group.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::sys::non_child_exit::{self, Ended};
+use crate::sys::pidfd;
+use crate::sys::process_identity::{Identity, Pid};
+use crate::sys::signal::{self, Signal};
+use crate::sys::wait::{self, Reap, Target, Waited};
+
+/// A process to wait for.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: Pid,
+    /// Absent where the kernel has no pidfds; the process is looked at now and then.
+    pub(crate) pidfd: Option<OwnedFd>,
+    /// Known of adopted processes, and of all that have no pidfd.
+    pub(crate) identity: Option<Box<Identity>>,
+}
+
+impl Process {
+    pub(crate) fn target(&self) -> Target<'_> {
+        match &self.pidfd {
+            Some(fd) => Target::Pidfd(fd.as_fd()),
+            None => Target::Pid(self.pid),
+        }
+    }
+
+    /// Whether its group can be signalled through its pidfd, also after it was reaped. It may have no pidfd also where
+    /// others have one, for there was none left to open.
+    pub(crate) fn leads_by_pidfd(&self) -> bool {
+        self.pidfd.is_some() && pidfd::signals_groups()
+    }
+
+    /// Who it is; `None` when it has ended.
+    pub(crate) fn identity(&self) -> io::Result<Option<Identity>> {
+        if let Some(known) = &self.identity {
+            return Ok(Some((**known).clone()));
+        }
+        let Some(fd) = &self.pidfd else { return Identity::of(self.pid, None) };
+        let found = Identity::of(self.pid, pidfd::inode(fd.as_fd())?)?;
+        // ORDER: the host may have reaped it and the number be given away before we were told of the end; but it was
+        // its own as long as this process lives.
+        Ok(if pidfd::has_ended(fd.as_fd()) { None } else { found })
+    }
+
+    /// How the process ended, if it has. Where a group can only be signalled while its leader is unreaped, the
+    /// zombie is left.
+    ///
+    /// `closely` also finds an end that the kernel reports to a debugger alone, which takes reading a file.
+    pub(crate) fn ended(&self, reap: Reap, closely: bool) -> Option<Ended> {
+        let waited = wait::try_wait(self.target(), reap);
+        if let Ok(Waited::Ended(status)) = waited {
+            return Some(Ended { status, awaits_reaping: false, held_by_tracer: false });
+        }
+        // ORDER: asked after waitid, which tells of an ordinary end as soon as the pidfd does.
+        let reported = self.pidfd.as_ref().map(|fd| pidfd::has_ended(fd.as_fd()));
+        let (has_ended, runs) = (reported == Some(true), reported == Some(false));
+        match waited {
+            _ if runs && !closely => None,
+            Ok(Waited::Running) if has_ended || closely => non_child_exit::hidden(self.pid, has_ended),
+            Ok(Waited::Running) => None,
+            // What else tells so can fail.
+            _ if runs && !self.is_zombie() => None,
+            _ => non_child_exit::ended(self.pidfd.as_ref().map(|fd| fd.as_fd()), self.identity.as_deref()),
+        }
+    }
+
+    /// Whether all of its threads have ended, though its pidfd does not say so.
+    fn is_zombie(&self) -> bool {
+        let stat = self.identity.as_ref().and_then(|identity| identity.stat().ok().flatten());
+        stat.is_some_and(|stat| stat.is_dead())
+    }
+
+    /// Sends a signal to its group; ESRCH when the number may be another's by now.
+    pub(crate) fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        match (&self.pidfd, &self.identity) {
+            (Some(fd), _) if pidfd::signals_groups() => pidfd::signal_group(fd.as_fd(), signal),
+            // A zombie or living leader holds the number; ESRCH says that it is held no more. The leader may be one that
+            // may not be signalled, and others of its group may.
+            (Some(fd), _) => match pidfd::check_signal(fd.as_fd()) {
+                Err(error) if error.raw_os_error() != Some(libc::EPERM) => Err(error),
+                _ => signal::kill_group(self.pid, signal),
+            },
+            (None, Some(identity)) => match identity.stat()? {
+                Some(_) => signal::kill_group(self.pid, signal),
+                None => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+            },
+            // As long as it is our child, and be it a zombie, nobody else has its number.
+            (None, None) => match wait::try_wait(self.target(), Reap::No)? {
+                Waited::Running | Waited::Ended(_) => signal::kill_group(self.pid, signal),
+                Waited::NotOurs => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host that waits for any child can have reaped it, and the number been given away.
+    #[test]
+    fn a_number_that_was_given_away_is_not_taken_for_an_identity() {
+        if !pidfd::is_supported() {
+            return; // without pidfds the identity is known from the start
+        }
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let opened = || Some(pidfd::open(Pid::from_raw(child.id() as i32).unwrap()).unwrap());
+        let process = Process { pid: Pid::from_raw(child.id() as i32).unwrap(), pidfd: opened(), identity: None };
+        assert_eq!(process.identity().unwrap().unwrap().pid, process.pid);
+        // The one who has the number now is this process.
+        let given_away = Process { pid: crate::sys::process_identity::own_pid(), ..process };
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(given_away.identity().unwrap(), None);
+    }
+}

@@ -1,0 +1,105 @@
+//! Processes of a data directory that has lost what it knew of them: removed files, a RuntimeDirectory of systemd. The
+//! directory is the same, and so the origin in their environment proves whose they are.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+
+use super::process_scan::{Scan, Wanted, any_is_claimed};
+use super::scan_queue::ScanQueue;
+use super::stalled_scan::{Progress, Unreadable};
+use crate::error::{Error, ErrorCode, Result};
+use crate::logging::{self, Level};
+use crate::sys::proc::stat;
+use crate::sys::process_identity::Pid;
+use crate::sys::thread;
+
+/// The processes that carry an origin, one for each id: the one that has led its session for the longest time, or else the
+/// number of the group that has lost its leader. The groups and sessions of the `known` are skipped, and what another agent
+/// has adopted.
+///
+/// A process that stalls the scan for a second is skipped, and said to be.
+///
+/// # Errors
+/// When processes cannot be looked at now.
+pub(crate) fn survivors(origin: &str, known: &HashSet<i32>) -> Result<Vec<(String, Pid)>> {
+    let failed = |error| Error::os(ErrorCode::Io, "look for processes of an earlier agent", &error);
+    scan_patiently(origin, known).map_err(failed)
+}
+
+type Found = io::Result<Vec<(String, Pid)>>;
+
+fn scan_patiently(origin: &str, known: &HashSet<i32>) -> Found {
+    let (unreadable, mut queue) = (Arc::new(Unreadable::default()), ScanQueue::default());
+    let (sender, scanned) = crossbeam_channel::unbounded();
+    queue.join((), Instant::now());
+    loop {
+        if let Some((_, progress)) = queue.begin(Instant::now(), false) {
+            let scan =
+                Task { origin: origin.to_owned(), known: known.clone(), progress, unreadable: unreadable.clone() };
+            let in_thread = {
+                let (scan, sender) = (scan.clone(), sender.clone());
+                move || scan.run(&sender)
+            };
+            if thread::start("proxy-scan", in_thread).is_err() {
+                // Where there is no thread to be had, nothing can be given up.
+                scan.run(&sender);
+            }
+        }
+        let deadline = queue.deadline().unwrap_or_else(Instant::now);
+        match scanned.recv_deadline(deadline) {
+            Ok((progress, found)) if queue.end(&progress) => return found,
+            Ok(_) => {} // it was given up
+            Err(_) => {
+                if let Some((pid, progress)) = queue.give_up(Instant::now()) {
+                    unreadable.insert(pid, &progress)?;
+                    let what = "look for processes of an earlier agent";
+                    let message =
+                        format_args!("{what}: the environment of pid {pid} cannot be read to its end: skipped");
+                    logging::write(Level::Warn, message);
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Task {
+    origin: String,
+    known: HashSet<i32>,
+    progress: Arc<Progress>,
+    unreadable: Arc<Unreadable>,
+}
+
+impl Task {
+    fn run(&self, scanned: &Sender<(Arc<Progress>, Found)>) {
+        let wanted = Wanted::tags_of_all();
+        let scan = Scan::at_all_but(&self.known, &wanted, &self.progress, &self.unreadable);
+        let found = scan.and_then(|scan| choose(scan.of_origin(&self.origin)));
+        // Of a scan that was given up nobody hears any more.
+        let _ = scanned.send((self.progress.clone(), found));
+    }
+}
+
+/// Chooses one process for each id.
+fn choose<'a>(seen: impl Iterator<Item = (&'a [u8], &'a [Pid])>) -> Found {
+    let mut chosen: BTreeMap<String, (bool, u64, Pid)> = BTreeMap::new();
+    for (id, pids) in seen {
+        let Ok(id) = std::str::from_utf8(id) else { continue };
+        if any_is_claimed(pids)? {
+            continue;
+        }
+        for pid in pids {
+            let Some((number, group, session)) = stat::with_session(pid.as_raw()) else { continue };
+            let (Some(group), Some(stat)) = (Pid::from_raw(group), stat::read(number)?) else { continue };
+            let follows = (group.as_raw(), session) != (number, number);
+            let candidate = (follows, stat.start_ticks, group);
+            let best = chosen.entry(id.to_owned()).or_insert(candidate);
+            *best = (*best).min(candidate);
+        }
+    }
+    Ok(chosen.into_iter().map(|(id, (_, _, pid))| (id, pid)).collect())
+}

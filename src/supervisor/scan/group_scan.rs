@@ -1,0 +1,106 @@
+//! Who lives in which process group, as far as the kernel does not say so of a group at once: zombies count as members
+//! there. One look at all processes of the system serves all groups for a short time.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::sys::proc::stat;
+use crate::sys::process_identity::Pid;
+
+/// How long a look is good for, at the least; at most half of the time goes into looking.
+const INTERVAL: Duration = Duration::from_millis(1);
+
+/// The last look.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    /// Counts the looks.
+    look: u64,
+    good_until: Option<Instant>,
+    /// The last number that was given to a process before it, if that is known.
+    last_pid: Option<i32>,
+    members: HashMap<i32, Vec<i32>>,
+}
+
+/// What is known of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sighting {
+    /// By which look.
+    pub(crate) look: u64,
+    /// Whether a living process was seen in it.
+    pub(crate) lives: bool,
+    /// Whether there is none that was not seen. A look can miss a process that is forked meanwhile, with a number that
+    /// was passed already, by one that ends before it is reached: then it takes two looks. But not where nothing in the
+    /// system was forked since it began.
+    pub(crate) exact: bool,
+}
+
+impl Groups {
+    /// Whether a living process is in the group of a leader.
+    pub(crate) fn look_for(&mut self, leader: Pid) -> io::Result<Sighting> {
+        self.look()?;
+        let lives = !self.seen_in(leader)?.is_empty();
+        let exact = self.last_pid.is_some() && self.last_pid == stat::last_pid();
+        Ok(Sighting { look: self.look, lives, exact })
+    }
+
+    /// Who lives in the group, as far as that can be known now.
+    pub(crate) fn living_members(&mut self, leader: Pid) -> Vec<i32> {
+        self.look().and_then(|()| self.seen_in(leader)).unwrap_or_default()
+    }
+
+    fn seen_in(&self, leader: Pid) -> io::Result<Vec<i32>> {
+        let mut alive = Vec::new();
+        for &pid in self.members.get(&leader.as_raw()).into_iter().flatten() {
+            if stat::read(pid)?.is_some_and(|stat| !stat.is_dead()) {
+                alive.push(pid);
+            }
+        }
+        Ok(alive)
+    }
+
+    fn look(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        if self.good_until.is_none_or(|end| now >= end) {
+            let last_pid = stat::last_pid();
+            let members = stat::groups()?;
+            let good_until = Some(Instant::now() + now.elapsed().max(INTERVAL));
+            *self = Groups { look: self.look + 1, good_until, last_pid, members };
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+
+    /// Others fork as well, so it is looked again until nobody did.
+    #[test]
+    fn a_look_is_exact_unless_something_was_forked_since() {
+        let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
+        let leader = Pid::from_raw(child.id() as i32).unwrap();
+        let look = || {
+            let mut groups = Groups::default();
+            let seen = groups.look_for(leader).unwrap();
+            (groups, seen)
+        };
+        let exact = || {
+            let mut looks = std::iter::repeat_with(look);
+            looks.find(|(_, seen)| seen.exact).unwrap()
+        };
+        let (mut groups, seen) = exact();
+        assert!(seen.lives);
+        groups.good_until = Some(Instant::now() + Duration::from_secs(60));
+        std::process::Command::new("true").status().unwrap();
+        assert!(!groups.look_for(leader).unwrap().exact, "one was forked");
+        child.kill().unwrap();
+        // A zombie until it is waited for, and not alive any more.
+        while stat::is_alive(leader.as_raw()) {
+            std::thread::yield_now();
+        }
+        assert!(!exact().1.lives);
+        child.wait().unwrap();
+    }
+}

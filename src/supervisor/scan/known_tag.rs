@@ -1,0 +1,114 @@
+//! What only processes of a proxy have: the id, the secret token and the origin in their environment, inherited from the
+//! first one; or, where a program clears its environment, the logs, open for writing alone.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use crate::defaults;
+use crate::sys::fail;
+use crate::sys::proc::{environ, fdinfo};
+
+/// By what a process of a proxy is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Marks<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) token: Option<&'a str>,
+    pub(crate) origin: OriginMark<'a>,
+    /// Device and inode of its logs.
+    pub(crate) logs: Vec<(u64, u64)>,
+}
+
+/// Which origin the processes have. Those of another agent can have the same id and token.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum OriginMark<'a> {
+    Known(&'a str),
+    /// This one or none: processes of Consul's and of earlier versions have none.
+    OwnOrNone(&'a str),
+    Any,
+}
+
+impl OriginMark<'_> {
+    fn is(self, found: Option<&[u8]>) -> bool {
+        let found = found.filter(|found| !found.is_empty());
+        match self {
+            OriginMark::Known(origin) => found == Some(origin.as_bytes()),
+            OriginMark::OwnOrNone(own) => found.is_none_or(|found| found == own.as_bytes()),
+            OriginMark::Any => true,
+        }
+    }
+}
+
+/// The token and the origin in the environment of a process, if it has them.
+pub(crate) fn token_and_origin_of(pid: i32) -> io::Result<[Option<String>; 2]> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
+    Ok([defaults::ENV_PROXY_TOKEN, defaults::ENV_PROXY_ORIGIN].map(|name| {
+        let value = environ::value(&environment, name.as_bytes()).filter(|value| !value.is_empty());
+        value.map(|value| String::from_utf8_lossy(value).into_owned())
+    }))
+}
+
+impl Marks<'_> {
+    /// Whether the process has any of them.
+    pub(crate) fn are_on(&self, pid: i32) -> io::Result<bool> {
+        Ok(self.are_in_environment_of(pid)? || self.are_open_in(pid)?)
+    }
+
+    /// Whether all that is known is in the environment of the process. The id alone proves nothing.
+    fn are_in_environment_of(&self, pid: i32) -> io::Result<bool> {
+        fail::failing("environ:read")?;
+        let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
+        Ok(self.are_in(&environment))
+    }
+
+    fn are_in(&self, environment: &[u8]) -> bool {
+        let token = self.token.filter(|token| !token.is_empty());
+        let has = |name: &str, value: &str| environ::has(environment, name, value);
+        (token.is_some() || matches!(self.origin, OriginMark::Known(_)))
+            && has(defaults::ENV_PROXY_ID, self.id)
+            && token.is_none_or(|token| has(defaults::ENV_PROXY_TOKEN, token))
+            && self.origin.is(environ::value(environment, defaults::ENV_PROXY_ORIGIN.as_bytes()))
+    }
+
+    /// Whether the process has one of the logs open as we opened it: for writing alone, unlike a process that reads or
+    /// rotates it.
+    fn are_open_in(&self, pid: i32) -> io::Result<bool> {
+        fail::failing("descriptors:list")?;
+        for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
+            let entry = entry?;
+            // What was closed meanwhile is as good as never open.
+            let Ok(file) = std::fs::metadata(entry.path()) else { continue };
+            let is_log = self.logs.contains(&(file.dev(), file.ino()));
+            if is_log && fdinfo::access_mode(pid, &entry.file_name())? == Some(libc::O_WRONLY) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_proves_only_with_all_that_is_known() {
+        let text = b"A=1\0CONNECT_PROXY_ID=web\0CONNECT_PROXY_TOKEN=t\0CONNECT_PROXY_ORIGIN=o\0";
+        let are_in = |id, token, origin| Marks { id, token, origin, logs: vec![] }.are_in(text);
+        assert!(are_in("web", Some("t"), OriginMark::Known("o")));
+        assert!(are_in("web", Some("t"), OriginMark::OwnOrNone("o")));
+        assert!(are_in("web", Some("t"), OriginMark::Any));
+        assert!(are_in("web", None, OriginMark::Known("o")));
+        assert!(are_in("web", Some(""), OriginMark::Known("o")));
+        assert!(!are_in("we", Some("t"), OriginMark::Known("o")));
+        assert!(!are_in("web", Some("u"), OriginMark::Known("o")));
+        for of_another_agent in [OriginMark::Known("p"), OriginMark::OwnOrNone("p")] {
+            assert!(!are_in("web", Some("t"), of_another_agent));
+        }
+        for the_id_alone in [OriginMark::OwnOrNone("o"), OriginMark::Any] {
+            assert!(!are_in("web", None, the_id_alone) && !are_in("web", Some(""), the_id_alone));
+        }
+        let consul = b"CONNECT_PROXY_ID=web\0CONNECT_PROXY_TOKEN=t\0";
+        let are_in = |origin| Marks { id: "web", token: Some("t"), origin, logs: vec![] }.are_in(consul);
+        assert!(are_in(OriginMark::OwnOrNone("o")) && are_in(OriginMark::Any) && !are_in(OriginMark::Known("o")));
+    }
+}

@@ -1,0 +1,102 @@
+//! By what the processes of a proxy are known wherever they go: what they inherited in their environment.
+
+use std::io;
+
+use super::stalled_scan::{Progress, Unreadable};
+use crate::defaults;
+use crate::sys::is_exhausted;
+use crate::sys::proc::environ;
+use crate::sys::process_identity::Pid;
+
+/// How the names of the variables begin by which a process knows itself.
+const VARIABLES: &[u8] = b"CONNECT_PROXY_";
+
+/// The process tag: the id, token and origin of a proxy in the environment of its processes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ProcessTag {
+    pub(crate) id: Box<[u8]>,
+    pub(crate) token: Box<[u8]>,
+    pub(crate) origin: Box<[u8]>,
+}
+
+impl ProcessTag {
+    pub(crate) fn new(id: &str, token: &str, origin: &str) -> ProcessTag {
+        let [id, token, origin] = [id, token, origin].map(|text| text.as_bytes().into());
+        ProcessTag { id, token, origin }
+    }
+
+    /// The tag in the text of an environment. Without an origin there is none.
+    fn within(environment: &[u8]) -> Option<ProcessTag> {
+        let value = |name: &str| environ::value(environment, name.as_bytes());
+        let origin = value(defaults::ENV_PROXY_ORIGIN).filter(|origin| !origin.is_empty())?;
+        let (id, token) = (value(defaults::ENV_PROXY_ID)?, value(defaults::ENV_PROXY_TOKEN)?);
+        Some(ProcessTag { id: id.into(), token: token.into(), origin: origin.into() })
+    }
+}
+
+/// What the environment of a process tells of whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Environment {
+    Tagged(ProcessTag),
+    /// It has variables of a proxy, and not those of a process of ours.
+    Foreign,
+    /// It has no variable of a proxy: those that it was started with were cleared or overwritten, if there were any.
+    Silent,
+    /// It may not be read: as of another user, of a program with file capabilities, or in another user namespace.
+    Unreadable,
+    /// It is not there any more, or not yet: the process is exiting, or is just executing a program.
+    Blank,
+    /// The process has ended.
+    Gone,
+}
+
+impl Environment {
+    /// # Errors
+    /// When it cannot be known now.
+    fn of(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Environment> {
+        match environ::read_with(pid.as_raw(), VARIABLES, buffer) {
+            Ok(Some(text)) => return Ok(ProcessTag::within(text).map_or(Environment::Foreign, Environment::Tagged)),
+            Ok(None) => {}
+            // Only scarcity is a reason to ask again: any other error of one file of a stranger must not delay every stop.
+            Err(error) if is_exhausted(&error) => return Err(error),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {
+                return Ok(Environment::Gone);
+            }
+            Err(_) => return Ok(Environment::Unreadable),
+        }
+        let is_blank = environ::is_blank(pid.as_raw(), buffer);
+        Ok(if is_blank { Environment::Blank } else { Environment::Silent })
+    }
+}
+
+/// Reads environments, which can take for ever, and publishes of which process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EnvironmentReader<'a> {
+    pub(crate) progress: &'a Progress,
+    pub(crate) unreadable: &'a Unreadable,
+}
+
+impl EnvironmentReader<'_> {
+    pub(crate) fn environment_of(self, pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Environment> {
+        let environment = self.progress.read(pid, || Environment::of(pid, buffer));
+        self.unreadable.remove(pid);
+        environment
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &[u8] = b"A=1\0CONNECT_PROXY_ID=web\0CONNECT_PROXY_TOKEN=t\0CONNECT_PROXY_ORIGIN=o\0B=2\0";
+
+    #[test]
+    fn a_tag_is_complete_or_none() {
+        assert_eq!(ProcessTag::within(WHOLE), Some(ProcessTag::new("web", "t", "o")));
+        for missing in ["CONNECT_PROXY_ID=web\0", "CONNECT_PROXY_TOKEN=t\0", "CONNECT_PROXY_ORIGIN=o\0", "o"] {
+            let text = String::from_utf8(WHOLE.to_vec()).unwrap().replacen(missing, "", 1);
+            assert_eq!(ProcessTag::within(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(ProcessTag::within(b""), None);
+    }
+}

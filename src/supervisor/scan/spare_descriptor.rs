@@ -1,0 +1,30 @@
+//! A descriptor in reserve, for a scan of processes when the host has none left.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
+
+use crate::sys::{is_exhausted, null};
+
+/// A descriptor that is closed for a scan when no other is free: a stop must not wait for a host that has none left.
+#[derive(Debug)]
+pub(crate) struct Spare(Mutex<Option<OwnedFd>>);
+
+impl Spare {
+    pub(crate) fn new() -> io::Result<Spare> {
+        Ok(Spare(Mutex::new(Some(null::open_no_input()?.0))))
+    }
+
+    /// Does what needs one descriptor at a time.
+    pub(crate) fn lend<T>(&self, mut what: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        let done = what();
+        if !done.as_ref().is_err_and(is_exhausted) {
+            return done;
+        }
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *spare = None;
+        let done = what();
+        *spare = null::open_no_input().ok().map(|(spare, _)| spare);
+        done
+    }
+}

@@ -1,0 +1,4 @@
+//! The spawner threads: they do all that may block on a disk or on an exec, so that the supervisor thread never does.
+
+pub(crate) mod job;
+pub(crate) mod threads;

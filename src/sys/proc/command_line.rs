@@ -1,0 +1,83 @@
+//! A process of which there is no record: what it was executed with has to tell whether it is the one that is wanted.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+use super::environ;
+use crate::sys::fail;
+use crate::sys::process_identity::Pid;
+
+/// A process that is known by its number alone, with the arguments and the environment that it was executed with.
+#[derive(Debug, Clone)]
+pub(crate) struct Stray {
+    pub(crate) pid: Pid,
+    /// Each with a NUL after it; none of a process that is gone.
+    arguments: Vec<u8>,
+    environment: Vec<u8>,
+}
+
+impl Stray {
+    /// The process that has this number now.
+    ///
+    /// # Errors
+    /// When its arguments or its environment cannot be read now.
+    pub(crate) fn of(pid: Pid) -> io::Result<Stray> {
+        let read = |file: &str| match std::fs::read(format!("/proc/{pid}/{file}")) {
+            // Gone, or of another user and so none of ours.
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM)) =>
+            {
+                Ok(Vec::new())
+            }
+            read => read,
+        };
+        let arguments = fail::failing("cmdline:read").and_then(|()| read("cmdline"))?;
+        Ok(Stray { pid, arguments, environment: read("environ")? })
+    }
+
+    /// Whether it was there, and no zombie, when it was looked at.
+    pub(crate) fn lives(&self) -> bool {
+        !self.arguments.is_empty()
+    }
+
+    /// Whether it was executed with these arguments.
+    pub(crate) fn runs(&self, argv: &[OsString]) -> bool {
+        self.arguments.iter().eq(argv.iter().flat_map(|word| word.as_bytes().iter().chain(b"\0")))
+    }
+
+    /// The value of a variable in its environment. A program may write over that, as setproctitle(3) does: only one that
+    /// shows what it must have been given shows the rest as well.
+    pub(crate) fn variable(&self, name: &OsStr) -> Option<&OsStr> {
+        environ::value(&self.environment, name.as_bytes()).map(OsStr::from_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stray_shows_arguments_and_environment_while_it_lives() {
+        let mut child = std::process::Command::new("sleep").arg("1000").env("WANTED", "a=b").env("EMPTY", "").spawn();
+        let child = child.as_mut().unwrap();
+        let pid = Pid::from_raw(child.id() as i32).unwrap();
+        environ::wait_until_told(pid.as_raw());
+        let stray = Stray::of(pid).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        assert!(stray.lives() && stray.runs(&words(&["sleep", "1000"])));
+        for other in [&["sleep"][..], &["sleep", "1000", ""], &["sleep1000"], &[]] {
+            assert!(!stray.runs(&words(other)), "{other:?}");
+        }
+        let value = |name: &str| stray.variable(OsStr::new(name)).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(value("WANTED").as_deref(), Some("a=b"));
+        assert_eq!(value("EMPTY").as_deref(), Some(""));
+        assert_eq!(value("WANTE"), None);
+        let gone = Stray::of(pid).unwrap();
+        assert!(
+            !gone.lives() && !gone.runs(&words(&["sleep", "1000"])) && gone.variable(OsStr::new("WANTED")).is_none()
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! What /proc says of processes (proc(5)), one file or directory of it a module.
+
+pub(crate) mod cgroup;
+pub(crate) mod command_line;
+pub(crate) mod environ;
+pub(crate) mod executable;
+pub(crate) mod fdinfo;
+pub(crate) mod lock_holder;
+pub(crate) mod orphans;
+pub(crate) mod stat;

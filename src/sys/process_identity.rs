@@ -1,0 +1,274 @@
+//! Which process a record means: within one boot, the inode that the kernel has given it names one process for ever.
+//!
+//! Where processes have no inodes (before Linux 6.9), pid and start time are all there is. The start time is told in
+//! ticks of 10 ms, and a pid could be recycled within one tick; so a process that cannot have been one of ours, because
+//! it leads no process group, is refused even then.
+//!
+//! Two of these are a matter of the reader's view. The boot id is a file, which containers mount another one over
+//! (systemd-nspawn, LXC), and which /proc does not have everywhere. The start time is shifted by the reader's time
+//! namespace (time_namespaces(7)). So a process of which only they differ may be the recorded one, and has to prove that
+//! by what it carries. It must, for inodes are counted anew at each boot.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use super::fail;
+use super::proc::stat::{self, Stat};
+
+/// A process id: at least 1, so that 0 (own group) and -1 (everybody) can never reach a kill.
+///
+/// It is a number, not a handle: the process can end, and the number be given to another, at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Pid(i32);
+
+impl Pid {
+    pub(crate) fn from_raw(pid: i32) -> Option<Pid> {
+        (pid >= 1).then_some(Pid(pid))
+    }
+
+    pub(crate) fn as_raw(self) -> i32 {
+        self.0
+    }
+
+    pub(crate) fn as_u32(self) -> u32 {
+        self.0.unsigned_abs()
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One process of one boot of one machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) pid: Pid,
+    pub(crate) start_ticks: u64,
+    /// Empty where /proc does not have it.
+    pub(crate) boot_id: Arc<str>,
+    /// That of its pidfds, where processes have inodes.
+    pub(crate) inode: Option<u64>,
+}
+
+/// What there is of a recorded process now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It runs.
+    Alive,
+    /// A process has its pid, and what differs from the record, as is said, may be our view of it: what it carries has to
+    /// prove it.
+    Doubtful(String),
+    /// It has ended, as is seen by what is given.
+    Ended(String),
+    /// No process has its pid, and for the reason given that does not say whether it has ended.
+    Absent(String),
+    /// The process that has its pid now is not it, for the reason given.
+    Another(String),
+}
+
+impl Identity {
+    /// What there is of it when no process has its pid.
+    pub(crate) fn missing(&self, boot: &str) -> Presence {
+        let missing = format!("no process has pid {}", self.pid);
+        match self.other_boot(boot) {
+            None => Presence::Ended(missing),
+            Some(how) => Presence::Absent(format!("{missing}, and {how}")),
+        }
+    }
+
+    /// What there is of it when the process that has its pid has this stat and this inode: see [`super::pidfd::inode`].
+    /// A caller that means to signal it has opened the pidfd first.
+    ///
+    /// # Errors
+    /// When /proc shows other processes by these pids.
+    pub(crate) fn presence(&self, boot: &str, stat: &Stat, inode: Option<u64>) -> io::Result<Presence> {
+        let presence = self.compare(boot, stat, inode);
+        if matches!(presence, Presence::Another(_) | Presence::Doubtful(_)) {
+            stat::check_mounted()?;
+        }
+        Ok(presence)
+    }
+
+    fn compare(&self, boot: &str, stat: &Stat, inode: Option<u64>) -> Presence {
+        let pid = self.pid;
+        let other = |how: String| Presence::Another(format!("pid {pid} belongs to another process ({how})"));
+        let same_ticks = stat.start_ticks == self.start_ticks;
+        let ticks = || format!("started at tick {}, recorded {}", stat.start_ticks, self.start_ticks);
+        let inodes = inode.zip(self.inode);
+        match inodes {
+            Some((found, recorded)) if found != recorded && same_ticks => {
+                return other(format!("started in the same clock tick, but it has inode {found}, recorded {recorded}"));
+            }
+            Some((found, recorded)) if found != recorded => return other(ticks()),
+            _ => {}
+        }
+        let doubt = match self.other_boot(boot) {
+            Some(how) => Some(format!("pid {pid} is not proven to be the recorded process ({how})")),
+            None if inodes.is_some() || same_ticks => None,
+            None => Some(format!("pid {pid} belongs to another process ({})", ticks())),
+        };
+        // Ours did from before it was recorded, and a session leader cannot cease to lead its group.
+        let leads = stat.group == pid.as_raw();
+        match doubt {
+            // Whose zombie it is nothing tells any more.
+            Some(how) if stat.is_dead() => Presence::Another(format!("{how}, and it is a zombie")),
+            Some(how) if leads => Presence::Doubtful(how),
+            Some(how) => Presence::Another(how),
+            None if stat.is_dead() => Presence::Ended(format!("pid {pid} is a zombie")),
+            None if leads => Presence::Alive,
+            None => Presence::Another(format!("pid {pid} leads no process group, as ours does")),
+        }
+    }
+
+    /// Why it is not known to be of this boot, if it is not.
+    pub(crate) fn other_boot(&self, boot: &str) -> Option<String> {
+        if boot.is_empty() || self.boot_id.is_empty() {
+            return Some("whether the record is of this boot cannot be known".to_owned());
+        }
+        (*self.boot_id != *boot).then(|| format!("the record is of another boot: {}, here {boot}", self.boot_id))
+    }
+
+    /// The stat of the process, as long as its number is still its own.
+    pub(crate) fn stat(&self) -> io::Result<Option<Stat>> {
+        Ok(stat::read(self.pid.as_raw())?.filter(|stat| stat.start_ticks == self.start_ticks))
+    }
+
+    /// The identity of the process that has this number, and this inode if processes have any.
+    pub(crate) fn of(pid: Pid, inode: Option<u64>) -> io::Result<Option<Identity>> {
+        let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
+        Ok(Some(Identity { pid, start_ticks: stat.start_ticks, boot_id: boot_id()?, inode }))
+    }
+}
+
+/// Where the random id is that the kernel drew at boot (random(4)).
+pub(crate) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The boot id; empty where it is hidden: /proc can be mounted with processes alone (subset=pid), and a sandbox can
+/// refuse the rest.
+///
+/// # Errors
+/// When it cannot be read now.
+pub(crate) fn boot_id() -> io::Result<Arc<str>> {
+    static KNOWN: OnceLock<Arc<str>> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(known.clone());
+    }
+    match fail::failing("boot-id:read").and_then(|()| std::fs::read_to_string(BOOT_ID)) {
+        Ok(text) => Ok(KNOWN.get_or_init(|| text.trim().into()).clone()),
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::EACCES | libc::EPERM)) =>
+        {
+            // Not because there is no /proc at all.
+            stat::check_mounted().map(|()| Arc::default())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// This process.
+pub(crate) fn own_pid() -> Pid {
+    // SAFETY: getpid has no preconditions and cannot fail.
+    Pid(unsafe { libc::getpid() })
+}
+
+/// The effective user of this process.
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+
+    #[test]
+    fn a_process_is_alive_and_its_impostors_are_not() {
+        // Not this one, which need not lead its group.
+        let mut leader = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
+        let follower = std::process::Command::new("sleep").arg("1000").process_group(leader.id() as i32).spawn();
+        let mut follower = follower.unwrap();
+        let of = |child: &std::process::Child| Identity::of(Pid(child.id() as i32), Some(7)).unwrap().unwrap();
+        let own = of(&leader);
+        let boot = boot_id().unwrap();
+        let now = |identity: &Identity, inode| {
+            let stat = stat::read(identity.pid.as_raw()).unwrap();
+            stat.map_or_else(|| identity.missing(&boot), |stat| identity.presence(&boot, &stat, inode).unwrap())
+        };
+        for same in [own.clone(), Identity { inode: None, ..own.clone() }] {
+            assert_eq!(now(&same, Some(7)), Presence::Alive);
+            assert_eq!(now(&same, None), Presence::Alive);
+        }
+        // As the time namespace of its agent shows it.
+        let shifted = Identity { start_ticks: own.start_ticks + 1, ..own.clone() };
+        assert_eq!(now(&shifted, Some(7)), Presence::Alive);
+        let elsewhere = Identity { boot_id: "elsewhere".into(), ..own.clone() };
+        let unknown = Identity { boot_id: "".into(), ..own.clone() };
+        let nobody = |identity: &Identity| Identity { pid: Pid(i32::MAX), ..identity.clone() };
+        let impostors = [
+            (shifted.clone(), None, "Doubtful", "belongs to another process (started at"),
+            (
+                Identity { inode: None, ..shifted.clone() },
+                Some(7),
+                "Doubtful",
+                "belongs to another process (started at",
+            ),
+            (
+                elsewhere.clone(),
+                Some(7),
+                "Doubtful",
+                "not proven to be the recorded process (the record is of another boot",
+            ),
+            (
+                elsewhere.clone(),
+                None,
+                "Doubtful",
+                "not proven to be the recorded process (the record is of another boot",
+            ),
+            (unknown.clone(), Some(7), "Doubtful", "whether the record is of this boot cannot be known"),
+            (own.clone(), Some(8), "Another", "belongs to another process (started in the same clock tick"),
+            (shifted, Some(8), "Another", "belongs to another process (started at"),
+            (elsewhere.clone(), Some(8), "Another", "belongs to another process (started in the same clock tick"),
+            (of(&follower), Some(7), "Another", "leads no process group"),
+            (nobody(&own), None, "Ended", "no process has pid 2147483647"),
+            (nobody(&elsewhere), None, "Absent", "the record is of another boot"),
+            (nobody(&unknown), None, "Absent", "whether the record is of this boot cannot be known"),
+        ];
+        let check = |presence: Presence, kind: &str, why: &str| {
+            let shown = format!("{presence:?}");
+            assert!(shown.starts_with(kind) && shown.contains(why), "{shown} instead of {kind} {why}");
+        };
+        for (identity, inode, kind, why) in &impostors {
+            check(now(identity, *inode), kind, why);
+        }
+        follower.kill().unwrap();
+        follower.wait().unwrap();
+        leader.kill().unwrap();
+        while stat::is_alive(leader.id() as i32) {
+            std::thread::yield_now();
+        }
+        check(now(&own, Some(7)), "Ended", "is a zombie");
+        // Whose zombie it is nothing tells any more.
+        check(now(&elsewhere, Some(7)), "Another", "is a zombie");
+        leader.wait().unwrap();
+    }
+
+    #[test]
+    fn hidden_boot_id_is_of_no_boot() {
+        let stat =
+            Stat { state: b'S', parent: 1, group: 7, is_exiting: false, threads: 1, start_ticks: 9, wait_status: 0 };
+        let of = |boot: &str| Identity { pid: Pid(7), start_ticks: 9, boot_id: boot.into(), inode: Some(3) };
+        assert_eq!(of("b").compare("b", &stat, Some(3)), Presence::Alive);
+        for (recorded, now) in [("", "b"), ("b", ""), ("", "")] {
+            assert!(matches!(of(recorded).compare(now, &stat, Some(3)), Presence::Doubtful(_)), "{recorded} {now}");
+        }
+    }
+
+    #[test]
+    fn zero_and_everybody_are_no_pids() {
+        assert!([0, -1, i32::MIN].into_iter().all(|raw| Pid::from_raw(raw).is_none()));
+    }
+}

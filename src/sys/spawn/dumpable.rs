@@ -1,0 +1,105 @@
+//! Whether the agent dumps core and may be traced (`PR_GET_DUMPABLE`), also after its children became other users.
+//!
+//! The kernel takes that from the memory in which a process changes its user, and until it executes, the memory of a
+//! child is the agent's. It has to be without it as long as that child has the memory: else who runs as that user could
+//! trace the child, and read all of the agent. So never the child gives it back, but the parent, when the child has left.
+
+use std::ffi::{c_int, c_ulong};
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::logging::{self, Level};
+use crate::sys::check;
+
+/// What prctl(2) calls SUID_DUMP_USER.
+const DUMPABLE: c_int = 1;
+
+/// The children that may change their user while they have the memory of this process.
+#[derive(Debug)]
+struct Changing {
+    children: usize,
+    /// What it was before the first of them.
+    before: c_int,
+}
+
+impl Changing {
+    const NOBODY: Changing = Changing { children: 0, before: 0 };
+
+    fn begins(&mut self, now: c_int) {
+        if self.children == 0 {
+            self.before = now;
+        }
+        self.children += 1;
+    }
+
+    /// Whether something is to be given back: a host that was not dumpable has its reasons, and a fork instead of a vfork
+    /// has taken nothing.
+    fn ended(&mut self, now: c_int) -> bool {
+        self.children -= 1;
+        self.children == 0 && self.before == DUMPABLE && now != DUMPABLE
+    }
+}
+
+/// Not held while a child runs: one that takes long must not hold up the others.
+static CHANGING: Mutex<Changing> = Mutex::new(Changing::NOBODY);
+
+/// A child that may change its user is on its way. When the last one of them is dropped, the agent is as it was.
+#[derive(Debug)]
+pub(crate) struct UserChange(());
+
+impl UserChange {
+    /// To be called before the clone, and dropped when the child has executed or ended.
+    pub(crate) fn begins() -> UserChange {
+        changing().begins(get());
+        UserChange(())
+    }
+
+    fn ended(&self) -> io::Result<()> {
+        // ORDER: under the lock, or a child that begins meanwhile would be traceable.
+        let mut changing = changing();
+        if changing.ended(get()) { set_dumpable() } else { Ok(()) }
+    }
+}
+
+impl Drop for UserChange {
+    fn drop(&mut self) {
+        if let Err(error) = self.ended() {
+            logging::write(Level::Warn, format_args!("make this process dumpable again: {error}"));
+        }
+    }
+}
+
+fn changing() -> MutexGuard<'static, Changing> {
+    // Nothing panics while it is held.
+    CHANGING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn get() -> c_int {
+    // SAFETY: no pointers are passed.
+    unsafe { libc::prctl(libc::PR_GET_DUMPABLE) }
+}
+
+fn set_dumpable() -> io::Result<()> {
+    // SAFETY: no pointers are passed.
+    check(i64::from(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, DUMPABLE as c_ulong) })).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_child_gives_back_and_only_what_was_there() {
+        let mut changing = Changing::NOBODY;
+        changing.begins(DUMPABLE);
+        changing.begins(0);
+        assert!(!changing.ended(0), "the other one has the memory still");
+        assert!(changing.ended(0));
+        changing.begins(DUMPABLE);
+        assert!(!changing.ended(DUMPABLE), "nothing was taken");
+        for before in [0, 2] {
+            changing.begins(before);
+            assert!(!changing.ended(0));
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Starting a process: `clone(CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD)` from prepared instructions.
+//!
+//! The cost grows neither with the memory of the host, as fork's does, nor with its descriptors (see
+//! [`descriptor_table`]), and the pidfd is there from the first instant.
+//! Where an emulator makes a plain fork of it, everything works nevertheless: see [`outcome`]. How a process is started
+//! that is to be no child of ours: see [`intermediate`].
+
+#[cfg(test)]
+mod allocation_trap;
+pub(crate) mod child_before_exec;
+mod child_record;
+mod child_report;
+pub(crate) mod child_stack;
+mod detached_report;
+mod dumpable;
+mod exec_diagnosis;
+pub(crate) mod fd_limit;
+mod fd_table;
+mod intermediate_child;
+mod oom_score;
+pub(crate) mod program;
+pub(crate) mod standard_streams;
+pub(crate) mod start_error;
+
+use std::ffi::{CString, OsString, c_char, c_int};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use super::boot_time::BootTime;
+use super::proc::executable::search_paths;
+use super::proc::stat;
+use super::process_identity::{Pid, own_pid};
+use super::signal::MaskGuard;
+use super::wait::{self, Target};
+use super::{check, digest, fail, is_refused, pidfd};
+use child_before_exec::{Instructions, RawCredentials};
+use child_record::RawRecord;
+use child_report::{Birth, Outcome, Pipe, Report, Step, VFORK};
+use child_stack::ChildStack;
+use dumpable::UserChange;
+use fd_table::Division;
+use oom_score::RawScore;
+use program::{Program, SelfRecord, Variable};
+use start_error::{StartError, above_hard_limit, describe, explained, failure};
+
+/// A process that was started.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) pid: Pid,
+    /// Absent where the kernel has no pidfds.
+    pub(crate) pidfd: Option<OwnedFd>,
+    /// Of a process that is detached: another one can have got its pid by now.
+    pub(crate) start_ticks: Option<u64>,
+}
+
+/// An array of C strings, NULL-terminated, that owns them.
+struct CStrings {
+    pointers: Vec<*const c_char>,
+    owned: Vec<CString>,
+}
+
+impl CStrings {
+    fn new(strings: impl IntoIterator<Item = OsString>) -> io::Result<CStrings> {
+        let owned = strings.into_iter().map(c_string).collect::<io::Result<Vec<CString>>>()?;
+        let pointers = owned.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect();
+        Ok(CStrings { pointers, owned })
+    }
+}
+
+/// The environment in the kernel's form: most of it is borrowed.
+fn environment(variables: Vec<Variable<'_>>) -> io::Result<(Vec<*const c_char>, Vec<CString>)> {
+    let (mut pointers, mut owned) = (Vec::with_capacity(variables.len() + 1), Vec::new());
+    for variable in variables {
+        match variable {
+            Variable::Prepared(text) => pointers.push(text.as_ptr()),
+            Variable::Own(text) => {
+                let text = c_string(text)?;
+                // The text stays where it is when the vector moves.
+                pointers.push(text.as_ptr());
+                owned.push(text);
+            }
+        }
+    }
+    pointers.push(std::ptr::null());
+    Ok((pointers, owned))
+}
+
+fn c_string(text: OsString) -> io::Result<CString> {
+    CString::new(text.into_vec()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// Starts a process and returns when it has executed its program, or failed to.
+///
+/// `standard` become its descriptors 0, 1 and 2. The process leads a new session and group, has default signal
+/// dispositions, an empty signal mask, no other descriptor, and the descriptor limit that is declared or else that of the
+/// agent when the library was loaded.
+///
+/// # Errors
+/// The step that failed, its object and the errno. The child is reaped then, and its record may be there.
+pub(crate) fn start(
+    stack: &mut ChildStack,
+    mut program: Program<'_>,
+    standard: [BorrowedFd<'_>; 3],
+    record: Option<&SelfRecord<'_>>,
+) -> Result<Started, StartError> {
+    let (programs, variables) = (CStrings::new(candidates(&program)), std::mem::take(&mut program.env));
+    let prepare = |source: io::Error| failure("prepare arguments of", &program.name(), source);
+    let programs = programs.map_err(prepare)?;
+    let argv = CStrings::new(program.argv.iter().cloned()).map_err(prepare)?;
+    let (envp, _own_variables) = environment(variables).map_err(prepare)?;
+    let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
+    let descriptor_limit = fd_limit::descriptors_for_child(program.descriptor_limit);
+    if let Some(limit) = descriptor_limit.filter(|limit| limit.soft > limit.hard) {
+        return Err(above_hard_limit(limit));
+    }
+    let no_child = |source| failure("clone", "", source);
+    let detached = program.detached.then(|| intermediate_child::prepare(stack)).transpose().map_err(no_child)?;
+    let changes_user = program.credentials.is_some();
+    let new_pipe = || {
+        let pipe = fail::failing("start:pipe").and_then(|()| Pipe::of_child(changes_user));
+        pipe.map_err(|source| failure("create pipe", "", source))
+    };
+    let mut pipe = new_pipe()?;
+    let division = divide(&program, standard, record, pipe.as_ref());
+    let division = division.map_err(no_child)?;
+    let mut report = Report::default();
+    let mut instructions = Instructions {
+        programs: programs.pointers.as_ptr(),
+        argv: argv.pointers.as_ptr(),
+        envp: envp.as_ptr(),
+        dir: dir.as_ref().map_or(std::ptr::null(), |dir| dir.as_ptr()),
+        standard: standard.map(|fd| fd.as_raw_fd()),
+        oom_score: RawScore::of_child(program.oom_score_adj),
+        credentials: program.credentials.as_ref().map(|to| RawCredentials {
+            uid: to.uid,
+            gid: to.gid,
+            groups: to.groups.as_ptr(),
+            group_count: to.groups.len(),
+        }),
+        division,
+        descriptor_limit,
+        record: record.map(|record| RawRecord {
+            dir: record.dir.as_raw_fd(),
+            temporary: record.temporary.as_ptr(),
+            name: record.name.as_ptr(),
+            head: record.head.as_ptr(),
+            head_len: record.head.len(),
+            digest: digest::add(digest::EMPTY, &record.head),
+            with_inode: pidfd::has_inodes(),
+        }),
+        cloned_after: if record.is_some() || program.detached { BootTime::if_followed() } else { None },
+        detached,
+        outcome: &raw mut report.outcome,
+        birth: &raw mut report.birth,
+        pipe: pipe.as_ref().map(Pipe::writer),
+        fail: fail::ChildPlan::of_next_child(program.detached),
+    };
+    let untried = pidfd::has_inodes() && BootTime::is_untried();
+    let before = untried.then(BootTime::now).flatten();
+    loop {
+        // SAFETY: it points to `report`, which no child has now.
+        unsafe { instructions.outcome.write_volatile(Outcome::default()) };
+        // SAFETY: as above.
+        unsafe { instructions.birth.write_volatile(Birth::default()) };
+        let user_change = changes_user.then(UserChange::begins);
+        let child = match clone(stack, &instructions) {
+            Err(error) if is_refused(&error) && instructions.division.is_shared() => {
+                fd_table::failed(libc::EPERM);
+                instructions.division.give_up();
+                continue;
+            }
+            child => child.map_err(no_child)?,
+        };
+        // SAFETY: the child, the only writer, has executed or exited, for CLONE_VFORK let us run again; or it has a copy.
+        let outcome = unsafe { instructions.outcome.read_volatile() };
+        // SAFETY: as above.
+        let birth = unsafe { instructions.birth.read_volatile() };
+        if outcome == Outcome::DIVIDED {
+            fd_table::works();
+        }
+        let report = child_report::of_child(Report { outcome, birth }, pipe.take());
+        let child = child.known_by(report.birth);
+        let Some((step, errno)) = report.outcome.failure() else {
+            drop(user_change);
+            let Some(pid) = child.pid else {
+                // The intermediate child was killed, or the process before it could tell which it is.
+                child.reap_failed();
+                return Err(no_child(io::Error::from_raw_os_error(libc::EINTR)));
+            };
+            let started = Started { pid, pidfd: child.pidfd, start_ticks: child.start_ticks };
+            if let Some(before) = before {
+                try_clock_out(before, &started);
+            }
+            return Ok(started);
+        };
+        child.reap_failed();
+        drop(user_change);
+        if step != Step::Descriptors {
+            let failed = describe(step, errno, &program, record);
+            return Err(if step == Step::Execute {
+                explained(failed, errno, &program, &programs.owned)
+            } else {
+                failed
+            });
+        }
+        fd_table::failed(errno);
+        instructions.division.give_up();
+        pipe = new_pipe()?;
+        instructions.pipe = pipe.as_ref().map(Pipe::writer);
+    }
+}
+
+/// How the child comes to its own descriptors, among which must be all that it uses before it executes.
+fn divide(
+    program: &Program<'_>,
+    standard: [BorrowedFd<'_>; 3],
+    record: Option<&SelfRecord<'_>>,
+    pipe: Option<&Pipe>,
+) -> io::Result<Division> {
+    let of_record = record.into_iter().flat_map(|record| record.lock.iter().copied().chain([record.dir.as_raw_fd()]));
+    let of_streams = standard.iter().map(AsRawFd::as_raw_fd).chain(pipe.into_iter().flat_map(Pipe::ends));
+    let needed: Vec<c_int> = of_streams.chain(of_record).collect();
+    let named = program.argv.first().into_iter().chain(&program.dir);
+    let needs_any = named.into_iter().any(|path| is_of_descriptor(path.as_bytes()));
+    Division::above((!needs_any).then_some(&needed), standard[0], child_report::memory_is_shared())
+}
+
+/// Whether a path leads to an open file of the agent's, as that of a program in memory does (memfd_create(2)).
+fn is_of_descriptor(path: &[u8]) -> bool {
+    [b"/proc/self/fd/".as_slice(), b"/proc/thread-self/fd/", b"/dev/fd/"].iter().any(|place| path.starts_with(place))
+}
+
+/// Looks whether start times follow the clock. Only where processes have inodes: elsewhere the start time is all that
+/// tells two of them apart, and is read rather than reckoned.
+fn try_clock_out(before: BootTime, started: &Started) {
+    let now = BootTime::now();
+    // Unless the number is another's by now: the host may reap it, but not while it lives.
+    let stat = stat::read(started.pid.as_raw()).ok().flatten();
+    let lives = started.pidfd.as_ref().is_some_and(|fd| !pidfd::has_ended(fd.as_fd()));
+    if let (Some(now), Some(stat), true) = (now, stat, lives) {
+        before.try_out(stat.start_ticks, now);
+    }
+}
+
+fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Child> {
+    if let Some(detached) = &instructions.detached {
+        fail::failing("start:clone")?;
+        intermediate_child::clone(stack, instructions, detached)?;
+        fail::point("start:cloned");
+        return Ok(Child { pid: None, pidfd: detached.take_pidfd(), start_ticks: None });
+    }
+    if !pidfd::is_supported() {
+        return clone_with(0, stack, instructions);
+    }
+    match clone_with(libc::CLONE_PIDFD, stack, instructions) {
+        // An emulator (qemu-user) or a sandbox that has pidfds, but not from clone. The number is the child's own until
+        // it is reaped.
+        Err(error) if is_refused(&error) => {
+            let child = clone_with(0, stack, instructions)?;
+            Ok(Child { pidfd: child.pid.and_then(|pid| pidfd::open(pid).ok()), ..child })
+        }
+        result => result,
+    }
+}
+
+fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Child> {
+    let sharing = if instructions.division.is_shared() { libc::CLONE_FILES } else { 0 };
+    let flags = VFORK | libc::SIGCHLD | flags | sharing;
+    let mut raw_pidfd: RawFd = -1;
+    let argument = std::ptr::from_ref(instructions).cast_mut().cast();
+    let top = stack.top();
+    fail::failing("start:clone")?;
+    // The child inherits the mask and opens it when no handler of the host is left.
+    let guard = MaskGuard::block_all();
+    // SAFETY: `child_before_exec::run` keeps to system calls, on a stack that nobody else uses, with instructions that live until
+    // it is done: the kernel suspends this thread until the child has executed or exited. Or it has a copy of both.
+    let pid = unsafe { libc::clone(child_before_exec::run, top, flags, argument, &raw mut raw_pidfd) };
+    let pid = check(i64::from(pid));
+    drop(guard);
+    fail::point("start:cloned");
+    let pid = Pid::from_raw(pid? as i32).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    // The kernel has filled it in if it knows CLONE_PIDFD (Linux 5.2); before, it ignored the flag.
+    // It may be one of 0 to 2: that does no harm to a pidfd, and moving it could fail with the child already running.
+    // SAFETY: the kernel has just created it for this call; nobody else has it.
+    let pidfd = (raw_pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(raw_pidfd) });
+    Ok(Child { pid: Some(pid), pidfd, start_ticks: None })
+}
+
+/// What is known of the process that was cloned.
+#[derive(Debug)]
+struct Child {
+    pid: Option<Pid>,
+    pidfd: Option<OwnedFd>,
+    start_ticks: Option<u64>,
+}
+
+impl Child {
+    /// One that is detached tells itself which it is.
+    fn known_by(self, birth: Birth) -> Child {
+        let Some(pid) = Pid::from_raw(birth.pid as i32) else { return self };
+        let pidfd = self.pidfd.or_else(|| open_proven(pid, birth.start_ticks));
+        Child { pid: Some(pid), pidfd, start_ticks: Some(birth.start_ticks) }
+    }
+
+    /// A process that is detached is not ours to reap, unless we are given those that have lost their parent.
+    fn reap_failed(&self) {
+        let target = match (&self.pidfd, self.pid) {
+            (Some(fd), _) => Target::Pidfd(fd.as_fd()),
+            (None, Some(pid)) if self.is_child(pid) => Target::Pid(pid),
+            _ => return,
+        };
+        // The host may have reaped it (ECHILD), and then there is nothing left to do.
+        let _ = wait::wait_blocking(target);
+    }
+
+    fn is_child(&self, pid: Pid) -> bool {
+        let is_it = |ticks| {
+            let stat = stat::read(pid.as_raw()).ok().flatten();
+            stat.is_some_and(|stat| stat.parent == own_pid().as_raw() && stat.start_ticks == ticks)
+        };
+        self.start_ticks.is_none_or(is_it)
+    }
+}
+
+/// Where to look for the program, with the `PATH` that the process will have.
+fn candidates(program: &Program<'_>) -> Vec<OsString> {
+    let Some(name) = program.argv.first() else { return Vec::new() };
+    search_paths(name, program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH=")))
+}
+
+/// The pidfd of a process that is not our child, by number.
+fn open_proven(pid: Pid, start_ticks: u64) -> Option<OwnedFd> {
+    if !pidfd::is_supported() {
+        return None;
+    }
+    let pidfd = pidfd::open(pid).ok()?;
+    // ORDER: the descriptor first, then the proof: if that process lives when it is done, the number was its own.
+    let is_it = stat::read(pid.as_raw()).ok().flatten().is_some_and(|stat| stat.start_ticks == start_ticks);
+    (is_it && !pidfd::has_ended(pidfd.as_fd())).then_some(pidfd)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! What a child executes, and what it records before.
+
+use std::ffi::{CStr, CString, OsString, c_int};
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::command::Credentials;
+
+/// What to execute, in the kernel's form.
+#[derive(Debug)]
+pub(crate) struct Program<'a> {
+    pub(crate) argv: Vec<OsString>,
+    /// Complete: nothing is inherited.
+    pub(crate) env: Vec<Variable<'a>>,
+    pub(crate) dir: Option<OsString>,
+    pub(crate) credentials: Option<Credentials>,
+    /// The soft limit, where one is declared.
+    pub(crate) descriptor_limit: Option<u64>,
+    /// Where one is declared; else it is 0, if the kernel permits that.
+    pub(crate) oom_score_adj: Option<i32>,
+    /// Started as an orphan: see [`intermediate`](super::intermediate_child).
+    pub(crate) detached: bool,
+}
+
+impl Program<'_> {
+    /// The program as it is named, for messages.
+    pub(crate) fn name(&self) -> String {
+        self.argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+}
+
+/// `NAME=value`.
+#[derive(Debug)]
+pub(crate) enum Variable<'a> {
+    /// In the kernel's form, and the same for many processes.
+    Prepared(&'a CStr),
+    Own(OsString),
+}
+
+impl Variable<'_> {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Variable::Prepared(text) => text.to_bytes(),
+            Variable::Own(text) => text.as_bytes(),
+        }
+    }
+}
+
+/// The record that the child writes before it executes.
+#[derive(Debug)]
+pub(crate) struct SelfRecord<'fd> {
+    pub(crate) dir: BorrowedFd<'fd>,
+    /// The lock of the data directory, which the child keeps until it executes.
+    pub(crate) lock: &'fd [c_int],
+    pub(crate) temporary: CString,
+    pub(crate) name: CString,
+    /// Where both are, for messages.
+    pub(crate) within: &'fd Path,
+    /// A JSON object without its last members and its end; see [`RawRecord`](super::child_record::RawRecord).
+    pub(crate) head: Vec<u8>,
+}
+
+impl SelfRecord<'_> {
+    /// The file that a failure is about: only what cannot be removed and has the temporary name is in its way.
+    pub(crate) fn shown(&self, errno: i32) -> String {
+        let name = if errno == libc::EEXIST { &self.temporary } else { &self.name };
+        self.within.join(name.to_string_lossy().as_ref()).display().to_string()
+    }
+}

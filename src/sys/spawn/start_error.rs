@@ -1,0 +1,99 @@
+//! Why a process could not be started, as it is told: the step, its object and the errno.
+
+use std::ffi::{CString, OsStr};
+use std::fmt;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::child_report::Step;
+use super::exec_diagnosis::Attempt;
+use super::fd_limit::Limit;
+use super::program::{Program, SelfRecord};
+use crate::command::Credentials;
+
+/// Why a process could not be started.
+#[derive(Debug)]
+pub(crate) struct StartError {
+    step: &'static str,
+    object: String,
+    /// What was found out about it afterwards.
+    why: Option<String>,
+    pub(crate) source: io::Error,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.step)?;
+        if !self.object.is_empty() {
+            write!(f, " {}", self.object)?;
+        }
+        if let Some(why) = &self.why {
+            write!(f, ": {why}")?;
+        }
+        write!(f, ": {}", self.source)
+    }
+}
+
+/// What is to be said of a step of the child that failed.
+pub(crate) fn describe(step: Step, errno: i32, program: &Program<'_>, record: Option<&SelfRecord<'_>>) -> StartError {
+    let credentials = program.credentials.as_ref();
+    let error = io::Error::from_raw_os_error(errno);
+    let id = |of: fn(&Credentials) -> u32| credentials.map(|to| of(to).to_string()).unwrap_or_default();
+    let (text, object) = match step {
+        Step::Clone => ("clone", String::new()),
+        Step::OpenPidfd => ("open pidfd", String::new()),
+        Step::Session => ("setsid", String::new()),
+        Step::Descriptors => ("leave the agent's descriptors", String::new()),
+        Step::StartTime => ("read", "/proc/self/stat".to_owned()),
+        Step::Inode => ("open own pidfd", String::new()),
+        Step::Record => ("write process record", record.map(|record| record.shown(errno)).unwrap_or_default()),
+        Step::StandardStreams => ("redirect standard streams", String::new()),
+        Step::CloseDescriptors => ("close inherited descriptors", String::new()),
+        Step::ChangeDirectory => {
+            ("chdir", program.dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default())
+        }
+        Step::OomScore => {
+            let value = program.oom_score_adj.unwrap_or_default().to_string();
+            return StartError {
+                why: Some(why_no_oom_score(errno).to_owned()),
+                ..failure("set oom_score_adj", &value, error)
+            };
+        }
+        Step::Groups => ("set supplementary groups", String::new()),
+        Step::Group => ("set group", id(|to| to.gid)),
+        Step::User => ("set user", id(|to| to.uid)),
+        Step::DescriptorLimit => {
+            ("set descriptor_limit", program.descriptor_limit.map(|limit| limit.to_string()).unwrap_or_default())
+        }
+        Step::Execute => ("execute", program.name()),
+    };
+    failure(text, &object, error)
+}
+
+/// proc(5): to lower the value below that of the agent needs CAP_SYS_RESOURCE. All other errors are about the file.
+fn why_no_oom_score(errno: i32) -> &'static str {
+    match errno {
+        libc::EACCES | libc::EPERM => "a value below the agent's needs CAP_SYS_RESOURCE",
+        _ => "write /proc/self/oom_score_adj",
+    }
+}
+
+/// A declared limit of descriptors that the agent cannot give.
+pub(crate) fn above_hard_limit(limit: Limit) -> StartError {
+    let why = Some(format!("above the agent's hard limit of {}", limit.hard));
+    let source = io::Error::from_raw_os_error(libc::EINVAL);
+    StartError { why, ..failure("set descriptor_limit", &limit.soft.to_string(), source) }
+}
+
+pub(crate) fn failure(step: &'static str, object: &str, source: io::Error) -> StartError {
+    StartError { step, object: object.to_owned(), why: None, source }
+}
+
+/// Why the program cannot be executed, as far as that can be found out. `tried`: where it was looked for.
+pub(crate) fn explained(error: StartError, errno: i32, program: &Program<'_>, tried: &[CString]) -> StartError {
+    let Some(name) = program.argv.first() else { return error };
+    let programs = tried.iter().map(|path| Path::new(OsStr::from_bytes(path.as_bytes()))).collect();
+    let attempt = Attempt { name, programs, dir: program.dir.as_deref().map(Path::new) };
+    StartError { why: attempt.why(errno), ..error }
+}
