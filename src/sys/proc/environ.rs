@@ -36,12 +36,19 @@ fn contains(text: &[u8], wanted: &[u8]) -> bool {
     !found.is_null()
 }
 
-/// Waits until the environment of a child can be read: the kernel lets the parent of a vfork go on before it has told
-/// where that of the new program is.
+/// Waits until a child, which must have been given another environment than this process has, shows it: the kernel lets the
+/// parent of a vfork go on while the child still has the parent's memory, and before it has told where the environment of the
+/// new program is.
 #[cfg(test)]
 pub(crate) fn wait_until_told(child: i32) {
+    let environment = |process: &dyn std::fmt::Display| std::fs::read(format!("/proc/{process}/environ")).unwrap();
+    let own = environment(&"self");
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while std::fs::read(format!("/proc/{child}/environ")).unwrap().is_empty() {
+    loop {
+        let found = environment(&child);
+        if !found.is_empty() && found != own {
+            return;
+        }
         assert!(std::time::Instant::now() < deadline, "the program is not executed");
         std::thread::yield_now();
     }
