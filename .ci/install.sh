@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the library as a user would, into a prefix of its own, and builds the README's programs with nothing else.
+# Installs the library as a user would, into a prefix of its own, and builds the programs of README and docs with nothing else.
 set -euo pipefail
 
 place=$(mktemp -d)
@@ -34,12 +34,12 @@ case $(cat "$CARGO_TARGET_DIR/tools/done" 2>/dev/null || true) in
 esac
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig" LD_LIBRARY_PATH="$prefix/lib"
 
-# The block of the README that is in a language and has this in it.
+# The block of a page that is in a language and has this in it.
 block() {
-    awk -v language="$1" -v wanted="$2" '
+    awk -v language="$2" -v wanted="$3" '
         $0 == "```" language { inside = 1; text = ""; next }
         inside && $0 == "```" { if (index(text, wanted)) { printf "%s", text; exit } inside = 0 }
-        inside { text = text $0 "\n" }' README.md
+        inside { text = text $0 "\n" }' "$1"
 }
 runs() {
     local output
@@ -47,16 +47,43 @@ runs() {
     [[ "$output" == "web-proxy is process "[1-9]* ]] || { echo "$*: $output" >&2; exit 1; }
 }
 
-block c 'int main' >"$place/main.c"
-block cmake project >"$place/CMakeLists.txt"
-mkdir "$place/go"
-block go 'package main' >"$place/go/main.go"
+# The agent of the README: it starts its proxy, leaves it at SIGTERM, and has it again when it is started again.
+agent_runs() {
+    local dir="$place/run" lines line pid
+    mkdir "$dir"
+    for expected in started adopted; do
+        (cd "$dir" && mkfifo log && exec "$@" 2>log) &
+        until [[ -p "$dir/log" ]]; do kill -0 $!; done
+        exec {lines}<"$dir/log"
+        while read -r line <&"$lines"; do
+            [[ "$line" != *"proxy web-proxy: $expected, pid "* ]] || break
+        done
+        pid=$(cat "$dir/proxies/pids/web-proxy.pid")
+        [[ "$line" == *" $expected, pid $pid" ]] || { echo "$*: $line" >&2; exit 1; }
+        kill -TERM $!
+        cat <&"$lines" >/dev/null
+        wait $!
+        exec {lines}<&-
+        rm "$dir/log"
+    done
+    kill "$pid"
+    rm -rf "$dir"
+}
+
+block docs/c.md c 'int main' >"$place/main.c"
+block README.md c 'int main' >"$place/agent.c"
+block docs/c.md cmake project >"$place/CMakeLists.txt"
+mkdir -p "$place"/go/{daemon,agent}
+block docs/go.md go 'package main' >"$place/go/daemon/main.go"
+block README.md go 'package main' >"$place/go/agent/main.go"
 
 cd "$place"
 flags="-std=c11 -Wall -Wextra -Wpedantic -Werror"
 echo "--- C, shared"
 cc $flags main.c -o shared $(pkg-config --cflags --libs proxyprocess)
 runs ./shared
+cc -Wall -Wextra -Wpedantic -Werror agent.c -o agent $(pkg-config --cflags --libs proxyprocess)
+agent_runs "$place/agent"
 [[ $(readelf -d shared) == *libproxyprocess.so* ]]
 echo "--- C, static"
 cc $flags main.c -o static $(pkg-config --cflags proxyprocess) $(pkg-config --variable=libdir proxyprocess)/libproxyprocess.a \
@@ -69,8 +96,10 @@ cmake --build build >/dev/null
 runs ./build/agent
 echo "--- Go"
 cp -r "$OLDPWD/ffi-tests/go/proxyprocess" "$OLDPWD/ffi-tests/go/go.mod" go/
-(cd go && CGO_CFLAGS="-I$prefix/include" CGO_LDFLAGS="-L$prefix/lib" GOCACHE="$place/go-cache" go build -o ../with-go .)
-runs ./with-go
+(cd go && CGO_CFLAGS="-I$prefix/include" CGO_LDFLAGS="-L$prefix/lib" GOCACHE="$place/go-cache" \
+    go build -o "$place/with-go/" ./daemon ./agent)
+runs ./with-go/daemon
+agent_runs "$place/with-go/agent"
 
 echo "--- sizes, stripped"
 strip --strip-unneeded -o library.so "$prefix"/lib/libproxyprocess.so

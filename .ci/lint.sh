@@ -23,10 +23,3 @@ if cargo tree --locked --edges normal --prefix none | awk '{print $1}' | sort -u
     echo "a dependency that is not in the list" >&2
     exit 1
 fi
-
-# Every test that the README names exists.
-missing=0
-for name in $(grep -oE '`[a-z0-9]+(_[a-z0-9]+){3,}`' README.md | tr -d '`' | sort -u); do
-    grep -rqE "fn $name\b" tests src || { echo "README names a test that is not there: $name" >&2; missing=1; }
-done
-exit $missing

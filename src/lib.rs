@@ -90,7 +90,11 @@ pub use supervisor::{Event, EventKind, Events, ProxyStatus, UnprovenProcess};
 pub use sys::signal::Signal;
 pub use sys::wait::ExitStatus;
 
-/// The README's example is compiled with the documentation tests.
+/// The programs in the documentation are compiled with the documentation tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documentation {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/rust.md")]
+    struct Rust;
+}

@@ -99,3 +99,34 @@ fn the_example_of_the_header_compiles_and_runs_and_leaves_nothing() {
         assert!(pid.is_some(), "{said:?}");
     }
 }
+
+/// The programs in C that a page of the documentation has.
+fn programs_of(page: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(page)).expect("read the documentation");
+    let blocks = text.split("```c\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+    blocks.filter(|block| block.contains("int main")).map(|block| format!("{block}\n")).collect()
+}
+
+#[test]
+fn c_programs_of_the_documentation_compile_and_run() {
+    if Build::Plain.programs().is_none() {
+        return;
+    }
+    let place = tempfile::tempdir().expect("make a temporary directory");
+    let built = |page: &str, text: &str| {
+        let source = write(place.path(), &page.replace('/', "-").replace(".md", ".c"), text);
+        let program = source.with_extension("");
+        output(link(compiler("cc", "-std=gnu11").arg(&source).arg("-o").arg(&program)));
+        program
+    };
+    let [agent] = &programs_of("README.md")[..] else { panic!("README.md has one program in C") };
+    // Nothing of it may be left here.
+    let agent = built("README.md", &agent.replace("proxyprocess_manager_close(", "proxyprocess_manager_kill("));
+    let ended_once_started = "mkfifo log && exec 3<>log && { \"$@\" 2>&3 & } && read -r line <&3 && echo \"$line\" && \
+                              kill -TERM $! && wait $!";
+    let said = run(&agent, &[], |guard| _ = guard.args(["/bin/sh", "-c", ended_once_started, "sh"]));
+    assert!(said.starts_with("proxy web-proxy: started, pid "), "{said:?}");
+    let [daemon] = &programs_of("docs/c.md")[..] else { panic!("docs/c.md has one program in C") };
+    let said = run(&built("docs/c.md", daemon), &[], |_| {});
+    assert!(said.starts_with("web-proxy is process "), "{said:?}");
+}
