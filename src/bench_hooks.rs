@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::declaration::ProxyConfig;
 use crate::error::Result;
 use crate::lifecycle::machine::Machine;
-use crate::lifecycle::machine_event::{Event, Settings};
+use crate::lifecycle::machine_event::{MachineEvent, Settings};
 use crate::lifecycle::{RestartSettings, StopSettings};
 use crate::manager::{Manager, ManagerOptions};
 use crate::state::State;
@@ -29,18 +29,18 @@ impl Life {
     pub fn begin() -> Life {
         let (restart, stop) = Default::default();
         let mut life = Life { machine: Machine::new(), restart, stop, now: Instant::now() };
-        life.tell(Event::Start);
-        life.tell(Event::Spawned);
+        life.tell(MachineEvent::Start);
+        life.tell(MachineEvent::Spawned);
         life
     }
 
     /// Two steps: the process ends, and its successor runs. Says how many actions that takes.
     pub fn crash_and_come_back(&mut self) -> usize {
         self.now += self.restart.healthy_after;
-        self.tell(Event::Exited { group_left: false, quietly: false }) + self.tell(Event::Spawned)
+        self.tell(MachineEvent::Exited { group_left: false, quietly: false }) + self.tell(MachineEvent::Spawned)
     }
 
-    fn tell(&mut self, event: Event) -> usize {
+    fn tell(&mut self, event: MachineEvent) -> usize {
         let settings = Settings { restart: &self.restart, stop: &self.stop };
         self.machine.on(event, self.now, settings, 0.0).len()
     }

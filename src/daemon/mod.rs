@@ -13,8 +13,8 @@ use crate::lifecycle::ProxyState;
 use crate::proxy::Proxy;
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::{
-    BaseEnvironment, Command, Context, EventRing, Events, Files, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor,
-    drawn_origin,
+    BaseEnvironment, Context, EventRing, Events, Files, Owner, ProxyStatus, Slot, Spec, StartMode, Supervisor,
+    SupervisorCommand, random_owner_tag,
 };
 use crate::sys::fork::HomeProcess;
 
@@ -48,7 +48,7 @@ pub struct Daemon {
 #[derive(Debug)]
 struct Inner {
     declared: Declared,
-    phase: Phase,
+    phase: DaemonPhase,
     /// There from the first start on.
     supervisor: Option<Arc<Supervisor>>,
 }
@@ -65,7 +65,7 @@ struct Declared {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum DaemonPhase {
     Open,
     /// Stopped through [`Proxy::stop`]: never to be started again.
     Retired,
@@ -80,9 +80,9 @@ impl Daemon {
         Daemon {
             home: HomeProcess::here(),
             owner: Supervisor::new_owner(),
-            origin: drawn_origin(),
+            origin: random_owner_tag(),
             events: EventRing::new(defaults::EVENT_CAPACITY),
-            inner: Mutex::new(Inner { declared, phase: Phase::Open, supervisor: None }),
+            inner: Mutex::new(Inner { declared, phase: DaemonPhase::Open, supervisor: None }),
         }
     }
 
@@ -127,7 +127,7 @@ impl Daemon {
             (inner.supervisor()?, self.spec(&inner.declared))
         };
         // Not under the lock: a stop must be able to overtake a start that takes long.
-        self.put(&supervisor, spec, Origin::New)
+        self.put(&supervisor, spec, StartMode::New)
     }
 
     /// Stops the process: the stop signal to its group, SIGKILL after the grace period. It returns when the whole
@@ -144,11 +144,14 @@ impl Daemon {
         let (supervisor, slot) = {
             let inner = self.lock();
             match (&inner.supervisor, inner.phase) {
-                (Some(supervisor), Phase::Open | Phase::Retired) => (supervisor.clone(), self.slot(&inner.declared)),
+                (Some(supervisor), DaemonPhase::Open | DaemonPhase::Retired) => {
+                    (supervisor.clone(), self.slot(&inner.declared))
+                }
                 _ => return Ok(()),
             }
         };
-        let (_, result) = supervisor.ask(|reply| Command::Stop { slot, forget: false, stopped: Some(reply) })?;
+        let (_, result) =
+            supervisor.ask(|reply| SupervisorCommand::Stop { slot, forget: false, stopped: Some(reply) })?;
         result
     }
 
@@ -161,7 +164,7 @@ impl Daemon {
         self.home.check()?;
         let supervisor = {
             let mut inner = self.lock();
-            inner.phase = Phase::Closed;
+            inner.phase = DaemonPhase::Closed;
             inner.supervisor.take()
         };
         let released = supervisor.map_or(Ok(()), |supervisor| supervisor.release(self.owner));
@@ -197,9 +200,9 @@ impl Daemon {
         let known = supervisor.and_then(|supervisor| supervisor.status(self.owner).ok()?.pop());
         known.unwrap_or_else(|| {
             let state = match phase {
-                Phase::Open => ProxyState::Idle,
-                Phase::Retired => ProxyState::Stopped,
-                Phase::Closed => ProxyState::Closed,
+                DaemonPhase::Open => ProxyState::Idle,
+                DaemonPhase::Retired => ProxyState::Stopped,
+                DaemonPhase::Closed => ProxyState::Closed,
             };
             ProxyStatus::new(&declared.id, &ExecMode::DAEMON, state)
         })
@@ -210,9 +213,9 @@ impl Daemon {
         self.events.subscribe()
     }
 
-    fn put(&self, supervisor: &Supervisor, spec: Spec, origin: Origin) -> Result<()> {
+    fn put(&self, supervisor: &Supervisor, spec: Spec, origin: StartMode) -> Result<()> {
         let slot = Slot { owner: self.owner, id: spec.id.clone() };
-        supervisor.ask(|reply| Command::Put { slot, spec: Arc::new(spec), origin, started: Some(reply) })?
+        supervisor.ask(|reply| SupervisorCommand::Put { slot, spec: Arc::new(spec), origin, started: Some(reply) })?
     }
 
     fn slot(&self, declared: &Declared) -> Slot {
@@ -257,9 +260,9 @@ impl Declared {
 impl Inner {
     fn check_open(&self) -> Result<()> {
         match self.phase {
-            Phase::Open => Ok(()),
-            Phase::Retired => Err(Error::new(ErrorCode::Stopped, "the daemon was stopped for good")),
-            Phase::Closed => Err(Error::new(ErrorCode::Closed, "the daemon was closed")),
+            DaemonPhase::Open => Ok(()),
+            DaemonPhase::Retired => Err(Error::new(ErrorCode::Stopped, "the daemon was stopped for good")),
+            DaemonPhase::Closed => Err(Error::new(ErrorCode::Closed, "the daemon was closed")),
         }
     }
 
@@ -282,8 +285,8 @@ impl Proxy for Daemon {
     fn stop(&self) -> Result<()> {
         {
             let mut inner = self.lock();
-            if inner.phase == Phase::Open {
-                inner.phase = Phase::Retired;
+            if inner.phase == DaemonPhase::Open {
+                inner.phase = DaemonPhase::Retired;
             }
         }
         Daemon::stop(self)
@@ -307,10 +310,10 @@ impl Proxy for Daemon {
 
     fn request_stop(&self) {
         let inner = self.lock();
-        if let (Some(supervisor), Phase::Open | Phase::Retired) = (&inner.supervisor, inner.phase) {
+        if let (Some(supervisor), DaemonPhase::Open | DaemonPhase::Retired) = (&inner.supervisor, inner.phase) {
             let slot = self.slot(&inner.declared);
             // Stop itself reports what goes wrong.
-            let _ = supervisor.send(Command::Stop { slot, forget: false, stopped: None });
+            let _ = supervisor.send(SupervisorCommand::Stop { slot, forget: false, stopped: None });
         }
     }
 

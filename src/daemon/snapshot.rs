@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::store::read_version1_daemon;
 use crate::store::snapshot_entry::{DaemonEntry, KnownProcess, StoredProcess};
 use crate::supervisor::adoption::unrecorded_process::{self, ConsulProcess};
-use crate::supervisor::{BaseEnvironment, Claim, Origin};
+use crate::supervisor::{BaseEnvironment, Claim, StartMode};
 
 /// A daemon of a snapshot.
 struct Restored {
@@ -72,7 +72,7 @@ impl Daemon {
             (inner.supervisor()?, self.spec(&inner.declared), process)
         };
         let outdated = started_from.is_some_and(|fingerprint| fingerprint != spec.fingerprint());
-        self.put(&supervisor, spec, Origin::Claimed { claim, start_if_gone: false, outdated })
+        self.put(&supervisor, spec, StartMode::Claimed { claim, start_if_gone: false, outdated })
     }
 }
 
@@ -85,7 +85,7 @@ fn read(snapshot: ProxySnapshot, current: Declared) -> Result<Restored> {
     let entry = DaemonEntry::from_fields(fields)?;
     let process = match entry.process {
         StoredProcess::Known(KnownProcess { identity, fingerprint, origin }) => {
-            Some((Claim::Told { identity, origin }, Some(fingerprint)))
+            Some((Claim::Snapshot { identity, origin }, Some(fingerprint)))
         }
         _ => None,
     };
@@ -108,7 +108,7 @@ fn read_consul(mut snapshot: ProxySnapshot, current: Declared) -> Result<Restore
         }
         _ => None,
     };
-    let process = consul.as_ref().map(|process| (Claim::Number { pid: process.pid(), as_declared: true }, None));
+    let process = consul.as_ref().map(|process| (Claim::PidOnly { pid: process.pid(), as_declared: true }, None));
     let config = Arc::new(unrecorded_process::without_inherited(&entry.config, &BaseEnvironment::capture()));
     Ok(Restored { declared: Declared { id, config, consul: consul.map(Arc::new), ..current }, process })
 }

@@ -191,16 +191,16 @@ struct Functions {
         *mut proxyprocess_reply,
     ) -> i32,
     destroy: unsafe extern "C" fn(UserWord),
-    start: Step,
-    stop: Step,
-    close: Step,
+    start: StepFunction,
+    stop: StepFunction,
+    close: StepFunction,
     equal: unsafe extern "C" fn(UserWord, UserWord) -> u8,
-    marshal_snapshot: Step,
+    marshal_snapshot: StepFunction,
     unmarshal_snapshot: unsafe extern "C" fn(UserWord, *const c_char, usize, *mut proxyprocess_reply) -> i32,
     request_stop: Option<unsafe extern "C" fn(UserWord)>,
 }
 
-type Step = unsafe extern "C" fn(UserWord, *mut proxyprocess_reply) -> i32;
+type StepFunction = unsafe extern "C" fn(UserWord, *mut proxyprocess_reply) -> i32;
 
 impl Functions {
     fn of(table: &proxyprocess_proxy_kind) -> std::result::Result<Functions, Failure> {
@@ -270,7 +270,7 @@ struct HostProxy {
 }
 
 impl HostProxy {
-    fn step(&self, step: Step) -> Result<Option<Vec<u8>>> {
+    fn step(&self, step: StepFunction) -> Result<Option<Vec<u8>>> {
         // SAFETY: the header demands that the function can be called with a proxy that `create` made, at any time until
         // it is destroyed, on any thread.
         ask(|reply| unsafe { step(self.word, reply) })

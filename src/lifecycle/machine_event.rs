@@ -54,7 +54,7 @@ impl ProxyState {
 
 /// What happened to the process, or is asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum MachineEvent {
     /// It should run; it may run already.
     Start,
     /// A process of an earlier agent may be there: take it over. If it is gone, start anew or stay idle.
@@ -85,23 +85,23 @@ pub(crate) enum Event {
     },
     /// Processes of it have ended and are zombies, which their parents have to reap: the next start waits for that.
     Unreaped,
-    /// The answer to [`Action::ProbeZombies`]: whether any is left, and whether it is useless to wait for it.
+    /// The answer to [`MachineAction::ProbeZombies`]: whether any is left, and whether it is useless to wait for it.
     Zombies {
         left: bool,
         useless: bool,
     },
-    /// The answer to [`Action::ProbeGroup`].
+    /// The answer to [`MachineAction::ProbeGroup`].
     Group {
         left: bool,
     },
-    /// The answer to [`Action::Search`]: whether any process was found, or that cannot be known now.
+    /// The answer to [`MachineAction::Scan`]: whether any process was found, or that cannot be known now.
     ///
     /// Held: none, but members of the old session live that are not proven to be of it.
-    Searched {
+    Scanned {
         left: bool,
         held: bool,
     },
-    /// The answer to [`Action::ProbeHeld`].
+    /// The answer to [`MachineAction::ProbeHeld`].
     Held {
         left: bool,
     },
@@ -113,26 +113,26 @@ pub(crate) enum Event {
 
 /// What the supervisor has to do, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(crate) enum MachineAction {
     Spawn,
     Adopt,
     /// Send the stop signal to the whole group.
     SignalStop,
     /// Send SIGKILL to the whole group.
     Kill,
-    /// Look whether the group has members, and answer with [`Event::Group`].
+    /// Look whether the group has members, and answer with [`MachineEvent::Group`].
     ProbeGroup,
-    /// Look for processes that have left the group for another session, and answer with [`Event::Searched`]. From then
+    /// Look for processes that have left the group for another session, and answer with [`MachineEvent::Scanned`]. From then
     /// on they are signalled and probed with the group.
-    Search,
+    Scan,
     /// The leader is gone, and nothing takes its place at once: remove its pid file. Its record stays, which proves what it
     /// has left.
     RemovePidFile,
-    /// Look whether zombies of it are left, and answer with [`Event::Zombies`].
+    /// Look whether zombies of it are left, and answer with [`MachineEvent::Zombies`].
     ProbeZombies,
     /// Tell that the start that follows does not wait for these zombies, or no longer.
     TellZombies,
-    /// Look whether any of the processes lives that hold the start, and answer with [`Event::Held`].
+    /// Look whether any of the processes lives that hold the start, and answer with [`MachineEvent::Held`].
     ProbeHeld,
     /// No process is left: remove its pid file and record.
     CleanUp,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::machine_event::Action;
+use super::machine_event::MachineAction;
 use crate::deadline::after;
 use crate::defaults;
 
@@ -34,15 +34,15 @@ impl Escalation {
     }
 
     /// The next rung, when its time has come.
-    pub(super) fn advance(&mut self, now: Instant) -> Option<Action> {
+    pub(super) fn advance(&mut self, now: Instant) -> Option<MachineAction> {
         match *self {
             Escalation::Asked { kill_at } if now >= kill_at => {
                 *self = Escalation::killed(now);
-                Some(Action::Kill)
+                Some(MachineAction::Kill)
             }
             Escalation::Killed { give_up_at, .. } if now >= give_up_at => {
                 *self = Escalation::Stuck;
-                Some(Action::Stuck)
+                Some(MachineAction::Stuck)
             }
             Escalation::Killed { look_at, give_up_at } if now >= look_at => {
                 *self = Escalation::Killed { look_at: now + LOOK_INTERVAL, give_up_at };
@@ -75,16 +75,16 @@ impl Escalation {
     }
 
     /// The signal of this step: for processes that are found only now.
-    pub(super) fn signal(self) -> Action {
+    pub(super) fn signal(self) -> MachineAction {
         match self {
-            Escalation::Asked { .. } => Action::SignalStop,
-            Escalation::Killed { .. } | Escalation::Stuck => Action::Kill,
+            Escalation::Asked { .. } => MachineAction::SignalStop,
+            Escalation::Killed { .. } | Escalation::Stuck => MachineAction::Kill,
         }
     }
 
     /// What is said to who asks for a stop that is under way: once nothing helped, that it did not.
-    pub(super) fn tell(self) -> Vec<Action> {
-        if self == Escalation::Stuck { vec![Action::Stuck] } else { vec![] }
+    pub(super) fn tell(self) -> Vec<MachineAction> {
+        if self == Escalation::Stuck { vec![MachineAction::Stuck] } else { vec![] }
     }
 
     /// When to look again whether the group is gone. Its members are not our children, so the kernel reports no event

@@ -6,12 +6,12 @@ use crossbeam_channel::Receiver;
 
 use super::Manager;
 use super::custom_kinds::{Call, Worker};
-use super::managed_set::{Core, Managed};
+use super::managed_set::{Managed, ManagedSet};
 use super::sync;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
 use crate::logging::{self, Level};
-use crate::supervisor::{Command, Owner, ProxyStatus, StopReply, Supervisor};
+use crate::supervisor::{Owner, ProxyStatus, StopReply, Supervisor, SupervisorCommand};
 use crate::sys::fail;
 
 impl Manager {
@@ -98,7 +98,7 @@ impl Manager {
         supervisor.release(self.owner)
     }
 
-    fn finish(&self, core: &mut Core) {
+    fn finish(&self, core: &mut ManagedSet) {
         core.managed.clear();
         core.held.clear();
         core.unclaimed.clear();
@@ -113,15 +113,15 @@ impl Manager {
 
 /// Stops every process of the manager at the same time, those of proxies that were removed before and are still being
 /// stopped among them. What is left of one arrives at the receiver, which closes when they are gone.
-fn begin_stop(core: &mut Core, owner: Owner, supervisor: &Supervisor) -> Result<Receiver<StopReply>> {
+fn begin_stop(core: &mut ManagedSet, owner: Owner, supervisor: &Supervisor) -> Result<Receiver<StopReply>> {
     sync::claim_unclaimed(core, owner, supervisor)?;
     let (left, stops) = crossbeam_channel::unbounded();
-    supervisor.send(Command::StopAll { owner, left })?;
+    supervisor.send(SupervisorCommand::StopAll { owner, left })?;
     Ok(stops)
 }
 
 /// What the proxies of registered kinds say that could not be stopped, as one error.
-fn stop_others(core: &mut Core) -> Option<Error> {
+fn stop_others(core: &mut ManagedSet) -> Option<Error> {
     let failed = end_others(core, |other, reply| Call::Stop(other, Some(reply)));
     // Where their codes differ nobody can say of all of them what they are, other than that they were not stopped.
     let differ = failed.iter().any(|error| error.code() != failed[0].code());
@@ -131,8 +131,8 @@ fn stop_others(core: &mut Core) -> Option<Error> {
 
 /// Makes one last call to every proxy of a registered kind, and ends their thread. What failed is returned.
 fn end_others(
-    core: &mut Core,
-    call: impl Fn(super::custom_kinds::Other, crossbeam_channel::Sender<Result<()>>) -> Call,
+    core: &mut ManagedSet,
+    call: impl Fn(super::custom_kinds::CustomProxy, crossbeam_channel::Sender<Result<()>>) -> Call,
 ) -> Vec<Error> {
     let others: Vec<_> = core.managed.values().filter_map(as_other).collect();
     let (reply, answers) = crossbeam_channel::unbounded();
@@ -153,9 +153,9 @@ fn end_others(
     answers.into_iter().filter_map(Result::err).collect()
 }
 
-fn as_other(managed: &Managed) -> Option<super::custom_kinds::Other> {
+fn as_other(managed: &Managed) -> Option<super::custom_kinds::CustomProxy> {
     match managed {
-        Managed::Other(other) => Some((**other).clone()),
+        Managed::Custom(other) => Some((**other).clone()),
         Managed::Daemon(_) => None,
     }
 }

@@ -32,7 +32,12 @@ impl Registry {
     }
 
     /// Creates a proxy, to be started from `config` or to be restored.
-    pub(super) fn create(&self, id: &Arc<str>, mode: &ExecMode, config: Option<&Arc<ProxyConfig>>) -> Result<Other> {
+    pub(super) fn create(
+        &self,
+        id: &Arc<str>,
+        mode: &ExecMode,
+        config: Option<&Arc<ProxyConfig>>,
+    ) -> Result<CustomProxy> {
         let proxy: Box<dyn Proxy> = if *mode == ExecMode::NOOP {
             Box::new(Noop)
         } else {
@@ -45,31 +50,31 @@ impl Registry {
             let context = ProxyContext { id, mode, config: config.map(|config| &**config) };
             guard(|| factory(context)).map_err(|error| error.within(format_args!("proxy {}: create", excerpt(id))))?
         };
-        let progress = Arc::new(Mutex::new(Progress { state: ProxyState::Idle, last_error: None }));
-        Ok(Other { id: id.clone(), mode: mode.clone(), proxy: proxy.into(), config: config.cloned(), progress })
+        let progress = Arc::new(Mutex::new(CallProgress { state: ProxyState::Idle, last_error: None }));
+        Ok(CustomProxy { id: id.clone(), mode: mode.clone(), proxy: proxy.into(), config: config.cloned(), progress })
     }
 }
 
 /// A proxy of a registered kind, or one that does nothing.
 #[derive(Clone)]
-pub(super) struct Other {
+pub(super) struct CustomProxy {
     pub(super) id: Arc<str>,
     pub(super) mode: ExecMode,
     pub(super) proxy: Arc<dyn Proxy>,
     /// Absent until a restored proxy was compared with its declaration.
     pub(super) config: Option<Arc<ProxyConfig>>,
-    progress: Arc<Mutex<Progress>>,
+    progress: Arc<Mutex<CallProgress>>,
 }
 
 #[derive(Debug)]
-struct Progress {
+struct CallProgress {
     state: ProxyState,
     last_error: Option<Error>,
 }
 
-impl Other {
+impl CustomProxy {
     /// Whether this one may go on running in the place of `new`.
-    pub(super) fn equals(&self, new: &Other) -> bool {
+    pub(super) fn equals(&self, new: &CustomProxy) -> bool {
         self.mode == new.mode && guard(|| Ok(self.proxy.equal(&*new.proxy))).unwrap_or(false)
     }
 
@@ -94,16 +99,16 @@ impl Other {
 
     fn progress(&self, state: ProxyState, error: Option<&Error>) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        *progress = Progress { state, last_error: error.cloned() };
+        *progress = CallProgress { state, last_error: error.cloned() };
     }
 }
 
 /// What is asked of a proxy's own code.
 pub(super) enum Call {
-    Start(Other),
+    Start(CustomProxy),
     /// Stop it for good, or leave it running; answered.
-    Stop(Other, Option<Sender<Result<()>>>),
-    Close(Other, Sender<Result<()>>),
+    Stop(CustomProxy, Option<Sender<Result<()>>>),
+    Close(CustomProxy, Sender<Result<()>>),
 }
 
 /// The thread that calls.

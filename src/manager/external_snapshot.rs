@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::managed_set::Core;
+use super::managed_set::ManagedSet;
 use super::restore::{Found, find_strays, generated_tokens};
 use super::sync::hold;
 use crate::defaults::MAX_REFUSED_NAMED;
@@ -14,20 +14,20 @@ use crate::lifecycle::ProxyState;
 use crate::logging::{self, Level};
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::snapshot_entry::{Entry, StoredProcess};
-use crate::store::{self, Around, DataDir, ForeignDir, Survivors};
+use crate::store::{self, DataDir, OtherDataDir, RecoveredProcesses, SnapshotLocation};
 use crate::supervisor::{EventKind, Files, Owner};
 use crate::sys::process_identity::{Identity, Pid};
 
 /// A snapshot, and what the directory that it is in says of the processes.
 #[derive(Default)]
-pub(super) struct Elsewhere {
+pub(super) struct ExternalSnapshot {
     pub(super) snapshot: Snapshot,
     /// Of the data directory of another manager.
     pub(super) found: Found,
     /// Proxies whose process, if one lives, is not known, and why.
     pub(super) unknown: BTreeMap<String, String>,
     /// Locked while its processes are recorded here.
-    pub(super) dir: Option<ForeignDir>,
+    pub(super) dir: Option<OtherDataDir>,
 }
 
 /// Reads a snapshot; `None` when there is none.
@@ -35,27 +35,27 @@ pub(super) struct Elsewhere {
 /// # Errors
 /// [`ErrorCode::Locked`] when it is in the data directory of a manager that lives, [`ErrorCode::CorruptSnapshot`],
 /// [`ErrorCode::Io`].
-pub(super) fn read(path: &Path, own: Option<&DataDir>) -> Result<Option<Elsewhere>> {
+pub(super) fn read(path: &Path, own: Option<&DataDir>) -> Result<Option<ExternalSnapshot>> {
     let Some((snapshot, _)) = decode(path)? else { return Ok(None) };
     let is_daemon = |entry: &Entry| matches!(entry, Entry::Daemon(_));
     // Without any daemon it may still be a manager's own, with one that was written ahead.
     let may_be_own = store::has_name_of_snapshot(path) && !snapshot.proxies.values().any(is_daemon);
     if unsaid(&snapshot).is_empty() && !may_be_own {
-        return Ok(Some(Elsewhere { snapshot, ..Elsewhere::default() }));
+        return Ok(Some(ExternalSnapshot { snapshot, ..ExternalSnapshot::default() }));
     }
     let inode = own.map(DataDir::own_inode).transpose();
     let inode = inode.map_err(|error| Error::os(store::code_of(&error), "look at data directory", &error))?;
     let around =
-        ForeignDir::around(path, inode).map_err(|error| error.within(format_args!("restore {}", path.display())))?;
+        OtherDataDir::around(path, inode).map_err(|error| error.within(format_args!("restore {}", path.display())))?;
     match around {
-        Around::Own => Ok(Some(Elsewhere { snapshot, ..Elsewhere::default() })),
-        Around::None => {
+        SnapshotLocation::Own => Ok(Some(ExternalSnapshot { snapshot, ..ExternalSnapshot::default() })),
+        SnapshotLocation::None => {
             let why = format!("{} names no processes, and there are no records beside it", path.display());
             let unknown = unsaid(&snapshot).into_iter().map(|id| (id, why.clone())).collect();
-            Ok(Some(Elsewhere { snapshot, unknown, ..Elsewhere::default() }))
+            Ok(Some(ExternalSnapshot { snapshot, unknown, ..ExternalSnapshot::default() }))
         }
         // ORDER: read once more under the lock, for the manager that had it may have written it since.
-        Around::Foreign(dir) => match decode(path)? {
+        SnapshotLocation::Foreign(dir) => match decode(path)? {
             Some((snapshot, text)) => take_stock(dir, snapshot, &text).map(Some),
             None => Ok(None),
         },
@@ -83,19 +83,19 @@ fn unsaid(snapshot: &Snapshot) -> Vec<String> {
 }
 
 /// What the data directory of another manager says of the processes of its snapshot.
-fn take_stock(dir: ForeignDir, mut snapshot: Snapshot, text: &[u8]) -> Result<Elsewhere> {
+fn take_stock(dir: OtherDataDir, mut snapshot: Snapshot, text: &[u8]) -> Result<ExternalSnapshot> {
     let ahead = dir.read_ahead().unwrap_or_else(|error| {
         let what = format_args!("read what follows the snapshot in {}", dir.path().display());
         snapshot.refused.push(Error::os(store::code_of(&error), what, &error));
         None
     });
     store::journal::add(&mut snapshot, text, &ahead.unwrap_or_default());
-    let Survivors { records, lost, bad } = match dir.survivors()? {
+    let RecoveredProcesses { records, lost, bad } = match dir.survivors()? {
         Ok(survivors) => survivors,
         Err(why) => {
             let why = format!("{why}, and the snapshot names no processes");
             let unknown = unsaid(&snapshot).into_iter().map(|id| (id, why.clone())).collect();
-            return Ok(Elsewhere { snapshot, unknown, dir: Some(dir), ..Elsewhere::default() });
+            return Ok(ExternalSnapshot { snapshot, unknown, dir: Some(dir), ..ExternalSnapshot::default() });
         }
     };
     let damaged: Vec<String> = lost.iter().filter(|lost| lost.pid.is_none()).map(|lost| lost.id.clone()).collect();
@@ -104,7 +104,7 @@ fn take_stock(dir: ForeignDir, mut snapshot: Snapshot, text: &[u8]) -> Result<El
     let unknown = damaged.into_iter().filter(|id| !found.strays.contains_key(id)).map(|id| (id, why())).collect();
     let tokens = found.tokens.into_iter().chain(generated_tokens(&records)).collect();
     let found = Found { unclaimed: records, strays: found.strays, tokens, ignored: bad };
-    Ok(Elsewhere { snapshot, found, unknown, dir: Some(dir) })
+    Ok(ExternalSnapshot { snapshot, found, unknown, dir: Some(dir) })
 }
 
 /// Takes note of the processes of another data directory, as if it were this manager's own. What is known here already
@@ -112,7 +112,7 @@ fn take_stock(dir: ForeignDir, mut snapshot: Snapshot, text: &[u8]) -> Result<El
 ///
 /// # Errors
 /// When that could not be written down: without it they would be lost together with this agent.
-pub(super) fn take_note(core: &mut Core, owner: Owner, found: Found) -> Result<()> {
+pub(super) fn take_note(core: &mut ManagedSet, owner: Owner, found: Found) -> Result<()> {
     core.tell_bad("ignored beside the snapshot", &found.ignored);
     let supervised = core.supervisor.as_ref().map(|supervisor| supervisor.status(owner)).transpose()?;
     let supervised: BTreeMap<String, u32> =
@@ -150,14 +150,14 @@ fn may_live(identity: &Identity) -> bool {
 }
 
 /// An id has one process: the one that this manager has.
-fn tell_left_alone(core: &Core, id: &Arc<str>, pid: Pid, known: u32) {
+fn tell_left_alone(core: &ManagedSet, id: &Arc<str>, pid: Pid, known: u32) {
     let reason = format!("pid {pid} is recorded beside the snapshot, but pid {known} is known here: it is left alone");
     logging::about(Level::Warn, id, format_args!("not adopted: {reason}"));
     core.context.events.publish(Some(id), EventKind::AdoptionRefused { reason });
 }
 
 /// Says of which proxies nobody knows whether a process lives: it is started by the first sync that wants it.
-pub(super) fn tell_unknown(core: &mut Core, path: &Path, unknown: BTreeMap<String, String>) {
+pub(super) fn tell_unknown(core: &mut ManagedSet, path: &Path, unknown: BTreeMap<String, String>) {
     let Some(why) = unknown.values().next() else { return };
     let named: Vec<String> = unknown.keys().take(MAX_REFUSED_NAMED).map(|id| excerpt(id).to_string()).collect();
     let more =

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::custom_kinds::{Other, Registry, Worker};
+use super::custom_kinds::{CustomProxy, Registry, Worker};
 use super::options::ManagerOptions;
 use super::snapshot_writer::Written;
 use super::sync_plan::Relation;
@@ -14,15 +14,16 @@ use crate::logging::{self, Level};
 use crate::store::{DataDir, Record};
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::{
-    BaseEnvironment, Command, Context, EventKind, EventRing, Files, Owner, ProxyStatus, Spec, Supervisor, drawn_origin,
+    BaseEnvironment, Context, EventKind, EventRing, Files, Owner, ProxyStatus, Spec, Supervisor, SupervisorCommand,
+    random_owner_tag,
 };
-use crate::sys::proc::command_line::Stray;
+use crate::sys::proc::command_line::UnrecordedProcess;
 
 /// One managed proxy.
 #[derive(Clone)]
 pub(super) enum Managed {
     Daemon(ManagedDaemon),
-    Other(Box<Other>),
+    Custom(Box<CustomProxy>),
 }
 
 /// A daemon, which the supervisor looks after.
@@ -35,7 +36,7 @@ pub(super) struct ManagedDaemon {
 }
 
 /// The state of a manager, behind one lock.
-pub(super) struct Core {
+pub(super) struct ManagedSet {
     pub(super) options: ManagerOptions,
     pub(super) context: Arc<Context>,
     pub(super) registry: Registry,
@@ -44,7 +45,7 @@ pub(super) struct Core {
     /// sync, or stopped by a kill.
     pub(super) unclaimed: BTreeMap<Arc<str>, Record>,
     /// Processes that have a pid file and no record that can be read.
-    pub(super) strays: BTreeMap<Arc<str>, Stray>,
+    pub(super) strays: BTreeMap<Arc<str>, UnrecordedProcess>,
     /// Wanted, and not even tried: as what, and why.
     pub(super) held: BTreeMap<Arc<str>, ProxyStatus>,
     /// There from the first restore or run on.
@@ -62,21 +63,21 @@ pub(super) struct Core {
     pub(super) written: Written,
 }
 
-impl Core {
+impl ManagedSet {
     pub(super) fn new(
         options: ManagerOptions,
         base_env: BaseEnvironment,
         data_dir: Option<&Arc<DataDir>>,
         events: &Arc<EventRing>,
         unclaimed: Vec<Record>,
-        strays: BTreeMap<String, Stray>,
+        strays: BTreeMap<String, UnrecordedProcess>,
         ignored: Vec<Error>,
-    ) -> Core {
+    ) -> ManagedSet {
         let files = match data_dir {
             Some(data_dir) => Files::DataDir(data_dir.clone()),
             None => Files::Paths { stdout: None, stderr: None, pid: None },
         };
-        let origin = data_dir.map_or_else(drawn_origin, |data_dir| data_dir.origin().clone());
+        let origin = data_dir.map_or_else(random_owner_tag, |data_dir| data_dir.origin().clone());
         let context = Context {
             base_env,
             proxy_env: options.proxy_env.clone(),
@@ -85,7 +86,7 @@ impl Core {
             events: events.clone(),
             allow_root: options.allow_root,
         };
-        Core {
+        ManagedSet {
             options,
             context: Arc::new(context),
             registry: Registry::default(),
@@ -159,7 +160,7 @@ impl Core {
     pub(super) fn relation(&self, managed: &Managed, wanted: &Arc<ProxyConfig>) -> Relation {
         match managed {
             Managed::Daemon(daemon) => self.relation_of_daemon(daemon, wanted),
-            Managed::Other(other) => match &other.config {
+            Managed::Custom(other) => match &other.config {
                 Some(config) if Arc::ptr_eq(config, wanted) || config == wanted => Relation::Same,
                 Some(config) if config.same_process(wanted) => Relation::Settings,
                 _ => Relation::Different,
@@ -194,7 +195,7 @@ impl Core {
             self.written = Written::default();
         }
         if let Some(supervisor) = &self.supervisor {
-            supervisor.send(Command::RecordMissing { owner })?;
+            supervisor.send(SupervisorCommand::RecordMissing { owner })?;
         }
         renewed
     }

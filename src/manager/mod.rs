@@ -30,8 +30,8 @@ use crate::state::State;
 use crate::store::DataDir;
 use crate::supervisor::{BaseEnvironment, EventKind, EventRing, Events, Owner, ProxyStatus, Supervisor};
 use crate::sys::fork::OnlyHome;
-use external_snapshot::Elsewhere;
-use managed_set::Core;
+use external_snapshot::ExternalSnapshot;
+use managed_set::ManagedSet;
 use run_control::Control;
 
 /// Starts, stops, snapshots and restores the proxies of a [`State`] (Consul 1.4's `Manager`).
@@ -72,7 +72,7 @@ pub struct Manager {
     data_dir: Option<Arc<DataDir>>,
     events: Arc<EventRing>,
     control: Control,
-    core: OnlyHome<Mutex<Core>>,
+    core: OnlyHome<Mutex<ManagedSet>>,
 }
 
 impl Manager {
@@ -92,14 +92,21 @@ impl Manager {
         let restore::Found { unclaimed, strays, tokens, ignored } = found.unwrap_or_default();
         state.remember_tokens(tokens.into_iter());
         let events = EventRing::new(options.event_capacity);
-        let core =
-            Core::new(options, BaseEnvironment::capture(), data_dir.as_ref(), &events, unclaimed, strays, ignored);
+        let core = ManagedSet::new(
+            options,
+            BaseEnvironment::capture(),
+            data_dir.as_ref(),
+            &events,
+            unclaimed,
+            strays,
+            ignored,
+        );
         let owner = Supervisor::new_owner();
         Ok(Manager { state, owner, data_dir, events, control: Control::new(), core: OnlyHome::new(Mutex::new(core)) })
     }
 
     /// Takes over what a snapshot describes; what is waited for is told.
-    fn restore_into(&self, core: &mut Core, path: &Path) -> Result<Vec<restore::Adoption>> {
+    fn restore_into(&self, core: &mut ManagedSet, path: &Path) -> Result<Vec<restore::Adoption>> {
         core.tell_ignored();
         match &self.data_dir {
             Some(data_dir) if data_dir.is_snapshot(path) => self.restore_own(core, data_dir),
@@ -107,7 +114,7 @@ impl Manager {
         }
     }
 
-    fn restore_own(&self, core: &mut Core, data_dir: &DataDir) -> Result<Vec<restore::Adoption>> {
+    fn restore_own(&self, core: &mut ManagedSet, data_dir: &DataDir) -> Result<Vec<restore::Adoption>> {
         let read = restore::read(data_dir, core);
         // One that cannot be used was set aside; one that could not be read now is still there.
         core.unrestored = read.as_ref().is_err_and(restore::may_pass);
@@ -117,13 +124,13 @@ impl Manager {
         taken_over
     }
 
-    fn restore_from_elsewhere(&self, core: &mut Core, path: &Path) -> Result<Vec<restore::Adoption>> {
+    fn restore_from_elsewhere(&self, core: &mut ManagedSet, path: &Path) -> Result<Vec<restore::Adoption>> {
         let read = external_snapshot::read(path, self.data_dir.as_deref()).inspect_err(|error| {
             if error.code() == ErrorCode::CorruptSnapshot {
                 core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
             }
         });
-        let Some(Elsewhere { snapshot, mut found, unknown, dir }) = read? else { return Ok(Vec::new()) };
+        let Some(ExternalSnapshot { snapshot, mut found, unknown, dir }) = read? else { return Ok(Vec::new()) };
         self.state.remember_tokens(std::mem::take(&mut found.tokens).into_iter());
         external_snapshot::take_note(core, self.owner, found)?;
         // ORDER: recorded here before another manager can begin there; and unlocked before the processes are adopted, for
@@ -135,7 +142,7 @@ impl Manager {
     }
 
     /// Tries again to restore the snapshot of the data directory, if that could not be done.
-    fn restore_again(&self, core: &mut Core) -> Result<()> {
+    fn restore_again(&self, core: &mut ManagedSet) -> Result<()> {
         match self.snapshot_path() {
             Some(path) if core.unrestored => self.restore_into(core, &path).map(drop),
             _ => Ok(()),
@@ -359,7 +366,7 @@ impl Manager {
         if self.control.is_ending() { Err(ended()) } else { Ok(()) }
     }
 
-    fn core(&self) -> MutexGuard<'_, Core> {
+    fn core(&self) -> MutexGuard<'_, ManagedSet> {
         // Foreign code that is called under it is guarded, so nothing panics while it is held.
         self.core.anywhere().lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
-use super::managed_set::{Core, Managed, ManagedDaemon};
+use super::managed_set::{Managed, ManagedDaemon, ManagedSet};
 use crate::declaration::{ProxyConfig, validate_id};
 use crate::error::{Error, Result};
 use crate::logging::{self, Level};
@@ -14,9 +14,11 @@ use crate::store::snapshot::{self, Snapshot};
 use crate::store::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::{self, DataDir, Lost, Record};
 use crate::supervisor::adoption::unrecorded_process::{self, ConsulProcess};
-use crate::supervisor::{self, Claim, Command, Context, EventKind, Files, Origin, Owner, Slot, Spec, Supervisor};
+use crate::supervisor::{
+    self, Claim, Context, EventKind, Files, Owner, Slot, Spec, StartMode, Supervisor, SupervisorCommand,
+};
 use crate::sys::fail;
-use crate::sys::proc::command_line::Stray;
+use crate::sys::proc::command_line::UnrecordedProcess;
 use crate::sys::process_identity::{self, Pid};
 
 /// What a data directory says of the processes that may live.
@@ -24,7 +26,7 @@ use crate::sys::process_identity::{self, Pid};
 pub(super) struct Found {
     pub(super) unclaimed: Vec<Record>,
     /// Processes without a record, known by a number that has to be proven.
-    pub(super) strays: BTreeMap<String, Stray>,
+    pub(super) strays: BTreeMap<String, UnrecordedProcess>,
     /// The tokens that outlive a snapshot that cannot be read, by the id: the generated ones of records, and those that
     /// strays have.
     pub(super) tokens: Vec<(Arc<str>, String)>,
@@ -57,7 +59,7 @@ pub(super) fn find_strays(
     }
     let examine = |(id, pid): (String, Pid)| Ok((id, unrecorded_process::examine(pid)?));
     let numbers = lost.iter().filter_map(|lost| Some((lost.id.clone(), lost.pid?)));
-    let mut strays = numbers.map(examine).collect::<Result<BTreeMap<String, Stray>>>()?;
+    let mut strays = numbers.map(examine).collect::<Result<BTreeMap<String, UnrecordedProcess>>>()?;
     let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
     let found = supervisor::search(log_files, &ids)?.into_iter().map(examine).collect::<Result<Vec<_>>>()?;
     // Only of those that write to the logs as well: whoever has the number in a pid file may be a stranger.
@@ -69,7 +71,7 @@ pub(super) fn find_strays(
 
 /// The tokens that processes without a record have, by id.
 fn tokens_of<'a>(
-    strays: impl IntoIterator<Item = (&'a String, &'a Stray)>,
+    strays: impl IntoIterator<Item = (&'a String, &'a UnrecordedProcess)>,
 ) -> impl Iterator<Item = (Arc<str>, String)> {
     strays.into_iter().filter_map(|(id, stray)| Some((id.as_str().into(), unrecorded_process::token(stray, id)?)))
 }
@@ -84,8 +86,8 @@ pub(super) fn generated_tokens(records: &[Record]) -> impl Iterator<Item = (Arc<
 fn find_survivors(
     data_dir: &DataDir,
     records: &[Record],
-    strays: &BTreeMap<String, Stray>,
-) -> Result<BTreeMap<String, Stray>> {
+    strays: &BTreeMap<String, UnrecordedProcess>,
+) -> Result<BTreeMap<String, UnrecordedProcess>> {
     let recorded = records.iter().map(|record| (&*record.id, record.identity.pid));
     let known: BTreeMap<&str, Pid> =
         recorded.chain(strays.iter().map(|(id, stray)| (id.as_str(), stray.pid))).collect();
@@ -126,7 +128,7 @@ fn warn_of_hidden_boot_id() {
 
 /// Reads the snapshot of the data directory. One that cannot be read is set aside, so that the next one does not overwrite
 /// what may be wanted for repair; the records are untouched.
-pub(super) fn read(data_dir: &DataDir, core: &Core) -> Result<Option<Snapshot>> {
+pub(super) fn read(data_dir: &DataDir, core: &ManagedSet) -> Result<Option<Snapshot>> {
     let error = match data_dir.read_snapshot() {
         Ok(None) => return Ok(None),
         Ok(Some(text)) => match snapshot::decode(&text) {
@@ -166,7 +168,7 @@ pub(super) type Adoption = Receiver<Result<()>>;
 
 /// Takes over what a snapshot describes. Processes that live are supervised from here on; nothing is started.
 pub(super) fn take_over(
-    core: &mut Core,
+    core: &mut ManagedSet,
     owner: Owner,
     state: &State,
     snapshot: Snapshot,
@@ -199,7 +201,7 @@ pub(super) fn take_over(
             Entry::Other(mode, stored) => {
                 let created = core.registry.create(&id, &mode, None);
                 match created.and_then(|other| other.unmarshal(&stored).map(|()| other)) {
-                    Ok(other) => drop(core.managed.insert(id, Managed::Other(Box::new(other)))),
+                    Ok(other) => drop(core.managed.insert(id, Managed::Custom(Box::new(other)))),
                     Err(error) => tell_refused(core, &[error], own),
                 }
             }
@@ -211,7 +213,7 @@ pub(super) fn take_over(
 }
 
 /// What cannot be used of the manager's own snapshot would be gone with the next one.
-fn tell_refused(core: &Core, refused: &[Error], own: bool) {
+fn tell_refused(core: &ManagedSet, refused: &[Error], own: bool) {
     let what = match &core.context.files {
         Files::DataDir(data_dir) if own && !refused.is_empty() => {
             format!("ignored in the snapshot, {}", data_dir.keep_snapshot())
@@ -224,7 +226,7 @@ fn tell_refused(core: &Core, refused: &[Error], own: bool) {
 /// The processes that a snapshot of Consul's names, and what they show.
 ///
 /// ORDER: all of them before anything is changed, for what cannot be known now ends the restore.
-fn examine_consuls(core: &Core, snapshot: &Snapshot) -> Result<BTreeMap<String, ConsulProcess>> {
+fn examine_consuls(core: &ManagedSet, snapshot: &Snapshot) -> Result<BTreeMap<String, ConsulProcess>> {
     let mut consuls = BTreeMap::new();
     for (id, entry) in &snapshot.proxies {
         let Entry::Daemon(DaemonEntry { config, process: StoredProcess::Version1(stored) }) = entry else {
@@ -236,7 +238,7 @@ fn examine_consuls(core: &Core, snapshot: &Snapshot) -> Result<BTreeMap<String, 
             (None, None) => unrecorded_process::examine(stored.pid)?,
             // Consul writes the pid file at each start, and the snapshot up to a second later.
             (None, Some(filed)) => {
-                let likelihood = |stray: &Stray| (unrecorded_process::shows(stray, id), stray.lives());
+                let likelihood = |stray: &UnrecordedProcess| (unrecorded_process::shows(stray, id), stray.lives());
                 let named = unrecorded_process::examine(stored.pid)?;
                 if likelihood(&named) > likelihood(filed) { named } else { filed.clone() }
             }
@@ -247,7 +249,7 @@ fn examine_consuls(core: &Core, snapshot: &Snapshot) -> Result<BTreeMap<String, 
 }
 
 /// Has a process that the snapshot names in the records, or at least in a pid file, unless it is there already.
-fn write_down(core: &mut Core, id: &Arc<str>, entry: &DaemonEntry, consul: Option<&ConsulProcess>) -> Result<()> {
+fn write_down(core: &mut ManagedSet, id: &Arc<str>, entry: &DaemonEntry, consul: Option<&ConsulProcess>) -> Result<()> {
     let Files::DataDir(data_dir) = &core.context.files else { return Ok(()) };
     if core.unclaimed.contains_key(id) {
         return Ok(());
@@ -277,7 +279,7 @@ fn write_down(core: &mut Core, id: &Arc<str>, entry: &DaemonEntry, consul: Optio
 }
 
 fn take_over_daemon(
-    core: &mut Core,
+    core: &mut ManagedSet,
     owner: Owner,
     supervisor: &Supervisor,
     id: &Arc<str>,
@@ -291,7 +293,7 @@ fn take_over_daemon(
     });
     let consul_claim = consul
         .as_ref()
-        .map(|process| Claim::Number { pid: process.pid(), as_declared: process.difference(&spec).is_none() });
+        .map(|process| Claim::PidOnly { pid: process.pid(), as_declared: process.difference(&spec).is_none() });
     core.managed
         .insert(id.clone(), Managed::Daemon(ManagedDaemon { spec: spec.clone(), consul: consul.map(Box::new) }));
     // The record is newer than the snapshot: it is rewritten with every start.
@@ -303,7 +305,7 @@ fn take_over_daemon(
         // A process of another declaration: whether it is replaced or wanted again is for the first sync to say.
         (Some(_), _) => None,
         (None, StoredProcess::Known(process)) if process.fingerprint == fingerprint => {
-            Some(Claim::Told { identity: process.identity, origin: process.origin })
+            Some(Claim::Snapshot { identity: process.identity, origin: process.origin })
         }
         (None, StoredProcess::Known(process)) => {
             let KnownProcess { identity, fingerprint, origin: process_origin } = process;
@@ -322,7 +324,7 @@ fn take_over_daemon(
             Some(stray) if unrecorded_process::is_of(stray, &spec) => {
                 let pid = stray.pid;
                 core.strays.remove(id);
-                Some(Claim::Number { pid, as_declared: true })
+                Some(Claim::PidOnly { pid, as_declared: true })
             }
             _ => None,
         },
@@ -333,13 +335,13 @@ fn take_over_daemon(
 fn adopt(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, claim: Claim) -> Result<Adoption> {
     let (started, adoption) = crossbeam_channel::bounded(1);
     let slot = Slot { owner, id: spec.id.clone() };
-    let origin = Origin::Claimed { claim, start_if_gone: false, outdated: false };
-    supervisor.send(Command::Put { slot, spec, origin, started: Some(started) })?;
+    let origin = StartMode::Claimed { claim, start_if_gone: false, outdated: false };
+    supervisor.send(SupervisorCommand::Put { slot, spec, origin, started: Some(started) })?;
     Ok(adoption)
 }
 
 /// What Consul's snapshot says is the whole environment, so that nothing of this manager's comes to it.
-fn spec_of_consul(core: &Core, id: &Arc<str>, config: &ProxyConfig) -> Spec {
+fn spec_of_consul(core: &ManagedSet, id: &Arc<str>, config: &ProxyConfig) -> Spec {
     let context = Context { proxy_env: Vec::new(), ..(*core.context).clone() };
     let config = unrecorded_process::without_inherited(config, &context.base_env);
     Spec { id: id.clone(), config: Arc::new(config), context: Arc::new(context) }

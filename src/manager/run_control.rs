@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorCode, Result};
 
 /// How far a manager is.
 #[derive(Debug)]
-enum Phase {
+enum RunPhase {
     Open,
     /// Being closed or killed, and by whom does not matter.
     Ending,
@@ -28,8 +28,8 @@ enum Run {
 }
 
 #[derive(Debug)]
-struct Progress {
-    phase: Phase,
+struct EndProgress {
+    phase: RunPhase,
     run: Run,
     /// A run has begun at some time: it is too late for a restore.
     has_run: bool,
@@ -40,7 +40,7 @@ struct Progress {
 /// The coordination between a run and those who end or reconfigure it.
 #[derive(Debug)]
 pub(super) struct Control {
-    progress: Mutex<Progress>,
+    progress: Mutex<EndProgress>,
     changed: Condvar,
     wake: Sender<()>,
     woken: Receiver<()>,
@@ -71,7 +71,7 @@ impl Drop for Running<'_> {
 impl Control {
     pub(super) fn new() -> Control {
         let (wake, woken) = crossbeam_channel::bounded(1);
-        let progress = Progress { phase: Phase::Open, run: Run::None, has_run: false, nudged: false };
+        let progress = EndProgress { phase: RunPhase::Open, run: Run::None, has_run: false, nudged: false };
         Control { progress: Mutex::new(progress), changed: Condvar::new(), wake, woken }
     }
 
@@ -116,7 +116,7 @@ impl Control {
 
     #[cfg(feature = "capi")]
     pub(super) fn has_ended(&self) -> bool {
-        matches!(self.lock().phase, Phase::Ended(_))
+        matches!(self.lock().phase, RunPhase::Ended(_))
     }
 
     pub(super) fn has_run(&self) -> bool {
@@ -143,7 +143,7 @@ impl Control {
             let _ = self.wait_for_end();
             return None;
         }
-        progress.phase = Phase::Ending;
+        progress.phase = RunPhase::Ending;
         let _ = self.wake.try_send(());
         while progress.run == Run::Busy {
             progress = self.wait(progress);
@@ -155,7 +155,7 @@ impl Control {
     pub(super) fn wait_for_end(&self) -> Result<()> {
         let mut progress = self.lock();
         loop {
-            if let Phase::Ended(result) = &progress.phase {
+            if let RunPhase::Ended(result) = &progress.phase {
                 return result.clone();
             }
             progress = self.wait(progress);
@@ -163,23 +163,23 @@ impl Control {
     }
 
     fn finish_end(&self, result: Result<()>) {
-        self.lock().phase = Phase::Ended(result);
+        self.lock().phase = RunPhase::Ended(result);
         self.changed.notify_all();
     }
 
-    fn wait<'a>(&self, progress: MutexGuard<'a, Progress>) -> MutexGuard<'a, Progress> {
+    fn wait<'a>(&self, progress: MutexGuard<'a, EndProgress>) -> MutexGuard<'a, EndProgress> {
         self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Progress> {
+    fn lock(&self) -> MutexGuard<'_, EndProgress> {
         // Nothing panics while it is held.
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Progress {
+impl EndProgress {
     fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open)
+        matches!(self.phase, RunPhase::Open)
     }
 }
 

@@ -7,7 +7,7 @@ use crossbeam_channel::select;
 
 use super::Manager;
 use super::coalesce::{Coalescer, Periods};
-use super::managed_set::Core;
+use super::managed_set::ManagedSet;
 use super::sync;
 use crate::deadline::after;
 use crate::error::{ErrorCode, Result};
@@ -139,10 +139,10 @@ impl Manager {
     }
 }
 
-fn retry_period(core: &Core) -> Duration {
+fn retry_period(core: &ManagedSet) -> Duration {
     core.options.snapshot_period.clamp(RETRY, RETRY_AT_LATEST)
 }
 
-fn schedule_snapshot(core: &Core, due: &mut Due) {
+fn schedule_snapshot(core: &ManagedSet, due: &mut Due) {
     due.snapshot.get_or_insert_with(|| after(Instant::now(), core.options.snapshot_period));
 }

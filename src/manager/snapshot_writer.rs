@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::managed_set::{Core, Managed};
+use super::managed_set::{Managed, ManagedSet};
 use crate::declaration::{ExecMode, Fingerprint, ProxySnapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
@@ -25,7 +25,7 @@ struct Content<'a> {
 impl Content<'_> {
     fn of(managed: &BTreeMap<Arc<str>, Managed>, processes: BTreeMap<Arc<str>, KnownProcess>) -> Content<'_> {
         let stored = managed.iter().filter_map(|(id, managed)| match managed {
-            Managed::Other(other) => Some((&**id, other.marshal())),
+            Managed::Custom(other) => Some((&**id, other.marshal())),
             Managed::Daemon(_) => None,
         });
         Content { managed, stored: stored.collect(), processes }
@@ -37,7 +37,9 @@ impl Content<'_> {
                 let process = self.processes.get(id).cloned().map_or(StoredProcess::Unnamed, StoredProcess::Known);
                 Entry::Daemon(DaemonEntry { config: daemon.spec.config.clone(), process })
             }
-            Managed::Other(other) => Entry::Other(other.mode.clone(), self.stored.get(id).cloned().unwrap_or_default()),
+            Managed::Custom(other) => {
+                Entry::Other(other.mode.clone(), self.stored.get(id).cloned().unwrap_or_default())
+            }
         }
     }
 
@@ -84,7 +86,7 @@ pub(super) struct Written {
 /// What part of the set may be written after a snapshot before that is written anew: so both cost what changed.
 const AHEAD_PART: usize = 8;
 
-impl Core {
+impl ManagedSet {
     /// Writes a snapshot to a path of the user's, with the processes that live.
     pub(super) fn write_snapshot_to(&self, path: &Path, processes: BTreeMap<Arc<str>, KnownProcess>) -> Result<()> {
         let content = Content::of(&self.managed, processes);
@@ -145,6 +147,6 @@ impl Core {
 
     /// Whether there are proxies whose stored state may change without a change of the declared set.
     pub(super) fn has_registered_kinds(&self) -> bool {
-        self.managed.values().any(|managed| matches!(managed, Managed::Other(other) if other.mode != ExecMode::NOOP))
+        self.managed.values().any(|managed| matches!(managed, Managed::Custom(other) if other.mode != ExecMode::NOOP))
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::iter::Peekable;
 
 use super::Manager;
-use super::managed_set::{Core, Managed};
+use super::managed_set::{Managed, ManagedSet};
 use crate::declaration::ExecMode;
 use crate::lifecycle::ProxyState;
 use crate::supervisor::ProxyStatus;
@@ -31,14 +31,14 @@ impl Manager {
 }
 
 /// All by id, in one pass: what the supervisor knows is better than what is merely declared.
-fn of_all(core: &Core, supervised: Vec<ProxyStatus>) -> Vec<ProxyStatus> {
+fn of_all(core: &ManagedSet, supervised: Vec<ProxyStatus>) -> Vec<ProxyStatus> {
     let mut all = Vec::with_capacity(supervised.len().max(core.managed.len()));
     let mut supervised = supervised.into_iter().peekable();
     for (id, managed) in &core.managed {
         if take_until(&mut all, &mut supervised, id).is_none() {
             all.push(match managed {
                 Managed::Daemon(_) => ProxyStatus::new(id, &ExecMode::DAEMON, ProxyState::Idle),
-                Managed::Other(other) => other.status(),
+                Managed::Custom(other) => other.status(),
             });
         }
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
-use super::custom_kinds::{Call, Other};
-use super::managed_set::{Core, Managed, ManagedDaemon};
-use super::sync_plan::{Step, plan};
+use super::custom_kinds::{Call, CustomProxy};
+use super::managed_set::{Managed, ManagedDaemon, ManagedSet};
+use super::sync_plan::{PlanStep, plan};
 use crate::command::Command as Program;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::error::{Error, Result};
@@ -15,9 +15,9 @@ use crate::lifecycle::{ProxyState, StopSettings};
 use crate::logging::{self, Level};
 use crate::state::{Changes, DesiredSet};
 use crate::supervisor::adoption::unrecorded_process;
-use crate::supervisor::{Claim, Command, EventKind, Origin, Owner, ProxyStatus, Slot, Spec, Supervisor};
+use crate::supervisor::{Claim, EventKind, Owner, ProxyStatus, Slot, Spec, StartMode, Supervisor, SupervisorCommand};
 use crate::sys::fail;
-use crate::sys::proc::command_line::Stray;
+use crate::sys::proc::command_line::UnrecordedProcess;
 
 /// What a sync is about to do, once it is in the snapshot.
 #[derive(Default)]
@@ -44,7 +44,7 @@ enum Recording {
 /// When what begins could not be written down: then nothing was started, and the sync has to be repeated, as a whole.
 /// What was removed is being stopped nevertheless. When the thread for registered kinds could not be had: then nothing was
 /// done at all.
-pub(super) fn follow(core: &mut Core, owner: Owner, state: &Changes) -> Result<()> {
+pub(super) fn follow(core: &mut ManagedSet, owner: Owner, state: &Changes) -> Result<()> {
     let supervisor = core.supervisor()?;
     let desired = &state.wanted;
     core.seen = None;
@@ -53,14 +53,14 @@ pub(super) fn follow(core: &mut Core, owner: Owner, state: &Changes) -> Result<(
     let steps = plan(&core.managed, desired, state.ids.as_ref(), relation);
     if let Err(error) = ready_for_kinds(core, desired) {
         // Half of a sync must not be done: what it has begun would count as followed.
-        let begun = steps.iter().filter(|(_, step)| matches!(step, Step::Start | Step::Replace));
+        let begun = steps.iter().filter(|(_, step)| matches!(step, PlanStep::Start | PlanStep::Replace));
         begun.for_each(|(id, _)| hold_back(core, id, desired, &error));
         return Err(error);
     }
     let first = !core.synced;
     // What begins with this sync is started by it; only what was there before has to be settled.
     let restored: Vec<Arc<str>> = if first { core.managed.keys().cloned().collect() } else { Vec::new() };
-    let settings_only = steps.iter().all(|(_, step)| *step == Step::Update || *step == Step::Remove);
+    let settings_only = steps.iter().all(|(_, step)| *step == PlanStep::Update || *step == PlanStep::Remove);
     let mut changes = stage(core, steps, desired);
     fail::point("sync:planned");
     record_first(owner, &supervisor, &mut changes)?;
@@ -87,7 +87,7 @@ pub(super) fn follow(core: &mut Core, owner: Owner, state: &Changes) -> Result<(
 }
 
 /// Brings the managed set to what is wanted, without starting or stopping anything.
-fn stage(core: &mut Core, steps: Vec<(Arc<str>, Step)>, desired: &DesiredSet) -> Planned {
+fn stage(core: &mut ManagedSet, steps: Vec<(Arc<str>, PlanStep)>, desired: &DesiredSet) -> Planned {
     let mut changes = Planned::default();
     for (id, step) in steps {
         let Some(wanted) = desired.get(&id) else {
@@ -95,15 +95,15 @@ fn stage(core: &mut Core, steps: Vec<(Arc<str>, Step)>, desired: &DesiredSet) ->
             continue;
         };
         match step {
-            Step::Remove => {}
-            Step::Update => update(core, &id, wanted, &mut changes),
-            Step::Start | Step::Replace => begin(core, &id, wanted, &mut changes),
+            PlanStep::Remove => {}
+            PlanStep::Update => update(core, &id, wanted, &mut changes),
+            PlanStep::Start | PlanStep::Replace => begin(core, &id, wanted, &mut changes),
         }
     }
     changes
 }
 
-fn update(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Planned) {
+fn update(core: &mut ManagedSet, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Planned) {
     let spec = Arc::new(core.spec(id, wanted));
     match core.managed.get_mut(id) {
         Some(Managed::Daemon(daemon)) => {
@@ -116,22 +116,22 @@ fn update(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &m
             daemon.spec = spec;
             changes.updated.push((daemon.clone(), recording));
         }
-        Some(Managed::Other(other)) => other.config = Some(wanted.clone()),
+        Some(Managed::Custom(other)) => other.config = Some(wanted.clone()),
         None => {}
     }
 }
 
-fn begin(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Planned) {
+fn begin(core: &mut ManagedSet, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mut Planned) {
     let new = if wanted.mode == ExecMode::DAEMON {
         Managed::Daemon(ManagedDaemon { spec: Arc::new(core.spec(id, wanted)), consul: None })
     } else {
         match core.registry.create(id, &wanted.mode, Some(wanted)) {
-            Ok(new) => Managed::Other(Box::new(new)),
+            Ok(new) => Managed::Custom(Box::new(new)),
             // The registration is rejected; what there was before under this id goes on.
             Err(error) => return reject(core, id, wanted, &error),
         }
     };
-    if let (Some(Managed::Other(old)), Managed::Other(new)) = (core.managed.get_mut(id), &new) {
+    if let (Some(Managed::Custom(old)), Managed::Custom(new)) = (core.managed.get_mut(id), &new) {
         if old.equals(new) {
             old.config = Some(wanted.clone());
             return;
@@ -148,39 +148,39 @@ fn begin(core: &mut Core, id: &Arc<str>, wanted: &Arc<ProxyConfig>, changes: &mu
     changes.begun.push((id.clone(), old));
 }
 
-fn reject(core: &mut Core, id: &Arc<str>, wanted: &ProxyConfig, error: &Error) {
+fn reject(core: &mut ManagedSet, id: &Arc<str>, wanted: &ProxyConfig, error: &Error) {
     logging::write(Level::Error, format_args!("{error}"));
     core.context.events.publish(Some(id), EventKind::Failed { error: error.to_string() });
     hold(core, id, &wanted.mode, ProxyState::Failed, error.to_string());
 }
 
-pub(super) fn hold(core: &mut Core, id: &Arc<str>, mode: &ExecMode, state: ProxyState, error: String) {
+pub(super) fn hold(core: &mut ManagedSet, id: &Arc<str>, mode: &ExecMode, state: ProxyState, error: String) {
     let mut status = ProxyStatus::new(id, mode, state);
     status.last_error = Some(error);
     core.held.insert(id.clone(), status);
 }
 
 /// Nothing may begin before it is known what lives.
-pub(super) fn hold_all(core: &mut Core, desired: &DesiredSet, error: &Error) {
+pub(super) fn hold_all(core: &mut ManagedSet, desired: &DesiredSet, error: &Error) {
     desired.keys().for_each(|id| hold_back(core, id, desired, error));
 }
 
-fn hold_back(core: &mut Core, id: &Arc<str>, desired: &DesiredSet, error: &Error) {
+fn hold_back(core: &mut ManagedSet, id: &Arc<str>, desired: &DesiredSet, error: &Error) {
     if let Some(wanted) = desired.get(id) {
         hold(core, id, &wanted.mode, ProxyState::Idle, format!("not started yet: {error}"));
     }
 }
 
 /// Has the thread that calls proxies of registered kinds, if there are any or will be.
-fn ready_for_kinds(core: &mut Core, desired: &DesiredSet) -> Result<()> {
+fn ready_for_kinds(core: &mut ManagedSet, desired: &DesiredSet) -> Result<()> {
     // Later on it is there, if there are any.
-    let managed = !core.synced && core.managed.values().any(|managed| matches!(managed, Managed::Other(_)));
+    let managed = !core.synced && core.managed.values().any(|managed| matches!(managed, Managed::Custom(_)));
     let wanted = desired.values().any(|wanted| wanted.mode != ExecMode::DAEMON);
     if managed || wanted { core.worker().map(drop) } else { Ok(()) }
 }
 
 /// Nothing may begin that is not in the snapshot.
-fn take_back(core: &mut Core, changes: &mut Planned, desired: &DesiredSet, error: &Error) {
+fn take_back(core: &mut ManagedSet, changes: &mut Planned, desired: &DesiredSet, error: &Error) {
     for (id, old) in changes.begun.drain(..) {
         hold_back(core, &id, desired, error);
         match old {
@@ -190,7 +190,7 @@ fn take_back(core: &mut Core, changes: &mut Planned, desired: &DesiredSet, error
     }
 }
 
-fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Planned) -> Result<()> {
+fn perform(core: &mut ManagedSet, owner: Owner, supervisor: &Supervisor, changes: Planned) -> Result<()> {
     for managed in changes.removed {
         remove(core, owner, supervisor, managed)?;
     }
@@ -203,15 +203,15 @@ fn perform(core: &mut Core, owner: Owner, supervisor: &Supervisor, changes: Plan
             Some(Managed::Daemon(daemon)) => {
                 let origin = match (origin(core, &id, &daemon.spec), &old) {
                     // What it was started from is not what the slot says.
-                    (Origin::New, Some(Managed::Daemon(ManagedDaemon { consul: Some(_), .. }))) => Origin::Anew,
+                    (StartMode::New, Some(Managed::Daemon(ManagedDaemon { consul: Some(_), .. }))) => StartMode::Anew,
                     (origin, _) => origin,
                 };
-                if let Some(Managed::Other(old)) = old {
+                if let Some(Managed::Custom(old)) = old {
                     core.worker()?.call(Call::Stop(*old, None));
                 }
                 put(owner, supervisor, daemon.spec, origin)?;
             }
-            Some(Managed::Other(other)) => {
+            Some(Managed::Custom(other)) => {
                 if let Some(old) = old {
                     remove(core, owner, supervisor, old)?;
                 }
@@ -232,7 +232,7 @@ fn update_process(
     let slot = Slot { owner, id: daemon.spec.id.clone() };
     let (done, recorded) = crossbeam_channel::bounded(0);
     let record = (recording != Recording::AsBefore).then_some(done);
-    supervisor.send(Command::Update { slot, spec: daemon.spec, record })?;
+    supervisor.send(SupervisorCommand::Update { slot, spec: daemon.spec, record })?;
     Ok(recorded)
 }
 
@@ -251,35 +251,35 @@ fn record_first(owner: Owner, supervisor: &Supervisor, changes: &mut Planned) ->
     Ok(())
 }
 
-fn put(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, origin: Origin) -> Result<()> {
+fn put(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, origin: StartMode) -> Result<()> {
     let slot = Slot { owner, id: spec.id.clone() };
-    supervisor.send(Command::Put { slot, spec, origin, started: None })?;
+    supervisor.send(SupervisorCommand::Put { slot, spec, origin, started: None })?;
     fail::point("sync:put-sent");
     Ok(())
 }
 
 /// A process of the same id may live: of the same declaration it is adopted, of another one replaced.
-fn origin(core: &mut Core, id: &Arc<str>, spec: &Spec) -> Origin {
+fn origin(core: &mut ManagedSet, id: &Arc<str>, spec: &Spec) -> StartMode {
     let (outdated, claim) = match (core.unclaimed.remove(id), core.strays.remove(id)) {
         (Some(record), _) => (record.fingerprint != spec.fingerprint(), record.into_claim()),
         (None, Some(stray)) => {
             let as_declared = unrecorded_process::is_of(&stray, spec);
-            (!as_declared, Claim::Number { pid: stray.pid, as_declared })
+            (!as_declared, Claim::PidOnly { pid: stray.pid, as_declared })
         }
-        (None, None) => return Origin::New,
+        (None, None) => return StartMode::New,
     };
-    Origin::Claimed { claim, start_if_gone: true, outdated }
+    StartMode::Claimed { claim, start_if_gone: true, outdated }
 }
 
-fn remove(core: &mut Core, owner: Owner, supervisor: &Supervisor, managed: Managed) -> Result<()> {
+fn remove(core: &mut ManagedSet, owner: Owner, supervisor: &Supervisor, managed: Managed) -> Result<()> {
     match managed {
         Managed::Daemon(daemon) => {
             let slot = Slot { owner, id: daemon.spec.id.clone() };
-            supervisor.send(Command::Stop { slot, forget: true, stopped: None })?;
+            supervisor.send(SupervisorCommand::Stop { slot, forget: true, stopped: None })?;
             fail::point("sync:stop-sent");
             Ok(())
         }
-        Managed::Other(other) => {
+        Managed::Custom(other) => {
             core.worker()?.call(Call::Stop(*other, None));
             Ok(())
         }
@@ -288,40 +288,45 @@ fn remove(core: &mut Core, owner: Owner, supervisor: &Supervisor, managed: Manag
 
 /// After the first sync: what was restored and is still wanted is started if it is not running, and what is recorded
 /// and not wanted is stopped.
-fn settle_restored(core: &mut Core, owner: Owner, supervisor: &Supervisor, restored: Vec<Arc<str>>) -> Result<()> {
+fn settle_restored(
+    core: &mut ManagedSet,
+    owner: Owner,
+    supervisor: &Supervisor,
+    restored: Vec<Arc<str>>,
+) -> Result<()> {
     for id in restored {
         match core.managed.get(&id).cloned() {
             Some(Managed::Daemon(daemon)) => {
                 let origin = origin(core, &daemon.spec.id, &daemon.spec);
                 put(owner, supervisor, daemon.spec, origin)?;
             }
-            Some(Managed::Other(other)) if is_idle(&other) => core.worker()?.call(Call::Start(*other)),
-            Some(Managed::Other(_)) | None => {}
+            Some(Managed::Custom(other)) if is_idle(&other) => core.worker()?.call(Call::Start(*other)),
+            Some(Managed::Custom(_)) | None => {}
         }
     }
     for (id, spec) in claim_unclaimed(core, owner, supervisor)? {
         logging::about(Level::Warn, &id, format_args!("a recorded process that is not wanted is stopped"));
         let slot = Slot { owner, id: spec.id.clone() };
-        supervisor.send(Command::Stop { slot, forget: true, stopped: None })?;
+        supervisor.send(SupervisorCommand::Stop { slot, forget: true, stopped: None })?;
         fail::point("sync:unwanted-sent");
     }
     Ok(())
 }
 
-fn is_idle(other: &Other) -> bool {
+fn is_idle(other: &CustomProxy) -> bool {
     other.status().state == ProxyState::Idle
 }
 
 /// Hands every recorded process that nobody claimed to the supervisor, to be stopped.
 pub(super) fn claim_unclaimed(
-    core: &mut Core,
+    core: &mut ManagedSet,
     owner: Owner,
     supervisor: &Supervisor,
 ) -> Result<BTreeMap<Arc<str>, Arc<Spec>>> {
     let recorded = std::mem::take(&mut core.unclaimed).into_iter();
     let recorded = recorded.map(|(id, record)| (id, record.stop, record.into_claim()));
     let strays = std::mem::take(&mut core.strays).into_iter();
-    let by_number = |stray: Stray| Claim::Number { pid: stray.pid, as_declared: false };
+    let by_number = |stray: UnrecordedProcess| Claim::PidOnly { pid: stray.pid, as_declared: false };
     let strays = strays.map(|(id, stray)| (id, StopSettings::default(), by_number(stray)));
     let mut claimed = BTreeMap::new();
     for (id, stop, claim) in strays.chain(recorded) {
@@ -331,7 +336,7 @@ pub(super) fn claim_unclaimed(
             _ => Arc::new(ProxyConfig { stop, ..ProxyConfig::new(Program::default()) }),
         };
         let spec = Arc::new(core.spec(&id, &config));
-        let origin = Origin::Claimed { claim, start_if_gone: false, outdated: false };
+        let origin = StartMode::Claimed { claim, start_if_gone: false, outdated: false };
         put(owner, supervisor, spec.clone(), origin)?;
         claimed.insert(id, spec);
     }

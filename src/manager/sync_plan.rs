@@ -16,7 +16,7 @@ pub(super) enum Relation {
 
 /// What to do for one id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum PlanStep {
     Start,
     Update,
     Replace,
@@ -30,16 +30,16 @@ pub(super) fn plan<C, W>(
     wanted: &BTreeMap<Arc<str>, W>,
     among: Option<&BTreeSet<Arc<str>>>,
     relation: impl Fn(&C, &W) -> Relation,
-) -> Vec<(Arc<str>, Step)> {
+) -> Vec<(Arc<str>, PlanStep)> {
     let all = among.is_none().then(|| current.keys()).into_iter().flatten();
     let changed = among.into_iter().flatten().filter(|id| current.contains_key(*id));
-    let removed = all.chain(changed).filter(|id| !wanted.contains_key(*id)).map(|id| (id.clone(), Step::Remove));
+    let removed = all.chain(changed).filter(|id| !wanted.contains_key(*id)).map(|id| (id.clone(), PlanStep::Remove));
     let others = wanted.iter().filter_map(|(id, wanted)| {
         let step = match current.get(id).map(|current| relation(current, wanted)) {
-            None => Step::Start,
+            None => PlanStep::Start,
             Some(Relation::Same) => return None,
-            Some(Relation::Settings) => Step::Update,
-            Some(Relation::Different) => Step::Replace,
+            Some(Relation::Settings) => PlanStep::Update,
+            Some(Relation::Different) => PlanStep::Replace,
         };
         Some((id.clone(), step))
     });
@@ -70,9 +70,13 @@ mod tests {
         let current = set(&[("gone", 1), ("same", 10), ("settings", 10), ("other", 10)]);
         let wanted = set(&[("new", 1), ("same", 10), ("settings", 11), ("other", 20)]);
         let steps = plan(&current, &wanted, None, relation);
-        let steps: Vec<(&str, Step)> = steps.iter().map(|(id, step)| (&**id, *step)).collect();
-        let expected =
-            [("gone", Step::Remove), ("new", Step::Start), ("other", Step::Replace), ("settings", Step::Update)];
+        let steps: Vec<(&str, PlanStep)> = steps.iter().map(|(id, step)| (&**id, *step)).collect();
+        let expected = [
+            ("gone", PlanStep::Remove),
+            ("new", PlanStep::Start),
+            ("other", PlanStep::Replace),
+            ("settings", PlanStep::Update),
+        ];
         assert_eq!(steps, expected);
     }
 
@@ -91,9 +95,9 @@ mod tests {
             prop_assert_eq!(&plan(&current, &part.collect(), Some(&changed), relation), &steps);
             for (id, step) in steps {
                 match step {
-                    Step::Remove => prop_assert!(current.remove(&id).is_some()),
-                    Step::Start => prop_assert!(current.insert(id.clone(), wanted[&id]).is_none()),
-                    Step::Update | Step::Replace => prop_assert!(current.insert(id.clone(), wanted[&id]).is_some()),
+                    PlanStep::Remove => prop_assert!(current.remove(&id).is_some()),
+                    PlanStep::Start => prop_assert!(current.insert(id.clone(), wanted[&id]).is_none()),
+                    PlanStep::Update | PlanStep::Replace => prop_assert!(current.insert(id.clone(), wanted[&id]).is_some()),
                 }
             }
             prop_assert_eq!(&current, &wanted);

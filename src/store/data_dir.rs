@@ -11,7 +11,7 @@ use super::data_dir_lock::{Lock, Patience, last_holder};
 use super::directory_id::DirectoryId;
 use super::id_directories::remove_temporaries;
 use super::snapshot_file;
-use super::subdirectories::{Kept, Part, Parts};
+use super::subdirectories::{OpenSubdirectory, Subdirectories, Subdirectory};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::sys::fail;
@@ -35,7 +35,7 @@ pub(crate) struct DataDir {
 #[derive(Debug)]
 struct Home {
     root: Arc<Dir>,
-    parts: Parts,
+    parts: Subdirectories,
     /// Until the manager has ended.
     lock: Option<Lock>,
     /// Why it could not be made anew.
@@ -61,9 +61,9 @@ impl DataDir {
             let (dir, _) = data_dir.open_part(&root, part)?;
             let io = |error| failed_at("open directory", &path.join(part.as_str()), &error);
             let inode = dir.make_private().map_err(io)?;
-            Ok(data_dir.keep(part, Kept::new(dir, inode)))
+            Ok(data_dir.keep(part, OpenSubdirectory::new(dir, inode)))
         };
-        let (_, pids, records) = (open(Part::Logs)?, open(Part::Pids)?, open(Part::Records)?);
+        let (_, pids, records) = (open(Subdirectory::Logs)?, open(Subdirectory::Pids)?, open(Subdirectory::Records)?);
         fail::point("data-dir:opened");
         // Whoever was writing one of these is dead, for we have the lock, and nobody else would ever remove it.
         let left = [root.remove(snapshot_file::TEMPORARY), remove_temporaries(&pids), remove_temporaries(&records)];
@@ -105,7 +105,7 @@ impl DataDir {
     /// # Errors
     /// Why that cannot be done; another manager may have come first.
     pub(crate) fn renew(&self) -> Result<()> {
-        Part::ALL.into_iter().try_for_each(|part| self.part(part).map(drop))
+        Subdirectory::ALL.into_iter().try_for_each(|part| self.part(part).map(drop))
     }
 
     /// What of it was removed and is not made anew, if anything, or why that cannot be known now.
@@ -124,7 +124,7 @@ impl DataDir {
         }
         let root = home.root.clone();
         drop(home);
-        Part::ALL.into_iter().find_map(|part| {
+        Subdirectory::ALL.into_iter().find_map(|part| {
             let path = self.path.join(part.as_str());
             match root.inode(part.name()) {
                 Ok(Some(_)) => None,
@@ -170,10 +170,10 @@ impl DataDir {
     /// Whoever took the place of a directory that was removed may have left processes for the next agent. That will have
     /// them restored; here they would be doubled.
     fn check_free(&self, home: &Home) -> Result<()> {
-        let records = home.root.open_dir(Part::Records.name());
+        let records = home.root.open_dir(Subdirectory::Records.name());
         let recorded = match records.and_then(|records| records.list()) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            names => names.map_err(|error| self.failed("list", Part::Records.as_str(), &error))?,
+            names => names.map_err(|error| self.failed("list", Subdirectory::Records.as_str(), &error))?,
         };
         if recorded.is_empty() {
             return Ok(());
@@ -187,7 +187,7 @@ impl DataDir {
     }
 
     /// A directory of it, made anew when it was removed.
-    pub(super) fn part(&self, part: Part) -> Result<Arc<Dir>> {
+    pub(super) fn part(&self, part: Subdirectory) -> Result<Arc<Dir>> {
         if let Some(dir) = self.kept(part) {
             return Ok(dir);
         }
@@ -198,11 +198,11 @@ impl DataDir {
         }
         let checked = dir.check_private();
         let inode = checked.map_err(|error| failed_at("open directory", &self.path.join(part.as_str()), &error))?;
-        Ok(self.keep(part, Kept::new(dir, inode)))
+        Ok(self.keep(part, OpenSubdirectory::new(dir, inode)))
     }
 
     /// A directory of it, if it is there.
-    pub(super) fn part_as_it_is(&self, part: Part) -> std::io::Result<Option<Arc<Dir>>> {
+    pub(super) fn part_as_it_is(&self, part: Subdirectory) -> std::io::Result<Option<Arc<Dir>>> {
         if let Some(dir) = self.kept(part) {
             return Ok(Some(dir));
         }
@@ -213,21 +213,21 @@ impl DataDir {
     }
 
     /// A directory that is open, if nothing has happened to it.
-    fn kept(&self, part: Part) -> Option<Arc<Dir>> {
+    fn kept(&self, part: Subdirectory) -> Option<Arc<Dir>> {
         let home = self.home();
         let (root, kept) = (home.root.clone(), home.parts.get(part)?);
         drop(home);
         kept.in_place(&root, part)
     }
 
-    fn keep(&self, part: Part, kept: Kept) -> Arc<Dir> {
+    fn keep(&self, part: Subdirectory, kept: OpenSubdirectory) -> Arc<Dir> {
         let dir = kept.dir();
         self.home().parts.keep(part, kept);
         dir
     }
 
     /// Opens a directory of it; and whether it had to be made.
-    fn open_part(&self, root: &Dir, part: Part) -> Result<(Dir, bool)> {
+    fn open_part(&self, root: &Dir, part: Subdirectory) -> Result<(Dir, bool)> {
         let opened = match root.open_dir(part.name()) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 root.open_or_create_dir(part.name()).map(|dir| (dir, true))
@@ -309,7 +309,7 @@ impl Home {
 
     fn lock(root: Dir, path: &Path, patience: Patience) -> Result<Home> {
         let lock = Lock::take(&root, path, patience)?;
-        Ok(Home { root: Arc::new(root), parts: Parts::default(), lock: Some(lock), trouble: None })
+        Ok(Home { root: Arc::new(root), parts: Subdirectories::default(), lock: Some(lock), trouble: None })
     }
 }
 

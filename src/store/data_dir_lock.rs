@@ -15,7 +15,7 @@ use super::data_dir::code_of;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
-use crate::sys::closed_on_fork::NotInWorkers;
+use crate::sys::closed_on_fork::ClosedOnFork;
 use crate::sys::file::{self, Dir};
 use crate::sys::proc::{lock_holder, stat};
 use crate::sys::{fail, process_identity};
@@ -23,7 +23,7 @@ use crate::sys::{fail, process_identity};
 /// The lock, released when dropped: of the file, which says who has it, and of the directory, whose lock cannot be
 /// removed as the file's can.
 #[derive(Debug)]
-pub(super) struct Lock(Vec<NotInWorkers>);
+pub(super) struct Lock(Vec<ClosedOnFork>);
 
 /// How long to wait for a lock that somebody has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Lock {
 
     fn of(file: Option<File>, place: Dir) -> Lock {
         let locked = file.map(OwnedFd::from).into_iter().chain([place.into()]);
-        Lock(locked.map(NotInWorkers::new).collect())
+        Lock(locked.map(ClosedOnFork::new).collect())
     }
 
     /// Waits for the lock of an open lock file, and of the directory, which is returned.
@@ -89,7 +89,7 @@ impl Lock {
 
     /// The numbers of its descriptors, for those who have to keep it until they execute.
     pub(super) fn descriptors(&self) -> Vec<RawFd> {
-        self.0.iter().filter_map(NotInWorkers::get).map(AsRawFd::as_raw_fd).collect()
+        self.0.iter().filter_map(ClosedOnFork::get).map(AsRawFd::as_raw_fd).collect()
     }
 }
 
@@ -116,7 +116,7 @@ fn try_lock_file(file: Option<&File>) -> std::io::Result<bool> {
 impl Drop for Lock {
     fn drop(&mut self) {
         // Released at once and not only by closing: a child in flight has a copy of the descriptor.
-        for lock in self.0.iter().filter_map(NotInWorkers::get) {
+        for lock in self.0.iter().filter_map(ClosedOnFork::get) {
             file::unlock(lock.as_fd());
         }
     }

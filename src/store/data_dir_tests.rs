@@ -2,7 +2,7 @@
 
 use super::super::external_files::read_file;
 use super::super::id_file_names::FileName;
-use super::super::process_record::Origin;
+use super::super::process_record::RecordHeader;
 use super::super::record_recovery::{Lost, Records};
 use super::*;
 use crate::declaration::Fingerprint;
@@ -16,9 +16,16 @@ fn identity() -> Identity {
     Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into(), inode: None }
 }
 
-fn origin(id: &str) -> Origin<'_> {
+fn origin(id: &str) -> RecordHeader<'_> {
     let stop = StopSettings::default();
-    Origin { id, fingerprint: Fingerprint::new(), token: None, token_generated: false, stop, process_origin: None }
+    RecordHeader {
+        id,
+        fingerprint: Fingerprint::new(),
+        token: None,
+        token_generated: false,
+        stop,
+        process_origin: None,
+    }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -136,7 +143,7 @@ fn everything_is_the_owners_alone() {
 fn a_directory_is_opened_again_only_when_something_has_happened_to_it() {
     let place = tempfile::tempdir().unwrap();
     let dir = DataDir::open(place.path()).unwrap();
-    for part in Part::ALL {
+    for part in Subdirectory::ALL {
         let path = place.path().join(part.as_str());
         let first = dir.part(part).unwrap();
         assert!(Arc::ptr_eq(&first, &dir.part(part).unwrap()));
@@ -151,9 +158,9 @@ fn a_directory_is_opened_again_only_when_something_has_happened_to_it() {
         assert_eq!(dir.part(part).unwrap().own_inode().unwrap(), first.own_inode().unwrap());
     }
     // All of it is made anew.
-    let logs = dir.part(Part::Logs).unwrap();
+    let logs = dir.part(Subdirectory::Logs).unwrap();
     std::fs::remove_dir_all(place.path()).unwrap();
-    assert_ne!(dir.part(Part::Logs).unwrap().own_inode().unwrap(), logs.own_inode().unwrap());
+    assert_ne!(dir.part(Subdirectory::Logs).unwrap().own_inode().unwrap(), logs.own_inode().unwrap());
     dir.write_pid("web", identity().pid).unwrap();
     assert!(place.path().join("pids/web.pid").exists());
 }

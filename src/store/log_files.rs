@@ -11,7 +11,7 @@ use super::data_dir::{DataDir, NOT_FOLLOWED};
 use super::id_directories::{descend, descend_existing};
 use super::id_file_names::FileName;
 use super::quarantine::set_foreign_aside;
-use super::subdirectories::Part;
+use super::subdirectories::Subdirectory;
 use crate::error::Result;
 use crate::logging::{self, Level};
 use crate::sys::fail;
@@ -33,7 +33,7 @@ impl DataDir {
     /// Opens the two logs of a proxy for appending.
     pub(crate) fn open_logs(&self, id: &str) -> Result<[OwnedFd; 2]> {
         let name = FileName::of(id);
-        let place = descend(self.part(Part::Logs)?, &name);
+        let place = descend(self.part(Subdirectory::Logs)?, &name);
         let place = place.map_err(|error| self.failed("open logs directory", "logs", &error))?;
         let open = |suffix: &str| -> Result<OwnedFd> {
             let leaf = name.leaf("", suffix);
@@ -70,7 +70,7 @@ impl DataDir {
 
     /// Device and inode of the logs of a proxy, as far as they are there.
     pub(crate) fn log_files(&self, id: &str) -> std::io::Result<Vec<(u64, u64)>> {
-        files_in(self.part_as_it_is(Part::Logs)?, id)
+        files_in(self.part_as_it_is(Subdirectory::Logs)?, id)
     }
 }
 

@@ -13,14 +13,14 @@ use super::log_files;
 use super::process_record::Record;
 use super::record_recovery::{Lost, Recovery};
 use super::snapshot_file;
-use super::subdirectories::Part;
+use super::subdirectories::Subdirectory;
 use crate::defaults::MAX_SNAPSHOT;
 use crate::error::{Error, Result};
 use crate::sys::file::Dir;
 
 /// A data directory that a snapshot is in.
 #[derive(Debug)]
-pub(crate) struct ForeignDir {
+pub(crate) struct OtherDataDir {
     path: PathBuf,
     root: Dir,
     /// The file name of the snapshot is that of the directory's own.
@@ -30,44 +30,44 @@ pub(crate) struct ForeignDir {
 
 /// Where a snapshot is.
 #[derive(Debug)]
-pub(crate) enum Around {
+pub(crate) enum SnapshotLocation {
     /// In the directory that was given.
     Own,
-    Foreign(ForeignDir),
+    Foreign(OtherDataDir),
     /// In no data directory: there is neither a lock file nor a directory of records.
     None,
 }
 
 /// What a data directory says of the processes that may live.
 #[derive(Debug)]
-pub(crate) struct Survivors {
+pub(crate) struct RecoveredProcesses {
     pub(crate) records: Vec<Record>,
     pub(crate) lost: Vec<Lost>,
     /// The records that cannot be used.
     pub(crate) bad: Vec<Error>,
 }
 
-impl ForeignDir {
+impl OtherDataDir {
     /// The data directory that a snapshot is in, locked unless it is that of `own`, by device and inode.
     ///
     /// # Errors
     /// [`ErrorCode::Locked`](crate::ErrorCode::Locked) naming the directory and the process that has it,
     /// [`ErrorCode::Io`](crate::ErrorCode::Io).
-    pub(crate) fn around(snapshot: &Path, own: Option<(u64, u64)>) -> Result<Around> {
+    pub(crate) fn around(snapshot: &Path, own: Option<(u64, u64)>) -> Result<SnapshotLocation> {
         let failed = |error| Error::os(code_of(&error), format_args!("look around {}", snapshot.display()), &error);
         let snapshot = std::fs::canonicalize(snapshot).map_err(failed)?;
         let path = snapshot.parent().unwrap_or(Path::new("/")).to_owned();
         let root = Dir::open(&path).map_err(failed)?;
         let has = |name: &CStr| root.inode(name).map(|found| found.is_some());
         if Some(root.own_inode().map_err(failed)?) == own {
-            return Ok(Around::Own);
+            return Ok(SnapshotLocation::Own);
         }
-        if !(has(Part::Records.name()).map_err(failed)? || has(c"lock").map_err(failed)?) {
-            return Ok(Around::None);
+        if !(has(Subdirectory::Records.name()).map_err(failed)? || has(c"lock").map_err(failed)?) {
+            return Ok(SnapshotLocation::None);
         }
         let lock = Lock::take_without_writing(&root, &path)?;
         let is_its_own = snapshot_file::has_name_of_snapshot(&snapshot);
-        Ok(Around::Foreign(ForeignDir { path, root, is_its_own, _lock: lock }))
+        Ok(SnapshotLocation::Foreign(OtherDataDir { path, root, is_its_own, _lock: lock }))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -90,31 +90,33 @@ impl ForeignDir {
     ///
     /// # Errors
     /// When it cannot be read now.
-    pub(crate) fn survivors(&self) -> Result<std::result::Result<Survivors, String>> {
+    pub(crate) fn survivors(&self) -> Result<std::result::Result<RecoveredProcesses, String>> {
         if let Err(error) = self.root.check_private() {
             return Ok(Err(format!("data directory {}: {error}", self.path.display())));
         }
-        let records = match self.part(Part::Records)? {
+        let records = match self.part(Subdirectory::Records)? {
             Ok(Some(records)) => records,
-            Ok(None) => return Ok(Err(format!("there is no {}", self.path.join(Part::Records.as_str()).display()))),
+            Ok(None) => {
+                return Ok(Err(format!("there is no {}", self.path.join(Subdirectory::Records.as_str()).display())));
+            }
             Err(untrusted) => return Ok(Err(untrusted)),
         };
         let recovery = Recovery { path: &self.path, set_aside: false };
         let mut records = recovery.records(&records)?;
         // Without it less is known of those without a record.
-        let pids = self.part(Part::Pids)?.ok().flatten();
+        let pids = self.part(Subdirectory::Pids)?.ok().flatten();
         let lost = recovery.lost(pids.as_ref(), &mut records)?;
-        Ok(Ok(Survivors { records: records.found, lost, bad: records.bad }))
+        Ok(Ok(RecoveredProcesses { records: records.found, lost, bad: records.bad }))
     }
 
     /// Device and inode of the logs of a proxy, as far as they are there.
     pub(crate) fn log_files(&self, id: &str) -> io::Result<Vec<(u64, u64)>> {
-        let part = self.part(Part::Logs).ok().and_then(|part| part.ok().flatten());
+        let part = self.part(Subdirectory::Logs).ok().and_then(|part| part.ok().flatten());
         log_files::files_in(part.map(Arc::new), id)
     }
 
     /// A part of it, if it is there and to be trusted.
-    fn part(&self, part: Part) -> Result<std::result::Result<Option<Dir>, String>> {
+    fn part(&self, part: Subdirectory) -> Result<std::result::Result<Option<Dir>, String>> {
         let path = self.path.join(part.as_str());
         let dir = match self.root.open_dir(part.name()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(None)),

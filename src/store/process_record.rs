@@ -39,8 +39,8 @@ pub(crate) struct Record {
 
 impl Record {
     /// What it says besides who the process is.
-    pub(crate) fn origin(&self) -> Origin<'_> {
-        Origin {
+    pub(crate) fn origin(&self) -> RecordHeader<'_> {
+        RecordHeader {
             id: &self.id,
             fingerprint: self.fingerprint,
             token: self.token.as_deref(),
@@ -53,7 +53,7 @@ impl Record {
 
 /// What a record says besides who the process is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin<'a> {
+pub(crate) struct RecordHeader<'a> {
     pub(crate) id: &'a str,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) token: Option<&'a str>,
@@ -64,8 +64,8 @@ pub(crate) struct Origin<'a> {
 
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>`, perhaps
 /// `,"pidfd_inode":<inode>`, and `,"check":"<digest>"}`.
-pub(crate) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
-    let Origin { id, fingerprint, token, token_generated, stop, process_origin } = origin;
+pub(crate) fn head(origin: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
+    let RecordHeader { id, fingerprint, token, token_generated, stop, process_origin } = origin;
     let (id, boot_id) = (Value::from(id), Value::from(boot_id));
     let token = token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
     let generated = if token_generated { "\"token_generated\":true," } else { "" };
@@ -80,7 +80,7 @@ pub(crate) fn head(origin: Origin<'_>, boot_id: &str) -> Vec<u8> {
 }
 
 /// The whole record of a process that did not write its own.
-pub(crate) fn whole(origin: Origin<'_>, identity: &Identity) -> Vec<u8> {
+pub(crate) fn whole(origin: RecordHeader<'_>, identity: &Identity) -> Vec<u8> {
     let mut text = head(origin, &identity.boot_id);
     let inode = identity.inode.map(|inode| format!(",\"pidfd_inode\":{inode}")).unwrap_or_default();
     text.extend(format!("\"pid\":{},\"start_ticks\":{}{inode}", identity.pid, identity.start_ticks).into_bytes());

@@ -10,9 +10,9 @@ use super::data_dir::DataDir;
 use super::id_directories::{descend, descend_existing, temporary};
 use super::id_file_names::FileName;
 use super::pid_file;
-use super::process_record::{self, Origin};
+use super::process_record::{self, RecordHeader};
 use super::record_recovery::{Lost, Records, Recovery};
-use super::subdirectories::Part;
+use super::subdirectories::Subdirectory;
 use crate::defaults::MAX_RECORD;
 use crate::error::Result;
 use crate::sys::fail;
@@ -45,9 +45,9 @@ impl RecordPlan {
 
 impl DataDir {
     /// Prepares the record that the process of `id` writes of itself.
-    pub(crate) fn plan_record(&self, origin: Origin<'_>, boot_id: &str) -> Result<RecordPlan> {
+    pub(crate) fn plan_record(&self, origin: RecordHeader<'_>, boot_id: &str) -> Result<RecordPlan> {
         let name = FileName::of(origin.id);
-        let place = descend(self.part(Part::Records)?, &name);
+        let place = descend(self.part(Subdirectory::Records)?, &name);
         let place = place.map_err(|error| self.failed("open records directory", "records", &error))?;
         let head = process_record::head(origin, boot_id);
         let within = self.path().join("records");
@@ -62,9 +62,9 @@ impl DataDir {
     }
 
     /// Writes the record of a process that did not write its own: one that was adopted from elsewhere.
-    pub(crate) fn write_record(&self, origin: Origin<'_>, identity: &Identity) -> Result<()> {
+    pub(crate) fn write_record(&self, origin: RecordHeader<'_>, identity: &Identity) -> Result<()> {
         let content = process_record::whole(origin, identity);
-        self.put(Part::Records, "write process record", origin.id, ".json", |place, temporary, leaf| {
+        self.put(Subdirectory::Records, "write process record", origin.id, ".json", |place, temporary, leaf| {
             place.replace(temporary, leaf, &content)
         })
     }
@@ -73,8 +73,8 @@ impl DataDir {
     pub(crate) fn update_identity(&self, id: &str, identity: &Identity) -> Result<()> {
         let name = FileName::of(id);
         let leaf = name.leaf("", ".json");
-        let shown = format!("{}/{}", Part::Records.as_str(), leaf.to_string_lossy());
-        let place = descend(self.part(Part::Records)?, &name);
+        let shown = format!("{}/{}", Subdirectory::Records.as_str(), leaf.to_string_lossy());
+        let place = descend(self.part(Subdirectory::Records)?, &name);
         let place = place.map_err(|error| self.failed("open records directory", "records", &error))?;
         let record = self.recovery().read_record(&place, &leaf, &shown)?;
         self.write_record(record.origin(), identity)
@@ -84,7 +84,7 @@ impl DataDir {
     pub(crate) fn has_record(&self, id: &str) -> Result<bool> {
         let name = FileName::of(id);
         self.root()?;
-        let place = self.part_as_it_is(Part::Records).and_then(|part| descend_existing(part, &name));
+        let place = self.part_as_it_is(Subdirectory::Records).and_then(|part| descend_existing(part, &name));
         let found = place.and_then(|place| place.map_or(Ok(None), |place| place.inode(&name.leaf("", ".json"))));
         found.map(|found| found.is_some()).map_err(|error| self.failed("look for the record of", id, &error))
     }
@@ -93,7 +93,7 @@ impl DataDir {
     /// on a disk that is full or read-only.
     pub(crate) fn write_pid(&self, id: &str, pid: Pid) -> Result<()> {
         let name = FileName::of(id);
-        let place = self.part_as_it_is(Part::Pids).and_then(|part| descend_existing(part, &name));
+        let place = self.part_as_it_is(Subdirectory::Pids).and_then(|part| descend_existing(part, &name));
         let read = place.ok().flatten().and_then(|place| place.read(&name.leaf("", ".pid"), MAX_RECORD).ok());
         if read.is_some_and(|found| found == pid_file::text(pid)) {
             return Ok(());
@@ -103,7 +103,7 @@ impl DataDir {
 
     /// Writes the pid file of a process that has just been started: whatever is there is of another one.
     pub(crate) fn replace_pid(&self, id: &str, pid: Pid) -> Result<()> {
-        self.put(Part::Pids, "write pid file", id, ".pid", |place, temporary, leaf| {
+        self.put(Subdirectory::Pids, "write pid file", id, ".pid", |place, temporary, leaf| {
             place.rewrite(temporary, leaf, &pid_file::text(pid))
         })
     }
@@ -111,7 +111,7 @@ impl DataDir {
     /// Writes the file of an id in a part, by a temporary one.
     fn put(
         &self,
-        part: Part,
+        part: Subdirectory,
         what: &str,
         id: &str,
         suffix: &str,
@@ -127,7 +127,7 @@ impl DataDir {
     /// Removes pid file and record of a proxy that has no process.
     pub(crate) fn forget(&self, id: &str) -> Result<()> {
         let pid = self.remove_pid(id);
-        let record = self.remove(Part::Records, "remove record", id, ".json");
+        let record = self.remove(Subdirectory::Records, "remove record", id, ".json");
         match (pid, record) {
             (Err(pid), Err(record)) => Err(pid.followed_by(record)),
             (pid, record) => pid.and(record),
@@ -136,11 +136,11 @@ impl DataDir {
 
     /// Removes the pid file of a process that is gone.
     pub(crate) fn remove_pid(&self, id: &str) -> Result<()> {
-        self.remove(Part::Pids, "remove pid file", id, ".pid")
+        self.remove(Subdirectory::Pids, "remove pid file", id, ".pid")
     }
 
     /// Removes the file of an id from a part, if it is there.
-    fn remove(&self, part: Part, what: &str, id: &str, suffix: &str) -> Result<()> {
+    fn remove(&self, part: Subdirectory, what: &str, id: &str, suffix: &str) -> Result<()> {
         let name = FileName::of(id);
         let leaf = name.leaf("", suffix);
         let place = self.part_as_it_is(part).and_then(|dir| descend_existing(dir, &name));
@@ -154,7 +154,7 @@ impl DataDir {
     /// # Errors
     /// [`ErrorCode::Exhausted`](crate::ErrorCode::Exhausted) when one could not be opened now: its process may live.
     pub(crate) fn records(&self) -> Result<Records> {
-        let records = self.recovery().records(&*self.part(Part::Records)?)?;
+        let records = self.recovery().records(&*self.part(Subdirectory::Records)?)?;
         fail::point("records:read");
         Ok(records)
     }
@@ -165,7 +165,7 @@ impl DataDir {
     /// # Errors
     /// When such a pid file cannot be read either: its process may live, and nothing is known of it.
     pub(crate) fn lost(&self, records: &mut Records) -> Result<Vec<Lost>> {
-        self.recovery().lost(Some(&*self.part(Part::Pids)?), records)
+        self.recovery().lost(Some(&*self.part(Subdirectory::Pids)?), records)
     }
 
     fn recovery(&self) -> Recovery<'_> {

@@ -7,20 +7,20 @@ use crate::sys::file::Dir;
 
 /// A directory of the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum Subdirectory {
     Logs,
     Pids,
     Records,
 }
 
-impl Part {
-    pub(super) const ALL: [Part; 3] = [Part::Logs, Part::Pids, Part::Records];
+impl Subdirectory {
+    pub(super) const ALL: [Subdirectory; 3] = [Subdirectory::Logs, Subdirectory::Pids, Subdirectory::Records];
 
     pub(super) fn name(self) -> &'static CStr {
         match self {
-            Part::Logs => c"logs",
-            Part::Pids => c"pids",
-            Part::Records => c"records",
+            Subdirectory::Logs => c"logs",
+            Subdirectory::Pids => c"pids",
+            Subdirectory::Records => c"records",
         }
     }
 
@@ -31,15 +31,15 @@ impl Part {
 
 /// One that was opened and was ours alone.
 #[derive(Debug, Clone)]
-pub(super) struct Kept {
+pub(super) struct OpenSubdirectory {
     dir: Arc<Dir>,
     /// Device and inode, which nothing else can have while it is open.
     inode: (u64, u64),
 }
 
-impl Kept {
-    pub(super) fn new(dir: Dir, inode: (u64, u64)) -> Kept {
-        Kept { dir: Arc::new(dir), inode }
+impl OpenSubdirectory {
+    pub(super) fn new(dir: Dir, inode: (u64, u64)) -> OpenSubdirectory {
+        OpenSubdirectory { dir: Arc::new(dir), inode }
     }
 
     pub(super) fn dir(&self) -> Arc<Dir> {
@@ -48,21 +48,21 @@ impl Kept {
 
     /// The directory, if it is still there and ours alone. One look at its name tells all of that: in a data directory
     /// that was removed there are no names.
-    pub(super) fn in_place(&self, root: &Dir, part: Part) -> Option<Arc<Dir>> {
+    pub(super) fn in_place(&self, root: &Dir, part: Subdirectory) -> Option<Arc<Dir>> {
         root.still_has(part.name(), self.inode).then(|| self.dir())
     }
 }
 
 /// Those of one data directory that were opened last.
 #[derive(Debug, Default)]
-pub(super) struct Parts([Option<Kept>; Part::ALL.len()]);
+pub(super) struct Subdirectories([Option<OpenSubdirectory>; Subdirectory::ALL.len()]);
 
-impl Parts {
-    pub(super) fn get(&self, part: Part) -> Option<Kept> {
+impl Subdirectories {
+    pub(super) fn get(&self, part: Subdirectory) -> Option<OpenSubdirectory> {
         self.0[part as usize].clone()
     }
 
-    pub(super) fn keep(&mut self, part: Part, kept: Kept) {
+    pub(super) fn keep(&mut self, part: Subdirectory, kept: OpenSubdirectory) {
         self.0[part as usize] = Some(kept);
     }
 }

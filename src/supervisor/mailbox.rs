@@ -7,8 +7,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::reaper::Reaper;
-use super::scan::process_scan::Sighting;
-use super::scan::stalled_scan::Progress;
+use super::scan::process_scan::ScanResult;
+use super::scan::stalled_scan::ScanProgress;
 use super::spec::Spec;
 use super::status::ProxyStatus;
 use crate::error::{Error, Result};
@@ -64,7 +64,7 @@ impl StopWaiter {
 
 /// How a process comes to be.
 #[derive(Debug)]
-pub(crate) enum Origin {
+pub(crate) enum StartMode {
     /// It is started, unless it runs already as declared.
     New,
     /// It is started, in place of whatever runs.
@@ -85,10 +85,10 @@ pub(crate) enum Claim {
     /// By a record of this data directory, with the token and the origin that the process has.
     Recorded { identity: Identity, token: Option<String>, origin: Option<String> },
     /// By a snapshot from elsewhere: a record is written once it is proven.
-    Told { identity: Identity, origin: Option<String> },
+    Snapshot { identity: Identity, origin: Option<String> },
     /// By a number alone: of a snapshot of Consul, or of a pid file whose record cannot be read. What the process
     /// carries has to prove it.
-    Number {
+    PidOnly {
         pid: Pid,
         /// Whether it runs what is declared, as far as its command tells; else its record must not say so.
         as_declared: bool,
@@ -98,24 +98,24 @@ pub(crate) enum Claim {
 impl Claim {
     pub(crate) fn pid(&self) -> Pid {
         match self {
-            Claim::Recorded { identity, .. } | Claim::Told { identity, .. } => identity.pid,
-            Claim::Number { pid, .. } => *pid,
+            Claim::Recorded { identity, .. } | Claim::Snapshot { identity, .. } => identity.pid,
+            Claim::PidOnly { pid, .. } => *pid,
         }
     }
 
     /// The origin that the process has, where it is known.
     pub(crate) fn origin(&self) -> Option<&str> {
         match self {
-            Claim::Recorded { origin, .. } | Claim::Told { origin, .. } => origin.as_deref(),
-            Claim::Number { .. } => None,
+            Claim::Recorded { origin, .. } | Claim::Snapshot { origin, .. } => origin.as_deref(),
+            Claim::PidOnly { .. } => None,
         }
     }
 
     /// More than the pid, where it is known.
     pub(crate) fn identity(&self) -> Option<&Identity> {
         match self {
-            Claim::Recorded { identity, .. } | Claim::Told { identity, .. } => Some(identity),
-            Claim::Number { .. } => None,
+            Claim::Recorded { identity, .. } | Claim::Snapshot { identity, .. } => Some(identity),
+            Claim::PidOnly { .. } => None,
         }
     }
 }
@@ -152,10 +152,10 @@ pub(crate) type Processes = Vec<(Arc<str>, KnownProcess)>;
 
 /// A message of a handle.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum SupervisorCommand {
     /// This process should run. What there is under this slot becomes it: a process of another declaration is
     /// replaced, one that is just being stopped is started again when it is gone.
-    Put { slot: Slot, spec: Arc<Spec>, origin: Origin, started: Option<Sender<Result<()>>> },
+    Put { slot: Slot, spec: Arc<Spec>, origin: StartMode, started: Option<Sender<Result<()>>> },
     /// The settings changed, and nothing that the process can see. `record`: and its record says something else then;
     /// dropped when that is written.
     Update { slot: Slot, spec: Arc<Spec>, record: Option<Sender<()>> },
@@ -215,7 +215,7 @@ pub(crate) enum Done {
 /// Everything that arrives.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Command(Command),
+    Command(SupervisorCommand),
     Done {
         key: ProcessKey,
         spec: Arc<Spec>,
@@ -223,8 +223,8 @@ pub(crate) enum Message {
     },
     /// What a scan has found, for each that asked for it: the processes that left the group of its leader, which is gone.
     Scanned {
-        progress: Arc<Progress>,
-        found: Vec<(ProcessKey, std::io::Result<Sighting>)>,
+        progress: Arc<ScanProgress>,
+        found: Vec<(ProcessKey, std::io::Result<ScanResult>)>,
     },
 }
 

@@ -23,9 +23,9 @@ pub(crate) use self::scan::find_by_log::search;
 pub(crate) use self::scan::find_by_owner_tag::survivors;
 pub(crate) use events::EventRing;
 pub use events::{Event, EventKind, Events};
-pub(crate) use mailbox::{Claim, Command, Origin, Owner, Slot, StopReply};
+pub(crate) use mailbox::{Claim, Owner, Slot, StartMode, StopReply, SupervisorCommand};
 pub(crate) use spec::base_environment::BaseEnvironment;
-pub(crate) use spec::{Context, Files, Spec, drawn_origin};
+pub(crate) use spec::{Context, Files, Spec, random_owner_tag};
 pub use status::{ProxyStatus, UnprovenProcess};
 
 use self::spawner::threads::Spawners;
@@ -87,13 +87,13 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`ErrorCode::Forked`] in a process that the host forked off.
-    pub(crate) fn send(&self, command: Command) -> Result<()> {
+    pub(crate) fn send(&self, command: SupervisorCommand) -> Result<()> {
         self.home.check()?;
         if self.mailbox.send(Message::Command(command)) { Ok(()) } else { Err(mailbox::gone()) }
     }
 
     /// Sends a command that is answered once.
-    pub(crate) fn ask<T>(&self, command: impl FnOnce(Sender<T>) -> Command) -> Result<T> {
+    pub(crate) fn ask<T>(&self, command: impl FnOnce(Sender<T>) -> SupervisorCommand) -> Result<T> {
         let (reply, answer) = crossbeam_channel::bounded(1);
         self.send(command(reply))?;
         answer.recv().map_err(|_| mailbox::gone())
@@ -101,7 +101,7 @@ impl Supervisor {
 
     /// What the processes of an owner are doing, by id.
     pub(crate) fn status(&self, owner: Owner) -> Result<Vec<ProxyStatus>> {
-        let mut all = self.ask(|reply| Command::Status { owner, reply })?;
+        let mut all = self.ask(|reply| SupervisorCommand::Status { owner, reply })?;
         // Mostly sorted already, which a stable sort makes use of.
         all.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(all)
@@ -112,13 +112,13 @@ impl Supervisor {
     /// # Errors
     /// Also when one of them cannot be identified now: without it the others are not all.
     pub(crate) fn processes(&self, owner: Owner) -> Result<Processes> {
-        self.ask(|reply| Command::Processes { owner, reply })?
+        self.ask(|reply| SupervisorCommand::Processes { owner, reply })?
     }
 
     /// Lets all processes of an owner run on unsupervised; returns when nothing of them is in flight.
     pub(crate) fn release(&self, owner: Owner) -> Result<()> {
         let (released, done): (Sender<()>, Receiver<()>) = crossbeam_channel::bounded(0);
-        self.send(Command::Release { owner, released })?;
+        self.send(SupervisorCommand::Release { owner, released })?;
         // Nobody ever sends: the channel closes when the last slot of the owner is gone.
         let _ = done.recv();
         Ok(())
@@ -132,7 +132,7 @@ impl Drop for Supervisor {
             std::mem::forget(thread);
             return;
         }
-        self.mailbox.send(Message::Command(Command::Shutdown));
+        self.mailbox.send(Message::Command(SupervisorCommand::Shutdown));
         // A thread must not wait for itself: a host's code may drop the last handle on one of ours.
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
@@ -141,7 +141,7 @@ impl Drop for Supervisor {
         let next = SHARED.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         if let Some(next) = next {
             // If it has ended as well, the one after it begins with them.
-            let _ = next.send(Command::ReapLeftBehind);
+            let _ = next.send(SupervisorCommand::ReapLeftBehind);
         }
     }
 }

@@ -73,20 +73,20 @@ impl Drop for Registration {
 /// A descriptor that forked workers of the host do not keep. Dropped in a worker it changes nothing there: the number is
 /// not its own any more, and the place may be in use for another of the worker's.
 #[derive(Debug)]
-pub(crate) struct NotInWorkers {
+pub(crate) struct ClosedOnFork {
     // ORDER: dropped first. The number may be given to a file of the host's before the place is free, and a worker that
     // is forked then sees that it is another file; a place that is free too early leaves our file open in the worker.
     fd: OnlyHome<OwnedFd>,
     _registration: OnlyHome<Option<Registration>>,
 }
 
-impl NotInWorkers {
-    pub(crate) fn new(fd: OwnedFd) -> NotInWorkers {
+impl ClosedOnFork {
+    pub(crate) fn new(fd: OwnedFd) -> ClosedOnFork {
         static REGISTERED: AtomicBool = AtomicBool::new(false);
         in_workers(&REGISTERED, close_in_worker);
         // A file that cannot be told from others is inherited, as one is for which there is no place.
         let place = fd::file_number(fd.as_raw_fd()).and_then(|file| Place::take(fd.as_raw_fd(), file));
-        NotInWorkers { fd: OnlyHome::new(fd), _registration: OnlyHome::new(place.map(Registration)) }
+        ClosedOnFork { fd: OnlyHome::new(fd), _registration: OnlyHome::new(place.map(Registration)) }
     }
 
     /// The descriptor; nothing in a worker, where another file may have its number.
@@ -120,7 +120,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
         let open = || OwnedFd::from(dir.open_file(c"lock", libc::O_RDWR | libc::O_CREAT).unwrap());
-        let held = NotInWorkers::new(open());
+        let held = ClosedOnFork::new(open());
         assert!(file::try_lock(held.get().unwrap().as_fd()).unwrap());
         let second = open();
         assert!(!file::try_lock(second.as_fd()).unwrap());
@@ -159,7 +159,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
         let open = |name| OwnedFd::from(dir.open_file(name, libc::O_RDWR | libc::O_CREAT).unwrap());
-        let held = NotInWorkers::new(open(c"lock"));
+        let held = ClosedOnFork::new(open(c"lock"));
         let number = held.get().unwrap().as_raw_fd();
         let other = open(c"other");
         // SAFETY: both are open, and `held` closes what has its number.

@@ -17,15 +17,15 @@ impl World {
         World { machine: Machine::new(), now: Instant::now(), restart, stop }
     }
 
-    fn on(&mut self, event: Event) -> Vec<Action> {
+    fn on(&mut self, event: MachineEvent) -> Vec<MachineAction> {
         let settings = Settings { restart: &self.restart, stop: &self.stop };
         self.machine.on(event, self.now, settings, 0.5)
     }
 
     /// The leader ends and leaves nothing.
-    fn end(&mut self) -> Vec<Action> {
-        assert_eq!(self.on(Event::Exited { group_left: false, quietly: true }), LEFT);
-        self.on(Event::Searched { left: false, held: false })
+    fn end(&mut self) -> Vec<MachineAction> {
+        assert_eq!(self.on(MachineEvent::Exited { group_left: false, quietly: true }), LEFT);
+        self.on(MachineEvent::Scanned { left: false, held: false })
     }
 
     fn after(&mut self, seconds: u64) -> &mut World {
@@ -35,40 +35,41 @@ impl World {
 
     fn running() -> World {
         let mut world = World::new();
-        assert_eq!(world.on(Event::Start), [Action::Spawn]);
-        assert_eq!(world.on(Event::Spawned), []);
+        assert_eq!(world.on(MachineEvent::Start), [MachineAction::Spawn]);
+        assert_eq!(world.on(MachineEvent::Spawned), []);
         world
     }
 }
 
-const GONE: [Action; 3] = [Action::CleanUp, Action::Announce(Announcement::Stopped), Action::Settle];
-const LEFT: [Action; 2] = [Action::RemovePidFile, Action::Search];
-const KILLED: [Action; 2] = [Action::Kill, Action::RemovePidFile];
-const TOLD: [Action; 2] = [Action::SignalStop, Action::RemovePidFile];
-const ASKED: [Action; 2] = [Action::SignalStop, Action::Announce(Announcement::Stopping)];
+const GONE: [MachineAction; 3] =
+    [MachineAction::CleanUp, MachineAction::Announce(Announcement::Stopped), MachineAction::Settle];
+const LEFT: [MachineAction; 2] = [MachineAction::RemovePidFile, MachineAction::Scan];
+const KILLED: [MachineAction; 2] = [MachineAction::Kill, MachineAction::RemovePidFile];
+const TOLD: [MachineAction; 2] = [MachineAction::SignalStop, MachineAction::RemovePidFile];
+const ASKED: [MachineAction; 2] = [MachineAction::SignalStop, MachineAction::Announce(Announcement::Stopping)];
 
 #[test]
 fn a_crash_is_followed_by_a_start_at_once_and_later_by_waits() {
     let mut world = World::running();
     for _ in 0..3 {
-        assert_eq!(world.after(1).end(), [Action::Spawn]);
-        world.on(Event::Spawned);
+        assert_eq!(world.after(1).end(), [MachineAction::Spawn]);
+        world.on(MachineEvent::Spawned);
     }
     let wait = Duration::from_secs(2);
-    assert_eq!(world.end(), [Action::CleanUp, Action::Announce(Announcement::Waiting(wait))]);
+    assert_eq!(world.end(), [MachineAction::CleanUp, MachineAction::Announce(Announcement::Waiting(wait))]);
     assert_eq!(world.machine.deadline(), Some(world.now + wait));
-    assert_eq!(world.after(1).on(Event::Timer), []);
-    assert_eq!(world.after(1).on(Event::Timer), [Action::Spawn]);
+    assert_eq!(world.after(1).on(MachineEvent::Timer), []);
+    assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::Spawn]);
 }
 
 #[test]
 fn a_stop_is_settled_when_the_process_is_gone_and_not_before() {
     let mut world = World::running();
-    assert_eq!(world.on(Event::Stop), ASKED);
-    assert_eq!(world.after(4).on(Event::Timer), []);
-    assert_eq!(world.after(1).on(Event::Timer), [Action::Kill]);
+    assert_eq!(world.on(MachineEvent::Stop), ASKED);
+    assert_eq!(world.after(4).on(MachineEvent::Timer), []);
+    assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::Kill]);
     assert_eq!(world.end(), GONE);
-    assert_eq!(world.on(Event::Stop), [Action::Settle]);
+    assert_eq!(world.on(MachineEvent::Stop), [MachineAction::Settle]);
     assert_eq!(world.machine.deadline(), None);
 }
 
@@ -82,29 +83,29 @@ fn with_a_grace_period_without_end_nothing_is_ever_killed() {
         world
     };
     let mut stopped = forever();
-    assert_eq!(stopped.on(Event::Stop), ASKED);
-    assert_eq!(stopped.on(Event::Settings), []);
-    assert_eq!(stopped.after(a_lifetime).on(Event::Timer), []);
+    assert_eq!(stopped.on(MachineEvent::Stop), ASKED);
+    assert_eq!(stopped.on(MachineEvent::Settings), []);
+    assert_eq!(stopped.after(a_lifetime).on(MachineEvent::Timer), []);
     assert_eq!(stopped.end(), GONE);
 
     let mut crashed = forever();
     crashed.stop.leftover_grace = Duration::MAX;
-    assert_eq!(crashed.on(Event::Exited { group_left: true, quietly: false }), TOLD);
-    assert_eq!(crashed.after(a_lifetime).on(Event::Timer), [Action::ProbeGroup]);
-    assert_eq!(crashed.on(Event::Group { left: false }), [Action::Search]);
-    assert_eq!(crashed.on(Event::Searched { left: false, held: false }), [Action::Spawn]);
+    assert_eq!(crashed.on(MachineEvent::Exited { group_left: true, quietly: false }), TOLD);
+    assert_eq!(crashed.after(a_lifetime).on(MachineEvent::Timer), [MachineAction::ProbeGroup]);
+    assert_eq!(crashed.on(MachineEvent::Group { left: false }), [MachineAction::Scan]);
+    assert_eq!(crashed.on(MachineEvent::Scanned { left: false, held: false }), [MachineAction::Spawn]);
 
     let mut adopted = World { machine: Machine::new(), ..forever() };
     adopted.stop.leftover_grace = Duration::MAX;
-    assert_eq!(adopted.on(Event::Adopt { start_if_gone: true }), [Action::Adopt]);
-    assert_eq!(adopted.on(Event::AdoptionRefused { gone: true }), LEFT);
-    assert_eq!(adopted.after(a_lifetime).on(Event::Timer), []);
+    assert_eq!(adopted.on(MachineEvent::Adopt { start_if_gone: true }), [MachineAction::Adopt]);
+    assert_eq!(adopted.on(MachineEvent::AdoptionRefused { gone: true }), LEFT);
+    assert_eq!(adopted.after(a_lifetime).on(MachineEvent::Timer), []);
 
     let mut shortened = forever();
-    assert_eq!(shortened.on(Event::Stop), ASKED);
+    assert_eq!(shortened.on(MachineEvent::Stop), ASKED);
     shortened.stop.grace_period = Duration::from_secs(1);
-    assert_eq!(shortened.on(Event::Settings), []);
-    assert_eq!(shortened.after(1).on(Event::Timer), [Action::Kill]);
+    assert_eq!(shortened.on(MachineEvent::Settings), []);
+    assert_eq!(shortened.after(1).on(MachineEvent::Timer), [MachineAction::Kill]);
 }
 
 #[test]
@@ -114,24 +115,27 @@ fn a_wait_without_end_is_one() {
     let mut waits = (0..100).map(|_| world.machine.backoff.after_exit(&world.restart, Duration::ZERO, 0.5));
     assert_eq!(waits.nth(30), Some(Duration::from_secs(2 << 27)));
     assert_eq!(waits.last(), Some(Duration::MAX));
-    assert_eq!(world.end(), [Action::CleanUp, Action::Announce(Announcement::Waiting(Duration::MAX))]);
-    assert_eq!(world.on(Event::Settings), []);
-    assert_eq!(world.after(80 * 366 * 24 * 3600).on(Event::Timer), []);
+    assert_eq!(world.end(), [MachineAction::CleanUp, MachineAction::Announce(Announcement::Waiting(Duration::MAX))]);
+    assert_eq!(world.on(MachineEvent::Settings), []);
+    assert_eq!(world.after(80 * 366 * 24 * 3600).on(MachineEvent::Timer), []);
     world.restart.max_wait = Duration::from_secs(1);
-    assert_eq!(world.on(Event::Settings), []);
-    assert_eq!(world.after(1).on(Event::Timer), [Action::Spawn]);
+    assert_eq!(world.on(MachineEvent::Settings), []);
+    assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::Spawn]);
 }
 
 #[test]
 fn a_leader_that_goes_first_does_not_end_the_escalation() {
     let mut world = World::running();
-    world.on(Event::Stop);
-    assert_eq!(world.after(1).on(Event::Exited { group_left: true, quietly: false }), [Action::RemovePidFile]);
-    assert_eq!(world.on(Event::Timer), [Action::ProbeGroup]);
-    assert_eq!(world.on(Event::Group { left: true }), []);
-    assert_eq!(world.after(4).on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
-    assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
-    assert_eq!(world.on(Event::Searched { left: false, held: false }), GONE);
+    world.on(MachineEvent::Stop);
+    assert_eq!(
+        world.after(1).on(MachineEvent::Exited { group_left: true, quietly: false }),
+        [MachineAction::RemovePidFile]
+    );
+    assert_eq!(world.on(MachineEvent::Timer), [MachineAction::ProbeGroup]);
+    assert_eq!(world.on(MachineEvent::Group { left: true }), []);
+    assert_eq!(world.after(4).on(MachineEvent::Timer), [MachineAction::Kill, MachineAction::ProbeGroup]);
+    assert_eq!(world.on(MachineEvent::Group { left: false }), [MachineAction::Scan]);
+    assert_eq!(world.on(MachineEvent::Scanned { left: false, held: false }), GONE);
 }
 
 #[test]
@@ -139,15 +143,23 @@ fn what_a_crash_leaves_of_the_group_is_killed_at_once_and_before_the_restart() {
     // Whatever the leader has returned: it was not told to end.
     for quietly in [false, true] {
         let mut world = World::running();
-        assert_eq!(world.on(Event::Exited { group_left: true, quietly }), KILLED);
+        assert_eq!(world.on(MachineEvent::Exited { group_left: true, quietly }), KILLED);
         assert_eq!(world.machine.state(), ProxyState::Clearing);
-        assert_eq!(world.on(Event::Timer), [Action::ProbeGroup]);
-        assert_eq!(world.on(Event::Group { left: true }), []);
-        assert_eq!(world.after(5).on(Event::Timer), [Action::Stuck, Action::ProbeGroup], "it outlives SIGKILL");
-        assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
-        assert_eq!(world.on(Event::Searched { left: true, held: false }), [Action::Kill], "it had started others");
-        assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
-        assert_eq!(world.on(Event::Searched { left: false, held: false }), [Action::Spawn]);
+        assert_eq!(world.on(MachineEvent::Timer), [MachineAction::ProbeGroup]);
+        assert_eq!(world.on(MachineEvent::Group { left: true }), []);
+        assert_eq!(
+            world.after(5).on(MachineEvent::Timer),
+            [MachineAction::Stuck, MachineAction::ProbeGroup],
+            "it outlives SIGKILL"
+        );
+        assert_eq!(world.on(MachineEvent::Group { left: false }), [MachineAction::Scan]);
+        assert_eq!(
+            world.on(MachineEvent::Scanned { left: true, held: false }),
+            [MachineAction::Kill],
+            "it had started others"
+        );
+        assert_eq!(world.on(MachineEvent::Group { left: false }), [MachineAction::Scan]);
+        assert_eq!(world.on(MachineEvent::Scanned { left: false, held: false }), [MachineAction::Spawn]);
     }
 }
 
@@ -163,267 +175,291 @@ impl World {
 #[test]
 fn leftovers_that_are_declared_to_have_time_get_the_stop_signal_first() {
     let mut world = World::running_with_leftover_grace();
-    assert_eq!(world.on(Event::Exited { group_left: true, quietly: false }), TOLD);
-    assert_eq!(world.after(2).on(Event::Timer), [Action::ProbeGroup]);
-    assert_eq!(world.on(Event::Group { left: true }), []);
-    assert_eq!(world.after(1).on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
-    assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
-    assert_eq!(world.on(Event::Searched { left: false, held: false }), [Action::Spawn]);
+    assert_eq!(world.on(MachineEvent::Exited { group_left: true, quietly: false }), TOLD);
+    assert_eq!(world.after(2).on(MachineEvent::Timer), [MachineAction::ProbeGroup]);
+    assert_eq!(world.on(MachineEvent::Group { left: true }), []);
+    assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::Kill, MachineAction::ProbeGroup]);
+    assert_eq!(world.on(MachineEvent::Group { left: false }), [MachineAction::Scan]);
+    assert_eq!(world.on(MachineEvent::Scanned { left: false, held: false }), [MachineAction::Spawn]);
 
     let mut adopted = World { machine: Machine::new(), ..World::running_with_leftover_grace() };
-    adopted.on(Event::Adopt { start_if_gone: true });
-    adopted.on(Event::AdoptionRefused { gone: true });
-    assert_eq!(adopted.on(Event::Searched { left: true, held: false }), [Action::SignalStop]);
-    adopted.on(Event::Group { left: true });
-    assert_eq!(adopted.after(3).on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
+    adopted.on(MachineEvent::Adopt { start_if_gone: true });
+    adopted.on(MachineEvent::AdoptionRefused { gone: true });
+    assert_eq!(adopted.on(MachineEvent::Scanned { left: true, held: false }), [MachineAction::SignalStop]);
+    adopted.on(MachineEvent::Group { left: true });
+    assert_eq!(adopted.after(3).on(MachineEvent::Timer), [MachineAction::Kill, MachineAction::ProbeGroup]);
 }
 
 #[test]
 fn a_stop_gives_leftovers_of_a_crash_no_more_time_than_its_own_grace_period() {
-    for event in [Event::Stop, Event::Replace] {
+    for event in [MachineEvent::Stop, MachineEvent::Replace] {
         let mut world = World::running_with_leftover_grace();
-        world.on(Event::Exited { group_left: true, quietly: false });
+        world.on(MachineEvent::Exited { group_left: true, quietly: false });
         world.stop.grace_period = Duration::from_secs(1);
         assert_eq!(world.on(event), []);
-        assert_eq!(world.after(1).on(Event::Timer), [Action::Kill, Action::ProbeGroup], "{event:?}");
+        assert_eq!(
+            world.after(1).on(MachineEvent::Timer),
+            [MachineAction::Kill, MachineAction::ProbeGroup],
+            "{event:?}"
+        );
     }
     let mut world = World::running_with_leftover_grace();
-    world.on(Event::Exited { group_left: true, quietly: false });
-    world.after(2).on(Event::Stop);
-    assert_eq!(world.after(1).on(Event::Timer), [Action::Kill, Action::ProbeGroup], "nor more than they had");
+    world.on(MachineEvent::Exited { group_left: true, quietly: false });
+    world.after(2).on(MachineEvent::Stop);
+    assert_eq!(
+        world.after(1).on(MachineEvent::Timer),
+        [MachineAction::Kill, MachineAction::ProbeGroup],
+        "nor more than they had"
+    );
 }
 
 #[test]
 fn a_leftover_grace_that_is_taken_away_is_over() {
     let mut world = World::running_with_leftover_grace();
-    world.on(Event::Exited { group_left: true, quietly: false });
+    world.on(MachineEvent::Exited { group_left: true, quietly: false });
     world.stop.leftover_grace = Duration::ZERO;
-    assert_eq!(world.on(Event::Settings), []);
-    assert_eq!(world.on(Event::Timer), [Action::Kill, Action::ProbeGroup]);
+    assert_eq!(world.on(MachineEvent::Settings), []);
+    assert_eq!(world.on(MachineEvent::Timer), [MachineAction::Kill, MachineAction::ProbeGroup]);
 }
 
 #[test]
 fn what_outlives_sigkill_is_admitted_once_and_still_awaited() {
     let mut world = World::running();
-    world.on(Event::Stop);
-    world.after(5).on(Event::Timer);
-    assert_eq!(world.after(5).on(Event::Timer), [Action::Stuck]);
-    assert_eq!(world.after(60).on(Event::Timer), []);
-    assert_eq!(world.on(Event::Stop), [Action::Stuck], "a second stop is told at once");
+    world.on(MachineEvent::Stop);
+    world.after(5).on(MachineEvent::Timer);
+    assert_eq!(world.after(5).on(MachineEvent::Timer), [MachineAction::Stuck]);
+    assert_eq!(world.after(60).on(MachineEvent::Timer), []);
+    assert_eq!(world.on(MachineEvent::Stop), [MachineAction::Stuck], "a second stop is told at once");
     assert_eq!(world.end(), GONE);
 }
 
 #[test]
 fn replacing_stops_the_old_and_starts_the_new_when_it_is_gone() {
     let mut world = World::running();
-    assert_eq!(world.on(Event::Replace), ASKED);
-    assert_eq!(world.end(), [Action::Settle, Action::Spawn]);
-    assert_eq!(world.on(Event::Replace), [], "the new one is not there yet");
-    assert_eq!(world.on(Event::Spawned), ASKED, "what was started is outdated");
-    assert_eq!(world.on(Event::Stop), []);
+    assert_eq!(world.on(MachineEvent::Replace), ASKED);
+    assert_eq!(world.end(), [MachineAction::Settle, MachineAction::Spawn]);
+    assert_eq!(world.on(MachineEvent::Replace), [], "the new one is not there yet");
+    assert_eq!(world.on(MachineEvent::Spawned), ASKED, "what was started is outdated");
+    assert_eq!(world.on(MachineEvent::Stop), []);
     assert_eq!(world.end(), GONE, "the stop came last");
 }
 
 #[test]
 fn a_stop_during_the_start_ends_what_was_started() {
     let mut world = World::new();
-    world.on(Event::Start);
-    assert_eq!(world.on(Event::Stop), []);
-    assert_eq!(world.on(Event::Spawned), ASKED);
+    world.on(MachineEvent::Start);
+    assert_eq!(world.on(MachineEvent::Stop), []);
+    assert_eq!(world.on(MachineEvent::Spawned), ASKED);
     let mut world = World::new();
-    world.on(Event::Start);
-    world.on(Event::Stop);
-    assert_eq!(world.on(Event::SpawnFailed { hopeless: false }), GONE);
+    world.on(MachineEvent::Start);
+    world.on(MachineEvent::Stop);
+    assert_eq!(world.on(MachineEvent::SpawnFailed { hopeless: false }), GONE);
 }
 
 #[test]
 fn a_failed_start_waits_and_a_hopeless_one_fails() {
     let mut world = World::new();
-    world.on(Event::Start);
+    world.on(MachineEvent::Start);
     let wait = Duration::from_secs(1);
-    let actions = world.on(Event::SpawnFailed { hopeless: false });
-    assert_eq!(actions, [Action::CleanUp, Action::Announce(Announcement::Waiting(wait))]);
-    world.after(1).on(Event::Timer);
-    let actions = world.on(Event::SpawnFailed { hopeless: true });
-    assert_eq!(actions, [Action::CleanUp, Action::Announce(Announcement::Failed)]);
-    assert_eq!(world.on(Event::Replace), [Action::Spawn], "a new declaration has its chance");
+    let actions = world.on(MachineEvent::SpawnFailed { hopeless: false });
+    assert_eq!(actions, [MachineAction::CleanUp, MachineAction::Announce(Announcement::Waiting(wait))]);
+    world.after(1).on(MachineEvent::Timer);
+    let actions = world.on(MachineEvent::SpawnFailed { hopeless: true });
+    assert_eq!(actions, [MachineAction::CleanUp, MachineAction::Announce(Announcement::Failed)]);
+    assert_eq!(world.on(MachineEvent::Replace), [MachineAction::Spawn], "a new declaration has its chance");
 }
 
 #[test]
 fn a_restored_process_that_is_gone_is_not_started_before_it_is_asked_for() {
     let mut world = World::new();
-    assert_eq!(world.on(Event::Adopt { start_if_gone: false }), [Action::Adopt]);
-    assert_eq!(world.on(Event::AdoptionRefused { gone: true }), LEFT);
-    assert_eq!(world.on(Event::Searched { left: false, held: false }), [Action::CleanUp]);
+    assert_eq!(world.on(MachineEvent::Adopt { start_if_gone: false }), [MachineAction::Adopt]);
+    assert_eq!(world.on(MachineEvent::AdoptionRefused { gone: true }), LEFT);
+    assert_eq!(world.on(MachineEvent::Scanned { left: false, held: false }), [MachineAction::CleanUp]);
     assert_eq!(world.machine.state(), ProxyState::Idle);
-    assert_eq!(world.on(Event::Start), [Action::Spawn]);
+    assert_eq!(world.on(MachineEvent::Start), [MachineAction::Spawn]);
 }
 
 #[test]
 fn what_left_the_group_is_ended_like_the_group() {
     let mut world = World::running();
-    world.on(Event::Stop);
-    assert_eq!(world.on(Event::Exited { group_left: false, quietly: true }), LEFT);
-    assert_eq!(world.on(Event::Searched { left: true, held: false }), [Action::SignalStop]);
-    assert_eq!(world.on(Event::Group { left: true }), []);
-    assert_eq!(world.after(5).on(Event::Timer), [Action::Kill, Action::ProbeGroup], "no second grace period");
-    assert_eq!(world.on(Event::Group { left: false }), [Action::Search], "they may have started others");
-    assert_eq!(world.on(Event::Searched { left: true, held: false }), [Action::Kill], "their time is over");
-    assert_eq!(world.after(5).on(Event::Timer), [Action::Stuck, Action::ProbeGroup]);
-    assert_eq!(world.on(Event::Group { left: false }), [Action::Search]);
-    assert_eq!(world.on(Event::Searched { left: false, held: false }), GONE);
+    world.on(MachineEvent::Stop);
+    assert_eq!(world.on(MachineEvent::Exited { group_left: false, quietly: true }), LEFT);
+    assert_eq!(world.on(MachineEvent::Scanned { left: true, held: false }), [MachineAction::SignalStop]);
+    assert_eq!(world.on(MachineEvent::Group { left: true }), []);
+    assert_eq!(
+        world.after(5).on(MachineEvent::Timer),
+        [MachineAction::Kill, MachineAction::ProbeGroup],
+        "no second grace period"
+    );
+    assert_eq!(world.on(MachineEvent::Group { left: false }), [MachineAction::Scan], "they may have started others");
+    assert_eq!(
+        world.on(MachineEvent::Scanned { left: true, held: false }),
+        [MachineAction::Kill],
+        "their time is over"
+    );
+    assert_eq!(world.after(5).on(MachineEvent::Timer), [MachineAction::Stuck, MachineAction::ProbeGroup]);
+    assert_eq!(world.on(MachineEvent::Group { left: false }), [MachineAction::Scan]);
+    assert_eq!(world.on(MachineEvent::Scanned { left: false, held: false }), GONE);
 }
 
 #[test]
 fn a_search_that_does_not_end_does_not_hold_up_the_answer() {
     let mut world = World::running();
-    world.on(Event::Stop);
-    world.on(Event::Exited { group_left: false, quietly: true });
-    assert_eq!(world.after(5).on(Event::Timer), [Action::Kill]);
-    assert_eq!(world.after(5).on(Event::Timer), [Action::Stuck]);
-    assert_eq!(world.on(Event::Searched { left: false, held: false }), GONE);
+    world.on(MachineEvent::Stop);
+    world.on(MachineEvent::Exited { group_left: false, quietly: true });
+    assert_eq!(world.after(5).on(MachineEvent::Timer), [MachineAction::Kill]);
+    assert_eq!(world.after(5).on(MachineEvent::Timer), [MachineAction::Stuck]);
+    assert_eq!(world.on(MachineEvent::Scanned { left: false, held: false }), GONE);
 }
 
 #[test]
 fn a_crash_is_not_searched_for_what_it_left_before_a_successor_has_to_wait() {
-    let crash = Event::Exited { group_left: false, quietly: false };
+    let crash = MachineEvent::Exited { group_left: false, quietly: false };
     let mut world = World::running();
     for _ in 0..3 {
-        assert_eq!(world.on(crash), [Action::Spawn]);
-        world.on(Event::Spawned);
+        assert_eq!(world.on(crash), [MachineAction::Spawn]);
+        world.on(MachineEvent::Spawned);
     }
     assert_eq!(world.on(crash), LEFT);
-    assert_eq!(world.on(Event::Searched { left: true, held: false }), [Action::Kill]);
-    world.on(Event::Group { left: false });
-    let wait = Action::Announce(Announcement::Waiting(Duration::from_secs(2)));
-    assert_eq!(world.on(Event::Searched { left: false, held: false }), [Action::CleanUp, wait]);
+    assert_eq!(world.on(MachineEvent::Scanned { left: true, held: false }), [MachineAction::Kill]);
+    world.on(MachineEvent::Group { left: false });
+    let wait = MachineAction::Announce(Announcement::Waiting(Duration::from_secs(2)));
+    assert_eq!(world.on(MachineEvent::Scanned { left: false, held: false }), [MachineAction::CleanUp, wait]);
 }
 
 #[test]
 fn no_successor_runs_beside_what_left_the_group() {
     let mut world = World::running();
-    world.on(Event::Exited { group_left: false, quietly: true });
-    assert_eq!(world.on(Event::Searched { left: true, held: false }), [Action::Kill]);
+    world.on(MachineEvent::Exited { group_left: false, quietly: true });
+    assert_eq!(world.on(MachineEvent::Scanned { left: true, held: false }), [MachineAction::Kill]);
     assert_eq!(world.machine.state(), ProxyState::Clearing);
-    world.on(Event::Group { left: false });
-    assert_eq!(world.on(Event::Searched { left: false, held: false }), [Action::Spawn]);
+    world.on(MachineEvent::Group { left: false });
+    assert_eq!(world.on(MachineEvent::Scanned { left: false, held: false }), [MachineAction::Spawn]);
     let mut world = World::new();
-    world.on(Event::Adopt { start_if_gone: false });
-    world.on(Event::AdoptionRefused { gone: true });
-    assert_eq!(world.on(Event::Searched { left: true, held: false }), [Action::Kill]);
-    assert_eq!(world.on(Event::Start), [], "it waits");
-    world.on(Event::Group { left: false });
-    assert_eq!(world.on(Event::Searched { left: false, held: false }), [Action::Spawn]);
+    world.on(MachineEvent::Adopt { start_if_gone: false });
+    world.on(MachineEvent::AdoptionRefused { gone: true });
+    assert_eq!(world.on(MachineEvent::Scanned { left: true, held: false }), [MachineAction::Kill]);
+    assert_eq!(world.on(MachineEvent::Start), [], "it waits");
+    world.on(MachineEvent::Group { left: false });
+    assert_eq!(world.on(MachineEvent::Scanned { left: false, held: false }), [MachineAction::Spawn]);
 }
 
 #[test]
 fn a_start_is_held_while_a_process_lives_that_may_be_of_the_old_group() {
-    let held = |event: Event| {
+    let held = |event: MachineEvent| {
         let mut world = World::new();
-        world.on(Event::Adopt { start_if_gone: true });
-        world.on(Event::AdoptionRefused { gone: true });
-        assert_eq!(world.on(Event::Searched { left: false, held: true }), []);
+        world.on(MachineEvent::Adopt { start_if_gone: true });
+        world.on(MachineEvent::AdoptionRefused { gone: true });
+        assert_eq!(world.on(MachineEvent::Scanned { left: false, held: true }), []);
         assert_eq!((world.machine.state(), world.on(event)), (ProxyState::Clearing, vec![]));
         world
     };
-    let mut world = held(Event::Start);
+    let mut world = held(MachineEvent::Start);
     let until = world.now + defaults::HELD_START;
     assert_eq!(world.machine.next_start(), Some(until));
     assert_eq!(world.machine.deadline(), Some(world.now + defaults::HELD_START_INTERVAL));
-    assert_eq!(world.after(1).on(Event::Timer), [Action::ProbeHeld]);
-    assert_eq!(world.on(Event::Held { left: true }), []);
-    assert_eq!(world.after(1).on(Event::Timer), [Action::ProbeHeld]);
-    assert_eq!(world.on(Event::Held { left: false }), [Action::Spawn], "it has ended");
+    assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::ProbeHeld]);
+    assert_eq!(world.on(MachineEvent::Held { left: true }), []);
+    assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::ProbeHeld]);
+    assert_eq!(world.on(MachineEvent::Held { left: false }), [MachineAction::Spawn], "it has ended");
 
-    let mut world = held(Event::Replace);
+    let mut world = held(MachineEvent::Replace);
     world.now += defaults::HELD_START;
-    assert_eq!(world.on(Event::Timer), [Action::ProbeHeld]);
-    assert_eq!(world.on(Event::Held { left: true }), [Action::Settle, Action::Spawn], "the time is over");
+    assert_eq!(world.on(MachineEvent::Timer), [MachineAction::ProbeHeld]);
+    assert_eq!(
+        world.on(MachineEvent::Held { left: true }),
+        [MachineAction::Settle, MachineAction::Spawn],
+        "the time is over"
+    );
 
-    assert_eq!(held(Event::Settings).on(Event::Stop), GONE, "a stop is not held");
+    assert_eq!(held(MachineEvent::Settings).on(MachineEvent::Stop), GONE, "a stop is not held");
 }
 
 #[test]
 fn a_stop_is_not_held() {
     let mut world = World::running();
-    world.on(Event::Stop);
-    world.on(Event::Exited { group_left: false, quietly: true });
-    assert_eq!(world.on(Event::Searched { left: false, held: true }), GONE);
+    world.on(MachineEvent::Stop);
+    world.on(MachineEvent::Exited { group_left: false, quietly: true });
+    assert_eq!(world.on(MachineEvent::Scanned { left: false, held: true }), GONE);
 
     let mut world = World::running();
-    world.on(Event::Stop);
-    world.on(Event::Start);
-    world.on(Event::Exited { group_left: false, quietly: true });
-    assert_eq!(world.on(Event::Searched { left: false, held: true }), [Action::Settle], "the stop is answered");
+    world.on(MachineEvent::Stop);
+    world.on(MachineEvent::Start);
+    world.on(MachineEvent::Exited { group_left: false, quietly: true });
+    assert_eq!(
+        world.on(MachineEvent::Scanned { left: false, held: true }),
+        [MachineAction::Settle],
+        "the stop is answered"
+    );
     assert_eq!(world.machine.state(), ProxyState::Clearing);
 }
 
 #[test]
 fn a_hold_that_begins_before_a_start_is_asked_for_holds_it_and_alone_starts_nothing() {
-    for (started, expected) in [(true, Action::Spawn), (false, Action::CleanUp)] {
+    for (started, expected) in [(true, MachineAction::Spawn), (false, MachineAction::CleanUp)] {
         let mut world = World::new();
-        world.on(Event::Adopt { start_if_gone: false });
-        world.on(Event::AdoptionRefused { gone: true });
-        assert_eq!(world.on(Event::Searched { left: false, held: true }), []);
+        world.on(MachineEvent::Adopt { start_if_gone: false });
+        world.on(MachineEvent::AdoptionRefused { gone: true });
+        assert_eq!(world.on(MachineEvent::Scanned { left: false, held: true }), []);
         if started {
-            assert_eq!(world.on(Event::Start), []);
+            assert_eq!(world.on(MachineEvent::Start), []);
         }
-        assert_eq!(world.on(Event::Held { left: false }), [expected]);
+        assert_eq!(world.on(MachineEvent::Held { left: false }), [expected]);
     }
 }
 
 #[test]
 fn a_process_that_may_live_is_neither_doubled_nor_signalled() {
     let mut world = World::new();
-    world.on(Event::Adopt { start_if_gone: true });
-    let actions = world.on(Event::AdoptionRefused { gone: false });
-    assert_eq!(actions, [Action::Announce(Announcement::Waiting(Duration::from_secs(1)))]);
-    assert_eq!(world.after(1).on(Event::Timer), [Action::Adopt]);
-    assert_eq!(world.on(Event::Stop), []);
-    let actions = world.on(Event::AdoptionRefused { gone: false });
-    assert_eq!(actions[0], Action::Stuck, "whoever waits for the stop learns that it is not certain");
-    assert_eq!(world.on(Event::Stop), [Action::Adopt]);
-    assert_eq!(world.on(Event::Adopted), ASKED);
+    world.on(MachineEvent::Adopt { start_if_gone: true });
+    let actions = world.on(MachineEvent::AdoptionRefused { gone: false });
+    assert_eq!(actions, [MachineAction::Announce(Announcement::Waiting(Duration::from_secs(1)))]);
+    assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::Adopt]);
+    assert_eq!(world.on(MachineEvent::Stop), []);
+    let actions = world.on(MachineEvent::AdoptionRefused { gone: false });
+    assert_eq!(actions[0], MachineAction::Stuck, "whoever waits for the stop learns that it is not certain");
+    assert_eq!(world.on(MachineEvent::Stop), [MachineAction::Adopt]);
+    assert_eq!(world.on(MachineEvent::Adopted), ASKED);
 }
 
 #[test]
 fn new_settings_shorten_what_is_under_way() {
     let mut world = World::new();
-    world.on(Event::Start);
-    world.on(Event::SpawnFailed { hopeless: false });
+    world.on(MachineEvent::Start);
+    world.on(MachineEvent::SpawnFailed { hopeless: false });
     world.restart.max_wait = Duration::from_millis(10);
-    assert_eq!(world.on(Event::Settings), []);
+    assert_eq!(world.on(MachineEvent::Settings), []);
     assert_eq!(world.machine.deadline(), Some(world.now + world.restart.max_wait));
     let mut world = World::running();
-    world.on(Event::Stop);
+    world.on(MachineEvent::Stop);
     world.stop.grace_period = Duration::from_secs(1);
-    world.on(Event::Settings);
-    assert_eq!(world.after(1).on(Event::Timer), [Action::Kill]);
+    world.on(MachineEvent::Settings);
+    assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::Kill]);
     let mut world = World::new();
-    world.on(Event::Start);
-    world.on(Event::SpawnFailed { hopeless: true });
-    assert_eq!(world.on(Event::Settings), [Action::Spawn], "what was refused may be allowed now");
+    world.on(MachineEvent::Start);
+    world.on(MachineEvent::SpawnFailed { hopeless: true });
+    assert_eq!(world.on(MachineEvent::Settings), [MachineAction::Spawn], "what was refused may be allowed now");
 }
 
 /// An adopted process, whose zombie its parent has not reaped, crashes.
-fn crash_with_zombie(world: &mut World) -> Vec<Action> {
-    assert_eq!(world.on(Event::Unreaped), []);
-    world.on(Event::Exited { group_left: false, quietly: false })
+fn crash_with_zombie(world: &mut World) -> Vec<MachineAction> {
+    assert_eq!(world.on(MachineEvent::Unreaped), []);
+    world.on(MachineEvent::Exited { group_left: false, quietly: false })
 }
 
-const ZOMBIE: Event = Event::Zombies { left: true, useless: false };
-const REAPED: Event = Event::Zombies { left: false, useless: false };
+const ZOMBIE: MachineEvent = MachineEvent::Zombies { left: true, useless: false };
+const REAPED: MachineEvent = MachineEvent::Zombies { left: false, useless: false };
 
 #[test]
 fn start_waits_for_zombies_to_be_reaped_and_not_for_ever() {
     let mut world = World::running();
-    assert_eq!(crash_with_zombie(&mut world), [Action::RemovePidFile, Action::ProbeZombies]);
+    assert_eq!(crash_with_zombie(&mut world), [MachineAction::RemovePidFile, MachineAction::ProbeZombies]);
     assert_eq!(world.machine.state(), ProxyState::Clearing);
     assert_eq!(world.on(ZOMBIE), []);
     world.now = world.machine.deadline().unwrap();
-    assert_eq!(world.on(Event::Timer), [Action::ProbeZombies]);
-    assert_eq!(world.on(REAPED), [Action::Spawn]);
-    world.on(Event::Spawned);
+    assert_eq!(world.on(MachineEvent::Timer), [MachineAction::ProbeZombies]);
+    assert_eq!(world.on(REAPED), [MachineAction::Spawn]);
+    world.on(MachineEvent::Spawned);
 
     let begun = world.now;
     crash_with_zombie(&mut world);
@@ -433,14 +469,17 @@ fn start_waits_for_zombies_to_be_reaped_and_not_for_ever() {
             break actions;
         }
         world.now = world.machine.deadline().unwrap();
-        assert_eq!(world.on(Event::Timer), [Action::ProbeZombies]);
+        assert_eq!(world.on(MachineEvent::Timer), [MachineAction::ProbeZombies]);
     };
-    assert_eq!(actions, [Action::TellZombies, Action::Spawn]);
+    assert_eq!(actions, [MachineAction::TellZombies, MachineAction::Spawn]);
     assert_eq!(world.now - begun, defaults::REAP_WAIT);
-    world.on(Event::Spawned);
+    world.on(MachineEvent::Spawned);
 
     crash_with_zombie(&mut world);
-    assert_eq!(world.on(Event::Zombies { left: true, useless: true }), [Action::TellZombies, Action::Spawn]);
+    assert_eq!(
+        world.on(MachineEvent::Zombies { left: true, useless: true }),
+        [MachineAction::TellZombies, MachineAction::Spawn]
+    );
 }
 
 #[test]
@@ -448,24 +487,24 @@ fn stop_does_not_wait_for_zombies_and_start_after_it_does() {
     let mut world = World::running();
     crash_with_zombie(&mut world);
     world.on(ZOMBIE);
-    assert_eq!(world.on(Event::Stop), GONE);
-    assert_eq!(world.on(Event::Start), [Action::ProbeZombies]);
+    assert_eq!(world.on(MachineEvent::Stop), GONE);
+    assert_eq!(world.on(MachineEvent::Start), [MachineAction::ProbeZombies]);
     assert_eq!(world.on(ZOMBIE), []);
     // What is replaced is answered as well, and its successor waits.
     let mut world = World::running();
-    world.on(Event::Replace);
-    world.on(Event::Unreaped);
-    assert_eq!(world.end(), [Action::Settle, Action::ProbeZombies]);
+    world.on(MachineEvent::Replace);
+    world.on(MachineEvent::Unreaped);
+    assert_eq!(world.end(), [MachineAction::Settle, MachineAction::ProbeZombies]);
 }
 
 #[test]
 fn wait_for_zombies_is_over_when_the_wait_for_the_next_start_was_longer() {
     let mut world = World::running();
     world.restart.attempts_before_backoff = 0;
-    world.on(Event::Unreaped);
+    world.on(MachineEvent::Unreaped);
     world.end();
-    assert_eq!(world.after(2).on(Event::Timer), [Action::ProbeZombies]);
-    assert_eq!(world.on(ZOMBIE), [Action::TellZombies, Action::Spawn]);
+    assert_eq!(world.after(2).on(MachineEvent::Timer), [MachineAction::ProbeZombies]);
+    assert_eq!(world.on(ZOMBIE), [MachineAction::TellZombies, MachineAction::Spawn]);
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -503,7 +542,7 @@ fn moves() -> impl Strategy<Value = Move> {
 /// The world outside: one leader at the most, a group that outlives it, one job in flight.
 #[derive(Default)]
 struct Outside {
-    job: Option<Action>,
+    job: Option<MachineAction>,
     leader: bool,
     group: bool,
     /// Who left the group, and whether they were found.
@@ -519,70 +558,70 @@ struct Outside {
 }
 
 impl Outside {
-    fn apply(&mut self, world: &mut World, actions: Vec<Action>) {
+    fn apply(&mut self, world: &mut World, actions: Vec<MachineAction>) {
         for action in actions {
             match action {
-                Action::ProbeZombies => {
+                MachineAction::ProbeZombies => {
                     assert!(!self.stop_wanted, "a stop waits for zombies");
                     let (left, useless) = (self.zombie.is_some(), self.useless);
-                    let more = world.on(Event::Zombies { left, useless });
+                    let more = world.on(MachineEvent::Zombies { left, useless });
                     self.apply(world, more);
                 }
-                Action::TellZombies => {
+                MachineAction::TellZombies => {
                     let since = self.zombie.take().expect("told of a zombie that is not there");
                     let waited = world.now.saturating_duration_since(since);
                     assert!(self.useless || waited >= defaults::REAP_WAIT, "waited only {waited:?}");
                 }
-                Action::Search => {
+                MachineAction::Scan => {
                     assert_eq!(self.job, None, "two jobs at once");
                     assert!(!self.leader && !self.group, "searched too early");
                     self.found = false;
                     self.job = Some(action);
                 }
-                Action::Spawn | Action::Adopt => {
+                MachineAction::Spawn | MachineAction::Adopt => {
                     assert_eq!(self.job, None, "two jobs at once");
-                    assert!(action == Action::Adopt || self.nobody(), "a second process of one id");
+                    assert!(action == MachineAction::Adopt || self.nobody(), "a second process of one id");
                     assert!(
-                        action == Action::Adopt || self.zombie.is_none(),
+                        action == MachineAction::Adopt || self.zombie.is_none(),
                         "a start beside a zombie that is not told"
                     );
-                    assert!(action == Action::Adopt || !self.stop_wanted, "a start after a stop");
+                    assert!(action == MachineAction::Adopt || !self.stop_wanted, "a start after a stop");
                     self.job = Some(action);
                 }
-                Action::SignalStop | Action::Kill => {
+                MachineAction::SignalStop | MachineAction::Kill => {
                     // A group may have emptied unnoticed; its handle then says so, and no process is hit.
                     assert!(self.leader || self.clearing(world), "a signal to nobody");
                     let has_time = self.leader
                         || world.machine.state() == ProxyState::Stopping
                         || !world.stop.leftover_grace.is_zero();
-                    assert!(action == Action::Kill || has_time, "what a crash left was given time");
+                    assert!(action == MachineAction::Kill || has_time, "what a crash left was given time");
                 }
-                Action::ProbeGroup => {
+                MachineAction::ProbeGroup => {
                     assert!(!self.leader);
                     let left = self.group || self.escaped && self.found;
-                    let more = world.on(Event::Group { left });
+                    let more = world.on(MachineEvent::Group { left });
                     self.apply(world, more);
                 }
-                Action::RemovePidFile => {
+                MachineAction::RemovePidFile => {
                     assert!(!self.leader, "a process lost its pid file");
                     self.pid_file = false;
                 }
-                Action::ProbeHeld => {
+                MachineAction::ProbeHeld => {
                     assert!(self.nobody());
-                    let more = world.on(Event::Held { left: true });
+                    let more = world.on(MachineEvent::Held { left: true });
                     self.apply(world, more);
                 }
-                Action::CleanUp => {
+                MachineAction::CleanUp => {
                     assert!(self.nobody() && self.job.is_none());
                     self.pid_file = false;
                 }
-                Action::Settle => {
+                MachineAction::Settle => {
                     assert!(self.nobody() && self.job.is_none(), "settled too early");
                     self.waiters = 0;
                 }
-                Action::Stuck => self.waiters = 0,
-                Action::Announce(Announcement::Waiting(wait)) => assert!(wait <= world.restart.max_wait),
-                Action::Announce(_) => {}
+                MachineAction::Stuck => self.waiters = 0,
+                MachineAction::Announce(Announcement::Waiting(wait)) => assert!(wait <= world.restart.max_wait),
+                MachineAction::Announce(_) => {}
             }
         }
     }
@@ -599,39 +638,39 @@ impl Outside {
         let actions = match next {
             Move::Start => {
                 self.stop_wanted = false;
-                world.on(Event::Start)
+                world.on(MachineEvent::Start)
             }
             Move::Adopt(start_if_gone) => {
                 if matches!(world.machine.state(), ProxyState::Idle | ProxyState::Stopped | ProxyState::Failed) {
                     self.stop_wanted = false;
                 }
-                world.on(Event::Adopt { start_if_gone })
+                world.on(MachineEvent::Adopt { start_if_gone })
             }
-            Move::Settings => world.on(Event::Settings),
+            Move::Settings => world.on(MachineEvent::Settings),
             Move::Replace => {
                 self.stop_wanted = false;
-                world.on(Event::Replace)
+                world.on(MachineEvent::Replace)
             }
             Move::Stop => {
                 self.stop_wanted = true;
                 self.waiters += 1;
-                world.on(Event::Stop)
+                world.on(MachineEvent::Stop)
             }
             Move::Finish { well, hopeless } => match self.job.take() {
                 None => vec![],
-                Some(Action::Search) => {
+                Some(MachineAction::Scan) => {
                     self.found = self.escaped;
-                    world.on(Event::Searched { left: self.escaped, held: hopeless })
+                    world.on(MachineEvent::Scanned { left: self.escaped, held: hopeless })
                 }
                 Some(job) => {
                     self.leader = well;
                     // An adoption that fails leaves the pid file of a process that may live.
-                    self.pid_file = well || job == Action::Adopt;
+                    self.pid_file = well || job == MachineAction::Adopt;
                     world.on(match (job, well) {
-                        (Action::Spawn, true) => Event::Spawned,
-                        (Action::Spawn, false) => Event::SpawnFailed { hopeless },
-                        (_, true) => Event::Adopted,
-                        (_, false) => Event::AdoptionRefused { gone: hopeless },
+                        (MachineAction::Spawn, true) => MachineEvent::Spawned,
+                        (MachineAction::Spawn, false) => MachineEvent::SpawnFailed { hopeless },
+                        (_, true) => MachineEvent::Adopted,
+                        (_, false) => MachineEvent::AdoptionRefused { gone: hopeless },
                     })
                 }
             },
@@ -646,10 +685,10 @@ impl Outside {
             Move::Exit { group_left, escaped, zombie } if self.leader => {
                 if zombie {
                     self.zombie = Some(world.now);
-                    assert_eq!(world.on(Event::Unreaped), []);
+                    assert_eq!(world.on(MachineEvent::Unreaped), []);
                 }
                 (self.leader, self.group, self.escaped) = (false, group_left, escaped);
-                world.on(Event::Exited { group_left, quietly: escaped })
+                world.on(MachineEvent::Exited { group_left, quietly: escaped })
             }
             Move::Exit { .. } => vec![],
             Move::Empty => {
@@ -659,7 +698,7 @@ impl Outside {
             Move::Time(milliseconds) => {
                 world.now += Duration::from_millis(milliseconds);
                 match world.machine.deadline() {
-                    Some(deadline) if deadline <= world.now => world.on(Event::Timer),
+                    Some(deadline) if deadline <= world.now => world.on(MachineEvent::Timer),
                     _ => vec![],
                 }
             }

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use crate::supervisor::scan::known_tag::Marks;
+use crate::supervisor::scan::known_tag::KnownTag;
 use crate::sys::proc::stat;
 use crate::sys::process_identity::Pid;
 use crate::sys::signal::{self, Signal};
@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 ///
 /// # Errors
 /// What outlived SIGKILL, or why nobody can tell now: the proxy must not be started beside it.
-pub(crate) fn end(leader: Pid, marks: &Marks<'_>) -> Result<(), String> {
+pub(crate) fn end(leader: Pid, marks: &KnownTag<'_>) -> Result<(), String> {
     let unknown = |error: io::Error| format!("look for what is left of the group of pid {leader}: {error}");
     let give_up_at = Instant::now() + PATIENCE;
     let mut found_nobody = false;
@@ -53,7 +53,7 @@ pub(crate) fn end(leader: Pid, marks: &Marks<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn members(leader: Pid, marks: &Marks<'_>) -> io::Result<Vec<i32>> {
+fn members(leader: Pid, marks: &KnownTag<'_>) -> io::Result<Vec<i32>> {
     let groups = stat::groups()?;
     let mut members = Vec::new();
     for &pid in groups.get(&leader.as_raw()).into_iter().flatten() {
@@ -64,7 +64,7 @@ fn members(leader: Pid, marks: &Marks<'_>) -> io::Result<Vec<i32>> {
     Ok(members)
 }
 
-fn is_member(pid: i32, leader: Pid, marks: &Marks<'_>) -> io::Result<bool> {
+fn is_member(pid: i32, leader: Pid, marks: &KnownTag<'_>) -> io::Result<bool> {
     let Some(stat) = stat::read(pid)? else { return Ok(false) };
     if stat.is_dead() || stat.group != leader.as_raw() {
         return Ok(false);
@@ -79,7 +79,7 @@ fn is_member(pid: i32, leader: Pid, marks: &Marks<'_>) -> io::Result<bool> {
 }
 
 /// ORDER: the descriptor first, then the proof; so the signal goes to the process that the proof was of.
-fn kill(pid: i32, leader: Pid, marks: &Marks<'_>) -> io::Result<()> {
+fn kill(pid: i32, leader: Pid, marks: &KnownTag<'_>) -> io::Result<()> {
     let Some(pid) = Pid::from_raw(pid) else { return Ok(()) };
     let process = match pidfd::is_supported().then(|| pidfd::open(pid)).transpose() {
         // Gone, or the number is a thread's by now.

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use super::mailbox::{Claim, Refusal, Verdict};
 use super::other_agent;
 use super::reaper::process::Process;
-use super::scan::known_tag::{self, Marks, OriginMark};
+use super::scan::known_tag::{self, KnownOwner, KnownTag};
 use super::spec::{Files, Spec};
 use crate::declaration::Fingerprint;
 use crate::error::Result;
@@ -57,22 +57,22 @@ pub(crate) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
 /// What is still there, or why nobody can tell.
 pub(crate) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(), String> {
     let own = &spec.context.origin;
-    let origin = claim.origin().map_or(OriginMark::OwnOrNone(own), OriginMark::Known);
+    let origin = claim.origin().map_or(KnownOwner::OwnOrNone(own), KnownOwner::Known);
     let marks = marks(spec, claim, origin).map_err(|error| format!("look for the logs: {error}"))?;
     if claim.identity().is_none() {
         // Its token may be known of no process any more.
-        group_leftovers::end(claim.pid(), &Marks { token: None, origin: OriginMark::Known(own), ..marks.clone() })?;
+        group_leftovers::end(claim.pid(), &KnownTag { token: None, origin: KnownOwner::Known(own), ..marks.clone() })?;
     }
     group_leftovers::end(claim.pid(), &marks)
 }
 
 /// What the processes of a claim have.
-fn marks<'a>(spec: &'a Spec, claim: &'a Claim, origin: OriginMark<'a>) -> io::Result<Marks<'a>> {
+fn marks<'a>(spec: &'a Spec, claim: &'a Claim, origin: KnownOwner<'a>) -> io::Result<KnownTag<'a>> {
     let token = match claim {
         Claim::Recorded { token, .. } => token.as_deref(),
-        Claim::Told { .. } | Claim::Number { .. } => spec.config.token.as_deref(),
+        Claim::Snapshot { .. } | Claim::PidOnly { .. } => spec.config.token.as_deref(),
     };
-    Ok(Marks { id: &spec.id, token, origin, logs: spec.log_files()? })
+    Ok(KnownTag { id: &spec.id, token, origin, logs: spec.log_files()? })
 }
 
 fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
@@ -100,7 +100,7 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
         Presence::Alive => {}
         Presence::Doubtful(how) => prove_by_marks(spec, claim, Some(how))?,
         // Of a number alone nobody knows whose end that is.
-        Presence::Ended(how) if !matches!(claim, Claim::Number { .. }) => return Err(ended(&how)),
+        Presence::Ended(how) if !matches!(claim, Claim::PidOnly { .. }) => return Err(ended(&how)),
         Presence::Ended(reason) | Presence::Another(reason) => return Err(unproven(reason)),
         Presence::Absent(reason) => return Err(Refusal { reason, verdict: Verdict::Ended }),
     }
@@ -108,10 +108,10 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
         return Err(Refusal { reason: format!("pid {pid} has ended just now"), verdict: Verdict::Ended });
     }
     let known = match claim {
-        Claim::Number { .. } => {
+        Claim::PidOnly { .. } => {
             Some(Box::new(learn(spec, &now).map_err(|error| undecided(pid, "read environment", &error))?))
         }
-        Claim::Recorded { .. } | Claim::Told { .. } => None,
+        Claim::Recorded { .. } | Claim::Snapshot { .. } => None,
     };
     let origin = known.as_deref().unwrap_or(claim).origin();
     let rival = other_agent::claim(pid, pidfd.as_ref().map(|fd| fd.as_fd()), origin, &spec.context.origin);
@@ -157,8 +157,8 @@ fn record(spec: &Spec, claim: &Claim, origin: Option<&str>, identity: &Identity)
             }
             return Ok(());
         }
-        Claim::Told { .. } | Claim::Number { as_declared: true, .. } => {}
-        Claim::Number { as_declared: false, .. } => recorded.fingerprint = Fingerprint::new(),
+        Claim::Snapshot { .. } | Claim::PidOnly { as_declared: true, .. } => {}
+        Claim::PidOnly { as_declared: false, .. } => recorded.fingerprint = Fingerprint::new(),
     }
     data_dir.write_record(recorded, identity)
 }
@@ -237,12 +237,12 @@ fn undecided(pid: Pid, what: &str, error: &io::Error) -> Refusal {
 fn prove_by_marks(spec: &Spec, claim: &Claim, doubt: Option<String>) -> Proof<()> {
     let pid = claim.pid();
     // Whose it is, if it has another origin, is asked later.
-    let origin = claim.origin().map_or(OriginMark::Any, OriginMark::Known);
+    let origin = claim.origin().map_or(KnownOwner::Any, KnownOwner::Known);
     let marks = marks(spec, claim, origin).map_err(|error| undecided(pid, "look for the logs", &error))?;
     let unreadable = |error| undecided(pid, "read environment and descriptors", &error);
     let of_directory = claim.identity().is_none() && runs_as_declared_user(spec, pid).map_err(unreadable)?;
     // The token may have been declared otherwise since, or not be known at all.
-    let own = Marks { token: None, origin: OriginMark::Known(&spec.context.origin), ..marks.clone() };
+    let own = KnownTag { token: None, origin: KnownOwner::Known(&spec.context.origin), ..marks.clone() };
     if marks.are_on(pid.as_raw()).map_err(unreadable)?
         || of_directory && own.are_on(pid.as_raw()).map_err(unreadable)?
     {
@@ -271,7 +271,7 @@ mod tests {
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
-        let claim = |pid| Claim::Number { pid, as_declared: true };
+        let claim = |pid| Claim::PidOnly { pid, as_declared: true };
         let pid = Pid::from_raw(leader.id() as i32).unwrap();
         let input = leader.stdin.take();
         leader.kill().unwrap();

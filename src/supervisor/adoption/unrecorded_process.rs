@@ -15,7 +15,7 @@ use crate::store;
 use crate::store::snapshot_entry::Version1Process;
 use crate::supervisor::spec::Spec;
 use crate::supervisor::spec::base_environment::{BaseEnvironment, is_of_host};
-use crate::sys::proc::command_line::Stray;
+use crate::sys::proc::command_line::UnrecordedProcess;
 use crate::sys::process_identity::Pid;
 
 /// A process of Consul's: what its snapshot says of it, and what it shows itself.
@@ -28,13 +28,18 @@ pub(crate) struct ConsulProcess {
     /// As the snapshot says.
     environment: BTreeMap<OsString, OsString>,
     /// The process; its environment counts where it shows it.
-    process: Stray,
+    process: UnrecordedProcess,
     shows_environment: bool,
 }
 
 impl ConsulProcess {
     /// The process that a snapshot describes, as far as that is still known of the one that was found.
-    pub(crate) fn new(id: &str, config: &ProxyConfig, stored: Version1Process, found: Stray) -> ConsulProcess {
+    pub(crate) fn new(
+        id: &str,
+        config: &ProxyConfig,
+        stored: Version1Process,
+        found: UnrecordedProcess,
+    ) -> ConsulProcess {
         let Version1Process { pid: _, argv0, mut environment } = stored;
         // Consul adds them last, and leaves them out of the snapshot.
         let token = config.token.as_deref().unwrap_or_default();
@@ -83,24 +88,24 @@ impl ConsulProcess {
 ///
 /// # Errors
 /// When that cannot be known now, which does not mean that it is gone.
-pub(crate) fn examine(pid: Pid) -> Result<Stray> {
+pub(crate) fn examine(pid: Pid) -> Result<UnrecordedProcess> {
     let what = format_args!("read command line and environment of process {pid}");
-    Stray::of(pid).map_err(|error| Error::os(store::code_of(&error), what, &error))
+    UnrecordedProcess::of(pid).map_err(|error| Error::os(store::code_of(&error), what, &error))
 }
 
 /// Whether a process without a record is one of the declaration, as far as it shows.
-pub(crate) fn is_of(process: &Stray, wanted: &Spec) -> bool {
+pub(crate) fn is_of(process: &UnrecordedProcess, wanted: &Spec) -> bool {
     let as_shown = || wanted.changed_variable(|name| process.variable(name)).is_none();
     process.runs(wanted.config.command.argv()) && (!shows(process, &wanted.id) || as_shown())
 }
 
 /// Whether the environment that a process shows is the one that it was given for this id.
-pub(crate) fn shows(process: &Stray, id: &str) -> bool {
+pub(crate) fn shows(process: &UnrecordedProcess, id: &str) -> bool {
     process.variable(OsStr::new(defaults::ENV_PROXY_ID)) == Some(OsStr::new(id))
 }
 
 /// The token that a process of this id shows.
-pub(crate) fn token(process: &Stray, id: &str) -> Option<String> {
+pub(crate) fn token(process: &UnrecordedProcess, id: &str) -> Option<String> {
     let token = process.variable(OsStr::new(defaults::ENV_PROXY_TOKEN)).filter(|token| !token.is_empty());
     token.filter(|_| shows(process, id))?.to_str().map(str::to_owned)
 }

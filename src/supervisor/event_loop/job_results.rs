@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Loop;
-use super::pending_repair::Chore;
+use super::pending_repair::RepairTask;
 use super::supervised::{Leader, Source};
 use crate::deadline::after;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, excerpt};
 use crate::lifecycle::ProxyState;
-use crate::lifecycle::machine_event::Event;
+use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::{self, Level};
 use crate::supervisor::events::EventKind;
 use crate::supervisor::mailbox::{Claim, Done, ProcessKey, StartedProcess, Verdict};
-use crate::supervisor::scan::process_scan::Sighting;
-use crate::supervisor::scan::stalled_scan::Progress;
+use crate::supervisor::scan::process_scan::ScanResult;
+use crate::supervisor::scan::stalled_scan::ScanProgress;
 use crate::supervisor::spawner::job::{Job, ScanRequest};
 use crate::supervisor::spec::Spec;
 use crate::supervisor::zombies::Zombie;
@@ -75,9 +75,9 @@ impl Loop {
                 supervised.leader = Some(Leader { pid: Some(pid), source: Source::Started(spec.clone()) });
                 logging::about(Level::Info, &id, format_args!("started, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Started { pid: Some(pid.as_u32()) });
-                supervised.note(Chore::PidFile(spec.clone(), pid), written);
+                supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
-                Some(Event::Spawned)
+                Some(MachineEvent::Spawned)
             }
             Done::StartFailed { error, hopeless } => {
                 logging::about(Level::Error, &id, format_args!("{error}"));
@@ -87,7 +87,7 @@ impl Loop {
                     spec.context.events.publish(Some(&id), EventKind::StartFailed { error: error.to_string() });
                 }
                 supervised.rare.last_error = Some(error);
-                Some(Event::SpawnFailed { hopeless })
+                Some(MachineEvent::SpawnFailed { hopeless })
             }
             Done::Adopted { pid, since, written, known } => {
                 if known.is_some() {
@@ -101,9 +101,9 @@ impl Loop {
                 supervised.leader = Some(Leader { pid: Some(pid), source });
                 logging::about(Level::Info, &id, format_args!("adopted, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Adopted { pid: pid.as_u32() });
-                supervised.note(Chore::PidFile(spec.clone(), pid), written);
+                supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
-                Some(Event::Adopted)
+                Some(MachineEvent::Adopted)
             }
             Done::Refused(refusal) => {
                 let level = if refusal.verdict == Verdict::Ended { Level::Info } else { Level::Warn };
@@ -130,20 +130,20 @@ impl Loop {
                         supervised.rare.uncleared = claim.map(|claim| *claim);
                     }
                 }
-                Some(Event::AdoptionRefused { gone })
+                Some(MachineEvent::AdoptionRefused { gone })
             }
             Done::PidFile(pid, result) => {
-                supervised.note(Chore::PidFile(spec.clone(), pid), result);
+                supervised.note(RepairTask::PidFile(spec.clone(), pid), result);
                 None
             }
             Done::PidFileRemoved(result) => {
-                supervised.note(Chore::RemovePidFile(spec.clone()), result);
+                supervised.note(RepairTask::RemovePidFile(spec.clone()), result);
                 None
             }
             Done::Recorded(result) => {
                 supervised.rare.record_waiters.clear();
                 if let Some(pid) = supervised.pid {
-                    supervised.note(Chore::Record(spec.clone(), pid), result);
+                    supervised.note(RepairTask::Record(spec.clone(), pid), result);
                 }
                 None
             }
@@ -151,18 +151,18 @@ impl Loop {
                 if result.is_ok() {
                     supervised.rare.uncleared = None;
                 }
-                supervised.note(Chore::CleanUp(spec.clone()), result);
+                supervised.note(RepairTask::CleanUp(spec.clone()), result);
                 None
             }
         };
         if unreaped {
-            self.drive(key, Event::Unreaped);
+            self.drive(key, MachineEvent::Unreaped);
         }
         if let Some(event) = event {
             self.drive(key, event);
             self.record_again(key, event, spec);
         }
-        if matches!(event, Some(Event::AdoptionRefused { .. })) {
+        if matches!(event, Some(MachineEvent::AdoptionRefused { .. })) {
             self.answer_unless_starting(key);
         }
         self.arm_repair(key);
@@ -203,7 +203,11 @@ impl Loop {
     }
 
     /// A scan has ended. What one that was given up has found is not used: it is made again.
-    pub(crate) fn scanned(&mut self, progress: &Arc<Progress>, found: Vec<(ProcessKey, std::io::Result<Sighting>)>) {
+    pub(crate) fn scanned(
+        &mut self,
+        progress: &Arc<ScanProgress>,
+        found: Vec<(ProcessKey, std::io::Result<ScanResult>)>,
+    ) {
         if !self.scan_queue.end(progress) {
             return;
         }
@@ -219,9 +223,9 @@ impl Loop {
 
     /// The record of a process tells how it is stopped, and what Consul started has to be recorded as it was declared
     /// since. Both may have changed while it was started or adopted.
-    fn record_again(&mut self, key: ProcessKey, event: Event, recorded: &Arc<Spec>) {
+    fn record_again(&mut self, key: ProcessKey, event: MachineEvent, recorded: &Arc<Spec>) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
-        let begun = matches!(event, Event::Spawned | Event::Adopted);
+        let begun = matches!(event, MachineEvent::Spawned | MachineEvent::Adopted);
         if begun && supervised.machine.state() == ProxyState::Running && !Arc::ptr_eq(recorded, &supervised.spec) {
             let (spec, origin) = (supervised.spec.clone(), supervised.process_origin());
             self.submit(key, Job::Record { key, spec, origin });
@@ -233,7 +237,7 @@ impl Loop {
     fn answer_unless_starting(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         if supervised.machine.state() != ProxyState::Starting
-            && !supervised.machine.is_searching()
+            && !supervised.machine.is_scanning()
             && !supervised.machine.awaits_reap()
         {
             supervised.answer_start(&Ok(()));

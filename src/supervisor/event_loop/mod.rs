@@ -18,7 +18,9 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use super::events::EventKind;
-use super::mailbox::{Command, Inbox, Message, Origin, Owner, ProcessKey, Processes, Slot, StopReply, StopWaiter};
+use super::mailbox::{
+    Inbox, Message, Owner, ProcessKey, Processes, Slot, StartMode, StopReply, StopWaiter, SupervisorCommand,
+};
 use super::reaper::{Exit, Group, Leftovers, Reaper};
 use super::scan::escaped_process::Escaped;
 use super::scan::scan_queue::ScanQueue;
@@ -29,7 +31,7 @@ use super::zombies::{WaitedInVain, Zombie};
 use crate::declaration::Fingerprint;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
-use crate::lifecycle::machine_event::{Action, Announcement, Event};
+use crate::lifecycle::machine_event::{Announcement, MachineAction, MachineEvent};
 use crate::logging::{self, Level};
 use crate::store::snapshot_entry::KnownProcess;
 use crate::sys::boot_time::BootTime;
@@ -38,7 +40,7 @@ use crate::sys::signal::Signal;
 use crate::sys::wait::ExitStatus;
 use crate::sys::{fail, pidfd};
 use keys_by_owner::Keys;
-use pending_repair::Chore;
+use pending_repair::RepairTask;
 use supervised::Supervised;
 use timers::Timers;
 
@@ -132,22 +134,22 @@ impl Loop {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: SupervisorCommand) {
         match command {
-            Command::Put { slot, spec, origin, started } => self.put(slot, spec, origin, started),
-            Command::Update { slot, spec, record } => self.update(&slot, spec, record),
-            Command::Stop { slot, forget, stopped } => self.stop(slot, forget, stopped),
-            Command::StopAll { owner, left } => self.stop_all(owner, &left),
-            Command::Release { owner, released } => self.release(owner, &released),
-            Command::RecordMissing { owner } => self.record_missing(owner),
-            Command::Status { owner, reply } => {
+            SupervisorCommand::Put { slot, spec, origin, started } => self.put(slot, spec, origin, started),
+            SupervisorCommand::Update { slot, spec, record } => self.update(&slot, spec, record),
+            SupervisorCommand::Stop { slot, forget, stopped } => self.stop(slot, forget, stopped),
+            SupervisorCommand::StopAll { owner, left } => self.stop_all(owner, &left),
+            SupervisorCommand::Release { owner, released } => self.release(owner, &released),
+            SupervisorCommand::RecordMissing { owner } => self.record_missing(owner),
+            SupervisorCommand::Status { owner, reply } => {
                 let _ = reply.send(self.of_owner(owner).map(Supervised::status).collect());
             }
-            Command::Processes { owner, reply } => {
+            SupervisorCommand::Processes { owner, reply } => {
                 let _ = reply.send(self.processes(owner));
             }
-            Command::ReapLeftBehind => self.reaper.take_left_behind(),
-            Command::Shutdown => self.ending = true,
+            SupervisorCommand::ReapLeftBehind => self.reaper.take_left_behind(),
+            SupervisorCommand::Shutdown => self.ending = true,
         }
     }
 
@@ -155,7 +157,7 @@ impl Loop {
         self.keys.of(owner).filter_map(|key| self.slots.get(&key).map(|supervised| &**supervised))
     }
 
-    fn put(&mut self, slot: Slot, spec: Arc<Spec>, origin: Origin, started: Option<Sender<Result<()>>>) {
+    fn put(&mut self, slot: Slot, spec: Arc<Spec>, origin: StartMode, started: Option<Sender<Result<()>>>) {
         let key = self.keys.get_or_draw(&slot);
         let supervised = self.slots.entry(key).or_insert_with(|| Box::new(Supervised::new(slot, key, spec.clone())));
         // A slot that was on its way out is wanted again: what is left of its old process goes first.
@@ -164,17 +166,17 @@ impl Loop {
         supervised.spec = spec;
         supervised.rare.start_waiters.extend(started);
         let event = match origin {
-            Origin::Claimed { claim, start_if_gone, outdated } => {
+            StartMode::Claimed { claim, start_if_gone, outdated } => {
                 (supervised.claim, supervised.was_claimed) = (Some(Box::new(claim)), true);
-                self.drive(key, Event::Adopt { start_if_gone });
-                if outdated { Event::Replace } else { return }
+                self.drive(key, MachineEvent::Adopt { start_if_gone });
+                if outdated { MachineEvent::Replace } else { return }
             }
-            Origin::New if same => Event::Start,
-            Origin::New | Origin::Anew => Event::Replace,
+            StartMode::New if same => MachineEvent::Start,
+            StartMode::New | StartMode::Anew => MachineEvent::Replace,
         };
         self.drive(key, event);
         // What is still being stopped, or waits, is under the new settings.
-        self.drive(key, Event::Settings);
+        self.drive(key, MachineEvent::Settings);
         self.answer_if_settled(key);
     }
 
@@ -198,7 +200,7 @@ impl Loop {
             let origin = supervised.process_origin();
             self.submit(key, Job::Record { key, spec, origin });
         }
-        self.drive(key, Event::Settings);
+        self.drive(key, MachineEvent::Settings);
     }
 
     fn stop(&mut self, slot: Slot, forget: bool, stopped: Option<Sender<StopReply>>) {
@@ -224,7 +226,7 @@ impl Loop {
             supervised.rare.stop_waiters.extend(waiter);
             supervised.answer_start(&Err(Error::new(ErrorCode::Stopped, "stopped before it was started")));
         }
-        self.drive(key, Event::Stop);
+        self.drive(key, MachineEvent::Stop);
         self.limit_wait_for_job(key);
     }
 
@@ -281,7 +283,7 @@ impl Loop {
             if supervised.machine.deadline().is_some_and(|deadline| deadline <= now) {
                 fail::point("timer:due");
                 supervised.armed = None;
-                self.drive(key, Event::Timer);
+                self.drive(key, MachineEvent::Timer);
             }
             self.answer_without_job(key, now);
             self.repair(key, now);
@@ -291,13 +293,13 @@ impl Loop {
     }
 
     /// Gives an event to a machine and does what it says.
-    pub(crate) fn drive(&mut self, key: ProcessKey, event: Event) {
+    pub(crate) fn drive(&mut self, key: ProcessKey, event: MachineEvent) {
         if let Some(actions) = self.step(key, event) {
             self.perform_all(key, actions);
         }
     }
 
-    fn step(&mut self, key: ProcessKey, event: Event) -> Option<Vec<Action>> {
+    fn step(&mut self, key: ProcessKey, event: MachineEvent) -> Option<Vec<MachineAction>> {
         let supervised = self.slots.get_mut(&key)?;
         let before = supervised.machine.awaits_end();
         let actions = supervised.on(event, Instant::now());
@@ -309,7 +311,7 @@ impl Loop {
         Some(actions)
     }
 
-    fn perform_all(&mut self, key: ProcessKey, actions: Vec<Action>) {
+    fn perform_all(&mut self, key: ProcessKey, actions: Vec<MachineAction>) {
         for action in actions {
             self.perform(key, action);
         }
@@ -325,10 +327,10 @@ impl Loop {
         self.drop_if_done(key);
     }
 
-    fn perform(&mut self, key: ProcessKey, action: Action) {
+    fn perform(&mut self, key: ProcessKey, action: MachineAction) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         match action {
-            Action::Spawn => {
+            MachineAction::Spawn => {
                 (supervised.claim, supervised.group, supervised.rare.repair) = (None, None, None);
                 supervised.rare.told = None;
                 supervised.unscanned_since = supervised.unscanned_since.or_else(BootTime::tick_now);
@@ -337,62 +339,62 @@ impl Loop {
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
                 self.submit(key, Job::Start { key, spec, after });
             }
-            Action::Adopt => {
+            MachineAction::Adopt => {
                 (supervised.rare.repair, supervised.rare.told) = (None, None);
                 let (spec, claim) = (supervised.spec.clone(), supervised.claim.clone());
                 if let Some(claim) = claim {
                     self.submit(key, Job::Adopt { key, spec, claim: *claim });
                 }
             }
-            Action::Search => {
+            MachineAction::Scan => {
                 supervised.rare.escaped.clear();
                 match supervised.scan_request() {
                     Some(request) => self.request_scan(request),
-                    None => self.drive(key, Event::Searched { left: false, held: false }),
+                    None => self.drive(key, MachineEvent::Scanned { left: false, held: false }),
                 }
             }
-            Action::ProbeHeld => {
+            MachineAction::ProbeHeld => {
                 let left = supervised.unproven().iter().any(|unproven| unproven.holds_start());
-                self.drive(key, Event::Held { left });
+                self.drive(key, MachineEvent::Held { left });
             }
-            Action::SignalStop => self.signal(key, None),
-            Action::Kill => self.signal(key, Some(Signal::KILL)),
-            Action::ProbeGroup => {
+            MachineAction::SignalStop => self.signal(key, None),
+            MachineAction::Kill => self.signal(key, Some(Signal::KILL)),
+            MachineAction::ProbeGroup => {
                 let group = self.reaper.group_left(key).unwrap_or_else(|error| {
                     supervised.cannot_look_for_group(&error);
                     Group::Alive
                 });
                 let left = supervised.probed(&group);
                 if !supervised.rare.zombies.is_empty() {
-                    self.drive(key, Event::Unreaped);
+                    self.drive(key, MachineEvent::Unreaped);
                 }
-                self.drive(key, Event::Group { left });
+                self.drive(key, MachineEvent::Group { left });
             }
-            Action::ProbeZombies => {
+            MachineAction::ProbeZombies => {
                 supervised.rare.zombies.retain(Zombie::is_there);
                 let first = supervised.rare.zombies.first();
                 let useless = first.is_some_and(|zombie| self.waited_in_vain.is_useless(zombie));
                 let left = first.is_some();
-                self.drive(key, Event::Zombies { left, useless });
+                self.drive(key, MachineEvent::Zombies { left, useless });
             }
-            Action::TellZombies => {
+            MachineAction::TellZombies => {
                 if let Some(zombie) = supervised.tell_zombies() {
                     self.waited_in_vain.add(zombie);
                 }
             }
-            Action::RemovePidFile => {
+            MachineAction::RemovePidFile => {
                 if supervised.spec.has_pid_file() {
                     let spec = supervised.spec.clone();
                     self.submit(key, Job::RemovePidFile { key, spec });
                 }
             }
-            Action::CleanUp => {
+            MachineAction::CleanUp => {
                 (supervised.group, supervised.rare.repair, supervised.rare.told) = (None, None, None);
                 fail::point("clean-up:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
                 self.submit(key, Job::CleanUp { key, spec, after });
             }
-            Action::Settle => {
+            MachineAction::Settle => {
                 fail::point("stop:settled");
                 supervised.group = None;
                 if supervised.busy {
@@ -403,12 +405,12 @@ impl Loop {
                     supervised.answer_stop(&result);
                 }
             }
-            Action::Stuck => {
+            MachineAction::Stuck => {
                 let error = supervised.still_running(&self.reaper.members(key));
                 logging::write(Level::Error, format_args!("{error}"));
                 supervised.answer_stop(&Err(error));
             }
-            Action::Announce(announcement) => self.announce(key, announcement),
+            MachineAction::Announce(announcement) => self.announce(key, announcement),
         }
     }
 
@@ -433,7 +435,7 @@ impl Loop {
         fail::point("signal:sent");
         let group = supervised.group_name();
         let failed = |error| Error::os(ErrorCode::Io, format_args!("send {signal} to {group}"), &error);
-        supervised.note(Chore::Signal(signal), sent.map_err(failed));
+        supervised.note(RepairTask::Signal(signal), sent.map_err(failed));
         self.arm_repair(key);
     }
 
@@ -471,7 +473,7 @@ impl Loop {
             if let Some(supervised) = self.slots.get_mut(&key) {
                 supervised.rare.zombies.extend(zombie);
             }
-            self.drive(key, Event::Unreaped);
+            self.drive(key, MachineEvent::Unreaped);
         }
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         fail::point("exit:told");
@@ -494,9 +496,9 @@ impl Loop {
         // proven to be of it and holds the start.
         let unsignalled = supervised.rare.uncleared.is_some();
         let quietly = unsignalled || matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
-        let Some(actions) = self.step(key, Event::Exited { group_left, quietly }) else { return };
+        let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly }) else { return };
         let exited = EventKind::Exited { pid: pid.as_u32(), status };
-        if actions == [Action::Spawn] {
+        if actions == [MachineAction::Spawn] {
             // A successor waits neither for readers of events nor for the host's log.
             self.perform_all(key, actions);
             self.publish(key, exited);

@@ -21,16 +21,16 @@ const MAX_DOUBLINGS: u32 = 6;
 
 /// What has to be done again, and when.
 #[derive(Debug)]
-pub(crate) struct Repair {
+pub(crate) struct PendingRepair {
     pub(crate) at: Instant,
-    pub(crate) what: Chore,
+    pub(crate) what: RepairTask,
     /// Why it could not be done.
     pub(crate) error: Error,
 }
 
 /// What is not as it should be.
 #[derive(Debug, Clone)]
-pub(crate) enum Chore {
+pub(crate) enum RepairTask {
     /// Files of a process that is gone are still there, or what it has left of its group.
     CleanUp(Arc<Spec>),
     /// The pid file of a process that is gone is still there.
@@ -45,7 +45,7 @@ pub(crate) enum Chore {
 
 impl Supervised {
     /// Takes note of how a chore went: what failed shows in the status, and is done again.
-    pub(crate) fn note(&mut self, what: Chore, result: Result<()>) {
+    pub(crate) fn note(&mut self, what: RepairTask, result: Result<()>) {
         let Err(error) = result else {
             self.rare.failures = 0;
             return;
@@ -53,18 +53,18 @@ impl Supervised {
         logging::about(Level::Error, &self.slot.id, format_args!("{error}"));
         let wait = match what {
             // Whom we may not signal now, we may not signal later.
-            Chore::Signal(_) if error.errno() == Some(libc::EPERM) => None,
-            Chore::Signal(_) => Some(defaults::REPAIR_WAIT),
+            RepairTask::Signal(_) if error.errno() == Some(libc::EPERM) => None,
+            RepairTask::Signal(_) => Some(defaults::REPAIR_WAIT),
             _ => Some(defaults::REPAIR_WAIT * (1 << self.rare.failures.min(MAX_DOUBLINGS))),
         };
         // Why a process is not started says more than which of its files are still there.
-        let says_more = matches!(what, Chore::CleanUp(_)) && self.machine.state() == ProxyState::Waiting;
+        let says_more = matches!(what, RepairTask::CleanUp(_)) && self.machine.state() == ProxyState::Waiting;
         if !says_more || self.rare.last_error.is_none() {
             self.rare.last_error = Some(error.clone());
         }
         self.rare.failures = self.rare.failures.saturating_add(1);
         if let Some(wait) = wait {
-            self.rare.repair = Some(Repair { at: Instant::now() + wait, what, error });
+            self.rare.repair = Some(PendingRepair { at: Instant::now() + wait, what, error });
         }
     }
 
@@ -72,23 +72,23 @@ impl Supervised {
     /// silently.
     pub(crate) fn stopped(&self) -> Result<()> {
         match &self.rare.repair {
-            Some(Repair { what: Chore::CleanUp(_), error, .. }) => Err(error.clone()),
+            Some(PendingRepair { what: RepairTask::CleanUp(_), error, .. }) => Err(error.clone()),
             _ => self.may_have_left(),
         }
     }
 
     /// Whether a chore is still one: the process that it is about is the one that there is.
-    fn still_applies(&self, chore: &Chore) -> bool {
+    fn still_applies(&self, chore: &RepairTask) -> bool {
         match chore {
             // Forgotten with the next start.
-            Chore::CleanUp(_) => true,
-            Chore::RemovePidFile(_) => matches!(self.machine.state(), ProxyState::Stopping | ProxyState::Clearing),
-            Chore::PidFile(_, pid) => self.pid == Some(*pid),
-            Chore::Record(spec, pid) => {
+            RepairTask::CleanUp(_) => true,
+            RepairTask::RemovePidFile(_) => matches!(self.machine.state(), ProxyState::Stopping | ProxyState::Clearing),
+            RepairTask::PidFile(_, pid) => self.pid == Some(*pid),
+            RepairTask::Record(spec, pid) => {
                 let running = self.machine.state() == ProxyState::Running;
                 running && self.pid == Some(*pid) && Arc::ptr_eq(spec, &self.spec)
             }
-            Chore::Signal(_) => matches!(self.machine.state(), ProxyState::Stopping | ProxyState::Clearing),
+            RepairTask::Signal(_) => matches!(self.machine.state(), ProxyState::Stopping | ProxyState::Clearing),
         }
     }
 }
@@ -103,16 +103,17 @@ impl Loop {
         }
         let after = supervised.rare.uncleared.clone();
         let job = match repair.what {
-            Chore::Signal(signal) => return self.signal(key, Some(signal)),
+            RepairTask::Signal(signal) => return self.signal(key, Some(signal)),
             // What is under way may make it needless, or come to the same failure.
             what if supervised.busy => {
-                supervised.rare.repair = Some(Repair { at: now + defaults::REPAIR_WAIT, what, error: repair.error });
+                supervised.rare.repair =
+                    Some(PendingRepair { at: now + defaults::REPAIR_WAIT, what, error: repair.error });
                 return self.arm_repair(key);
             }
-            Chore::CleanUp(spec) => Job::CleanUp { key, spec, after },
-            Chore::RemovePidFile(spec) => Job::RemovePidFile { key, spec },
-            Chore::PidFile(spec, pid) => Job::PidFile { key, spec, pid },
-            Chore::Record(spec, _) => Job::Record { key, spec, origin: supervised.process_origin() },
+            RepairTask::CleanUp(spec) => Job::CleanUp { key, spec, after },
+            RepairTask::RemovePidFile(spec) => Job::RemovePidFile { key, spec },
+            RepairTask::PidFile(spec, pid) => Job::PidFile { key, spec, pid },
+            RepairTask::Record(spec, _) => Job::Record { key, spec, origin: supervised.process_origin() },
         };
         self.submit(key, job);
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::supervised::{Source, Supervised};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result, excerpt};
-use crate::lifecycle::machine_event::Event;
+use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::{self, Level};
 use crate::supervisor::events::EventKind;
-use crate::supervisor::scan::process_scan::Sighting;
+use crate::supervisor::scan::process_scan::ScanResult;
 use crate::supervisor::scan::unproven_process::{Ancestor, Unproven};
 use crate::supervisor::spawner::job::ScanRequest;
 use crate::sys::wait::ExitStatus;
@@ -26,16 +26,16 @@ impl Supervised {
     }
 
     /// Takes note of what a scan has found, and says what follows.
-    pub(crate) fn found(&mut self, found: std::io::Result<Sighting>) -> Event {
+    pub(crate) fn found(&mut self, found: std::io::Result<ScanResult>) -> MachineEvent {
         let error = match found {
-            Ok(Sighting { seen, escaped, unproven }) if escaped.is_empty() => {
+            Ok(ScanResult { seen, escaped, unproven }) if escaped.is_empty() => {
                 let held = !seen && self.found_unproven(unproven);
                 if !seen {
                     self.unscanned_since = None;
                 }
-                return Event::Searched { left: seen, held };
+                return MachineEvent::Scanned { left: seen, held };
             }
-            Ok(Sighting { escaped, .. }) => {
+            Ok(ScanResult { escaped, .. }) => {
                 self.rare.escaped = escaped;
                 self.suspect_background();
                 let message = format!("{} left the group for another session: ended as well", pids(&self.rare.escaped));
@@ -48,7 +48,7 @@ impl Supervised {
             logging::about(Level::Warn, &self.slot.id, format_args!("{error}"));
             self.rare.last_error = Some(error);
         }
-        Event::Searched { left: true, held: false }
+        MachineEvent::Scanned { left: true, held: false }
     }
 
     /// Takes note of processes that may be of it; whether they hold the next start.

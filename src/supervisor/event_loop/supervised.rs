@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use super::pending_repair::Repair;
+use super::pending_repair::PendingRepair;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::background_hint::Background;
 use crate::lifecycle::machine::Machine;
-use crate::lifecycle::machine_event::{Action, Event, Settings};
+use crate::lifecycle::machine_event::{MachineAction, MachineEvent, Settings};
 use crate::logging::{self, Level};
 use crate::supervisor::mailbox::{Claim, ProcessKey, Slot, StopWaiter};
 use crate::supervisor::reaper::Group;
@@ -112,7 +112,7 @@ pub(crate) struct RareFields {
     /// Drop the slot, and let the process run, when no job is in flight.
     pub(crate) released: Option<Sender<()>>,
     /// What could not be done and has to be, and how often in a row that was so.
-    pub(crate) repair: Option<Repair>,
+    pub(crate) repair: Option<PendingRepair>,
     pub(crate) failures: u32,
     pub(crate) start_waiters: Vec<Sender<Result<()>>>,
     pub(crate) stop_waiters: Vec<StopWaiter>,
@@ -222,7 +222,7 @@ impl Supervised {
         }
     }
 
-    pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
+    pub(crate) fn on(&mut self, event: MachineEvent, now: Instant) -> Vec<MachineAction> {
         let config = &self.spec.config;
         let settings = Settings { restart: &config.restart, stop: &config.stop };
         let chance = if config.restart.jitter > 0.0 { crate::sys::random::chance() } else { 0.0 };
@@ -301,8 +301,8 @@ impl Supervised {
     pub(crate) fn claimed_tag(&self, spec: &Spec) -> ProcessTag {
         let (token, origin) = match self.claim.as_deref() {
             Some(Claim::Recorded { token, origin, .. }) => (token, origin),
-            Some(Claim::Told { origin, .. }) => (&spec.config.token, origin),
-            Some(Claim::Number { .. }) | None => (&spec.config.token, &None),
+            Some(Claim::Snapshot { origin, .. }) => (&spec.config.token, origin),
+            Some(Claim::PidOnly { .. }) | None => (&spec.config.token, &None),
         };
         spec.tag(token.as_deref(), origin.as_deref().unwrap_or(&spec.context.origin))
     }
@@ -339,7 +339,7 @@ impl Supervised {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pending_repair::Chore;
+    use super::super::pending_repair::RepairTask;
     use super::*;
     use crate::declaration::ProxyConfig;
     use crate::sys::signal::Signal;
@@ -355,7 +355,7 @@ mod tests {
         assert!(due(&supervised).is_empty());
         (supervised.armed, supervised.rare.answer_at) = (Some(at(1)), Some(at(2)));
         let error = Error::new(ErrorCode::Io, "failed");
-        supervised.rare.repair = Some(Repair { at: at(3), what: Chore::Signal(Signal::KILL), error });
+        supervised.rare.repair = Some(PendingRepair { at: at(3), what: RepairTask::Signal(Signal::KILL), error });
         assert_eq!(due(&supervised), [1, 2, 3]);
     }
 }

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use super::mailbox::{ProcessKey, WAKEUP, new_key};
 use super::other_agent;
-use super::scan::group_scan::{Groups, Sighting};
-use super::scan::spare_descriptor::Spare;
+use super::scan::group_scan::{GroupScan, GroupSighting};
+use super::scan::spare_descriptor::SpareDescriptor;
 use super::zombies::Zombie;
 use crate::logging::{self, Level};
 use crate::sys::epoll::{Epoll, Wakeup};
@@ -37,7 +37,7 @@ const CLOSE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const REAP_PATIENCE: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum WatchPhase {
     /// Waited for, and its end is reported.
     Supervised,
     /// Waited for only so that it does not stay a zombie: its owner let it go.
@@ -61,13 +61,13 @@ enum Phase {
 #[derive(Debug)]
 struct Watched {
     process: Process,
-    phase: Phase,
+    phase: WatchPhase,
     /// When it was reaped: from then on its number is its own no more, unless others are in its group.
     reaped_at: Option<Instant>,
 }
 
 impl Watched {
-    fn new(process: Process, phase: Phase) -> Watched {
+    fn new(process: Process, phase: WatchPhase) -> Watched {
         Watched { process, phase, reaped_at: None }
     }
 
@@ -127,7 +127,7 @@ struct Table {
     reaped_late: bool,
     /// Gone, and still to be forgotten: a successor comes first.
     gone: Vec<Watched>,
-    groups: Groups,
+    groups: GroupScan,
 }
 
 /// The table and the way to wait for all of it; every thread may use it, one waits.
@@ -137,7 +137,7 @@ pub(crate) struct Reaper {
     wakeup: Wakeup,
     table: Mutex<Table>,
     /// For a look at all processes, where ends of groups are seen by that.
-    spare: Option<Spare>,
+    spare: Option<SpareDescriptor>,
 }
 
 /// The end of a supervised process.
@@ -167,7 +167,7 @@ impl Reaper {
         pidfd::probe()?;
         let (epoll, wakeup) = (Epoll::new()?, Wakeup::new()?);
         epoll.add(wakeup.fd(), WAKEUP)?;
-        let spare = if pidfd::signals_groups() { None } else { Some(Spare::new()?) };
+        let spare = if pidfd::signals_groups() { None } else { Some(SpareDescriptor::new()?) };
         let reaper = Reaper { epoll, wakeup, table: Mutex::new(Table::default()), spare };
         reaper.take_left_behind();
         Ok(reaper)
@@ -179,7 +179,7 @@ impl Reaper {
         for process in std::mem::take(&mut *left_behind()) {
             let key = new_key();
             table.released.insert(process.pid, key);
-            table.processes.insert(key, Watched::new(process, Phase::Released));
+            table.processes.insert(key, Watched::new(process, WatchPhase::Released));
             self.watch_in(&mut table, key);
         }
     }
@@ -191,7 +191,7 @@ impl Reaper {
         if let Some(earlier) = table.released.remove(&process.pid).and_then(|key| table.take_out(key)) {
             self.stop_watching(&earlier.process);
         }
-        table.processes.insert(key, Watched::new(process, Phase::Supervised));
+        table.processes.insert(key, Watched::new(process, WatchPhase::Supervised));
     }
 
     /// Begins to wait for a process of the table.
@@ -201,7 +201,7 @@ impl Reaper {
 
     fn watch_in(&self, table: &mut Table, key: ProcessKey) {
         let Some(watched) = table.processes.get(&key) else { return };
-        let held = watched.phase == Phase::HeldByTracer;
+        let held = watched.phase == WatchPhase::HeldByTracer;
         let add = |fd: &OwnedFd| {
             fail::failing("watch:add")?;
             // The pidfd of a zombie is readable for as long as it is held.
@@ -237,7 +237,7 @@ impl Reaper {
         };
         let sent = send(signal)?;
         send(Signal::CONT)?;
-        let has_ended = matches!(watched.phase, Phase::Ended { .. });
+        let has_ended = matches!(watched.phase, WatchPhase::Ended { .. });
         if signal == Signal::KILL && has_ended && watched.reaped_at.is_none() {
             watched.end_group()?;
         }
@@ -251,7 +251,7 @@ impl Reaper {
     pub(crate) fn group_left(&self, key: ProcessKey) -> io::Result<Group> {
         let mut table = self.lock();
         let Some(watched) = table.processes.get(&key) else { return Ok(Group::Gone) };
-        let Phase::Ended { quiet_look } = watched.phase else { return Ok(Group::Gone) };
+        let WatchPhase::Ended { quiet_look } = watched.phase else { return Ok(Group::Gone) };
         let (pid, reaped_at) = (watched.process.pid, watched.reaped_at);
         if !watched.group_exists() {
             fail::point("group:gone");
@@ -264,7 +264,7 @@ impl Reaper {
         }
         // Zombies count as members until their parent reaps them, which a careless init may never do. They are told
         // from the living by looking at all processes.
-        let Sighting { look, lives, exact } = self.look_for_group(&mut table, pid)?;
+        let GroupSighting { look, lives, exact } = self.look_for_group(&mut table, pid)?;
         let seen_before = quiet_look.is_some_and(|earlier| earlier != look);
         if !lives && (exact || seen_before) {
             fail::point("group:gone");
@@ -272,12 +272,12 @@ impl Reaper {
             return Ok(Group::Gone);
         }
         if let Some(watched) = table.processes.get_mut(&key) {
-            watched.phase = Phase::Ended { quiet_look: if lives { None } else { quiet_look.or(Some(look)) } };
+            watched.phase = WatchPhase::Ended { quiet_look: if lives { None } else { quiet_look.or(Some(look)) } };
         }
         Ok(Group::Alive)
     }
 
-    fn look_for_group(&self, table: &mut Table, leader: Pid) -> io::Result<Sighting> {
+    fn look_for_group(&self, table: &mut Table, leader: Pid) -> io::Result<GroupSighting> {
         let look = || table.groups.look_for(leader);
         match &self.spare {
             Some(spare) => spare.lend(look),
@@ -295,7 +295,7 @@ impl Reaper {
     /// The leaders of all groups that are looked after.
     pub(crate) fn leaders(&self) -> HashSet<i32> {
         let table = self.lock();
-        let leading = table.processes.values().filter(|watched| watched.phase != Phase::HeldByTracer);
+        let leading = table.processes.values().filter(|watched| watched.phase != WatchPhase::HeldByTracer);
         leading.map(|watched| watched.process.pid.as_raw()).collect()
     }
 
@@ -303,11 +303,11 @@ impl Reaper {
     pub(crate) fn release(&self, key: ProcessKey) {
         let mut table = self.lock();
         let Some(watched) = table.processes.get_mut(&key) else { return };
-        if let Phase::Ended { .. } | Phase::Unreaped { .. } = watched.phase {
+        if let WatchPhase::Ended { .. } | WatchPhase::Unreaped { .. } = watched.phase {
             self.remove_in(&mut table, key);
             return;
         }
-        watched.phase = Phase::Released;
+        watched.phase = WatchPhase::Released;
         watched.process.pidfd.as_ref().into_iter().for_each(|fd| other_agent::release(fd.as_fd()));
         fail::point("release:done");
         let pid = watched.process.pid;
@@ -322,7 +322,7 @@ impl Reaper {
         let table = self.lock();
         match table.processes.get(&key) {
             // Reaped, so that the number may be another's by now.
-            None | Some(Watched { phase: Phase::Ended { .. } | Phase::Unreaped { .. }, .. }) => Ok(None),
+            None | Some(Watched { phase: WatchPhase::Ended { .. } | WatchPhase::Unreaped { .. }, .. }) => Ok(None),
             Some(Watched { process, .. }) => process.identity(),
         }
     }
@@ -366,7 +366,7 @@ impl Reaper {
         // One that was reaped in time has been told, and its successor can have the key by now.
         let awaited = |(at, key): &(Instant, ProcessKey)| {
             let phase = table.processes.get(key).map(|watched| watched.phase);
-            matches!(phase, Some(Phase::Unreaped { until, .. }) if until == *at)
+            matches!(phase, Some(WatchPhase::Unreaped { until, .. }) if until == *at)
         };
         ready.extend(due.iter().filter(|entry| awaited(entry)).map(|(_, key)| key));
     }
@@ -376,12 +376,12 @@ impl Reaper {
         let mut table = self.lock();
         let watched = table.processes.get(&key)?;
         match watched.phase {
-            Phase::Ended { .. } => return None,
-            Phase::HeldByTracer => {
+            WatchPhase::Ended { .. } => return None,
+            WatchPhase::HeldByTracer => {
                 self.reap_held(&mut table, key);
                 return None;
             }
-            Phase::Supervised | Phase::Released | Phase::Unreaped { .. } => {}
+            WatchPhase::Supervised | WatchPhase::Released | WatchPhase::Unreaped { .. } => {}
         }
         let reap = if watched.process.leads_by_pidfd() { Reap::Yes } else { Reap::No };
         let closely = !table.polled.contains(&key) || table.close_look.1;
@@ -395,10 +395,10 @@ impl Reaper {
         if reap == Reap::Yes && !ended.held_by_tracer {
             watched.reaped_at = Some(Instant::now());
         }
-        let (pid, supervised) = (watched.process.pid, watched.phase != Phase::Released);
+        let (pid, supervised) = (watched.process.pid, watched.phase != WatchPhase::Released);
         // A zombie has told what the kernel may not tell of one that is reaped.
         let status = match (ended.status, watched.phase) {
-            (ExitStatus::Unknown, Phase::Unreaped { status, .. }) => status,
+            (ExitStatus::Unknown, WatchPhase::Unreaped { status, .. }) => status,
             (status, _) => status,
         };
         let zombie = if supervised { zombie_of(&watched.process, &ended) } else { None };
@@ -409,7 +409,7 @@ impl Reaper {
             let gone = table.take_out(key);
             table.gone.extend(gone);
         } else if let Some(watched) = table.processes.get_mut(&key) {
-            watched.phase = Phase::Ended { quiet_look: None };
+            watched.phase = WatchPhase::Ended { quiet_look: None };
             if let Some(fd) = &watched.process.pidfd {
                 self.epoll.remove(fd.as_fd());
             }
@@ -422,13 +422,13 @@ impl Reaper {
     fn awaits_reaping_in(&self, table: &mut Table, key: ProcessKey, status: ExitStatus) -> bool {
         let Some(watched) = table.processes.get_mut(&key) else { return false };
         match (watched.phase, &watched.process.pidfd) {
-            (Phase::Unreaped { until, .. }, _) => Instant::now() < until,
-            (Phase::Supervised, Some(fd)) if pidfd::signals_groups() && !table.reaped_late => {
+            (WatchPhase::Unreaped { until, .. }, _) => Instant::now() < until,
+            (WatchPhase::Supervised, Some(fd)) if pidfd::signals_groups() && !table.reaped_late => {
                 if self.epoll.await_hang_up(fd.as_fd(), key).is_err() {
                     return false;
                 }
                 let until = Instant::now() + REAP_PATIENCE;
-                watched.phase = Phase::Unreaped { status, until };
+                watched.phase = WatchPhase::Unreaped { status, until };
                 table.unreaped.push_back((until, key));
                 true
             }
@@ -453,7 +453,7 @@ impl Reaper {
         let Some(watched) = table.processes.get_mut(&key) else { return false };
         match &watched.process.pidfd {
             Some(fd) if pidfd::signals_groups() => {
-                let alone = |seen: io::Result<Sighting>| seen.is_ok_and(|seen| seen.exact && !seen.lives);
+                let alone = |seen: io::Result<GroupSighting>| seen.is_ok_and(|seen| seen.exact && !seen.lives);
                 pidfd::group_exists(fd.as_fd()) && !(is_zombie && alone(table.groups.look_for(watched.process.pid)))
             }
             // The number of a leader that somebody else reaps is not held: its group cannot be signalled safely.
@@ -495,7 +495,7 @@ impl Reaper {
                 Level::Info,
                 format_args!("pid {pid} has ended and is a zombie until its debugger lets it go"),
             );
-            table.processes.insert(key, Watched::new(process, Phase::HeldByTracer));
+            table.processes.insert(key, Watched::new(process, WatchPhase::HeldByTracer));
             self.watch_in(table, key);
         }
     }

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use super::process_scan::{Scan, Wanted, any_is_claimed};
+use super::process_scan::{Scan, ScanScope, any_is_claimed};
 use super::scan_queue::ScanQueue;
-use super::stalled_scan::{Progress, Unreadable};
+use super::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::sys::proc::stat;
@@ -33,7 +33,7 @@ pub(crate) fn survivors(origin: &str, known: &HashSet<i32>) -> Result<Vec<(Strin
 type Found = io::Result<Vec<(String, Pid)>>;
 
 fn scan_patiently(origin: &str, known: &HashSet<i32>) -> Found {
-    let (unreadable, mut queue) = (Arc::new(Unreadable::default()), ScanQueue::default());
+    let (unreadable, mut queue) = (Arc::new(UnreadableProcesses::default()), ScanQueue::default());
     let (sender, scanned) = crossbeam_channel::unbounded();
     queue.join((), Instant::now());
     loop {
@@ -70,13 +70,13 @@ fn scan_patiently(origin: &str, known: &HashSet<i32>) -> Found {
 struct Task {
     origin: String,
     known: HashSet<i32>,
-    progress: Arc<Progress>,
-    unreadable: Arc<Unreadable>,
+    progress: Arc<ScanProgress>,
+    unreadable: Arc<UnreadableProcesses>,
 }
 
 impl Task {
-    fn run(&self, scanned: &Sender<(Arc<Progress>, Found)>) {
-        let wanted = Wanted::tags_of_all();
+    fn run(&self, scanned: &Sender<(Arc<ScanProgress>, Found)>) {
+        let wanted = ScanScope::tags_of_all();
         let scan = Scan::at_all_but(&self.known, &wanted, &self.progress, &self.unreadable);
         let found = scan.and_then(|scan| choose(scan.of_origin(&self.origin)));
         // Of a scan that was given up nobody hears any more.

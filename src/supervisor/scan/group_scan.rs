@@ -13,7 +13,7 @@ const INTERVAL: Duration = Duration::from_millis(1);
 
 /// The last look.
 #[derive(Debug, Default)]
-pub(crate) struct Groups {
+pub(crate) struct GroupScan {
     /// Counts the looks.
     look: u64,
     good_until: Option<Instant>,
@@ -24,7 +24,7 @@ pub(crate) struct Groups {
 
 /// What is known of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sighting {
+pub(crate) struct GroupSighting {
     /// By which look.
     pub(crate) look: u64,
     /// Whether a living process was seen in it.
@@ -35,13 +35,13 @@ pub(crate) struct Sighting {
     pub(crate) exact: bool,
 }
 
-impl Groups {
+impl GroupScan {
     /// Whether a living process is in the group of a leader.
-    pub(crate) fn look_for(&mut self, leader: Pid) -> io::Result<Sighting> {
+    pub(crate) fn look_for(&mut self, leader: Pid) -> io::Result<GroupSighting> {
         self.look()?;
         let lives = !self.seen_in(leader)?.is_empty();
         let exact = self.last_pid.is_some() && self.last_pid == stat::last_pid();
-        Ok(Sighting { look: self.look, lives, exact })
+        Ok(GroupSighting { look: self.look, lives, exact })
     }
 
     /// Who lives in the group, as far as that can be known now.
@@ -65,7 +65,7 @@ impl Groups {
             let last_pid = stat::last_pid();
             let members = stat::groups()?;
             let good_until = Some(Instant::now() + now.elapsed().max(INTERVAL));
-            *self = Groups { look: self.look + 1, good_until, last_pid, members };
+            *self = GroupScan { look: self.look + 1, good_until, last_pid, members };
         }
         Ok(())
     }
@@ -82,7 +82,7 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
         let leader = Pid::from_raw(child.id() as i32).unwrap();
         let look = || {
-            let mut groups = Groups::default();
+            let mut groups = GroupScan::default();
             let seen = groups.look_for(leader).unwrap();
             (groups, seen)
         };

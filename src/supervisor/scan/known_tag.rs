@@ -10,30 +10,30 @@ use crate::sys::proc::{environ, fdinfo};
 
 /// By what a process of a proxy is known.
 #[derive(Debug, Clone)]
-pub(crate) struct Marks<'a> {
+pub(crate) struct KnownTag<'a> {
     pub(crate) id: &'a str,
     pub(crate) token: Option<&'a str>,
-    pub(crate) origin: OriginMark<'a>,
+    pub(crate) origin: KnownOwner<'a>,
     /// Device and inode of its logs.
     pub(crate) logs: Vec<(u64, u64)>,
 }
 
 /// Which origin the processes have. Those of another agent can have the same id and token.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum OriginMark<'a> {
+pub(crate) enum KnownOwner<'a> {
     Known(&'a str),
     /// This one or none: processes of Consul's and of earlier versions have none.
     OwnOrNone(&'a str),
     Any,
 }
 
-impl OriginMark<'_> {
+impl KnownOwner<'_> {
     fn is(self, found: Option<&[u8]>) -> bool {
         let found = found.filter(|found| !found.is_empty());
         match self {
-            OriginMark::Known(origin) => found == Some(origin.as_bytes()),
-            OriginMark::OwnOrNone(own) => found.is_none_or(|found| found == own.as_bytes()),
-            OriginMark::Any => true,
+            KnownOwner::Known(origin) => found == Some(origin.as_bytes()),
+            KnownOwner::OwnOrNone(own) => found.is_none_or(|found| found == own.as_bytes()),
+            KnownOwner::Any => true,
         }
     }
 }
@@ -47,7 +47,7 @@ pub(crate) fn token_and_origin_of(pid: i32) -> io::Result<[Option<String>; 2]> {
     }))
 }
 
-impl Marks<'_> {
+impl KnownTag<'_> {
     /// Whether the process has any of them.
     pub(crate) fn are_on(&self, pid: i32) -> io::Result<bool> {
         Ok(self.are_in_environment_of(pid)? || self.are_open_in(pid)?)
@@ -63,7 +63,7 @@ impl Marks<'_> {
     fn are_in(&self, environment: &[u8]) -> bool {
         let token = self.token.filter(|token| !token.is_empty());
         let has = |name: &str, value: &str| environ::has(environment, name, value);
-        (token.is_some() || matches!(self.origin, OriginMark::Known(_)))
+        (token.is_some() || matches!(self.origin, KnownOwner::Known(_)))
             && has(defaults::ENV_PROXY_ID, self.id)
             && token.is_none_or(|token| has(defaults::ENV_PROXY_TOKEN, token))
             && self.origin.is(environ::value(environment, defaults::ENV_PROXY_ORIGIN.as_bytes()))
@@ -93,22 +93,22 @@ mod tests {
     #[test]
     fn environment_proves_only_with_all_that_is_known() {
         let text = b"A=1\0CONNECT_PROXY_ID=web\0CONNECT_PROXY_TOKEN=t\0CONNECT_PROXY_ORIGIN=o\0";
-        let are_in = |id, token, origin| Marks { id, token, origin, logs: vec![] }.are_in(text);
-        assert!(are_in("web", Some("t"), OriginMark::Known("o")));
-        assert!(are_in("web", Some("t"), OriginMark::OwnOrNone("o")));
-        assert!(are_in("web", Some("t"), OriginMark::Any));
-        assert!(are_in("web", None, OriginMark::Known("o")));
-        assert!(are_in("web", Some(""), OriginMark::Known("o")));
-        assert!(!are_in("we", Some("t"), OriginMark::Known("o")));
-        assert!(!are_in("web", Some("u"), OriginMark::Known("o")));
-        for of_another_agent in [OriginMark::Known("p"), OriginMark::OwnOrNone("p")] {
+        let are_in = |id, token, origin| KnownTag { id, token, origin, logs: vec![] }.are_in(text);
+        assert!(are_in("web", Some("t"), KnownOwner::Known("o")));
+        assert!(are_in("web", Some("t"), KnownOwner::OwnOrNone("o")));
+        assert!(are_in("web", Some("t"), KnownOwner::Any));
+        assert!(are_in("web", None, KnownOwner::Known("o")));
+        assert!(are_in("web", Some(""), KnownOwner::Known("o")));
+        assert!(!are_in("we", Some("t"), KnownOwner::Known("o")));
+        assert!(!are_in("web", Some("u"), KnownOwner::Known("o")));
+        for of_another_agent in [KnownOwner::Known("p"), KnownOwner::OwnOrNone("p")] {
             assert!(!are_in("web", Some("t"), of_another_agent));
         }
-        for the_id_alone in [OriginMark::OwnOrNone("o"), OriginMark::Any] {
+        for the_id_alone in [KnownOwner::OwnOrNone("o"), KnownOwner::Any] {
             assert!(!are_in("web", None, the_id_alone) && !are_in("web", Some(""), the_id_alone));
         }
         let consul = b"CONNECT_PROXY_ID=web\0CONNECT_PROXY_TOKEN=t\0";
-        let are_in = |origin| Marks { id: "web", token: Some("t"), origin, logs: vec![] }.are_in(consul);
-        assert!(are_in(OriginMark::OwnOrNone("o")) && are_in(OriginMark::Any) && !are_in(OriginMark::Known("o")));
+        let are_in = |origin| KnownTag { id: "web", token: Some("t"), origin, logs: vec![] }.are_in(consul);
+        assert!(are_in(KnownOwner::OwnOrNone("o")) && are_in(KnownOwner::Any) && !are_in(KnownOwner::Known("o")));
     }
 }

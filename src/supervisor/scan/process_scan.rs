@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use super::escaped_process::Escaped;
 use super::process_tag::{Environment, EnvironmentReader, ProcessTag};
-use super::stalled_scan::{Progress, Unreadable};
+use super::stalled_scan::{ScanProgress, UnreadableProcesses};
 use super::unproven_process::{Ancestor, Programs, Unproven, Untold};
 use crate::supervisor::other_agent;
 use crate::sys::proc::{orphans, stat};
@@ -21,7 +21,7 @@ const MOST_LISTS: usize = 10;
 
 /// What a scan is for.
 #[derive(Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct ScanScope {
     /// Any of the leaders was a child of an earlier agent.
     of_others: bool,
     /// Their numbers.
@@ -30,14 +30,14 @@ pub(crate) struct Wanted {
     since: Option<u64>,
 }
 
-impl Wanted {
+impl ScanScope {
     /// All processes, by their tags alone.
-    pub(crate) fn tags_of_all() -> Wanted {
-        Wanted { of_others: true, ..Wanted::default() }
+    pub(crate) fn tags_of_all() -> ScanScope {
+        ScanScope { of_others: true, ..ScanScope::default() }
     }
 
-    pub(crate) fn of<'a>(requests: impl IntoIterator<Item = (&'a Ancestor, bool)>) -> Wanted {
-        let mut wanted = Wanted::default();
+    pub(crate) fn of<'a>(requests: impl IntoIterator<Item = (&'a Ancestor, bool)>) -> ScanScope {
+        let mut wanted = ScanScope::default();
         for (ancestor, of_others) in requests {
             wanted.of_others |= of_others;
             wanted.leaders.extend(ancestor.pid.map(Pid::as_raw));
@@ -52,7 +52,7 @@ impl Wanted {
 #[derive(Debug)]
 pub(crate) struct Scan<'a> {
     supervised: &'a HashSet<i32>,
-    wanted: &'a Wanted,
+    wanted: &'a ScanScope,
     /// This process and its ancestors.
     ancestors: Vec<i32>,
     ancestor_sessions: Vec<i32>,
@@ -74,9 +74,9 @@ impl<'a> Scan<'a> {
     /// turn. Only children of an earlier agent may have left theirs to a process that is no ancestor of ours.
     pub(crate) fn at_all_but(
         supervised: &'a HashSet<i32>,
-        wanted: &'a Wanted,
-        progress: &'a Progress,
-        unreadable: &'a Unreadable,
+        wanted: &'a ScanScope,
+        progress: &'a ScanProgress,
+        unreadable: &'a UnreadableProcesses,
     ) -> io::Result<Scan<'a>> {
         let ancestors = orphans::ancestors()?;
         let sessions = ancestors.iter().filter_map(|pid| stat::with_session(*pid)).map(|(_, _, session)| session);
@@ -182,14 +182,14 @@ impl<'a> Scan<'a> {
 
     /// The processes that were seen with this tag, and have it now, and those that may be of its proxy. None if another
     /// agent has adopted one of the first: the others are of that one, or can be.
-    pub(crate) fn with(&mut self, tag: &ProcessTag, ancestor: &Ancestor) -> io::Result<Sighting> {
+    pub(crate) fn with(&mut self, tag: &ProcessTag, ancestor: &Ancestor) -> io::Result<ScanResult> {
         let seen = self.seen.get(tag).map(Vec::as_slice).unwrap_or_default();
         if any_is_claimed(seen)? {
-            return Ok(Sighting { seen: false, escaped: Vec::new(), unproven: Vec::new() });
+            return Ok(ScanResult { seen: false, escaped: Vec::new(), unproven: Vec::new() });
         }
         let escaped = seen.iter().filter_map(|pid| Escaped::prove(*pid, tag, self.reader).transpose());
         let mut sighting =
-            Sighting { seen: !seen.is_empty(), escaped: escaped.collect::<io::Result<_>>()?, unproven: Vec::new() };
+            ScanResult { seen: !seen.is_empty(), escaped: escaped.collect::<io::Result<_>>()?, unproven: Vec::new() };
         for untold in &self.untold {
             let Some(unproven) = untold.of(ancestor, &mut self.programs)? else { continue };
             // One that was just being executed had no environment for an instant, and has one now.
@@ -217,7 +217,7 @@ pub(crate) fn any_is_claimed(seen: &[Pid]) -> io::Result<bool> {
 
 /// What a scan tells of one proxy.
 #[derive(Debug)]
-pub(crate) struct Sighting {
+pub(crate) struct ScanResult {
     /// Whether any process was seen. One that has ended since may have left children that were not.
     pub(crate) seen: bool,
     /// Those that are proven to be of it.
@@ -245,8 +245,8 @@ mod tests {
     }
 
     struct World {
-        progress: Progress,
-        unreadable: Unreadable,
+        progress: ScanProgress,
+        unreadable: UnreadableProcesses,
         ancestor: Ancestor,
         supervised: HashSet<i32>,
     }
@@ -254,12 +254,12 @@ mod tests {
     impl World {
         fn new(ancestor: Ancestor) -> World {
             pidfd::probe().unwrap();
-            let (progress, unreadable) = (Progress::default(), Unreadable::default());
+            let (progress, unreadable) = (ScanProgress::default(), UnreadableProcesses::default());
             World { progress, unreadable, ancestor, supervised: HashSet::new() }
         }
 
-        fn find(&self, tag: &ProcessTag) -> Sighting {
-            let wanted = Wanted::of([(&self.ancestor, true)]);
+        fn find(&self, tag: &ProcessTag) -> ScanResult {
+            let wanted = ScanScope::of([(&self.ancestor, true)]);
             let scan = Scan::at_all_but(&self.supervised, &wanted, &self.progress, &self.unreadable);
             scan.unwrap().with(tag, &self.ancestor).unwrap()
         }
@@ -288,11 +288,11 @@ mod tests {
         assert!(!world.find(&tag).seen);
         world.supervised.clear();
         let pid = Pid::from_raw(ours.id() as i32).unwrap();
-        let held_up = Progress::default();
+        let held_up = ScanProgress::default();
         held_up.read(pid, || world.unreadable.insert(pid, &held_up)).unwrap();
         assert!(!world.find(&tag).seen, "it is passed over");
         world.unreadable.remove(pid);
-        let wanted = Wanted::of([(&world.ancestor, true)]);
+        let wanted = ScanScope::of([(&world.ancestor, true)]);
         let scan = Scan::at_all_but(&world.supervised, &wanted, &world.progress, &world.unreadable);
         ours.kill().unwrap();
         ours.wait().unwrap();

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::stalled_scan::{Progress, Unreadable};
+use super::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::defaults;
 use crate::sys::is_exhausted;
 use crate::sys::proc::environ;
@@ -72,8 +72,8 @@ impl Environment {
 /// Reads environments, which can take for ever, and publishes of which process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EnvironmentReader<'a> {
-    pub(crate) progress: &'a Progress,
-    pub(crate) unreadable: &'a Unreadable,
+    pub(crate) progress: &'a ScanProgress,
+    pub(crate) unreadable: &'a UnreadableProcesses,
 }
 
 impl EnvironmentReader<'_> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::stalled_scan::Progress;
+use super::stalled_scan::ScanProgress;
 use crate::sys::process_identity::Pid;
 
 /// How long a scan is put off while other processes are about to end that will need one as well.
@@ -27,7 +27,7 @@ pub(crate) struct ScanQueue<T> {
 #[derive(Debug)]
 struct UnderWay<T> {
     all: Vec<T>,
-    progress: Arc<Progress>,
+    progress: Arc<ScanProgress>,
     check_at: Instant,
     /// As of the last check.
     steps: u64,
@@ -57,12 +57,12 @@ impl<T: Clone> ScanQueue<T> {
     }
 
     /// The requests that the scan is for that begins now, if one does. `more`: others will be added very soon.
-    pub(crate) fn begin(&mut self, now: Instant, more: bool) -> Option<(Vec<T>, Arc<Progress>)> {
+    pub(crate) fn begin(&mut self, now: Instant, more: bool) -> Option<(Vec<T>, Arc<ScanProgress>)> {
         if self.under_way.is_some() || (more && now < self.deadline()?) {
             return None;
         }
         self.since.take()?;
-        let (all, progress) = (std::mem::take(&mut self.waiting), Arc::new(Progress::default()));
+        let (all, progress) = (std::mem::take(&mut self.waiting), Arc::new(ScanProgress::default()));
         let (check_at, steps) = (now + CHECK_INTERVAL, progress.steps());
         self.under_way =
             Some(UnderWay { all: all.clone(), progress: progress.clone(), check_at, steps, standstills: 0 });
@@ -70,13 +70,13 @@ impl<T: Clone> ScanQueue<T> {
     }
 
     /// A scan is over; false when it was given up before.
-    pub(crate) fn end(&mut self, progress: &Arc<Progress>) -> bool {
+    pub(crate) fn end(&mut self, progress: &Arc<ScanProgress>) -> bool {
         self.under_way.take_if(|under_way| Arc::ptr_eq(&under_way.progress, progress)).is_some()
     }
 
     /// Gives up the scan that is under way if it is stalled at a process, and says which. Its requests wait for the next
     /// one.
-    pub(crate) fn give_up(&mut self, now: Instant) -> Option<(Pid, Arc<Progress>)> {
+    pub(crate) fn give_up(&mut self, now: Instant) -> Option<(Pid, Arc<ScanProgress>)> {
         let under_way = self.under_way.as_mut().filter(|under_way| now >= under_way.check_at)?;
         let steps = under_way.progress.steps();
         let stands = under_way.progress.reading().filter(|_| steps == under_way.steps);

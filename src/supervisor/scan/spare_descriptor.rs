@@ -8,11 +8,11 @@ use crate::sys::{is_exhausted, null};
 
 /// A descriptor that is closed for a scan when no other is free: a stop must not wait for a host that has none left.
 #[derive(Debug)]
-pub(crate) struct Spare(Mutex<Option<OwnedFd>>);
+pub(crate) struct SpareDescriptor(Mutex<Option<OwnedFd>>);
 
-impl Spare {
-    pub(crate) fn new() -> io::Result<Spare> {
-        Ok(Spare(Mutex::new(Some(null::open_no_input()?.0))))
+impl SpareDescriptor {
+    pub(crate) fn new() -> io::Result<SpareDescriptor> {
+        Ok(SpareDescriptor(Mutex::new(Some(null::open_no_input()?.0))))
     }
 
     /// Does what needs one descriptor at a time.

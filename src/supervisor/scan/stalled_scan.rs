@@ -12,14 +12,14 @@ use crate::sys::process_identity::Pid;
 
 /// Where one scan is.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub(crate) struct ScanProgress {
     /// Counts the beginnings and the ends of readings.
     steps: AtomicU64,
     /// The process that is being read, or 0.
     reading: AtomicI32,
 }
 
-impl Progress {
+impl ScanProgress {
     /// Reads something of a process that may take for ever.
     pub(crate) fn read<T>(&self, pid: Pid, what: impl FnOnce() -> T) -> T {
         self.reading.store(pid.as_raw(), Ordering::Release);
@@ -44,11 +44,11 @@ impl Progress {
 
 /// Processes that stall the scan that reads them: other scans skip them until that reading has ended.
 #[derive(Debug, Default)]
-pub(crate) struct Unreadable(Mutex<HashMap<i32, u64>>);
+pub(crate) struct UnreadableProcesses(Mutex<HashMap<i32, u64>>);
 
-impl Unreadable {
+impl UnreadableProcesses {
     /// Adds a process, if a scan still reads it.
-    pub(crate) fn insert(&self, pid: Pid, scan: &Progress) -> io::Result<()> {
+    pub(crate) fn insert(&self, pid: Pid, scan: &ScanProgress) -> io::Result<()> {
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(()) };
         let mut all = self.all();
         // ORDER: the reader says first that it has read it, and removes it then. So it is not left here for ever.
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn who_is_read_is_known_until_it_was() {
-        let progress = Progress::default();
+        let progress = ScanProgress::default();
         let before = progress.steps();
         progress.read(own_pid(), || assert_eq!(progress.reading(), Some(own_pid())));
         assert_eq!((progress.reading(), progress.steps() - before), (None, 2));
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn another_process_of_the_same_number_is_read() {
-        let (unreadable, progress) = (Unreadable::default(), Progress::default());
+        let (unreadable, progress) = (UnreadableProcesses::default(), ScanProgress::default());
         unreadable.insert(own_pid(), &progress).unwrap();
         assert!(!unreadable.contains(own_pid()).unwrap(), "it was read meanwhile");
         progress.read(own_pid(), || unreadable.insert(own_pid(), &progress)).unwrap();

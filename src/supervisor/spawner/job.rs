@@ -16,10 +16,10 @@ use crate::supervisor::adoption::{self, Proven};
 use crate::supervisor::mailbox::{Claim, Done, Mailbox, Message, ProcessKey, Refusal, StartedProcess, Verdict};
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::reaper::process::Process;
-use crate::supervisor::scan::process_scan::{Scan, Wanted};
+use crate::supervisor::scan::process_scan::{Scan, ScanScope};
 use crate::supervisor::scan::process_tag::ProcessTag;
-use crate::supervisor::scan::spare_descriptor::Spare;
-use crate::supervisor::scan::stalled_scan::{Progress, Unreadable};
+use crate::supervisor::scan::spare_descriptor::SpareDescriptor;
+use crate::supervisor::scan::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::supervisor::scan::unproven_process::Ancestor;
 use crate::supervisor::spec::{Files, Spec};
 use crate::sys::fail;
@@ -47,7 +47,7 @@ pub(crate) struct ScanRequest {
 pub(crate) enum Work {
     Job(Job),
     /// One scan of processes.
-    Scan(Vec<ScanRequest>, Arc<Progress>),
+    Scan(Vec<ScanRequest>, Arc<ScanProgress>),
 }
 
 /// Work on one process; there is never more than one piece at a time for the same.
@@ -113,19 +113,19 @@ impl Job {
 
 /// What a thread needs for its children.
 #[derive(Debug)]
-pub(crate) struct Tools {
+pub(crate) struct SpawnTools {
     stack: ChildStack,
     streams: StandardStreams,
 }
 
-impl Tools {
-    pub(crate) fn new() -> io::Result<Tools> {
+impl SpawnTools {
+    pub(crate) fn new() -> io::Result<SpawnTools> {
         let streams = StandardStreams::new()?;
         if let Some(error) = streams.why_no_null() {
             let instead = "the standard input of processes is an empty pipe";
             logging::write(Level::Warn, format_args!("open /dev/null: {error}; {instead}"));
         }
-        Ok(Tools { stack: ChildStack::new()?, streams })
+        Ok(SpawnTools { stack: ChildStack::new()?, streams })
     }
 }
 
@@ -134,19 +134,19 @@ impl Tools {
 pub(crate) struct Spawner {
     mailbox: Mailbox,
     reaper: Arc<Reaper>,
-    spare: Spare,
-    unreadable: Unreadable,
+    spare: SpareDescriptor,
+    unreadable: UnreadableProcesses,
     /// Nobody waits any more for what is being done.
     closed: AtomicBool,
 }
 
 impl Spawner {
     pub(crate) fn new(mailbox: Mailbox, reaper: Arc<Reaper>) -> io::Result<Spawner> {
-        let (spare, unreadable) = (Spare::new()?, Unreadable::default());
+        let (spare, unreadable) = (SpareDescriptor::new()?, UnreadableProcesses::default());
         Ok(Spawner { mailbox, reaper, spare, unreadable, closed: AtomicBool::new(false) })
     }
 
-    pub(crate) fn do_work(&self, work: Work, tools: &mut Tools) {
+    pub(crate) fn do_work(&self, work: Work, tools: &mut SpawnTools) {
         match work {
             Work::Job(job) => self.do_job(job, tools),
             Work::Scan(all, progress) => self.scan(all, progress),
@@ -154,7 +154,7 @@ impl Spawner {
     }
 
     /// Has later scans pass over a process that stalls them.
-    pub(crate) fn pass_over(&self, pid: Pid, scan: &Progress) {
+    pub(crate) fn pass_over(&self, pid: Pid, scan: &ScanProgress) {
         let what = "look for processes that left their group";
         let known = self.unreadable.insert(pid, scan);
         let error = known.err().map(|error| format!(": {error}")).unwrap_or_default();
@@ -168,7 +168,7 @@ impl Spawner {
         self.closed.store(true, Ordering::Release);
     }
 
-    fn do_job(&self, job: Job, tools: &mut Tools) {
+    fn do_job(&self, job: Job, tools: &mut SpawnTools) {
         let (key, spec) = match &job {
             Job::Start { key, spec, .. }
             | Job::Adopt { key, spec, .. }
@@ -205,7 +205,7 @@ impl Spawner {
         }
     }
 
-    fn work(&self, job: Job, tools: &mut Tools) -> Done {
+    fn work(&self, job: Job, tools: &mut SpawnTools) -> Done {
         match job {
             Job::Start { key, spec, after } => match self.start(key, &spec, after.as_ref(), tools) {
                 Ok(started) => Done::Started(started),
@@ -240,8 +240,8 @@ impl Spawner {
         }
     }
 
-    fn scan(&self, all: Vec<ScanRequest>, progress: Arc<Progress>) {
-        let wanted = Wanted::of(all.iter().map(|request| (&request.ancestor, request.of_others)));
+    fn scan(&self, all: Vec<ScanRequest>, progress: Arc<ScanProgress>) {
+        let wanted = ScanScope::of(all.iter().map(|request| (&request.ancestor, request.of_others)));
         let (leaders, unreadable) = (self.reaper.leaders(), &self.unreadable);
         let scan = || Scan::at_all_but(&leaders, &wanted, &progress, unreadable);
         let mut scan = caught(|| self.spare.lend(scan));
@@ -256,7 +256,13 @@ impl Spawner {
         fail::point("job:told");
     }
 
-    fn start(&self, key: ProcessKey, spec: &Spec, after: Option<&Claim>, tools: &mut Tools) -> Result<StartedProcess> {
+    fn start(
+        &self,
+        key: ProcessKey,
+        spec: &Spec,
+        after: Option<&Claim>,
+        tools: &mut SpawnTools,
+    ) -> Result<StartedProcess> {
         validate_id(&spec.id)?;
         spec.config.validate()?;
         if !spec.context.allow_root && spec.config.command.runs_as_root(process_identity::effective_uid()) {
@@ -304,7 +310,7 @@ impl Spawner {
         let Some(identity) = self.identity(key)? else { return Ok(()) };
         if let Files::DataDir(data_dir) = &spec.context.files {
             let process_origin = Some(origin).filter(|origin| !origin.is_empty());
-            data_dir.write_record(store::Origin { process_origin, ..spec.record_origin() }, &identity)?;
+            data_dir.write_record(store::RecordHeader { process_origin, ..spec.record_origin() }, &identity)?;
         }
         spec.write_pid_file(identity.pid)
     }

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::job::{Job, ScanRequest, Spawner, Tools, Work};
+use super::job::{Job, ScanRequest, SpawnTools, Spawner, Work};
 use crate::defaults::KILL_PATIENCE;
 use crate::logging::{self, Level};
 use crate::supervisor::mailbox::Mailbox;
 use crate::supervisor::reaper::Reaper;
-use crate::supervisor::scan::stalled_scan::Progress;
+use crate::supervisor::scan::stalled_scan::ScanProgress;
 use crate::sys::process_identity::Pid;
 use crate::sys::{fail, thread};
 
@@ -38,7 +38,7 @@ pub(crate) struct Spawners {
     /// There until the end.
     work: Option<Sender<Work>>,
     shared: Arc<Shared>,
-    threads: Vec<Member>,
+    threads: Vec<SpawnerThread>,
     limit: usize,
     /// When a thread may be stuck that somebody waits for, if anybody does.
     check_at: Option<Instant>,
@@ -46,14 +46,14 @@ pub(crate) struct Spawners {
 
 /// One of the threads.
 #[derive(Debug)]
-struct Member {
+struct SpawnerThread {
     thread: JoinHandle<()>,
-    stint: Arc<Stint>,
+    stint: Arc<BusyTimer>,
     /// Closes when it ends.
     ended: Receiver<()>,
 }
 
-impl Member {
+impl SpawnerThread {
     fn is_stuck(&self) -> bool {
         self.stint.length() >= STUCK_AFTER
     }
@@ -61,15 +61,15 @@ impl Member {
 
 /// How long a thread has been at the same piece of work.
 #[derive(Debug)]
-struct Stint {
+struct BusyTimer {
     epoch: Instant,
     /// The beginning, in milliseconds after the epoch and at least 1; 0 while it waits for work.
     since: AtomicU64,
 }
 
-impl Stint {
-    fn new() -> Stint {
-        Stint { epoch: Instant::now(), since: AtomicU64::new(0) }
+impl BusyTimer {
+    fn new() -> BusyTimer {
+        BusyTimer { epoch: Instant::now(), since: AtomicU64::new(0) }
     }
 
     fn begin(&self) {
@@ -116,12 +116,12 @@ impl Spawners {
     }
 
     /// Has one scan of processes made for all of these.
-    pub(crate) fn scan(&mut self, all: Vec<ScanRequest>, progress: Arc<Progress>) {
+    pub(crate) fn scan(&mut self, all: Vec<ScanRequest>, progress: Arc<ScanProgress>) {
         self.hand_over(Work::Scan(all, progress));
     }
 
     /// Has later scans pass over a process that stalls them.
-    pub(crate) fn pass_over(&self, pid: Pid, scan: &Progress) {
+    pub(crate) fn pass_over(&self, pid: Pid, scan: &ScanProgress) {
         self.shared.spawner.pass_over(pid, scan);
     }
 
@@ -173,15 +173,15 @@ impl Spawners {
     }
 
     fn add_thread(&mut self) -> io::Result<()> {
-        let tools = Tools::new()?;
-        let (shared, stint) = (self.shared.clone(), Arc::new(Stint::new()));
+        let tools = SpawnTools::new()?;
+        let (shared, stint) = (self.shared.clone(), Arc::new(BusyTimer::new()));
         let name = format!("proxy-spawner-{}", self.threads.len() + 1);
         let ((ends, ended), its_stint) = (crossbeam_channel::bounded(0), stint.clone());
         let thread = thread::start(&name, move || {
             shared.run(tools, &its_stint);
             drop(ends);
         })?;
-        self.threads.push(Member { thread, stint, ended });
+        self.threads.push(SpawnerThread { thread, stint, ended });
         // Counted here and not by the thread: until it runs, the job that it was started for is its own.
         self.shared.idle.fetch_add(1, Ordering::AcqRel);
         Ok(())
@@ -196,7 +196,7 @@ impl Spawners {
 impl Drop for Spawners {
     fn drop(&mut self) {
         self.work = None;
-        while let Some(Member { thread, stint, ended }) = self.threads.pop() {
+        while let Some(SpawnerThread { thread, stint, ended }) = self.threads.pop() {
             let wait = || ended.recv_timeout(KILL_PATIENCE.saturating_sub(stint.length()));
             let mut end = wait();
             while end == Err(RecvTimeoutError::Timeout) && stint.length() < KILL_PATIENCE {
@@ -215,7 +215,7 @@ impl Drop for Spawners {
 }
 
 impl Shared {
-    fn run(&self, mut tools: Tools, stint: &Stint) {
+    fn run(&self, mut tools: SpawnTools, stint: &BusyTimer) {
         while let Ok(work) = self.waiting.recv() {
             self.idle.fetch_sub(1, Ordering::AcqRel);
             stint.begin();

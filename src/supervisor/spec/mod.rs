@@ -25,7 +25,7 @@ use crate::sys::spawn::program::{Program, Variable};
 use base_environment::BaseEnvironment;
 
 /// An origin of those that have no data directory. Without a random source there is none.
-pub(crate) fn drawn_origin() -> Arc<str> {
+pub(crate) fn random_owner_tag() -> Arc<str> {
     random::uuid().unwrap_or_default().into()
 }
 
@@ -96,11 +96,11 @@ impl Spec {
     }
 
     /// What a record of a process that this owner starts says besides who it is.
-    pub(crate) fn record_origin(&self) -> store::Origin<'_> {
+    pub(crate) fn record_origin(&self) -> store::RecordHeader<'_> {
         let (token, token_generated) = (self.config.token.as_deref(), self.config.token_generated);
         let (stop, fingerprint) = (self.config.stop, self.fingerprint());
         let process_origin = Some(&*self.context.origin).filter(|origin| !origin.is_empty());
-        store::Origin { id: &self.id, fingerprint, token, token_generated, stop, process_origin }
+        store::RecordHeader { id: &self.id, fingerprint, token, token_generated, stop, process_origin }
     }
 
     fn declared_environment(&self) -> BTreeMap<&OsStr, &OsStr> {

@@ -10,19 +10,19 @@ use crate::sys::process_identity::Pid;
 
 /// A process that is known by its number alone, with the arguments and the environment that it was executed with.
 #[derive(Debug, Clone)]
-pub(crate) struct Stray {
+pub(crate) struct UnrecordedProcess {
     pub(crate) pid: Pid,
     /// Each with a NUL after it; none of a process that is gone.
     arguments: Vec<u8>,
     environment: Vec<u8>,
 }
 
-impl Stray {
+impl UnrecordedProcess {
     /// The process that has this number now.
     ///
     /// # Errors
     /// When its arguments or its environment cannot be read now.
-    pub(crate) fn of(pid: Pid) -> io::Result<Stray> {
+    pub(crate) fn of(pid: Pid) -> io::Result<UnrecordedProcess> {
         let read = |file: &str| match std::fs::read(format!("/proc/{pid}/{file}")) {
             // Gone, or of another user and so none of ours.
             Err(error)
@@ -33,7 +33,7 @@ impl Stray {
             read => read,
         };
         let arguments = fail::failing("cmdline:read").and_then(|()| read("cmdline"))?;
-        Ok(Stray { pid, arguments, environment: read("environ")? })
+        Ok(UnrecordedProcess { pid, arguments, environment: read("environ")? })
     }
 
     /// Whether it was there, and no zombie, when it was looked at.
@@ -63,7 +63,7 @@ mod tests {
         let child = child.as_mut().unwrap();
         let pid = Pid::from_raw(child.id() as i32).unwrap();
         environ::wait_until_told(pid.as_raw());
-        let stray = Stray::of(pid).unwrap();
+        let stray = UnrecordedProcess::of(pid).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
         let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(value("WANTED").as_deref(), Some("a=b"));
         assert_eq!(value("EMPTY").as_deref(), Some(""));
         assert_eq!(value("WANTE"), None);
-        let gone = Stray::of(pid).unwrap();
+        let gone = UnrecordedProcess::of(pid).unwrap();
         assert!(
             !gone.lives() && !gone.runs(&words(&["sleep", "1000"])) && gone.variable(OsStr::new("WANTED")).is_none()
         );

@@ -3,15 +3,15 @@
 //! It runs in the memory of the agent, on a stack of its own, while the spawner thread is suspended and the agent's
 //! other threads run on; or, where vfork is emulated by fork, in a copy of that memory while the spawner thread waits.
 //! So: no allocation, no lock, no panic, no library call that might do one of these. Nothing here returns an error by
-//! value; a failure is an [`Outcome`], which the spawner thread reads.
+//! value; a failure is an [`ChildOutcome`], which the spawner thread reads.
 
 use std::ffi::{c_char, c_int, c_void};
 
 use super::child_record::{RawRecord, own_start_ticks, write_record};
-use super::child_report::{Birth, Outcome, Report, Step};
-use super::detached_report::Detached;
+use super::child_report::{ChildIdentity, ChildOutcome, ChildReport, ChildStep};
+use super::detached_report::DetachedReport;
 use super::fd_limit::Limit;
-use super::fd_table::Division;
+use super::fd_table::FdTablePlan;
 use super::oom_score::{self, RawScore};
 use crate::sys::boot_time::BootTime;
 use crate::sys::fail::{ChildPlan, child_points as points};
@@ -30,17 +30,17 @@ pub(crate) struct Instructions {
     pub(crate) standard: [c_int; 3],
     pub(crate) oom_score: Option<RawScore>,
     pub(crate) credentials: Option<RawCredentials>,
-    pub(crate) division: Division,
+    pub(crate) division: FdTablePlan,
     pub(crate) descriptor_limit: Option<Limit>,
     pub(crate) record: Option<RawRecord>,
     /// What the clock said just before the clone, where start times are known to follow it.
     pub(crate) cloned_after: Option<BootTime>,
     /// Of a process that is to be an orphan.
-    pub(crate) detached: Option<Detached>,
+    pub(crate) detached: Option<DetachedReport>,
     /// Where the child leaves what went wrong.
-    pub(crate) outcome: *mut Outcome,
+    pub(crate) outcome: *mut ChildOutcome,
     /// And who it is, if it is detached.
-    pub(crate) birth: *mut Birth,
+    pub(crate) birth: *mut ChildIdentity,
     /// Where it writes both, when its memory may be a copy: a close-on-exec descriptor above 2.
     pub(crate) pipe: Option<c_int>,
     pub(crate) fail: ChildPlan,
@@ -54,8 +54,8 @@ pub(crate) struct RawCredentials {
     pub(crate) group_count: usize,
 }
 
-/// A failed step, on its way to [`Outcome`].
-pub(crate) struct Failed(pub(crate) Step, pub(crate) c_int);
+/// A failed step, on its way to [`ChildOutcome`].
+pub(crate) struct Failed(pub(crate) ChildStep, pub(crate) c_int);
 
 /// The child's entry point.
 ///
@@ -67,33 +67,33 @@ pub(crate) extern "C" fn run(argument: *mut c_void) -> c_int {
         detached.await_orphanhood();
     }
     // SAFETY: `outcome` points into the waiting parent's frame; nobody else accesses it meanwhile.
-    unsafe { instructions.outcome.write_volatile(Outcome::BEGUN) };
+    unsafe { instructions.outcome.write_volatile(ChildOutcome::BEGUN) };
     report(instructions, &prepare_and_execute(instructions));
     exit()
 }
 
 /// Says what went wrong.
 pub(crate) fn report(it: &Instructions, &Failed(step, errno): &Failed) {
-    let outcome = Outcome::failed(step, errno);
+    let outcome = ChildOutcome::failed(step, errno);
     // SAFETY: `outcome` points into the waiting parent's frame, or its copy; nobody else accesses it meanwhile.
     unsafe { it.outcome.write_volatile(outcome) };
-    write_to_pipe(it, Report { outcome, birth: Birth::default() });
+    write_to_pipe(it, ChildReport { outcome, birth: ChildIdentity::default() });
 }
 
 /// Says which process this is.
 fn tell(it: &Instructions, start_ticks: u64) {
     // SAFETY: no pointers are passed.
-    let birth = Birth { pid: unsafe { libc::syscall(libc::SYS_getpid) }, start_ticks };
+    let birth = ChildIdentity { pid: unsafe { libc::syscall(libc::SYS_getpid) }, start_ticks };
     // SAFETY: `birth` points into the waiting parent's frame, or its copy; nobody else accesses it meanwhile.
     unsafe { it.birth.write_volatile(birth) };
-    write_to_pipe(it, Report { outcome: Outcome::BEGUN, birth });
+    write_to_pipe(it, ChildReport { outcome: ChildOutcome::BEGUN, birth });
 }
 
-fn write_to_pipe(it: &Instructions, report: Report) {
+fn write_to_pipe(it: &Instructions, report: ChildReport) {
     if let Some(pipe) = it.pipe {
         // It fails only when the agent is dead, and then there is nobody to tell.
         // SAFETY: the pointer and size are of one live value.
-        unsafe { libc::syscall(libc::SYS_write, pipe, &raw const report, size_of::<Report>()) };
+        unsafe { libc::syscall(libc::SYS_write, pipe, &raw const report, size_of::<ChildReport>()) };
     }
 }
 
@@ -114,7 +114,7 @@ fn prepare_and_execute(it: &Instructions) -> Failed {
 }
 
 /// Passes a fail point.
-pub(crate) fn pass(it: &Instructions, point: u32, before: Step) -> Result<(), Failed> {
+pub(crate) fn pass(it: &Instructions, point: u32, before: ChildStep) -> Result<(), Failed> {
     match it.fail.point(point) {
         0 => Ok(()),
         errno => Err(Failed(before, errno)),
@@ -122,13 +122,13 @@ pub(crate) fn pass(it: &Instructions, point: u32, before: Step) -> Result<(), Fa
 }
 
 fn prepare(it: &Instructions) -> Result<(), Failed> {
-    pass(it, points::BEGUN, Step::Session)?;
+    pass(it, points::BEGUN, ChildStep::Session)?;
     // ORDER: before the mask is emptied no handler of the host may be left, for it would run in the host's memory.
     reset_dispositions();
     // SAFETY: no pointers are passed.
-    step(Step::Session, unsafe { libc::syscall(libc::SYS_setsid) })?;
+    step(ChildStep::Session, unsafe { libc::syscall(libc::SYS_setsid) })?;
     leave_table(it)?;
-    pass(it, points::SESSION, Step::StartTime)?;
+    pass(it, points::SESSION, ChildStep::StartTime)?;
     if it.record.is_some() || it.detached.is_some() {
         let start_ticks = own_start_ticks(it.cloned_after)?;
         if it.detached.is_some() {
@@ -140,12 +140,12 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
     }
     for (to, &from) in (0..).zip(&it.standard) {
         // SAFETY: no pointers are passed; the descriptors are above 2 and open, so dup3 clears CLOEXEC.
-        step(Step::StandardStreams, unsafe { libc::syscall(libc::SYS_dup3, from, to, 0) })?;
+        step(ChildStep::StandardStreams, unsafe { libc::syscall(libc::SYS_dup3, from, to, 0) })?;
     }
     close_on_exec_from(3)?;
     if !it.dir.is_null() {
         // SAFETY: `dir` is a NUL-terminated string that the waiting parent owns.
-        step(Step::ChangeDirectory, unsafe { libc::syscall(libc::SYS_chdir, it.dir) })?;
+        step(ChildStep::ChangeDirectory, unsafe { libc::syscall(libc::SYS_chdir, it.dir) })?;
     }
     // ORDER: before the user changes: a lower value than the agent's is permitted to privileged users only. A detached
     // process has it from the intermediate child.
@@ -159,12 +159,12 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
         let wanted = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
         let (nobody, no_old) = (0, std::ptr::null_mut::<c_void>());
         // SAFETY: `wanted` lives through the call, and a null pointer says that the old limit is not asked for.
-        step(Step::DescriptorLimit, unsafe {
+        step(ChildStep::DescriptorLimit, unsafe {
             libc::syscall(libc::SYS_prlimit64, nobody, libc::RLIMIT_NOFILE, &raw const wanted, no_old)
         })?;
     }
     signal::exchange_mask(0);
-    pass(it, points::EXECUTE, Step::Execute)
+    pass(it, points::EXECUTE, ChildStep::Execute)
 }
 
 /// From here on descriptors are our own. Who cannot leave the agent's may not go on; the parent starts another one then,
@@ -172,12 +172,12 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
 fn leave_table(it: &Instructions) -> Result<(), Failed> {
     let is_shared = it.division.is_shared();
     if is_shared {
-        pass(it, points::DIVIDE, Step::Descriptors)?;
+        pass(it, points::DIVIDE, ChildStep::Descriptors)?;
     }
     match it.division.leave() {
         // SAFETY: `outcome` points into the waiting parent's frame, or its copy; nobody else accesses it meanwhile.
-        Ok(true) => unsafe { it.outcome.write_volatile(Outcome::DIVIDED) },
-        Err(errno) if is_shared => return Err(Failed(Step::Descriptors, errno)),
+        Ok(true) => unsafe { it.outcome.write_volatile(ChildOutcome::DIVIDED) },
+        Err(errno) if is_shared => return Err(Failed(ChildStep::Descriptors, errno)),
         Ok(false) | Err(_) => {}
     }
     Ok(())
@@ -186,11 +186,11 @@ fn leave_table(it: &Instructions) -> Result<(), Failed> {
 /// Raw calls: the C library's setuid family would signal every thread of the memory that we share.
 fn change_user(to: &RawCredentials) -> Result<(), Failed> {
     // SAFETY: the pointer and count are of one array that the waiting parent owns.
-    step(Step::Groups, unsafe { libc::syscall(libc::SYS_setgroups, to.group_count, to.groups) })?;
+    step(ChildStep::Groups, unsafe { libc::syscall(libc::SYS_setgroups, to.group_count, to.groups) })?;
     // SAFETY: no pointers are passed.
-    step(Step::Group, unsafe { libc::syscall(libc::SYS_setresgid, to.gid, to.gid, to.gid) })?;
+    step(ChildStep::Group, unsafe { libc::syscall(libc::SYS_setresgid, to.gid, to.gid, to.gid) })?;
     // SAFETY: no pointers are passed.
-    step(Step::User, unsafe { libc::syscall(libc::SYS_setresuid, to.uid, to.uid, to.uid) })
+    step(ChildStep::User, unsafe { libc::syscall(libc::SYS_setresuid, to.uid, to.uid, to.uid) })
 }
 
 fn execute(it: &Instructions) -> Failed {
@@ -201,14 +201,14 @@ fn execute(it: &Instructions) -> Failed {
         // SAFETY: `programs` is NULL-terminated and this loop ends at the NULL.
         let path = unsafe { *program };
         if path.is_null() {
-            return Failed(Step::Execute, worst);
+            return Failed(ChildStep::Execute, worst);
         }
         // SAFETY: path, argv and envp are NUL-terminated strings and NULL-terminated arrays of the waiting parent.
         unsafe { libc::syscall(libc::SYS_execve, path, it.argv, it.envp) };
         match errno() {
             libc::ENOENT | libc::ENOTDIR => {}
             libc::EACCES => worst = libc::EACCES,
-            other => return Failed(Step::Execute, other),
+            other => return Failed(ChildStep::Execute, other),
         }
         // SAFETY: `program` is before the NULL, so the next element exists.
         program = unsafe { program.add(1) };
@@ -243,13 +243,13 @@ fn close_on_exec_from(first: u32) -> Result<(), Failed> {
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
         libc::syscall(libc::SYS_openat, libc::AT_FDCWD, c"/proc/self/fd".as_ptr(), flags)
     };
-    step(Step::CloseDescriptors, dir)?;
+    step(ChildStep::CloseDescriptors, dir)?;
     let mut buffer = [0u64; 512];
     loop {
         let bytes = size_of_val(&buffer);
         // SAFETY: the pointer and size are of one live buffer, aligned for struct linux_dirent64.
         let filled = unsafe { libc::syscall(libc::SYS_getdents64, dir, buffer.as_mut_ptr(), bytes) };
-        step(Step::CloseDescriptors, filled)?;
+        step(ChildStep::CloseDescriptors, filled)?;
         if filled == 0 {
             return Ok(()); // `dir` itself is close-on-exec
         }
@@ -283,7 +283,7 @@ fn mark_entries(buffer: &[u64], filled: usize, first: u32) {
     }
 }
 
-pub(crate) fn step(step: Step, result: i64) -> Result<(), Failed> {
+pub(crate) fn step(step: ChildStep, result: i64) -> Result<(), Failed> {
     if result == -1 { Err(Failed(step, errno())) } else { Ok(()) }
 }
 

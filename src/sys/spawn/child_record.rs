@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int};
 
 use super::child_before_exec::{Failed, Instructions, errno, pass, step};
-use super::child_report::Step;
+use super::child_report::ChildStep;
 use crate::sys::boot_time::BootTime;
 use crate::sys::digest;
 use crate::sys::fail::child_points as points;
@@ -52,11 +52,11 @@ pub(crate) fn write_record(it: &Instructions, record: &RawRecord, start_ticks: u
     }
     tail.push_check(record.digest);
 
-    pass(it, points::RECORD_OPEN, Step::Record)?;
+    pass(it, points::RECORD_OPEN, ChildStep::Record)?;
     if !overwrite(it, record, &tail)? {
         replace(it, record, &tail)?;
     }
-    pass(it, points::RECORD_RENAMED, Step::StandardStreams)
+    pass(it, points::RECORD_RENAMED, ChildStep::StandardStreams)
 }
 
 /// Writes the record over that of the process before us, which is gone; false if there is none, or none that this can be
@@ -95,8 +95,8 @@ fn write_over(it: &Instructions, record: &RawRecord, file: i64, size: usize, tai
     if length + filling > PAGE || filling > spaces.len() {
         return Ok(false);
     }
-    pass(it, points::RECORD_WRITE, Step::Record)?;
-    pass(it, points::RECORD_RENAME, Step::Record)?;
+    pass(it, points::RECORD_WRITE, ChildStep::Record)?;
+    pass(it, points::RECORD_RENAME, ChildStep::Record)?;
     let part = |base: *const u8, len| libc::iovec { iov_base: base.cast_mut().cast(), iov_len: len };
     let parts =
         [part(record.head, record.head_len), part(tail.text.as_ptr(), tail.len), part(spaces.as_ptr(), filling)];
@@ -123,7 +123,7 @@ fn replace(it: &Instructions, record: &RawRecord, tail: &Tail) -> Result<(), Fai
         unsafe { libc::syscall(libc::SYS_unlinkat, record.dir, record.temporary, 0) };
         file = create_record(record);
     }
-    let opened = step(Step::Record, file);
+    let opened = step(ChildStep::Record, file);
     // SAFETY: no pointers are passed.
     unsafe { libc::syscall(libc::SYS_umask, umask) };
     opened?;
@@ -145,12 +145,12 @@ fn create_record(record: &RawRecord) -> i64 {
 }
 
 fn fill_record(it: &Instructions, record: &RawRecord, file: i64, tail: &Tail) -> Result<(), Failed> {
-    pass(it, points::RECORD_WRITE, Step::Record)?;
+    pass(it, points::RECORD_WRITE, ChildStep::Record)?;
     write_all(file, record.head, record.head_len)?;
     write_all(file, tail.text.as_ptr(), tail.len)?;
-    pass(it, points::RECORD_RENAME, Step::Record)?;
+    pass(it, points::RECORD_RENAME, ChildStep::Record)?;
     // SAFETY: the waiting parent owns both NUL-terminated strings; `dir` is open.
-    step(Step::Record, unsafe {
+    step(ChildStep::Record, unsafe {
         libc::syscall(libc::SYS_renameat2, record.dir, record.temporary, record.dir, record.name, 0)
     })
 }
@@ -159,7 +159,7 @@ fn write_all(file: i64, mut from: *const u8, mut left: usize) -> Result<(), Fail
     while left > 0 {
         // SAFETY: `from` has `left` readable bytes: both only ever move together.
         let written = unsafe { libc::syscall(libc::SYS_write, file, from, left) };
-        step(Step::Record, written)?;
+        step(ChildStep::Record, written)?;
         let written = (written as usize).min(left);
         // SAFETY: at most `left` further on is within, or one past, the same memory.
         from = unsafe { from.add(written) };
@@ -172,25 +172,25 @@ fn read_own_stat() -> Result<Stat, Failed> {
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
     // SAFETY: the path is a NUL-terminated literal.
     let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, c"/proc/self/stat".as_ptr(), flags) };
-    step(Step::StartTime, file)?;
+    step(ChildStep::StartTime, file)?;
     let mut text = [0u8; 1024];
     // SAFETY: the pointer and length are of one live buffer.
     let length = unsafe { libc::syscall(libc::SYS_read, file, text.as_mut_ptr(), text.len()) };
-    step(Step::StartTime, length)?;
+    step(ChildStep::StartTime, length)?;
     // SAFETY: `file` was opened above and is not used again.
     unsafe { libc::syscall(libc::SYS_close, file) };
     let read = text.get(..length as usize).unwrap_or(&[]);
-    Stat::parse(read).ok_or(Failed(Step::StartTime, libc::EIO))
+    Stat::parse(read).ok_or(Failed(ChildStep::StartTime, libc::EIO))
 }
 
 fn own_inode(pid: i64) -> Result<u64, Failed> {
     // SAFETY: no pointers are passed.
     let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    step(Step::Inode, opened)?;
+    step(ChildStep::Inode, opened)?;
     let inode = pidfd::inode_of(opened as c_int);
     // SAFETY: it was opened above and is not used again.
     unsafe { libc::syscall(libc::SYS_close, opened) };
-    inode.map_err(|error| Failed(Step::Inode, error.raw_os_error().unwrap_or(libc::EIO)))
+    inode.map_err(|error| Failed(ChildStep::Inode, error.raw_os_error().unwrap_or(libc::EIO)))
 }
 
 /// Text of bounded length without allocation; what does not fit is left out, and a record without its end is void.

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::sys::closed_on_fork::NotInWorkers;
+use crate::sys::closed_on_fork::ClosedOnFork;
 use crate::sys::{check, fd};
 
 /// The child runs in our memory, and we are suspended until it has executed or exited. `--cfg proxyprocess_no_pidfd`
@@ -21,32 +21,32 @@ pub(crate) const VFORK: c_int = if cfg!(proxyprocess_no_pidfd) { 0 } else { libc
 /// What the child writes: that it has begun, and later perhaps what failed. All zero until then.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
-pub(crate) struct Outcome {
+pub(crate) struct ChildOutcome {
     step: u32,
     errno: c_int,
 }
 
-impl Outcome {
+impl ChildOutcome {
     /// Nothing has gone wrong so far.
-    pub(crate) const BEGUN: Outcome = Outcome { step: u32::MAX, errno: 0 };
+    pub(crate) const BEGUN: ChildOutcome = ChildOutcome { step: u32::MAX, errno: 0 };
 
     /// The same, and the child has left our table of descriptors.
-    pub(crate) const DIVIDED: Outcome = Outcome { step: u32::MAX, errno: -1 };
+    pub(crate) const DIVIDED: ChildOutcome = ChildOutcome { step: u32::MAX, errno: -1 };
 
-    pub(crate) fn failed(step: Step, errno: c_int) -> Outcome {
-        Outcome { step: step as u32, errno }
+    pub(crate) fn failed(step: ChildStep, errno: c_int) -> ChildOutcome {
+        ChildOutcome { step: step as u32, errno }
     }
 
     /// The step that failed, and its errno.
-    pub(crate) fn failure(self) -> Option<(Step, c_int)> {
-        Some((Step::from_number(self.step)?, self.errno))
+    pub(crate) fn failure(self) -> Option<(ChildStep, c_int)> {
+        Some((ChildStep::from_number(self.step)?, self.errno))
     }
 }
 
 /// Which process it is, as one tells that is no child of ours: nothing keeps another one from getting its pid.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
-pub(crate) struct Birth {
+pub(crate) struct ChildIdentity {
     /// 0 until it is told.
     pub(crate) pid: i64,
     pub(crate) start_ticks: u64,
@@ -55,15 +55,15 @@ pub(crate) struct Birth {
 /// All that a child tells; each message in the pipe is one.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
-pub(crate) struct Report {
-    pub(crate) outcome: Outcome,
-    pub(crate) birth: Birth,
+pub(crate) struct ChildReport {
+    pub(crate) outcome: ChildOutcome,
+    pub(crate) birth: ChildIdentity,
 }
 
-/// A step of the child, by the number in [`Outcome`].
+/// A step of the child, by the number in [`ChildOutcome`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
-pub(crate) enum Step {
+pub(crate) enum ChildStep {
     Clone = 1,
     OpenPidfd,
     Session,
@@ -82,9 +82,9 @@ pub(crate) enum Step {
     Execute,
 }
 
-impl Step {
-    fn from_number(number: u32) -> Option<Step> {
-        use Step::*;
+impl ChildStep {
+    fn from_number(number: u32) -> Option<ChildStep> {
+        use ChildStep::*;
         let all = [
             Clone,
             OpenPidfd,
@@ -123,7 +123,7 @@ pub(crate) fn memory_is_shared() -> bool {
 pub(crate) struct Pipe {
     reader: OwnedFd,
     /// A worker that the host forks off meanwhile must not keep it, for the pipe would not end while the worker lives.
-    writer: NotInWorkers,
+    writer: ClosedOnFork,
 }
 
 impl Pipe {
@@ -142,7 +142,7 @@ impl Pipe {
         // SAFETY: pipe2 has just created both; nobody else has them.
         let [reader, writer] = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
         // The child writes to it after it has redirected 0, 1 and 2.
-        Ok(Pipe { reader, writer: NotInWorkers::new(fd::above_standard(writer)?) })
+        Ok(Pipe { reader, writer: ClosedOnFork::new(fd::above_standard(writer)?) })
     }
 
     /// Both ends. The child has the reader as well, so that it is sent no SIGPIPE when the agent is dead: it goes on then.
@@ -174,21 +174,21 @@ impl Pipe {
 
     /// Waits until the child has failed, or has closed its end: by executing, or by ending without a word, which the
     /// one who waits for processes will see.
-    fn read(self) -> Report {
+    fn read(self) -> ChildReport {
         let Pipe { reader, writer } = self;
         // ORDER: our own writer first, or the pipe would never end.
         drop(writer);
-        let mut last = Report { outcome: Outcome::BEGUN, birth: Birth::default() };
+        let mut last = ChildReport { outcome: ChildOutcome::BEGUN, birth: ChildIdentity::default() };
         let mut birth = last.birth;
         loop {
             // SAFETY: the pointer and size are of one live value, of which every bit pattern is valid. The child writes
             // it whole or not at all, as pipe(7) promises for so few bytes.
-            let result = unsafe { libc::read(reader.as_raw_fd(), (&raw mut last).cast(), size_of::<Report>()) };
+            let result = unsafe { libc::read(reader.as_raw_fd(), (&raw mut last).cast(), size_of::<ChildReport>()) };
             match check(result as i64) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(1..) if last.outcome.failure().is_none() => birth = last.birth,
                 // A failure to read, of a descriptor that the host has closed, says nothing of the child.
-                _ => return Report { birth, ..last },
+                _ => return ChildReport { birth, ..last },
             }
         }
     }
@@ -196,8 +196,8 @@ impl Pipe {
 
 /// The report of a child that clone(2) has returned from: `written` is what is in our memory then. If there is a pipe,
 /// the child does not have that memory any more.
-pub(crate) fn of_child(written: Report, pipe: Option<Pipe>) -> Report {
-    if written.outcome != Outcome::default() {
+pub(crate) fn of_child(written: ChildReport, pipe: Option<Pipe>) -> ChildReport {
+    if written.outcome != ChildOutcome::default() {
         MEMORY_IS_SHARED.store(true, Ordering::Relaxed);
         if let Some(pipe) = pipe {
             // Who else has it then says nothing of the child, which has left long ago.
@@ -212,45 +212,45 @@ pub(crate) fn of_child(written: Report, pipe: Option<Pipe>) -> Report {
 mod tests {
     use super::*;
 
-    const FAILURE: (Step, c_int) = (Step::Execute, libc::ENOENT);
+    const FAILURE: (ChildStep, c_int) = (ChildStep::Execute, libc::ENOENT);
 
-    fn write(fd: c_int, outcome: Outcome, birth: Birth) {
-        let report = Report { outcome, birth };
+    fn write(fd: c_int, outcome: ChildOutcome, birth: ChildIdentity) {
+        let report = ChildReport { outcome, birth };
         // SAFETY: the pointer and size are of one live value.
-        let written = unsafe { libc::write(fd, (&raw const report).cast(), size_of::<Report>()) };
-        assert_eq!(written, size_of::<Report>() as isize);
+        let written = unsafe { libc::write(fd, (&raw const report).cast(), size_of::<ChildReport>()) };
+        assert_eq!(written, size_of::<ChildReport>() as isize);
     }
 
-    fn told_through(pipe: Pipe) -> Report {
-        of_child(Report::default(), Some(pipe))
+    fn told_through(pipe: Pipe) -> ChildReport {
+        of_child(ChildReport::default(), Some(pipe))
     }
 
     #[test]
     fn every_step_is_found_by_its_number() {
-        for number in Step::Clone as u32..=Step::Execute as u32 {
-            assert_eq!(Step::from_number(number).unwrap() as u32, number);
+        for number in ChildStep::Clone as u32..=ChildStep::Execute as u32 {
+            assert_eq!(ChildStep::from_number(number).unwrap() as u32, number);
         }
-        assert_eq!(Outcome::default().failure(), None);
-        assert_eq!(Outcome::BEGUN.failure(), None);
+        assert_eq!(ChildOutcome::default().failure(), None);
+        assert_eq!(ChildOutcome::BEGUN.failure(), None);
     }
 
     #[test]
     fn a_pipe_tells_a_failure_and_its_end_that_there_was_none() {
         let pipe = Pipe::new().unwrap();
         assert!(pipe.writer() > 2);
-        write(pipe.writer(), Outcome::failed(FAILURE.0, FAILURE.1), Birth::default());
+        write(pipe.writer(), ChildOutcome::failed(FAILURE.0, FAILURE.1), ChildIdentity::default());
         assert_eq!(told_through(pipe).outcome.failure(), Some(FAILURE));
         assert_eq!(told_through(Pipe::new().unwrap()).outcome.failure(), None);
     }
 
     #[test]
     fn a_pipe_tells_which_process_it_is_whether_it_fails_or_not() {
-        let birth = Birth { pid: 7, start_ticks: 8 };
+        let birth = ChildIdentity { pid: 7, start_ticks: 8 };
         for failure in [None, Some(FAILURE)] {
             let pipe = Pipe::new().unwrap();
-            write(pipe.writer(), Outcome::BEGUN, birth);
+            write(pipe.writer(), ChildOutcome::BEGUN, birth);
             if let Some((step, errno)) = failure {
-                write(pipe.writer(), Outcome::failed(step, errno), Birth::default());
+                write(pipe.writer(), ChildOutcome::failed(step, errno), ChildIdentity::default());
             }
             let told = told_through(pipe);
             assert_eq!((told.outcome.failure(), told.birth), (failure, birth));
@@ -262,7 +262,7 @@ mod tests {
         let pipe = Pipe::new().unwrap();
         // As the child has it.
         let _childs = pipe.writer.get().unwrap().try_clone().unwrap();
-        write(pipe.writer(), Outcome::failed(FAILURE.0, FAILURE.1), Birth::default());
+        write(pipe.writer(), ChildOutcome::failed(FAILURE.0, FAILURE.1), ChildIdentity::default());
         assert!(!pipe.ends_within(0));
         assert!(Pipe::new().unwrap().ends_within(0));
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 /// Prepared by the spawner thread.
 #[derive(Debug)]
-pub(crate) struct Detached {
+pub(crate) struct DetachedReport {
     /// For the process; the intermediate child has one of its own.
     pub(crate) stack: *mut c_void,
     pub(crate) shares_memory: bool,
@@ -22,9 +22,9 @@ pub(crate) struct Detached {
     pub(crate) pidfd: AtomicI32,
 }
 
-impl Detached {
-    pub(crate) fn new(stack: *mut c_void, shares_memory: bool, has_pidfds: bool) -> Detached {
-        Detached {
+impl DetachedReport {
+    pub(crate) fn new(stack: *mut c_void, shares_memory: bool, has_pidfds: bool) -> DetachedReport {
+        DetachedReport {
             stack,
             shares_memory,
             shares_table: AtomicBool::new(shares_memory),

@@ -28,7 +28,7 @@ static STATE: AtomicU8 = AtomicU8::new(UNTRIED);
 
 /// What a child does about its descriptors, prepared by the parent.
 #[derive(Debug)]
-pub(crate) struct Division {
+pub(crate) struct FdTablePlan {
     /// This one and those above are not needed. Nothing where the child has to do with a copy of all.
     first: Option<c_uint>,
     /// One of them that is open in the parent. Taken in any case: see [`streams`](super::standard_streams).
@@ -36,22 +36,26 @@ pub(crate) struct Division {
     is_shared: bool,
 }
 
-impl Division {
+impl FdTablePlan {
     /// For a child that needs these descriptors, or with `None` all; `any` is open.
     ///
     /// # Errors
     /// EMFILE when there is no descriptor left.
-    pub(crate) fn above(needed: Option<&[c_int]>, any: BorrowedFd<'_>, memory_is_shared: bool) -> io::Result<Division> {
+    pub(crate) fn above(
+        needed: Option<&[c_int]>,
+        any: BorrowedFd<'_>,
+        memory_is_shared: bool,
+    ) -> io::Result<FdTablePlan> {
         let state = STATE.load(Ordering::Relaxed);
         if let Some(needed) = needed.filter(|_| state != REFUSED) {
             let first = needed.iter().fold(2, |highest, &fd| highest.max(fd)) + 1;
             let first = (first as c_uint).next_multiple_of(UNIT);
             // None is free above, or the limit is below: what is high does not come down, and what is below may be free.
             if let Ok(beyond) = duplicate(any, first as c_int) {
-                return Ok(Division { first: Some(first), beyond, is_shared: state == WORKS && memory_is_shared });
+                return Ok(FdTablePlan { first: Some(first), beyond, is_shared: state == WORKS && memory_is_shared });
             }
         }
-        Ok(Division { first: None, beyond: duplicate(any, 3)?, is_shared: false })
+        Ok(FdTablePlan { first: None, beyond: duplicate(any, 3)?, is_shared: false })
     }
 
     #[cfg(test)]

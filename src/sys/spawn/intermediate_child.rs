@@ -29,9 +29,9 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use super::child_before_exec::{self, Failed, Instructions, pass, step};
-use super::child_report::{self, Outcome, Report, Step, VFORK};
+use super::child_report::{self, ChildOutcome, ChildReport, ChildStep, VFORK};
 use super::child_stack::ChildStack;
-use super::detached_report::Detached;
+use super::detached_report::DetachedReport;
 use super::oom_score;
 use crate::sys::fail::child_points as points;
 use crate::sys::process_identity::Pid;
@@ -42,16 +42,16 @@ use crate::sys::{check, is_refused, pidfd, wait};
 ///
 /// # Errors
 /// When no process can be cloned.
-pub(crate) fn prepare(stack: &mut ChildStack) -> io::Result<Detached> {
+pub(crate) fn prepare(stack: &mut ChildStack) -> io::Result<DetachedReport> {
     if !child_report::memory_is_shared() {
         try_vfork_out(stack)?;
     }
-    Ok(Detached::new(stack.top_beside_intermediate(), child_report::memory_is_shared(), pidfd::is_supported()))
+    Ok(DetachedReport::new(stack.top_beside_intermediate(), child_report::memory_is_shared(), pidfd::is_supported()))
 }
 
 /// Has a child write into our memory.
 fn try_vfork_out(stack: &mut ChildStack) -> io::Result<()> {
-    let mut report = Report::default();
+    let mut report = ChildReport::default();
     let guard = MaskGuard::block_all();
     // SAFETY: `write_and_exit` keeps to system calls, on a stack that nobody else uses; `report` outlives it, for the
     // kernel suspends this thread until the child has exited. Or it has a copy of both.
@@ -65,14 +65,14 @@ fn try_vfork_out(stack: &mut ChildStack) -> io::Result<()> {
 }
 
 extern "C" fn write_and_exit(argument: *mut c_void) -> c_int {
-    // SAFETY: it points to the Outcome of the waiting parent, or to our own copy.
-    unsafe { argument.cast::<Outcome>().write_volatile(Outcome::BEGUN) };
+    // SAFETY: it points to the ChildOutcome of the waiting parent, or to our own copy.
+    unsafe { argument.cast::<ChildOutcome>().write_volatile(ChildOutcome::BEGUN) };
     child_before_exec::exit()
 }
 
 /// Clones the intermediate child. It returns when that is reaped, and the process has executed or ended if there is one;
 /// or, where that has a copy of our memory, runs.
-pub(crate) fn clone(stack: &mut ChildStack, it: &Instructions, detached: &Detached) -> io::Result<()> {
+pub(crate) fn clone(stack: &mut ChildStack, it: &Instructions, detached: &DetachedReport) -> io::Result<()> {
     match clone_intermediate(stack, it, detached) {
         Err(error) if is_refused(&error) && detached.shares_table.swap(false, Ordering::Relaxed) => {
             clone_intermediate(stack, it, detached)
@@ -81,7 +81,7 @@ pub(crate) fn clone(stack: &mut ChildStack, it: &Instructions, detached: &Detach
     }
 }
 
-fn clone_intermediate(stack: &mut ChildStack, it: &Instructions, detached: &Detached) -> io::Result<()> {
+fn clone_intermediate(stack: &mut ChildStack, it: &Instructions, detached: &DetachedReport) -> io::Result<()> {
     detached.lent_to.store(0, Ordering::Relaxed);
     let sharing = if detached.shares_table.load(Ordering::Relaxed) { libc::CLONE_FILES } else { 0 };
     let argument = std::ptr::from_ref(it).cast_mut().cast();
@@ -115,8 +115,8 @@ extern "C" fn run(argument: *mut c_void) -> c_int {
     child_before_exec::exit()
 }
 
-fn clone_process(it: &Instructions, detached: &Detached, argument: *mut c_void) -> Result<(), Failed> {
-    pass(it, points::BETWEEN, Step::Clone)?;
+fn clone_process(it: &Instructions, detached: &DetachedReport, argument: *mut c_void) -> Result<(), Failed> {
+    pass(it, points::BETWEEN, ChildStep::Clone)?;
     // SAFETY: no pointers are passed.
     let own = unsafe { libc::syscall(libc::SYS_getpid) };
     detached.intermediate.store(own as c_int, Ordering::Relaxed);
@@ -131,8 +131,8 @@ fn clone_process(it: &Instructions, detached: &Detached, argument: *mut c_void) 
     // SAFETY: `child_before_exec::run` keeps to system calls, on a stack that nobody else uses, with instructions that live until the
     // kernel has cleared `lent_to`; or it has a copy of both.
     let pid = unsafe { libc::clone(child_before_exec::run, detached.stack, flags, argument, lent_to, no_tls, lent_to) };
-    step(Step::Clone, pid.into())?;
-    let opened = pass(it, points::CLONED, Step::OpenPidfd).and_then(|()| open_pidfd(detached, pid));
+    step(ChildStep::Clone, pid.into())?;
+    let opened = pass(it, points::CLONED, ChildStep::OpenPidfd).and_then(|()| open_pidfd(detached, pid));
     if opened.is_err() {
         // It waits for our end, and has done nothing yet.
         kill_and_reap(pid);
@@ -141,13 +141,13 @@ fn clone_process(it: &Instructions, detached: &Detached, argument: *mut c_void) 
 }
 
 /// Not by CLONE_PIDFD, which excludes CLONE_PARENT_SETTID.
-fn open_pidfd(detached: &Detached, pid: c_int) -> Result<(), Failed> {
+fn open_pidfd(detached: &DetachedReport, pid: c_int) -> Result<(), Failed> {
     if !detached.has_pidfds || !detached.shares_table.load(Ordering::Relaxed) {
         return Ok(());
     }
     // SAFETY: no pointers are passed.
     let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    step(Step::OpenPidfd, opened)?;
+    step(ChildStep::OpenPidfd, opened)?;
     detached.pidfd.store(opened as c_int, Ordering::Relaxed);
     Ok(())
 }

@@ -36,10 +36,10 @@ use super::wait::{self, Target};
 use super::{check, digest, fail, is_refused, pidfd};
 use child_before_exec::{Instructions, RawCredentials};
 use child_record::RawRecord;
-use child_report::{Birth, Outcome, Pipe, Report, Step, VFORK};
+use child_report::{ChildIdentity, ChildOutcome, ChildReport, ChildStep, Pipe, VFORK};
 use child_stack::ChildStack;
 use dumpable::UserChange;
-use fd_table::Division;
+use fd_table::FdTablePlan;
 use oom_score::RawScore;
 use program::{Program, SelfRecord, Variable};
 use start_error::{StartError, above_hard_limit, describe, explained, failure};
@@ -124,7 +124,7 @@ pub(crate) fn start(
     let mut pipe = new_pipe()?;
     let division = divide(&program, standard, record, pipe.as_ref());
     let division = division.map_err(no_child)?;
-    let mut report = Report::default();
+    let mut report = ChildReport::default();
     let mut instructions = Instructions {
         programs: programs.pointers.as_ptr(),
         argv: argv.pointers.as_ptr(),
@@ -160,9 +160,9 @@ pub(crate) fn start(
     let before = untried.then(BootTime::now).flatten();
     loop {
         // SAFETY: it points to `report`, which no child has now.
-        unsafe { instructions.outcome.write_volatile(Outcome::default()) };
+        unsafe { instructions.outcome.write_volatile(ChildOutcome::default()) };
         // SAFETY: as above.
-        unsafe { instructions.birth.write_volatile(Birth::default()) };
+        unsafe { instructions.birth.write_volatile(ChildIdentity::default()) };
         let user_change = changes_user.then(UserChange::begins);
         let child = match clone(stack, &instructions) {
             Err(error) if is_refused(&error) && instructions.division.is_shared() => {
@@ -176,10 +176,10 @@ pub(crate) fn start(
         let outcome = unsafe { instructions.outcome.read_volatile() };
         // SAFETY: as above.
         let birth = unsafe { instructions.birth.read_volatile() };
-        if outcome == Outcome::DIVIDED {
+        if outcome == ChildOutcome::DIVIDED {
             fd_table::works();
         }
-        let report = child_report::of_child(Report { outcome, birth }, pipe.take());
+        let report = child_report::of_child(ChildReport { outcome, birth }, pipe.take());
         let child = child.known_by(report.birth);
         let Some((step, errno)) = report.outcome.failure() else {
             drop(user_change);
@@ -196,9 +196,9 @@ pub(crate) fn start(
         };
         child.reap_failed();
         drop(user_change);
-        if step != Step::Descriptors {
+        if step != ChildStep::Descriptors {
             let failed = describe(step, errno, &program, record);
-            return Err(if step == Step::Execute {
+            return Err(if step == ChildStep::Execute {
                 explained(failed, errno, &program, &programs.owned)
             } else {
                 failed
@@ -217,13 +217,13 @@ fn divide(
     standard: [BorrowedFd<'_>; 3],
     record: Option<&SelfRecord<'_>>,
     pipe: Option<&Pipe>,
-) -> io::Result<Division> {
+) -> io::Result<FdTablePlan> {
     let of_record = record.into_iter().flat_map(|record| record.lock.iter().copied().chain([record.dir.as_raw_fd()]));
     let of_streams = standard.iter().map(AsRawFd::as_raw_fd).chain(pipe.into_iter().flat_map(Pipe::ends));
     let needed: Vec<c_int> = of_streams.chain(of_record).collect();
     let named = program.argv.first().into_iter().chain(&program.dir);
     let needs_any = named.into_iter().any(|path| is_of_descriptor(path.as_bytes()));
-    Division::above((!needs_any).then_some(&needed), standard[0], child_report::memory_is_shared())
+    FdTablePlan::above((!needs_any).then_some(&needed), standard[0], child_report::memory_is_shared())
 }
 
 /// Whether a path leads to an open file of the agent's, as that of a program in memory does (memfd_create(2)).
@@ -297,7 +297,7 @@ struct Child {
 
 impl Child {
     /// One that is detached tells itself which it is.
-    fn known_by(self, birth: Birth) -> Child {
+    fn known_by(self, birth: ChildIdentity) -> Child {
         let Some(pid) = Pid::from_raw(birth.pid as i32) else { return self };
         let pidfd = self.pidfd.or_else(|| open_proven(pid, birth.start_ticks));
         Child { pid: Some(pid), pidfd, start_ticks: Some(birth.start_ticks) }

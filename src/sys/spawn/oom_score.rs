@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 
 use super::child_before_exec::{Failed, step};
-use super::child_report::Step;
+use super::child_report::ChildStep;
 
 const PATH: &CStr = c"/proc/self/oom_score_adj";
 
@@ -61,10 +61,10 @@ fn write(score: &RawScore) -> Result<(), Failed> {
     let flags = libc::O_WRONLY | libc::O_CLOEXEC;
     // SAFETY: the path is a NUL-terminated literal.
     let fd = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, PATH.as_ptr(), flags) };
-    step(Step::OomScore, fd)?;
+    step(ChildStep::OomScore, fd)?;
     // SAFETY: the pointer and length are of one live array, and the length is at most that of the array.
     let written =
-        step(Step::OomScore, unsafe { libc::syscall(libc::SYS_write, fd, score.text.as_ptr(), score.length) });
+        step(ChildStep::OomScore, unsafe { libc::syscall(libc::SYS_write, fd, score.text.as_ptr(), score.length) });
     // SAFETY: opened above and not used again.
     unsafe { libc::syscall(libc::SYS_close, fd) };
     written

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::child_report::Step;
+use super::child_report::ChildStep;
 use super::exec_diagnosis::Attempt;
 use super::fd_limit::Limit;
 use super::program::{Program, SelfRecord};
@@ -36,37 +36,42 @@ impl fmt::Display for StartError {
 }
 
 /// What is to be said of a step of the child that failed.
-pub(crate) fn describe(step: Step, errno: i32, program: &Program<'_>, record: Option<&SelfRecord<'_>>) -> StartError {
+pub(crate) fn describe(
+    step: ChildStep,
+    errno: i32,
+    program: &Program<'_>,
+    record: Option<&SelfRecord<'_>>,
+) -> StartError {
     let credentials = program.credentials.as_ref();
     let error = io::Error::from_raw_os_error(errno);
     let id = |of: fn(&Credentials) -> u32| credentials.map(|to| of(to).to_string()).unwrap_or_default();
     let (text, object) = match step {
-        Step::Clone => ("clone", String::new()),
-        Step::OpenPidfd => ("open pidfd", String::new()),
-        Step::Session => ("setsid", String::new()),
-        Step::Descriptors => ("leave the agent's descriptors", String::new()),
-        Step::StartTime => ("read", "/proc/self/stat".to_owned()),
-        Step::Inode => ("open own pidfd", String::new()),
-        Step::Record => ("write process record", record.map(|record| record.shown(errno)).unwrap_or_default()),
-        Step::StandardStreams => ("redirect standard streams", String::new()),
-        Step::CloseDescriptors => ("close inherited descriptors", String::new()),
-        Step::ChangeDirectory => {
+        ChildStep::Clone => ("clone", String::new()),
+        ChildStep::OpenPidfd => ("open pidfd", String::new()),
+        ChildStep::Session => ("setsid", String::new()),
+        ChildStep::Descriptors => ("leave the agent's descriptors", String::new()),
+        ChildStep::StartTime => ("read", "/proc/self/stat".to_owned()),
+        ChildStep::Inode => ("open own pidfd", String::new()),
+        ChildStep::Record => ("write process record", record.map(|record| record.shown(errno)).unwrap_or_default()),
+        ChildStep::StandardStreams => ("redirect standard streams", String::new()),
+        ChildStep::CloseDescriptors => ("close inherited descriptors", String::new()),
+        ChildStep::ChangeDirectory => {
             ("chdir", program.dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default())
         }
-        Step::OomScore => {
+        ChildStep::OomScore => {
             let value = program.oom_score_adj.unwrap_or_default().to_string();
             return StartError {
                 why: Some(why_no_oom_score(errno).to_owned()),
                 ..failure("set oom_score_adj", &value, error)
             };
         }
-        Step::Groups => ("set supplementary groups", String::new()),
-        Step::Group => ("set group", id(|to| to.gid)),
-        Step::User => ("set user", id(|to| to.uid)),
-        Step::DescriptorLimit => {
+        ChildStep::Groups => ("set supplementary groups", String::new()),
+        ChildStep::Group => ("set group", id(|to| to.gid)),
+        ChildStep::User => ("set user", id(|to| to.uid)),
+        ChildStep::DescriptorLimit => {
             ("set descriptor_limit", program.descriptor_limit.map(|limit| limit.to_string()).unwrap_or_default())
         }
-        Step::Execute => ("execute", program.name()),
+        ChildStep::Execute => ("execute", program.name()),
     };
     failure(text, &object, error)
 }

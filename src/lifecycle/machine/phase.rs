@@ -1,0 +1,98 @@
+//! What a machine is doing, why its leader is gone, and what it tries again.
+
+use std::time::{Duration, Instant};
+
+use crate::deadline::after;
+use crate::lifecycle::machine_event::Settings;
+use crate::lifecycle::stop_escalation::Escalation;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Up,
+    Down,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MachinePhase {
+    Idle,
+    /// Outdated: what will be adopted or started is not what is wanted any more.
+    Adopting {
+        start_if_gone: bool,
+        outdated: bool,
+    },
+    Starting {
+        outdated: bool,
+    },
+    Running {
+        since: Instant,
+    },
+    Stopping {
+        escalation: Escalation,
+    },
+    /// The leader is gone, and what it has left is being ended.
+    Clearing {
+        escalation: Escalation,
+        cause: Cause,
+        probes: u32,
+        probe_at: Instant,
+    },
+    /// Leader and group are gone; whether processes have left the group for another session is being looked for.
+    Scanning {
+        escalation: Escalation,
+        cause: Cause,
+        probes: u32,
+    },
+    /// All that is proven to be of it is gone, and processes live that may be: the next start waits for their end, for a
+    /// while.
+    Held {
+        cause: Cause,
+        until: Instant,
+        probe_at: Instant,
+    },
+    Waiting {
+        until: Instant,
+        then: Retry,
+    },
+    /// A start is due, and waits for zombies of the process before to be reaped.
+    AwaitingReap {
+        probes: u32,
+        probe_at: Instant,
+    },
+    Stopped,
+    Failed,
+}
+
+/// Why the leader is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It was stopped or replaced.
+    Asked,
+    /// By itself; its successor has to wait so long.
+    Ended { wait: Duration },
+    /// No agent was there to see it.
+    Unseen { start_if_gone: bool },
+}
+
+impl Cause {
+    /// How long what the leader has left may take to obey the stop signal: a crash is not a stop, and whatever a leader
+    /// that ended by itself returned, its successor waits meanwhile.
+    pub(super) fn grace_period(self, settings: Settings<'_>) -> Duration {
+        match self {
+            Cause::Asked => settings.stop.grace_period,
+            Cause::Ended { .. } | Cause::Unseen { .. } => settings.stop.leftover_grace,
+        }
+    }
+
+    pub(super) fn escalation(self, now: Instant, settings: Settings<'_>) -> Escalation {
+        match self {
+            Cause::Asked => Escalation::begin(after(now, settings.stop.grace_period)),
+            Cause::Ended { .. } | Cause::Unseen { .. } => Escalation::of_leftovers(now, settings.stop.leftover_grace),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    Spawn,
+    Adopt { start_if_gone: bool, outdated: bool },
+}

@@ -1,0 +1,138 @@
+//! What a machine does when it is asked for something: to start, to adopt, to replace its process, to stop, or to follow
+//! new settings.
+
+use std::time::Instant;
+
+use super::Machine;
+use super::phase::{Cause, MachinePhase, Retry, Wanted};
+use crate::deadline::after;
+use crate::lifecycle::machine_event::{MachineAction, Settings};
+
+impl Machine {
+    pub(super) fn start(&mut self, now: Instant) -> Vec<MachineAction> {
+        self.wanted = Wanted::Up;
+        match &mut self.phase {
+            MachinePhase::Idle | MachinePhase::Stopped | MachinePhase::Failed => self.spawn(now),
+            MachinePhase::Adopting { start_if_gone, .. }
+            | MachinePhase::Waiting { then: Retry::Adopt { start_if_gone, .. }, .. } => {
+                *start_if_gone = true;
+                vec![]
+            }
+            MachinePhase::Clearing { cause: Cause::Unseen { start_if_gone }, .. }
+            | MachinePhase::Scanning { cause: Cause::Unseen { start_if_gone }, .. }
+            | MachinePhase::Held { cause: Cause::Unseen { start_if_gone }, .. } => {
+                *start_if_gone = true;
+                vec![]
+            }
+            MachinePhase::Starting { .. }
+            | MachinePhase::Running { .. }
+            | MachinePhase::Stopping { .. }
+            | MachinePhase::Clearing { .. }
+            | MachinePhase::Scanning { .. }
+            | MachinePhase::AwaitingReap { .. }
+            | MachinePhase::Held { .. }
+            | MachinePhase::Waiting { then: Retry::Spawn, .. } => vec![],
+        }
+    }
+
+    pub(super) fn adopt(&mut self, start_if_gone: bool) -> Vec<MachineAction> {
+        match self.phase {
+            MachinePhase::Idle | MachinePhase::Stopped | MachinePhase::Failed => {
+                self.wanted = Wanted::Up;
+                self.phase = MachinePhase::Adopting { start_if_gone, outdated: false };
+                vec![MachineAction::Adopt]
+            }
+            // Whoever has a process, or is about to, has nothing to adopt.
+            MachinePhase::Adopting { .. }
+            | MachinePhase::Starting { .. }
+            | MachinePhase::Running { .. }
+            | MachinePhase::Stopping { .. }
+            | MachinePhase::Clearing { .. }
+            | MachinePhase::Scanning { .. }
+            | MachinePhase::AwaitingReap { .. }
+            | MachinePhase::Held { .. }
+            | MachinePhase::Waiting { .. } => vec![],
+        }
+    }
+
+    pub(super) fn replace(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
+        self.wanted = Wanted::Up;
+        self.backoff.reset();
+        match &mut self.phase {
+            MachinePhase::Idle
+            | MachinePhase::Stopped
+            | MachinePhase::Failed
+            | MachinePhase::Waiting { then: Retry::Spawn, .. } => self.spawn(now),
+            MachinePhase::Adopting { start_if_gone, outdated } => {
+                (*start_if_gone, *outdated) = (true, true);
+                vec![]
+            }
+            MachinePhase::Waiting { then: Retry::Adopt { .. }, .. } => {
+                self.phase = MachinePhase::Adopting { start_if_gone: true, outdated: true };
+                vec![MachineAction::Adopt]
+            }
+            MachinePhase::Starting { outdated } => {
+                *outdated = true;
+                vec![]
+            }
+            MachinePhase::Running { .. } => self.begin_stop(now, settings),
+            MachinePhase::Stopping { .. } | MachinePhase::AwaitingReap { .. } => vec![],
+            MachinePhase::Clearing { escalation, cause, .. } | MachinePhase::Scanning { escalation, cause, .. } => {
+                *cause = Cause::Asked;
+                escalation.kill_by(after(now, settings.stop.grace_period));
+                vec![]
+            }
+            MachinePhase::Held { cause, .. } => {
+                *cause = Cause::Asked;
+                vec![]
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
+        self.wanted = Wanted::Down;
+        match &mut self.phase {
+            MachinePhase::Idle | MachinePhase::Failed => self.gone(now),
+            MachinePhase::Stopped => vec![MachineAction::Settle],
+            // The process is gone: a stop waits neither for the reaping of zombies nor for what holds the next start.
+            MachinePhase::Waiting { then: Retry::Spawn, .. }
+            | MachinePhase::AwaitingReap { .. }
+            | MachinePhase::Held { .. } => self.gone(now),
+            &mut MachinePhase::Waiting { then: Retry::Adopt { start_if_gone, outdated }, .. } => {
+                self.phase = MachinePhase::Adopting { start_if_gone, outdated };
+                vec![MachineAction::Adopt]
+            }
+            MachinePhase::Running { .. } => self.begin_stop(now, settings),
+            // Settled when what is under way has ended.
+            MachinePhase::Adopting { .. } | MachinePhase::Starting { .. } => vec![],
+            MachinePhase::Stopping { escalation } => escalation.tell(),
+            MachinePhase::Clearing { escalation, cause, .. } | MachinePhase::Scanning { escalation, cause, .. } => {
+                *cause = Cause::Asked;
+                // Of the two grace periods the one that ends first.
+                escalation.kill_by(after(now, settings.stop.grace_period));
+                escalation.tell()
+            }
+        }
+    }
+
+    pub(super) fn settings_changed(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
+        match &mut self.phase {
+            // What was refused may be allowed now.
+            MachinePhase::Failed if self.wanted == Wanted::Up => return self.spawn(now),
+            MachinePhase::Waiting { until, .. } => *until = (*until).min(after(now, settings.restart.max_wait)),
+            MachinePhase::Stopping { escalation } => escalation.kill_by(after(now, settings.stop.grace_period)),
+            MachinePhase::Clearing { escalation, cause, .. } | MachinePhase::Scanning { escalation, cause, .. } => {
+                escalation.kill_by(after(now, cause.grace_period(settings)));
+            }
+            MachinePhase::Held { .. }
+            | MachinePhase::Idle
+            | MachinePhase::Adopting { .. }
+            | MachinePhase::Starting { .. }
+            | MachinePhase::Running { .. }
+            | MachinePhase::AwaitingReap { .. }
+            | MachinePhase::Stopped
+            | MachinePhase::Failed => {}
+        }
+        vec![]
+    }
+}
