@@ -2,4 +2,4 @@
 # The README's first command.
 set -euo pipefail
 
-cargo run --locked --example agent -- demo
+cargo run --locked -p proxyprocess-agent -- demo

@@ -94,7 +94,7 @@ fi
 
 # The test programs, with more patience; in the guest they are where they were built, for they look for each other there.
 export CARGO_TARGET_DIR=$work/target PROXYPROCESS_WATCHDOG=240
-cargo build --locked --quiet --example agent --example test-helper
+cargo build --locked --quiet --bin agent --example test-helper
 wanted=()
 for test in "${tests[@]}"; do
     name=${test%%:*}
@@ -110,7 +110,7 @@ add() {
     mkdir -p "$work/image/programs/$(dirname "$1")"
     strip --strip-debug -o "$work/image/programs/$1" "$1"
 }
-add "$CARGO_TARGET_DIR/debug/examples/agent"
+add "$CARGO_TARGET_DIR/debug/agent"
 add "$CARGO_TARGET_DIR/debug/examples/test-helper"
 commands=$work/image/init/tests
 for test in "${tests[@]}"; do

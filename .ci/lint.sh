@@ -9,6 +9,7 @@ cargo clippy --locked --features fail-points -- -D warnings
 # What only the fuzz targets use.
 RUSTFLAGS="--cfg fuzzing" cargo check --locked --lib --target-dir "${CARGO_TARGET_DIR:-target}/fuzzing"
 cargo clippy --locked -p proxyprocess-benches --all-targets -- -D warnings
+cargo clippy --locked -p proxyprocess-agent --features fail-points -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 # The lints let `unsafe` be allowed by any file; only these two places may.
@@ -19,7 +20,7 @@ fi
 
 # The library's own dependencies are a promise.
 allowed='crossbeam-channel|crossbeam-utils|libc|log|serde|serde_core|serde_derive|serde_json|itoa|memchr|ryu|zmij|proc-macro2|quote|syn|unicode-ident|proxyprocess'
-if cargo tree --locked --edges normal --prefix none | awk '{print $1}' | sort -u | grep -vxE "$allowed"; then
+if cargo tree --locked -p proxyprocess --edges normal --prefix none | awk '{print $1}' | sort -u | grep -vxE "$allowed"; then
     echo "a dependency that is not in the list" >&2
     exit 1
 fi

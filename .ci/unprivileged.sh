@@ -8,7 +8,7 @@ chown 65534:65534 "$home"
 
 mapfile -t tests < <(cargo test --locked --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
 ((${#tests[@]} > 3)) || { echo "found only ${#tests[@]} test programs" >&2; exit 1; }
-chmod -R a+rX "$CARGO_TARGET_DIR"/{debug,fail-points/debug/examples,ffi-tests}
+chmod -R a+rX "$CARGO_TARGET_DIR"/{debug,fail-points/debug,ffi-tests}
 chmod a+x "$CARGO_TARGET_DIR"/fail-points{,/debug}
 
 # The crash tests have had their minute as root.
@@ -24,12 +24,12 @@ for program in "${tests[@]}"; do
     case "${program##*/}" in
     other_agents-*) ;; # it runs Cargo; below is what it does
     agent-*)
-        for agent in debug/examples/agent ffi-tests/agent ffi-tests/agent-static ffi-tests/go-agent; do
+        for agent in debug/agent ffi-tests/agent ffi-tests/agent-static ffi-tests/go-agent; do
             echo "--- $agent"
             as_nobody PROXYPROCESS_AGENT="$CARGO_TARGET_DIR/$agent" "$program"
         done
         ;;
     # valgrind and the sanitizers look at the same memory for any user.
-    *) as_nobody PROXYPROCESS_AGENT="$CARGO_TARGET_DIR/debug/examples/agent" "$program" --skip valgrind --skip sanitized ;;
+    *) as_nobody PROXYPROCESS_AGENT="$CARGO_TARGET_DIR/debug/agent" "$program" --skip valgrind --skip sanitized ;;
     esac
 done

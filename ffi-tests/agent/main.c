@@ -1,5 +1,5 @@
 /*
- * An agent that runs real proxies with the library, in the foreground: examples/agent again, in C.
+ * An agent that runs real proxies with the library, in the foreground: the agent of examples/agent again, in C.
  *
  * `agent CONFIG.json` runs the proxies of a configuration file. SIGHUP reads the file again, SIGUSR1 prints the status
  * as one JSON line on stdout, SIGINT and SIGTERM end the agent, SIGQUIT ends it and its proxies.

@@ -66,7 +66,7 @@ fn again(under: &[&str], name: &str) {
     let mut command = Command::new(*HELPER);
     if !under.is_empty() {
         // Nothing is built in a namespace.
-        command.env(AGENT_VARIABLE, agent_under_test()).env_remove("CARGO");
+        command.env_remove("CARGO");
     }
     let output = command
         .arg("guard")
@@ -75,6 +75,7 @@ fn again(under: &[&str], name: &str) {
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(ALONE, name)
         .env(HELPER_VARIABLE, *HELPER)
+        .env(AGENT_VARIABLE, agent_under_test())
         .stdin(Stdio::null())
         .output()
         .expect("start the test again");

@@ -1,9 +1,13 @@
-//! The programs that the tests start: the helper and the agent, both examples of this crate.
+//! The programs that the tests start: the helper, which is an example of this package, and the example agent, which is a
+//! package of its own. Cargo builds neither for a single test, so the tests have it do so, or see that nothing is out of date.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{LazyLock, OnceLock};
+
+use serde_json::Value;
 
 /// Names the helper to the processes that a test starts of itself, so that they need not look for it.
 pub(crate) const HELPER_VARIABLE: &str = "PROXYPROCESS_TEST_HELPER";
@@ -13,7 +17,7 @@ pub(super) const AGENT_VARIABLE: &str = "PROXYPROCESS_AGENT";
 
 /// The program that the tests have managed.
 pub(crate) static HELPER: LazyLock<&str> = LazyLock::new(|| {
-    let path = std::env::var_os(HELPER_VARIABLE).map_or_else(|| example("test-helper"), PathBuf::from);
+    let path = std::env::var_os(HELPER_VARIABLE).map_or_else(|| programs().helper.clone(), PathBuf::from);
     path.into_os_string().into_string().expect("a path of UTF-8").leak()
 });
 
@@ -21,8 +25,8 @@ pub(crate) static HELPER: LazyLock<&str> = LazyLock::new(|| {
 pub(crate) fn agent_under_test() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os(AGENT_VARIABLE) {
-        Some(path) => std::fs::canonicalize(&path).expect("find the program in PROXYPROCESS_AGENT"),
-        None => example("agent"),
+        Some(path) => fs::canonicalize(&path).expect("find the program in PROXYPROCESS_AGENT"),
+        None => programs().agent.clone(),
     })
 }
 
@@ -32,47 +36,80 @@ pub(crate) fn agent_under_test() -> &'static Path {
 pub(crate) fn agent_with_fail_points() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let own = std::env::current_exe().expect("find own program");
-        let profile = own.ancestors().nth(2).expect("a test program is in the folder deps of its profile");
-        let target = profile.parent().expect("a profile is a folder of the target directory").join("fail-points");
+        let target = profile().parent().expect("a profile is a folder of the target directory").join("fail-points");
         match std::env::var_os("CARGO") {
             Some(cargo) => {
-                let target = target.to_str().expect("a path in UTF-8");
-                build(
-                    &cargo,
-                    "agent",
-                    &["--features", "fail-points", "--target-dir", target, "--config", "profile.dev.debug=0"],
-                )
+                let mut options: Vec<OsString> =
+                    ["-p", "proxyprocess-agent", "--bin", "agent", "--features", "fail-points"]
+                        .map(OsString::from)
+                        .into();
+                options.extend(["--config", "profile.dev.debug=0", "--target-dir"].map(OsString::from));
+                options.push(target.into());
+                executable(&build(&cargo, &options), "agent")
             }
-            None => target.join("debug/examples/agent"),
+            None => up_to_date(target.join("debug/agent")),
         }
     })
 }
 
-/// An example of this crate. Run by cargo, which builds no examples for a single test, it is brought up to date; else
-/// it is where cargo puts it.
-fn example(name: &str) -> PathBuf {
-    match std::env::var_os("CARGO") {
-        Some(cargo) => build(&cargo, name, &[]),
-        None => {
-            let own = std::env::current_exe().expect("find own program");
-            let profile = own.ancestors().nth(2).expect("a test program is in the folder deps of its profile");
-            profile.join("examples").join(name)
-        }
-    }
+struct Programs {
+    helper: PathBuf,
+    agent: PathBuf,
 }
 
-fn build(cargo: &OsStr, name: &str, options: &[&str]) -> PathBuf {
+/// Both programs. Run by cargo, they are brought up to date; else they are where cargo puts them.
+fn programs() -> &'static Programs {
+    static PROGRAMS: LazyLock<Programs> = LazyLock::new(|| match std::env::var_os("CARGO") {
+        Some(cargo) => {
+            // Of both packages, with an example: then Cargo takes the same features of the dependencies as for the tests, and
+            // compiles nothing twice.
+            let options = "-p proxyprocess -p proxyprocess-agent --example test-helper --bin agent";
+            let options: Vec<OsString> = options.split(' ').map(OsString::from).collect();
+            let built = build(&cargo, &options);
+            Programs { helper: executable(&built, "test-helper"), agent: executable(&built, "agent") }
+        }
+        None => Programs {
+            helper: up_to_date(profile().join("examples/test-helper")),
+            agent: up_to_date(profile().join("agent")),
+        },
+    });
+    &PROGRAMS
+}
+
+/// The folder of the target directory in which this program was built.
+fn profile() -> PathBuf {
+    let own = std::env::current_exe().expect("find own program");
+    own.ancestors().nth(2).expect("a test program is in the folder deps of its profile").to_owned()
+}
+
+/// What Cargo says about what it has built.
+fn build(cargo: &OsStr, options: &[OsString]) -> Vec<Value> {
     let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--example", name, "--message-format=json"]).args(options);
+    build.args(["build", "--quiet", "--message-format=json"]).args(options);
     build.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = build.output().expect("run cargo");
-    assert!(output.status.success(), "cargo could not build the example {name}: {}", output.status);
-    let artifact = |line: &[u8]| -> Option<PathBuf> {
-        let message: serde_json::Value = serde_json::from_slice(line).ok()?;
-        let is_meant = message["target"]["name"] == name && message["target"]["kind"][0] == "example";
-        is_meant.then(|| message["executable"].as_str().map(PathBuf::from))?
-    };
-    let path = output.stdout.split(|byte| *byte == b'\n').find_map(artifact);
-    path.expect("cargo names the executable that it has built")
+    assert!(output.status.success(), "cargo could not build {options:?}: {}", output.status);
+    output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+fn executable(messages: &[Value], name: &str) -> PathBuf {
+    let of_name = messages.iter().filter(|message| message["target"]["name"] == name);
+    let path = of_name.filter_map(|message| message["executable"].as_str()).next();
+    path.expect("cargo names the executable that it has built").into()
+}
+
+/// A program that Cargo has built and that is not older than what it was made of, which Cargo writes beside it: one that
+/// is would pass, or fail, tests of what is long since different.
+fn up_to_date(program: PathBuf) -> PathBuf {
+    let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified());
+    let built = modified(&program).unwrap_or_else(|error| {
+        panic!("{}: {error}: run `cargo build --all-targets`, or the tests by cargo", program.display())
+    });
+    let sources = fs::read_to_string(program.with_extension("d")).unwrap_or_default();
+    // Where the sources are not, nothing is known of them.
+    let newer = |source: &&str| modified(Path::new(source)).is_ok_and(|changed| changed > built);
+    if let Some(newer) = sources.split_ascii_whitespace().skip(1).find(newer) {
+        panic!("{} is older than {newer}: run `cargo build --all-targets`, or the tests by cargo", program.display());
+    }
+    program
 }

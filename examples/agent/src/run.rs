@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use proxyprocess::{Error, ErrorCode, Manager, ProxyStatus, State};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Map, Value, json};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
@@ -20,7 +21,7 @@ use crate::config::{Config, OnExit};
 /// # Errors
 /// When it cannot start. What fails later is logged, and is the exit code.
 pub(crate) fn run(path: &Path) -> Result<ExitCode> {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    start_logging();
     // ORDER: the handlers come before the first process, so that no signal ends the agent behind the library's back.
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1])
         .map_err(|error| format!("register signal handlers: {error}"))?;
@@ -150,8 +151,19 @@ fn print_status(status: Vec<ProxyStatus>) -> Result<()> {
 /// The library keeps a descriptor a process, and the usual soft limit of 1024 is for the sake of programs that use
 /// select(2). It is the host's to raise; the library gives the processes the limit that the agent was started with.
 fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+    const DESCRIPTORS: Resource = Resource::RLIMIT_NOFILE;
+    let raised = getrlimit(DESCRIPTORS).and_then(|(_, hard)| setrlimit(DESCRIPTORS, hard, hard));
+    if let Err(error) = raised {
         log::warn!("raise descriptor limit: {error}");
     }
+}
+
+/// Logs on standard error what RUST_LOG says, or else from the level info on.
+fn start_logging() {
+    let mut logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"));
+    logger.format(|out, record| {
+        let time = humantime::format_rfc3339_seconds(SystemTime::now());
+        writeln!(out, "[{time} {:<5} {}] {}", record.level(), record.target(), record.args())
+    });
+    logger.init();
 }

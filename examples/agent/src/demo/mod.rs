@@ -1,12 +1,13 @@
 //! The demonstration: traffic through a managed proxy that outlives its own death and the agent's.
 
+mod directory;
 mod processes;
 mod stage;
 mod upstream;
 
 use std::fmt::Display;
 
-use rustix::process::Signal;
+use nix::sys::signal::Signal;
 
 use crate::{Result, say};
 use stage::Stage;
@@ -37,7 +38,7 @@ fn show(stage: &mut Stage) -> Result<()> {
     tell(stage.ask("one")?);
 
     step(3, "kill the proxy with SIGKILL");
-    processes::signal(first, Signal::KILL)?;
+    processes::signal(first, Signal::SIGKILL)?;
     let second =
         stage.wait_for_status("the proxy to be back", |status| status.pid.filter(|pid| Some(*pid) != Some(first)))?;
     tell(format_args!("proxy is back as process {second}"));

@@ -2,14 +2,16 @@
 
 use std::fs;
 
-use rustix::process::{Pid, Signal, kill_process};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::Result;
 
 pub(super) fn signal(pid: u32, signal: Signal) -> Result<()> {
-    let target = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    // 0 and what is below mean groups of processes.
+    let target = i32::try_from(pid).ok().filter(|pid| *pid > 0).map(Pid::from_raw);
     let target = target.ok_or_else(|| format!("signal process {pid}: not a process id"))?;
-    kill_process(target, signal).map_err(|error| format!("signal process {pid}: {error}").into())
+    kill(target, signal).map_err(|error| format!("signal process {pid}: {error}").into())
 }
 
 /// Whether a process has a handler for a signal.

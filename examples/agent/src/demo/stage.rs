@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use tempfile::TempDir;
 
+use super::directory::Directory;
 use super::processes;
 use super::upstream::{self, Conversation};
 use crate::Result;
@@ -37,7 +37,7 @@ pub(super) struct Stage {
     /// This executable.
     program: PathBuf,
     /// The agent's working directory.
-    dir: TempDir,
+    dir: Directory,
     /// The agent while it runs.
     agent: Option<Child>,
     /// Set by a signal that ends the demonstration: it cleans up before it goes.
@@ -57,8 +57,7 @@ impl Stage {
         for signal in [SIGHUP, SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
         }
-        let dir = tempfile::Builder::new().prefix("proxyprocess-demo-").tempdir();
-        let dir = dir.map_err(|error| format!("create temporary directory: {error}"))?;
+        let dir = Directory::create()?;
         let (upstream, listen) = (upstream::start()?, free_address()?);
         let config = json!({
             "data_dir": "data",
@@ -98,7 +97,7 @@ impl Stage {
     /// Tells the agent to stop its proxies and end, and waits until it has.
     pub(super) fn end_agent(&mut self) -> Result<()> {
         let Some(agent) = &mut self.agent else { return Ok(()) };
-        processes::signal(agent.id(), Signal::QUIT)?;
+        processes::signal(agent.id(), Signal::SIGQUIT)?;
         let status = poll("the agent to end", || Ok(agent.try_wait()?))?;
         self.agent = None;
         if status.success() { Ok(()) } else { Err(format!("wait for the agent to end: {status}").into()) }
@@ -123,8 +122,7 @@ impl Stage {
         if TcpStream::connect_timeout(&self.listen, PATIENCE).is_ok() {
             return Err(format!("the port of {} is left open", self.listen).into());
         }
-        fs::remove_dir_all(self.dir.path())
-            .map_err(|error| format!("remove {}: {error}", self.dir.path().display()).into())
+        self.dir.remove()
     }
 
     /// What the agent has logged.
@@ -137,7 +135,7 @@ impl Stage {
         let agent = self.agent.as_ref().map(Child::id).ok_or("no agent is running")?;
         let printed = self.dir.path().join("agent.out");
         let before = fs::read_to_string(&printed)?.len();
-        processes::signal(agent, Signal::USR1)?;
+        processes::signal(agent, Signal::SIGUSR1)?;
         let line = self.wait("the agent's status", |_| {
             let printed = fs::read_to_string(&printed)?;
             Ok(printed[before..].split_once('\n').map(|(line, _)| line.to_owned()))
@@ -178,7 +176,7 @@ impl Drop for Stage {
         }
         // Nothing starts them again now.
         for pid in self.proxies_alive() {
-            let _ = processes::signal(pid, Signal::KILL);
+            let _ = processes::signal(pid, Signal::SIGKILL);
         }
     }
 }
