@@ -38,7 +38,14 @@ pub struct Command {
 }
 
 /// The user and groups that a process runs as; only a privileged agent can give others than its own.
+///
+/// ```
+/// use proxyprocess::{Command, Credentials};
+///
+/// let command = Command::new("envoy").credentials(Credentials::new(101, 101).with_groups([4]));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Credentials {
     /// User id: real, effective and saved.
     pub uid: u32,
@@ -46,6 +53,20 @@ pub struct Credentials {
     pub gid: u32,
     /// All supplementary groups; the agent's own are dropped.
     pub groups: Vec<u32>,
+}
+
+impl Credentials {
+    /// This user and group, and no supplementary groups.
+    pub fn new(uid: u32, gid: u32) -> Credentials {
+        Credentials { uid, gid, groups: Vec::new() }
+    }
+
+    /// The same with these supplementary groups.
+    #[must_use]
+    pub fn with_groups(mut self, groups: impl IntoIterator<Item = u32>) -> Credentials {
+        self.groups = groups.into_iter().collect();
+        self
+    }
 }
 
 impl Command {

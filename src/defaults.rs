@@ -36,6 +36,10 @@ pub const MANAGER_SNAPSHOT_PERIOD: Duration = Duration::from_secs(1);
 /// How many lifecycle events a manager keeps for readers that fell behind; older ones become an explicit gap.
 pub const EVENT_CAPACITY: usize = 1024;
 
+/// How many lines of the log are kept for each reader of them ([`Logs`](crate::Logs)); a line then says how many older ones
+/// are lost.
+pub const LOG_CAPACITY: usize = 1024;
+
 /// The longest period that is read from a document, a year: more is a mistake of the unit. Written for longer ones, which
 /// Rust code may declare.
 pub(crate) const LONGEST_PERIOD: Duration = Duration::from_secs(366 * 24 * 3600);

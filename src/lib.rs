@@ -64,6 +64,7 @@ mod deadline;
 mod declaration;
 pub mod defaults;
 mod error;
+mod feed;
 #[cfg(feature = "capi")]
 mod ffi;
 #[cfg(fuzzing)]
@@ -75,6 +76,7 @@ mod manager;
 mod proxy;
 mod state;
 mod store;
+mod subscription;
 mod supervisor;
 mod sys;
 
@@ -83,9 +85,11 @@ pub use daemon::Daemon;
 pub use declaration::{ExecMode, ProxyConfig, ProxySnapshot};
 pub use error::{Error, ErrorCode, Result};
 pub use lifecycle::{ProxyState, RestartSettings, StopSettings};
+pub use logging::{LogLine, Logger, Logs};
 pub use manager::{Manager, ManagerOptions};
 pub use proxy::{Noop, Proxy, ProxyContext, ProxyFactory};
-pub use state::{State, Subscription};
+pub use state::State;
+pub use subscription::Subscription;
 pub use supervisor::{Event, EventKind, Events, ProxyStatus, UnprovenProcess};
 pub use sys::signal::Signal;
 pub use sys::wait::ExitStatus;

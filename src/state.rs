@@ -1,13 +1,12 @@
 //! The desired set: which proxies should run, as the agent declares it at any time, from any thread.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::declaration::{ProxyConfig, proxies_from_json, validate_id};
 use crate::error::{Error, ErrorCode, Result, excerpt};
+use crate::subscription::{Subscribers, Subscription};
 use crate::sys::random;
 
 /// The set as the manager reads it.
@@ -229,65 +228,11 @@ impl Shared {
     }
 }
 
-/// Those who are told of changes. A host may subscribe and unsubscribe without end while nothing changes.
-#[derive(Debug, Default)]
-struct Subscribers {
-    all: Vec<Subscriber>,
-    /// How many there were when those who are gone were last left out.
-    least: usize,
-}
-
-#[derive(Debug)]
-struct Subscriber {
-    news: Sender<()>,
-    /// The subscription: a channel says that its other end is gone only when something is sent.
-    listens: Weak<()>,
-}
-
-impl Subscribers {
-    /// So few are not looked through.
-    const FEW: usize = 16;
-
-    fn add(&mut self) -> Subscription {
-        if self.all.len() >= 2 * self.least.max(Self::FEW) {
-            self.all.retain(|subscriber| subscriber.listens.strong_count() > 0);
-            self.least = self.all.len();
-        }
-        let (news, changes) = crossbeam_channel::bounded(1);
-        let listens = Arc::new(());
-        self.all.push(Subscriber { news, listens: Arc::downgrade(&listens) });
-        Subscription { changes, _listens: listens }
-    }
-
-    fn tell(&mut self) {
-        // A full channel has the news already; who dropped the other end wants none.
-        self.all.retain(|subscriber| subscriber.news.try_send(()) != Err(TrySendError::Disconnected(())));
-        self.least = self.all.len();
-    }
-}
-
-/// Tells that a [`State`] changed. Changes that were not waited for are told once.
-#[derive(Debug)]
-pub struct Subscription {
-    changes: Receiver<()>,
-    _listens: Arc<()>,
-}
-
-impl Subscription {
-    /// Waits for a change, at most so long; false when there was none.
-    pub fn wait(&self, timeout: Duration) -> bool {
-        self.changes.recv_timeout(timeout).is_ok()
-    }
-
-    pub(crate) fn channel(&self) -> &Receiver<()> {
-        &self.changes
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::command::Command;
+    use std::time::Duration;
 
     fn config(word: &str) -> ProxyConfig {
         ProxyConfig::new(Command::new(word))
@@ -318,7 +263,7 @@ mod tests {
         for _ in 0..1000 {
             assert!(!state.subscribe().wait(Duration::ZERO));
         }
-        assert!(state.lock().subscribers.all.len() <= 2 * Subscribers::FEW);
+        assert!(state.lock().subscribers.count() <= 2 * Subscribers::FEW);
         let many: Vec<Subscription> = (0..1000).map(|_| state.subscribe()).collect();
         state.set("a", config("x")).unwrap();
         assert!(many.iter().chain([&subscription]).all(|subscription| subscription.wait(Duration::ZERO)));
@@ -326,7 +271,7 @@ mod tests {
         for _ in 0..2000 {
             state.subscribe();
         }
-        assert!(state.lock().subscribers.all.len() <= 2 * Subscribers::FEW);
+        assert!(state.lock().subscribers.count() <= 2 * Subscribers::FEW);
     }
 
     #[test]

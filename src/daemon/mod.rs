@@ -10,6 +10,7 @@ use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot, validate_id};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
+use crate::logging::Log;
 use crate::proxy::Proxy;
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::{
@@ -42,6 +43,7 @@ pub struct Daemon {
     owner: Owner,
     origin: Arc<str>,
     events: Arc<EventRing>,
+    log: Log,
     inner: Mutex<Inner>,
 }
 
@@ -82,6 +84,7 @@ impl Daemon {
             owner: Supervisor::new_owner(),
             origin: random_owner_tag(),
             events: EventRing::new(defaults::EVENT_CAPACITY),
+            log: Log::new(None),
             inner: Mutex::new(Inner { declared, phase: DaemonPhase::Open, supervisor: None }),
         }
     }
@@ -234,6 +237,7 @@ impl Daemon {
             files,
             origin: self.origin.clone(),
             events: self.events.clone(),
+            log: self.log.clone(),
             // The original's daemon knows no such refusal; it is the manager's.
             allow_root: true,
         };

@@ -5,6 +5,7 @@ mod fingerprint;
 mod json;
 pub(crate) mod strict;
 mod text;
+mod with;
 
 use std::fmt;
 
@@ -72,13 +73,13 @@ impl fmt::Display for ExecMode {
 /// The declaration of one proxy.
 ///
 /// ```
-/// use proxyprocess::{Command, ProxyConfig};
+/// use proxyprocess::{Command, ProxyConfig, StopSettings};
 /// use std::time::Duration;
 ///
-/// let mut config = ProxyConfig::new(Command::new("/usr/sbin/haproxy").args(["-db", "-f", "haproxy.cfg"]));
-/// config.target_service = Some("web".to_owned());
-/// config.stop.signal = "SIGUSR1".parse().unwrap();
-/// config.restart.max_wait = Duration::from_secs(10);
+/// let mut config = ProxyConfig::new(Command::new("/usr/sbin/haproxy").args(["-db", "-f", "haproxy.cfg"]))
+///     .with_target_service("web")
+///     .with_stop(StopSettings::default().with_signal("SIGUSR1".parse().unwrap()));
+/// config.restart.max_wait = Duration::from_secs(10); // each field can be set by itself as well
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

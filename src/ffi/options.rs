@@ -245,15 +245,15 @@ impl proxyprocess_manager_options {
             let got = self.event_capacity;
             Failure::argument(format!("event_capacity: expected a number from 1 to {MOST_EVENTS}, got {got}"))
         })?;
-        Ok(ManagerOptions {
-            data_dir: self.data_dir.optional_path(),
-            proxy_env: variables("proxy_env", self.proxy_env)?,
-            snapshot_period: period("snapshot_period_ms", self.snapshot_period_ms)?,
-            coalesce_period: period("coalesce_period_ms", self.coalesce_period_ms)?,
-            quiescent_period: period("quiescent_period_ms", self.quiescent_period_ms)?,
-            allow_root: boolean("allow_root", self.allow_root)?,
-            event_capacity: capacity,
-        })
+        let mut options = ManagerOptions::default()
+            .with_snapshot_period(period("snapshot_period_ms", self.snapshot_period_ms)?)
+            .with_coalesce_period(period("coalesce_period_ms", self.coalesce_period_ms)?)
+            .with_quiescent_period(period("quiescent_period_ms", self.quiescent_period_ms)?)
+            .with_allow_root(boolean("allow_root", self.allow_root)?)
+            .with_event_capacity(capacity);
+        options.data_dir = self.data_dir.optional_path();
+        options.proxy_env = variables("proxy_env", self.proxy_env)?;
+        Ok(options)
     }
 }
 

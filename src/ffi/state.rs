@@ -10,7 +10,8 @@ use super::json::encode;
 use super::output::{OwnedText, give};
 use super::sized::ProxyOptionsIn;
 use crate::declaration::{ProxyConfig, ProxySnapshot};
-use crate::state::{State, Subscription};
+use crate::state::State;
+use crate::subscription::Subscription;
 
 /// The desired set: which proxies should run, the source of truth for a manager. Changing it never waits for the
 /// manager, and never starts or stops anything by itself: a manager that runs follows it once the changes have calmed

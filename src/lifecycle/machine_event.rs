@@ -1,5 +1,6 @@
 //! What a machine is told, what it says has to be done, and what it is doing.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -49,6 +50,13 @@ impl ProxyState {
             ProxyState::Failed => "failed",
             ProxyState::Closed => "closed",
         }
+    }
+}
+
+impl fmt::Display for ProxyState {
+    /// The name, as [`ProxyState::as_str`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

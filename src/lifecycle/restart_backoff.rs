@@ -10,6 +10,7 @@ use crate::defaults;
 /// restarts in a row are made at once, the next waits 2 s, then 4 s, 8 s, and so on, never longer than `max_wait`.
 /// A process that ran for `healthy_after` begins anew with the free attempts.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct RestartSettings {
     /// A run at least this long resets the backoff; none does with [`Duration::MAX`].
     pub healthy_after: Duration,

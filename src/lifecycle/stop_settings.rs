@@ -8,6 +8,7 @@ use crate::sys::signal::Signal;
 /// How a proxy is stopped: the signal goes to its whole process group, and who is left when the grace period ends is
 /// killed. Changing it needs no new process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StopSettings {
     /// The signal that asks the process to end (default SIGINT, as in the original).
     pub signal: Signal,

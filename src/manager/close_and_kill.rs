@@ -10,7 +10,7 @@ use super::managed_set::{Managed, ManagedSet};
 use super::sync;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
-use crate::logging::{self, Level};
+use crate::logging::Level;
 use crate::supervisor::{Owner, ProxyStatus, StopReply, Supervisor, SupervisorCommand};
 use crate::sys::fail;
 
@@ -54,7 +54,7 @@ impl Manager {
             _ => ("processes run", "them"),
         };
         let lost = format_args!("without a data directory no later agent finds {them}, unless by a snapshot elsewhere");
-        logging::write(Level::Warn, format_args!("close: {count} {who} on, and {lost}"));
+        self.log.write(Level::Warn, format_args!("close: {count} {who} on, and {lost}"));
     }
 
     /// The body of [`Manager::kill`].
@@ -108,6 +108,7 @@ impl Manager {
             fail::point("end:unlocked");
         }
         self.events.end();
+        self.log.end();
     }
 }
 

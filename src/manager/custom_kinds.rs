@@ -12,7 +12,7 @@ use crossbeam_channel::Sender;
 use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot};
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
-use crate::logging::{self, Level};
+use crate::logging::{Level, Log};
 use crate::proxy::{Noop, Proxy, ProxyContext, ProxyFactory};
 use crate::supervisor::{EventKind, EventRing, ProxyStatus};
 use crate::sys::thread;
@@ -78,9 +78,9 @@ impl CustomProxy {
         self.mode == new.mode && guard(|| Ok(self.proxy.equal(&*new.proxy))).unwrap_or(false)
     }
 
-    pub(super) fn marshal(&self) -> ProxySnapshot {
+    pub(super) fn marshal(&self, log: &Log) -> ProxySnapshot {
         guard(|| Ok(self.proxy.marshal_snapshot())).unwrap_or_else(|error| {
-            logging::about(Level::Error, &self.id, format_args!("marshal snapshot: {error}"));
+            log.about(Level::Error, &self.id, format_args!("marshal snapshot: {error}"));
             ProxySnapshot::new()
         })
     }
@@ -118,11 +118,11 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn start(events: Arc<EventRing>) -> Result<Worker> {
+    pub(super) fn start(events: Arc<EventRing>, log: Log) -> Result<Worker> {
         let (calls, waiting) = crossbeam_channel::unbounded();
         let run = move || {
             for call in waiting {
-                answer(call, &events);
+                answer(call, &events, &log);
             }
         };
         let thread = thread::start("proxy-kinds", run).map_err(|error| {
@@ -157,16 +157,16 @@ impl Worker {
     }
 }
 
-fn answer(call: Call, events: &EventRing) {
+fn answer(call: Call, events: &EventRing, log: &Log) {
     match call {
         Call::Start(other) => match guard(|| other.proxy.start()) {
             Ok(()) => {
                 other.progress(ProxyState::Running, None);
-                logging::about(Level::Info, &other.id, format_args!("started, of the kind {}", other.mode));
+                log.about(Level::Info, &other.id, format_args!("started, of the kind {}", other.mode));
                 events.publish(Some(&other.id), EventKind::Started { pid: None });
             }
             Err(error) => {
-                logging::about(Level::Error, &other.id, format_args!("start: {error}"));
+                log.about(Level::Error, &other.id, format_args!("start: {error}"));
                 other.progress(ProxyState::Failed, Some(&error));
                 events.publish(Some(&other.id), EventKind::Failed { error: error.to_string() });
             }
@@ -177,10 +177,10 @@ fn answer(call: Call, events: &EventRing) {
             other.progress(ProxyState::Stopped, stopped.as_ref().err());
             match &stopped {
                 Ok(()) => {
-                    logging::about(Level::Info, &other.id, format_args!("stopped"));
+                    log.about(Level::Info, &other.id, format_args!("stopped"));
                     events.publish(Some(&other.id), EventKind::Stopped);
                 }
-                Err(error) => logging::write(Level::Error, format_args!("{error}")),
+                Err(error) => log.write(Level::Error, format_args!("{error}")),
             }
             if let Some(reply) = reply {
                 let _ = reply.send(stopped);

@@ -11,7 +11,7 @@ use super::sync::hold;
 use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
-use crate::logging::{self, Level};
+use crate::logging::Level;
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::snapshot_entry::{Entry, StoredProcess};
 use crate::store::{self, DataDir, OtherDataDir, RecoveredProcesses, SnapshotLocation};
@@ -152,7 +152,7 @@ fn may_live(identity: &Identity) -> bool {
 /// An id has one process: the one that this manager has.
 fn tell_left_alone(core: &ManagedSet, id: &Arc<str>, pid: Pid, known: u32) {
     let reason = format!("pid {pid} is recorded beside the snapshot, but pid {known} is known here: it is left alone");
-    logging::about(Level::Warn, id, format_args!("not adopted: {reason}"));
+    core.context.log.about(Level::Warn, id, format_args!("not adopted: {reason}"));
     core.context.events.publish(Some(id), EventKind::AdoptionRefused { reason });
 }
 
@@ -167,7 +167,7 @@ pub(super) fn tell_unknown(core: &mut ManagedSet, path: &Path, unknown: BTreeMap
         path.display(),
         named.join(", ")
     );
-    logging::write(Level::Warn, what);
+    core.context.log.write(Level::Warn, what);
     for (id, why) in unknown {
         let id: Arc<str> = id.into();
         let reason = format!("not known whether a process lives: {why}");

@@ -10,7 +10,7 @@ use super::sync_plan::Relation;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, Result};
-use crate::logging::{self, Level};
+use crate::logging::{Level, Log};
 use crate::store::{DataDir, Record};
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::{
@@ -66,9 +66,9 @@ pub(super) struct ManagedSet {
 impl ManagedSet {
     pub(super) fn new(
         options: ManagerOptions,
-        base_env: BaseEnvironment,
         data_dir: Option<&Arc<DataDir>>,
         events: &Arc<EventRing>,
+        log: Log,
         unclaimed: Vec<Record>,
         strays: BTreeMap<String, UnrecordedProcess>,
         ignored: Vec<Error>,
@@ -79,11 +79,12 @@ impl ManagedSet {
         };
         let origin = data_dir.map_or_else(random_owner_tag, |data_dir| data_dir.origin().clone());
         let context = Context {
-            base_env,
+            base_env: BaseEnvironment::capture(),
             proxy_env: options.proxy_env.clone(),
             files,
             origin,
             events: events.clone(),
+            log,
             allow_root: options.allow_root,
         };
         ManagedSet {
@@ -113,7 +114,7 @@ impl ManagedSet {
     /// Logs and announces what was found to be bad; of very many the first ones, and how many there are.
     pub(super) fn tell_bad(&self, what: &str, errors: &[Error]) {
         let tell = |text: String| {
-            logging::write(Level::Error, format_args!("{text}"));
+            self.context.log.write(Level::Error, format_args!("{text}"));
             self.context.events.publish(None, EventKind::SnapshotFailed { error: text });
         };
         errors.iter().take(MAX_REFUSED_NAMED).for_each(|error| tell(format!("{what}: {error}")));
@@ -147,7 +148,7 @@ impl ManagedSet {
     pub(super) fn worker(&mut self) -> Result<&Worker> {
         let worker = match self.worker.take() {
             Some(worker) => worker,
-            None => Worker::start(self.context.events.clone())?,
+            None => Worker::start(self.context.events.clone(), self.context.log.clone())?,
         };
         Ok(self.worker.insert(worker))
     }

@@ -7,6 +7,7 @@ mod coalesce;
 mod custom_kinds;
 mod external_snapshot;
 mod managed_set;
+mod open;
 mod options;
 mod restore;
 mod run_control;
@@ -24,11 +25,11 @@ pub use options::ManagerOptions;
 
 use crate::declaration::ExecMode;
 use crate::error::{Error, ErrorCode, Result};
-use crate::logging::{self, Level};
+use crate::logging::{Level, Log, Logs};
 use crate::proxy::{Proxy, ProxyContext};
 use crate::state::State;
 use crate::store::DataDir;
-use crate::supervisor::{BaseEnvironment, EventKind, EventRing, Events, Owner, ProxyStatus, Supervisor};
+use crate::supervisor::{EventKind, EventRing, Events, Owner, ProxyStatus, Supervisor};
 use crate::sys::fork::OnlyHome;
 use external_snapshot::ExternalSnapshot;
 use managed_set::ManagedSet;
@@ -71,6 +72,7 @@ pub struct Manager {
     owner: Owner,
     data_dir: Option<Arc<DataDir>>,
     events: Arc<EventRing>,
+    log: Log,
     control: Control,
     core: OnlyHome<Mutex<ManagedSet>>,
 }
@@ -87,22 +89,23 @@ impl Manager {
     /// - [`ErrorCode::Io`], [`ErrorCode::Exhausted`]: it cannot be created or read.
     pub fn new(state: State, options: ManagerOptions) -> Result<Manager> {
         options.validate()?;
+        let log = Log::new(options.logger.clone());
         let data_dir = options.data_dir.as_deref().map(DataDir::open).transpose()?.map(Arc::new);
-        let found = data_dir.as_ref().map(|data_dir| restore::find_processes(data_dir)).transpose()?;
+        let found = data_dir.as_ref().map(|data_dir| restore::find_processes(data_dir, &log)).transpose()?;
         let restore::Found { unclaimed, strays, tokens, ignored } = found.unwrap_or_default();
         state.remember_tokens(tokens.into_iter());
         let events = EventRing::new(options.event_capacity);
-        let core = ManagedSet::new(
-            options,
-            BaseEnvironment::capture(),
-            data_dir.as_ref(),
-            &events,
-            unclaimed,
-            strays,
-            ignored,
-        );
+        let core = ManagedSet::new(options, data_dir.as_ref(), &events, log.clone(), unclaimed, strays, ignored);
         let owner = Supervisor::new_owner();
-        Ok(Manager { state, owner, data_dir, events, control: Control::new(), core: OnlyHome::new(Mutex::new(core)) })
+        Ok(Manager {
+            state,
+            owner,
+            data_dir,
+            events,
+            log,
+            control: Control::new(),
+            core: OnlyHome::new(Mutex::new(core)),
+        })
     }
 
     /// Takes over what a snapshot describes; what is waited for is told.
@@ -292,7 +295,7 @@ impl Manager {
     /// whose environment comes out otherwise by it; `allow_root` has those tried again that were refused.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidConfig`], naming the option; `data_dir` and `event_capacity` cannot be changed. Nothing is
+    /// [`ErrorCode::InvalidConfig`], naming the option; `data_dir`, `event_capacity` and `logger` cannot be changed. Nothing is
     /// changed then. [`ErrorCode::Closed`].
     pub fn reconfigure(&self, options: ManagerOptions) -> Result<()> {
         options.validate()?;
@@ -309,6 +312,9 @@ impl Manager {
         if core.options.event_capacity != options.event_capacity {
             return fixed("event_capacity");
         }
+        if core.options.logger != options.logger {
+            return fixed("logger");
+        }
         core.reconfigure(options);
         self.control.nudge();
         Ok(())
@@ -324,6 +330,13 @@ impl Manager {
     /// A reader of lifecycle events from now on. Take it before [`Manager::restore`] to hear of adoptions.
     pub fn events(&self) -> Events {
         self.events.subscribe()
+    }
+
+    /// A reader of the lines of the log about this manager and its proxies that are at least so serious, from now on, beside
+    /// the logger. What concerns all managers of the program is not among them: lines of their threads, and of opening a data
+    /// directory; [`Logs::of_library`] has those as well.
+    pub fn logs(&self, level: log::LevelFilter) -> Logs {
+        self.log.subscribe(level)
     }
 
     /// Follows the state as [`Manager::run`] does, and returns when the manager is being ended: the thread of one who joins
@@ -383,7 +396,7 @@ impl Drop for Manager {
         }
         // A destructor can tell nobody but the log; whoever wants to know calls close.
         if let Err(error) = self.close() {
-            logging::write(Level::Error, format_args!("close: {error}"));
+            self.log.write(Level::Error, format_args!("close: {error}"));
         }
     }
 }

@@ -7,16 +7,18 @@ use std::time::Duration;
 use crate::command::validate_variable;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
+use crate::logging::Logger;
 
 /// The settings of a [`Manager`](crate::Manager): what the fields of the original's type are.
 ///
 /// ```
 /// use proxyprocess::ManagerOptions;
 ///
-/// let mut options = ManagerOptions::default();
-/// options.data_dir = Some("/var/lib/agent/proxies".into());
-/// options.proxy_env.push(("TZ".into(), "UTC".into()));
+/// let options = ManagerOptions::default().with_data_dir("/var/lib/agent/proxies").with_proxy_env("TZ", "UTC");
 /// ```
+///
+/// The fields can also be set one by one. New ones may be added in every version, so that a struct expression is not
+/// possible (`non_exhaustive`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ManagerOptions {
@@ -39,6 +41,10 @@ pub struct ManagerOptions {
     pub allow_root: bool,
     /// How many lifecycle events are kept for readers that fell behind.
     pub event_capacity: usize,
+    /// Where the lines of the log about this manager and its proxies go; without one to the [`log`] facade, which the program
+    /// may have set a logger for. Lines that concern all managers of the program go there in either case: those of their
+    /// threads, and of opening a data directory.
+    pub logger: Option<Logger>,
 }
 
 impl Default for ManagerOptions {
@@ -51,11 +57,68 @@ impl Default for ManagerOptions {
             quiescent_period: defaults::MANAGER_QUIESCENT_PERIOD,
             allow_root: false,
             event_capacity: defaults::EVENT_CAPACITY,
+            logger: None,
         }
     }
 }
 
 impl ManagerOptions {
+    /// The same with this [`ManagerOptions::data_dir`].
+    #[must_use]
+    pub fn with_data_dir(mut self, path: impl Into<PathBuf>) -> ManagerOptions {
+        self.data_dir = Some(path.into());
+        self
+    }
+
+    /// The same with one variable more in [`ManagerOptions::proxy_env`].
+    #[must_use]
+    pub fn with_proxy_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> ManagerOptions {
+        self.proxy_env.push((name.into(), value.into()));
+        self
+    }
+
+    /// The same with this [`ManagerOptions::snapshot_period`].
+    #[must_use]
+    pub fn with_snapshot_period(mut self, period: Duration) -> ManagerOptions {
+        self.snapshot_period = period;
+        self
+    }
+
+    /// The same with this [`ManagerOptions::coalesce_period`].
+    #[must_use]
+    pub fn with_coalesce_period(mut self, period: Duration) -> ManagerOptions {
+        self.coalesce_period = period;
+        self
+    }
+
+    /// The same with this [`ManagerOptions::quiescent_period`].
+    #[must_use]
+    pub fn with_quiescent_period(mut self, period: Duration) -> ManagerOptions {
+        self.quiescent_period = period;
+        self
+    }
+
+    /// The same with this [`ManagerOptions::allow_root`].
+    #[must_use]
+    pub fn with_allow_root(mut self, allow_root: bool) -> ManagerOptions {
+        self.allow_root = allow_root;
+        self
+    }
+
+    /// The same with this [`ManagerOptions::event_capacity`].
+    #[must_use]
+    pub fn with_event_capacity(mut self, capacity: usize) -> ManagerOptions {
+        self.event_capacity = capacity;
+        self
+    }
+
+    /// The same with this [`ManagerOptions::logger`].
+    #[must_use]
+    pub fn with_logger(mut self, logger: Logger) -> ManagerOptions {
+        self.logger = Some(logger);
+        self
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         for (name, value) in &self.proxy_env {
             validate_variable(name, value).map_err(|error| error.within("proxy_env"))?;

@@ -8,7 +8,7 @@ use crossbeam_channel::Receiver;
 use super::managed_set::{Managed, ManagedDaemon, ManagedSet};
 use crate::declaration::{ProxyConfig, validate_id};
 use crate::error::{Error, Result};
-use crate::logging::{self, Level};
+use crate::logging::{Level, Log};
 use crate::state::State;
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
@@ -35,14 +35,14 @@ pub(super) struct Found {
 }
 
 /// Finds the processes that earlier managers may have left.
-pub(super) fn find_processes(data_dir: &DataDir) -> Result<Found> {
-    warn_of_hidden_boot_id();
+pub(super) fn find_processes(data_dir: &DataDir, log: &Log) -> Result<Found> {
+    warn_of_hidden_boot_id(log);
     let mut records = data_dir.records()?;
     let lost = data_dir.lost(&mut records)?;
     let Found { mut strays, mut tokens, .. } = find_strays(lost, |id| data_dir.log_files(id))?;
     tokens.extend(generated_tokens(&records.found));
     if (records.found.is_empty() && strays.is_empty()) || !data_dir.has_snapshot()? {
-        let survivors = find_survivors(data_dir, &records.found, &strays)?;
+        let survivors = find_survivors(data_dir, log, &records.found, &strays)?;
         tokens.extend(tokens_of(&survivors));
         strays.extend(survivors);
     }
@@ -85,6 +85,7 @@ pub(super) fn generated_tokens(records: &[Record]) -> impl Iterator<Item = (Arc<
 /// Finds the processes of a directory that was emptied, or is new.
 fn find_survivors(
     data_dir: &DataDir,
+    log: &Log,
     records: &[Record],
     strays: &BTreeMap<String, UnrecordedProcess>,
 ) -> Result<BTreeMap<String, UnrecordedProcess>> {
@@ -97,11 +98,7 @@ fn find_survivors(
         if known.contains_key(id.as_str()) || validate_id(&id).is_err() {
             continue;
         }
-        logging::about(
-            Level::Warn,
-            &id,
-            format_args!("pid {pid} is of an earlier agent, though nothing is recorded of it"),
-        );
+        log.about(Level::Warn, &id, format_args!("pid {pid} is of an earlier agent, though nothing is recorded of it"));
         // ORDER: written down before the snapshot is, for an agent that has that does not look for them again.
         data_dir.write_pid(&id, pid)?;
         found.insert(id, unrecorded_process::examine(pid)?);
@@ -110,10 +107,10 @@ fn find_survivors(
 }
 
 /// The processes are known all the same, but a program that clears its environment and closes its logs is not.
-fn warn_of_hidden_boot_id() {
+fn warn_of_hidden_boot_id(log: &Log) {
     let path = process_identity::BOOT_ID;
     match process_identity::boot_id() {
-        Ok(boot) if boot.is_empty() => logging::write(
+        Ok(boot) if boot.is_empty() => log.write(
             Level::Warn,
             format_args!(
                 "{path} cannot be read: processes are adopted only by what they carry; mount /proc with subset=all \
@@ -122,7 +119,7 @@ fn warn_of_hidden_boot_id() {
         ),
         Ok(_) => {}
         // Whatever needs it reads it again.
-        Err(error) => logging::write(Level::Warn, format_args!("read {path}: {error}")),
+        Err(error) => log.write(Level::Warn, format_args!("read {path}: {error}")),
     }
 }
 

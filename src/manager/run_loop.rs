@@ -11,7 +11,7 @@ use super::managed_set::ManagedSet;
 use super::sync;
 use crate::deadline::after;
 use crate::error::{ErrorCode, Result};
-use crate::logging::{self, Level};
+use crate::logging::Level;
 
 /// The least time between two tries to write a snapshot that cannot be written.
 const RETRY: Duration = Duration::from_secs(1);
@@ -95,7 +95,7 @@ impl Manager {
         due.retry = None;
         if let Some(Err(error)) = self.data_dir.as_ref().map(|data_dir| data_dir.renew()) {
             // Whatever needs the directory fails by itself.
-            logging::write(Level::Error, format_args!("{error}"));
+            self.log.write(Level::Error, format_args!("{error}"));
         }
         let mut core = self.core();
         let restored = self.restore_again(&mut core);
@@ -111,7 +111,7 @@ impl Manager {
             if matches!(error.code(), ErrorCode::Forked | ErrorCode::Internal) {
                 return Err(error);
             }
-            logging::write(Level::Error, format_args!("sync is repeated: {error}"));
+            self.log.write(Level::Error, format_args!("sync is repeated: {error}"));
             due.retry = Some(after(Instant::now(), retry_period(&core)));
         }
         schedule_snapshot(&core, due);
@@ -122,7 +122,7 @@ impl Manager {
     fn write_again(&self, due: &mut Due) {
         // ORDER: who the processes are comes first, for the snapshot alone does not say it.
         if let Err(error) = self.core().renew_files(self.owner, true) {
-            logging::write(Level::Error, format_args!("{error}"));
+            self.log.write(Level::Error, format_args!("{error}"));
         }
         due.snapshot = Some(Instant::now());
     }

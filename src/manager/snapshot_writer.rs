@@ -9,10 +9,10 @@ use std::sync::Arc;
 use super::managed_set::{Managed, ManagedSet};
 use crate::declaration::{ExecMode, Fingerprint, ProxySnapshot};
 use crate::error::{Error, ErrorCode, Result};
-use crate::logging::{self, Level};
+use crate::logging::{Level, Log};
 use crate::store::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::{self, snapshot};
-use crate::supervisor::{EventKind, Files};
+use crate::supervisor::{Context, EventKind, Files};
 
 /// What goes into a snapshot, to be written as often as needed: first to know whether it is another than the last one.
 struct Content<'a> {
@@ -23,9 +23,13 @@ struct Content<'a> {
 }
 
 impl Content<'_> {
-    fn of(managed: &BTreeMap<Arc<str>, Managed>, processes: BTreeMap<Arc<str>, KnownProcess>) -> Content<'_> {
+    fn of<'a>(
+        managed: &'a BTreeMap<Arc<str>, Managed>,
+        processes: BTreeMap<Arc<str>, KnownProcess>,
+        log: &Log,
+    ) -> Content<'a> {
         let stored = managed.iter().filter_map(|(id, managed)| match managed {
-            Managed::Custom(other) => Some((&**id, other.marshal())),
+            Managed::Custom(other) => Some((&**id, other.marshal(log))),
             Managed::Daemon(_) => None,
         });
         Content { managed, stored: stored.collect(), processes }
@@ -89,7 +93,7 @@ const AHEAD_PART: usize = 8;
 impl ManagedSet {
     /// Writes a snapshot to a path of the user's, with the processes that live.
     pub(super) fn write_snapshot_to(&self, path: &Path, processes: BTreeMap<Arc<str>, KnownProcess>) -> Result<()> {
-        let content = Content::of(&self.managed, processes);
+        let content = Content::of(&self.managed, processes, &self.context.log);
         store::replace_file(path, |file| content.write_file(file))
             .map_err(|error| Error::os(ErrorCode::Io, format_args!("write snapshot {}", path.display()), &error))
     }
@@ -100,22 +104,22 @@ impl ManagedSet {
         if self.unrestored {
             return Err(Error::new(ErrorCode::Io, "the snapshot is not overwritten, for it was not restored yet"));
         }
-        let content = Content::of(&self.managed, BTreeMap::new());
+        let content = Content::of(&self.managed, BTreeMap::new(), &self.context.log);
         let digest = content.digest().map_err(|error| Error::os(ErrorCode::Internal, "encode the snapshot", &error))?;
         let is_there = data_dir.has_snapshot();
         let changed = self.written.snapshot != Some(digest) || !matches!(is_there, Ok(true));
         if changed {
             let written = is_there.and_then(|_| data_dir.write_snapshot(|file| content.write_file(file)));
-            let events = &self.context.events;
+            let Context { events, log, .. } = &*self.context;
             written.inspect(|()| events.publish(None, EventKind::SnapshotWritten)).inspect_err(|error| {
-                logging::write(Level::Error, format_args!("{error}"));
+                log.write(Level::Error, format_args!("{error}"));
                 events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
             })?;
         }
         // What followed another snapshot counts for nothing, so that this only tidies up.
         let tidied =
             if changed || self.written.ahead > 0 || self.written.untidy { data_dir.remove_ahead() } else { Ok(()) };
-        let untidy = tidied.inspect_err(|error| logging::write(Level::Warn, format_args!("{error}"))).is_err();
+        let untidy = tidied.inspect_err(|error| self.context.log.write(Level::Warn, format_args!("{error}"))).is_err();
         self.written = Written { snapshot: Some(digest), ahead: 0, untidy };
         Ok(())
     }
@@ -129,7 +133,7 @@ impl ManagedSet {
         }
         let entries = begun.iter().filter_map(|id| Some((Arc::clone(id), self.managed.get(*id)?.clone()))).collect();
         let mut text = Vec::new();
-        let encoded = Content::of(&entries, BTreeMap::new()).write(&mut text);
+        let encoded = Content::of(&entries, BTreeMap::new(), &self.context.log).write(&mut text);
         let encoded = encoded.map_err(|error| Error::os(ErrorCode::Internal, "encode what begins", &error));
         match encoded.and_then(|()| data_dir.write_ahead((ahead == 0).then_some(snapshot), &text)) {
             Ok(()) => {
@@ -138,7 +142,7 @@ impl ManagedSet {
             }
             Err(error) => {
                 // The end of the file may be torn, and nothing may follow that.
-                logging::write(Level::Error, format_args!("{error}"));
+                self.context.log.write(Level::Error, format_args!("{error}"));
                 self.written.snapshot = None;
                 self.write_snapshot()
             }

@@ -12,7 +12,7 @@ use crate::command::Command as Program;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::error::{Error, Result};
 use crate::lifecycle::{ProxyState, StopSettings};
-use crate::logging::{self, Level};
+use crate::logging::Level;
 use crate::state::{Changes, DesiredSet};
 use crate::supervisor::adoption::unrecorded_process;
 use crate::supervisor::{Claim, EventKind, Owner, ProxyStatus, Slot, Spec, StartMode, Supervisor, SupervisorCommand};
@@ -142,14 +142,14 @@ fn begin(core: &mut ManagedSet, id: &Arc<str>, wanted: &Arc<ProxyConfig>, change
     {
         let (pid, changed) = (process.pid(), process.difference(&new.spec).unwrap_or_default());
         let why = format_args!("pid {pid}, started by Consul, is replaced: its {changed} is not as declared");
-        logging::about(Level::Info, id, why);
+        core.context.log.about(Level::Info, id, why);
     }
     let old = core.managed.insert(id.clone(), new);
     changes.begun.push((id.clone(), old));
 }
 
 fn reject(core: &mut ManagedSet, id: &Arc<str>, wanted: &ProxyConfig, error: &Error) {
-    logging::write(Level::Error, format_args!("{error}"));
+    core.context.log.write(Level::Error, format_args!("{error}"));
     core.context.events.publish(Some(id), EventKind::Failed { error: error.to_string() });
     hold(core, id, &wanted.mode, ProxyState::Failed, error.to_string());
 }
@@ -305,7 +305,7 @@ fn settle_restored(
         }
     }
     for (id, spec) in claim_unclaimed(core, owner, supervisor)? {
-        logging::about(Level::Warn, &id, format_args!("a recorded process that is not wanted is stopped"));
+        core.context.log.about(Level::Warn, &id, format_args!("a recorded process that is not wanted is stopped"));
         let slot = Slot { owner, id: spec.id.clone() };
         supervisor.send(SupervisorCommand::Stop { slot, forget: true, stopped: None })?;
         fail::point("sync:unwanted-sent");

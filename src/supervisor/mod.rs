@@ -11,6 +11,7 @@ mod scan;
 mod spawner;
 mod spec;
 mod status;
+mod status_text;
 mod zombies;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,7 +9,7 @@ use crate::life::in_a_host_by_root;
 const NOBODY: u32 = 65534;
 
 fn as_nobody(id: &str, program: &str) -> Daemon {
-    let credentials = Credentials { uid: NOBODY, gid: NOBODY, groups: vec![] };
+    let credentials = Credentials::new(NOBODY, NOBODY);
     Daemon::new(id, ProxyConfig::new(Command::new(program).arg("1000").dir("/").credentials(credentials)))
 }
 

@@ -24,7 +24,7 @@ fn as_nobody(scene: &Scene) -> ProxyConfig {
     if !program.exists() && fs::hard_link(original, &program).is_err() {
         fs::copy(original, &program).unwrap();
     }
-    let credentials = Credentials { uid: NOBODY, gid: NOBODY, groups: vec![NOBODY, 7] };
+    let credentials = Credentials::new(NOBODY, NOBODY).with_groups([NOBODY, 7]);
     let command = Command::new(program).arg("inspect").dir("/").credentials(credentials);
     let command = scene.env().into_iter().fold(command, |command, (name, value)| command.env(name, value));
     let mut config = own;
@@ -71,7 +71,7 @@ fn a_proxy_has_exactly_the_declared_credentials() {
     let mut config = as_nobody(&scene);
     if !is_root() {
         // Not even its own groups can be given by somebody without privileges.
-        let other = Credentials { uid: 12345, gid: 12345, groups: vec![] };
+        let other = Credentials::new(12345, 12345);
         config.command = config.command.credentials(other);
         host.set("web", config);
         host.run();

@@ -206,7 +206,7 @@ fn is_in_pid_file(place: &Place, id: &str, pid: u32) -> bool {
 fn config(place: &Place, limit: Limit) -> ProxyConfig {
     let mut config = inherited(&["run"]);
     if limit == Limit::ProcessesOfTheirUser {
-        let credentials = Credentials { uid: LONELY_PROXIES, gid: LONELY_PROXIES, groups: vec![] };
+        let credentials = Credentials::new(LONELY_PROXIES, LONELY_PROXIES);
         config.command = Command::new(helper_for_all(place)).arg("run").dir("/").credentials(credentials);
     }
     config.restart.max_wait = MAX_WAIT;

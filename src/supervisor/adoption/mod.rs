@@ -14,7 +14,7 @@ use super::scan::known_tag::{self, KnownOwner, KnownTag};
 use super::spec::{Files, Spec};
 use crate::declaration::Fingerprint;
 use crate::error::Result;
-use crate::logging::{self, Level};
+use crate::logging::Level;
 use crate::sys::proc::stat;
 use crate::sys::process_identity::{self, Identity, Pid, Presence};
 use crate::sys::{fail, pidfd};
@@ -153,7 +153,7 @@ fn record(spec: &Spec, claim: &Claim, origin: Option<&str>, identity: &Identity)
         Claim::Recorded { .. } => {
             if let Err(error) = data_dir.update_identity(&spec.id, identity) {
                 // The record as it is still leads to the process.
-                logging::about(Level::Warn, &spec.id, format_args!("{error}"));
+                spec.context.log.about(Level::Warn, &spec.id, format_args!("{error}"));
             }
             return Ok(());
         }

@@ -11,7 +11,7 @@ use crate::defaults;
 use crate::error::{Error, ErrorCode, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::MachineEvent;
-use crate::logging::{self, Level};
+use crate::logging::Level;
 use crate::supervisor::events::EventKind;
 use crate::supervisor::mailbox::{Claim, Done, ProcessKey, StartedProcess, Verdict};
 use crate::supervisor::scan::process_scan::ScanResult;
@@ -73,14 +73,14 @@ impl Loop {
                 supervised.group = Some(pid);
                 (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
                 supervised.leader = Some(Leader { pid: Some(pid), source: Source::Started(spec.clone()) });
-                logging::about(Level::Info, &id, format_args!("started, pid {pid}"));
+                spec.context.log.about(Level::Info, &id, format_args!("started, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Started { pid: Some(pid.as_u32()) });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
                 Some(MachineEvent::Spawned)
             }
             Done::StartFailed { error, hopeless } => {
-                logging::about(Level::Error, &id, format_args!("{error}"));
+                spec.context.log.about(Level::Error, &id, format_args!("{error}"));
                 let answer = if hopeless { Err(error.clone()) } else { Ok(()) };
                 supervised.answer_start(&answer);
                 if !hopeless {
@@ -99,7 +99,7 @@ impl Loop {
                 supervised.unscanned_since = since;
                 let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
                 supervised.leader = Some(Leader { pid: Some(pid), source });
-                logging::about(Level::Info, &id, format_args!("adopted, pid {pid}"));
+                spec.context.log.about(Level::Info, &id, format_args!("adopted, pid {pid}"));
                 spec.context.events.publish(Some(&id), EventKind::Adopted { pid: pid.as_u32() });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
@@ -107,7 +107,7 @@ impl Loop {
             }
             Done::Refused(refusal) => {
                 let level = if refusal.verdict == Verdict::Ended { Level::Info } else { Level::Warn };
-                logging::about(level, &id, format_args!("not adopted: {}", refusal.reason));
+                spec.context.log.about(level, &id, format_args!("not adopted: {}", refusal.reason));
                 let reason = refusal.reason.clone();
                 spec.context.events.publish(Some(&id), EventKind::AdoptionRefused { reason });
                 supervised.rare.last_error = Some(Error::new(ErrorCode::AdoptionRefused, refusal.reason));
@@ -193,7 +193,7 @@ impl Loop {
         let id = excerpt(&supervised.slot.id).to_string();
         let message = format!("proxy {id}: {what} has not come to an end: stuck in a file system or an exec");
         let error = Error::new(code, message);
-        logging::write(Level::Error, format_args!("{error}"));
+        supervised.spec.context.log.write(Level::Error, format_args!("{error}"));
         supervised.answer_stop(&Err(error.clone()));
         supervised.rare.last_error = Some(error);
         if supervised.rare.released.is_some() {

@@ -407,7 +407,7 @@ impl Loop {
             }
             MachineAction::Stuck => {
                 let error = supervised.still_running(&self.reaper.members(key));
-                logging::write(Level::Error, format_args!("{error}"));
+                supervised.spec.context.log.write(Level::Error, format_args!("{error}"));
                 supervised.answer_stop(&Err(error));
             }
             MachineAction::Announce(announcement) => self.announce(key, announcement),
@@ -417,7 +417,7 @@ impl Loop {
     pub(crate) fn signal(&mut self, key: ProcessKey, signal: Option<Signal>) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let signal = signal.unwrap_or(supervised.spec.config.stop.signal);
-        logging::about(Level::Debug, &supervised.slot.id, format_args!("sending {signal}"));
+        supervised.spec.context.log.about(Level::Debug, &supervised.slot.id, format_args!("sending {signal}"));
         fail::point("signal:decided");
         let sent = self.reaper.signal_group(key, signal);
         if signal != Signal::KILL && matches!(sent, Ok(true)) {
@@ -441,20 +441,20 @@ impl Loop {
 
     fn announce(&mut self, key: ProcessKey, announcement: Announcement) {
         let Some(supervised) = self.slots.get(&key) else { return };
-        let id = &supervised.slot.id;
+        let (id, log) = (&supervised.slot.id, &supervised.spec.context.log);
         let error = supervised.rare.last_error.as_ref().map(Error::to_string).unwrap_or_default();
         let kind = match announcement {
             Announcement::Waiting(wait) => {
                 fail::point("backoff:begun");
-                logging::about(Level::Info, id, format_args!("next start in {wait:?}"));
+                log.about(Level::Info, id, format_args!("next start in {wait:?}"));
                 EventKind::Waiting { wait }
             }
             Announcement::Stopping => {
-                logging::about(Level::Info, id, format_args!("stopping"));
+                log.about(Level::Info, id, format_args!("stopping"));
                 EventKind::Stopping { pid: supervised.pid.map(Pid::as_u32) }
             }
             Announcement::Stopped => {
-                logging::about(Level::Info, id, format_args!("stopped"));
+                log.about(Level::Info, id, format_args!("stopped"));
                 EventKind::Stopped
             }
             Announcement::Failed => EventKind::Failed { error },
@@ -490,8 +490,8 @@ impl Loop {
             supervised.ended_by_itself(status, since.elapsed());
         }
         let level = if asked { Level::Info } else { Level::Warn };
-        let id = supervised.slot.id.clone();
-        let log = || logging::about(level, &id, format_args!("pid {pid} ended: {status}"));
+        let (id, context) = (supervised.slot.id.clone(), supervised.spec.context.clone());
+        let log = || context.log.about(level, &id, format_args!("pid {pid} ended: {status}"));
         // A search finds what is left of a group that could not be signalled: what is to have its time, and what is not
         // proven to be of it and holds the start.
         let unsignalled = supervised.rare.uncleared.is_some();

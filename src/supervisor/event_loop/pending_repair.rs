@@ -9,7 +9,7 @@ use super::supervised::Supervised;
 use crate::defaults;
 use crate::error::{Error, Result};
 use crate::lifecycle::ProxyState;
-use crate::logging::{self, Level};
+use crate::logging::Level;
 use crate::supervisor::mailbox::ProcessKey;
 use crate::supervisor::spawner::job::Job;
 use crate::supervisor::spec::Spec;
@@ -50,7 +50,7 @@ impl Supervised {
             self.rare.failures = 0;
             return;
         };
-        logging::about(Level::Error, &self.slot.id, format_args!("{error}"));
+        self.spec.context.log.about(Level::Error, &self.slot.id, format_args!("{error}"));
         let wait = match what {
             // Whom we may not signal now, we may not signal later.
             RepairTask::Signal(_) if error.errno() == Some(libc::EPERM) => None,

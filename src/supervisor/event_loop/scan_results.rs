@@ -6,7 +6,7 @@ use super::supervised::{Source, Supervised};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::machine_event::MachineEvent;
-use crate::logging::{self, Level};
+use crate::logging::Level;
 use crate::supervisor::events::EventKind;
 use crate::supervisor::scan::process_scan::ScanResult;
 use crate::supervisor::scan::unproven_process::{Ancestor, Unproven};
@@ -45,7 +45,7 @@ impl Supervised {
         };
         // It is looked for again and again while somebody is left.
         if self.rare.last_error.as_ref().map(Error::to_string) != Some(error.to_string()) {
-            logging::about(Level::Warn, &self.slot.id, format_args!("{error}"));
+            self.spec.context.log.about(Level::Warn, &self.slot.id, format_args!("{error}"));
             self.rare.last_error = Some(error);
         }
         MachineEvent::Scanned { left: true, held: false }
@@ -58,7 +58,11 @@ impl Supervised {
         }
         let held = found.iter().any(Unproven::holds_start);
         let processes = list(&found);
-        logging::about(Level::Warn, &self.slot.id, format_args!("may have left {processes}: not signalled"));
+        self.spec.context.log.about(
+            Level::Warn,
+            &self.slot.id,
+            format_args!("may have left {processes}: not signalled"),
+        );
         self.spec.context.events.publish(Some(&self.slot.id), EventKind::Unproven { processes });
         if held {
             let patience = defaults::HELD_START;
@@ -96,7 +100,7 @@ impl Supervised {
 
     fn log_hint(&self) {
         if let Some(hint) = self.rare.background.hint() {
-            logging::about(Level::Warn, &self.slot.id, format_args!("{hint}"));
+            self.spec.context.log.about(Level::Warn, &self.slot.id, format_args!("{hint}"));
         }
     }
 
@@ -107,7 +111,7 @@ impl Supervised {
         }
         let held: Vec<&Unproven> = self.unproven().into_iter().filter(|unproven| unproven.holds_start()).collect();
         if !held.is_empty() {
-            logging::about(Level::Warn, &self.slot.id, format_args!("started beside {}", list(&held)));
+            self.spec.context.log.about(Level::Warn, &self.slot.id, format_args!("started beside {}", list(&held)));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::lifecycle::ProxyState;
 use crate::lifecycle::background_hint::Background;
 use crate::lifecycle::machine::Machine;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent, Settings};
-use crate::logging::{self, Level};
+use crate::logging::Level;
 use crate::supervisor::mailbox::{Claim, ProcessKey, Slot, StopWaiter};
 use crate::supervisor::reaper::Group;
 use crate::supervisor::scan::escaped_process::Escaped;
@@ -270,7 +270,7 @@ impl Supervised {
         let what = format_args!("look for what is left of {}", self.group_name());
         let error = Error::os(ErrorCode::Io, what, error);
         if self.rare.last_error.as_ref().is_none_or(|said| said.to_string() != error.to_string()) {
-            logging::about(Level::Error, &self.slot.id, format_args!("{error}"));
+            self.spec.context.log.about(Level::Error, &self.slot.id, format_args!("{error}"));
             self.rare.last_error = Some(error);
         }
     }
@@ -292,7 +292,7 @@ impl Supervised {
     pub(crate) fn tell_zombies(&mut self) -> Option<Zombie> {
         let zombie = std::mem::take(&mut self.rare.zombies).into_iter().find(Zombie::is_there)?;
         let message = format!("{zombie}. A program that finds it in a pid file of its own may refuse to start");
-        logging::about(Level::Warn, &self.slot.id, format_args!("{message}"));
+        self.spec.context.log.about(Level::Warn, &self.slot.id, format_args!("{message}"));
         self.rare.beside = Some(Error::new(ErrorCode::StillRunning, message));
         Some(zombie)
     }

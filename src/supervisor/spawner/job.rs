@@ -199,7 +199,7 @@ impl Spawner {
             let killed = self.reaper.signal_group(key, Signal::KILL);
             let killed = killed.map_err(|error| Error::os(ErrorCode::Io, format_args!("kill pid {pid}"), &error));
             if let Err(error) = killed.and_then(|_| spec.clean_up()) {
-                logging::about(Level::Error, &spec.id, format_args!("{error}"));
+                spec.context.log.about(Level::Error, &spec.id, format_args!("{error}"));
             }
             self.reaper.release(key);
         }

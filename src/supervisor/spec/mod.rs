@@ -17,6 +17,7 @@ use crate::command::Command;
 use crate::declaration::{Fingerprint, ProxyConfig, variable};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
+use crate::logging::Log;
 use crate::store::{self, DataDir};
 use crate::sys::proc::executable::ProgramName;
 use crate::sys::process_identity::Pid;
@@ -39,6 +40,7 @@ pub(crate) struct Context {
     /// data directory is the same for the next agent. Without any, nobody is known.
     pub(crate) origin: Arc<str>,
     pub(crate) events: Arc<EventRing>,
+    pub(crate) log: Log,
     pub(crate) allow_root: bool,
 }
 
@@ -274,6 +276,7 @@ impl Spec {
             files: Files::Paths { stdout: None, stderr: None, pid: None },
             origin: "o".into(),
             events: EventRing::new(1),
+            log: Log::new(None),
             allow_root: false,
         };
         Spec { id: id.into(), config: Arc::new(config), context: Arc::new(context) }
@@ -298,6 +301,7 @@ mod tests {
             files: Files::Paths { stdout: None, stderr: None, pid: None },
             origin: "o".into(),
             events: EventRing::new(1),
+            log: Log::new(None),
             allow_root: false,
         };
         Spec { id: "web".into(), config: Arc::new(config), context: Arc::new(context) }

@@ -1,4 +1,4 @@
-//! The descriptor of one reader of events, for hosts that poll.
+//! The descriptor of one reader, for hosts that poll.
 
 use std::io;
 use std::os::fd::BorrowedFd;

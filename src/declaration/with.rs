@@ -1,0 +1,43 @@
+//! Declarations, made field by field in one expression.
+
+use serde_json::Value;
+
+use super::ProxyConfig;
+use crate::lifecycle::{RestartSettings, StopSettings};
+
+impl ProxyConfig {
+    /// The same with this [`ProxyConfig::token`].
+    #[must_use]
+    pub fn with_token(mut self, token: impl Into<String>) -> ProxyConfig {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// The same with this [`ProxyConfig::target_service`].
+    #[must_use]
+    pub fn with_target_service(mut self, id: impl Into<String>) -> ProxyConfig {
+        self.target_service = Some(id.into());
+        self
+    }
+
+    /// The same with these [`ProxyConfig::stop`] settings.
+    #[must_use]
+    pub fn with_stop(mut self, stop: StopSettings) -> ProxyConfig {
+        self.stop = stop;
+        self
+    }
+
+    /// The same with these [`ProxyConfig::restart`] settings.
+    #[must_use]
+    pub fn with_restart(mut self, restart: RestartSettings) -> ProxyConfig {
+        self.restart = restart;
+        self
+    }
+
+    /// The same with one of the [`ProxyConfig::options`] more.
+    #[must_use]
+    pub fn with_option(mut self, name: impl Into<String>, value: impl Into<Value>) -> ProxyConfig {
+        self.options.insert(name.into(), value.into());
+        self
+    }
+}

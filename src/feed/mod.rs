@@ -1,0 +1,15 @@
+//! Feeds: numbered entries that are kept for a while, for readers that must never delay the writer. Lifecycle events and
+//! lines of the log are such entries.
+//!
+//! One ring of bounded size serves all readers of a feed; each has only a position in it. A reader that fell behind by
+//! more than the ring holds finds a gap, which says how many entries it missed.
+
+mod reader;
+mod readiness;
+mod ring;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use reader::{NextPlace, Reader};
+pub(crate) use readiness::Readiness;
+pub(crate) use ring::{Entry, Feed};

@@ -1,0 +1,82 @@
+//! The logger of one manager.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use log::{Level, Log, Record};
+
+/// The target of all records of the library.
+const TARGET: &str = "proxyprocess";
+
+/// A logger for one manager, instead of the one that the program has set for all its crates: anything that implements
+/// [`log::Log`], such as the logger of an `env_logger` that is built and not installed.
+///
+/// It gets the records that the manager would otherwise send to the [`log`] facade, with the target `proxyprocess`, whatever
+/// [`log::max_level`] is: what is too much is for its `enabled` to refuse. It is called on any thread, the library's own among
+/// them, and on several at the same time; while it runs, the supervision may stand still.
+///
+/// Two of them are equal when they are clones of one.
+///
+/// ```
+/// use proxyprocess::{Logger, ManagerOptions};
+///
+/// #[derive(Debug)]
+/// struct ToStderr;
+///
+/// impl log::Log for ToStderr {
+///     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+///         metadata.level() <= log::Level::Info
+///     }
+///     fn log(&self, record: &log::Record<'_>) {
+///         eprintln!("{}: {}", record.level(), record.args());
+///     }
+///     fn flush(&self) {}
+/// }
+///
+/// let options = ManagerOptions::default().with_logger(Logger::new(ToStderr));
+/// ```
+#[derive(Clone)]
+pub struct Logger(Arc<dyn Log>);
+
+impl Logger {
+    /// A logger that sends its records to this one.
+    pub fn new(logger: impl Log + 'static) -> Logger {
+        Logger(Arc::new(logger))
+    }
+
+    pub(super) fn write(&self, level: Level, message: fmt::Arguments<'_>) {
+        send(&*self.0, level, message);
+    }
+}
+
+impl PartialEq for Logger {
+    fn eq(&self, other: &Logger) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Logger {}
+
+impl fmt::Debug for Logger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Logger")
+    }
+}
+
+/// Sends a line to the logger that the program has set.
+pub(super) fn write_to_facade(level: Level, message: fmt::Arguments<'_>) {
+    if level <= log::max_level() {
+        send(log::logger(), level, message);
+    }
+}
+
+fn send(logger: &dyn Log, level: Level, message: fmt::Arguments<'_>) {
+    // A logger is code of the host; a panic in it must not decide whether processes are supervised.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        let record = Record::builder().target(TARGET).level(level).args(message).build();
+        if logger.enabled(record.metadata()) {
+            logger.log(&record);
+        }
+    }));
+}

@@ -1,0 +1,83 @@
+//! Which loggers and readers get a line.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use log::{Level, LevelFilter};
+
+use super::host_logger::{Logger, write_to_facade};
+use super::lines::Logs;
+use super::readers::Readers;
+use crate::error::Result;
+use crate::sys::fork::HomeProcess;
+
+/// The readers of all lines.
+static OF_LIBRARY: Readers = Readers::new();
+
+/// The process that has had readers of all lines. A worker that it forks off leaves them alone: a thread that does not exist
+/// there may hold their lock.
+static HOME: OnceLock<HomeProcess> = OnceLock::new();
+
+/// A reader of all lines of the library.
+///
+/// # Errors
+/// [`crate::ErrorCode::Forked`] in a process that was forked off by one with such readers.
+pub(super) fn library_logs(level: LevelFilter) -> Result<Logs> {
+    HOME.get_or_init(HomeProcess::here).check()?;
+    Ok(Logs::new(OF_LIBRARY.add(level)))
+}
+
+/// Logs one line that concerns no manager, or several.
+pub(crate) fn write(level: Level, message: fmt::Arguments<'_>) {
+    write_to_facade(level, message);
+    write_to_library_readers(level, message);
+}
+
+fn write_to_library_readers(level: Level, message: fmt::Arguments<'_>) {
+    if HOME.get().is_some_and(|home| home.is_here()) {
+        OF_LIBRARY.write(level, message);
+    }
+}
+
+/// The log of one manager or daemon.
+#[derive(Debug, Clone)]
+pub(crate) struct Log(Arc<Targets>);
+
+#[derive(Debug)]
+struct Targets {
+    /// In place of the program's.
+    logger: Option<Logger>,
+    readers: Readers,
+}
+
+impl Log {
+    pub(crate) fn new(logger: Option<Logger>) -> Log {
+        Log(Arc::new(Targets { logger, readers: Readers::new() }))
+    }
+
+    /// Logs one line about a proxy.
+    pub(crate) fn about(&self, level: Level, id: &str, message: fmt::Arguments<'_>) {
+        // An id may hold anything but a NUL byte; a line of the log stays one line.
+        self.write(level, format_args!("proxy {}: {message}", id.escape_debug()));
+    }
+
+    /// Logs one line.
+    pub(crate) fn write(&self, level: Level, message: fmt::Arguments<'_>) {
+        match &self.0.logger {
+            Some(logger) => logger.write(level, message),
+            None => write_to_facade(level, message),
+        }
+        write_to_library_readers(level, message);
+        self.0.readers.write(level, message);
+    }
+
+    /// A reader of the lines from now on.
+    pub(crate) fn subscribe(&self, level: LevelFilter) -> Logs {
+        Logs::new(self.0.readers.add(level))
+    }
+
+    /// Tells the readers that there will be no more lines.
+    pub(crate) fn end(&self) {
+        self.0.readers.end();
+    }
+}

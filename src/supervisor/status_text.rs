@@ -1,0 +1,76 @@
+//! A status as one line of text. It is a contract: hosts show it. Its JSON form is that of the fields.
+
+use std::fmt;
+
+use super::status::ProxyStatus;
+
+impl fmt::Display for ProxyStatus {
+    /// One line, as in `proxy web-proxy: running, pid 7, adopted, 2 restarts, last exit: signal SIGKILL, last error: <error>`.
+    /// What there is not is left out, the restarts if there were none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "proxy {}: {}", self.id.escape_debug(), self.state)?;
+        if let Some(pid) = self.pid {
+            write!(f, ", pid {pid}")?;
+        }
+        if self.adopted {
+            f.write_str(", adopted")?;
+        }
+        match self.restarts {
+            0 => {}
+            1 => f.write_str(", 1 restart")?,
+            restarts => write!(f, ", {restarts} restarts")?,
+        }
+        if let Some(wait) = self.next_start_ms {
+            write!(f, ", next start in {wait} ms")?;
+        }
+        if let Some(exit) = self.last_exit {
+            write!(f, ", last exit: {exit}")?;
+        }
+        if let Some(error) = &self.last_error {
+            write!(f, ", last error: {error}")?;
+        }
+        for (index, process) in self.unproven.iter().enumerate() {
+            write!(f, "{}{process}", if index == 0 { ", unproven: " } else { " and " })?;
+        }
+        self.hint.iter().try_for_each(|hint| write!(f, ", hint: {hint}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declaration::ExecMode;
+    use crate::lifecycle::ProxyState;
+    use crate::supervisor::UnprovenProcess;
+    use crate::sys::wait::ExitStatus;
+
+    #[test]
+    fn status_has_its_text_and_its_json_form() {
+        let mut status = ProxyStatus::new("web", &ExecMode::DAEMON, ProxyState::Idle);
+        assert_eq!(status.to_string(), "proxy web: idle");
+        let json = |status: &ProxyStatus| serde_json::to_string(status).unwrap();
+        assert_eq!(
+            json(&status),
+            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null}"#
+        );
+        (status.state, status.pid, status.adopted, status.restarts) = (ProxyState::Running, Some(7), true, 2);
+        status.last_exit = Some(ExitStatus::Signaled { signal: 9, core_dumped: false });
+        assert_eq!(status.to_string(), "proxy web: running, pid 7, adopted, 2 restarts, last exit: signal SIGKILL");
+        (status.state, status.pid, status.adopted, status.restarts) = (ProxyState::Waiting, None, false, 1);
+        (status.last_exit, status.next_start_ms) = (Some(ExitStatus::Exited(3)), Some(1999));
+        (status.last_error, status.hint) = (Some("broken".to_owned()), Some("a question?".to_owned()));
+        let process =
+            |pid| UnprovenProcess { pid, program: "nginx".to_owned(), why: "it is of the session".to_owned() };
+        status.unproven = vec![process(8), process(9)];
+        assert_eq!(
+            status.to_string(),
+            "proxy web: waiting, 1 restart, next start in 1999 ms, last exit: exit code 3, last error: broken, unproven: pid 8 \
+             (nginx: it is of the session) and pid 9 (nginx: it is of the session), hint: a question?"
+        );
+        status.unproven.truncate(1);
+        assert_eq!(
+            json(&status),
+            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?"}"#
+        );
+    }
+}
