@@ -10,6 +10,8 @@ mod ring;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use reader::{NextPlace, Reader};
+#[cfg(feature = "capi")]
+pub(crate) use reader::NextPlace;
+pub(crate) use reader::Reader;
 pub(crate) use readiness::Readiness;
 pub(crate) use ring::{Entry, Feed};
