@@ -4,5 +4,6 @@
 set -euo pipefail
 
 # The crash tests are left to the other runs: they need an agent of their own, and minutes.
-RUSTFLAGS="--cfg proxyprocess_no_pidfd" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/no-pidfd" cargo test --locked --lib \
-    --test agent --test faults --test hosts --test library --test stops --test strangers
+export RUSTFLAGS="--cfg proxyprocess_no_pidfd" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/no-pidfd"
+cargo test --locked --lib
+cargo test --locked --test integration -- agent:: faults:: hosts:: library:: stops:: strangers:: --skip other_agents::

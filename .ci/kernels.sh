@@ -5,11 +5,11 @@
 #   .ci/kernels.sh [SUITE...]        all of: bullseye (5.10), bookworm (6.1), trixie (6.12), trixie-backports (7.x)
 #
 # It needs Debian's packages qemu-system-x86 (or any qemu-system-x86_64), debootstrap and cpio, and root for debootstrap.
-# It prints a line for each kernel and test program, and fails if a test failed that is not in the list below.
+# It prints a line for each kernel and folder of tests, and fails if a test failed that is not in the list below.
 # A guest has no disk and no network; it ends by itself, or after KERNELS_LIMIT.
 #
 #   KERNELS_WORK    where downloads, the root file system, builds and logs are kept (default: /var/tmp/proxyprocess-kernels)
-#   KERNELS_TESTS   test programs, `unit` for the unit tests; with a filter after a colon (default: see below)
+#   KERNELS_TESTS   folders of tests, `unit` for the unit tests; with a filter after a colon (default: see below)
 #   KERNELS_USER    the user id to run them as (default: 0)
 #   KERNELS_LIMIT   seconds a guest may take (default: 7200)
 #   KERNELS_MEMORY  its memory in MiB (default: 3000)
@@ -30,18 +30,18 @@ mirror=${KERNELS_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-
 # Tests whose failure means nothing in an emulator, which is ten times slower than a machine and more, by their names in the
 # output. Run one by itself before it is added.
 declare -A excused=(
-    [same_tick::a_number_that_was_given_away_within_the_tick_is_refused]="has to be faster than a clock tick of 10 ms"
-    [same_tick::without_inodes_whoever_leads_no_group_is_refused_also_within_the_tick]="has to be faster than a clock tick of 10 ms"
-    [bombs::a_group_that_forks_as_fast_as_it_can_is_gone_when_the_stop_is_done]="races with processes that fork as fast as they can"
-    [bombs::sessions_that_fork_as_fast_as_they_can_are_gone_or_named_when_the_stop_is_done]="races with processes that fork as fast as they can"
-    [many::two_hundred_stubborn_ones_with_a_second_of_grace_are_gone_within_two]="allows two seconds for 200 processes"
+    [strangers::same_tick::a_number_that_was_given_away_within_the_tick_is_refused]="has to be faster than a clock tick of 10 ms"
+    [strangers::same_tick::without_inodes_whoever_leads_no_group_is_refused_also_within_the_tick]="has to be faster than a clock tick of 10 ms"
+    [stops::bombs::a_group_that_forks_as_fast_as_it_can_is_gone_when_the_stop_is_done]="races with processes that fork as fast as they can"
+    [stops::bombs::sessions_that_fork_as_fast_as_they_can_are_gone_or_named_when_the_stop_is_done]="races with processes that fork as fast as they can"
+    [stops::many::two_hundred_stubborn_ones_with_a_second_of_grace_are_gone_within_two]="allows two seconds for 200 processes"
     [lifecycle::machine::tests::random_walks_keep_the_invariants]="computes for minutes"
-    [groups::leaders_that_leave_at_once_do_not_end_the_stop_of_their_groups]="allows two and a half seconds for a stop"
-    [proc::a_host_whose_proc_hides_other_users]="a process that always ends must not come to its fifth start, two seconds after the fourth"
-    [traced::traced_process_that_crashes_is_replaced_and_reaped_when_the_debugger_ends]="allows the agent a tenth of the processor"
-    [traced::adopted_traced_process_that_crashes_is_replaced]="allows the agent a tenth of the processor"
-    [traced::stop_of_traced_processes_is_answered_while_the_debugger_holds_their_zombies]="allows five seconds after SIGKILL for two looks at all processes"
-    [proc::crash_before_linux_6_9_is_followed_by_a_restart_without_a_list_of_processes]="a child needs /proc for its descriptors before Linux 5.11, and this test has none"
+    [stops::groups::leaders_that_leave_at_once_do_not_end_the_stop_of_their_groups]="allows two and a half seconds for a stop"
+    [hosts::proc::a_host_whose_proc_hides_other_users]="a process that always ends must not come to its fifth start, two seconds after the fourth"
+    [stops::traced::traced_process_that_crashes_is_replaced_and_reaped_when_the_debugger_ends]="allows the agent a tenth of the processor"
+    [stops::traced::adopted_traced_process_that_crashes_is_replaced]="allows the agent a tenth of the processor"
+    [stops::traced::stop_of_traced_processes_is_answered_while_the_debugger_holds_their_zombies]="allows five seconds after SIGKILL for two looks at all processes"
+    [hosts::proc::crash_before_linux_6_9_is_followed_by_a_restart_without_a_list_of_processes]="a child needs /proc for its descriptors before Linux 5.11, and this test has none"
 )
 
 for tool in qemu-system-x86_64 debootstrap cpio dpkg-deb apt-get strip; do
@@ -97,8 +97,7 @@ export CARGO_TARGET_DIR=$work/target PROXYPROCESS_WATCHDOG=240
 cargo build --locked --quiet --bin agent --example test-helper
 wanted=()
 for test in "${tests[@]}"; do
-    name=${test%%:*}
-    if [[ $name == unit ]]; then target=(--lib); else target=(--test "$name"); fi
+    if [[ ${test%%:*} == unit ]]; then target=(--lib); else target=(--test integration); fi
     # Not twice, which Cargo refuses.
     [[ " ${wanted[*]} " == *" ${target[*]} "* ]] || wanted+=("${target[@]}")
 done
@@ -116,14 +115,13 @@ commands=$work/image/init/tests
 for test in "${tests[@]}"; do
     name=${test%%:*} filter=
     [[ $test == *:* ]] && filter=${test#*:}
-    target=$name
-    [[ $name == unit ]] && target=proxyprocess
+    if [[ $name == unit ]]; then target=proxyprocess; else target=integration filter=$name::$filter; fi
     program=
     for candidate in "${built[@]}"; do
         [[ $candidate == */deps/"$target"-* ]] && program=$candidate
     done
     [[ $program ]] || { echo "$0: no test program $name" >&2; exit 2; }
-    add "$program"
+    [[ -e $work/image/programs/$program ]] || add "$program"
     printf 'play %q %q --test-threads=%q %q\n' "$test" "$program" "$jobs" "$filter" >>"$commands"
 done
 chmod -R a+rX "$work/image/programs"

@@ -1,12 +1,10 @@
 //! The tests' own tools: each role of the helper program does what it says.
 
-mod support;
-
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
+use crate::support::{HELPER, Leak, Scene, Start, alone};
 use rustix::process::Signal;
-use support::{HELPER, Leak, Scene, Start, alone};
 
 /// Starts a helper by hand.
 fn play(scene: &Scene, id: &str, role: &[&str]) -> (Child, Start) {
@@ -139,7 +137,7 @@ fn an_inspection_tells_what_was_inherited() {
 
 #[test]
 fn a_scene_gives_all_back() {
-    alone("a_scene_gives_all_back", || {
+    alone("helper_program::a_scene_gives_all_back", || {
         let leak = Leak::start();
         let scene = Scene::new();
         let (child, start) = play(&scene, "a", &["run"]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::build::root;
+use crate::c_abi::build::root;
 
 #[derive(Debug)]
 pub(crate) struct Function {

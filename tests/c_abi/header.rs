@@ -90,7 +90,7 @@ fn tidy(header: &str) -> String {
     tidy
 }
 
-/// `PROXYPROCESS_BLESS=1 cargo test --test c_abi the_header_is_fresh` writes it anew.
+/// `PROXYPROCESS_BLESS=1 cargo test c_abi::header` writes it anew.
 #[test]
 fn the_header_is_fresh() {
     let path = root().join("include/proxyprocess.h");
@@ -100,6 +100,6 @@ fn the_header_is_fresh() {
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
     let differs = wanted.lines().zip(found.lines()).find(|(wanted, found)| wanted != found);
-    let anew = "PROXYPROCESS_BLESS=1 cargo test --test c_abi the_header_is_fresh";
+    let anew = "PROXYPROCESS_BLESS=1 cargo test c_abi::header";
     assert!(wanted == found, "include/proxyprocess.h is stale, first at {differs:?}; write it anew with: {anew}");
 }

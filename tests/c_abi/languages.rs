@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::build::{Build, SANITIZERS, has, library, output, root};
-use crate::declared;
-use crate::run::run;
+use crate::c_abi::build::{Build, SANITIZERS, has, library, output, root};
+use crate::c_abi::declared;
+use crate::c_abi::run::run;
 
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 const C: [&str; 2] = ["-std=c99", "-std=c11"];

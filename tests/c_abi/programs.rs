@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::build::{Build, root};
-use crate::declared;
-use crate::run;
+use crate::c_abi::build::{Build, root};
+use crate::c_abi::declared;
+use crate::c_abi::run;
 
 macro_rules! programs {
     ($($name:ident: $($variant:ident)*;)*) => {

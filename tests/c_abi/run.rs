@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::build::{Build, has, library};
+use crate::c_abi::build::{Build, has, library};
 use crate::inside::kernel_tells_status_of_strangers;
 use crate::support::{HELPER, Process, Scene, readable};
 
@@ -97,7 +97,7 @@ pub(crate) fn run(program: &Path, args: &[OsString], prepare: impl FnOnce(&mut C
 /// The checks of the memory are there, and would find something.
 mod checks {
     use super::*;
-    use crate::build::output;
+    use crate::c_abi::build::output;
 
     #[test]
     fn the_sanitizers_are_linked() {

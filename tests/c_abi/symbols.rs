@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use crate::build::{Build, has, is_built, library, output, root};
-use crate::declared;
+use crate::c_abi::build::{Build, has, is_built, library, output, root};
+use crate::c_abi::declared;
 
 /// `ffi-tests/symbols.txt`: every symbol, and the version since which it is there.
 fn listed() -> Vec<(String, String)> {

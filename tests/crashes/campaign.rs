@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::cases;
-use crate::chance::{Chance, number};
-use crate::player::{Player, Sums};
+use crate::crashes::cases;
+use crate::crashes::chance::{Chance, number};
+use crate::crashes::player::{Player, Sums};
+use crate::crashes::wanted::{Kind, Wanted};
 use crate::support::agent_under_test;
-use crate::wanted::{Kind, Wanted};
 
 /// Rounds of one scene; then nothing may be left, and another one begins.
 const ROUNDS_OF_SCENE: u64 = 50;

@@ -7,10 +7,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::arm::{Arm, Cut};
-use crate::life;
-use crate::player::Player;
-use crate::wanted::Wanted;
+use crate::crashes::arm::{Arm, Cut};
+use crate::crashes::life;
+use crate::crashes::player::Player;
+use crate::crashes::wanted::Wanted;
 
 /// One life, and what happens in it.
 #[derive(Debug, Clone)]

@@ -3,8 +3,8 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use crate::crashes::wanted::{CONSUL, TOKEN};
 use crate::support::{ConsulProxy, HELPER, Scene, leave_as_consul};
-use crate::wanted::{CONSUL, TOKEN};
 
 /// The arguments of its process, which is of the kind `Polite` and version 1.
 const ARGUMENTS: [&str; 2] = ["graceful", "v1"];

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::arm::{Arm, Cut};
-use crate::cases;
-use crate::chance::{Chance, some};
-use crate::player::Player;
+use crate::crashes::arm::{Arm, Cut};
+use crate::crashes::cases;
+use crate::crashes::chance::{Chance, some};
+use crate::crashes::player::Player;
+use crate::crashes::sweep::{everything, trace, tried};
+use crate::crashes::wanted::{CONSUL, Kind, Wanted};
+use crate::crashes::{consul, life, points};
 use crate::support::{Changes, Deadline, list};
-use crate::sweep::{everything, trace, tried};
-use crate::wanted::{CONSUL, Kind, Wanted};
-use crate::{consul, life, points};
 
 const EPERM: i32 = 1;
 const EIO: i32 = 5;

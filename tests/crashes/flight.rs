@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use crate::arm::{Arm, Cut};
-use crate::cases;
-use crate::player::Player;
+use crate::crashes::arm::{Arm, Cut};
+use crate::crashes::cases;
+use crate::crashes::player::Player;
+use crate::crashes::wanted::{Kind, Wanted};
 use crate::support::{Changes, Deadline};
-use crate::wanted::{Kind, Wanted};
 
 /// Where the process stands still that executes.
 const POINTS: [&str; 7] = [

@@ -6,10 +6,10 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::arm::Played;
-use crate::consul;
-use crate::player::Player;
-use crate::wanted::{CONSUL, Kind, Wanted};
+use crate::crashes::arm::Played;
+use crate::crashes::consul;
+use crate::crashes::player::Player;
+use crate::crashes::wanted::{CONSUL, Kind, Wanted};
 
 /// What the first agent is told.
 pub(crate) fn first() -> Wanted {

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::outside::{self, Living};
-use crate::player::Player;
+use crate::crashes::outside::{self, Living};
+use crate::crashes::player::Player;
+use crate::crashes::wanted::{Kind, Wanted};
 use crate::support::{Agent, Process, Status};
-use crate::wanted::{Kind, Wanted};
 
 impl Player {
     /// Whether all is as wanted, and if not, what is not. It may be on its way.

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::crashes::wanted::{Kind, Wanted};
 use crate::support::{Process, Scene, list};
-use crate::wanted::{Kind, Wanted};
 
 /// A living process of a proxy.
 #[derive(Debug, Clone)]

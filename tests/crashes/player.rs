@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::arm::{Arm, Cut, Played};
-use crate::outside::Living;
+use crate::crashes::arm::{Arm, Cut, Played};
+use crate::crashes::outside::Living;
+use crate::crashes::wanted::{Kind, Wanted};
 use crate::support::{Agent, Changes, Deadline, Launch, Scene, Start, agent_with_fail_points, list};
-use crate::wanted::{Kind, Wanted};
 
 /// How long until something is looked at again that tells nobody that it changed.
 const AGAIN: Duration = Duration::from_millis(5);

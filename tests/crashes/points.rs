@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::player::Player;
+use crate::crashes::player::Player;
 
 /// How the source passes a point, up to its name.
 pub(crate) const PASSES: [&str; 3] = ["fail::point(\"", "failing(\"", "(\"child:"];

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::arm::Arm;
-use crate::cases::{self, Case, Then};
-use crate::chance::{Chance, some};
-use crate::player::Player;
-use crate::{life, points};
+use crate::crashes::arm::Arm;
+use crate::crashes::cases::{self, Case, Then};
+use crate::crashes::chance::{Chance, some};
+use crate::crashes::player::Player;
+use crate::crashes::{life, points};
 
 /// Passed only when the data directory is in use, or only where there are pidfds, or where there are none.
 const NOT_IN_EVERY_LIFE: [&str; 5] = ["adopt:open", "lock:busy", "pidfd:probe", "watch:add", "watch:polled"];

@@ -10,9 +10,9 @@ use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::geteuid;
 use serde_json::json;
 
-use crate::moved::start_in;
+use crate::directory::moved::start_in;
+use crate::directory::tell::{everything, wait_for_files};
 use crate::support::{Config, Deadline, Proxy, Scene};
-use crate::tell::{everything, wait_for_files};
 
 /// A directory under another name, by a server that can be killed. Dropped, it is unmounted.
 struct Served<'a> {

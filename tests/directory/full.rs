@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::mounts::{Mount, with_mounts};
+use crate::directory::mounts::{Mount, with_mounts};
+use crate::directory::tell::wait_for_files;
 use crate::support::{Agent, Config, Proxy, Scene, Status};
-use crate::tell::wait_for_files;
 
 fn eager(role: &[&str]) -> Proxy {
     Proxy::helper(role).set("restart", json!({"max_wait_ms": 50}))
@@ -150,20 +150,20 @@ fn play(scarce: Scarce) {
 
 #[test]
 fn without_a_byte_left_nothing_is_lost_and_all_goes_on_when_there_is_space() {
-    let name = "full::without_a_byte_left_nothing_is_lost_and_all_goes_on_when_there_is_space";
+    let name = "directory::full::without_a_byte_left_nothing_is_lost_and_all_goes_on_when_there_is_space";
     with_mounts(name, || play(Scarce::Bytes));
 }
 
 #[test]
 fn without_a_file_left_nothing_is_lost_and_all_goes_on_when_there_are_some() {
-    let name = "full::without_a_file_left_nothing_is_lost_and_all_goes_on_when_there_are_some";
+    let name = "directory::full::without_a_file_left_nothing_is_lost_and_all_goes_on_when_there_are_some";
     with_mounts(name, || play(Scarce::Files));
 }
 
 /// The output goes from the proxy to the disk, and not through us: what it does when that is full is its own affair.
 #[test]
 fn a_proxy_whose_output_has_no_space_is_supervised_like_any_other() {
-    let name = "full::a_proxy_whose_output_has_no_space_is_supervised_like_any_other";
+    let name = "directory::full::a_proxy_whose_output_has_no_space_is_supervised_like_any_other";
     with_mounts(name, || {
         let scene = Scene::new();
         let config = Config::new(&scene).proxy("quiet", eager(&["run"])).proxy("chatty", eager(&["log", "a line"]));

@@ -7,9 +7,9 @@ use std::os::unix::fs::{MetadataExt, chown};
 use proxyprocess::{Command, EventKind, ProxyConfig};
 use rustix::process::geteuid;
 
+use crate::directory::tell::wait_for_files;
 use crate::inside::{Host, Place, quick, stage};
 use crate::support::{Agent, Config, Proxy, Scene};
-use crate::tell::wait_for_files;
 
 /// Another user, as a system knows it.
 const STRANGER: u32 = 65534;
@@ -56,7 +56,7 @@ fn host_that_may_not_take_back(place: &Place) {
 
 #[test]
 fn logs_of_another_user_are_set_aside_where_they_cannot_be_taken_back() {
-    let name = "given::logs_of_another_user_are_set_aside_where_they_cannot_be_taken_back";
+    let name = "directory::given::logs_of_another_user_are_set_aside_where_they_cannot_be_taken_back";
     let Some(stage) = stage(name, &[("host", host_that_may_not_take_back)]) else { return };
     if !geteuid().is_root() {
         println!("skipped: only root can give files to another user");

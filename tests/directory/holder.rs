@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use proxyprocess::{ErrorCode, Manager, State};
 use rustix::process::geteuid;
 
+use crate::directory::mounts::works;
 use crate::inside::{quick, wait_until};
-use crate::mounts::works;
 use crate::support::{Agent, Config, Launch, Scene, children_of};
 
 /// Executes the rest of the words as the first process of a pid namespace; `None`, said, where that may not be done.

@@ -19,7 +19,7 @@ fn namespace() -> Vec<&'static str> {
     words
 }
 
-/// Runs the body of the test of this name within its crate in a process that may mount.
+/// Runs the body of the test of this name within this program in a process that may mount.
 #[track_caller]
 pub(crate) fn with_mounts(name: &str, body: impl FnOnce()) {
     let programs = namespace();

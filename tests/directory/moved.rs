@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::directory::tell::wait_for_files;
 use crate::support::{Agent, Changes, Config, Deadline, Launch, Proxy, Scene};
-use crate::tell::wait_for_files;
 
 /// Starts an agent whose data directory is another than the scene's.
 #[track_caller]

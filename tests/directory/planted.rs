@@ -12,9 +12,9 @@ use proxyprocess::{ExecMode, Manager, ProxyConfig, ProxyState, State};
 use rustix::fs::{CWD, FileType, Mode, OFlags, makedev, mknodat};
 use rustix::process::geteuid;
 
+use crate::directory::tell::{everything, wait_for_files};
 use crate::inside::{Host, helper, quick};
 use crate::support::{Deadline, Scene, WATCHDOG};
-use crate::tell::{everything, wait_for_files};
 
 const KINDS: [&str; 9] = [
     "directory",

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use proxyprocess::{ErrorCode, Manager, State};
 
+use crate::directory::mounts::{Mount, with_mounts};
 use crate::inside::quick;
-use crate::mounts::{Mount, with_mounts};
 use crate::support::{Agent, Config, Launch, Proxy, Scene};
 
 /// More than there are cores, so that they meet at every step of the way.
@@ -79,7 +79,7 @@ fn a_directory_is_the_same_under_every_name() {
 
 #[test]
 fn a_directory_is_the_same_where_it_is_mounted_again() {
-    with_mounts("race::a_directory_is_the_same_where_it_is_mounted_again", || {
+    with_mounts("directory::race::a_directory_is_the_same_where_it_is_mounted_again", || {
         let scene = Scene::new();
         let agent = Agent::start(&scene, &Config::new(&scene));
         let bound = Mount::bind(&scene.data_dir(), &scene.path("bound"));

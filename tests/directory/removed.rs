@@ -5,8 +5,8 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::directory::tell::wait_for_files;
 use crate::support::{Agent, Config, Launch, Proxy, Scene, Status};
-use crate::tell::wait_for_files;
 
 /// An agent that has no reason to look at its directory once all is written down.
 fn idle(scene: &Scene) -> Config {

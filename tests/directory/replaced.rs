@@ -8,8 +8,8 @@ use std::path::Path;
 use rustix::process::geteuid;
 use serde_json::json;
 
+use crate::directory::tell::{everything, wait_for_files};
 use crate::support::{Agent, Config, Proxy, Scene, Status};
-use crate::tell::{everything, wait_for_files};
 
 const PARTS: [&str; 3] = ["logs", "pids", "records"];
 

@@ -32,7 +32,7 @@ fn host_with_umask_0777(place: &Place) {
 
 #[test]
 fn directories_made_under_umask_0777_are_opened_by_the_next_agent() {
-    let name = "shut::directories_made_under_umask_0777_are_opened_by_the_next_agent";
+    let name = "directory::shut::directories_made_under_umask_0777_are_opened_by_the_next_agent";
     let Some(stage) = stage(name, &[("host", host_with_umask_0777)]) else { return };
     // To root no mode matters.
     let mut programs = Vec::new();

@@ -7,9 +7,9 @@ use std::path::Path;
 use proxyprocess::{Error, ErrorCode, Manager, State};
 use rustix::process::geteuid;
 
+use crate::directory::tell::{everything, wait_for_files};
 use crate::inside::{Host, Place, helper, quick, stage};
 use crate::support::Scene;
-use crate::tell::{everything, wait_for_files};
 
 /// Nobody, as a system knows it.
 const STRANGER: u32 = 65534;
@@ -177,7 +177,7 @@ fn meets_a_link_that_may_not_be_followed(place: &Place) {
 
 #[test]
 fn link_that_the_kernel_does_not_follow_is_called_a_link_of_its_owner() {
-    const TEST: &str = "trust::link_that_the_kernel_does_not_follow_is_called_a_link_of_its_owner";
+    const TEST: &str = "directory::trust::link_that_the_kernel_does_not_follow_is_called_a_link_of_its_owner";
     let Some(stage) = stage(TEST, &[("agent", meets_a_link_that_may_not_be_followed)]) else { return };
     if !geteuid().is_root() {
         println!("skipped: only root can make a link of another user");

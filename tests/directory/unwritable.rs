@@ -7,9 +7,9 @@ use std::path::Path;
 use rustix::process::{Signal, geteuid};
 use serde_json::json;
 
-use crate::mounts::{Mount, with_mounts};
+use crate::directory::mounts::{Mount, with_mounts};
+use crate::directory::tell::wait_for_files;
 use crate::support::{Agent, Config, Proxy, Scene};
-use crate::tell::wait_for_files;
 
 fn eager() -> Proxy {
     Proxy::helper(&["run"]).set("restart", json!({"max_wait_ms": 50}))
@@ -21,7 +21,7 @@ fn declared(scene: &Scene) -> Config {
 
 #[test]
 fn what_cannot_be_recorded_is_not_started_before_it_can() {
-    with_mounts("unwritable::what_cannot_be_recorded_is_not_started_before_it_can", || {
+    with_mounts("directory::unwritable::what_cannot_be_recorded_is_not_started_before_it_can", || {
         let scene = Scene::new();
         // Not the whole: where a file is open for writing, as the logs are, nothing is made read-only.
         let parts = ["records", "pids"].map(|part| scene.data_dir().join(part));
@@ -110,7 +110,7 @@ fn a_parent_that_cannot_be_searched_any_more_is_no_obstacle() {
     let parent = scene.path("parent");
     let data_dir = parent.join("data");
     fs::create_dir_all(&data_dir).unwrap();
-    let agent = crate::moved::start_in(&scene, &data_dir, Config::new(&scene).proxy("web", eager()));
+    let agent = crate::directory::moved::start_in(&scene, &data_dir, Config::new(&scene).proxy("web", eager()));
     let web = scene.reports.start("web");
     let set_mode = |path: &Path, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     set_mode(&parent, 0);
@@ -127,7 +127,7 @@ fn a_parent_that_cannot_be_searched_any_more_is_no_obstacle() {
 /// Nothing has to be written to take over what runs, and taking it over is more urgent than the disk.
 #[test]
 fn an_agent_that_begins_on_a_read_only_directory_takes_over_what_runs() {
-    with_mounts("unwritable::an_agent_that_begins_on_a_read_only_directory_takes_over_what_runs", || {
+    with_mounts("directory::unwritable::an_agent_that_begins_on_a_read_only_directory_takes_over_what_runs", || {
         let scene = Scene::new();
         let config = Config::new(&scene).proxy("web", eager());
         let agent = Agent::start(&scene, &config);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::damage::{disguises, flips, sample, truncations};
+use crate::documents::damage::{disguises, flips, sample, truncations};
 use crate::support::{Agent, Config, Proxy, Scene, Start, list};
 
 const IDS: [&str; 3] = ["one", "two", "thr/ee"];

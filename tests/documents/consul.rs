@@ -5,9 +5,9 @@ use std::fs;
 use proxyprocess::ErrorCode;
 use serde_json::{Value, json};
 
+use crate::documents::told::{failures, is_fit};
 use crate::inside::{Host, quick};
 use crate::support::Scene;
-use crate::told::{failures, is_fit};
 
 fn whole() -> Value {
     json!({

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::documents::told::is_fit;
 use crate::inside::{Host, helper, quick};
 use crate::support::{Scene, list};
-use crate::told::is_fit;
 
 /// More than are ever kept.
 const ROUNDS: usize = 12;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use proxyprocess::{ErrorCode, State};
 
+use crate::documents::told::{failures, is_fit};
 use crate::inside::{Host, quick};
 use crate::support::{Scene, alone};
-use crate::told::{failures, is_fit};
 
 const MIB: usize = 1 << 20;
 
@@ -25,7 +25,7 @@ fn peak() -> usize {
 
 #[test]
 fn a_gigabyte_is_not_read_into_memory() {
-    alone("huge::a_gigabyte_is_not_read_into_memory", || {
+    alone("documents::huge::a_gigabyte_is_not_read_into_memory", || {
         let scene = Scene::of_library();
         let (snapshot, record) = (scene.data_dir().join("snapshot.json"), scene.data_dir().join("records/web.json"));
         drop(Host::new(quick(&scene.data_dir())));

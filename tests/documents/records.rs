@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use proxyprocess::ProxyConfig;
 use serde_json::{Value, json};
 
-use crate::damage::{disguises, flips, truncations};
+use crate::documents::damage::{disguises, flips, truncations};
+use crate::documents::told::{failures, is_fit};
 use crate::inside::{Host, helper, quick};
 use crate::support::{Scene, Start, list};
-use crate::told::{failures, is_fit};
 
 /// A proxy that an earlier manager left running.
 struct Left {

@@ -4,9 +4,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::documents::told::{failures, is_fit};
 use crate::inside::{Host, helper, quick};
 use crate::support::Scene;
-use crate::told::{failures, is_fit};
 
 /// One of them is wrong, and nothing in them says which. Taken at its word, the stop of the one proxy would be the end of
 /// the other's process, and its own would be lost.

@@ -6,10 +6,10 @@ use std::path::Path;
 use proxyprocess::{Command, ErrorCode, ProxyConfig};
 use serde_json::json;
 
-use crate::damage::{disguises, flips, truncations};
+use crate::documents::damage::{disguises, flips, truncations};
+use crate::documents::told::{failures, is_announced, is_fit};
 use crate::inside::{Host, quick};
 use crate::support::{Scene, list};
-use crate::told::{failures, is_announced, is_fit};
 
 /// A snapshot as a manager writes it, with all that there can be in one.
 fn whole(scene: &Scene) -> String {

@@ -10,7 +10,7 @@ use crate::support::{Leak, OF_A_SPAWNER, Scene, alone};
 
 #[test]
 fn fault_d_syncs_leave_no_descriptors_behind() {
-    alone("resources::fault_d_syncs_leave_no_descriptors_behind", || {
+    alone("faults::resources::fault_d_syncs_leave_no_descriptors_behind", || {
         const PROXIES: usize = 10;
         let scene = Scene::of_library();
         let mut options = quick(&scene.data_dir());
@@ -80,7 +80,7 @@ fn a_host_of_many(place: &Place) {
 
 #[test]
 fn fault_p_threads_and_descriptors_of_many_processes() {
-    let name = "resources::fault_p_threads_and_descriptors_of_many_processes";
+    let name = "faults::resources::fault_p_threads_and_descriptors_of_many_processes";
     let Some(stage) = stage(name, &[("many", a_host_of_many)]) else { return };
     let act = stage.begin("many", &[]);
     (0..MANY).for_each(|_| drop(stage.scene.reports.any_start()));

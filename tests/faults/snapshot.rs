@@ -153,7 +153,7 @@ fn end_all(place: &Place) {
 
 #[test]
 fn fault_l_neither_the_agents_environment_nor_open_modes_are_on_disk() {
-    let name = "snapshot::fault_l_neither_the_agents_environment_nor_open_modes_are_on_disk";
+    let name = "faults::snapshot::fault_l_neither_the_agents_environment_nor_open_modes_are_on_disk";
     let Some(stage) = stage(name, &[("agent", careless_agent), ("last", end_all)]) else { return };
     stage.play("agent", &[("AGENT_SECRET", SECRET)]);
     let web = stage.scene.reports.start("web");

@@ -128,7 +128,7 @@ fn reap(grandchild: &Start) {
 
 #[test]
 fn fault_i_grandchildren_do_not_survive_a_stop() {
-    alone("stops::fault_i_grandchildren_do_not_survive_a_stop", || {
+    alone("faults::stops::fault_i_grandchildren_do_not_survive_a_stop", || {
         become_their_parent();
         let scene = Scene::of_library();
         for role in [&["grandchild"][..], &["grandchild", "stubborn"], &["leader-exits"]] {
@@ -148,7 +148,7 @@ fn fault_i_grandchildren_do_not_survive_a_stop() {
 
 #[test]
 fn fault_i_grandchildren_do_not_survive_a_crash_of_their_leader() {
-    alone("stops::fault_i_grandchildren_do_not_survive_a_crash_of_their_leader", || {
+    alone("faults::stops::fault_i_grandchildren_do_not_survive_a_crash_of_their_leader", || {
         become_their_parent();
         let scene = Scene::of_library();
         let mut host = Host::new(quick(&scene.data_dir()));

@@ -96,7 +96,7 @@ fn second_agent(place: &Place) {
 
 #[test]
 fn fault_g_an_adopted_proxy_that_crashes_is_restarted_with_its_logs() {
-    let name = "takeover::fault_g_an_adopted_proxy_that_crashes_is_restarted_with_its_logs";
+    let name = "faults::takeover::fault_g_an_adopted_proxy_that_crashes_is_restarted_with_its_logs";
     let acts: [Part; 3] = [("first", first_agent), ("second", second_agent), ("third", end_all)];
     let Some(stage) = stage(name, &acts) else { return };
     let first = stage.begin("first", &[]);
@@ -135,7 +135,7 @@ fn same_declaration(place: &Place) {
 
 #[test]
 fn fault_j_another_environment_of_the_agent_restarts_nothing() {
-    let name = "takeover::fault_j_another_environment_of_the_agent_restarts_nothing";
+    let name = "faults::takeover::fault_j_another_environment_of_the_agent_restarts_nothing";
     let acts: [Part; 2] = [("agent", same_declaration), ("last", end_all)];
     let Some(stage) = stage(name, &acts) else { return };
     stage.play("agent", &[("INVOCATION_ID", "1"), ("ONLY_FIRST", "x")]);
@@ -216,7 +216,7 @@ fn nothing_ticks(host: &mut Host) {
 
 #[test]
 fn fault_o_exits_of_adopted_processes_are_events_and_nothing_polls_for_them() {
-    let name = "takeover::fault_o_exits_of_adopted_processes_are_events_and_nothing_polls_for_them";
+    let name = "faults::takeover::fault_o_exits_of_adopted_processes_are_events_and_nothing_polls_for_them";
     let acts: [Part; 3] = [("first", two_graceful_ones), ("second", sees_all_ends), ("last", end_all)];
     let Some(stage) = stage(name, &acts) else { return };
     let first = stage.begin("first", &[]);

@@ -8,8 +8,8 @@ use proxyprocess::{Command, Daemon, ErrorCode, EventKind, ProxyConfig, ProxyStat
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::hosts::life::{Told, in_a_host, live};
 use crate::inside::{Host, Place, helper, quick, wait_until};
-use crate::life::{Told, in_a_host, live};
 use crate::support::{HELPER, Scene, Start};
 
 /// How many a host may have inherited.
@@ -65,14 +65,14 @@ fn can_have_them() -> bool {
 #[test]
 fn a_host_that_leaks_descriptors() {
     if can_have_them() {
-        in_a_host("descriptors::a_host_that_leaks_descriptors", &[], that_leaks_descriptors);
+        in_a_host("hosts::descriptors::a_host_that_leaks_descriptors", &[], that_leaks_descriptors);
     }
 }
 
 /// A child has to look for them in /proc, and there are more than fit into one look.
 #[test]
 fn a_host_that_leaks_descriptors_without_close_range() {
-    let name = "descriptors::a_host_that_leaks_descriptors_without_close_range";
+    let name = "hosts::descriptors::a_host_that_leaks_descriptors_without_close_range";
     if can_have_them() {
         in_a_host(name, &[*HELPER, "sandbox", "close_range=ENOSYS"], that_leaks_descriptors);
     }
@@ -107,7 +107,7 @@ fn that_raises_its_limit(_: &Place) {
 fn a_host_that_raises_its_limit_of_descriptors() {
     let lower = format!("ulimit -Sn {SOFT}; exec \"$@\"");
     let programs = ["/bin/sh", "-c", &lower, "sh"];
-    in_a_host("descriptors::a_host_that_raises_its_limit_of_descriptors", &programs, that_raises_its_limit);
+    in_a_host("hosts::descriptors::a_host_that_raises_its_limit_of_descriptors", &programs, that_raises_its_limit);
 }
 
 /// So many the host has open while the library begins, and so many it may have afterwards.
@@ -142,7 +142,7 @@ fn that_lowers_its_limit_below_what_is_open(_: &Place) {
 
 #[test]
 fn a_host_that_lowers_its_limit_below_what_is_open() {
-    let name = "descriptors::a_host_that_lowers_its_limit_below_what_is_open";
+    let name = "hosts::descriptors::a_host_that_lowers_its_limit_below_what_is_open";
     in_a_host(name, &[], that_lowers_its_limit_below_what_is_open);
 }
 
@@ -172,7 +172,7 @@ fn that_executes_what_it_has_open(_: &Place) {
 
 #[test]
 fn a_host_that_executes_what_it_has_open() {
-    in_a_host("descriptors::a_host_that_executes_what_it_has_open", &[], that_executes_what_it_has_open);
+    in_a_host("hosts::descriptors::a_host_that_executes_what_it_has_open", &[], that_executes_what_it_has_open);
 }
 
 /// While it lives, this process cannot open anything.
@@ -248,12 +248,12 @@ fn that_has_none_left(_: &Place) {
 
 #[test]
 fn a_host_that_has_no_descriptors_left() {
-    in_a_host("descriptors::a_host_that_has_no_descriptors_left", &[], that_has_none_left);
+    in_a_host("hosts::descriptors::a_host_that_has_no_descriptors_left", &[], that_has_none_left);
 }
 
 #[test]
 fn host_before_linux_6_9_that_has_no_descriptors_left() {
-    let name = "descriptors::host_before_linux_6_9_that_has_no_descriptors_left";
+    let name = "hosts::descriptors::host_before_linux_6_9_that_has_no_descriptors_left";
     in_a_host(name, &[*HELPER, "sandbox", "signal-to-group=EINVAL"], that_has_none_left);
 }
 
@@ -269,7 +269,7 @@ fn that_has_none_left_at_the_first_exit(_: &Place) {
 
 #[test]
 fn a_host_that_has_no_descriptors_left_when_the_first_process_ends() {
-    let name = "descriptors::a_host_that_has_no_descriptors_left_when_the_first_process_ends";
+    let name = "hosts::descriptors::a_host_that_has_no_descriptors_left_when_the_first_process_ends";
     in_a_host(name, &[], that_has_none_left_at_the_first_exit);
 }
 
@@ -305,7 +305,7 @@ fn that_has_none_left_to_adopt_with(_: &Place) {
 
 #[test]
 fn a_host_that_has_no_descriptors_left_to_adopt_with() {
-    let name = "descriptors::a_host_that_has_no_descriptors_left_to_adopt_with";
+    let name = "hosts::descriptors::a_host_that_has_no_descriptors_left_to_adopt_with";
     in_a_host(name, &[], that_has_none_left_to_adopt_with);
 }
 
@@ -321,6 +321,6 @@ fn that_has_none_left_for_events(_: &Place) {
 
 #[test]
 fn a_host_that_has_no_descriptors_left_for_events() {
-    let name = "descriptors::a_host_that_has_no_descriptors_left_for_events";
+    let name = "hosts::descriptors::a_host_that_has_no_descriptors_left_for_events";
     in_a_host(name, &[], that_has_none_left_for_events);
 }

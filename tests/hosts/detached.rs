@@ -8,8 +8,8 @@ use std::time::Duration;
 use proxyprocess::{Daemon, ExitStatus};
 use rustix::process::{WaitOptions, wait};
 
+use crate::hosts::kernels::{KERNELS, Strangers};
 use crate::inside::{Observer, Place, inherited, kernel_tells_status_of_strangers, stage};
-use crate::kernels::{KERNELS, Strangers};
 use crate::support::{Agent, Config, Cost, HELPER, Launch, Proxy, Scene, Start};
 
 fn that_waits_for_any_child(_: &Place) {
@@ -50,7 +50,7 @@ fn that_waits_for_any_child(_: &Place) {
 /// It sees neither the process nor the intermediate child that starts it.
 #[test]
 fn host_that_waits_for_any_child_sees_none_of_detached_processes() {
-    let name = "detached::host_that_waits_for_any_child_sees_none_of_detached_processes";
+    let name = "hosts::detached::host_that_waits_for_any_child_sees_none_of_detached_processes";
     let Some(stage) = stage(name, &[("host", that_waits_for_any_child)]) else { return };
     stage.play("host", &[]);
     stage.scene.reports.forget_unread();

@@ -3,8 +3,8 @@
 use proxyprocess::{Command, Credentials, Daemon, ProxyConfig, ProxyState};
 use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior};
 
+use crate::hosts::life::in_a_host_by_root;
 use crate::inside::Place;
-use crate::life::in_a_host_by_root;
 
 const NOBODY: u32 = 65534;
 
@@ -41,6 +41,6 @@ fn that_runs_proxies_as_another_user(_: &Place) {
 
 #[test]
 fn a_host_that_runs_proxies_as_another_user() {
-    let name = "dumpable::a_host_that_runs_proxies_as_another_user";
+    let name = "hosts::dumpable::a_host_that_runs_proxies_as_another_user";
     in_a_host_by_root(name, &[], that_runs_proxies_as_another_user);
 }

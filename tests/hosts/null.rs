@@ -7,8 +7,8 @@ use std::io::Read;
 use proxyprocess::Daemon;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 
+use crate::hosts::life::in_a_host_by_root;
 use crate::inside::{Host, Place, helper, inherited, quick};
-use crate::life::in_a_host_by_root;
 use crate::support::Scene;
 
 fn without_null(_place: &Place) {
@@ -46,6 +46,6 @@ fn without_null(_place: &Place) {
 
 #[test]
 fn host_without_dev_null_runs_proxies_that_have_logs_and_names_it_for_others() {
-    let name = "null::host_without_dev_null_runs_proxies_that_have_logs_and_names_it_for_others";
+    let name = "hosts::null::host_without_dev_null_runs_proxies_that_have_logs_and_names_it_for_others";
     in_a_host_by_root(name, &["unshare", "--mount"], without_null);
 }

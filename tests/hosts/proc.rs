@@ -6,8 +6,8 @@ use proxyprocess::{Daemon, ErrorCode, EventKind, Manager, State};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{geteuid, getpid, set_child_subreaper};
 
+use crate::hosts::life::{Told, in_a_host_by_root, live};
 use crate::inside::{Host, Place, helper, quick};
-use crate::life::{Told, in_a_host_by_root, live};
 use crate::support::{HELPER, Scene};
 
 fn whose_proc_hides_other_users(_: &Place) {
@@ -31,7 +31,7 @@ fn a_host_whose_proc_hides_other_users() {
         &format!("{hide}; exit $?"),
         "sh",
     ];
-    in_a_host_by_root("proc::a_host_whose_proc_hides_other_users", &programs, whose_proc_hides_other_users);
+    in_a_host_by_root("hosts::proc::a_host_whose_proc_hides_other_users", &programs, whose_proc_hides_other_users);
 }
 
 /// While it lives, /proc is an empty directory.
@@ -124,7 +124,7 @@ fn whose_proc_goes_away(_: &Place) {
 #[test]
 #[cfg_attr(proxyprocess_no_pidfd, ignore = "without pidfds nothing goes on without /proc")]
 fn a_host_whose_proc_goes_away() {
-    in_a_host_by_root("proc::a_host_whose_proc_goes_away", &["unshare", "--mount"], whose_proc_goes_away);
+    in_a_host_by_root("hosts::proc::a_host_whose_proc_goes_away", &["unshare", "--mount"], whose_proc_goes_away);
 }
 
 /// That no others of a group are left is known without a list of all processes, once it was killed.
@@ -149,7 +149,7 @@ fn whose_proc_goes_away_before_linux_6_9(_: &Place) {
 #[test]
 #[cfg_attr(proxyprocess_no_pidfd, ignore = "without pidfds nothing goes on without /proc")]
 fn crash_before_linux_6_9_is_followed_by_a_restart_without_a_list_of_processes() {
-    let name = "proc::crash_before_linux_6_9_is_followed_by_a_restart_without_a_list_of_processes";
+    let name = "hosts::proc::crash_before_linux_6_9_is_followed_by_a_restart_without_a_list_of_processes";
     let programs = ["unshare", "--mount", *HELPER, "sandbox", "signal-to-group=EINVAL"];
     in_a_host_by_root(name, &programs, whose_proc_goes_away_before_linux_6_9);
 }
@@ -180,14 +180,14 @@ fn whose_proc_is_of_another_namespace(_: &Place) {
 #[test]
 fn a_host_whose_proc_is_of_another_namespace() {
     let programs = ["unshare", "--pid", "--fork", "--kill-child"];
-    let name = "proc::a_host_whose_proc_is_of_another_namespace";
+    let name = "hosts::proc::a_host_whose_proc_is_of_another_namespace";
     in_a_host_by_root(name, &programs, whose_proc_is_of_another_namespace);
 }
 
 #[test]
 fn host_before_linux_6_9_whose_proc_is_of_another_namespace_stops_its_processes() {
     let programs = ["unshare", "--pid", "--fork", "--kill-child", *HELPER, "sandbox", "signal-to-group=EINVAL"];
-    let name = "proc::host_before_linux_6_9_whose_proc_is_of_another_namespace_stops_its_processes";
+    let name = "hosts::proc::host_before_linux_6_9_whose_proc_is_of_another_namespace_stops_its_processes";
     in_a_host_by_root(name, &programs, whose_proc_is_of_another_namespace);
 }
 
@@ -203,7 +203,7 @@ fn host_whose_proc_has_nothing_but_processes() {
     let mount = "mount -t proc -o subset=pid proc /proc && exec \"$@\"";
     let programs = ["unshare", "--mount", "/bin/sh", "-c", mount, "sh"];
     in_a_host_by_root(
-        "proc::host_whose_proc_has_nothing_but_processes",
+        "hosts::proc::host_whose_proc_has_nothing_but_processes",
         &programs,
         whose_proc_has_nothing_but_processes,
     );

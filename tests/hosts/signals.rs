@@ -5,8 +5,8 @@ use std::fs;
 
 use proxyprocess::{Daemon, Signal};
 
+use crate::hosts::life::{Told, in_a_host, live};
 use crate::inside::{Place, helper};
-use crate::life::{Told, in_a_host, live};
 use crate::support::{Deadline, Scene};
 
 /// Rust's own runtime, in the helper program, ignores it.
@@ -33,7 +33,7 @@ fn that_ignores_the_end_of_children(_: &Place) {
 #[test]
 fn a_host_that_ignores_sigchld() {
     let ignore = ["/usr/bin/env", "--ignore-signal=CHLD"];
-    in_a_host("signals::a_host_that_ignores_sigchld", &ignore, that_ignores_the_end_of_children);
+    in_a_host("hosts::signals::a_host_that_ignores_sigchld", &ignore, that_ignores_the_end_of_children);
 }
 
 fn that_blocks_everything(_: &Place) {
@@ -45,7 +45,7 @@ fn that_blocks_everything(_: &Place) {
 #[test]
 fn a_host_that_blocks_all_signals() {
     let block = ["/usr/bin/env", "--block-signal"];
-    in_a_host("signals::a_host_that_blocks_all_signals", &block, that_blocks_everything);
+    in_a_host("hosts::signals::a_host_that_blocks_all_signals", &block, that_blocks_everything);
 }
 
 fn that_ignores_everything(_: &Place) {
@@ -56,7 +56,7 @@ fn that_ignores_everything(_: &Place) {
 #[test]
 fn a_host_that_ignores_all_signals() {
     let ignore = ["/usr/bin/env", "--ignore-signal"];
-    in_a_host("signals::a_host_that_ignores_all_signals", &ignore, that_ignores_everything);
+    in_a_host("hosts::signals::a_host_that_ignores_all_signals", &ignore, that_ignores_everything);
 }
 
 /// The signals that a thread or the process blocks, ignores or handles, as the kernel shows them.
@@ -120,5 +120,5 @@ fn masks_of_library_threads() -> BTreeMap<String, u64> {
 
 #[test]
 fn a_host_that_handles_signals() {
-    in_a_host("signals::a_host_that_handles_signals", &[], that_handles_signals);
+    in_a_host("hosts::signals::a_host_that_handles_signals", &[], that_handles_signals);
 }

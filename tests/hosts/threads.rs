@@ -6,8 +6,8 @@ use std::fs;
 use proxyprocess::{ErrorCode, ExecMode, ProxyConfig};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::hosts::life::in_a_host_by_root;
 use crate::inside::{Host, Place, helper, no_library_thread_is_left, quick};
-use crate::life::in_a_host_by_root;
 use crate::support::{Deadline, Scene};
 
 fn as_a_lonely_user(test: &'static str, uid: u32, host: fn(&Place)) {
@@ -59,7 +59,7 @@ fn that_has_none_left_to_begin_with(_: &Place) {
 
 #[test]
 fn a_host_that_has_no_threads_left_to_begin_with() {
-    let name = "threads::a_host_that_has_no_threads_left_to_begin_with";
+    let name = "hosts::threads::a_host_that_has_no_threads_left_to_begin_with";
     as_a_lonely_user(name, 64_322, that_has_none_left_to_begin_with);
 }
 
@@ -99,6 +99,6 @@ fn that_has_none_left_for_kinds(_: &Place) {
 
 #[test]
 fn a_host_that_has_no_threads_left_for_kinds() {
-    let name = "threads::a_host_that_has_no_threads_left_for_kinds";
+    let name = "hosts::threads::a_host_that_has_no_threads_left_for_kinds";
     as_a_lonely_user(name, 64_323, that_has_none_left_for_kinds);
 }

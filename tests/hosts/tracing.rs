@@ -8,8 +8,8 @@ use nix::sys::ptrace::Options;
 use proxyprocess::{Daemon, ExitStatus, ProxyState};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
+use crate::hosts::life::in_a_host;
 use crate::inside::{Observer, Place, context_switches, helper};
-use crate::life::in_a_host;
 use crate::support::{Deadline, HELPER, Process, Scene};
 
 /// What stops a process for its tracer.
@@ -76,12 +76,12 @@ fn look_some_times() {
 
 #[test]
 fn host_that_traces_its_processes_has_them_supervised_and_keeps_its_stops() {
-    const TEST: &str = "tracing::host_that_traces_its_processes_has_them_supervised_and_keeps_its_stops";
+    const TEST: &str = "hosts::tracing::host_that_traces_its_processes_has_them_supervised_and_keeps_its_stops";
     in_a_host(TEST, &[], that_traces);
 }
 
 #[test]
 fn host_without_pidfds_that_traces_its_processes_keeps_its_stops() {
-    const TEST: &str = "tracing::host_without_pidfds_that_traces_its_processes_keeps_its_stops";
+    const TEST: &str = "hosts::tracing::host_without_pidfds_that_traces_its_processes_keeps_its_stops";
     in_a_host(TEST, &[*HELPER, "sandbox", "pidfd_open=ENOSYS"], that_traces);
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rustix::process::{WaitOptions, wait};
 
+use crate::hosts::life::{Told, in_a_host, live};
 use crate::inside::Place;
-use crate::life::{Told, in_a_host, live};
 
 fn that_waits_for_any_child(_: &Place) {
     let (ended, stolen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -33,5 +33,5 @@ fn that_waits_for_any_child(_: &Place) {
 
 #[test]
 fn a_host_that_waits_for_any_child() {
-    in_a_host("waiting::a_host_that_waits_for_any_child", &[], that_waits_for_any_child);
+    in_a_host("hosts::waiting::a_host_that_waits_for_any_child", &[], that_waits_for_any_child);
 }

@@ -39,7 +39,7 @@ pub(crate) struct Stage {
     pub(crate) scene: Scene,
 }
 
-/// Sets the stage of the test of this name within its crate. `None` in the process of an act, after it was played.
+/// Sets the stage of the test of this name within this program. `None` in the process of an act, after it was played.
 pub(crate) fn stage(test: &'static str, acts: &[Part]) -> Option<Stage> {
     let Ok(wanted) = std::env::var(ACT) else { return Some(Stage { test, scene: Scene::new() }) };
     let act = acts.iter().find(|(name, _)| *name == wanted).expect("an act of this test");

@@ -1,17 +1,15 @@
 //! What the tests share that embed the library themselves: a host, a reader of its events, and parts of a test that
 //! are played in processes of their own.
 
-#![allow(dead_code, unused_imports, reason = "each test crate uses its part")]
-
 mod act;
 mod host;
 mod kinds;
 mod look;
 mod observer;
 
-pub(crate) use act::{Act, Part, Place, Stage, is_act, park, stage};
+pub(crate) use act::{Part, Place, Stage, is_act, park, stage};
 pub(crate) use host::{Host, helper, inherited, quick};
-pub(crate) use kinds::{Calls, SCRIPTED, register_scripted, scripted};
+pub(crate) use kinds::{Calls, register_scripted, scripted};
 pub(crate) use look::{
     context_switches, descriptors, json, kernel_tells_status_of_strangers, library_threads, no_library_thread_is_left,
     spin, start_ticks, wait_until,

@@ -135,11 +135,4 @@ impl Observer {
         // The last one is kept for its number.
         self.seen.iter_mut().for_each(|event| event.id = None);
     }
-
-    /// Checks that nothing happens in this time.
-    #[track_caller]
-    pub(crate) fn quiet(&mut self, time: Duration) {
-        let event = self.next(time);
-        assert_eq!(event, None, "after {:#?}", self.seen);
-    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proxyprocess::{Command, EventKind, Events, ProxyConfig};
 
 use crate::inside::{Host, helper, quick};
-use crate::measure::{Heap, Measure, one_alone, rounds};
+use crate::leaks::measure::{Heap, Measure, one_alone, rounds};
 use crate::support::{Scene, WATCHDOG, alone};
 
 /// What is there before it counts: tables and the ring of events have their size then.
@@ -40,7 +40,7 @@ fn read_stop(events: &mut Events) {
 
 #[test]
 fn ten_thousand_restarts_leave_everything_as_it_was() {
-    alone("restarts::ten_thousand_restarts_leave_everything_as_it_was", || {
+    alone("leaks::restarts::ten_thousand_restarts_leave_everything_as_it_was", || {
         let scene = Scene::of_library();
         let mut host = Host::new(quick(&scene.data_dir()));
         host.set("stays", helper(&scene, &["run"]));
@@ -77,7 +77,7 @@ fn ten_thousand_restarts_leave_everything_as_it_was() {
 /// Each time by another manager, which has first to take over a living process.
 #[test]
 fn restarts_of_adopted_processes_leave_everything_as_it_was() {
-    alone("restarts::restarts_of_adopted_processes_leave_everything_as_it_was", || {
+    alone("leaks::restarts::restarts_of_adopted_processes_leave_everything_as_it_was", || {
         let scene = Scene::of_library();
         let mut web = ProxyConfig::new(Command::new("/bin/sleep").arg("1000"));
         web.restart.attempts_before_backoff = u32::MAX;

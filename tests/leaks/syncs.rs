@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proxyprocess::{EventKind, Events};
 
 use crate::inside::{Host, helper, quick};
-use crate::measure::{Heap, Measure, one_alone, rounds};
+use crate::leaks::measure::{Heap, Measure, one_alone, rounds};
 use crate::support::{Scene, WATCHDOG, alone};
 
 const WARM_UP: usize = 1100;
@@ -17,7 +17,7 @@ fn read_until(events: &mut Events, wanted: fn(&EventKind) -> bool) {
 
 #[test]
 fn ten_thousand_syncs_leave_everything_as_it_was() {
-    alone("syncs::ten_thousand_syncs_leave_everything_as_it_was", || {
+    alone("leaks::syncs::ten_thousand_syncs_leave_everything_as_it_was", || {
         let scene = Scene::of_library();
         let mut options = quick(&scene.data_dir());
         // Every change is a sync of its own, and every sync is written.

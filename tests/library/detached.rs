@@ -42,7 +42,7 @@ fn closes_and_lives_on(place: &Place) {
 /// The threads end with the last manager or daemon, so that the library can be unloaded; and with them what has asked for it.
 #[test]
 fn detached_process_survives_close_in_a_host_that_lives_on() {
-    let name = "detached::detached_process_survives_close_in_a_host_that_lives_on";
+    let name = "library::detached::detached_process_survives_close_in_a_host_that_lives_on";
     let Some(stage) = stage(name, &[("host", closes_and_lives_on)]) else { return };
     let host = stage.begin("host", &[]);
     let [child, kept, taken] = ["child", "kept", "taken"].map(|id| stage.scene.reports.start(id));
@@ -82,7 +82,7 @@ fn tells_exits(_: &Place) {
 /// However soon: the pidfd is older than the first instruction.
 #[test]
 fn exit_status_of_detached_process_is_told_where_the_kernel_tells_it() {
-    let name = "detached::exit_status_of_detached_process_is_told_where_the_kernel_tells_it";
+    let name = "library::detached::exit_status_of_detached_process_is_told_where_the_kernel_tells_it";
     let Some(stage) = stage(name, &[("host", tells_exits)]) else { return };
     stage.play("host", &[]);
     stage.scene.reports.forget_unread();
@@ -92,7 +92,7 @@ fn exit_status_of_detached_process_is_told_where_the_kernel_tells_it() {
 /// A host that is given what has lost its parent is the parent of detached processes, and has to reap them.
 #[test]
 fn detached_processes_of_a_subreaper_are_its_children_and_reaped() {
-    alone("detached::detached_processes_of_a_subreaper_are_its_children_and_reaped", || {
+    alone("library::detached::detached_processes_of_a_subreaper_are_its_children_and_reaped", || {
         set_child_subreaper(Some(getpid())).unwrap();
         let scene = Scene::of_library();
         let missing = detached(ProxyConfig::new(Command::new("/no/such/program")));

@@ -48,7 +48,7 @@ fn agent_that_exits_after_run(place: &Place) {
 
 #[test]
 fn run_returns_when_a_kill_by_another_thread_is_complete_with_its_result() {
-    let name = "ends::run_returns_when_a_kill_by_another_thread_is_complete_with_its_result";
+    let name = "library::ends::run_returns_when_a_kill_by_another_thread_is_complete_with_its_result";
     let Some(stage) = stage(name, &[("agent", agent_that_exits_after_run)]) else { return };
     for fails in [false, true] {
         let agent = stage.begin("agent", &[]);

@@ -34,7 +34,9 @@ fn holder(place: &Place) {
 
 #[test]
 fn the_directory_of_an_agent_that_was_killed_is_free() {
-    let Some(stage) = stage("locked::the_directory_of_an_agent_that_was_killed_is_free", &[("holder", holder)]) else {
+    let Some(stage) =
+        stage("library::locked::the_directory_of_an_agent_that_was_killed_is_free", &[("holder", holder)])
+    else {
         return;
     };
     let act = stage.begin("holder", &[]);

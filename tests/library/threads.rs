@@ -9,7 +9,7 @@ use crate::support::{Deadline, Scene, alone};
 
 #[test]
 fn they_are_there_while_anything_is_supervised() {
-    alone("threads::they_are_there_while_anything_is_supervised", || {
+    alone("library::threads::they_are_there_while_anything_is_supervised", || {
         let scene = Scene::of_library();
         let daemons = ["a", "b"].map(|id| Daemon::new(id, helper(&scene, &["run"])));
         assert_eq!(library_threads(), [""; 0]);
@@ -31,7 +31,7 @@ fn they_are_there_while_anything_is_supervised() {
 /// What the ending threads leave behind is for the beginning ones to reap, also when they begin at the same time.
 #[test]
 fn no_zombie_is_lost_between_the_ending_ones_and_the_beginning_ones() {
-    alone("threads::no_zombie_is_lost_between_the_ending_ones_and_the_beginning_ones", || {
+    alone("library::threads::no_zombie_is_lost_between_the_ending_ones_and_the_beginning_ones", || {
         let scene = Scene::of_library();
         for _ in 0..100 {
             let (first, second) =

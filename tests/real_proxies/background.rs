@@ -5,16 +5,16 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::programs::nginx_program;
+use crate::real_proxies::programs::nginx_program;
+use crate::real_proxies::traffic;
 use crate::support::{Agent, Config, Process, Proxy, Scene, children_of, in_pid_namespace};
-use crate::traffic;
 
 /// The scan of processes may come before the title is written, and then the process is proven and ended. So it is not known
 /// which of the starts leaves one; but whichever does is named.
 #[test]
 fn nginx_in_the_background_is_named_by_the_stop_that_leaves_it() {
     let Some(program) = nginx_program() else { return };
-    in_pid_namespace("background::nginx_in_the_background_is_named_by_the_stop_that_leaves_it", || {
+    in_pid_namespace("real_proxies::background::nginx_in_the_background_is_named_by_the_stop_that_leaves_it", || {
         let scene = Scene::new();
         let (dir, listen) = (scene.path("nginx"), traffic::free_address());
         fs::create_dir(&dir).expect("make the directory of nginx");

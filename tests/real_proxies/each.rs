@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::known::{Configured, Known};
+use crate::real_proxies::known::{Configured, Known};
+use crate::real_proxies::traffic;
 use crate::support::{Agent, Config, Deadline, Process, Scene, Status, children_of, readable};
-use crate::traffic;
 
 const ID: &str = "web";
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rustix::process::{Signal, geteuid};
 
+use crate::real_proxies::traffic::{self, Server};
 use crate::support::{Agent, Config, Deadline, Process, Proxy, Scene, children_of, readable};
-use crate::traffic::{self, Server};
 
 pub(crate) const HAPROXY: &str = "haproxy";
 pub(crate) const NGINX: &str = "nginx";

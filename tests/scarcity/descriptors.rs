@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rustix::process::Signal;
 
-use crate::crowd::{Crowd, config, has_begun, ids};
+use crate::scarcity::crowd::{Crowd, config, has_begun, ids};
 use crate::support::{Launch, Scene, Status};
 
 const EMFILE: &str = "Too many open files";

@@ -3,7 +3,7 @@
 
 use rustix::process::Signal;
 
-use crate::crowd::{Crowd, config, has_begun};
+use crate::scarcity::crowd::{Crowd, config, has_begun};
 use crate::support::{Launch, Scene, Status};
 
 const EFBIG: &str = "File too large";

@@ -11,9 +11,9 @@ use proxyprocess::{Command, Credentials, Daemon, Event, EventKind, ProxyConfig, 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, geteuid, kill_process, test_kill_process, waitid};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::crowd::{WATCHED, as_ordinary_user, ids};
 use crate::inside::{Host, Place, Stage, descriptors, inherited, library_threads, quick, stage, wait_until};
-use crate::room::{CONTROL_GROUP, ControlGroup, Limit, helper_for_all};
+use crate::scarcity::crowd::{WATCHED, as_ordinary_user, ids};
+use crate::scarcity::room::{CONTROL_GROUP, ControlGroup, Limit, helper_for_all};
 use crate::support::{Deadline, HELPER, WATCHDOG};
 
 /// So many are declared, and so many fit.
@@ -308,7 +308,7 @@ fn descriptors_run_out(place: &Place) {
 
 #[test]
 fn more_proxies_than_descriptors() {
-    let name = "limits::more_proxies_than_descriptors";
+    let name = "scarcity::limits::more_proxies_than_descriptors";
     let Some(stage) = stage(name, &[("host", descriptors_run_out)]) else { return };
     play(stage, &[], &[]);
 }
@@ -321,7 +321,7 @@ fn processes_run_out(place: &Place) {
 /// processes, which do not count in a user namespace.
 #[test]
 fn more_proxies_than_processes_of_the_user() {
-    let name = "limits::more_proxies_than_processes_of_the_user";
+    let name = "scarcity::limits::more_proxies_than_processes_of_the_user";
     let Some(stage) = stage(name, &[("host", processes_run_out)]) else { return };
     let namespace = ["unshare", "--user", "--map-current-user"].map(str::to_owned);
     let programs = if geteuid().is_root() { as_ordinary_user(&stage.scene, LONELY) } else { namespace.to_vec() };
@@ -338,7 +338,7 @@ fn processes_of_their_user_run_out(place: &Place) {
 
 #[test]
 fn more_proxies_than_processes_of_their_own_user() {
-    let name = "limits::more_proxies_than_processes_of_their_own_user";
+    let name = "scarcity::limits::more_proxies_than_processes_of_their_own_user";
     let Some(stage) = stage(name, &[("host", processes_of_their_user_run_out)]) else { return };
     if !geteuid().is_root() {
         println!("skipped: only root can start processes of another user");
@@ -362,7 +362,7 @@ fn pids_run_out(place: &Place) {
 /// Since Linux 6.14 each pid namespace has its own pid_max. Before, root would set that of the whole machine.
 #[test]
 fn more_proxies_than_pids() {
-    let Some(stage) = stage("limits::more_proxies_than_pids", &[("host", pids_run_out)]) else { return };
+    let Some(stage) = stage("scarcity::limits::more_proxies_than_pids", &[("host", pids_run_out)]) else { return };
     if !has_pid_max() {
         println!("skipped: pid_max is that of the whole machine");
         return stage.end();
@@ -385,7 +385,7 @@ fn control_group_is_full(place: &Place) {
 
 #[test]
 fn more_proxies_than_the_control_group_may_have() {
-    let name = "limits::more_proxies_than_the_control_group_may_have";
+    let name = "scarcity::limits::more_proxies_than_the_control_group_may_have";
     let Some(stage) = stage(name, &[("host", control_group_is_full)]) else { return };
     match ControlGroup::new(&stage.scene.path("")) {
         Ok(group) => play(stage, &[], &[(CONTROL_GROUP, group.path())]),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::crowd::{Crowd, config, ids};
+use crate::scarcity::crowd::{Crowd, config, ids};
 use crate::support::{Deadline, Scene};
 
 /// Less than a thread needs, more than the agent allocates.

@@ -2,7 +2,7 @@
 
 use rustix::process::geteuid;
 
-use crate::crowd::{Crowd, as_ordinary_user, config, has_begun, ids, waits_for};
+use crate::scarcity::crowd::{Crowd, as_ordinary_user, config, has_begun, ids, waits_for};
 use crate::support::{Launch, Scene, Status};
 
 const EAGAIN: &str = "Resource temporarily unavailable";

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use proxyprocess::{Daemon, ErrorCode};
 
-use crate::common::is_root;
 use crate::inside::{Place, inherited, stage, wait_until};
+use crate::stops::common::is_root;
 
 const GRACE: Duration = Duration::from_millis(600);
 
@@ -78,11 +78,11 @@ fn in_a_namespace(test: &'static str, act: fn(&Place)) {
 
 #[test]
 fn a_group_that_forks_as_fast_as_it_can_is_gone_when_the_stop_is_done() {
-    in_a_namespace("bombs::a_group_that_forks_as_fast_as_it_can_is_gone_when_the_stop_is_done", in_its_group);
+    in_a_namespace("stops::bombs::a_group_that_forks_as_fast_as_it_can_is_gone_when_the_stop_is_done", in_its_group);
 }
 
 #[test]
 fn sessions_that_fork_as_fast_as_they_can_are_gone_or_named_when_the_stop_is_done() {
-    let name = "bombs::sessions_that_fork_as_fast_as_they_can_are_gone_or_named_when_the_stop_is_done";
+    let name = "stops::bombs::sessions_that_fork_as_fast_as_they_can_are_gone_or_named_when_the_stop_is_done";
     in_a_namespace(name, in_sessions_of_their_own);
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::common::Whose;
+use crate::stops::common::Whose;
 use crate::support::{Agent, Config, Proxy, Scene, Start};
 
 /// No test waits for so long.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use proxyprocess::EventKind;
 use rustix::process::{getpid, set_child_subreaper};
 
-use crate::common::Whose;
 use crate::inside::{Host, helper, json, quick, wait_until};
+use crate::stops::common::Whose;
 use crate::support::{Agent, Config, Proxy, Scene, Start, alone};
 
 const GRACE: Duration = Duration::from_millis(500);
@@ -83,7 +83,7 @@ fn stubborn(scene: &Scene) -> proxyprocess::ProxyConfig {
 /// The origin in the environment of a process is that of who has started it, and not of who has it now.
 #[test]
 fn a_stop_ends_what_left_for_another_session_also_under_another_data_directory() {
-    alone("escaped::a_stop_ends_what_left_for_another_session_also_under_another_data_directory", || {
+    alone("stops::escaped::a_stop_ends_what_left_for_another_session_also_under_another_data_directory", || {
         set_child_subreaper(Some(getpid())).unwrap();
         let scene = Scene::of_library();
         let told = scene.path("told");
@@ -125,7 +125,7 @@ fn a_stop_ends_what_left_for_another_session_also_under_another_data_directory()
 
 #[test]
 fn a_stop_of_a_daemon_out_of_a_snapshot_ends_what_left_for_another_session() {
-    alone("escaped::a_stop_of_a_daemon_out_of_a_snapshot_ends_what_left_for_another_session", || {
+    alone("stops::escaped::a_stop_of_a_daemon_out_of_a_snapshot_ends_what_left_for_another_session", || {
         set_child_subreaper(Some(getpid())).unwrap();
         let scene = Scene::of_library();
         let daemon = proxyprocess::Daemon::new("web", stubborn(&scene));
@@ -203,7 +203,7 @@ fn what_is_of_another_agent_with_the_same_id_and_token_is_no_business_of_a_stop(
 /// A proxy may itself be an agent, whose proxies are to live on.
 #[test]
 fn what_a_proxy_of_a_proxy_is_called_is_its_own() {
-    alone("escaped::what_a_proxy_of_a_proxy_is_called_is_its_own", || {
+    alone("stops::escaped::what_a_proxy_of_a_proxy_is_called_is_its_own", || {
         let scene = Scene::of_library();
         let mut host = Host::new(quick(&scene.data_dir()));
         host.set("web", helper(&scene, &["inspect"]));
@@ -230,7 +230,7 @@ fn what_a_proxy_of_a_proxy_is_called_is_its_own() {
 /// What is told while they are being ended.
 #[test]
 fn the_status_names_those_who_left() {
-    alone("escaped::the_status_names_those_who_left", || {
+    alone("stops::escaped::the_status_names_those_who_left", || {
         set_child_subreaper(Some(getpid())).unwrap();
         let scene = Scene::of_library();
         let mut host = Host::new(quick(&scene.data_dir()));

@@ -7,8 +7,8 @@ use std::time::Duration;
 use proxyprocess::{Daemon, ProxyState};
 use rustix::process::{Signal, getpid, set_child_subreaper};
 
-use crate::common::Whose;
 use crate::inside::helper;
+use crate::stops::common::Whose;
 use crate::support::{Agent, Config, Proxy, Scene, Start, alone};
 
 /// No test waits for so long.
@@ -124,7 +124,7 @@ fn a_pid_file_that_cannot_be_removed_is_told_and_removed_later() {
 
 #[test]
 fn a_pid_path_of_a_daemon_is_removed_with_its_leader() {
-    alone("gone::a_pid_path_of_a_daemon_is_removed_with_its_leader", || {
+    alone("stops::gone::a_pid_path_of_a_daemon_is_removed_with_its_leader", || {
         set_child_subreaper(Some(getpid())).unwrap();
         let scene = Scene::of_library();
         let path = scene.path("pid");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{KERNELS, Whose, wait_for_state};
+use crate::stops::common::{KERNELS, Whose, wait_for_state};
 use crate::support::{Agent, Config, HELPER, Launch, Proxy, Scene, Start};
 
 const GRACE: Duration = Duration::from_millis(500);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::common::wait_for_state_of;
+use crate::stops::common::wait_for_state_of;
 use crate::support::{Config, Launch, Proxy, Scene};
 
 /// Long enough for a loaded machine to stop the agent before it is over.

@@ -14,7 +14,7 @@ const PROMISED: Duration = Duration::from_secs(2);
 /// Measured by the times of the events: from the first signal to the end of the last process.
 #[test]
 fn two_hundred_stubborn_ones_with_a_second_of_grace_are_gone_within_two() {
-    alone("many::two_hundred_stubborn_ones_with_a_second_of_grace_are_gone_within_two", || {
+    alone("stops::many::two_hundred_stubborn_ones_with_a_second_of_grace_are_gone_within_two", || {
         let scene = Scene::of_library();
         let mut host = Host::new(quick(&scene.data_dir()));
         for number in 0..MANY {

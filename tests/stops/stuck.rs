@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use proxyprocess::{ErrorCode, EventKind, ProxyConfig, ProxyState};
 use rustix::process::Signal;
 
-use crate::common::is_root;
 use crate::inside::{Host, helper, quick};
+use crate::stops::common::is_root;
 use crate::support::{HELPER, Process, Scene, Start, alone};
 
 const GRACE: Duration = Duration::from_millis(50);
@@ -123,7 +123,7 @@ fn a_stop(unshare: &[&str], expected: impl Fn(u32, u32) -> String) {
 
 #[test]
 fn what_outlives_sigkill_is_named_and_holds_up_nobody_else() {
-    alone("stuck::what_outlives_sigkill_is_named_and_holds_up_nobody_else", || {
+    alone("stops::stuck::what_outlives_sigkill_is_named_and_holds_up_nobody_else", || {
         a_stop(&["unshare"], |leader, pid| {
             format!("proxy stuck: still running: pid {pid} of the group of pid {leader}")
         });
@@ -132,7 +132,7 @@ fn what_outlives_sigkill_is_named_and_holds_up_nobody_else() {
 
 #[test]
 fn what_outlives_sigkill_in_another_session_is_named_as_well() {
-    alone("stuck::what_outlives_sigkill_in_another_session_is_named_as_well", || {
+    alone("stops::stuck::what_outlives_sigkill_in_another_session_is_named_as_well", || {
         a_stop(&["setsid", "--fork", "unshare"], |_, pid| {
             format!("proxy stuck: still running: pid {pid} which left the group")
         });
@@ -141,7 +141,7 @@ fn what_outlives_sigkill_in_another_session_is_named_as_well() {
 
 #[test]
 fn kill_that_left_a_process_and_a_file_says_so_and_names_both() {
-    alone("stuck::kill_that_left_a_process_and_a_file_says_so_and_names_both", || {
+    alone("stops::stuck::kill_that_left_a_process_and_a_file_says_so_and_names_both", || {
         if !is_root() {
             return println!("skipped: only root can make a pid namespace");
         }
@@ -179,7 +179,7 @@ fn kill_that_left_a_process_and_a_file_says_so_and_names_both() {
 /// The end is seen whenever it comes.
 #[test]
 fn what_outlived_a_stop_is_seen_to_end() {
-    alone("stuck::what_outlived_a_stop_is_seen_to_end", || {
+    alone("stops::stuck::what_outlived_a_stop_is_seen_to_end", || {
         if !is_root() {
             return println!("skipped: only root can make a pid namespace");
         }

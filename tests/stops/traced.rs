@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::common::{KERNELS, Whose, wait_for_state};
+use crate::stops::common::{KERNELS, Whose, wait_for_state};
 use crate::support::{Agent, Config, Cost, Deadline, HELPER, Launch, Process, Proxy, Scene, Start};
 
 const GRACE_MS: u64 = 100;

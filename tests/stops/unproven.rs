@@ -9,8 +9,8 @@ use proxyprocess::{Daemon, ErrorCode, EventKind, ProxyState};
 use rustix::fs::{XattrFlags, setxattr};
 use rustix::process::{Signal, getpid, set_child_subreaper};
 
-use crate::common::is_root;
 use crate::inside::{Observer, helper};
+use crate::stops::common::is_root;
 use crate::support::{Agent, Config, Deadline, HELPER, Launch, Proxy, Scene, Start, in_pid_namespace};
 
 /// The user of an agent without privileges.
@@ -48,38 +48,44 @@ fn end(start: &Start) {
 
 #[test]
 fn a_stop_names_a_process_with_a_cleared_environment_and_does_not_signal_it() {
-    in_pid_namespace("unproven::a_stop_names_a_process_with_a_cleared_environment_and_does_not_signal_it", || {
-        set_child_subreaper(Some(getpid())).unwrap();
-        let scene = Scene::of_library();
-        let daemon = Daemon::new("web", helper(&scene, &["grandchild", "cleared"]));
-        let mut events = Observer::of(daemon.events());
-        daemon.start().unwrap();
-        let (leader, left) = (scene.reports.start("web"), scene.reports.grandchild("web"));
-        assert_eq!(daemon.status().unproven, [], "of a process that runs nothing is left");
+    in_pid_namespace(
+        "stops::unproven::a_stop_names_a_process_with_a_cleared_environment_and_does_not_signal_it",
+        || {
+            set_child_subreaper(Some(getpid())).unwrap();
+            let scene = Scene::of_library();
+            let daemon = Daemon::new("web", helper(&scene, &["grandchild", "cleared"]));
+            let mut events = Observer::of(daemon.events());
+            daemon.start().unwrap();
+            let (leader, left) = (scene.reports.start("web"), scene.reports.grandchild("web"));
+            assert_eq!(daemon.status().unproven, [], "of a process that runs nothing is left");
 
-        let error = daemon.stop().unwrap_err();
-        assert!(leader.process.is_gone());
-        assert_eq!(error.code(), ErrorCode::Unproven);
-        let why = "runs its executable, was started after it, and its environment names no proxy";
-        let named = format!("pid {} ({}: {why})", left.pid, program());
-        assert_eq!(error.to_string(), format!("proxy web: stopped, but may have left {named}"));
-        let status = daemon.status();
-        assert_eq!((status.state, status.pid), (ProxyState::Stopped, None));
-        assert_eq!(status.unproven.iter().map(ToString::to_string).collect::<Vec<_>>(), std::slice::from_ref(&named));
-        let told = |kind: &EventKind| *kind == EventKind::Unproven { processes: named.clone() };
-        assert_eq!(events.of_proxy("web").into_iter().filter(told).count(), 1);
-        assert_eq!(daemon.stop(), Err(error), "as long as it lives");
+            let error = daemon.stop().unwrap_err();
+            assert!(leader.process.is_gone());
+            assert_eq!(error.code(), ErrorCode::Unproven);
+            let why = "runs its executable, was started after it, and its environment names no proxy";
+            let named = format!("pid {} ({}: {why})", left.pid, program());
+            assert_eq!(error.to_string(), format!("proxy web: stopped, but may have left {named}"));
+            let status = daemon.status();
+            assert_eq!((status.state, status.pid), (ProxyState::Stopped, None));
+            assert_eq!(
+                status.unproven.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                std::slice::from_ref(&named)
+            );
+            let told = |kind: &EventKind| *kind == EventKind::Unproven { processes: named.clone() };
+            assert_eq!(events.of_proxy("web").into_iter().filter(told).count(), 1);
+            assert_eq!(daemon.stop(), Err(error), "as long as it lives");
 
-        end(&left);
-        assert_eq!(daemon.status().unproven, []);
-        assert_eq!(daemon.stop(), Ok(()));
-        scene.finish();
-    });
+            end(&left);
+            assert_eq!(daemon.status().unproven, []);
+            assert_eq!(daemon.stop(), Ok(()));
+            scene.finish();
+        },
+    );
 }
 
 #[test]
 fn a_removed_proxy_names_a_process_that_writes_to_its_log() {
-    in_pid_namespace("unproven::a_removed_proxy_names_a_process_that_writes_to_its_log", || {
+    in_pid_namespace("stops::unproven::a_removed_proxy_names_a_process_that_writes_to_its_log", || {
         let scene = Scene::new();
         let web = Proxy::helper(&["grandchild", "cleared", "keeps-log"]);
         let agent = Agent::start(&scene, &Config::new(&scene).proxy("web", web));
@@ -97,7 +103,7 @@ fn a_removed_proxy_names_a_process_that_writes_to_its_log() {
 
 #[test]
 fn processes_of_others_are_not_named() {
-    in_pid_namespace("unproven::processes_of_others_are_not_named", || {
+    in_pid_namespace("stops::unproven::processes_of_others_are_not_named", || {
         let (one, other) = (Scene::new(), Scene::new());
         let web = |role: &[&str], scene: &Scene| Config::new(scene).proxy("web", Proxy::helper(role));
         let leave = |role: &[&str]| {
@@ -140,7 +146,7 @@ fn capable_helper(scene: &Scene) -> Option<PathBuf> {
 
 #[test]
 fn a_stop_names_a_process_that_a_file_capability_makes_unreadable() {
-    in_pid_namespace("unproven::a_stop_names_a_process_that_a_file_capability_makes_unreadable", || {
+    in_pid_namespace("stops::unproven::a_stop_names_a_process_that_a_file_capability_makes_unreadable", || {
         let scene = Scene::new();
         // Root of a user namespace has no other user to give the files to.
         let maps_all = fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.contains("4294967295"));
@@ -182,7 +188,7 @@ fn has_user_namespaces() -> bool {
 
 #[test]
 fn a_stop_names_a_process_of_an_earlier_user_namespace() {
-    in_pid_namespace("unproven::a_stop_names_a_process_of_an_earlier_user_namespace", || {
+    in_pid_namespace("stops::unproven::a_stop_names_a_process_of_an_earlier_user_namespace", || {
         let scene = Scene::new();
         if !has_user_namespaces() {
             return scene.finish();
@@ -207,7 +213,7 @@ fn leave_member(scene: &Scene, under: &[&str], config: &Config) -> (Start, Start
     let agent = Launch::new(scene).under(under).start(config);
     let (leader, member) = (scene.reports.start("web"), scene.reports.grandchild("web"));
     agent.kill();
-    crate::common::wait_for_state(&member, "S");
+    crate::stops::common::wait_for_state(&member, "S");
     leader.process.kill();
     let deadline = Deadline::of("the reaping of the leader");
     while !leader.process.is_reaped() {
@@ -252,14 +258,14 @@ fn start_is_held_until_the_member_ends(under: &[&str], role: &[&str]) {
 
 #[test]
 fn a_start_is_held_until_a_silent_member_of_the_old_group_ends() {
-    in_pid_namespace("unproven::a_start_is_held_until_a_silent_member_of_the_old_group_ends", || {
+    in_pid_namespace("stops::unproven::a_start_is_held_until_a_silent_member_of_the_old_group_ends", || {
         start_is_held_until_the_member_ends(&[], &["grandchild", "cleared", "stays"]);
     });
 }
 
 #[test]
 fn a_start_is_held_until_an_unreadable_member_of_the_old_group_ends() {
-    in_pid_namespace("unproven::a_start_is_held_until_an_unreadable_member_of_the_old_group_ends", || {
+    in_pid_namespace("stops::unproven::a_start_is_held_until_an_unreadable_member_of_the_old_group_ends", || {
         if has_user_namespaces() {
             start_is_held_until_the_member_ends(&IN_USER_NAMESPACE, &["grandchild"]);
         }
@@ -268,7 +274,7 @@ fn a_start_is_held_until_an_unreadable_member_of_the_old_group_ends() {
 
 #[test]
 fn a_held_start_is_made_after_ten_seconds_and_names_what_it_runs_beside() {
-    in_pid_namespace("unproven::a_held_start_is_made_after_ten_seconds_and_names_what_it_runs_beside", || {
+    in_pid_namespace("stops::unproven::a_held_start_is_made_after_ten_seconds_and_names_what_it_runs_beside", || {
         let scene = Scene::new();
         let config = |role: &[&str]| Config::new(&scene).proxy("web", Proxy::helper(role).set("token", "declared"));
         let left = leave_member(&scene, &[], &config(&["grandchild", "cleared", "stays"]));
@@ -289,8 +295,7 @@ fn a_held_start_is_made_after_ten_seconds_and_names_what_it_runs_beside() {
 
 #[test]
 fn a_program_that_ends_with_0_and_leaves_a_process_is_asked_once_whether_it_is_in_the_background() {
-    let name =
-        "unproven::a_program_that_ends_with_0_and_leaves_a_process_is_asked_once_whether_it_is_in_the_background";
+    let name = "stops::unproven::a_program_that_ends_with_0_and_leaves_a_process_is_asked_once_whether_it_is_in_the_background";
     in_pid_namespace(name, || {
         let scene = Scene::new();
         let restart = serde_json::json!({"attempts_before_backoff": 1, "max_wait_ms": 600_000});

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use proxyprocess::{Command, Daemon, ErrorCode};
 
-use crate::common::is_root;
 use crate::inside::{Place, inherited, stage, wait_until};
+use crate::stops::common::is_root;
 use crate::support::HELPER;
 
 const GRACE: Duration = Duration::from_millis(50);
@@ -38,7 +38,7 @@ fn an_agent_without_privileges(place: &Place) {
 
 #[test]
 fn whoever_may_not_be_signalled_is_named_with_the_reason() {
-    let name = "users::whoever_may_not_be_signalled_is_named_with_the_reason";
+    let name = "stops::users::whoever_may_not_be_signalled_is_named_with_the_reason";
     let Some(stage) = stage(name, &[("agent", an_agent_without_privileges)]) else { return };
     if !is_root() {
         println!("skipped: only root can make a program that makes others root");
@@ -93,11 +93,14 @@ fn leader_that_may_not_be_signalled(name: &'static str, kernel: &str) {
 
 #[test]
 fn leader_that_may_not_be_signalled_keeps_no_signal_from_its_group() {
-    leader_that_may_not_be_signalled("users::leader_that_may_not_be_signalled_keeps_no_signal_from_its_group", "");
+    leader_that_may_not_be_signalled(
+        "stops::users::leader_that_may_not_be_signalled_keeps_no_signal_from_its_group",
+        "",
+    );
 }
 
 #[test]
 fn leader_that_may_not_be_signalled_keeps_no_signal_from_its_group_before_linux_6_9() {
-    const TEST: &str = "users::leader_that_may_not_be_signalled_keeps_no_signal_from_its_group_before_linux_6_9";
+    const TEST: &str = "stops::users::leader_that_may_not_be_signalled_keeps_no_signal_from_its_group_before_linux_6_9";
     leader_that_may_not_be_signalled(TEST, "signal-to-group=EINVAL");
 }

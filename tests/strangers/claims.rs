@@ -4,8 +4,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::left::{Left, SOURCES, Source, starts_anew, stops_nothing};
-use crate::stranger::{NOBODY, Stranger, Thread, a_tick_passes, reading, start_as, start_ticks};
+use crate::strangers::left::{Left, SOURCES, Source, starts_anew, stops_nothing};
+use crate::strangers::stranger::{NOBODY, Stranger, Thread, a_tick_passes, reading, start_as, start_ticks};
 use crate::support::{Launch, Process, Scene, have_inodes, in_pid_namespace, next_pid_is};
 
 /// Who gets the number.
@@ -81,7 +81,7 @@ fn reason(who: Who, source: Source) -> &'static str {
 
 #[test]
 fn a_number_that_was_given_away_is_refused_and_its_owner_left_alone() {
-    in_pid_namespace("claims::a_number_that_was_given_away_is_refused_and_its_owner_left_alone", || {
+    in_pid_namespace("strangers::claims::a_number_that_was_given_away_is_refused_and_its_owner_left_alone", || {
         let scene = Scene::new();
         let others = is_a_user(NOBODY);
         for who in ALL.into_iter().filter(|who| *who != Who::AnotherUser || others) {
@@ -107,7 +107,7 @@ fn a_number_that_was_given_away_is_refused_and_its_owner_left_alone() {
 /// The record is right about when whoever has the number was started, but for what the case says.
 #[test]
 fn whoever_cannot_be_a_proxy_is_refused_whatever_the_record_says() {
-    in_pid_namespace("claims::whoever_cannot_be_a_proxy_is_refused_whatever_the_record_says", || {
+    in_pid_namespace("strangers::claims::whoever_cannot_be_a_proxy_is_refused_whatever_the_record_says", || {
         let scene = Scene::new();
         let elsewhere = json!({"boot_id": "00000000-0000-0000-0000-000000000000"});
         let right = |_| json!({});
@@ -140,23 +140,32 @@ fn whoever_cannot_be_a_proxy_is_refused_whatever_the_record_says() {
 /// After a reboot pid, start time and inode can all be the same: inodes are counted anew.
 #[test]
 fn record_of_another_boot_is_void_for_a_process_that_does_not_prove_itself() {
-    in_pid_namespace("claims::record_of_another_boot_is_void_for_a_process_that_does_not_prove_itself", || {
-        let scene = Scene::new();
-        for boot_id in ["00000000-0000-0000-0000-000000000000", ""] {
-            for source in [Source::Record, Source::Snapshot] {
-                let left = Left::behind(&scene);
-                let has = Has::take(Who::SameUser, left.pid, &scene);
-                let process = Process::open(left.pid).expect("it lives");
-                let inode = rustix::fs::fstat(process.fd()).expect("look at a pidfd").st_ino;
-                let ticks = start_ticks(left.pid);
-                left.say_in(source, &json!({"start_ticks": ticks, "pidfd_inode": inode, "boot_id": boot_id}));
-                let why = "is not proven to be the recorded process";
-                starts_anew(&scene, Launch::new(&scene), &["run"], left.pid, &[why, "does not carry the id and token"]);
-                has.end();
+    in_pid_namespace(
+        "strangers::claims::record_of_another_boot_is_void_for_a_process_that_does_not_prove_itself",
+        || {
+            let scene = Scene::new();
+            for boot_id in ["00000000-0000-0000-0000-000000000000", ""] {
+                for source in [Source::Record, Source::Snapshot] {
+                    let left = Left::behind(&scene);
+                    let has = Has::take(Who::SameUser, left.pid, &scene);
+                    let process = Process::open(left.pid).expect("it lives");
+                    let inode = rustix::fs::fstat(process.fd()).expect("look at a pidfd").st_ino;
+                    let ticks = start_ticks(left.pid);
+                    left.say_in(source, &json!({"start_ticks": ticks, "pidfd_inode": inode, "boot_id": boot_id}));
+                    let why = "is not proven to be the recorded process";
+                    starts_anew(
+                        &scene,
+                        Launch::new(&scene),
+                        &["run"],
+                        left.pid,
+                        &[why, "does not carry the id and token"],
+                    );
+                    has.end();
+                }
             }
-        }
-        scene.finish();
-    });
+            scene.finish();
+        },
+    );
 }
 
 #[track_caller]
@@ -173,7 +182,7 @@ fn refuses(scene: &Scene, left: &Left, who: Who, source: Source, change: &dyn Fn
 /// In a container the same small numbers are given again and again: the next agent may have that of the proxy.
 #[test]
 fn an_agent_that_has_the_number_itself_is_not_its_own_proxy() {
-    in_pid_namespace("claims::an_agent_that_has_the_number_itself_is_not_its_own_proxy", || {
+    in_pid_namespace("strangers::claims::an_agent_that_has_the_number_itself_is_not_its_own_proxy", || {
         let scene = Scene::new();
         for source in SOURCES {
             let left = Left::behind(&scene);
@@ -189,7 +198,7 @@ fn an_agent_that_has_the_number_itself_is_not_its_own_proxy() {
 
 #[test]
 fn init_is_never_a_proxy() {
-    in_pid_namespace("claims::init_is_never_a_proxy", || {
+    in_pid_namespace("strangers::claims::init_is_never_a_proxy", || {
         let scene = Scene::new();
         for source in SOURCES {
             let mut left = Left::behind(&scene);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::stranger::end;
+use crate::strangers::stranger::end;
 use crate::support::{Agent, Config, ConsulProxy, HELPER, Launch, Proxy, Scene, Start, consul_snapshot};
 
 /// The proxy.

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::left::{Left, SOURCES, Source, starts_anew};
-use crate::stranger::Stranger;
+use crate::strangers::left::{Left, SOURCES, Source, starts_anew};
+use crate::strangers::stranger::Stranger;
 use crate::support::{Launch, Scene, in_pid_namespace};
 
 /// Above what the kernel gives (PID_MAX_LIMIT), and free in the namespace.
@@ -11,7 +11,7 @@ const TOO_HIGH: u32 = 1 << 22 | 1;
 
 #[test]
 fn a_number_that_is_no_pid_names_nobody() {
-    in_pid_namespace("numbers::a_number_that_is_no_pid_names_nobody", || {
+    in_pid_namespace("strangers::numbers::a_number_that_is_no_pid_names_nobody", || {
         let scene = Scene::new();
         for source in SOURCES {
             let mut stranger = None;

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::left::{Left, Source, config, starts_anew};
-use crate::stranger::{Stranger, end, start_ticks};
+use crate::strangers::left::{Left, Source, config, starts_anew};
+use crate::strangers::stranger::{Stranger, end, start_ticks};
 use crate::support::{Agent, Changes, Config, Deadline, Launch, Process, Scene, have_inodes, in_pid_namespace};
 
 use rustix::process::Signal;
@@ -46,7 +46,7 @@ fn a_number_that_was_given_away_within_the_tick_is_refused() {
     if !have_inodes() {
         return; // the next test is what holds there
     }
-    in_pid_namespace("same_tick::a_number_that_was_given_away_within_the_tick_is_refused", || {
+    in_pid_namespace("strangers::same_tick::a_number_that_was_given_away_within_the_tick_is_refused", || {
         let scene = Scene::new();
         let (left, stranger) = stranger_of_the_same_tick(&scene, &["stranger"]);
         let why = format!("pid {} belongs to another process (started in the same clock tick", left.pid);
@@ -60,14 +60,17 @@ fn a_number_that_was_given_away_within_the_tick_is_refused() {
 /// can get the number in the same tick only the leader of another group could be taken for it.
 #[test]
 fn without_inodes_whoever_leads_no_group_is_refused_also_within_the_tick() {
-    in_pid_namespace("same_tick::without_inodes_whoever_leads_no_group_is_refused_also_within_the_tick", || {
-        let scene = Scene::new();
-        let (mut left, stranger) = stranger_of_the_same_tick(&scene, &["stranger", "follow"]);
-        left.forget_inode();
-        left.say_in(Source::Record, &json!({}));
-        let why = format!("pid {} leads no process group", left.pid);
-        starts_anew(&scene, Launch::new(&scene), &["run"], left.pid, &[&why]);
-        stranger.end();
-        scene.finish();
-    });
+    in_pid_namespace(
+        "strangers::same_tick::without_inodes_whoever_leads_no_group_is_refused_also_within_the_tick",
+        || {
+            let scene = Scene::new();
+            let (mut left, stranger) = stranger_of_the_same_tick(&scene, &["stranger", "follow"]);
+            left.forget_inode();
+            left.say_in(Source::Record, &json!({}));
+            let why = format!("pid {} leads no process group", left.pid);
+            starts_anew(&scene, Launch::new(&scene), &["run"], left.pid, &[&why]);
+            stranger.end();
+            scene.finish();
+        },
+    );
 }

@@ -6,8 +6,8 @@ use std::fs;
 use rustix::process::geteuid;
 use serde_json::Value;
 
-use crate::left::{Left, WEB, config, run_and_kill_agent};
-use crate::stranger::end;
+use crate::strangers::left::{Left, WEB, config, run_and_kill_agent};
+use crate::strangers::stranger::end;
 use crate::support::{Agent, Launch, Scene};
 
 /// How an agent sees the machine.
@@ -66,7 +66,7 @@ fn adopts(scene: &Scene, agent: &Agent, pid: u32, case: &str) {
 fn forget_inode(scene: &Scene) {
     let mut left = Left::read(scene);
     left.forget_inode();
-    left.say_in(crate::left::Source::Record, &Value::Object(serde_json::Map::new()));
+    left.say_in(crate::strangers::left::Source::Record, &Value::Object(serde_json::Map::new()));
 }
 
 #[test]

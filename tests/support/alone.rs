@@ -11,7 +11,7 @@ const ALONE: &str = "PROXYPROCESS_TEST_ALONE";
 /// The number that was last given to a process or thread of the pid namespace.
 const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 
-/// Runs `body` in a fresh process of this test program; `name` is the test's path within its crate.
+/// Runs `body` in a fresh process of this test program; `name` is the test's path within this program.
 ///
 /// ```ignore
 /// #[test]

@@ -1,8 +1,6 @@
 //! What the integration tests share. Nothing here waits for time to pass: it waits for messages of the helper
 //! processes, pidfds, descriptors and file changes, and only gives up by the clock.
 
-#![allow(dead_code, unused_imports, reason = "each test crate uses its part")]
-
 mod agent;
 mod alone;
 mod config;
@@ -30,6 +28,6 @@ pub(crate) use leak::{Leak, OF_A_SPAWNER};
 pub(crate) use message::Inspection;
 pub(crate) use process::{Process, children_of, have_inodes, readable};
 pub(crate) use programs::{HELPER, HELPER_VARIABLE, agent_under_test, agent_with_fail_points};
-pub(crate) use reports::{Reports, Start};
+pub(crate) use reports::Start;
 pub(crate) use scene::{Scene, list};
-pub(crate) use status::{ProxyStatus, Status};
+pub(crate) use status::Status;

@@ -2,12 +2,6 @@
 //! kernel and at any moment of an agent's life. Nothing is lost, the agent says what it waits for and costs next to
 //! nothing meanwhile, and it recovers by itself when the scarcity ends.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-#[path = "../inside/mod.rs"]
-mod inside;
-
 mod crowd;
 mod descriptors;
 mod file_size;

@@ -1,12 +1,6 @@
 //! Attacks on the data directory: several agents at once, files that are removed, planted, moved or not writable, a disk
 //! that is full, somebody else's files, and ids that are meant to escape it.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-#[path = "../inside/mod.rs"]
-mod inside;
-
 mod copied;
 mod dead;
 mod emptied;

@@ -1,12 +1,6 @@
 //! Files that are damaged, strange or huge: nothing panics, hangs or fills the disk, no process is lost or doubled, and
 //! the bad file is set aside and told, with the reason.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-#[path = "../inside/mod.rs"]
-mod inside;
-
 mod agents;
 mod consul;
 mod damage;

@@ -2,9 +2,6 @@
 //! started is managed again or stopped, no id ever has two, no stranger is signalled, survivors keep their pid, and no
 //! file is torn.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod arm;
 mod campaign;
 mod cases;

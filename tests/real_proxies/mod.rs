@@ -5,9 +5,6 @@
 //! `.ci/wheels.sh` unpacks. Where a program is missing, its tests pass without having tested anything, and say so; with
 //! `PROXYPROCESS_CI=1` they fail instead.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod background;
 mod each;
 mod known;

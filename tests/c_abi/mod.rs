@@ -3,12 +3,6 @@
 //! The programs are built by `make -C ffi-tests`, once plain and once with sanitizers, and run so, and under valgrind.
 //! With PROXYPROCESS_FFI_BUILT=<target>/ffi-tests they are taken from there as they are, for who may not build.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-#[path = "../inside/mod.rs"]
-mod inside;
-
 mod build;
 mod declared;
 mod header;

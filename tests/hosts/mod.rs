@@ -1,12 +1,6 @@
 //! Hostile hosts: programs that ignore, block, steal, leak and run short of what a supervisor needs. None of it may be
 //! inherited by a proxy, or cost one. Each host is a process of its own.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-#[path = "../inside/mod.rs"]
-mod inside;
-
 mod descriptors;
 mod detached;
 mod dumpable;

@@ -2,12 +2,6 @@
 //!
 //! An optimized build does so many in some seconds; a debug build does fewer, and PROXYPROCESS_LEAKS sets how many.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-#[path = "../inside/mod.rs"]
-mod inside;
-
 mod measure;
 mod restarts;
 mod syncs;

@@ -1,12 +1,6 @@
 //! Attacks on stopping: whatever the processes do, a stop ends them all in one grace period, or says who is left, and
 //! never takes for ever.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-#[path = "../inside/mod.rs"]
-mod inside;
-
 mod bombs;
 mod common;
 mod crashed;

@@ -3,9 +3,6 @@
 //!
 //! The variable `PROXYPROCESS_AGENT` names another program to test in its place; without it the example is built.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod adopt;
 mod change;
 mod detached;

@@ -4,9 +4,6 @@
 //! Numbers are given away on purpose, in a pid namespace: the agent and its proxy are killed, and the proxy's number
 //! becomes that of a stranger, who says so if it is signalled.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod alive;
 mod claims;
 mod groups;

@@ -1,12 +1,6 @@
 //! What the documentation of the library promises, item by item, with real processes: a daemon alone, other kinds of
 //! proxies, the state, and the manager.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-#[path = "../inside/mod.rs"]
-mod inside;
-
 mod coalescing;
 mod consul;
 mod daemon;

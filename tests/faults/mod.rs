@@ -3,12 +3,6 @@
 //! Every test shows the fault in what a user of the library can see: events, status, files, and the processes
 //! themselves, which are played by the helper program.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-#[path = "../inside/mod.rs"]
-mod inside;
-
 mod ends;
 mod resources;
 mod restarts;
