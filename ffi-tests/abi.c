@@ -19,6 +19,7 @@ VALUE(PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS, 5000);
 VALUE(PROXYPROCESS_MANAGER_QUIESCENT_PERIOD_MS, 500);
 VALUE(PROXYPROCESS_MANAGER_SNAPSHOT_PERIOD_MS, 1000);
 VALUE(PROXYPROCESS_EVENT_CAPACITY, 1024);
+VALUE(PROXYPROCESS_LOG_CAPACITY, 1024);
 VALUE(PROXYPROCESS_PERIOD_MAX_MS, 31622400000);
 
 SIZE(proxyprocess_code, 4);
@@ -150,7 +151,7 @@ FIELD(proxyprocess_daemon_options, pid_path, 8, 8);
 FIELD(proxyprocess_daemon_options, stdout_path, 16, 8);
 FIELD(proxyprocess_daemon_options, stderr_path, 24, 8);
 
-SIZE(proxyprocess_proxy_status, 80);
+SIZE(proxyprocess_proxy_status, 88);
 FIELD(proxyprocess_proxy_status, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_status, state, 4, 4);
 FIELD(proxyprocess_proxy_status, id, 8, 8);
@@ -165,8 +166,9 @@ FIELD(proxyprocess_proxy_status, last_exit, 56, 4);
 FIELD(proxyprocess_proxy_status, last_exit_value, 60, 4);
 FIELD(proxyprocess_proxy_status, unproven, 64, 8);
 FIELD(proxyprocess_proxy_status, hint, 72, 8);
+FIELD(proxyprocess_proxy_status, last_exit_text, 80, 8);
 
-SIZE(proxyprocess_event, 72);
+SIZE(proxyprocess_event, 80);
 FIELD(proxyprocess_event, struct_size, 0, 4);
 FIELD(proxyprocess_event, kind, 4, 4);
 FIELD(proxyprocess_event, number, 8, 8);
@@ -179,6 +181,18 @@ FIELD(proxyprocess_event, pid, 56, 4);
 FIELD(proxyprocess_event, exit, 60, 4);
 FIELD(proxyprocess_event, exit_value, 64, 4);
 FIELD(proxyprocess_event, reserved, 68, 4);
+FIELD(proxyprocess_event, exit_text, 72, 8);
+
+SIZE(proxyprocess_log_line, 56);
+FIELD(proxyprocess_log_line, struct_size, 0, 4);
+FIELD(proxyprocess_log_line, level, 4, 4);
+FIELD(proxyprocess_log_line, number, 8, 8);
+FIELD(proxyprocess_log_line, at_unix_ns, 16, 8);
+FIELD(proxyprocess_log_line, missed, 24, 8);
+FIELD(proxyprocess_log_line, message, 32, 8);
+FIELD(proxyprocess_log_line, message_length, 40, 8);
+FIELD(proxyprocess_log_line, ended, 48, 1);
+FIELD(proxyprocess_log_line, reserved, 49, 7);
 
 SIZE(proxyprocess_proxy_context, 40);
 FIELD(proxyprocess_proxy_context, struct_size, 0, 4);
@@ -259,10 +273,14 @@ int main(void)
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_subscription_wait, const proxyprocess_subscription *, uint64_t, uint8_t *,
              proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_subscription_descriptor, const proxyprocess_subscription *, int32_t *,
+             proxyprocess_error **);
     FUNCTION(void, proxyprocess_subscription_free, proxyprocess_subscription *);
     FUNCTION(size_t, proxyprocess_status_list_count, const proxyprocess_status_list *);
     FUNCTION(int32_t, proxyprocess_status_list_get, const proxyprocess_status_list *, size_t,
              proxyprocess_proxy_status *, proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_status_list_get_json, const proxyprocess_status_list *, size_t, char **, size_t *,
+             proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_status_list_json, const proxyprocess_status_list *, char **, size_t *,
              proxyprocess_error **);
     FUNCTION(const char *, proxyprocess_proxy_state_str, int32_t);
@@ -270,6 +288,8 @@ int main(void)
     FUNCTION(int32_t, proxyprocess_events_next, const proxyprocess_events *, uint64_t, proxyprocess_event *,
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_events_descriptor, const proxyprocess_events *, int32_t *, proxyprocess_error **);
+    FUNCTION(const char *, proxyprocess_event_kind_str, int32_t);
+    FUNCTION(int32_t, proxyprocess_event_json, const proxyprocess_event *, char **, size_t *, proxyprocess_error **);
     FUNCTION(void, proxyprocess_events_free, proxyprocess_events *);
     FUNCTION(int32_t, proxyprocess_manager_new, const proxyprocess_state *, const proxyprocess_manager_options *,
              proxyprocess_manager **, proxyprocess_error **);
@@ -291,6 +311,8 @@ int main(void)
     FUNCTION(int32_t, proxyprocess_manager_status, const proxyprocess_manager *, proxyprocess_status_list **,
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_events, const proxyprocess_manager *, proxyprocess_events **,
+             proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_manager_logs, const proxyprocess_manager *, int32_t, proxyprocess_logs **,
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_daemon_new, const char *, const proxyprocess_proxy_options *,
              const proxyprocess_daemon_options *, proxyprocess_daemon **, proxyprocess_error **);
@@ -325,5 +347,10 @@ int main(void)
     FUNCTION(int32_t, proxyprocess_reply_text, proxyprocess_reply *, const char *, size_t);
     FUNCTION(int32_t, proxyprocess_log_set_callback, int32_t, proxyprocess_log_fn, void *, proxyprocess_destroy_fn,
              proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_logs_new, int32_t, proxyprocess_logs **, proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_logs_next, const proxyprocess_logs *, uint64_t, proxyprocess_log_line *,
+             proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_logs_descriptor, const proxyprocess_logs *, int32_t *, proxyprocess_error **);
+    FUNCTION(void, proxyprocess_logs_free, proxyprocess_logs *);
     return 0;
 }

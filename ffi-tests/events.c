@@ -113,6 +113,91 @@ static void gap(void)
     proxyprocess_state_free(state);
 }
 
+static void is_json(const proxyprocess_event *event, const char *wanted)
+{
+    char *json = NULL;
+    size_t length = 0;
+    OK(proxyprocess_event_json(event, &json, &length, &error));
+    CHECK_TEXT(json, wanted);
+    CHECK_INT(strlen(json), length);
+    proxyprocess_text_free(json);
+}
+
+/* Texts and JSON of what a process does, and of structs that no call has filled. */
+static void texts(void)
+{
+    static const char *const ends[] = {"sh", "-c", "exit 3", NULL};
+    static const char *const killed[] = {"sh", "-c", "kill -KILL $$", NULL};
+    static const char *const *const programs[] = {ends, killed};
+    static const char *const exits[] = {"exit code 3", "signal SIGKILL"};
+    char wanted[256];
+    for (int index = 0; index < 2; index++) {
+        proxyprocess_proxy_options options = proxy(programs[index]);
+        proxyprocess_daemon *daemon = NULL;
+        /* No restart comes before the stop. */
+        options.restart_attempts_before_backoff = 0;
+        OK(proxyprocess_daemon_new("web", &options, NULL, &daemon, &error));
+        proxyprocess_events *events = NULL;
+        OK(proxyprocess_daemon_events(daemon, &events, &error));
+        OK(proxyprocess_daemon_start(daemon, &error));
+        proxyprocess_event event = until(events, PROXYPROCESS_EVENT_STARTED, "web");
+        CHECK(event.exit_text == NULL);
+        event = until(events, PROXYPROCESS_EVENT_EXITED, "web");
+        CHECK_TEXT(event.exit_text, exits[index]);
+        snprintf(wanted, sizeof wanted,
+                 "{\"number\":%" PRIu64 ",\"at_unix_ns\":%" PRIu64 ",\"id\":\"web\",\"kind\":\"exited\",\"pid\":%" PRIu32
+                 ",\"exit\":\"%s\",\"wait_ms\":null,\"text\":null,\"missed\":null}",
+                 event.number, event.at_unix_ns, event.pid, exits[index]);
+        is_json(&event, wanted);
+        OK(proxyprocess_daemon_stop(daemon, &error));
+
+        proxyprocess_status_list *list = NULL;
+        proxyprocess_proxy_status status = {.struct_size = sizeof status};
+        char *json = NULL;
+        OK(proxyprocess_daemon_status(daemon, &list, &error));
+        OK(proxyprocess_status_list_get(list, 0, &status, &error));
+        CHECK_TEXT(status.last_exit_text, exits[index]);
+        OK(proxyprocess_status_list_get_json(list, 0, &json, NULL, &error));
+        snprintf(wanted, sizeof wanted, "\"last_exit\":\"%s\",\"next_start_ms\":null,", exits[index]);
+        CHECK_HAS(json, wanted);
+        CHECK_HAS(json, "{\"id\":\"web\",\"mode\":\"daemon\",\"state\":\"stopped\",\"pid\":null,\"adopted\":false,\"restarts\":");
+        proxyprocess_text_free(json);
+        json = NULL;
+        FAILS(proxyprocess_status_list_get_json(list, 1, &json, NULL, &error), PROXYPROCESS_E_INVALID_ARGUMENT, "index");
+        FAILS(proxyprocess_status_list_get_json(list, SIZE_MAX, &json, NULL, &error), PROXYPROCESS_E_INVALID_ARGUMENT,
+              "index");
+        CHECK(json == NULL);
+        proxyprocess_status_list_free(list);
+        proxyprocess_events_free(events);
+        proxyprocess_daemon_free(daemon);
+    }
+
+    static const char *const names[] = {
+        "none",    "end",     "started", "start_failed",     "adopted",         "adoption_refused", "exited", "waiting",
+        "stopping", "stopped", "failed",  "snapshot_written", "snapshot_failed", "gap",              "unproven",
+    };
+    for (int32_t kind = 0; kind < (int32_t)(sizeof names / sizeof *names); kind++)
+        CHECK_TEXT(proxyprocess_event_kind_str(kind), names[kind]);
+    CHECK_TEXT(proxyprocess_event_kind_str(15), "unknown");
+    CHECK_TEXT(proxyprocess_event_kind_str(INT32_MIN), "unknown");
+
+    proxyprocess_event made = {.struct_size = sizeof made, .kind = PROXYPROCESS_EVENT_NONE};
+    char *json = NULL;
+    is_json(&made, "{\"number\":0,\"at_unix_ns\":0,\"id\":null,\"kind\":\"none\",\"pid\":null,\"exit\":null,"
+                   "\"wait_ms\":null,\"text\":null,\"missed\":null}");
+    made.kind = 99;
+    FAILS(proxyprocess_event_json(&made, &json, NULL, &error), PROXYPROCESS_E_INVALID_ARGUMENT, "event.kind");
+    made.kind = PROXYPROCESS_EVENT_FAILED;
+    made.text = "\xff";
+    FAILS(proxyprocess_event_json(&made, &json, NULL, &error), PROXYPROCESS_E_INVALID_UTF8, "event.text");
+    made.text = NULL;
+    made.exit = -1;
+    FAILS(proxyprocess_event_json(&made, &json, NULL, &error), PROXYPROCESS_E_INVALID_ARGUMENT, "event.exit");
+    made.struct_size = 0;
+    FAILS(proxyprocess_event_json(&made, &json, NULL, &error), PROXYPROCESS_E_STRUCT_SIZE, "struct_size");
+    CHECK(json == NULL);
+}
+
 /* A host with an event loop waits for the descriptor, and reads until there is nothing. */
 static void loops(void)
 {
@@ -181,6 +266,7 @@ int main(void)
     resources before = resources_now();
     numbers();
     gap();
+    texts();
     loops();
     woken();
     proxyprocess_events_free(NULL);

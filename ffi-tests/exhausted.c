@@ -22,7 +22,11 @@ int main(void)
     proxyprocess_manager *manager = new_manager(state, NULL);
     proxyprocess_events *events = events_of(manager);
     proxyprocess_daemon *daemon = new_daemon("alone", SLEEP);
+    proxyprocess_subscription *changes = NULL;
+    proxyprocess_logs *logs = NULL;
     int32_t descriptor = -1;
+    OK(proxyprocess_state_subscribe(state, &changes, &error));
+    OK(proxyprocess_logs_new(PROXYPROCESS_LOG_INFO, &logs, &error));
     set(state, "web", SLEEP);
 
     /* Descriptors are the lowest that are free: from this one on there is none. */
@@ -32,12 +36,16 @@ int main(void)
     none = (struct rlimit){(rlim_t)lowest, before_it.rlim_max};
     CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
     EXHAUSTED(proxyprocess_events_descriptor(events, &descriptor, &error));
+    EXHAUSTED(proxyprocess_subscription_descriptor(changes, &descriptor, &error));
+    EXHAUSTED(proxyprocess_logs_descriptor(logs, &descriptor, &error));
     EXHAUSTED(proxyprocess_daemon_start(daemon, &error));
     EXHAUSTED(proxyprocess_manager_start(manager, &error));
     EXHAUSTED(proxyprocess_manager_run(manager, &error));
     CHECK_INT(descriptor, -1);
     CHECK_INT(setrlimit(RLIMIT_NOFILE, &before_it), 0);
 
+    OK(proxyprocess_subscription_descriptor(changes, &descriptor, &error));
+    OK(proxyprocess_logs_descriptor(logs, &descriptor, &error));
     OK(proxyprocess_events_descriptor(events, &descriptor, &error));
     OK(proxyprocess_daemon_start(daemon, &error));
     OK(proxyprocess_manager_start(manager, &error));
@@ -47,6 +55,8 @@ int main(void)
     OK(proxyprocess_daemon_stop(daemon, &error));
     OK(proxyprocess_manager_kill(manager, &error));
     proxyprocess_events_free(events);
+    proxyprocess_subscription_free(changes);
+    proxyprocess_logs_free(logs);
     proxyprocess_daemon_free(daemon);
     proxyprocess_manager_free(manager);
     proxyprocess_state_free(state);

@@ -13,6 +13,7 @@ static proxyprocess_events *events;
 static proxyprocess_status_list *list;
 static proxyprocess_subscription *changes;
 static proxyprocess_noop *noop;
+static proxyprocess_logs *library_logs, *manager_logs;
 static proxyprocess_error *failure;
 
 /* The worker tells the agent, and the agent tells the test, that it is done; the worker lives until nobody can write to
@@ -38,6 +39,7 @@ static void managers_are_forked(void)
     proxyprocess_manager_options options = quick("data");
     proxyprocess_status_list *other_list = NULL;
     proxyprocess_events *other_events = NULL;
+    proxyprocess_logs *other_logs = NULL;
     char *text = NULL;
     FORKED(proxyprocess_manager_restore(manager, NULL, &error));
     FORKED(proxyprocess_manager_run(manager, &error));
@@ -47,9 +49,10 @@ static void managers_are_forked(void)
     FORKED(proxyprocess_manager_reconfigure(manager, &options, &error));
     FORKED(proxyprocess_manager_status(manager, &other_list, &error));
     FORKED(proxyprocess_manager_events(manager, &other_events, &error));
+    FORKED(proxyprocess_manager_logs(manager, PROXYPROCESS_LOG_INFO, &other_logs, &error));
     FORKED(proxyprocess_manager_close(manager, &error));
     FORKED(proxyprocess_manager_kill(manager, &error));
-    CHECK(!other_list && !other_events && !text);
+    CHECK(!other_list && !other_events && !other_logs && !text);
 }
 
 static void others_are_forked(void)
@@ -57,6 +60,8 @@ static void others_are_forked(void)
     proxyprocess_proxy_options options = proxy(SLEEP);
     proxyprocess_event event = {.struct_size = sizeof event};
     proxyprocess_proxy_status status = {.struct_size = sizeof status};
+    proxyprocess_log_line line = {.struct_size = sizeof line};
+    proxyprocess_logs *other_logs = NULL;
     proxyprocess_manager *other = NULL;
     int32_t descriptor = -1;
     uint8_t flag = 7;
@@ -72,9 +77,15 @@ static void others_are_forked(void)
     FORKED(proxyprocess_state_list_json(state, &text, NULL, &error));
     FORKED(proxyprocess_manager_new(state, NULL, &other, &error));
     FORKED(proxyprocess_subscription_wait(changes, UINT64_MAX, &flag, &error));
+    FORKED(proxyprocess_subscription_descriptor(changes, &descriptor, &error));
+    FORKED(proxyprocess_logs_new(PROXYPROCESS_LOG_INFO, &other_logs, &error));
+    FORKED(proxyprocess_logs_next(library_logs, UINT64_MAX, &line, &error));
+    FORKED(proxyprocess_logs_next(manager_logs, UINT64_MAX, &line, &error));
+    FORKED(proxyprocess_logs_descriptor(library_logs, &descriptor, &error));
+    FORKED(proxyprocess_status_list_get_json(list, 0, &text, NULL, &error));
     FORKED(proxyprocess_status_list_get(list, 0, &status, &error));
     FORKED(proxyprocess_noop_start(noop, &error));
-    CHECK(!other && !text && flag == 7 && descriptor == -1);
+    CHECK(!other && !other_logs && !text && flag == 7 && descriptor == -1);
     /* What is only read is as it was. */
     CHECK_INT(proxyprocess_status_list_count(list), 1);
     CHECK_INT(proxyprocess_error_code(failure), PROXYPROCESS_E_CORRUPT_SNAPSHOT);
@@ -89,6 +100,8 @@ static void frees_all(void)
     proxyprocess_status_list_free(list);
     proxyprocess_subscription_free(changes);
     proxyprocess_noop_free(noop);
+    proxyprocess_logs_free(library_logs);
+    proxyprocess_logs_free(manager_logs);
     proxyprocess_error_free(failure);
 }
 
@@ -125,6 +138,8 @@ static void agent(void)
     OK(proxyprocess_state_subscribe(state, &changes, &error));
     manager = new_manager(state, "data");
     events = events_of(manager);
+    OK(proxyprocess_logs_new(PROXYPROCESS_LOG_INFO, &library_logs, &error));
+    OK(proxyprocess_manager_logs(manager, PROXYPROCESS_LOG_INFO, &manager_logs, &error));
     file = fopen("data/snapshot.json", "we");
     CHECK(file != NULL && fputs("{", file) >= 0 && fclose(file) == 0);
     CHECK_INT(proxyprocess_manager_restore(manager, NULL, &failure), PROXYPROCESS_E_CORRUPT_SNAPSHOT);

@@ -78,6 +78,7 @@ static void states(void)
     uint8_t flag = 7;
     char *json = NULL;
     size_t length = 7;
+    int32_t descriptor = -1;
 
     IS_NULL(proxyprocess_state_new, state, NULL);
     IS_NULL(proxyprocess_state_set, state, NULL, "web", &options);
@@ -104,6 +105,9 @@ static void states(void)
     OK(proxyprocess_state_subscribe(state, &subscription, &error));
     IS_NULL(proxyprocess_subscription_wait, subscription, NULL, 0, &flag);
     IS_NULL(proxyprocess_subscription_wait, changed, subscription, 0, NULL);
+    IS_NULL(proxyprocess_subscription_descriptor, subscription, NULL, &descriptor);
+    IS_NULL(proxyprocess_subscription_descriptor, descriptor, subscription, NULL);
+    CHECK_INT(descriptor, -1);
     FREES_NULL(proxyprocess_subscription_free, subscription);
     FREES_NULL(proxyprocess_state_free, state);
     CHECK_INT(flag, 7);
@@ -129,6 +133,10 @@ static void lists_and_events(const proxyprocess_daemon *daemon)
     IS_NULL(proxyprocess_status_list_json, list, NULL, &json, &length);
     IS_NULL(proxyprocess_status_list_json, json, list, NULL, &length);
     MAY_BE_NULL(proxyprocess_status_list_json, json_length, list, &json, NULL);
+    proxyprocess_text_free(json);
+    IS_NULL(proxyprocess_status_list_get_json, list, NULL, 0, &json, &length);
+    IS_NULL(proxyprocess_status_list_get_json, json, list, 0, NULL, &length);
+    MAY_BE_NULL(proxyprocess_status_list_get_json, json_length, list, 0, &json, NULL);
     FREES_NULL(proxyprocess_status_list_free, list);
     proxyprocess_text_free(json);
     proxyprocess_status_list_free(list);
@@ -138,10 +146,30 @@ static void lists_and_events(const proxyprocess_daemon *daemon)
     IS_NULL(proxyprocess_events_next, event, events, 0, NULL);
     IS_NULL(proxyprocess_events_descriptor, events, NULL, &descriptor);
     IS_NULL(proxyprocess_events_descriptor, descriptor, events, NULL);
+    IS_NULL(proxyprocess_event_json, event, NULL, &json, &length);
+    IS_NULL(proxyprocess_event_json, json, &event, NULL, &length);
+    MAY_BE_NULL(proxyprocess_event_json, json_length, &event, &json, NULL);
+    proxyprocess_text_free(json);
     FREES_NULL(proxyprocess_events_free, events);
     CHECK_INT(length, 7);
     CHECK_INT(descriptor, -1);
     proxyprocess_events_free(events);
+}
+
+static void log_readers(void)
+{
+    proxyprocess_logs *logs = NULL;
+    proxyprocess_log_line line = {.struct_size = sizeof line};
+    int32_t descriptor = -1;
+    IS_NULL(proxyprocess_logs_new, logs, PROXYPROCESS_LOG_INFO, NULL);
+    OK(proxyprocess_logs_new(PROXYPROCESS_LOG_INFO, &logs, &error));
+    IS_NULL(proxyprocess_logs_next, logs, NULL, 0, &line);
+    IS_NULL(proxyprocess_logs_next, line, logs, 0, NULL);
+    IS_NULL(proxyprocess_logs_descriptor, logs, NULL, &descriptor);
+    IS_NULL(proxyprocess_logs_descriptor, descriptor, logs, NULL);
+    FREES_NULL(proxyprocess_logs_free, logs);
+    CHECK_INT(descriptor, -1);
+    proxyprocess_logs_free(logs);
 }
 
 static void managers(void)
@@ -152,6 +180,7 @@ static void managers(void)
     proxyprocess_manager *manager = NULL;
     proxyprocess_status_list *list = NULL;
     proxyprocess_events *events = NULL;
+    proxyprocess_logs *logs = NULL;
     char *path = NULL;
     CHECK_INT(proxyprocess_proxy_kind_init(&kind, sizeof kind), PROXYPROCESS_OK);
 
@@ -177,8 +206,10 @@ static void managers(void)
     IS_NULL(proxyprocess_manager_status, list, manager, NULL);
     IS_NULL(proxyprocess_manager_events, manager, NULL, &events);
     IS_NULL(proxyprocess_manager_events, events, manager, NULL);
+    IS_NULL(proxyprocess_manager_logs, manager, NULL, PROXYPROCESS_LOG_INFO, &logs);
+    IS_NULL(proxyprocess_manager_logs, logs, manager, PROXYPROCESS_LOG_INFO, NULL);
     FREES_NULL(proxyprocess_manager_free, manager);
-    CHECK(!list && !events && !path);
+    CHECK(!list && !events && !path && !logs);
     proxyprocess_manager_free(manager);
     proxyprocess_state_free(state);
 }
@@ -335,6 +366,7 @@ int main(void)
     structs();
     states();
     managers();
+    log_readers();
     kinds();
     daemons();
     noops();

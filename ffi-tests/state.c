@@ -192,6 +192,36 @@ static uint8_t changed(const proxyprocess_subscription *subscription, uint64_t t
     return changed;
 }
 
+/* A host with an event loop waits for the descriptor; the wait that tells a change resets it. */
+static void subscription_descriptor(void)
+{
+    proxyprocess_state *state = new_state();
+    proxyprocess_subscription *subscription = NULL;
+    int32_t descriptor = -1, again = -1;
+    OK(proxyprocess_state_subscribe(state, &subscription, &error));
+    OK(proxyprocess_subscription_descriptor(subscription, &descriptor, &error));
+    OK(proxyprocess_subscription_descriptor(subscription, &again, &error));
+    CHECK(descriptor > 2 && descriptor == again);
+    CHECK(!readable(descriptor, 0));
+    for (int round = 0; round < 3; round++) {
+        set(state, "a", SLEEP);
+        set(state, "b", SLEEP);
+        CHECK(readable(descriptor, DEADLINE_MS));
+        CHECK_INT(changed(subscription, 0), 1);
+        CHECK(!readable(descriptor, 0));
+        CHECK_INT(changed(subscription, 0), 0);
+        OK(proxyprocess_state_remove(state, "a", NULL, &error));
+        CHECK_INT(changed(subscription, UINT64_MAX), 1);
+        CHECK(!readable(descriptor, 0));
+    }
+    proxyprocess_state_free(state);
+    /* Nothing will change any more, and a host that polls hears of it. */
+    CHECK(readable(descriptor, DEADLINE_MS));
+    CHECK_INT(changed(subscription, UINT64_MAX), 0);
+    CHECK(readable(descriptor, 0));
+    proxyprocess_subscription_free(subscription);
+}
+
 static void subscriptions(void)
 {
     proxyprocess_state *state = new_state();
@@ -227,6 +257,7 @@ int main(void)
     by_json();
     tokens();
     subscriptions();
+    subscription_descriptor();
     proxyprocess_state_free(NULL);
     proxyprocess_text_free(NULL);
     nothing_is_left_since(before);

@@ -12,6 +12,7 @@
  *                          the next agent) or _kill (they are stopped first).
  *   proxyprocess_daemon    one supervised process without a manager.
  *   proxyprocess_events    what happens, read by pull; with a descriptor for event loops.
+ *   proxyprocess_logs      lines of the log, read in the same way; of one manager, or of the whole library.
  *   proxyprocess_proxy_kind  a kind of proxy of one's own, which a manager handles like the built-in ones.
  *
  * Example
@@ -109,16 +110,18 @@
  * Threads
  *
  *   All functions can be called from any thread, and on the same handle from several at the same time, but for the
- *   _free functions (the last call with a handle), and proxyprocess_events, a reader for one thread at a time. No
- *   function can be called from a signal handler. The library has threads of its own: a supervisor and at most three
- *   spawners for the whole program, whatever the number of processes; one a manager for proxy kinds; one a manager that
- *   was started by proxyprocess_manager_start(); one for the time of a close or a kill. They are named proxy-..., block all asynchronous signals (see Callbacks), and are gone when
- *   the last manager and daemon is freed.
+ *   _free functions (the last call with a handle), and the readers proxyprocess_events and proxyprocess_logs, which are
+ *   for one thread at a time. No function can be called from a signal handler. The library has threads of its own: for the whole program, whatever
+ *   the number of processes, a supervisor and at most three spawners (one a processor); for each manager, one if it has
+ *   proxies of registered kinds, one if it was started by proxyprocess_manager_start(), and one for the time of a close or
+ *   a kill. They are named proxy-..., block all asynchronous signals (see Callbacks), and are gone when the last manager
+ *   and daemon is freed.
  *
  * Callbacks
  *
- *   There are two kinds: the functions of a proxy kind and the log callback. Each says what can be called from it;
- *   what cannot returns PROXYPROCESS_E_IN_CALLBACK. They must neither unwind (C++ exceptions, panics) nor longjmp, nor
+ *   None is needed: events and the log can be read by pull, which is the way for languages that cannot be called on
+ *   threads they did not make. There are two kinds: the functions of a proxy kind and the log callback. Each says what
+ *   can be called from it; what cannot returns PROXYPROCESS_E_IN_CALLBACK. They must neither unwind (C++ exceptions, panics) nor longjmp, nor
  *   wait for another thread that is in a call of this library.
  *
  *   On threads of the library all signals are blocked, but for those that a thread raises by a fault of its own: SIGSEGV,
@@ -176,6 +179,8 @@
 #define PROXYPROCESS_ENV_PROXY_ID "CONNECT_PROXY_ID"
 /** The environment variable that holds a proxy's token (EnvProxyToken). */
 #define PROXYPROCESS_ENV_PROXY_TOKEN "CONNECT_PROXY_TOKEN"
+/** The environment variable that holds the tag of the manager or daemon that a process is of: how a scan knows it. */
+#define PROXYPROCESS_ENV_PROXY_ORIGIN "CONNECT_PROXY_ORIGIN"
 /** The environment variable that holds the id of the service that a proxy is the sidecar of (EnvSidecarFor). */
 #define PROXYPROCESS_ENV_SIDECAR_FOR "CONNECT_SIDECAR_FOR"
 
@@ -221,6 +226,9 @@
 
 /** How many lifecycle events are kept for readers that fell behind. */
 #define PROXYPROCESS_EVENT_CAPACITY 1024
+
+/** How many lines of the log are kept for each reader of them. */
+#define PROXYPROCESS_LOG_CAPACITY 1024
 
 /** The longest period that can be set, in milliseconds: a year. More is a mistake of the unit. */
 #define PROXYPROCESS_PERIOD_MAX_MS 31622400000
@@ -414,6 +422,14 @@ typedef struct proxyprocess_error proxyprocess_error;
  * one thread at a time.
  */
 typedef struct proxyprocess_events proxyprocess_events;
+
+/**
+ * A reader of lines of the log, from its creation on: those of one manager, or of the whole library. It works beside the log
+ * callback, and without one; the library calls nothing, so that any language can use it. Reading slowly delays nothing: the
+ * last 1024 lines (PROXYPROCESS_LOG_CAPACITY) are kept for each reader, and when it reads again, one line says how many older
+ * ones it has lost. It is for one thread at a time.
+ */
+typedef struct proxyprocess_logs proxyprocess_logs;
 
 /**
  * Starts, stops, snapshots and restores the proxies of a state. It ends once: by proxyprocess_manager_close(), which
@@ -645,6 +661,8 @@ typedef struct proxyprocess_proxy_status {
     const char *unproven;
     /** What its ends suggest about its declaration, as a question to a human, UTF-8; NULL when they suggest nothing. */
     const char *hint;
+    /** How its last process ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when none has ended. */
+    const char *last_exit_text;
 } proxyprocess_proxy_status;
 
 /**
@@ -676,7 +694,40 @@ typedef struct proxyprocess_event {
     int32_t exit_value;
     /** 0. */
     uint32_t reserved;
+    /** How it ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when it has not ended. */
+    const char *exit_text;
 } proxyprocess_event;
+
+/**
+ * One line of the log. The caller sets `struct_size` to `sizeof` of it before the call that fills it; the pointer is valid
+ * until the next call with the same reader.
+ */
+typedef struct proxyprocess_log_line {
+    /** The size of this struct as the caller knows it. */
+    uint32_t struct_size;
+    /** How serious it is: a value of proxyprocess_log_level. PROXYPROCESS_LOG_OFF when there is no line. */
+    int32_t level;
+    /** Counts up by one with every line of the reader's level. */
+    uint64_t number;
+    /** When it was written, in nanoseconds since 1970. */
+    uint64_t at_unix_ns;
+    /**
+     * How many lines the reader has lost, for it fell behind: `message` says so as well, and `number` is that of the last of
+     * them. 0 for every other line.
+     */
+    uint64_t missed;
+    /**
+     * The message, UTF-8 without a newline, at most 4096 bytes: a longer one is cut and ends with "...". NULL when there is no
+     * line.
+     */
+    const char *message;
+    /** The length of the message without its NUL. */
+    size_t message_length;
+    /** 1 when no line will come any more, for the manager has ended, and all were read; else 0. */
+    uint8_t ended;
+    /** 0. */
+    uint8_t reserved[7];
+} proxyprocess_log_line;
 
 /** What a proxy of a kind is made from. The pointers are valid until the function returns. */
 typedef struct proxyprocess_proxy_context {
@@ -1041,6 +1092,22 @@ int32_t proxyprocess_subscription_wait(const struct proxyprocess_subscription *s
                                        proxyprocess_error **err);
 
 /**
+ * A descriptor that polls readable while there is a change that proxyprocess_subscription_wait() has not told yet, and for
+ * ever once none can come any more. Wait for it with poll(2) or epoll(7), never read it; then call
+ * proxyprocess_subscription_wait() with timeout 0, which tells the change and makes the descriptor unreadable again.
+ *
+ * `descriptor`: where its number is put. It belongs to the subscription, is closed with it, and must not be closed otherwise.
+ *
+ * Returns 0; PROXYPROCESS_E_EXHAUSTED: no descriptor is left; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_subscription_descriptor(const struct proxyprocess_subscription *subscription,
+                                             int32_t *descriptor,
+                                             proxyprocess_error **err);
+
+/**
  * Frees a subscription. The state may be freed before or after.
  *
  * `subscription`: may be NULL, which does nothing.
@@ -1073,6 +1140,28 @@ int32_t proxyprocess_status_list_get(const struct proxyprocess_status_list *list
                                      size_t index,
                                      proxyprocess_proxy_status *status,
                                      proxyprocess_error **err);
+
+/**
+ * One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
+ * next_start_ms, last_error, unproven (a list of objects with pid, program and why) and hint, in this order; null is what
+ * there is not.
+ *
+ * `index`: from 0.
+ *
+ * `json`: where the text is put; free it with proxyprocess_text_free().
+ *
+ * `json_length`: where its length is put; may be NULL.
+ *
+ * Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: there are not so many; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_status_list_get_json(const struct proxyprocess_status_list *list,
+                                          size_t index,
+                                          char **json,
+                                          size_t *json_length,
+                                          proxyprocess_error **err);
 
 /**
  * The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
@@ -1145,6 +1234,37 @@ int32_t proxyprocess_events_descriptor(const struct proxyprocess_events *events,
                                        proxyprocess_error **err);
 
 /**
+ * The name of a kind, like "started" or "snapshot_failed"; static. "none" and "end" for those two, "unknown" for a number of a
+ * later version.
+ *
+ * `kind`: a value of proxyprocess_event_kind.
+ *
+ * Since 0.1.0.
+ */
+const char *proxyprocess_event_kind_str(int32_t kind);
+
+/**
+ * An event as one JSON object with the keys number, at_unix_ns, id, kind (its name), pid, exit (as text), wait_ms, text and
+ * missed, in this order; null is what its kind does not have.
+ *
+ * `event`: as proxyprocess_events_next() has filled it.
+ *
+ * `json`: where the text is put; free it with proxyprocess_text_free().
+ *
+ * `json_length`: where its length is put; may be NULL.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE; PROXYPROCESS_E_INVALID_ARGUMENT: its kind or its exit is
+ * none; PROXYPROCESS_E_INVALID_UTF8.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_event_json(const proxyprocess_event *event,
+                                char **json,
+                                size_t *json_length,
+                                proxyprocess_error **err);
+
+/**
  * Frees a reader, before or after the manager or daemon.
  *
  * `events`: may be NULL, which does nothing.
@@ -1208,18 +1328,19 @@ int32_t proxyprocess_manager_register_kind(const struct proxyprocess_manager *ma
                                            proxyprocess_error **err);
 
 /**
- * Takes over from an earlier agent by its snapshot. Processes that live, and are proven to be the recorded ones, are
- * supervised when it returns; nothing is started. A path at which there is nothing does nothing. Tokens that were
- * generated come back into the state. Call it before proxyprocess_manager_run().
+ * Takes over the proxies of an earlier manager of the same data directory: call it with `path` NULL, after
+ * proxyprocess_manager_new() and before proxyprocess_manager_run(). Processes that live, and are proven to be the recorded
+ * ones, are supervised when it returns; nothing is started. Tokens that were generated come back into the state. Where there
+ * is nothing to take over it does nothing.
  *
  * A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-N; the process records are
  * not touched, and the run still finds the processes by them. So an agent logs an error and goes on.
  *
- * `path`: NULL is the manager's own, proxyprocess_manager_snapshot_path(); without a data directory it does nothing
- * then. Snapshots of Consul 1.2 to 1.4 are read as well. The snapshot of another data directory names no processes: the
- * records beside it do, and are read and not changed. Where there are none, or none that can be trusted, each proxy gets a
- * PROXYPROCESS_EVENT_ADOPTION_REFUSED and a last error that say so, and the run starts another process of each that is
- * wanted.
+ * `path`: NULL is the manager's own snapshot, proxyprocess_manager_snapshot_path(); without a data directory it does nothing
+ * then. Another path is for a change of directory, or of agent: snapshots that proxyprocess_manager_snapshot() wrote, and those
+ * of Consul 1.2 to 1.4. The snapshot of another data directory names no processes: the records beside it do, and are read and
+ * not changed. Where there are none, or none that can be trusted, each proxy gets a PROXYPROCESS_EVENT_ADOPTION_REFUSED and a
+ * last error that say so, and the run starts another process of each that is wanted.
  *
  * Returns 0; PROXYPROCESS_E_CORRUPT_SNAPSHOT: the document as a whole cannot be used; PROXYPROCESS_E_LOCKED: it is in the
  * data directory of a manager that lives, which the message names; PROXYPROCESS_E_INVALID_CONFIG: a run has begun already;
@@ -1372,6 +1493,25 @@ PROXYPROCESS_MUST_USE
 int32_t proxyprocess_manager_events(const struct proxyprocess_manager *manager,
                                     struct proxyprocess_events **events,
                                     proxyprocess_error **err);
+
+/**
+ * A reader of the lines of the log about this manager and its proxies, from now on. What concerns all managers of the program
+ * is not among them: lines of the threads that they share, and of opening a data directory; proxyprocess_logs_new() has those
+ * as well.
+ *
+ * `level`: how much, a value of proxyprocess_log_level; PROXYPROCESS_LOG_OFF is nothing.
+ *
+ * `logs`: where the handle is put; free it with proxyprocess_logs_free(), before or after the manager.
+ *
+ * Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: no such level; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_logs(const struct proxyprocess_manager *manager,
+                                  int32_t level,
+                                  struct proxyprocess_logs **logs,
+                                  proxyprocess_error **err);
 
 /**
  * Makes a daemon that is not started.
@@ -1680,6 +1820,66 @@ int32_t proxyprocess_log_set_callback(int32_t level,
                                       void *user,
                                       proxyprocess_destroy_fn destroy,
                                       proxyprocess_error **err);
+
+/**
+ * A reader of all lines of the library, of all its managers and daemons, from now on.
+ *
+ * `level`: how much, a value of proxyprocess_log_level; PROXYPROCESS_LOG_OFF is nothing.
+ *
+ * `logs`: where the handle is put; free it with proxyprocess_logs_free().
+ *
+ * Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: no such level; PROXYPROCESS_E_FORKED: the process was forked off by one that
+ * has had such a reader (a reader of a manager of its own can be had there); PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_logs_new(int32_t level,
+                              struct proxyprocess_logs **logs,
+                              proxyprocess_error **err);
+
+/**
+ * The next line, waiting for it at most so long.
+ *
+ * `timeout_ms`: 0 does not wait; UINT64_MAX waits until a line is written.
+ *
+ * `line`: the struct to fill; its `struct_size` is set. Its `level` is PROXYPROCESS_LOG_OFF when the time is over, and at
+ * once when no line will come any more: then `ended` is 1.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE: no line is lost by that.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_logs_next(const struct proxyprocess_logs *logs,
+                               uint64_t timeout_ms,
+                               proxyprocess_log_line *line,
+                               proxyprocess_error **err);
+
+/**
+ * A descriptor that polls readable while there is a line to read or none will come any more, for hosts with an event loop of
+ * their own. Wait for it with poll(2) or epoll(7), never read it; then call proxyprocess_logs_next() with timeout 0 until its
+ * `level` is PROXYPROCESS_LOG_OFF.
+ *
+ * `descriptor`: where its number is put. It belongs to the reader, is closed with it, and must not be closed otherwise.
+ *
+ * Returns 0; PROXYPROCESS_E_EXHAUSTED: no descriptor is left; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_logs_descriptor(const struct proxyprocess_logs *logs,
+                                     int32_t *descriptor,
+                                     proxyprocess_error **err);
+
+/**
+ * Frees a reader, before or after the manager.
+ *
+ * `logs`: may be NULL, which does nothing.
+ *
+ * Since 0.1.0.
+ */
+void proxyprocess_logs_free(struct proxyprocess_logs *logs);
 
 #ifdef __cplusplus
 }  // extern "C"

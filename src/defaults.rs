@@ -51,7 +51,7 @@ pub const ENV_PROXY_ID: &str = "CONNECT_PROXY_ID";
 pub const ENV_PROXY_TOKEN: &str = "CONNECT_PROXY_TOKEN";
 
 /// Name of the environment variable that holds which data directory, or else which manager or daemon, a process is of.
-pub(crate) const ENV_PROXY_ORIGIN: &str = "CONNECT_PROXY_ORIGIN";
+pub const ENV_PROXY_ORIGIN: &str = "CONNECT_PROXY_ORIGIN";
 
 /// Name of the environment variable that holds the id of the service that a sidecar stands for (`EnvSidecarFor`).
 pub const ENV_SIDECAR_FOR: &str = "CONNECT_SIDECAR_FOR";

@@ -1,17 +1,19 @@
 //! Lifecycle events, by pull: waited for, or announced by a descriptor.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use super::failure::ErrorOut;
-use super::handle::{Handle, call, free, place};
-use super::output::{TextOut, c_string};
-use super::sized::{EventOut, SizedStruct};
-use super::status::exit;
-use crate::supervisor::{Event, EventKind, Events};
+use super::failure::{ErrorOut, Failure};
+use super::handle::{Handle, call, enter, free, place};
+use super::input::utf8;
+use super::output::{OwnedText, TextOut, c_string};
+use super::owned_text::give;
+use super::sized::{In, Out, SizedStruct};
+use super::status::{exit, exit_status};
+use crate::supervisor::{Event, EventFields, EventKind, Events, unix_ns};
 
 /// What happened. A later version of the library may report others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +81,15 @@ pub struct proxyprocess_event {
     pub exit_value: i32,
     /// 0.
     pub reserved: u32,
+    /// How it ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when it has not ended.
+    pub exit_text: TextOut,
 }
+
+/// In C: `const proxyprocess_event *`.
+pub type EventIn = In<proxyprocess_event>;
+
+/// In C: `proxyprocess_event *`.
+pub type EventOut = Out<proxyprocess_event>;
 
 // SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers, of which any bytes are valid.
 unsafe impl SizedStruct for proxyprocess_event {
@@ -100,6 +110,7 @@ unsafe impl SizedStruct for proxyprocess_event {
             exit: 0,
             exit_value: 0,
             reserved: 0,
+            exit_text: TextOut::NULL,
         }
     }
 }
@@ -113,6 +124,7 @@ struct Reader {
     /// What the last event pointed to.
     id: CString,
     text: CString,
+    exit: CString,
 }
 
 impl proxyprocess_events {
@@ -121,6 +133,7 @@ impl proxyprocess_events {
             events,
             id: CString::default(),
             text: CString::default(),
+            exit: CString::default(),
         })))
     }
 }
@@ -180,6 +193,90 @@ pub extern "C" fn proxyprocess_events_descriptor(
     })
 }
 
+/// The name of a kind, like "started" or "snapshot_failed"; static. "none" and "end" for those two, "unknown" for a number of a
+/// later version.
+///
+/// `kind`: a value of proxyprocess_event_kind.
+///
+/// Since 0.1.0.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_event_kind_str(kind: i32) -> TextOut {
+    TextOut::of(kind_name(kind).unwrap_or(c"unknown"))
+}
+
+fn kind_name(kind: i32) -> Option<&'static CStr> {
+    Some(match kind {
+        0 => c"none",
+        1 => c"end",
+        2 => c"started",
+        3 => c"start_failed",
+        4 => c"adopted",
+        5 => c"adoption_refused",
+        6 => c"exited",
+        7 => c"waiting",
+        8 => c"stopping",
+        9 => c"stopped",
+        10 => c"failed",
+        11 => c"snapshot_written",
+        12 => c"snapshot_failed",
+        13 => c"gap",
+        14 => c"unproven",
+        _ => return None,
+    })
+}
+
+/// An event as one JSON object with the keys number, at_unix_ns, id, kind (its name), pid, exit (as text), wait_ms, text and
+/// missed, in this order; null is what its kind does not have.
+///
+/// `event`: as proxyprocess_events_next() has filled it.
+///
+/// `json`: where the text is put; free it with proxyprocess_text_free().
+///
+/// `json_length`: where its length is put; may be NULL.
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE; PROXYPROCESS_E_INVALID_ARGUMENT: its kind or its exit is
+/// none; PROXYPROCESS_E_INVALID_UTF8.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_event_json(
+    event: EventIn,
+    json: Option<&mut MaybeUninit<OwnedText>>,
+    json_length: Option<&mut MaybeUninit<usize>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    enter(err, || {
+        let event = event.required("event")?;
+        let encoded = serde_json::to_vec(&event.fields()?);
+        let encoded = encoded.map_err(|error| Failure::internal(format!("encode event: {error}")))?;
+        give("json", json, json_length, Some(encoded))
+    })
+}
+
+impl proxyprocess_event {
+    fn fields(&self) -> Result<EventFields<'_>, Failure> {
+        use proxyprocess_event_kind as C;
+        let unknown = || Failure::argument(format!("event.kind: expected a kind of event, got {}", self.kind));
+        let of_kind = |kind: C, value: u64| (self.kind == kind as i32).then_some(value);
+        Ok(EventFields {
+            number: self.number,
+            at_unix_ns: self.at_unix_ns,
+            id: optional_text("event.id", &self.id)?,
+            kind: kind_name(self.kind).and_then(|name| name.to_str().ok()).ok_or_else(unknown)?,
+            pid: (self.pid != 0).then_some(self.pid),
+            exit: exit_status("event.exit", self.exit, self.exit_value)?,
+            wait_ms: of_kind(C::PROXYPROCESS_EVENT_WAITING, self.wait_ms),
+            text: optional_text("event.text", &self.text)?,
+            missed: of_kind(C::PROXYPROCESS_EVENT_GAP, self.missed),
+        })
+    }
+}
+
+fn optional_text<'a>(name: &str, text: &'a TextOut) -> Result<Option<&'a str>, Failure> {
+    text.read().map(|text| utf8(name, text.to_bytes())).transpose()
+}
+
 /// Frees a reader, before or after the manager or daemon.
 ///
 /// `events`: may be NULL, which does nothing.
@@ -201,8 +298,7 @@ impl Reader {
             return shown;
         };
         shown.number = event.number;
-        let since = event.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        shown.at_unix_ns = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        shown.at_unix_ns = unix_ns(event.at);
         if let Some(id) = &event.id {
             self.id = c_string(id);
             shown.id = TextOut::of(&self.id);
@@ -228,6 +324,8 @@ impl Reader {
             EventKind::Exited { pid, status } => {
                 shown.pid = pid;
                 (shown.exit, shown.exit_value) = exit(Some(status));
+                self.exit = c_string(&status.to_string());
+                shown.exit_text = TextOut::of(&self.exit);
                 C::PROXYPROCESS_EVENT_EXITED
             }
             EventKind::Waiting { wait } => {
@@ -263,5 +361,47 @@ impl Reader {
         }
         shown.kind = kind as i32;
         shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::wait::ExitStatus;
+    use std::time::SystemTime;
+
+    #[test]
+    fn event_in_form_of_c_has_the_name_and_the_json_of_the_event() {
+        let text = || "why".to_owned();
+        let kinds = [
+            EventKind::Started { pid: Some(7) },
+            EventKind::Started { pid: None },
+            EventKind::StartFailed { error: text() },
+            EventKind::Adopted { pid: 7 },
+            EventKind::AdoptionRefused { reason: text() },
+            EventKind::Exited { pid: 7, status: ExitStatus::Exited(0) },
+            EventKind::Exited { pid: 7, status: ExitStatus::Signaled { signal: 9, core_dumped: false } },
+            EventKind::Exited { pid: 7, status: ExitStatus::Signaled { signal: 6, core_dumped: true } },
+            EventKind::Exited { pid: 7, status: ExitStatus::Unknown },
+            EventKind::Waiting { wait: Duration::ZERO },
+            EventKind::Stopping { pid: None },
+            EventKind::Stopped,
+            EventKind::Failed { error: text() },
+            EventKind::Unproven { processes: text() },
+            EventKind::SnapshotWritten,
+            EventKind::SnapshotFailed { error: text() },
+            EventKind::Gap { missed: 3 },
+        ];
+        let ring = crate::supervisor::EventRing::new(1);
+        let empty = CString::default();
+        let mut reader = Reader { events: ring.subscribe(), id: empty.clone(), text: empty.clone(), exit: empty };
+        for kind in kinds {
+            let event = Event { number: 3, at: SystemTime::now(), id: Some("web".into()), kind };
+            let shown = reader.show(Some(event.clone()));
+            assert_eq!(proxyprocess_event_kind_str(shown.kind).text(), event.kind.as_str());
+            let json = serde_json::to_string(&shown.fields().unwrap()).unwrap();
+            assert_eq!(json, serde_json::to_string(&event).unwrap());
+        }
+        assert_eq!(proxyprocess_event_kind_str(99).text(), "unknown");
     }
 }

@@ -1,6 +1,5 @@
 //! Failures on their way to C.
 
-use std::any::Any;
 use std::fmt;
 use std::mem::MaybeUninit;
 
@@ -35,12 +34,6 @@ impl Failure {
 
     pub(super) fn internal(message: impl Into<String>) -> Failure {
         Failure::new(Code::PROXYPROCESS_E_INTERNAL, message)
-    }
-
-    pub(super) fn panic(payload: &(dyn Any + Send)) -> Failure {
-        let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-        Failure::new(Code::PROXYPROCESS_E_PANIC, format!("fault of the library: {text}"))
     }
 
     pub(super) fn is_panic(&self) -> bool {

@@ -1,7 +1,6 @@
 //! Handles and entries: what every call from C goes through.
 
 use std::mem::MaybeUninit;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +8,7 @@ use super::callback::{self, Inside};
 use super::entered::{self, Entered, HandleId};
 use super::error::proxyprocess_code;
 use super::failure::{ErrorOut, Failure};
+use super::panic;
 use crate::logging::{self, Level};
 use crate::sys::fork::OnlyHome;
 use crate::sys::thread;
@@ -55,7 +55,7 @@ pub(super) fn place<'a, T>(name: &str, out: Option<&'a mut MaybeUninit<T>>) -> R
 ///
 /// Not from a log callback: it may run on a thread that the body would wait for.
 pub(super) fn enter(err: ErrorOut<'_>, body: impl FnOnce() -> Result<(), Failure>) -> i32 {
-    let done = callback::allowed_within(Inside::Kind).and_then(|()| guarded(body));
+    let done = callback::allowed_within(Inside::Kind).and_then(|()| panic::caught(body));
     err.finish(done)
 }
 
@@ -91,19 +91,13 @@ fn call_within<T>(
         let inner = handle.get()?;
         entered::check(handle.id)?;
         let _entered = Entered::of(handle.id);
-        guarded(|| body(inner)).inspect_err(|failure| {
+        panic::caught(|| body(inner)).inspect_err(|failure| {
             if failure.is_panic() {
                 handle.poisoned.store(true, Ordering::Release);
             }
         })
     });
     err.finish(done)
-}
-
-/// Runs a body and makes a failure of a panic.
-fn guarded(body: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-    // What a panic may have left half changed is never used again: the handle is poisoned.
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(Failure::panic(&*panic)))
 }
 
 /// Frees what a handle holds; `of` is the handle in it.
@@ -120,9 +114,13 @@ pub(super) fn free<T: Send + 'static, U>(handle: Option<Box<T>>, of: impl FnOnce
             std::mem::forget(handle);
             return;
         }
-        // A destructor that panics has nobody to tell; it must not unwind into C.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handle))) {
-            logging::write(Level::Error, format_args!("free: {}", Failure::panic(&*panic)));
+        // A destructor has no error object; its panic must not unwind into C.
+        let freed = panic::caught(|| {
+            drop(handle);
+            Ok(())
+        });
+        if let Err(failure) = freed {
+            logging::write(Level::Error, format_args!("free: {failure}"));
         }
         return;
     }

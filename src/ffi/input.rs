@@ -128,7 +128,7 @@ fn check_length(name: &str, length: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, Failure> {
+pub(super) fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, Failure> {
     std::str::from_utf8(bytes).map_err(|error| {
         let message = format!("{name}: expected UTF-8, got something else at offset {}", error.valid_up_to());
         Failure::new(proxyprocess_code::PROXYPROCESS_E_INVALID_UTF8, message)

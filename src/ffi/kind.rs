@@ -13,7 +13,7 @@ use super::input::Text;
 use super::json::object;
 use super::log::proxyprocess_destroy_fn;
 use super::output::{TextOut, c_string};
-use super::sized::{ProxyKindOut, SizedStruct};
+use super::sized::{In, Out, SizedStruct};
 use crate::declaration::{ExecMode, ProxySnapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
@@ -101,6 +101,12 @@ pub struct proxyprocess_proxy_kind {
     /// after the other, so that slow ones stop at the same time. May be NULL.
     pub request_stop: Option<unsafe extern "C" fn(proxy: UserWord)>,
 }
+
+/// In C: `const proxyprocess_proxy_kind *`.
+pub type ProxyKindIn = In<proxyprocess_proxy_kind>;
+
+/// In C: `proxyprocess_proxy_kind *`.
+pub type ProxyKindOut = Out<proxyprocess_proxy_kind>;
 
 // SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers; a pointer to a function is only
 // ever called, and that it can be is what the header demands.

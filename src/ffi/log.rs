@@ -145,11 +145,11 @@ const LEVELS: [(proxyprocess_log_level, LevelFilter); 6] = [
     (proxyprocess_log_level::PROXYPROCESS_LOG_TRACE, LevelFilter::Trace),
 ];
 
-fn level_filter(number: i32) -> Result<LevelFilter, Failure> {
+pub(super) fn level_filter(number: i32) -> Result<LevelFilter, Failure> {
     let found = LEVELS.iter().find(|(level, _)| *level as i32 == number).map(|(_, filter)| *filter);
     found.ok_or_else(|| Failure::argument(format!("level: expected a number from 0 to 5, got {number}")))
 }
 
-fn level_number(level: Level) -> i32 {
+pub(super) fn level_number(level: Level) -> i32 {
     LEVELS.iter().find(|(_, filter)| *filter == level).map_or(0, |(level, _)| *level as i32)
 }

@@ -10,9 +10,12 @@ use super::events::proxyprocess_events;
 use super::failure::ErrorOut;
 use super::handle::{Handle, call, call_manager, free, place};
 use super::input::Text;
-use super::kind;
-use super::output::{OwnedText, give};
-use super::sized::{ManagerOptionsIn, ProxyKindIn};
+use super::kind::{self, ProxyKindIn};
+use super::log::level_filter;
+use super::logs::proxyprocess_logs;
+use super::options::ManagerOptionsIn;
+use super::output::OwnedText;
+use super::owned_text::give;
 use super::state::proxyprocess_state;
 use super::status::proxyprocess_status_list;
 use crate::declaration::ExecMode;
@@ -159,18 +162,19 @@ pub extern "C" fn proxyprocess_manager_register_kind(
     })
 }
 
-/// Takes over from an earlier agent by its snapshot. Processes that live, and are proven to be the recorded ones, are
-/// supervised when it returns; nothing is started. A path at which there is nothing does nothing. Tokens that were
-/// generated come back into the state. Call it before proxyprocess_manager_run().
+/// Takes over the proxies of an earlier manager of the same data directory: call it with `path` NULL, after
+/// proxyprocess_manager_new() and before proxyprocess_manager_run(). Processes that live, and are proven to be the recorded
+/// ones, are supervised when it returns; nothing is started. Tokens that were generated come back into the state. Where there
+/// is nothing to take over it does nothing.
 ///
 /// A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-N; the process records are
 /// not touched, and the run still finds the processes by them. So an agent logs an error and goes on.
 ///
-/// `path`: NULL is the manager's own, proxyprocess_manager_snapshot_path(); without a data directory it does nothing
-/// then. Snapshots of Consul 1.2 to 1.4 are read as well. The snapshot of another data directory names no processes: the
-/// records beside it do, and are read and not changed. Where there are none, or none that can be trusted, each proxy gets a
-/// PROXYPROCESS_EVENT_ADOPTION_REFUSED and a last error that say so, and the run starts another process of each that is
-/// wanted.
+/// `path`: NULL is the manager's own snapshot, proxyprocess_manager_snapshot_path(); without a data directory it does nothing
+/// then. Another path is for a change of directory, or of agent: snapshots that proxyprocess_manager_snapshot() wrote, and those
+/// of Consul 1.2 to 1.4. The snapshot of another data directory names no processes: the records beside it do, and are read and
+/// not changed. Where there are none, or none that can be trusted, each proxy gets a PROXYPROCESS_EVENT_ADOPTION_REFUSED and a
+/// last error that say so, and the run starts another process of each that is wanted.
 ///
 /// Returns 0; PROXYPROCESS_E_CORRUPT_SNAPSHOT: the document as a whole cannot be used; PROXYPROCESS_E_LOCKED: it is in the
 /// data directory of a manager that lives, which the message names; PROXYPROCESS_E_INVALID_CONFIG: a run has begun already;
@@ -375,6 +379,32 @@ pub extern "C" fn proxyprocess_manager_events(
 ) -> i32 {
     call_manager(manager.map(|manager| &manager.0), err, |running| {
         place("events", events)?.write(Some(Box::new(proxyprocess_events::new(running.manager.events()))));
+        Ok(())
+    })
+}
+
+/// A reader of the lines of the log about this manager and its proxies, from now on. What concerns all managers of the program
+/// is not among them: lines of the threads that they share, and of opening a data directory; proxyprocess_logs_new() has those
+/// as well.
+///
+/// `level`: how much, a value of proxyprocess_log_level; PROXYPROCESS_LOG_OFF is nothing.
+///
+/// `logs`: where the handle is put; free it with proxyprocess_logs_free(), before or after the manager.
+///
+/// Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: no such level; PROXYPROCESS_E_NULL_ARGUMENT.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_logs(
+    manager: Option<&proxyprocess_manager>,
+    level: i32,
+    logs: Option<&mut MaybeUninit<Option<Box<proxyprocess_logs>>>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| {
+        let place = place("logs", logs)?;
+        place.write(Some(Box::new(proxyprocess_logs::new(running.manager.logs(level_filter(level)?)))));
         Ok(())
     })
 }

@@ -6,7 +6,8 @@ use super::failure::{ErrorOut, Failure};
 use super::handle::{Handle, call, enter, free, place};
 use super::input::Text;
 use super::json::{encode, object};
-use super::output::{OwnedText, give};
+use super::output::OwnedText;
+use super::owned_text::give;
 use crate::proxy::{Noop, Proxy};
 
 /// A proxy that does nothing, and does it well: for tests, and in the place of a proxy that is switched off. In a

@@ -8,7 +8,7 @@ use super::failure::{ErrorOut, Failure};
 use super::handle::enter;
 use super::input::{Numbers, Text, TextList, boolean};
 use super::json::object;
-use super::sized::{DaemonOptionsOut, ManagerOptionsOut, ProxyOptionsOut, SizedStruct, reserved};
+use super::sized::{In, Out, SizedStruct, reserved};
 use super::version::*;
 use crate::command::{Command, Credentials, validate_withheld};
 use crate::declaration::{ExecMode, ProxyConfig, split_variable};
@@ -89,6 +89,12 @@ pub struct proxyprocess_proxy_options {
     /// 0.
     pub reserved_2: [u8; 1],
 }
+
+/// In C: `const proxyprocess_proxy_options *`.
+pub type ProxyOptionsIn = In<proxyprocess_proxy_options>;
+
+/// In C: `proxyprocess_proxy_options *`.
+pub type ProxyOptionsOut = Out<proxyprocess_proxy_options>;
 
 // SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers, of which any bytes are valid.
 unsafe impl SizedStruct for proxyprocess_proxy_options {
@@ -215,6 +221,12 @@ pub struct proxyprocess_manager_options {
     pub event_capacity: u64,
 }
 
+/// In C: `const proxyprocess_manager_options *`.
+pub type ManagerOptionsIn = In<proxyprocess_manager_options>;
+
+/// In C: `proxyprocess_manager_options *`.
+pub type ManagerOptionsOut = Out<proxyprocess_manager_options>;
+
 // SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers, of which any bytes are valid.
 unsafe impl SizedStruct for proxyprocess_manager_options {
     const NAME: &'static str = "manager_options";
@@ -274,6 +286,12 @@ pub struct proxyprocess_daemon_options {
     /// A file to which its standard error is appended, any bytes; with NULL it is lost.
     pub stderr_path: Text,
 }
+
+/// In C: `const proxyprocess_daemon_options *`.
+pub type DaemonOptionsIn = In<proxyprocess_daemon_options>;
+
+/// In C: `proxyprocess_daemon_options *`.
+pub type DaemonOptionsOut = Out<proxyprocess_daemon_options>;
 
 // SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers, of which any bytes are valid.
 unsafe impl SizedStruct for proxyprocess_daemon_options {

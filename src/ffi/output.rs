@@ -1,19 +1,21 @@
-//! Strings that go to C: lent, or given away.
+//! Strings that go to C: those that stay with the library, and those that the caller gets to keep.
 
 use std::ffi::{CStr, CString, c_char};
-use std::mem::MaybeUninit;
-
-use super::failure::Failure;
 
 /// A string that belongs to the caller. In C: `char *`.
 #[repr(transparent)]
 pub struct OwnedText(*mut c_char);
 
 impl OwnedText {
+    /// NULL, or what CString::into_raw has returned.
+    pub(super) fn of(text: *mut c_char) -> OwnedText {
+        OwnedText(text)
+    }
+
     /// Takes the string back, to free it.
     pub(super) fn take_back(self) -> Option<CString> {
-        // SAFETY: `give`, the only maker of these pointers, got it from CString::into_raw, and C promises not to have
-        // freed it before or written to it.
+        // SAFETY: `give`, the only caller of `of`, got it from CString::into_raw, and C promises not to have freed it before
+        // or written to it.
         (!self.0.is_null()).then(|| unsafe { CString::from_raw(self.0) })
     }
 }
@@ -31,35 +33,19 @@ impl TextOut {
         TextOut(text.as_ptr())
     }
 
+    /// The string in a struct that C hands back; `None` for NULL.
+    pub(super) fn read(&self) -> Option<&CStr> {
+        // SAFETY: C promises that a pointer in a struct is NULL or a string that ends with NUL and stays as it is during the
+        // call; `self` does not outlive the call.
+        (!self.0.is_null()).then(|| unsafe { CStr::from_ptr(self.0) })
+    }
+
     /// What C would read of a static text.
     #[cfg(test)]
     pub(super) fn text(self) -> &'static str {
         // SAFETY: only asked of functions that return static texts.
         unsafe { CStr::from_ptr(self.0) }.to_str().unwrap()
     }
-}
-
-/// Where a string is put.
-pub type OwnedTextOut<'a> = Option<&'a mut MaybeUninit<OwnedText>>;
-
-/// Gives a string away, and its length where it is asked for.
-pub(super) fn give(
-    name: &str,
-    out: OwnedTextOut<'_>,
-    length: Option<&mut MaybeUninit<usize>>,
-    text: Option<Vec<u8>>,
-) -> Result<(), Failure> {
-    let out = out.ok_or_else(|| Failure::null(name))?;
-    let bytes = text.as_ref().map_or(0, Vec::len);
-    let text = match text {
-        Some(text) => CString::new(text).map_err(|_| Failure::internal("text with a NUL byte"))?.into_raw(),
-        None => std::ptr::null_mut(),
-    };
-    out.write(OwnedText(text));
-    if let Some(length) = length {
-        length.write(bytes);
-    }
-    Ok(())
 }
 
 /// A string of the library's with any NUL replaced, for C to read up to its end.

@@ -7,11 +7,7 @@
 use std::mem::MaybeUninit;
 
 use super::error::proxyprocess_code;
-use super::events::proxyprocess_event;
 use super::failure::Failure;
-use super::kind::proxyprocess_proxy_kind;
-use super::options::{proxyprocess_daemon_options, proxyprocess_manager_options, proxyprocess_proxy_options};
-use super::status::proxyprocess_proxy_status;
 
 /// A struct whose first field is its size.
 ///
@@ -27,7 +23,7 @@ pub(super) unsafe trait SizedStruct: Copy {
     fn defaults() -> Self;
 }
 
-/// Sizes beyond this are garbage: memory that nobody has initialized.
+/// Sizes beyond this are garbage: memory that was never initialized.
 const LARGEST: usize = 4096;
 
 /// A struct to read, or NULL.
@@ -137,27 +133,6 @@ pub(super) fn reserved(name: &str, bytes: &[u8]) -> Result<(), Failure> {
     }
     Err(Failure::argument(format!("{name}: expected 0, for it is reserved")))
 }
-
-/// In C: `const proxyprocess_proxy_options *`.
-pub type ProxyOptionsIn = In<proxyprocess_proxy_options>;
-/// In C: `proxyprocess_proxy_options *`.
-pub type ProxyOptionsOut = Out<proxyprocess_proxy_options>;
-/// In C: `const proxyprocess_manager_options *`.
-pub type ManagerOptionsIn = In<proxyprocess_manager_options>;
-/// In C: `proxyprocess_manager_options *`.
-pub type ManagerOptionsOut = Out<proxyprocess_manager_options>;
-/// In C: `const proxyprocess_daemon_options *`.
-pub type DaemonOptionsIn = In<proxyprocess_daemon_options>;
-/// In C: `proxyprocess_daemon_options *`.
-pub type DaemonOptionsOut = Out<proxyprocess_daemon_options>;
-/// In C: `proxyprocess_proxy_status *`.
-pub type ProxyStatusOut = Out<proxyprocess_proxy_status>;
-/// In C: `proxyprocess_event *`.
-pub type EventOut = Out<proxyprocess_event>;
-/// In C: `const proxyprocess_proxy_kind *`.
-pub type ProxyKindIn = In<proxyprocess_proxy_kind>;
-/// In C: `proxyprocess_proxy_kind *`.
-pub type ProxyKindOut = Out<proxyprocess_proxy_kind>;
 
 #[cfg(test)]
 mod tests {

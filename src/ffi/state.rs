@@ -1,14 +1,16 @@
 //! The desired set.
 
 use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use super::failure::ErrorOut;
 use super::handle::{Handle, call, enter, free, place};
 use super::input::Text;
 use super::json::encode;
-use super::output::{OwnedText, give};
-use super::sized::ProxyOptionsIn;
+use super::options::ProxyOptionsIn;
+use super::output::OwnedText;
+use super::owned_text::give;
 use crate::declaration::{ProxyConfig, ProxySnapshot};
 use crate::state::State;
 use crate::subscription::Subscription;
@@ -235,6 +237,28 @@ pub extern "C" fn proxyprocess_subscription_wait(
     call("subscription", subscription.map(|subscription| &subscription.0), err, |subscription| {
         let changed = place("changed", changed)?;
         changed.write(u8::from(subscription.wait(Duration::from_millis(timeout_ms))));
+        Ok(())
+    })
+}
+
+/// A descriptor that polls readable while there is a change that proxyprocess_subscription_wait() has not told yet, and for
+/// ever once none can come any more. Wait for it with poll(2) or epoll(7), never read it; then call
+/// proxyprocess_subscription_wait() with timeout 0, which tells the change and makes the descriptor unreadable again.
+///
+/// `descriptor`: where its number is put. It belongs to the subscription, is closed with it, and must not be closed otherwise.
+///
+/// Returns 0; PROXYPROCESS_E_EXHAUSTED: no descriptor is left; PROXYPROCESS_E_NULL_ARGUMENT.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_subscription_descriptor(
+    subscription: Option<&proxyprocess_subscription>,
+    descriptor: Option<&mut MaybeUninit<i32>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call("subscription", subscription.map(|subscription| &subscription.0), err, |subscription| {
+        place("descriptor", descriptor)?.write(subscription.descriptor()?.as_raw_fd());
         Ok(())
     })
 }

@@ -6,8 +6,9 @@ use std::mem::MaybeUninit;
 use super::failure::{ErrorOut, Failure};
 use super::handle::{Handle, call, free};
 use super::json::encode;
-use super::output::{OwnedText, TextOut, c_string, give};
-use super::sized::{ProxyStatusOut, SizedStruct};
+use super::output::{OwnedText, TextOut, c_string};
+use super::owned_text::give;
+use super::sized::{Out, SizedStruct};
 use crate::declaration::ProxySnapshot;
 use crate::lifecycle::ProxyState;
 use crate::supervisor::{ProxyStatus, UnprovenProcess};
@@ -89,7 +90,12 @@ pub struct proxyprocess_proxy_status {
     pub unproven: TextOut,
     /// What its ends suggest about its declaration, as a question to a human, UTF-8; NULL when they suggest nothing.
     pub hint: TextOut,
+    /// How its last process ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when none has ended.
+    pub last_exit_text: TextOut,
 }
+
+/// In C: `proxyprocess_proxy_status *`.
+pub type ProxyStatusOut = Out<proxyprocess_proxy_status>;
 
 // SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers, of which any bytes are valid.
 unsafe impl SizedStruct for proxyprocess_proxy_status {
@@ -112,6 +118,7 @@ unsafe impl SizedStruct for proxyprocess_proxy_status {
             last_exit_value: 0,
             unproven: TextOut::NULL,
             hint: TextOut::NULL,
+            last_exit_text: TextOut::NULL,
         }
     }
 }
@@ -132,6 +139,13 @@ struct Texts {
     last_error: Option<CString>,
     unproven: Option<CString>,
     hint: Option<CString>,
+    last_exit: Option<CString>,
+}
+
+impl List {
+    fn no_index(&self, index: usize) -> Failure {
+        Failure::argument(format!("index: expected less than {}, got {index}", self.proxies.len()))
+    }
 }
 
 impl proxyprocess_status_list {
@@ -142,6 +156,7 @@ impl proxyprocess_status_list {
             last_error: proxy.last_error.as_deref().map(c_string),
             unproven: unproven(&proxy.unproven).as_deref().map(c_string),
             hint: proxy.hint.as_deref().map(c_string),
+            last_exit: proxy.last_exit.map(|exit| c_string(&exit.to_string())),
         });
         let texts = texts.collect();
         proxyprocess_status_list(Handle::new(List { proxies, texts }))
@@ -176,8 +191,7 @@ pub extern "C" fn proxyprocess_status_list_get(
 ) -> i32 {
     call("list", list.map(|list| &list.0), err, |list| {
         let (Some(proxy), Some(texts)) = (list.proxies.get(index), list.texts.get(index)) else {
-            let count = list.proxies.len();
-            return Err(Failure::argument(format!("index: expected less than {count}, got {index}")));
+            return Err(list.no_index(index));
         };
         let (last_exit, last_exit_value) = exit(proxy.last_exit);
         let filled = proxyprocess_proxy_status {
@@ -193,9 +207,40 @@ pub extern "C" fn proxyprocess_status_list_get(
             last_exit_value,
             unproven: texts.unproven.as_deref().map_or(TextOut::NULL, TextOut::of),
             hint: texts.hint.as_deref().map_or(TextOut::NULL, TextOut::of),
+            last_exit_text: texts.last_exit.as_deref().map_or(TextOut::NULL, TextOut::of),
             ..proxyprocess_proxy_status::defaults()
         };
         status.fill("status", filled)
+    })
+}
+
+/// One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
+/// next_start_ms, last_error, unproven (a list of objects with pid, program and why) and hint, in this order; null is what
+/// there is not.
+///
+/// `index`: from 0.
+///
+/// `json`: where the text is put; free it with proxyprocess_text_free().
+///
+/// `json_length`: where its length is put; may be NULL.
+///
+/// Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: there are not so many; PROXYPROCESS_E_NULL_ARGUMENT.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_status_list_get_json(
+    list: Option<&proxyprocess_status_list>,
+    index: usize,
+    json: Option<&mut MaybeUninit<OwnedText>>,
+    json_length: Option<&mut MaybeUninit<usize>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call("list", list.map(|list| &list.0), err, |list| {
+        let proxy = list.proxies.get(index).ok_or_else(|| list.no_index(index))?;
+        let encoded = serde_json::to_vec(proxy);
+        let encoded = encoded.map_err(|error| Failure::internal(format!("encode status: {error}")))?;
+        give("json", json, json_length, Some(encoded))
     })
 }
 
@@ -294,6 +339,18 @@ pub(super) fn exit(status: Option<ExitStatus>) -> (i32, i32) {
         Some(ExitStatus::Unknown) => (C::PROXYPROCESS_EXIT_UNKNOWN, 0),
     };
     (kind as i32, value)
+}
+
+/// The way back from [`exit`]; `name` is what errors call it.
+pub(super) fn exit_status(name: &str, kind: i32, value: i32) -> Result<Option<ExitStatus>, Failure> {
+    Ok(Some(match kind {
+        0 => return Ok(None),
+        1 => ExitStatus::Exited(value),
+        2 => ExitStatus::Signaled { signal: value, core_dumped: false },
+        3 => ExitStatus::Signaled { signal: value, core_dumped: true },
+        4 => ExitStatus::Unknown,
+        other => return Err(Failure::argument(format!("{name}: expected a kind of exit, got {other}"))),
+    }))
 }
 
 #[cfg(test)]

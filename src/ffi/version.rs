@@ -33,6 +33,9 @@ pub const PROXYPROCESS_MANAGER_SNAPSHOT_PERIOD_MS: u64 = 1000;
 /// How many lifecycle events are kept for readers that fell behind.
 pub const PROXYPROCESS_EVENT_CAPACITY: u64 = 1024;
 
+/// How many lines of the log are kept for each reader of them.
+pub const PROXYPROCESS_LOG_CAPACITY: u64 = 1024;
+
 /// The longest period that can be set, in milliseconds: a year. More is a mistake of the unit.
 pub const PROXYPROCESS_PERIOD_MAX_MS: u64 = 31622400000;
 
@@ -48,6 +51,7 @@ const _: () = {
     assert!(PROXYPROCESS_MANAGER_SNAPSHOT_PERIOD_MS as u128 == own::MANAGER_SNAPSHOT_PERIOD.as_millis());
     assert!(PROXYPROCESS_PERIOD_MAX_MS as u128 == own::LONGEST_PERIOD.as_millis());
     assert!(PROXYPROCESS_EVENT_CAPACITY == own::EVENT_CAPACITY as u64);
+    assert!(PROXYPROCESS_LOG_CAPACITY == own::LOG_CAPACITY as u64);
 };
 
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {

@@ -8,6 +8,8 @@ use log::{Level, LevelFilter};
 
 use super::targets;
 use crate::error::Result;
+#[cfg(feature = "capi")]
+use crate::feed::NextPlace;
 use crate::feed::{Entry, Reader};
 
 /// One line of the log.
@@ -80,6 +82,12 @@ impl Logs {
     /// Whether no line will come any more, and all were read: the manager has ended.
     pub fn is_ended(&self) -> bool {
         self.reader.is_ended()
+    }
+
+    /// Where the next line will be, for a caller that holds no lock while it waits.
+    #[cfg(feature = "capi")]
+    pub(crate) fn next_place(&self) -> NextPlace<LogLine> {
+        self.reader.next_place()
     }
 
     /// A descriptor that polls readable exactly while a line is there to be read, and for ever once none will come any more.

@@ -24,6 +24,8 @@ pub(crate) use self::scan::find_by_log::search;
 pub(crate) use self::scan::find_by_owner_tag::survivors;
 pub(crate) use events::EventRing;
 pub use events::{Event, EventKind, Events};
+#[cfg(feature = "capi")]
+pub(crate) use events::{EventFields, unix_ns};
 pub(crate) use mailbox::{Claim, Owner, Slot, StartMode, StopReply, SupervisorCommand};
 pub(crate) use spec::base_environment::BaseEnvironment;
 pub(crate) use spec::{Context, Files, Spec, random_owner_tag};

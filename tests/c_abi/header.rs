@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use proxyprocess::{ExecMode, defaults};
 
 /// The files of the interface, in the order of the header.
-const FILES: [&str; 12] =
-    ["version", "error", "text", "options", "state", "status", "events", "manager", "daemon", "noop", "kind", "log"];
+const FILES: [&str; 13] = [
+    "version", "error", "text", "options", "state", "status", "events", "manager", "daemon", "noop", "kind", "log",
+    "logs",
+];
 
 /// What only Cargo and the crate know.
 const KNOWN_HERE: &str = r#"
@@ -21,6 +23,8 @@ const KNOWN_HERE: &str = r#"
 #define PROXYPROCESS_ENV_PROXY_ID "{env_proxy_id}"
 /** The environment variable that holds a proxy's token (EnvProxyToken). */
 #define PROXYPROCESS_ENV_PROXY_TOKEN "{env_proxy_token}"
+/** The environment variable that holds the tag of the manager or daemon that a process is of: how a scan knows it. */
+#define PROXYPROCESS_ENV_PROXY_ORIGIN "{env_proxy_origin}"
 /** The environment variable that holds the id of the service that a proxy is the sidecar of (EnvSidecarFor). */
 #define PROXYPROCESS_ENV_SIDECAR_FOR "{env_sidecar_for}"
 
@@ -49,6 +53,7 @@ pub(crate) fn generate() -> String {
         .replace("{mode_noop}", ExecMode::NOOP.as_str())
         .replace("{env_proxy_id}", defaults::ENV_PROXY_ID)
         .replace("{env_proxy_token}", defaults::ENV_PROXY_TOKEN)
+        .replace("{env_proxy_origin}", defaults::ENV_PROXY_ORIGIN)
         .replace("{env_sidecar_for}", defaults::ENV_SIDECAR_FOR)
         .replace("{version}", env!("CARGO_PKG_VERSION"))
         .replace("{major}", env!("CARGO_PKG_VERSION_MAJOR"))

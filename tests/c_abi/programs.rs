@@ -40,6 +40,7 @@ programs! {
     kind_fails: plain sanitized valgrind;
     left: plain sanitized; // under valgrind a thread is never where the kernel shows it to be
     log: plain sanitized valgrind;
+    logs: plain sanitized valgrind;
     manager: plain sanitized valgrind;
     nested_fork: plain valgrind; // as fork
     misuse: plain sanitized valgrind;

@@ -2,6 +2,9 @@
 
 mod text;
 
+#[cfg(feature = "capi")]
+pub(crate) use text::{EventFields, unix_ns};
+
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
