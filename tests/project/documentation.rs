@@ -51,6 +51,15 @@ fn every_page_is_reached_from_the_readme() {
 }
 
 #[test]
+fn every_source_file_that_is_named_exists() {
+    let page = read("docs/design.md");
+    let named: BTreeSet<&str> = backquoted(&page).filter(|word| word.ends_with(".rs")).collect();
+    assert!(!named.is_empty());
+    let missing: Vec<&&str> = named.iter().filter(|name| !root().join("src").join(name).is_file()).collect();
+    assert!(missing.is_empty(), "docs/design.md names files that are not below src: {missing:?}");
+}
+
+#[test]
 fn every_relative_link_leads_somewhere() {
     let mut wrong = Vec::new();
     for page in pages() {
