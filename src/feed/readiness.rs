@@ -47,7 +47,7 @@ impl Readiness {
 mod tests {
     use super::*;
     use crate::error::ErrorCode;
-    use crate::sys::process_identity::Pid;
+    use crate::sys::pid::Pid;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     fn is_readable(readiness: &Readiness) -> bool {

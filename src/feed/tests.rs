@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Entry, Feed, Reader};
 use crate::sys::fork::HomeProcess;
-use crate::sys::process_identity::Pid;
+use crate::sys::pid::Pid;
 
 /// An entry of nothing but its number; a gap also says how much is missing.
 #[derive(Debug, Clone, PartialEq)]

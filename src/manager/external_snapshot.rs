@@ -16,7 +16,8 @@ use crate::store::snapshot::{self, Snapshot};
 use crate::store::snapshot_entry::{Entry, StoredProcess};
 use crate::store::{self, DataDir, OtherDataDir, RecoveredProcesses, SnapshotLocation};
 use crate::supervisor::{EventKind, Files, Owner};
-use crate::sys::process_identity::{Identity, Pid};
+use crate::sys::pid::Pid;
+use crate::sys::process_identity::Identity;
 
 /// A snapshot, and what the directory that it is in says of the processes.
 #[derive(Default)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::custom_kinds::{CustomProxy, Registry, Worker};
 use super::options::ManagerOptions;
-use super::snapshot_writer::Written;
 use super::sync_plan::Relation;
+use super::written_snapshot::WrittenSnapshot;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, Result};
@@ -60,7 +60,7 @@ pub(super) struct ManagedSet {
     ignored: Vec<Error>,
     /// The version of the state that was followed, unless the next sync has to look at everything.
     pub(super) seen: Option<u64>,
-    pub(super) written: Written,
+    pub(super) written: WrittenSnapshot,
 }
 
 impl ManagedSet {
@@ -100,7 +100,7 @@ impl ManagedSet {
             unrestored: false,
             synced: false,
             seen: None,
-            written: Written::default(),
+            written: WrittenSnapshot::default(),
             ignored,
         }
     }
@@ -193,7 +193,7 @@ impl ManagedSet {
         let renewed = data_dir.renew();
         if told || data_dir.renewed().try_recv().is_ok() {
             // What there is by these names may be another's.
-            self.written = Written::default();
+            self.written = WrittenSnapshot::default();
         }
         if let Some(supervisor) = &self.supervisor {
             supervisor.send(SupervisorCommand::RecordMissing { owner })?;

@@ -16,6 +16,7 @@ mod snapshot_writer;
 mod status;
 mod sync;
 mod sync_plan;
+mod written_snapshot;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -18,8 +18,9 @@ use crate::supervisor::{
     self, Claim, Context, EventKind, Files, Owner, Slot, Spec, StartMode, Supervisor, SupervisorCommand,
 };
 use crate::sys::fail;
+use crate::sys::pid::Pid;
 use crate::sys::proc::command_line::UnrecordedProcess;
-use crate::sys::process_identity::{self, Pid};
+use crate::sys::process_identity;
 
 /// What a data directory says of the processes that may live.
 #[derive(Default)]

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::managed_set::{Managed, ManagedSet};
+use super::written_snapshot::WrittenSnapshot;
 use crate::declaration::{ExecMode, Fingerprint, ProxySnapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{Level, Log};
@@ -77,16 +78,6 @@ impl Write for Digest {
     }
 }
 
-/// What is in the files of the data directory.
-#[derive(Debug, Default)]
-pub(super) struct Written {
-    snapshot: Option<Fingerprint>,
-    /// How many proxies were written down after it.
-    ahead: usize,
-    /// What followed an earlier one could not be removed.
-    pub(super) untidy: bool,
-}
-
 /// What part of the set may be written after a snapshot before that is written anew: so both cost what changed.
 const AHEAD_PART: usize = 8;
 
@@ -120,14 +111,16 @@ impl ManagedSet {
         let tidied =
             if changed || self.written.ahead > 0 || self.written.untidy { data_dir.remove_ahead() } else { Ok(()) };
         let untidy = tidied.inspect_err(|error| self.context.log.write(Level::Warn, format_args!("{error}"))).is_err();
-        self.written = Written { snapshot: Some(digest), ahead: 0, untidy };
+        self.written = WrittenSnapshot { snapshot: Some(digest), ahead: 0, untidy };
         Ok(())
     }
 
     /// Writes down what is about to be started: after the snapshot, or, when that is much, as a new snapshot.
     pub(super) fn write_ahead(&mut self, begun: Vec<&Arc<str>>) -> Result<()> {
         let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
-        let Written { snapshot: Some(snapshot), ahead, .. } = self.written else { return self.write_snapshot() };
+        let WrittenSnapshot { snapshot: Some(snapshot), ahead, .. } = self.written else {
+            return self.write_snapshot();
+        };
         if ahead + begun.len() > self.managed.len() / AHEAD_PART {
             return self.write_snapshot();
         }

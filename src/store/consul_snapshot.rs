@@ -15,7 +15,7 @@ use crate::declaration::fields::{Fields, expected};
 use crate::declaration::{ExecMode, ProxyConfig, split_variable};
 use crate::defaults;
 use crate::error::Result;
-use crate::sys::process_identity::Pid;
+use crate::sys::pid::Pid;
 
 /// What there may be in the field `Mode`: Consul's agent/structs counts its `ProxyExecMode`s from 0.
 const MODE: &str = "1, which is a daemon (0, unspecified, 2, a script, and 3, a test, cannot be taken over)";

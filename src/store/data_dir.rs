@@ -1,5 +1,7 @@
 //! The data directory: opening it, what it must be like, and making it anew when it was removed.
 
+use super::io_error_code::code_of;
+use super::snapshot_names;
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -10,14 +12,13 @@ use crossbeam_channel::{Receiver, Sender};
 use super::data_dir_lock::{Lock, Patience, last_holder};
 use super::directory_id::DirectoryId;
 use super::id_directories::remove_temporaries;
-use super::snapshot_file;
 use super::subdirectories::{OpenSubdirectory, Subdirectories, Subdirectory};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::sys::fail;
 use crate::sys::file::Dir;
 use crate::sys::file_owner::create_dir_all;
-use crate::sys::process_identity::own_pid;
+use crate::sys::pid::own_pid;
 
 /// An open and locked data directory. It is used through a descriptor: moved while in use, it goes on working. Removed
 /// while in use, it is made anew where it was.
@@ -66,7 +67,7 @@ impl DataDir {
         let (_, pids, records) = (open(Subdirectory::Logs)?, open(Subdirectory::Pids)?, open(Subdirectory::Records)?);
         fail::point("data-dir:opened");
         // Whoever was writing one of these is dead, for we have the lock, and nobody else would ever remove it.
-        let left = [root.remove(snapshot_file::TEMPORARY), remove_temporaries(&pids), remove_temporaries(&records)];
+        let left = [root.remove(snapshot_names::TEMPORARY), remove_temporaries(&pids), remove_temporaries(&records)];
         for error in left.into_iter().filter_map(|removed| removed.err()) {
             let message = format_args!("remove temporary files in {}: {error}", path.display());
             logging::write(Level::Warn, message);
@@ -329,15 +330,6 @@ pub(crate) fn is_of_dead_file_system(errno: i32) -> bool {
 
 fn failed_at(what: &str, path: &Path, error: &std::io::Error) -> Error {
     Error::os(code_of(error), format_args!("{what} {}", path.display()), error)
-}
-
-/// What the kernel refuses by itself is Io; what we refuse has no errno.
-pub(crate) fn code_of(error: &std::io::Error) -> ErrorCode {
-    match error.raw_os_error() {
-        None => ErrorCode::Untrusted,
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => ErrorCode::Exhausted,
-        Some(_) => ErrorCode::Io,
-    }
 }
 
 #[cfg(test)]

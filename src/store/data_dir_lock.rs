@@ -3,6 +3,7 @@
 //! The descriptor is inherited by our children until they execute, so a child in flight keeps the lock of an agent
 //! that was killed until it has recorded itself: the next manager finds the record, or no process.
 
+use crate::sys::pid;
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -11,14 +12,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::data_dir::code_of;
+use super::io_error_code::code_of;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::sys::closed_on_fork::ClosedOnFork;
+use crate::sys::fail;
 use crate::sys::file::{self, Dir};
 use crate::sys::proc::{lock_holder, stat};
-use crate::sys::{fail, process_identity};
 
 /// The lock, released when dropped: of the file, which says who has it, and of the directory, whose lock cannot be
 /// removed as the file's can.
@@ -197,7 +198,7 @@ fn read_holder(file: &mut File) -> Option<i32> {
 
 /// ORDER: overwritten and then cut, for on a full disk what was cut off first may not come back.
 fn write_holder(file: &mut File) -> std::io::Result<()> {
-    let text = format!("{}\n", process_identity::own_pid());
+    let text = format!("{}\n", pid::own_pid());
     file.seek(SeekFrom::Start(0))?;
     fail::failing("lock:write")?;
     file::write_all(file, text.as_bytes())?;

@@ -8,7 +8,8 @@ use super::*;
 use crate::declaration::Fingerprint;
 use crate::defaults::MAX_SET_ASIDE;
 use crate::lifecycle::StopSettings;
-use crate::sys::process_identity::{Identity, Pid};
+use crate::sys::pid::Pid;
+use crate::sys::process_identity::Identity;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use super::data_dir::code_of;
+use super::io_error_code::code_of;
 use crate::defaults::MAX_SNAPSHOT;
 use crate::error::{Error, Result};
 use crate::sys::file::{self, Dir};

@@ -7,12 +7,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::data_dir::code_of;
 use super::data_dir_lock::Lock;
+use super::io_error_code::code_of;
 use super::log_files;
 use super::process_record::Record;
 use super::record_recovery::{Lost, Recovery};
-use super::snapshot_file;
+use super::snapshot_names;
 use super::subdirectories::Subdirectory;
 use crate::defaults::MAX_SNAPSHOT;
 use crate::error::{Error, Result};
@@ -66,7 +66,7 @@ impl OtherDataDir {
             return Ok(SnapshotLocation::None);
         }
         let lock = Lock::take_without_writing(&root, &path)?;
-        let is_its_own = snapshot_file::has_name_of_snapshot(&snapshot);
+        let is_its_own = snapshot_names::has_name_of_snapshot(&snapshot);
         Ok(SnapshotLocation::Foreign(OtherDataDir { path, root, is_its_own, _lock: lock }))
     }
 
@@ -79,7 +79,7 @@ impl OtherDataDir {
         if !self.is_its_own {
             return Ok(None);
         }
-        match self.root.read(snapshot_file::AHEAD, MAX_SNAPSHOT) {
+        match self.root.read(snapshot_names::AHEAD, MAX_SNAPSHOT) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             read => read.map(Some),
         }

@@ -1,6 +1,6 @@
 //! The text of a pid file: a decimal number and a newline.
 
-use crate::sys::process_identity::Pid;
+use crate::sys::pid::Pid;
 
 /// The text for a process.
 pub(crate) fn text(pid: Pid) -> Vec<u8> {

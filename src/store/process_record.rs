@@ -7,7 +7,8 @@ use crate::declaration::{Fingerprint, milliseconds, read_stop, strict, validate_
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::StopSettings;
 use crate::sys::digest;
-use crate::sys::process_identity::{Identity, Pid};
+use crate::sys::pid::Pid;
+use crate::sys::process_identity::Identity;
 
 /// The version of the format that is written.
 const VERSION: u32 = 1;

@@ -17,7 +17,8 @@ use crate::defaults::MAX_RECORD;
 use crate::error::Result;
 use crate::sys::fail;
 use crate::sys::file::Dir;
-use crate::sys::process_identity::{Identity, Pid};
+use crate::sys::pid::Pid;
+use crate::sys::process_identity::Identity;
 use crate::sys::spawn::program::SelfRecord;
 
 /// The record that a child is to write, with what it borrows.

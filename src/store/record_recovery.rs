@@ -6,15 +6,15 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::path::Path;
 
-use super::data_dir::code_of;
 use super::id_file_names::FileName;
+use super::io_error_code::code_of;
 use super::pid_file;
 use super::process_record::{self, Record};
 use super::quarantine::set_aside;
 use crate::defaults::MAX_RECORD;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::sys::file::Dir;
-use crate::sys::process_identity::Pid;
+use crate::sys::pid::Pid;
 
 /// What is in the folder of records.
 #[derive(Debug, Default)]

@@ -183,7 +183,8 @@ mod tests {
     use super::*;
     use crate::command::Command;
     use crate::declaration::Fingerprint;
-    use crate::sys::process_identity::{Identity, Pid};
+    use crate::sys::pid::Pid;
+    use crate::sys::process_identity::Identity;
     use proptest::prelude::*;
 
     fn example() -> BTreeMap<String, Entry> {

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use crate::declaration::{ExecMode, Fingerprint, ProxyConfig, ProxySnapshot};
-use crate::sys::process_identity::{Identity, Pid};
+use crate::sys::pid::Pid;
+use crate::sys::process_identity::Identity;
 
 /// One proxy of a snapshot.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,6 @@
 //! `snapshot.json` in the data directory, and what was written ahead after it.
 
-use std::ffi::CStr;
+use super::snapshot_names::{AHEAD, NAME, SHOWN_AHEAD, TEMPORARY, has_name_of_snapshot};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -11,18 +11,6 @@ use crate::declaration::Fingerprint;
 use crate::defaults::MAX_SNAPSHOT;
 use crate::error::{Error, Result};
 use crate::sys::{fail, file};
-
-const NAME: &CStr = c"snapshot.json";
-pub(super) const TEMPORARY: &CStr = c".snapshot.json.tmp";
-
-/// What is written ahead of a start, after the snapshot.
-pub(super) const AHEAD: &CStr = c"snapshot.json.ahead";
-const SHOWN_AHEAD: &str = "snapshot.json.ahead";
-
-/// Whether a file has the name that the snapshot of a data directory has.
-pub(crate) fn has_name_of_snapshot(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes() == NAME.to_bytes())
-}
 
 impl DataDir {
     /// The snapshot's path.

@@ -1,11 +1,12 @@
 //! What the supervisor thread is told by the handles that users have and by the spawners, and the way there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::process_key::ProcessKey;
 use super::reaper::Reaper;
 use super::scan::process_scan::ScanResult;
 use super::scan::stalled_scan::ScanProgress;
@@ -14,19 +15,8 @@ use super::status::ProxyStatus;
 use crate::error::{Error, Result};
 use crate::store::Record;
 use crate::store::snapshot_entry::KnownProcess;
-use crate::sys::process_identity::{Identity, Pid};
-
-/// Names a process among all that are waited for; never used twice.
-pub(crate) type ProcessKey = u64;
-
-/// Not a process but the reaper's wakeup.
-pub(crate) const WAKEUP: ProcessKey = 0;
-
-/// A key that no process had before, in any supervisor of this program.
-pub(crate) fn new_key() -> ProcessKey {
-    static NEXT: AtomicU64 = AtomicU64::new(WAKEUP + 1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
+use crate::sys::pid::Pid;
+use crate::sys::process_identity::Identity;
 
 /// Who processes belong to: a manager, or a daemon alone.
 pub(crate) type Owner = u64;

@@ -6,6 +6,7 @@ mod event_loop;
 mod events;
 mod mailbox;
 mod other_agent;
+mod process_key;
 mod reaper;
 mod scan;
 mod spawner;
@@ -75,7 +76,7 @@ impl Supervisor {
         let reaper = Arc::new(Reaper::new().map_err(failed)?);
         let (mailbox, inbox) = mailbox::mailbox(&reaper);
         let spawners = Spawners::start(mailbox.clone(), reaper.clone()).map_err(failed)?;
-        let supervisor = event_loop::Loop::new(inbox, spawners, reaper);
+        let supervisor = event_loop::EventLoop::new(inbox, spawners, reaper);
         let thread = thread::start("proxy-superv", move || supervisor.run()).map_err(failed)?;
         Ok(Supervisor { mailbox, thread: Mutex::new(Some(thread)), home: HomeProcess::here() })
     }

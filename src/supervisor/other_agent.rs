@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 use crate::logging::{self, Level};
 use crate::store::DirectoryId;
 use crate::sys::file::Dir;
+use crate::sys::pid::{Pid, effective_uid};
 use crate::sys::proc::lock_holder::{self, FileId};
 use crate::sys::proc::stat;
-use crate::sys::process_identity::{Pid, effective_uid};
 use crate::sys::{file, is_exhausted, pidfd};
 
 /// How long an agent that is in the way may be about to end, killed just now. Short of what makes a spawner count as stuck.

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
+use crate::sys::pid::Pid;
 use crate::sys::proc::stat::{self, Stat};
-use crate::sys::process_identity::Pid;
 
 /// A process that has ended and was not reaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl WaitedInVain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::process_identity::own_pid;
+    use crate::sys::pid::own_pid;
     use std::process::{Child, Command};
 
     fn zombie() -> (Child, Zombie) {

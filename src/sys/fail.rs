@@ -90,7 +90,7 @@ mod active {
     use std::time::Duration;
 
     use super::child_points;
-    use crate::sys::process_identity::own_pid;
+    use crate::sys::pid::own_pid;
     use crate::sys::signal::{Signal, kill_process};
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]

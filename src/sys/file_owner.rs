@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::check;
 use super::file::{open_at, stat_at};
-use super::process_identity::effective_uid;
+use super::pid::effective_uid;
 
 pub(super) fn check_owner(found: &libc::stat) -> io::Result<()> {
     if found.st_uid == effective_uid() {

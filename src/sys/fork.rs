@@ -3,7 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::process_identity::{Pid, own_pid};
+use super::pid::{Pid, own_pid};
 use crate::error::{Error, ErrorCode, Result};
 
 /// The process in which a handle was made: in a worker that the host forked off, there are copies of our memory and

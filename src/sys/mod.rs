@@ -17,6 +17,7 @@ pub(crate) mod file_owner;
 pub(crate) mod fork;
 pub(crate) mod non_child_exit;
 pub(crate) mod null;
+pub(crate) mod pid;
 pub(crate) mod pidfd;
 pub(crate) mod proc;
 pub(crate) mod process_identity;

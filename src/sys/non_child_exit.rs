@@ -3,9 +3,10 @@
 
 use std::os::fd::BorrowedFd;
 
+use super::pid::{Pid, effective_uid};
 use super::pidfd;
 use super::proc::stat::{self, Stat};
-use super::process_identity::{Identity, Pid, effective_uid};
+use super::process_identity::Identity;
 use super::wait::ExitStatus;
 
 /// A process that has ended.

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 use super::file::stat_at;
-use super::process_identity::{Pid, own_pid};
+use super::pid::{Pid, own_pid};
 use super::signal::Signal;
 use super::wait::{self, ExitStatus, Reap, Target, Waited};
 use super::{check, fail, fd, is_exhausted};

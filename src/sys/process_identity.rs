@@ -9,38 +9,12 @@
 //! namespace (time_namespaces(7)). So a process of which only they differ may be the recorded one, and has to prove that
 //! by what it carries. It must, for inodes are counted anew at each boot.
 
-use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
 use super::fail;
+use super::pid::Pid;
 use super::proc::stat::{self, Stat};
-
-/// A process id: at least 1, so that 0 (own group) and -1 (everybody) can never reach a kill.
-///
-/// It is a number, not a handle: the process can end, and the number be given to another, at any time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Pid(i32);
-
-impl Pid {
-    pub(crate) fn from_raw(pid: i32) -> Option<Pid> {
-        (pid >= 1).then_some(Pid(pid))
-    }
-
-    pub(crate) fn as_raw(self) -> i32 {
-        self.0
-    }
-
-    pub(crate) fn as_u32(self) -> u32 {
-        self.0.unsigned_abs()
-    }
-}
-
-impl fmt::Display for Pid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// One process of one boot of one machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,18 +142,6 @@ pub(crate) fn boot_id() -> io::Result<Arc<str>> {
     }
 }
 
-/// This process.
-pub(crate) fn own_pid() -> Pid {
-    // SAFETY: getpid has no preconditions and cannot fail.
-    Pid(unsafe { libc::getpid() })
-}
-
-/// The effective user of this process.
-pub(crate) fn effective_uid() -> u32 {
-    // SAFETY: geteuid has no preconditions and cannot fail.
-    unsafe { libc::geteuid() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,7 +153,9 @@ mod tests {
         let mut leader = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
         let follower = std::process::Command::new("sleep").arg("1000").process_group(leader.id() as i32).spawn();
         let mut follower = follower.unwrap();
-        let of = |child: &std::process::Child| Identity::of(Pid(child.id() as i32), Some(7)).unwrap().unwrap();
+        let of = |child: &std::process::Child| {
+            Identity::of(Pid::from_raw(child.id() as i32).unwrap(), Some(7)).unwrap().unwrap()
+        };
         let own = of(&leader);
         let boot = boot_id().unwrap();
         let now = |identity: &Identity, inode| {
@@ -207,7 +171,7 @@ mod tests {
         assert_eq!(now(&shifted, Some(7)), Presence::Alive);
         let elsewhere = Identity { boot_id: "elsewhere".into(), ..own.clone() };
         let unknown = Identity { boot_id: "".into(), ..own.clone() };
-        let nobody = |identity: &Identity| Identity { pid: Pid(i32::MAX), ..identity.clone() };
+        let nobody = |identity: &Identity| Identity { pid: Pid::from_raw(i32::MAX).unwrap(), ..identity.clone() };
         let impostors = [
             (shifted.clone(), None, "Doubtful", "belongs to another process (started at"),
             (
@@ -260,15 +224,15 @@ mod tests {
     fn hidden_boot_id_is_of_no_boot() {
         let stat =
             Stat { state: b'S', parent: 1, group: 7, is_exiting: false, threads: 1, start_ticks: 9, wait_status: 0 };
-        let of = |boot: &str| Identity { pid: Pid(7), start_ticks: 9, boot_id: boot.into(), inode: Some(3) };
+        let of = |boot: &str| Identity {
+            pid: Pid::from_raw(7).unwrap(),
+            start_ticks: 9,
+            boot_id: boot.into(),
+            inode: Some(3),
+        };
         assert_eq!(of("b").compare("b", &stat, Some(3)), Presence::Alive);
         for (recorded, now) in [("", "b"), ("b", ""), ("", "")] {
             assert!(matches!(of(recorded).compare(now, &stat, Some(3)), Presence::Doubtful(_)), "{recorded} {now}");
         }
-    }
-
-    #[test]
-    fn zero_and_everybody_are_no_pids() {
-        assert!([0, -1, i32::MIN].into_iter().all(|raw| Pid::from_raw(raw).is_none()));
     }
 }

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::str::FromStr;
 
 use super::check;
-use super::process_identity::Pid;
+use super::pid::Pid;
 use crate::error::{Error, ErrorCode, excerpt};
 
 /// A signal that the kernel knows: 1 to 64 on Linux.

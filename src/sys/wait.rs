@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use serde::Serialize;
 
 use super::check;
-use super::process_identity::Pid;
+use super::pid::Pid;
 use super::signal::Signal;
 
 /// How a process ended.

@@ -8,8 +8,8 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use crate::supervisor::scan::known_tag::KnownTag;
+use crate::sys::pid::Pid;
 use crate::sys::proc::stat;
-use crate::sys::process_identity::Pid;
 use crate::sys::signal::{self, Signal};
 use crate::sys::{fail, pidfd};
 

@@ -15,8 +15,9 @@ use super::spec::{Files, Spec};
 use crate::declaration::Fingerprint;
 use crate::error::Result;
 use crate::logging::Level;
+use crate::sys::pid::{Pid, effective_uid, own_pid};
 use crate::sys::proc::stat;
-use crate::sys::process_identity::{self, Identity, Pid, Presence};
+use crate::sys::process_identity::{self, Identity, Presence};
 use crate::sys::{fail, pidfd};
 
 type Proof<T> = std::result::Result<T, Refusal>;
@@ -130,7 +131,7 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
 fn runs_as_declared_user(spec: &Spec, pid: Pid) -> io::Result<bool> {
     let declared = spec.config.command.declared_credentials().map(|to| to.uid);
     let owner = std::fs::metadata(format!("/proc/{pid}"))?.uid();
-    Ok(owner == declared.unwrap_or_else(process_identity::effective_uid))
+    Ok(owner == declared.unwrap_or_else(effective_uid))
 }
 
 /// What a process says of itself that was known by its number alone.
@@ -215,7 +216,7 @@ fn thread(pid: Pid) -> Refusal {
 /// Whatever is written anywhere: a proxy is neither the agent itself nor the first process of all.
 fn cannot_be_ours(pid: Pid) -> Proof<()> {
     let who = match pid {
-        own if own == process_identity::own_pid() => "this process",
+        own if own == own_pid() => "this process",
         init if init.as_raw() == 1 => "init",
         _ => return Ok(()),
     };

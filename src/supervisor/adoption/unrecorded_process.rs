@@ -15,8 +15,8 @@ use crate::store;
 use crate::store::snapshot_entry::Version1Process;
 use crate::supervisor::spec::Spec;
 use crate::supervisor::spec::base_environment::{BaseEnvironment, is_of_host};
+use crate::sys::pid::Pid;
 use crate::sys::proc::command_line::UnrecordedProcess;
-use crate::sys::process_identity::Pid;
 
 /// A process of Consul's: what its snapshot says of it, and what it shows itself.
 #[derive(Debug, Clone)]

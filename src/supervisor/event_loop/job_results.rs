@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Loop;
+use super::EventLoop;
 use super::pending_repair::RepairTask;
 use super::supervised::{Leader, Source};
 use crate::deadline::after;
@@ -13,7 +13,8 @@ use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
 use crate::supervisor::events::EventKind;
-use crate::supervisor::mailbox::{Claim, Done, ProcessKey, StartedProcess, Verdict};
+use crate::supervisor::mailbox::{Claim, Done, StartedProcess, Verdict};
+use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::scan::process_scan::ScanResult;
 use crate::supervisor::scan::stalled_scan::ScanProgress;
 use crate::supervisor::spawner::job::{Job, ScanRequest};
@@ -21,7 +22,7 @@ use crate::supervisor::spec::Spec;
 use crate::supervisor::zombies::Zombie;
 use crate::sys::fail;
 
-impl Loop {
+impl EventLoop {
     /// One job at a time for each process, in the order in which they were decided.
     pub(crate) fn submit(&mut self, key: ProcessKey, job: Job) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::supervisor::mailbox::{Owner, ProcessKey, Slot, new_key};
+use crate::supervisor::mailbox::{Owner, Slot};
+use crate::supervisor::process_key::{ProcessKey, new_key};
 
 /// In the order of owners, and of the ids of each.
 #[derive(Debug, Default)]

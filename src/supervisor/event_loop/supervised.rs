@@ -15,7 +15,8 @@ use crate::lifecycle::background_hint::Background;
 use crate::lifecycle::machine::Machine;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent, Settings};
 use crate::logging::Level;
-use crate::supervisor::mailbox::{Claim, ProcessKey, Slot, StopWaiter};
+use crate::supervisor::mailbox::{Claim, Slot, StopWaiter};
+use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::Group;
 use crate::supervisor::scan::escaped_process::Escaped;
 use crate::supervisor::scan::process_tag::ProcessTag;
@@ -24,7 +25,8 @@ use crate::supervisor::spawner::job::Job;
 use crate::supervisor::spec::Spec;
 use crate::supervisor::status::{ProxyStatus, milliseconds_until};
 use crate::supervisor::zombies::Zombie;
-use crate::sys::process_identity::{Pid, boot_id};
+use crate::sys::pid::Pid;
+use crate::sys::process_identity::boot_id;
 use crate::sys::wait::ExitStatus;
 
 /// A slot of the supervisor.

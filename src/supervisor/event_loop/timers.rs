@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-use crate::supervisor::mailbox::ProcessKey;
+use crate::supervisor::process_key::ProcessKey;
 
 /// Deadlines by time. One that was superseded stays in the heap and is ignored when it comes, or left out before.
 #[derive(Debug, Default)]

@@ -12,15 +12,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::mailbox::{ProcessKey, WAKEUP, new_key};
 use super::other_agent;
+use super::process_key::{ProcessKey, WAKEUP, new_key};
 use super::scan::group_scan::{GroupScan, GroupSighting};
 use super::scan::spare_descriptor::SpareDescriptor;
 use super::zombies::Zombie;
 use crate::logging::{self, Level};
 use crate::sys::epoll::{Epoll, Wakeup};
 use crate::sys::non_child_exit::Ended;
-use crate::sys::process_identity::{Identity, Pid};
+use crate::sys::pid::Pid;
+use crate::sys::process_identity::Identity;
 use crate::sys::signal::{self, Signal};
 use crate::sys::wait::{self, ExitStatus, Reap, Waited};
 use crate::sys::{fail, pidfd};

@@ -4,8 +4,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::sys::non_child_exit::{self, Ended};
+use crate::sys::pid::Pid;
 use crate::sys::pidfd;
-use crate::sys::process_identity::{Identity, Pid};
+use crate::sys::process_identity::Identity;
 use crate::sys::signal::{self, Signal};
 use crate::sys::wait::{self, Reap, Target, Waited};
 
@@ -111,7 +112,7 @@ mod tests {
         let process = Process { pid: Pid::from_raw(child.id() as i32).unwrap(), pidfd: opened(), identity: None };
         assert_eq!(process.identity().unwrap().unwrap().pid, process.pid);
         // The one who has the number now is this process.
-        let given_away = Process { pid: crate::sys::process_identity::own_pid(), ..process };
+        let given_away = Process { pid: crate::sys::pid::own_pid(), ..process };
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(given_away.identity().unwrap(), None);

@@ -9,9 +9,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::process_tag::{Environment, EnvironmentReader, ProcessTag};
 use crate::supervisor::zombies::Zombie;
+use crate::sys::pid::Pid;
 use crate::sys::proc::stat;
 use crate::sys::proc::stat::Stat;
-use crate::sys::process_identity::Pid;
 use crate::sys::signal::{self, Signal};
 use crate::sys::{is_exhausted, pidfd};
 

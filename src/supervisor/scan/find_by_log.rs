@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
+use crate::sys::pid::Pid;
 use crate::sys::proc::{environ, fdinfo, stat};
-use crate::sys::process_identity::Pid;
 
 /// Where a process that we started has its logs.
 const STANDARD: [&str; 2] = ["1", "2"];

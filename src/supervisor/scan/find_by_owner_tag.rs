@@ -13,8 +13,8 @@ use super::scan_queue::ScanQueue;
 use super::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
+use crate::sys::pid::Pid;
 use crate::sys::proc::stat;
-use crate::sys::process_identity::Pid;
 use crate::sys::thread;
 
 /// The processes that carry an origin, one for each id: the one that has led its session for the longest time, or else the

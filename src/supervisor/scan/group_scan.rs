@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::sys::pid::Pid;
 use crate::sys::proc::stat;
-use crate::sys::process_identity::Pid;
 
 /// How long a look is good for, at the least; at most half of the time goes into looking.
 const INTERVAL: Duration = Duration::from_millis(1);

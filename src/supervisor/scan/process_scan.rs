@@ -9,8 +9,8 @@ use super::process_tag::{Environment, EnvironmentReader, ProcessTag};
 use super::stalled_scan::{ScanProgress, UnreadableProcesses};
 use super::unproven_process::{Ancestor, Programs, Unproven, Untold};
 use crate::supervisor::other_agent;
+use crate::sys::pid::Pid;
 use crate::sys::proc::{orphans, stat};
-use crate::sys::process_identity::Pid;
 use crate::sys::{is_exhausted, pidfd};
 
 /// More than most environments have, in bytes, so that each is read at once.

@@ -5,8 +5,8 @@ use std::io;
 use super::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::defaults;
 use crate::sys::is_exhausted;
+use crate::sys::pid::Pid;
 use crate::sys::proc::environ;
-use crate::sys::process_identity::Pid;
 
 /// How the names of the variables begin by which a process knows itself.
 const VARIABLES: &[u8] = b"CONNECT_PROXY_";

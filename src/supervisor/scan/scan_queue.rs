@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::stalled_scan::ScanProgress;
-use crate::sys::process_identity::Pid;
+use crate::sys::pid::Pid;
 
 /// How long a scan is put off while other processes are about to end that will need one as well.
 const SHARED_WITHIN: Duration = Duration::from_millis(10);
@@ -93,7 +93,7 @@ impl<T: Clone> ScanQueue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::process_identity::own_pid;
+    use crate::sys::pid::own_pid;
 
     #[test]
     fn a_request_during_a_scan_waits_for_the_next_scan() {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::sys::fail;
+use crate::sys::pid::Pid;
 use crate::sys::proc::stat;
-use crate::sys::process_identity::Pid;
 
 /// Where one scan is.
 #[derive(Debug, Default)]
@@ -81,7 +81,7 @@ impl UnreadableProcesses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::process_identity::own_pid;
+    use crate::sys::pid::own_pid;
 
     #[test]
     fn who_is_read_is_known_until_it_was() {

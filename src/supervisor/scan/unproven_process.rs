@@ -15,10 +15,10 @@ use crate::store;
 use crate::supervisor::spec::Spec;
 use crate::supervisor::status::UnprovenProcess;
 use crate::sys::is_exhausted;
+use crate::sys::pid::{Pid, effective_uid};
 use crate::sys::proc::cgroup;
 use crate::sys::proc::executable::{FileId, ProgramName};
 use crate::sys::proc::stat::{self, Stat};
-use crate::sys::process_identity::{Pid, effective_uid};
 
 /// What is known of a leader that is gone and of which processes may be left.
 #[derive(Debug, Clone)]

@@ -13,7 +13,8 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::store;
 use crate::supervisor::adoption::{self, Proven};
-use crate::supervisor::mailbox::{Claim, Done, Mailbox, Message, ProcessKey, Refusal, StartedProcess, Verdict};
+use crate::supervisor::mailbox::{Claim, Done, Mailbox, Message, Refusal, StartedProcess, Verdict};
+use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::reaper::process::Process;
 use crate::supervisor::scan::process_scan::{Scan, ScanScope};
@@ -23,9 +24,10 @@ use crate::supervisor::scan::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::supervisor::scan::unproven_process::Ancestor;
 use crate::supervisor::spec::{Files, Spec};
 use crate::sys::fail;
+use crate::sys::pid::{Pid, effective_uid};
 use crate::sys::pidfd;
 use crate::sys::proc::stat;
-use crate::sys::process_identity::{self, Identity, Pid};
+use crate::sys::process_identity::{self, Identity};
 use crate::sys::signal::Signal;
 use crate::sys::spawn;
 use crate::sys::spawn::child_stack::ChildStack;
@@ -265,7 +267,7 @@ impl Spawner {
     ) -> Result<StartedProcess> {
         validate_id(&spec.id)?;
         spec.config.validate()?;
-        if !spec.context.allow_root && spec.config.command.runs_as_root(process_identity::effective_uid()) {
+        if !spec.context.allow_root && spec.config.command.runs_as_root(effective_uid()) {
             let message = "refused to run a proxy as root: declare credentials of another user, or set allow_root";
             return Err(Error::new(ErrorCode::RootRefused, message));
         }

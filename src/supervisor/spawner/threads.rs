@@ -19,7 +19,7 @@ use crate::logging::{self, Level};
 use crate::supervisor::mailbox::Mailbox;
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::scan::stalled_scan::ScanProgress;
-use crate::sys::process_identity::Pid;
+use crate::sys::pid::Pid;
 use crate::sys::{fail, thread};
 
 /// More would only queue for the same kernel locks; and with the supervisor, a manager's and the host's own thread they

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::file_owner::{self, check_owner, check_private, refused};
-use super::process_identity::effective_uid;
+use super::pid::effective_uid;
 use super::{check, fail, fd, signal};
 
 /// An open directory.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::environ;
 use crate::sys::fail;
-use crate::sys::process_identity::Pid;
+use crate::sys::pid::Pid;
 
 /// A process that is known by its number alone, with the arguments and the environment that it was executed with.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use super::stat;
 use crate::sys::file::stat_at;
 use crate::sys::is_exhausted;
-use crate::sys::process_identity::own_pid;
+use crate::sys::pid::own_pid;
 
 /// A file by device and inode, as stat(2) says them.
 pub(crate) type FileId = (u64, u64);

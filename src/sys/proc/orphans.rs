@@ -7,7 +7,7 @@
 use std::io;
 
 use super::stat::{self, integer};
-use crate::sys::process_identity::own_pid;
+use crate::sys::pid::own_pid;
 use crate::sys::{fail, is_exhausted};
 
 /// The children of those that may have been given what a child of ours has left; `None` where that cannot be known: the

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::sys::fail;
-use crate::sys::process_identity::own_pid;
+use crate::sys::pid::own_pid;
 
 /// A flag of the kernel's (linux/sched.h), the same since there were flags.
 const PF_EXITING: u64 = 0x4;
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(user_ids(status).collect::<Vec<_>>(), [1000, 0, 7, 8]);
         assert_eq!(user_ids("").count(), 0);
         let own = std::process::id() as i32;
-        assert!(is_of_user(own, crate::sys::process_identity::effective_uid()) && !is_of_user(i32::MAX, 0));
+        assert!(is_of_user(own, crate::sys::pid::effective_uid()) && !is_of_user(i32::MAX, 0));
     }
 
     #[test]

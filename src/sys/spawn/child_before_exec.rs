@@ -8,7 +8,8 @@
 use std::ffi::{c_char, c_int, c_void};
 
 use super::child_record::{RawRecord, own_start_ticks, write_record};
-use super::child_report::{ChildIdentity, ChildOutcome, ChildReport, ChildStep};
+use super::child_report::{ChildIdentity, ChildOutcome, ChildReport};
+use super::child_step::{ChildStep, Failed, errno, pass, step};
 use super::detached_report::DetachedReport;
 use super::fd_limit::Limit;
 use super::fd_table::FdTablePlan;
@@ -53,9 +54,6 @@ pub(crate) struct RawCredentials {
     pub(crate) groups: *const u32,
     pub(crate) group_count: usize,
 }
-
-/// A failed step, on its way to [`ChildOutcome`].
-pub(crate) struct Failed(pub(crate) ChildStep, pub(crate) c_int);
 
 /// The child's entry point.
 ///
@@ -113,29 +111,21 @@ fn prepare_and_execute(it: &Instructions) -> Failed {
     }
 }
 
-/// Passes a fail point.
-pub(crate) fn pass(it: &Instructions, point: u32, before: ChildStep) -> Result<(), Failed> {
-    match it.fail.point(point) {
-        0 => Ok(()),
-        errno => Err(Failed(before, errno)),
-    }
-}
-
 fn prepare(it: &Instructions) -> Result<(), Failed> {
-    pass(it, points::BEGUN, ChildStep::Session)?;
+    pass(&it.fail, points::BEGUN, ChildStep::Session)?;
     // ORDER: before the mask is emptied no handler of the host may be left, for it would run in the host's memory.
     reset_dispositions();
     // SAFETY: no pointers are passed.
     step(ChildStep::Session, unsafe { libc::syscall(libc::SYS_setsid) })?;
     leave_table(it)?;
-    pass(it, points::SESSION, ChildStep::StartTime)?;
+    pass(&it.fail, points::SESSION, ChildStep::StartTime)?;
     if it.record.is_some() || it.detached.is_some() {
         let start_ticks = own_start_ticks(it.cloned_after)?;
         if it.detached.is_some() {
             tell(it, start_ticks);
         }
         if let Some(record) = &it.record {
-            write_record(it, record, start_ticks)?;
+            write_record(&it.fail, record, start_ticks)?;
         }
     }
     for (to, &from) in (0..).zip(&it.standard) {
@@ -164,7 +154,7 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
         })?;
     }
     signal::exchange_mask(0);
-    pass(it, points::EXECUTE, ChildStep::Execute)
+    pass(&it.fail, points::EXECUTE, ChildStep::Execute)
 }
 
 /// From here on descriptors are our own. Who cannot leave the agent's may not go on; the parent starts another one then,
@@ -172,7 +162,7 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
 fn leave_table(it: &Instructions) -> Result<(), Failed> {
     let is_shared = it.division.is_shared();
     if is_shared {
-        pass(it, points::DIVIDE, ChildStep::Descriptors)?;
+        pass(&it.fail, points::DIVIDE, ChildStep::Descriptors)?;
     }
     match it.division.leave() {
         // SAFETY: `outcome` points into the waiting parent's frame, or its copy; nobody else accesses it meanwhile.
@@ -281,15 +271,4 @@ fn mark_entries(buffer: &[u64], filled: usize, first: u32) {
         }
         at += length;
     }
-}
-
-pub(crate) fn step(step: ChildStep, result: i64) -> Result<(), Failed> {
-    if result == -1 { Err(Failed(step, errno())) } else { Ok(()) }
-}
-
-pub(crate) fn errno() -> c_int {
-    // SAFETY: the function has no preconditions.
-    let place = unsafe { libc::__errno_location() };
-    // SAFETY: it is this thread's errno, which the child shares with the waiting spawner thread only, or its copy.
-    unsafe { *place }
 }

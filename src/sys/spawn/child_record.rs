@@ -2,11 +2,11 @@
 
 use std::ffi::{c_char, c_int};
 
-use super::child_before_exec::{Failed, Instructions, errno, pass, step};
-use super::child_report::ChildStep;
+use super::child_step::ChildStep;
+use super::child_step::{Failed, errno, pass, step};
 use crate::sys::boot_time::BootTime;
 use crate::sys::digest;
-use crate::sys::fail::child_points as points;
+use crate::sys::fail::{ChildPlan, child_points as points};
 use crate::sys::file::stat_at;
 use crate::sys::pidfd;
 use crate::sys::proc::stat::Stat;
@@ -38,7 +38,7 @@ pub(crate) fn own_start_ticks(cloned_after: Option<BootTime>) -> Result<u64, Fai
 }
 
 /// Writes who we are, so that a record is whole or not there.
-pub(crate) fn write_record(it: &Instructions, record: &RawRecord, start_ticks: u64) -> Result<(), Failed> {
+pub(crate) fn write_record(plan: &ChildPlan, record: &RawRecord, start_ticks: u64) -> Result<(), Failed> {
     // SAFETY: no pointers are passed.
     let pid = unsafe { libc::syscall(libc::SYS_getpid) };
     let mut tail = Tail { text: [0; 160], len: 0 };
@@ -52,11 +52,11 @@ pub(crate) fn write_record(it: &Instructions, record: &RawRecord, start_ticks: u
     }
     tail.push_check(record.digest);
 
-    pass(it, points::RECORD_OPEN, ChildStep::Record)?;
-    if !overwrite(it, record, &tail)? {
-        replace(it, record, &tail)?;
+    pass(plan, points::RECORD_OPEN, ChildStep::Record)?;
+    if !overwrite(plan, record, &tail)? {
+        replace(plan, record, &tail)?;
     }
-    pass(it, points::RECORD_RENAMED, ChildStep::StandardStreams)
+    pass(plan, points::RECORD_RENAMED, ChildStep::StandardStreams)
 }
 
 /// Writes the record over that of the process before us, which is gone; false if there is none, or none that this can be
@@ -65,14 +65,14 @@ pub(crate) fn write_record(it: &Instructions, record: &RawRecord, start_ticks: u
 /// A new file in its place takes a file system as long as the rest of a start: it looks for an inode, and writes a file
 /// that replaces another to the disk at once (ext4, btrfs). Nobody sees half of it: a write within a page is not
 /// interrupted, and whoever reads records waits for us to execute, since until then we have the directory's lock.
-fn overwrite(it: &Instructions, record: &RawRecord, tail: &Tail) -> Result<bool, Failed> {
+fn overwrite(plan: &ChildPlan, record: &RawRecord, tail: &Tail) -> Result<bool, Failed> {
     let flags = libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
     // SAFETY: `name` is a NUL-terminated string that the waiting parent owns; `dir` is open.
     let file = unsafe { libc::syscall(libc::SYS_openat, record.dir, record.name, flags) };
     if file == -1 {
         return Ok(false);
     }
-    let written = own_size(file).map_or(Ok(false), |size| write_over(it, record, file, size, tail));
+    let written = own_size(file).map_or(Ok(false), |size| write_over(plan, record, file, size, tail));
     // SAFETY: `file` was opened above and is not used again.
     unsafe { libc::syscall(libc::SYS_close, file) };
     written
@@ -88,15 +88,15 @@ fn own_size(file: i64) -> Option<usize> {
 }
 
 /// What was longer is filled up with spaces.
-fn write_over(it: &Instructions, record: &RawRecord, file: i64, size: usize, tail: &Tail) -> Result<bool, Failed> {
+fn write_over(plan: &ChildPlan, record: &RawRecord, file: i64, size: usize, tail: &Tail) -> Result<bool, Failed> {
     let spaces = [b' '; 64];
     let length = record.head_len + tail.len;
     let filling = size.saturating_sub(length);
     if length + filling > PAGE || filling > spaces.len() {
         return Ok(false);
     }
-    pass(it, points::RECORD_WRITE, ChildStep::Record)?;
-    pass(it, points::RECORD_RENAME, ChildStep::Record)?;
+    pass(plan, points::RECORD_WRITE, ChildStep::Record)?;
+    pass(plan, points::RECORD_RENAME, ChildStep::Record)?;
     let part = |base: *const u8, len| libc::iovec { iov_base: base.cast_mut().cast(), iov_len: len };
     let parts =
         [part(record.head, record.head_len), part(tail.text.as_ptr(), tail.len), part(spaces.as_ptr(), filling)];
@@ -112,7 +112,7 @@ fn write_over(it: &Instructions, record: &RawRecord, file: i64, size: usize, tai
 }
 
 /// Writes the record to a temporary file and renames it into place.
-fn replace(it: &Instructions, record: &RawRecord, tail: &Tail) -> Result<(), Failed> {
+fn replace(plan: &ChildPlan, record: &RawRecord, tail: &Tail) -> Result<(), Failed> {
     // The umask of a clone without CLONE_FS is its own; the host's must not take away the owner's rights.
     // SAFETY: no pointers are passed.
     let umask = unsafe { libc::syscall(libc::SYS_umask, 0o077) };
@@ -127,7 +127,7 @@ fn replace(it: &Instructions, record: &RawRecord, tail: &Tail) -> Result<(), Fai
     // SAFETY: no pointers are passed.
     unsafe { libc::syscall(libc::SYS_umask, umask) };
     opened?;
-    let written = fill_record(it, record, file, tail);
+    let written = fill_record(plan, record, file, tail);
     if written.is_err() {
         // Nobody else would remove it before the next start, which may never be.
         // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
@@ -144,11 +144,11 @@ fn create_record(record: &RawRecord) -> i64 {
     unsafe { libc::syscall(libc::SYS_openat, record.dir, record.temporary, flags, 0o600) }
 }
 
-fn fill_record(it: &Instructions, record: &RawRecord, file: i64, tail: &Tail) -> Result<(), Failed> {
-    pass(it, points::RECORD_WRITE, ChildStep::Record)?;
+fn fill_record(plan: &ChildPlan, record: &RawRecord, file: i64, tail: &Tail) -> Result<(), Failed> {
+    pass(plan, points::RECORD_WRITE, ChildStep::Record)?;
     write_all(file, record.head, record.head_len)?;
     write_all(file, tail.text.as_ptr(), tail.len)?;
-    pass(it, points::RECORD_RENAME, ChildStep::Record)?;
+    pass(plan, points::RECORD_RENAME, ChildStep::Record)?;
     // SAFETY: the waiting parent owns both NUL-terminated strings; `dir` is open.
     step(ChildStep::Record, unsafe {
         libc::syscall(libc::SYS_renameat2, record.dir, record.temporary, record.dir, record.name, 0)

@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::child_step::ChildStep;
 use crate::sys::closed_on_fork::ClosedOnFork;
 use crate::sys::{check, fd};
 
@@ -58,53 +59,6 @@ pub(crate) struct ChildIdentity {
 pub(crate) struct ChildReport {
     pub(crate) outcome: ChildOutcome,
     pub(crate) birth: ChildIdentity,
-}
-
-/// A step of the child, by the number in [`ChildOutcome`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum ChildStep {
-    Clone = 1,
-    OpenPidfd,
-    Session,
-    Descriptors,
-    StartTime,
-    Inode,
-    Record,
-    StandardStreams,
-    CloseDescriptors,
-    ChangeDirectory,
-    OomScore,
-    Groups,
-    Group,
-    User,
-    DescriptorLimit,
-    Execute,
-}
-
-impl ChildStep {
-    fn from_number(number: u32) -> Option<ChildStep> {
-        use ChildStep::*;
-        let all = [
-            Clone,
-            OpenPidfd,
-            Session,
-            Descriptors,
-            StartTime,
-            Inode,
-            Record,
-            StandardStreams,
-            CloseDescriptors,
-            ChangeDirectory,
-            OomScore,
-            Groups,
-            Group,
-            User,
-            DescriptorLimit,
-            Execute,
-        ];
-        all.into_iter().find(|step| *step as u32 == number)
-    }
 }
 
 /// Whether a child has written into our memory: then vfork is what it promises to be, and no pipe is needed.

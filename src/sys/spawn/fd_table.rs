@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::child_before_exec::errno;
+use super::child_step::errno;
 use crate::sys::fd::duplicate;
 
 const UNTRIED: u8 = 0;

@@ -28,13 +28,15 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::child_before_exec::{self, Failed, Instructions, pass, step};
-use super::child_report::{self, ChildOutcome, ChildReport, ChildStep, VFORK};
+use super::child_before_exec::{self, Instructions};
+use super::child_report::{self, ChildOutcome, ChildReport, VFORK};
 use super::child_stack::ChildStack;
+use super::child_step::ChildStep;
+use super::child_step::{Failed, pass, step};
 use super::detached_report::DetachedReport;
 use super::oom_score;
 use crate::sys::fail::child_points as points;
-use crate::sys::process_identity::Pid;
+use crate::sys::pid::Pid;
 use crate::sys::signal::MaskGuard;
 use crate::sys::{check, is_refused, pidfd, wait};
 
@@ -116,7 +118,7 @@ extern "C" fn run(argument: *mut c_void) -> c_int {
 }
 
 fn clone_process(it: &Instructions, detached: &DetachedReport, argument: *mut c_void) -> Result<(), Failed> {
-    pass(it, points::BETWEEN, ChildStep::Clone)?;
+    pass(&it.fail, points::BETWEEN, ChildStep::Clone)?;
     // SAFETY: no pointers are passed.
     let own = unsafe { libc::syscall(libc::SYS_getpid) };
     detached.intermediate.store(own as c_int, Ordering::Relaxed);
@@ -132,7 +134,7 @@ fn clone_process(it: &Instructions, detached: &DetachedReport, argument: *mut c_
     // kernel has cleared `lent_to`; or it has a copy of both.
     let pid = unsafe { libc::clone(child_before_exec::run, detached.stack, flags, argument, lent_to, no_tls, lent_to) };
     step(ChildStep::Clone, pid.into())?;
-    let opened = pass(it, points::CLONED, ChildStep::OpenPidfd).and_then(|()| open_pidfd(detached, pid));
+    let opened = pass(&it.fail, points::CLONED, ChildStep::OpenPidfd).and_then(|()| open_pidfd(detached, pid));
     if opened.is_err() {
         // It waits for our end, and has done nothing yet.
         kill_and_reap(pid);

@@ -4,8 +4,8 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::Read;
 
-use super::child_before_exec::{Failed, step};
-use super::child_report::ChildStep;
+use super::child_step::ChildStep;
+use super::child_step::{Failed, step};
 
 const PATH: &CStr = c"/proc/self/oom_score_adj";
 

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::child_report::ChildStep;
+use super::child_step::ChildStep;
 use super::exec_diagnosis::Attempt;
 use super::fd_limit::Limit;
 use super::program::{Program, SelfRecord};

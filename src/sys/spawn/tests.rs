@@ -75,7 +75,7 @@ fn a_child_does_not_allocate_before_it_executes() {
     let dir = Dir::open(place.path()).unwrap();
     let null = crate::sys::null::open_null().unwrap();
     let record = record_in(&dir, place.path());
-    let root = super::super::process_identity::effective_uid() == 0;
+    let root = crate::sys::pid::effective_uid() == 0;
     let credentials = root.then(|| Credentials { uid: 65534, gid: 65534, groups: vec![1] });
     let (descriptor_limit, oom_score_adj) = (Some(50), Some(1000));
     let program = Program { dir: Some("/".into()), credentials, descriptor_limit, oom_score_adj, ..program(&["true"]) };
@@ -295,14 +295,14 @@ fn the_exit_status_of_a_detached_process_is_known_where_the_kernel_tells_it() {
 #[test]
 fn a_detached_process_does_not_allocate_before_it_executes() {
     let place = tempfile::tempdir().unwrap();
-    let root = super::super::process_identity::effective_uid() == 0;
+    let root = crate::sys::pid::effective_uid() == 0;
     let credentials = root.then(|| Credentials { uid: 65534, gid: 65534, groups: vec![1] });
     for _ in 0..3 {
         let program =
             Program { dir: Some("/".into()), credentials: credentials.clone(), ..detached(&["sleep", "1000"]) };
         let (started, _) = start_detached(program, place.path()).unwrap();
         let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}", started.pid)).unwrap());
-        assert_eq!(owner, if root { 65534 } else { super::super::process_identity::effective_uid() });
+        assert_eq!(owner, if root { 65534 } else { crate::sys::pid::effective_uid() });
         crate::sys::signal::kill_process(started.pid, crate::sys::signal::Signal::KILL).unwrap();
         await_end(&started);
     }

@@ -1,0 +1,147 @@
+//! What the event loop does for a command of a manager or a daemon.
+
+use super::EventLoop;
+use super::supervised::Supervised;
+use crate::declaration::Fingerprint;
+use crate::error::{Error, ErrorCode, Result, excerpt};
+use crate::lifecycle::ProxyState;
+use crate::lifecycle::machine_event::MachineEvent;
+use crate::store::snapshot_entry::KnownProcess;
+use crate::supervisor::mailbox::{Owner, Processes, Slot, StartMode, StopReply, StopWaiter, SupervisorCommand};
+use crate::supervisor::process_key::ProcessKey;
+use crate::supervisor::spawner::job::Job;
+use crate::supervisor::spec::Spec;
+use crossbeam_channel::Sender;
+use std::sync::Arc;
+
+impl EventLoop {
+    pub(super) fn obey(&mut self, command: SupervisorCommand) {
+        match command {
+            SupervisorCommand::Put { slot, spec, origin, started } => self.put(slot, spec, origin, started),
+            SupervisorCommand::Update { slot, spec, record } => self.update(&slot, spec, record),
+            SupervisorCommand::Stop { slot, forget, stopped } => self.stop(slot, forget, stopped),
+            SupervisorCommand::StopAll { owner, left } => self.stop_all(owner, &left),
+            SupervisorCommand::Release { owner, released } => self.release(owner, &released),
+            SupervisorCommand::RecordMissing { owner } => self.record_missing(owner),
+            SupervisorCommand::Status { owner, reply } => {
+                let _ = reply.send(self.of_owner(owner).map(Supervised::status).collect());
+            }
+            SupervisorCommand::Processes { owner, reply } => {
+                let _ = reply.send(self.processes(owner));
+            }
+            SupervisorCommand::ReapLeftBehind => self.reaper.take_left_behind(),
+            SupervisorCommand::Shutdown => self.ending = true,
+        }
+    }
+
+    pub(super) fn put(&mut self, slot: Slot, spec: Arc<Spec>, origin: StartMode, started: Option<Sender<Result<()>>>) {
+        let key = self.keys.get_or_draw(&slot);
+        let supervised = self.slots.entry(key).or_insert_with(|| Box::new(Supervised::new(slot, key, spec.clone())));
+        // A slot that was on its way out is wanted again: what is left of its old process goes first.
+        let was_leaving = std::mem::take(&mut supervised.forget);
+        let same = !was_leaving && supervised.spec.same_process(&spec);
+        supervised.spec = spec;
+        supervised.rare.start_waiters.extend(started);
+        let event = match origin {
+            StartMode::Claimed { claim, start_if_gone, outdated } => {
+                (supervised.claim, supervised.was_claimed) = (Some(Box::new(claim)), true);
+                self.drive(key, MachineEvent::Adopt { start_if_gone });
+                if outdated { MachineEvent::Replace } else { return }
+            }
+            StartMode::New if same => MachineEvent::Start,
+            StartMode::New | StartMode::Anew => MachineEvent::Replace,
+        };
+        self.drive(key, event);
+        // What is still being stopped, or waits, is under the new settings.
+        self.drive(key, MachineEvent::Settings);
+        self.answer_if_settled(key);
+    }
+
+    /// A start that changes nothing, because the process runs or waits already, is answered at once.
+    pub(super) fn answer_if_settled(&mut self, key: ProcessKey) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let settled =
+            matches!(supervised.machine.state(), ProxyState::Running | ProxyState::Waiting | ProxyState::Clearing);
+        if settled && !supervised.machine.awaits_reap() {
+            supervised.answer_start(&Ok(()));
+        }
+    }
+
+    pub(super) fn update(&mut self, slot: &Slot, spec: Arc<Spec>, record: Option<Sender<()>>) {
+        let Some(supervised) = self.keys.get(slot).and_then(|key| self.slots.get_mut(&key)) else { return };
+        supervised.spec = spec.clone();
+        let key = supervised.key;
+        // A process that is being replaced is not one of this declaration; one that is being started is recorded then.
+        if record.is_some() && supervised.machine.state() == ProxyState::Running {
+            supervised.rare.record_waiters.extend(record);
+            let origin = supervised.process_origin();
+            self.submit(key, Job::Record { key, spec, origin });
+        }
+        self.drive(key, MachineEvent::Settings);
+    }
+
+    pub(super) fn stop(&mut self, slot: Slot, forget: bool, stopped: Option<Sender<StopReply>>) {
+        let Some(key) = self.keys.get(&slot) else {
+            if let Some(stopped) = stopped {
+                let _ = stopped.send((slot, Ok(())));
+            }
+            return;
+        };
+        self.stop_slot(key, forget, stopped.map(StopWaiter::Answer));
+    }
+
+    pub(super) fn stop_all(&mut self, owner: Owner, left: &Sender<StopReply>) {
+        for key in self.keys.of(owner).collect::<Vec<_>>() {
+            self.stop_slot(key, true, Some(StopWaiter::Failure(left.clone())));
+        }
+        // The waiter's channel closes when the last of these clones is dropped.
+    }
+
+    pub(super) fn stop_slot(&mut self, key: ProcessKey, forget: bool, waiter: Option<StopWaiter>) {
+        if let Some(supervised) = self.slots.get_mut(&key) {
+            supervised.forget |= forget;
+            supervised.rare.stop_waiters.extend(waiter);
+            supervised.answer_start(&Err(Error::new(ErrorCode::Stopped, "stopped before it was started")));
+        }
+        self.drive(key, MachineEvent::Stop);
+        self.limit_wait_for_job(key);
+    }
+
+    pub(super) fn record_missing(&mut self, owner: Owner) {
+        let running = self.of_owner(owner).filter(|supervised| supervised.machine.state() == ProxyState::Running);
+        let jobs = running.map(|supervised| {
+            let (key, spec, origin) = (supervised.key, supervised.spec.clone(), supervised.process_origin());
+            (key, Job::RecordMissing { key, spec, origin })
+        });
+        for (key, job) in jobs.collect::<Vec<_>>() {
+            self.submit(key, job);
+        }
+    }
+
+    pub(super) fn release(&mut self, owner: Owner, released: &Sender<()>) {
+        for key in self.keys.of(owner).collect::<Vec<_>>() {
+            if let Some(supervised) = self.slots.get_mut(&key) {
+                supervised.rare.released = Some(released.clone());
+            }
+            self.limit_wait_for_job(key);
+            self.drop_if_done(key);
+        }
+        // The waiter's channel closes when the last of these clones is dropped.
+    }
+
+    pub(super) fn processes(&self, owner: Owner) -> Result<Processes> {
+        let mut known = Vec::new();
+        for supervised in self.of_owner(owner).filter(|supervised| supervised.pid.is_some()) {
+            let id = &supervised.slot.id;
+            let failed =
+                |error| Error::os(ErrorCode::Io, format_args!("identify the process of proxy {}", excerpt(id)), &error);
+            let Some(identity) = self.reaper.identity(supervised.key).map_err(failed)? else { continue };
+            // What is being stopped may be of another declaration than the one that takes its place.
+            let running = supervised.machine.state() == ProxyState::Running;
+            let fingerprint = if running { supervised.spec.fingerprint() } else { Fingerprint::new() };
+            let origin = Some(supervised.process_origin().to_string()).filter(|origin| !origin.is_empty());
+            known.push((id.clone(), KnownProcess { identity, fingerprint, origin }));
+        }
+        Ok(known)
+    }
+}

@@ -1,0 +1,190 @@
+//! Gives events to the machines of processes and carries out the actions that they answer.
+
+use super::EventLoop;
+use super::pending_repair::RepairTask;
+use crate::error::{Error, ErrorCode};
+use crate::lifecycle::machine_event::{Announcement, MachineAction, MachineEvent};
+use crate::logging::Level;
+use crate::supervisor::events::EventKind;
+use crate::supervisor::process_key::ProcessKey;
+use crate::supervisor::reaper::Group;
+use crate::supervisor::scan::escaped_process::Escaped;
+use crate::supervisor::spawner::job::Job;
+use crate::supervisor::zombies::Zombie;
+use crate::sys::boot_time::BootTime;
+use crate::sys::fail;
+use crate::sys::pid::Pid;
+use crate::sys::signal::Signal;
+use std::time::Instant;
+
+impl EventLoop {
+    /// Gives an event to a machine and does what it says.
+    pub(super) fn drive(&mut self, key: ProcessKey, event: MachineEvent) {
+        if let Some(actions) = self.step(key, event) {
+            self.perform_all(key, actions);
+        }
+    }
+
+    pub(super) fn step(&mut self, key: ProcessKey, event: MachineEvent) -> Option<Vec<MachineAction>> {
+        let supervised = self.slots.get_mut(&key)?;
+        let before = supervised.machine.awaits_end();
+        let actions = supervised.on(event, Instant::now());
+        match (before, supervised.machine.awaits_end()) {
+            (false, true) => self.awaited += 1,
+            (true, false) => self.awaited -= 1,
+            _ => {}
+        }
+        Some(actions)
+    }
+
+    pub(super) fn perform_all(&mut self, key: ProcessKey, actions: Vec<MachineAction>) {
+        for action in actions {
+            self.perform(key, action);
+        }
+        if let Some(supervised) = self.slots.get_mut(&key) {
+            let deadline = supervised.machine.deadline();
+            if deadline != supervised.armed {
+                supervised.armed = deadline;
+                if let Some(deadline) = deadline {
+                    self.timers.arm(deadline, key);
+                }
+            }
+        }
+        self.drop_if_done(key);
+    }
+
+    pub(super) fn perform(&mut self, key: ProcessKey, action: MachineAction) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        match action {
+            MachineAction::Spawn => {
+                (supervised.claim, supervised.group, supervised.rare.repair) = (None, None, None);
+                supervised.rare.told = None;
+                supervised.unscanned_since = supervised.unscanned_since.or_else(BootTime::tick_now);
+                supervised.warn_of_held();
+                fail::point("spawn:decided");
+                let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
+                self.submit(key, Job::Start { key, spec, after });
+            }
+            MachineAction::Adopt => {
+                (supervised.rare.repair, supervised.rare.told) = (None, None);
+                let (spec, claim) = (supervised.spec.clone(), supervised.claim.clone());
+                if let Some(claim) = claim {
+                    self.submit(key, Job::Adopt { key, spec, claim: *claim });
+                }
+            }
+            MachineAction::Scan => {
+                supervised.rare.escaped.clear();
+                match supervised.scan_request() {
+                    Some(request) => self.request_scan(request),
+                    None => self.drive(key, MachineEvent::Scanned { left: false, held: false }),
+                }
+            }
+            MachineAction::ProbeHeld => {
+                let left = supervised.unproven().iter().any(|unproven| unproven.holds_start());
+                self.drive(key, MachineEvent::Held { left });
+            }
+            MachineAction::SignalStop => self.signal(key, None),
+            MachineAction::Kill => self.signal(key, Some(Signal::KILL)),
+            MachineAction::ProbeGroup => {
+                let group = self.reaper.group_left(key).unwrap_or_else(|error| {
+                    supervised.cannot_look_for_group(&error);
+                    Group::Alive
+                });
+                let left = supervised.probed(&group);
+                if !supervised.rare.zombies.is_empty() {
+                    self.drive(key, MachineEvent::Unreaped);
+                }
+                self.drive(key, MachineEvent::Group { left });
+            }
+            MachineAction::ProbeZombies => {
+                supervised.rare.zombies.retain(Zombie::is_there);
+                let first = supervised.rare.zombies.first();
+                let useless = first.is_some_and(|zombie| self.waited_in_vain.is_useless(zombie));
+                let left = first.is_some();
+                self.drive(key, MachineEvent::Zombies { left, useless });
+            }
+            MachineAction::TellZombies => {
+                if let Some(zombie) = supervised.tell_zombies() {
+                    self.waited_in_vain.add(zombie);
+                }
+            }
+            MachineAction::RemovePidFile => {
+                if supervised.spec.has_pid_file() {
+                    let spec = supervised.spec.clone();
+                    self.submit(key, Job::RemovePidFile { key, spec });
+                }
+            }
+            MachineAction::CleanUp => {
+                (supervised.group, supervised.rare.repair, supervised.rare.told) = (None, None, None);
+                fail::point("clean-up:decided");
+                let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
+                self.submit(key, Job::CleanUp { key, spec, after });
+            }
+            MachineAction::Settle => {
+                fail::point("stop:settled");
+                supervised.group = None;
+                if supervised.busy {
+                    supervised.settle = true;
+                    self.limit_wait_for_job(key);
+                } else {
+                    let result = supervised.stopped();
+                    supervised.answer_stop(&result);
+                }
+            }
+            MachineAction::Stuck => {
+                let error = supervised.still_running(&self.reaper.members(key));
+                supervised.spec.context.log.write(Level::Error, format_args!("{error}"));
+                supervised.answer_stop(&Err(error));
+            }
+            MachineAction::Announce(announcement) => self.announce(key, announcement),
+        }
+    }
+
+    pub(super) fn signal(&mut self, key: ProcessKey, signal: Option<Signal>) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let signal = signal.unwrap_or(supervised.spec.config.stop.signal);
+        supervised.spec.context.log.about(Level::Debug, &supervised.slot.id, format_args!("sending {signal}"));
+        fail::point("signal:decided");
+        let sent = self.reaper.signal_group(key, signal);
+        if signal != Signal::KILL && matches!(sent, Ok(true)) {
+            supervised.rare.told = supervised.group;
+        }
+        // To many programs a second stop signal means "at once".
+        let told = supervised.rare.told.filter(|_| signal != Signal::KILL);
+        // SIGCONT it needs all the same: to the group it is sent after the signal, when the leader may be gone already.
+        let due = |escaped: &Escaped| match told {
+            Some(leader) if escaped.is_in_group_of(leader) => Signal::CONT,
+            _ => signal,
+        };
+        let each = supervised.rare.escaped.iter().map(|escaped| escaped.signal(due(escaped)));
+        let sent = each.fold(sent.map(drop), |sent, one| sent.and(one));
+        fail::point("signal:sent");
+        let group = supervised.group_name();
+        let failed = |error| Error::os(ErrorCode::Io, format_args!("send {signal} to {group}"), &error);
+        supervised.note(RepairTask::Signal(signal), sent.map_err(failed));
+        self.arm_repair(key);
+    }
+
+    pub(super) fn announce(&mut self, key: ProcessKey, announcement: Announcement) {
+        let Some(supervised) = self.slots.get(&key) else { return };
+        let (id, log) = (&supervised.slot.id, &supervised.spec.context.log);
+        let error = supervised.rare.last_error.as_ref().map(Error::to_string).unwrap_or_default();
+        let kind = match announcement {
+            Announcement::Waiting(wait) => {
+                fail::point("backoff:begun");
+                log.about(Level::Info, id, format_args!("next start in {wait:?}"));
+                EventKind::Waiting { wait }
+            }
+            Announcement::Stopping => {
+                log.about(Level::Info, id, format_args!("stopping"));
+                EventKind::Stopping { pid: supervised.pid.map(Pid::as_u32) }
+            }
+            Announcement::Stopped => {
+                log.about(Level::Info, id, format_args!("stopped"));
+                EventKind::Stopped
+            }
+            Announcement::Failed => EventKind::Failed { error },
+        };
+        self.publish(key, kind);
+    }
+}

@@ -1,0 +1,80 @@
+//! From the report that a process may have ended to its exit event and what follows.
+
+use super::EventLoop;
+use super::supervised::Supervised;
+use crate::lifecycle::ProxyState;
+use crate::lifecycle::machine_event::{MachineAction, MachineEvent};
+use crate::logging::Level;
+use crate::supervisor::events::EventKind;
+use crate::supervisor::process_key::ProcessKey;
+use crate::supervisor::reaper::{Exit, Leftovers};
+use crate::sys::wait::ExitStatus;
+use crate::sys::{fail, pidfd};
+
+impl EventLoop {
+    pub(super) fn look_at(&mut self, key: ProcessKey) {
+        // Who is not looked at now is reported again.
+        if fail::failing("exit:seen").is_err() {
+            return;
+        }
+        // ORDER: a start is told before its end. What is left in a list of the process before, which had the same key, can
+        // name a process that was started meanwhile; its own end is reported again, once it is waited for.
+        let is_told = |supervised: &Supervised| {
+            !matches!(supervised.machine.state(), ProxyState::Starting | ProxyState::Adopting)
+        };
+        if !self.slots.get(&key).is_none_or(|supervised| is_told(supervised)) {
+            return;
+        }
+        let kills = |supervised: &Supervised| {
+            let ends_by_itself = supervised.machine.state() == ProxyState::Running;
+            ends_by_itself && supervised.spec.config.stop.leftover_grace.is_zero()
+        };
+        let kills = self.slots.get(&key).is_some_and(|supervised| kills(supervised));
+        let leftovers = if kills { Leftovers::Kill } else { Leftovers::Leave };
+        if let Some(exit) = self.reaper.look_at(key, leftovers) {
+            self.exited(key, exit);
+        }
+    }
+
+    pub(super) fn exited(&mut self, key: ProcessKey, Exit { pid, status, group_left, zombie }: Exit) {
+        if zombie.is_some() {
+            if let Some(supervised) = self.slots.get_mut(&key) {
+                supervised.rare.zombies.extend(zombie);
+            }
+            self.drive(key, MachineEvent::Unreaped);
+        }
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        fail::point("exit:told");
+        supervised.last_exit = Some(status);
+        supervised.pid = None;
+        if !pidfd::signals_groups() {
+            // Only a process that is no child of ours has a claim: nothing holds the number of its group when it is gone.
+            if let Some(claim) = supervised.claim.take() {
+                supervised.rare.uncleared = Some(*claim);
+            }
+        }
+        let asked = supervised.machine.state() == ProxyState::Stopping;
+        if let Some(since) = supervised.machine.running_since() {
+            supervised.ended_by_itself(status, since.elapsed());
+        }
+        let level = if asked { Level::Info } else { Level::Warn };
+        let (id, context) = (supervised.slot.id.clone(), supervised.spec.context.clone());
+        let log = || context.log.about(level, &id, format_args!("pid {pid} ended: {status}"));
+        // A search finds what is left of a group that could not be signalled: what is to have its time, and what is not
+        // proven to be of it and holds the start.
+        let unsignalled = supervised.rare.uncleared.is_some();
+        let quietly = unsignalled || matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
+        let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly }) else { return };
+        let exited = EventKind::Exited { pid: pid.as_u32(), status };
+        if actions == [MachineAction::Spawn] {
+            // A successor waits neither for readers of events nor for the host's log.
+            self.perform_all(key, actions);
+            self.publish(key, exited);
+            log();
+        } else {
+            self.publish(key, exited);
+            log();
+            self.perform_all(key, actions);
+        }
+    }
+}

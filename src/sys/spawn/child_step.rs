@@ -1,0 +1,76 @@
+//! The steps of a child between clone and exec, and what all of them use: system calls only.
+
+use std::ffi::c_int;
+
+use crate::sys::fail::ChildPlan;
+
+/// A step of the child, by the number in [`ChildOutcome`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum ChildStep {
+    Clone = 1,
+    OpenPidfd,
+    Session,
+    Descriptors,
+    StartTime,
+    Inode,
+    Record,
+    StandardStreams,
+    CloseDescriptors,
+    ChangeDirectory,
+    OomScore,
+    Groups,
+    Group,
+    User,
+    DescriptorLimit,
+    Execute,
+}
+
+impl ChildStep {
+    pub(crate) fn from_number(number: u32) -> Option<ChildStep> {
+        use ChildStep::*;
+        let all = [
+            Clone,
+            OpenPidfd,
+            Session,
+            Descriptors,
+            StartTime,
+            Inode,
+            Record,
+            StandardStreams,
+            CloseDescriptors,
+            ChangeDirectory,
+            OomScore,
+            Groups,
+            Group,
+            User,
+            DescriptorLimit,
+            Execute,
+        ];
+        all.into_iter().find(|step| *step as u32 == number)
+    }
+}
+
+/// A failed step, on its way to [`ChildOutcome`].
+pub(crate) struct Failed(pub(crate) ChildStep, pub(crate) c_int);
+
+/// CHILD: passes a fail point; what comes after it is `before`.
+pub(crate) fn pass(plan: &ChildPlan, point: u32, before: ChildStep) -> Result<(), Failed> {
+    match plan.point(point) {
+        0 => Ok(()),
+        errno => Err(Failed(before, errno)),
+    }
+}
+
+/// The result of a system call of this step, which is -1 if it has failed.
+pub(crate) fn step(step: ChildStep, result: i64) -> Result<(), Failed> {
+    if result == -1 { Err(Failed(step, errno())) } else { Ok(()) }
+}
+
+/// The errno of the last system call.
+pub(crate) fn errno() -> c_int {
+    // SAFETY: the function has no preconditions.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: it is this thread's errno, which the child shares with the waiting spawner thread only, or its copy.
+    unsafe { *place }
+}
