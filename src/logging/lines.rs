@@ -4,9 +4,8 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use log::{Level, LevelFilter};
+use log::Level;
 
-use super::targets;
 use crate::error::Result;
 #[cfg(feature = "capi")]
 use crate::feed::NextPlace;
@@ -57,15 +56,6 @@ pub struct Logs {
 impl Logs {
     pub(super) fn new(reader: Reader<LogLine>) -> Logs {
         Logs { reader }
-    }
-
-    /// A reader of all lines of the library that are at least so serious, of all managers and daemons of the program. They
-    /// have no end.
-    ///
-    /// # Errors
-    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked): the process was forked off by one that has had such a reader.
-    pub fn of_library(level: LevelFilter) -> Result<Logs> {
-        targets::library_logs(level)
     }
 
     /// The next line, waiting for it at most so long. `None` when the time is over, or at once when the manager was closed or

@@ -18,13 +18,16 @@ static OF_LIBRARY: Readers = Readers::new();
 /// there may hold their lock.
 static HOME: OnceLock<HomeProcess> = OnceLock::new();
 
-/// A reader of all lines of the library.
-///
-/// # Errors
-/// [`crate::ErrorCode::Forked`] in a process that was forked off by one with such readers.
-pub(super) fn library_logs(level: LevelFilter) -> Result<Logs> {
-    HOME.get_or_init(HomeProcess::here).check()?;
-    Ok(Logs::new(OF_LIBRARY.add(level)))
+impl Logs {
+    /// A reader of all lines of the library that are at least so serious, of all managers and daemons of the program. They
+    /// have no end.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked): the process was forked off by one that has had such a reader.
+    pub fn of_library(level: LevelFilter) -> Result<Logs> {
+        HOME.get_or_init(HomeProcess::here).check()?;
+        Ok(Logs::new(OF_LIBRARY.add(level)))
+    }
 }
 
 /// Logs one line that concerns no manager, or several.

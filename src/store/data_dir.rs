@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
 use crate::sys::fail;
 use crate::sys::file::Dir;
-use crate::sys::file_owner::create_dir_all;
+use crate::sys::file::create_dir_all;
 use crate::sys::pid::own_pid;
 
 /// An open and locked data directory. It is used through a descriptor: moved while in use, it goes on working. Removed

@@ -13,7 +13,6 @@ pub(crate) mod epoll;
 pub(crate) mod fail;
 pub(crate) mod fd;
 pub(crate) mod file;
-pub(crate) mod file_owner;
 pub(crate) mod fork;
 pub(crate) mod non_child_exit;
 pub(crate) mod null;

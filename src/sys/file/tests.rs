@@ -1,6 +1,7 @@
 //! Real files, in directories of their own.
 
 use super::*;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 #[test]
 fn a_pipe_is_opened_for_appending_only_when_somebody_reads_it_and_then_waits_for_him() {

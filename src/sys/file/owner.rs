@@ -8,9 +8,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::check;
-use super::file::{open_at, stat_at};
-use super::pid::effective_uid;
+use super::at::{open_at, stat_at};
+use crate::sys::check;
+use crate::sys::pid::effective_uid;
 
 pub(super) fn check_owner(found: &libc::stat) -> io::Result<()> {
     if found.st_uid == effective_uid() {

@@ -1,0 +1,23 @@
+//! openat(2) and fstatat(2): system calls on a name in a directory.
+
+use std::ffi::CStr;
+use std::io::{self};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+
+use crate::sys::{check, fd};
+
+pub(crate) fn open_at(dir: i32, name: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> {
+    // SAFETY: the name is NUL-terminated and lives through the call.
+    let raw = unsafe { libc::openat(dir, name.as_ptr(), flags | libc::O_CLOEXEC, mode) };
+    fd::own(check(i64::from(raw))?)
+}
+
+/// A system call and no more: a child makes it as well.
+pub(crate) fn stat_at(dir: i32, name: &CStr, flags: i32) -> io::Result<libc::stat> {
+    let mut found = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `name` is NUL-terminated, `found` is writable memory of the right type, and both live through the call.
+    check(i64::from(unsafe { libc::fstatat(dir, name.as_ptr(), found.as_mut_ptr(), flags) }))?;
+    // SAFETY: fstatat succeeded and has written the whole struct.
+    Ok(unsafe { found.assume_init() })
+}
