@@ -62,7 +62,7 @@ pub(super) fn find_strays(
     let numbers = lost.iter().filter_map(|lost| Some((lost.id.clone(), lost.pid?)));
     let mut strays = numbers.map(examine).collect::<Result<BTreeMap<String, UnrecordedProcess>>>()?;
     let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
-    let found = supervisor::search(log_files, &ids)?.into_iter().map(examine).collect::<Result<Vec<_>>>()?;
+    let found = supervisor::find_by_log(log_files, &ids)?.into_iter().map(examine).collect::<Result<Vec<_>>>()?;
     // Only of those that write to the logs as well: whoever has the number in a pid file may be a stranger.
     let tokens = tokens_of(found.iter().map(|(id, stray)| (id, stray))).collect();
     // What the process itself has says more than a pid file, which may be damaged as well.
@@ -95,7 +95,7 @@ fn find_survivors(
         recorded.chain(strays.iter().map(|(id, stray)| (id.as_str(), stray.pid))).collect();
     let pids = known.values().map(|pid| pid.as_raw()).collect();
     let mut found = BTreeMap::new();
-    for (id, pid) in supervisor::survivors(data_dir.origin(), &pids)? {
+    for (id, pid) in supervisor::find_by_owner_tag(data_dir.origin(), &pids)? {
         if known.contains_key(id.as_str()) || validate_id(&id).is_err() {
             continue;
         }

@@ -21,8 +21,8 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 
-pub(crate) use self::scan::find_by_log::search;
-pub(crate) use self::scan::find_by_owner_tag::survivors;
+pub(crate) use self::scan::find_by_log::find_by_log;
+pub(crate) use self::scan::find_by_owner_tag::find_by_owner_tag;
 pub(crate) use events::EventRing;
 pub use events::{Event, EventKind, Events};
 #[cfg(feature = "capi")]

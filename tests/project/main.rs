@@ -1,4 +1,5 @@
-//! What holds for the text of the project: its documentation.
+//! What holds for the text of the project: its documentation, and what its sources import.
 
 mod documentation;
 mod guarantees;
+mod imports;

@@ -82,7 +82,7 @@ impl Leader {
     /// By what its processes are known.
     pub(crate) fn tag(&self) -> ProcessTag {
         match &self.source {
-            Source::Started(spec) => spec.tag(spec.config.token.as_deref(), &spec.context.origin),
+            Source::Started(spec) => ProcessTag::of(&spec.id, spec.config.token.as_deref(), &spec.context.origin),
             Source::Claimed(tag) => (**tag).clone(),
         }
     }
@@ -306,7 +306,7 @@ impl Supervised {
             Some(Claim::Snapshot { origin, .. }) => (&spec.config.token, origin),
             Some(Claim::PidOnly { .. }) | None => (&spec.config.token, &None),
         };
-        spec.tag(token.as_deref(), origin.as_deref().unwrap_or(&spec.context.origin))
+        ProcessTag::of(&spec.id, token.as_deref(), origin.as_deref().unwrap_or(&spec.context.origin))
     }
 
     /// The tick in which the process of a claim was started that is gone, if it is known. Ticks of another boot say nothing.

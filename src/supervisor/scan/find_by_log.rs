@@ -18,7 +18,7 @@ const STANDARD: [&str; 2] = ["1", "2"];
 /// The live processes that lead their group, write to the log of one of these ids, and have that id in their
 /// environment. An id for which there are several is left out: none is then proven. `log_files`: device and inode of the
 /// logs of an id.
-pub(crate) fn search(
+pub(crate) fn find_by_log(
     log_files: impl Fn(&str) -> io::Result<Vec<(u64, u64)>>,
     ids: &[String],
 ) -> Result<Vec<(String, Pid)>> {

@@ -25,7 +25,7 @@ use crate::sys::thread;
 ///
 /// # Errors
 /// When processes cannot be looked at now.
-pub(crate) fn survivors(origin: &str, known: &HashSet<i32>) -> Result<Vec<(String, Pid)>> {
+pub(crate) fn find_by_owner_tag(origin: &str, known: &HashSet<i32>) -> Result<Vec<(String, Pid)>> {
     let failed = |error| Error::os(ErrorCode::Io, "look for processes of an earlier agent", &error);
     scan_patiently(origin, known).map_err(failed)
 }

@@ -25,6 +25,12 @@ impl ProcessTag {
         ProcessTag { id, token, origin }
     }
 
+    /// The tag of the processes of a proxy. Token and origin are those that the process was started with, which may be others
+    /// than the declared token of now and the origin of this owner.
+    pub(crate) fn of(id: &str, token: Option<&str>, origin: &str) -> ProcessTag {
+        ProcessTag::new(id, token.unwrap_or_default(), origin)
+    }
+
     /// The tag in the text of an environment. Without an origin there is none.
     fn within(environment: &[u8]) -> Option<ProcessTag> {
         let value = |name: &str| environ::value(environment, name.as_bytes());

@@ -31,6 +31,7 @@ use crate::sys::process_identity::{self, Identity};
 use crate::sys::signal::Signal;
 use crate::sys::spawn;
 use crate::sys::spawn::child_stack::ChildStack;
+use crate::sys::spawn::dumpable;
 use crate::sys::spawn::standard_streams::StandardStreams;
 use crate::sys::spawn::start_error::StartError;
 
@@ -286,6 +287,9 @@ impl Spawner {
             }
             Files::Paths { .. } => spawn::start(stack, spec.program(), standard, None),
         };
+        if let Some(error) = dumpable::take_failure() {
+            logging::write(Level::Warn, format_args!("make this process dumpable again: {error}"));
+        }
         let started = started.map_err(|error| start_failed(&error))?;
         drop(streams);
         let detached = started.start_ticks.zip(boot_id_of_detached).map(|(start_ticks, boot_id)| {

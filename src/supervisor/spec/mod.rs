@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::events::EventRing;
-use super::scan::process_tag::ProcessTag;
 use crate::command::Command;
 use crate::declaration::{Fingerprint, ProxyConfig, variable};
 use crate::defaults;
@@ -89,12 +88,6 @@ impl Spec {
             .add_optional(config.token.as_deref().map(OsStr::new))
             .add_optional(config.target_service.as_deref().map(OsStr::new));
         add_later_fields(fingerprint, command)
-    }
-
-    /// By what a process of this one is known wherever it went. Token and origin are those of the process, which may be
-    /// others than the declared one of now and that of this owner.
-    pub(crate) fn tag(&self, token: Option<&str>, origin: &str) -> ProcessTag {
-        ProcessTag::new(&self.id, token.unwrap_or_default(), origin)
     }
 
     /// What a record of a process that this owner starts says besides who it is.

@@ -4,11 +4,11 @@
 //! child is the agent's. It has to be without it as long as that child has the memory: else who runs as that user could
 //! trace the child, and read all of the agent. So never the child gives it back, but the parent, when the child has left.
 
+use std::cell::Cell;
 use std::ffi::{c_int, c_ulong};
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::logging::{self, Level};
 use crate::sys::check;
 
 /// What prctl(2) calls SUID_DUMP_USER.
@@ -43,6 +43,16 @@ impl Changing {
 /// Not held while a child runs: one that takes long must not hold up the others.
 static CHANGING: Mutex<Changing> = Mutex::new(Changing::NOBODY);
 
+thread_local! {
+    /// The errno with which the agent could not be made dumpable again after a child of this thread.
+    static FAILED: Cell<Option<c_int>> = const { Cell::new(None) };
+}
+
+/// Why the agent could not be made dumpable again after the last start by this thread, if that was so. Told once.
+pub(crate) fn take_failure() -> Option<io::Error> {
+    FAILED.take().map(io::Error::from_raw_os_error)
+}
+
 /// A child that may change its user is on its way. When the last one of them is dropped, the agent is as it was.
 #[derive(Debug)]
 pub(crate) struct UserChange(());
@@ -64,7 +74,7 @@ impl UserChange {
 impl Drop for UserChange {
     fn drop(&mut self) {
         if let Err(error) = self.ended() {
-            logging::write(Level::Warn, format_args!("make this process dumpable again: {error}"));
+            FAILED.set(error.raw_os_error());
         }
     }
 }

@@ -13,7 +13,7 @@ mod child_report;
 pub(crate) mod child_stack;
 mod child_step;
 mod detached_report;
-mod dumpable;
+pub(crate) mod dumpable;
 mod exec_diagnosis;
 pub(crate) mod fd_limit;
 mod fd_table;
