@@ -10,7 +10,7 @@
 //	...
 //	manager, err := proxyprocess.NewManager(proxyprocess.ManagerOptions{State: state, DataDir: "proxies"})
 //	...
-//	if err := manager.Restore(manager.SnapshotPath()); err != nil {
+//	if err := manager.Restore(""); err != nil {
 //		log.Printf("going on without the snapshot: %v", err)
 //	}
 //	go manager.Run()
@@ -24,6 +24,10 @@
 //
 // The errors of the library are of type *Error; errors.Is finds their Code, as in errors.Is(err, ErrLocked), and the
 // errno of the system call behind it, as in errors.Is(err, fs.ErrPermission).
+//
+// # Log
+//
+// NewLogs and Manager.Logs read the log by pull, as Events reads what happens; SetLog has a function called instead.
 //
 // # Lifetime
 //

@@ -3,10 +3,7 @@ package proxyprocess
 // #include <proxyprocess.h>
 import "C"
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // EventKind is what happened. A later version of the library may report others.
 type EventKind int32
@@ -49,28 +46,9 @@ const (
 	eventEnd  EventKind = C.PROXYPROCESS_EVENT_END
 )
 
-var eventNames = map[EventKind]string{
-	EventStarted:         "started",
-	EventStartFailed:     "start failed",
-	EventAdopted:         "adopted",
-	EventAdoptionRefused: "adoption refused",
-	EventExited:          "exited",
-	EventWaiting:         "waiting",
-	EventStopping:        "stopping",
-	EventStopped:         "stopped",
-	EventFailed:          "failed",
-	EventSnapshotWritten: "snapshot written",
-	EventSnapshotFailed:  "snapshot failed",
-	EventGap:             "gap",
-	EventUnproven:        "unproven",
-}
-
-// String returns the name of the kind, like "start failed".
+// String returns the name of the kind, like "start_failed", which is that of its JSON form.
 func (k EventKind) String() string {
-	if name, ok := eventNames[k]; ok {
-		return name
-	}
-	return fmt.Sprintf("event %d", int32(k))
+	return C.GoString(C.proxyprocess_event_kind_str(C.int32_t(k)))
 }
 
 // Event is something that happened to a proxy or to the snapshot.
@@ -108,4 +86,33 @@ func eventOf(event *C.proxyprocess_event) Event {
 		Wait:   time.Duration(event.wait_ms) * time.Millisecond,
 		Missed: uint64(event.missed),
 	}
+}
+
+// MarshalJSON returns one object with the keys number, at_unix_ns, id, kind, pid, exit, wait_ms, text and missed; null is what
+// the kind does not have. It is the same in all languages.
+func (e Event) MarshalJSON() ([]byte, error) {
+	var mem cMemory
+	defer mem.free()
+	event := C.proxyprocess_event{
+		struct_size: C.sizeof_proxyprocess_event,
+		kind:        C.int32_t(e.Kind),
+		number:      C.uint64_t(e.Number),
+		at_unix_ns:  C.uint64_t(e.Time.UnixNano()),
+		id:          mem.optional("id", e.ID),
+		text:        mem.optional("text", e.Text),
+		wait_ms:     C.uint64_t(e.Wait / time.Millisecond),
+		missed:      C.uint64_t(e.Missed),
+		pid:         C.uint32_t(e.PID),
+		exit:        C.int32_t(e.Exit.Kind),
+		exit_value:  C.int32_t(e.Exit.Value),
+	}
+	if mem.err != nil {
+		return nil, mem.err
+	}
+	var text *C.char
+	var length C.size_t
+	err := call(func(failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_event_json(&event, &text, &length, failure)
+	})
+	return taken(text, length), err
 }

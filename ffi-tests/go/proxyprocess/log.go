@@ -37,7 +37,8 @@ func (l LogLevel) String() string {
 	return logLevelNames[l]
 }
 
-// SetLog sets where the log of the library goes in the whole program; before the first call it goes nowhere. A later
+// SetLog sets a function that gets the log of the library in the whole program; NewLogs and Manager.Logs do without one.
+// Before the first call it goes nowhere. A later
 // call replaces the function; when it returns, the earlier one is not executing any more. A nil function is none.
 //
 // The function takes one line, without a newline. It is called by several threads at the same time, and while it runs,

@@ -90,18 +90,18 @@ func (m *Manager) RegisterKind(mode string, factory Factory) error {
 	return err
 }
 
-// Restore takes over from an earlier agent by its snapshot, usually that at SnapshotPath, which an empty path stands
-// for. Processes that live, and are proven to be the recorded ones, are supervised when it returns; nothing is started.
-// A path at which there is nothing does nothing. Tokens that were generated come back into the state. Call it before
-// Run.
+// Restore takes over the proxies of an earlier manager of the same data directory: call it with an empty path, before Run.
+// Processes that live, and are proven to be the recorded ones, are supervised when it returns; nothing is started. Tokens that
+// were generated come back into the state. Where there is nothing to take over it does nothing.
 //
 // A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-<n>, and the error is
-// ErrCorruptSnapshot; Run still finds the processes by their records. So an agent logs the error and goes on. Snapshots
-// of Consul 1.2 to 1.4 are read as well.
+// ErrCorruptSnapshot; Run still finds the processes by their records. So an agent logs the error and goes on.
 //
-// The snapshot of another data directory names no processes: the records beside it do, and are read and not changed. While
-// a manager has that directory the error is ErrLocked. Where there are no records that can be trusted, each proxy gets an
-// EventAdoptionRefused and a LastError that say so, and Run starts another process of each that is wanted.
+// Another path than SnapshotPath, which the empty one stands for, is for a change of directory or of agent: snapshots that
+// Snapshot wrote, and those of Consul 1.2 to 1.4. The snapshot of another data directory names no processes: the records beside
+// it do, and are read and not changed. While a manager has that directory the error is ErrLocked. Where there are no records
+// that can be trusted, each proxy gets an EventAdoptionRefused and a LastError that say so, and Run starts another process of
+// each that is wanted.
 func (m *Manager) Restore(path string) error {
 	var mem cMemory
 	defer mem.free()

@@ -31,6 +31,8 @@ const (
 	ManagerSnapshotPeriod = C.PROXYPROCESS_MANAGER_SNAPSHOT_PERIOD_MS * time.Millisecond
 	// EventCapacity is how many lifecycle events are kept for readers that fell behind.
 	EventCapacity = C.PROXYPROCESS_EVENT_CAPACITY
+	// LogCapacity is how many lines of the log are kept for each reader of them.
+	LogCapacity = C.PROXYPROCESS_LOG_CAPACITY
 	// PeriodMax is the longest period that can be set: a year. More is a mistake of the unit.
 	PeriodMax = C.PROXYPROCESS_PERIOD_MAX_MS * time.Millisecond
 )
@@ -41,6 +43,8 @@ const (
 	EnvProxyID = C.PROXYPROCESS_ENV_PROXY_ID
 	// EnvProxyToken holds the token of the proxy.
 	EnvProxyToken = C.PROXYPROCESS_ENV_PROXY_TOKEN
+	// EnvProxyOrigin holds the tag of the manager or daemon that the process is of: how a scan knows it.
+	EnvProxyOrigin = C.PROXYPROCESS_ENV_PROXY_ORIGIN
 	// EnvSidecarFor holds the id of the service that the proxy is the sidecar of.
 	EnvSidecarFor = C.PROXYPROCESS_ENV_SIDECAR_FOR
 )
