@@ -12,6 +12,7 @@ mod c_abi;
 mod crashes;
 mod directory;
 mod documents;
+mod examples;
 mod faults;
 mod helper_program;
 mod hosts;

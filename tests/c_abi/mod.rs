@@ -3,7 +3,7 @@
 //! The programs are built by `make -C ffi-tests`, once plain and once with sanitizers, and run so, and under valgrind.
 //! With PROXYPROCESS_FFI_BUILT=<target>/ffi-tests they are taken from there as they are, for who may not build.
 
-mod build;
+pub(crate) mod build;
 mod declared;
 mod header;
 mod languages;

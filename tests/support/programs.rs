@@ -52,6 +52,17 @@ pub(crate) fn agent_with_fail_points() -> &'static Path {
     })
 }
 
+/// One of the short examples.
+pub(crate) fn example(name: &str) -> PathBuf {
+    match std::env::var_os("CARGO") {
+        Some(cargo) => {
+            let options = ["-p", "proxyprocess", "-p", "proxyprocess-agent", "--example", name];
+            executable(&build(&cargo, &options.map(OsString::from)), name)
+        }
+        None => up_to_date(profile().join("examples").join(name)),
+    }
+}
+
 struct Programs {
     helper: PathBuf,
     agent: PathBuf,
