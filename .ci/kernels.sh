@@ -95,6 +95,8 @@ fi
 # The test programs, with more patience; in the guest they are where they were built, for they look for each other there.
 export CARGO_TARGET_DIR=$work/target PROXYPROCESS_WATCHDOG=240
 cargo build --locked --quiet --bin agent --example test-helper
+# In the folder where the tests look for it.
+cargo build --locked --quiet -p proxyprocess-agent --bin agent --features fail-points --target-dir "$work/target/fail-points"
 wanted=()
 for test in "${tests[@]}"; do
     if [[ ${test%%:*} == unit ]]; then target=(--lib); else target=(--test integration); fi
@@ -110,6 +112,7 @@ add() {
     strip --strip-debug -o "$work/image/programs/$1" "$1"
 }
 add "$CARGO_TARGET_DIR/debug/agent"
+add "$CARGO_TARGET_DIR/fail-points/debug/agent"
 add "$CARGO_TARGET_DIR/debug/examples/test-helper"
 commands=$work/image/init/tests
 for test in "${tests[@]}"; do
