@@ -1,5 +1,6 @@
 //! What holds for the text of the project: its documentation, and what its sources import.
 
 mod documentation;
+mod facts;
 mod guarantees;
 mod imports;
