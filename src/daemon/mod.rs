@@ -41,7 +41,7 @@ use crate::sys::fork::HomeProcess;
 pub struct Daemon {
     home: HomeProcess,
     owner: Owner,
-    origin: Arc<str>,
+    owner_tag: Arc<str>,
     events: Arc<EventRing>,
     log: Log,
     inner: Mutex<Inner>,
@@ -82,7 +82,7 @@ impl Daemon {
         Daemon {
             home: HomeProcess::here(),
             owner: Supervisor::new_owner(),
-            origin: random_owner_tag(),
+            owner_tag: random_owner_tag(),
             events: EventRing::new(defaults::EVENT_CAPACITY),
             log: Log::new(None),
             inner: Mutex::new(Inner { declared, phase: DaemonPhase::Open, supervisor: None }),
@@ -216,9 +216,9 @@ impl Daemon {
         self.events.subscribe()
     }
 
-    fn put(&self, supervisor: &Supervisor, spec: Spec, origin: StartMode) -> Result<()> {
+    fn put(&self, supervisor: &Supervisor, spec: Spec, start: StartMode) -> Result<()> {
         let slot = Slot { owner: self.owner, id: spec.id.clone() };
-        supervisor.ask(|reply| SupervisorCommand::Put { slot, spec: Arc::new(spec), origin, started: Some(reply) })?
+        supervisor.ask(|reply| SupervisorCommand::Put { slot, spec: Arc::new(spec), start, started: Some(reply) })?
     }
 
     fn slot(&self, declared: &Declared) -> Slot {
@@ -235,7 +235,7 @@ impl Daemon {
             base_env: BaseEnvironment::capture(),
             proxy_env: Vec::new(),
             files,
-            origin: self.origin.clone(),
+            owner_tag: self.owner_tag.clone(),
             events: self.events.clone(),
             log: self.log.clone(),
             // The original's daemon knows no such refusal; it is the manager's.

@@ -84,8 +84,8 @@ fn read(snapshot: ProxySnapshot, current: Declared) -> Result<Restored> {
     let (stdout, stderr, pid) = (path("stdout")?, path("stderr")?, path("pid_path")?);
     let entry = DaemonEntry::from_fields(fields)?;
     let process = match entry.process {
-        StoredProcess::Known(KnownProcess { identity, fingerprint, origin }) => {
-            Some((Claim::Snapshot { identity, origin }, Some(fingerprint)))
+        StoredProcess::Known(KnownProcess { identity, fingerprint, owner_tag }) => {
+            Some((Claim::Snapshot { identity, owner_tag }, Some(fingerprint)))
         }
         _ => None,
     };

@@ -3,9 +3,10 @@
 
 use std::fmt;
 
-use crate::error::excerpt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+use crate::error::excerpt;
 
 /// Reads a document.
 ///

@@ -130,7 +130,7 @@ pub(super) fn take_note(core: &mut ManagedSet, owner: Owner, found: Found) -> Re
             Some(_) => {}
             None => {
                 if let Files::DataDir(data_dir) = &core.context.files {
-                    data_dir.write_record(record.origin(), &record.identity)?;
+                    data_dir.write_record(record.header(), &record.identity)?;
                 }
                 core.strays.remove(&id);
                 core.unclaimed.insert(id, record);

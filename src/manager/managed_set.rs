@@ -77,12 +77,12 @@ impl ManagedSet {
             Some(data_dir) => Files::DataDir(data_dir.clone()),
             None => Files::Paths { stdout: None, stderr: None, pid: None },
         };
-        let origin = data_dir.map_or_else(random_owner_tag, |data_dir| data_dir.origin().clone());
+        let owner_tag = data_dir.map_or_else(random_owner_tag, |data_dir| data_dir.owner_tag().clone());
         let context = Context {
             base_env: BaseEnvironment::capture(),
             proxy_env: options.proxy_env.clone(),
             files,
-            origin,
+            owner_tag,
             events: events.clone(),
             log,
             allow_root: options.allow_root,

@@ -219,11 +219,7 @@ impl Manager {
     /// - What the close or the kill has failed with, which both get. [`ErrorCode::StillRunning`], for one.
     pub fn run(&self) -> Result<()> {
         self.core.get()?;
-        let followed = match self.control.begin_run() {
-            run_control::Admission::Run(_running) => self.follow_state(),
-            run_control::Admission::Occupied => return Ok(()),
-            run_control::Admission::Ended => return Err(ended()),
-        };
+        let Some(followed) = self.follow_unless_another_does()? else { return Ok(()) };
         // ORDER: the run is over by now, or the end would wait for it.
         let ended = if self.control.is_ending() { self.control.wait_for_end() } else { Ok(()) };
         followed.and(ended)
@@ -348,11 +344,7 @@ impl Manager {
     #[cfg(feature = "capi")]
     pub(crate) fn follow(&self) -> Result<()> {
         self.core.get()?;
-        match self.control.begin_run() {
-            run_control::Admission::Run(_running) => self.follow_state(),
-            run_control::Admission::Occupied => Ok(()),
-            run_control::Admission::Ended => Err(ended()),
-        }
+        self.follow_unless_another_does()?.unwrap_or(Ok(()))
     }
 
     /// Has the threads of the library started, which a run would do first.
@@ -374,6 +366,15 @@ impl Manager {
     #[cfg(feature = "capi")]
     pub(crate) fn has_ended(&self) -> bool {
         self.control.has_ended()
+    }
+
+    /// Follows the state until the manager is being ended; `None` while another run does.
+    fn follow_unless_another_does(&self) -> Result<Option<Result<()>>> {
+        match self.control.begin_run() {
+            run_control::Admission::Run(_running) => Ok(Some(self.follow_state())),
+            run_control::Admission::Occupied => Ok(None),
+            run_control::Admission::Ended => Err(ended()),
+        }
     }
 
     fn check_open(&self) -> Result<()> {

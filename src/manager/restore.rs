@@ -95,7 +95,7 @@ fn find_survivors(
         recorded.chain(strays.iter().map(|(id, stray)| (id.as_str(), stray.pid))).collect();
     let pids = known.values().map(|pid| pid.as_raw()).collect();
     let mut found = BTreeMap::new();
-    for (id, pid) in supervisor::find_by_owner_tag(data_dir.origin(), &pids)? {
+    for (id, pid) in supervisor::find_by_owner_tag(data_dir.owner_tag(), &pids)? {
         if known.contains_key(id.as_str()) || validate_id(&id).is_err() {
             continue;
         }
@@ -263,9 +263,9 @@ fn write_down(core: &mut ManagedSet, id: &Arc<str>, entry: &DaemonEntry, consul:
                 token: config.token.clone(),
                 token_generated: config.token_generated,
                 stop: config.stop,
-                process_origin: process.origin.clone(),
+                owner_tag: process.owner_tag.clone(),
             };
-            data_dir.write_record(record.origin(), &record.identity)?;
+            data_dir.write_record(record.header(), &record.identity)?;
             core.unclaimed.insert(id.clone(), record);
             Ok(())
         }
@@ -303,13 +303,13 @@ fn take_over_daemon(
         // A process of another declaration: whether it is replaced or wanted again is for the first sync to say.
         (Some(_), _) => None,
         (None, StoredProcess::Known(process)) if process.fingerprint == fingerprint => {
-            Some(Claim::Snapshot { identity: process.identity, origin: process.origin })
+            Some(Claim::Snapshot { identity: process.identity, owner_tag: process.owner_tag })
         }
         (None, StoredProcess::Known(process)) => {
-            let KnownProcess { identity, fingerprint, origin: process_origin } = process;
+            let KnownProcess { identity, fingerprint, owner_tag } = process;
             let (id_text, token, stop) = (id.to_string(), config.token.clone(), config.stop);
             let token_generated = false;
-            let record = Record { id: id_text, fingerprint, identity, token, token_generated, stop, process_origin };
+            let record = Record { id: id_text, fingerprint, identity, token, token_generated, stop, owner_tag };
             core.unclaimed.insert(id.clone(), record);
             None
         }
@@ -333,8 +333,8 @@ fn take_over_daemon(
 fn adopt(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, claim: Claim) -> Result<Adoption> {
     let (started, adoption) = crossbeam_channel::bounded(1);
     let slot = Slot { owner, id: spec.id.clone() };
-    let origin = StartMode::Claimed { claim, start_if_gone: false, outdated: false };
-    supervisor.send(SupervisorCommand::Put { slot, spec, origin, started: Some(started) })?;
+    let start = StartMode::Claimed { claim, start_if_gone: false, outdated: false };
+    supervisor.send(SupervisorCommand::Put { slot, spec, start, started: Some(started) })?;
     Ok(adoption)
 }
 

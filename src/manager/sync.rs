@@ -201,15 +201,15 @@ fn perform(core: &mut ManagedSet, owner: Owner, supervisor: &Supervisor, changes
     for (id, old) in changes.begun {
         match core.managed.get(&id).cloned() {
             Some(Managed::Daemon(daemon)) => {
-                let origin = match (origin(core, &id, &daemon.spec), &old) {
+                let start = match (start_mode(core, &id, &daemon.spec), &old) {
                     // What it was started from is not what the slot says.
                     (StartMode::New, Some(Managed::Daemon(ManagedDaemon { consul: Some(_), .. }))) => StartMode::Anew,
-                    (origin, _) => origin,
+                    (start, _) => start,
                 };
                 if let Some(Managed::Custom(old)) = old {
                     core.worker()?.call(Call::Stop(*old, None));
                 }
-                put(owner, supervisor, daemon.spec, origin)?;
+                put(owner, supervisor, daemon.spec, start)?;
             }
             Some(Managed::Custom(other)) => {
                 if let Some(old) = old {
@@ -251,15 +251,15 @@ fn record_first(owner: Owner, supervisor: &Supervisor, changes: &mut Planned) ->
     Ok(())
 }
 
-fn put(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, origin: StartMode) -> Result<()> {
+fn put(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, start: StartMode) -> Result<()> {
     let slot = Slot { owner, id: spec.id.clone() };
-    supervisor.send(SupervisorCommand::Put { slot, spec, origin, started: None })?;
+    supervisor.send(SupervisorCommand::Put { slot, spec, start, started: None })?;
     fail::point("sync:put-sent");
     Ok(())
 }
 
 /// A process of the same id may live: of the same declaration it is adopted, of another one replaced.
-fn origin(core: &mut ManagedSet, id: &Arc<str>, spec: &Spec) -> StartMode {
+fn start_mode(core: &mut ManagedSet, id: &Arc<str>, spec: &Spec) -> StartMode {
     let (outdated, claim) = match (core.unclaimed.remove(id), core.strays.remove(id)) {
         (Some(record), _) => (record.fingerprint != spec.fingerprint(), record.into_claim()),
         (None, Some(stray)) => {
@@ -297,8 +297,8 @@ fn settle_restored(
     for id in restored {
         match core.managed.get(&id).cloned() {
             Some(Managed::Daemon(daemon)) => {
-                let origin = origin(core, &daemon.spec.id, &daemon.spec);
-                put(owner, supervisor, daemon.spec, origin)?;
+                let start = start_mode(core, &daemon.spec.id, &daemon.spec);
+                put(owner, supervisor, daemon.spec, start)?;
             }
             Some(Managed::Custom(other)) if is_idle(&other) => core.worker()?.call(Call::Start(*other)),
             Some(Managed::Custom(_)) | None => {}
@@ -336,8 +336,8 @@ pub(super) fn claim_unclaimed(
             _ => Arc::new(ProxyConfig { stop, ..ProxyConfig::new(Program::default()) }),
         };
         let spec = Arc::new(core.spec(&id, &config));
-        let origin = StartMode::Claimed { claim, start_if_gone: false, outdated: false };
-        put(owner, supervisor, spec.clone(), origin)?;
+        let start = StartMode::Claimed { claim, start_if_gone: false, outdated: false };
+        put(owner, supervisor, spec.clone(), start)?;
         claimed.insert(id, spec);
     }
     Ok(claimed)

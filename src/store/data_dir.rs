@@ -1,7 +1,5 @@
 //! The data directory: opening it, what it must be like, and making it anew when it was removed.
 
-use super::io_error_code::code_of;
-use super::snapshot_names;
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -12,6 +10,8 @@ use crossbeam_channel::{Receiver, Sender};
 use super::data_dir_lock::{Lock, Patience, last_holder};
 use super::directory_id::DirectoryId;
 use super::id_directories::remove_temporaries;
+use super::io_error_code::code_of;
+use super::snapshot_names;
 use super::subdirectories::{OpenSubdirectory, Subdirectories, Subdirectory};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{self, Level};
@@ -30,7 +30,7 @@ pub(crate) struct DataDir {
     absolute: PathBuf,
     home: Mutex<Home>,
     renewed: (Sender<()>, Receiver<()>),
-    origin: Arc<str>,
+    owner_tag: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -54,9 +54,9 @@ impl DataDir {
         let absolute = std::path::absolute(path).map_err(io)?;
         let home = Home::open(path, Patience::UntilDead)?;
         let id = DirectoryId::of(&home.root).map_err(|error| failed_at("look at data directory", path, &error))?;
-        let origin = id.to_string().into();
+        let owner_tag = id.to_string().into();
         let renewed = crossbeam_channel::bounded(1);
-        let data_dir = DataDir { path: path.to_owned(), origin, absolute, home: Mutex::new(home), renewed };
+        let data_dir = DataDir { path: path.to_owned(), owner_tag, absolute, home: Mutex::new(home), renewed };
         let root = data_dir.root_as_it_is();
         let open = |part| {
             let (dir, _) = data_dir.open_part(&root, part)?;
@@ -81,8 +81,8 @@ impl DataDir {
     }
 
     /// What no other directory of this machine is called, now and for the next agent, however the path is written.
-    pub(crate) fn origin(&self) -> &Arc<str> {
-        &self.origin
+    pub(crate) fn owner_tag(&self) -> &Arc<str> {
+        &self.owner_tag
     }
 
     /// Gives up the lock: nothing is written from here on. Not left to the destructor, for a thread may hold the last

@@ -3,7 +3,6 @@
 //! The descriptor is inherited by our children until they execute, so a child in flight keeps the lock of an agent
 //! that was killed until it has recorded itself: the next manager finds the record, or no process.
 
-use crate::sys::pid;
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -19,6 +18,7 @@ use crate::logging::{self, Level};
 use crate::sys::closed_on_fork::ClosedOnFork;
 use crate::sys::fail;
 use crate::sys::file::{self, Dir};
+use crate::sys::pid;
 use crate::sys::proc::{lock_holder, stat};
 
 /// The lock, released when dropped: of the file, which says who has it, and of the directory, whose lock cannot be

@@ -1,5 +1,8 @@
 //! The data directory, its files and who may use them.
 
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
 use super::super::external_files::read_file;
 use super::super::id_file_names::FileName;
 use super::super::process_record::RecordHeader;
@@ -10,23 +13,14 @@ use crate::defaults::MAX_SET_ASIDE;
 use crate::lifecycle::StopSettings;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 fn identity() -> Identity {
     Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into(), inode: None }
 }
 
-fn origin(id: &str) -> RecordHeader<'_> {
+fn header(id: &str) -> RecordHeader<'_> {
     let stop = StopSettings::default();
-    RecordHeader {
-        id,
-        fingerprint: Fingerprint::new(),
-        token: None,
-        token_generated: false,
-        stop,
-        process_origin: None,
-    }
+    RecordHeader { id, fingerprint: Fingerprint::new(), token: None, token_generated: false, stop, owner_tag: None }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -84,7 +78,7 @@ fn a_pid_file_without_a_record_is_told() {
     for id in ["web", "a/b", "known", &long] {
         dir.write_pid(id, identity().pid).unwrap();
     }
-    dir.write_record(origin("known"), &identity()).unwrap();
+    dir.write_record(header("known"), &identity()).unwrap();
     std::fs::write(place.path().join("pids/broken.pid"), "x").unwrap();
     let mut records = dir.records().unwrap();
     let lost = dir.lost(&mut records).unwrap();
@@ -101,7 +95,7 @@ fn records_of_any_id_are_found_again_and_forgotten() {
     let ids = ["web", "../../escape", ".hidden", "a.json", "b+", &"ä/".repeat(300)];
     for (pid, id) in (1..).zip(ids) {
         let identity = Identity { pid: Pid::from_raw(pid).unwrap(), ..identity() };
-        dir.write_record(origin(id), &identity).unwrap();
+        dir.write_record(header(id), &identity).unwrap();
         dir.write_pid(id, identity.pid).unwrap();
         dir.open_logs(id).unwrap();
     }
@@ -124,7 +118,7 @@ fn everything_is_the_owners_alone() {
     let place = tempfile::tempdir().unwrap();
     std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let dir = DataDir::open(place.path()).unwrap();
-    dir.write_record(origin("web"), &identity()).unwrap();
+    dir.write_record(header("web"), &identity()).unwrap();
     dir.write_pid("web", identity().pid).unwrap();
     dir.open_logs("web").unwrap();
     dir.write_snapshot(|file| file.write_all(b"{}")).unwrap();
@@ -170,7 +164,7 @@ fn a_directory_is_opened_again_only_when_something_has_happened_to_it() {
 fn a_record_that_is_torn_or_in_anothers_place_counts_for_nothing() {
     let place = tempfile::tempdir().unwrap();
     let dir = DataDir::open(place.path()).unwrap();
-    dir.write_record(origin("web"), &identity()).unwrap();
+    dir.write_record(header("web"), &identity()).unwrap();
     let records_dir = place.path().join("records");
     std::fs::copy(records_dir.join("web.json"), records_dir.join("other.json")).unwrap();
     std::fs::write(records_dir.join("empty.json"), "").unwrap();
@@ -213,7 +207,7 @@ fn records_of_the_same_process_count_for_nothing() {
     let dir = DataDir::open(place.path()).unwrap();
     let other = Identity { pid: Pid::from_raw(43).unwrap(), ..identity() };
     for (id, identity) in [("one", identity()), ("two", identity()), ("three", other)] {
-        dir.write_record(origin(id), &identity).unwrap();
+        dir.write_record(header(id), &identity).unwrap();
     }
     let mut records = dir.records().unwrap();
     assert_eq!(records.found.iter().map(|record| record.id.as_str()).collect::<Vec<_>>(), ["three"]);

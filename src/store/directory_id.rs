@@ -1,4 +1,4 @@
-//! Which data directory a process is of: the origin in its environment, as far as it is that of a directory.
+//! Which data directory a process is of: the owner tag in its environment, as far as it is that of a directory.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use crate::sys::file::Dir;
 pub(crate) struct DirectoryId {
     device: u64,
     inode: u64,
-    /// In nanoseconds. Not where the file system does not tell, nor in origins of earlier versions.
+    /// In nanoseconds. Not where the file system does not tell, nor in owner tags of earlier versions.
     born: Option<u64>,
 }
 
@@ -21,9 +21,9 @@ impl DirectoryId {
         Ok(DirectoryId { device, inode, born: dir.born()? })
     }
 
-    /// The directory that an origin names; `None` for one that was drawn.
-    pub(crate) fn parse(origin: &str) -> Option<DirectoryId> {
-        let mut numbers = origin.split('-').map(|part| u64::from_str_radix(part, 16).ok());
+    /// The directory that an owner tag names; `None` for one that was drawn.
+    pub(crate) fn parse(owner_tag: &str) -> Option<DirectoryId> {
+        let mut numbers = owner_tag.split('-').map(|part| u64::from_str_radix(part, 16).ok());
         let (device, inode) = (numbers.next()??, numbers.next()??);
         let born = match numbers.next() {
             Some(born) => Some(born?),

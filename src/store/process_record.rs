@@ -19,8 +19,8 @@ const CHECK: &str = ",\"check\":\"";
 /// The longest boot id, in bytes; the kernel's have 36.
 const MAX_BOOT_ID: usize = 64;
 
-/// The longest origin of a process, in bytes; ours have at most 50.
-const MAX_ORIGIN: usize = 64;
+/// The longest owner tag of a process, in bytes; ours have at most 50.
+const MAX_OWNER_TAG: usize = 64;
 
 /// A process as its record names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,20 +34,20 @@ pub(crate) struct Record {
     pub(crate) token_generated: bool,
     /// How it is stopped, should nothing else be known of it.
     pub(crate) stop: StopSettings,
-    /// The origin that the process has: by it, what left its group is known. Not in records of earlier versions.
-    pub(crate) process_origin: Option<String>,
+    /// The owner tag that the process has: by it, what left its group is known. Not in records of earlier versions.
+    pub(crate) owner_tag: Option<String>,
 }
 
 impl Record {
     /// What it says besides who the process is.
-    pub(crate) fn origin(&self) -> RecordHeader<'_> {
+    pub(crate) fn header(&self) -> RecordHeader<'_> {
         RecordHeader {
             id: &self.id,
             fingerprint: self.fingerprint,
             token: self.token.as_deref(),
             token_generated: self.token_generated,
             stop: self.stop,
-            process_origin: self.process_origin.as_deref(),
+            owner_tag: self.owner_tag.as_deref(),
         }
     }
 }
@@ -60,29 +60,29 @@ pub(crate) struct RecordHeader<'a> {
     pub(crate) token: Option<&'a str>,
     pub(crate) token_generated: bool,
     pub(crate) stop: StopSettings,
-    pub(crate) process_origin: Option<&'a str>,
+    pub(crate) owner_tag: Option<&'a str>,
 }
 
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>`, perhaps
 /// `,"pidfd_inode":<inode>`, and `,"check":"<digest>"}`.
-pub(crate) fn head(origin: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
-    let RecordHeader { id, fingerprint, token, token_generated, stop, process_origin } = origin;
+pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
+    let RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag } = header;
     let (id, boot_id) = (Value::from(id), Value::from(boot_id));
     let token = token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
     let generated = if token_generated { "\"token_generated\":true," } else { "" };
-    let origin = process_origin.map(|origin| format!("\"origin\":{},", Value::from(origin))).unwrap_or_default();
+    let owner_tag = owner_tag.map(|owner_tag| format!("\"origin\":{},", Value::from(owner_tag))).unwrap_or_default();
     let version = format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",");
     let (signal, grace_ms) = (stop.signal.stored_name(), milliseconds(stop.grace_period));
     let stopped = format!("\"stop_signal\":\"{signal}\",\"grace_period_ms\":{grace_ms},");
     let is_default = stop.leftover_grace == StopSettings::default().leftover_grace;
     let leftovers = format!("\"leftover_grace_ms\":{},", milliseconds(stop.leftover_grace));
     let leftovers = if is_default { "" } else { &leftovers };
-    format!("{version}{token}{generated}{origin}{stopped}{leftovers}\"boot_id\":{boot_id},").into_bytes()
+    format!("{version}{token}{generated}{owner_tag}{stopped}{leftovers}\"boot_id\":{boot_id},").into_bytes()
 }
 
 /// The whole record of a process that did not write its own.
-pub(crate) fn whole(origin: RecordHeader<'_>, identity: &Identity) -> Vec<u8> {
-    let mut text = head(origin, &identity.boot_id);
+pub(crate) fn whole(header: RecordHeader<'_>, identity: &Identity) -> Vec<u8> {
+    let mut text = head(header, &identity.boot_id);
     let inode = identity.inode.map(|inode| format!(",\"pidfd_inode\":{inode}")).unwrap_or_default();
     text.extend(format!("\"pid\":{},\"start_ticks\":{}{inode}", identity.pid, identity.start_ticks).into_bytes());
     let digest = digest::add(digest::EMPTY, &text);
@@ -121,12 +121,12 @@ pub(crate) fn parse(text: &[u8]) -> Result<Record> {
     let fingerprint = fingerprint.ok_or_else(|| corrupt("fingerprint: expected a string".to_owned()))?;
     let token = fields.string("token").map_err(as_corrupt)?;
     let token_generated = fields.boolean("token_generated").map_err(as_corrupt)?.unwrap_or(false);
-    let process_origin = read_origin(&mut fields).map_err(as_corrupt)?;
+    let owner_tag = read_origin(&mut fields).map_err(as_corrupt)?;
     // Whatever is wrong with these, the process is known.
     let mut stop = StopSettings::default();
     let _ = read_stop(&mut fields, &mut stop);
     let identity = read_identity(fields).map_err(as_corrupt)?;
-    Ok(Record { id, fingerprint, identity, token, token_generated, stop, process_origin })
+    Ok(Record { id, fingerprint, identity, token, token_generated, stop, owner_tag })
 }
 
 /// Reads the field `fingerprint`.
@@ -134,10 +134,10 @@ pub(super) fn read_fingerprint(fields: &mut Fields) -> Result<Option<Fingerprint
     fields.read("fingerprint", "a fingerprint", |value| value.as_str()?.parse().ok())
 }
 
-/// Reads the field `origin`: the one that the process has in its environment.
+/// Reads the field `owner tag`: the one that the process has in its environment.
 pub(super) fn read_origin(fields: &mut Fields) -> Result<Option<String>> {
     fields.read("origin", "the origin of a process", |value| {
-        value.as_str().filter(|text| is_word_of_at_most(MAX_ORIGIN, text)).map(str::to_owned)
+        value.as_str().filter(|text| is_word_of_at_most(MAX_OWNER_TAG, text)).map(str::to_owned)
     })
 }
 
@@ -180,12 +180,12 @@ mod tests {
         let (grace_period, leftover_grace) = (Duration::from_millis(7), Duration::from_millis(8));
         let stop = StopSettings { signal: Signal::KILL, grace_period, leftover_grace };
         let (id, fingerprint, token_generated) = ("we\"b/ä".to_owned(), Fingerprint::new(), true);
-        let process_origin = Some("801-7f".to_owned());
-        Record { id, fingerprint, identity, token, token_generated, stop, process_origin }
+        let owner_tag = Some("801-7f".to_owned());
+        Record { id, fingerprint, identity, token, token_generated, stop, owner_tag }
     }
 
     fn text(record: &Record) -> Vec<u8> {
-        whole(record.origin(), &record.identity)
+        whole(record.header(), &record.identity)
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         let text = text(&record);
         assert_eq!(parse(&text).unwrap(), record);
         let identity = Identity { inode: None, ..record.identity.clone() };
-        let without = Record { identity, process_origin: None, ..record };
+        let without = Record { identity, owner_tag: None, ..record };
         assert_eq!(parse(&self::text(&without)).unwrap(), without);
         for length in 0..text.len() - 1 {
             assert_eq!(parse(&text[..length]).unwrap_err().code(), ErrorCode::CorruptSnapshot);
@@ -206,7 +206,7 @@ mod tests {
         let text = r#"{"version":1,"id":"a","fingerprint":"0","boot_id":"b","pid":1,"start_ticks":2}"#;
         let text = text.replace("\"0\"", &format!("\"{}\"", Fingerprint::new()));
         let record = parse(text.as_bytes()).unwrap();
-        assert_eq!((record.stop, record.process_origin), (StopSettings::default(), None));
+        assert_eq!((record.stop, record.owner_tag), (StopSettings::default(), None));
     }
 
     /// A bit in the name of the digest only loses the digest; all others are found.

@@ -46,11 +46,11 @@ impl RecordPlan {
 
 impl DataDir {
     /// Prepares the record that the process of `id` writes of itself.
-    pub(crate) fn plan_record(&self, origin: RecordHeader<'_>, boot_id: &str) -> Result<RecordPlan> {
-        let name = FileName::of(origin.id);
+    pub(crate) fn plan_record(&self, header: RecordHeader<'_>, boot_id: &str) -> Result<RecordPlan> {
+        let name = FileName::of(header.id);
         let place = descend(self.part(Subdirectory::Records)?, &name);
         let place = place.map_err(|error| self.failed("open records directory", "records", &error))?;
-        let head = process_record::head(origin, boot_id);
+        let head = process_record::head(header, boot_id);
         let within = self.path().join("records");
         Ok(RecordPlan {
             place,
@@ -63,9 +63,9 @@ impl DataDir {
     }
 
     /// Writes the record of a process that did not write its own: one that was adopted from elsewhere.
-    pub(crate) fn write_record(&self, origin: RecordHeader<'_>, identity: &Identity) -> Result<()> {
-        let content = process_record::whole(origin, identity);
-        self.put(Subdirectory::Records, "write process record", origin.id, ".json", |place, temporary, leaf| {
+    pub(crate) fn write_record(&self, header: RecordHeader<'_>, identity: &Identity) -> Result<()> {
+        let content = process_record::whole(header, identity);
+        self.put(Subdirectory::Records, "write process record", header.id, ".json", |place, temporary, leaf| {
             place.replace(temporary, leaf, &content)
         })
     }
@@ -78,7 +78,7 @@ impl DataDir {
         let place = descend(self.part(Subdirectory::Records)?, &name);
         let place = place.map_err(|error| self.failed("open records directory", "records", &error))?;
         let record = self.recovery().read_record(&place, &leaf, &shown)?;
-        self.write_record(record.origin(), identity)
+        self.write_record(record.header(), identity)
     }
 
     /// Whether a proxy has a record, whatever is in it.

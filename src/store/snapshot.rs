@@ -54,8 +54,8 @@ impl DaemonEntry {
             if let Some(inode) = identity.inode {
                 process["pidfd_inode"] = inode.into();
             }
-            if let Some(origin) = &known.origin {
-                process["origin"] = origin.as_str().into();
+            if let Some(owner_tag) = &known.owner_tag {
+                process["origin"] = owner_tag.as_str().into();
             }
             object.insert("process".to_owned(), process);
         }
@@ -76,8 +76,8 @@ impl DaemonEntry {
 fn read_process(mut fields: Fields) -> Result<KnownProcess> {
     let missing = fields.missing("fingerprint", "a fingerprint");
     let fingerprint = read_fingerprint(&mut fields)?.ok_or(missing)?;
-    let origin = read_origin(&mut fields)?;
-    Ok(KnownProcess { identity: read_identity(fields)?, fingerprint, origin })
+    let owner_tag = read_origin(&mut fields)?;
+    Ok(KnownProcess { identity: read_identity(fields)?, fingerprint, owner_tag })
 }
 
 /// Writes the text of a snapshot file, proxy by proxy: ten thousand of them would be as many megabytes in memory.
@@ -193,8 +193,8 @@ mod tests {
         config.token_generated = true;
         let identity =
             Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into(), inode: Some(3) };
-        let (fingerprint, origin) = (Fingerprint::new(), Some("801-7f".to_owned()));
-        let process = StoredProcess::Known(KnownProcess { identity, fingerprint, origin });
+        let (fingerprint, owner_tag) = (Fingerprint::new(), Some("801-7f".to_owned()));
+        let process = StoredProcess::Known(KnownProcess { identity, fingerprint, owner_tag });
         let config = Arc::new(config);
         let daemon = |process| Entry::Daemon(DaemonEntry { config: config.clone(), process });
         let (with, without) = (daemon(process), daemon(StoredProcess::Unnamed));

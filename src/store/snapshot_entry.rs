@@ -40,8 +40,8 @@ pub(crate) enum StoredProcess {
 pub(crate) struct KnownProcess {
     pub(crate) identity: Identity,
     pub(crate) fingerprint: Fingerprint,
-    /// The origin that the process has: by it, what left its group is known. Not in snapshots of earlier versions.
-    pub(crate) origin: Option<String>,
+    /// The owner tag that the process has: by it, what left its group is known. Not in snapshots of earlier versions.
+    pub(crate) owner_tag: Option<String>,
 }
 
 /// A process of Consul's manager.

@@ -1,12 +1,12 @@
 //! `snapshot.json` in the data directory, and what was written ahead after it.
 
-use super::snapshot_names::{AHEAD, NAME, SHOWN_AHEAD, TEMPORARY, has_name_of_snapshot};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::data_dir::DataDir;
 use super::journal;
 use super::quarantine::{keep, set_aside};
+use super::snapshot_names::{AHEAD, NAME, SHOWN_AHEAD, TEMPORARY, has_name_of_snapshot};
 use crate::declaration::Fingerprint;
 use crate::defaults::MAX_SNAPSHOT;
 use crate::error::{Error, Result};

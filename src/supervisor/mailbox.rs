@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::adoption::claim::{Claim, Refusal};
 use super::process_key::ProcessKey;
 use super::reaper::Reaper;
 use super::scan::process_scan::ScanResult;
@@ -13,10 +14,8 @@ use super::scan::stalled_scan::ScanProgress;
 use super::spec::Spec;
 use super::status::ProxyStatus;
 use crate::error::{Error, Result};
-use crate::store::Record;
 use crate::store::snapshot_entry::KnownProcess;
 use crate::sys::pid::Pid;
-use crate::sys::process_identity::Identity;
 
 /// Who processes belong to: a manager, or a daemon alone.
 pub(crate) type Owner = u64;
@@ -69,74 +68,6 @@ pub(crate) enum StartMode {
     },
 }
 
-/// What is said of a process that may live.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Claim {
-    /// By a record of this data directory, with the token and the origin that the process has.
-    Recorded { identity: Identity, token: Option<String>, origin: Option<String> },
-    /// By a snapshot from elsewhere: a record is written once it is proven.
-    Snapshot { identity: Identity, origin: Option<String> },
-    /// By a number alone: of a snapshot of Consul, or of a pid file whose record cannot be read. What the process
-    /// carries has to prove it.
-    PidOnly {
-        pid: Pid,
-        /// Whether it runs what is declared, as far as its command tells; else its record must not say so.
-        as_declared: bool,
-    },
-}
-
-impl Claim {
-    pub(crate) fn pid(&self) -> Pid {
-        match self {
-            Claim::Recorded { identity, .. } | Claim::Snapshot { identity, .. } => identity.pid,
-            Claim::PidOnly { pid, .. } => *pid,
-        }
-    }
-
-    /// The origin that the process has, where it is known.
-    pub(crate) fn origin(&self) -> Option<&str> {
-        match self {
-            Claim::Recorded { origin, .. } | Claim::Snapshot { origin, .. } => origin.as_deref(),
-            Claim::PidOnly { .. } => None,
-        }
-    }
-
-    /// More than the pid, where it is known.
-    pub(crate) fn identity(&self) -> Option<&Identity> {
-        match self {
-            Claim::Recorded { identity, .. } | Claim::Snapshot { identity, .. } => Some(identity),
-            Claim::PidOnly { .. } => None,
-        }
-    }
-}
-
-impl Record {
-    /// What the record says of its process.
-    pub(crate) fn into_claim(self) -> Claim {
-        Claim::Recorded { identity: self.identity, token: self.token, origin: self.process_origin }
-    }
-}
-
-/// Why a process was not adopted.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) reason: String,
-    pub(crate) verdict: Verdict,
-}
-
-/// What a claim that is refused says of the process that was claimed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It has ended.
-    Ended,
-    /// Whoever has its number is not proven to be it, and so it counts as gone.
-    Unproven,
-    /// Another agent looks after it: it is none of ours, nor is what it has left.
-    Supervised,
-    /// It may live, and must be neither doubled nor signalled.
-    Unknown,
-}
-
 /// Living processes, by the id of their proxy.
 pub(crate) type Processes = Vec<(Arc<str>, KnownProcess)>;
 
@@ -145,7 +76,7 @@ pub(crate) type Processes = Vec<(Arc<str>, KnownProcess)>;
 pub(crate) enum SupervisorCommand {
     /// This process should run. What there is under this slot becomes it: a process of another declaration is
     /// replaced, one that is just being stopped is started again when it is gone.
-    Put { slot: Slot, spec: Arc<Spec>, origin: StartMode, started: Option<Sender<Result<()>>> },
+    Put { slot: Slot, spec: Arc<Spec>, start: StartMode, started: Option<Sender<Result<()>>> },
     /// The settings changed, and nothing that the process can see. `record`: and its record says something else then;
     /// dropped when that is written.
     Update { slot: Slot, spec: Arc<Spec>, record: Option<Sender<()>> },

@@ -23,11 +23,12 @@ use crossbeam_channel::{Receiver, Sender};
 
 pub(crate) use self::scan::find_by_log::find_by_log;
 pub(crate) use self::scan::find_by_owner_tag::find_by_owner_tag;
+pub(crate) use adoption::claim::Claim;
 pub(crate) use events::EventRing;
 pub use events::{Event, EventKind, Events};
 #[cfg(feature = "capi")]
 pub(crate) use events::{EventFields, unix_ns};
-pub(crate) use mailbox::{Claim, Owner, Slot, StartMode, StopReply, SupervisorCommand};
+pub(crate) use mailbox::{Owner, Slot, StartMode, StopReply, SupervisorCommand};
 pub(crate) use spec::base_environment::BaseEnvironment;
 pub(crate) use spec::{Context, Files, Spec, random_owner_tag};
 pub use status::{ProxyStatus, UnprovenProcess};

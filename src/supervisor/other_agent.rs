@@ -1,7 +1,7 @@
 //! Whether another agent looks after a process that is claimed here: then it is left alone.
 //!
 //! A data directory that was copied (a backup, a staging copy) names the processes of the first one. Two things tell that
-//! an agent has them. The origin of a process is the data directory that it was started from, and the manager of that
+//! an agent has them. The owner tag of a process is the data directory that it was started from, and the manager of that
 //! directory, while it lives, has it locked. And an agent that adopts a process of another directory locks (flock(2)) its
 //! pidfd, which is the same file for everybody since processes have inodes (Linux 6.9): so of several agents with copies of
 //! a directory whose own agent is gone one gets the process. That one is told apart from the others before 6.9 by nothing.
@@ -37,12 +37,12 @@ const OCCASION: Duration = Duration::from_secs(10);
 static IN_THE_WAY: Mutex<Option<HashMap<i32, Instant>>> = Mutex::new(None);
 
 /// Why a process is left alone, if the manager of the directory that it was started from lives and has it locked. `own`:
-/// the origin of the processes that are started here.
+/// the owner tag of the processes that are started here.
 ///
 /// # Errors
 /// When it cannot be known now.
-pub(super) fn starter(pid: Pid, origin: Option<&str>, own: &str) -> io::Result<Option<String>> {
-    patiently(|| starter_now(pid, origin, own))
+pub(super) fn starter(pid: Pid, owner_tag: Option<&str>, own: &str) -> io::Result<Option<String>> {
+    patiently(|| starter_now(pid, owner_tag, own))
 }
 
 /// Claims a process, which must have been proven to be the right one; or says why it is left alone. Of another directory it
@@ -53,10 +53,10 @@ pub(super) fn starter(pid: Pid, origin: Option<&str>, own: &str) -> io::Result<O
 pub(super) fn claim(
     pid: Pid,
     process: Option<BorrowedFd<'_>>,
-    origin: Option<&str>,
+    owner_tag: Option<&str>,
     own: &str,
 ) -> io::Result<Option<String>> {
-    let foreign = is_foreign(origin, own);
+    let foreign = is_foreign(owner_tag, own);
     patiently(|| {
         if let Some(process) = process.filter(|_| pidfd::has_inodes()) {
             if let Some(rival) = try_lock(process)? {
@@ -66,7 +66,7 @@ pub(super) fn claim(
         }
         // ORDER: the process is locked before it is asked who has the directory that it is of; the agent of that has locked
         // it before it tries to lock the process. So one of the two sees the other.
-        let found = if foreign { starter_now(pid, origin, own)? } else { None };
+        let found = if foreign { starter_now(pid, owner_tag, own)? } else { None };
         if !foreign || found.is_some() {
             process.into_iter().for_each(release);
         }
@@ -97,16 +97,17 @@ pub(super) fn release(process: BorrowedFd<'_>) {
     }
 }
 
-fn is_foreign(origin: Option<&str>, own: &str) -> bool {
-    let same_directory =
-        |origin| DirectoryId::parse(origin).zip(DirectoryId::parse(own)).is_some_and(|(one, other)| one.is(other));
-    origin.is_some_and(|origin| origin != own && !same_directory(origin))
+fn is_foreign(owner_tag: Option<&str>, own: &str) -> bool {
+    let same_directory = |owner_tag| {
+        DirectoryId::parse(owner_tag).zip(DirectoryId::parse(own)).is_some_and(|(one, other)| one.is(other))
+    };
+    owner_tag.is_some_and(|owner_tag| owner_tag != own && !same_directory(owner_tag))
 }
 
 type InTheWay = Option<(i32, String)>;
 
-fn starter_now(pid: Pid, origin: Option<&str>, own: &str) -> io::Result<InTheWay> {
-    let directory = origin.filter(|_| is_foreign(origin, own)).and_then(DirectoryId::parse);
+fn starter_now(pid: Pid, owner_tag: Option<&str>, own: &str) -> io::Result<InTheWay> {
+    let directory = owner_tag.filter(|_| is_foreign(owner_tag, own)).and_then(DirectoryId::parse);
     let Some(directory) = directory else { return Ok(None) };
     let Some(holder) = living_holder(directory.file_id())? else { return Ok(None) };
     let opened = lock_holder::descriptor_in(holder, directory.file_id());
@@ -203,14 +204,15 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let pid = Pid::from_raw(child.id() as i32).unwrap();
         let [one, other] = [pidfd::open(pid).unwrap(), pidfd::open(pid).unwrap()];
-        let claim =
-            |fd: &std::os::fd::OwnedFd, origin: &str| claim(pid, Some(fd.as_fd()), Some(origin), "1-2-3").unwrap();
+        let claim = |fd: &std::os::fd::OwnedFd, owner_tag: &str| {
+            claim(pid, Some(fd.as_fd()), Some(owner_tag), "1-2-3").unwrap()
+        };
         assert_eq!(claim(&one, "1-2-3"), None);
         assert!(!is_claimed(other.as_fd()).unwrap(), "of the own directory it need not be kept");
         assert_eq!(claim(&one, "1-3-3"), None);
         assert!(is_claimed(other.as_fd()).unwrap());
-        for origin in ["1-2-3", "1-3-3"] {
-            let reason = claim(&other, origin).unwrap();
+        for owner_tag in ["1-2-3", "1-3-3"] {
+            let reason = claim(&other, owner_tag).unwrap();
             assert!(reason.contains(&format!("supervised by the agent of process {}", std::process::id())), "{reason}");
         }
         release(one.as_fd());
@@ -225,15 +227,15 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let dir = fs::File::open(place.path()).unwrap();
         let id = dir.metadata().unwrap();
-        let origin = format!("{:x}-{:x}", id.dev(), id.ino());
-        let starter = |own: &str| starter(Pid::from_raw(7).unwrap(), Some(&origin), own).unwrap();
+        let owner_tag = format!("{:x}-{:x}", id.dev(), id.ino());
+        let starter = |own: &str| starter(Pid::from_raw(7).unwrap(), Some(&owner_tag), own).unwrap();
         assert_eq!(starter("1-2-3"), None);
         assert!(file::try_lock(dir.as_fd()).unwrap());
         let reason = starter("1-2-3").unwrap();
         let path = fs::canonicalize(place.path()).unwrap();
         let told = format!("data directory {}, which process {} has", path.display(), std::process::id());
         assert!(reason.contains(&told), "{reason}");
-        assert_eq!(starter(&origin), None, "it is this one");
+        assert_eq!(starter(&owner_tag), None, "it is this one");
         file::unlock(dir.as_fd());
         assert_eq!(starter("1-2-3"), None);
     }

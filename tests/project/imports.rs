@@ -44,8 +44,8 @@ const SUPERVISOR_LAYERS: [&str; 13] = [
     "spec",
     "scan",
     "reaper",
-    "mailbox",
     "adoption",
+    "mailbox",
     "spawner",
     "event_loop",
 ];

@@ -1,8 +1,9 @@
 //! The machine with made-up instants, and a random walk against its invariants.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::lifecycle::{RestartSettings, StopSettings};
-use proptest::prelude::*;
 
 struct World {
     machine: Machine,

@@ -1,5 +1,6 @@
 //! Adoption: proving that a recorded process is the one that lives now. On any doubt it is refused, and why is said.
 
+pub(crate) mod claim;
 mod group_leftovers;
 pub(crate) mod unrecorded_process;
 
@@ -7,7 +8,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
-use super::mailbox::{Claim, Refusal, Verdict};
 use super::other_agent;
 use super::reaper::process::Process;
 use super::scan::known_tag::{self, KnownOwner, KnownTag};
@@ -19,6 +19,7 @@ use crate::sys::pid::{Pid, effective_uid, own_pid};
 use crate::sys::proc::stat;
 use crate::sys::process_identity::{self, Identity, Presence};
 use crate::sys::{fail, pidfd};
+use claim::{Claim, Refusal, Verdict};
 
 type Proof<T> = std::result::Result<T, Refusal>;
 
@@ -35,7 +36,7 @@ pub(crate) struct Proven {
 /// have time: then it gets the stop signal first, with what is found outside of the group.
 pub(crate) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     // Also when the process is gone: what it left is not ours to end.
-    let starter = other_agent::starter(claim.pid(), claim.origin(), &spec.context.origin);
+    let starter = other_agent::starter(claim.pid(), claim.owner_tag(), &spec.context.owner_tag);
     if let Some(reason) = starter.map_err(|error| undecided(claim.pid(), "look for the agent", &error))? {
         return Err(supervised(reason));
     }
@@ -57,23 +58,26 @@ pub(crate) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
 /// # Errors
 /// What is still there, or why nobody can tell.
 pub(crate) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(), String> {
-    let own = &spec.context.origin;
-    let origin = claim.origin().map_or(KnownOwner::OwnOrNone(own), KnownOwner::Known);
-    let marks = marks(spec, claim, origin).map_err(|error| format!("look for the logs: {error}"))?;
+    let own = &spec.context.owner_tag;
+    let owner_tag = claim.owner_tag().map_or(KnownOwner::OwnOrNone(own), KnownOwner::Known);
+    let marks = marks(spec, claim, owner_tag).map_err(|error| format!("look for the logs: {error}"))?;
     if claim.identity().is_none() {
         // Its token may be known of no process any more.
-        group_leftovers::end(claim.pid(), &KnownTag { token: None, origin: KnownOwner::Known(own), ..marks.clone() })?;
+        group_leftovers::end(
+            claim.pid(),
+            &KnownTag { token: None, owner_tag: KnownOwner::Known(own), ..marks.clone() },
+        )?;
     }
     group_leftovers::end(claim.pid(), &marks)
 }
 
 /// What the processes of a claim have.
-fn marks<'a>(spec: &'a Spec, claim: &'a Claim, origin: KnownOwner<'a>) -> io::Result<KnownTag<'a>> {
+fn marks<'a>(spec: &'a Spec, claim: &'a Claim, owner_tag: KnownOwner<'a>) -> io::Result<KnownTag<'a>> {
     let token = match claim {
         Claim::Recorded { token, .. } => token.as_deref(),
         Claim::Snapshot { .. } | Claim::PidOnly { .. } => spec.config.token.as_deref(),
     };
-    Ok(KnownTag { id: &spec.id, token, origin, logs: spec.log_files()? })
+    Ok(KnownTag { id: &spec.id, token, owner_tag, logs: spec.log_files()? })
 }
 
 fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
@@ -114,20 +118,20 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
         }
         Claim::Recorded { .. } | Claim::Snapshot { .. } => None,
     };
-    let origin = known.as_deref().unwrap_or(claim).origin();
-    let rival = other_agent::claim(pid, pidfd.as_ref().map(|fd| fd.as_fd()), origin, &spec.context.origin);
+    let owner_tag = known.as_deref().unwrap_or(claim).owner_tag();
+    let rival = other_agent::claim(pid, pidfd.as_ref().map(|fd| fd.as_fd()), owner_tag, &spec.context.owner_tag);
     if let Some(reason) = rival.map_err(|error| undecided(pid, "look for the agent", &error))? {
         return Err(supervised(reason));
     }
     fail::point("adopt:proven");
-    record(spec, claim, origin, &now).map_err(|error| unknown(error.to_string()))?;
+    record(spec, claim, owner_tag, &now).map_err(|error| unknown(error.to_string()))?;
     // An agent that was killed may have left it without its pid file, or with that of its predecessor.
     let written = spec.write_pid_file(pid);
     fail::point("adopt:written-down");
     Ok(Proven { process: Process { pid, pidfd, identity: Some(Box::new(now)) }, written, known })
 }
 
-/// Whether a process is of the user whom the declaration names: the origin is no secret, and others can set it.
+/// Whether a process is of the user whom the declaration names: the owner tag is no secret, and others can set it.
 fn runs_as_declared_user(spec: &Spec, pid: Pid) -> io::Result<bool> {
     let declared = spec.config.command.declared_credentials().map(|to| to.uid);
     let owner = std::fs::metadata(format!("/proc/{pid}"))?.uid();
@@ -137,17 +141,17 @@ fn runs_as_declared_user(spec: &Spec, pid: Pid) -> io::Result<bool> {
 /// What a process says of itself that was known by its number alone.
 fn learn(spec: &Spec, identity: &Identity) -> io::Result<Claim> {
     let identity = identity.clone();
-    let [token, origin] = known_tag::token_and_origin_of(identity.pid.as_raw())?;
+    let [token, owner_tag] = known_tag::token_and_origin_of(identity.pid.as_raw())?;
     let token = token.or_else(|| spec.config.token.clone());
-    Ok(Claim::Recorded { identity, token, origin })
+    Ok(Claim::Recorded { identity, token, owner_tag })
 }
 
 /// From here on the process is known like one that we started. Supervised without a record, it would be lost together
 /// with this agent.
-fn record(spec: &Spec, claim: &Claim, origin: Option<&str>, identity: &Identity) -> Result<()> {
+fn record(spec: &Spec, claim: &Claim, owner_tag: Option<&str>, identity: &Identity) -> Result<()> {
     let Files::DataDir(data_dir) = &spec.context.files else { return Ok(()) };
-    let mut recorded = spec.record_origin();
-    recorded.process_origin = origin.or(recorded.process_origin);
+    let mut recorded = spec.record_header();
+    recorded.owner_tag = owner_tag.or(recorded.owner_tag);
     match claim {
         Claim::Recorded { identity: recorded, .. } if recorded == identity => return Ok(()),
         // Another boot id or start time is seen now than by the agent that recorded it.
@@ -233,17 +237,17 @@ fn undecided(pid: Pid, what: &str, error: &io::Error) -> Refusal {
     }
 }
 
-/// Where pid and inode, or a pid alone, do not say enough: the process carries id, token and origin in its environment, or
+/// Where pid and inode, or a pid alone, do not say enough: the process carries id, token and owner tag in its environment, or
 /// writes its logs, which no other process has or does. `doubt`: what else there is against it.
 fn prove_by_marks(spec: &Spec, claim: &Claim, doubt: Option<String>) -> Proof<()> {
     let pid = claim.pid();
-    // Whose it is, if it has another origin, is asked later.
-    let origin = claim.origin().map_or(KnownOwner::Any, KnownOwner::Known);
-    let marks = marks(spec, claim, origin).map_err(|error| undecided(pid, "look for the logs", &error))?;
+    // Whose it is, if it has another owner tag, is asked later.
+    let owner_tag = claim.owner_tag().map_or(KnownOwner::Any, KnownOwner::Known);
+    let marks = marks(spec, claim, owner_tag).map_err(|error| undecided(pid, "look for the logs", &error))?;
     let unreadable = |error| undecided(pid, "read environment and descriptors", &error);
     let of_directory = claim.identity().is_none() && runs_as_declared_user(spec, pid).map_err(unreadable)?;
     // The token may have been declared otherwise since, or not be known at all.
-    let own = KnownTag { token: None, origin: KnownOwner::Known(&spec.context.origin), ..marks.clone() };
+    let own = KnownTag { token: None, owner_tag: KnownOwner::Known(&spec.context.owner_tag), ..marks.clone() };
     if marks.are_on(pid.as_raw()).map_err(unreadable)?
         || of_directory && own.are_on(pid.as_raw()).map_err(unreadable)?
     {

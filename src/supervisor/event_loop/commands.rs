@@ -1,5 +1,9 @@
 //! What the event loop does for a command of a manager or a daemon.
 
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
 use super::EventLoop;
 use super::supervised::Supervised;
 use crate::declaration::Fingerprint;
@@ -11,13 +15,11 @@ use crate::supervisor::mailbox::{Owner, Processes, Slot, StartMode, StopReply, S
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::spawner::job::Job;
 use crate::supervisor::spec::Spec;
-use crossbeam_channel::Sender;
-use std::sync::Arc;
 
 impl EventLoop {
     pub(super) fn obey(&mut self, command: SupervisorCommand) {
         match command {
-            SupervisorCommand::Put { slot, spec, origin, started } => self.put(slot, spec, origin, started),
+            SupervisorCommand::Put { slot, spec, start, started } => self.put(slot, spec, start, started),
             SupervisorCommand::Update { slot, spec, record } => self.update(&slot, spec, record),
             SupervisorCommand::Stop { slot, forget, stopped } => self.stop(slot, forget, stopped),
             SupervisorCommand::StopAll { owner, left } => self.stop_all(owner, &left),
@@ -34,7 +36,7 @@ impl EventLoop {
         }
     }
 
-    pub(super) fn put(&mut self, slot: Slot, spec: Arc<Spec>, origin: StartMode, started: Option<Sender<Result<()>>>) {
+    pub(super) fn put(&mut self, slot: Slot, spec: Arc<Spec>, start: StartMode, started: Option<Sender<Result<()>>>) {
         let key = self.keys.get_or_draw(&slot);
         let supervised = self.slots.entry(key).or_insert_with(|| Box::new(Supervised::new(slot, key, spec.clone())));
         // A slot that was on its way out is wanted again: what is left of its old process goes first.
@@ -42,7 +44,7 @@ impl EventLoop {
         let same = !was_leaving && supervised.spec.same_process(&spec);
         supervised.spec = spec;
         supervised.rare.start_waiters.extend(started);
-        let event = match origin {
+        let event = match start {
             StartMode::Claimed { claim, start_if_gone, outdated } => {
                 (supervised.claim, supervised.was_claimed) = (Some(Box::new(claim)), true);
                 self.drive(key, MachineEvent::Adopt { start_if_gone });
@@ -74,8 +76,8 @@ impl EventLoop {
         // A process that is being replaced is not one of this declaration; one that is being started is recorded then.
         if record.is_some() && supervised.machine.state() == ProxyState::Running {
             supervised.rare.record_waiters.extend(record);
-            let origin = supervised.process_origin();
-            self.submit(key, Job::Record { key, spec, origin });
+            let owner_tag = supervised.owner_tag();
+            self.submit(key, Job::Record { key, spec, owner_tag });
         }
         self.drive(key, MachineEvent::Settings);
     }
@@ -110,8 +112,8 @@ impl EventLoop {
     pub(super) fn record_missing(&mut self, owner: Owner) {
         let running = self.of_owner(owner).filter(|supervised| supervised.machine.state() == ProxyState::Running);
         let jobs = running.map(|supervised| {
-            let (key, spec, origin) = (supervised.key, supervised.spec.clone(), supervised.process_origin());
-            (key, Job::RecordMissing { key, spec, origin })
+            let (key, spec, owner_tag) = (supervised.key, supervised.spec.clone(), supervised.owner_tag());
+            (key, Job::RecordMissing { key, spec, owner_tag })
         });
         for (key, job) in jobs.collect::<Vec<_>>() {
             self.submit(key, job);
@@ -139,8 +141,8 @@ impl EventLoop {
             // What is being stopped may be of another declaration than the one that takes its place.
             let running = supervised.machine.state() == ProxyState::Running;
             let fingerprint = if running { supervised.spec.fingerprint() } else { Fingerprint::new() };
-            let origin = Some(supervised.process_origin().to_string()).filter(|origin| !origin.is_empty());
-            known.push((id.clone(), KnownProcess { identity, fingerprint, origin }));
+            let owner_tag = Some(supervised.owner_tag().to_string()).filter(|owner_tag| !owner_tag.is_empty());
+            known.push((id.clone(), KnownProcess { identity, fingerprint, owner_tag }));
         }
         Ok(known)
     }

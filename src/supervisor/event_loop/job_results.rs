@@ -12,8 +12,9 @@ use crate::error::{Error, ErrorCode, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
+use crate::supervisor::adoption::claim::{Claim, Verdict};
 use crate::supervisor::events::EventKind;
-use crate::supervisor::mailbox::{Claim, Done, StartedProcess, Verdict};
+use crate::supervisor::mailbox::{Done, StartedProcess};
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::scan::process_scan::ScanResult;
 use crate::supervisor::scan::stalled_scan::ScanProgress;
@@ -228,8 +229,8 @@ impl EventLoop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let begun = matches!(event, MachineEvent::Spawned | MachineEvent::Adopted);
         if begun && supervised.machine.state() == ProxyState::Running && !Arc::ptr_eq(recorded, &supervised.spec) {
-            let (spec, origin) = (supervised.spec.clone(), supervised.process_origin());
-            self.submit(key, Job::Record { key, spec, origin });
+            let (spec, owner_tag) = (supervised.spec.clone(), supervised.owner_tag());
+            self.submit(key, Job::Record { key, spec, owner_tag });
         }
     }
 

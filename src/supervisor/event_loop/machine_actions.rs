@@ -1,5 +1,7 @@
 //! Gives events to the machines of processes and carries out the actions that they answer.
 
+use std::time::Instant;
+
 use super::EventLoop;
 use super::pending_repair::RepairTask;
 use crate::error::{Error, ErrorCode};
@@ -15,7 +17,6 @@ use crate::sys::boot_time::BootTime;
 use crate::sys::fail;
 use crate::sys::pid::Pid;
 use crate::sys::signal::Signal;
-use std::time::Instant;
 
 impl EventLoop {
     /// Gives an event to a machine and does what it says.

@@ -15,7 +15,8 @@ use crate::lifecycle::background_hint::Background;
 use crate::lifecycle::machine::Machine;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent, Settings};
 use crate::logging::Level;
-use crate::supervisor::mailbox::{Claim, Slot, StopWaiter};
+use crate::supervisor::adoption::claim::Claim;
+use crate::supervisor::mailbox::{Slot, StopWaiter};
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::Group;
 use crate::supervisor::scan::escaped_process::Escaped;
@@ -82,7 +83,7 @@ impl Leader {
     /// By what its processes are known.
     pub(crate) fn tag(&self) -> ProcessTag {
         match &self.source {
-            Source::Started(spec) => ProcessTag::of(&spec.id, spec.config.token.as_deref(), &spec.context.origin),
+            Source::Started(spec) => ProcessTag::of(&spec.id, spec.config.token.as_deref(), &spec.context.owner_tag),
             Source::Claimed(tag) => (**tag).clone(),
         }
     }
@@ -301,12 +302,12 @@ impl Supervised {
 
     /// What the processes of a claim that was taken up, or is void, are known by.
     pub(crate) fn claimed_tag(&self, spec: &Spec) -> ProcessTag {
-        let (token, origin) = match self.claim.as_deref() {
-            Some(Claim::Recorded { token, origin, .. }) => (token, origin),
-            Some(Claim::Snapshot { origin, .. }) => (&spec.config.token, origin),
+        let (token, owner_tag) = match self.claim.as_deref() {
+            Some(Claim::Recorded { token, owner_tag, .. }) => (token, owner_tag),
+            Some(Claim::Snapshot { owner_tag, .. }) => (&spec.config.token, owner_tag),
             Some(Claim::PidOnly { .. }) | None => (&spec.config.token, &None),
         };
-        ProcessTag::of(&spec.id, token.as_deref(), origin.as_deref().unwrap_or(&spec.context.origin))
+        ProcessTag::of(&spec.id, token.as_deref(), owner_tag.as_deref().unwrap_or(&spec.context.owner_tag))
     }
 
     /// The tick in which the process of a claim was started that is gone, if it is known. Ticks of another boot say nothing.
@@ -315,12 +316,12 @@ impl Supervised {
         identity.other_boot(&boot).is_none().then_some(identity.start_ticks)
     }
 
-    /// The origin that its process has.
-    pub(crate) fn process_origin(&self) -> Arc<str> {
+    /// The owner tag that its process has.
+    pub(crate) fn owner_tag(&self) -> Arc<str> {
         match self.leader.as_ref().map(|leader| &leader.source) {
-            Some(Source::Claimed(tag)) => String::from_utf8_lossy(&tag.origin).into(),
-            Some(Source::Started(spec)) => spec.context.origin.clone(),
-            None => self.spec.context.origin.clone(),
+            Some(Source::Claimed(tag)) => String::from_utf8_lossy(&tag.owner_tag).into(),
+            Some(Source::Started(spec)) => spec.context.owner_tag.clone(),
+            None => self.spec.context.owner_tag.clone(),
         }
     }
 

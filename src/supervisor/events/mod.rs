@@ -3,13 +3,13 @@
 mod text;
 
 #[cfg(feature = "capi")]
-pub(crate) use text::{EventFields, unix_ns};
-
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::error::Result;
+pub(crate) use text::{EventFields, unix_ns};
+
 #[cfg(feature = "capi")]
 use crate::feed::NextPlace;
 use crate::feed::{Entry, Feed, Reader};

@@ -4,25 +4,25 @@
 //! Signals go through it as well, under the same lock as reaping: so no signal can reach a number that was just given
 //! away, even where the kernel has no pidfds.
 
+mod exit;
+mod group;
 pub(super) mod process;
+mod table;
 
-use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use table::{Table, WatchPhase, Watched};
 
 use super::other_agent;
 use super::process_key::{ProcessKey, WAKEUP, new_key};
-use super::scan::group_scan::{GroupScan, GroupSighting};
 use super::scan::spare_descriptor::SpareDescriptor;
 use super::zombies::Zombie;
 use crate::logging::{self, Level};
 use crate::sys::epoll::{Epoll, Wakeup};
-use crate::sys::non_child_exit::Ended;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
-use crate::sys::signal::{self, Signal};
 use crate::sys::wait::{self, ExitStatus, Reap, Waited};
 use crate::sys::{fail, pidfd};
 use process::Process;
@@ -33,77 +33,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How often they are looked at closely, for an end that the kernel reports to a debugger alone: that takes reading a file.
 const CLOSE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the parent of an adopted process is given to reap it, before all processes are looked at to know whether
-/// others of its group live.
-const REAP_PATIENCE: Duration = Duration::from_millis(5);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WatchPhase {
-    /// Waited for, and its end is reported.
-    Supervised,
-    /// Waited for only so that it does not stay a zombie: its owner let it go.
-    Released,
-    /// Ended, and not reaped yet by its parent, who is not us.
-    Unreaped {
-        /// As far as it is known.
-        status: ExitStatus,
-        /// How long that is waited for.
-        until: Instant,
-    },
-    /// Ended; kept for the sake of its group.
-    Ended {
-        /// The first look of late that found no living member.
-        quiet_look: Option<u64>,
-    },
-    /// Ended and reported, and waited for only to be reaped: its tracer has not let the zombie go.
-    HeldByTracer,
-}
-
-#[derive(Debug)]
-struct Watched {
-    process: Process,
-    phase: WatchPhase,
-    /// When it was reaped: from then on its number is its own no more, unless others are in its group.
-    reaped_at: Option<Instant>,
-}
-
-impl Watched {
-    fn new(process: Process, phase: WatchPhase) -> Watched {
-        Watched { process, phase, reaped_at: None }
-    }
-
-    /// Kills what is left of the group of a child that has ended, and reaps the child.
-    ///
-    /// The zombie is kept for the sake of its number, as long as its group may have to be signalled. After SIGKILL that
-    /// is over: the kernel sends it to all members at once, and a fork that is under way fails. Then it tells for the price of
-    /// a system call whether the group is empty, as it does not while the zombie is a member.
-    fn end_group(&mut self) -> io::Result<()> {
-        match self.process.signal_group(Signal::KILL) {
-            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
-            _ => {}
-        }
-        self.reap()
-    }
-
-    fn reap(&mut self) -> io::Result<()> {
-        if wait::try_wait(self.process.target(), Reap::Yes)? != Waited::Running {
-            self.reaped_at = Some(Instant::now());
-        }
-        Ok(())
-    }
-
-    /// Whether its group has members, zombies included.
-    fn group_exists(&self) -> bool {
-        let pid = self.process.pid;
-        match &self.process.pidfd {
-            Some(fd) if pidfd::signals_groups() => pidfd::group_exists(fd.as_fd()),
-            // No number is given away while there is a group of it: if a process has it now, that group is another one.
-            _ if self.reaped_at.is_some() => signal::group_exists(pid) && !signal::process_exists(pid),
-            _ => true,
-        }
-    }
-}
-
 /// What is done with what a process that has ended has left of its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leftovers {
@@ -111,24 +40,6 @@ pub(crate) enum Leftovers {
     Leave,
     /// The lifecycle would kill them at once.
     Kill,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    processes: HashMap<ProcessKey, Watched>,
-    /// Released processes by pid, for one may be adopted again.
-    released: HashMap<Pid, ProcessKey>,
-    /// Those that no descriptor reports.
-    polled: HashSet<ProcessKey>,
-    /// When those are looked at closely again, and whether they are this time.
-    close_look: (Option<Instant>, bool),
-    /// Those that are waited for to be reaped, the first one first.
-    unreaped: VecDeque<(Instant, ProcessKey)>,
-    /// The last one was waited for in vain.
-    reaped_late: bool,
-    /// Gone, and still to be forgotten: a successor comes first.
-    gone: Vec<Watched>,
-    groups: GroupScan,
 }
 
 /// The table and the way to wait for all of it; every thread may use it, one waits.
@@ -226,80 +137,6 @@ impl Reaper {
         }
     }
 
-    /// Sends a signal to the whole group of a process, and SIGCONT after it so that stopped ones can obey.
-    ///
-    /// False when no process was left to signal, which is no error.
-    pub(crate) fn signal_group(&self, key: ProcessKey, signal: Signal) -> io::Result<bool> {
-        let mut table = self.lock();
-        let Some(watched) = table.processes.get_mut(&key) else { return Ok(false) };
-        let send = |signal| match fail::failing("signal:send").and_then(|()| watched.process.signal_group(signal)) {
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
-            sent => sent.map(|()| true),
-        };
-        let sent = send(signal)?;
-        send(Signal::CONT)?;
-        let has_ended = matches!(watched.phase, WatchPhase::Ended { .. });
-        if signal == Signal::KILL && has_ended && watched.reaped_at.is_none() {
-            watched.end_group()?;
-        }
-        Ok(sent)
-    }
-
-    /// Whether others of its group outlive an ended process. If none do, it is forgotten.
-    ///
-    /// # Errors
-    /// When that cannot be known now: "somebody is left" is the answer that harms nobody.
-    pub(crate) fn group_left(&self, key: ProcessKey) -> io::Result<Group> {
-        let mut table = self.lock();
-        let Some(watched) = table.processes.get(&key) else { return Ok(Group::Gone) };
-        let WatchPhase::Ended { quiet_look } = watched.phase else { return Ok(Group::Gone) };
-        let (pid, reaped_at) = (watched.process.pid, watched.reaped_at);
-        if !watched.group_exists() {
-            fail::point("group:gone");
-            self.remove_in(&mut table, key);
-            return Ok(Group::Gone);
-        }
-        // What was killed is given a moment, for a look at all processes takes longer.
-        if reaped_at.is_some_and(|at| at.elapsed() < REAP_PATIENCE) && !pidfd::signals_groups() {
-            return Ok(Group::Alive);
-        }
-        // Zombies count as members until their parent reaps them, which a careless init may never do. They are told
-        // from the living by looking at all processes.
-        let GroupSighting { look, lives, exact } = self.look_for_group(&mut table, pid)?;
-        let seen_before = quiet_look.is_some_and(|earlier| earlier != look);
-        if !lives && (exact || seen_before) {
-            fail::point("group:gone");
-            self.remove_in(&mut table, key);
-            return Ok(Group::Gone);
-        }
-        if let Some(watched) = table.processes.get_mut(&key) {
-            watched.phase = WatchPhase::Ended { quiet_look: if lives { None } else { quiet_look.or(Some(look)) } };
-        }
-        Ok(Group::Alive)
-    }
-
-    fn look_for_group(&self, table: &mut Table, leader: Pid) -> io::Result<GroupSighting> {
-        let look = || table.groups.look_for(leader);
-        match &self.spare {
-            Some(spare) => spare.lend(look),
-            None => table.groups.look_for(leader),
-        }
-    }
-
-    /// The living members of the group of a process, itself included.
-    pub(crate) fn members(&self, key: ProcessKey) -> Vec<i32> {
-        let mut table = self.lock();
-        let Some(leader) = table.processes.get(&key).map(|watched| watched.process.pid) else { return Vec::new() };
-        table.groups.living_members(leader)
-    }
-
-    /// The leaders of all groups that are looked after.
-    pub(crate) fn leaders(&self) -> HashSet<i32> {
-        let table = self.lock();
-        let leading = table.processes.values().filter(|watched| watched.phase != WatchPhase::HeldByTracer);
-        leading.map(|watched| watched.process.pid.as_raw()).collect()
-    }
-
     /// Lets a process go: it runs on, nobody is told of its end, and it is reaped if it is our child.
     pub(crate) fn release(&self, key: ProcessKey) {
         let mut table = self.lock();
@@ -372,71 +209,6 @@ impl Reaper {
         ready.extend(due.iter().filter(|entry| awaited(entry)).map(|(_, key)| key));
     }
 
-    /// Looks whether a process has ended, and what there is to say then: nothing of one that was let go.
-    pub(crate) fn look_at(&self, key: ProcessKey, leftovers: Leftovers) -> Option<Exit> {
-        let mut table = self.lock();
-        let watched = table.processes.get(&key)?;
-        match watched.phase {
-            WatchPhase::Ended { .. } => return None,
-            WatchPhase::HeldByTracer => {
-                self.reap_held(&mut table, key);
-                return None;
-            }
-            WatchPhase::Supervised | WatchPhase::Released | WatchPhase::Unreaped { .. } => {}
-        }
-        let reap = if watched.process.leads_by_pidfd() { Reap::Yes } else { Reap::No };
-        let closely = !table.polled.contains(&key) || table.close_look.1;
-        let ended = watched.process.ended(reap, closely)?;
-        fail::point("exit:reaped");
-        if ended.awaits_reaping && self.awaits_reaping_in(&mut table, key, ended.status) {
-            return None;
-        }
-        table.reaped_late = ended.awaits_reaping;
-        let watched = table.processes.get_mut(&key)?;
-        if reap == Reap::Yes && !ended.held_by_tracer {
-            watched.reaped_at = Some(Instant::now());
-        }
-        let (pid, supervised) = (watched.process.pid, watched.phase != WatchPhase::Released);
-        // A zombie has told what the kernel may not tell of one that is reaped.
-        let status = match (ended.status, watched.phase) {
-            (ExitStatus::Unknown, WatchPhase::Unreaped { status, .. }) => status,
-            (status, _) => status,
-        };
-        let zombie = if supervised { zombie_of(&watched.process, &ended) } else { None };
-        table.polled.remove(&key);
-        let is_zombie = ended.awaits_reaping || ended.held_by_tracer;
-        let group_left = supervised && self.group_outlives(&mut table, key, is_zombie, leftovers);
-        if !group_left {
-            let gone = table.take_out(key);
-            table.gone.extend(gone);
-        } else if let Some(watched) = table.processes.get_mut(&key) {
-            watched.phase = WatchPhase::Ended { quiet_look: None };
-            if let Some(fd) = &watched.process.pidfd {
-                self.epoll.remove(fd.as_fd());
-            }
-        }
-        supervised.then_some(Exit { pid, status, group_left, zombie })
-    }
-
-    /// Whether it is worth to wait for the parent of a zombie to reap it: once that is done, the kernel says at once
-    /// whether others of its group are left. An init may never do it.
-    fn awaits_reaping_in(&self, table: &mut Table, key: ProcessKey, status: ExitStatus) -> bool {
-        let Some(watched) = table.processes.get_mut(&key) else { return false };
-        match (watched.phase, &watched.process.pidfd) {
-            (WatchPhase::Unreaped { until, .. }, _) => Instant::now() < until,
-            (WatchPhase::Supervised, Some(fd)) if pidfd::signals_groups() && !table.reaped_late => {
-                if self.epoll.await_hang_up(fd.as_fd(), key).is_err() {
-                    return false;
-                }
-                let until = Instant::now() + REAP_PATIENCE;
-                watched.phase = WatchPhase::Unreaped { status, until };
-                table.unreaped.push_back((until, key));
-                true
-            }
-            _ => false,
-        }
-    }
-
     /// Gives up what there is: children that live are left to the next supervisor of the program.
     pub(crate) fn leave_all_behind(&self) {
         let mut table = self.lock();
@@ -450,100 +222,10 @@ impl Reaper {
         }
     }
 
-    fn group_outlives(&self, table: &mut Table, key: ProcessKey, is_zombie: bool, leftovers: Leftovers) -> bool {
-        let Some(watched) = table.processes.get_mut(&key) else { return false };
-        match &watched.process.pidfd {
-            Some(fd) if pidfd::signals_groups() => {
-                let alone = |seen: io::Result<GroupSighting>| seen.is_ok_and(|seen| seen.exact && !seen.lives);
-                pidfd::group_exists(fd.as_fd()) && !(is_zombie && alone(table.groups.look_for(watched.process.pid)))
-            }
-            // The number of a leader that somebody else reaps is not held: its group cannot be signalled safely.
-            _ if matches!(wait::try_wait(watched.process.target(), Reap::No), Ok(Waited::NotOurs)) => false,
-            // Whoever is alive is waited for; an older look may have missed it, and the next one finds it.
-            _ if leftovers == Leftovers::Leave => true,
-            _ => {
-                // If they cannot be signalled now, the lifecycle tries again.
-                let _ = watched.end_group();
-                watched.group_exists()
-            }
-        }
-    }
-
-    /// Forgets those of which [`Reaper::look_at`] has told the end. Before the next wait, which would report them again.
-    pub(crate) fn forget_gone(&self) {
-        let mut table = self.lock();
-        while let Some(watched) = table.gone.pop() {
-            self.forget(&mut table, watched);
-        }
-    }
-
-    fn remove_in(&self, table: &mut Table, key: ProcessKey) {
-        if let Some(watched) = table.take_out(key) {
-            self.forget(table, watched);
-        }
-    }
-
-    /// Forgets a process that has ended, reaping it if that was held back. If a tracer holds the zombie, it is reaped when
-    /// that lets it go.
-    fn forget(&self, table: &mut Table, watched: Watched) {
-        let Watched { process, reaped_at, .. } = watched;
-        self.stop_watching(&process);
-        // ORDER: asked only of one that was not reaped, for the number of another is anybody's. Not our child, or reaped
-        // by the host: then there is nothing to reap.
-        if reaped_at.is_none() && matches!(wait::try_wait(process.target(), Reap::Yes), Ok(Waited::Running)) {
-            let (key, pid) = (new_key(), process.pid);
-            logging::write(
-                Level::Info,
-                format_args!("pid {pid} has ended and is a zombie until its debugger lets it go"),
-            );
-            table.processes.insert(key, Watched::new(process, WatchPhase::HeldByTracer));
-            self.watch_in(table, key);
-        }
-    }
-
-    fn reap_held(&self, table: &mut Table, key: ProcessKey) {
-        let target = table.processes.get(&key).map(|watched| watched.process.target());
-        let held = target.is_some_and(|target| matches!(wait::try_wait(target, Reap::Yes), Ok(Waited::Running)));
-        if held {
-            return;
-        }
-        if let Some(held) = table.take_out(key) {
-            self.stop_watching(&held.process);
-        }
-    }
-
-    fn stop_watching(&self, process: &Process) {
-        if let Some(fd) = &process.pidfd {
-            self.epoll.remove(fd.as_fd());
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Table> {
         // Nothing panics while it is held.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Table {
-    fn take_out(&mut self, key: ProcessKey) -> Option<Watched> {
-        self.polled.remove(&key);
-        let watched = self.processes.remove(&key)?;
-        if self.released.get(&watched.process.pid) == Some(&key) {
-            self.released.remove(&watched.process.pid);
-        }
-        Some(watched)
-    }
-}
-
-/// The process itself, if it is a zombie that is not ours to reap, or not now.
-fn zombie_of(process: &Process, ended: &Ended) -> Option<Zombie> {
-    if ended.held_by_tracer {
-        return Zombie::of(process.pid);
-    }
-    // Of own children it is not known when they were started, unless they have no pidfd: those are asked for.
-    let identity = process.identity.as_deref()?;
-    let is_own = || matches!(wait::try_wait(process.target(), Reap::No), Ok(Waited::Ended(_)));
-    Zombie::of_process(process.pid, identity.start_ticks).filter(|_| ended.awaits_reaping || !is_own())
 }
 
 fn left_behind() -> MutexGuard<'static, Vec<Process>> {

@@ -1,10 +1,12 @@
 //! The reaper with real processes.
 
-use super::*;
-use crate::sys::proc::stat;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+
+use super::*;
+use crate::sys::proc::stat;
+use crate::sys::signal::Signal;
 
 /// As where the last descriptor was gone when the process had been started: also on a kernel that signals groups
 /// through pidfds, this one's can be signalled only while its leader is unreaped.

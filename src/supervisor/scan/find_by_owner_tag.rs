@@ -1,5 +1,5 @@
 //! Processes of a data directory that has lost what it knew of them: removed files, a RuntimeDirectory of systemd. The
-//! directory is the same, and so the origin in their environment proves whose they are.
+//! directory is the same, and so the owner tag in their environment proves whose they are.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -17,7 +17,7 @@ use crate::sys::pid::Pid;
 use crate::sys::proc::stat;
 use crate::sys::thread;
 
-/// The processes that carry an origin, one for each id: the one that has led its session for the longest time, or else the
+/// The processes that carry an owner tag, one for each id: the one that has led its session for the longest time, or else the
 /// number of the group that has lost its leader. The groups and sessions of the `known` are skipped, and what another agent
 /// has adopted.
 ///
@@ -25,21 +25,25 @@ use crate::sys::thread;
 ///
 /// # Errors
 /// When processes cannot be looked at now.
-pub(crate) fn find_by_owner_tag(origin: &str, known: &HashSet<i32>) -> Result<Vec<(String, Pid)>> {
+pub(crate) fn find_by_owner_tag(owner_tag: &str, known: &HashSet<i32>) -> Result<Vec<(String, Pid)>> {
     let failed = |error| Error::os(ErrorCode::Io, "look for processes of an earlier agent", &error);
-    scan_patiently(origin, known).map_err(failed)
+    scan_patiently(owner_tag, known).map_err(failed)
 }
 
 type Found = io::Result<Vec<(String, Pid)>>;
 
-fn scan_patiently(origin: &str, known: &HashSet<i32>) -> Found {
+fn scan_patiently(owner_tag: &str, known: &HashSet<i32>) -> Found {
     let (unreadable, mut queue) = (Arc::new(UnreadableProcesses::default()), ScanQueue::default());
     let (sender, scanned) = crossbeam_channel::unbounded();
     queue.join((), Instant::now());
     loop {
         if let Some((_, progress)) = queue.begin(Instant::now(), false) {
-            let scan =
-                Task { origin: origin.to_owned(), known: known.clone(), progress, unreadable: unreadable.clone() };
+            let scan = Task {
+                owner_tag: owner_tag.to_owned(),
+                known: known.clone(),
+                progress,
+                unreadable: unreadable.clone(),
+            };
             let in_thread = {
                 let (scan, sender) = (scan.clone(), sender.clone());
                 move || scan.run(&sender)
@@ -68,7 +72,7 @@ fn scan_patiently(origin: &str, known: &HashSet<i32>) -> Found {
 
 #[derive(Debug, Clone)]
 struct Task {
-    origin: String,
+    owner_tag: String,
     known: HashSet<i32>,
     progress: Arc<ScanProgress>,
     unreadable: Arc<UnreadableProcesses>,
@@ -78,7 +82,7 @@ impl Task {
     fn run(&self, scanned: &Sender<(Arc<ScanProgress>, Found)>) {
         let wanted = ScanScope::tags_of_all();
         let scan = Scan::at_all_but(&self.known, &wanted, &self.progress, &self.unreadable);
-        let found = scan.and_then(|scan| choose(scan.of_origin(&self.origin)));
+        let found = scan.and_then(|scan| choose(scan.of_origin(&self.owner_tag)));
         // Of a scan that was given up nobody hears any more.
         let _ = scanned.send((self.progress.clone(), found));
     }

@@ -1,4 +1,4 @@
-//! What only processes of a proxy have: the id, the secret token and the origin in their environment, inherited from the
+//! What only processes of a proxy have: the id, the secret token and the owner tag in their environment, inherited from the
 //! first one; or, where a program clears its environment, the logs, open for writing alone.
 
 use std::io;
@@ -13,12 +13,12 @@ use crate::sys::proc::{environ, fdinfo};
 pub(crate) struct KnownTag<'a> {
     pub(crate) id: &'a str,
     pub(crate) token: Option<&'a str>,
-    pub(crate) origin: KnownOwner<'a>,
+    pub(crate) owner_tag: KnownOwner<'a>,
     /// Device and inode of its logs.
     pub(crate) logs: Vec<(u64, u64)>,
 }
 
-/// Which origin the processes have. Those of another agent can have the same id and token.
+/// Which owner tag the processes have. Those of another agent can have the same id and token.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum KnownOwner<'a> {
     Known(&'a str),
@@ -31,14 +31,14 @@ impl KnownOwner<'_> {
     fn is(self, found: Option<&[u8]>) -> bool {
         let found = found.filter(|found| !found.is_empty());
         match self {
-            KnownOwner::Known(origin) => found == Some(origin.as_bytes()),
+            KnownOwner::Known(owner_tag) => found == Some(owner_tag.as_bytes()),
             KnownOwner::OwnOrNone(own) => found.is_none_or(|found| found == own.as_bytes()),
             KnownOwner::Any => true,
         }
     }
 }
 
-/// The token and the origin in the environment of a process, if it has them.
+/// The token and the owner tag in the environment of a process, if it has them.
 pub(crate) fn token_and_origin_of(pid: i32) -> io::Result<[Option<String>; 2]> {
     let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
     Ok([defaults::ENV_PROXY_TOKEN, defaults::ENV_PROXY_ORIGIN].map(|name| {
@@ -63,10 +63,10 @@ impl KnownTag<'_> {
     fn are_in(&self, environment: &[u8]) -> bool {
         let token = self.token.filter(|token| !token.is_empty());
         let has = |name: &str, value: &str| environ::has(environment, name, value);
-        (token.is_some() || matches!(self.origin, KnownOwner::Known(_)))
+        (token.is_some() || matches!(self.owner_tag, KnownOwner::Known(_)))
             && has(defaults::ENV_PROXY_ID, self.id)
             && token.is_none_or(|token| has(defaults::ENV_PROXY_TOKEN, token))
-            && self.origin.is(environ::value(environment, defaults::ENV_PROXY_ORIGIN.as_bytes()))
+            && self.owner_tag.is(environ::value(environment, defaults::ENV_PROXY_ORIGIN.as_bytes()))
     }
 
     /// Whether the process has one of the logs open as we opened it: for writing alone, unlike a process that reads or
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn environment_proves_only_with_all_that_is_known() {
         let text = b"A=1\0CONNECT_PROXY_ID=web\0CONNECT_PROXY_TOKEN=t\0CONNECT_PROXY_ORIGIN=o\0";
-        let are_in = |id, token, origin| KnownTag { id, token, origin, logs: vec![] }.are_in(text);
+        let are_in = |id, token, owner_tag| KnownTag { id, token, owner_tag, logs: vec![] }.are_in(text);
         assert!(are_in("web", Some("t"), KnownOwner::Known("o")));
         assert!(are_in("web", Some("t"), KnownOwner::OwnOrNone("o")));
         assert!(are_in("web", Some("t"), KnownOwner::Any));
@@ -108,7 +108,7 @@ mod tests {
             assert!(!are_in("web", None, the_id_alone) && !are_in("web", Some(""), the_id_alone));
         }
         let consul = b"CONNECT_PROXY_ID=web\0CONNECT_PROXY_TOKEN=t\0";
-        let are_in = |origin| KnownTag { id: "web", token: Some("t"), origin, logs: vec![] }.are_in(consul);
+        let are_in = |owner_tag| KnownTag { id: "web", token: Some("t"), owner_tag, logs: vec![] }.are_in(consul);
         assert!(are_in(KnownOwner::OwnOrNone("o")) && are_in(KnownOwner::Any) && !are_in(KnownOwner::Known("o")));
     }
 }

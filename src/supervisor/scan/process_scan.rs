@@ -174,9 +174,9 @@ impl<'a> Scan<'a> {
         Ok(true)
     }
 
-    /// The ids and processes that were seen with this origin.
-    pub(crate) fn of_origin(&self, origin: &str) -> impl Iterator<Item = (&[u8], &[Pid])> {
-        let of_it = self.seen.iter().filter(move |(tag, _)| *tag.origin == *origin.as_bytes());
+    /// The ids and processes that were seen with this owner tag.
+    pub(crate) fn of_origin(&self, owner_tag: &str) -> impl Iterator<Item = (&[u8], &[Pid])> {
+        let of_it = self.seen.iter().filter(move |(tag, _)| *tag.owner_tag == *owner_tag.as_bytes());
         of_it.map(|(tag, pids)| (&*tag.id, &**pids))
     }
 
@@ -273,14 +273,14 @@ mod tests {
 
     #[test]
     fn a_scan_finds_only_processes_with_the_exact_tag_outside_of_supervised_sessions() {
-        let start = |origin: &str| {
+        let start = |owner_tag: &str| {
             let variables =
-                [("CONNECT_PROXY_ID", "web"), ("CONNECT_PROXY_TOKEN", "t"), ("CONNECT_PROXY_ORIGIN", origin)];
+                [("CONNECT_PROXY_ID", "web"), ("CONNECT_PROXY_TOKEN", "t"), ("CONNECT_PROXY_ORIGIN", owner_tag)];
             start(Command::new("sleep").envs(variables))
         };
         let tag = ProcessTag::new("web", "t", &crate::sys::random::uuid().unwrap());
-        let origin = String::from_utf8(tag.origin.to_vec()).unwrap();
-        let (mut ours, mut others) = (start(&origin), start("another agent's"));
+        let owner_tag = String::from_utf8(tag.owner_tag.to_vec()).unwrap();
+        let (mut ours, mut others) = (start(&owner_tag), start("another agent's"));
         let mut world = World::new(ancestor("/nonexistent"));
         let found: Vec<String> = world.find(&tag).escaped.iter().map(|found| found.to_string()).collect();
         assert_eq!(found, [ours.id().to_string()]);

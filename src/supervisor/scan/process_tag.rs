@@ -11,32 +11,32 @@ use crate::sys::proc::environ;
 /// How the names of the variables begin by which a process knows itself.
 const VARIABLES: &[u8] = b"CONNECT_PROXY_";
 
-/// The process tag: the id, token and origin of a proxy in the environment of its processes.
+/// The process tag: the id, token and owner tag of a proxy in the environment of its processes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ProcessTag {
     pub(crate) id: Box<[u8]>,
     pub(crate) token: Box<[u8]>,
-    pub(crate) origin: Box<[u8]>,
+    pub(crate) owner_tag: Box<[u8]>,
 }
 
 impl ProcessTag {
-    pub(crate) fn new(id: &str, token: &str, origin: &str) -> ProcessTag {
-        let [id, token, origin] = [id, token, origin].map(|text| text.as_bytes().into());
-        ProcessTag { id, token, origin }
+    pub(crate) fn new(id: &str, token: &str, owner_tag: &str) -> ProcessTag {
+        let [id, token, owner_tag] = [id, token, owner_tag].map(|text| text.as_bytes().into());
+        ProcessTag { id, token, owner_tag }
     }
 
-    /// The tag of the processes of a proxy. Token and origin are those that the process was started with, which may be others
-    /// than the declared token of now and the origin of this owner.
-    pub(crate) fn of(id: &str, token: Option<&str>, origin: &str) -> ProcessTag {
-        ProcessTag::new(id, token.unwrap_or_default(), origin)
+    /// The tag of the processes of a proxy. Token and owner tag are those that the process was started with, which may be others
+    /// than the declared token of now and the owner tag of this owner.
+    pub(crate) fn of(id: &str, token: Option<&str>, owner_tag: &str) -> ProcessTag {
+        ProcessTag::new(id, token.unwrap_or_default(), owner_tag)
     }
 
-    /// The tag in the text of an environment. Without an origin there is none.
+    /// The tag in the text of an environment. Without an owner tag there is none.
     fn within(environment: &[u8]) -> Option<ProcessTag> {
         let value = |name: &str| environ::value(environment, name.as_bytes());
-        let origin = value(defaults::ENV_PROXY_ORIGIN).filter(|origin| !origin.is_empty())?;
+        let owner_tag = value(defaults::ENV_PROXY_ORIGIN).filter(|owner_tag| !owner_tag.is_empty())?;
         let (id, token) = (value(defaults::ENV_PROXY_ID)?, value(defaults::ENV_PROXY_TOKEN)?);
-        Some(ProcessTag { id: id.into(), token: token.into(), origin: origin.into() })
+        Some(ProcessTag { id: id.into(), token: token.into(), owner_tag: owner_tag.into() })
     }
 }
 

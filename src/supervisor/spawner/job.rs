@@ -1,39 +1,16 @@
-//! What the spawners do: open logs, start processes and identify old ones.
-//!
-//! Everything that may block on a disk or on an exec happens here, so that the supervisor thread never does.
+//! The jobs that the event loop gives to the spawner threads.
 
-use std::io;
-use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::declaration::validate_id;
-use crate::error::{Error, ErrorCode, Result};
-use crate::logging::{self, Level};
-use crate::store;
-use crate::supervisor::adoption::{self, Proven};
-use crate::supervisor::mailbox::{Claim, Done, Mailbox, Message, Refusal, StartedProcess, Verdict};
+use crate::error::{Error, ErrorCode};
+use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
+use crate::supervisor::mailbox::Done;
 use crate::supervisor::process_key::ProcessKey;
-use crate::supervisor::reaper::Reaper;
-use crate::supervisor::reaper::process::Process;
-use crate::supervisor::scan::process_scan::{Scan, ScanScope};
 use crate::supervisor::scan::process_tag::ProcessTag;
-use crate::supervisor::scan::spare_descriptor::SpareDescriptor;
-use crate::supervisor::scan::stalled_scan::{ScanProgress, UnreadableProcesses};
+use crate::supervisor::scan::stalled_scan::ScanProgress;
 use crate::supervisor::scan::unproven_process::Ancestor;
-use crate::supervisor::spec::{Files, Spec};
-use crate::sys::fail;
-use crate::sys::pid::{Pid, effective_uid};
-use crate::sys::pidfd;
-use crate::sys::proc::stat;
-use crate::sys::process_identity::{self, Identity};
-use crate::sys::signal::Signal;
-use crate::sys::spawn;
-use crate::sys::spawn::child_stack::ChildStack;
-use crate::sys::spawn::dumpable;
-use crate::sys::spawn::standard_streams::StandardStreams;
-use crate::sys::spawn::start_error::StartError;
+use crate::supervisor::spec::Spec;
+use crate::sys::pid::Pid;
 
 /// A leader whose group is gone: processes that left the group before are looked for.
 #[derive(Debug, Clone)]
@@ -72,13 +49,13 @@ pub(crate) enum Job {
         key: ProcessKey,
         spec: Arc<Spec>,
         /// That of the process, here and below.
-        origin: Arc<str>,
+        owner_tag: Arc<str>,
     },
     /// The same, if the record is not there any more.
     RecordMissing {
         key: ProcessKey,
         spec: Arc<Spec>,
-        origin: Arc<str>,
+        owner_tag: Arc<str>,
     },
     /// Writes the pid file of a process again.
     PidFile {
@@ -101,7 +78,7 @@ pub(crate) enum Job {
 
 impl Job {
     /// What is said of a job that panicked: a fault of this library, which must not stop the supervision.
-    fn panicked(&self) -> Done {
+    pub(super) fn panicked(&self) -> Done {
         let error = Error::new(ErrorCode::Internal, "a spawner thread panicked; see the host's standard error");
         match self {
             Job::Start { .. } => Done::StartFailed { error, hopeless: false },
@@ -112,242 +89,4 @@ impl Job {
             Job::CleanUp { .. } => Done::CleanedUp(Err(error)),
         }
     }
-}
-
-/// What a thread needs for its children.
-#[derive(Debug)]
-pub(crate) struct SpawnTools {
-    stack: ChildStack,
-    streams: StandardStreams,
-}
-
-impl SpawnTools {
-    pub(crate) fn new() -> io::Result<SpawnTools> {
-        let streams = StandardStreams::new()?;
-        if let Some(error) = streams.why_no_null() {
-            let instead = "the standard input of processes is an empty pipe";
-            logging::write(Level::Warn, format_args!("open /dev/null: {error}; {instead}"));
-        }
-        Ok(SpawnTools { stack: ChildStack::new()?, streams })
-    }
-}
-
-/// Does the work, on any of the threads.
-#[derive(Debug)]
-pub(crate) struct Spawner {
-    mailbox: Mailbox,
-    reaper: Arc<Reaper>,
-    spare: SpareDescriptor,
-    unreadable: UnreadableProcesses,
-    /// Nobody waits any more for what is being done.
-    closed: AtomicBool,
-}
-
-impl Spawner {
-    pub(crate) fn new(mailbox: Mailbox, reaper: Arc<Reaper>) -> io::Result<Spawner> {
-        let (spare, unreadable) = (SpareDescriptor::new()?, UnreadableProcesses::default());
-        Ok(Spawner { mailbox, reaper, spare, unreadable, closed: AtomicBool::new(false) })
-    }
-
-    pub(crate) fn do_work(&self, work: Work, tools: &mut SpawnTools) {
-        match work {
-            Work::Job(job) => self.do_job(job, tools),
-            Work::Scan(all, progress) => self.scan(all, progress),
-        }
-    }
-
-    /// Has later scans pass over a process that stalls them.
-    pub(crate) fn pass_over(&self, pid: Pid, scan: &ScanProgress) {
-        let what = "look for processes that left their group";
-        let known = self.unreadable.insert(pid, scan);
-        let error = known.err().map(|error| format!(": {error}")).unwrap_or_default();
-        let message =
-            format_args!("{what}: the environment of pid {pid} cannot be read to its end: passed over{error}");
-        logging::write(Level::Warn, message);
-    }
-
-    /// Nobody waits any more for what is being done.
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-    }
-
-    fn do_job(&self, job: Job, tools: &mut SpawnTools) {
-        let (key, spec) = match &job {
-            Job::Start { key, spec, .. }
-            | Job::Adopt { key, spec, .. }
-            | Job::Record { key, spec, .. }
-            | Job::RecordMissing { key, spec, .. }
-            | Job::PidFile { key, spec, .. }
-            | Job::RemovePidFile { key, spec }
-            | Job::CleanUp { key, spec, .. } => (*key, spec.clone()),
-        };
-        let panicked = job.panicked();
-        let done = catch_unwind(AssertUnwindSafe(|| self.work(job, tools))).unwrap_or(panicked);
-        if self.closed.load(Ordering::Acquire) {
-            return self.undo(key, &spec, &done);
-        }
-        let watch = matches!(done, Done::Started(_) | Done::Adopted { .. });
-        // ORDER: the supervisor must hear of the start before it can hear of the exit.
-        self.mailbox.send(Message::Done { key, spec, done });
-        fail::point("job:told");
-        if watch {
-            self.reaper.watch(key);
-        }
-    }
-
-    /// Of a start that came to its end when nobody supervises any more, and of which it was said that it had not, nothing
-    /// stays.
-    fn undo(&self, key: ProcessKey, spec: &Spec, done: &Done) {
-        if let Done::Started(StartedProcess { pid, .. }) = done {
-            let killed = self.reaper.signal_group(key, Signal::KILL);
-            let killed = killed.map_err(|error| Error::os(ErrorCode::Io, format_args!("kill pid {pid}"), &error));
-            if let Err(error) = killed.and_then(|_| spec.clean_up()) {
-                spec.context.log.about(Level::Error, &spec.id, format_args!("{error}"));
-            }
-            self.reaper.release(key);
-        }
-    }
-
-    fn work(&self, job: Job, tools: &mut SpawnTools) -> Done {
-        match job {
-            Job::Start { key, spec, after } => match self.start(key, &spec, after.as_ref(), tools) {
-                Ok(started) => Done::Started(started),
-                Err(error) => {
-                    let hopeless = matches!(
-                        error.code(),
-                        ErrorCode::InvalidConfig | ErrorCode::InvalidId | ErrorCode::RootRefused
-                    );
-                    Done::StartFailed { error, hopeless }
-                }
-            },
-            Job::Adopt { key, spec, claim } => match adoption::prove(&spec, &claim) {
-                Ok(Proven { process, written, known }) => {
-                    let (pid, since) = (process.pid, process.identity.as_ref().map(|identity| identity.start_ticks));
-                    self.reaper.insert(key, process);
-                    fail::point("adopt:listed");
-                    Done::Adopted { pid, since, written, known }
-                }
-                Err(refusal) => Done::Refused(refusal),
-            },
-            Job::Record { key, spec, origin } => Done::Recorded(self.record(key, &spec, &origin)),
-            Job::RecordMissing { key, spec, origin } => Done::Recorded(match spec.is_recorded() {
-                Ok(false) => self.record(key, &spec, &origin),
-                Ok(true) => self.write_pid_file(key, &spec),
-                Err(error) => Err(error),
-            }),
-            Job::PidFile { spec, pid, .. } => Done::PidFile(pid, spec.write_pid_file(pid)),
-            Job::RemovePidFile { spec, .. } => Done::PidFileRemoved(spec.remove_pid_file()),
-            Job::CleanUp { spec, after, .. } => {
-                Done::CleanedUp(end_leftovers(&spec, after.as_ref()).and_then(|()| spec.clean_up()))
-            }
-        }
-    }
-
-    fn scan(&self, all: Vec<ScanRequest>, progress: Arc<ScanProgress>) {
-        let wanted = ScanScope::of(all.iter().map(|request| (&request.ancestor, request.of_others)));
-        let (leaders, unreadable) = (self.reaper.leaders(), &self.unreadable);
-        let scan = || Scan::at_all_but(&leaders, &wanted, &progress, unreadable);
-        let mut scan = caught(|| self.spare.lend(scan));
-        let found = all.iter().map(|ScanRequest { key, tag, ancestor, .. }| match &mut scan {
-            Ok(scan) => (*key, caught(|| scan.with(tag, ancestor))),
-            Err(error) => (*key, Err(io::Error::new(error.kind(), error.to_string()))),
-        });
-        let found = found.collect::<Vec<_>>();
-        // ORDER: the declarations before the answer, after which their owner may end.
-        drop((scan, all));
-        self.mailbox.send(Message::Scanned { progress, found });
-        fail::point("job:told");
-    }
-
-    fn start(
-        &self,
-        key: ProcessKey,
-        spec: &Spec,
-        after: Option<&Claim>,
-        tools: &mut SpawnTools,
-    ) -> Result<StartedProcess> {
-        validate_id(&spec.id)?;
-        spec.config.validate()?;
-        if !spec.context.allow_root && spec.config.command.runs_as_root(effective_uid()) {
-            let message = "refused to run a proxy as root: declare credentials of another user, or set allow_root";
-            return Err(Error::new(ErrorCode::RootRefused, message));
-        }
-        end_leftovers(spec, after)?;
-        let streams = tools.streams.with(spec.open_outputs()?);
-        let (standard, stack) = (streams.as_fds(), &mut tools.stack);
-        fail::point("start:prepared");
-        // ORDER: before the start, for once a process runs nothing may fail that it is supervised by.
-        let boot_id_of_detached = spec.config.command.is_detached().then(boot_id).transpose()?;
-        let started = match &spec.context.files {
-            Files::DataDir(data_dir) => {
-                // A process of which the next agent could not know whether it lives must not begin to.
-                stat::check_mounted().map_err(|error| Error::os(ErrorCode::Io, "look for /proc/self", &error))?;
-                let plan = data_dir.plan_record(spec.record_origin(), &boot_id()?)?;
-                spawn::start(stack, spec.program(), standard, Some(&plan.as_self_record()))
-            }
-            Files::Paths { .. } => spawn::start(stack, spec.program(), standard, None),
-        };
-        if let Some(error) = dumpable::take_failure() {
-            logging::write(Level::Warn, format_args!("make this process dumpable again: {error}"));
-        }
-        let started = started.map_err(|error| start_failed(&error))?;
-        drop(streams);
-        let detached = started.start_ticks.zip(boot_id_of_detached).map(|(start_ticks, boot_id)| {
-            let inode = started.pidfd.as_ref().and_then(|fd| pidfd::inode(fd.as_fd()).ok().flatten());
-            Identity { pid: started.pid, start_ticks, boot_id, inode }
-        });
-        // Of a process that is no child of ours, as of one that is adopted.
-        let claim = detached.clone().map(|identity| {
-            let (token, origin) = (spec.config.token.clone(), Some(spec.context.origin.to_string()));
-            Box::new(Claim::Recorded { identity, token, origin })
-        });
-        // The child cannot be reaped before it is in the table.
-        let of_child = || if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };
-        let identity = detached.or_else(of_child).map(Box::new);
-        self.reaper.insert(key, Process { pid: started.pid, pidfd: started.pidfd, identity });
-        fail::point("start:listed");
-        // The pid file is for people and scripts; the process runs whether it can be written or not.
-        let written = spec.replace_pid_file(started.pid);
-        fail::point("start:written-down");
-        Ok(StartedProcess { pid: started.pid, written, claim })
-    }
-
-    fn record(&self, key: ProcessKey, spec: &Spec, origin: &str) -> Result<()> {
-        let Some(identity) = self.identity(key)? else { return Ok(()) };
-        if let Files::DataDir(data_dir) = &spec.context.files {
-            let process_origin = Some(origin).filter(|origin| !origin.is_empty());
-            data_dir.write_record(store::RecordHeader { process_origin, ..spec.record_origin() }, &identity)?;
-        }
-        spec.write_pid_file(identity.pid)
-    }
-
-    fn write_pid_file(&self, key: ProcessKey, spec: &Spec) -> Result<()> {
-        self.identity(key)?.map_or(Ok(()), |identity| spec.write_pid_file(identity.pid))
-    }
-
-    /// Who the process is, while it lives.
-    fn identity(&self, key: ProcessKey) -> Result<Option<Identity>> {
-        let identity = self.reaper.identity(key);
-        identity.map_err(|error| Error::os(ErrorCode::Io, "read start time of the process", &error))
-    }
-}
-
-fn boot_id() -> Result<Arc<str>> {
-    process_identity::boot_id()
-        .map_err(|error| Error::os(ErrorCode::Io, format_args!("read {}", process_identity::BOOT_ID), &error))
-}
-
-/// A fault of this library must not leave anybody without an answer.
-fn caught<T>(what: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    catch_unwind(AssertUnwindSafe(what)).unwrap_or_else(|_| Err(io::Error::other("a spawner thread panicked")))
-}
-
-/// Ends what an adopted process that is gone has left of its group, where the group could not be signalled.
-fn end_leftovers(spec: &Spec, after: Option<&Claim>) -> Result<()> {
-    let ended = after.map_or(Ok(()), |claim| adoption::end_leftovers(spec, claim));
-    ended.map_err(|left| Error::new(ErrorCode::StillRunning, left))
-}
-
-fn start_failed(error: &StartError) -> Error {
-    Error::os_text(ErrorCode::StartFailed, error.to_string(), error.source.raw_os_error())
 }

@@ -1,4 +1,6 @@
 //! The spawner threads: they do all that may block on a disk or on an exec, so that the supervisor thread never does.
 
+mod busy_timer;
 pub(crate) mod job;
 pub(crate) mod threads;
+mod work;

@@ -7,13 +7,15 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::job::{Job, ScanRequest, SpawnTools, Spawner, Work};
+use super::busy_timer::BusyTimer;
+use super::job::{Job, ScanRequest, Work};
+use super::work::{SpawnTools, Spawner};
 use crate::defaults::KILL_PATIENCE;
 use crate::logging::{self, Level};
 use crate::supervisor::mailbox::Mailbox;
@@ -48,44 +50,14 @@ pub(crate) struct Spawners {
 #[derive(Debug)]
 struct SpawnerThread {
     thread: JoinHandle<()>,
-    stint: Arc<BusyTimer>,
+    busy: Arc<BusyTimer>,
     /// Closes when it ends.
     ended: Receiver<()>,
 }
 
 impl SpawnerThread {
     fn is_stuck(&self) -> bool {
-        self.stint.length() >= STUCK_AFTER
-    }
-}
-
-/// How long a thread has been at the same piece of work.
-#[derive(Debug)]
-struct BusyTimer {
-    epoch: Instant,
-    /// The beginning, in milliseconds after the epoch and at least 1; 0 while it waits for work.
-    since: AtomicU64,
-}
-
-impl BusyTimer {
-    fn new() -> BusyTimer {
-        BusyTimer { epoch: Instant::now(), since: AtomicU64::new(0) }
-    }
-
-    fn begin(&self) {
-        let since = self.epoch.elapsed().as_millis() as u64;
-        self.since.store(since.max(1), Ordering::Release);
-    }
-
-    fn end(&self) {
-        self.since.store(0, Ordering::Release);
-    }
-
-    fn length(&self) -> Duration {
-        match self.since.load(Ordering::Acquire) {
-            0 => Duration::ZERO,
-            since => self.epoch.elapsed().saturating_sub(Duration::from_millis(since)),
-        }
+        self.busy.length() >= STUCK_AFTER
     }
 }
 
@@ -174,14 +146,14 @@ impl Spawners {
 
     fn add_thread(&mut self) -> io::Result<()> {
         let tools = SpawnTools::new()?;
-        let (shared, stint) = (self.shared.clone(), Arc::new(BusyTimer::new()));
+        let (shared, busy) = (self.shared.clone(), Arc::new(BusyTimer::new()));
         let name = format!("proxy-spawner-{}", self.threads.len() + 1);
-        let ((ends, ended), its_stint) = (crossbeam_channel::bounded(0), stint.clone());
+        let ((ends, ended), its_timer) = (crossbeam_channel::bounded(0), busy.clone());
         let thread = thread::start(&name, move || {
-            shared.run(tools, &its_stint);
+            shared.run(tools, &its_timer);
             drop(ends);
         })?;
-        self.threads.push(SpawnerThread { thread, stint, ended });
+        self.threads.push(SpawnerThread { thread, busy, ended });
         // Counted here and not by the thread: until it runs, the job that it was started for is its own.
         self.shared.idle.fetch_add(1, Ordering::AcqRel);
         Ok(())
@@ -196,10 +168,10 @@ impl Spawners {
 impl Drop for Spawners {
     fn drop(&mut self) {
         self.work = None;
-        while let Some(SpawnerThread { thread, stint, ended }) = self.threads.pop() {
-            let wait = || ended.recv_timeout(KILL_PATIENCE.saturating_sub(stint.length()));
+        while let Some(SpawnerThread { thread, busy, ended }) = self.threads.pop() {
+            let wait = || ended.recv_timeout(KILL_PATIENCE.saturating_sub(busy.length()));
             let mut end = wait();
-            while end == Err(RecvTimeoutError::Timeout) && stint.length() < KILL_PATIENCE {
+            while end == Err(RecvTimeoutError::Timeout) && busy.length() < KILL_PATIENCE {
                 end = wait();
             }
             if end == Err(RecvTimeoutError::Timeout) {
@@ -215,13 +187,13 @@ impl Drop for Spawners {
 }
 
 impl Shared {
-    fn run(&self, mut tools: SpawnTools, stint: &BusyTimer) {
+    fn run(&self, mut tools: SpawnTools, busy: &BusyTimer) {
         while let Ok(work) = self.waiting.recv() {
             self.idle.fetch_sub(1, Ordering::AcqRel);
-            stint.begin();
+            busy.begin();
             fail::point("job:taken");
             self.spawner.do_work(work, &mut tools);
-            stint.end();
+            busy.end();
             self.idle.fetch_add(1, Ordering::AcqRel);
         }
     }

@@ -1,7 +1,8 @@
 //! Real files, in directories of their own.
 
-use super::*;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use super::*;
 
 #[test]
 fn a_pipe_is_opened_for_appending_only_when_somebody_reads_it_and_then_waits_for_him() {

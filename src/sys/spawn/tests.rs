@@ -1,12 +1,13 @@
 //! Children, started for real.
 
+use std::fs::File;
+use std::path::Path;
+
 use super::super::process_identity::{Identity, boot_id};
 use super::*;
 use crate::command::Credentials;
 use crate::sys::file::Dir;
 use crate::sys::wait::{ExitStatus, Reap, Waited};
-use std::fs::File;
-use std::path::Path;
 
 fn run(program: Program<'_>) -> Result<ExitStatus, StartError> {
     let null = File::options().read(true).write(true).open("/dev/null").unwrap();

@@ -1,0 +1,73 @@
+//! What is known of a process that may live, and why it was not adopted.
+
+use crate::store::Record;
+use crate::sys::pid::Pid;
+use crate::sys::process_identity::Identity;
+
+/// What is said of a process that may live.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Claim {
+    /// By a record of this data directory, with the token and the owner tag that the process has.
+    Recorded { identity: Identity, token: Option<String>, owner_tag: Option<String> },
+    /// By a snapshot from elsewhere: a record is written once it is proven.
+    Snapshot { identity: Identity, owner_tag: Option<String> },
+    /// By a number alone: of a snapshot of Consul, or of a pid file whose record cannot be read. What the process
+    /// carries has to prove it.
+    PidOnly {
+        pid: Pid,
+        /// Whether it runs what is declared, as far as its command tells; else its record must not say so.
+        as_declared: bool,
+    },
+}
+
+impl Claim {
+    pub(crate) fn pid(&self) -> Pid {
+        match self {
+            Claim::Recorded { identity, .. } | Claim::Snapshot { identity, .. } => identity.pid,
+            Claim::PidOnly { pid, .. } => *pid,
+        }
+    }
+
+    /// The owner tag that the process has, where it is known.
+    pub(crate) fn owner_tag(&self) -> Option<&str> {
+        match self {
+            Claim::Recorded { owner_tag, .. } | Claim::Snapshot { owner_tag, .. } => owner_tag.as_deref(),
+            Claim::PidOnly { .. } => None,
+        }
+    }
+
+    /// More than the pid, where it is known.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        match self {
+            Claim::Recorded { identity, .. } | Claim::Snapshot { identity, .. } => Some(identity),
+            Claim::PidOnly { .. } => None,
+        }
+    }
+}
+
+impl Record {
+    /// What the record says of its process.
+    pub(crate) fn into_claim(self) -> Claim {
+        Claim::Recorded { identity: self.identity, token: self.token, owner_tag: self.owner_tag }
+    }
+}
+
+/// Why a process was not adopted.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) reason: String,
+    pub(crate) verdict: Verdict,
+}
+
+/// What a claim that is refused says of the process that was claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It has ended.
+    Ended,
+    /// Whoever has its number is not proven to be it, and so it counts as gone.
+    Unproven,
+    /// Another agent looks after it: it is none of ours, nor is what it has left.
+    Supervised,
+    /// It may live, and must be neither doubled nor signalled.
+    Unknown,
+}

@@ -1,0 +1,115 @@
+//! Signals to the group of a process, and whether members of it outlive the process.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::AsFd;
+
+use super::table::{REAP_PATIENCE, Table, WatchPhase};
+use super::{Group, Leftovers, Reaper};
+use crate::supervisor::process_key::ProcessKey;
+use crate::supervisor::scan::group_scan::GroupSighting;
+use crate::sys::pid::Pid;
+use crate::sys::signal::Signal;
+use crate::sys::wait::{self, Reap, Waited};
+use crate::sys::{fail, pidfd};
+
+impl Reaper {
+    /// Sends a signal to the whole group of a process, and SIGCONT after it so that stopped ones can obey.
+    ///
+    /// False when no process was left to signal, which is no error.
+    pub(crate) fn signal_group(&self, key: ProcessKey, signal: Signal) -> io::Result<bool> {
+        let mut table = self.lock();
+        let Some(watched) = table.processes.get_mut(&key) else { return Ok(false) };
+        let send = |signal| match fail::failing("signal:send").and_then(|()| watched.process.signal_group(signal)) {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+            sent => sent.map(|()| true),
+        };
+        let sent = send(signal)?;
+        send(Signal::CONT)?;
+        let has_ended = matches!(watched.phase, WatchPhase::Ended { .. });
+        if signal == Signal::KILL && has_ended && watched.reaped_at.is_none() {
+            watched.end_group()?;
+        }
+        Ok(sent)
+    }
+
+    /// Whether others of its group outlive an ended process. If none do, it is forgotten.
+    ///
+    /// # Errors
+    /// When that cannot be known now: "somebody is left" is the answer that harms nobody.
+    pub(crate) fn group_left(&self, key: ProcessKey) -> io::Result<Group> {
+        let mut table = self.lock();
+        let Some(watched) = table.processes.get(&key) else { return Ok(Group::Gone) };
+        let WatchPhase::Ended { quiet_look } = watched.phase else { return Ok(Group::Gone) };
+        let (pid, reaped_at) = (watched.process.pid, watched.reaped_at);
+        if !watched.group_exists() {
+            fail::point("group:gone");
+            self.remove_in(&mut table, key);
+            return Ok(Group::Gone);
+        }
+        // What was killed is given a moment, for a look at all processes takes longer.
+        if reaped_at.is_some_and(|at| at.elapsed() < REAP_PATIENCE) && !pidfd::signals_groups() {
+            return Ok(Group::Alive);
+        }
+        // Zombies count as members until their parent reaps them, which a careless init may never do. They are told
+        // from the living by looking at all processes.
+        let GroupSighting { look, lives, exact } = self.look_for_group(&mut table, pid)?;
+        let seen_before = quiet_look.is_some_and(|earlier| earlier != look);
+        if !lives && (exact || seen_before) {
+            fail::point("group:gone");
+            self.remove_in(&mut table, key);
+            return Ok(Group::Gone);
+        }
+        if let Some(watched) = table.processes.get_mut(&key) {
+            watched.phase = WatchPhase::Ended { quiet_look: if lives { None } else { quiet_look.or(Some(look)) } };
+        }
+        Ok(Group::Alive)
+    }
+
+    pub(super) fn look_for_group(&self, table: &mut Table, leader: Pid) -> io::Result<GroupSighting> {
+        let look = || table.groups.look_for(leader);
+        match &self.spare {
+            Some(spare) => spare.lend(look),
+            None => table.groups.look_for(leader),
+        }
+    }
+
+    /// The living members of the group of a process, itself included.
+    pub(crate) fn members(&self, key: ProcessKey) -> Vec<i32> {
+        let mut table = self.lock();
+        let Some(leader) = table.processes.get(&key).map(|watched| watched.process.pid) else { return Vec::new() };
+        table.groups.living_members(leader)
+    }
+
+    /// The leaders of all groups that are looked after.
+    pub(crate) fn leaders(&self) -> HashSet<i32> {
+        let table = self.lock();
+        let leading = table.processes.values().filter(|watched| watched.phase != WatchPhase::HeldByTracer);
+        leading.map(|watched| watched.process.pid.as_raw()).collect()
+    }
+
+    pub(super) fn group_outlives(
+        &self,
+        table: &mut Table,
+        key: ProcessKey,
+        is_zombie: bool,
+        leftovers: Leftovers,
+    ) -> bool {
+        let Some(watched) = table.processes.get_mut(&key) else { return false };
+        match &watched.process.pidfd {
+            Some(fd) if pidfd::signals_groups() => {
+                let alone = |seen: io::Result<GroupSighting>| seen.is_ok_and(|seen| seen.exact && !seen.lives);
+                pidfd::group_exists(fd.as_fd()) && !(is_zombie && alone(table.groups.look_for(watched.process.pid)))
+            }
+            // The number of a leader that somebody else reaps is not held: its group cannot be signalled safely.
+            _ if matches!(wait::try_wait(watched.process.target(), Reap::No), Ok(Waited::NotOurs)) => false,
+            // Whoever is alive is waited for; an older look may have missed it, and the next one finds it.
+            _ if leftovers == Leftovers::Leave => true,
+            _ => {
+                // If they cannot be signalled now, the lifecycle tries again.
+                let _ = watched.end_group();
+                watched.group_exists()
+            }
+        }
+    }
+}

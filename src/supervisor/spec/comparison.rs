@@ -1,0 +1,70 @@
+//! Whether a process of one declaration is one of another: by the declaration, by its digest, by what a process has.
+
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+
+use super::Spec;
+use crate::command::Command;
+use crate::declaration::Fingerprint;
+use crate::defaults;
+
+impl Spec {
+    /// Whether a process of this one is one of the other as well.
+    pub(crate) fn same_process(&self, other: &Spec) -> bool {
+        let same_context =
+            Arc::ptr_eq(&self.context, &other.context) || self.context.proxy_env == other.context.proxy_env;
+        if same_context {
+            return Arc::ptr_eq(&self.config, &other.config) || self.config.same_process(&other.config);
+        }
+        // The manager's variables changed: what counts is what comes out for this proxy.
+        self.fingerprint() == other.fingerprint()
+    }
+
+    /// The digest of everything declared that the process can see. The agent's own environment is not declared.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        let config = &*self.config;
+        let command = &config.command;
+        let environment = self.declared_environment();
+        let credentials = command.declared_credentials().map(|to| format!("{}:{}:{:?}", to.uid, to.gid, to.groups));
+        let variables = environment.iter().flat_map(|(name, value)| [*name, *value]).collect::<Vec<&OsStr>>();
+        let fingerprint = Fingerprint::new()
+            .add(OsStr::new(&*self.id))
+            .add_list(command.argv().iter().map(OsString::as_os_str))
+            .add_optional(command.declared_dir().map(|dir| dir.as_os_str()))
+            .add_list(variables.into_iter())
+            .add_optional(credentials.as_deref().map(OsStr::new))
+            .add_optional(config.token.as_deref().map(OsStr::new))
+            .add_optional(config.target_service.as_deref().map(OsStr::new));
+        add_later_fields(fingerprint, command)
+    }
+
+    /// The first variable that a process has otherwise than it is declared, where `value` says what the process has.
+    /// What it inherited does not count unless it is to be withheld, nor does the owner tag, which an earlier owner may have
+    /// given it.
+    pub(crate) fn changed_variable<'a>(&self, value: impl Fn(&OsStr) -> Option<&'a OsStr>) -> Option<&OsStr> {
+        let sidecar = OsStr::new(defaults::ENV_SIDECAR_FOR);
+        let own = self.own_environment();
+        let declared = own.iter().filter(|(name, _)| **name != OsStr::new(defaults::ENV_PROXY_ORIGIN));
+        let changed = declared.map(|(name, wanted)| (*name, Some(*wanted)));
+        // Whom the agent itself stands for is not inherited either.
+        let undeclared = (!own.contains_key(sidecar)).then_some((sidecar, None));
+        let withheld = self.config.command.declared_unset_env().iter().map(|name| (name.as_os_str(), None));
+        changed.chain(undeclared).chain(withheld).find(|(name, wanted)| value(name) != *wanted).map(|(name, _)| name)
+    }
+}
+
+/// Adds the fields that declarations of earlier versions do not have, those alone that are used: what uses none must keep
+/// the digest that is in the records.
+fn add_later_fields(fingerprint: Fingerprint, command: &Command) -> Fingerprint {
+    let mut fields = vec![];
+    fields.extend(command.declared_descriptor_limit().map(|limit| format!("descriptor_limit={limit}")));
+    fields.extend(command.declared_oom_score_adj().map(|score| format!("oom_score_adj={score}")));
+    fields.extend(command.clears_env().then(|| "clear_env".to_owned()));
+    fields.extend(command.is_detached().then(|| "detached".to_owned()));
+    let fingerprint = fields.iter().fold(fingerprint, |fingerprint, field| fingerprint.add(OsStr::new(field)));
+    let withheld = command.declared_unset_env();
+    if withheld.is_empty() {
+        return fingerprint;
+    }
+    fingerprint.add(OsStr::new("unset_env")).add_list(withheld.iter().map(OsString::as_os_str))
+}

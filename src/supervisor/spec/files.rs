@@ -1,0 +1,89 @@
+//! The files of a process, in a data directory or where the user named them: logs, pid file, record.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+
+use super::{Files, Spec};
+use crate::error::{Error, ErrorCode, Result};
+use crate::store::{self};
+use crate::sys::pid::Pid;
+
+impl Spec {
+    /// Device and inode of the files that the process's output goes to, as far as they are there.
+    ///
+    /// # Errors
+    /// When that cannot be known now.
+    pub(crate) fn log_files(&self) -> std::io::Result<Vec<(u64, u64)>> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.log_files(&self.id),
+            Files::Paths { stdout, stderr, .. } => {
+                let found = [stdout, stderr].into_iter().flatten().filter_map(|path| std::fs::metadata(path).ok());
+                Ok(found.map(|file| (file.dev(), file.ino())).collect())
+            }
+        }
+    }
+
+    /// Opens what becomes the process's standard output and error.
+    pub(crate) fn open_outputs(&self) -> Result<[OwnedFd; 2]> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.open_logs(&self.id),
+            Files::Paths { stdout, stderr, .. } => {
+                Ok([store::open_output(stdout.as_deref())?, store::open_output(stderr.as_deref())?])
+            }
+        }
+    }
+
+    /// Whether there is a record of its process, where the owner has records.
+    pub(crate) fn is_recorded(&self) -> Result<bool> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.has_record(&self.id),
+            Files::Paths { .. } => Ok(true),
+        }
+    }
+
+    /// Writes the pid file of a process, where the owner has one; in a data directory, unless it is there already.
+    pub(crate) fn write_pid_file(&self, pid: Pid) -> Result<()> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.write_pid(&self.id, pid),
+            Files::Paths { .. } => self.replace_pid_file(pid),
+        }
+    }
+
+    /// Writes the pid file of a process that has just been started, where the owner has one.
+    pub(crate) fn replace_pid_file(&self, pid: Pid) -> Result<()> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.replace_pid(&self.id, pid),
+            Files::Paths { pid: Some(path), .. } => store::replace_file(path, |file| writeln!(file, "{pid}"))
+                .map_err(|error| Error::os(ErrorCode::Io, format_args!("write pid file {}", path.display()), &error)),
+            Files::Paths { pid: None, .. } => Ok(()),
+        }
+    }
+
+    /// Whether its process has a pid file.
+    pub(crate) fn has_pid_file(&self) -> bool {
+        !matches!(self.context.files, Files::Paths { pid: None, .. })
+    }
+
+    /// Removes what is on disk of a process that is gone.
+    pub(crate) fn clean_up(&self) -> Result<()> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.forget(&self.id),
+            Files::Paths { .. } => self.remove_pid_file(),
+        }
+    }
+
+    /// Removes the pid file of a process that is gone, and not its record.
+    pub(crate) fn remove_pid_file(&self) -> Result<()> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.remove_pid(&self.id),
+            Files::Paths { pid: Some(path), .. } => match std::fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Error::os(ErrorCode::Io, format_args!("remove pid file {}", path.display()), &error))
+                }
+                _ => Ok(()),
+            },
+            Files::Paths { pid: None, .. } => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The program, arguments and environment that a process is started with.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::Spec;
+use crate::declaration::variable;
+use crate::defaults;
+use crate::sys::proc::executable::ProgramName;
+use crate::sys::spawn::program::{Program, Variable};
+
+impl Spec {
+    pub(super) fn declared_environment(&self) -> BTreeMap<&OsStr, &OsStr> {
+        let withheld = self.config.command.declared_unset_env();
+        let manager = self.context.proxy_env.iter().map(|(name, value)| (&**name, &**value));
+        let manager = manager.filter(|(name, _)| !withheld.contains(*name));
+        let own = self.config.command.declared_env().iter().map(|(name, value)| (&**name, &**value));
+        manager.chain(own).collect()
+    }
+
+    /// The environment without what is inherited: the manager's, overridden by the proxy's own, and last the variables
+    /// by which the proxy knows itself.
+    pub(super) fn own_environment(&self) -> BTreeMap<&OsStr, &OsStr> {
+        let config = &*self.config;
+        let mut own = self.declared_environment();
+        own.insert(OsStr::new(defaults::ENV_PROXY_ID), OsStr::new(&*self.id));
+        own.insert(OsStr::new(defaults::ENV_PROXY_TOKEN), OsStr::new(config.token.as_deref().unwrap_or_default()));
+        own.insert(OsStr::new(defaults::ENV_PROXY_ORIGIN), OsStr::new(&*self.context.owner_tag));
+        match &config.target_service {
+            Some(target) => own.insert(OsStr::new(defaults::ENV_SIDECAR_FOR), OsStr::new(target)),
+            None => own.remove(OsStr::new(defaults::ENV_SIDECAR_FOR)),
+        };
+        own
+    }
+
+    /// The program to execute. What it inherits of the agent's environment, which is neither what is addressed to the agent
+    /// nor what is declared to be withheld, is overridden by its own.
+    pub(crate) fn program(&self) -> Program<'_> {
+        let (command, own) = (&self.config.command, self.own_environment());
+        let base_env = (!command.clears_env()).then_some(&self.context.base_env);
+        let inherited = base_env.into_iter().flat_map(|base_env| base_env.iter()).filter(|inherited| {
+            let name = inherited.name();
+            !inherited.is_of_host() && !own.contains_key(name) && !command.declared_unset_env().contains(name)
+        });
+        let inherited = inherited.map(|inherited| Variable::Prepared(inherited.text()));
+        let own = own.iter().map(|(name, value)| Variable::Own(variable(name, value)));
+        Program {
+            argv: command.argv().to_vec(),
+            env: inherited.chain(own).collect(),
+            dir: command.declared_dir().map(|dir| dir.clone().into_os_string()),
+            credentials: command.declared_credentials().cloned(),
+            descriptor_limit: command.declared_descriptor_limit(),
+            oom_score_adj: command.declared_oom_score_adj(),
+            detached: command.is_detached(),
+        }
+    }
+
+    /// How the program is named and where it is looked for.
+    pub(crate) fn program_name(&self) -> Option<ProgramName> {
+        let program = self.program();
+        let path = program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
+        let path = path.map(|path| OsStr::from_bytes(path).to_owned());
+        Some(ProgramName { word: program.argv.first()?.clone(), path, dir: program.dir.map(PathBuf::from) })
+    }
+}
