@@ -124,8 +124,8 @@ impl Command {
         self
     }
 
-    /// Withholds the whole environment of the agent, its `PATH` included. What remains is the manager's `proxy_env`, the declared variables,
-    /// and those that the library sets itself ([`defaults`](crate::defaults)).
+    /// Withholds the whole environment of the agent, its `PATH` included. What remains is the manager's `proxy_env`,
+    /// the declared variables, and those that the library sets itself ([`defaults`](crate::defaults)).
     #[must_use]
     pub fn clear_env(mut self) -> Command {
         self.clear_env = true;

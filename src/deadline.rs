@@ -1,4 +1,4 @@
-//! When a period is over that somebody declared, however long it is. Pure.
+//! When a declared period is over, however long it is. Pure.
 
 use std::time::{Duration, Instant};
 

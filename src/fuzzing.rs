@@ -1,5 +1,5 @@
 //! What holds of every text that is read, whatever is in it. The targets in `fuzz/` try to find one of which it does
-//! not; for nobody else is this compiled.
+//! not; it is compiled for them alone.
 
 #![allow(missing_docs, reason = "the names are those of the targets")]
 

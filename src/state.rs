@@ -12,10 +12,10 @@ use crate::sys::random;
 /// The set as the manager reads it.
 pub(crate) type DesiredSet = BTreeMap<Arc<str>, Arc<ProxyConfig>>;
 
-/// How many changes are remembered one by one. Whoever missed more reads the whole set.
+/// How many changes are remembered one by one. A reader that missed more reads the whole set.
 const REMEMBERED_CHANGES: usize = 1024;
 
-/// What changed since somebody looked.
+/// What changed since a version of the state.
 #[derive(Debug)]
 pub(crate) struct Changes {
     /// To be told at the next look.

@@ -133,14 +133,15 @@ impl Daemon {
         self.put(&supervisor, spec, StartMode::New)
     }
 
-    /// Stops the process: the stop signal to its group, SIGKILL after the grace period. It returns when the whole
-    /// group is gone, and what left it for another session, as far as that is known by its environment. Stopping a
-    /// daemon that is not started, or twice, is no error; after [`Daemon::close`] it has no effect. [`Daemon::start`] starts it again.
+    /// Stops the process: the stop signal to its group, SIGKILL after the grace period. It returns when the whole group
+    /// is gone, and what left it for another session, as far as that is known by its environment. Stopping a daemon
+    /// that is not started, or twice, is no error; after [`Daemon::close`] it has no effect. [`Daemon::start`] starts
+    /// it again.
     ///
     /// # Errors
     /// - [`ErrorCode::StillRunning`] when something outlived SIGKILL; the message names it.
-    /// - [`ErrorCode::Unproven`] when the process is gone, and others live that may be of it, which is not proven. They were
-    ///   not signalled; the message names them, and so does [`ProxyStatus::unproven`] while they live.
+    /// - [`ErrorCode::Unproven`] when the process is gone, and others live that may be of it, which is not proven. They
+    ///   were not signalled; the message names them, and so does [`ProxyStatus::unproven`] while they live.
     /// - [`ErrorCode::Io`] when all is gone but the pid file, which could not be removed.
     pub fn stop(&self) -> Result<()> {
         self.home.check()?;
@@ -328,7 +329,7 @@ impl Proxy for Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // A destructor can tell nobody; whoever wants to know calls close.
+        // A destructor has no result; a caller that wants one calls close.
         let _ = self.close();
     }
 }

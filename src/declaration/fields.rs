@@ -106,7 +106,7 @@ impl Fields {
         invalid(format!("{}: expected {wanted}, got nothing", self.place(field)))
     }
 
-    /// Refuses fields that nobody took.
+    /// Refuses fields that were not taken.
     pub(crate) fn finish(self) -> Result<()> {
         match self.object.keys().next() {
             None => Ok(()),
@@ -117,7 +117,7 @@ impl Fields {
         }
     }
 
-    /// The fields that nobody took, in order.
+    /// The fields that were not taken, in order.
     pub(crate) fn rest(self) -> serde_json::Map<String, Value> {
         self.object
     }

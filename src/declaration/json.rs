@@ -189,7 +189,7 @@ fn read_credentials(mut fields: Fields) -> Result<Credentials> {
     let (no_uid, no_gid) = (missing("uid"), missing("gid"));
     let id = |value: &Value| value.as_u64().and_then(|number| number.try_into().ok());
     let groups = fields.list("groups", "whole numbers from 0 to 4294967295", id)?.unwrap_or_default();
-    // ORDER: as above, the name of a user in the place of his number.
+    // ORDER: as above, the name of a user in the place of the uid.
     fields.finish()?;
     Ok(Credentials { uid: uid.ok_or(no_uid)?, gid: gid.ok_or(no_gid)?, groups })
 }
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(ProxyConfig::new(Command::new("a")).to_json().len(), 1);
     }
 
-    /// What nobody could read back would cost the next agent the whole declaration.
+    /// What could not be read back would cost the next agent the whole declaration.
     #[test]
     fn a_period_without_end_is_written_as_the_longest_one_that_is_read() {
         let mut config = ProxyConfig::new(Command::new("a"));

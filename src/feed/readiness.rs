@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::sys::epoll::Wakeup;
 use crate::sys::fork::HomeProcess;
 
-/// Polls readable from [`Readiness::set`] to [`Readiness::clear`]; whoever calls them keeps to turns.
+/// Polls readable from [`Readiness::set`] to [`Readiness::clear`]; the caller keeps to turns.
 ///
 /// A worker that the host forked off shares the open descriptor, though not the memory that says what it should show:
 /// what is done in the worker must not show in the agent.

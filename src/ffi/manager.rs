@@ -266,7 +266,7 @@ pub extern "C" fn proxyprocess_manager_close(manager: Option<&proxyprocess_manag
     call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.end(Manager::close)?))
 }
 
-/// Ends the manager and stops all proxies, at the same time, restored ones and recorded ones that nobody claimed
+/// Ends the manager and stops all proxies, at the same time, restored ones and recorded ones without a declaration
 /// included. It returns when they are gone, and so does proxyprocess_manager_run() then. After
 /// proxyprocess_manager_close(), or called again, it does nothing.
 ///

@@ -79,14 +79,14 @@ pub(crate) enum MachineEvent {
         hopeless: bool,
     },
     Adopted,
-    /// Not taken over: it is certainly gone, or (not `gone`) nobody can tell now.
+    /// Not taken over: it is certainly gone, or (not `gone`) that cannot be known now.
     AdoptionRefused {
         gone: bool,
     },
     /// The leader has ended; others of its group may be left.
     ///
     /// Quietly: with the code 0, as a program that has put itself into the background, or it is not known how; or others
-    /// of its group may be left where it cannot be signalled. Then a search comes before any start.
+    /// of its group may be left where it cannot be signalled. Then a scan comes before any start.
     Exited {
         group_left: bool,
         quietly: bool,
@@ -113,7 +113,7 @@ pub(crate) enum MachineEvent {
     Held {
         left: bool,
     },
-    /// The settings are others than before: waits and grace periods under way become no longer than they allow.
+    /// The settings changed: waits and grace periods under way become no longer than they allow.
     Settings,
     /// The time of `Machine::deadline` has come.
     Timer,
@@ -128,31 +128,31 @@ pub(crate) enum MachineAction {
     SignalStop,
     /// Send SIGKILL to the whole group.
     Kill,
-    /// Look whether the group has members, and answer with [`MachineEvent::Group`].
+    /// Find out whether the group has members, and answer with [`MachineEvent::Group`].
     ProbeGroup,
-    /// Look for processes that have left the group for another session, and answer with [`MachineEvent::Scanned`]. From then
+    /// Scan for processes that have left the group for another session, and answer with [`MachineEvent::Scanned`]. From then
     /// on they are signalled and probed with the group.
     Scan,
     /// The leader is gone, and nothing takes its place at once: remove its pid file. Its record stays, which proves what it
     /// has left.
     RemovePidFile,
-    /// Look whether zombies of it are left, and answer with [`MachineEvent::Zombies`].
+    /// Find out whether zombies of it are left, and answer with [`MachineEvent::Zombies`].
     ProbeZombies,
     /// Tell that the start that follows does not wait for these zombies, or no longer.
     TellZombies,
-    /// Look whether any of the processes lives that hold the start, and answer with [`MachineEvent::Held`].
+    /// Find out whether any of the processes lives that hold the start, and answer with [`MachineEvent::Held`].
     ProbeHeld,
     /// No process is left: remove its pid file and record.
     CleanUp,
-    /// Tell who waits for a stop that the process is gone.
+    /// Tell the callers of a stop that the process is gone.
     Settle,
-    /// Tell who waits for a stop that the process outlived SIGKILL.
+    /// Tell the callers of a stop that the process outlived SIGKILL.
     Stuck,
     /// The state changed in a way that readers of events want to know.
     Announce(Announcement),
 }
 
-/// A change that is announced; starts and exits are announced by those who see them.
+/// A change that is announced; starts and exits are announced where they are seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Announcement {
     Waiting(Duration),

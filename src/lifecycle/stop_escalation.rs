@@ -12,7 +12,7 @@ pub(super) enum Escalation {
     Asked {
         kill_at: Instant,
     },
-    /// The supervisor looks closely at a process whenever a timer of its stop is due: one that a debugger holds may have
+    /// The supervisor polls a process thoroughly whenever a timer of its stop is due: one that a debugger holds may have
     /// ended without a report.
     Killed {
         look_at: Instant,
@@ -21,7 +21,7 @@ pub(super) enum Escalation {
     Stuck,
 }
 
-/// How often a process that was sent SIGKILL is looked at until it has ended. Most have before the first time.
+/// How often a process that was sent SIGKILL is probed until it has ended. Most have before the first time.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Escalation {
@@ -82,13 +82,13 @@ impl Escalation {
         }
     }
 
-    /// What is said to who asks for a stop that is under way: once nothing helped, that it did not.
+    /// What is said to a caller of a stop that is under way: once nothing helped, that it did not.
     pub(super) fn tell(self) -> Vec<MachineAction> {
         if self == Escalation::Stuck { vec![MachineAction::Stuck] } else { vec![] }
     }
 
     /// When to look again whether the group is gone. Its members are not our children, so the kernel reports no event
-    /// when the last one ends: it is looked for, only while a group is being ended, at first often and then rarely.
+    /// when the last one ends: it is probed for, only while a group is being ended, at first often and then rarely.
     pub(super) fn probe_interval(self, probes: u32) -> Duration {
         if self == Escalation::Stuck { Duration::from_secs(1) } else { probe_interval(probes) }
     }

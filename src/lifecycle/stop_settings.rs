@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::defaults;
 use crate::sys::signal::Signal;
 
-/// How a proxy is stopped: the signal goes to its whole process group, and who is left when the grace period ends is
+/// How a proxy is stopped: the signal goes to its whole process group, and what is left when the grace period ends is
 /// killed. Changing it needs no new process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! What a sync thinks before it does anything, for benchmarks of the thinking.
+//! Hooks for benchmarks: the plan of a sync, without what it does.
 
 use std::sync::Arc;
 

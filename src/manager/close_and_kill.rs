@@ -37,7 +37,7 @@ impl Manager {
         summary(failed.collect())
     }
 
-    /// Without a data directory nobody knows later which processes there were, and whoever declares them again has two
+    /// Without a data directory it is not known later which processes there were, and an agent that declares them again has two
     /// of each.
     fn warn_of_orphans(&self, supervisor: &Supervisor) {
         if self.data_dir.is_some() {
@@ -65,7 +65,7 @@ impl Manager {
         failed.extend(stopped.err());
         fail::point("kill:stopped");
         let mut core = self.core();
-        // Whoever is still there stays in the snapshot: the next agent knows of it.
+        // A proxy that is still there stays in the snapshot: the next agent knows of it.
         failed.extend(core.write_snapshot().err());
         fail::point("kill:written");
         self.finish(&mut core);
@@ -124,7 +124,7 @@ fn begin_stop(core: &mut ManagedSet, owner: Owner, supervisor: &Supervisor) -> R
 /// What the proxies of registered kinds say that could not be stopped, as one error.
 fn stop_others(core: &mut ManagedSet) -> Option<Error> {
     let failed = end_others(core, |other, reply| Call::Stop(other, Some(reply)));
-    // Where their codes differ nobody can say of all of them what they are, other than that they were not stopped.
+    // Where their codes differ there is no code for all of them, other than that they were not stopped.
     let differ = failed.iter().any(|error| error.code() != failed[0].code());
     let joined = summary(failed).err()?;
     Some(if differ { Error::new(ErrorCode::StillRunning, joined.to_string()) } else { joined })
@@ -161,8 +161,8 @@ fn as_other(managed: &Managed) -> Option<super::custom_kinds::CustomProxy> {
     }
 }
 
-/// One error that names all that failed. That processes are left, or may be, says more than what else went wrong, such as a file that
-/// could not be removed; of others the first one counts.
+/// One error that names all that failed. That processes are left, or may be, says more than what else went wrong, such
+/// as a file that could not be removed; of others the first one counts.
 fn summary(mut failed: Vec<Error>) -> Result<()> {
     let (Some(first), 2..) = (failed.first(), failed.len()) else { return failed.pop().map_or(Ok(()), Err) };
     let any = |code| failed.iter().map(Error::code).find(|other| *other == code);

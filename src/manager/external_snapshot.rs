@@ -1,4 +1,4 @@
-//! Taking over by a snapshot that is not this manager's own. It names the processes itself, or it is in the data directory
+//! Restoring from a snapshot that is not this manager's own. It names the processes itself, or it is in the data directory
 //! of another manager, whose records name them.
 
 use std::collections::BTreeMap;
@@ -157,7 +157,7 @@ fn tell_left_alone(core: &ManagedSet, id: &Arc<str>, pid: Pid, known: u32) {
     core.context.events.publish(Some(id), EventKind::AdoptionRefused { reason });
 }
 
-/// Says of which proxies nobody knows whether a process lives: it is started by the first sync that wants it.
+/// Says of which proxies it is not known whether a process lives: it is started by the first sync that wants it.
 pub(super) fn tell_unknown(core: &mut ManagedSet, path: &Path, unknown: BTreeMap<String, String>) {
     let Some(why) = unknown.values().next() else { return };
     let named: Vec<String> = unknown.keys().take(MAX_REFUSED_NAMED).map(|id| excerpt(id).to_string()).collect();

@@ -1,4 +1,4 @@
-//! What a manager knows: the managed set, the records that nobody claimed yet, and the snapshot as it was written.
+//! What a manager knows: the managed set, the records without a claim yet, and the snapshot as it was written.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ pub(super) struct ManagedSet {
     pub(super) synced: bool,
     /// The files that were no use, until they are told.
     ignored: Vec<Error>,
-    /// The version of the state that was followed, unless the next sync has to look at everything.
+    /// The version of the state that was followed, unless the next sync has to compare everything.
     pub(super) seen: Option<u64>,
     pub(super) written: WrittenSnapshot,
 }
@@ -105,7 +105,7 @@ impl ManagedSet {
         }
     }
 
-    /// Tells of the files that were no use, once somebody may listen.
+    /// Tells of the files that were no use, once there may be readers of events.
     pub(super) fn tell_ignored(&mut self) {
         let ignored = std::mem::take(&mut self.ignored);
         self.tell_bad("ignored", &ignored);

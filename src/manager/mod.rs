@@ -80,7 +80,7 @@ pub struct Manager {
 
 impl Manager {
     /// A manager of the proxies of `state`, which may be filled before or after. It opens the data directory and
-    /// holds its lock until it is closed or killed. For a lock that somebody has it waits a second, and up to ten if an
+    /// holds its lock until it is closed or killed. For a lock that is held it waits a second, and up to ten if an
     /// agent was killed while it was starting a process.
     ///
     /// # Errors
@@ -242,7 +242,7 @@ impl Manager {
         ending.finish(self.end_by_closing())
     }
 
-    /// Ends the manager and stops all proxies, at the same time, restored ones and recorded ones that nobody claimed
+    /// Ends the manager and stops all proxies, at the same time, restored ones and recorded ones without a declaration
     /// included. It returns when they are gone, and so does [`Manager::run`] then. After [`Manager::close`], or called
     /// again, it waits until the end is complete, and does nothing.
     ///
@@ -396,7 +396,7 @@ impl Drop for Manager {
         if self.core.get().is_err() {
             return; // it is not a worker's to end
         }
-        // A destructor can tell nobody but the log; whoever wants to know calls close.
+        // A destructor can only log; a caller that wants the result calls close.
         if let Err(error) = self.close() {
             self.log.write(Level::Error, format_args!("close: {error}"));
         }

@@ -26,7 +26,7 @@ use crate::sys::process_identity;
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) unclaimed: Vec<Record>,
-    /// Processes without a record, known by a number that has to be proven.
+    /// Processes without a record, known by a pid that has to be proven.
     pub(super) strays: BTreeMap<String, UnrecordedProcess>,
     /// The tokens that outlive a snapshot that cannot be read, by the id: the generated ones of records, and those that
     /// strays have.
@@ -63,7 +63,7 @@ pub(super) fn find_strays(
     let mut strays = numbers.map(examine).collect::<Result<BTreeMap<String, UnrecordedProcess>>>()?;
     let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
     let found = supervisor::find_by_log(log_files, &ids)?.into_iter().map(examine).collect::<Result<Vec<_>>>()?;
-    // Only of those that write to the logs as well: whoever has the number in a pid file may be a stranger.
+    // Only of those that write to the logs as well: the process with the pid of a pid file may be another one.
     let tokens = tokens_of(found.iter().map(|(id, stray)| (id, stray))).collect();
     // What the process itself has says more than a pid file, which may be damaged as well.
     strays.extend(found);
@@ -176,7 +176,7 @@ pub(super) fn take_over(
     let mut consuls = examine_consuls(core, &snapshot)?;
     tell_refused(core, &snapshot.refused, own);
     fail::point("restore:read");
-    // ORDER: whoever the snapshot alone names is written down before anything else can happen, for the next snapshot
+    // ORDER: a process that the snapshot alone names is written down before anything else can happen, for the next snapshot
     // will not name them.
     for (id, entry) in &snapshot.proxies {
         if let Entry::Daemon(entry) = entry {

@@ -1,4 +1,4 @@
-//! Who runs a manager and who ends it: one run at a time, and one end, whoever asks first.
+//! Which call runs a manager and which ends it: one run at a time, and one end, by the first call.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -10,13 +10,13 @@ use crate::error::{Error, ErrorCode, Result};
 #[derive(Debug)]
 enum RunPhase {
     Open,
-    /// Being closed or killed, and by whom does not matter.
+    /// Being closed or killed, by whichever call.
     Ending,
     /// And how that went.
     Ended(Result<()>),
 }
 
-/// What the run is doing, for the one who ends the manager.
+/// What the run is doing, for the call that ends the manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Run {
     None,
@@ -33,11 +33,11 @@ struct EndProgress {
     run: Run,
     /// A run has begun at some time: it is too late for a restore.
     has_run: bool,
-    /// The run has something new to look at.
+    /// The run has something new to follow.
     nudged: bool,
 }
 
-/// The coordination between a run and those who end or reconfigure it.
+/// The coordination between a run and the calls that end or reconfigure it.
 #[derive(Debug)]
 pub(super) struct Control {
     progress: Mutex<EndProgress>,
@@ -105,7 +105,7 @@ impl Control {
         Some(())
     }
 
-    /// Readable when the run should look at [`Control::is_ending`] and [`Control::take_nudge`].
+    /// Readable when the run should read [`Control::is_ending`] and [`Control::take_nudge`].
     pub(super) fn woken(&self) -> &Receiver<()> {
         &self.woken
     }
@@ -133,13 +133,13 @@ impl Control {
         std::mem::take(&mut self.lock().nudged)
     }
 
-    /// For the one who has to end the manager, when the run does nothing more; `None` for all others, after the manager
+    /// For the call that has to end the manager, when the run does nothing more; `None` for all others, after the manager
     /// has ended.
     pub(super) fn begin_end(&self) -> Option<Ending<'_>> {
         let mut progress = self.lock();
         if !progress.is_open() {
             drop(progress);
-            // Told to the one who has ended it, and to the run.
+            // Told to the call that has ended it, and to the run.
             let _ = self.wait_for_end();
             return None;
         }
@@ -183,12 +183,12 @@ impl EndProgress {
     }
 }
 
-/// An end that is under way. Dropped unfinished, by a panic, it has failed: nobody waits for it for ever.
+/// An end that is under way. Dropped unfinished, by a panic, it has failed: no call waits for it for ever.
 #[derive(Debug)]
 pub(super) struct Ending<'a>(&'a Control);
 
 impl Ending<'_> {
-    /// Tells all who wait for the end how it went.
+    /// Tells all calls that wait for the end how it went.
     pub(super) fn finish(self, result: Result<()>) -> Result<()> {
         self.0.finish_end(result.clone());
         std::mem::forget(self);

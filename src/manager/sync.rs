@@ -1,4 +1,4 @@
-//! Following the state: from the managed set to the wanted one.
+//! The sync: from the managed set to the declared one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ pub(super) fn follow(core: &mut ManagedSet, owner: Owner, state: &Changes) -> Re
         settle_restored(core, owner, &supervisor, restored)?;
         core.synced = true;
     }
-    // What was refused or held back is looked at again by the next sync.
+    // What was refused or held back is compared again by the next sync.
     core.seen = (written.is_ok() && core.held.is_empty()).then_some(state.version);
     written
 }
@@ -236,7 +236,7 @@ fn update_process(
     Ok(recorded)
 }
 
-/// The next snapshot holds what is declared and no more what Consul's said of its processes; whoever reads it knows
+/// The next snapshot holds what is declared and no more what Consul's said of its processes; a reader of it knows
 /// them by their records.
 fn record_first(owner: Owner, supervisor: &Supervisor, changes: &mut Planned) -> Result<()> {
     let (first, others) = changes.updated.drain(..).partition(|(_, recording)| *recording == Recording::First);
@@ -244,7 +244,7 @@ fn record_first(owner: Owner, supervisor: &Supervisor, changes: &mut Planned) ->
     let first: Vec<(ManagedDaemon, Recording)> = first;
     let asked = first.into_iter().map(|(daemon, recording)| update_process(owner, supervisor, daemon, recording));
     for recorded in asked.collect::<Result<Vec<_>>>()? {
-        // Nobody ever sends: it is over when it is written, or was not to be.
+        // Nothing is ever sent: it is over when it is written, or was not to be.
         let _ = recorded.recv();
         fail::point("sync:recorded");
     }
@@ -317,7 +317,7 @@ fn is_idle(other: &CustomProxy) -> bool {
     other.status().state == ProxyState::Idle
 }
 
-/// Hands every recorded process that nobody claimed to the supervisor, to be stopped.
+/// Hands every recorded process without a claim to the supervisor, to be stopped.
 pub(super) fn claim_unclaimed(
     core: &mut ManagedSet,
     owner: Owner,

@@ -1,4 +1,4 @@
-//! The difference between what is managed and what is wanted. Pure.
+//! The plan of a sync: the difference between what is managed and what is declared. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

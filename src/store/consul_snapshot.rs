@@ -42,7 +42,7 @@ pub(crate) fn read_daemon(mut fields: Fields) -> Result<DaemonEntry> {
     if let Some(dir) = fields.string("CommandDir")?.filter(|dir| !dir.is_empty()) {
         command = command.dir(dir);
     }
-    // An environment may hold strings without a =, which nobody declared: no reason to lose the process.
+    // An environment may hold strings without a =, which were not declared: no reason to lose the process.
     let lines = fields.list("CommandEnv", "strings", |value| word(value).map(split_variable))?;
     let ours =
         [defaults::ENV_PROXY_ID, defaults::ENV_PROXY_TOKEN, defaults::ENV_PROXY_ORIGIN, defaults::ENV_SIDECAR_FOR];

@@ -66,7 +66,7 @@ impl DataDir {
         };
         let (_, pids, records) = (open(Subdirectory::Logs)?, open(Subdirectory::Pids)?, open(Subdirectory::Records)?);
         fail::point("data-dir:opened");
-        // Whoever was writing one of these is dead, for we have the lock, and nobody else would ever remove it.
+        // The agent that was writing one of these is dead, for we have the lock, and nothing else would ever remove it.
         let left = [root.remove(snapshot_names::TEMPORARY), remove_temporaries(&pids), remove_temporaries(&records)];
         for error in left.into_iter().filter_map(|removed| removed.err()) {
             let message = format_args!("remove temporary files in {}: {error}", path.display());
@@ -168,7 +168,7 @@ impl DataDir {
         Ok(root)
     }
 
-    /// Whoever took the place of a directory that was removed may have left processes for the next agent. That will have
+    /// The agent that took the place of a directory that was removed may have left processes for the next agent. That will have
     /// them restored; here they would be doubled.
     fn check_free(&self, home: &Home) -> Result<()> {
         let records = home.root.open_dir(Subdirectory::Records.name());

@@ -26,7 +26,7 @@ use crate::sys::proc::{lock_holder, stat};
 #[derive(Debug)]
 pub(super) struct Lock(Vec<ClosedOnFork>);
 
-/// How long to wait for a lock that somebody has.
+/// How long to wait for a lock that is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
     None,
@@ -88,7 +88,7 @@ impl Lock {
         Ok(place)
     }
 
-    /// The numbers of its descriptors, for those who have to keep it until they execute.
+    /// The numbers of its descriptors, for children that have to keep it until they execute.
     pub(super) fn descriptors(&self) -> Vec<RawFd> {
         self.0.iter().filter_map(ClosedOnFork::get).map(AsRawFd::as_raw_fd).collect()
     }

@@ -1,4 +1,4 @@
-//! Where the files of an id are, below a part of the data directory: for very long ids in directories of their own.
+//! The directories of an id's files, below a subdirectory of the data directory: very long ids have their own.
 
 use std::ffi::CString;
 use std::io;

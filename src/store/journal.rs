@@ -1,4 +1,4 @@
-//! What was written down ahead of a start, after the snapshot: the snapshot of ten thousand proxies need not be written
+//! The journal: what was written ahead of a start, after the snapshot: the snapshot of ten thousand proxies need not be written
 //! anew because one of them changed.
 //!
 //! The first line names the snapshot that the others follow, by its digest; each other one is a snapshot of what began.

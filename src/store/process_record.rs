@@ -1,4 +1,4 @@
-//! The record of a process: who it is and what it was started from. The child writes its own, before it executes.
+//! The record of a process: its identity and what it was started from. The child writes its own, before it executes.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Who the processes are: the records, and the pid files for people and scripts.
+//! The files of process records, and the pid files for people and scripts.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -160,7 +160,7 @@ impl DataDir {
         Ok(records)
     }
 
-    /// The processes that have a pid file, or a record that is damaged, but no good record: the number alone proves
+    /// The processes that have a pid file, or a record that is damaged, but no good record: the pid alone proves
     /// nothing.
     ///
     /// # Errors

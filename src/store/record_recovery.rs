@@ -55,7 +55,7 @@ impl Recovery<'_> {
         Ok(records)
     }
 
-    /// Of records that name the same process all but one are wrong, and nobody knows which: two ids must not share one.
+    /// Of records that name the same process all but one are wrong, and it is not known which: two ids must not share one.
     fn refuse_shared(&self, records: &mut Records) {
         let mut named: HashMap<i32, usize> = HashMap::new();
         for record in &records.found {
@@ -112,7 +112,7 @@ impl Recovery<'_> {
     }
 
     /// The processes that have a pid file in the directory of them, or a record that is damaged, but no good record: the
-    /// number alone proves nothing.
+    /// pid alone proves nothing.
     ///
     /// # Errors
     /// When such a pid file cannot be read either: its process may live, and nothing is known of it.

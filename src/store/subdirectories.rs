@@ -1,4 +1,4 @@
-//! The directories of a data directory. They are kept open, and looked for by name before each use.
+//! The directories of a data directory. They are kept open, and checked by name before each use.
 
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl OpenSubdirectory {
         self.dir.clone()
     }
 
-    /// The directory, if it is still there and ours alone. One look at its name tells all of that: in a data directory
+    /// The directory, if it is still there and ours alone. One stat of its name tells all of that: in a data directory
     /// that was removed there are no names.
     pub(super) fn in_place(&self, root: &Dir, part: Subdirectory) -> Option<Arc<Dir>> {
         root.still_has(part.name(), self.inode).then(|| self.dir())

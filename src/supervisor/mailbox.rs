@@ -1,4 +1,4 @@
-//! What the supervisor thread is told by the handles that users have and by the spawners, and the way there.
+//! The messages of handles and spawners to the supervisor thread, and the queue that they go through.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -30,7 +30,7 @@ pub(crate) struct Slot {
 /// The answer to a stop: the slot, and what is left of it if anything is.
 pub(crate) type StopReply = (Slot, Result<()>);
 
-/// Who waits for a stop.
+/// A caller that waits for a stop.
 #[derive(Debug, Clone)]
 pub(crate) enum StopWaiter {
     /// For the answer, whatever it is.
@@ -43,7 +43,7 @@ impl StopWaiter {
     pub(crate) fn answer(&self, slot: &Slot, result: &Result<()>) {
         match self {
             StopWaiter::Failure(_) if result.is_ok() => {}
-            // Whoever asked may have gone away.
+            // The caller may be gone.
             StopWaiter::Answer(waiter) | StopWaiter::Failure(waiter) => {
                 let _ = waiter.send((slot.clone(), result.clone()));
             }
@@ -123,7 +123,7 @@ pub(crate) enum Done {
         /// The tick in which it was started, if it is known.
         since: Option<u64>,
         written: Result<()>,
-        /// More than was claimed, if that was a number alone.
+        /// More than was claimed, if that was a pid alone.
         known: Option<Box<Claim>>,
     },
     Refused(Refusal),
@@ -162,8 +162,8 @@ impl Mailbox {
     /// Sends a message; false when the thread has ended.
     pub(crate) fn send(&self, message: Message) -> bool {
         let sent = self.messages.send(message).is_ok();
-        // ORDER: the message is in the queue before it is asked who waits; and whoever is about to wait says so before
-        // it looks into the queue. So one of the two sees the other.
+        // ORDER: the message is in the queue before `waits` is read; and the thread that is about to wait sets `waits` before
+        // it reads the queue. So one of the two sees the other.
         fence(Ordering::SeqCst);
         if self.waits.swap(false, Ordering::SeqCst) {
             self.reaper.wake();
@@ -180,7 +180,7 @@ pub(crate) struct Inbox {
     reaper: Arc<Reaper>,
 }
 
-/// A mailbox of the one who waits for the processes of `reaper`.
+/// The mailbox of the thread that waits for the processes of `reaper`.
 pub(crate) fn mailbox(reaper: &Arc<Reaper>) -> (Mailbox, Inbox) {
     let (sender, messages) = crossbeam_channel::unbounded();
     let waits = Arc::new(AtomicBool::new(false));

@@ -124,7 +124,7 @@ impl Supervisor {
     pub(crate) fn release(&self, owner: Owner) -> Result<()> {
         let (released, done): (Sender<()>, Receiver<()>) = crossbeam_channel::bounded(0);
         self.send(SupervisorCommand::Release { owner, released })?;
-        // Nobody ever sends: the channel closes when the last slot of the owner is gone.
+        // Nothing is ever sent: the channel closes when the last slot of the owner is gone.
         let _ = done.recv();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Whether another agent looks after a process that is claimed here: then it is left alone.
+//! Whether another agent supervises a process that is claimed here: then it is left alone.
 //!
 //! A data directory that was copied (a backup, a staging copy) names the processes of the first one. Two things tell that
 //! an agent has them. The owner tag of a process is the data directory that it was started from, and the manager of that
@@ -26,7 +26,7 @@ use crate::sys::{file, is_exhausted, pidfd};
 /// How long an agent that is in the way may be about to end, killed just now. Short of what makes a spawner count as stuck.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Between two looks at it.
+/// Between two checks of it.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// After so long it is another occasion, at which the agent may be about to end.
@@ -64,7 +64,7 @@ pub(super) fn claim(
                 return Ok(Some((rival, reason)));
             }
         }
-        // ORDER: the process is locked before it is asked who has the directory that it is of; the agent of that has locked
+        // ORDER: the process is locked before the holder of its directory is read; the agent of that has locked
         // it before it tries to lock the process. So one of the two sees the other.
         let found = if foreign { starter_now(pid, owner_tag, own)? } else { None };
         if !foreign || found.is_some() {
@@ -124,7 +124,7 @@ fn starter_now(pid: Pid, owner_tag: Option<&str>, own: &str) -> io::Result<InThe
 }
 
 /// Whether what a process has open under the device and inode of a directory is that directory: the inode of one that was
-/// removed may be another file's by now. Where that cannot be looked at, it counts as the directory.
+/// removed may be another file's by now. Where that cannot be read, it counts as the directory.
 fn is_open_at(opened: &Path, directory: DirectoryId) -> bool {
     match Dir::open(opened).and_then(|dir| DirectoryId::of(&dir)) {
         Ok(found) => found.is(directory),

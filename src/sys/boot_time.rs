@@ -51,7 +51,7 @@ impl BootTime {
 
     /// Takes note of whether the start of a process, which was cloned after this time and by `now`, follows the clock.
     pub(super) fn try_out(self, start_ticks: u64, now: BootTime) {
-        // Whoever was first has decided.
+        // The first one has decided.
         let _ = FOLLOWED.set((self.0 / TICK..=now.0 / TICK).contains(&start_ticks));
     }
 

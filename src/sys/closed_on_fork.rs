@@ -1,4 +1,4 @@
-//! Descriptors that a worker does not keep when the host forks: the lock of a data directory, and the pipe of a start.
+//! Descriptors that are closed in a forked worker of the host: the lock of a data directory, and the pipe of a start.
 //!
 //! flock(2) belongs to the open file, which a forked worker shares until it executes something or exits. So the worker
 //! closes its copy, in a handler of pthread_atfork(3); the agent's own copy, and the lock, stay. Our own children are

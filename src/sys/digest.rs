@@ -4,7 +4,7 @@
 /// The digest of nothing.
 pub(crate) const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// Goes on from the digest of what was before (64 bits of FNV-1a). It finds accidents, and protects from nobody.
+/// Goes on from the digest of what was before (64 bits of FNV-1a). It finds accidents, and protects from no attacker.
 pub(crate) fn add(digest: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(digest, |digest, &byte| (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }

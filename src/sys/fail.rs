@@ -1,5 +1,5 @@
 //! Fail points: places at which a test can have the agent die, a thread of it stand still or a call fail. Compiled in
-//! with the feature `fail-points` only, which nobody but the tests sets; else each is nothing at all.
+//! with the feature `fail-points` only, which only the tests set; else each is nothing at all.
 //!
 //! The agent under test is told by its environment:
 //!
@@ -8,9 +8,9 @@
 //!   ever, and `hold` until there is the file that is named below; `fail:<errno>` is for the points that can fail
 //!   ([`failing`]): the system call behind them is not made and has failed so.
 //! - `PROXYPROCESS_FAIL_TRACE=<file>` has every point that is passed appended to a file, a line each.
-//! - `PROXYPROCESS_FAIL_RELEASE=<file>` ends what `hold` says. And a child between clone and exec never dies, and never outlasts its test; at its
-//!   points `die` kills the agent and the child goes on, `stall` kills the agent and the child goes on when there is
-//!   this file.
+//! - `PROXYPROCESS_FAIL_RELEASE=<file>` ends what `hold` says. And a child between clone and exec never dies, and never
+//!   outlasts its test; at its points `die` kills the agent and the child goes on, `stall` kills the agent and the
+//!   child goes on when there is this file.
 
 /// Passes a point.
 #[cfg(not(feature = "fail-points"))]
@@ -31,7 +31,7 @@ pub(crate) struct ChildPlan;
 
 #[cfg(not(feature = "fail-points"))]
 impl ChildPlan {
-    /// Decided by the parent, for the child may look at nothing.
+    /// Decided by the parent, for the child may read nothing.
     #[inline(always)]
     pub(super) fn of_next_child(_is_detached: bool) -> ChildPlan {
         ChildPlan
@@ -187,7 +187,7 @@ mod active {
         }
     }
 
-    /// A test that has failed releases nobody.
+    /// A test that has failed releases no child.
     const LONGEST_STALL_MS: u32 = 60_000;
 
     #[derive(Debug)]

@@ -11,7 +11,7 @@ use super::check;
 /// A host may run with 0, 1 and 2 closed; a lock or directory that landed there would be replaced in every child
 /// between clone and exec.
 pub(super) fn own(raw: i64) -> io::Result<OwnedFd> {
-    // SAFETY: the caller passes the fresh result of a system call that creates a descriptor; nobody else has it.
+    // SAFETY: the caller passes the fresh result of a system call that creates a descriptor; nothing else has it.
     let fd = unsafe { OwnedFd::from_raw_fd(raw as RawFd) };
     above_standard(fd)
 }
@@ -28,7 +28,7 @@ pub(super) fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
 pub(super) fn duplicate(fd: BorrowedFd<'_>, from: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is open for the time of the call.
     let duplicate = check(i64::from(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, from) }))?;
-    // SAFETY: fcntl has just created it; nobody else has it.
+    // SAFETY: fcntl has just created it; nothing else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(duplicate as RawFd) })
 }
 

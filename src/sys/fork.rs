@@ -94,7 +94,7 @@ impl<T> OnlyHome<T> {
 impl<T> Drop for OnlyHome<T> {
     fn drop(&mut self) {
         if self.home.is_here() {
-            // SAFETY: this is the drop of what holds it, so nobody uses it again.
+            // SAFETY: this is the drop of what holds it, so it is not used again.
             unsafe { ManuallyDrop::drop(&mut self.value) };
         }
     }

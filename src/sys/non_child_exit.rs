@@ -1,5 +1,5 @@
-//! The end of a process that waitid(2) does not tell us: an adopted one, a child whose status the host took, or a child
-//! whose zombie only its tracer sees.
+//! The exit and its status where waitid(2) does not tell them: of an adopted process, of a child whose status the host
+//! took, of a child whose zombie only its tracer sees.
 
 use std::os::fd::BorrowedFd;
 
@@ -13,8 +13,8 @@ use super::wait::ExitStatus;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
-    /// Whether it is a zombie that its parent, who is not us, will reap: a matter of microseconds, as a rule. Until then
-    /// it counts as a member of its group, and its status may not be readable yet.
+    /// Whether it is a zombie that its parent, which is not this process, will reap: a matter of microseconds, as a
+    /// rule. Until then it counts as a member of its group, and its status may not be readable yet.
     pub(crate) awaits_reaping: bool,
     /// Whether it is a child of ours that cannot be reaped before its tracer, a debugger of another process, has waited
     /// for it or let it go. Until then it counts as a member of its group as well.
@@ -24,10 +24,10 @@ pub(crate) struct Ended {
 /// How a child has ended that waitid(2) says runs; `None` if it runs.
 ///
 /// A zombie is shown to its tracer alone, until that has waited for it or let it go (ptrace(2)). The kernel reports it
-/// through the pidfd all the same, which the caller has looked at since: `reported`. It does not where the threads of the
+/// through the pidfd all the same, which the caller has polled since: `reported`. It does not where the threads of the
 /// process are zombies that the tracer has not waited for.
 pub(crate) fn hidden(child: Pid, reported: bool) -> Option<Ended> {
-    // The number of a child that was not reaped is its own.
+    // The pid of a child that was not reaped is not recycled.
     let stat = stat::check_mounted().and_then(|()| stat::read(child.as_raw())).ok().flatten();
     let dead = stat.filter(Stat::is_dead);
     (reported || dead.is_some()).then(|| {
@@ -45,7 +45,7 @@ pub(crate) fn ended(process: Option<BorrowedFd<'_>>, identity: Option<&Identity>
     }
     if let Some(identity) = identity {
         match identity.stat() {
-            // With a pidfd that reports the end, whoever lives has got the number meanwhile.
+            // With a pidfd that reports the end, a living process with this pid has got it recycled.
             Ok(Some(stat)) if !stat.is_dead() && process.is_none() => return None,
             Ok(Some(stat)) if !stat.is_dead() => {}
             // A zombie that its parent has not reaped yet.
@@ -64,8 +64,8 @@ pub(crate) fn ended(process: Option<BorrowedFd<'_>>, identity: Option<&Identity>
     reported(process.and_then(pidfd::exit_status).unwrap_or(ExitStatus::Unknown))
 }
 
-/// The status of a zombie, if the kernel shows it to us: field 52 of its stat reads 0 to those who may not know, and not to
-/// root and to the process's own user.
+/// The status of a zombie, if the kernel shows it to us: field 52 of its stat reads 0 to processes that may not know
+/// it, and not to root and to the process's own user.
 fn status_of_zombie(pid: Pid, stat: &Stat) -> Option<ExitStatus> {
     use std::os::unix::fs::MetadataExt;
     let owner = || std::fs::metadata(format!("/proc/{pid}")).map(|found| found.uid());

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// A process id: at least 1, so that 0 (own group) and -1 (everybody) can never reach a kill.
+/// A process id: at least 1, so that 0 (the own group) and -1 (all processes) can never reach a kill.
 ///
-/// It is a number, not a handle: the process can end, and the number be given to another, at any time.
+/// It is no handle: the process can end, and the pid be recycled, at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Pid(i32);
 

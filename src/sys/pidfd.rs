@@ -39,7 +39,7 @@ const GET_INFO: u64 = 3 << 30 | (size_of::<Info>() as u64) << 16 | 0xFF << 8 | 1
 /// What the kernel, and the sandbox that we may be in, can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Support {
-    /// Nothing: processes are known by number and looked at.
+    /// Nothing: processes are known by pid and polled.
     None,
     /// One process at a time.
     Process,
@@ -77,7 +77,7 @@ fn ask_kernel() -> io::Result<Support> {
         }
     };
     // A kernel may lack (waitid came last, in Linux 5.4) or a sandbox refuse any one of the calls; all are needed, or
-    // none is used. Nobody is a child of itself, which only a kernel says that has looked.
+    // none is used. No process is a child of itself, which only a kernel says that has looked it up.
     let waits = matches!(wait::try_wait(Target::Pidfd(own.as_fd()), Reap::No), Ok(Waited::NotOurs));
     if !waits || send(own.as_fd(), 0, 0).is_err() {
         return Ok(Support::None);
@@ -92,7 +92,7 @@ fn ask_kernel() -> io::Result<Support> {
 
 /// Whether pidfds can be used here.
 pub(crate) fn is_supported() -> bool {
-    // Who asks before the probe, in a test, is answered by one; a failure of it will come again at the use.
+    // A call before the probe, in a test, is answered by one; a failure of it will come again at the use.
     let _ = probe();
     SUPPORT.get().is_none_or(|support| *support != Support::None)
 }
@@ -131,7 +131,7 @@ fn is_on_pidfs(process: BorrowedFd<'_>) -> bool {
     result == 0 && found.f_type as u64 == PIDFS
 }
 
-/// Opens a process by number. The caller proves afterwards that it is the one it means.
+/// Opens a process by pid. The caller proves afterwards that it is the one it means.
 pub(crate) fn open(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: no pointers are passed.
     let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
@@ -143,7 +143,7 @@ pub(crate) fn signal(process: BorrowedFd<'_>, signal: Signal) -> io::Result<()> 
     send(process, signal.as_raw(), 0)
 }
 
-/// Whether the process, or its zombie, has its number still; EPERM: it has, and may not be signalled. Sends nothing.
+/// Whether the process, or its zombie, has its pid still; EPERM: it has, and may not be signalled. Sends nothing.
 pub(crate) fn check_signal(process: BorrowedFd<'_>) -> io::Result<()> {
     send(process, 0, 0)
 }
@@ -157,7 +157,7 @@ pub(crate) fn signal_group(process: BorrowedFd<'_>, signal: Signal) -> io::Resul
 pub(crate) fn group_exists(process: BorrowedFd<'_>) -> bool {
     match send(process, 0, SIGNAL_PROCESS_GROUP) {
         Ok(()) => true,
-        // EPERM: there is somebody, whom we may not signal.
+        // EPERM: there is a process that we may not signal.
         Err(error) => error.raw_os_error() != Some(libc::ESRCH),
     }
 }

@@ -1,4 +1,5 @@
-//! Which process a record means: within one boot, the inode that the kernel has given it names one process for ever.
+//! The identity of a process, which tells it from another one with the recycled pid: within one boot, the inode that the
+//! kernel has given it names one process for ever.
 //!
 //! Where processes have no inodes (before Linux 6.9), pid and start time are all there is. The start time is told in
 //! ticks of 10 ms, and a pid could be recycled within one tick; so a process that cannot have been one of ours, because
@@ -105,12 +106,12 @@ impl Identity {
         (*self.boot_id != *boot).then(|| format!("the record is of another boot: {}, here {boot}", self.boot_id))
     }
 
-    /// The stat of the process, as long as its number is still its own.
+    /// The stat of the process, as long as its pid was not recycled.
     pub(crate) fn stat(&self) -> io::Result<Option<Stat>> {
         Ok(stat::read(self.pid.as_raw())?.filter(|stat| stat.start_ticks == self.start_ticks))
     }
 
-    /// The identity of the process that has this number, and this inode if processes have any.
+    /// The identity of the process that has this pid, and this inode if processes have any.
     pub(crate) fn of(pid: Pid, inode: Option<u64>) -> io::Result<Option<Identity>> {
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
         Ok(Some(Identity { pid, start_ticks: stat.start_ticks, boot_id: boot_id()?, inode }))

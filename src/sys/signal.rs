@@ -139,8 +139,8 @@ fn unknown(text: &str) -> Error {
     Error::new(ErrorCode::InvalidConfig, format!("expected a signal like \"SIGTERM\" or 15, got \"{}\"", excerpt(text)))
 }
 
-/// Sends a signal to a process group by number. Only where the kernel cannot do it through a pidfd, and only while the
-/// group's leader is known to be unreaped, so that the number cannot have been given away.
+/// Sends a signal to a process group by its id. Only where the kernel cannot do it through a pidfd, and only while the
+/// group's leader is known to be unreaped, so that the pid cannot have been recycled.
 pub(crate) fn kill_group(leader: Pid, signal: Signal) -> io::Result<()> {
     if leader.as_raw() == 1 {
         return Err(io::Error::from_raw_os_error(libc::EPERM)); // kill(-1) means everybody
@@ -164,7 +164,7 @@ pub(crate) fn process_exists(pid: Pid) -> bool {
     check(i64::from(result)).map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |_| true)
 }
 
-/// Sends a signal to a process by number. Only where the kernel has no pidfds, to one that was just proven to be meant.
+/// Sends a signal to a process by pid. Only where the kernel has no pidfds, to one that was just proven to be meant.
 pub(crate) fn kill_process(pid: Pid, signal: Signal) -> io::Result<()> {
     // SAFETY: no pointers are passed; `Pid` is neither 0 nor negative.
     check(i64::from(unsafe { libc::kill(pid.as_raw(), signal.as_raw()) })).map(drop)
@@ -237,7 +237,7 @@ pub(super) fn mark_as_never_signalled() {
 /// than RLIMIT_FSIZE allows: EFBIG says the same, and the signal would end the host.
 pub(super) fn without_file_size_signal<T>(write: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     if NEVER_SIGNALLED.get() {
-        // There it waits for ever, and ends nobody.
+        // There it stays pending for ever, and ends no process.
         return write();
     }
     const SIGXFSZ: u64 = 1 << (libc::SIGXFSZ - 1);

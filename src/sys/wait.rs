@@ -66,7 +66,7 @@ impl Serialize for ExitStatus {
 pub(crate) enum Target<'fd> {
     /// By descriptor (Linux 5.4).
     Pidfd(BorrowedFd<'fd>),
-    /// By number: only for a child that nobody else reaps.
+    /// By pid: only for a child that no other thread reaps.
     Pid(Pid),
 }
 
@@ -77,11 +77,11 @@ pub(crate) enum Waited {
     Running,
     /// It has ended so.
     Ended(ExitStatus),
-    /// It is not our child, or somebody else in the host has reaped it (ECHILD).
+    /// It is not our child, or another thread of the host has reaped it (ECHILD).
     NotOurs,
 }
 
-/// Whether to take the zombie away or to leave it, so that its number stays taken.
+/// Whether to take the zombie away or to leave it, so that its pid stays taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reap {
     Yes,
@@ -91,7 +91,7 @@ pub(crate) enum Reap {
 /// Asks for the end of one process without blocking.
 pub(crate) fn try_wait(target: Target<'_>, reap: Reap) -> io::Result<Waited> {
     // A process that this one traces is reported at each stop (CLD_TRAPPED), whatever was asked for, and with that the
-    // stop would be taken away from the thread that traces: so the end is looked at before it is taken.
+    // stop would be taken away from the thread that traces: so the end is peeked before it is taken.
     let seen = wait_with(target, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)?;
     if reap == Reap::Yes && matches!(seen, Waited::Ended(_)) {
         // ECHILD: another thread of the host has reaped it meanwhile. It ended as it was seen to.

@@ -38,7 +38,7 @@ impl Machine {
             MachinePhase::Starting { .. } => ProxyState::Starting,
             MachinePhase::Running { .. } => ProxyState::Running,
             MachinePhase::Stopping { .. } => ProxyState::Stopping,
-            // To whoever asked for the stop it makes no difference that the leader went first.
+            // For the caller of the stop it makes no difference that the leader went first.
             MachinePhase::Clearing { cause: Cause::Asked, .. } | MachinePhase::Scanning { cause: Cause::Asked, .. } => {
                 ProxyState::Stopping
             }

@@ -36,7 +36,7 @@ pub(super) enum MachinePhase {
         probes: u32,
         probe_at: Instant,
     },
-    /// Leader and group are gone; whether processes have left the group for another session is being looked for.
+    /// Leader and group are gone; a scan for processes that left the group for another session is under way.
     Scanning {
         escalation: Escalation,
         cause: Cause,

@@ -83,8 +83,9 @@ impl Machine {
                 let escalation = cause.escalation(now, settings);
                 match (group_left, wait.is_zero()) {
                     (true, _) => {}
-                    // A search takes as long as there are processes. What a crash left in another session may be in the
-                    // way of its successor; that crashes as well then, and the first one that has to wait has them ended.
+                    // A scan takes time in proportion to the number of processes. What a crash left in another session
+                    // may be in the way of its successor; that crashes as well then, and the first one that has to wait
+                    // has them ended.
                     (false, true) if !quietly => {
                         let waits = self.reap_until.is_some().then_some(MachineAction::RemovePidFile);
                         return waits.into_iter().chain(self.spawn(now)).collect();

@@ -42,7 +42,7 @@ impl Machine {
                 self.phase = MachinePhase::Adopting { start_if_gone, outdated: false };
                 vec![MachineAction::Adopt]
             }
-            // Whoever has a process, or is about to, has nothing to adopt.
+            // A machine that has a process, or is about to, has nothing to adopt.
             MachinePhase::Adopting { .. }
             | MachinePhase::Starting { .. }
             | MachinePhase::Running { .. }

@@ -74,7 +74,7 @@ fn a_stop_is_settled_when_the_process_is_gone_and_not_before() {
     assert_eq!(world.machine.deadline(), None);
 }
 
-/// A grace period that was too long to be added to the time ended the step, and whoever waited for its answer waited on.
+/// A grace period that was too long to be added to the time ended the step, and the caller that waited for its answer waited on.
 #[test]
 fn with_a_grace_period_without_end_nothing_is_ever_killed() {
     let a_lifetime = 80 * 366 * 24 * 3600;

@@ -9,9 +9,9 @@ use crate::sys::process_identity::Identity;
 pub(crate) enum Claim {
     /// By a record of this data directory, with the token and the owner tag that the process has.
     Recorded { identity: Identity, token: Option<String>, owner_tag: Option<String> },
-    /// By a snapshot from elsewhere: a record is written once it is proven.
+    /// By a snapshot that is not this directory's: a record is written once it is proven.
     Snapshot { identity: Identity, owner_tag: Option<String> },
-    /// By a number alone: of a snapshot of Consul, or of a pid file whose record cannot be read. What the process
+    /// By a pid alone: of a snapshot of Consul, or of a pid file whose record cannot be read. What the process
     /// carries has to prove it.
     PidOnly {
         pid: Pid,
@@ -64,9 +64,9 @@ pub(crate) struct Refusal {
 pub(crate) enum Verdict {
     /// It has ended.
     Ended,
-    /// Whoever has its number is not proven to be it, and so it counts as gone.
+    /// The process that has its pid is not proven to be it, and so it counts as gone.
     Unproven,
-    /// Another agent looks after it: it is none of ours, nor is what it has left.
+    /// Another agent supervises it: it is none of ours, nor is what it has left.
     Supervised,
     /// It may live, and must be neither doubled nor signalled.
     Unknown,

@@ -16,7 +16,7 @@ use crate::sys::{fail, pidfd};
 /// How long they may outlive SIGKILL before it is said that they did.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long to wait before looking again.
+/// How long to wait before the next scan.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Kills what is left of the group of a process that is gone, and returns when it is gone as well.
@@ -24,16 +24,16 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// A crash is not a stop: what is left is in the way of the successor, and had no grace period to come.
 ///
 /// # Errors
-/// What outlived SIGKILL, or why nobody can tell now: the proxy must not be started beside it.
+/// What outlived SIGKILL, or why that cannot be known now: the proxy must not be started beside it.
 pub(crate) fn end(leader: Pid, marks: &KnownTag<'_>) -> Result<(), String> {
     let unknown = |error: io::Error| format!("look for what is left of the group of pid {leader}: {error}");
     let give_up_at = Instant::now() + PATIENCE;
     let mut found_nobody = false;
-    // One call for the usual case, that nobody is left.
+    // One call for the usual case, that no process is left.
     while signal::group_exists(leader) {
         let members = members(leader, marks).map_err(unknown)?;
         if members.is_empty() {
-            // Zombies, or strangers. But one look can miss a member that is just being forked.
+            // Zombies, or processes that are not ours. But one scan can miss a member that is just being forked.
             if std::mem::replace(&mut found_nobody, true) {
                 break;
             }
@@ -82,12 +82,12 @@ fn is_member(pid: i32, leader: Pid, marks: &KnownTag<'_>) -> io::Result<bool> {
 fn kill(pid: i32, leader: Pid, marks: &KnownTag<'_>) -> io::Result<()> {
     let Some(pid) = Pid::from_raw(pid) else { return Ok(()) };
     let process = match pidfd::is_supported().then(|| pidfd::open(pid)).transpose() {
-        // Gone, or the number is a thread's by now.
+        // Gone, or the pid is a thread's by now.
         Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EINVAL | libc::ENOENT)) => return Ok(()),
         process => process?,
     };
     if is_member(pid.as_raw(), leader, marks)? {
-        // Gone meanwhile is as good; whoever may not be signalled outlives it, which will be said.
+        // Gone meanwhile is as good; a process that may not be signalled outlives it, which will be said.
         let _ = match &process {
             Some(process) => pidfd::signal(process.as_fd(), Signal::KILL),
             None => signal::kill_process(pid, Signal::KILL),

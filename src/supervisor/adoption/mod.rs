@@ -28,7 +28,7 @@ pub(crate) struct Proven {
     pub(crate) process: Process,
     /// Whether its pid file could be written.
     pub(crate) written: Result<()>,
-    /// More than was claimed, if that was a number alone.
+    /// More than was claimed, if that was a pid alone.
     pub(crate) known: Option<Box<Claim>>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
 /// Ends what the process of a claim, which is gone, has left of its group.
 ///
 /// # Errors
-/// What is still there, or why nobody can tell.
+/// What is still there, or why that cannot be known.
 pub(crate) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(), String> {
     let own = &spec.context.owner_tag;
     let owner_tag = claim.owner_tag().map_or(KnownOwner::OwnOrNone(own), KnownOwner::Known);
@@ -85,8 +85,8 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     cannot_be_ours(pid)?;
     let boot = process_identity::boot_id();
     let boot = boot.map_err(|error| unknown(format!("read {}: {error}", process_identity::BOOT_ID)))?;
-    // ORDER: the descriptor first. The proof is of the number, and of the process that was opened if that still lives
-    // when the proof is done: then the number has been its own all along.
+    // ORDER: the descriptor first. The proof is of the pid, and of the process that was opened if that still lives when
+    // the proof is done: then the pid has been its own all along.
     let pidfd = if pidfd::is_supported() { Some(open(claim, &boot)?) } else { None };
     if pidfd.is_none() {
         let unreadable = |error| unknown(format!("read /proc/{pid}/status: {error}"));
@@ -104,7 +104,7 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
         Presence::Alive if claim.identity().is_none() => prove_by_marks(spec, claim, None)?,
         Presence::Alive => {}
         Presence::Doubtful(how) => prove_by_marks(spec, claim, Some(how))?,
-        // Of a number alone nobody knows whose end that is.
+        // Of a pid alone it is not known which process has ended.
         Presence::Ended(how) if !matches!(claim, Claim::PidOnly { .. }) => return Err(ended(&how)),
         Presence::Ended(reason) | Presence::Another(reason) => return Err(unproven(reason)),
         Presence::Absent(reason) => return Err(Refusal { reason, verdict: Verdict::Ended }),
@@ -131,14 +131,14 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     Ok(Proven { process: Process { pid, pidfd, identity: Some(Box::new(now)) }, written, known })
 }
 
-/// Whether a process is of the user whom the declaration names: the owner tag is no secret, and others can set it.
+/// Whether a process is of the user that the declaration names: the owner tag is no secret, and others can set it.
 fn runs_as_declared_user(spec: &Spec, pid: Pid) -> io::Result<bool> {
     let declared = spec.config.command.declared_credentials().map(|to| to.uid);
     let owner = std::fs::metadata(format!("/proc/{pid}"))?.uid();
     Ok(owner == declared.unwrap_or_else(effective_uid))
 }
 
-/// What a process says of itself that was known by its number alone.
+/// What a process that was known by its pid alone says of itself.
 fn learn(spec: &Spec, identity: &Identity) -> io::Result<Claim> {
     let identity = identity.clone();
     let [token, owner_tag] = known_tag::token_and_origin_of(identity.pid.as_raw())?;
@@ -177,8 +177,8 @@ fn not_opened(claim: &Claim, boot: &str, error: &io::Error) -> Refusal {
     let pid = claim.pid();
     match error.raw_os_error() {
         Some(libc::ESRCH) => missing(claim, boot),
-        // A thread, whose process has another number: EINVAL, and ENOENT since Linux 6.15. But EINVAL is also said, before
-        // 6.16, of a number that only a group has whose leader is gone.
+        // A thread, whose process has another pid: EINVAL, and ENOENT since Linux 6.15. But EINVAL is also said, before
+        // 6.16, of a pid that only a group has, whose leader is gone.
         Some(libc::EINVAL | libc::ENOENT) => match stat::is_thread(pid.as_raw()) {
             Ok(true) => thread(pid),
             Ok(false) => missing(claim, boot),
@@ -227,7 +227,7 @@ fn cannot_be_ours(pid: Pid) -> Proof<()> {
     Err(unproven(format!("pid {pid} is {who}")))
 }
 
-/// What is to be said of a process that cannot be looked at.
+/// What is to be said of a process that cannot be read.
 fn undecided(pid: Pid, what: &str, error: &io::Error) -> Refusal {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ESRCH) => ended(&format!("no process has pid {pid}")),
@@ -246,7 +246,7 @@ fn prove_by_marks(spec: &Spec, claim: &Claim, doubt: Option<String>) -> Proof<()
     let marks = marks(spec, claim, owner_tag).map_err(|error| undecided(pid, "look for the logs", &error))?;
     let unreadable = |error| undecided(pid, "read environment and descriptors", &error);
     let of_directory = claim.identity().is_none() && runs_as_declared_user(spec, pid).map_err(unreadable)?;
-    // The token may have been declared otherwise since, or not be known at all.
+    // The declared token may have changed since, or the token not be known at all.
     let own = KnownTag { token: None, owner_tag: KnownOwner::Known(&spec.context.owner_tag), ..marks.clone() };
     if marks.are_on(pid.as_raw()).map_err(unreadable)?
         || of_directory && own.are_on(pid.as_raw()).map_err(unreadable)?

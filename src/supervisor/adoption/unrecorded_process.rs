@@ -1,5 +1,4 @@
-//! Processes of which no record says what they were started from: whether they are of a declaration is told by what
-//! they have.
+//! Comparing a process without a record with a declaration, by its command line and environment.
 //!
 //! Those of Consul are described by its snapshot, with their whole environment, which does not say what of that was
 //! declared. So a variable that is declared now must be there, and any other may be.

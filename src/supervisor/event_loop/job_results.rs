@@ -1,4 +1,4 @@
-//! The supervisor's side of the jobs that the spawners do: one at a time for each process, and what comes of each.
+//! The event loop's side of the spawners' jobs: one at a time for each process, and what follows from each result.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -120,7 +120,7 @@ impl EventLoop {
                 } else if gone {
                     supervised.unscanned_since = supervised.claimed_since();
                     let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
-                    // A number that another process has says nothing of the group that has it.
+                    // A recycled pid says nothing of the group with this number.
                     let pid = supervised.claim.as_deref().map(Claim::pid).filter(|_| refusal.verdict == Verdict::Ended);
                     supervised.leader = Some(Leader { pid, source });
                     let claim = supervised.claim.take();
@@ -171,13 +171,13 @@ impl EventLoop {
         self.next_job(key);
     }
 
-    /// Whoever waits for a process to be gone, or to be let go, does not wait for ever for a job that is being done for it:
+    /// A caller that waits for a process to be gone, or to be released, does not wait for ever for its current job:
     /// a disk may be stuck, or an exec.
     pub(crate) fn limit_wait_for_job(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key).filter(|supervised| supervised.waits_for_job()) else { return };
         let (now, patience) = (Instant::now(), supervised.spec.config.stop.grace_period);
         if supervised.rare.answer_at.is_some() {
-            // Whoever comes later is not told later.
+            // A later caller does not extend the wait.
             return self.answer_without_job(key, now);
         }
         let at = after(now, patience.saturating_add(defaults::KILL_PATIENCE));
@@ -185,7 +185,7 @@ impl EventLoop {
         self.timers.arm(at, key);
     }
 
-    /// Answers those who have waited long enough for a job.
+    /// Answers the callers that have waited long enough for a job.
     pub(crate) fn answer_without_job(&mut self, key: ProcessKey, now: Instant) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         if supervised.rare.answer_at.is_none_or(|at| now < at) || !supervised.waits_for_job() {
@@ -199,7 +199,7 @@ impl EventLoop {
         supervised.answer_stop(&Err(error.clone()));
         supervised.rare.last_error = Some(error);
         if supervised.rare.released.is_some() {
-            // Nobody waits any more, and it is let go as soon as the job ends.
+            // No caller waits any more; the slot is released as soon as the job ends.
             supervised.rare.released = Some(crossbeam_channel::bounded(0).0);
         }
     }
@@ -234,7 +234,7 @@ impl EventLoop {
         }
     }
 
-    /// A caller that waits for an adoption that was refused waits on only for the search and for the start that follows it:
+    /// A caller that waits for an adoption that was refused waits on only for the scan and for the start that follows it:
     /// what is left may take as long as it is declared to, or outlive SIGKILL.
     fn answer_unless_starting(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };

@@ -1,5 +1,5 @@
-//! The keys of all supervised processes, by whom they belong to: what one owner asks for must not take as long as all
-//! others have processes.
+//! The keys of all supervised processes, by owner: a request of one owner must not take as long as all
+//! other owners have processes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

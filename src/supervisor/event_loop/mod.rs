@@ -1,5 +1,5 @@
-//! The supervisor thread: takes messages, ends of processes and timers, asks the machines, and has others do what they
-//! say.
+//! The event loop of the supervisor thread: takes messages, exits of processes and timers, gives them to the machines, and
+//! has their actions carried out.
 //!
 //! It never blocks on a disk, on an exec or on a slow process, and starts nothing itself.
 
@@ -111,8 +111,8 @@ impl EventLoop {
         }
         let now = Instant::now();
         while let Some(key) = self.timers.due(now) {
-            // This thread may have stood still, with the whole program or for want of a processor: then who has ended long
-            // ago is not known to have, and would be killed, or named as one whom SIGKILL does not end.
+            // This thread may have stood still, with the whole program or for want of a processor: then a process that
+            // ended long ago is not known to have ended, and would be killed, or named as one that survived SIGKILL.
             if self.slots.get(&key).is_some_and(|supervised| supervised.machine.awaits_end()) {
                 self.look_at(key);
             }
@@ -135,7 +135,7 @@ impl EventLoop {
         }
     }
 
-    /// Lets a slot go that nobody needs: released and with nothing in flight, or forgotten and gone.
+    /// Drops a slot that is not needed any more: released and with nothing in flight, or forgotten and gone.
     fn drop_if_done(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         supervised.rare.tidy();

@@ -1,5 +1,5 @@
-//! What could not be done, and only has to be done some time: files that could not be written or removed, signals that
-//! could not be sent. A pid file that names a dead process would be wrong for as long as the next one runs.
+//! What failed and is tried again later: files that could not be written or removed, signals that could not be sent. A
+//! pid file that names a dead process would be wrong for as long as the next one runs.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,6 +29,6 @@ pub(crate) enum RepairTask {
     PidFile(Arc<Spec>, Pid),
     /// The record of this process is not of this declaration, though the process is.
     Record(Arc<Spec>, Pid),
-    /// A signal that could not be sent, for what has to be looked at before could not be.
+    /// A signal that could not be sent, for what has to be read before could not be.
     Signal(Signal),
 }

@@ -13,7 +13,7 @@ use crate::sys::{fail, pidfd};
 
 impl EventLoop {
     pub(super) fn look_at(&mut self, key: ProcessKey) {
-        // Who is not looked at now is reported again.
+        // A process that is skipped now is reported again.
         if fail::failing("exit:seen").is_err() {
             return;
         }
@@ -48,7 +48,8 @@ impl EventLoop {
         supervised.last_exit = Some(status);
         supervised.pid = None;
         if !pidfd::signals_groups() {
-            // Only a process that is no child of ours has a claim: nothing holds the number of its group when it is gone.
+            // Only a process that is no child of ours has a claim: nothing keeps the pid of its group from being
+            // recycled when it is gone.
             if let Some(claim) = supervised.claim.take() {
                 supervised.rare.uncleared = Some(*claim);
             }
@@ -60,7 +61,7 @@ impl EventLoop {
         let level = if asked { Level::Info } else { Level::Warn };
         let (id, context) = (supervised.slot.id.clone(), supervised.spec.context.clone());
         let log = || context.log.about(level, &id, format_args!("pid {pid} ended: {status}"));
-        // A search finds what is left of a group that could not be signalled: what is to have its time, and what is not
+        // A scan finds what is left of a group that could not be signalled: what is to have its time, and what is not
         // proven to be of it and holds the start.
         let unsignalled = supervised.rare.uncleared.is_some();
         let quietly = unsignalled || matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);

@@ -17,7 +17,7 @@ use crate::supervisor::spawner::job::Job;
 const MAX_DOUBLINGS: u32 = 6;
 
 impl Supervised {
-    /// Takes note of how a chore went: what failed shows in the status, and is done again.
+    /// Takes note of the result of a job: what failed shows in the status, and is done again.
     pub(crate) fn note(&mut self, what: RepairTask, result: Result<()>) {
         let Err(error) = result else {
             self.rare.failures = 0;
@@ -25,7 +25,7 @@ impl Supervised {
         };
         self.spec.context.log.about(Level::Error, &self.slot.id, format_args!("{error}"));
         let wait = match what {
-            // Whom we may not signal now, we may not signal later.
+            // A process that may not be signalled now may not be signalled later.
             RepairTask::Signal(_) if error.errno() == Some(libc::EPERM) => None,
             RepairTask::Signal(_) => Some(defaults::REPAIR_WAIT),
             _ => Some(defaults::REPAIR_WAIT * (1 << self.rare.failures.min(MAX_DOUBLINGS))),
@@ -50,7 +50,7 @@ impl Supervised {
         }
     }
 
-    /// Whether a chore is still one: the process that it is about is the one that there is.
+    /// Whether a task still applies: the process that it is about is the one that there is.
     fn still_applies(&self, chore: &RepairTask) -> bool {
         match chore {
             // Forgotten with the next start.

@@ -1,4 +1,4 @@
-//! What a process may have left when it is gone: what a scan has found, what follows from that, and what is said of it.
+//! What a scan has found of a process that is gone, what follows from that, and what the log and a stop say of it.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ impl Supervised {
             }
             Err(error) => Error::os(ErrorCode::Io, "look for processes that left the group", &error),
         };
-        // It is looked for again and again while somebody is left.
+        // The scan is repeated while processes are left.
         if self.rare.last_error.as_ref().map(Error::to_string) != Some(error.to_string()) {
             self.spec.context.log.about(Level::Warn, &self.slot.id, format_args!("{error}"));
             self.rare.last_error = Some(error);
@@ -130,7 +130,7 @@ impl Supervised {
         Err(Error::new(ErrorCode::Unproven, message))
     }
 
-    /// What a stop says of what survived SIGKILL, or of which nobody knows whether it lives. `members` are those of the
+    /// What a stop says of what survived SIGKILL, or of which it is not known whether it lives. `members` are those of the
     /// group that live, the leader included.
     pub(crate) fn still_running(&self, members: &[i32]) -> Error {
         let mut left = Vec::new();

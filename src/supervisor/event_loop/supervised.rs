@@ -1,4 +1,4 @@
-//! One supervised process: its machine, its declaration, what is known of it, and who waits for it.
+//! One supervised process: its machine, its declaration, what is known of it, and the callers that wait for it.
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
@@ -51,7 +51,7 @@ pub(crate) struct Supervised {
     pub(crate) was_claimed: bool,
     pub(crate) starts: u64,
     pub(crate) last_exit: Option<ExitStatus>,
-    /// The tick from which on the processes are of it that no scan has looked for yet; `None` where that is not known.
+    /// The tick from which on the processes are of it that no scan has covered yet; `None` where that is not known.
     pub(crate) unscanned_since: Option<u64>,
     /// The deadline that the timers know of.
     pub(crate) armed: Option<Instant>,
@@ -67,7 +67,7 @@ pub(crate) struct Supervised {
 /// The last process that was started or adopted, or whose adoption was refused because it is gone.
 #[derive(Debug)]
 pub(crate) struct Leader {
-    /// Its number, unless that is another process's.
+    /// Its pid, unless that was recycled.
     pub(crate) pid: Option<Pid>,
     pub(crate) source: Source,
 }
@@ -119,9 +119,9 @@ pub(crate) struct RareFields {
     pub(crate) failures: u32,
     pub(crate) start_waiters: Vec<Sender<Result<()>>>,
     pub(crate) stop_waiters: Vec<StopWaiter>,
-    /// When those are answered who wait for the end of the job that is being done, if that has not come to its end.
+    /// When the callers that wait for the end of the current job are answered, if it has not ended by then.
     pub(crate) answer_at: Option<Instant>,
-    /// Whoever waits for the record to be written waits for these to be dropped.
+    /// A caller that waits for the record to be written waits for these to be dropped.
     pub(crate) record_waiters: Vec<Sender<()>>,
 }
 
@@ -241,7 +241,7 @@ impl Supervised {
 
     pub(crate) fn answer_start(&mut self, result: &Result<()>) {
         for waiter in self.rare.start_waiters.drain(..) {
-            // Whoever asked may have gone away.
+            // The caller may be gone.
             let _ = waiter.send(result.clone());
         }
     }
@@ -252,7 +252,7 @@ impl Supervised {
         }
     }
 
-    /// Whether somebody waits for the end of a job, and nothing else has to happen before he is answered.
+    /// Whether a caller waits for the end of a job, and nothing else has to happen before it is answered.
     pub(crate) fn waits_for_job(&self) -> bool {
         let in_flight = matches!(self.machine.state(), ProxyState::Starting | ProxyState::Adopting);
         let stops = !self.rare.stop_waiters.is_empty() && (in_flight || self.settle);
@@ -268,7 +268,7 @@ impl Supervised {
         }
     }
 
-    /// Whether others of its group are left cannot be known now. Said once, for it is looked for again very soon.
+    /// Whether others of its group are left cannot be known now. Said once, for the next probe comes very soon.
     pub(crate) fn cannot_look_for_group(&mut self, error: &std::io::Error) {
         let what = format_args!("look for what is left of {}", self.group_name());
         let error = Error::os(ErrorCode::Io, what, error);

@@ -50,7 +50,7 @@ pub enum EventKind {
     },
     /// A recorded process, or one of which it is not known whether there is one, was not adopted.
     AdoptionRefused {
-        /// Why: it ended while no agent was there, another process has its number, or nobody can tell now.
+        /// Why: it ended while no agent was there, its pid was recycled, or it cannot be known now.
         reason: String,
     },
     /// The process has ended.
@@ -118,7 +118,7 @@ impl EventRing {
 
 /// A reader of lifecycle events, from its creation on.
 ///
-/// Dropping it costs nothing, and reading slowly costs nobody anything: what falls out of the ring is reported by
+/// Dropping it costs nothing, and reading slowly delays nothing: what falls out of the ring is reported by
 /// [`EventKind::Gap`].
 ///
 /// ```no_run
@@ -157,7 +157,7 @@ impl Events {
     }
 
     /// A descriptor for a host with an event loop of its own. It polls readable exactly while an event or a gap is
-    /// there to be read, and for ever once no event will come any more: then look at [`Events::is_ended`].
+    /// there to be read, and for ever once no event will come any more: then [`Events::is_ended`] is true.
     ///
     /// It is only to be polled (select, poll, epoll, level- or edge-triggered), not to be read, written or closed. It
     /// belongs to this reader, is the same at every call, and lives as long as the reader does; remove it from an epoll

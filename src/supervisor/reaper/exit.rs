@@ -98,7 +98,7 @@ impl Reaper {
     pub(super) fn forget(&self, table: &mut Table, watched: Watched) {
         let Watched { process, reaped_at, .. } = watched;
         self.stop_watching(&process);
-        // ORDER: asked only of one that was not reaped, for the number of another is anybody's. Not our child, or reaped
+        // ORDER: waited for only if it was not reaped, for the pid of another may be recycled. Not our child, or reaped
         // by the host: then there is nothing to reap.
         if reaped_at.is_none() && matches!(wait::try_wait(process.target(), Reap::Yes), Ok(Waited::Running)) {
             let (key, pid) = (new_key(), process.pid);

@@ -36,7 +36,7 @@ impl Reaper {
     /// Whether others of its group outlive an ended process. If none do, it is forgotten.
     ///
     /// # Errors
-    /// When that cannot be known now: "somebody is left" is the answer that harms nobody.
+    /// When that cannot be known now: "members are left" is the safe answer.
     pub(crate) fn group_left(&self, key: ProcessKey) -> io::Result<Group> {
         let mut table = self.lock();
         let Some(watched) = table.processes.get(&key) else { return Ok(Group::Gone) };
@@ -47,12 +47,12 @@ impl Reaper {
             self.remove_in(&mut table, key);
             return Ok(Group::Gone);
         }
-        // What was killed is given a moment, for a look at all processes takes longer.
+        // What was killed is given a moment, for a scan of all processes takes longer.
         if reaped_at.is_some_and(|at| at.elapsed() < REAP_PATIENCE) && !pidfd::signals_groups() {
             return Ok(Group::Alive);
         }
         // Zombies count as members until their parent reaps them, which a careless init may never do. They are told
-        // from the living by looking at all processes.
+        // from the living by a scan of all processes.
         let GroupSighting { look, lives, exact } = self.look_for_group(&mut table, pid)?;
         let seen_before = quiet_look.is_some_and(|earlier| earlier != look);
         if !lives && (exact || seen_before) {
@@ -101,9 +101,9 @@ impl Reaper {
                 let alone = |seen: io::Result<GroupSighting>| seen.is_ok_and(|seen| seen.exact && !seen.lives);
                 pidfd::group_exists(fd.as_fd()) && !(is_zombie && alone(table.groups.look_for(watched.process.pid)))
             }
-            // The number of a leader that somebody else reaps is not held: its group cannot be signalled safely.
+            // The pid of a leader that another process reaps is not held: its group cannot be signalled safely.
             _ if matches!(wait::try_wait(watched.process.target(), Reap::No), Ok(Waited::NotOurs)) => false,
-            // Whoever is alive is waited for; an older look may have missed it, and the next one finds it.
+            // A living member is waited for; an older scan may have missed it, and the next one finds it.
             _ if leftovers == Leftovers::Leave => true,
             _ => {
                 // If they cannot be signalled now, the lifecycle tries again.

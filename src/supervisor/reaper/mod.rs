@@ -1,8 +1,8 @@
 //! The reaper: a table of all processes, own children and adopted ones alike, and one epoll instance that waits for
 //! them; it reaps exactly those.
 //!
-//! Signals go through it as well, under the same lock as reaping: so no signal can reach a number that was just given
-//! away, even where the kernel has no pidfds.
+//! Signals go through it as well, under the same lock as reaping: so no signal can reach a pid that was just
+//! recycled, even where the kernel has no pidfds.
 
 mod exit;
 mod group;
@@ -27,10 +27,10 @@ use crate::sys::wait::{self, ExitStatus, Reap, Waited};
 use crate::sys::{fail, pidfd};
 use process::Process;
 
-/// How often processes without a pidfd are looked at. Only where the kernel has none.
+/// How often processes without a pidfd are polled. Only where the kernel has none.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How often they are looked at closely, for an end that the kernel reports to a debugger alone: that takes reading a file.
+/// How often they are polled thoroughly, for an end that the kernel reports to a debugger alone: that takes reading a file.
 const CLOSE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is done with what a process that has ended has left of its group.
@@ -48,7 +48,7 @@ pub(crate) struct Reaper {
     epoll: Epoll,
     wakeup: Wakeup,
     table: Mutex<Table>,
-    /// For a look at all processes, where ends of groups are seen by that.
+    /// For a scan of all processes, where ends of groups are seen by that.
     spare: Option<SpareDescriptor>,
 }
 
@@ -137,7 +137,7 @@ impl Reaper {
         }
     }
 
-    /// Lets a process go: it runs on, nobody is told of its end, and it is reaped if it is our child.
+    /// Releases a process: it runs on, its exit is not reported, and it is reaped if it is our child.
     pub(crate) fn release(&self, key: ProcessKey) {
         let mut table = self.lock();
         let Some(watched) = table.processes.get_mut(&key) else { return };
@@ -159,7 +159,7 @@ impl Reaper {
     pub(crate) fn identity(&self, key: ProcessKey) -> io::Result<Option<Identity>> {
         let table = self.lock();
         match table.processes.get(&key) {
-            // Reaped, so that the number may be another's by now.
+            // Reaped, so that the pid may be recycled.
             None | Some(Watched { phase: WatchPhase::Ended { .. } | WatchPhase::Unreaped { .. }, .. }) => Ok(None),
             Some(Watched { process, .. }) => process.identity(),
         }

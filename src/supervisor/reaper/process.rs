@@ -14,7 +14,7 @@ use crate::sys::wait::{self, Reap, Target, Waited};
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) pid: Pid,
-    /// Absent where the kernel has no pidfds; the process is looked at now and then.
+    /// Absent where the kernel has no pidfds; the process is polled.
     pub(crate) pidfd: Option<OwnedFd>,
     /// Known of adopted processes, and of all that have no pidfd.
     pub(crate) identity: Option<Box<Identity>>,
@@ -41,8 +41,8 @@ impl Process {
         }
         let Some(fd) = &self.pidfd else { return Identity::of(self.pid, None) };
         let found = Identity::of(self.pid, pidfd::inode(fd.as_fd())?)?;
-        // ORDER: the host may have reaped it and the number be given away before we were told of the end; but it was
-        // its own as long as this process lives.
+        // ORDER: the host may have reaped it and the pid be recycled before we were told of the end; but the pid was
+        // its own as long as the process lives.
         Ok(if pidfd::has_ended(fd.as_fd()) { None } else { found })
     }
 
@@ -74,11 +74,11 @@ impl Process {
         stat.is_some_and(|stat| stat.is_dead())
     }
 
-    /// Sends a signal to its group; ESRCH when the number may be another's by now.
+    /// Sends a signal to its group; ESRCH when the pid may be recycled.
     pub(crate) fn signal_group(&self, signal: Signal) -> io::Result<()> {
         match (&self.pidfd, &self.identity) {
             (Some(fd), _) if pidfd::signals_groups() => pidfd::signal_group(fd.as_fd(), signal),
-            // A zombie or living leader holds the number; ESRCH says that it is held no more. The leader may be one that
+            // A zombie or living leader holds the pid; ESRCH says that it is held no more. The leader may be one that
             // may not be signalled, and others of its group may.
             (Some(fd), _) => match pidfd::check_signal(fd.as_fd()) {
                 Err(error) if error.raw_os_error() != Some(libc::EPERM) => Err(error),
@@ -88,7 +88,7 @@ impl Process {
                 Some(_) => signal::kill_group(self.pid, signal),
                 None => Err(io::Error::from_raw_os_error(libc::ESRCH)),
             },
-            // As long as it is our child, and be it a zombie, nobody else has its number.
+            // As long as it is our child, and be it a zombie, its pid is not recycled.
             (None, None) => match wait::try_wait(self.target(), Reap::No)? {
                 Waited::Running | Waited::Ended(_) => signal::kill_group(self.pid, signal),
                 Waited::NotOurs => Err(io::Error::from_raw_os_error(libc::ESRCH)),
@@ -101,7 +101,7 @@ impl Process {
 mod tests {
     use super::*;
 
-    /// A host that waits for any child can have reaped it, and the number been given away.
+    /// A host that waits for any child can have reaped it, and the pid been recycled.
     #[test]
     fn a_number_that_was_given_away_is_not_taken_for_an_identity() {
         if !pidfd::is_supported() {
@@ -111,7 +111,7 @@ mod tests {
         let opened = || Some(pidfd::open(Pid::from_raw(child.id() as i32).unwrap()).unwrap());
         let process = Process { pid: Pid::from_raw(child.id() as i32).unwrap(), pidfd: opened(), identity: None };
         assert_eq!(process.identity().unwrap().unwrap().pid, process.pid);
-        // The one who has the number now is this process.
+        // This process stands for the one that has the recycled pid.
         let given_away = Process { pid: crate::sys::pid::own_pid(), ..process };
         child.kill().unwrap();
         child.wait().unwrap();

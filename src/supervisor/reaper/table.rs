@@ -13,7 +13,7 @@ use crate::sys::pidfd;
 use crate::sys::signal::{self, Signal};
 use crate::sys::wait::{self, ExitStatus, Reap, Waited};
 
-/// How long the parent of an adopted process is given to reap it, before all processes are looked at to know whether
+/// How long the parent of an adopted process is given to reap it, before all processes are scanned to know whether
 /// others of its group live.
 pub(super) const REAP_PATIENCE: Duration = Duration::from_millis(5);
 
@@ -23,7 +23,7 @@ pub(super) enum WatchPhase {
     Supervised,
     /// Waited for only so that it does not stay a zombie: its owner let it go.
     Released,
-    /// Ended, and not reaped yet by its parent, who is not us.
+    /// Ended, and not reaped yet by its parent, which is not this process.
     Unreaped {
         /// As far as it is known.
         status: ExitStatus,
@@ -43,7 +43,7 @@ pub(super) enum WatchPhase {
 pub(super) struct Watched {
     pub(super) process: Process,
     pub(super) phase: WatchPhase,
-    /// When it was reaped: from then on its number is its own no more, unless others are in its group.
+    /// When it was reaped: from then on its pid may be recycled, unless others are in its group.
     pub(super) reaped_at: Option<Instant>,
 }
 
@@ -54,7 +54,7 @@ impl Watched {
 
     /// Kills what is left of the group of a child that has ended, and reaps the child.
     ///
-    /// The zombie is kept for the sake of its number, as long as its group may have to be signalled. After SIGKILL that
+    /// The zombie is kept so that its pid is not recycled, as long as its group may have to be signalled. After SIGKILL that
     /// is over: the kernel sends it to all members at once, and a fork that is under way fails. Then it tells for the price of
     /// a system call whether the group is empty, as it does not while the zombie is a member.
     pub(super) fn end_group(&mut self) -> io::Result<()> {
@@ -77,7 +77,7 @@ impl Watched {
         let pid = self.process.pid;
         match &self.process.pidfd {
             Some(fd) if pidfd::signals_groups() => pidfd::group_exists(fd.as_fd()),
-            // No number is given away while there is a group of it: if a process has it now, that group is another one.
+            // No pid is recycled while there is a group of it: if a process has it now, that group is another one.
             _ if self.reaped_at.is_some() => signal::group_exists(pid) && !signal::process_exists(pid),
             _ => true,
         }
@@ -91,7 +91,7 @@ pub(super) struct Table {
     pub(super) released: HashMap<Pid, ProcessKey>,
     /// Those that no descriptor reports.
     pub(super) polled: HashSet<ProcessKey>,
-    /// When those are looked at closely again, and whether they are this time.
+    /// When those are polled thoroughly again, and whether they are this time.
     pub(super) close_look: (Option<Instant>, bool),
     /// Those that are waited for to be reaped, the first one first.
     pub(super) unreaped: VecDeque<(Instant, ProcessKey)>,

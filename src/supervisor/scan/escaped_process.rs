@@ -44,7 +44,7 @@ impl Escaped {
         let environment = reader.environment_of(pid, &mut Vec::new())?;
         let proven = matches!(&environment, Environment::Tagged(its) if its == tag);
         let escaped = Escaped { pid, start_ticks: stat.start_ticks, group: stat.group, pidfd };
-        // If it lives now, the number was its own all the time.
+        // If it lives now, the pid was its own all the time.
         Ok((proven && escaped.lives()).then_some(escaped))
     }
 
@@ -53,7 +53,7 @@ impl Escaped {
         Zombie::of_process(self.pid, self.start_ticks)
     }
 
-    /// Whether it has not ended. What cannot be looked at counts as alive.
+    /// Whether it has not ended. One that cannot be read counts as alive.
     pub(crate) fn lives(&self) -> bool {
         if self.pidfd.as_ref().is_some_and(|fd| pidfd::has_ended(fd.as_fd())) {
             return false;

@@ -1,7 +1,7 @@
-//! Looking for the process of a proxy of which there is no record.
+//! Finding the process of a proxy that has no record, by the log that it writes to.
 //!
-//! Every group of processes is looked at, and so it is only done when a record is damaged or lost. And it is strict:
-//! who only reads the logs is a stranger.
+//! Every process group is scanned, so it is only done when a record is damaged or lost. And it is strict: a process that
+//! only reads the log is not ours.
 
 use std::ffi::OsStr;
 use std::io;
@@ -34,7 +34,7 @@ pub(crate) fn find_by_log(
     Ok(found.iter().filter(|(id, _)| times(id) == 1).cloned().collect())
 }
 
-/// What cannot be looked at is not ours, or gone.
+/// A process that cannot be read is not ours, or gone.
 fn writes_to(pid: Pid, logs: &[(u64, u64)]) -> bool {
     STANDARD.iter().any(|fd| {
         let is_log = std::fs::metadata(format!("/proc/{pid}/fd/{fd}"));

@@ -1,5 +1,5 @@
-//! Processes of a data directory that has lost what it knew of them: removed files, a RuntimeDirectory of systemd. The
-//! directory is the same, and so the owner tag in their environment proves whose they are.
+//! Finding the processes of a data directory whose files were removed (by hand, or a RuntimeDirectory of systemd), by the
+//! owner tag in their environment: the directory is the same, and so is the tag.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -18,13 +18,13 @@ use crate::sys::proc::stat;
 use crate::sys::thread;
 
 /// The processes that carry an owner tag, one for each id: the one that has led its session for the longest time, or else the
-/// number of the group that has lost its leader. The groups and sessions of the `known` are skipped, and what another agent
+/// the id of the group that has lost its leader. The groups and sessions of the `known` are skipped, and what another agent
 /// has adopted.
 ///
 /// A process that stalls the scan for a second is skipped, and said to be.
 ///
 /// # Errors
-/// When processes cannot be looked at now.
+/// When processes cannot be scanned now.
 pub(crate) fn find_by_owner_tag(owner_tag: &str, known: &HashSet<i32>) -> Result<Vec<(String, Pid)>> {
     let failed = |error| Error::os(ErrorCode::Io, "look for processes of an earlier agent", &error);
     scan_patiently(owner_tag, known).map_err(failed)
@@ -83,7 +83,7 @@ impl Task {
         let wanted = ScanScope::tags_of_all();
         let scan = Scan::at_all_but(&self.known, &wanted, &self.progress, &self.unreadable);
         let found = scan.and_then(|scan| choose(scan.of_origin(&self.owner_tag)));
-        // Of a scan that was given up nobody hears any more.
+        // The result of a scan that was given up is not received any more.
         let _ = scanned.send((self.progress.clone(), found));
     }
 }

@@ -1,5 +1,5 @@
-//! Who lives in which process group, as far as the kernel does not say so of a group at once: zombies count as members
-//! there. One look at all processes of the system serves all groups for a short time.
+//! The living members of process groups, as far as the kernel does not tell them of one group: there zombies count as
+//! members. One scan of all processes of the system serves all groups for a short time.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use crate::sys::pid::Pid;
 use crate::sys::proc::stat;
 
-/// How long a look is good for, at the least; at most half of the time goes into looking.
+/// How long a scan is good for, at the least; at most half of the time goes into scanning.
 const INTERVAL: Duration = Duration::from_millis(1);
 
-/// The last look.
+/// The last scan.
 #[derive(Debug, Default)]
 pub(crate) struct GroupScan {
-    /// Counts the looks.
+    /// Counts the scans.
     look: u64,
     good_until: Option<Instant>,
-    /// The last number that was given to a process before it, if that is known.
+    /// The last pid that was given to a process before it, if that is known.
     last_pid: Option<i32>,
     members: HashMap<i32, Vec<i32>>,
 }
@@ -25,12 +25,12 @@ pub(crate) struct GroupScan {
 /// What is known of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GroupSighting {
-    /// By which look.
+    /// By which scan.
     pub(crate) look: u64,
     /// Whether a living process was seen in it.
     pub(crate) lives: bool,
-    /// Whether there is none that was not seen. A look can miss a process that is forked meanwhile, with a number that
-    /// was passed already, by one that ends before it is reached: then it takes two looks. But not where nothing in the
+    /// Whether there is none that was not seen. A scan can miss a process that is forked meanwhile, with a pid that
+    /// was passed already, by one that ends before it is reached: then it takes two scans. But not where nothing in the
     /// system was forked since it began.
     pub(crate) exact: bool,
 }
@@ -44,7 +44,7 @@ impl GroupScan {
         Ok(GroupSighting { look: self.look, lives, exact })
     }
 
-    /// Who lives in the group, as far as that can be known now.
+    /// The living members of the group, as far as they can be known now.
     pub(crate) fn living_members(&mut self, leader: Pid) -> Vec<i32> {
         self.look().and_then(|()| self.seen_in(leader)).unwrap_or_default()
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use std::os::unix::process::CommandExt;
 
-    /// Others fork as well, so it is looked again until nobody did.
+    /// Other processes fork as well, so the scan is repeated until none did.
     #[test]
     fn a_look_is_exact_unless_something_was_forked_since() {
         let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();

@@ -1,5 +1,5 @@
-//! What only processes of a proxy have: the id, the secret token and the owner tag in their environment, inherited from the
-//! first one; or, where a program clears its environment, the logs, open for writing alone.
+//! What is known of the tag of a proxy's processes: the id, the secret token and the owner tag in their environment;
+//! or, where a program clears its environment, the logs, open for writing alone.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! By what the processes of a proxy are known wherever they go: what they inherited in their environment.
+//! The process tag: the variables that the processes of a proxy inherit in their environment, by which they are known.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! How far a scan of processes is. One process can stall it for as long as its owner likes: reading an
+//! The progress of a scan of processes, by which a stalled one is recognized. One process can stall it for ever: reading an
 //! environment waits for the memory map of its process, which a page of a file system that does not answer keeps locked.
 
 use std::collections::HashMap;
@@ -63,7 +63,7 @@ impl UnreadableProcesses {
         self.all().remove(&pid.as_raw());
     }
 
-    /// Whether a number is that of one of them, and not of another process by now.
+    /// Whether a pid is that of one of them, and was not recycled.
     pub(crate) fn contains(&self, pid: Pid) -> io::Result<bool> {
         let Some(start_ticks) = self.all().get(&pid.as_raw()).copied() else { return Ok(false) };
         let same = stat::read(pid.as_raw())?.is_some_and(|stat| stat.start_ticks == start_ticks);

@@ -23,7 +23,7 @@ use crate::sys::proc::stat::{self, Stat};
 /// What is known of a leader that is gone and of which processes may be left.
 #[derive(Debug, Clone)]
 pub(crate) struct Ancestor {
-    /// Its number, unless it is another process's by now.
+    /// Its pid, unless that was recycled.
     pub(crate) pid: Option<Pid>,
     /// The start time of the first leader since the last scan; `None` when it is not known.
     pub(crate) since: Option<u64>,
@@ -58,14 +58,14 @@ struct Output {
     path: PathBuf,
 }
 
-/// The files of declared programs, each looked for once in a scan.
+/// The files of declared programs, each searched for once in a scan.
 #[derive(Debug, Default)]
 pub(crate) struct Programs(HashMap<ProgramName, Option<FileId>>);
 
 /// Why a process may be of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
-    /// Its session has the number of this leader, and nothing proves that the number was not given away since.
+    /// Its session has the pid of this leader, and nothing proves that the pid was not recycled since.
     Session(Pid),
     Executable,
     Log,
@@ -94,7 +94,7 @@ impl Untold {
         let Some(why) = self.why(ancestor, programs)? else { return Ok(None) };
         let program = stat::name(self.pid.as_raw()).unwrap_or_default();
         let unproven = Unproven { pid: self.pid, start_ticks: self.start_ticks, program, why };
-        // If it lives now, all that was read of this number was its own.
+        // If it lives now, all that was read under this pid was its own.
         Ok(unproven.lives().then_some(unproven))
     }
 
@@ -103,7 +103,7 @@ impl Untold {
             return Ok(None);
         }
         if let Some(leader) = ancestor.pid.filter(|pid| pid.as_raw() == self.session) {
-            // A process that has the number now is not the leader, and the session is its own then.
+            // A process that has the pid now is not the leader, and the session is its own then.
             let is_recycled = stat::read(leader.as_raw())?.is_some_and(|stat| !stat.is_dead());
             return Ok((!is_recycled).then_some(Why::Session(leader)));
         }
@@ -162,7 +162,7 @@ impl Programs {
 }
 
 impl Unproven {
-    /// Whether it has not ended. One that cannot be looked at counts as alive.
+    /// Whether it has not ended. One that cannot be read counts as alive.
     pub(crate) fn lives(&self) -> bool {
         let stat = stat::read(self.pid.as_raw());
         let ends = |stat: Stat| stat.is_dead() || stat.is_exiting && stat.threads <= 1;

@@ -12,7 +12,7 @@ use crate::supervisor::scan::unproven_process::Ancestor;
 use crate::supervisor::spec::Spec;
 use crate::sys::pid::Pid;
 
-/// A leader whose group is gone: processes that left the group before are looked for.
+/// A leader whose group is gone: a scan finds processes that left the group before.
 #[derive(Debug, Clone)]
 pub(crate) struct ScanRequest {
     pub(crate) key: ProcessKey,

@@ -42,7 +42,7 @@ pub(crate) struct Spawners {
     shared: Arc<Shared>,
     threads: Vec<SpawnerThread>,
     limit: usize,
-    /// When a thread may be stuck that somebody waits for, if anybody does.
+    /// When a thread may be stuck for which work waits, if any does.
     check_at: Option<Instant>,
 }
 
@@ -116,7 +116,7 @@ impl Spawners {
         self.check_at
     }
 
-    /// Has somebody else do what waits while the threads that should do it are stuck.
+    /// Starts one more thread for what waits while the threads that should do it are stuck.
     pub(crate) fn reinforce(&mut self, now: Instant) {
         if self.check_at.take_if(|at| *at <= now).is_some() {
             self.add_thread_unless_enough();

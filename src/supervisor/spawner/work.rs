@@ -59,7 +59,7 @@ pub(crate) struct Spawner {
     reaper: Arc<Reaper>,
     spare: SpareDescriptor,
     unreadable: UnreadableProcesses,
-    /// Nobody waits any more for what is being done.
+    /// No caller waits any more for the current jobs.
     closed: AtomicBool,
 }
 
@@ -86,7 +86,7 @@ impl Spawner {
         logging::write(Level::Warn, message);
     }
 
-    /// Nobody waits any more for what is being done.
+    /// No caller waits any more for the current jobs.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
@@ -115,8 +115,7 @@ impl Spawner {
         }
     }
 
-    /// Of a start that came to its end when nobody supervises any more, and of which it was said that it had not, nothing
-    /// stays.
+    /// Undoes a start that ended after the supervision did: its caller was told that it had not ended.
     fn undo(&self, key: ProcessKey, spec: &Spec, done: &Done) {
         if let Done::Started(StartedProcess { pid, .. }) = done {
             let killed = self.reaper.signal_group(key, Signal::KILL);

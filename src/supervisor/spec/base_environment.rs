@@ -14,7 +14,7 @@ use crate::defaults::{ENV_SIDECAR_FOR, HOST_VARIABLES};
 #[derive(Debug, Clone)]
 pub(crate) struct BaseEnvironment(Arc<[Inherited]>);
 
-/// The one that was captured last, while somebody has it: a host of many daemons has one environment, which may be large.
+/// The one that was captured last, while it is in use: a host of many daemons has one environment, which may be large.
 #[derive(Debug)]
 struct Last(Mutex<Option<Weak<[Inherited]>>>);
 
@@ -54,8 +54,8 @@ impl Inherited {
     }
 }
 
-/// Whether a variable of the agent's is addressed to the agent itself. An agent that is a sidecar must not pass on for whom,
-/// either.
+/// Whether a variable of the agent's is addressed to the agent itself. An agent that is a sidecar must not pass on
+/// which service it is for, either.
 pub(crate) fn is_of_host(name: &OsStr) -> bool {
     HOST_VARIABLES.iter().chain([&ENV_SIDECAR_FOR]).any(|of_host| *of_host == name)
 }

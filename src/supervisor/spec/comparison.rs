@@ -38,7 +38,7 @@ impl Spec {
         add_later_fields(fingerprint, command)
     }
 
-    /// The first variable that a process has otherwise than it is declared, where `value` says what the process has.
+    /// The first variable whose value in the process differs from the declared one; `value` gives what the process has.
     /// What it inherited does not count unless it is to be withheld, nor does the owner tag, which an earlier owner may have
     /// given it.
     pub(crate) fn changed_variable<'a>(&self, value: impl Fn(&OsStr) -> Option<&'a OsStr>) -> Option<&OsStr> {
@@ -46,7 +46,7 @@ impl Spec {
         let own = self.own_environment();
         let declared = own.iter().filter(|(name, _)| **name != OsStr::new(defaults::ENV_PROXY_ORIGIN));
         let changed = declared.map(|(name, wanted)| (*name, Some(*wanted)));
-        // Whom the agent itself stands for is not inherited either.
+        // The service that the agent itself is a sidecar of is not inherited either.
         let undeclared = (!own.contains_key(sidecar)).then_some((sidecar, None));
         let withheld = self.config.command.declared_unset_env().iter().map(|name| (name.as_os_str(), None));
         changed.chain(undeclared).chain(withheld).find(|(name, wanted)| value(name) != *wanted).map(|(name, _)| name)

@@ -57,7 +57,7 @@ impl Spec {
         }
     }
 
-    /// How the program is named and where it is looked for.
+    /// How the program is named and where it is searched for.
     pub(crate) fn program_name(&self) -> Option<ProgramName> {
         let program = self.program();
         let path = program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));

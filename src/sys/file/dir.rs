@@ -25,7 +25,7 @@ impl Dir {
         owner::open_dir(libc::AT_FDCWD, &CString::new(path.as_os_str().as_bytes())?, 0).map(Dir)
     }
 
-    /// The same, but no link of somebody else's: in a directory like /tmp anybody can make one that leads to a directory
+    /// The same, but no link of another user's: in a directory like /tmp any user can make one that leads to a directory
     /// of ours, and have it used as what it is not.
     pub(crate) fn open_unless_planted(path: &Path) -> io::Result<Dir> {
         // Without the slashes at its end, behind which the link itself cannot be seen.
@@ -79,7 +79,7 @@ impl Dir {
         }
         // SAFETY: the descriptor is open for the time of the call.
         match check(i64::from(unsafe { libc::fchmod(self.raw(), 0o700) })) {
-            // Nobody can change it now, which is no reason to do without what is in it.
+            // It cannot be changed now, which is no reason to do without what is in it.
             Err(error) if error.raw_os_error() == Some(libc::EROFS) => Ok(inode),
             result => result.map(|_| inode),
         }

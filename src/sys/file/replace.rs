@@ -29,7 +29,7 @@ impl Dir {
         self.put(file, temporary, name, write)
     }
 
-    /// Replaces the content of a file whose old content nobody needs any more: meanwhile there is no file. Where one of
+    /// Replaces the content of a file whose old content is not needed any more: meanwhile there is no file. Where one of
     /// ours of the same length is there it is written to, for making a new one, and replacing one with it, takes a file
     /// system longer than all the rest (ext4, btrfs).
     ///
@@ -39,7 +39,7 @@ impl Dir {
         let old = self.open_file(name, libc::O_WRONLY).ok();
         let length = old.as_ref().and_then(|file| file.metadata().ok()).map(|found| found.len());
         match old {
-            // Another length would be changed by itself, and who has the file open already would see some of both.
+            // Another length would be changed by itself, and a reader that has the file open already would see some of both.
             Some(mut file) if length == Some(content.len() as u64) => {
                 fail::failing("replace:open")?;
                 match self.rename(name, temporary) {
@@ -75,7 +75,7 @@ impl Dir {
     }
 
     /// Creates a file in the place of one that was left under this name. What was planted there, a link or a pipe or
-    /// another name of somebody's file, is removed and never opened.
+    /// another name of a user's file, is removed and never opened.
     fn create_file(&self, name: &CStr) -> io::Result<File> {
         let create = || open_at(self.raw(), name, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, 0o600).map(File::from);
         let file = match create() {

@@ -1,4 +1,4 @@
-//! A process of which there is no record: what it was executed with has to tell whether it is the one that is wanted.
+//! The command line and environment of a process without a record, which tell whether it is the declared one.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -8,7 +8,7 @@ use super::environ;
 use crate::sys::fail;
 use crate::sys::pid::Pid;
 
-/// A process that is known by its number alone, with the arguments and the environment that it was executed with.
+/// A process that is known by its pid alone, with the arguments and the environment that it was executed with.
 #[derive(Debug, Clone)]
 pub(crate) struct UnrecordedProcess {
     pub(crate) pid: Pid,
@@ -18,7 +18,7 @@ pub(crate) struct UnrecordedProcess {
 }
 
 impl UnrecordedProcess {
-    /// The process that has this number now.
+    /// The process that has this pid now.
     ///
     /// # Errors
     /// When its arguments or its environment cannot be read now.
@@ -36,7 +36,7 @@ impl UnrecordedProcess {
         Ok(UnrecordedProcess { pid, arguments, environment: read("environ")? })
     }
 
-    /// Whether it was there, and no zombie, when it was looked at.
+    /// Whether it was there, and no zombie, when it was read.
     pub(crate) fn lives(&self) -> bool {
         !self.arguments.is_empty()
     }

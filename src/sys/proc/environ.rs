@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-/// Reads the environment of a process by number if it holds `wanted` anywhere.
+/// Reads the environment of a process by pid if it holds `wanted` anywhere.
 ///
 /// All processes of the system are asked, so it is made for those that do not have it: nothing is allocated for them
 /// that was not there before.

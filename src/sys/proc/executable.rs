@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Where programs without a `/` are looked for when there is no `PATH`, as the C library assumes.
+/// Where programs without a `/` are searched for when there is no `PATH`, as the C library assumes.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// A file by device and inode: the same under every name, and also when it was deleted.
@@ -45,7 +45,7 @@ impl ProgramName {
     }
 }
 
-/// Where a program is looked for: as named when it has a slash, else in each directory of the `PATH`.
+/// Where a program is searched for: as named when it has a slash, else in each directory of the `PATH`.
 pub(crate) fn search_paths(word: &OsStr, path: Option<&[u8]>) -> Vec<OsString> {
     if word.as_bytes().contains(&b'/') {
         return vec![word.to_owned()];

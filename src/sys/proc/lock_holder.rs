@@ -75,7 +75,7 @@ fn holder_in(list: &str, of: FileId) -> Option<i32> {
     found.map(|entry| entry.pid)
 }
 
-/// The name in /proc of the descriptor by which a process has the file open; `None` where that cannot be looked at.
+/// The name in /proc of the descriptor by which a process has the file open; `None` where that cannot be read.
 pub(crate) fn descriptor_in(pid: i32, file: FileId) -> Option<PathBuf> {
     descriptors_of(pid, file).next().map(|entry| entry.path())
 }

@@ -22,7 +22,7 @@ pub(crate) fn list() -> io::Result<Option<Vec<i32>>> {
     let Some(heirs) = unless_unknown(heirs())? else { return Ok(None) };
     let mut orphans = Vec::new();
     for heir in heirs {
-        // One that has ended has given its children to another one, who may have been asked before.
+        // One that has ended has given its children to another one, which may have been read before.
         let Some(children) = unless_unknown(children(heir).map(Some))? else { return Ok(None) };
         orphans.extend(children);
     }

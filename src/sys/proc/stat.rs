@@ -26,7 +26,7 @@ pub(crate) struct Stat {
     pub(crate) threads: i64,
     /// Field 22: start time in clock ticks after boot.
     pub(crate) start_ticks: u64,
-    /// Field 52: the wait status of a zombie, to those who may trace it; else 0.
+    /// Field 52: the wait status of a zombie, to processes that may trace it; else 0.
     pub(crate) wait_status: i32,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn integer<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }
 
-/// Reads the stat of a process by number; `None` when there is no such process.
+/// Reads the stat of a process by pid; `None` when there is no such process.
 pub(crate) fn read(pid: i32) -> io::Result<Option<Stat>> {
     match read_file(&format!("/proc/{pid}/stat"))? {
         Some(stat) if stat.first_thread_ended() && stat.threads > 1 => {
@@ -145,7 +145,7 @@ pub(crate) fn groups() -> io::Result<HashMap<i32, Vec<i32>>> {
     Ok(groups)
 }
 
-/// The number that was given away last, to a process or a thread of this pid namespace (proc_loadavg(5)); `None` when
+/// The pid that was given last to a process or a thread of this pid namespace (proc_loadavg(5)); `None` when
 /// that cannot be known now.
 pub(crate) fn last_pid() -> Option<i32> {
     let text = std::fs::read("/proc/loadavg").ok()?;
@@ -154,7 +154,7 @@ pub(crate) fn last_pid() -> Option<i32> {
 
 /// The processes that exist, each with its group and session; those without, as the kernel's own, are left out.
 ///
-/// Those passed over are not even asked for theirs.
+/// Those that are skipped are not even asked for theirs.
 pub(crate) fn sessions(passed_over: &HashSet<i32>) -> io::Result<Vec<(i32, i32, i32)>> {
     fail::failing("sessions:list")?;
     let (own, mut found_own) = (own_pid().as_raw(), false);
@@ -182,7 +182,7 @@ pub(crate) fn with_session(pid: i32) -> Option<(i32, i32, i32)> {
     (group > 0).then_some((pid, group, session))
 }
 
-/// Whether a number is that of a thread and not of a process; /proc has both, and lists only the latter.
+/// Whether a pid is that of a thread and not of a process; /proc has both, and lists only the latter.
 ///
 /// # Errors
 /// When it cannot be known now.
@@ -226,7 +226,7 @@ pub(crate) fn name(pid: i32) -> Option<String> {
     Some(String::from_utf8_lossy(name.trim_ascii_end()).escape_debug().to_string())
 }
 
-/// Whether a process is there and not a zombie. One that cannot be looked at counts as alive.
+/// Whether a process is there and not a zombie. One that cannot be read counts as alive.
 #[cfg(test)]
 pub(crate) fn is_alive(pid: i32) -> bool {
     read(pid).map_or(true, |stat| stat.is_some_and(|stat| !stat.is_dead()))
@@ -314,7 +314,7 @@ mod tests {
         // SAFETY: the child makes system calls only.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            // SAFETY: the stack is the child's copy, which nobody else uses, and `stay` makes system calls only.
+            // SAFETY: the stack is the child's copy, which nothing else uses, and `stay` makes system calls only.
             unsafe { libc::clone(stay, top, as_thread, std::ptr::null_mut()) };
             // SAFETY: ends this thread alone.
             unsafe { libc::syscall(libc::SYS_exit, 0) };

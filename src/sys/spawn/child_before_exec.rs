@@ -64,7 +64,7 @@ pub(crate) extern "C" fn run(argument: *mut c_void) -> c_int {
     if let Some(detached) = &instructions.detached {
         detached.await_orphanhood();
     }
-    // SAFETY: `outcome` points into the waiting parent's frame; nobody else accesses it meanwhile.
+    // SAFETY: `outcome` points into the waiting parent's frame; nothing else accesses it meanwhile.
     unsafe { instructions.outcome.write_volatile(ChildOutcome::BEGUN) };
     report(instructions, &prepare_and_execute(instructions));
     exit()
@@ -73,7 +73,7 @@ pub(crate) extern "C" fn run(argument: *mut c_void) -> c_int {
 /// Says what went wrong.
 pub(crate) fn report(it: &Instructions, &Failed(step, errno): &Failed) {
     let outcome = ChildOutcome::failed(step, errno);
-    // SAFETY: `outcome` points into the waiting parent's frame, or its copy; nobody else accesses it meanwhile.
+    // SAFETY: `outcome` points into the waiting parent's frame, or its copy; nothing else accesses it meanwhile.
     unsafe { it.outcome.write_volatile(outcome) };
     write_to_pipe(it, ChildReport { outcome, birth: ChildIdentity::default() });
 }
@@ -82,14 +82,14 @@ pub(crate) fn report(it: &Instructions, &Failed(step, errno): &Failed) {
 fn tell(it: &Instructions, start_ticks: u64) {
     // SAFETY: no pointers are passed.
     let birth = ChildIdentity { pid: unsafe { libc::syscall(libc::SYS_getpid) }, start_ticks };
-    // SAFETY: `birth` points into the waiting parent's frame, or its copy; nobody else accesses it meanwhile.
+    // SAFETY: `birth` points into the waiting parent's frame, or its copy; nothing else accesses it meanwhile.
     unsafe { it.birth.write_volatile(birth) };
     write_to_pipe(it, ChildReport { outcome: ChildOutcome::BEGUN, birth });
 }
 
 fn write_to_pipe(it: &Instructions, report: ChildReport) {
     if let Some(pipe) = it.pipe {
-        // It fails only when the agent is dead, and then there is nobody to tell.
+        // It fails only when the agent is dead, and then there is no reader.
         // SAFETY: the pointer and size are of one live value.
         unsafe { libc::syscall(libc::SYS_write, pipe, &raw const report, size_of::<ChildReport>()) };
     }
@@ -157,15 +157,15 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
     pass(&it.fail, points::EXECUTE, ChildStep::Execute)
 }
 
-/// From here on descriptors are our own. Who cannot leave the agent's may not go on; the parent starts another one then,
-/// with a copy of all.
+/// From here on descriptors are our own. A child that cannot leave the agent's may not go on; the parent starts another
+/// one then, with a copy of all.
 fn leave_table(it: &Instructions) -> Result<(), Failed> {
     let is_shared = it.division.is_shared();
     if is_shared {
         pass(&it.fail, points::DIVIDE, ChildStep::Descriptors)?;
     }
     match it.division.leave() {
-        // SAFETY: `outcome` points into the waiting parent's frame, or its copy; nobody else accesses it meanwhile.
+        // SAFETY: `outcome` points into the waiting parent's frame, or its copy; nothing else accesses it meanwhile.
         Ok(true) => unsafe { it.outcome.write_volatile(ChildOutcome::DIVIDED) },
         Err(errno) if is_shared => return Err(Failed(ChildStep::Descriptors, errno)),
         Ok(false) | Err(_) => {}

@@ -1,4 +1,5 @@
-//! How the child writes who it is, between clone and exec: system calls only, as [`child`](super::child_before_exec) says.
+//! How the child writes its own record, between clone and exec: system calls only, see
+//! [`child_before_exec`](super::child_before_exec).
 
 use std::ffi::{c_char, c_int};
 
@@ -63,8 +64,8 @@ pub(crate) fn write_record(plan: &ChildPlan, record: &RawRecord, start_ticks: u6
 /// done with.
 ///
 /// A new file in its place takes a file system as long as the rest of a start: it looks for an inode, and writes a file
-/// that replaces another to the disk at once (ext4, btrfs). Nobody sees half of it: a write within a page is not
-/// interrupted, and whoever reads records waits for us to execute, since until then we have the directory's lock.
+/// that replaces another to the disk at once (ext4, btrfs). No reader sees half of it: a write within a page is not
+/// interrupted, and the next agent, which reads records, waits for us to execute, since until then we have the directory's lock.
 fn overwrite(plan: &ChildPlan, record: &RawRecord, tail: &Tail) -> Result<bool, Failed> {
     let flags = libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
     // SAFETY: `name` is a NUL-terminated string that the waiting parent owns; `dir` is open.
@@ -78,7 +79,7 @@ fn overwrite(plan: &ChildPlan, record: &RawRecord, tail: &Tail) -> Result<bool, 
     written
 }
 
-/// The size of a file that is nobody's but ours, and has no other name.
+/// The size of a file that is this user's alone, and has no other name.
 fn own_size(file: i64) -> Option<usize> {
     let found = stat_at(file as c_int, c"", libc::AT_EMPTY_PATH).ok()?;
     // SAFETY: no pointers are passed.
@@ -129,7 +130,7 @@ fn replace(plan: &ChildPlan, record: &RawRecord, tail: &Tail) -> Result<(), Fail
     opened?;
     let written = fill_record(plan, record, file, tail);
     if written.is_err() {
-        // Nobody else would remove it before the next start, which may never be.
+        // It would not be removed before the next start, which may never be.
         // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
         unsafe { libc::syscall(libc::SYS_unlinkat, record.dir, record.temporary, 0) };
     }

@@ -64,7 +64,7 @@ pub(crate) struct ChildReport {
 /// Whether a child has written into our memory: then vfork is what it promises to be, and no pipe is needed.
 static MEMORY_IS_SHARED: AtomicBool = AtomicBool::new(false);
 
-/// How long a pipe may outlast the clone. Only somebody else can hold it so long: a worker of the host that was forked
+/// How long a pipe may outlast the clone. Only another process can hold it so long: a worker of the host that was forked
 /// without the C library, or the child of another thread.
 const END: c_int = 1000;
 
@@ -81,7 +81,7 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    /// A pipe for a child, unless it is known that memory is shared and nobody needs to know when it no longer is.
+    /// A pipe for a child, unless it is known that memory is shared and not asked when it no longer is.
     pub(crate) fn of_child(must_have_left: bool) -> io::Result<Option<Pipe>> {
         if memory_is_shared() && !must_have_left {
             return Ok(None);
@@ -93,7 +93,7 @@ impl Pipe {
         let mut ends = [-1; 2];
         // SAFETY: `ends` is an array of two descriptors, as pipe2 fills.
         check(i64::from(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }))?;
-        // SAFETY: pipe2 has just created both; nobody else has them.
+        // SAFETY: pipe2 has just created both; nothing else has them.
         let [reader, writer] = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
         // The child writes to it after it has redirected 0, 1 and 2.
         Ok(Pipe { reader, writer: ClosedOnFork::new(fd::above_standard(writer)?) })
@@ -127,7 +127,7 @@ impl Pipe {
     }
 
     /// Waits until the child has failed, or has closed its end: by executing, or by ending without a word, which the
-    /// one who waits for processes will see.
+    /// thread that waits for processes will see.
     fn read(self) -> ChildReport {
         let Pipe { reader, writer } = self;
         // ORDER: our own writer first, or the pipe would never end.

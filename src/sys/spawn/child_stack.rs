@@ -32,7 +32,7 @@ impl ChildStack {
         let stack = ChildStack { base };
         // SAFETY: an address within the mapping made above.
         let usable = unsafe { base.byte_add(Self::GUARD) };
-        // SAFETY: the upper part of that mapping, which nobody uses yet.
+        // SAFETY: the upper part of that mapping, which nothing else uses yet.
         let opened = unsafe { libc::mprotect(usable, Self::SIZE, libc::PROT_READ | libc::PROT_WRITE) };
         check(i64::from(opened)).map(|_| stack)
     }

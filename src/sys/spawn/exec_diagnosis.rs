@@ -1,7 +1,7 @@
 //! Why a program could not be executed, as far as it can be seen afterwards.
 //!
 //! execve(2) says the same of a program that is missing, of one whose interpreter is, and of a command line in one word.
-//! So, after it has failed, the file is looked at: briefly, and without opening what could hold us up.
+//! So, after it has failed, the file is examined: briefly, and without opening what could hold us up.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
@@ -96,7 +96,7 @@ impl Attempt<'_> {
         Some(format!("not found in PATH ({}){}", cut.unwrap_or_else(|| shown(&path)), self.hint()))
     }
 
-    /// For who has written program and arguments into one word.
+    /// For a declaration with program and arguments in one word.
     fn hint(&self) -> &'static str {
         let words = self.name.as_bytes().split(u8::is_ascii_whitespace).next();
         let first = words.filter(|first| !first.is_empty() && first.len() < self.name.len()).map(OsStr::from_bytes);
@@ -142,7 +142,7 @@ fn read_head(path: &Path) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Why nobody may execute a file.
+/// Why a file may not be executed.
 fn forbidden(file: &Metadata) -> Option<&'static str> {
     if file.is_dir() {
         Some("is a directory")

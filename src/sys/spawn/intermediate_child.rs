@@ -55,7 +55,7 @@ pub(crate) fn prepare(stack: &mut ChildStack) -> io::Result<DetachedReport> {
 fn try_vfork_out(stack: &mut ChildStack) -> io::Result<()> {
     let mut report = ChildReport::default();
     let guard = MaskGuard::block_all();
-    // SAFETY: `write_and_exit` keeps to system calls, on a stack that nobody else uses; `report` outlives it, for the
+    // SAFETY: `write_and_exit` keeps to system calls, on a stack that nothing else uses; `report` outlives it, for the
     // kernel suspends this thread until the child has exited. Or it has a copy of both.
     let child = unsafe { libc::clone(write_and_exit, stack.top(), VFORK, (&raw mut report.outcome).cast()) };
     let child = check(i64::from(child));
@@ -88,7 +88,7 @@ fn clone_intermediate(stack: &mut ChildStack, it: &Instructions, detached: &Deta
     let sharing = if detached.shares_table.load(Ordering::Relaxed) { libc::CLONE_FILES } else { 0 };
     let argument = std::ptr::from_ref(it).cast_mut().cast();
     let guard = MaskGuard::block_all();
-    // SAFETY: `run` keeps to system calls, on a stack that nobody else uses, with instructions that live until it has
+    // SAFETY: `run` keeps to system calls, on a stack that nothing else uses, with instructions that live until it has
     // exited and the process has executed or ended, which is waited for below. Or they have copies of all that.
     let child = unsafe { libc::clone(run, stack.top(), VFORK | sharing, argument) };
     if child != -1 {
@@ -107,7 +107,8 @@ fn reap(child: i64) {
     }
 }
 
-/// CHILD: the entry point of the intermediate child. `argument` points to [`Instructions`], as that of [`child_before_exec::run`].
+/// CHILD: the entry point of the intermediate child. `argument` points to [`Instructions`], as that of
+/// [`child_before_exec::run`].
 extern "C" fn run(argument: *mut c_void) -> c_int {
     // SAFETY: the parent passes its Instructions, and waits while we use them (CLONE_VFORK), or they are our own copy.
     let it = unsafe { &*argument.cast::<Instructions>() };
@@ -130,8 +131,8 @@ fn clone_process(it: &Instructions, detached: &DetachedReport, argument: *mut c_
     let sharing = if it.division.is_shared() { libc::CLONE_FILES } else { 0 };
     let flags = lending | sharing | libc::SIGCHLD;
     let (lent_to, no_tls) = (detached.lent_to.as_ptr(), std::ptr::null_mut::<c_void>());
-    // SAFETY: `child_before_exec::run` keeps to system calls, on a stack that nobody else uses, with instructions that live until the
-    // kernel has cleared `lent_to`; or it has a copy of both.
+    // SAFETY: `child_before_exec::run` keeps to system calls, on a stack that nothing else uses, with instructions that
+    // live until the kernel has cleared `lent_to`; or it has a copy of both.
     let pid = unsafe { libc::clone(child_before_exec::run, detached.stack, flags, argument, lent_to, no_tls, lent_to) };
     step(ChildStep::Clone, pid.into())?;
     let opened = pass(&it.fail, points::CLONED, ChildStep::OpenPidfd).and_then(|()| open_pidfd(detached, pid));
@@ -155,7 +156,7 @@ fn open_pidfd(detached: &DetachedReport, pid: c_int) -> Result<(), Failed> {
 }
 
 fn kill_and_reap(pid: c_int) {
-    // SAFETY: no pointers are passed. The number is our child's, which is not reaped.
+    // SAFETY: no pointers are passed. The pid is our child's, which is not reaped.
     unsafe { libc::syscall(libc::SYS_kill, pid, libc::SIGKILL) };
     let (no_info, no_usage) = (std::ptr::null_mut::<libc::siginfo_t>(), std::ptr::null_mut::<libc::rusage>());
     // SAFETY: null pointers say that nothing is asked for.

@@ -237,7 +237,7 @@ fn is_of_descriptor(path: &[u8]) -> bool {
 /// tells two of them apart, and is read rather than reckoned.
 fn try_clock_out(before: BootTime, started: &Started) {
     let now = BootTime::now();
-    // Unless the number is another's by now: the host may reap it, but not while it lives.
+    // Unless the pid was recycled: the host may reap it, but not while it lives.
     let stat = stat::read(started.pid.as_raw()).ok().flatten();
     let lives = started.pidfd.as_ref().is_some_and(|fd| !pidfd::has_ended(fd.as_fd()));
     if let (Some(now), Some(stat), true) = (now, stat, lives) {
@@ -256,7 +256,7 @@ fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Chil
         return clone_with(0, stack, instructions);
     }
     match clone_with(libc::CLONE_PIDFD, stack, instructions) {
-        // An emulator (qemu-user) or a sandbox that has pidfds, but not from clone. The number is the child's own until
+        // An emulator (qemu-user) or a sandbox that has pidfds, but not from clone. The pid is the child's own until
         // it is reaped.
         Err(error) if is_refused(&error) => {
             let child = clone_with(0, stack, instructions)?;
@@ -275,8 +275,9 @@ fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions)
     fail::failing("start:clone")?;
     // The child inherits the mask and opens it when no handler of the host is left.
     let guard = MaskGuard::block_all();
-    // SAFETY: `child_before_exec::run` keeps to system calls, on a stack that nobody else uses, with instructions that live until
-    // it is done: the kernel suspends this thread until the child has executed or exited. Or it has a copy of both.
+    // SAFETY: `child_before_exec::run` keeps to system calls, on a stack that nothing else uses, with instructions that
+    // live until it is done: the kernel suspends this thread until the child has executed or exited. Or it has a copy
+    // of both.
     let pid = unsafe { libc::clone(child_before_exec::run, top, flags, argument, &raw mut raw_pidfd) };
     let pid = check(i64::from(pid));
     drop(guard);
@@ -284,7 +285,7 @@ fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions)
     let pid = Pid::from_raw(pid? as i32).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
     // The kernel has filled it in if it knows CLONE_PIDFD (Linux 5.2); before, it ignored the flag.
     // It may be one of 0 to 2: that does no harm to a pidfd, and moving it could fail with the child already running.
-    // SAFETY: the kernel has just created it for this call; nobody else has it.
+    // SAFETY: the kernel has just created it for this call; nothing else has it.
     let pidfd = (raw_pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(raw_pidfd) });
     Ok(Child { pid: Some(pid), pidfd, start_ticks: None })
 }
@@ -331,13 +332,13 @@ fn candidates(program: &Program<'_>) -> Vec<OsString> {
     search_paths(name, program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH=")))
 }
 
-/// The pidfd of a process that is not our child, by number.
+/// The pidfd of a process that is not our child, by pid.
 fn open_proven(pid: Pid, start_ticks: u64) -> Option<OwnedFd> {
     if !pidfd::is_supported() {
         return None;
     }
     let pidfd = pidfd::open(pid).ok()?;
-    // ORDER: the descriptor first, then the proof: if that process lives when it is done, the number was its own.
+    // ORDER: the descriptor first, then the proof: if that process lives when it is done, the pid was its own.
     let is_it = stat::read(pid.as_raw()).ok().flatten().is_some_and(|stat| stat.start_ticks == start_ticks);
     (is_it && !pidfd::has_ended(pidfd.as_fd())).then_some(pidfd)
 }

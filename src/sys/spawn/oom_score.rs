@@ -23,7 +23,7 @@ pub(crate) struct RawScore {
 
 impl RawScore {
     /// What a child has to write for its process to have the declared value, or 0 without a declaration. Nothing if it
-    /// has 0 anyway, by inheriting it: the agent's own value is looked at for each child, for it can be changed at any
+    /// has 0 anyway, by inheriting it: the agent's own value is read for each child, for it can be changed at any
     /// time.
     pub(crate) fn of_child(declared: Option<i32>) -> Option<RawScore> {
         match declared {

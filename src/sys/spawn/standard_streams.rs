@@ -1,4 +1,4 @@
-//! Where the descriptors wait that become a child's standard streams: under numbers that were taken when few were open.
+//! The descriptors that become a child's standard streams, under low numbers that were reserved when few were open.
 //!
 //! What a child needs decides how much of the agent's table it copies (see [`descriptor_table`](super::fd_table)),
 //! and what is opened last gets the highest number.
@@ -29,7 +29,7 @@ impl StandardStreams {
     }
 
     /// Puts the outputs of the next child in their places; they are taken out again when the guard is dropped, for a log
-    /// that nobody writes to is not to be held open.
+    /// without a writer is not to be held open.
     pub(crate) fn with(&mut self, outputs: [OwnedFd; 2]) -> Filled<'_> {
         let [stdout, stderr] = &outputs;
         let filled = [put(stdout, &self.outputs[0]).is_ok(), put(stderr, &self.outputs[1]).is_ok()];

@@ -95,7 +95,7 @@ pub(crate) fn failure(step: &'static str, object: &str, source: io::Error) -> St
     StartError { step, object: object.to_owned(), why: None, source }
 }
 
-/// Why the program cannot be executed, as far as that can be found out. `tried`: where it was looked for.
+/// Why the program cannot be executed, as far as that can be found out. `tried`: where it was searched for.
 pub(crate) fn explained(error: StartError, errno: i32, program: &Program<'_>, tried: &[CString]) -> StartError {
     let Some(name) = program.argv.first() else { return error };
     let programs = tried.iter().map(|path| Path::new(OsStr::from_bytes(path.as_bytes()))).collect();

@@ -69,7 +69,8 @@ fn record_in<'fd>(dir: &'fd Dir, within: &'fd Path) -> SelfRecord<'fd> {
     SelfRecord { dir: dir.as_fd(), lock: &[], temporary: c".r".into(), name: c"r".into(), within, head: b"{".to_vec() }
 }
 
-/// Every step is taken: record, directory, OOM score, credentials, descriptor limit. An allocation on the way would end the child with 77.
+/// Every step is taken: record, directory, OOM score, credentials, descriptor limit. An allocation on the way would end
+/// the child with 77.
 #[test]
 fn a_child_does_not_allocate_before_it_executes() {
     let place = tempfile::tempdir().unwrap();
