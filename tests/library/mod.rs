@@ -15,6 +15,7 @@ mod files;
 mod ids;
 mod kinds;
 mod locked;
+mod logs;
 mod periods;
 mod replace;
 mod restore;
