@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* The binary interface, as programs that were compiled long ago rely on it. What fails here must not be mended here: it
  * is another PROXYPROCESS_ABI_VERSION, or a mistake. A test holds that nothing of the header is left out. */
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* Checks that say where and what, and the proof that a program gives back all that it took. */
 
 #ifndef CHECK_H

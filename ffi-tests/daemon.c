@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* One supervised process without a manager, and its way into the hands of another. */
 
 #include "helpers.h"

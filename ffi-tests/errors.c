@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* Errors: codes, classes, texts, and the objects that carry them. */
 
 #include "check.h"

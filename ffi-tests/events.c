@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* Events: waited for, announced by a descriptor, missed, and their end. */
 
 #include "helpers.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A program that has no descriptors left: it is told so by code and errno, and goes on when there are some again. */
 
 #include "helpers.h"

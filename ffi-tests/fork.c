@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A worker that the host forks has the handles but none of the threads: it is told so at every call, may free them, and
  * keeps nothing of the agent's alive, the lock of the data directory least of all. */
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* What the programs do with the library again and again. */
 
 #ifndef HELPERS_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A host that blocks every signal, and goes on blocking them. */
 
 #include "hosts.h"

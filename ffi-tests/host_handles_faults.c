@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A host that handles the faults of its own code and goes on, as runtimes do for write barriers, null pointers and stack
  * guards, and sandboxes for the system calls that they catch: it can do so in callbacks on threads of the library, on which
  * all other signals are blocked. */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A host that ignores SIGCHLD, so that the kernel itself reaps its children; and every other signal as well. */
 
 #include "hosts.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A host with hundreds of descriptors that its children would inherit. */
 
 #include "hosts.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A host that loads the shared library when it needs it, and unloads it when it is done with it; again and again.
  *
  * usage: host_loads path/of/libproxyprocess.so */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A host that raises its limit of descriptors, as the runtime of Go does: its children have the one of its start. */
 
 #include "hosts.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A host with a thread that waits for any child, and so takes the status of the library's. */
 
 #include "hosts.h"

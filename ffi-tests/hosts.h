@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* Hosts that ignore, block, steal and leak what a supervisor needs: none of it may be inherited by a process, or cost
  * one. The managed process is the program itself, as "inspect". */
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* An exec that does not come to an end, as on a file system that hangs, holds up its own proxy and nobody else. A stop
  * says so, and the program can end. Here a lease (fcntl(2), F_SETLEASE) holds up whoever opens the program. */
 

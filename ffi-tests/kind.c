@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A kind of the host's own: registered, created, compared, stored and restored, and let go exactly once. */
 
 #include "kinds.h"

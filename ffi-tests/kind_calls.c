@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* What the functions of a kind may call, what they may not, and whom they hold up. */
 
 #include "kinds.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A kind whose functions fail: each failure is contained, told where the caller can hear it, and leaks nothing. */
 
 #include "kinds.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A kind of proxy that notes who called it, and fails where its options say so. */
 
 #ifndef KINDS_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A host whose signal handler leaves a call of the library by siglongjmp, as the unsafe signals of Perl and the interrupts of
  * SBCL do. That is forbidden; what comes of it is an error of the next call with that handle on that thread, and nobody
  * waits for ever: not the next call, not other threads, and not the supervision. */
@@ -129,6 +130,30 @@ static void events_next(void)
     until(events, PROXYPROCESS_EVENT_END, NULL);
     CHECK(is_gone(pid));
     proxyprocess_events_free(events);
+}
+
+static int32_t next_line(const void *logs)
+{
+    proxyprocess_log_line line = {.struct_size = sizeof line};
+    return proxyprocess_logs_next(logs, UINT64_MAX, &line, NULL);
+}
+
+/* A reader of the log that was left in its wait: another thread reads on, and lines are written as ever. */
+static void logs_next(void)
+{
+    leaver leaver;
+    proxyprocess_log_line line = {.struct_size = sizeof line};
+    proxyprocess_logs *logs = NULL;
+    proxyprocess_daemon *daemon = new_daemon("web", SLEEP);
+    OK(proxyprocess_logs_new(PROXYPROCESS_LOG_INFO, &logs, &error));
+    leave_call(&leaver, next_line, logs);
+    OK(proxyprocess_daemon_start(daemon, &error));
+    OK(proxyprocess_logs_next(logs, DEADLINE_MS, &line, &error));
+    CHECK_HAS(line.message, "proxy web: started, pid ");
+    end_thread(&leaver);
+    OK(proxyprocess_daemon_stop(daemon, &error));
+    proxyprocess_daemon_free(daemon);
+    proxyprocess_logs_free(logs);
 }
 
 static sigjmp_buf in_main;
@@ -308,7 +333,7 @@ static void call_in_signal_handler(void)
 int main(void)
 {
     /* Each in a process of its own: what was left half done is there for as long as its process. */
-    static void (*const all[])(void) = {events_next, events_next_of_the_only_thread, manager_run, manager_kill,
+    static void (*const all[])(void) = {events_next, logs_next, events_next_of_the_only_thread, manager_run, manager_kill,
                                         daemon_stop, subscription_wait, call_in_signal_handler};
     CHECK(signal(SIGUSR1, leave) != SIG_ERR);
     for (size_t index = 0; index < sizeof all / sizeof *all; index++) {

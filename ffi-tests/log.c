@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* The log callback: what it gets, how much, and when it is let go. */
 
 #include "helpers.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* Readers of lines of the log: of the whole library and of one manager, by wait and by descriptor, and what they lose. */
 
 #include "helpers.h"

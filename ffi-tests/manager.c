@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A manager from its first start to the agent that comes after the next. */
 
 #include "helpers.h"

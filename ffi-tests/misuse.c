@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* NULL for every pointer of every function in turn: an error that names the argument, or nothing where that is promised,
  * and never a crash. Each row is written out; a test compares them with the header's prototypes, so that a new function
  * or parameter without a row fails. */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* Values that are out of the question, in every field and argument: refused with the right code and by name, and what
  * was there before stays. */
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* Workers that fork again, as a shell's $(a | b) and every daemon do: descriptors that a worker has opened are its own and
  * stay open in its children, whatever numbers they have. */
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* Handles are freed in any order: each keeps what it needs, and none outlives the last. */
 
 #include "helpers.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* A program whose main thread runs the manager, while another one obeys SIGINT: run returns when the end is complete, with
  * its result, so that the program can exit then. */
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* The desired set: what is declared is what is read back, and a change that is refused changes nothing. */
 
 #include "helpers.h"

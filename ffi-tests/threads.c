@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* The same handles in the hands of many threads: every call says 0 or what overtook it, and the end comes once. */
 
 #include "helpers.h"

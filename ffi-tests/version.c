@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* The header and the library are of one version, and say so in the same words. */
 
 #include "check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MPL-2.0 */
 /*
  * proxyprocess: the process supervisor that agents embed.
  *

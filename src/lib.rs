@@ -6,8 +6,9 @@
 //! async runtime, Linux only.
 //!
 //! - [`State`] is the desired set: add, replace, remove, from any thread, at any time.
-//! - [`Manager`] follows it: [`Manager::restore`], then [`Manager::run`], and at the end [`Manager::close`] (the
-//!   proxies run on) or [`Manager::kill`] (they are stopped first).
+//! - [`Manager`] follows it: [`Manager::open`] takes over what an earlier agent left running, [`Manager::run`] follows the
+//!   state, and at the end come [`Manager::close`] (the proxies run on) or [`Manager::kill`] (they are stopped first).
+//! - [`Events`] tells what happens, [`ProxyStatus`] what each proxy is doing, [`Logs`] has the lines of the log.
 //! - [`Daemon`] is one supervised process without a manager; [`Noop`] is a proxy that does nothing; [`Proxy`] is the
 //!   interface of kinds of one's own.
 //!
@@ -19,21 +20,15 @@
 //!     let state = State::new();
 //!     state.set("web-proxy", ProxyConfig::new(Command::new("haproxy").args(["-db", "-f", "/etc/web.cfg"])))?;
 //!
-//!     let mut options = ManagerOptions::default();
-//!     options.data_dir = Some("/var/lib/my-agent/proxies".into());
-//!     let manager = Manager::new(state, options)?;
-//!     if let Some(path) = manager.snapshot_path() {
-//!         if let Err(error) = manager.restore(path) {
-//!             eprintln!("starting without the snapshot: {error}");
-//!         }
-//!     }
+//!     let options = ManagerOptions::default().with_data_dir("/var/lib/my-agent/proxies");
+//!     let manager = Manager::open(state, options)?;
 //!     manager.run() // returns when another thread, with an Arc of the manager, has closed or killed it
 //! }
 //! ```
 //!
 //! # Threads
-//! All managers and daemons of a program share one supervisor thread, and at most a spawner thread a core (three at the
-//! most), whatever the number of processes; proxies of registered kinds add one thread a manager.
+//! All managers and daemons of a program share one supervisor thread and at most three spawner threads (one a processor),
+//! whatever the number of processes. A manager with proxies of registered kinds has one thread more.
 //! They start with the first use, end with the last handle, and are named `proxy-...`. All asynchronous signals are
 //! blocked on them, so that the host's handlers never run there; open are the six that a thread raises by a fault of its
 //! own (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS), for a host that handles those of its loggers and kinds of proxy.
@@ -53,7 +48,8 @@
 //! # Log
 //! Lines go to the [`log`](https://docs.rs/log) facade with the target `proxyprocess`: starts, adoptions, stops, waits and
 //! ends that no agent was there to see at info, unexpected exits and other refused adoptions at warn, failures at error.
-//! They are written on the library's threads: a logger that blocks delays the supervision.
+//! They are written on the library's threads: a logger that blocks delays the supervision. A manager may have a logger of its
+//! own ([`ManagerOptions::logger`]), and [`Logs`] reads the lines by pull, which delays nothing.
 
 #[cfg(feature = "internals")]
 #[doc(hidden)]

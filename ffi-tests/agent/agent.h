@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* The manager and all that a reload needs. Failures are the caller's to report; what does no harm is only logged. */
 #ifndef AGENT_AGENT_H
 #define AGENT_AGENT_H

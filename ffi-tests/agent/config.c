@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 #define _POSIX_C_SOURCE 200809L /* getdelim, strdup */
 
 #include "config.h"

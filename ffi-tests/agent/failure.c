@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 #define _GNU_SOURCE /* vasprintf */
 
 #include "failure.h"

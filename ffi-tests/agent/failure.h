@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /*
  * Failures. A function that can fail returns NULL when all went well, else a message of one line for the user, like
  * "operation object: reason", which its receiver frees with failure_free().

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* What the readers of the configuration share. */
 #ifndef AGENT_JSON_H
 #define AGENT_JSON_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /*
  * The log on stderr: that of the library and that of the agent, a line each, as the variable RUST_LOG says: off, error,
  * warn, info, debug or trace; anything else is info.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /*
  * An agent that runs real proxies with the library, in the foreground: the agent of examples/agent again, in C.
  *

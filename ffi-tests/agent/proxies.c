@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 #include "proxies.h"
 
 #include "json.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* The declarations of the proxies. The library reads them; here is what this agent adds and demands of its own. */
 #ifndef AGENT_PROXIES_H
 #define AGENT_PROXIES_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* The agent at work: signals tell it what to do. */
 #ifndef AGENT_RUN_H
 #define AGENT_RUN_H

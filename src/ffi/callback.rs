@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Calls into C: each is marked on its thread, so that a call back that would wait for itself is refused.
 
 use std::cell::Cell;

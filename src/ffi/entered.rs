@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Which handles the calls of a thread are on: how a call is noticed that was left by a non-local exit.
 //!
 //! A signal handler of the host that leaves by siglongjmp, as the unsafe signals of Perl and the interrupts of SBCL do, can

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Errors: a code for the program, an object for the reader of the log.
 
 use std::ffi::{CStr, CString};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Lifecycle events, by pull: waited for, or announced by a descriptor.
 
 use std::ffi::{CStr, CString};

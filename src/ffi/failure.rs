@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Failures on their way to C.
 
 use std::fmt;

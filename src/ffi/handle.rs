@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Handles and entries: what every call from C goes through.
 
 use std::mem::MaybeUninit;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Pointers that come from C. Only C makes them; that they are NULL or good for the time of the call is what the
 //! header's section "Pointers" asks of it, and all that the unsafe blocks here rely on.
 

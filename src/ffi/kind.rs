@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Kinds of proxy that are implemented by the host: a table of its functions behind the interface `Proxy`.
 
 use std::any::Any;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The log callback: the only thing that the library pushes.
 
 use std::ffi::c_char;

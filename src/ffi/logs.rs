@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Lines of the log, by pull: waited for, or announced by a descriptor.
 
 use std::ffi::CString;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The C ABI: what an agent in C or Go links. `include/proxyprocess.h` is generated from these files, in this order,
 //! so their documentation is written for readers of C.
 //!

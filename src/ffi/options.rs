@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Structs of settings, as C fills them.
 
 use std::os::unix::ffi::OsStrExt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Strings that go to C: those that stay with the library, and those that the caller gets to keep.
 
 use std::ffi::{CStr, CString, c_char};

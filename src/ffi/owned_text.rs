@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Strings that the caller gets to keep.
 
 use std::ffi::CString;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What C gets at a panic: a code. No panic of the library unwinds into its caller.
 
 use std::any::Any;

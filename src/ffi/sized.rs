@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Structs of the caller's that may be of an older or a newer version of the header than the library.
 //!
 //! Each begins with its size as the caller knows it, and fields are only ever appended. So a caller that was compiled

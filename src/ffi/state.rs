@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The desired set.
 
 use std::mem::MaybeUninit;

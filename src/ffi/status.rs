@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What proxies are doing.
 
 use std::ffi::CString;

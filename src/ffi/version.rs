@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Versions, names and defaults: the numbers of the header, checked against those of the library.
 
 use std::ffi::CStr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The configuration file: options of the manager, and the proxies, which [`State`] reads itself.
 
 use std::collections::BTreeMap;

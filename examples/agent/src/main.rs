@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! An agent that runs real proxies with this library, in the foreground.
 //!
 //! `agent CONFIG.json` runs the proxies of a configuration file. SIGHUP reads the file again, SIGUSR1 prints the status

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A small TCP proxy: what the demonstration manages, so that nothing has to be installed for it.
 //!
 //! It handles no signals: the stop signal ends it as it ends most programs.

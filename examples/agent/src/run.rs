@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The agent: a manager on a thread of its own, and signals that tell it what to do.
 
 use std::io::Write;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MPL-2.0
+
 // An agent that runs real proxies with the library, in the foreground: the example agent of the library in Go.
 //
 // It runs the proxies of a configuration file. SIGHUP reads the file again, SIGUSR1 prints the status as one JSON line

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* The C side of callbacks: functions of the library's types that call Go, with a cgo.Handle, a number, as user word. */
 
 #ifndef PROXYPROCESS_GO_BRIDGE_H

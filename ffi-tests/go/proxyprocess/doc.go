@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MPL-2.0
+
 // Package proxyprocess runs the proxies of an agent: it starts them, restarts them with backoff, logs them, stops them,
 // and after the agent was restarted, upgraded or killed it takes them over again, still running. It is the library
 // proxyprocess behind the interface of Consul 1.4's package agent/proxyprocess. Linux only.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A directory for the time of the demonstration.
 
 use std::fs::{self, DirBuilder};

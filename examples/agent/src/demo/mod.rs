@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The demonstration: traffic through a managed proxy that outlives its own death and the agent's.
 
 mod directory;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What the kernel says about processes, and signals for them.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The demonstration's agent, its files and ports, and how to wait for what it does.
 
 use std::fs::{self, OpenOptions};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What stands at the two ends of the demonstration's proxy.
 
 use std::io::{self, BufRead, BufReader, Write};
