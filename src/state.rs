@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn who_subscribes_and_unsubscribes_without_end_leaves_nothing() {
+    fn subscriptions_that_come_and_go_leave_nothing() {
         let state = State::new();
         let subscription = state.subscribe();
         for _ in 0..1000 {
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn who_looks_again_is_told_what_changed_and_who_missed_too_much_everything() {
+    fn reader_gets_what_changed_since_its_version_or_everything_if_it_missed_too_much() {
         let state = State::new();
         let ids = |changes: &Changes| changes.ids.clone().map(|ids| ids.iter().map(|id| id.to_string()).collect());
         let first = state.changes_since(None);

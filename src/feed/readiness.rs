@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_forked_worker_does_does_not_show() {
+    fn forked_worker_does_not_change_the_descriptor() {
         let mut readiness = Readiness::new().unwrap();
         let worker = HomeProcess::of(Pid::from_raw(i32::MAX).unwrap());
         for readable in [false, true] {

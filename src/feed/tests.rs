@@ -46,7 +46,7 @@ fn a_reader_that_fell_behind_is_told_how_much_it_missed() {
 }
 
 #[test]
-fn nobody_reading_costs_nothing() {
+fn without_a_reader_nothing_is_kept() {
     let ring = Feed::<Note>::new(4);
     drop(Reader::of(&ring));
     for _ in 0..1000 {

@@ -15,20 +15,20 @@ pub(super) enum Escalation {
     /// The supervisor polls a process thoroughly whenever a timer of its stop is due: one that a debugger holds may have
     /// ended without a report.
     Killed {
-        look_at: Instant,
+        probe_at: Instant,
         give_up_at: Instant,
     },
     Stuck,
 }
 
 /// How often a process that was sent SIGKILL is probed until it has ended. Most have before the first time.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Escalation {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Escalation::Asked { kill_at } => Some(kill_at),
-            Escalation::Killed { look_at, give_up_at } => Some(look_at.min(give_up_at)),
+            Escalation::Killed { probe_at, give_up_at } => Some(probe_at.min(give_up_at)),
             Escalation::Stuck => None,
         }
     }
@@ -44,8 +44,8 @@ impl Escalation {
                 *self = Escalation::Stuck;
                 Some(MachineAction::Stuck)
             }
-            Escalation::Killed { look_at, give_up_at } if now >= look_at => {
-                *self = Escalation::Killed { look_at: now + LOOK_INTERVAL, give_up_at };
+            Escalation::Killed { probe_at, give_up_at } if now >= probe_at => {
+                *self = Escalation::Killed { probe_at: now + PROBE_INTERVAL, give_up_at };
                 None
             }
             _ => None,
@@ -53,7 +53,7 @@ impl Escalation {
     }
 
     fn killed(now: Instant) -> Escalation {
-        Escalation::Killed { look_at: now + LOOK_INTERVAL, give_up_at: now + defaults::KILL_PATIENCE }
+        Escalation::Killed { probe_at: now + PROBE_INTERVAL, give_up_at: now + defaults::KILL_PATIENCE }
     }
 
     /// The stop signal is being sent.

@@ -78,7 +78,7 @@ impl Manager {
         let (supervisor, stops) = {
             let mut core = self.core();
             failed.extend(self.restore_again(&mut core).err());
-            if core.supervisor.is_none() && core.unclaimed.is_empty() && core.strays.is_empty() {
+            if core.supervisor.is_none() && core.unclaimed.is_empty() && core.unrecorded.is_empty() {
                 failed.extend(stop_others(&mut core));
                 return Ok(());
             }
@@ -102,7 +102,7 @@ impl Manager {
         core.managed.clear();
         core.held.clear();
         core.unclaimed.clear();
-        core.strays.clear();
+        core.unrecorded.clear();
         if let Some(data_dir) = &self.data_dir {
             data_dir.unlock();
             fail::point("end:unlocked");

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::managed_set::ManagedSet;
-use super::restore::{Found, find_strays, generated_tokens};
+use super::restore::{Found, find_unrecorded, generated_tokens};
 use super::sync::hold;
 use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, ErrorCode, Result, excerpt};
@@ -100,11 +100,11 @@ fn take_stock(dir: OtherDataDir, mut snapshot: Snapshot, text: &[u8]) -> Result<
         }
     };
     let damaged: Vec<String> = lost.iter().filter(|lost| lost.pid.is_none()).map(|lost| lost.id.clone()).collect();
-    let found = find_strays(lost, |id| dir.log_files(id))?;
+    let found = find_unrecorded(lost, |id| dir.log_files(id))?;
     let why = || format!("its record in {} cannot be used", dir.path().display());
-    let unknown = damaged.into_iter().filter(|id| !found.strays.contains_key(id)).map(|id| (id, why())).collect();
+    let unknown = damaged.into_iter().filter(|id| !found.unrecorded.contains_key(id)).map(|id| (id, why())).collect();
     let tokens = found.tokens.into_iter().chain(generated_tokens(&records)).collect();
-    let found = Found { unclaimed: records, strays: found.strays, tokens, ignored: bad };
+    let found = Found { unclaimed: records, unrecorded: found.unrecorded, tokens, ignored: bad };
     Ok(ExternalSnapshot { snapshot, found, unknown, dir: Some(dir) })
 }
 
@@ -122,7 +122,7 @@ pub(super) fn take_note(core: &mut ManagedSet, owner: Owner, found: Found) -> Re
         let id: Arc<str> = record.id.as_str().into();
         let pid = record.identity.pid;
         let recorded = core.unclaimed.get(&id).map(|own| own.identity.pid.as_u32());
-        let stray = core.strays.get(&id).filter(|stray| stray.pid != pid && stray.lives());
+        let stray = core.unrecorded.get(&id).filter(|stray| stray.pid != pid && stray.lives());
         let known = recorded.or_else(|| supervised.get(&*id).copied()).or(stray.map(|stray| stray.pid.as_u32()));
         match known {
             Some(known) if known == pid.as_u32() => {}
@@ -132,14 +132,14 @@ pub(super) fn take_note(core: &mut ManagedSet, owner: Owner, found: Found) -> Re
                 if let Files::DataDir(data_dir) = &core.context.files {
                     data_dir.write_record(record.header(), &record.identity)?;
                 }
-                core.strays.remove(&id);
+                core.unrecorded.remove(&id);
                 core.unclaimed.insert(id, record);
             }
         }
     }
-    for (id, stray) in found.strays {
+    for (id, stray) in found.unrecorded {
         if !core.unclaimed.contains_key(id.as_str()) && !supervised.contains_key(&id) {
-            core.strays.entry(id.into()).or_insert(stray);
+            core.unrecorded.entry(id.into()).or_insert(stray);
         }
     }
     Ok(())

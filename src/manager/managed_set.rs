@@ -45,7 +45,7 @@ pub(super) struct ManagedSet {
     /// sync, or stopped by a kill.
     pub(super) unclaimed: BTreeMap<Arc<str>, Record>,
     /// Processes that have a pid file and no record that can be read.
-    pub(super) strays: BTreeMap<Arc<str>, UnrecordedProcess>,
+    pub(super) unrecorded: BTreeMap<Arc<str>, UnrecordedProcess>,
     /// Wanted, and not even tried: as what, and why.
     pub(super) held: BTreeMap<Arc<str>, ProxyStatus>,
     /// There from the first restore or run on.
@@ -70,7 +70,7 @@ impl ManagedSet {
         events: &Arc<EventRing>,
         log: Log,
         unclaimed: Vec<Record>,
-        strays: BTreeMap<String, UnrecordedProcess>,
+        unrecorded: BTreeMap<String, UnrecordedProcess>,
         ignored: Vec<Error>,
     ) -> ManagedSet {
         let files = match data_dir {
@@ -93,7 +93,7 @@ impl ManagedSet {
             registry: Registry::default(),
             managed: BTreeMap::new(),
             unclaimed: unclaimed.into_iter().map(|record| (Arc::from(record.id.as_str()), record)).collect(),
-            strays: strays.into_iter().map(|(id, stray)| (id.into(), stray)).collect(),
+            unrecorded: unrecorded.into_iter().map(|(id, stray)| (id.into(), stray)).collect(),
             held: BTreeMap::new(),
             supervisor: None,
             worker: None,

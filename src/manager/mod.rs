@@ -93,10 +93,10 @@ impl Manager {
         let log = Log::new(options.logger.clone());
         let data_dir = options.data_dir.as_deref().map(DataDir::open).transpose()?.map(Arc::new);
         let found = data_dir.as_ref().map(|data_dir| restore::find_processes(data_dir, &log)).transpose()?;
-        let restore::Found { unclaimed, strays, tokens, ignored } = found.unwrap_or_default();
+        let restore::Found { unclaimed, unrecorded, tokens, ignored } = found.unwrap_or_default();
         state.remember_tokens(tokens.into_iter());
         let events = EventRing::new(options.event_capacity);
-        let core = ManagedSet::new(options, data_dir.as_ref(), &events, log.clone(), unclaimed, strays, ignored);
+        let core = ManagedSet::new(options, data_dir.as_ref(), &events, log.clone(), unclaimed, unrecorded, ignored);
         let owner = Supervisor::new_owner();
         Ok(Manager {
             state,

@@ -27,9 +27,9 @@ use crate::sys::process_identity;
 pub(super) struct Found {
     pub(super) unclaimed: Vec<Record>,
     /// Processes without a record, known by a pid that has to be proven.
-    pub(super) strays: BTreeMap<String, UnrecordedProcess>,
+    pub(super) unrecorded: BTreeMap<String, UnrecordedProcess>,
     /// The tokens that outlive a snapshot that cannot be read, by the id: the generated ones of records, and those that
-    /// strays have.
+    /// unrecorded have.
     pub(super) tokens: Vec<(Arc<str>, String)>,
     /// What was no use.
     pub(super) ignored: Vec<Error>,
@@ -40,18 +40,18 @@ pub(super) fn find_processes(data_dir: &DataDir, log: &Log) -> Result<Found> {
     warn_of_hidden_boot_id(log);
     let mut records = data_dir.records()?;
     let lost = data_dir.lost(&mut records)?;
-    let Found { mut strays, mut tokens, .. } = find_strays(lost, |id| data_dir.log_files(id))?;
+    let Found { mut unrecorded, mut tokens, .. } = find_unrecorded(lost, |id| data_dir.log_files(id))?;
     tokens.extend(generated_tokens(&records.found));
-    if (records.found.is_empty() && strays.is_empty()) || !data_dir.has_snapshot()? {
-        let survivors = find_survivors(data_dir, log, &records.found, &strays)?;
+    if (records.found.is_empty() && unrecorded.is_empty()) || !data_dir.has_snapshot()? {
+        let survivors = find_survivors(data_dir, log, &records.found, &unrecorded)?;
         tokens.extend(tokens_of(&survivors));
-        strays.extend(survivors);
+        unrecorded.extend(survivors);
     }
-    Ok(Found { unclaimed: records.found, strays, tokens, ignored: records.bad })
+    Ok(Found { unclaimed: records.found, unrecorded, tokens, ignored: records.bad })
 }
 
 /// The processes that have no record. `log_files`: device and inode of the logs of a proxy.
-pub(super) fn find_strays(
+pub(super) fn find_unrecorded(
     lost: Vec<Lost>,
     log_files: impl Fn(&str) -> std::io::Result<Vec<(u64, u64)>>,
 ) -> Result<Found> {
@@ -60,21 +60,21 @@ pub(super) fn find_strays(
     }
     let examine = |(id, pid): (String, Pid)| Ok((id, unrecorded_process::examine(pid)?));
     let numbers = lost.iter().filter_map(|lost| Some((lost.id.clone(), lost.pid?)));
-    let mut strays = numbers.map(examine).collect::<Result<BTreeMap<String, UnrecordedProcess>>>()?;
+    let mut unrecorded = numbers.map(examine).collect::<Result<BTreeMap<String, UnrecordedProcess>>>()?;
     let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
     let found = supervisor::find_by_log(log_files, &ids)?.into_iter().map(examine).collect::<Result<Vec<_>>>()?;
     // Only of those that write to the logs as well: the process with the pid of a pid file may be another one.
     let tokens = tokens_of(found.iter().map(|(id, stray)| (id, stray))).collect();
     // What the process itself has says more than a pid file, which may be damaged as well.
-    strays.extend(found);
-    Ok(Found { strays, tokens, ..Found::default() })
+    unrecorded.extend(found);
+    Ok(Found { unrecorded, tokens, ..Found::default() })
 }
 
 /// The tokens that processes without a record have, by id.
 fn tokens_of<'a>(
-    strays: impl IntoIterator<Item = (&'a String, &'a UnrecordedProcess)>,
+    unrecorded: impl IntoIterator<Item = (&'a String, &'a UnrecordedProcess)>,
 ) -> impl Iterator<Item = (Arc<str>, String)> {
-    strays.into_iter().filter_map(|(id, stray)| Some((id.as_str().into(), unrecorded_process::token(stray, id)?)))
+    unrecorded.into_iter().filter_map(|(id, stray)| Some((id.as_str().into(), unrecorded_process::token(stray, id)?)))
 }
 
 /// The tokens that were generated, by id.
@@ -88,11 +88,11 @@ fn find_survivors(
     data_dir: &DataDir,
     log: &Log,
     records: &[Record],
-    strays: &BTreeMap<String, UnrecordedProcess>,
+    unrecorded: &BTreeMap<String, UnrecordedProcess>,
 ) -> Result<BTreeMap<String, UnrecordedProcess>> {
     let recorded = records.iter().map(|record| (&*record.id, record.identity.pid));
     let known: BTreeMap<&str, Pid> =
-        recorded.chain(strays.iter().map(|(id, stray)| (id.as_str(), stray.pid))).collect();
+        recorded.chain(unrecorded.iter().map(|(id, stray)| (id.as_str(), stray.pid))).collect();
     let pids = known.values().map(|pid| pid.as_raw()).collect();
     let mut found = BTreeMap::new();
     for (id, pid) in supervisor::find_by_owner_tag(data_dir.owner_tag(), &pids)? {
@@ -230,7 +230,7 @@ fn examine_consuls(core: &ManagedSet, snapshot: &Snapshot) -> Result<BTreeMap<St
         let Entry::Daemon(DaemonEntry { config, process: StoredProcess::Version1(stored) }) = entry else {
             continue;
         };
-        let found = match (core.unclaimed.get(id.as_str()), core.strays.get(id.as_str())) {
+        let found = match (core.unclaimed.get(id.as_str()), core.unrecorded.get(id.as_str())) {
             // An agent has taken it over already, and did not live to write its own snapshot.
             (Some(record), _) => unrecorded_process::examine(record.identity.pid)?,
             (None, None) => unrecorded_process::examine(stored.pid)?,
@@ -270,7 +270,7 @@ fn write_down(core: &mut ManagedSet, id: &Arc<str>, entry: &DaemonEntry, consul:
             Ok(())
         }
         StoredProcess::Version1(_) => match consul.map(ConsulProcess::pid) {
-            Some(pid) if core.strays.get(id).is_none_or(|filed| filed.pid != pid) => data_dir.write_pid(id, pid),
+            Some(pid) if core.unrecorded.get(id).is_none_or(|filed| filed.pid != pid) => data_dir.write_pid(id, pid),
             _ => Ok(()),
         },
     }
@@ -314,14 +314,14 @@ fn take_over_daemon(
             None
         }
         (None, StoredProcess::Version1(_)) => {
-            core.strays.remove(id);
+            core.unrecorded.remove(id);
             consul_claim
         }
         // Its record is lost. If it runs what the snapshot says, it is the one; if not, the first sync replaces it.
-        (None, StoredProcess::Unnamed | StoredProcess::None) => match core.strays.get(id) {
+        (None, StoredProcess::Unnamed | StoredProcess::None) => match core.unrecorded.get(id) {
             Some(stray) if unrecorded_process::is_of(stray, &spec) => {
                 let pid = stray.pid;
-                core.strays.remove(id);
+                core.unrecorded.remove(id);
                 Some(Claim::PidOnly { pid, as_declared: true })
             }
             _ => None,

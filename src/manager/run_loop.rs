@@ -35,7 +35,7 @@ enum Woken {
     /// The data directory was made anew.
     ByRenewal,
     /// It is told to look, or it is time for something.
-    ToLook,
+    ToCheck,
 }
 
 impl Manager {
@@ -67,15 +67,15 @@ impl Manager {
             let woken = self.control.rest(|| {
                 select! {
                     recv(changes) -> _ => Woken::ByChange,
-                    recv(self.control.woken()) -> _ => Woken::ToLook,
-                    recv(timer) -> _ => Woken::ToLook,
+                    recv(self.control.woken()) -> _ => Woken::ToCheck,
+                    recv(timer) -> _ => Woken::ToCheck,
                     recv(renewed) -> _ => Woken::ByRenewal,
                 }
             });
             match woken {
                 Some(Woken::ByChange) => due.changes.on_change(Instant::now()),
                 Some(Woken::ByRenewal) => self.write_again(&mut due),
-                Some(Woken::ToLook) => {}
+                Some(Woken::ToCheck) => {}
                 None => break,
             }
         }

@@ -260,7 +260,7 @@ fn put(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, start: StartMode)
 
 /// A process of the same id may live: of the same declaration it is adopted, of another one replaced.
 fn start_mode(core: &mut ManagedSet, id: &Arc<str>, spec: &Spec) -> StartMode {
-    let (outdated, claim) = match (core.unclaimed.remove(id), core.strays.remove(id)) {
+    let (outdated, claim) = match (core.unclaimed.remove(id), core.unrecorded.remove(id)) {
         (Some(record), _) => (record.fingerprint != spec.fingerprint(), record.into_claim()),
         (None, Some(stray)) => {
             let as_declared = unrecorded_process::is_of(&stray, spec);
@@ -325,11 +325,11 @@ pub(super) fn claim_unclaimed(
 ) -> Result<BTreeMap<Arc<str>, Arc<Spec>>> {
     let recorded = std::mem::take(&mut core.unclaimed).into_iter();
     let recorded = recorded.map(|(id, record)| (id, record.stop, record.into_claim()));
-    let strays = std::mem::take(&mut core.strays).into_iter();
+    let unrecorded = std::mem::take(&mut core.unrecorded).into_iter();
     let by_number = |stray: UnrecordedProcess| Claim::PidOnly { pid: stray.pid, as_declared: false };
-    let strays = strays.map(|(id, stray)| (id, StopSettings::default(), by_number(stray)));
+    let unrecorded = unrecorded.map(|(id, stray)| (id, StopSettings::default(), by_number(stray)));
     let mut claimed = BTreeMap::new();
-    for (id, stop, claim) in strays.chain(recorded) {
+    for (id, stop, claim) in unrecorded.chain(recorded) {
         let config = match core.managed.get(&id) {
             Some(Managed::Daemon(daemon)) => daemon.spec.config.clone(),
             // All that is known of it is who it is, and perhaps how it is stopped.

@@ -75,9 +75,9 @@ impl fmt::Display for Holder {
 
 /// The zombies that were waited for in vain, one of each parent.
 #[derive(Debug, Default)]
-pub(super) struct WaitedInVain(Vec<Zombie>);
+pub(super) struct UnreapedInTime(Vec<Zombie>);
 
-impl WaitedInVain {
+impl UnreapedInTime {
     /// Whether it is useless to wait for this one: its parent has not even reaped an earlier one yet.
     pub(super) fn is_useless(&mut self, zombie: &Zombie) -> bool {
         self.0.retain(Zombie::is_there);
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn wait_is_useless_while_an_earlier_zombie_of_the_parent_is_there() {
         let ((mut one, first), (mut other, second)) = (zombie(), zombie());
-        let mut in_vain = WaitedInVain::default();
+        let mut in_vain = UnreapedInTime::default();
         assert!(!in_vain.is_useless(&second));
         in_vain.add(first);
         in_vain.add(second);

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zero_and_everybody_are_no_pids() {
+    fn zero_and_negative_numbers_are_no_pids() {
         assert!([0, -1, i32::MIN].into_iter().all(|raw| Pid::from_raw(raw).is_none()));
     }
 }

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_keeps_its_inode_and_shares_it_with_nobody() {
+    fn process_keeps_its_inode_and_no_other_has_it() {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let pids = [own_pid(), Pid::from_raw(child.id() as i32).unwrap()];
         let opened = [pids, pids].map(|pids| pids.map(|pid| open(pid).unwrap()));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_status_of_a_reaped_process_is_told_to_whoever_holds_its_pidfd() {
+    fn status_of_a_reaped_process_is_known_through_its_pidfd() {
         let mut shell = std::process::Command::new("/bin/sh");
         let shell = shell.args(["-c", "read x; exit 7"]).stdin(std::process::Stdio::piped());
         let mut child = shell.spawn().unwrap();

@@ -268,7 +268,7 @@ mod tests {
 
     /// Through Linux 6.15 pidfd_open says EINVAL of both.
     #[test]
-    fn number_of_a_group_whose_leader_is_gone_is_not_called_a_thread() {
+    fn pid_of_a_group_without_leader_is_not_taken_for_a_thread() {
         let mut shell = Command::new("/bin/sh");
         let mut leader = shell
             .args(["-c", "exec 3<&0; (read x <&3) & wait"])

@@ -50,7 +50,7 @@ impl EventLoop {
         if self.scan_queue.deadline().is_some() {
             let now = Instant::now();
             if let Some((pid, progress)) = self.scan_queue.give_up(now) {
-                self.spawners.pass_over(pid, &progress);
+                self.spawners.skip_in_scans(pid, &progress);
             }
             if let Some((all, progress)) = self.scan_queue.begin(now, self.awaited > 0) {
                 self.spawners.scan(all, progress);

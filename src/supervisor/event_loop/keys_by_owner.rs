@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_has_its_own_processes_and_no_others() {
+    fn owner_has_its_own_keys_only() {
         let mut keys = Keys::default();
         let b = keys.get_or_draw(&slot(2, "b"));
         let a = keys.get_or_draw(&slot(2, ""));

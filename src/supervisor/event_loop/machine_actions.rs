@@ -88,7 +88,7 @@ impl EventLoop {
             MachineAction::Kill => self.signal(key, Some(Signal::KILL)),
             MachineAction::ProbeGroup => {
                 let group = self.reaper.group_left(key).unwrap_or_else(|error| {
-                    supervised.cannot_look_for_group(&error);
+                    supervised.group_scan_failed(&error);
                     Group::Alive
                 });
                 let left = supervised.probed(&group);
@@ -100,13 +100,13 @@ impl EventLoop {
             MachineAction::ProbeZombies => {
                 supervised.rare.zombies.retain(Zombie::is_there);
                 let first = supervised.rare.zombies.first();
-                let useless = first.is_some_and(|zombie| self.waited_in_vain.is_useless(zombie));
+                let useless = first.is_some_and(|zombie| self.unreaped_in_time.is_useless(zombie));
                 let left = first.is_some();
                 self.drive(key, MachineEvent::Zombies { left, useless });
             }
             MachineAction::TellZombies => {
                 if let Some(zombie) = supervised.tell_zombies() {
-                    self.waited_in_vain.add(zombie);
+                    self.unreaped_in_time.add(zombie);
                 }
             }
             MachineAction::RemovePidFile => {

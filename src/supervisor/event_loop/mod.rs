@@ -26,7 +26,7 @@ use super::reaper::Reaper;
 use super::scan::scan_queue::ScanQueue;
 use super::spawner::job::ScanRequest;
 use super::spawner::threads::Spawners;
-use super::zombies::WaitedInVain;
+use super::zombies::UnreapedInTime;
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::{self, Level};
@@ -47,7 +47,7 @@ pub(crate) struct EventLoop {
     pub(crate) scan_queue: ScanQueue<ScanRequest>,
     /// How many processes were told to stop and have not ended yet.
     pub(crate) awaited: usize,
-    waited_in_vain: WaitedInVain,
+    unreaped_in_time: UnreapedInTime,
     /// The last handle is gone.
     ending: bool,
 }
@@ -56,8 +56,8 @@ impl EventLoop {
     pub(crate) fn new(inbox: Inbox, spawners: Spawners, reaper: Arc<Reaper>) -> EventLoop {
         let (slots, keys, timers) = (BTreeMap::new(), Keys::default(), Timers::default());
         let (scan_queue, awaited, ending) = (ScanQueue::default(), 0, false);
-        let waited_in_vain = WaitedInVain::default();
-        EventLoop { inbox, slots, keys, timers, spawners, reaper, scan_queue, awaited, waited_in_vain, ending }
+        let unreaped_in_time = UnreapedInTime::default();
+        EventLoop { inbox, slots, keys, timers, spawners, reaper, scan_queue, awaited, unreaped_in_time, ending }
     }
 
     /// Runs until the last handle is gone.
@@ -75,7 +75,7 @@ impl EventLoop {
                 self.guarded(EventLoop::fire_timers);
             }
             for &key in &ready {
-                self.guarded(|it| it.look_at(key));
+                self.guarded(|it| it.check_exit(key));
                 self.reaper.forget_gone();
             }
             self.guarded(EventLoop::fire_timers);
@@ -114,7 +114,7 @@ impl EventLoop {
             // This thread may have stood still, with the whole program or for want of a processor: then a process that
             // ended long ago is not known to have ended, and would be killed, or named as one that survived SIGKILL.
             if self.slots.get(&key).is_some_and(|supervised| supervised.machine.awaits_end()) {
-                self.look_at(key);
+                self.check_exit(key);
             }
             let Some(supervised) = self.slots.get_mut(&key) else { continue };
             if supervised.machine.deadline().is_some_and(|deadline| deadline <= now) {

@@ -12,7 +12,7 @@ use crate::sys::wait::ExitStatus;
 use crate::sys::{fail, pidfd};
 
 impl EventLoop {
-    pub(super) fn look_at(&mut self, key: ProcessKey) {
+    pub(super) fn check_exit(&mut self, key: ProcessKey) {
         // A process that is skipped now is reported again.
         if fail::failing("exit:seen").is_err() {
             return;
@@ -31,7 +31,7 @@ impl EventLoop {
         };
         let kills = self.slots.get(&key).is_some_and(|supervised| kills(supervised));
         let leftovers = if kills { Leftovers::Kill } else { Leftovers::Leave };
-        if let Some(exit) = self.reaper.look_at(key, leftovers) {
+        if let Some(exit) = self.reaper.take_exit(key, leftovers) {
             self.exited(key, exit);
         }
     }

@@ -269,7 +269,7 @@ impl Supervised {
     }
 
     /// Whether others of its group are left cannot be known now. Said once, for the next probe comes very soon.
-    pub(crate) fn cannot_look_for_group(&mut self, error: &std::io::Error) {
+    pub(crate) fn group_scan_failed(&mut self, error: &std::io::Error) {
         let what = format_args!("look for what is left of {}", self.group_name());
         let error = Error::os(ErrorCode::Io, what, error);
         if self.rare.last_error.as_ref().is_none_or(|said| said.to_string() != error.to_string()) {
@@ -349,7 +349,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn whatever_is_to_be_done_of_a_process_keeps_its_timer() {
+    fn each_pending_deadline_of_a_process_keeps_its_timer() {
         let spec = Arc::new(Spec::for_tests("web", ProxyConfig::new(crate::Command::new("a"))));
         let mut supervised = Supervised::new(Slot { owner: 1, id: "web".into() }, 1, spec);
         let start = Instant::now();

@@ -15,7 +15,7 @@ use crate::sys::{fail, pidfd};
 
 impl Reaper {
     /// Looks whether a process has ended, and what there is to say then: nothing of one that was let go.
-    pub(crate) fn look_at(&self, key: ProcessKey, leftovers: Leftovers) -> Option<Exit> {
+    pub(crate) fn take_exit(&self, key: ProcessKey, leftovers: Leftovers) -> Option<Exit> {
         let mut table = self.lock();
         let watched = table.processes.get(&key)?;
         match watched.phase {
@@ -27,7 +27,7 @@ impl Reaper {
             WatchPhase::Supervised | WatchPhase::Released | WatchPhase::Unreaped { .. } => {}
         }
         let reap = if watched.process.leads_by_pidfd() { Reap::Yes } else { Reap::No };
-        let closely = !table.polled.contains(&key) || table.close_look.1;
+        let closely = !table.polled.contains(&key) || table.thorough_poll.1;
         let ended = watched.process.ended(reap, closely)?;
         fail::point("exit:reaped");
         if ended.awaits_reaping && self.awaits_reaping_in(&mut table, key, ended.status) {
@@ -52,7 +52,7 @@ impl Reaper {
             let gone = table.take_out(key);
             table.gone.extend(gone);
         } else if let Some(watched) = table.processes.get_mut(&key) {
-            watched.phase = WatchPhase::Ended { quiet_look: None };
+            watched.phase = WatchPhase::Ended { empty_scan: None };
             if let Some(fd) = &watched.process.pidfd {
                 self.epoll.remove(fd.as_fd());
             }
@@ -79,7 +79,7 @@ impl Reaper {
         }
     }
 
-    /// Forgets those of which [`Reaper::look_at`] has told the end. Before the next wait, which would report them again.
+    /// Forgets those of which [`Reaper::take_exit`] has told the end. Before the next wait, which would report them again.
     pub(crate) fn forget_gone(&self) {
         let mut table = self.lock();
         while let Some(watched) = table.gone.pop() {

@@ -40,7 +40,7 @@ impl Reaper {
     pub(crate) fn group_left(&self, key: ProcessKey) -> io::Result<Group> {
         let mut table = self.lock();
         let Some(watched) = table.processes.get(&key) else { return Ok(Group::Gone) };
-        let WatchPhase::Ended { quiet_look } = watched.phase else { return Ok(Group::Gone) };
+        let WatchPhase::Ended { empty_scan } = watched.phase else { return Ok(Group::Gone) };
         let (pid, reaped_at) = (watched.process.pid, watched.reaped_at);
         if !watched.group_exists() {
             fail::point("group:gone");
@@ -53,24 +53,24 @@ impl Reaper {
         }
         // Zombies count as members until their parent reaps them, which a careless init may never do. They are told
         // from the living by a scan of all processes.
-        let GroupSighting { look, lives, exact } = self.look_for_group(&mut table, pid)?;
-        let seen_before = quiet_look.is_some_and(|earlier| earlier != look);
+        let GroupSighting { scan, lives, exact } = self.scan_group(&mut table, pid)?;
+        let seen_before = empty_scan.is_some_and(|earlier| earlier != scan);
         if !lives && (exact || seen_before) {
             fail::point("group:gone");
             self.remove_in(&mut table, key);
             return Ok(Group::Gone);
         }
         if let Some(watched) = table.processes.get_mut(&key) {
-            watched.phase = WatchPhase::Ended { quiet_look: if lives { None } else { quiet_look.or(Some(look)) } };
+            watched.phase = WatchPhase::Ended { empty_scan: if lives { None } else { empty_scan.or(Some(scan)) } };
         }
         Ok(Group::Alive)
     }
 
-    pub(super) fn look_for_group(&self, table: &mut Table, leader: Pid) -> io::Result<GroupSighting> {
-        let look = || table.groups.look_for(leader);
+    pub(super) fn scan_group(&self, table: &mut Table, leader: Pid) -> io::Result<GroupSighting> {
+        let scan = || table.groups.scan_for(leader);
         match &self.spare {
-            Some(spare) => spare.lend(look),
-            None => table.groups.look_for(leader),
+            Some(spare) => spare.lend(scan),
+            None => table.groups.scan_for(leader),
         }
     }
 
@@ -99,7 +99,7 @@ impl Reaper {
         match &watched.process.pidfd {
             Some(fd) if pidfd::signals_groups() => {
                 let alone = |seen: io::Result<GroupSighting>| seen.is_ok_and(|seen| seen.exact && !seen.lives);
-                pidfd::group_exists(fd.as_fd()) && !(is_zombie && alone(table.groups.look_for(watched.process.pid)))
+                pidfd::group_exists(fd.as_fd()) && !(is_zombie && alone(table.groups.scan_for(watched.process.pid)))
             }
             // The pid of a leader that another process reaps is not held: its group cannot be signalled safely.
             _ if matches!(wait::try_wait(watched.process.target(), Reap::No), Ok(Waited::NotOurs)) => false,

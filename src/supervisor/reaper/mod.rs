@@ -31,7 +31,7 @@ use process::Process;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often they are polled thoroughly, for an end that the kernel reports to a debugger alone: that takes reading a file.
-const CLOSE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const THOROUGH_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is done with what a process that has ended has left of its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +171,7 @@ impl Reaper {
     }
 
     /// Waits until a process has ended, or until it is woken, at most for `patience`. What may have ended is in
-    /// `ready` then; [`Reaper::look_at`] tells.
+    /// `ready` then; [`Reaper::take_exit`] tells.
     pub(crate) fn wait(&self, patience: Option<Duration>, ready: &mut Vec<ProcessKey>) {
         let (polls, until) = {
             let table = self.lock();
@@ -194,9 +194,9 @@ impl Reaper {
         let mut table = self.lock();
         let now = Instant::now();
         if polls {
-            let (due, _) = table.close_look;
+            let (due, _) = table.thorough_poll;
             let closely = due.is_none_or(|due| due <= now);
-            table.close_look = (if closely { Some(now + CLOSE_LOOK_INTERVAL) } else { due }, closely);
+            table.thorough_poll = (if closely { Some(now + THOROUGH_POLL_INTERVAL) } else { due }, closely);
         }
         ready.extend(table.polled.iter().copied());
         let due = table.unreaped.iter().take_while(|(until, _)| *until <= now).count();

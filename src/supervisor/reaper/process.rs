@@ -103,7 +103,7 @@ mod tests {
 
     /// A host that waits for any child can have reaped it, and the pid been recycled.
     #[test]
-    fn a_number_that_was_given_away_is_not_taken_for_an_identity() {
+    fn recycled_pid_is_not_taken_for_an_identity() {
         if !pidfd::is_supported() {
             return; // without pidfds the identity is known from the start
         }

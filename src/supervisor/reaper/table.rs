@@ -33,7 +33,7 @@ pub(super) enum WatchPhase {
     /// Ended; kept for the sake of its group.
     Ended {
         /// The first look of late that found no living member.
-        quiet_look: Option<u64>,
+        empty_scan: Option<u64>,
     },
     /// Ended and reported, and waited for only to be reaped: its tracer has not let the zombie go.
     HeldByTracer,
@@ -92,7 +92,7 @@ pub(super) struct Table {
     /// Those that no descriptor reports.
     pub(super) polled: HashSet<ProcessKey>,
     /// When those are polled thoroughly again, and whether they are this time.
-    pub(super) close_look: (Option<Instant>, bool),
+    pub(super) thorough_poll: (Option<Instant>, bool),
     /// Those that are waited for to be reaped, the first one first.
     pub(super) unreaped: VecDeque<(Instant, ProcessKey)>,
     /// The last one was waited for in vain.

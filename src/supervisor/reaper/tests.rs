@@ -12,7 +12,7 @@ use crate::sys::signal::Signal;
 /// through pidfds, this one's can be signalled only while its leader is unreaped.
 #[test]
 #[expect(clippy::zombie_processes, reason = "the reaper reaps it")]
-fn the_group_of_a_process_without_a_pidfd_is_not_forgotten() {
+fn group_of_a_process_without_a_pidfd_is_kept() {
     let reaper = Reaper::new().unwrap();
     let mut shell = Command::new("/bin/sh");
     let shell = shell.args(["-c", "sleep 1000 & echo $!; wait"]).process_group(0).stdout(Stdio::piped());
@@ -26,7 +26,7 @@ fn the_group_of_a_process_without_a_pidfd_is_not_forgotten() {
     let mut ready = Vec::new();
     let exit = loop {
         reaper.wait(None, &mut ready);
-        if let Some(exit) = ready.iter().find_map(|key| reaper.look_at(*key, Leftovers::Leave)) {
+        if let Some(exit) = ready.iter().find_map(|key| reaper.take_exit(*key, Leftovers::Leave)) {
             break exit;
         }
     };

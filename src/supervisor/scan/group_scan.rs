@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_millis(1);
 #[derive(Debug, Default)]
 pub(crate) struct GroupScan {
     /// Counts the scans.
-    look: u64,
+    scan: u64,
     good_until: Option<Instant>,
     /// The last pid that was given to a process before it, if that is known.
     last_pid: Option<i32>,
@@ -26,7 +26,7 @@ pub(crate) struct GroupScan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GroupSighting {
     /// By which scan.
-    pub(crate) look: u64,
+    pub(crate) scan: u64,
     /// Whether a living process was seen in it.
     pub(crate) lives: bool,
     /// Whether there is none that was not seen. A scan can miss a process that is forked meanwhile, with a pid that
@@ -37,16 +37,16 @@ pub(crate) struct GroupSighting {
 
 impl GroupScan {
     /// Whether a living process is in the group of a leader.
-    pub(crate) fn look_for(&mut self, leader: Pid) -> io::Result<GroupSighting> {
-        self.look()?;
+    pub(crate) fn scan_for(&mut self, leader: Pid) -> io::Result<GroupSighting> {
+        self.scan()?;
         let lives = !self.seen_in(leader)?.is_empty();
         let exact = self.last_pid.is_some() && self.last_pid == stat::last_pid();
-        Ok(GroupSighting { look: self.look, lives, exact })
+        Ok(GroupSighting { scan: self.scan, lives, exact })
     }
 
     /// The living members of the group, as far as they can be known now.
     pub(crate) fn living_members(&mut self, leader: Pid) -> Vec<i32> {
-        self.look().and_then(|()| self.seen_in(leader)).unwrap_or_default()
+        self.scan().and_then(|()| self.seen_in(leader)).unwrap_or_default()
     }
 
     fn seen_in(&self, leader: Pid) -> io::Result<Vec<i32>> {
@@ -59,13 +59,13 @@ impl GroupScan {
         Ok(alive)
     }
 
-    fn look(&mut self) -> io::Result<()> {
+    fn scan(&mut self) -> io::Result<()> {
         let now = Instant::now();
         if self.good_until.is_none_or(|end| now >= end) {
             let last_pid = stat::last_pid();
             let members = stat::groups()?;
             let good_until = Some(Instant::now() + now.elapsed().max(INTERVAL));
-            *self = GroupScan { look: self.look + 1, good_until, last_pid, members };
+            *self = GroupScan { scan: self.scan + 1, good_until, last_pid, members };
         }
         Ok(())
     }
@@ -78,23 +78,23 @@ mod tests {
 
     /// Other processes fork as well, so the scan is repeated until none did.
     #[test]
-    fn a_look_is_exact_unless_something_was_forked_since() {
+    fn group_scan_is_exact_unless_a_process_was_forked_since() {
         let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
         let leader = Pid::from_raw(child.id() as i32).unwrap();
-        let look = || {
+        let scan = || {
             let mut groups = GroupScan::default();
-            let seen = groups.look_for(leader).unwrap();
+            let seen = groups.scan_for(leader).unwrap();
             (groups, seen)
         };
         let exact = || {
-            let mut looks = std::iter::repeat_with(look);
-            looks.find(|(_, seen)| seen.exact).unwrap()
+            let mut scans = std::iter::repeat_with(scan);
+            scans.find(|(_, seen)| seen.exact).unwrap()
         };
         let (mut groups, seen) = exact();
         assert!(seen.lives);
         groups.good_until = Some(Instant::now() + Duration::from_secs(60));
         std::process::Command::new("true").status().unwrap();
-        assert!(!groups.look_for(leader).unwrap().exact, "one was forked");
+        assert!(!groups.scan_for(leader).unwrap().exact, "one was forked");
         child.kill().unwrap();
         // A zombie until it is waited for, and not alive any more.
         while stat::is_alive(leader.as_raw()) {

@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_of_the_old_session_is_unproven_unless_its_number_is_taken_or_it_is_of_another_proxy() {
+    fn member_of_the_old_session_is_unproven_unless_the_pid_was_recycled_or_it_is_of_another_proxy() {
         let tag = ProcessTag::new("web", "t", "o");
         let (mut leader, [silent, foreign]) = start_session();
         let number = Pid::from_raw(leader.id() as i32).unwrap();

@@ -84,7 +84,7 @@ mod tests {
     use crate::sys::pid::own_pid;
 
     #[test]
-    fn who_is_read_is_known_until_it_was() {
+    fn process_that_is_being_read_is_known_until_it_was_read() {
         let progress = ScanProgress::default();
         let before = progress.steps();
         progress.read(own_pid(), || assert_eq!(progress.reading(), Some(own_pid())));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_of_the_same_number_is_read() {
+    fn process_with_a_recycled_pid_is_read() {
         let (unreadable, progress) = (UnreadableProcesses::default(), ScanProgress::default());
         unreadable.insert(own_pid(), &progress).unwrap();
         assert!(!unreadable.contains(own_pid()).unwrap(), "it was read meanwhile");

@@ -93,8 +93,8 @@ impl Spawners {
     }
 
     /// Has later scans pass over a process that stalls them.
-    pub(crate) fn pass_over(&self, pid: Pid, scan: &ScanProgress) {
-        self.shared.spawner.pass_over(pid, scan);
+    pub(crate) fn skip_in_scans(&self, pid: Pid, scan: &ScanProgress) {
+        self.shared.spawner.skip_in_scans(pid, scan);
     }
 
     fn hand_over(&mut self, work: Work) {

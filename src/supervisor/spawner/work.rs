@@ -77,7 +77,7 @@ impl Spawner {
     }
 
     /// Has later scans pass over a process that stalls them.
-    pub(crate) fn pass_over(&self, pid: Pid, scan: &ScanProgress) {
+    pub(crate) fn skip_in_scans(&self, pid: Pid, scan: &ScanProgress) {
         let what = "look for processes that left their group";
         let known = self.unreadable.insert(pid, scan);
         let error = known.err().map(|error| format!(": {error}")).unwrap_or_default();

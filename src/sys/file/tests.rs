@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use super::*;
 
 #[test]
-fn a_pipe_is_opened_for_appending_only_when_somebody_reads_it_and_then_waits_for_him() {
+fn pipe_is_opened_for_appending_only_with_a_reader_and_then_blocks() {
     let place = tempfile::tempdir().unwrap();
     let pipe = place.path().join("pipe");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
@@ -80,7 +80,7 @@ fn a_file_is_rewritten_in_its_own_place_if_it_is_as_long_and_ours_alone() {
 }
 
 #[test]
-fn who_reads_a_file_that_is_rewritten_sees_the_old_none_or_the_new() {
+fn reader_of_a_rewritten_file_sees_the_old_none_or_the_new() {
     let place = tempfile::tempdir().unwrap();
     let dir = Dir::open(place.path()).unwrap();
     dir.rewrite(c".t", c"file", b"1111111\n").unwrap();

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stray_shows_arguments_and_environment_while_it_lives() {
+    fn arguments_and_environment_are_read_while_the_process_lives() {
         let mut child = std::process::Command::new("sleep").arg("1000").env("WANTED", "a=b").env("EMPTY", "").spawn();
         let child = child.as_mut().unwrap();
         let pid = Pid::from_raw(child.id() as i32).unwrap();

@@ -35,12 +35,12 @@ impl Attempt<'_> {
         if ![libc::ENOENT, libc::EACCES, libc::ENOEXEC].contains(&errno) {
             return None;
         }
-        let seen = self.programs.iter().find_map(|program| self.look_at(program, errno));
+        let seen = self.programs.iter().find_map(|program| self.examine(program, errno));
         seen.or_else(|| (errno == libc::ENOENT).then(|| self.missing()).flatten())
     }
 
     /// What is wrong with a file that is there.
-    fn look_at(&self, program: &Path, errno: i32) -> Option<String> {
+    fn examine(&self, program: &Path, errno: i32) -> Option<String> {
         let path = self.as_seen_here(program);
         let file = fs::metadata(&path).ok()?;
         match errno {
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_may_execute_is_said_to_be_that() {
+    fn file_that_may_not_be_executed_is_named() {
         assert_eq!(of("/", None, libc::EACCES).unwrap(), "is a directory");
         assert_eq!(of("/dev/null", None, libc::EACCES).unwrap(), "is no regular file");
         assert_eq!(of_file(b"", 0o644, libc::EACCES).unwrap(), "is not executable");
