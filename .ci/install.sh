@@ -9,7 +9,7 @@ prefix="$place/prefix"
 # What cargo-c does, for a machine that is too slow to build it.
 install_by_hand() {
     echo "--- cargo-c is not built yet: installing by hand"
-    cargo build --quiet --locked --release --lib
+    cargo build --quiet --locked --release -p proxyprocess --lib
     mkdir -p "$prefix"/{include,lib/pkgconfig}
     cp include/proxyprocess.h "$prefix/include"
     cp "$CARGO_TARGET_DIR"/release/libproxyprocess.{a,so} "$prefix/lib"
@@ -25,7 +25,7 @@ PC
 
 while [[ ! -e "$CARGO_TARGET_DIR/tools/done" ]] && (($(date +%s) < CI_PATIENCE)); do sleep 1; done
 case $(cat "$CARGO_TARGET_DIR/tools/done" 2>/dev/null || true) in
-0) cargo cinstall --locked --release --prefix "$prefix" --libdir lib ;;
+0) cargo cinstall --locked -p proxyprocess --release --prefix "$prefix" --libdir lib ;;
 "") install_by_hand ;;
 *)
     cat "$CARGO_TARGET_DIR/tools/log" >&2

@@ -32,7 +32,7 @@ fn succeeds(words: &[&str]) -> bool {
 /// Runs the suite again, which is a part of this program, with another agent.
 fn passes_the_suite(agent: &Path) {
     let mut suite = Command::new(std::env::current_exe().expect("find own program"));
-    suite.arg("agent::").env("PROXYPROCESS_AGENT", agent);
+    suite.args(["agent::", "--test-threads=2"]).env("PROXYPROCESS_AGENT", agent);
     let run = suite.stdin(Stdio::null()).output().expect("run the suite");
     let output = text(&run.stdout);
     assert!(run.status.success(), "{}\n{output}\n{}", agent.display(), text(&run.stderr));

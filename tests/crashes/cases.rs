@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, OnceLock};
 use std::time::Instant;
 
 use crate::crashes::arm::{Arm, Cut};
@@ -49,21 +49,47 @@ pub(crate) fn play(case: &Case) -> usize {
     it.finish().cuts
 }
 
-/// Plays all, two for each core, for most of the time they wait; says how many were played, and for how long.
+/// How many are played at a time, by all tests together: four for each core, for most of the time they wait.
+struct Turns {
+    free: Mutex<usize>,
+    given_back: Condvar,
+}
+
+impl Turns {
+    fn shared() -> &'static Turns {
+        static TURNS: OnceLock<Turns> = OnceLock::new();
+        TURNS.get_or_init(|| Turns { free: Mutex::new(4 * cores()), given_back: Condvar::new() })
+    }
+
+    /// Waits for a turn, and plays.
+    fn take<R>(&self, play: impl FnOnce() -> R) -> R {
+        let free = self.free.lock().unwrap();
+        *self.given_back.wait_while(free, |free| *free == 0).unwrap() -= 1;
+        let result = play();
+        *self.free.lock().unwrap() += 1;
+        self.given_back.notify_one();
+        result
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+/// Plays all, two for each core and test; says how many were played, and for how long.
 #[track_caller]
 pub(crate) fn play_all<T: Debug + Sync, R: Send>(what: &str, cases: &[T], play: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let (begun, next) = (Instant::now(), AtomicUsize::new(0));
     let (results, failures) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let work = || {
         while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-            match catch_unwind(AssertUnwindSafe(|| play(case))) {
+            match Turns::shared().take(|| catch_unwind(AssertUnwindSafe(|| play(case)))) {
                 Ok(result) => results.lock().unwrap().push(result),
                 Err(panic) => failures.lock().unwrap().push(format!("{case:?}: {}", message(&*panic))),
             }
         }
     };
-    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get()) * 2;
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    std::thread::scope(|scope| (0..2 * cores()).for_each(|_| drop(scope.spawn(work))));
     println!("{what}: {} lives in {:.1} s", cases.len(), begun.elapsed().as_secs_f64());
     let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "{} of {} failed:\n{}", failures.len(), cases.len(), failures.join("\n"));
