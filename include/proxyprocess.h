@@ -419,7 +419,7 @@ typedef struct proxyprocess_daemon proxyprocess_daemon;
 typedef struct proxyprocess_error proxyprocess_error;
 
 /**
- * A reader of lifecycle events. Reading slowly costs nobody anything: what does not fit is reported as a gap. It is for
+ * A reader of lifecycle events. Reading slowly delays nothing: events that are lost to it are reported as a gap. It is for
  * one thread at a time.
  */
 typedef struct proxyprocess_events proxyprocess_events;
@@ -1077,7 +1077,7 @@ int32_t proxyprocess_state_subscribe(const struct proxyprocess_state *state,
 /**
  * Waits for a change. Changes that were not waited for are told once.
  *
- * `timeout_ms`: the longest wait; 0 only looks.
+ * `timeout_ms`: the longest wait; 0 does not wait.
  *
  * `changed`: where 1 is put if there was a change, else 0: at once when none will come any more, for the state was
  * freed and no manager follows it.
@@ -1203,7 +1203,7 @@ void proxyprocess_status_list_free(struct proxyprocess_status_list *list);
 /**
  * The next event, waiting for it at most so long.
  *
- * `timeout_ms`: 0 only looks; UINT64_MAX waits until something happens.
+ * `timeout_ms`: 0 does not wait; UINT64_MAX waits until there is an event.
  *
  * `event`: the struct to fill; its `struct_size` is set. Its `kind` is PROXYPROCESS_EVENT_NONE when the time is over
  * and PROXYPROCESS_EVENT_END when no event will come any more.
@@ -1404,7 +1404,7 @@ int32_t proxyprocess_manager_close(const struct proxyprocess_manager *manager,
                                    proxyprocess_error **err);
 
 /**
- * Ends the manager and stops all proxies, at the same time, restored ones and recorded ones that nobody claimed
+ * Ends the manager and stops all proxies, at the same time, restored ones and recorded ones without a declaration
  * included. It returns when they are gone, and so does proxyprocess_manager_run() then. After
  * proxyprocess_manager_close(), or called again, it does nothing.
  *

@@ -81,6 +81,8 @@ pub use daemon::Daemon;
 pub use declaration::{ExecMode, ProxyConfig, ProxySnapshot};
 pub use error::{Error, ErrorCode, Result};
 pub use lifecycle::{ProxyState, RestartSettings, StopSettings};
+/// The crate whose levels and loggers [`Logs`], [`Manager::logs`] and [`Logger`] take.
+pub use log;
 pub use logging::{LogLine, Logger, Logs};
 pub use manager::{Manager, ManagerOptions};
 pub use proxy::{Noop, Proxy, ProxyContext, ProxyFactory};

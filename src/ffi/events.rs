@@ -116,7 +116,7 @@ unsafe impl SizedStruct for proxyprocess_event {
     }
 }
 
-/// A reader of lifecycle events. Reading slowly costs nobody anything: what does not fit is reported as a gap. It is for
+/// A reader of lifecycle events. Reading slowly delays nothing: events that are lost to it are reported as a gap. It is for
 /// one thread at a time.
 pub struct proxyprocess_events(Handle<Mutex<Reader>>);
 
@@ -141,7 +141,7 @@ impl proxyprocess_events {
 
 /// The next event, waiting for it at most so long.
 ///
-/// `timeout_ms`: 0 only looks; UINT64_MAX waits until something happens.
+/// `timeout_ms`: 0 does not wait; UINT64_MAX waits until there is an event.
 ///
 /// `event`: the struct to fill; its `struct_size` is set. Its `kind` is PROXYPROCESS_EVENT_NONE when the time is over
 /// and PROXYPROCESS_EVENT_END when no event will come any more.

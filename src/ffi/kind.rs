@@ -339,7 +339,7 @@ impl Proxy for HostProxy {
 
 impl Drop for HostProxy {
     fn drop(&mut self) {
-        // SAFETY: nobody has the proxy any more, so this is the last call with it.
+        // SAFETY: no other owner of the proxy is left, so this is the last call with it.
         within(Inside::Kind, || unsafe { (self.kind.functions.destroy)(self.word) });
     }
 }

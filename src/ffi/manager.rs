@@ -42,7 +42,7 @@ impl Running {
     /// Ends the manager, then the thread; the first thing that went wrong is told.
     ///
     /// All of it is done on a thread of the library's, and the caller only waits: when a signal handler of the host leaves
-    /// the wait by siglongjmp the end is completed all the same, and others who wait for it are not left waiting.
+    /// the wait by siglongjmp the end is completed all the same, and other threads that wait for it return.
     fn end(self: &Arc<Running>, end: fn(&Manager) -> Result<()>) -> Result<()> {
         self.runners.get()?;
         if self.manager.has_ended() && self.runners().is_empty() {
@@ -116,7 +116,7 @@ pub extern "C" fn proxyprocess_manager_new(
     err: ErrorOut<'_>,
 ) -> i32 {
     call("state", state.map(|state| &state.0), err, |state| {
-        // As all of a manager's functions, though this one would wait for nobody.
+        // As all functions of a manager, though this one waits for no callback.
         allowed_within(Inside::Nothing)?;
         let place = place("manager", manager)?;
         let options = options.get()?.map_or(Ok(ManagerOptions::default()), |options| options.options())?;
@@ -225,7 +225,7 @@ pub extern "C" fn proxyprocess_manager_run(manager: Option<&proxyprocess_manager
 pub extern "C" fn proxyprocess_manager_start(manager: Option<&proxyprocess_manager>, err: ErrorOut<'_>) -> i32 {
     call_manager(manager.map(|manager| &manager.0), err, |running| {
         running.runners.get()?;
-        // ORDER: under the lock, so that whoever ends the manager finds the thread.
+        // ORDER: under the lock, so that the thread that ends the manager finds this one.
         let mut runners = running.runners();
         if running.manager.is_ended() {
             return Err(Error::new(ErrorCode::Closed, "the manager was closed or killed").into());

@@ -137,7 +137,7 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
 }
 
 impl proxyprocess_proxy_options {
-    /// The declaration; what only a whole look at it shows is checked by who takes it.
+    /// The declaration; what only the declaration as a whole shows is checked by the function that takes it.
     pub(super) fn config(&self) -> Result<ProxyConfig, Failure> {
         reserved("reserved", &self.reserved)?;
         reserved("reserved_2", &self.reserved_2)?;

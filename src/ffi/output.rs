@@ -29,7 +29,7 @@ pub struct TextOut(*const c_char);
 impl TextOut {
     pub(super) const NULL: TextOut = TextOut(std::ptr::null());
 
-    /// Only C looks at it, and is told how long it may.
+    /// Only C reads it, and the header says how long it may.
     pub(super) fn of(text: &CStr) -> TextOut {
         TextOut(text.as_ptr())
     }

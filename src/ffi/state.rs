@@ -219,7 +219,7 @@ pub extern "C" fn proxyprocess_state_subscribe(
 
 /// Waits for a change. Changes that were not waited for are told once.
 ///
-/// `timeout_ms`: the longest wait; 0 only looks.
+/// `timeout_ms`: the longest wait; 0 does not wait.
 ///
 /// `changed`: where 1 is put if there was a change, else 0: at once when none will come any more, for the state was
 /// freed and no manager follows it.
