@@ -2,12 +2,12 @@
 
 mod text;
 
-#[cfg(feature = "capi")]
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::error::Result;
+#[cfg(feature = "capi")]
 pub(crate) use text::{EventFields, unix_ns};
 
 #[cfg(feature = "capi")]
