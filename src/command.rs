@@ -225,9 +225,10 @@ impl Command {
         self.detached
     }
 
-    /// Whether a process of this command runs as root when the agent's effective user is `agent_euid`.
-    pub(crate) fn runs_as_root(&self, agent_euid: u32) -> bool {
-        self.credentials.as_ref().map_or(agent_euid, |credentials| credentials.uid) == 0
+    /// Whether a process of this command runs as root, or may become root again, when the agent may: without credentials it
+    /// has the agent's three user ids (credentials(7)).
+    pub(crate) fn runs_as_root(&self, agent_has_root_id: bool) -> bool {
+        self.credentials.as_ref().map_or(agent_has_root_id, |credentials| credentials.uid == 0)
     }
 
     /// The first declared setting that no process of Consul's has, by its name. What variables a process has shows by
@@ -244,7 +245,7 @@ impl Command {
     }
 
     /// Checks what can never work: an empty command, a NUL byte, a variable without a name, one that is both set and
-    /// withheld, a number out of range.
+    /// withheld, a number out of range, a user or group id that means "unchanged" to the kernel.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidConfig`], naming the field.
@@ -274,6 +275,13 @@ impl Command {
                 return Err(invalid(format!("unset_env: expected no variable that env sets, got {}", shown(name))));
             }
         }
+        if let Some(Credentials { uid, gid, groups }) = &self.credentials {
+            let ids = [("uid", *uid), ("gid", *gid)].into_iter().chain(groups.iter().map(|group| ("groups", *group)));
+            // setresuid(2) and setresgid(2) take this one for "unchanged": the process would stay what the agent is.
+            if let Some((field, id)) = ids.into_iter().find(|(_, id)| *id == u32::MAX) {
+                return Err(invalid(format!("credentials.{field}: expected {USER_OR_GROUP}, got {id}")));
+            }
+        }
         if self.descriptor_limit == Some(0) {
             return Err(invalid(format!("descriptor_limit: expected {DESCRIPTOR_LIMIT}, got 0")));
         }
@@ -285,6 +293,9 @@ impl Command {
         }
     }
 }
+
+/// What is expected of the id of a user or group.
+pub(crate) const USER_OR_GROUP: &str = "a whole number from 0 to 4294967294";
 
 /// What is expected of a limit of descriptors.
 pub(crate) const DESCRIPTOR_LIMIT: &str = "a whole number from 1 on";
@@ -357,6 +368,18 @@ mod tests {
             ),
             (Command::new("a").descriptor_limit(0), "descriptor_limit: expected a whole number from 1 on, got 0"),
             (
+                Command::new("a").credentials(Credentials { uid: u32::MAX, gid: 0, groups: vec![] }),
+                "credentials.uid: expected a whole number from 0 to 4294967294, got 4294967295",
+            ),
+            (
+                Command::new("a").credentials(Credentials { uid: 1, gid: u32::MAX, groups: vec![] }),
+                "credentials.gid: expected a whole number from 0 to 4294967294, got 4294967295",
+            ),
+            (
+                Command::new("a").credentials(Credentials { uid: 1, gid: 1, groups: vec![0, u32::MAX] }),
+                "credentials.groups: expected a whole number from 0 to 4294967294, got 4294967295",
+            ),
+            (
                 Command::new("a").oom_score_adj(1001),
                 "oom_score_adj: expected a whole number from -1000 to 1000, got 1001",
             ),
@@ -388,8 +411,8 @@ mod tests {
     #[test]
     fn a_declared_user_decides_whether_it_is_root() {
         let nobody = Command::new("a").credentials(Credentials { uid: 65534, gid: 65534, groups: vec![] });
-        assert!(!nobody.runs_as_root(0));
-        assert!(Command::new("a").runs_as_root(0));
-        assert!(!Command::new("a").runs_as_root(1000));
+        assert!(!nobody.runs_as_root(true));
+        assert!(Command::new("a").runs_as_root(true));
+        assert!(!Command::new("a").runs_as_root(false));
     }
 }

@@ -69,37 +69,37 @@ impl Error {
     /// An error for code outside the library that implements [`Proxy`](crate::Proxy).
     #[cold]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Error {
-        Error { code, message: message.into().into_boxed_str(), errno: None }
+        Error { code, message: one_line(message.into()), errno: None }
     }
 
     /// "operation object: errno", with the errno kept.
     #[cold]
     pub(crate) fn os(code: ErrorCode, what: impl fmt::Display, source: &io::Error) -> Error {
-        Error { code, message: format!("{what}: {source}").into_boxed_str(), errno: source.raw_os_error() }
+        Error { code, message: one_line(format!("{what}: {source}")), errno: source.raw_os_error() }
     }
 
     /// A message that is complete already, with the errno kept.
     #[cold]
     pub(crate) fn os_text(code: ErrorCode, message: String, errno: Option<i32>) -> Error {
-        Error { code, message: message.into_boxed_str(), errno }
+        Error { code, message: one_line(message), errno }
     }
 
     /// The same error with a prefix that says where it happened.
     #[cold]
     pub(crate) fn within(self, place: impl fmt::Display) -> Error {
-        Error { message: format!("{place}: {}", self.message).into_boxed_str(), ..self }
+        Error { message: one_line(format!("{place}: {}", self.message)), ..self }
     }
 
     /// The same error with what was done about it.
     #[cold]
     pub(crate) fn followed_by(self, consequence: impl fmt::Display) -> Error {
-        Error { message: format!("{}; {consequence}", self.message).into_boxed_str(), ..self }
+        Error { message: one_line(format!("{}; {consequence}", self.message)), ..self }
     }
 
     /// The same error with `place.` in front: the field that it names is within `place`.
     #[cold]
     pub(crate) fn joined(self, place: &str) -> Error {
-        Error { message: format!("{place}.{}", self.message).into_boxed_str(), ..self }
+        Error { message: one_line(format!("{place}.{}", self.message)), ..self }
     }
 
     /// The stable code.
@@ -121,10 +121,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// How many characters of a text of others a message holds at the most.
+/// How many characters of a foreign text a message holds at most.
 const EXCERPT: usize = 200;
 
-/// A text of others, as a message may hold it: on one line, and of bounded length, for it may be a megabyte.
+/// How many bytes of a message an error keeps: room for the names of hundreds of proxies, and not for a declared program of a
+/// megabyte in the status of each of them.
+const LONGEST_MESSAGE: usize = 1 << 16;
+
+/// A foreign text, as a message may hold it: on one line, and of bounded length, for it may be a megabyte.
 pub(crate) fn excerpt(text: &str) -> impl fmt::Display + '_ {
     Excerpt(text)
 }
@@ -133,16 +137,47 @@ struct Excerpt<'a>(&'a str);
 
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-        let mut characters = self.0.chars();
-        for character in characters.by_ref().take(EXCERPT) {
-            match character {
-                breaking if breaking.is_control() => write!(f, "{}", breaking.escape_default())?,
-                plain => f.write_char(plain)?,
-            }
+        match self.0.char_indices().nth(EXCERPT) {
+            None => write!(f, "{}", OneLine(&self.0)),
+            Some((end, _)) => write!(f, "{}...", OneLine(&&self.0[..end])),
         }
-        if characters.next().is_some() { f.write_str("...") } else { Ok(()) }
     }
+}
+
+/// A text with its control characters escaped: a path, a program and an id may hold newlines, and a line of the log, an event
+/// and an error stay one line each.
+pub(crate) struct OneLine<'a>(pub(crate) &'a dyn fmt::Display);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Write::write_fmt(&mut Escaping(f), format_args!("{}", self.0))
+    }
+}
+
+struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some((at, breaking)) = rest.char_indices().find(|(_, character)| character.is_control()) {
+            self.0.write_str(&rest[..at])?;
+            write!(self.0, "{}", breaking.escape_default())?;
+            rest = &rest[at + breaking.len_utf8()..];
+        }
+        self.0.write_str(rest)
+    }
+}
+
+fn one_line(mut message: String) -> Box<str> {
+    if message.contains(char::is_control) {
+        message = OneLine(&message).to_string();
+    }
+    if message.len() > LONGEST_MESSAGE {
+        let end = (0..=LONGEST_MESSAGE).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
+        message.truncate(end);
+        message.push_str("...");
+    }
+    message.into_boxed_str()
 }
 
 #[cfg(test)]
@@ -150,7 +185,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_of_others_stays_on_its_line_and_is_cut() {
+    fn message_of_an_error_is_one_line_of_bounded_length() {
+        let error = Error::new(ErrorCode::Io, "execute /no/such\nERROR forged").within("a\tb").followed_by("c\u{7f}");
+        assert_eq!(error.to_string(), "a\\tb: execute /no/such\\nERROR forged; c\\u{7f}");
+        let source = io::Error::from_raw_os_error(libc::ENOENT);
+        assert!(Error::os(ErrorCode::Io, "open x\ny", &source).to_string().starts_with("open x\\ny: No such file"));
+        let long = Error::new(ErrorCode::Io, "ä".repeat(1 << 20)).to_string();
+        assert_eq!(long, "ä".repeat(LONGEST_MESSAGE / 2) + "...");
+    }
+
+    #[test]
+    fn foreign_text_stays_on_its_line_and_is_cut() {
         assert_eq!(excerpt("a\"ä\nb").to_string(), "a\"ä\\nb");
         assert_eq!(excerpt(&"x".repeat(1 << 20)).to_string(), "x".repeat(EXCERPT) + "...");
         assert_eq!(excerpt(&"x".repeat(EXCERPT)).to_string(), "x".repeat(EXCERPT));

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::fields::{Fields, expected};
 use super::{ExecMode, ProxyConfig, ProxySnapshot, invalid, strict, text, validate_id};
-use crate::command::{Command, Credentials, DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, validate_variable, validate_withheld};
+use crate::command::{
+    Command, Credentials, DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, USER_OR_GROUP, validate_variable, validate_withheld,
+};
 use crate::defaults::LONGEST_PERIOD;
 use crate::error::{Result, excerpt};
 use crate::lifecycle::{RestartSettings, StopSettings};
@@ -185,10 +187,10 @@ impl ProxyConfig {
 
 fn read_credentials(mut fields: Fields) -> Result<Credentials> {
     let (uid, gid) = (fields.unsigned("uid")?, fields.unsigned("gid")?);
-    let missing = |field| fields.missing(field, "a whole number from 0 to 4294967295");
+    let missing = |field| fields.missing(field, USER_OR_GROUP);
     let (no_uid, no_gid) = (missing("uid"), missing("gid"));
     let id = |value: &Value| value.as_u64().and_then(|number| number.try_into().ok());
-    let groups = fields.list("groups", "whole numbers from 0 to 4294967295", id)?.unwrap_or_default();
+    let groups = fields.list("groups", "whole numbers from 0 to 4294967294", id)?.unwrap_or_default();
     // ORDER: as above, the name of a user in the place of the uid.
     fields.finish()?;
     Ok(Credentials { uid: uid.ok_or(no_uid)?, gid: gid.ok_or(no_gid)?, groups })

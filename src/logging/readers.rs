@@ -8,6 +8,7 @@ use log::{Level, LevelFilter};
 
 use super::lines::LogLine;
 use crate::defaults::LOG_CAPACITY;
+use crate::error::OneLine;
 use crate::feed::{Feed, Reader};
 
 /// A longer message is cut, so that a reader that does not read costs a known amount of memory.
@@ -96,7 +97,7 @@ impl Readers {
 /// A message as one line of limited length.
 fn one_line(message: fmt::Arguments<'_>) -> String {
     const CUT: &str = "...";
-    let mut line = message.to_string().replace(['\n', '\r'], " ");
+    let mut line = OneLine(&message).to_string();
     if line.len() > LONGEST {
         let end = (0..=LONGEST - CUT.len()).rev().find(|end| line.is_char_boundary(*end)).unwrap_or(0);
         line.truncate(end);
@@ -120,8 +121,8 @@ mod tests {
         let (mut errors, mut all) = (readers.add(LevelFilter::Error), readers.add(LevelFilter::Trace));
         readers.write(Level::Warn, format_args!("a {}", "warning"));
         readers.write(Level::Error, format_args!("two\r\nlines"));
-        assert_eq!(messages(&mut errors), ["two  lines"]);
-        assert_eq!(messages(&mut all), ["a warning", "two  lines"]);
+        assert_eq!(messages(&mut errors), ["two\\r\\nlines"]);
+        assert_eq!(messages(&mut all), ["a warning", "two\\r\\nlines"]);
         readers.end();
         readers.write(Level::Error, format_args!("after"));
         assert!(errors.is_ended() && all.is_ended() && readers.add(LevelFilter::Error).is_ended());

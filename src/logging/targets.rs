@@ -8,7 +8,7 @@ use log::{Level, LevelFilter};
 use super::host_logger::{Logger, write_to_facade};
 use super::lines::Logs;
 use super::readers::Readers;
-use crate::error::Result;
+use crate::error::{OneLine, Result};
 use crate::sys::fork::HomeProcess;
 
 /// The readers of all lines.
@@ -32,7 +32,7 @@ impl Logs {
 
 /// Logs one line that concerns no manager, or several.
 pub(crate) fn write(level: Level, message: fmt::Arguments<'_>) {
-    write_to_facade(level, message);
+    write_to_facade(level, format_args!("{}", OneLine(&message)));
     write_to_library_readers(level, message);
 }
 
@@ -60,15 +60,15 @@ impl Log {
 
     /// Logs one line about a proxy.
     pub(crate) fn about(&self, level: Level, id: &str, message: fmt::Arguments<'_>) {
-        // An id may hold anything but a NUL byte; a line of the log stays one line.
         self.write(level, format_args!("proxy {}: {message}", id.escape_debug()));
     }
 
     /// Logs one line.
     pub(crate) fn write(&self, level: Level, message: fmt::Arguments<'_>) {
+        let line = OneLine(&message);
         match &self.0.logger {
-            Some(logger) => logger.write(level, message),
-            None => write_to_facade(level, message),
+            Some(logger) => logger.write(level, format_args!("{line}")),
+            None => write_to_facade(level, format_args!("{line}")),
         }
         write_to_library_readers(level, message);
         self.0.readers.write(level, message);

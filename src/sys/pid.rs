@@ -40,6 +40,16 @@ pub(crate) fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Whether the real, effective or saved user of this process is root: a process that keeps them may become root again
+/// (setresuid(2)).
+pub(crate) fn has_root_uid() -> bool {
+    let [mut real, mut effective, mut saved] = [0; 3];
+    // SAFETY: the pointers are to live integers of this frame, which the call writes to (getresuid(2)).
+    unsafe { libc::getresuid(&mut real, &mut effective, &mut saved) };
+    // The call fails for bad pointers alone; the zeros that it would leave mean root, which is refused.
+    [real, effective, saved].contains(&0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,10 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use rustix::process::Uid;
+
 use proxyprocess::{Command, Credentials, EventKind, ProxyConfig, ProxyState};
 
 use crate::inside::{Host, helper, quick};
-use crate::support::Scene;
+use crate::support::{Scene, alone};
 
 const NOBODY: u32 = 65534;
 
@@ -62,6 +64,28 @@ fn root_may_run_nothing_as_root_unless_that_is_allowed() {
     scene.reports.start("web");
     host.kill();
     scene.finish();
+}
+
+#[test]
+fn agent_that_may_become_root_again_is_refused_proxies_with_its_own_ids() {
+    alone("library::users::agent_that_may_become_root_again_is_refused_proxies_with_its_own_ids", || {
+        if !is_root() {
+            return;
+        }
+        // Those of this thread, and of the library's, which are started by it. A proxy would have them all.
+        let (root, other) = (Uid::ROOT, Uid::from_raw(NOBODY));
+        rustix::thread::set_thread_res_uid(root, other, root).unwrap();
+        let scene = Scene::of_library();
+        let mut options = quick(&scene.data_dir());
+        options.allow_root = false;
+        let mut host = Host::new(options);
+        host.set("web", helper(&scene, &["run"]));
+        host.run();
+        let error = host.events.failed("web");
+        assert!(error.contains("as root") && error.contains("allow_root"), "{error}");
+        host.kill();
+        scene.finish();
+    });
 }
 
 #[test]

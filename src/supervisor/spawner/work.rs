@@ -23,7 +23,7 @@ use crate::supervisor::scan::spare_descriptor::SpareDescriptor;
 use crate::supervisor::scan::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::supervisor::spec::{Files, Spec};
 use crate::sys::fail;
-use crate::sys::pid::{Pid, effective_uid};
+use crate::sys::pid::{Pid, has_root_uid};
 use crate::sys::pidfd;
 use crate::sys::proc::stat;
 use crate::sys::process_identity::{self, Identity};
@@ -187,7 +187,7 @@ impl Spawner {
     ) -> Result<StartedProcess> {
         validate_id(&spec.id)?;
         spec.config.validate()?;
-        if !spec.context.allow_root && spec.config.command.runs_as_root(effective_uid()) {
+        if !spec.context.allow_root && spec.config.command.runs_as_root(has_root_uid()) {
             let message = "refused to run a proxy as root: declare credentials of another user, or set allow_root";
             return Err(Error::new(ErrorCode::RootRefused, message));
         }
