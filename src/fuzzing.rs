@@ -58,7 +58,7 @@ pub fn record(text: &[u8]) {
         Err(error) => return check_error(&error, &[ErrorCode::CorruptSnapshot], &[""]),
     };
     assert!(validate_id(&read.id).is_ok(), "{:?}", read.id);
-    let written = records::whole(read.owner_tag(), &read.identity);
+    let written = records::whole(read.header(), &read.identity);
     assert_eq!(records::parse(&written).expect("what is written can be read"), read);
 }
 

@@ -1,7 +1,7 @@
 //! The log: where its lines go, and the one place that calls the host's loggers.
 //!
 //! A line about a proxy or a manager is written with that manager's [`Log`]; one about what all managers share is written
-//! with [`write`]. A logger that panics must not end a supervisor thread.
+//! with [`write()`]. A logger that panics must not end a supervisor thread.
 
 mod host_logger;
 mod lines;

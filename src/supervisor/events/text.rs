@@ -64,7 +64,7 @@ impl fmt::Display for Event {
 }
 
 impl Serialize for Event {
-    /// One object with the keys of [`EventFields`], which are those of the struct `proxyprocess_event` in C.
+    /// One object with the keys of `EventFields`, which are those of the struct `proxyprocess_event` in C.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         EventFields::of(self).serialize(serializer)
     }

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use crate::sys::fail::ChildPlan;
 
-/// A step of the child, by the number in [`ChildOutcome`].
+/// A step of the child, by the number in [`ChildOutcome`](super::child_report::ChildOutcome).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum ChildStep {
@@ -51,7 +51,7 @@ impl ChildStep {
     }
 }
 
-/// A failed step, on its way to [`ChildOutcome`].
+/// A failed step, on its way to [`ChildOutcome`](super::child_report::ChildOutcome).
 pub(crate) struct Failed(pub(crate) ChildStep, pub(crate) c_int);
 
 /// CHILD: passes a fail point; what comes after it is `before`.

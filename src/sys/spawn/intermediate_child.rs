@@ -18,7 +18,7 @@
 //! Rejected: a fork, which takes the longer the more memory the agent has (0.1 s for 8 GiB) and holds up all of its
 //! threads; and `CLONE_PARENT`, which makes the process a child of the agent's own parent.
 //!
-//! Where vfork is only a fork (see [`outcome`]), each has a copy of everything, and the process tells who
+//! Where vfork is only a fork (see [`child_report`]), each has a copy of everything, and the process tells who
 //! it is through the pipe. There, and where a sandbox refuses to share the table, the spawner thread opens the pidfd.
 //!
 //! The intermediate child sends no signal when it ends: neither a handler of SIGCHLD nor a wait for any child in the host

@@ -1,9 +1,9 @@
 //! Starting a process: `clone(CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD)` from prepared instructions.
 //!
 //! The cost grows neither with the memory of the host, as fork's does, nor with its descriptors (see
-//! [`descriptor_table`]), and the pidfd is there from the first instant.
-//! Where an emulator makes a plain fork of it, everything works nevertheless: see [`outcome`]. How a process is started
-//! that is to be no child of ours: see [`intermediate`].
+//! [`fd_table`]), and the pidfd is there from the first instant.
+//! Where an emulator makes a plain fork of it, everything works nevertheless: see [`child_report`]. How a process is started
+//! that is to be no child of ours: see [`intermediate_child`].
 
 #[cfg(test)]
 mod allocation_trap;
