@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Ctrl-C stops the process. SIGTERM leaves it running, and the next run of this program takes it over.
 
-use proxyprocess::{Command, Manager, ManagerOptions, ProxyConfig, State};
+use proxyprocess::{Command, ErrorCode, Manager, ManagerOptions, ProxyConfig, State};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,6 +20,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
         let ended = manager.run();
         handle.close(); // should the run have failed, no signal comes
-        Ok(ended?)
+        match ended {
+            Err(error) if error.code() == ErrorCode::Closed => Ok(()), // the signal came before the run
+            ended => Ok(ended?),
+        }
     })
 }
