@@ -66,6 +66,7 @@ mod ffi;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod host_code;
 mod lifecycle;
 mod logging;
 mod manager;

@@ -1,10 +1,11 @@
 //! The logger of one manager.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use log::{Level, Log, Record};
+
+use crate::host_code::{HostOwned, caught};
 
 /// The target of all records of the library.
 const TARGET: &str = "proxyprocess";
@@ -37,16 +38,16 @@ const TARGET: &str = "proxyprocess";
 /// let options = ManagerOptions::default().with_logger(Logger::new(ToStderr));
 /// ```
 #[derive(Clone)]
-pub struct Logger(Arc<dyn Log>);
+pub struct Logger(Arc<HostOwned<Box<dyn Log>>>);
 
 impl Logger {
     /// A logger that sends its records to this one.
     pub fn new(logger: impl Log + 'static) -> Logger {
-        Logger(Arc::new(logger))
+        Logger(Arc::new(HostOwned::new(Box::new(logger))))
     }
 
     pub(super) fn write(&self, level: Level, message: fmt::Arguments<'_>) {
-        send(&*self.0, level, message);
+        send(&***self.0, level, message);
     }
 }
 
@@ -73,10 +74,10 @@ pub(super) fn write_to_facade(level: Level, message: fmt::Arguments<'_>) {
 
 fn send(logger: &dyn Log, level: Level, message: fmt::Arguments<'_>) {
     // A logger is code of the host; a panic in it must not decide whether processes are supervised.
-    let _ = catch_unwind(AssertUnwindSafe(|| {
+    let _ = caught(|| {
         let record = Record::builder().target(TARGET).level(level).args(message).build();
         if logger.enabled(record.metadata()) {
             logger.log(&record);
         }
-    }));
+    });
 }

@@ -3,7 +3,6 @@
 //! That code may block, so it runs neither on the manager's nor on the supervisor's thread.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -11,6 +10,7 @@ use crossbeam_channel::Sender;
 
 use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot};
 use crate::error::{Error, ErrorCode, Result, excerpt};
+use crate::host_code::{HostOwned, caught};
 use crate::lifecycle::ProxyState;
 use crate::logging::{Level, Log};
 use crate::proxy::{Noop, Proxy, ProxyContext, ProxyFactory};
@@ -19,15 +19,15 @@ use crate::sys::thread;
 
 /// The factories by mode.
 #[derive(Default)]
-pub(super) struct Registry(HashMap<ExecMode, Arc<ProxyFactory>>);
+pub(super) struct Registry(HashMap<ExecMode, HostOwned<Box<ProxyFactory>>>);
 
 impl Registry {
-    pub(super) fn register(&mut self, mode: ExecMode, factory: Arc<ProxyFactory>) -> Result<()> {
+    pub(super) fn register(&mut self, mode: ExecMode, factory: Box<ProxyFactory>) -> Result<()> {
         if [ExecMode::DAEMON, ExecMode::NOOP].contains(&mode) || self.0.contains_key(&mode) {
             let message = format!("mode: expected a mode that is not registered yet, got \"{mode}\"");
             return Err(Error::new(ErrorCode::InvalidConfig, message));
         }
-        self.0.insert(mode, factory);
+        self.0.insert(mode, HostOwned::new(factory));
         Ok(())
     }
 
@@ -51,7 +51,13 @@ impl Registry {
             guard(|| factory(context)).map_err(|error| error.within(format_args!("proxy {}: create", excerpt(id))))?
         };
         let progress = Arc::new(Mutex::new(CallProgress { state: ProxyState::Idle, last_error: None }));
-        Ok(CustomProxy { id: id.clone(), mode: mode.clone(), proxy: proxy.into(), config: config.cloned(), progress })
+        Ok(CustomProxy {
+            id: id.clone(),
+            mode: mode.clone(),
+            proxy: Arc::new(HostOwned::new(proxy)),
+            config: config.cloned(),
+            progress,
+        })
     }
 }
 
@@ -60,7 +66,7 @@ impl Registry {
 pub(super) struct CustomProxy {
     pub(super) id: Arc<str>,
     pub(super) mode: ExecMode,
-    pub(super) proxy: Arc<dyn Proxy>,
+    pub(super) proxy: Arc<HostOwned<Box<dyn Proxy>>>,
     /// Absent until a restored proxy was compared with its declaration.
     pub(super) config: Option<Arc<ProxyConfig>>,
     progress: Arc<Mutex<CallProgress>>,
@@ -75,7 +81,7 @@ struct CallProgress {
 impl CustomProxy {
     /// Whether this one may go on running in the place of `new`.
     pub(super) fn equals(&self, new: &CustomProxy) -> bool {
-        self.mode == new.mode && guard(|| Ok(self.proxy.equal(&*new.proxy))).unwrap_or(false)
+        self.mode == new.mode && guard(|| Ok(self.proxy.equal(&***new.proxy))).unwrap_or(false)
     }
 
     pub(super) fn marshal(&self, log: &Log) -> ProxySnapshot {
@@ -195,6 +201,5 @@ fn answer(call: Call, events: &EventRing, log: &Log) {
 
 /// Calls foreign code: a panic in it becomes an error.
 fn guard<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(call))
-        .unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "the proxy's own code panicked")))
+    caught(call).unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "the proxy's own code panicked")))
 }

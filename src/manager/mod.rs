@@ -164,7 +164,7 @@ impl Manager {
         factory: impl Fn(ProxyContext<'_>) -> Result<Box<dyn Proxy>> + Send + Sync + 'static,
     ) -> Result<()> {
         self.core.get()?;
-        self.core().registry.register(mode, Arc::new(factory))
+        self.core().registry.register(mode, Box::new(factory))
     }
 
     /// Takes over from an earlier agent by its snapshot, usually the one at [`Manager::snapshot_path`]. Processes that

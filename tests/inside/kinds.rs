@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use proxyprocess::{Error, ErrorCode, ExecMode, Manager, Proxy, ProxyConfig, ProxySnapshot, Result};
 use serde_json::{Value, json};
 
+use super::bomb::Bomb;
+
 /// The name of the mode.
 pub(crate) const SCRIPTED: &str = "scripted";
 
@@ -29,7 +31,8 @@ impl Calls {
     }
 }
 
-/// A declaration of the kind: each call in `fails` returns an error, each in `panics` panics.
+/// A declaration of the kind: each call in `fails` returns an error, each in `panics` panics, with a
+/// payload that panics when it is dropped; a `drop` as well.
 pub(crate) fn scripted(value: u32, fails: &[&str], panics: &[&str]) -> ProxyConfig {
     let mut config = ProxyConfig::of_mode(ExecMode::new(SCRIPTED).unwrap());
     let Value::Object(options) = json!({"value": value, "fails": fails, "panics": panics}) else { unreachable!() };
@@ -53,6 +56,10 @@ pub(crate) fn register_scripted(manager: &Manager) -> Calls {
     calls
 }
 
+fn lists(options: &ProxySnapshot, field: &str, call: &str) -> bool {
+    options.get(field).is_some_and(|list| list.as_array().unwrap().contains(&call.into()))
+}
+
 struct Scripted {
     id: String,
     calls: Calls,
@@ -69,10 +76,10 @@ impl Scripted {
             self.calls.add(&self.id, call);
         }
         let options = self.options();
-        let lists =
-            |field: &str| options.get(field).is_some_and(|list| list.as_array().unwrap().contains(&call.into()));
-        assert!(!lists("panics"), "{call} panics, as its options say");
-        if lists("fails") {
+        if lists(&options, "panics", call) {
+            std::panic::panic_any(Bomb);
+        }
+        if lists(&options, "fails", call) {
             return Err(Error::new(ErrorCode::StartFailed, format!("{call} fails, as its options say")));
         }
         Ok(())
@@ -113,5 +120,13 @@ impl Proxy for Scripted {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        if lists(&self.options(), "panics", "drop") {
+            std::panic::panic_any(Bomb);
+        }
     }
 }

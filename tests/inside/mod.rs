@@ -2,12 +2,14 @@
 //! are played in processes of their own.
 
 mod act;
+mod bomb;
 mod host;
 mod kinds;
 mod look;
 mod observer;
 
 pub(crate) use act::{Part, Place, Stage, is_act, park, stage};
+pub(crate) use bomb::Bomb;
 pub(crate) use host::{Host, helper, inherited, quick};
 pub(crate) use kinds::{Calls, register_scripted, scripted};
 pub(crate) use look::{

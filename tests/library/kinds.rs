@@ -162,6 +162,24 @@ fn a_factory_or_a_snapshot_that_fails_or_panics_is_contained() {
 }
 
 #[test]
+fn proxy_whose_destructor_panics_is_stopped_and_replaced() {
+    let scene = Scene::of_library();
+    let (mut host, calls) = host(&scene);
+    host.set("a", scripted(1, &[], &["drop"]));
+    host.run();
+    started(&mut host, "a");
+    host.set("a", scripted(2, &[], &["drop"]));
+    started(&mut host, "a");
+    host.set("b", scripted(1, &[], &[]));
+    started(&mut host, "b");
+    host.state.remove("a");
+    host.events.stopped("a");
+    assert_eq!(calls.commands().iter().filter(|call| *call == "a stop").count(), 2);
+    host.kill();
+    scene.finish();
+}
+
+#[test]
 fn a_mode_that_nobody_registered_is_refused_and_named() {
     let scene = Scene::of_library();
     let mut host = Host::new(quick(&scene.data_dir()));

@@ -9,6 +9,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use proxyprocess::{Command, ErrorCode, LogLine, Logger, Logs, Manager, ManagerOptions, ProxyConfig, State};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::inside::Bomb;
 use crate::support::{Process, Scene, WATCHDOG};
 
 /// A logger that remembers, up to the level info.
@@ -104,6 +105,37 @@ fn logger_that_panics_ends_no_supervision() {
     std::thread::scope(|scope| {
         scope.spawn(|| manager.run());
         until(&mut logs, "proxy web: started, pid ");
+        manager.kill().unwrap();
+    });
+    assert!(logs.any(|line| &*line.message == "proxy web: stopped"));
+}
+
+/// The payload of its panics panics again when it is dropped, and so does the logger itself.
+#[test]
+fn logger_whose_panic_cannot_be_dropped_ends_no_supervision() {
+    #[derive(Debug)]
+    struct Panics {
+        _dropped: Bomb,
+    }
+    impl Log for Panics {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, _: &Record<'_>) {
+            std::panic::panic_any(Bomb);
+        }
+        fn flush(&self) {}
+    }
+    let state = State::new();
+    let logger = Logger::new(Panics { _dropped: Bomb });
+    let manager = Manager::new(state.clone(), options().with_logger(logger)).unwrap();
+    let mut logs = manager.logs(LevelFilter::Info);
+    let mut events = manager.events();
+    state.set("web", sleeper()).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| manager.run());
+        until(&mut logs, "proxy web: started, pid ");
+        events.find(|event| event.kind.as_str() == "started").expect("the supervisor goes on");
         manager.kill().unwrap();
     });
     assert!(logs.any(|line| &*line.message == "proxy web: stopped"));

@@ -11,10 +11,11 @@ use std::path::Path;
 use crate::documentation::{read, root};
 
 /// The folders and files of `src`, each of which imports only from those before it.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "defaults",
     "error",
     "deadline",
+    "host_code",
     "command",
     "sys",
     "feed",

@@ -15,7 +15,6 @@ mod supervised;
 mod timers;
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,6 +26,7 @@ use super::scan::scan_queue::ScanQueue;
 use super::spawner::job::ScanRequest;
 use super::spawner::threads::Spawners;
 use super::zombies::UnreapedInTime;
+use crate::host_code::caught;
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::{self, Level};
@@ -88,7 +88,7 @@ impl EventLoop {
 
     /// A fault of this library in one step must not end the supervision of all others.
     fn guarded(&mut self, step: impl FnOnce(&mut EventLoop)) {
-        if catch_unwind(AssertUnwindSafe(|| step(self))).is_err() {
+        if caught(|| step(self)).is_err() {
             logging::write(Level::Error, format_args!("the supervisor thread panicked and goes on"));
         }
     }

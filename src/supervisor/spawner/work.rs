@@ -3,13 +3,13 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::job::{Job, ScanRequest, Work};
 use crate::declaration::validate_id;
 use crate::error::{Error, ErrorCode, Result};
+use crate::host_code;
 use crate::logging::{self, Level};
 use crate::store;
 use crate::supervisor::adoption::claim::Claim;
@@ -102,7 +102,7 @@ impl Spawner {
             | Job::CleanUp { key, spec, .. } => (*key, spec.clone()),
         };
         let panicked = job.panicked();
-        let done = catch_unwind(AssertUnwindSafe(|| self.work(job, tools))).unwrap_or(panicked);
+        let done = host_code::caught(|| self.work(job, tools)).unwrap_or(panicked);
         if self.closed.load(Ordering::Acquire) {
             return self.undo(key, &spec, &done);
         }
@@ -258,7 +258,7 @@ fn boot_id() -> Result<Arc<str>> {
 
 /// A fault of this library must not leave anybody without an answer.
 fn caught<T>(what: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    catch_unwind(AssertUnwindSafe(what)).unwrap_or_else(|_| Err(io::Error::other("a spawner thread panicked")))
+    host_code::caught(what).unwrap_or_else(|_| Err(io::Error::other("a spawner thread panicked")))
 }
 
 /// Ends what an adopted process that is gone has left of its group, where the group could not be signalled.
