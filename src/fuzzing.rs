@@ -142,6 +142,7 @@ pub fn proc_files(text: &[u8]) {
         .collect();
     let line = [b"7 (", name, format!(") S {parent} {group} {}\n", rest.join(" ")).as_bytes()].concat();
     let (state, threads) = (b'S', 1);
-    let expected = Stat { state, parent, group, is_exiting, threads, start_ticks, wait_status };
+    let (has_executed, has_code) = (false, true);
+    let expected = Stat { state, parent, group, is_exiting, has_executed, threads, start_ticks, has_code, wait_status };
     assert_eq!(Stat::parse(&line), Some(expected));
 }

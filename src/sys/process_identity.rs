@@ -223,8 +223,7 @@ mod tests {
 
     #[test]
     fn hidden_boot_id_is_of_no_boot() {
-        let stat =
-            Stat { state: b'S', parent: 1, group: 7, is_exiting: false, threads: 1, start_ticks: 9, wait_status: 0 };
+        let stat = Stat { state: b'S', parent: 1, group: 7, threads: 1, start_ticks: 9, ..Stat::default() };
         let of = |boot: &str| Identity {
             pid: Pid::from_raw(7).unwrap(),
             start_ticks: 9,

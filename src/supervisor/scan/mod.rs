@@ -6,6 +6,7 @@ pub(crate) mod find_by_log;
 pub(crate) mod find_by_owner_tag;
 pub(crate) mod group_scan;
 pub(crate) mod known_tag;
+mod process_in_exec;
 pub(crate) mod process_scan;
 pub(crate) mod process_tag;
 pub(crate) mod scan_queue;

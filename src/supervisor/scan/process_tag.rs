@@ -6,7 +6,7 @@ use super::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::defaults;
 use crate::sys::is_exhausted;
 use crate::sys::pid::Pid;
-use crate::sys::proc::environ;
+use crate::sys::proc::{environ, stat};
 
 /// How the names of the variables begin by which a process knows itself.
 const VARIABLES: &[u8] = b"CONNECT_PROXY_";
@@ -60,18 +60,27 @@ impl Environment {
     /// # Errors
     /// When it cannot be known now.
     fn of(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Environment> {
-        match environ::read_with(pid.as_raw(), VARIABLES, buffer) {
-            Ok(Some(text)) => return Ok(ProcessTag::within(text).map_or(Environment::Foreign, Environment::Tagged)),
-            Ok(None) => {}
-            // Only scarcity is a reason to ask again: any other error of one file of a stranger must not delay every stop.
-            Err(error) if is_exhausted(&error) => return Err(error),
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {
-                return Ok(Environment::Gone);
-            }
-            Err(_) => return Ok(Environment::Unreadable),
+        let environment = Environment::read(pid, buffer)?;
+        if environment != Environment::Silent || !buffer.is_empty() {
+            return Ok(environment);
         }
-        let is_blank = environ::is_blank(pid.as_raw(), buffer);
-        Ok(if is_blank { Environment::Blank } else { Environment::Silent })
+        // ORDER: read again when the kernel has told where it is. Between the two a program may have been executed.
+        match stat::read(pid.as_raw())? {
+            None => Ok(Environment::Gone),
+            Some(stat) if !stat.has_code => Ok(Environment::Blank),
+            Some(_) => Environment::read(pid, buffer),
+        }
+    }
+
+    fn read(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Environment> {
+        match environ::read_with(pid.as_raw(), VARIABLES, buffer) {
+            Ok(Some(text)) => Ok(ProcessTag::within(text).map_or(Environment::Foreign, Environment::Tagged)),
+            Ok(None) => Ok(Environment::Silent),
+            // Only scarcity is a reason to ask again: any other error of one file of a stranger must not delay every stop.
+            Err(error) if is_exhausted(&error) => Err(error),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(Environment::Gone),
+            Err(_) => Ok(Environment::Unreadable),
+        }
     }
 }
 

@@ -98,6 +98,12 @@ impl Untold {
         Ok(unproven.lives().then_some(unproven))
     }
 
+    /// The same process with nothing known of it that a program which it has executed since may have changed.
+    pub(super) fn anew(&self, is_unreadable: bool) -> Untold {
+        let session = stat::with_session(self.pid.as_raw()).map_or(self.session, |(_, _, session)| session);
+        Untold { session, is_unreadable, details: Details::default(), ..*self }
+    }
+
     fn why(&self, ancestor: &Ancestor, programs: &mut Programs) -> io::Result<Option<Why>> {
         if ancestor.since.is_none_or(|since| self.start_ticks < since) {
             return Ok(None);

@@ -13,12 +13,6 @@ pub(crate) fn read_with<'a>(pid: i32, wanted: &[u8], buffer: &'a mut Vec<u8>) ->
     Ok(contains(buffer, wanted).then_some(buffer.as_slice()))
 }
 
-/// Whether a process has neither an environment nor arguments, whose text was read just now: it is exiting, or so early in
-/// the execution of a program that the kernel has not told where they are.
-pub(crate) fn is_blank(pid: i32, environment: &[u8]) -> bool {
-    environment.is_empty() && std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words.is_empty())
-}
-
 /// Whether there is this variable, with this value, in the text of an environment.
 pub(crate) fn has(environment: &[u8], name: &str, value: &str) -> bool {
     let variable = [name.as_bytes(), b"=", value.as_bytes()].concat();

@@ -5,6 +5,8 @@ pub(crate) mod command_line;
 pub(crate) mod environ;
 pub(crate) mod executable;
 pub(crate) mod fdinfo;
+#[cfg(test)]
+pub(crate) mod held_exec;
 pub(crate) mod lock_holder;
 pub(crate) mod orphans;
 pub(crate) mod stat;

@@ -7,11 +7,12 @@ use std::os::unix::ffi::OsStrExt;
 use crate::sys::fail;
 use crate::sys::pid::own_pid;
 
-/// A flag of the kernel's (linux/sched.h), the same since there were flags.
+/// Flags of the kernel's (linux/sched.h), the same since there were flags.
 const PF_EXITING: u64 = 0x4;
+const PF_FORKNOEXEC: u64 = 0x40;
 
 /// The fields of proc_pid_stat(5) that the library uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Stat {
     /// Field 3: `Z` is a zombie, `X` a process that is just going away.
     pub(crate) state: u8,
@@ -21,11 +22,16 @@ pub(crate) struct Stat {
     pub(crate) group: i32,
     /// Field 9, PF_EXITING: it is on its way out, and may have no memory and no environment any more.
     pub(crate) is_exiting: bool,
+    /// Field 9, not PF_FORKNOEXEC: it has executed a program, so its memory is not that of the process that cloned it.
+    pub(crate) has_executed: bool,
     /// Field 20: how many threads there are, ended ones included that their tracer has not waited for. 1 if all of a
     /// process that was [`read`] have ended.
     pub(crate) threads: i64,
     /// Field 22: start time in clock ticks after boot.
     pub(crate) start_ticks: u64,
+    /// Field 26, not 0: it has memory, and the kernel has told where the program and its environment are in it, which it
+    /// does last when it executes one.
+    pub(crate) has_code: bool,
     /// Field 52: the wait status of a zombie, to processes that may trace it; else 0.
     pub(crate) wait_status: i32,
 }
@@ -35,8 +41,7 @@ impl Stat {
     pub(crate) fn parse(text: &[u8]) -> Option<Stat> {
         let name_end = text.iter().rposition(|&byte| byte == b')')?;
         let rest = text.get(name_end + 1..)?;
-        let mut stat =
-            Stat { state: 0, parent: 0, group: 0, is_exiting: false, threads: 0, start_ticks: 0, wait_status: 0 };
+        let mut stat = Stat::default();
         let mut number = 2;
         for word in rest.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
             number += 1;
@@ -44,9 +49,14 @@ impl Stat {
                 3 => stat.state = *word.first()?,
                 4 => stat.parent = integer(word)?,
                 5 => stat.group = integer(word)?,
-                9 => stat.is_exiting = integer::<u64>(word)? & PF_EXITING != 0,
+                9 => {
+                    let flags = integer::<u64>(word)?;
+                    stat.is_exiting = flags & PF_EXITING != 0;
+                    stat.has_executed = flags & PF_FORKNOEXEC == 0;
+                }
                 20 => stat.threads = integer(word)?,
                 22 => stat.start_ticks = integer(word)?,
+                26 => stat.has_code = word != b"0",
                 52 => stat.wait_status = integer(word)?,
                 _ => {}
             }
@@ -238,14 +248,16 @@ mod tests {
     use proptest::prelude::*;
     use std::os::unix::process::CommandExt;
 
-    /// Field 1 is a pid, field 2 a name made to confuse; 5, 20, 22 and 52 have values of their own.
+    /// Field 1 is a pid, field 2 a name made to confuse; 5, 9, 20, 22, 26 and 52 have values of their own.
     fn line() -> String {
         let value = |field| match field {
             3 => "Z",
             4 => "7",
             5 => "42",
+            9 => "4194368",
             20 => "1",
             22 => "12345",
+            26 => "94001",
             52 => "2304",
             _ => "0",
         };
@@ -263,8 +275,10 @@ mod tests {
                 parent: 7,
                 group: 42,
                 is_exiting: false,
+                has_executed: false,
                 threads: 1,
                 start_ticks: 12345,
+                has_code: true,
                 wait_status: 2304
             }
         );
@@ -283,7 +297,7 @@ mod tests {
     #[test]
     fn own_stat_is_read_and_a_missing_process_is_none() {
         let own = read(std::process::id() as i32).unwrap().unwrap();
-        assert!(!own.is_dead() && own.start_ticks > 0);
+        assert!(!own.is_dead() && own.start_ticks > 0 && own.has_executed && own.has_code);
         assert_eq!(read(i32::MAX).unwrap(), None);
     }
 
