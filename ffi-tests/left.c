@@ -281,6 +281,45 @@ static int32_t wait_for_change(const void *changes)
     return proxyprocess_subscription_wait(changes, UINT64_MAX, &changed, NULL);
 }
 
+/* A thread that waits for a change, and is told it. */
+typedef struct waiter {
+    const proxyprocess_subscription *changes;
+    pthread_t thread;
+    pid_t number;
+    sem_t begun;
+} waiter;
+
+static void *waits_for_change(void *argument)
+{
+    waiter *this = argument;
+    uint8_t changed = 0;
+    this->number = (pid_t)syscall(SYS_gettid);
+    CHECK_INT(sem_post(&this->begun), 0);
+    CHECK_INT(proxyprocess_subscription_wait(this->changes, DEADLINE_MS, &changed, NULL), PROXYPROCESS_OK);
+    CHECK_INT(changed, 1);
+    return NULL;
+}
+
+/* The change is told to the thread that waits, not to the one that has left its wait. */
+static void subscription_wait_beside_another(void)
+{
+    leaver leaver;
+    proxyprocess_state *state = new_state();
+    proxyprocess_subscription *changes = NULL;
+    OK(proxyprocess_state_subscribe(state, &changes, &error));
+    leave_call(&leaver, wait_for_change, changes);
+    waiter waiter = {.changes = changes};
+    CHECK_INT(sem_init(&waiter.begun, 0, 0), 0);
+    CHECK_INT(pthread_create(&waiter.thread, NULL, waits_for_change, &waiter), 0);
+    CHECK_INT(sem_wait(&waiter.begun), 0);
+    wait_until_it_waits(waiter.number);
+    set(state, "web", SLEEP);
+    CHECK_INT(pthread_join(waiter.thread, NULL), 0);
+    end_thread(&leaver);
+    proxyprocess_subscription_free(changes);
+    proxyprocess_state_free(state);
+}
+
 static void subscription_wait(void)
 {
     leaver leaver;
@@ -334,7 +373,8 @@ int main(void)
 {
     /* Each in a process of its own: what was left half done is there for as long as its process. */
     static void (*const all[])(void) = {events_next, logs_next, events_next_of_the_only_thread, manager_run, manager_kill,
-                                        daemon_stop, subscription_wait, call_in_signal_handler};
+                                        daemon_stop, subscription_wait, subscription_wait_beside_another,
+                                        call_in_signal_handler};
     CHECK(signal(SIGUSR1, leave) != SIG_ERR);
     for (size_t index = 0; index < sizeof all / sizeof *all; index++) {
         int status;

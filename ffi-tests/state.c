@@ -250,6 +250,28 @@ static void subscriptions(void)
     proxyprocess_subscription_free(NULL);
 }
 
+/* An ended manager follows nothing, though it is not freed: no change can come, and a host that waits or polls hears of it. */
+static void subscription_ends_with_the_manager(void)
+{
+    for (int kill = 0; kill < 2; kill++) {
+        proxyprocess_state *state = new_state();
+        proxyprocess_manager *manager = new_manager(state, NULL);
+        proxyprocess_subscription *subscription = NULL;
+        int32_t descriptor = -1;
+        OK(proxyprocess_state_subscribe(state, &subscription, &error));
+        OK(proxyprocess_subscription_descriptor(subscription, &descriptor, &error));
+        OK(proxyprocess_manager_start(manager, &error));
+        proxyprocess_state_free(state);
+        CHECK(!readable(descriptor, 0));
+        OK((kill ? proxyprocess_manager_kill : proxyprocess_manager_close)(manager, &error));
+        CHECK(readable(descriptor, DEADLINE_MS));
+        CHECK_INT(changed(subscription, DEADLINE_MS), 0);
+        CHECK(readable(descriptor, 0));
+        proxyprocess_manager_free(manager);
+        proxyprocess_subscription_free(subscription);
+    }
+}
+
 int main(void)
 {
     resources before = resources_now();
@@ -258,6 +280,7 @@ int main(void)
     by_json();
     tokens();
     subscriptions();
+    subscription_ends_with_the_manager();
     subscription_descriptor();
     proxyprocess_state_free(NULL);
     proxyprocess_text_free(NULL);

@@ -1,8 +1,8 @@
 //! Being told that a state changed: by waiting, or by a descriptor.
 
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
@@ -18,18 +18,16 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Waits for a change, at most so long; false when there was none.
+    /// Waits for a change, at most so long; false when there was none, at once when none can come any more or in a process
+    /// that the host forked off. Of several threads that wait one is told.
     pub fn wait(&self, timeout: Duration) -> bool {
-        let changed = self.changes.recv_timeout(timeout).is_ok();
-        if changed {
-            self.signal.told(|| self.changes.is_empty());
-        }
-        changed
+        // In a forked worker a thread that does not exist there may hold the lock.
+        self.signal.home.is_here() && self.signal.wait(timeout, || self.changes.try_recv().is_ok())
     }
 
     /// A descriptor for a host with an event loop of its own. It polls readable while there is a change that
     /// [`Subscription::wait`] has not told yet, and for ever once none can come any more: when all handles on the
-    /// [`State`](crate::State) are gone, and all managers that follow it. A wait that tells a change makes it unreadable again;
+    /// [`State`](crate::State) are gone, and all managers of it have ended. A wait that tells a change makes it unreadable again;
     /// a timeout of zero is enough.
     ///
     /// It is only to be polled, not to be read, written or closed. It belongs to this subscription, is the same at every call,
@@ -66,6 +64,7 @@ struct Signal {
     /// Whether no change will come any more. The lock is held for every change of what the descriptor shows together with what
     /// there is to tell, so that the two never differ.
     is_over: Mutex<bool>,
+    changed: Condvar,
     /// Exists from the first call of [`Subscription::descriptor`] on.
     readiness: OnceLock<Readiness>,
     home: HomeProcess,
@@ -73,7 +72,12 @@ struct Signal {
 
 impl Signal {
     fn new() -> Signal {
-        Signal { is_over: Mutex::new(false), readiness: OnceLock::new(), home: HomeProcess::here() }
+        Signal {
+            is_over: Mutex::new(false),
+            changed: Condvar::new(),
+            readiness: OnceLock::new(),
+            home: HomeProcess::here(),
+        }
     }
 
     fn descriptor(&self, has_change: impl FnOnce() -> bool) -> Result<BorrowedFd<'_>> {
@@ -90,15 +94,31 @@ impl Signal {
         self.readiness.get_or_init(|| readiness).fd()
     }
 
-    /// A change was told; another one may have come meanwhile.
-    fn told(&self, all_are_told: impl FnOnce() -> bool) {
-        let is_over = self.lock();
-        if let Some(readiness) = self.readiness.get().filter(|_| !*is_over && all_are_told()) {
-            readiness.clear();
+    /// Waits until there is a change to take, until none can come any more, or until the time is over.
+    ///
+    /// Not in the channel: that wakes one thread for a change, and it could be one that has left its wait by the siglongjmp of
+    /// a signal handler, which the channel does not see. A condition variable wakes all, and of std's on Linux, a futex,
+    /// nothing is held while a thread waits.
+    fn wait(&self, timeout: Duration, take: impl Fn() -> bool) -> bool {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut is_over = self.lock();
+        loop {
+            if take() {
+                if let Some(readiness) = self.readiness.get().filter(|_| !*is_over) {
+                    readiness.clear();
+                }
+                return true;
+            }
+            let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if *is_over || left.is_zero() {
+                return false;
+            }
+            is_over = self.changed.wait_timeout(is_over, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     fn set(&self) {
+        self.changed.notify_all();
         if let Some(readiness) = self.readiness.get() {
             readiness.set();
         }

@@ -286,7 +286,8 @@ impl Proxy for Daemon {
         Daemon::start(self)
     }
 
-    /// Unlike [`Daemon::stop`], for good: that is what the interface promises.
+    /// Unlike [`Daemon::stop`], for good: that is what the interface promises. The events end with a stop that succeeds; after
+    /// one that failed, which can be called again, with the close.
     fn stop(&self) -> Result<()> {
         {
             let mut inner = self.lock();
@@ -294,7 +295,9 @@ impl Proxy for Daemon {
                 inner.phase = DaemonPhase::Retired;
             }
         }
-        Daemon::stop(self)
+        Daemon::stop(self)?;
+        self.events.end();
+        Ok(())
     }
 
     fn close(&self) -> Result<()> {

@@ -222,7 +222,7 @@ pub extern "C" fn proxyprocess_state_subscribe(
 /// `timeout_ms`: the longest wait; 0 does not wait.
 ///
 /// `changed`: where 1 is put if there was a change, else 0: at once when none will come any more, for the state was
-/// freed and no manager follows it.
+/// freed and every manager of it was closed or killed.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///

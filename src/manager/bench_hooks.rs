@@ -10,7 +10,7 @@ impl Manager {
     /// Takes all that is wanted for managed, without starting anything.
     pub(crate) fn follow_on_paper(&self) {
         let mut core = self.core();
-        let state = self.state.changes_since(None);
+        let state = self.state().changes_since(None);
         for (id, config) in state.wanted {
             let daemon = ManagedDaemon { spec: Arc::new(core.spec(&id, &config)), consul: None };
             core.managed.insert(id, Managed::Daemon(daemon));
@@ -22,7 +22,7 @@ impl Manager {
     /// of everything.
     pub(crate) fn steps_on_paper(&self, all: bool) -> usize {
         let core = self.core();
-        let state = self.state.changes_since(if all { None } else { core.seen });
+        let state = self.state().changes_since(if all { None } else { core.seen });
         plan(&core.managed, &state.wanted, state.ids.as_ref(), |managed, wanted| core.relation(managed, wanted)).len()
     }
 }

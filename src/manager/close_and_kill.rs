@@ -1,6 +1,7 @@
 //! The two ends of a manager: close, which leaves the proxies to the next agent, and kill, which stops them.
 
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 
 use crossbeam_channel::Receiver;
 
@@ -11,6 +12,7 @@ use super::sync;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
 use crate::logging::Level;
+use crate::state::State;
 use crate::supervisor::{Owner, ProxyStatus, StopReply, Supervisor, SupervisorCommand};
 use crate::sys::fail;
 
@@ -107,6 +109,7 @@ impl Manager {
             data_dir.unlock();
             fail::point("end:unlocked");
         }
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::new();
         self.events.end();
         self.log.end();
     }

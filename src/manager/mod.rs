@@ -69,7 +69,8 @@ use run_control::Control;
 /// # Ok::<(), proxyprocess::Error>(())
 /// ```
 pub struct Manager {
-    state: State,
+    /// Another one, without proxies, once the manager has ended: subscriptions to the host's end then.
+    state: Mutex<State>,
     owner: Owner,
     data_dir: Option<Arc<DataDir>>,
     events: Arc<EventRing>,
@@ -99,7 +100,7 @@ impl Manager {
         let core = ManagedSet::new(options, data_dir.as_ref(), &events, log.clone(), unclaimed, unrecorded, ignored);
         let owner = Supervisor::new_owner();
         Ok(Manager {
-            state,
+            state: Mutex::new(state),
             owner,
             data_dir,
             events,
@@ -123,7 +124,7 @@ impl Manager {
         // One that cannot be used was set aside; one that could not be read now is still there.
         core.unrestored = read.as_ref().is_err_and(restore::may_pass);
         let Some(snapshot) = read? else { return Ok(Vec::new()) };
-        let taken_over = restore::take_over(core, self.owner, &self.state, snapshot, true);
+        let taken_over = restore::take_over(core, self.owner, &self.state(), snapshot, true);
         core.unrestored = taken_over.is_err();
         taken_over
     }
@@ -135,12 +136,12 @@ impl Manager {
             }
         });
         let Some(ExternalSnapshot { snapshot, mut found, unknown, dir }) = read? else { return Ok(Vec::new()) };
-        self.state.remember_tokens(std::mem::take(&mut found.tokens).into_iter());
+        self.state().remember_tokens(std::mem::take(&mut found.tokens).into_iter());
         external_snapshot::take_note(core, self.owner, found)?;
         // ORDER: recorded here before another manager can begin there; and unlocked before the processes are adopted, for
         // those of a directory whose lock is taken are left alone.
         drop(dir);
-        let adoptions = restore::take_over(core, self.owner, &self.state, snapshot, false)?;
+        let adoptions = restore::take_over(core, self.owner, &self.state(), snapshot, false)?;
         external_snapshot::tell_unknown(core, path, unknown);
         Ok(adoptions)
     }
@@ -379,6 +380,11 @@ impl Manager {
 
     fn check_open(&self) -> Result<()> {
         if self.control.is_ending() { Err(ended()) } else { Ok(()) }
+    }
+
+    fn state(&self) -> State {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn core(&self) -> MutexGuard<'_, ManagedSet> {

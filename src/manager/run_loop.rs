@@ -43,7 +43,7 @@ impl Manager {
     pub(super) fn follow_state(&self) -> Result<()> {
         self.core().tell_ignored();
         self.core().supervisor()?;
-        let subscription = self.state.subscribe();
+        let subscription = self.state().subscribe();
         let mut due = Due::default();
         self.follow_once(&mut due)?;
         while !self.control.is_ending() {
@@ -85,7 +85,7 @@ impl Manager {
     fn sync_time(&self, due: &Due) -> Option<Instant> {
         let core = self.core();
         let periods = Periods { coalesce: core.options.coalesce_period, quiescent: core.options.quiescent_period };
-        let changed = self.state.changed_at().and_then(|last| due.changes.deadline(last, periods));
+        let changed = self.state().changed_at().and_then(|last| due.changes.deadline(last, periods));
         due.retry.into_iter().chain(changed).min()
     }
 
@@ -99,7 +99,7 @@ impl Manager {
         }
         let mut core = self.core();
         let restored = self.restore_again(&mut core);
-        let state = self.state.changes_since(core.seen);
+        let state = self.state().changes_since(core.seen);
         let followed = match restored {
             Ok(()) => sync::follow(&mut core, self.owner, &state),
             Err(error) => {

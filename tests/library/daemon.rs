@@ -75,6 +75,28 @@ fn it_is_started_again_when_it_ends_however_that_comes_about() {
 }
 
 #[test]
+fn events_end_with_a_stop_for_good_and_with_no_other() {
+    let scene = Scene::of_library();
+    let daemon = Daemon::new("web", helper(&scene, &["run"]));
+    let mut events = daemon.events();
+    daemon.start().unwrap();
+    daemon.stop().unwrap();
+    while events.try_next().is_some() {}
+    assert!(!events.is_ended(), "it can be started again");
+    daemon.start().unwrap();
+    Proxy::stop(&daemon).unwrap();
+    let told: Vec<EventKind> = events.by_ref().map(|event| event.kind).collect();
+    assert_eq!(told.last(), Some(&EventKind::Stopped));
+    assert!(events.is_ended() && daemon.events().is_ended());
+
+    let never_started = Daemon::new("web", helper(&scene, &["run"]));
+    let mut events = never_started.events();
+    Proxy::stop(&never_started).unwrap();
+    assert_eq!(events.next(), None);
+    scene.finish();
+}
+
+#[test]
 fn the_stop_signal_is_the_declared_one() {
     let scene = Scene::of_library();
     for signal in ["SIGINT", "SIGTERM", "SIGUSR1", "SIGQUIT"] {
