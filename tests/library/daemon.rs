@@ -80,10 +80,12 @@ fn events_end_with_a_stop_for_good_and_with_no_other() {
     let daemon = Daemon::new("web", helper(&scene, &["run"]));
     let mut events = daemon.events();
     daemon.start().unwrap();
+    scene.reports.start("web");
     daemon.stop().unwrap();
     while events.try_next().is_some() {}
     assert!(!events.is_ended(), "it can be started again");
     daemon.start().unwrap();
+    scene.reports.start("web");
     Proxy::stop(&daemon).unwrap();
     let told: Vec<EventKind> = events.by_ref().map(|event| event.kind).collect();
     assert_eq!(told.last(), Some(&EventKind::Stopped));
