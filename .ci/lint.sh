@@ -11,6 +11,8 @@ RUSTFLAGS="--cfg fuzzing" cargo check --locked --lib --target-dir "${CARGO_TARGE
 cargo clippy --locked -p proxyprocess-benches --all-targets -- -D warnings
 # By itself, for it has the library without the C interface.
 cargo clippy --locked -p proxyprocess-agent --features fail-points -- -D warnings
+# The library alone without the C interface: the agent's dependencies may turn features on that it does not have.
+cargo clippy --locked --lib --no-default-features -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 # The lints let `unsafe` be allowed by any file; only these two places may.

@@ -296,7 +296,7 @@ typedef enum proxyprocess_code {
     PROXYPROCESS_E_ABANDONED = -108,
 } proxyprocess_code;
 
-/** Who can do something about an error. */
+/** Where the cause of an error lies. */
 typedef enum proxyprocess_class {
     /** No error. */
     PROXYPROCESS_CLASS_NONE = 0,
@@ -316,7 +316,7 @@ typedef enum proxyprocess_class {
 
 /** What a proxy is doing. A later version of the library may report others. */
 typedef enum proxyprocess_proxy_state {
-    /** Restored, but its process is gone; it is started when the manager runs and still wants it. Or never started. */
+    /** Never started; or restored when its process was gone: it is started when the manager runs, if it is declared then. */
     PROXYPROCESS_PROXY_IDLE = 0,
     /** A process of an earlier agent is being identified. */
     PROXYPROCESS_PROXY_ADOPTING = 1,
@@ -401,7 +401,7 @@ typedef enum proxyprocess_log_level {
     PROXYPROCESS_LOG_INFO = 3,
     /** For developers of the library. */
     PROXYPROCESS_LOG_DEBUG = 4,
-    /** For developers of the library, and more than they can read. */
+    /** For developers of the library, in every detail. */
     PROXYPROCESS_LOG_TRACE = 5,
 } proxyprocess_log_level;
 
@@ -441,7 +441,7 @@ typedef struct proxyprocess_logs proxyprocess_logs;
 typedef struct proxyprocess_manager proxyprocess_manager;
 
 /**
- * A proxy that does nothing, and does it well: for tests, and in the place of a proxy that is switched off. In a
+ * A proxy that does nothing: for tests, and in the place of a proxy that is switched off. In a
  * declaration it is the mode "noop".
  */
 typedef struct proxyprocess_noop proxyprocess_noop;
@@ -639,7 +639,10 @@ typedef struct proxyprocess_proxy_status {
     const char *id;
     /** Its kind, ASCII. */
     const char *mode;
-    /** The last thing that went wrong, until the next start goes well, UTF-8; NULL when nothing did. */
+    /**
+     * The last thing that went wrong, until the next start goes well, UTF-8; NULL when nothing did. A zombie that this
+     * start no longer waited for stays named until the one after it.
+     */
     const char *last_error;
     /** How many times it was started after its first start or adoption. */
     uint64_t restarts;
@@ -660,7 +663,7 @@ typedef struct proxyprocess_proxy_status {
      * one line: "pid 7 (nginx: why)", with commas between several; NULL when there are none.
      */
     const char *unproven;
-    /** What its ends suggest about its declaration, as a question to a human, UTF-8; NULL when they suggest nothing. */
+    /** Advice about its declaration, when its exits suggest some, in one sentence of UTF-8; else NULL. */
     const char *hint;
     /** How its last process ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when none has ended. */
     const char *last_exit_text;
@@ -1255,7 +1258,7 @@ const char *proxyprocess_event_kind_str(int32_t kind);
  * `json_length`: where its length is put; may be NULL.
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE; PROXYPROCESS_E_INVALID_ARGUMENT: its kind or its exit is
- * none; PROXYPROCESS_E_INVALID_UTF8.
+ * no known number; PROXYPROCESS_E_INVALID_UTF8.
  *
  * Since 0.1.0.
  */
@@ -1481,8 +1484,8 @@ int32_t proxyprocess_manager_status(const struct proxyprocess_manager *manager,
                                     proxyprocess_error **err);
 
 /**
- * A reader of the manager's lifecycle events from now on. Take it before proxyprocess_manager_restore() to hear of
- * adoptions.
+ * A reader of the manager's lifecycle events from now on. Take it before proxyprocess_manager_restore() to get the
+ * events of adoptions.
  *
  * `events`: where the handle is put; free it with proxyprocess_events_free(), before or after the manager.
  *

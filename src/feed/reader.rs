@@ -51,7 +51,7 @@ impl<T> Reader<T> {
         if let Some(readiness) = self.readiness.get() {
             return readiness.fd();
         }
-        let failed = |error| Error::os(ErrorCode::Exhausted, "create event descriptor", &error);
+        let failed = |error| Error::os(ErrorCode::Exhausted, "create descriptor of a reader", &error);
         let readiness = Arc::new(Readiness::new().map_err(failed)?);
         if ring.is_ready(self.position) {
             readiness.set();

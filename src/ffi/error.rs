@@ -69,7 +69,7 @@ pub enum proxyprocess_code {
 
 use proxyprocess_code as Code;
 
-/// Who can do something about an error.
+/// Where the cause of an error lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum proxyprocess_class {

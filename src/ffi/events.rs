@@ -236,7 +236,7 @@ fn kind_name(kind: i32) -> Option<&'static CStr> {
 /// `json_length`: where its length is put; may be NULL.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE; PROXYPROCESS_E_INVALID_ARGUMENT: its kind or its exit is
-/// none; PROXYPROCESS_E_INVALID_UTF8.
+/// no known number; PROXYPROCESS_E_INVALID_UTF8.
 ///
 /// Since 0.1.0.
 #[must_use]

@@ -26,7 +26,7 @@ pub enum proxyprocess_log_level {
     PROXYPROCESS_LOG_INFO = 3,
     /// For developers of the library.
     PROXYPROCESS_LOG_DEBUG = 4,
-    /// For developers of the library, and more than they can read.
+    /// For developers of the library, in every detail.
     PROXYPROCESS_LOG_TRACE = 5,
 }
 

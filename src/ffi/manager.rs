@@ -363,8 +363,8 @@ pub extern "C" fn proxyprocess_manager_status(
     })
 }
 
-/// A reader of the manager's lifecycle events from now on. Take it before proxyprocess_manager_restore() to hear of
-/// adoptions.
+/// A reader of the manager's lifecycle events from now on. Take it before proxyprocess_manager_restore() to get the
+/// events of adoptions.
 ///
 /// `events`: where the handle is put; free it with proxyprocess_events_free(), before or after the manager.
 ///

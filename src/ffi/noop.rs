@@ -11,7 +11,7 @@ use super::output::OwnedText;
 use super::owned_text::give;
 use crate::proxy::{Noop, Proxy};
 
-/// A proxy that does nothing, and does it well: for tests, and in the place of a proxy that is switched off. In a
+/// A proxy that does nothing: for tests, and in the place of a proxy that is switched off. In a
 /// declaration it is the mode "noop".
 pub struct proxyprocess_noop(Handle<Noop>);
 

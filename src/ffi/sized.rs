@@ -123,7 +123,7 @@ fn check_size<T: SizedStruct>(size: usize) -> Result<usize, Failure> {
         return Ok(size);
     }
     let (name, least) = (T::NAME, T::FIRST_SIZE);
-    let message = format!("{name}.struct_size: expected {least} to {LARGEST}, as _init sets it, got {size}");
+    let message = format!("{name}.struct_size: expected sizeof the struct ({least} to {LARGEST}), got {size}");
     Err(Failure::new(proxyprocess_code::PROXYPROCESS_E_STRUCT_SIZE, message))
 }
 

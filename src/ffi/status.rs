@@ -19,7 +19,7 @@ use crate::sys::wait::ExitStatus;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum proxyprocess_proxy_state {
-    /// Restored, but its process is gone; it is started when the manager runs and still wants it. Or never started.
+    /// Never started; or restored when its process was gone: it is started when the manager runs, if it is declared then.
     PROXYPROCESS_PROXY_IDLE = 0,
     /// A process of an earlier agent is being identified.
     PROXYPROCESS_PROXY_ADOPTING = 1,
@@ -70,7 +70,8 @@ pub struct proxyprocess_proxy_status {
     pub id: TextOut,
     /// Its kind, ASCII.
     pub mode: TextOut,
-    /// The last thing that went wrong, until the next start goes well, UTF-8; NULL when nothing did.
+    /// The last thing that went wrong, until the next start goes well, UTF-8; NULL when nothing did. A zombie that this
+    /// start no longer waited for stays named until the one after it.
     pub last_error: TextOut,
     /// How many times it was started after its first start or adoption.
     pub restarts: u64,
@@ -89,7 +90,7 @@ pub struct proxyprocess_proxy_status {
     /// Living processes that it may have left, and that are not proven to be its own (they were not signalled), UTF-8 on
     /// one line: "pid 7 (nginx: why)", with commas between several; NULL when there are none.
     pub unproven: TextOut,
-    /// What its ends suggest about its declaration, as a question to a human, UTF-8; NULL when they suggest nothing.
+    /// Advice about its declaration, when its exits suggest some, in one sentence of UTF-8; else NULL.
     pub hint: TextOut,
     /// How its last process ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when none has ended.
     pub last_exit_text: TextOut,

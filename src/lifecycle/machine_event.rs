@@ -12,7 +12,7 @@ use super::{RestartSettings, StopSettings};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ProxyState {
-    /// Restored, but its process is gone; it is started when the manager runs and still wants it. Or never started.
+    /// Never started; or restored when its process was gone: it is started when the manager runs, if it is declared then.
     Idle,
     /// A process of an earlier agent is being identified.
     Adopting,

@@ -55,7 +55,7 @@ use run_control::Control;
 /// options.allow_root = true;
 ///
 /// let manager = Manager::new(state, options)?;
-/// let mut events = manager.events(); // before the restore, to hear of adoptions as well
+/// let mut events = manager.events(); // before the restore, to see adoptions as well
 /// if let Some(path) = manager.snapshot_path() {
 ///     if let Err(error) = manager.restore(path) {
 ///         eprintln!("going on without the snapshot: {error}");
@@ -325,7 +325,7 @@ impl Manager {
         self.look()
     }
 
-    /// A reader of lifecycle events from now on. Take it before [`Manager::restore`] to hear of adoptions.
+    /// A reader of lifecycle events from now on. Take it before [`Manager::restore`] to see adoptions.
     pub fn events(&self) -> Events {
         self.events.subscribe()
     }

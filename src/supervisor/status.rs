@@ -30,11 +30,12 @@ pub struct ProxyStatus {
     pub last_exit: Option<ExitStatus>,
     /// Milliseconds until the next start, while it waits for one.
     pub next_start_ms: Option<u64>,
-    /// The last thing that went wrong, until the next start goes well.
+    /// The last thing that went wrong, until the next start goes well. A zombie that this start no longer waited for stays
+    /// named until the one after it.
     pub last_error: Option<String>,
     /// Living processes that it may have left, and that are not proven to be its own: they were not signalled.
     pub unproven: Vec<UnprovenProcess>,
-    /// What its ends suggest about its declaration, as a question to a human: whether the program puts itself into the
+    /// Advice about its declaration, in one sentence, when its exits suggest that the program puts itself into the
     /// background.
     pub hint: Option<String>,
 }

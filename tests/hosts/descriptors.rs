@@ -314,7 +314,7 @@ fn that_has_none_left_for_events(_: &Place) {
     let exhausted = Exhausted::begin();
     let error = events.descriptor().unwrap_err();
     assert_eq!(error.code(), ErrorCode::Exhausted);
-    assert_eq!(error.to_string(), "create event descriptor: Too many open files (os error 24)");
+    assert_eq!(error.to_string(), "create descriptor of a reader: Too many open files (os error 24)");
     exhausted.end();
     events.descriptor().unwrap();
 }

@@ -74,12 +74,12 @@ func (c Code) Error() string {
 	return C.GoString(C.proxyprocess_code_str(C.int32_t(c)))
 }
 
-// Class returns who can do something about errors of this code.
+// Class returns where the cause of errors of this code lies.
 func (c Code) Class() Class {
 	return Class(C.proxyprocess_code_class(C.int32_t(c)))
 }
 
-// Class says who can do something about an error.
+// Class says where the cause of an error lies.
 type Class int32
 
 // The classes.
@@ -123,7 +123,7 @@ type Error struct {
 // Error returns the message.
 func (e *Error) Error() string { return e.Message }
 
-// Class returns who can do something about it.
+// Class returns where its cause lies.
 func (e *Error) Class() Class { return e.Code.Class() }
 
 // Is reports whether the target is the code of the error.

@@ -218,7 +218,7 @@ func (m *Manager) useStatus(function func(*statusList) error) error {
 	return function(&list)
 }
 
-// Events returns a reader of the manager's lifecycle events from now on. Take it before Restore to hear of adoptions.
+// Events returns a reader of the manager's lifecycle events from now on. Take it before Restore to see adoptions.
 func (m *Manager) Events() (*Events, error) {
 	return newEvents(func(events **C.proxyprocess_events) error {
 		return m.use(func(manager *C.proxyprocess_manager, failure **C.proxyprocess_error) C.int32_t {

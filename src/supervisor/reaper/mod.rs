@@ -128,7 +128,7 @@ impl Reaper {
                     let pid = watched.process.pid;
                     logging::write(
                         Level::Warn,
-                        format_args!("pid {pid} is looked at now and then: epoll_ctl: {error}"),
+                        format_args!("pid {pid} is polled, for epoll does not take it: epoll_ctl: {error}"),
                     );
                 }
                 table.polled.insert(key);
