@@ -1,6 +1,6 @@
 //! The one error type of the library: a stable code, a one-line message, and the OS error when there is one.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 
 /// What kind of failure an [`Error`] is. The numbers are stable: codes are only ever added.
@@ -137,40 +137,46 @@ struct Excerpt<'a>(&'a str);
 
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(EXCERPT) {
-            None => write!(f, "{}", OneLine(&self.0)),
-            Some((end, _)) => write!(f, "{}...", OneLine(&&self.0[..end])),
+        let mut characters = self.0.chars();
+        for character in characters.by_ref().take(EXCERPT) {
+            match character {
+                breaking if breaking.is_control() => write!(f, "{}", breaking.escape_default())?,
+                plain => f.write_char(plain)?,
+            }
         }
+        if characters.next().is_some() { f.write_str("...") } else { Ok(()) }
     }
 }
 
-/// A text with its control characters escaped: a path, a program and an id may hold newlines, and a line of the log, an event
-/// and an error stay one line each.
+/// A text with spaces for its line breaks: a path, a program and an error of the host may hold some, and a line of the log, an
+/// event and an error stay one line each.
 pub(crate) struct OneLine<'a>(pub(crate) &'a dyn fmt::Display);
 
 impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Write::write_fmt(&mut Escaping(f), format_args!("{}", self.0))
+        Joining(f).write_fmt(format_args!("{}", self.0))
     }
 }
 
-struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
+struct Joining<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
-impl fmt::Write for Escaping<'_, '_> {
+impl Write for Joining<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text;
-        while let Some((at, breaking)) = rest.char_indices().find(|(_, character)| character.is_control()) {
-            self.0.write_str(&rest[..at])?;
-            write!(self.0, "{}", breaking.escape_default())?;
-            rest = &rest[at + breaking.len_utf8()..];
+        for (index, part) in text.split(LINE_BREAKS).enumerate() {
+            if index > 0 {
+                self.0.write_char(' ')?;
+            }
+            self.0.write_str(part)?;
         }
-        self.0.write_str(rest)
+        Ok(())
     }
 }
+
+const LINE_BREAKS: [char; 2] = ['\n', '\r'];
 
 fn one_line(mut message: String) -> Box<str> {
-    if message.contains(char::is_control) {
-        message = OneLine(&message).to_string();
+    if message.contains(LINE_BREAKS) {
+        message = message.replace(LINE_BREAKS, " ");
     }
     if message.len() > LONGEST_MESSAGE {
         let end = (0..=LONGEST_MESSAGE).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
@@ -186,10 +192,11 @@ mod tests {
 
     #[test]
     fn message_of_an_error_is_one_line_of_bounded_length() {
-        let error = Error::new(ErrorCode::Io, "execute /no/such\nERROR forged").within("a\tb").followed_by("c\u{7f}");
-        assert_eq!(error.to_string(), "a\\tb: execute /no/such\\nERROR forged; c\\u{7f}");
+        let error = Error::new(ErrorCode::Io, "execute /no/such\nERROR forged").within("a\nb").followed_by("c\rd");
+        assert_eq!(error.to_string(), "a b: execute /no/such ERROR forged; c d");
         let source = io::Error::from_raw_os_error(libc::ENOENT);
-        assert!(Error::os(ErrorCode::Io, "open x\ny", &source).to_string().starts_with("open x\\ny: No such file"));
+        assert!(Error::os(ErrorCode::Io, "open x\ny", &source).to_string().starts_with("open x y: No such file"));
+        assert_eq!(OneLine(&"a\r\nb\n").to_string(), "a  b ");
         let long = Error::new(ErrorCode::Io, "ä".repeat(1 << 20)).to_string();
         assert_eq!(long, "ä".repeat(LONGEST_MESSAGE / 2) + "...");
     }
