@@ -3,14 +3,16 @@
 mod snapshot;
 
 use std::any::Any;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot, validate_id};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
+use crate::host_code::outside_loggers;
 use crate::lifecycle::ProxyState;
-use crate::logging::Log;
+use crate::logging::{Level, Log};
 use crate::proxy::Proxy;
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::{
@@ -18,6 +20,7 @@ use crate::supervisor::{
     SupervisorCommand, random_owner_tag,
 };
 use crate::sys::fork::HomeProcess;
+use crate::sys::thread;
 
 /// A long-running process that is kept running: started, restarted with backoff when it ends, and stopped
 /// (Consul 1.4's `Daemon`). A [`Manager`](crate::Manager) runs its daemons by itself; this is for one alone.
@@ -122,7 +125,7 @@ impl Daemon {
     /// - [`ErrorCode::Closed`], [`ErrorCode::Stopped`]: it was closed, or stopped through [`Proxy::stop`].
     /// - [`ErrorCode::Exhausted`]: the library's own threads cannot be started.
     pub fn start(&self) -> Result<()> {
-        self.home.check()?;
+        self.check_usable()?;
         let (supervisor, spec) = {
             let mut inner = self.lock();
             inner.check_open()?;
@@ -144,7 +147,7 @@ impl Daemon {
     ///   were not signalled; the message names them, and so does [`ProxyStatus::unproven`] while they live.
     /// - [`ErrorCode::Io`] when all is gone but the pid file, which could not be removed.
     pub fn stop(&self) -> Result<()> {
-        self.home.check()?;
+        self.check_usable()?;
         let (supervisor, slot) = {
             let inner = self.lock();
             match (&inner.supervisor, inner.phase) {
@@ -165,7 +168,7 @@ impl Daemon {
     /// # Errors
     /// [`ErrorCode::Forked`] in a process that the host forked off.
     pub fn close(&self) -> Result<()> {
-        self.home.check()?;
+        self.check_usable()?;
         let supervisor = {
             let mut inner = self.lock();
             inner.phase = DaemonPhase::Closed;
@@ -195,7 +198,8 @@ impl Daemon {
         own.id == other.id && same_files && same_process()
     }
 
-    /// What the process is doing.
+    /// What the process is doing. In a [logger](crate::Logger), for whose return it would wait, no more than whether the daemon
+    /// was closed or stopped for good.
     pub fn status(&self) -> ProxyStatus {
         let (declared, supervisor, phase) = {
             let inner = self.lock();
@@ -217,9 +221,33 @@ impl Daemon {
         self.events.subscribe()
     }
 
+    /// # Errors
+    /// - [`ErrorCode::Forked`] in a process that the host forked off.
+    /// - [`ErrorCode::InCallback`] on a thread that is in a logger, which the supervisor may wait for.
+    fn check_usable(&self) -> Result<()> {
+        self.home.check()?;
+        outside_loggers()
+    }
+
     fn put(&self, supervisor: &Supervisor, spec: Spec, start: StartMode) -> Result<()> {
         let slot = Slot { owner: self.owner, id: spec.id.clone() };
         supervisor.ask(|reply| SupervisorCommand::Put { slot, spec: Arc::new(spec), start, started: Some(reply) })?
+    }
+
+    /// For a drop within a logger, which must not wait for the supervisor.
+    fn close_on_another_thread(&self) {
+        let Some(supervisor) = self.lock().supervisor.take() else { return self.events.end() };
+        // A thread that cannot be started drops what it would have run, and that could wait for this one.
+        let supervisor = ManuallyDrop::new(supervisor);
+        let (owner, events) = (self.owner, self.events.clone());
+        let close = move || {
+            let released = ManuallyDrop::into_inner(supervisor).release(owner);
+            events.end();
+            released
+        };
+        if let Err(error) = thread::start("proxy-free", close) {
+            self.log.write(Level::Error, format_args!("close within a logger: start thread: {error}"));
+        }
     }
 
     fn slot(&self, declared: &Declared) -> Slot {
@@ -332,6 +360,9 @@ impl Proxy for Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if self.home.is_here() && outside_loggers().is_err() {
+            return self.close_on_another_thread();
+        }
         // A destructor has no result; a caller that wants one calls close.
         let _ = self.close();
     }

@@ -55,7 +55,7 @@ impl Daemon {
     /// - [`ErrorCode::InvalidConfig`] naming the field, or because this daemon was started already. Nothing is changed.
     /// - [`ErrorCode::Io`], [`ErrorCode::Exhausted`]: the process of Consul's cannot be examined now. Nothing is changed.
     pub fn unmarshal_snapshot(&self, snapshot: &ProxySnapshot) -> Result<()> {
-        self.home.check()?;
+        self.check_usable()?;
         let current = self.lock().declared.clone();
         let read = if snapshot.contains_key("CommandPath") { read_consul } else { read };
         let restored = read(snapshot.clone(), current)?;

@@ -126,7 +126,7 @@ fn known(code: i32) -> Option<&'static (Code, Class, &'static CStr)> {
 }
 
 /// The codes that the functions of a proxy kind may return.
-const FROM_KIND: [ErrorCode; 17] = [
+const FROM_KIND: [ErrorCode; 18] = [
     ErrorCode::InvalidConfig,
     ErrorCode::InvalidId,
     ErrorCode::Io,
@@ -144,6 +144,7 @@ const FROM_KIND: [ErrorCode; 17] = [
     ErrorCode::Forked,
     ErrorCode::Internal,
     ErrorCode::Unproven,
+    ErrorCode::InCallback,
 ];
 
 /// The library's code of a number that C returned.

@@ -161,7 +161,7 @@ mod tests {
             })
         };
         assert_eq!(codes(Inside::Kind), (refused, 0));
-        assert_eq!(codes(Inside::Log), (refused, refused));
+        assert_eq!(codes(Inside::LogCallback), (refused, refused));
         assert_eq!(call_manager(Some(&handle), ErrorOut::none(), fine), 0);
     }
 }

@@ -60,7 +60,7 @@ impl Drop for Callback {
     fn drop(&mut self) {
         if let Some(destroy) = self.destroy {
             // SAFETY: the header demands of the function that it can be called with this word, once, on any thread.
-            within(Inside::Log, || unsafe { destroy(self.user) });
+            within(Inside::LogCallback, || unsafe { destroy(self.user) });
         }
     }
 }
@@ -77,7 +77,7 @@ impl Log for ToCallback {
 
     fn log(&self, record: &Record<'_>) {
         // A callback that does what makes the library log would wait for itself.
-        if allowed_within(Inside::Kind).is_err() {
+        if allowed_within(Inside::Logger).is_err() {
             return;
         }
         let callback = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +86,7 @@ impl Log for ToCallback {
         let (level, length) = (level_number(record.level()), message.as_bytes().len());
         // SAFETY: the header demands of the function that it can be called with this word at any time on any thread,
         // until it is replaced, for which the lock is held; the message lives through the call.
-        within(Inside::Log, || unsafe { (callback.function)(level, message.as_ptr(), length, callback.user) });
+        within(Inside::LogCallback, || unsafe { (callback.function)(level, message.as_ptr(), length, callback.user) });
     }
 
     fn flush(&self) {}

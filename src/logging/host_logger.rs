@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use log::{Level, Log, Record};
 
-use crate::host_code::{HostOwned, caught};
+use crate::host_code::{HostOwned, Inside, caught, within};
 
 /// The target of all records of the library.
 const TARGET: &str = "proxyprocess";
@@ -16,6 +16,12 @@ const TARGET: &str = "proxyprocess";
 /// It gets the records that the manager would otherwise send to the [`log`] facade, with the target `proxyprocess`, whatever
 /// [`log::max_level`] is: what is too much is for its `enabled` to refuse. It is called on any thread, the library's own among
 /// them, and on several at the same time; while it runs, the supervision may stand still.
+///
+/// What waits for the library's threads would wait for the logger itself, and is refused there: methods of
+/// [`Manager`](crate::Manager) and [`Daemon`](crate::Daemon) fail with [`ErrorCode::InCallback`](crate::ErrorCode::InCallback),
+/// and [`Manager::status`](crate::Manager::status) is empty. This holds for the logger of the program as well. Readers of events and
+/// lines, and the [`State`](crate::State), can be used; one that drops the last handle on a manager or daemon has it closed a
+/// moment later, by another thread.
 ///
 /// Two of them are equal when they are clones of one.
 ///
@@ -75,9 +81,11 @@ pub(super) fn write_to_facade(level: Level, message: fmt::Arguments<'_>) {
 fn send(logger: &dyn Log, level: Level, message: fmt::Arguments<'_>) {
     // A logger is code of the host; a panic in it must not decide whether processes are supervised.
     let _ = caught(|| {
-        let record = Record::builder().target(TARGET).level(level).args(message).build();
-        if logger.enabled(record.metadata()) {
-            logger.log(&record);
-        }
+        within(Inside::Logger, || {
+            let record = Record::builder().target(TARGET).level(level).args(message).build();
+            if logger.enabled(record.metadata()) {
+                logger.log(&record);
+            }
+        })
     });
 }

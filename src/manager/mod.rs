@@ -18,7 +18,9 @@ mod sync;
 mod sync_plan;
 mod written_snapshot;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,12 +28,14 @@ pub use options::ManagerOptions;
 
 use crate::declaration::ExecMode;
 use crate::error::{Error, ErrorCode, Result};
+use crate::host_code::outside_loggers;
 use crate::logging::{Level, Log, Logs};
 use crate::proxy::{Proxy, ProxyContext};
 use crate::state::State;
 use crate::store::DataDir;
 use crate::supervisor::{EventKind, EventRing, Events, Owner, ProxyStatus, Supervisor};
 use crate::sys::fork::OnlyHome;
+use crate::sys::thread;
 use external_snapshot::ExternalSnapshot;
 use managed_set::ManagedSet;
 use run_control::Control;
@@ -41,7 +45,7 @@ use run_control::Control;
 /// Nothing is started or stopped before [`Manager::run`]; until then everything can be set up, and
 /// [`Manager::restore`] called. A manager is used from as many threads as one likes. It ends by [`Manager::close`],
 /// which leaves the proxies running for the next agent, or by [`Manager::kill`], which stops them; dropping it closes
-/// it.
+/// it. All its functions that can fail do so with [`ErrorCode::InCallback`] when a [logger](crate::Logger) calls them.
 ///
 /// ```
 /// use proxyprocess::{Command, Manager, ManagerOptions, ProxyConfig, ProxyState, State};
@@ -90,6 +94,7 @@ impl Manager {
     /// - [`ErrorCode::Untrusted`]: the data directory, or what is in it, is another user's or can be written by others.
     /// - [`ErrorCode::Io`], [`ErrorCode::Exhausted`]: it cannot be created or read.
     pub fn new(state: State, options: ManagerOptions) -> Result<Manager> {
+        outside_loggers()?;
         options.validate()?;
         let log = Log::new(options.logger.clone());
         let data_dir = options.data_dir.as_deref().map(DataDir::open).transpose()?.map(Arc::new);
@@ -164,7 +169,7 @@ impl Manager {
         mode: ExecMode,
         factory: impl Fn(ProxyContext<'_>) -> Result<Box<dyn Proxy>> + Send + Sync + 'static,
     ) -> Result<()> {
-        self.core.get()?;
+        self.check_usable()?;
         self.core().registry.register(mode, Box::new(factory))
     }
 
@@ -192,7 +197,7 @@ impl Manager {
     ///   [`Manager::run`] tries again, and starts nothing before.
     pub fn restore(&self, path: impl AsRef<Path>) -> Result<()> {
         let adoptions = {
-            self.core.get()?;
+            self.check_usable()?;
             let mut core = self.core();
             self.check_open()?;
             if self.control.has_run() {
@@ -219,7 +224,7 @@ impl Manager {
     /// - [`ErrorCode::Exhausted`]: the threads of the library cannot be started; run can be called again.
     /// - What the close or the kill has failed with, which both get. [`ErrorCode::StillRunning`], for one.
     pub fn run(&self) -> Result<()> {
-        self.core.get()?;
+        self.check_usable()?;
         let Some(followed) = self.follow_unless_another_does()? else { return Ok(()) };
         // ORDER: the run is over by now, or the end would wait for it.
         let ended = if self.control.is_ending() { self.control.wait_for_end() } else { Ok(()) };
@@ -238,7 +243,7 @@ impl Manager {
     /// removed and another manager has the one in its place, or what a proxy of a registered kind reports. Of several
     /// failures the message names all, and the code is that of the first. The manager is closed nevertheless.
     pub fn close(&self) -> Result<()> {
-        self.core.get()?;
+        self.check_usable()?;
         let Some(ending) = self.control.begin_end() else { return Ok(()) };
         ending.finish(self.end_by_closing())
     }
@@ -259,7 +264,7 @@ impl Manager {
     ///
     /// The manager is ended nevertheless.
     pub fn kill(&self) -> Result<()> {
-        self.core.get()?;
+        self.check_usable()?;
         let Some(ending) = self.control.begin_end() else { return Ok(()) };
         ending.finish(self.end_by_killing())
     }
@@ -271,7 +276,7 @@ impl Manager {
     /// [`ErrorCode::Io`]; what was there before is untouched. [`ErrorCode::Closed`].
     pub fn snapshot(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        self.core.get()?;
+        self.check_usable()?;
         let mut core = self.core();
         self.check_open()?;
         if self.data_dir.as_ref().is_some_and(|data_dir| data_dir.is_snapshot(path)) {
@@ -297,7 +302,7 @@ impl Manager {
     /// changed then. [`ErrorCode::Closed`].
     pub fn reconfigure(&self, options: ManagerOptions) -> Result<()> {
         options.validate()?;
-        self.core.get()?;
+        self.check_usable()?;
         let mut core = self.core();
         self.check_open()?;
         let fixed = |field: &str| {
@@ -318,7 +323,7 @@ impl Manager {
         Ok(())
     }
 
-    /// What every proxy is doing, by id. Empty after the end.
+    /// What every proxy is doing, by id. Empty after the end, and in a [logger](crate::Logger), for whose return it would wait.
     ///
     /// If the data directory was removed, every proxy has that as its last error, and a manager that runs makes it anew.
     pub fn status(&self) -> Vec<ProxyStatus> {
@@ -344,7 +349,7 @@ impl Manager {
     /// As [`Manager::run`], but for those of the end.
     #[cfg(feature = "capi")]
     pub(crate) fn follow(&self) -> Result<()> {
-        self.core.get()?;
+        self.check_usable()?;
         self.follow_unless_another_does()?.unwrap_or(Ok(()))
     }
 
@@ -378,6 +383,40 @@ impl Manager {
         }
     }
 
+    /// # Errors
+    /// - [`ErrorCode::Forked`] in a process that the host forked off.
+    /// - [`ErrorCode::InCallback`] on a thread that is in a logger: it may hold the lock, or be waited for.
+    fn check_usable(&self) -> Result<()> {
+        self.core.get()?;
+        outside_loggers()
+    }
+
+    /// For a drop within a logger, which must not wait for the end: another thread makes it.
+    fn close_on_another_thread(&mut self) {
+        let nothing = ManagedSet::new(
+            ManagerOptions::default(),
+            None,
+            &self.events,
+            self.log.clone(),
+            Vec::new(),
+            BTreeMap::new(),
+            Vec::new(),
+        );
+        // A thread that cannot be started drops what it would have run: a leak is better than a wait for oneself.
+        let manager = ManuallyDrop::new(Manager {
+            state: Mutex::new(self.state()),
+            owner: self.owner,
+            data_dir: self.data_dir.take(),
+            events: self.events.clone(),
+            log: self.log.clone(),
+            control: std::mem::replace(&mut self.control, Control::new()),
+            core: std::mem::replace(&mut self.core, OnlyHome::new(Mutex::new(nothing))),
+        });
+        if let Err(error) = thread::start("proxy-free", move || drop(ManuallyDrop::into_inner(manager))) {
+            self.log.write(Level::Error, format_args!("close within a logger: start thread: {error}"));
+        }
+    }
+
     fn check_open(&self) -> Result<()> {
         if self.control.is_ending() { Err(ended()) } else { Ok(()) }
     }
@@ -401,6 +440,9 @@ impl Drop for Manager {
     fn drop(&mut self) {
         if self.core.get().is_err() {
             return; // it is not a worker's to end
+        }
+        if outside_loggers().is_err() {
+            return self.close_on_another_thread();
         }
         // A destructor can only log; a caller that wants the result calls close.
         if let Err(error) = self.close() {

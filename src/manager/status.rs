@@ -12,7 +12,7 @@ use crate::supervisor::ProxyStatus;
 impl Manager {
     /// The body of [`Manager::status`].
     pub(super) fn look(&self) -> Vec<ProxyStatus> {
-        if self.core.get().is_err() {
+        if self.check_usable().is_err() {
             return Vec::new(); // a worker that the host forked off has none
         }
         // Not under the lock, for it is answered by another thread.

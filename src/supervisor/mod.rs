@@ -35,6 +35,7 @@ pub use status::{ProxyStatus, UnprovenProcess};
 
 use self::spawner::threads::Spawners;
 use crate::error::{Error, ErrorCode, Result};
+use crate::host_code::outside_loggers;
 use crate::sys::fork::HomeProcess;
 use crate::sys::thread;
 use mailbox::{Mailbox, Message, Processes};
@@ -98,7 +99,11 @@ impl Supervisor {
     }
 
     /// Sends a command that is answered once.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InCallback`] on a thread that is in a logger, for whose return the answer may wait.
     pub(crate) fn ask<T>(&self, command: impl FnOnce(Sender<T>) -> SupervisorCommand) -> Result<T> {
+        outside_loggers()?;
         let (reply, answer) = crossbeam_channel::bounded(1);
         self.send(command(reply))?;
         answer.recv().map_err(|_| mailbox::gone())
@@ -122,6 +127,7 @@ impl Supervisor {
 
     /// Lets all processes of an owner run on unsupervised; returns when nothing of them is in flight.
     pub(crate) fn release(&self, owner: Owner) -> Result<()> {
+        outside_loggers()?;
         let (released, done): (Sender<()>, Receiver<()>) = crossbeam_channel::bounded(0);
         self.send(SupervisorCommand::Release { owner, released })?;
         // Nothing is ever sent: the channel closes when the last slot of the owner is gone.

@@ -2,11 +2,14 @@
 //! The log of a manager: its own logger, its readers, and the readers of the whole library.
 
 use std::fmt::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use proxyprocess::{Command, ErrorCode, LogLine, Logger, Logs, Manager, ManagerOptions, ProxyConfig, State};
+use proxyprocess::{
+    Command, Daemon, ErrorCode, ExecMode, LogLine, Logger, Logs, Manager, ManagerOptions, Proxy, ProxyConfig,
+    ProxySnapshot, Result, State,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::inside::Bomb;
@@ -139,6 +142,134 @@ fn logger_whose_panic_cannot_be_dropped_ends_no_supervision() {
         manager.kill().unwrap();
     });
     assert!(logs.any(|line| &*line.message == "proxy web: stopped"));
+}
+
+/// A logger that calls a manager and a daemon, and remembers what came of it.
+#[derive(Default)]
+struct Caller {
+    handles: OnceLock<(Weak<Manager>, Daemon)>,
+    made: Mutex<Vec<(&'static str, Option<ErrorCode>)>>,
+}
+
+impl Caller {
+    fn call(&self, manager: &Manager, daemon: &Daemon) {
+        let calls: [(&str, &dyn Fn() -> Result<()>); 13] = [
+            ("new", &|| Manager::new(State::new(), options()).map(drop)),
+            ("register_kind", &|| manager.register_kind(ExecMode::new("own")?, |_| unreachable!())),
+            ("restore", &|| manager.restore("/is/not/there")),
+            ("run", &|| manager.run()),
+            ("snapshot", &|| manager.snapshot("/is/not/there")),
+            ("reconfigure", &|| manager.reconfigure(options())),
+            ("close", &|| manager.close()),
+            ("kill", &|| manager.kill()),
+            ("start of a daemon", &|| daemon.start()),
+            ("unmarshal", &|| daemon.unmarshal_snapshot(&ProxySnapshot::new())),
+            ("stop", &|| daemon.stop()),
+            ("stop for good", &|| Proxy::stop(daemon)),
+            ("close of a daemon", &|| daemon.close()),
+        ];
+        for (name, call) in calls {
+            self.made.lock().unwrap().push((name, call().err().map(|error| error.code())));
+        }
+        let known = manager.status();
+        self.made.lock().unwrap().push(("status", known.is_empty().then_some(ErrorCode::InCallback)));
+        let _ = (daemon.status(), daemon.marshal_snapshot());
+        // Readers need no answer.
+        assert!(!manager.events().is_ended() && !manager.logs(LevelFilter::Info).is_ended());
+        self.made.lock().unwrap().push(("readers", Some(ErrorCode::InCallback)));
+    }
+}
+
+struct Calls(Arc<Caller>);
+
+impl Log for Calls {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, _: &Record<'_>) {
+        let Some((manager, daemon)) = self.0.handles.get() else { return };
+        if let Some(manager) = manager.upgrade() {
+            self.0.call(&manager, daemon);
+        }
+    }
+    fn flush(&self) {}
+}
+
+#[test]
+fn call_of_a_logger_that_would_wait_for_it_is_refused() {
+    let caller = Arc::new(Caller::default());
+    let state = State::new();
+    let options = options().with_logger(Logger::new(Calls(caller.clone())));
+    let manager = Arc::new(Manager::new(state.clone(), options).unwrap());
+    let daemon = Daemon::new("alone", sleeper());
+    daemon.start().unwrap();
+    assert!(caller.handles.set((Arc::downgrade(&manager), daemon)).is_ok());
+    let mut logs = manager.logs(LevelFilter::Info);
+    state.set("web", sleeper()).unwrap();
+    let runner = std::thread::spawn({
+        let manager = manager.clone();
+        move || manager.run()
+    });
+    until(&mut logs, "proxy web: started, pid ");
+    assert_eq!(manager.status().len(), 1);
+    manager.kill().unwrap();
+    runner.join().unwrap().unwrap();
+    let made = caller.made.lock().unwrap();
+    assert!(made.len() >= 15 && made.len() % 15 == 0, "{made:?}");
+    let accepted: Vec<_> = made.iter().filter(|(_, code)| *code != Some(ErrorCode::InCallback)).collect();
+    assert!(accepted.is_empty(), "{accepted:?}");
+    // The stops for good that were refused have stopped nothing.
+    let (_, daemon) = caller.handles.get().unwrap();
+    let pid = daemon.status().pid.expect("it runs");
+    let process = Process::open(pid).expect("it runs");
+    daemon.stop().unwrap();
+    assert!(process.is_gone());
+}
+
+/// Drops what it has at the first line.
+struct Drops(Mutex<Option<(Manager, Daemon)>>);
+
+impl Log for Drops {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &Record<'_>) {
+        if record.args().to_string().contains("proxy web: started") {
+            drop(self.0.lock().unwrap().take());
+        }
+    }
+    fn flush(&self) {}
+}
+
+#[test]
+fn manager_and_daemon_dropped_in_a_logger_are_closed() {
+    let scene = Scene::of_library();
+    let with_dir = || Manager::new(State::new(), options().with_data_dir(scene.data_dir()));
+    let other = with_dir().unwrap();
+    let daemon = Daemon::new("alone", sleeper());
+    daemon.start().unwrap();
+    let process = Process::open(daemon.status().pid.expect("it runs")).expect("it runs");
+    let (of_manager, of_daemon) = (other.events(), daemon.events());
+    let state = State::new();
+    let drops = Logger::new(Drops(Mutex::new(Some((other, daemon)))));
+    let manager = Arc::new(Manager::new(state.clone(), options().with_logger(drops)).unwrap());
+    state.set("web", sleeper()).unwrap();
+    let runner = std::thread::spawn({
+        let manager = manager.clone();
+        move || manager.run()
+    });
+    for mut events in [of_manager, of_daemon] {
+        while events.next_timeout(WATCHDOG).is_some() {}
+        assert!(events.is_ended());
+    }
+    with_dir().unwrap().close().unwrap();
+    manager.kill().unwrap();
+    runner.join().unwrap().unwrap();
+    // The daemon was closed, not stopped.
+    assert!(!process.is_gone());
+    process.kill();
+    process.wait();
+    scene.finish();
 }
 
 #[test]

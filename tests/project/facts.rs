@@ -93,6 +93,7 @@ fn codes_are_listed_with_their_numbers() {
         ErrorCode::Forked,
         ErrorCode::Internal,
         ErrorCode::Unproven,
+        ErrorCode::InCallback,
     ];
     for code in codes {
         assert_eq!(row(&page, &format!("`{code:?}`"))[1], (code as i32).to_string());
