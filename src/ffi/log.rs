@@ -2,7 +2,9 @@
 //! The log callback: the only thing that the library pushes.
 
 use std::ffi::c_char;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
 
@@ -11,6 +13,7 @@ use super::error::proxyprocess_code;
 use super::failure::{ErrorOut, Failure};
 use super::handle::enter;
 use super::output::c_string;
+use crate::sys::fork_safe::PerProcess;
 
 /// How much is logged: one level and all above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +69,35 @@ impl Drop for Callback {
 }
 
 /// The logger of the program, once a callback was set.
-struct ToCallback(RwLock<Option<Callback>>);
+struct ToCallback {
+    /// Null is none. Apart from its lock, so that a forked worker has the callback although a thread that does not exist
+    /// there was in it at the fork.
+    current: AtomicPtr<Callback>,
+    /// Held for reading while the callback executes.
+    executing: PerProcess<RwLock<()>>,
+}
 
-static LOGGER: ToCallback = ToCallback(RwLock::new(None));
+static LOGGER: ToCallback =
+    ToCallback { current: AtomicPtr::new(ptr::null_mut()), executing: PerProcess::new(|| RwLock::new(())) };
+
+impl ToCallback {
+    /// Whether it is the logger of the program, which it becomes unless there is one.
+    fn is_set(&'static self) -> bool {
+        ::log::set_logger(self).is_ok() || ptr::addr_eq(ptr::from_ref(::log::logger()), ptr::from_ref(self))
+    }
+
+    /// Replaces the callback; the earlier one is not executing any more.
+    fn replace(&self, new: Option<Callback>) -> Option<Box<Callback>> {
+        let level = new.as_ref().map_or(LevelFilter::Off, |new| new.level);
+        let new = new.map_or(ptr::null_mut(), |new| Box::into_raw(Box::new(new)));
+        let _none_executes = self.executing.get().write().unwrap_or_else(PoisonError::into_inner);
+        // ORDER: under the lock, so that of two calls at once the same one sets both.
+        ::log::set_max_level(level);
+        let earlier = self.current.swap(new, Ordering::AcqRel);
+        // SAFETY: null or of a box that was given up above by an earlier call. What executes it holds the lock for reading.
+        (!earlier.is_null()).then(|| unsafe { Box::from_raw(earlier) })
+    }
+}
 
 impl Log for ToCallback {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -80,8 +109,10 @@ impl Log for ToCallback {
         if allowed_within(Inside::Logger).is_err() {
             return;
         }
-        let callback = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(callback) = callback.as_ref().filter(|callback| record.level() <= callback.level) else { return };
+        let _executing = self.executing.get().read().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: null or of a box that is freed only after it was replaced under the lock that is held here.
+        let callback = unsafe { self.current.load(Ordering::Acquire).as_ref() };
+        let Some(callback) = callback.filter(|callback| record.level() <= callback.level) else { return };
         let message = c_string(&record.args().to_string().replace(['\n', '\r'], " "));
         let (level, length) = (level_number(record.level()), message.as_bytes().len());
         // SAFETY: the header demands of the function that it can be called with this word at any time on any thread,
@@ -117,21 +148,14 @@ pub extern "C" fn proxyprocess_log_set_callback(
     err: ErrorOut<'_>,
 ) -> i32 {
     enter(err, || {
-        static OURS: OnceLock<bool> = OnceLock::new();
         let level = level_filter(level)?;
-        if !OURS.get_or_init(|| ::log::set_logger(&LOGGER).is_ok()) {
+        if !LOGGER.is_set() {
             let message = "set log callback: the program has a logger already";
             return Err(Failure::new(proxyprocess_code::PROXYPROCESS_E_LOGGER_INSTALLED, message));
         }
         let new = callback.map(|function| Callback { level, function, user, destroy });
-        let earlier = {
-            let mut current = LOGGER.0.write().unwrap_or_else(PoisonError::into_inner);
-            // ORDER: under the lock, so that of two calls at once the same one sets both.
-            ::log::set_max_level(new.as_ref().map_or(LevelFilter::Off, |new| new.level));
-            std::mem::replace(&mut *current, new)
-        };
         // Not under the lock: its destructor is the host's code.
-        drop(earlier);
+        drop(LOGGER.replace(new));
         Ok(())
     })
 }

@@ -1,7 +1,7 @@
 //! Which loggers and readers get a line.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use log::{Level, LevelFilter};
 
@@ -10,13 +10,14 @@ use super::lines::Logs;
 use super::readers::Readers;
 use crate::error::{OneLine, Result};
 use crate::sys::fork::HomeProcess;
+use crate::sys::fork_safe::SetOnce;
 
 /// The readers of all lines.
 static OF_LIBRARY: Readers = Readers::new();
 
 /// The process that has had readers of all lines. A worker that it forks off leaves them alone: a thread that does not exist
 /// there may hold their lock.
-static HOME: OnceLock<HomeProcess> = OnceLock::new();
+static HOME: SetOnce<HomeProcess> = SetOnce::new();
 
 impl Logs {
     /// A reader of all lines of the library that are at least so serious, of all managers and daemons of the program. They
@@ -25,7 +26,7 @@ impl Logs {
     /// # Errors
     /// [`ErrorCode::Forked`](crate::ErrorCode::Forked): the process was forked off by one that has had such a reader.
     pub fn of_library(level: LevelFilter) -> Result<Logs> {
-        HOME.get_or_init(HomeProcess::here).check()?;
+        HOME.get().unwrap_or_else(|| HOME.set(HomeProcess::here())).check()?;
         Ok(Logs::new(OF_LIBRARY.add(level)))
     }
 }

@@ -37,12 +37,13 @@ use self::spawner::threads::Spawners;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host_code::outside_loggers;
 use crate::sys::fork::HomeProcess;
+use crate::sys::fork_safe::PerProcess;
 use crate::sys::thread;
 use mailbox::{Mailbox, Message, Processes};
 use reaper::Reaper;
 
 /// The supervisor of this program, while there is one.
-static SHARED: Mutex<Weak<Supervisor>> = Mutex::new(Weak::new());
+static SHARED: PerProcess<Mutex<Weak<Supervisor>>> = PerProcess::new(|| Mutex::new(Weak::new()));
 
 /// A handle on the threads. They start with the first handle and end with the last.
 #[derive(Debug)]
@@ -59,14 +60,9 @@ impl Supervisor {
     /// # Errors
     /// [`ErrorCode::Exhausted`] when threads or descriptors cannot be had.
     pub(crate) fn shared() -> Result<Arc<Supervisor>> {
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = SHARED.get().lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = shared.upgrade() {
-            if running.home.is_here() {
-                return Ok(running);
-            }
-            // A forked worker has the handle but not the threads. The handle stays as it is, for dropping it would
-            // wait for them.
-            std::mem::forget(running);
+            return Ok(running);
         }
         let started = Arc::new(Supervisor::start()?);
         *shared = Arc::downgrade(&started);
@@ -149,7 +145,7 @@ impl Drop for Supervisor {
             let _ = thread.join();
         }
         // Another supervisor may have begun before this one had ended: it missed what was left behind just now.
-        let next = SHARED.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let next = SHARED.get().lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         if let Some(next) = next {
             // If it has ended as well, the one after it begins with them.
             let _ = next.send(SupervisorCommand::ReapLeftBehind);

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use crate::logging::{self, Level};
 use crate::store::DirectoryId;
 use crate::sys::file::Dir;
+use crate::sys::fork_safe::PerProcess;
 use crate::sys::pid::{Pid, effective_uid};
 use crate::sys::proc::lock_holder::{self, FileId};
 use crate::sys::proc::stat;
@@ -34,7 +35,7 @@ const OCCASION: Duration = Duration::from_secs(10);
 
 /// Since when each agent is in the way. All processes of a copied directory are refused for one and the same, and must not
 /// each wait for its end.
-static IN_THE_WAY: Mutex<Option<HashMap<i32, Instant>>> = Mutex::new(None);
+static IN_THE_WAY: PerProcess<Mutex<HashMap<i32, Instant>>> = PerProcess::new(Mutex::default);
 
 /// Why a process is left alone, if the manager of the directory that it was started from lives and has it locked. `own`:
 /// the owner tag of the processes that are started here.
@@ -174,8 +175,8 @@ fn patiently(ask: impl Fn() -> io::Result<InTheWay>) -> io::Result<Option<String
 }
 
 fn may_be_about_to_end(rival: i32) -> bool {
-    let mut all = IN_THE_WAY.lock().unwrap_or_else(PoisonError::into_inner);
-    let (all, now) = (all.get_or_insert_default(), Instant::now());
+    let mut all = IN_THE_WAY.get().lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
     all.retain(|_, since| now.duration_since(*since) < OCCASION);
     now.duration_since(*all.entry(rival).or_insert(now)) < PATIENCE
 }

@@ -3,7 +3,7 @@
 //! `/proc/<pid>/stat` tells CLOCK_BOOTTIME at the clone, in whole ticks: when the clock is in one and the same tick
 //! before and after, nothing is left to ask. Whether a kernel keeps to this is tried on a first process.
 
-use std::sync::OnceLock;
+use super::fork_safe::SetOnce;
 
 /// A tick of `/proc/<pid>/stat` (USER_HZ, proc_pid_stat(5)), in nanoseconds. Where it is another, the trial says so.
 const TICK: u64 = 10_000_000;
@@ -13,7 +13,7 @@ const TICK: u64 = 10_000_000;
 pub(crate) struct BootTime(u64);
 
 /// Whether start times follow the clock, once it is known.
-static FOLLOWED: OnceLock<bool> = OnceLock::new();
+static FOLLOWED: SetOnce<bool> = SetOnce::new();
 
 impl BootTime {
     /// The time now, by one system call; `None` where it is refused.
@@ -52,7 +52,7 @@ impl BootTime {
     /// Takes note of whether the start of a process, which was cloned after this time and by `now`, follows the clock.
     pub(super) fn try_out(self, start_ticks: u64, now: BootTime) {
         // The first one has decided.
-        let _ = FOLLOWED.set((self.0 / TICK..=now.0 / TICK).contains(&start_ticks));
+        FOLLOWED.set((self.0 / TICK..=now.0 / TICK).contains(&start_ticks));
     }
 
     /// Whether that is still to be tried.

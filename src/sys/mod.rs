@@ -14,6 +14,7 @@ pub(crate) mod fail;
 pub(crate) mod fd;
 pub(crate) mod file;
 pub(crate) mod fork;
+pub(crate) mod fork_safe;
 pub(crate) mod non_child_exit;
 pub(crate) mod null;
 pub(crate) mod pid;

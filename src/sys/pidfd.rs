@@ -6,9 +6,9 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::OnceLock;
 
 use super::file::stat_at;
+use super::fork_safe::SetOnce;
 use super::pid::{Pid, own_pid};
 use super::signal::Signal;
 use super::wait::{self, ExitStatus, Reap, Target, Waited};
@@ -47,10 +47,10 @@ enum Support {
     Groups,
 }
 
-static SUPPORT: OnceLock<Support> = OnceLock::new();
+static SUPPORT: SetOnce<Support> = SetOnce::new();
 
 /// Whether pidfds have inodes, one a process and never used twice in a boot (pidfs, Linux 6.9).
-static INODES: OnceLock<bool> = OnceLock::new();
+static INODES: SetOnce<bool> = SetOnce::new();
 
 /// `PID_FS_MAGIC`. Before pidfs, all pidfds shared one inode.
 const PIDFS: u64 = 0x5049_4446;
@@ -61,7 +61,7 @@ const PIDFS: u64 = 0x5049_4446;
 /// EMFILE, ENFILE, ENOMEM: exhausted is not the same as absent.
 pub(crate) fn probe() -> io::Result<()> {
     if SUPPORT.get().is_none() {
-        let _ = SUPPORT.set(ask_kernel()?);
+        SUPPORT.set(ask_kernel()?);
     }
     Ok(())
 }
@@ -82,7 +82,7 @@ fn ask_kernel() -> io::Result<Support> {
     if !waits || send(own.as_fd(), 0, 0).is_err() {
         return Ok(Support::None);
     }
-    let _ = INODES.set(is_on_pidfs(own.as_fd()) && inode_of(own.as_raw_fd()).is_ok());
+    INODES.set(is_on_pidfs(own.as_fd()) && inode_of(own.as_raw_fd()).is_ok());
     // This process may lead no group: ESRCH then. An unknown flag is EINVAL.
     Ok(match send(own.as_fd(), 0, SIGNAL_PROCESS_GROUP) {
         Err(error) if error.raw_os_error() != Some(libc::ESRCH) => Support::Process,

@@ -11,9 +11,10 @@
 //! by what it carries. It must, for inodes are counted anew at each boot.
 
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::fail;
+use super::fork_safe::SetOnce;
 use super::pid::Pid;
 use super::proc::stat::{self, Stat};
 
@@ -127,12 +128,12 @@ pub(crate) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// # Errors
 /// When it cannot be read now.
 pub(crate) fn boot_id() -> io::Result<Arc<str>> {
-    static KNOWN: OnceLock<Arc<str>> = OnceLock::new();
+    static KNOWN: SetOnce<Arc<str>> = SetOnce::new();
     if let Some(known) = KNOWN.get() {
         return Ok(known.clone());
     }
     match fail::failing("boot-id:read").and_then(|()| std::fs::read_to_string(BOOT_ID)) {
-        Ok(text) => Ok(KNOWN.get_or_init(|| text.trim().into()).clone()),
+        Ok(text) => Ok(KNOWN.set(text.trim().into()).clone()),
         Err(error)
             if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::EACCES | libc::EPERM)) =>
         {

@@ -21,6 +21,7 @@ use super::scan::spare_descriptor::SpareDescriptor;
 use super::zombies::Zombie;
 use crate::logging::{self, Level};
 use crate::sys::epoll::{Epoll, Wakeup};
+use crate::sys::fork_safe::PerProcess;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 use crate::sys::wait::{self, ExitStatus, Reap, Waited};
@@ -72,7 +73,7 @@ pub(crate) enum Group {
 }
 
 /// Children that outlived the supervisor that started them: the next one reaps them.
-static LEFT_BEHIND: Mutex<Vec<Process>> = Mutex::new(Vec::new());
+static LEFT_BEHIND: PerProcess<Mutex<Vec<Process>>> = PerProcess::new(Mutex::default);
 
 impl Reaper {
     pub(crate) fn new() -> io::Result<Reaper> {
@@ -229,7 +230,7 @@ impl Reaper {
 }
 
 fn left_behind() -> MutexGuard<'static, Vec<Process>> {
-    LEFT_BEHIND.lock().unwrap_or_else(PoisonError::into_inner)
+    LEFT_BEHIND.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

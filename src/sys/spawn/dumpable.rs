@@ -10,6 +10,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::sys::check;
+use crate::sys::fork_safe::PerProcess;
 
 /// What prctl(2) calls SUID_DUMP_USER.
 const DUMPABLE: c_int = 1;
@@ -41,7 +42,7 @@ impl Changing {
 }
 
 /// Not held while a child runs: one that takes long must not hold up the others.
-static CHANGING: Mutex<Changing> = Mutex::new(Changing::NOBODY);
+static CHANGING: PerProcess<Mutex<Changing>> = PerProcess::new(|| Mutex::new(Changing::NOBODY));
 
 thread_local! {
     /// The errno with which the agent could not be made dumpable again after a child of this thread.
@@ -81,7 +82,7 @@ impl Drop for UserChange {
 
 fn changing() -> MutexGuard<'static, Changing> {
     // Nothing panics while it is held.
-    CHANGING.lock().unwrap_or_else(PoisonError::into_inner)
+    CHANGING.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn get() -> c_int {
