@@ -30,8 +30,8 @@ mirror=${KERNELS_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-
 # Tests whose failure means nothing in an emulator, which is ten times slower than a machine and more, by their names in the
 # output. Run one by itself before it is added.
 declare -A excused=(
-    [strangers::same_tick::a_number_that_was_given_away_within_the_tick_is_refused]="has to be faster than a clock tick of 10 ms"
-    [strangers::same_tick::without_inodes_whoever_leads_no_group_is_refused_also_within_the_tick]="has to be faster than a clock tick of 10 ms"
+    [strangers::same_tick::pid_recycled_within_the_tick_is_refused]="has to be faster than a clock tick of 10 ms"
+    [strangers::same_tick::without_inodes_process_that_leads_no_group_is_refused_also_within_the_tick]="has to be faster than a clock tick of 10 ms"
     [stops::bombs::a_group_that_forks_as_fast_as_it_can_is_gone_when_the_stop_is_done]="races with processes that fork as fast as they can"
     [stops::bombs::sessions_that_fork_as_fast_as_they_can_are_gone_or_named_when_the_stop_is_done]="races with processes that fork as fast as they can"
     [stops::many::two_hundred_stubborn_ones_with_a_second_of_grace_are_gone_within_two]="allows two seconds for 200 processes"

@@ -39,7 +39,7 @@ fn a_second_manager_is_refused_and_told_who_has_it() {
 }
 
 #[test]
-fn removing_the_lock_file_lets_nobody_in() {
+fn data_dir_whose_lock_file_was_removed_is_still_locked() {
     let place = tempfile::tempdir().unwrap();
     let _first = DataDir::open(place.path()).unwrap();
     std::fs::remove_file(place.path().join("lock")).unwrap();

@@ -43,7 +43,7 @@ impl Place {
         let place = PLACED.iter().find(free)?;
         place.device.store(file.device, Ordering::Relaxed);
         place.inode.store(file.inode, Ordering::Relaxed);
-        // ORDER: last, so that whoever sees the number sees whose it is.
+        // ORDER: last, so that a handler that sees the number sees of which file it is.
         place.fd.store(fd, Ordering::Release);
         Some(place)
     }

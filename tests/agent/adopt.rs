@@ -244,7 +244,7 @@ fn a_corrupt_snapshot_is_set_aside_and_loses_no_process() {
 
 /// Some inits take their time to reap what they have inherited. Nobody waits for the zombie here until the end.
 #[test]
-fn the_end_of_an_adopted_proxy_is_seen_though_nobody_reaps_it() {
+fn exit_of_an_adopted_proxy_that_stays_a_zombie_is_seen() {
     let scene = Scene::of_library();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
     let restart = json!({"attempts_before_backoff": 5});

@@ -88,7 +88,7 @@ fn how_to_stop_and_restart_applies_without_a_new_process() {
 }
 
 #[test]
-fn a_stubborn_proxy_is_replaced_after_its_grace_period_and_holds_up_nobody() {
+fn a_stubborn_proxy_is_replaced_after_its_grace_period_and_delays_no_other_proxy() {
     let scene = Scene::new();
     let config = Config::new(&scene).proxy("slow", Proxy::helper(&["stubborn"]).grace_ms(700));
     let agent = Agent::start(&scene, &config);

@@ -68,7 +68,7 @@ fn what_is_removed_is_made_anew_and_holds_everything_again() {
 }
 
 #[test]
-fn whoever_asks_for_the_status_is_told_and_has_it_mended() {
+fn status_names_a_removed_directory_and_has_it_made_again() {
     for part in ["", "records"] {
         let scene = Scene::new();
         let data_dir = scene.data_dir();
@@ -110,9 +110,9 @@ fn a_close_leaves_records_also_of_those_whose_records_were_removed() {
     scene.finish();
 }
 
-/// Nobody can keep the second one out. But the first one does not run more beside it.
+/// The second agent cannot be kept out. But the first one starts no more processes beside it.
 #[test]
-fn whoever_lost_the_directory_to_another_agent_starts_nothing_until_it_is_free() {
+fn agent_whose_directory_another_agent_took_starts_nothing_until_it_is_free() {
     for leaves in [false, true] {
         let scene = Scene::new();
         let data_dir = scene.data_dir();

@@ -109,7 +109,7 @@ fn a_directory_that_others_may_write_to_by_now_is_not_used_and_said() {
 
 /// Only root can give a directory away.
 #[test]
-fn a_directory_that_belongs_to_somebody_else_by_now_is_not_used_and_said() {
+fn directory_of_another_user_by_now_is_not_used_and_said() {
     if !geteuid().is_root() {
         return;
     }

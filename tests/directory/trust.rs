@@ -69,7 +69,7 @@ fn a_directory_that_others_may_write_to_is_refused_and_nothing_in_it_is_changed(
 
 /// Only root can give files away.
 #[test]
-fn what_belongs_to_somebody_else_is_refused() {
+fn files_and_directories_of_another_user_are_refused() {
     if !geteuid().is_root() {
         return;
     }
@@ -98,7 +98,7 @@ fn what_belongs_to_somebody_else_is_refused() {
 
 /// A record says which process is ours; one of somebody else's would have us stop any.
 #[test]
-fn a_record_of_somebody_else_counts_for_nothing() {
+fn record_of_another_user_is_not_used() {
     if !geteuid().is_root() {
         return;
     }

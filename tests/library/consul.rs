@@ -272,7 +272,7 @@ fn a_pid_file_that_is_newer_than_the_snapshot_names_the_process() {
 }
 
 #[test]
-fn whoever_does_not_carry_the_token_is_a_stranger() {
+fn process_without_the_token_of_the_snapshot_is_left_alone() {
     let scene = Scene::of_library();
     // Of another token, of another id, and in the group of somebody else.
     for (id, token, own_group) in [("web", "wrong", true), ("other", TOKEN, true), ("web", TOKEN, false)] {

@@ -116,7 +116,7 @@ fn after_a_kill_a_close_has_no_effect() {
 }
 
 #[test]
-fn whoever_ends_it_first_ends_it_for_all() {
+fn first_close_or_kill_ends_the_manager_for_all_callers() {
     let scene = Scene::of_library();
     for round in 0..10 {
         let mut host = Host::new(quick(&scene.data_dir()));

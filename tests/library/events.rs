@@ -52,7 +52,7 @@ fn name(kind: &EventKind) -> &'static str {
 }
 
 #[test]
-fn a_slow_reader_is_told_how_much_it_missed_and_holds_up_nobody() {
+fn a_slow_reader_is_told_how_much_it_missed_and_delays_nothing() {
     let scene = Scene::of_library();
     let mut options = quick(&scene.data_dir());
     options.event_capacity = 8;

@@ -180,7 +180,7 @@ fn proxy_whose_destructor_panics_is_stopped_and_replaced() {
 }
 
 #[test]
-fn a_mode_that_nobody_registered_is_refused_and_named() {
+fn an_unregistered_mode_is_refused_and_named() {
     let scene = Scene::of_library();
     let mut host = Host::new(quick(&scene.data_dir()));
     host.set("a", scripted(1, &[], &[]));

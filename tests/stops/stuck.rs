@@ -122,8 +122,8 @@ fn a_stop(unshare: &[&str], expected: impl Fn(u32, u32) -> String) {
 }
 
 #[test]
-fn what_outlives_sigkill_is_named_and_holds_up_nobody_else() {
-    alone("stops::stuck::what_outlives_sigkill_is_named_and_holds_up_nobody_else", || {
+fn process_that_outlives_sigkill_is_named_and_delays_no_other_stop() {
+    alone("stops::stuck::process_that_outlives_sigkill_is_named_and_delays_no_other_stop", || {
         a_stop(&["unshare"], |leader, pid| {
             format!("proxy stuck: still running: pid {pid} of the group of pid {leader}")
         });

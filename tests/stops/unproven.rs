@@ -102,8 +102,8 @@ fn a_removed_proxy_names_a_process_that_writes_to_its_log() {
 }
 
 #[test]
-fn processes_of_others_are_not_named() {
-    in_pid_namespace("stops::unproven::processes_of_others_are_not_named", || {
+fn processes_of_another_agent_are_not_named() {
+    in_pid_namespace("stops::unproven::processes_of_another_agent_are_not_named", || {
         let (one, other) = (Scene::new(), Scene::new());
         let web = |role: &[&str], scene: &Scene| Config::new(scene).proxy("web", Proxy::helper(role));
         let leave = |role: &[&str]| {

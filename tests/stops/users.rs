@@ -37,8 +37,8 @@ fn an_agent_without_privileges(place: &Place) {
 }
 
 #[test]
-fn whoever_may_not_be_signalled_is_named_with_the_reason() {
-    let name = "stops::users::whoever_may_not_be_signalled_is_named_with_the_reason";
+fn process_that_may_not_be_signalled_is_named_with_the_reason() {
+    let name = "stops::users::process_that_may_not_be_signalled_is_named_with_the_reason";
     let Some(stage) = stage(name, &[("agent", an_agent_without_privileges)]) else { return };
     if !is_root() {
         println!("skipped: only root can make a program that makes others root");

@@ -67,8 +67,8 @@ fn runs_anew(scene: &Scene, agent: &Agent, old: &Start, last_word: &str) {
 }
 
 #[test]
-fn an_adopted_process_whose_number_is_given_away_at_once() {
-    in_pid_namespace("strangers::alive::an_adopted_process_whose_number_is_given_away_at_once", || {
+fn adopted_process_whose_pid_is_recycled_at_once() {
+    in_pid_namespace("strangers::alive::adopted_process_whose_pid_is_recycled_at_once", || {
         let scene = Scene::new();
         for told in ALL {
             let start = run_and_kill_agent(&scene, &["run"]);
@@ -79,22 +79,19 @@ fn an_adopted_process_whose_number_is_given_away_at_once() {
     });
 }
 
-/// Who ignores SIGCHLD has the kernel reap all children: the number is free before the agent knows of the end.
+/// The kernel reaps all children of an agent that ignores SIGCHLD: the pid is free before the agent sees the exit.
 #[test]
-fn a_child_that_was_reaped_by_others_and_whose_number_is_given_away_at_once() {
-    in_pid_namespace(
-        "strangers::alive::a_child_that_was_reaped_by_others_and_whose_number_is_given_away_at_once",
-        || {
-            let scene = Scene::new();
-            for told in ALL {
-                let launch = Launch::new(&scene).under(&["env", "--ignore-signal=CHLD"]);
-                let agent = launch.start(&config(&scene, &["run"]));
-                let start = scene.reports.start(WEB);
-                give_away(&scene, agent, &start, told);
-            }
-            scene.finish();
-        },
-    );
+fn child_reaped_by_the_kernel_whose_pid_is_recycled_at_once() {
+    in_pid_namespace("strangers::alive::child_reaped_by_the_kernel_whose_pid_is_recycled_at_once", || {
+        let scene = Scene::new();
+        for told in ALL {
+            let launch = Launch::new(&scene).under(&["env", "--ignore-signal=CHLD"]);
+            let agent = launch.start(&config(&scene, &["run"]));
+            let start = scene.reports.start(WEB);
+            give_away(&scene, agent, &start, told);
+        }
+        scene.finish();
+    });
 }
 
 /// An agent that never looks at a process of which it hears that it may have ended. It hears so now and then and not
@@ -143,45 +140,39 @@ impl Blind<'_> {
 }
 
 #[test]
-fn a_number_that_was_given_away_before_the_agent_can_see_it_is_not_signalled() {
+fn pid_recycled_before_the_exit_is_seen_is_not_signalled() {
     agent_with_fail_points();
-    in_pid_namespace(
-        "strangers::alive::a_number_that_was_given_away_before_the_agent_can_see_it_is_not_signalled",
-        || {
-            let scene = Scene::new();
-            for adopts in [true, false] {
-                let blind = Blind::start(&scene, adopts);
-                let stranger = blind.give_away();
-                // The stop signal, and SIGKILL after the grace period.
-                blind.follows(&Config::new(&scene), "signal:sent", 2);
-                blind.agent.kill();
-                stops_nothing(&scene, &["belongs to another process"]);
-                stranger.end();
-            }
-            scene.finish();
-        },
-    );
+    in_pid_namespace("strangers::alive::pid_recycled_before_the_exit_is_seen_is_not_signalled", || {
+        let scene = Scene::new();
+        for adopts in [true, false] {
+            let blind = Blind::start(&scene, adopts);
+            let stranger = blind.give_away();
+            // The stop signal, and SIGKILL after the grace period.
+            blind.follows(&Config::new(&scene), "signal:sent", 2);
+            blind.agent.kill();
+            stops_nothing(&scene, &["belongs to another process"]);
+            stranger.end();
+        }
+        scene.finish();
+    });
 }
 
 /// The record is written again when settings change that it says; who is in it must be the process all along.
 #[test]
-fn a_number_that_was_given_away_before_the_agent_can_see_it_is_not_recorded() {
+fn pid_recycled_before_the_exit_is_seen_is_not_recorded() {
     agent_with_fail_points();
-    in_pid_namespace(
-        "strangers::alive::a_number_that_was_given_away_before_the_agent_can_see_it_is_not_recorded",
-        || {
-            let scene = Scene::new();
-            for adopts in [true, false] {
-                let blind = Blind::start(&scene, adopts);
-                let stranger = blind.give_away();
-                // After the start or the adoption.
-                blind.follows(&config_with_grace(&scene, &["run"], 200), "job:told", 2);
-                let pid = blind.process.pid;
-                blind.agent.kill();
-                starts_anew(&scene, Launch::new(&scene), &["run"], pid, &["belongs to another process"]);
-                stranger.end();
-            }
-            scene.finish();
-        },
-    );
+    in_pid_namespace("strangers::alive::pid_recycled_before_the_exit_is_seen_is_not_recorded", || {
+        let scene = Scene::new();
+        for adopts in [true, false] {
+            let blind = Blind::start(&scene, adopts);
+            let stranger = blind.give_away();
+            // After the start or the adoption.
+            blind.follows(&config_with_grace(&scene, &["run"], 200), "job:told", 2);
+            let pid = blind.process.pid;
+            blind.agent.kill();
+            starts_anew(&scene, Launch::new(&scene), &["run"], pid, &["belongs to another process"]);
+            stranger.end();
+        }
+        scene.finish();
+    });
 }

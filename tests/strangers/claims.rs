@@ -80,8 +80,8 @@ fn reason(who: Who, source: Source) -> &'static str {
 }
 
 #[test]
-fn a_number_that_was_given_away_is_refused_and_its_owner_left_alone() {
-    in_pid_namespace("strangers::claims::a_number_that_was_given_away_is_refused_and_its_owner_left_alone", || {
+fn recycled_pid_is_refused_and_its_process_left_alone() {
+    in_pid_namespace("strangers::claims::recycled_pid_is_refused_and_its_process_left_alone", || {
         let scene = Scene::new();
         let others = is_a_user(NOBODY);
         for who in ALL.into_iter().filter(|who| *who != Who::AnotherUser || others) {
@@ -104,10 +104,10 @@ fn a_number_that_was_given_away_is_refused_and_its_owner_left_alone() {
     });
 }
 
-/// The record is right about when whoever has the number was started, but for what the case says.
+/// The record has the start time of the process that has the pid, but for what the case says.
 #[test]
-fn whoever_cannot_be_a_proxy_is_refused_whatever_the_record_says() {
-    in_pid_namespace("strangers::claims::whoever_cannot_be_a_proxy_is_refused_whatever_the_record_says", || {
+fn process_that_cannot_be_the_proxy_is_refused_whatever_the_record_says() {
+    in_pid_namespace("strangers::claims::process_that_cannot_be_the_proxy_is_refused_whatever_the_record_says", || {
         let scene = Scene::new();
         let elsewhere = json!({"boot_id": "00000000-0000-0000-0000-000000000000"});
         let right = |_| json!({});

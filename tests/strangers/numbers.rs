@@ -10,8 +10,8 @@ use crate::support::{Launch, Scene, in_pid_namespace};
 const TOO_HIGH: u32 = 1 << 22 | 1;
 
 #[test]
-fn a_number_that_is_no_pid_names_nobody() {
-    in_pid_namespace("strangers::numbers::a_number_that_is_no_pid_names_nobody", || {
+fn number_that_is_no_pid_names_no_process() {
+    in_pid_namespace("strangers::numbers::number_that_is_no_pid_names_no_process", || {
         let scene = Scene::new();
         for source in SOURCES {
             let mut stranger = None;

@@ -42,11 +42,11 @@ fn stranger_of_the_same_tick(scene: &Scene, role: &[&str]) -> (Left, Stranger) {
 
 /// What tells them apart is the inode of the process in the kernel's file system of pidfds (Linux 6.9).
 #[test]
-fn a_number_that_was_given_away_within_the_tick_is_refused() {
+fn pid_recycled_within_the_tick_is_refused() {
     if !have_inodes() {
         return; // the next test is what holds there
     }
-    in_pid_namespace("strangers::same_tick::a_number_that_was_given_away_within_the_tick_is_refused", || {
+    in_pid_namespace("strangers::same_tick::pid_recycled_within_the_tick_is_refused", || {
         let scene = Scene::new();
         let (left, stranger) = stranger_of_the_same_tick(&scene, &["stranger"]);
         let why = format!("pid {} belongs to another process (started in the same clock tick", left.pid);
@@ -59,9 +59,9 @@ fn a_number_that_was_given_away_within_the_tick_is_refused() {
 /// Without pidfds the number and the tick are all there is; but a proxy leads its process group, so that of all who
 /// can get the number in the same tick only the leader of another group could be taken for it.
 #[test]
-fn without_inodes_whoever_leads_no_group_is_refused_also_within_the_tick() {
+fn without_inodes_process_that_leads_no_group_is_refused_also_within_the_tick() {
     in_pid_namespace(
-        "strangers::same_tick::without_inodes_whoever_leads_no_group_is_refused_also_within_the_tick",
+        "strangers::same_tick::without_inodes_process_that_leads_no_group_is_refused_also_within_the_tick",
         || {
             let scene = Scene::new();
             let (mut left, stranger) = stranger_of_the_same_tick(&scene, &["stranger", "follow"]);

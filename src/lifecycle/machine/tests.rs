@@ -418,7 +418,7 @@ fn a_process_that_may_live_is_neither_doubled_nor_signalled() {
     assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::Adopt]);
     assert_eq!(world.on(MachineEvent::Stop), []);
     let actions = world.on(MachineEvent::AdoptionRefused { gone: false });
-    assert_eq!(actions[0], MachineAction::Stuck, "whoever waits for the stop learns that it is not certain");
+    assert_eq!(actions[0], MachineAction::Stuck, "the waiting stop returns that it is not certain");
     assert_eq!(world.on(MachineEvent::Stop), [MachineAction::Adopt]);
     assert_eq!(world.on(MachineEvent::Adopted), ASKED);
 }
@@ -581,7 +581,7 @@ impl Outside {
                 }
                 MachineAction::Spawn | MachineAction::Adopt => {
                     assert_eq!(self.job, None, "two jobs at once");
-                    assert!(action == MachineAction::Adopt || self.nobody(), "a second process of one id");
+                    assert!(action == MachineAction::Adopt || self.has_no_process(), "a second process of one id");
                     assert!(
                         action == MachineAction::Adopt || self.zombie.is_none(),
                         "a start beside a zombie that is not told"
@@ -591,7 +591,7 @@ impl Outside {
                 }
                 MachineAction::SignalStop | MachineAction::Kill => {
                     // A group may have emptied unnoticed; its handle then says so, and no process is hit.
-                    assert!(self.leader || self.clearing(world), "a signal to nobody");
+                    assert!(self.leader || self.clearing(world), "a signal to no process");
                     let has_time = self.leader
                         || world.machine.state() == ProxyState::Stopping
                         || !world.stop.leftover_grace.is_zero();
@@ -608,16 +608,16 @@ impl Outside {
                     self.pid_file = false;
                 }
                 MachineAction::ProbeHeld => {
-                    assert!(self.nobody());
+                    assert!(self.has_no_process());
                     let more = world.on(MachineEvent::Held { left: true });
                     self.apply(world, more);
                 }
                 MachineAction::CleanUp => {
-                    assert!(self.nobody() && self.job.is_none());
+                    assert!(self.has_no_process() && self.job.is_none());
                     self.pid_file = false;
                 }
                 MachineAction::Settle => {
-                    assert!(self.nobody() && self.job.is_none(), "settled too early");
+                    assert!(self.has_no_process() && self.job.is_none(), "settled too early");
                     self.waiters = 0;
                 }
                 MachineAction::Stuck => self.waiters = 0,
@@ -627,7 +627,7 @@ impl Outside {
         }
     }
 
-    fn nobody(&self) -> bool {
+    fn has_no_process(&self) -> bool {
         !self.leader && !self.group && !self.escaped
     }
 

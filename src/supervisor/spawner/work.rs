@@ -107,7 +107,7 @@ impl Spawner {
             return self.undo(key, &spec, &done);
         }
         let watch = matches!(done, Done::Started(_) | Done::Adopted { .. });
-        // ORDER: the supervisor must hear of the start before it can hear of the exit.
+        // ORDER: the supervisor must get the start before it can get the exit.
         self.mailbox.send(Message::Done { key, spec, done });
         fail::point("job:told");
         if watch {
