@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::c_abi::build::{Build, has, library};
@@ -34,7 +35,11 @@ pub(crate) fn sanitized(name: &str) {
 }
 
 pub(crate) fn valgrind(name: &str) {
+    /// Under valgrind a program's threads take turns on one processor, twenty times slower: two such programs beside other
+    /// tests would leave each too little for the library's own time limits.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     if has("valgrind") {
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         // It knows no pidfds.
         run_built(name, Build::Plain, &valgrind_for(name), false);
     }

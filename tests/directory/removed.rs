@@ -82,6 +82,8 @@ fn status_names_a_removed_directory_and_has_it_made_again() {
         agent.status_when(&scene, "all is well", |status| status.error("web").is_none());
         // Nothing has been started meanwhile that would have a log.
         agent.status_running(&scene, "web", web.pid);
+        // The directories are there again an instant before the files.
+        wait_for_files(&data_dir, &[&web]);
         agent.kill();
         let next = Agent::start(&scene, &config);
         next.status_running(&scene, "web", web.pid);
