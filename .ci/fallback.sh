@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
 # The tests of the library once more as on a kernel without pidfds and close_range, and with a fork for a vfork. The C
 # interface is tested so under valgrind, which has neither.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
 # Builds the fuzz targets and runs each for five seconds, from its seeds. With `build` it only builds, which tools.sh has
 # done beside the other steps. cargo-fuzz is not needed: these are the flags that it gives, but for the sanitizer.
 set -euo pipefail

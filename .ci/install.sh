@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
 # Installs the library as a user would, into a prefix of its own, and builds the programs of README and docs with nothing else.
 set -euo pipefail
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
 # The test programs under real kernels: Debian's cloud kernels, in qemu without KVM. Run by hand and not by CI, for it takes
 # hours: the fallbacks for older kernels are otherwise tried by system call filters alone, on the kernel of the machine.
 #

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
 # Formatting, lints, documentation, and what no lint knows.
 set -euo pipefail
 

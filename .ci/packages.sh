@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
 # The Debian packages that the tests use.
 set -euo pipefail
 

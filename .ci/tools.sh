@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
 # The fuzz targets are built here for fuzz.sh, and then cargo-c for install.sh, which takes minutes: on what the tests leave
 # of the cores (SCHED_IDLE).
 set -euo pipefail

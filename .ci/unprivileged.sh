@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
 # The same tests, but the documentation's, as an ordinary user.
 set -euo pipefail
 

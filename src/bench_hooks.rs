@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Ways into what is private, for `benches/micro.rs`. No part of the interface: it changes without notice.
 
 #![allow(missing_docs, missing_debug_implementations, reason = "the names are those of the benchmarks")]

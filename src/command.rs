@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What to run: program, arguments, directory, environment, credentials. Pure data, validated, compared as declared.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! When a declared period is over, however long it is. Pure.
 
 use std::time::{Duration, Instant};

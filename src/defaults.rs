@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Every constant of the original package, with its unit and its reason, and the few that this library adds.
 //!
 //! They are defaults: each can be changed per manager ([`ManagerOptions`](crate::ManagerOptions)) or per proxy

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The one error type of the library: a stable code, a one-line message, and the OS error when there is one.
 
 use std::fmt::{self, Write};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What holds of every text that is read, whatever is in it. The targets in `fuzz/` try to find one of which it does
 //! not; it is compiled for them alone.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! An embeddable process supervisor: an agent declares which proxy processes must run, and the library starts them,
 //! restarts them with backoff, logs them, stops them, and after the agent was restarted, upgraded or killed takes them
 //! over again, still running.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The interface of every kind of proxy, and the one that does nothing.
 
 use std::any::Any;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The desired set: which proxies should run, as the agent declares it at any time, from any thread.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Being told that a state changed: by waiting, or by a descriptor.
 
 use std::os::fd::BorrowedFd;

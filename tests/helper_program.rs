@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The tests' own tools: each role of the helper program does what it says.
 
 use std::os::unix::process::ExitStatusExt;

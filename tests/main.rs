@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The tests from outside, with real processes, in one program, so that what they share is compiled once and they wait at
 //! the same time. `cargo test stops::` runs those of one folder.
 //!

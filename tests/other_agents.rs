@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The suite of `tests/agent` once more for each agent that is not written in Rust: what it asks of an agent, the C
 //! interface must make possible.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! An agent with this library that can be told what to do: the role `host`, with its input and output.
 
 use std::io::{BufRead, BufReader, Write};

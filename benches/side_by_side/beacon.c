@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* The process that every supervisor of the comparison has to keep running, as small as a program can be. With its first
  * statement it looks at the clock, and then tells the benchmark "<id> <pid> <nanoseconds>" by a datagram to the abstract
  * socket that $BEACON_SOCKET names.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Hearing beacons: which process of which id began when.
 
 use std::collections::HashMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The comparison as a picture: a panel for each figure, a bar for each supervisor.
 
 use plotters::prelude::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! All supervisors, several times and in turns: what the machine does by itself then hits all alike.
 
 use crate::measure::{Row, measure};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What many measurements come to, and how it is written.
 
 use std::fmt;

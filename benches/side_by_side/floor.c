@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 /* The least that any supervisor has to do, which is the floor under all of them: one thread that clones without copying
  * its memory, waits for all processes by their descriptors at once, and starts again at once what has ended. It declares,
  * remembers and refuses nothing.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! On what was measured, and with which versions.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Supervisors side by side: this library, the least that any supervisor has to do (`floor.c`), and those that others
 //! use, all with the same work. They start N small processes, sit idle, replace killed ones, and stop all.
 //!

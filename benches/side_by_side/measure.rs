@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! One supervisor, measured once from its start to its end.
 
 use std::thread;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What is to be measured, as the command line says it.
 
 use std::path::PathBuf;

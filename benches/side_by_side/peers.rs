@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The supervisors that are compared: how each is set up, started and told to stop everything.
 
 use std::fmt::Write as _;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What the kernel says of a supervisor: of its process, and of all others that it needs besides the beacons.
 
 use std::collections::HashMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The results as Markdown, for people, and as JSON, for programs.
 
 use serde_json::{Value, json};

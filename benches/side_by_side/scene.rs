@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! One supervisor that runs, and that nothing is left of afterwards, however the measuring ends.
 
 use std::fs::File;

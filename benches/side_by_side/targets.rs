@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Figures beside what they should be.
 
 use serde::Serialize;

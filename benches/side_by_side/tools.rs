@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The programs that are measured and those that they run: compiled, or copied, for this run alone.
 
 use std::fs;

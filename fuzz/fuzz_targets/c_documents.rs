@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The same documents through the C ABI: bytes that need not be UTF-8 and have no NUL behind them.
 
 #![no_main]

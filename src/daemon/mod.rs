@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! One supervised process by itself, without a manager.
 
 mod snapshot;

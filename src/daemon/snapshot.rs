@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A daemon into a snapshot, and out of one of this library's or of Consul's.
 
 use std::sync::Arc;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Reading a JSON object field by field, with errors that name the field and say what was expected.
 
 use std::time::Duration;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A digest of what a process was started from, stored in its record.
 //!
 //! A record and a snapshot are two files: an agent may die between writing the new declaration and replacing the old

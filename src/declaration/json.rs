@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The JSON form of declarations: in an agent's configuration, and in the snapshot.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A proxy as the agent declares it: what to run and how to look after it. Pure data, with its JSON form.
 
 pub(crate) mod fields;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! JSON that a person wrote: a name that stands twice in an object is a mistake, of which the usual reader of JSON
 //! would silently take the last. And some editors begin a file with a byte order mark, which is skipped in declarations.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Bytes in JSON: a string where they are UTF-8, a list of numbers where they are not, so that nothing is lost.
 
 use std::ffi::{OsStr, OsString};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Declarations, made field by field in one expression.
 
 use serde_json::Value;

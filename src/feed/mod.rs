@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Feeds: numbered entries that are kept for a while, for readers that must never delay the writer. Lifecycle events and
 //! lines of the log are such entries.
 //!

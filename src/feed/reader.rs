@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The readers' side of a feed.
 
 use std::os::fd::BorrowedFd;

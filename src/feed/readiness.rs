@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The descriptor of one reader, for hosts that poll.
 
 use std::io;

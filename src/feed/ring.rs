@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The writer's side of a feed.
 
 use std::collections::VecDeque;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The two sides of a feed together.
 
 use std::os::fd::AsRawFd;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The one place where a panic is caught.
 
 use std::any::Any;

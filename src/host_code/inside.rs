@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Which code of the host a thread is in, so that a call back that would wait for itself is refused.
 
 use std::cell::Cell;

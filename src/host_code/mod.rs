@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Code of the host that the library runs: loggers, proxies of registered kinds, and their destructors.
 
 mod caught;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Values of the host's that the library drops.
 
 use std::ops::Deref;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Whether a program seems to put itself into the background: it ends with 0 as soon as it is started, and a process of
 //! it that lives on is in the way of its successor. Pure.
 

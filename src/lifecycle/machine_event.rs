@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a machine is told, what it says has to be done, and what it is doing.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The life of one process, decided purely: what to do next, given what happened and when.
 
 pub(crate) mod background_hint;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! When to start again: a few attempts at once, then waits that double, and a reset after a healthy run. Pure.
 
 use std::time::Duration;

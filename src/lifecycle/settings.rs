@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Settings of a proxy, made field by field in one expression.
 
 use std::time::Duration;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! From the stop signal to SIGKILL to the admission that nothing helps.
 
 use std::time::{Duration, Instant};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! How a process is stopped.
 
 use std::time::Duration;

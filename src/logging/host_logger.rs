@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The logger of one manager.
 
 use std::fmt;

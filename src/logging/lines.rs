@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Lines of the log by pull, as the user reads them.
 
 use std::os::fd::BorrowedFd;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The log: where its lines go, and the one place that calls the host's loggers.
 //!
 //! A line about a proxy or a manager is written with that manager's [`Log`]; one about what all managers share is written

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The readers of one log: each has a feed of its own, for each has its own level.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Which loggers and readers get a line.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Hooks for benchmarks: the plan of a sync, without what it does.
 
 use std::sync::Arc;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The two ends of a manager: close, which leaves the proxies to the next agent, and kill, which stops them.
 
 use std::collections::BTreeSet;

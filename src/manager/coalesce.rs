@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! When to follow changes of the state: once they calmed down, or once they have gone on for long enough. Pure.
 
 use std::time::{Duration, Instant};

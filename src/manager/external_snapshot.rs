@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Restoring from a snapshot that is not this manager's own. It names the processes itself, or it is in the data directory
 //! of another manager, whose records name them.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a manager knows: the managed set, the records without a claim yet, and the snapshot as it was written.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The manager: follows the state, and gives the proxies to the next agent.
 
 #[cfg(feature = "internals")]

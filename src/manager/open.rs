@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A manager that goes on where an earlier one has ended.
 
 use super::{Manager, ManagerOptions};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Taking over from an earlier agent: its snapshot, its records, and the processes that live.
 
 use std::collections::BTreeMap;

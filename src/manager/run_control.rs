@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Which call runs a manager and which ends it: one run at a time, and one end, by the first call.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

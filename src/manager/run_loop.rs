@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The run loop: waits for changes, for their calm, and for the time of the next snapshot. Nothing ticks in it unless
 //! there are proxies of registered kinds, whose stored state may change by itself.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Writing the snapshot: what is managed, and of what is no daemon whatever its own code stores.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What all proxies are doing: what the supervisor knows, what is declared, and what cannot be followed now.
 
 use std::cmp::Ordering;

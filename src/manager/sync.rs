@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The sync: from the managed set to the declared one.
 
 use std::collections::BTreeMap;

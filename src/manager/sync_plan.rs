@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The plan of a sync: the difference between what is managed and what is declared. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a manager has written to its snapshot and journal.
 
 use crate::declaration::Fingerprint;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Reading the snapshots of Consul 1.2 to 1.4: `{"Version":1,"Proxies":{id:{"Mode":1,"Config":{...}}}}`.
 //!
 //! They are what Go's encoding/json makes of the types in Consul's agent/proxyprocess: the mode is a number, and of a

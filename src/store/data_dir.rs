@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The data directory: opening it, what it must be like, and making it anew when it was removed.
 
 use std::ffi::CStr;

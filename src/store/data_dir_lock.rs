@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! One manager a data directory: an flock(2) for the manager's life.
 //!
 //! The descriptor is inherited by our children until they execute, so a child in flight keeps the lock of an agent

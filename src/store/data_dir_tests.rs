@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The data directory, its files and who may use them.
 
 use std::io::Write;

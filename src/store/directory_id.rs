@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Which data directory a process is of: the owner tag in its environment, as far as it is that of a directory.
 
 use std::fmt;

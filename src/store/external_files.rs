@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Files of the user's outside a data directory: snapshots, pid files and logs of daemons alone.
 
 use std::ffi::CString;

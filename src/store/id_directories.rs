@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The directories of an id's files, below a subdirectory of the data directory: very long ids have their own.
 
 use std::ffi::CString;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Which error code an I/O error on the data directory has.
 
 use crate::error::ErrorCode;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The journal: what was written ahead of a start, after the snapshot: the snapshot of ten thousand proxies need not be written
 //! anew because one of them changed.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Everything on disk: the data directory and its lock, process records, the snapshot, logs and pid files. The only code
 //! that names, opens, writes or removes a file there.
 

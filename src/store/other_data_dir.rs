@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The data directory of another manager that is gone, as read by the one that takes over: nothing in it is
 //! changed, and it is locked meanwhile, so that no manager begins there and no child of the one that is gone is still
 //! about to record itself.

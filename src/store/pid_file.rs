@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The text of a pid file: a decimal number and a newline.
 
 use crate::sys::pid::Pid;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The record of a process: its identity and what it was started from. The child writes its own, before it executes.
 
 use serde_json::Value;

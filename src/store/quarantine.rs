@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What cannot be used is not thrown away: it gets the name `<name>.corrupt-<n>`, or `<name>.foreign-<n>` if it is another
 //! user's, a bounded number of times.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The files of process records, and the pid files for people and scripts.
 
 use std::ffi::{CStr, CString};

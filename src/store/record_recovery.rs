@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Reading what a data directory says of the processes that may live: its records, and the pid files of those that have
 //! none.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The snapshot: what the agent declared, so that the next agent can take it over.
 //!
 //! The manager's own file holds no pids: those are in the records, and so a restart rewrites one small record and not

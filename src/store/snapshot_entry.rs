@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a snapshot holds of each proxy.
 
 use std::collections::BTreeMap;

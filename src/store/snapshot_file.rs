@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! `snapshot.json` in the data directory, and what was written ahead after it.
 
 use std::fs::File;

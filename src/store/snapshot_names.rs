@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The names of the snapshot and of its journal in a data directory.
 
 use std::ffi::CStr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The directories of a data directory. They are kept open, and checked by name before each use.
 
 use std::ffi::CStr;

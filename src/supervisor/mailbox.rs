@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The messages of handles and spawners to the supervisor thread, and the queue that they go through.
 
 use std::sync::Arc;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The threads that supervise: one supervisor, and at most a spawner a core, for all managers and daemons of the
 //! program together.
 

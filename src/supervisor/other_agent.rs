@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Whether another agent supervises a process that is claimed here: then it is left alone.
 //!
 //! A data directory that was copied (a backup, a staging copy) names the processes of the first one. Two things tell that

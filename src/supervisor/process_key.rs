@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The keys by which the event loop and the reaper name processes.
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a proxy is doing, as told to the user.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A status as one line of text. It is a contract: hosts show it. Its JSON form is that of the fields.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Zombies of a process that is gone: what has ended, and was not reaped yet by a parent that is not this process.
 //!
 //! Its pid is still taken, so a program that finds it in a pid file of its own (kill(2) with signal 0) says that it runs

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The clock by which the kernel notes when a process was started, to know that time without asking for it.
 //!
 //! `/proc/<pid>/stat` tells CLOCK_BOOTTIME at the clone, in whole ticks: when the clock is in one and the same tick

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Descriptors that are closed in a forked worker of the host: the lock of a data directory, and the pipe of a start.
 //!
 //! flock(2) belongs to the open file, which a forked worker shares until it executes something or exits. So the worker

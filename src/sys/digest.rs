@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The digest that ends a record, by which a damaged one is known; computed without allocation, for the child between
 //! clone and exec computes that of its own.
 

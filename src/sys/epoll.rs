@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! epoll and eventfd: how one thread waits for every process.
 
 use std::io;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Fail points: places at which a test can have the agent die, a thread of it stand still or a call fail. Compiled in
 //! with the feature `fail-points` only, which only the tests set; else each is nothing at all.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Descriptors: kept above the three standard ones, because a child overwrites those before it executes.
 
 use std::io;

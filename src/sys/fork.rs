@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A host that forks: the worker has copies of our memory, and none of our threads.
 
 use std::mem::ManuallyDrop;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Static values that a forked worker can use whatever the threads of the agent were doing at the fork.
 //!
 //! A thread that does not exist in the worker may have held a lock there, or have been about to set a value: the worker

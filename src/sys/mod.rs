@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The kernel, one concern a file. `unsafe` lives here and in the C interface, and nowhere else.
 //!
 //! # Safety

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The exit and its status where waitid(2) does not tell them: of an adopted process, of a child whose status the host
 //! took, of a child whose zombie only its tracer sees.
 

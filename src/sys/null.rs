@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! `/dev/null`, and what serves as standard input where there is none (a minimal container, a chroot).
 
 use std::io;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Process ids as checked numbers, and the pid and the user of this process.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! pidfds: a process that cannot be mistaken for another (pidfd_open(2), Linux 5.3).
 //!
 //! Where the kernel has none, or a sandbox refuses them, [`is_supported`] says so and the callers poll instead.

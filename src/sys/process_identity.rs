@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The identity of a process, which tells it from another one with the recycled pid: within one boot, the inode that the
 //! kernel has given it names one process for ever.
 //!

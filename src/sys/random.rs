@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The kernel's random source.
 
 use std::io;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Signals: a number that is known to be valid, and the mask of the calling thread.
 
 use std::cell::Cell;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Threads of the library: named, and with asynchronous signals blocked from their first instruction, so that the host's
 //! handlers run on them only for a fault of the host's own callbacks.
 

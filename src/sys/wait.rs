@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Waiting for one process, never for "any child", and what its end looked like.
 
 use std::fmt;

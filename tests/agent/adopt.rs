@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The agent ends, in whatever way, and the next one has the same processes.
 
 use std::fs;

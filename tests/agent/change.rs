@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! SIGHUP: the file is read again, and only what is declared otherwise is touched.
 
 use std::time::{Duration, Instant};

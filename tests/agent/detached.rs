@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Proxies that are detached: no children of the agent, and supervised all the same.
 
 use rustix::process::geteuid;

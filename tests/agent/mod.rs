@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The example agent, seen from outside: its configuration file, its signals, its status lines, its files, and the
 //! processes that it keeps.
 //!

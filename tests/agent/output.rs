@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! An agent without a working standard output goes on with its work.
 
 use std::fs;

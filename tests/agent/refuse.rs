@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What an agent refuses to do, and how it says so.
 
 use std::fs;

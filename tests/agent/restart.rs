@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A proxy that ends is started again, at once or after a wait.
 
 use std::fs;

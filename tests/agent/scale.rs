@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Many proxies at once.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The settings of a process beside its command: environment, descriptor limit, OOM score, stop signal.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A declared proxy is started, in the surroundings that were declared.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The end of the agent, and of its proxies as far as it is asked for.
 
 use std::time::{Duration, Instant};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What the tests use: built by `ffi-tests/Makefile`, or found where PROXYPROCESS_FFI_BUILT says.
 
 use std::path::{Path, PathBuf};

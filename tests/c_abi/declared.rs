@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What the header declares, as read from its text.
 
 use std::fs;

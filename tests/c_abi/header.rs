@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The header: generated from `src/ffi`, and never another one than what is in `include/`.
 
 use std::fs;

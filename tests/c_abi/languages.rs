@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The header by itself, in all languages that it is for, and the example that it gives.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The C interface: its header, its symbols, and the programs in C of `ffi-tests` that use it.
 //!
 //! The programs are built by `make -C ffi-tests`, once plain and once with sanitizers, and run so, and under valgrind.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Every program of `ffi-tests`, and how it is run. What is not run in some way says why.
 
 use std::collections::BTreeSet;

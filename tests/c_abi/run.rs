@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Running a program in C: by itself, with sanitizers, under valgrind. It has a directory of its own, and nothing of it
 //! may be left.
 

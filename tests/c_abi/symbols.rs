@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What the shared library exports, and what a program needs to link the static one.
 
 use std::collections::BTreeSet;

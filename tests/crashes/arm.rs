@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What happens to an agent.
 
 /// What happens to one of the agents.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A long time of accidents: agents and proxies are killed at random instants, and the configuration changes at random.
 //!
 //! `PROXYPROCESS_CAMPAIGN_ROUNDS` and `PROXYPROCESS_CAMPAIGN_SEED` say how long, and which accidents;

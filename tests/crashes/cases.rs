@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Lives that are cut, several at a time.
 
 use std::any::Any;

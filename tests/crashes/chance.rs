@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Chance that comes back with its seed.
 
 /// SplitMix64: numbers that look random, and are the same for the same seed.

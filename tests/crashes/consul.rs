@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What Consul 1.4 leaves behind: a process, a snapshot that names it by its pid alone, and its pid file.
 
 use std::os::unix::process::CommandExt;

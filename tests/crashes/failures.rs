@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Calls of the agent fail, once or for a while: nothing is lost, it recovers by itself, and it says so.
 
 use std::collections::BTreeSet;

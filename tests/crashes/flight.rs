@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The agent is killed while a child of it is between clone and exec, and the child takes its time.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The life that is cut at every point: three agents, one after the other, and what happens to their proxies.
 
 use std::fs;

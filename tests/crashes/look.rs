@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Looking whether all is as wanted: the processes, the files, and what the agent says.
 
 use std::collections::{BTreeMap, BTreeSet};

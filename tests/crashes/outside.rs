@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What can be seen without asking the agent: the processes and the files.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Plays the life of agents, one after the other, and looks at all that they do from outside.
 
 use std::cell::RefCell;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The fail points: those that are in the source, and those that a life has passed.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The agent dies at every point, and so does the next one; a thread of it stands still at every point.
 
 use std::collections::{BTreeMap, BTreeSet};

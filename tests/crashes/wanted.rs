@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What is wanted of an agent: ids, the kind of each, and a version by which its processes are known from outside.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A copy of a data directory (a backup, a staging copy) names the living processes of the first one. Two agents must not
 //! have the same processes, and neither of them ends those of the other.
 

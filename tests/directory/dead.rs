@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A file system that dies under a running agent, as one of FUSE does with its server, and is mounted again.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The data directory was emptied between two agents (`rm -rf data_dir/*`, or a RuntimeDirectory that is kept itself): it
 //! is the same directory, and the processes say that they are of it.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A disk that is full, to the last byte or the last file: a file system in memory that has hardly any.
 
 use std::fs::{self, File};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Files in the data directory that a proxy with more privilege gave to another user, as nginx does with its logs when it
 //! reopens them (SIGUSR1): the next start must not be refused for it.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The directory is in use, and the process that has it is in another pid namespace, or cannot be looked up.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Ids that are meant to escape the directory, or to share files with others.
 
 use std::collections::BTreeSet;

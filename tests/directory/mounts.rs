@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Tests in a mount namespace of their own: what they mount nobody else sees, and is gone with them.
 
 use std::path::{Path, PathBuf};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A data directory that is moved.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What is put in the place of the files: nothing outside is touched, nothing hangs, and the path is told.
 
 use std::fs;

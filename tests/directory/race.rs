@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! One data directory, and several who want it.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Files and directories that are removed under a running agent.
 
 use std::fs;

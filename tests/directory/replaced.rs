@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Directories of a running agent that become others, or somebody else's, between two starts: they are kept open, and
 //! what is used has to be what is there by now.
 

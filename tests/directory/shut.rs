@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Directories that shut their owner out by their mode, as a umask of 0777 makes them.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What of a data directory can be told to be as it was.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Directories and files of somebody else, or that somebody else may write to: refused, and left as they are.
 
 use std::fs;

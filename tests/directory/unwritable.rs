@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A data directory that cannot be written to, or not be reached by its name any more.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Whole agents, killed, whose files are damaged before the next one starts.
 
 use std::fs;

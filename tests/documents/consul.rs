@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Snapshots of version 1, as Consul wrote them and as it did not.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What can happen to a file.
 
 /// The first bytes of a file, of every length but the whole.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Agents that start over and over, and find their files damaged every time.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Documents that are larger than anybody means them to be: bounded in time, in memory, and in what is said of them.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Records and pid files of processes that live: whatever becomes of one of them, and of both, the process is found again
 //! as long as anything proves it, and never a second one started.
 

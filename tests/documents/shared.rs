@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Two records of one process.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The manager's own snapshot, in every bad form; no process is needed to see what is made of it.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a manager says of a bad file.
 
 use proxyprocess::{Error, EventKind};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! M and N: what the two ends of a manager report, and that a kill kills whatever the manager has not begun with.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! D and P: what the library takes from its host.
 
 use std::time::Duration;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A and H: what happens between a crash and the next start.
 
 use std::time::Duration;

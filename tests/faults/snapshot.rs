@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! K and L: a snapshot that cannot be read, and what is never in one.
 
 use std::fs;

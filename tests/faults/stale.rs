@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! F: a number that was given to somebody else is neither signalled nor adopted, wherever it is written.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! B, C and I: a stop ends everything of a proxy, all proxies at the same time, and returns when they are gone.
 
 use std::time::{Duration, Instant};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! E, G, J and O: what the next agent takes over, and how it looks after it.
 
 use std::time::Duration;

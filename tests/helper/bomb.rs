@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A process that starts processes as fast as it can, and so do these. How many live at a time is bounded by a pipe: who
 //! starts one takes a byte out of it, and who ends puts one back.
 //!

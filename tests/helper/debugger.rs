@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A debugger (ptrace(2)) and what it is attached to.
 
 use nix::sys::ptrace::{self, Options};

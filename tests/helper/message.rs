@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a helper process tells its test: one JSON datagram a message. The tests include this file too.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The process that the tests have managed: what it is and does is the role in its first argument.
 //!
 //! A process reports to its test when it has taken its role, so that a test waits for a message and never for time to

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Telling the test: the socket, the lock, and who we are.
 
 use std::fmt::Write;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Kernels that lack something, and sandboxes that refuse it: calls that fail at once, for good, here and in all that is
 //! executed or forked from here.
 

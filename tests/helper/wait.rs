@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Waiting for signals, and for the end of the test.
 
 use std::io::Read;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Descriptors that the host leaks, and those that it is short of.
 
 use std::fs::File;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Detached processes in hosts that take what a child would tell the library, and on kernels that lack what a start uses.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

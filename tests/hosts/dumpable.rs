@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A host that crashes is to leave a core, and can be debugged, whatever its proxies run as.
 
 use proxyprocess::{Command, Credentials, Daemon, ProxyConfig, ProxyState};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Kernels that lack what the library would use, and sandboxes that refuse it: each fallback means the same.
 
 use std::collections::BTreeSet;

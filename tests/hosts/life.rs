@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What has to work in every host.
 
 use std::time::Duration;

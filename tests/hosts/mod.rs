@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Hostile hosts: programs that ignore, block, steal, leak and run short of what a supervisor needs. None of it may be
 //! inherited by a proxy, or cost one. Each host is a process of its own.
 

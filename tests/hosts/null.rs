@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Hosts without `/dev/null`: a minimal container, a chroot, or one where a script has made a regular file of it.
 
 use std::ffi::CString;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Hosts whose /proc is not what it should be.
 
 use std::time::Duration;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Signals that the host ignores, blocks or handles.
 
 use std::collections::BTreeMap;

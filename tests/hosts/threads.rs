@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Hosts that can have no more threads. The limit does not hold for root, so each is another user, who has no other
 //! process: then it is known how many there are.
 

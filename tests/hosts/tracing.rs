@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A host that traces its own processes, as a crash reporter or a profiler does: each stop of one is a child's news to
 //! waitid(2), whatever that was asked for.
 

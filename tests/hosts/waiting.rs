@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A host that waits for any child, and so takes the status of those that are the library's.
 
 use std::sync::Arc;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Tests in several acts, each in a process of its own: an agent that is killed, and the next one that takes over.
 //!
 //! An act is a function of the same test. The test starts its own program again, which runs the same test and comes to

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A payload of a panic that panics again.
 
 /// Panics whenever it is dropped, with another one.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A host program in this process: a state, and a manager that a thread runs.
 
 use std::path::Path;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A registered kind of proxy that does as its options say, and keeps a list of the calls that were made.
 
 use std::any::Any;

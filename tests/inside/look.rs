@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Looking at processes, threads, descriptors and files.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What the tests share that embed the library themselves: a host, a reader of its events, and parts of a test that
 //! are played in processes of their own.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A reader of lifecycle events that remembers what it has read.
 
 use std::time::{Duration, Instant};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What this process has, and what is on the disk.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Processes that end and are started again, over and over.
 
 use std::time::{Duration, Instant};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Changes of what is declared, over and over, each of them followed and written.
 
 use std::time::{Duration, Instant};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Bursts of changes: few syncs, and the last word counts.
 
 use std::time::Duration;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Taking over from Consul 1.2 to 1.4, whose snapshots name a pid and hold the whole environment of the process.
 
 use std::fs::{self, File};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A daemon by itself: started, kept running, stopped, closed.
 
 use std::fs;

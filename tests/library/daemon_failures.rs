@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A daemon that cannot be started: now, or never.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A daemon out of a snapshot and into another daemon.
 
 use proxyprocess::{Daemon, ErrorCode, ExitStatus, Proxy, ProxyConfig, ProxySnapshot, ProxyState};

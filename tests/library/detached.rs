@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Detached processes: they outlive what a child does not that asks to be killed when its parent ends, and their own end is
 //! told.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Restoring the snapshot of another data directory: its processes are named by the records beside it.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Run, close and kill: each once, whoever asks, from wherever.
 
 use std::sync::Arc;

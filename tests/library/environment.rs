@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The environment and the settings of a manager, and what a change of them costs.
 
 use std::time::Duration;

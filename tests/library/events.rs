@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Lifecycle events: numbered, in order, and never in anybody's way.
 
 use proxyprocess::{Event, EventKind, Events};

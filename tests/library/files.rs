@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Files that cannot be written or removed: it is said, and tried again.
 
 use std::fs;

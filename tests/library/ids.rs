@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Ids are names and never paths.
 
 use std::fs;

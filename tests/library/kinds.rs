@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Proxies of other kinds than daemons, through a manager: who is called, and in which order.
 
 use proxyprocess::{ErrorCode, EventKind, ExecMode, ProxyConfig, ProxyState};

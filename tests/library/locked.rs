@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! One manager a data directory, and one that can be trusted.
 
 use std::fs;

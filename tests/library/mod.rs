@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What the documentation of the library promises, item by item, with real processes: a daemon alone, other kinds of
 //! proxies, the state, and the manager.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Periods without end: what is declared with [`Duration::MAX`] never comes.
 
 use std::sync::{Arc, mpsc};

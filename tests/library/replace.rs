@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Replacing a process: just the one that is declared otherwise, and never two at the same time.
 
 use std::time::Duration;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a manager restores, from where, and when.
 
 use std::fs;

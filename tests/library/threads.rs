@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The threads are shared by all managers and daemons of the program; they end with the last and begin with the next.
 
 use std::sync::Barrier;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Who proxies run as.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! README and `docs/`: short where they must be, and without a link that leads nowhere.
 
 use std::collections::BTreeSet;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What the pages say of settings, errors and codes is what the library says.
 
 use std::time::Duration;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The tests that hold a promise are there, under the names that `docs/guarantees.md` gives them.
 
 use std::collections::BTreeSet;

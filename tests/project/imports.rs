@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The files of `src` import one another in one direction: no circle of files, and no import against the order of the layers.
 //!
 //! The sources are read as text. What counts is each `use`, and each path that begins with `crate`, `super`, `self` or the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What holds for the text of the project: its documentation, and what its sources import.
 
 mod documentation;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! nginx that puts itself into the background, as it does unless it is told not to: it writes its title over its
 //! environment, so that nothing proves whose it is.
 

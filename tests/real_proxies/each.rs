@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! One program after the other: started, crashed, adopted, crashed again under the next agent, stopped. It carries on
 //! each time with one start, and nothing of it is left.
 

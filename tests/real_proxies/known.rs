@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The programs that are played one by one: where each is, how it is configured, and how it is declared.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Real programs as managed proxies. HAProxy and nginx together: traffic on loopback goes on whatever happens to them and
 //! to the agent; and others one by one.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! HAProxy in front of an echo server and nginx in front of an HTTP server, kept by one agent.
 
 use std::fs;

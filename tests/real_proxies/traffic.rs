@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Both ends of the traffic: servers to be proxied, and clients.
 
 use std::io::{Read, Write};

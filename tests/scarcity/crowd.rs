@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! An agent with many proxies, whose limits are set from outside.
 
 use std::collections::BTreeMap;

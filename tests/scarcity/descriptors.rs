@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! No descriptors left.
 
 use std::collections::BTreeMap;

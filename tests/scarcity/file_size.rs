@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Files that may not grow. The kernel not only fails the write, it sends SIGXFSZ, which ends a process that does not
 //! expect it.
 

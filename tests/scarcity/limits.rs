@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Forty processes declared where the kernel has room for twenty-five, by each of its limits. Those that fit run as if
 //! nothing was, each of the others says why it waits and starts when there is room, and whatever ends something works
 //! at the limit as well.

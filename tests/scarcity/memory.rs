@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! No memory left: for threads, and for the stacks of children.
 
 use std::fs;

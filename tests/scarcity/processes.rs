@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! No processes left, and no threads, which count as such. The limit does not hold for root.
 
 use rustix::process::geteuid;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The limits of the kernel that bound how many processes an agent can have, and how a host within them sets them.
 
 use std::collections::BTreeSet;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Processes that start processes faster than anybody can count them.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What the attacks share.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a leader that ended by itself has left: it is in the way of the successor, and was not told to end.
 
 use std::time::{Duration, Instant};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Processes that have left the group of their leader for another session, where no signal to the group reaches them.
 
 use std::time::{Duration, Instant};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A leader that is gone, while what it has left is being ended: neither its pid file nor the status names it. Its number
 //! may be another process's by then. Its record stays, by which the next agent knows what it left.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Groups that do not go as they are told.
 
 use std::time::{Duration, Instant};

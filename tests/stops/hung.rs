@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What never comes to an end, as on a file system that hangs, or where a stranger holds up whoever reads of him.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! An agent that stood still for longer than a grace period, as in a freezer or under a debugger.
 
 use std::fs;

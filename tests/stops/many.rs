@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The time that many take.
 
 use std::time::{Duration, SystemTime};

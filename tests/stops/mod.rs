@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Attacks on stopping: whatever the processes do, a stop ends them all in one grace period, or says who is left, and
 //! never takes for ever.
 

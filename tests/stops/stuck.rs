@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Processes that not even SIGKILL ends, for a time: the first one of a pid namespace ends when every other one in it
 //! has been reaped, and the parent of one of them stands still.
 

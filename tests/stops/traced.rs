@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Processes that a debugger is attached to. While they live it takes each of their signals first; when they die it is
 //! shown their zombies first, and alone, until it has waited for them or ends (ptrace(2)).
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Processes that a proxy has left and that nothing proves to be its own: they are named, and never signalled.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A process that becomes another user, whom the agent may not signal.
 
 use std::fs;

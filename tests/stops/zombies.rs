@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Zombies that their parents have not reaped, as those of a busy or careless init. A program that finds its predecessor's
 //! pid in a pid file of its own does not start while that is taken, so its start waits for the reaping, for a while.
 

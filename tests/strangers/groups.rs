@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a proxy left of its process group is ended, and nobody else of a group that has its number.
 
 use std::process::Command;

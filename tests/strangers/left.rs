@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a killed agent leaves, and how its words are turned into claims.
 
 use std::fs;

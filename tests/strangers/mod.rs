@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A number that was given to somebody else: whoever has it now is never signalled and never adopted, the proxy is
 //! started anew, and why is said.
 //!

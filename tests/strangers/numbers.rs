@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Numbers that no process can have, and such as become another number where they do not fit.
 
 use serde_json::{Value, json};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The start time of a process is told in ticks of 10 ms, and a number can be given away in the same one.
 
 use serde_json::json;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Those who get the number.
 
 use std::fs::{self, File};

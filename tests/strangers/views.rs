@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What differs from the record is the view of the next agent, and not the process: another boot id over the kernel's
 //! (systemd-nspawn, LXC), another time namespace, a /proc that has nothing but processes.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! An agent under test: any program that takes the configuration file and the signals of `examples/agent`.
 
 use std::ffi::OsString;

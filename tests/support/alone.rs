@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Running a test in a process of its own: what it counts or changes there is its own doing.
 
 use std::os::unix::process::ExitStatusExt;

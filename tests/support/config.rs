@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The configuration file of an agent.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What Consul 1.4 writes, to the byte: its snapshot as Go's encoding/json makes it, and the pid file beside it.
 
 use std::fs;

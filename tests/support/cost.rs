@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a process costs while it runs: time on a processor, and how often its threads wake up.
 
 use std::fs;

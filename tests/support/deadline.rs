@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The only use of the clock: to fail a test that waits in vain.
 
 use std::time::{Duration, Instant};

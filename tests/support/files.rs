@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Waiting for something that shows in files: woken by the kernel when they change.
 
 use std::fs;

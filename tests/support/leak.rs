@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The proof that the library gives back what it took from its host.
 
 use std::fs;

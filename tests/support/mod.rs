@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What the integration tests share. Nothing here waits for time to pass: it waits for messages of the helper
 //! processes, pidfds, descriptors and file changes, and only gives up by the clock.
 

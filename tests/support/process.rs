@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A process as the test knows it: by pidfd, so that it is never confused with a later one of the same number.
 
 use std::fs;

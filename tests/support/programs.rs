@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The programs that the tests start: the helper, which is an example of this package, and the example agent, which is a
 //! package of its own. Cargo builds neither for a single test, so the tests have it do so, or see that nothing is out of date.
 

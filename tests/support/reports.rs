@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The messages of the helper processes of one test, and the reaping of those whose parent is gone.
 
 use std::collections::VecDeque;

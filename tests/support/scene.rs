@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What one test has for itself: a directory, the socket that its processes report to, and the proof that nothing of
 //! it is left.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The status that an agent prints.
 
 use std::collections::BTreeMap;

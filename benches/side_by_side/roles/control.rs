@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The commands of the host: one a line on its standard input, each answered by a line of numbers.
 //!
 //! | command | what it does | answer |

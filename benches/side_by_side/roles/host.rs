@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The least agent that embeds this library with all that it guarantees: a data directory with its lock, records, logs
 //! and snapshot. It takes over what an earlier one left there.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What this program is besides the benchmark: supervisors, which the benchmark starts from a copy of it.
 
 mod control;

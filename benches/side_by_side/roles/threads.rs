@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The supervisor that one writes in an afternoon: a thread for each process, which starts it with the standard library
 //! and waits for its end.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! An agent is killed, and the next one takes its processes over: how long that takes, and that afterwards they are
 //! restarted as fast as its own.
 

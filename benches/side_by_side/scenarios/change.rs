@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! One proxy is declared anew: from the end of the quiescent period to the first instruction of its new process.
 
 use proxyprocess::defaults::MANAGER_QUIESCENT_PERIOD;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A hundred thousand changes of the state within a second, of one proxy and then of many: each proxy is replaced once,
 //! and nothing piles up meanwhile.
 

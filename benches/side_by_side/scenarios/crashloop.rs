@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! One process ends whenever it is started: what that costs the supervisor, and the others. With the backoff that holds
 //! by default, and without any, which nobody should declare.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What one restart among many writes: the supervisor, and the child until it executes its program.
 
 use std::thread;

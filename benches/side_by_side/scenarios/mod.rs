@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! This library against its targets, one after the other.
 
 mod adopted;

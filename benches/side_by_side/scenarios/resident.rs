@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A host with much memory in use: starting a process must not copy its page tables.
 
 use std::thread;

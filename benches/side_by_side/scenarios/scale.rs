@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! From some processes to many: time to start and to restart, memory, threads, descriptors, and no work at all when
 //! nothing happens.
 

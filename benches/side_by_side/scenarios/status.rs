@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The status of all proxies: how long it takes, and that nobody is disturbed by it.
 
 use crate::Result;

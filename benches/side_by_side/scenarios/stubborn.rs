@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Processes that ignore the signal: all of them have their grace period at the same time.
 
 use crate::Result;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The lifecycle of one process: state x event -> actions. Pure: it is told the time, and starts and signals nothing.
 //!
 //! What is wanted (up or down) is kept apart from what is (the phase). Replacing a process is being down with up

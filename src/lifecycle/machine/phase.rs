@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a machine is doing, why its leader is gone, and what it tries again.
 
 use std::time::{Duration, Instant};

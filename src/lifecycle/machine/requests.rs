@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a machine does when it is asked for something: to start, to adopt, to replace its process, to stop, or to follow
 //! new settings.
 

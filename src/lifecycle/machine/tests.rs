@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The machine with made-up instants, and a random walk against its invariants.
 
 use proptest::prelude::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What is known of a process that may live, and why it was not adopted.
 
 use crate::store::Record;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What is left of the group of a process that ended while no agent was there to end it.
 //!
 //! Its leader is gone, and with it what the record could prove. But the members inherited what no stranger has: the id

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Adoption: proving that a recorded process is the one that lives now. On any doubt it is refused, and why is said.
 
 pub(crate) mod claim;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Comparing a process without a record with a declaration, by its command line and environment.
 //!
 //! Those of Consul are described by its snapshot, with their whole environment, which does not say what of that was

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What the event loop does for a command of a manager or a daemon.
 
 use std::sync::Arc;

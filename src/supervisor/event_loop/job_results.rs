@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The event loop's side of the spawners' jobs: one at a time for each process, and what follows from each result.
 
 use std::sync::Arc;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The keys of all supervised processes, by owner: a request of one owner must not take as long as all
 //! other owners have processes.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Gives events to the machines of processes and carries out the actions that they answer.
 
 use std::time::Instant;

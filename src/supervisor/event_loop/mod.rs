@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The event loop of the supervisor thread: takes messages, exits of processes and timers, gives them to the machines, and
 //! has their actions carried out.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What failed and is tried again later: files that could not be written or removed, signals that could not be sent. A
 //! pid file that names a dead process would be wrong for as long as the next one runs.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! From the report that a process may have ended to its exit event and what follows.
 
 use super::EventLoop;

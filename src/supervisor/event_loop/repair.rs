@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Noting what failed, and doing it again later.
 
 use std::sync::Arc;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a scan has found of a process that is gone, what follows from that, and what the log and a stop say of it.
 
 use std::time::Duration;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! One supervised process: its machine, its declaration, what is known of it, and the callers that wait for it.
 
 use std::collections::VecDeque;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! One heap of deadlines for all processes. Nothing ticks: the supervisor thread sleeps until the first one.
 
 use std::cmp::Reverse;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Lifecycle events, as told to the user.
 
 mod text;

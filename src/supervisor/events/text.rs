@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Events as text and as JSON. Both are contracts: hosts log the one and parse the other.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The exit of a process: noticed, reaped, told once, and forgotten.
 
 use std::os::fd::AsFd;

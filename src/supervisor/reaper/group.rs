@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Signals to the group of a process, and whether members of it outlive the process.
 
 use std::collections::HashSet;

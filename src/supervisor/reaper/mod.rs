@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The reaper: a table of all processes, own children and adopted ones alike, and one epoll instance that waits for
 //! them; it reaps exactly those.
 //!

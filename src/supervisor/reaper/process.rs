@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A process that is waited for: its descriptor, who it is, how it ended, and signals to its group.
 
 use std::io;

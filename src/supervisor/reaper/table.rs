@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The table of the processes that are waited for.
 
 use std::collections::{HashMap, HashSet, VecDeque};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The reaper with real processes.
 
 use std::io::{BufRead, BufReader};

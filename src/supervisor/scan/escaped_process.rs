@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A process of a proxy that has left its group for another session (setsid(2), daemon(3)): no signal to the group
 //! reaches it, and it would hold the ports of the successor.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Finding the process of a proxy that has no record, by the log that it writes to.
 //!
 //! Every process group is scanned, so it is only done when a record is damaged or lost. And it is strict: a process that

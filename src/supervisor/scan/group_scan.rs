@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The living members of process groups, as far as the kernel does not tell them of one group: there zombies count as
 //! members. One scan of all processes of the system serves all groups for a short time.
 

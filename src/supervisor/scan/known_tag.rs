@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What is known of the tag of a proxy's processes: the id, the secret token and the owner tag in their environment;
 //! or, where a program clears its environment, the logs, open for writing alone.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Finding processes of a proxy by what they have: the process tag in their environment, their group, their session or
 //! their open log.
 

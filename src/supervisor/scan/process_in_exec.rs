@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The second reading of a process whose environment named no proxy: it may have been in the middle of execve(2) then.
 //!
 //! Until a child executes its program it shows the memory of the agent that cloned it, executable and environment

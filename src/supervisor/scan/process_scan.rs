@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! One scan of processes: which of those that no record or pidfd of ours names carry a process tag.
 
 use std::collections::{HashMap, HashSet};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Unit tests of [`super`]: scans of real processes.
 
 use super::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The process tag: the variables that the processes of a proxy inherit in their environment, by which they are known.
 
 use std::io;

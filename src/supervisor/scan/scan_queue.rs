@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The scan queue: a scan of processes takes as long for one request as for many, so requests share one.
 
 use std::sync::Arc;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! A descriptor in reserve, for a scan of processes when the host has none left.
 
 use std::io;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The progress of a scan of processes, by which a stalled one is recognized. One process can stall it for ever: reading an
 //! environment waits for the memory map of its process, which a page of a file system that does not answer keeps locked.
 

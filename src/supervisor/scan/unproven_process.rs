@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Processes that may be of a proxy and cannot be proven to be: their environment, which would have the process tag, was
 //! cleared or overwritten (nginx writes its title there), or may not be read.
 //!

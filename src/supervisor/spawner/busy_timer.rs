@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! How long a spawner thread has been at one job: by this a stuck one is recognized.
 
 use std::sync::atomic::{AtomicU64, Ordering};

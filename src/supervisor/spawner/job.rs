@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The jobs that the event loop gives to the spawner threads.
 
 use std::sync::Arc;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The spawner threads: they do all that may block on a disk or on an exec, so that the supervisor thread never does.
 
 mod busy_timer;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The threads of the spawners, at most one a core. One that is stuck, in a file system that hangs or in an exec from it,
 //! holds up only the proxy that it works for: another one is started in its place.
 //!

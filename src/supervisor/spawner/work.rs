@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What the spawner threads do: open logs, start processes, identify old ones, scan. Everything that may block on a disk or
 //! on an exec is done here.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The environment that processes inherit.
 
 use std::ffi::{CStr, CString, OsStr, OsString};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Whether a process of one declaration is one of another: by the declaration, by its digest, by what a process has.
 
 use std::ffi::{OsStr, OsString};

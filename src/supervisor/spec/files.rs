@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The files of a process, in a data directory or where the user named them: logs, pid file, record.
 
 use std::io::Write;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The program, arguments and environment that a process is started with.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Declarations compared, and what comes out of them.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! openat(2) and fstatat(2): system calls on a name in a directory.
 
 use std::ffi::CStr;

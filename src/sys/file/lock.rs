@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The lock of an open file: flock(2).
 
 use std::io::{self};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Files below a directory that is open: no path is walked twice, and no symbolic link is followed.
 
 mod at;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Files at paths of the user's, outside a data directory: links are followed.
 
 use std::ffi::CString;

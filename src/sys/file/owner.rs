@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Which files and directories are used: this user's own, and of the directories only those that no other user may
 //! write to. What lost its owner or its mode, and is provably ours, gets them back.
 

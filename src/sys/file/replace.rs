@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Replacing the content of a file: readers see the old or the new, whole.
 
 use std::ffi::CStr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Real files, in directories of their own.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Control groups: a child is in those of its parent until something moves it (cgroups(7)).
 
 /// Whether a process is in the same control groups as this one. When that cannot be known, it may be.

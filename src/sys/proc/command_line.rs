@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The command line and environment of a process without a record, which tell whether it is the declared one.
 
 use std::ffi::{OsStr, OsString};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The executable file of a process, and the file that a declared program names.
 
 use std::ffi::{OsStr, OsString};

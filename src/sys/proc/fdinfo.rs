@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The descriptors of other processes.
 
 use std::ffi::{OsStr, c_int};

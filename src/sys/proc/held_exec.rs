@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! For tests: a process that is held between its clone and its exec.
 
 use std::ffi::CStr;

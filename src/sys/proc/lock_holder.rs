@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Which process holds a lock (flock(2)) that another process has to do without: `/proc/locks` (proc_locks(5)).
 //!
 //! The pids there are those of the pid namespace that /proc was mounted for. A holder outside of it, and of the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What /proc says of processes (proc(5)), one file or directory of it a module.
 
 pub(crate) mod cgroup;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Where processes are that have lost their parent: the kernel gives them to the nearest subreaper among the ancestors
 //! of that parent, or to the first process of the pid namespace (prctl(2), PR_SET_CHILD_SUBREAPER).
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! `/proc/<pid>/stat`, parsed without allocation: the child between clone and exec reads its own.
 
 use std::collections::{HashMap, HashSet};

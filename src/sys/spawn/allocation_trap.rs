@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The proof that a child does not allocate between clone and exec: an allocator, for the unit tests only, that ends
 //! any other process than the one that it was first used in.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What the child does between clone and exec: one line of system calls.
 //!
 //! It runs in the memory of the agent, on a stack of its own, while the spawner thread is suspended and the agent's

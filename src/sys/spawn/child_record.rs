@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! How the child writes its own record, between clone and exec: system calls only, see
 //! [`child_before_exec`](super::child_before_exec).
 

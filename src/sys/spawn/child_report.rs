@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What went wrong between clone and exec, and how the parent hears of it.
 //!
 //! A vfork shares memory with its suspended parent, and a failure is simply written where the parent finds it. But

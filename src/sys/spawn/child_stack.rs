@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Memory for the stacks of children between clone and exec.
 
 use std::io;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The steps of a child between clone and exec, and what all of them use: system calls only.
 
 use std::ffi::c_int;

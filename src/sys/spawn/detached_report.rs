@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a spawner thread, the intermediate child that it clones and the process that this one clones tell each other; see
 //! [`intermediate`](super::intermediate_child).
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Whether the agent dumps core and may be traced (`PR_GET_DUMPABLE`), also after its children became other users.
 //!
 //! The kernel takes that from the memory in which a process changes its user, and until it executes, the memory of a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Why a program could not be executed, as far as it can be seen afterwards.
 //!
 //! execve(2) says the same of a program that is missing, of one whose interpreter is, and of a command line in one word.

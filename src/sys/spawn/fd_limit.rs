@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The descriptor limit of children: the declared one, or the agent's as it was when this library was loaded. In a program
 //! that is linked with it that is before its runtime raises the limit for itself.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The child's own table of descriptors, with no more in it than it needs.
 //!
 //! clone(2) copies the agent's, and what was copied is closed by the exec: with ten thousand processes, of each of which

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Starting a process that is an orphan before it executes: an intermediate child clones it and exits.
 //!
 //! A program can ask to be killed when the thread that started it ends (`PR_SET_PDEATHSIG`, prctl(2)). It is not killed

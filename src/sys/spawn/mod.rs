@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Starting a process: `clone(CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD)` from prepared instructions.
 //!
 //! The cost grows neither with the memory of the host, as fork's does, nor with its descriptors (see

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! How willingly the kernel kills a process when memory runs out: `/proc/<pid>/oom_score_adj` (proc(5)).
 
 use std::ffi::CStr;

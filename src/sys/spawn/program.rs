@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! What a child executes, and what it records before.
 
 use std::ffi::{CStr, CString, OsString, c_int};

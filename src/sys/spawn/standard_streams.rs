@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! The descriptors that become a child's standard streams, under low numbers that were reserved when few were open.
 //!
 //! What a child needs decides how much of the agent's table it copies (see [`descriptor_table`](super::fd_table)),

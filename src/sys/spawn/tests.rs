@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Children, started for real.
 
 use std::fs::File;
