@@ -49,6 +49,12 @@ unsafe impl GlobalAlloc for Trap {
     }
 }
 
+/// A worker that a test has forked, which executes nothing, may allocate.
+pub(crate) fn allow_in_this_process() {
+    // SAFETY: getpid has no preconditions.
+    ALLOCATOR.owner.store(unsafe { libc::getpid() }, Ordering::Relaxed);
+}
+
 /// The trap itself works: a process that allocates after a fork is caught.
 #[test]
 fn an_allocation_in_a_child_is_caught() {

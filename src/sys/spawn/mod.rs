@@ -7,7 +7,7 @@
 //! that is to be no child of ours: see [`intermediate_child`].
 
 #[cfg(test)]
-mod allocation_trap;
+pub(crate) mod allocation_trap;
 pub(crate) mod child_before_exec;
 mod child_record;
 mod child_report;
