@@ -2,12 +2,13 @@
 //! Files and directories that are removed under a running agent.
 
 use std::fs;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::directory::tell::wait_for_files;
-use crate::support::{Agent, Config, Launch, Proxy, Scene, Status};
+use crate::support::{Agent, Changes, Config, Deadline, Launch, Proxy, Scene, Status};
 
 /// An agent that has no reason to look at its directory once all is written down.
 fn idle(scene: &Scene) -> Config {
@@ -83,8 +84,11 @@ fn status_names_a_removed_directory_and_has_it_made_again() {
         agent.status_when(&scene, "all is well", |status| status.error("web").is_none());
         // Nothing has been started meanwhile that would have a log.
         agent.status_running(&scene, "web", web.pid);
-        // The directories are there again an instant before the files.
-        wait_for_files(&data_dir, &[&web]);
+        // The directories are there again an instant before the record.
+        let (changes, deadline) = (Changes::of(&data_dir), Deadline::of("the record of web"));
+        while !data_dir.join("records/web.json").exists() {
+            changes.wait(deadline.left().min(Duration::from_millis(20)));
+        }
         agent.kill();
         let next = Agent::start(&scene, &config);
         next.status_running(&scene, "web", web.pid);
