@@ -16,7 +16,10 @@ use crate::support::{HELPER, Process, Scene, readable};
 /// How long a program may take. It gives up earlier by itself, unless a call into the library never returns.
 const WATCHDOG: Duration = Duration::from_secs(240);
 
-const VALGRIND: [&str; 7] = [
+const VALGRIND: [&str; 10] = [
+    "nice",
+    "-n",
+    "-10",
     "valgrind",
     "--quiet",
     "--error-exitcode=9",
@@ -36,8 +39,9 @@ pub(crate) fn sanitized(name: &str) {
 }
 
 pub(crate) fn valgrind(name: &str) {
-    /// Under valgrind a program's threads take turns on one processor, twenty times slower: two such programs beside other
-    /// tests would leave each too little for the library's own time limits.
+    /// Under valgrind a program's threads take turns on one processor, twenty times slower: beside another such program it
+    /// would have too little for the library's own time limits. For the same reason it comes before the other tests, where
+    /// that may be done.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     if has("valgrind") {
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,9 +130,8 @@ mod checks {
         fs::write(&source, "#include <stdlib.h>\nint main(void) { return malloc(1) == NULL; }\n")
             .expect("write a file");
         output(Command::new("cc").arg("-O0").arg(&source).arg("-o").arg(&program));
-        let [valgrind, args @ ..] = VALGRIND;
-        let status =
-            Command::new(valgrind).args(args).arg(&program).stderr(Stdio::null()).status().expect("run valgrind");
+        let [nice, args @ ..] = VALGRIND;
+        let status = Command::new(nice).args(args).arg(&program).stderr(Stdio::null()).status().expect("run valgrind");
         assert_eq!(status.code(), Some(9));
     }
 }
