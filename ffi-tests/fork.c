@@ -21,18 +21,6 @@ static proxyprocess_error *failure;
  * the last one. */
 static int worker_done[2], agent_done[2], hold[2];
 
-static void tell(const int *pipe)
-{
-    CHECK_INT(write(pipe[1], "x", 1), 1);
-}
-
-static void is_told(const int *pipe)
-{
-    char byte;
-    CHECK(readable(pipe[0], DEADLINE_MS));
-    CHECK_INT(read(pipe[0], &byte, 1), 1);
-}
-
 #define FORKED(call) FAILS(call, PROXYPROCESS_E_FORKED, "forked")
 
 static void managers_are_forked(void)
@@ -125,7 +113,7 @@ static void worker(void)
     others_are_forked();
     frees_all();
     has_its_own();
-    tell(worker_done);
+    pipe_tell(worker_done);
     close(hold[1]);
     CHECK_INT(read(hold[0], &byte, 1), 0);
     _exit(0);
@@ -155,7 +143,7 @@ static void agent(void)
     CHECK(forked >= 0);
     if (forked == 0)
         worker();
-    is_told(worker_done);
+    pipe_wait(worker_done);
 
     /* What the worker did is not to be seen here. */
     CHECK_INT(look(manager, "web").status.pid, pid);
@@ -163,7 +151,7 @@ static void agent(void)
     CHECK_INT(alone.status.state, PROXYPROCESS_PROXY_RUNNING);
     OK(proxyprocess_daemon_stop(daemon_handle, &error));
     CHECK(is_gone(alone.status.pid));
-    tell(agent_done);
+    pipe_tell(agent_done);
     for (;;)
         pause();
 }
@@ -181,7 +169,7 @@ int main(void)
     CHECK(forked >= 0);
     if (forked == 0)
         agent();
-    is_told(agent_done);
+    pipe_wait(agent_done);
     CHECK_INT(kill(forked, SIGKILL), 0);
     CHECK_INT(waitpid(forked, NULL, 0), forked);
 

@@ -12,18 +12,6 @@ enum { WORKERS = 120, DEADLINE_S = 60 };
 static int entered[2], leave[2];
 static atomic_int destroyed, stops;
 
-static void tell(const int *pipe)
-{
-    CHECK_INT(write(pipe[1], "x", 1), 1);
-}
-
-static void is_told(const int *pipe)
-{
-    char byte;
-    CHECK(readable(pipe[0], DEADLINE_MS));
-    CHECK_INT(read(pipe[0], &byte, 1), 1);
-}
-
 static void ends_well(pid_t worker)
 {
     int status;
@@ -49,8 +37,8 @@ static void stays(int32_t level, const char *message, size_t length, void *user)
     static atomic_int calls;
     (void)level, (void)message, (void)length, (void)user;
     if (atomic_fetch_add(&calls, 1) == 0) {
-        tell(entered);
-        is_told(leave);
+        pipe_tell(entered);
+        pipe_wait(leave);
     }
 }
 
@@ -80,7 +68,7 @@ static void while_the_log_callback_executes(void)
     proxyprocess_daemon *daemon = new_daemon("web", SLEEP);
     pthread_t thread;
     CHECK_INT(pthread_create(&thread, NULL, starts, daemon), 0);
-    is_told(entered);
+    pipe_wait(entered);
     pid_t worker = fork();
     if (worker == 0) {
         atomic_int lines = 0;
@@ -94,7 +82,7 @@ static void while_the_log_callback_executes(void)
     }
     ends_well(worker);
     CHECK_INT(atomic_load(&destroyed), 0);
-    tell(leave);
+    pipe_tell(leave);
     CHECK_INT(pthread_join(thread, NULL), 0);
     OK(proxyprocess_log_set_callback(PROXYPROCESS_LOG_OFF, NULL, NULL, NULL, &error));
     CHECK_INT(atomic_load(&destroyed), 1);

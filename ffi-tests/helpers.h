@@ -72,6 +72,16 @@ static inline proxyprocess_daemon *new_daemon(const char *id, const char *const 
     return daemon;
 }
 
+/* Has one line of the level error logged: a daemon whose program is not there. */
+static inline void log_a_failure(const char *id)
+{
+    static const char *const missing[] = {"/is/not/there", NULL};
+    proxyprocess_daemon *daemon = new_daemon(id, missing);
+    OK(proxyprocess_daemon_start(daemon, &error));
+    OK(proxyprocess_daemon_stop(daemon, &error));
+    proxyprocess_daemon_free(daemon);
+}
+
 /* Waits for an event of a kind; `id` NULL is any proxy or none. Others are read over. */
 static inline proxyprocess_event until(const proxyprocess_events *events, int32_t kind, const char *id)
 {
@@ -149,6 +159,19 @@ static inline int readable(int descriptor, int timeout_ms)
     int ready = poll(&polled, 1, timeout_ms);
     CHECK(ready >= 0);
     return ready == 1 && (polled.revents & POLLIN) != 0;
+}
+
+/* Lets the process or thread go on that waits at the other end of a pipe. */
+static inline void pipe_tell(const int *pipe)
+{
+    CHECK_INT(write(pipe[1], "x", 1), 1);
+}
+
+static inline void pipe_wait(const int *pipe)
+{
+    char byte;
+    CHECK(readable(pipe[0], DEADLINE_MS));
+    CHECK_INT(read(pipe[0], &byte, 1), 1);
 }
 
 /* Reads what was written in one go, as a string. */

@@ -31,16 +31,6 @@ static void destroyed(void *user)
     atomic_fetch_add(&record->destroyed, 1);
 }
 
-/* What fails is logged: a daemon whose program is not there. */
-static void log_a_failure(const char *id)
-{
-    static const char *const missing[] = {"/is/not/there", NULL};
-    proxyprocess_daemon *daemon = new_daemon(id, missing);
-    OK(proxyprocess_daemon_start(daemon, &error));
-    OK(proxyprocess_daemon_stop(daemon, &error));
-    proxyprocess_daemon_free(daemon);
-}
-
 /* What goes well is logged for who wants to know. */
 static void log_a_start(void)
 {

@@ -59,16 +59,6 @@ static proxyprocess_log_line until_line(const proxyprocess_logs *logs, const cha
     }
 }
 
-/* One line of the level error: a daemon whose program is not there. */
-static void log_a_failure(const char *id)
-{
-    static const char *const missing[] = {"/is/not/there", NULL};
-    proxyprocess_daemon *daemon = new_daemon(id, missing);
-    OK(proxyprocess_daemon_start(daemon, &error));
-    OK(proxyprocess_daemon_stop(daemon, &error));
-    proxyprocess_daemon_free(daemon);
-}
-
 static void levels(void)
 {
     proxyprocess_logs *errors = logs_of_library(PROXYPROCESS_LOG_ERROR), *all = logs_of_library(PROXYPROCESS_LOG_TRACE);

@@ -147,7 +147,7 @@ impl fmt::Display for Excerpt<'_> {
                 plain => f.write_char(plain)?,
             }
         }
-        if characters.next().is_some() { f.write_str("...") } else { Ok(()) }
+        if characters.next().is_some() { f.write_str(CUT) } else { Ok(()) }
     }
 }
 
@@ -182,11 +182,19 @@ fn one_line(mut message: String) -> Box<str> {
         message = message.replace(LINE_BREAKS, " ");
     }
     if message.len() > LONGEST_MESSAGE {
-        let end = (0..=LONGEST_MESSAGE).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
-        message.truncate(end);
-        message.push_str("...");
+        cut(&mut message, LONGEST_MESSAGE);
     }
     message.into_boxed_str()
+}
+
+/// What a text that was cut ends with.
+pub(crate) const CUT: &str = "...";
+
+/// Keeps so many bytes of a text at most, without a part of a character, and says that it is cut.
+pub(crate) fn cut(text: &mut String, kept: usize) {
+    let end = (0..=kept).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.truncate(end);
+    text.push_str(CUT);
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 
 use super::error::{proxyprocess_code as Code, proxyprocess_error};
 use super::output::c_string;
-use crate::error::Error;
+use crate::error::{Error, OneLine};
 
 /// What a call failed with, on its way to C.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl ErrorOut<'_> {
     pub(super) fn finish(self, done: Result<(), Failure>) -> i32 {
         let Err(failure) = done else { return Code::PROXYPROCESS_OK as i32 };
         if let Some(out) = self.0 {
-            let message = c_string(&failure.message.replace(['\n', '\r'], " "));
+            let message = c_string(&OneLine(&failure.message).to_string());
             out.write(Some(Box::new(proxyprocess_error { code: failure.code, errno: failure.errno, message })));
         }
         failure.code

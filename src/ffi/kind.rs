@@ -351,7 +351,7 @@ fn ask(call: impl FnOnce(*mut proxyprocess_reply) -> i32) -> Result<Option<Vec<u
     if code == 0 {
         return Ok(reply.0);
     }
-    let message = reply.0.map(|text| String::from_utf8_lossy(&text).replace(['\n', '\r'], " "));
+    let message = reply.0.map(|text| String::from_utf8_lossy(&text).into_owned());
     let message = message.unwrap_or_else(|| format!("the proxy's own code returned {code}"));
     Err(Error::new(code_from_kind(code), message))
 }

@@ -13,6 +13,7 @@ use super::error::proxyprocess_code;
 use super::failure::{ErrorOut, Failure};
 use super::handle::enter;
 use super::output::c_string;
+use crate::error::OneLine;
 use crate::sys::fork_safe::PerProcess;
 
 /// How much is logged: one level and all above it.
@@ -113,7 +114,7 @@ impl Log for ToCallback {
         // SAFETY: null or of a box that is freed only after it was replaced under the lock that is held here.
         let callback = unsafe { self.current.load(Ordering::Acquire).as_ref() };
         let Some(callback) = callback.filter(|callback| record.level() <= callback.level) else { return };
-        let message = c_string(&record.args().to_string().replace(['\n', '\r'], " "));
+        let message = c_string(&OneLine(record.args()).to_string());
         let (level, length) = (level_number(record.level()), message.as_bytes().len());
         // SAFETY: the header demands of the function that it can be called with this word at any time on any thread,
         // until it is replaced, for which the lock is held; the message lives through the call.

@@ -9,7 +9,7 @@ use log::{Level, LevelFilter};
 
 use super::lines::LogLine;
 use crate::defaults::LOG_CAPACITY;
-use crate::error::OneLine;
+use crate::error::{CUT, OneLine, cut};
 use crate::feed::{Feed, Reader};
 
 /// A longer message is cut, so that a reader that does not read costs a known amount of memory.
@@ -97,12 +97,9 @@ impl Readers {
 
 /// A message as one line of limited length.
 fn one_line(message: fmt::Arguments<'_>) -> String {
-    const CUT: &str = "...";
     let mut line = OneLine(&message).to_string();
     if line.len() > LONGEST {
-        let end = (0..=LONGEST - CUT.len()).rev().find(|end| line.is_char_boundary(*end)).unwrap_or(0);
-        line.truncate(end);
-        line.push_str(CUT);
+        cut(&mut line, LONGEST - CUT.len());
     }
     line
 }
