@@ -411,8 +411,8 @@ mod tests {
 
     #[test]
     fn a_declared_user_decides_whether_it_is_root() {
-        let nobody = Command::new("a").credentials(Credentials { uid: 65534, gid: 65534, groups: vec![] });
-        assert!(!nobody.runs_as_root(true));
+        let as_another_user = Command::new("a").credentials(Credentials { uid: 65534, gid: 65534, groups: vec![] });
+        assert!(!as_another_user.runs_as_root(true));
         assert!(Command::new("a").runs_as_root(true));
         assert!(!Command::new("a").runs_as_root(false));
     }

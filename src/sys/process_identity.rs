@@ -174,7 +174,8 @@ mod tests {
         assert_eq!(now(&shifted, Some(7)), Presence::Alive);
         let elsewhere = Identity { boot_id: "elsewhere".into(), ..own.clone() };
         let unknown = Identity { boot_id: "".into(), ..own.clone() };
-        let nobody = |identity: &Identity| Identity { pid: Pid::from_raw(i32::MAX).unwrap(), ..identity.clone() };
+        let without_process =
+            |identity: &Identity| Identity { pid: Pid::from_raw(i32::MAX).unwrap(), ..identity.clone() };
         let impostors = [
             (shifted.clone(), None, "Doubtful", "belongs to another process (started at"),
             (
@@ -200,9 +201,9 @@ mod tests {
             (shifted, Some(8), "Another", "belongs to another process (started at"),
             (elsewhere.clone(), Some(8), "Another", "belongs to another process (started in the same clock tick"),
             (of(&follower), Some(7), "Another", "leads no process group"),
-            (nobody(&own), None, "Ended", "no process has pid 2147483647"),
-            (nobody(&elsewhere), None, "Absent", "the record is of another boot"),
-            (nobody(&unknown), None, "Absent", "whether the record is of this boot cannot be known"),
+            (without_process(&own), None, "Ended", "no process has pid 2147483647"),
+            (without_process(&elsewhere), None, "Absent", "the record is of another boot"),
+            (without_process(&unknown), None, "Absent", "whether the record is of this boot cannot be known"),
         ];
         let check = |presence: Presence, kind: &str, why: &str| {
             let shown = format!("{presence:?}");

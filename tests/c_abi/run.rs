@@ -91,7 +91,7 @@ pub(crate) fn run(program: &Path, args: &[OsString], prepare: impl FnOnce(&mut C
     guard.arg(program).args(args).current_dir(&work).envs(scene.env()).stdin(Stdio::null());
     guard.stdout(File::create(&said).expect("create a file")).stderr(File::create(&failed).expect("create a file"));
     let mut child = guard.spawn().expect("start the program");
-    let process = Process::open(child.id()).expect("a child that nobody has waited for");
+    let process = Process::open(child.id()).expect("a child that is not reaped");
     let ended = readable(process.fd(), WATCHDOG);
     if !ended {
         process.kill();

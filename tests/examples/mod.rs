@@ -26,7 +26,7 @@ impl Run {
         let mut command = Command::new(program);
         command.current_dir(work).stdin(Stdio::piped()).stdout(Stdio::piped());
         let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        let process = Process::open(child.id()).expect("a child that nobody has waited for");
+        let process = Process::open(child.id()).expect("a child that is not reaped");
         Run { child, process, work: work.to_owned() }
     }
 

@@ -21,7 +21,7 @@
 //! | `grandchild cleared keeps-log` | the same, and its standard error is still the log |
 //! | `grandchild cleared stays` | it stays in the group |
 //! | `background` | as `grandchild cleared`, but the first one ends as soon as the other one is so far |
-//! | `silent PID` | what becomes of it, while the process with this number lives: nobody hears of it any more |
+//! | `silent PID` | what becomes of it, while the process with this pid lives: nothing is reported any more |
 //! | `daemonizes [stubborn]` | the same, but the first one does not wait: it ends |
 //! | `grandchild stopped` | the other one stops itself as SIGSTOP does |
 //! | `grandchild relapses` | and does so again whenever it is continued |

@@ -85,7 +85,7 @@ impl Stage {
             .envs(env.iter().copied());
         command.stdin(Stdio::null()).stdout(output.try_clone().expect("duplicate a descriptor")).stderr(output);
         let child = command.spawn().expect("start this program again");
-        let process = Process::open(child.id()).expect("a child that nobody has waited for");
+        let process = Process::open(child.id()).expect("a child that is not reaped");
         Act { child, process, said }
     }
 

@@ -129,8 +129,8 @@ fn processes_of_another_agent_are_not_named() {
     });
 }
 
-/// A copy of the helper that has a capability, which its file gives it: the kernel lets nobody without privileges read
-/// such a process. `None` where that cannot be had.
+/// A copy of the helper that has a capability, which its file gives it: the kernel lets no process without
+/// privileges read such a process. `None` where that cannot be had.
 fn capable_helper(scene: &Scene) -> Option<PathBuf> {
     let copy = scene.path("capable-helper");
     fs::copy(*HELPER, &copy).unwrap();
@@ -251,7 +251,7 @@ fn start_is_held_until_the_member_ends(under: &[&str], role: &[&str]) {
     assert!(begun.elapsed() < HELD / 2, "{:?}", begun.elapsed());
     let status = agent.status_running(&scene, "web", leader.pid);
     assert_eq!(status["web"].unproven, []);
-    // The group is its own, whoever may read it: a stop ends it.
+    // The group is its own, readable or not: a stop ends it.
     agent.quit();
     assert!(leader.process.is_gone() && member.process.is_gone());
     scene.finish();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The number of a proxy that died with its agent is somebody else's when the next agent comes.
+//! The pid of a proxy that died with its agent is another process's when the next agent comes.
 
 use std::process::{Child, Command, Stdio};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a proxy left of its process group is ended, and nobody else of a group that has its number.
+//! What a proxy left of its process group is ended, and no process of another group that has its id.
 
 use std::process::Command;
 

@@ -29,18 +29,18 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(crate) fn end(leader: Pid, marks: &KnownTag<'_>) -> Result<(), String> {
     let unknown = |error: io::Error| format!("look for what is left of the group of pid {leader}: {error}");
     let give_up_at = Instant::now() + PATIENCE;
-    let mut found_nobody = false;
+    let mut found_none = false;
     // One call for the usual case, that no process is left.
     while signal::group_exists(leader) {
         let members = members(leader, marks).map_err(unknown)?;
         if members.is_empty() {
             // Zombies, or processes that are not ours. But one scan can miss a member that is just being forked.
-            if std::mem::replace(&mut found_nobody, true) {
+            if std::mem::replace(&mut found_none, true) {
                 break;
             }
             continue;
         }
-        found_nobody = false;
+        found_none = false;
         if Instant::now() >= give_up_at {
             return Err(format!("processes {members:?} of the group of pid {leader} outlived SIGKILL"));
         }

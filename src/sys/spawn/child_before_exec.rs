@@ -148,10 +148,10 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
     }
     if let Some(limit) = &it.descriptor_limit {
         let wanted = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
-        let (nobody, no_old) = (0, std::ptr::null_mut::<c_void>());
+        let (own_pid, no_old) = (0, std::ptr::null_mut::<c_void>());
         // SAFETY: `wanted` lives through the call, and a null pointer says that the old limit is not asked for.
         step(ChildStep::DescriptorLimit, unsafe {
-            libc::syscall(libc::SYS_prlimit64, nobody, libc::RLIMIT_NOFILE, &raw const wanted, no_old)
+            libc::syscall(libc::SYS_prlimit64, own_pid, libc::RLIMIT_NOFILE, &raw const wanted, no_old)
         })?;
     }
     signal::exchange_mask(0);

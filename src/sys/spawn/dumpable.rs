@@ -25,7 +25,7 @@ struct Changing {
 }
 
 impl Changing {
-    const NOBODY: Changing = Changing { children: 0, before: 0 };
+    const NO_CHILD: Changing = Changing { children: 0, before: 0 };
 
     fn begins(&mut self, now: c_int) {
         if self.children == 0 {
@@ -43,7 +43,7 @@ impl Changing {
 }
 
 /// Not held while a child runs: one that takes long must not hold up the others.
-static CHANGING: PerProcess<Mutex<Changing>> = PerProcess::new(|| Mutex::new(Changing::NOBODY));
+static CHANGING: PerProcess<Mutex<Changing>> = PerProcess::new(|| Mutex::new(Changing::NO_CHILD));
 
 thread_local! {
     /// The errno with which the agent could not be made dumpable again after a child of this thread.
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn only_the_last_child_gives_back_and_only_what_was_there() {
-        let mut changing = Changing::NOBODY;
+        let mut changing = Changing::NO_CHILD;
         changing.begins(DUMPABLE);
         changing.begins(0);
         assert!(!changing.ended(0), "the other one has the memory still");

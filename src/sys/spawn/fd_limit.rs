@@ -34,7 +34,7 @@ extern "C" fn capture() {
         return;
     }
     if let Some(limit) = descriptors_now() {
-        // SAFETY: initializers run one after the other on one thread, and `known` is still false: nobody reads.
+        // SAFETY: initializers run one after the other on one thread, and `known` is still false: no thread reads it.
         unsafe { *AT_LOAD.limit.get() = limit };
         AT_LOAD.known.store(true, Ordering::Release);
     }

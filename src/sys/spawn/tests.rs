@@ -288,13 +288,13 @@ fn the_exit_status_of_a_detached_process_is_known_where_the_kernel_tells_it() {
         let (boot_id, start_ticks) = (boot_id().unwrap().clone(), started.start_ticks.unwrap());
         let identity = Identity { pid: started.pid, start_ticks, boot_id, inode: None };
         let ended = super::super::non_child_exit::ended(Some(pidfd), Some(&identity)).unwrap();
-        // Before Linux 6.15 nobody tells it of one that was reaped.
+        // Before Linux 6.15 the kernel does not tell it of one that was reaped.
         assert!(matches!(ended.status, ExitStatus::Exited(7) | ExitStatus::Unknown), "{ended:?}");
         let _ = wait::try_wait(Target::Pidfd(pidfd), Reap::Yes);
     }
 }
 
-/// Every step is taken, as of any child: in the memory of the agent nobody may allocate.
+/// Every step is taken, as of any child: in the memory of the agent no child may allocate.
 #[test]
 fn a_detached_process_does_not_allocate_before_it_executes() {
     let place = tempfile::tempdir().unwrap();
