@@ -137,10 +137,34 @@ static inline seen look_at_daemon(const proxyprocess_daemon *daemon, const char 
     return find(list, id);
 }
 
-/* Whether nothing of a process is left, not even a zombie. */
+/* Whether a process was started by this program or by a process of it: it is a child or an orphan, or is in the directory
+ * that the program has for itself alone. */
+static inline int is_of_this_program(pid_t pid)
+{
+    char path[32], stat[512], own[4096], its[4096];
+    int parent;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    const char *end = fgets(stat, sizeof stat, file) == NULL ? NULL : strrchr(stat, ')');
+    fclose(file);
+    if (end == NULL || sscanf(end, ") %*c %d", &parent) != 1)
+        return 0;
+    if (parent == getpid() || parent == getppid() || parent == 1)
+        return 1;
+    snprintf(path, sizeof path, "/proc/%d/cwd", (int)pid);
+    ssize_t length = readlink(path, its, sizeof its - 1);
+    if (length < 0)
+        return 0;
+    its[length] = '\0';
+    return getcwd(own, sizeof own) != NULL && strcmp(own, its) == 0;
+}
+
+/* Whether nothing of a process is left, not even a zombie. Its pid may be recycled by then: by another test program. */
 static inline int is_gone(uint32_t pid)
 {
-    return kill((pid_t)pid, 0) == -1 && errno == ESRCH;
+    return (kill((pid_t)pid, 0) == -1 && errno == ESRCH) || !is_of_this_program((pid_t)pid);
 }
 
 /* A descriptor from which nothing can be read until others write to the FIFO of this name. */

@@ -5,3 +5,5 @@ mod documentation;
 mod facts;
 mod guarantees;
 mod imports;
+mod sources;
+mod statics;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::declaration::variable;
 use crate::defaults::{ENV_SIDECAR_FOR, HOST_VARIABLES};
+use crate::sys::fork_safe::PerProcess;
 
 /// The agent's environment, as it was when the manager or daemon was created. Reading it later, on our threads, would
 /// race with a host that changes it.
@@ -16,10 +17,10 @@ use crate::defaults::{ENV_SIDECAR_FOR, HOST_VARIABLES};
 pub(crate) struct BaseEnvironment(Arc<[Inherited]>);
 
 /// The one that was captured last, while it is in use: a host of many daemons has one environment, which may be large.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Last(Mutex<Option<Weak<[Inherited]>>>);
 
-static LAST: Last = Last::none();
+static LAST: PerProcess<Last> = PerProcess::new(Last::default);
 
 /// One variable of it.
 #[derive(Debug, PartialEq)]
@@ -64,7 +65,7 @@ pub(crate) fn is_of_host(name: &OsStr) -> bool {
 impl BaseEnvironment {
     /// The agent's environment at this moment.
     pub(crate) fn capture() -> BaseEnvironment {
-        LAST.share(BaseEnvironment::of(std::env::vars_os()))
+        LAST.get().share(BaseEnvironment::of(std::env::vars_os()))
     }
 
     /// Of two variables of one name the last one counts.
@@ -86,10 +87,6 @@ impl BaseEnvironment {
 }
 
 impl Last {
-    const fn none() -> Last {
-        Last(Mutex::new(None))
-    }
-
     /// The same as the last one if it is.
     fn share(&self, captured: BaseEnvironment) -> BaseEnvironment {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +110,7 @@ mod tests {
 
     #[test]
     fn an_environment_that_is_still_the_same_is_kept_once_and_a_changed_one_anew() {
-        let last = Last::none();
+        let last = Last::default();
         let first = last.share(environment(&[("A", "1"), ("B", "2")]));
         let same = last.share(environment(&[("B", "2"), ("A", "1")]));
         assert!(Arc::ptr_eq(&first.0, &same.0));
