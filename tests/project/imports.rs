@@ -6,7 +6,6 @@
 //! the file that has the item. A `pub use` itself is no dependency: it only says where an item is found.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use crate::documentation::{read, root};
