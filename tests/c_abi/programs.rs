@@ -28,7 +28,7 @@ programs! {
     events: plain sanitized valgrind;
     exhausted: plain sanitized; // valgrind has a limit of its own
     fork: plain valgrind; // sanitizers do not promise to allocate in the child of a process with threads
-    fork_during_calls: plain; // sanitizers: as fork; under valgrind one thread runs at a time, and to memory it is as fork
+    fork_during_calls: plain; // sanitizers: as fork; valgrind tidies up the C library in a child that exits: it waits for a lock of fork(3)
     host_blocks_signals: plain sanitized; // to memory, one host is like the other
     host_handles_faults: plain sanitized valgrind;
     host_ignores_sigchld: plain sanitized valgrind;
