@@ -246,7 +246,7 @@ static void *wait_for_the_end(void *events)
     return NULL;
 }
 
-/* Who waits for ever is woken by the end, also when nobody says it: the manager is freed. */
+/* A reader without a deadline is woken by the end, also when it is not asked for: the manager is freed. */
 static void woken(void)
 {
     proxyprocess_state *state = new_state();

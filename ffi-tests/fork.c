@@ -17,7 +17,7 @@ static proxyprocess_noop *noop;
 static proxyprocess_logs *library_logs, *manager_logs;
 static proxyprocess_error *failure;
 
-/* The worker tells the agent, and the agent tells the test, that it is done; the worker lives until nobody can write to
+/* The worker tells the agent, and the agent tells the test, that it is done; it lives until no process can write to
  * the last one. */
 static int worker_done[2], agent_done[2], hold[2];
 

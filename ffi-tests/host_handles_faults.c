@@ -69,7 +69,7 @@ static int is_synchronous(int number)
     return 0;
 }
 
-/* Does nobody from outside run a handler of the host's on this thread? */
+/* Does no signal from outside run a handler of the host's on this thread? */
 static void others_are_blocked(void)
 {
     sigset_t blocked;

@@ -9,7 +9,7 @@ int main(int argc, char **argv)
     inspect_if_told(argc, argv);
     resources before = resources_now();
     CHECK_INT(getrlimit(RLIMIT_NOFILE, &at_start), 0);
-    /* Whoever starts the program has lowered it. */
+    /* The caller of the program has lowered it. */
     CHECK(at_start.rlim_cur < at_start.rlim_max);
     limit = (struct rlimit){at_start.rlim_max, at_start.rlim_max};
     CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);

@@ -47,14 +47,14 @@ static inline void inspect_if_told(int argc, char **argv)
         pause();
 }
 
-/* Whether the kernel tells how a process ended that somebody else has waited for; who started the program knows. */
+/* Whether the kernel tells how a process ended that other code has waited for; the caller of the program knows. */
 static inline int kernel_tells(void)
 {
     const char *tells = getenv("PROXYPROCESS_KERNEL_TELLS");
     return tells != NULL && strcmp(tells, "1") == 0;
 }
 
-/* What is told of an exit is the truth, or nothing where somebody else has taken the status. */
+/* What is told of an exit is the truth, or nothing where other code has taken the status. */
 static inline void is_told(proxyprocess_event exited, int32_t exit, int32_t value, int is_stolen)
 {
     CHECK_INT(exited.kind, PROXYPROCESS_EVENT_EXITED);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-/* An exec that does not come to an end, as on a file system that hangs, holds up its own proxy and nobody else. A stop
- * says so, and the program can end. Here a lease (fcntl(2), F_SETLEASE) holds up whoever opens the program. */
+/* An exec that does not come to an end, as on a file system that hangs, holds up its own proxy and no other. A stop
+ * says so, and the program can end. Here a lease (fcntl(2), F_SETLEASE) holds up each open of the program. */
 
 #include "helpers.h"
 
@@ -20,7 +20,7 @@ static void copy_program(const char *from, const char *to)
 /* A program that cannot be opened before the lease is given back. */
 static int hold(const char *program)
 {
-    /* The kernel tells the holder that somebody wants it. */
+    /* The kernel tells the holder that another process wants it. */
     CHECK(signal(SIGIO, SIG_IGN) != SIG_ERR);
     int held = open(program, O_RDONLY | O_CLOEXEC);
     CHECK(held >= 0);
@@ -79,13 +79,13 @@ int main(void)
     until(events, PROXYPROCESS_EVENT_STOPPED, "other");
     CHECK(is_gone(first) && is_gone(second));
 
-    /* The end names those that are not gone, and nobody is waited for longer. */
+    /* The end names those that are not gone, and no process is waited for longer. */
     FAILS(proxyprocess_manager_kill(manager, &error), PROXYPROCESS_E_STILL_RUNNING, "its start has not come to an end");
     proxyprocess_events_free(events);
     proxyprocess_manager_free(manager);
     proxyprocess_state_free(state);
 
-    /* What comes of a start that nobody waits for any more is ended at once. */
+    /* A process of a start that is not waited for any more is ended at once. */
     CHECK_INT(fcntl(held, F_SETLEASE, F_UNLCK), 0);
     CHECK_INT(close(held), 0);
     for (int number = 0; number < HUNG; number++) {

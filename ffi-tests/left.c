@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 /* A host whose signal handler leaves a call of the library by siglongjmp, as the unsafe signals of Perl and the interrupts of
- * SBCL do. That is forbidden; what comes of it is an error of the next call with that handle on that thread, and nobody
- * waits for ever: not the next call, not other threads, and not the supervision. */
+ * SBCL do. That is forbidden; what comes of it is an error of the next call with that handle on that thread, and no
+ * thread waits for ever: not the next call, not other threads, and not the supervision. */
 
 #include "helpers.h"
 

@@ -244,7 +244,7 @@ static void subscriptions(void)
     proxyprocess_state_free(state);
     /* What was told before is there after the state. */
     CHECK_INT(changed(first, 0), 1);
-    /* And then there will never be a change again: nobody waits for ever. */
+    /* And then there will never be a change again: no thread waits for ever. */
     CHECK_INT(changed(first, UINT64_MAX), 0);
     proxyprocess_subscription_free(first);
     proxyprocess_subscription_free(NULL);

@@ -74,7 +74,7 @@ static void *end(void *how)
 {
     pthread_barrier_wait(&barrier);
     OK(how ? proxyprocess_manager_kill(manager, &error) : proxyprocess_manager_close(manager, &error));
-    /* Whoever it was, it has ended. */
+    /* Whichever thread won, its process has ended. */
     FAILS(proxyprocess_manager_run(manager, &error), PROXYPROCESS_E_CLOSED, "closed");
     OK(proxyprocess_manager_close(manager, &error));
     atomic_store(&ended, 1);

@@ -149,7 +149,7 @@ fn a_scene_gives_all_back() {
     });
 }
 
-/// CI, and whoever enters a container, may run the tests in the session of a process outside the pid namespace.
+/// CI, and a shell that enters a container, may run the tests in the session of a process outside the pid namespace.
 #[test]
 fn a_session_from_outside_the_pid_namespace_is_no_obstacle() {
     if !rustix::process::geteuid().is_root() {

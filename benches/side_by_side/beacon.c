@@ -5,7 +5,7 @@
  *
  * usage: beacon ID [stubborn | exit]
  *   stubborn  ignores SIGINT and SIGTERM
- *   exit      ends at once with code 1, and tells nobody
+ *   exit      ends at once with code 1, without a report
  */
 #include <signal.h>
 #include <stddef.h>
@@ -31,7 +31,7 @@ static void tell(const char *socket_name, const char *id, const struct timespec 
     text_length = snprintf(text, sizeof text, "%s %ld %lld", id, (long)getpid(),
                            birth->tv_sec * 1000000000LL + birth->tv_nsec);
     fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-    /* Nobody may listen any more: then there is nobody to tell either. */
+    /* There may be no listener any more: then there is nothing to report to. */
     (void)sendto(fd, text, (size_t)text_length, 0, (const struct sockaddr *)&to,
                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length));
     close(fd);

@@ -5,7 +5,7 @@
  *
  * usage: floor N PROGRAM DIRECTORY [files]
  *   runs PROGRAM 0 .. PROGRAM N-1 until SIGTERM, then kills them all
- *   files     writes what nobody can do without who wants logs, and to find the processes again after a crash: each
+ *   files     writes what it takes to have logs, and to find the processes again after a crash: each
  *             process appends to two logs, and records its own pid by renaming a new file, which is removed when it was
  *             stopped
  */

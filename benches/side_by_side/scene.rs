@@ -174,7 +174,7 @@ fn ends_until(pidfd: &OwnedFd, deadline: Instant) -> Result<bool> {
 }
 
 /// Kills every process that runs this program. A supervisor that was killed may leave one behind that has not executed it
-/// yet, so it looks again until there is none, or somebody starts them faster than they can be killed.
+/// yet, so it looks again until there is none, or they are started faster than they can be killed.
 fn kill_all_of(program: &Path) {
     for _ in 0..LOOKS {
         if procfs::all().filter(|pid| kill_if_of(*pid, program)).count() == 0 {

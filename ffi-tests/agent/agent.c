@@ -124,7 +124,7 @@ char *agent_print_status(const struct agent *agent)
     if (proxyprocess_manager_status(agent->manager, &list, &error) != PROXYPROCESS_OK
         || proxyprocess_status_list_json(list, &proxies, NULL, &error) != PROXYPROCESS_OK)
         failed = failure_of(error);
-    /* Not by stdio, which would keep what nobody reads now and print it later. */
+    /* Not by stdio, which would keep what cannot be written now and print it later. */
     else if (dprintf(STDOUT_FILENO, "{\"proxies\":%s}\n", proxies) < 0)
         failed = failure("%s", strerror(errno));
     proxyprocess_text_free(proxies);

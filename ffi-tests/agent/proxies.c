@@ -56,7 +56,7 @@ char *proxies_check(json_t *proxies, const char *text)
     proxyprocess_error *error = NULL;
     char *failed = NULL;
 
-    /* Into a state that nobody watches: a reload must know that all is well before it changes anything. */
+    /* Into a state that no manager watches: a reload must know that all is well before it changes anything. */
     if (proxyprocess_state_new(&state, &error) != PROXYPROCESS_OK
         || proxyprocess_state_replace_all_json(state, text, strlen(text), &error) != PROXYPROCESS_OK)
         failed = failure_of(error);

@@ -238,12 +238,12 @@ fn a_corrupt_snapshot_is_set_aside_and_loses_no_process() {
     drawn.process.kill();
     let token = |inspection: Option<Box<Inspection>>| inspection.unwrap().env["CONNECT_PROXY_TOKEN"].clone();
     let again = scene.reports.start("drawn");
-    assert_eq!(token(again.inspection), token(drawn.inspection), "the token that nobody declared is known still");
+    assert_eq!(token(again.inspection), token(drawn.inspection), "the token that was not declared is known still");
     agent.quit();
     scene.finish();
 }
 
-/// Some inits take their time to reap what they have inherited. Nobody waits for the zombie here until the end.
+/// Some inits take their time to reap what they have inherited. The zombie is not reaped here until the end.
 #[test]
 fn exit_of_an_adopted_proxy_that_stays_a_zombie_is_seen() {
     let scene = Scene::of_library();

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::support::{Agent, Config, Launch, Proxy, Scene, Stdout};
 
-/// Asks for the status that nobody can read, and has the agent do something after that.
+/// Asks for the status when its output cannot be read, and has the agent do something after that.
 fn works_on(scene: &Scene, agent: &Agent, config: &Config) {
     let web = scene.reports.start("web");
     agent.signal(Signal::USR1);

@@ -117,7 +117,7 @@ fn the_first_attempts_are_free_and_then_there_is_no_pid_while_it_waits() {
     assert_eq!((web.pid, web.restarts, web.last_exit.as_deref()), (None, 3, Some("signal SIGABRT")));
     assert!(web.next_start_ms.is_some_and(|ms| (1..=2000).contains(&ms)), "{web:?}");
     scene.wait_for_pid_files(&[]);
-    // It need not be waited for: whoever asks the agent to end does not want it any more.
+    // It need not be waited for: an agent that is asked to end need not replace it any more.
     agent.quit();
     scene.finish();
 }

@@ -179,7 +179,7 @@ fn an_agent_killed_while_it_ends_a_group_leaves_the_rest_of_it_to_the_next() {
 
     let agent = Agent::start(&scene, &Config::new(&scene).proxy("web", leader(50)));
     let again = scene.reports.start("web");
-    assert!(left.process.is_gone(), "it runs beside the next leader, and nobody will ever end it");
+    assert!(left.process.is_gone(), "it runs beside the next leader, and nothing will ever end it");
     scene.reports.grandchild("web");
     agent.status_running(&scene, "web", again.pid);
     agent.quit();

@@ -75,7 +75,7 @@ pub(crate) fn fields() -> Vec<(String, String)> {
     for text in header.split("typedef struct ").skip(1) {
         let Some((name, body)) = text.split_once(" {\n") else { continue };
         if name.contains(';') {
-            continue; // a handle, whose fields nobody sees
+            continue; // a handle, whose fields are not public
         }
         let (body, _) = body.split_once("\n}").expect("an end of the struct");
         for declaration in body.split("*/").skip(1) {

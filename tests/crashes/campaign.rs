@@ -128,7 +128,7 @@ impl Accidents {
             Signal::QUIT => self.count.agents_quit += 1,
             _ => self.count.agents_left += 1,
         }
-        self.it.end(signal).expect("nobody kills it");
+        self.it.end(signal).expect("an agent that is not killed");
     }
 
     fn kill_agent(&mut self) {
@@ -149,11 +149,11 @@ impl Accidents {
             self.moment();
             self.kill_agent();
         }
-        self.it.launch().expect("nobody kills it");
+        self.it.launch().expect("an agent that is not killed");
     }
 
     fn check(&mut self) {
-        self.it.settle().expect("nobody kills it");
+        self.it.settle().expect("an agent that is not killed");
         self.count.checks += 1;
     }
 }

@@ -112,7 +112,7 @@ fn play(failure: &Failure) -> bool {
     // How often a call is made can be left to chance: who ends a process looks at it until it is gone.
     let passed = points::passed(&it).get(&(*launch, point.clone())).copied().unwrap_or(0);
     let sums = it.finish();
-    assert!(said || passed < *from || JUST_REPEATED.contains(&point.as_str()), "nobody was told");
+    assert!(said || passed < *from || JUST_REPEATED.contains(&point.as_str()), "the failure was not reported");
     assert_eq!(sums.cuts > 0, refused);
     refused
 }

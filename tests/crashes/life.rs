@@ -64,7 +64,7 @@ pub(crate) fn play(it: &mut Player) -> Played {
     let leaders = it.settle()?;
     it.end(Signal::TERM)?;
 
-    // Nobody looks after them, and what is written of them is not true.
+    // No agent supervises them, and what is written of them is not true.
     it.kill(&leaders["plain"]);
     it.kill(&leaders["leads"]);
     plant(&it.scene.data_dir(), it.stranger.pid);

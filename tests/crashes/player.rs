@@ -15,7 +15,7 @@ use crate::crashes::outside::Living;
 use crate::crashes::wanted::{Kind, Wanted};
 use crate::support::{Agent, Changes, Deadline, Launch, Scene, Start, agent_with_fail_points, list};
 
-/// How long until something is looked at again that tells nobody that it changed.
+/// How long until something is read again whose change is not reported.
 const AGAIN: Duration = Duration::from_millis(5);
 
 /// What happened.

@@ -105,7 +105,7 @@ fn agent_on_a_copy_leaves_the_processes_of_the_first_one_alone() {
         for start in others.iter().chain(&changed) {
             assert_eq!(scene.reports.signal(start), "SIGINT");
         }
-        // A signal for one of these would be a report that nobody expects.
+        // A signal for one of these would be a report that is not expected.
         run_as(&scene, &first, &starts, false);
         first.status_running(&scene, "undeclared", undeclared.pid);
         assert_eq!(scene.reports.unread(), [""; 0]);

@@ -26,7 +26,7 @@ impl<'a> Served<'a> {
         let mut command = Command::new("bindfs");
         let server = command.arg("-f").args([from, at]).stdin(Stdio::null()).spawn().expect("start bindfs");
         let served = Served { at, server };
-        // It tells nobody when it is ready; it is when the marker of the directory can be seen.
+        // It does not report when it is ready; it is when the marker of the directory can be seen.
         let deadline = Deadline::of("bindfs to serve");
         while !at.join("marker").exists() {
             assert!(!deadline.is_over(), "bindfs does not serve");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Attacks on the data directory: several agents at once, files that are removed, planted, moved or not writable, a disk
-//! that is full, somebody else's files, and ids that are meant to escape it.
+//! that is full, another user's files, and ids that are meant to escape it.
 
 mod copied;
 mod dead;

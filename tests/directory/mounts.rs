@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Tests in a mount namespace of their own: what they mount nobody else sees, and is gone with them.
+//! Tests in a mount namespace of their own: what they mount is not seen elsewhere, and is gone with them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

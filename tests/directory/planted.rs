@@ -29,7 +29,7 @@ const KINDS: [&str; 9] = [
     "other name of a file",
 ];
 
-/// The files of somebody else that a trap may lead to.
+/// The files of another user that a trap may lead to.
 struct Victims(PathBuf);
 
 impl Victims {
@@ -80,7 +80,7 @@ fn remove(path: &Path) {
     }
 }
 
-/// Whoever opens a pipe to write waits until somebody reads it, and with him, should it come to that, this test. So it is
+/// An open of a pipe for writing waits until there is a reader, and with it, should it come to that, this test. So it is
 /// read in the end, which fails the test.
 fn without_waiting(pipe: &Path, body: impl FnOnce()) {
     thread::scope(|scope| {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Directories of a running agent that become others, or somebody else's, between two starts: they are kept open, and
+//! Directories of a running agent that are replaced, or become another user's, between two starts: they are kept open, and
 //! what is used has to be what is there by now.
 
 use std::fs;
@@ -14,7 +14,7 @@ use crate::support::{Agent, Config, Proxy, Scene, Status};
 
 const PARTS: [&str; 3] = ["logs", "pids", "records"];
 
-/// Nobody, as a system knows it.
+/// The user `nobody` of most systems.
 const STRANGER: u32 = 65534;
 
 /// With one proxy, which is tried again soon.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Directories and files of somebody else, or that somebody else may write to: refused, and left as they are.
+//! Directories and files of another user, or that another user may write to: refused, and left as they are.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
@@ -12,7 +12,7 @@ use crate::directory::tell::{everything, wait_for_files};
 use crate::inside::{Host, Place, helper, quick, stage};
 use crate::support::Scene;
 
-/// Nobody, as a system knows it.
+/// The user `nobody` of most systems.
 const STRANGER: u32 = 65534;
 
 fn set_mode(path: &Path, mode: u32) {
@@ -97,7 +97,7 @@ fn files_and_directories_of_another_user_are_refused() {
     scene.finish();
 }
 
-/// A record says which process is ours; one of somebody else's would have us stop any.
+/// A record says which process is ours; one that another user wrote would have us stop any.
 #[test]
 fn record_of_another_user_is_not_used() {
     if !geteuid().is_root() {
@@ -115,7 +115,7 @@ fn record_of_another_user_is_not_used() {
     fs::write(&planted, record.replace("\"web\"", "\"victim\"")).unwrap();
     set_mode(&planted, 0o600);
     chown(&planted, Some(STRANGER), None).unwrap();
-    // Were it believed, its process would be stopped, for nobody has declared it.
+    // Were it believed, its process would be stopped, for it is not declared.
     let mut other = Host::new(quick(&scene.path("other")));
     other.run();
     other.follow("marker");

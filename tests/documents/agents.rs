@@ -99,7 +99,7 @@ fn an_agent_whose_files_are_all_damaged_has_every_process_again() {
     play.end();
 }
 
-/// Nobody can tell a bit that flipped in a declaration from another declaration: the process is replaced or goes on, and in
+/// A bit that flipped in a declaration cannot be told from another declaration: the process is replaced or goes on, and in
 /// the end it is the declared one, once.
 #[test]
 fn a_flipped_bit_in_a_snapshot_doubles_nothing() {

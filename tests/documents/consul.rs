@@ -95,7 +95,7 @@ fn every_shape_of_an_entry_of_consul_is_taken_or_refused_by_its_place() {
     refused.push(json!({"Mode": 1, "Config": whole(), "More": 1}));
     for entry in &refused {
         let case = format!("{:.200}", entry.to_string());
-        // A mode that nobody registered is known to be one, and told as such.
+        // A mode that is not registered is known to be one, and reported as such.
         let _ = restore(&scene, &case, entry).unwrap_or_else(|| panic!("{case} was taken"));
     }
     scene.finish();

@@ -222,7 +222,7 @@ fn without_a_record_a_process_with_other_variables_is_replaced() {
     }
 }
 
-/// Whoever reads the logs of a proxy, or has its id, is not its process.
+/// A process that reads the logs of a proxy, or has its id, is not its process.
 #[test]
 fn who_only_reads_the_logs_is_a_stranger() {
     let left = Left::behind();
@@ -246,7 +246,7 @@ fn who_only_reads_the_logs_is_a_stranger() {
     left.scene.finish();
 }
 
-/// A snapshot from elsewhere names somebody else: the record is what is believed.
+/// A snapshot from elsewhere names another process: the record is what is believed.
 #[test]
 fn a_record_says_more_than_a_snapshot() {
     let left = Left::behind();

@@ -160,7 +160,7 @@ fn an_entry_with_a_wrong_field_loses_no_other_and_is_kept() {
     for (field, value) in cases {
         let case = format!("{field:.40}: {value:.80}");
         let entry = format!("{{\"Mode\":\"daemon\",\"Config\":{{\"command\":[\"/bin/a\"],\"{field}\":{value}}}}}");
-        // Of a name that stands twice nobody knows which one holds.
+        // Of a name that stands twice it is not known which one holds.
         let entry = if field == "command" { entry.replacen("\"command\":[\"/bin/a\"],", "", 1) } else { entry };
         let content = format!("{{\"Version\":2,\"Proxies\":{{\"bad\":{entry},\"good\":{{\"Mode\":\"noop\"}}}}}}");
         let mut host = Host::new(quick(&scene.data_dir()));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! F: a number that was given to somebody else is neither signalled nor adopted, wherever it is written.
+//! F: a recycled pid is neither signalled nor adopted, wherever it is written.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::inside::{Host, helper, json as read_json, quick, start_ticks};
 use crate::support::{HELPER, Scene, Start};
 
-/// Somebody who has the number now: a process that leads a group of its own, and says so if it is signalled.
+/// The process that has the recycled pid: it leads a group of its own, and says so if it is signalled.
 struct Stranger {
     child: Child,
     start: Start,
@@ -70,7 +70,7 @@ type Claim = (&'static str, Value, &'static str);
 
 fn false_claims(true_one: &Value, stranger: u32, zombie: u32, thread: u32) -> Vec<Claim> {
     let boot_id = &true_one["boot_id"];
-    let (nobody, elsewhere) = (i32::MAX, "00000000-0000-0000-0000-000000000000");
+    let (unused, elsewhere) = (i32::MAX, "00000000-0000-0000-0000-000000000000");
     let of = |pid: u32| json!({"pid": pid, "start_ticks": start_ticks(pid), "boot_id": boot_id});
     vec![
         ("gone", true_one.clone(), ""),
@@ -83,7 +83,7 @@ fn false_claims(true_one: &Value, stranger: u32, zombie: u32, thread: u32) -> Ve
         ("another boot", json!({"pid": stranger, "start_ticks": start_ticks(stranger), "boot_id": elsewhere}), "boot"),
         ("a thread", of(thread), "is a thread"),
         ("a zombie", of(zombie), "zombie"),
-        ("nobody", json!({"pid": nobody, "start_ticks": 1, "boot_id": boot_id}), "no process has pid"),
+        ("unused", json!({"pid": unused, "start_ticks": 1, "boot_id": boot_id}), "no process has pid"),
     ]
 }
 

@@ -180,7 +180,7 @@ fn sees_all_ends(place: &Place) {
     nothing_ticks(&mut host);
 
     let exact = kernel_tells_status_of_strangers();
-    // Where the kernel does not tell, the zombie does, as long as nobody has reaped it.
+    // Where the kernel does not tell, the zombie does, as long as it is not reaped.
     let told = |seen, status| assert!(seen == status || !exact && seen == ExitStatus::Unknown, "{seen} for {status}");
     let [killed, ended] = pids.map(|pid| Process::open(pid).unwrap());
     killed.signal(rustix::process::Signal::KILL);

@@ -37,7 +37,7 @@ pub(crate) fn go_off(reporter: &mut Reporter, escaped: bool) -> ! {
     loop {
         let _ = poll(&mut [PollFd::new(&read.as_fd(), PollFlags::IN)], None);
         if rustix::io::read(&read, &mut [0; 1]).is_err() {
-            continue; // somebody else was faster
+            continue; // another process was faster
         }
         start_another(spark(escaped).stdin(share(&read)).stdout(share(&write)));
         started += 1;
@@ -59,7 +59,7 @@ pub(crate) fn burn(args: &[OsString]) -> ExitCode {
         }
     }
     let mut stdout = std::io::stdout().lock();
-    // Whoever puts back nothing leaves less room for all.
+    // A process that puts back nothing leaves less room for all.
     let _ = stdout.write_all(&[0]).and_then(|()| stdout.flush());
     ExitCode::SUCCESS
 }

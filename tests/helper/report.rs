@@ -42,7 +42,7 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// Connects to the socket that the environment names; without one there is nobody to tell.
+    /// Connects to the socket that the environment names; without one there is nothing to report to.
     ///
     /// A test that is gone is no error but the end of this process.
     pub(crate) fn connect(role: &str, birth: Birth) -> Reporter {

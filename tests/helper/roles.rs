@@ -24,7 +24,7 @@ const MEMBER: &str = "member";
 /// How one of them behaves, and the role that it takes then.
 const CLEARED: &str = "cleared";
 const SILENT: &str = "silent";
-/// The roles of strangers in the group of somebody else.
+/// The roles of strangers in the group of another process.
 const STRANGE_MEMBER: &str = "strange-member";
 const JOINER: &str = "joiner";
 

@@ -15,7 +15,7 @@ const GET_INFO: u64 = 0xC040_FF0B;
 /// `PIDFD_SIGNAL_PROCESS_GROUP` of linux/pidfd.h.
 const SIGNAL_PROCESS_GROUP: u64 = 1 << 2;
 
-/// How this program opens processes: it changes nothing for whoever polls, and tells its own calls from those of the
+/// How this program opens processes: it changes nothing for a caller that polls, and tells its own calls from those of the
 /// program under test, whose sandbox it is in as well.
 pub(crate) const OPEN: PidfdFlags = PidfdFlags::NONBLOCK;
 

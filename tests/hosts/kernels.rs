@@ -18,7 +18,7 @@ use crate::support::{Agent, Config, Cost, Deadline, HELPER, Launch, OF_A_SPAWNER
 pub(crate) enum Strangers {
     /// The kernel, which tells always (Linux 6.15).
     Told,
-    /// Nobody, unless it looked in time.
+    /// Nothing, unless the status was read in time.
     Guessed,
 }
 use Strangers::{Guessed, Told};

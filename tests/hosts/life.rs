@@ -30,7 +30,7 @@ pub(crate) fn in_a_host_by_root(test: &'static str, programs: &[&str], host: fn(
 pub(crate) enum Told {
     /// The library, as the parent that has waited.
     Parent,
-    /// Somebody else has waited; the kernel may still tell.
+    /// Other code of the host has waited; the kernel may still tell.
     Kernel,
 }
 

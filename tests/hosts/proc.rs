@@ -81,7 +81,7 @@ fn whose_proc_goes_away(_: &Place) {
         matches!(kind, EventKind::StartFailed { error } if error.contains(said))
     };
     host.events.until("a start that fails", |event| event.id.as_deref() == Some("web") && says(&event.kind));
-    // That nobody of a group is to be seen does not mean that nobody is there.
+    // That no process of a group can be seen does not mean that there is none.
     leads.process.kill();
     host.events.exited("leads");
     assert_eq!(scene.reports.signal(&member), "SIGINT");
@@ -99,7 +99,7 @@ fn whose_proc_goes_away(_: &Place) {
     let (leads, member) = (scene.reports.start("leads"), scene.reports.grandchild("leads"));
     assert_eq!(host.events.started("leads"), leads.pid);
 
-    // Whoever comes meanwhile is told so, and takes over later.
+    // An agent that begins meanwhile says so, and takes over later.
     host.close();
     let hidden = Hidden::begin();
     let error = Manager::new(State::new(), quick(&scene.data_dir())).expect_err("nothing can be known");

@@ -64,7 +64,7 @@ fn ten_thousand_restarts_leave_everything_as_it_was() {
         println!("{} restarts took {:?}", rounds(), began.elapsed());
         before.wait(&scene.data_dir());
         heap.check(rounds());
-        // Each of them has written to the log, and nobody else.
+        // Each of them has written to the log, and nothing else has.
         let written = scene.log("ends", "stdout");
         assert!(written.len() / 2 >= rounds() + WARM_UP && written.lines().all(|line| line == "x"));
         assert!(!stays.process.is_gone());
@@ -89,7 +89,7 @@ fn restarts_of_adopted_processes_leave_everything_as_it_was() {
             host.restore().unwrap();
             host.run();
             let adopted = host.events.adopted("web");
-            let process = crate::support::Process::open(adopted).expect("it is a child that nobody has reaped");
+            let process = crate::support::Process::open(adopted).expect("a child that is not reaped");
             process.kill();
             host.events.started("web");
             host.close();

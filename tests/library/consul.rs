@@ -275,7 +275,7 @@ fn a_pid_file_that_is_newer_than_the_snapshot_names_the_process() {
 #[test]
 fn process_without_the_token_of_the_snapshot_is_left_alone() {
     let scene = Scene::of_library();
-    // Of another token, of another id, and in the group of somebody else.
+    // Of another token, of another id, and in the group of another process.
     for (id, token, own_group) in [("web", "wrong", true), ("other", TOKEN, true), ("web", TOKEN, false)] {
         let (mut child, start, proxy) = Leaving { id, token, own_group, logs: false }.start(&scene);
         leave_as_consul(&scene.data_dir(), &proxy);

@@ -128,14 +128,14 @@ fn after_a_close_the_process_runs_on_and_a_stop_has_no_effect() {
     assert!(!start.process.is_gone());
     assert_eq!(daemon.start().unwrap_err().code(), ErrorCode::Closed);
     assert_eq!(events.next_timeout(crate::support::WATCHDOG), None, "the end of the events is no wait");
-    // Nobody restarts it either.
+    // It is not restarted either.
     start.process.kill();
     drop(daemon);
     reaped_by_the_next(&scene);
     scene.finish();
 }
 
-/// A child that ends when nothing of the library is used any more is reaped by whoever uses it next.
+/// A child that ends when nothing of the library is used any more is reaped by the next use of it.
 fn reaped_by_the_next(scene: &Scene) {
     let other = Daemon::new("other", helper(scene, &["run"]));
     other.start().unwrap();
@@ -280,7 +280,7 @@ fn many_threads_start_and_stop_one_process() {
     scene.finish();
 }
 
-/// Who wants it up has the last word, and nobody waits in vain.
+/// A start that comes last wins, and no caller waits in vain.
 #[test]
 fn a_start_while_it_stops_is_the_start_of_the_next_process() {
     let scene = Scene::of_library();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Run, close and kill: each once, whoever asks, from wherever.
+//! Run, close and kill: each once, from any thread and any callback.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -65,7 +65,7 @@ fn a_directory_that_others_may_write_to_is_refused() {
     scene.finish();
 }
 
-/// Whoever can place a link in the data directory must not gain a file anywhere else by it.
+/// A user who can place a link in the data directory must not gain a file anywhere else by it.
 #[test]
 fn symbolic_links_are_not_followed() {
     let scene = Scene::of_library();

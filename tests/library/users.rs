@@ -95,7 +95,7 @@ fn a_proxy_has_exactly_the_declared_credentials() {
     let mut host = Host::new(quick(&scene.data_dir()));
     let mut config = as_nobody(&scene);
     if !is_root() {
-        // Not even its own groups can be given by somebody without privileges.
+        // Not even its own groups can be set without privileges.
         let other = Credentials::new(12345, 12345);
         config.command = config.command.credentials(other);
         host.set("web", config);

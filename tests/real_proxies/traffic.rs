@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::support::WATCHDOG;
 
-/// An address on loopback that nobody else uses.
+/// An address on loopback that nothing else uses.
 ///
 /// Every call has an IP address of its own, because connections from 127.0.0.1 would now and then occupy a port
 /// that was free when it was chosen.
@@ -83,14 +83,14 @@ impl Drop for Server {
     }
 }
 
-/// Connects if somebody listens.
+/// Connects if a process listens.
 pub(crate) fn connect(address: SocketAddr) -> Option<TcpStream> {
     let stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(WATCHDOG)).expect("set a timeout");
     Some(stream)
 }
 
-/// Whether nobody listens.
+/// Whether no process listens.
 pub(crate) fn is_refused(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }

@@ -113,7 +113,7 @@ impl AtLimit {
         }
     }
 
-    /// Waiting costs next to nothing, and nobody is tried more often than it says.
+    /// Waiting costs next to nothing, and no start is tried more often than it says.
     #[track_caller]
     fn endure(&mut self) {
         let cpu = || Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).expect("a time");

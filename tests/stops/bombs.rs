@@ -28,7 +28,7 @@ fn alive() -> Vec<u32> {
 fn stopping_a_bomb(place: &Place, role: &[&str]) -> proxyprocess::Result<()> {
     let mut config = inherited(role);
     config.stop.grace_period = GRACE;
-    // Which nobody minds: it goes on until it is killed.
+    // Which changes nothing: it goes on until it is killed.
     config.stop.signal = "SIGURG".parse().unwrap();
     let daemon = Daemon::new("bomb", config);
     daemon.start().unwrap();

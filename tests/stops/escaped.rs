@@ -62,7 +62,7 @@ fn no_successor_that_waits_is_started_beside_what_left_for_another_session() {
         escaped = scene.reports.grandchild("web");
     }
     agent.kill();
-    // Nobody looks after them.
+    // No agent supervises them.
     leader.process.kill();
     let agent = Agent::start(&scene, &config);
     leader = scene.reports.start("web");

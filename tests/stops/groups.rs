@@ -83,7 +83,7 @@ fn adopted_group_is_sent_the_stop_signal_once_on_every_kernel() {
     KERNELS.iter().for_each(|kernel| one_stop_signal(Whose::Adopted, kernel));
 }
 
-/// Nobody who is stopped can obey before it is continued, and one does not even then.
+/// No stopped process can obey before it is continued, and one does not even then.
 fn stopped_ones(whose: Whose) {
     let scene = Scene::new();
     let config = Config::new(&scene)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What never comes to an end, as on a file system that hangs, or where a stranger holds up whoever reads of him.
+//! What never comes to an end, as on a file system that hangs, or where a stranger holds up reads of its /proc files.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ fn config(scene: &Scene, grace_ms: u64, ids: &[&str]) -> Config {
 #[test]
 fn a_process_that_cannot_be_read_to_its_end_makes_no_stop_untrue_and_is_passed_over() {
     let scene = Scene::new();
-    // Every look for those who left their group reads it, if nobody else.
+    // Every scan for processes that left their group reads it, if nothing else does.
     let stranger = scene.stranger();
     // The grace period is longer than all of it takes.
     let config = |ids: &[&str]| config(&scene, 20_000, ids);

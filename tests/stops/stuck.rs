@@ -55,7 +55,7 @@ impl Hold {
     }
 
     fn signal(&self, signal: Signal) {
-        Process::open(self.parent.id()).expect("a child that nobody has waited for").signal(signal);
+        Process::open(self.parent.id()).expect("a child that is not reaped").signal(signal);
     }
 
     fn end(mut self, first: &Start) {
@@ -193,7 +193,7 @@ fn what_outlived_a_stop_is_seen_to_end() {
         let hold = Hold::begin(&scene, &first);
         assert_eq!(daemon.stop().unwrap_err().code(), ErrorCode::StillRunning);
         assert_eq!(daemon.status().state, ProxyState::Stopping);
-        // Told at once to whoever asks again.
+        // A second stop is answered at once.
         let begun = Instant::now();
         assert_eq!(daemon.stop().unwrap_err().code(), ErrorCode::StillRunning);
         assert!(begun.elapsed() < Duration::from_secs(4));

@@ -20,7 +20,7 @@ struct Debugger(Start);
 
 impl Debugger {
     #[track_caller]
-    #[expect(clippy::zombie_processes, reason = "whoever reads the reports reaps it")]
+    #[expect(clippy::zombie_processes, reason = "the reader of the reports reaps it")]
     fn attach(scene: &Scene, role: &str, to: &Start) -> Debugger {
         let mut debugger = Command::new(*HELPER);
         let id = format!("debugger of {}", to.pid);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The number is given away under the eyes of an agent: between two of its actions it stands still, and when it goes
-//! on its process is gone, reaped by others, and the number somebody else's.
+//! on its process is gone, reaped by others, and its pid recycled.
 
 use std::fs;
 

@@ -22,7 +22,7 @@ enum Who {
 
 const ALL: [Who; 5] = [Who::SameUser, Who::AnotherUser, Who::Reader, Who::Zombie, Who::Thread];
 
-/// Somebody who has the number.
+/// A process that has the recycled pid.
 enum Has {
     Stranger(Stranger),
     Zombie(Child),

@@ -126,7 +126,7 @@ fn says(agent: &Agent, reasons: &[&str]) {
     for reason in reasons {
         agent.wait_for_log(reason);
     }
-    // That a process has ended is nothing to be warned of; that somebody else has its number is.
+    // That a process has ended is nothing to be warned of; that its pid is recycled is.
     for line in agent.log().lines().filter(|line| line.contains("not adopted: ")) {
         let level = if line.contains("ended while no agent was there") { "INFO" } else { "WARN" };
         assert!(line.contains(level), "{line}");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A number that was given to somebody else: whoever has it now is never signalled and never adopted, the proxy is
+//! A recycled pid: the process that has it now is never signalled and never adopted, the proxy is
 //! started anew, and why is said.
 //!
 //! Numbers are given away on purpose, in a pid namespace: the agent and its proxy are killed, and the proxy's number

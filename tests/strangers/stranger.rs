@@ -17,7 +17,7 @@ pub(crate) const STRANGER: &str = "stranger";
 /// A user that owns nothing.
 pub(crate) const NOBODY: u32 = 65534;
 
-/// Gives a number to what is started. Its last owner is reaped, but whoever does that may not have given it back yet.
+/// Gives a pid to what is started. Its last process is reaped, but the kernel may not have released the pid yet.
 #[track_caller]
 pub(crate) fn give<T>(number: u32, mut start: impl FnMut() -> Option<T>) -> T {
     let deadline = Deadline::of(format!("the number {number} to be given"));
@@ -89,7 +89,7 @@ impl Stranger {
         command
     }
 
-    /// Starts it under a number, in a later tick than whoever had it before: without inodes nothing else tells them apart.
+    /// Starts it under a pid, in a later tick than the process before: without inodes nothing else tells them apart.
     #[track_caller]
     pub(crate) fn with(number: u32, scene: &Scene, command: &mut Command) -> Stranger {
         a_tick_passes();
@@ -97,7 +97,7 @@ impl Stranger {
     }
 
     /// The same, perhaps in the same tick.
-    #[expect(clippy::zombie_processes, reason = "whoever reads the reports reaps them")]
+    #[expect(clippy::zombie_processes, reason = "the reader of the reports reaps them")]
     #[track_caller]
     pub(crate) fn at_once(number: u32, scene: &Scene, command: &mut Command) -> Stranger {
         start_as(number, command);
@@ -110,7 +110,7 @@ impl Stranger {
         }
     }
 
-    /// Checks that it lives and runs: of a signal that it could catch the scene knows, as a report that nobody expected.
+    /// Checks that it lives and runs: of a signal that it could catch the scene knows, as a report that was not expected.
     #[track_caller]
     pub(crate) fn check(&self) {
         check_runs(&self.start);

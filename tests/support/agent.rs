@@ -26,7 +26,7 @@ use super::status::Status;
 pub(crate) enum Stdout {
     /// The test reads it.
     Read,
-    /// A pipe that nobody reads any more.
+    /// A pipe whose reader is gone.
     Broken,
     /// It is not open at all.
     Closed,
@@ -101,7 +101,7 @@ impl<'a> Launch<'a> {
             Stdout::Closed => Stdio::null(),
         });
         let mut child = command.spawn().expect("start the agent");
-        let process = Process::open(child.id()).expect("a child that nobody has waited for");
+        let process = Process::open(child.id()).expect("a child that is not reaped");
         let log = Log::read(child.stderr.take().expect("stderr is a pipe"));
         let lines = child.stdout.take().map(read_lines);
         Agent { child, process, path, lines, log }

@@ -53,7 +53,7 @@ pub(crate) fn in_pid_namespace(name: &str, body: impl FnOnce()) {
     println!("skipped: no pid namespace, or no {LAST_PID} in it: {try_out:?}");
 }
 
-/// Has the next process or thread of the pid namespace get this number, if nobody has it.
+/// Has the next process or thread of the pid namespace get this pid, if no process has it.
 #[track_caller]
 pub(crate) fn next_pid_is(pid: u32) {
     assert!(is_alone(), "only in a pid namespace of its own can a test choose numbers");

@@ -75,7 +75,7 @@ fn all_threads() -> impl Iterator<Item = String> {
     entries.filter_map(|entry| fs::read_to_string(entry.path().join("comm")).ok())
 }
 
-/// The children of this process that have ended and that nobody has waited for.
+/// The children of this process that have ended and are not reaped.
 fn zombies() -> Vec<String> {
     let own = std::process::id().to_string();
     let stats = fs::read_dir("/proc").expect("list /proc").flatten();

@@ -148,25 +148,25 @@ impl Reports {
         }
     }
 
-    /// Forgets all reports that nobody has waited for: of a process that is started over and over.
+    /// Forgets all reports that were not waited for: of a process that is started over and over.
     pub(crate) fn forget_unread(&self) {
         self.flush();
         self.inbox().unread.clear();
     }
 
-    /// Forgets the signals that nobody has waited for: how many a process handles before it is killed is left to chance.
+    /// Forgets the signals that were not waited for: how many a process handles before it is killed is left to chance.
     pub(crate) fn forget_signals(&self) {
         self.flush();
         self.inbox().unread.retain(|report| matches!(report, Report::Start(_)));
     }
 
-    /// What came and nobody has waited for.
+    /// What came and was not waited for.
     pub(crate) fn unread(&self) -> Vec<String> {
         self.flush();
         self.inbox().unread.iter().map(|report| format!("{report:?}")).collect()
     }
 
-    /// Every process that has reported, also those that nobody waited for.
+    /// Every process that has reported, also those that were not waited for.
     pub(crate) fn processes(&self) -> Vec<Process> {
         self.flush();
         self.inbox().processes.clone()

@@ -95,7 +95,7 @@ impl Scene {
 
     /// Starts a process that no agent knows. It leads a process group, as the processes of agents do.
     #[track_caller]
-    #[expect(clippy::zombie_processes, reason = "whoever reads the reports reaps it")]
+    #[expect(clippy::zombie_processes, reason = "the reader of the reports reaps it")]
     pub(crate) fn stranger(&self) -> Start {
         let mut stranger = Command::new(*HELPER);
         stranger.arg("graceful").envs(self.env()).env("CONNECT_PROXY_ID", "stranger").stdin(Stdio::null());
@@ -108,14 +108,14 @@ impl Scene {
         with_variable(SOCKET, &self.name)
     }
 
-    /// Checks that nothing of this test is left: no process, no zombie, no start that nobody expected, and that no two
+    /// Checks that nothing of this test is left: no process, no zombie, no start that was not expected, and that no two
     /// processes of one id ever lived at the same time.
     #[track_caller]
     pub(crate) fn finish(mut self) {
         let alive: Vec<String> = self.alive().iter().map(describe).collect();
         assert!(alive.is_empty(), "processes of this test still run: {alive:?}");
         let unread = self.reports.unread();
-        assert!(unread.is_empty(), "reports that nobody expected: {unread:#?}");
+        assert!(unread.is_empty(), "reports that were not expected: {unread:#?}");
         for process in self.reports.processes() {
             let deadline = Deadline::of(format!("the reaping of {}", describe(&process)));
             while !process.is_reaped() {

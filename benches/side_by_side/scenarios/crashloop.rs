@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 //! One process ends whenever it is started: what that costs the supervisor, and the others. With the backoff that holds
-//! by default, and without any, which nobody should declare.
+//! by default, and without any, which should not be declared.
 
 use std::thread;
 use std::time::Instant;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The status of all proxies: how long it takes, and that nobody is disturbed by it.
+//! The status of all proxies: how long it takes, and that no process is disturbed by it.
 
 use crate::Result;
 use crate::agent::Agent;

@@ -66,7 +66,7 @@ impl Config {
         };
         let proxies = fields.text("proxies").map_or_else(|| "{}".to_owned(), |text| text.get().to_owned());
         fields.finish()?;
-        // As it is written, for an id that stands there twice is not in the value; and into a state that nobody watches: a
+        // As it is written, for an id that stands there twice is not in the value; and into a state without a manager: a
         // reload must know that all is well before it changes anything.
         let state = State::new();
         state.replace_all_json(&proxies)?;

@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Prints a line on stdout. Unlike `println!`, it does not panic when nobody reads it or the disk is full.
+/// Prints a line on stdout. Unlike `println!`, it does not panic when there is no reader or the disk is full.
 fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -73,7 +73,7 @@ func readProxies(proxies json.RawMessage, program string) (json.RawMessage, erro
 	if proxies == nil {
 		return json.RawMessage("{}"), nil
 	}
-	// Into a state that nobody watches: a reload must know that all is well before it changes anything.
+	// Into a state that no manager watches: a reload must know that all is well before it changes anything.
 	scratch, err := proxyprocess.NewState()
 	if err != nil {
 		return nil, err

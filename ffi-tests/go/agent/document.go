@@ -133,7 +133,7 @@ func milliseconds(number uint64) time.Duration {
 	return time.Duration(number) * time.Millisecond
 }
 
-// finish returns the first error, and refuses fields that nobody took.
+// finish returns the first error, and refuses fields that were not read.
 func (d *document) finish() error {
 	if d.err != nil || len(d.object) == 0 {
 		return d.err

@@ -20,7 +20,7 @@ func keepStandardDescriptors() {
 	}
 }
 
-// surviveBrokenPipes has a write to a standard descriptor that nobody reads fail; otherwise Go's runtime ends the
+// surviveBrokenPipes has a write to a standard descriptor without a reader fail; otherwise Go's runtime ends the
 // program. The signal is handled, not ignored: children would inherit that.
 func surviveBrokenPipes() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)

@@ -193,7 +193,7 @@ func TestDaemonSnapshotOfConsulHandsAProcessOver(t *testing.T) {
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	check(t, command.Start())
 	pid := command.Process.Pid
-	// It is reaped by whoever comes first.
+	// It is reaped by the first wait for it.
 	go command.Wait()
 
 	daemon := newDaemon(t, "other", shell("exit 1"), proxyprocess.DaemonOptions{})

@@ -11,7 +11,7 @@ import (
 	"unsafe"
 )
 
-// Events is a reader of lifecycle events. Reading slowly costs nobody anything: what does not fit is reported as a gap.
+// Events is a reader of lifecycle events. Reading slowly holds up nothing: what does not fit is reported as a gap.
 type Events struct {
 	reader reader
 }
@@ -68,7 +68,7 @@ func (e *Events) Next(ctx context.Context) (Event, error) {
 
 // Channel returns a channel of the events that are read from now on. It is closed when no event will come any more,
 // when the reader is closed, and when the context is done; one of them must come, else a goroutine is lost. An event
-// that nobody has received by then is lost.
+// that was not received by then is lost.
 func (e *Events) Channel(ctx context.Context) <-chan Event {
 	channel := make(chan Event)
 	go func() {

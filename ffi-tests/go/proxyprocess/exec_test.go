@@ -48,7 +48,7 @@ func TestPackageExecBesideTheLibrary(t *testing.T) {
 	}
 	running.Wait()
 	if !alive(pid) {
-		t.Error("the one that nobody stopped is gone")
+		t.Error("the one that was not stopped is gone")
 	}
 }
 

@@ -75,7 +75,7 @@ func (h *handle) release() {
 	h.unlockAndFree()
 }
 
-// close has the object freed as soon as nobody uses it.
+// close has the object freed as soon as no call uses it.
 func (h *handle) close() {
 	if h == nil {
 		return

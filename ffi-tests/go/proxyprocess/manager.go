@@ -156,7 +156,7 @@ func (m *Manager) Close() error {
 	})
 }
 
-// Kill ends the manager and stops all proxies, at the same time, restored ones and recorded ones that nobody claimed
+// Kill ends the manager and stops all proxies, at the same time, restored ones and recorded ones that were not claimed
 // included. It returns when they are gone, and so does Run then. An error tells what went wrong, ErrStillRunning what
 // outlived SIGKILL or may live, ErrUnproven which processes may be of a proxy and were not signalled, ErrIO that only files
 // are left; the manager is ended nevertheless, unless it is

@@ -21,7 +21,7 @@ type reader struct {
 	// The object's descriptor, on the poller of Go's runtime.
 	ready *os.File
 	poll  syscall.RawConn
-	// Holds a token while somebody reads: what was read is there until the next call with the same object.
+	// Holds a token while a goroutine reads: what was read is there until the next call with the same object.
 	turn chan struct{}
 }
 

@@ -42,7 +42,7 @@ func (s *Subscription) Wait(timeout time.Duration) (bool, error) {
 	return changed != 0, err
 }
 
-// Close releases the subscription, once nobody waits any more.
+// Close releases the subscription, once no goroutine waits any more.
 func (s *Subscription) Close() error {
 	s.handle.close()
 	return nil

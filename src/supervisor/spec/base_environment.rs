@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(again.0, first.0);
         drop((first, same, again));
         let left = last.0.lock().unwrap().as_ref().map(Weak::strong_count);
-        assert_eq!(left, Some(0), "nobody needs it any more");
+        assert_eq!(left, Some(0), "it is not kept when nothing uses it");
     }
 
     #[test]
