@@ -1204,6 +1204,37 @@ const char *proxyprocess_proxy_state_str(int32_t state);
 void proxyprocess_status_list_free(struct proxyprocess_status_list *list);
 
 /**
+ * The name of a kind, like "started" or "snapshot_failed"; static. "none" and "end" for those two, "unknown" for a number of a
+ * later version.
+ *
+ * `kind`: a value of proxyprocess_event_kind.
+ *
+ * Since 0.1.0.
+ */
+const char *proxyprocess_event_kind_str(int32_t kind);
+
+/**
+ * An event as one JSON object with the keys number, at_unix_ns, id, kind (its name), pid, exit (as text), wait_ms, text and
+ * missed, in this order; null is what its kind does not have.
+ *
+ * `event`: as proxyprocess_events_next() has filled it.
+ *
+ * `json`: where the text is put; free it with proxyprocess_text_free().
+ *
+ * `json_length`: where its length is put; may be NULL.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE; PROXYPROCESS_E_INVALID_ARGUMENT: its kind or its exit is
+ * no known number; PROXYPROCESS_E_INVALID_UTF8.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_event_json(const proxyprocess_event *event,
+                                char **json,
+                                size_t *json_length,
+                                proxyprocess_error **err);
+
+/**
  * The next event, waiting for it at most so long.
  *
  * `timeout_ms`: 0 does not wait; UINT64_MAX waits until there is an event.
@@ -1236,37 +1267,6 @@ PROXYPROCESS_MUST_USE
 int32_t proxyprocess_events_descriptor(const struct proxyprocess_events *events,
                                        int32_t *descriptor,
                                        proxyprocess_error **err);
-
-/**
- * The name of a kind, like "started" or "snapshot_failed"; static. "none" and "end" for those two, "unknown" for a number of a
- * later version.
- *
- * `kind`: a value of proxyprocess_event_kind.
- *
- * Since 0.1.0.
- */
-const char *proxyprocess_event_kind_str(int32_t kind);
-
-/**
- * An event as one JSON object with the keys number, at_unix_ns, id, kind (its name), pid, exit (as text), wait_ms, text and
- * missed, in this order; null is what its kind does not have.
- *
- * `event`: as proxyprocess_events_next() has filled it.
- *
- * `json`: where the text is put; free it with proxyprocess_text_free().
- *
- * `json_length`: where its length is put; may be NULL.
- *
- * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE; PROXYPROCESS_E_INVALID_ARGUMENT: its kind or its exit is
- * no known number; PROXYPROCESS_E_INVALID_UTF8.
- *
- * Since 0.1.0.
- */
-PROXYPROCESS_MUST_USE
-int32_t proxyprocess_event_json(const proxyprocess_event *event,
-                                char **json,
-                                size_t *json_length,
-                                proxyprocess_error **err);
 
 /**
  * Frees a reader, before or after the manager or daemon.

@@ -3,15 +3,17 @@
 
 pub(crate) mod fields;
 mod fingerprint;
-mod json;
+mod read_json;
 pub(crate) mod strict;
 mod text;
 mod with;
+mod write_json;
 
 use std::fmt;
 
 pub(crate) use fingerprint::Fingerprint;
-pub(crate) use json::{milliseconds, proxies_from_json, read_stop, split_variable, variable};
+pub(crate) use read_json::{proxies_from_json, read_stop, split_variable};
+pub(crate) use write_json::{milliseconds, variable};
 
 use crate::command::Command;
 use crate::defaults;

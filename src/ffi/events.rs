@@ -1,120 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Lifecycle events, by pull: waited for, or announced by a descriptor.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::failure::{ErrorOut, Failure};
-use super::handle::{Handle, call, enter, free, place};
-use super::input::utf8;
-use super::output::{OwnedText, TextOut, c_string};
-use super::owned_text::give;
-use super::sized::{In, Out, SizedStruct};
-use super::status::{exit, exit_status};
-use crate::supervisor::{Event, EventFields, EventKind, Events, unix_ns};
-
-/// What happened. A later version of the library may report others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(C)]
-pub enum proxyprocess_event_kind {
-    /// Nothing yet: the time to wait is over.
-    PROXYPROCESS_EVENT_NONE = 0,
-    /// Nothing any more: the manager or daemon has ended, and all its events were read.
-    PROXYPROCESS_EVENT_END = 1,
-    /// The proxy runs: `pid`, 0 for kinds that have no process.
-    PROXYPROCESS_EVENT_STARTED = 2,
-    /// A process could not be started, and `text` says why; it is tried again.
-    PROXYPROCESS_EVENT_START_FAILED = 3,
-    /// A process of an earlier agent is supervised from now on: `pid`.
-    PROXYPROCESS_EVENT_ADOPTED = 4,
-    /// A recorded process, or one of which it is not known whether there is one, was not adopted, and `text` says why.
-    PROXYPROCESS_EVENT_ADOPTION_REFUSED = 5,
-    /// The process has ended: `pid`, `exit`, `exit_value`.
-    PROXYPROCESS_EVENT_EXITED = 6,
-    /// The next start is due in `wait_ms`.
-    PROXYPROCESS_EVENT_WAITING = 7,
-    /// The process was told to end: `pid`.
-    PROXYPROCESS_EVENT_STOPPING = 8,
-    /// The process is gone, as was wanted. The status may name a proxy that was removed an instant longer.
-    PROXYPROCESS_EVENT_STOPPED = 9,
-    /// The proxy cannot be started as it is declared, or may not be, and `text` says why.
-    PROXYPROCESS_EVENT_FAILED = 10,
-    /// The snapshot was written.
-    PROXYPROCESS_EVENT_SNAPSHOT_WRITTEN = 11,
-    /// The snapshot could not be written, or it or a process record could not be read, and `text` says why.
-    PROXYPROCESS_EVENT_SNAPSHOT_FAILED = 12,
-    /// The reader fell behind, and `missed` events are lost to it. The status tells where things stand.
-    PROXYPROCESS_EVENT_GAP = 13,
-    /// The process is gone, and others live that it may have left. They are not proven to be its own, and not signalled;
-    /// `text` names them.
-    PROXYPROCESS_EVENT_UNPROVEN = 14,
-}
-
-/// One event. The caller sets `struct_size` to `sizeof` of it before the call that fills it; the pointers are valid until
-/// the next call with the same reader.
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-pub struct proxyprocess_event {
-    /// The size of this struct as the caller knows it.
-    pub struct_size: u32,
-    /// A value of proxyprocess_event_kind.
-    pub kind: i32,
-    /// Counts up by one with every event of the manager or daemon. A gap has the number of the last event it covers.
-    pub number: u64,
-    /// When it happened, in nanoseconds since 1970.
-    pub at_unix_ns: u64,
-    /// The id of the proxy, UTF-8; NULL where it is about none.
-    pub id: TextOut,
-    /// An error or a reason, UTF-8; NULL where there is none.
-    pub text: TextOut,
-    /// Milliseconds until the next start.
-    pub wait_ms: u64,
-    /// How many events are lost.
-    pub missed: u64,
-    /// The process, or 0.
-    pub pid: u32,
-    /// How it ended: a value of proxyprocess_exit.
-    pub exit: i32,
-    /// The exit code or the signal.
-    pub exit_value: i32,
-    /// 0.
-    pub reserved: u32,
-    /// How it ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when it has not ended.
-    pub exit_text: TextOut,
-}
-
-/// In C: `const proxyprocess_event *`.
-pub type EventIn = In<proxyprocess_event>;
-
-/// In C: `proxyprocess_event *`.
-pub type EventOut = Out<proxyprocess_event>;
-
-// SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers, of which any bytes are valid.
-unsafe impl SizedStruct for proxyprocess_event {
-    const NAME: &'static str = "event";
-    const FIRST_SIZE: usize = 72;
-
-    fn defaults() -> Self {
-        proxyprocess_event {
-            struct_size: 0,
-            kind: proxyprocess_event_kind::PROXYPROCESS_EVENT_NONE as i32,
-            number: 0,
-            at_unix_ns: 0,
-            id: TextOut::NULL,
-            text: TextOut::NULL,
-            wait_ms: 0,
-            missed: 0,
-            pid: 0,
-            exit: 0,
-            exit_value: 0,
-            reserved: 0,
-            exit_text: TextOut::NULL,
-        }
-    }
-}
+use super::event::{EventOut, proxyprocess_event, proxyprocess_event_kind};
+use super::failure::ErrorOut;
+use super::handle::{Handle, call, free, place};
+use super::output::{TextOut, c_string};
+use super::sized::SizedStruct;
+use super::status::exit;
+use crate::supervisor::{Event, EventKind, Events, unix_ns};
 
 /// A reader of lifecycle events. Reading slowly delays nothing: events that are lost to it are reported as a gap. It is for
 /// one thread at a time.
@@ -192,90 +91,6 @@ pub extern "C" fn proxyprocess_events_descriptor(
         descriptor.write(reader.events.descriptor()?.as_raw_fd());
         Ok(())
     })
-}
-
-/// The name of a kind, like "started" or "snapshot_failed"; static. "none" and "end" for those two, "unknown" for a number of a
-/// later version.
-///
-/// `kind`: a value of proxyprocess_event_kind.
-///
-/// Since 0.1.0.
-#[unsafe(no_mangle)]
-pub extern "C" fn proxyprocess_event_kind_str(kind: i32) -> TextOut {
-    TextOut::of(kind_name(kind).unwrap_or(c"unknown"))
-}
-
-fn kind_name(kind: i32) -> Option<&'static CStr> {
-    Some(match kind {
-        0 => c"none",
-        1 => c"end",
-        2 => c"started",
-        3 => c"start_failed",
-        4 => c"adopted",
-        5 => c"adoption_refused",
-        6 => c"exited",
-        7 => c"waiting",
-        8 => c"stopping",
-        9 => c"stopped",
-        10 => c"failed",
-        11 => c"snapshot_written",
-        12 => c"snapshot_failed",
-        13 => c"gap",
-        14 => c"unproven",
-        _ => return None,
-    })
-}
-
-/// An event as one JSON object with the keys number, at_unix_ns, id, kind (its name), pid, exit (as text), wait_ms, text and
-/// missed, in this order; null is what its kind does not have.
-///
-/// `event`: as proxyprocess_events_next() has filled it.
-///
-/// `json`: where the text is put; free it with proxyprocess_text_free().
-///
-/// `json_length`: where its length is put; may be NULL.
-///
-/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE; PROXYPROCESS_E_INVALID_ARGUMENT: its kind or its exit is
-/// no known number; PROXYPROCESS_E_INVALID_UTF8.
-///
-/// Since 0.1.0.
-#[must_use]
-#[unsafe(no_mangle)]
-pub extern "C" fn proxyprocess_event_json(
-    event: EventIn,
-    json: Option<&mut MaybeUninit<OwnedText>>,
-    json_length: Option<&mut MaybeUninit<usize>>,
-    err: ErrorOut<'_>,
-) -> i32 {
-    enter(err, || {
-        let event = event.required("event")?;
-        let encoded = serde_json::to_vec(&event.fields()?);
-        let encoded = encoded.map_err(|error| Failure::internal(format!("encode event: {error}")))?;
-        give("json", json, json_length, Some(encoded))
-    })
-}
-
-impl proxyprocess_event {
-    fn fields(&self) -> Result<EventFields<'_>, Failure> {
-        use proxyprocess_event_kind as C;
-        let unknown = || Failure::argument(format!("event.kind: expected a kind of event, got {}", self.kind));
-        let of_kind = |kind: C, value: u64| (self.kind == kind as i32).then_some(value);
-        Ok(EventFields {
-            number: self.number,
-            at_unix_ns: self.at_unix_ns,
-            id: optional_text("event.id", &self.id)?,
-            kind: kind_name(self.kind).and_then(|name| name.to_str().ok()).ok_or_else(unknown)?,
-            pid: (self.pid != 0).then_some(self.pid),
-            exit: exit_status("event.exit", self.exit, self.exit_value)?,
-            wait_ms: of_kind(C::PROXYPROCESS_EVENT_WAITING, self.wait_ms),
-            text: optional_text("event.text", &self.text)?,
-            missed: of_kind(C::PROXYPROCESS_EVENT_GAP, self.missed),
-        })
-    }
-}
-
-fn optional_text<'a>(name: &str, text: &'a TextOut) -> Result<Option<&'a str>, Failure> {
-    text.read().map(|text| utf8(name, text.to_bytes())).transpose()
 }
 
 /// Frees a reader, before or after the manager or daemon.
@@ -367,6 +182,7 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use super::super::event::proxyprocess_event_kind_str;
     use super::*;
     use crate::sys::wait::ExitStatus;
     use std::time::SystemTime;

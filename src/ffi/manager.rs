@@ -3,8 +3,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStringExt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use super::callback::{Inside, allowed_within};
 use super::events::proxyprocess_events;
@@ -17,67 +16,19 @@ use super::logs::proxyprocess_logs;
 use super::options::ManagerOptionsIn;
 use super::output::OwnedText;
 use super::owned_text::give;
+use super::running_manager::Running;
 use super::state::proxyprocess_state;
 use super::status::proxyprocess_status_list;
 use crate::declaration::ExecMode;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::ErrorCode;
 use crate::logging::{self, Level};
 use crate::manager::{Manager, ManagerOptions};
-use crate::sys::fork::OnlyHome;
-use crate::sys::thread;
 
 /// Starts, stops, snapshots and restores the proxies of a state. It ends once: by proxyprocess_manager_close(), which
 /// leaves the proxies running for the next agent, or by proxyprocess_manager_kill(), which stops them; whichever comes
 /// second does nothing. All functions but _free can be called from any threads at the same time, and none of them from
 /// a callback.
 pub struct proxyprocess_manager(Handle<Arc<Running>>);
-
-/// A manager, and the thread that runs it if it is not the caller's own.
-struct Running {
-    manager: Arc<Manager>,
-    runners: OnlyHome<Mutex<Vec<JoinHandle<Result<()>>>>>,
-}
-
-impl Running {
-    /// Ends the manager, then the thread; the first thing that went wrong is told.
-    ///
-    /// All of it is done on a thread of the library's, and the caller only waits: when a signal handler of the host leaves
-    /// the wait by siglongjmp the end is completed all the same, and other threads that wait for it return.
-    fn end(self: &Arc<Running>, end: fn(&Manager) -> Result<()>) -> Result<()> {
-        self.runners.get()?;
-        if self.manager.has_ended() && self.runners().is_empty() {
-            return Ok(());
-        }
-        let running = self.clone();
-        match thread::start("proxy-end", move || running.end_here(end)) {
-            Ok(ending) => ending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            // There are no threads left: the caller's is as good, unless it is taken away.
-            Err(_) => self.end_here(end),
-        }
-    }
-
-    fn end_here(&self, end: fn(&Manager) -> Result<()>) -> Result<()> {
-        let ended = end(&self.manager);
-        let runners = std::mem::take(&mut *self.runners());
-        let ran = runners.into_iter().map(joined).collect::<Result<Vec<()>>>();
-        ended.and(ran.map(drop))
-    }
-
-    fn runners(&self) -> MutexGuard<'_, Vec<JoinHandle<Result<()>>>> {
-        // Nothing panics while it is held.
-        self.runners.anywhere().lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What a run came to.
-fn joined(runner: JoinHandle<Result<()>>) -> Result<()> {
-    match runner.join() {
-        // It was ended before it began.
-        Ok(Err(error)) if error.code() == ErrorCode::Closed => Ok(()),
-        Ok(ran) => ran.map_err(|error| Error::new(error.code(), format!("run: {error}"))),
-        Err(_) => Err(Error::new(ErrorCode::Internal, "run: the manager's thread met a fault of the library")),
-    }
-}
 
 impl Drop for proxyprocess_manager {
     /// Of the handle, not of what it holds: a run may hold that as well, and go on until it is told to end.
@@ -120,8 +71,7 @@ pub extern "C" fn proxyprocess_manager_new(
         allowed_within(Inside::Nothing)?;
         let place = place("manager", manager)?;
         let options = options.get()?.map_or(Ok(ManagerOptions::default()), |options| options.options())?;
-        let manager = Arc::new(Manager::new(state.clone(), options)?);
-        let running = Running { manager, runners: OnlyHome::new(Mutex::default()) };
+        let running = Running::new(Manager::new(state.clone(), options)?);
         place.write(Some(Box::new(proxyprocess_manager(Handle::new(Arc::new(running))))));
         Ok(())
     })
@@ -223,30 +173,7 @@ pub extern "C" fn proxyprocess_manager_run(manager: Option<&proxyprocess_manager
 #[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn proxyprocess_manager_start(manager: Option<&proxyprocess_manager>, err: ErrorOut<'_>) -> i32 {
-    call_manager(manager.map(|manager| &manager.0), err, |running| {
-        running.runners.get()?;
-        // ORDER: under the lock, so that the thread that ends the manager finds this one.
-        let mut runners = running.runners();
-        if running.manager.is_ended() {
-            return Err(Error::new(ErrorCode::Closed, "the manager was closed or killed").into());
-        }
-        if runners.iter().any(|runner| !runner.is_finished()) {
-            return Ok(());
-        }
-        // What can fail at the start is for the caller to know now.
-        running.manager.prepare_to_run()?;
-        let manager = running.manager.clone();
-        let run = move || {
-            manager.follow().inspect_err(|error| {
-                if error.code() != ErrorCode::Closed {
-                    logging::write(Level::Error, format_args!("run: {error}"));
-                }
-            })
-        };
-        let failed = |error| Error::os(ErrorCode::Exhausted, "start thread of the manager", &error);
-        runners.push(thread::start("proxy-manager", run).map_err(failed)?);
-        Ok(())
-    })
+    call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.start()?))
 }
 
 /// Ends the manager and leaves the proxies running. Nothing is in flight when it returns: every process is recorded, the

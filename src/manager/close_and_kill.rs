@@ -1,25 +1,66 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The two ends of a manager: close, which leaves the proxies to the next agent, and kill, which stops them.
 
-use std::collections::BTreeSet;
-use std::sync::PoisonError;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::ManuallyDrop;
+use std::sync::{Mutex, PoisonError};
 
 use crossbeam_channel::Receiver;
 
-use super::Manager;
 use super::custom_kinds::{Call, Worker};
 use super::managed_set::{Managed, ManagedSet};
-use super::sync;
+use super::run_control::Control;
+use super::{Manager, ManagerOptions, sync};
 use crate::error::{Error, ErrorCode, Result};
+use crate::host_code::outside_loggers;
 use crate::lifecycle::ProxyState;
 use crate::logging::Level;
 use crate::state::State;
 use crate::supervisor::{Owner, ProxyStatus, StopReply, Supervisor, SupervisorCommand};
 use crate::sys::fail;
+use crate::sys::fork::OnlyHome;
+use crate::sys::thread;
 
 impl Manager {
-    /// The body of [`Manager::close`].
-    pub(super) fn end_by_closing(&self) -> Result<()> {
+    /// Ends the manager and leaves the proxies running. Nothing is in flight when it returns: every process is
+    /// recorded, the snapshot is written, and the data directory is free for the next manager. [`Manager::run`] returns
+    /// then as well. After [`Manager::kill`], or called again, it waits until the end is complete, and does nothing.
+    ///
+    /// Without a data directory no later manager finds the processes, unless by a snapshot that [`Manager::snapshot`] wrote
+    /// just before: how many are left is logged as a warning.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Io`] when the snapshot could not be written, [`ErrorCode::Locked`] when the data directory was
+    /// removed and another manager has the one in its place, or what a proxy of a registered kind reports. Of several
+    /// failures the message names all, and the code is that of the first. The manager is closed nevertheless.
+    pub fn close(&self) -> Result<()> {
+        self.check_usable()?;
+        let Some(ending) = self.control.begin_end() else { return Ok(()) };
+        ending.finish(self.end_by_closing())
+    }
+
+    /// Ends the manager and stops all proxies, at the same time, restored ones and recorded ones without a declaration
+    /// included. It returns when they are gone, and so does [`Manager::run`] then. After [`Manager::close`], or called
+    /// again, it waits until the end is complete, and does nothing.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::StillRunning`]: processes outlived SIGKILL, or may live; the message names them, and all else that
+    ///   failed.
+    /// - [`ErrorCode::Unproven`]: none did, and the message names others that may be of a proxy and were not signalled.
+    /// - [`ErrorCode::Io`] and others about files: the processes are gone, and the snapshot could not be written, or pid
+    ///   files and records could not be removed; the message names them.
+    /// - What a proxy of a registered kind reports. Of several failures without processes that are left, the code is that
+    ///   of the first, and [`ErrorCode::StillRunning`] where proxies of registered kinds could not be stopped for several
+    ///   reasons.
+    ///
+    /// The manager is ended nevertheless.
+    pub fn kill(&self) -> Result<()> {
+        self.check_usable()?;
+        let Some(ending) = self.control.begin_end() else { return Ok(()) };
+        ending.finish(self.end_by_killing())
+    }
+
+    fn end_by_closing(&self) -> Result<()> {
         let mut core = self.core();
         let renewed = core.renew_files(self.owner, false);
         // What the processes are is in the records; what was declared is written for the last time. A manager that
@@ -60,8 +101,7 @@ impl Manager {
         self.log.write(Level::Warn, format_args!("close: {count} {who} on, and {lost}"));
     }
 
-    /// The body of [`Manager::kill`].
-    pub(super) fn end_by_killing(&self) -> Result<()> {
+    fn end_by_killing(&self) -> Result<()> {
         fail::point("kill:begun");
         let mut failed = Vec::new();
         let stopped = self.stop_all(&mut failed);
@@ -101,6 +141,32 @@ impl Manager {
         supervisor.release(self.owner)
     }
 
+    /// For a drop within a logger, which must not wait for the end: another thread makes it.
+    fn close_on_another_thread(&mut self) {
+        let nothing = ManagedSet::new(
+            ManagerOptions::default(),
+            None,
+            &self.events,
+            self.log.clone(),
+            Vec::new(),
+            BTreeMap::new(),
+            Vec::new(),
+        );
+        // A thread that cannot be started drops what it would have run: a leak is better than a wait for oneself.
+        let manager = ManuallyDrop::new(Manager {
+            state: Mutex::new(self.state()),
+            owner: self.owner,
+            data_dir: self.data_dir.take(),
+            events: self.events.clone(),
+            log: self.log.clone(),
+            control: std::mem::replace(&mut self.control, Control::new()),
+            core: std::mem::replace(&mut self.core, OnlyHome::new(Mutex::new(nothing))),
+        });
+        if let Err(error) = thread::start("proxy-free", move || drop(ManuallyDrop::into_inner(manager))) {
+            self.log.write(Level::Error, format_args!("close within a logger: start thread: {error}"));
+        }
+    }
+
     fn finish(&self, core: &mut ManagedSet) {
         core.managed.clear();
         core.held.clear();
@@ -113,6 +179,21 @@ impl Manager {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::new();
         self.events.end();
         self.log.end();
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        if self.core.get().is_err() {
+            return; // it is not a worker's to end
+        }
+        if outside_loggers().is_err() {
+            return self.close_on_another_thread();
+        }
+        // A destructor can only log; a caller that wants the result calls close.
+        if let Err(error) = self.close() {
+            self.log.write(Level::Error, format_args!("close: {error}"));
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::select;
 
-use super::Manager;
 use super::coalesce::{Coalescer, Periods};
 use super::managed_set::ManagedSet;
-use super::sync;
+use super::run_control::Admission;
+use super::{Manager, ended, sync};
 use crate::deadline::after;
 use crate::error::{ErrorCode, Result};
 use crate::logging::Level;
@@ -40,8 +40,69 @@ enum Woken {
 }
 
 impl Manager {
+    /// Follows the state until [`Manager::close`] or [`Manager::kill`], and returns when that is complete, with the same
+    /// result. So a program can exit when its main thread comes back from here, whatever thread has ended the manager.
+    /// Blocks; while another run is executing it returns at once.
+    ///
+    /// The first sync is made at once, later ones when changes have calmed down (see
+    /// [`ManagerOptions`](super::ManagerOptions)). Fill the state first: what was restored or recorded and is not in it is
+    /// stopped by the first sync.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::Closed`], at once: the manager was closed or killed before.
+    /// - [`ErrorCode::Exhausted`]: the threads of the library cannot be started; run can be called again.
+    /// - What the close or the kill has failed with, which both get. [`ErrorCode::StillRunning`], for one.
+    pub fn run(&self) -> Result<()> {
+        self.check_usable()?;
+        let Some(followed) = self.follow_unless_another_does()? else { return Ok(()) };
+        // ORDER: the run is over by now, or the end would wait for it.
+        let ended = if self.control.is_ending() { self.control.wait_for_end() } else { Ok(()) };
+        followed.and(ended)
+    }
+
+    /// Follows the state as [`Manager::run`] does, and returns when the manager is being ended: the thread of one who joins
+    /// it in the end.
+    ///
+    /// # Errors
+    /// As [`Manager::run`], but for those of the end.
+    #[cfg(feature = "capi")]
+    pub(crate) fn follow(&self) -> Result<()> {
+        self.check_usable()?;
+        self.follow_unless_another_does()?.unwrap_or(Ok(()))
+    }
+
+    /// Has the threads of the library started, which a run would do first.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Exhausted`] when they cannot be had.
+    #[cfg(feature = "capi")]
+    pub(crate) fn prepare_to_run(&self) -> Result<()> {
+        self.core().supervisor().map(drop)
+    }
+
+    /// Whether it was closed or killed, or is about to be.
+    #[cfg(feature = "capi")]
+    pub(crate) fn is_ended(&self) -> bool {
+        self.control.is_ending()
+    }
+
+    /// Whether it was closed or killed, and nothing more of that is to be done.
+    #[cfg(feature = "capi")]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.control.has_ended()
+    }
+
+    /// Follows the state until the manager is being ended; `None` while another run does.
+    fn follow_unless_another_does(&self) -> Result<Option<Result<()>>> {
+        match self.control.begin_run() {
+            Admission::Run(_running) => Ok(Some(self.follow_state())),
+            Admission::Occupied => Ok(None),
+            Admission::Ended => Err(ended()),
+        }
+    }
+
     /// The body of [`Manager::run`], until the manager is ended.
-    pub(super) fn follow_state(&self) -> Result<()> {
+    fn follow_state(&self) -> Result<()> {
         self.core().tell_ignored();
         self.core().supervisor()?;
         let subscription = self.state().subscribe();

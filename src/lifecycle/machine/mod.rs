@@ -216,4 +216,8 @@ impl Machine {
 }
 
 #[cfg(test)]
+mod random_walk_tests;
+#[cfg(test)]
+mod stop_tests;
+#[cfg(test)]
 mod tests;

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The JSON form of declarations: in an agent's configuration, and in the snapshot.
+//! Reads the JSON form of declarations: in an agent's configuration, and in the snapshot.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::fields::{Fields, expected};
-use super::{ExecMode, ProxyConfig, ProxySnapshot, invalid, strict, text, validate_id};
+use super::{ExecMode, ProxyConfig, invalid, strict, text, validate_id};
 use crate::command::{
     Command, Credentials, DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, USER_OR_GROUP, validate_variable, validate_withheld,
 };
-use crate::defaults::LONGEST_PERIOD;
 use crate::error::{Result, excerpt};
 use crate::lifecycle::{RestartSettings, StopSettings};
 
@@ -116,74 +114,6 @@ impl ProxyConfig {
         config.validate().map_err(within)?;
         Ok(config)
     }
-
-    /// The declaration as [`ProxyConfig::from_json`] reads it back; what has its default value is left out.
-    pub fn to_json(&self) -> ProxySnapshot {
-        let mut object = ProxySnapshot::new();
-        let mut put = |field: &str, value: Value| object.insert(field.to_owned(), value);
-        if self.mode != ExecMode::DAEMON {
-            put("mode", self.mode.as_str().into());
-        }
-        if !self.command.argv().is_empty() {
-            put("command", self.command.argv().iter().map(|word| text::to_json(word)).collect());
-        }
-        if let Some(dir) = self.command.declared_dir() {
-            put("dir", text::to_json(dir.as_os_str()));
-        }
-        if !self.command.declared_env().is_empty() {
-            let line = |(name, value): (&OsString, &OsString)| text::to_json(&variable(name, value));
-            put("env", self.command.declared_env().iter().map(line).collect());
-        }
-        if let Some(to) = self.command.declared_credentials() {
-            put("credentials", json!({"uid": to.uid, "gid": to.gid, "groups": to.groups}));
-        }
-        if !self.command.declared_unset_env().is_empty() {
-            put("unset_env", self.command.declared_unset_env().iter().map(|name| text::to_json(name)).collect());
-        }
-        if let Some(limit) = self.command.declared_descriptor_limit() {
-            put("descriptor_limit", limit.into());
-        }
-        if let Some(score) = self.command.declared_oom_score_adj() {
-            put("oom_score_adj", score.into());
-        }
-        for (field, is_set) in [("clear_env", self.command.clears_env()), ("detached", self.command.is_detached())] {
-            if is_set {
-                put(field, true.into());
-            }
-        }
-        if let Some(token) = &self.token {
-            put("token", token.as_str().into());
-        }
-        if let Some(target) = &self.target_service {
-            put("target_service", target.as_str().into());
-        }
-        let stop = StopSettings::default();
-        if self.stop.signal != stop.signal {
-            put("stop_signal", self.stop.signal.stored_name().into());
-        }
-        if self.stop.grace_period != stop.grace_period {
-            put("grace_period_ms", milliseconds(self.stop.grace_period));
-        }
-        if self.stop.leftover_grace != stop.leftover_grace {
-            put("leftover_grace_ms", milliseconds(self.stop.leftover_grace));
-        }
-        if self.restart != RestartSettings::default() {
-            let restart = &self.restart;
-            put(
-                "restart",
-                json!({
-                    "healthy_after_ms": milliseconds(restart.healthy_after),
-                    "attempts_before_backoff": restart.attempts_before_backoff,
-                    "max_wait_ms": milliseconds(restart.max_wait),
-                    "jitter": restart.jitter,
-                }),
-            );
-        }
-        if !self.options.is_empty() {
-            put("options", self.options.clone().into());
-        }
-        object
-    }
 }
 
 fn read_credentials(mut fields: Fields) -> Result<Credentials> {
@@ -255,66 +185,9 @@ pub(crate) fn split_variable(line: OsString) -> Option<(OsString, OsString)> {
     Some((OsString::from_vec(name), OsString::from_vec(value)))
 }
 
-/// Joins `NAME=value`.
-pub(crate) fn variable(name: &OsStr, value: &OsStr) -> OsString {
-    let mut line = OsString::with_capacity(name.len() + value.len() + 1);
-    line.push(name);
-    line.push("=");
-    line.push(value);
-    line
-}
-
-/// A duration as the number that is written for it, and that is read back.
-pub(crate) fn milliseconds(duration: Duration) -> Value {
-    u64::try_from(duration.min(LONGEST_PERIOD).as_millis()).unwrap_or(u64::MAX).into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn whole() -> ProxyConfig {
-        let not_utf8 = OsString::from_vec(vec![b'a', 0xff]);
-        let command = Command::new("/bin/a").arg(not_utf8.clone()).dir("/tmp").env("A", "b=c").env("B", not_utf8);
-        let mut config = ProxyConfig::new(command.credentials(Credentials { uid: 1, gid: 2, groups: vec![3, 4] }));
-        config.token = Some("secret".to_owned());
-        config.target_service = Some("web".to_owned());
-        config.command = config.command.unset_env("C").unset_env(OsString::from_vec(vec![0xff])).clear_env();
-        config.command = config.command.descriptor_limit(u64::MAX).oom_score_adj(-1000).detached();
-        config.stop = StopSettings {
-            signal: "SIGUSR1".parse().unwrap(),
-            grace_period: Duration::from_millis(7),
-            leftover_grace: Duration::from_millis(8),
-        };
-        config.restart = RestartSettings {
-            healthy_after: Duration::from_millis(1),
-            attempts_before_backoff: 2,
-            max_wait: Duration::from_millis(3),
-            jitter: 0.5,
-        };
-        config
-    }
-
-    #[test]
-    fn a_declaration_comes_back_whole_and_defaults_are_left_out() {
-        for config in [whole(), ProxyConfig::new(Command::new("a")), ProxyConfig::of_mode(ExecMode::NOOP)] {
-            let text = serde_json::to_string(&config.to_json()).unwrap();
-            assert_eq!(ProxyConfig::from_json(&text).unwrap(), config);
-        }
-        assert_eq!(ProxyConfig::new(Command::new("a")).to_json().len(), 1);
-    }
-
-    /// What could not be read back would cost the next agent the whole declaration.
-    #[test]
-    fn a_period_without_end_is_written_as_the_longest_one_that_is_read() {
-        let mut config = ProxyConfig::new(Command::new("a"));
-        (config.stop.grace_period, config.stop.leftover_grace) = (Duration::MAX, Duration::MAX);
-        (config.restart.healthy_after, config.restart.max_wait) = (Duration::MAX, LONGEST_PERIOD * 2);
-        let read = ProxyConfig::from_json(&serde_json::to_string(&config.to_json()).unwrap()).unwrap();
-        let (stop, restart) = (read.stop, read.restart);
-        let periods = [stop.grace_period, stop.leftover_grace, restart.healthy_after, restart.max_wait];
-        assert_eq!(periods, [LONGEST_PERIOD; 4]);
-    }
 
     #[test]
     fn an_error_names_the_field_and_what_was_expected() {

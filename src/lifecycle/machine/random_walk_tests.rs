@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MPL-2.0
+//! A random walk of the machine against its invariants.
+
+use proptest::prelude::*;
+
+use super::tests::World;
+use super::*;
+
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    Start,
+    Settings,
+    Adopt(bool),
+    Replace,
+    Stop,
+    Finish { well: bool, hopeless: bool },
+    Exit { group_left: bool, escaped: bool, zombie: bool },
+    Empty,
+    Reap,
+    Useless(bool),
+    Time(u64),
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        2 => Just(Move::Start),
+        1 => any::<bool>().prop_map(Move::Adopt),
+        2 => Just(Move::Replace),
+        1 => Just(Move::Settings),
+        3 => Just(Move::Stop),
+        6 => (any::<bool>(), any::<bool>()).prop_map(|(well, hopeless)| Move::Finish { well, hopeless }),
+        4 => (any::<bool>(), any::<bool>(), any::<bool>())
+            .prop_map(|(group_left, escaped, zombie)| Move::Exit { group_left, escaped, zombie }),
+        3 => Just(Move::Empty),
+        2 => Just(Move::Reap),
+        1 => any::<bool>().prop_map(Move::Useless),
+        6 => (0u64..90_000).prop_map(Move::Time),
+    ]
+}
+
+/// The world outside: one leader at the most, a group that outlives it, one job in flight.
+#[derive(Default)]
+struct Outside {
+    job: Option<MachineAction>,
+    leader: bool,
+    group: bool,
+    /// Who left the group, and whether they were found.
+    escaped: bool,
+    found: bool,
+    stop_wanted: bool,
+    waiters: u32,
+    /// There is a pid file. That of a leader which has ended is written over by a start that follows at once.
+    pid_file: bool,
+    /// Since when there is a zombie, and whether it is useless to wait for its parent.
+    zombie: Option<Instant>,
+    useless: bool,
+}
+
+impl Outside {
+    fn apply(&mut self, world: &mut World, actions: Vec<MachineAction>) {
+        for action in actions {
+            match action {
+                MachineAction::ProbeZombies => {
+                    assert!(!self.stop_wanted, "a stop waits for zombies");
+                    let (left, useless) = (self.zombie.is_some(), self.useless);
+                    let more = world.on(MachineEvent::Zombies { left, useless });
+                    self.apply(world, more);
+                }
+                MachineAction::TellZombies => {
+                    let since = self.zombie.take().expect("told of a zombie that is not there");
+                    let waited = world.now.saturating_duration_since(since);
+                    assert!(self.useless || waited >= defaults::REAP_WAIT, "waited only {waited:?}");
+                }
+                MachineAction::Scan => {
+                    assert_eq!(self.job, None, "two jobs at once");
+                    assert!(!self.leader && !self.group, "searched too early");
+                    self.found = false;
+                    self.job = Some(action);
+                }
+                MachineAction::Spawn | MachineAction::Adopt => {
+                    assert_eq!(self.job, None, "two jobs at once");
+                    assert!(action == MachineAction::Adopt || self.has_no_process(), "a second process of one id");
+                    assert!(
+                        action == MachineAction::Adopt || self.zombie.is_none(),
+                        "a start beside a zombie that is not told"
+                    );
+                    assert!(action == MachineAction::Adopt || !self.stop_wanted, "a start after a stop");
+                    self.job = Some(action);
+                }
+                MachineAction::SignalStop | MachineAction::Kill => {
+                    // A group may have emptied unnoticed; its handle then says so, and no process is hit.
+                    assert!(self.leader || self.clearing(world), "a signal to no process");
+                    let has_time = self.leader
+                        || world.machine.state() == ProxyState::Stopping
+                        || !world.stop.leftover_grace.is_zero();
+                    assert!(action == MachineAction::Kill || has_time, "what a crash left was given time");
+                }
+                MachineAction::ProbeGroup => {
+                    assert!(!self.leader);
+                    let left = self.group || self.escaped && self.found;
+                    let more = world.on(MachineEvent::Group { left });
+                    self.apply(world, more);
+                }
+                MachineAction::RemovePidFile => {
+                    assert!(!self.leader, "a process lost its pid file");
+                    self.pid_file = false;
+                }
+                MachineAction::ProbeHeld => {
+                    assert!(self.has_no_process());
+                    let more = world.on(MachineEvent::Held { left: true });
+                    self.apply(world, more);
+                }
+                MachineAction::CleanUp => {
+                    assert!(self.has_no_process() && self.job.is_none());
+                    self.pid_file = false;
+                }
+                MachineAction::Settle => {
+                    assert!(self.has_no_process() && self.job.is_none(), "settled too early");
+                    self.waiters = 0;
+                }
+                MachineAction::Stuck => self.waiters = 0,
+                MachineAction::Announce(Announcement::Waiting(wait)) => assert!(wait <= world.restart.max_wait),
+                MachineAction::Announce(_) => {}
+            }
+        }
+    }
+
+    fn has_no_process(&self) -> bool {
+        !self.leader && !self.group && !self.escaped
+    }
+
+    fn clearing(&self, world: &World) -> bool {
+        matches!(world.machine.state(), ProxyState::Clearing | ProxyState::Stopping)
+    }
+
+    fn step(&mut self, world: &mut World, next: Move) {
+        let actions = match next {
+            Move::Start => {
+                self.stop_wanted = false;
+                world.on(MachineEvent::Start)
+            }
+            Move::Adopt(start_if_gone) => {
+                if matches!(world.machine.state(), ProxyState::Idle | ProxyState::Stopped | ProxyState::Failed) {
+                    self.stop_wanted = false;
+                }
+                world.on(MachineEvent::Adopt { start_if_gone })
+            }
+            Move::Settings => world.on(MachineEvent::Settings),
+            Move::Replace => {
+                self.stop_wanted = false;
+                world.on(MachineEvent::Replace)
+            }
+            Move::Stop => {
+                self.stop_wanted = true;
+                self.waiters += 1;
+                world.on(MachineEvent::Stop)
+            }
+            Move::Finish { well, hopeless } => match self.job.take() {
+                None => vec![],
+                Some(MachineAction::Scan) => {
+                    self.found = self.escaped;
+                    world.on(MachineEvent::Scanned { left: self.escaped, held: hopeless })
+                }
+                Some(job) => {
+                    self.leader = well;
+                    // An adoption that fails leaves the pid file of a process that may live.
+                    self.pid_file = well || job == MachineAction::Adopt;
+                    world.on(match (job, well) {
+                        (MachineAction::Spawn, true) => MachineEvent::Spawned,
+                        (MachineAction::Spawn, false) => MachineEvent::SpawnFailed { hopeless },
+                        (_, true) => MachineEvent::Adopted,
+                        (_, false) => MachineEvent::AdoptionRefused { gone: hopeless },
+                    })
+                }
+            },
+            Move::Reap => {
+                self.zombie = None;
+                vec![]
+            }
+            Move::Useless(useless) => {
+                self.useless = useless;
+                vec![]
+            }
+            Move::Exit { group_left, escaped, zombie } if self.leader => {
+                if zombie {
+                    self.zombie = Some(world.now);
+                    assert_eq!(world.on(MachineEvent::Unreaped), []);
+                }
+                (self.leader, self.group, self.escaped) = (false, group_left, escaped);
+                world.on(MachineEvent::Exited { group_left, quietly: escaped })
+            }
+            Move::Exit { .. } => vec![],
+            Move::Empty => {
+                (self.group, self.escaped) = (false, false);
+                vec![]
+            }
+            Move::Time(milliseconds) => {
+                world.now += Duration::from_millis(milliseconds);
+                match world.machine.deadline() {
+                    Some(deadline) if deadline <= world.now => world.on(MachineEvent::Timer),
+                    _ => vec![],
+                }
+            }
+        };
+        self.apply(world, actions);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    /// At most one process, no start after a stop, every waiter is answered, and everything comes to rest.
+    #[test]
+    fn random_walks_keep_the_invariants(walk in proptest::collection::vec(moves(), 1..120), leftover_grace in 0u64..3) {
+        let (mut world, mut outside) = (World::new(), Outside::default());
+        world.stop.leftover_grace = Duration::from_secs(leftover_grace);
+        for next in walk {
+            outside.step(&mut world, next);
+            prop_assert!(world.machine.state() != ProxyState::Running || outside.leader);
+            let clears = matches!(world.machine.state(), ProxyState::Clearing | ProxyState::Stopping);
+            prop_assert!(!(clears && outside.pid_file && !outside.leader), "a pid file names a process that is gone");
+            prop_assert!(!outside.leader || matches!(world.machine.state(), ProxyState::Running | ProxyState::Stopping));
+        }
+        outside.step(&mut world, Move::Stop);
+        for _ in 0..6 {
+            for next in [Move::Finish { well: false, hopeless: true }, Move::Exit { group_left: false, escaped: false, zombie: false }, Move::Empty] {
+                outside.step(&mut world, next);
+                outside.step(&mut world, Move::Time(61_000));
+            }
+        }
+        prop_assert_eq!(world.machine.state(), ProxyState::Stopped);
+        prop_assert_eq!(outside.waiters, 0);
+        prop_assert_eq!(world.machine.deadline(), None);
+    }
+}
