@@ -57,13 +57,14 @@ fn main() -> ExitCode {
 }
 
 fn measure_all(options: &Options) -> Result<()> {
+    let scenarios = scenarios::named(&options.scenarios)?;
     let tools = tools::Tools::build(&options.directory)?;
     scene::clean_up_on_signals(&tools)?;
     let mut report = report::Report::begin(options, &tools);
     if options.compares() {
         report.comparison(compare::run(options, &tools));
     }
-    for scenario in &options.scenarios {
+    for scenario in scenarios {
         eprintln!("scenario {}", scenario.name);
         report.scenario(scenario, scenario.measure(options, &tools));
     }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::peers::Peer;
-use crate::scenarios::{self, Scenario};
 
 pub(crate) const HELP: &str = "\
 usage: cargo bench -p proxyprocess-benches --bench side_by_side -- [options]
@@ -47,7 +46,8 @@ pub(crate) struct Options {
     pub(crate) kills: u32,
     pub(crate) idle: Duration,
     pub(crate) resident_gib: u64,
-    pub(crate) scenarios: Vec<&'static Scenario>,
+    /// Their names, or `all`.
+    pub(crate) scenarios: Vec<String>,
     pub(crate) directory: PathBuf,
     pub(crate) markdown: Option<PathBuf>,
     pub(crate) svg: Option<PathBuf>,
@@ -103,7 +103,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Job, String> {
             "--idle" => options.idle = Duration::from_secs(number(word, value()?)?.into()),
             "--resident" => options.resident_gib = number(word, value()?)?.into(),
             "--peers" => options.peers = value()?.split(',').map(peer).collect::<Result<_, _>>()?,
-            "--scenario" => options.scenarios.extend(scenarios_of(value()?)?),
+            "--scenario" => options.scenarios.push(value()?.clone()),
             "--dir" => options.directory = value()?.into(),
             "--markdown" => options.markdown = Some(value()?.into()),
             "--svg" => options.svg = Some(value()?.into()),
@@ -125,9 +125,4 @@ fn number(option: &str, text: &str) -> Result<u32, String> {
 fn peer(name: &str) -> Result<Peer, String> {
     let known = Peer::ALL.into_iter().find(|peer| peer.option() == name);
     known.ok_or_else(|| format!("--peers: unknown supervisor {name:?}"))
-}
-
-fn scenarios_of(name: &str) -> Result<Vec<&'static Scenario>, String> {
-    let found: Vec<_> = scenarios::ALL.iter().filter(|scenario| name == "all" || scenario.name == name).collect();
-    if found.is_empty() { Err(format!("--scenario: unknown name {name:?}")) } else { Ok(found) }
 }

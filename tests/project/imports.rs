@@ -97,7 +97,7 @@ fn tree(tokens: &[String], at: &mut usize, prefix: &ItemPath, found: &mut Vec<(I
 }
 
 fn module_of(file: &str) -> ItemPath {
-    let path = file.trim_end_matches(".rs").split('/').filter(|part| !matches!(*part, "mod" | "lib"));
+    let path = file.trim_end_matches(".rs").split('/').filter(|part| !matches!(*part, "mod" | "lib" | "main"));
     path.map(str::to_owned).collect()
 }
 
@@ -229,6 +229,23 @@ fn files_of_the_library_import_one_another_without_a_circle_and_in_the_order_of_
     assert_eq!(circles(&imports), BTreeSet::new());
     assert_eq!(against(&imports, "", &LAYERS), Vec::<String>::new());
     assert_eq!(against(&imports, "supervisor/", &SUPERVISOR_LAYERS), Vec::<String>::new());
+}
+
+#[test]
+fn files_of_the_benchmarks_and_of_the_agent_import_one_another_without_a_circle() {
+    for (folder, importing, imported) in
+        [("benches/side_by_side", "roles/host.rs", "roles/declared.rs"), ("examples/agent/src", "run.rs", "config.rs")]
+    {
+        let mut imports = imports(folder);
+        assert!(
+            imports[importing].contains(imported),
+            "the sources below {folder} cannot be read: {:?}",
+            imports[importing]
+        );
+        // All files name its `Result`, an alias for what they return.
+        imports.values_mut().for_each(|imported| drop(imported.remove("main.rs")));
+        assert_eq!(circles(&imports), BTreeSet::new());
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use proxyprocess::{Manager, ProxyState, State};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
 
-use super::host::{CRASHING, Declared};
+use super::declared::{CRASHING, Declared};
 use crate::Result;
 use crate::beacons::now_ns;
 use crate::figures::median;

@@ -8,48 +8,19 @@
 //! Its commands are in `control.rs`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use proxyprocess::{Command, Manager, ManagerOptions, ProxyConfig, State};
+use proxyprocess::{Manager, ManagerOptions, State};
 
-use super::{Work, control};
+use super::control;
+use super::declared::{CRASHING, Declared};
+use super::work::{Work, termination};
 use crate::Result;
 use crate::beacons::now_ns;
 
-/// The id of the process that always ends.
-pub(super) const CRASHING: &str = "crashing";
-
 const PAGE: usize = 4096;
-
-/// The declarations of this agent.
-pub(super) struct Declared {
-    beacon: PathBuf,
-    role: Option<String>,
-    grace_period: Option<Duration>,
-}
-
-impl Declared {
-    /// The declaration of a beacon; another `version` makes it another process.
-    pub(super) fn beacon(&self, id: u32, version: Option<u64>) -> ProxyConfig {
-        let mut command = Command::new(&self.beacon).arg(id.to_string()).args(self.role.clone());
-        if let Some(version) = version {
-            command = command.env("VERSION", version.to_string());
-        }
-        let mut config = ProxyConfig::new(command);
-        config.stop.grace_period = self.grace_period.unwrap_or(config.stop.grace_period);
-        config
-    }
-
-    fn crashing(&self, how: &str) -> ProxyConfig {
-        let mut config = ProxyConfig::new(Command::new(&self.beacon).args([CRASHING, "exit"]));
-        if how == "at-once" {
-            config.restart.max_wait = Duration::ZERO;
-        }
-        config
-    }
-}
 
 pub(super) fn run(work: &Work) -> Result<()> {
     let settings: BTreeMap<&str, &str> = work.settings.iter().map(|(name, value)| (&**name, &**value)).collect();
@@ -60,7 +31,7 @@ pub(super) fn run(work: &Work) -> Result<()> {
         role: settings.get("role").map(|role| (*role).to_owned()),
         grace_period: number("grace_ms")?.map(Duration::from_millis),
     };
-    let told_to_end = super::termination()?;
+    let told_to_end = termination()?;
     let state = State::new();
     let crashing = settings.get("crash").map(|how| (CRASHING.to_owned(), declared.crashing(how)));
     let beacons = (0..work.n).map(|id| (id.to_string(), declared.beacon(id, None)));

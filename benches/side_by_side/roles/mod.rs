@@ -2,23 +2,13 @@
 //! What this program is besides the benchmark: supervisors, which the benchmark starts from a copy of it.
 
 mod control;
+mod declared;
 mod host;
 mod threads;
-
-use std::path::PathBuf;
-
-use rustix::pipe::{PipeFlags, pipe_with};
+mod work;
 
 use crate::Result;
-
-/// What every role is told: how many processes of which program, and where its files go.
-struct Work {
-    n: u32,
-    beacon: PathBuf,
-    directory: PathBuf,
-    /// `name=value`, of those that the role has.
-    settings: Vec<(String, String)>,
-}
+use work::Work;
 
 /// Takes the role that the first word names.
 pub(crate) fn play(words: &[String]) -> Result<()> {
@@ -37,11 +27,4 @@ pub(crate) fn play(words: &[String]) -> Result<()> {
         "threads" => threads::run(&work),
         other => Err(format!("--role: unknown role {other:?}").into()),
     }
-}
-
-/// The read end of a pipe that becomes readable with SIGTERM.
-fn termination() -> Result<rustix::fd::OwnedFd> {
-    let (told, tell) = pipe_with(PipeFlags::CLOEXEC)?;
-    signal_hook::low_level::pipe::register(signal_hook::consts::SIGTERM, tell)?;
-    Ok(told)
 }

@@ -9,7 +9,7 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Work;
+use super::work::{Work, termination};
 use crate::Result;
 
 /// The process of each thread, and whether there may be further ones.
@@ -20,7 +20,7 @@ struct Shared {
 }
 
 pub(super) fn run(work: &Work) -> Result<()> {
-    let told_to_end = super::termination()?;
+    let told_to_end = termination()?;
     let shared = Mutex::new(Shared { running: vec![None; work.n as usize], ending: false });
     thread::scope(|scope| -> Result<()> {
         for id in 0..work.n {

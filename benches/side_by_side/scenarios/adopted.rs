@@ -6,7 +6,7 @@ use std::thread;
 
 use rustix::process::{getpid, set_child_subreaper};
 
-use super::{Floor, restart_targets};
+use super::floor::{Floor, restart_targets};
 use crate::Result;
 use crate::agent::Agent;
 use crate::figures::milliseconds;

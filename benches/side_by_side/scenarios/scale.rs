@@ -4,7 +4,7 @@
 
 use rustix::process::Signal;
 
-use super::Floor;
+use super::floor::Floor;
 use crate::Result;
 use crate::agent::Agent;
 use crate::figures::{milliseconds, percentile};

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What the host declares.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proxyprocess::{Command, ProxyConfig};
+
+/// The id of the process that always ends.
+pub(super) const CRASHING: &str = "crashing";
+
+/// The declarations of this agent.
+pub(super) struct Declared {
+    pub(super) beacon: PathBuf,
+    pub(super) role: Option<String>,
+    pub(super) grace_period: Option<Duration>,
+}
+
+impl Declared {
+    /// The declaration of a beacon; another `version` makes it another process.
+    pub(super) fn beacon(&self, id: u32, version: Option<u64>) -> ProxyConfig {
+        let mut command = Command::new(&self.beacon).arg(id.to_string()).args(self.role.clone());
+        if let Some(version) = version {
+            command = command.env("VERSION", version.to_string());
+        }
+        let mut config = ProxyConfig::new(command);
+        config.stop.grace_period = self.grace_period.unwrap_or(config.stop.grace_period);
+        config
+    }
+
+    /// The declaration of a process that always ends.
+    pub(super) fn crashing(&self, how: &str) -> ProxyConfig {
+        let mut config = ProxyConfig::new(Command::new(&self.beacon).args([CRASHING, "exit"]));
+        if how == "at-once" {
+            config.restart.max_wait = Duration::ZERO;
+        }
+        config
+    }
+}
