@@ -17,8 +17,8 @@ use crate::logging::{Level, Log};
 use crate::proxy::Proxy;
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::{
-    BaseEnvironment, Context, EventRing, Events, Files, Owner, ProxyStatus, Slot, Spec, StartMode, Supervisor,
-    SupervisorCommand, random_owner_tag,
+    BaseEnvironment, Context, EventRing, Events, Files, Owner, ProxyStatus, Publisher, Slot, Spec, StartMode,
+    Supervisor, SupervisorCommand, random_owner_tag,
 };
 use crate::sys::fork::HomeProcess;
 use crate::sys::thread;
@@ -266,7 +266,7 @@ impl Daemon {
             proxy_env: Vec::new(),
             files,
             owner_tag: self.owner_tag.clone(),
-            events: self.events.clone(),
+            publisher: Publisher::new(self.events.clone(), self.log.clone()),
             log: self.log.clone(),
             // The original's daemon knows no such refusal; it is the manager's.
             allow_root: true,

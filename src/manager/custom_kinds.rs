@@ -15,7 +15,7 @@ use crate::host_code::{HostOwned, caught};
 use crate::lifecycle::ProxyState;
 use crate::logging::{Level, Log};
 use crate::proxy::{Noop, Proxy, ProxyContext, ProxyFactory};
-use crate::supervisor::{EventKind, EventRing, ProxyStatus};
+use crate::supervisor::{ProxyOccurrence, ProxyStatus, Publisher};
 use crate::sys::thread;
 
 /// The factories by mode.
@@ -125,11 +125,11 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn start(events: Arc<EventRing>, log: Log) -> Result<Worker> {
+    pub(super) fn start(publisher: Publisher, log: Log) -> Result<Worker> {
         let (calls, waiting) = crossbeam_channel::unbounded();
         let run = move || {
             for call in waiting {
-                answer(call, &events, &log);
+                answer(call, &publisher, &log);
             }
         };
         let thread = thread::start("proxy-kinds", run).map_err(|error| {
@@ -164,18 +164,16 @@ impl Worker {
     }
 }
 
-fn answer(call: Call, events: &EventRing, log: &Log) {
+fn answer(call: Call, publisher: &Publisher, log: &Log) {
     match call {
         Call::Start(other) => match guard(|| other.proxy.start()) {
             Ok(()) => {
                 other.progress(ProxyState::Running, None);
-                log.about(Level::Info, &other.id, format_args!("started, of the kind {}", other.mode));
-                events.publish(Some(&other.id), EventKind::Started { pid: None });
+                publisher.of_proxy(&other.id, ProxyOccurrence::KindStarted { mode: &other.mode });
             }
             Err(error) => {
-                log.about(Level::Error, &other.id, format_args!("start: {error}"));
                 other.progress(ProxyState::Failed, Some(&error));
-                events.publish(Some(&other.id), EventKind::Failed { error: error.to_string() });
+                publisher.of_proxy(&other.id, ProxyOccurrence::KindStartFailed { error: &error });
             }
         },
         Call::Stop(other, reply) => {
@@ -183,10 +181,7 @@ fn answer(call: Call, events: &EventRing, log: &Log) {
             let stopped = stopped.map_err(|error| error.within(format_args!("proxy {}: stop", other.id)));
             other.progress(ProxyState::Stopped, stopped.as_ref().err());
             match &stopped {
-                Ok(()) => {
-                    log.about(Level::Info, &other.id, format_args!("stopped"));
-                    events.publish(Some(&other.id), EventKind::Stopped);
-                }
+                Ok(()) => publisher.of_proxy(&other.id, ProxyOccurrence::Stopped),
                 Err(error) => log.write(Level::Error, format_args!("{error}")),
             }
             if let Some(reply) = reply {

@@ -16,7 +16,7 @@ use crate::logging::Level;
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::snapshot_entry::{Entry, StoredProcess};
 use crate::store::{self, DataDir, OtherDataDir, RecoveredProcesses, SnapshotLocation};
-use crate::supervisor::{EventKind, Files, Owner};
+use crate::supervisor::{Files, Owner, ProxyOccurrence};
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 
@@ -154,8 +154,7 @@ fn may_live(identity: &Identity) -> bool {
 /// An id has one process: the one that this manager has.
 fn tell_left_alone(core: &ManagedSet, id: &Arc<str>, pid: Pid, known: u32) {
     let reason = format!("pid {pid} is recorded beside the snapshot, but pid {known} is known here: it is left alone");
-    core.context.log.about(Level::Warn, id, format_args!("not adopted: {reason}"));
-    core.context.events.publish(Some(id), EventKind::AdoptionRefused { reason });
+    core.context.publisher.of_proxy(id, ProxyOccurrence::NotAdopted { reason, ended: false });
 }
 
 /// Says of which proxies it is not known whether a process lives: it is started by the first sync that wants it.
@@ -173,7 +172,7 @@ pub(super) fn tell_unknown(core: &mut ManagedSet, path: &Path, unknown: BTreeMap
     for (id, why) in unknown {
         let id: Arc<str> = id.into();
         let reason = format!("not known whether a process lives: {why}");
-        core.context.events.publish(Some(&id), EventKind::AdoptionRefused { reason: reason.clone() });
+        core.context.publisher.of_proxy(&id, ProxyOccurrence::NotKnownToLive { reason: reason.clone() });
         hold(core, &id, &crate::declaration::ExecMode::DAEMON, ProxyState::Idle, reason);
     }
 }

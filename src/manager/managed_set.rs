@@ -11,12 +11,12 @@ use super::written_snapshot::WrittenSnapshot;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, Result};
-use crate::logging::{Level, Log};
+use crate::logging::Log;
 use crate::store::{DataDir, Record};
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::{
-    BaseEnvironment, Context, EventKind, EventRing, Files, Owner, ProxyStatus, Spec, Supervisor, SupervisorCommand,
-    random_owner_tag,
+    BaseEnvironment, Context, EventRing, Files, Owner, ProxyStatus, Publisher, SnapshotOccurrence, Spec, Supervisor,
+    SupervisorCommand, random_owner_tag,
 };
 use crate::sys::proc::command_line::UnrecordedProcess;
 
@@ -84,7 +84,7 @@ impl ManagedSet {
             proxy_env: options.proxy_env.clone(),
             files,
             owner_tag,
-            events: events.clone(),
+            publisher: Publisher::new(events.clone(), log.clone()),
             log,
             allow_root: options.allow_root,
         };
@@ -114,10 +114,7 @@ impl ManagedSet {
 
     /// Logs and announces what was found to be bad; of very many the first ones, and how many there are.
     pub(super) fn tell_bad(&self, what: &str, errors: &[Error]) {
-        let tell = |text: String| {
-            self.context.log.write(Level::Error, format_args!("{text}"));
-            self.context.events.publish(None, EventKind::SnapshotFailed { error: text });
-        };
+        let tell = |message| self.context.publisher.of_snapshot(SnapshotOccurrence::PartNotUsed { message });
         errors.iter().take(MAX_REFUSED_NAMED).for_each(|error| tell(format!("{what}: {error}")));
         if let Some(more @ 1..) = errors.len().checked_sub(MAX_REFUSED_NAMED) {
             tell(format!("{what}: {more} more, {} in all", errors.len()));
@@ -149,7 +146,7 @@ impl ManagedSet {
     pub(super) fn worker(&mut self) -> Result<&Worker> {
         let worker = match self.worker.take() {
             Some(worker) => worker,
-            None => Worker::start(self.context.events.clone(), self.context.log.clone())?,
+            None => Worker::start(self.context.publisher.clone(), self.context.log.clone())?,
         };
         Ok(self.worker.insert(worker))
     }

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::logging::Level;
 use crate::state::State;
 use crate::store::DataDir;
-use crate::supervisor::EventKind;
+use crate::supervisor::SnapshotOccurrence;
 
 impl Manager {
     /// [`Manager::new`], and then [`Manager::restore`] from its own data directory: the proxies of an earlier manager that
@@ -56,8 +56,8 @@ impl Manager {
     /// A snapshot that [`Manager::snapshot`] wrote to another path names its processes. That of another data directory does
     /// not: they are named by the records beside it, which are read and not changed, and from then on by those of this
     /// manager. Where there are no records, or others may write to them, it is not known whether a process lives: each such
-    /// proxy gets an [`EventKind::AdoptionRefused`] and a last error in its status that say so, and [`Manager::run`] starts
-    /// another process of each that is wanted.
+    /// proxy gets an [`EventKind::AdoptionRefused`](crate::EventKind::AdoptionRefused) and a last error in its status that
+    /// say so, and [`Manager::run`] starts another process of each that is wanted.
     ///
     /// # Errors
     /// The manager is as before.
@@ -106,7 +106,7 @@ impl Manager {
     fn restore_from_elsewhere(&self, core: &mut ManagedSet, path: &Path) -> Result<Vec<restore::Adoption>> {
         let read = external_snapshot::read(path, self.data_dir.as_deref()).inspect_err(|error| {
             if error.code() == ErrorCode::CorruptSnapshot {
-                core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
+                core.context.publisher.of_snapshot(SnapshotOccurrence::NotRead { error });
             }
         });
         let Some(ExternalSnapshot { snapshot, mut found, unknown, dir }) = read? else { return Ok(Vec::new()) };

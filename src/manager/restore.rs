@@ -16,7 +16,7 @@ use crate::store::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProce
 use crate::store::{self, DataDir, Lost, Record};
 use crate::supervisor::adoption::unrecorded_process::{self, ConsulProcess};
 use crate::supervisor::{
-    self, Claim, Context, EventKind, Files, Owner, Slot, Spec, StartMode, Supervisor, SupervisorCommand,
+    self, Claim, Context, Files, Owner, Slot, SnapshotOccurrence, Spec, StartMode, Supervisor, SupervisorCommand,
 };
 use crate::sys::fail;
 use crate::sys::pid::Pid;
@@ -141,7 +141,7 @@ pub(super) fn read(data_dir: &DataDir, core: &ManagedSet) -> Result<Option<Snaps
     fail::point("restore:corrupt");
     let error = data_dir.set_snapshot_aside(error);
     fail::point("restore:set-aside");
-    core.context.events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
+    core.context.publisher.of_snapshot(SnapshotOccurrence::NotRead { error: &error });
     Err(error)
 }
 

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{Level, Log};
 use crate::store::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::{self, snapshot};
-use crate::supervisor::{Context, EventKind, Files};
+use crate::supervisor::{Files, SnapshotOccurrence};
 
 /// What goes into a snapshot, to be written as often as needed: first to know whether it is another than the last one.
 struct Content<'a> {
@@ -102,11 +102,11 @@ impl ManagedSet {
         let changed = self.written.snapshot != Some(digest) || !matches!(is_there, Ok(true));
         if changed {
             let written = is_there.and_then(|_| data_dir.write_snapshot(|file| content.write_file(file)));
-            let Context { events, log, .. } = &*self.context;
-            written.inspect(|()| events.publish(None, EventKind::SnapshotWritten)).inspect_err(|error| {
-                log.write(Level::Error, format_args!("{error}"));
-                events.publish(None, EventKind::SnapshotFailed { error: error.to_string() });
-            })?;
+            let happened = written
+                .as_ref()
+                .map_or_else(|error| SnapshotOccurrence::NotWritten { error }, |()| SnapshotOccurrence::Written);
+            self.context.publisher.of_snapshot(happened);
+            written?;
         }
         // What followed another snapshot counts for nothing, so that this only tidies up.
         let tidied =

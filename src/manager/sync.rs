@@ -16,7 +16,9 @@ use crate::lifecycle::{ProxyState, StopSettings};
 use crate::logging::Level;
 use crate::state::{Changes, DesiredSet};
 use crate::supervisor::adoption::unrecorded_process;
-use crate::supervisor::{Claim, EventKind, Owner, ProxyStatus, Slot, Spec, StartMode, Supervisor, SupervisorCommand};
+use crate::supervisor::{
+    Claim, Owner, ProxyOccurrence, ProxyStatus, Slot, Spec, StartMode, Supervisor, SupervisorCommand,
+};
 use crate::sys::fail;
 use crate::sys::proc::command_line::UnrecordedProcess;
 
@@ -150,8 +152,7 @@ fn begin(core: &mut ManagedSet, id: &Arc<str>, wanted: &Arc<ProxyConfig>, change
 }
 
 fn reject(core: &mut ManagedSet, id: &Arc<str>, wanted: &ProxyConfig, error: &Error) {
-    core.context.log.write(Level::Error, format_args!("{error}"));
-    core.context.events.publish(Some(id), EventKind::Failed { error: error.to_string() });
+    core.context.publisher.of_proxy(id, ProxyOccurrence::Rejected { error });
     hold(core, id, &wanted.mode, ProxyState::Failed, error.to_string());
 }
 

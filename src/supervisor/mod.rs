@@ -25,10 +25,10 @@ use crossbeam_channel::{Receiver, Sender};
 pub(crate) use self::scan::find_by_log::find_by_log;
 pub(crate) use self::scan::find_by_owner_tag::find_by_owner_tag;
 pub(crate) use adoption::claim::Claim;
-pub(crate) use events::EventRing;
 pub use events::{Event, EventKind, Events};
 #[cfg(feature = "capi")]
 pub(crate) use events::{EventFields, unix_ns};
+pub(crate) use events::{EventRing, ProxyOccurrence, Publisher, SnapshotOccurrence};
 pub(crate) use mailbox::{Owner, Slot, StartMode, StopReply, SupervisorCommand};
 pub(crate) use spec::base_environment::BaseEnvironment;
 pub(crate) use spec::{Context, Files, Spec, random_owner_tag};

@@ -14,7 +14,7 @@ use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
 use crate::supervisor::adoption::claim::{Claim, Verdict};
-use crate::supervisor::events::EventKind;
+use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::mailbox::{Done, StartedProcess};
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::scan::process_scan::ScanResult;
@@ -76,19 +76,18 @@ impl EventLoop {
                 supervised.group = Some(pid);
                 (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
                 supervised.leader = Some(Leader { pid: Some(pid), source: Source::Started(spec.clone()) });
-                spec.context.log.about(Level::Info, &id, format_args!("started, pid {pid}"));
-                spec.context.events.publish(Some(&id), EventKind::Started { pid: Some(pid.as_u32()) });
+                spec.context.publisher.of_proxy(&id, ProxyOccurrence::Started { pid });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
                 Some(MachineEvent::Spawned)
             }
             Done::StartFailed { error, hopeless } => {
-                spec.context.log.about(Level::Error, &id, format_args!("{error}"));
-                let answer = if hopeless { Err(error.clone()) } else { Ok(()) };
+                let (happened, answer) = match hopeless {
+                    true => (ProxyOccurrence::StartHopeless { error: &error }, Err(error.clone())),
+                    false => (ProxyOccurrence::StartFailed { error: &error }, Ok(())),
+                };
+                spec.context.publisher.of_proxy(&id, happened);
                 supervised.answer_start(&answer);
-                if !hopeless {
-                    spec.context.events.publish(Some(&id), EventKind::StartFailed { error: error.to_string() });
-                }
                 supervised.rare.last_error = Some(error);
                 Some(MachineEvent::SpawnFailed { hopeless })
             }
@@ -102,17 +101,14 @@ impl EventLoop {
                 supervised.unscanned_since = since;
                 let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
                 supervised.leader = Some(Leader { pid: Some(pid), source });
-                spec.context.log.about(Level::Info, &id, format_args!("adopted, pid {pid}"));
-                spec.context.events.publish(Some(&id), EventKind::Adopted { pid: pid.as_u32() });
+                spec.context.publisher.of_proxy(&id, ProxyOccurrence::Adopted { pid });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
                 Some(MachineEvent::Adopted)
             }
             Done::Refused(refusal) => {
-                let level = if refusal.verdict == Verdict::Ended { Level::Info } else { Level::Warn };
-                spec.context.log.about(level, &id, format_args!("not adopted: {}", refusal.reason));
-                let reason = refusal.reason.clone();
-                spec.context.events.publish(Some(&id), EventKind::AdoptionRefused { reason });
+                let (reason, ended) = (refusal.reason.clone(), refusal.verdict == Verdict::Ended);
+                spec.context.publisher.of_proxy(&id, ProxyOccurrence::NotAdopted { reason, ended });
                 supervised.rare.last_error = Some(Error::new(ErrorCode::AdoptionRefused, refusal.reason));
                 let gone = refusal.verdict != Verdict::Unknown;
                 if refusal.verdict == Verdict::Supervised {

@@ -8,7 +8,7 @@ use super::pending_repair::RepairTask;
 use crate::error::{Error, ErrorCode};
 use crate::lifecycle::machine_event::{Announcement, MachineAction, MachineEvent};
 use crate::logging::Level;
-use crate::supervisor::events::EventKind;
+use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::Group;
 use crate::supervisor::scan::escaped_process::Escaped;
@@ -16,7 +16,6 @@ use crate::supervisor::spawner::job::Job;
 use crate::supervisor::zombies::Zombie;
 use crate::sys::boot_time::BootTime;
 use crate::sys::fail;
-use crate::sys::pid::Pid;
 use crate::sys::signal::Signal;
 
 impl EventLoop {
@@ -169,24 +168,15 @@ impl EventLoop {
 
     pub(super) fn announce(&mut self, key: ProcessKey, announcement: Announcement) {
         let Some(supervised) = self.slots.get(&key) else { return };
-        let (id, log) = (&supervised.slot.id, &supervised.spec.context.log);
-        let error = supervised.rare.last_error.as_ref().map(Error::to_string).unwrap_or_default();
-        let kind = match announcement {
+        let happened = match announcement {
             Announcement::Waiting(wait) => {
                 fail::point("backoff:begun");
-                log.about(Level::Info, id, format_args!("next start in {wait:?}"));
-                EventKind::Waiting { wait }
+                ProxyOccurrence::Waiting { wait }
             }
-            Announcement::Stopping => {
-                log.about(Level::Info, id, format_args!("stopping"));
-                EventKind::Stopping { pid: supervised.pid.map(Pid::as_u32) }
-            }
-            Announcement::Stopped => {
-                log.about(Level::Info, id, format_args!("stopped"));
-                EventKind::Stopped
-            }
-            Announcement::Failed => EventKind::Failed { error },
+            Announcement::Stopping => ProxyOccurrence::Stopping { pid: supervised.pid },
+            Announcement::Stopped => ProxyOccurrence::Stopped,
+            Announcement::Failed => ProxyOccurrence::Failed { error: supervised.rare.last_error.as_ref() },
         };
-        self.publish(key, kind);
+        supervised.spec.context.publisher.of_proxy(&supervised.slot.id, happened);
     }
 }

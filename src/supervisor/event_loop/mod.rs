@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::events::EventKind;
 use super::mailbox::{Inbox, Message, Owner};
 use super::process_key::ProcessKey;
 use super::reaper::Reaper;
@@ -128,12 +127,6 @@ impl EventLoop {
         }
         self.reaper.forget_gone();
         self.timers.tidy(|at, key| self.slots.get(&key).is_some_and(|supervised| supervised.is_due_at(at)));
-    }
-
-    fn publish(&self, key: ProcessKey, kind: EventKind) {
-        if let Some(supervised) = self.slots.get(&key) {
-            supervised.spec.context.events.publish(Some(&supervised.slot.id), kind);
-        }
     }
 
     /// Drops a slot that is not needed any more: released and with nothing in flight, or forgotten and gone.

@@ -5,8 +5,7 @@ use super::EventLoop;
 use super::supervised::Supervised;
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent};
-use crate::logging::Level;
-use crate::supervisor::events::EventKind;
+use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::{Exit, Leftovers};
 use crate::sys::wait::ExitStatus;
@@ -59,23 +58,19 @@ impl EventLoop {
         if let Some(since) = supervised.machine.running_since() {
             supervised.ended_by_itself(status, since.elapsed());
         }
-        let level = if asked { Level::Info } else { Level::Warn };
         let (id, context) = (supervised.slot.id.clone(), supervised.spec.context.clone());
-        let log = || context.log.about(level, &id, format_args!("pid {pid} ended: {status}"));
+        let publish = || context.publisher.of_proxy(&id, ProxyOccurrence::Exited { pid, status, asked });
         // A scan finds what is left of a group that could not be signalled: what is to have its time, and what is not
         // proven to be of it and holds the start.
         let unsignalled = supervised.rare.uncleared.is_some();
         let quietly = unsignalled || matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
         let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly }) else { return };
-        let exited = EventKind::Exited { pid: pid.as_u32(), status };
         if actions == [MachineAction::Spawn] {
             // A successor waits neither for readers of events nor for the host's log.
             self.perform_all(key, actions);
-            self.publish(key, exited);
-            log();
+            publish();
         } else {
-            self.publish(key, exited);
-            log();
+            publish();
             self.perform_all(key, actions);
         }
     }

@@ -8,7 +8,7 @@ use crate::defaults;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
-use crate::supervisor::events::EventKind;
+use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::scan::process_scan::ScanResult;
 use crate::supervisor::scan::unproven_process::{Ancestor, Unproven};
 use crate::supervisor::spawner::job::ScanRequest;
@@ -59,12 +59,7 @@ impl Supervised {
         }
         let held = found.iter().any(Unproven::holds_start);
         let processes = list(&found);
-        self.spec.context.log.about(
-            Level::Warn,
-            &self.slot.id,
-            format_args!("may have left {processes}: not signalled"),
-        );
-        self.spec.context.events.publish(Some(&self.slot.id), EventKind::Unproven { processes });
+        self.spec.context.publisher.of_proxy(&self.slot.id, ProxyOccurrence::Unproven { processes });
         if held {
             let patience = defaults::HELD_START;
             let message = format!("the next start waits for {} to end, at most {patience:?}", list(&found));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Lifecycle events, as told to the user.
 
+mod publisher;
 mod text;
 
 use std::os::fd::BorrowedFd;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::error::Result;
+pub(crate) use publisher::{ProxyOccurrence, Publisher, SnapshotOccurrence};
 #[cfg(feature = "capi")]
 pub(crate) use text::{EventFields, unix_ns};
 
@@ -107,8 +109,8 @@ impl Entry for Event {
 }
 
 impl EventRing {
-    /// Publishes an event; never waits for a reader.
-    pub(crate) fn publish(&self, id: Option<&Arc<str>>, kind: EventKind) {
+    /// Publishes an event; never waits for a reader. For the publisher alone.
+    fn publish(&self, id: Option<&Arc<str>>, kind: EventKind) {
         self.add(|number, at| Event { number, at, id: id.cloned(), kind });
     }
 

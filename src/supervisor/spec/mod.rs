@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::events::EventRing;
+use super::events::Publisher;
 use crate::declaration::ProxyConfig;
 use crate::logging::Log;
 use crate::store::{self, DataDir};
@@ -34,7 +34,7 @@ pub(crate) struct Context {
     pub(crate) files: Files,
     /// Empty where there is none: then no process is known by it.
     pub(crate) owner_tag: OwnerTag,
-    pub(crate) events: Arc<EventRing>,
+    pub(crate) publisher: Publisher,
     pub(crate) log: Log,
     pub(crate) allow_root: bool,
 }
@@ -70,13 +70,14 @@ impl Spec {
 impl Spec {
     /// One of a daemon without files.
     pub(crate) fn for_tests(id: &str, config: ProxyConfig) -> Spec {
+        let log = Log::new(None);
         let context = Context {
             base_env: BaseEnvironment::of([]),
             proxy_env: vec![],
             files: Files::Paths { stdout: None, stderr: None, pid: None },
             owner_tag: "o".into(),
-            events: EventRing::new(1),
-            log: Log::new(None),
+            publisher: Publisher::new(super::events::EventRing::new(1), log.clone()),
+            log,
             allow_root: false,
         };
         Spec { id: id.into(), config: Arc::new(config), context: Arc::new(context) }

@@ -10,7 +10,7 @@ use super::*;
 use crate::command::{Command, Credentials};
 use crate::declaration::ProxyConfig;
 use crate::logging::Log;
-use crate::supervisor::events::EventRing;
+use crate::supervisor::events::{EventRing, Publisher};
 
 fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: &[(&str, &str)]) -> Spec {
     let pairs = |pairs: &[(&str, &str)]| -> Vec<(OsString, OsString)> {
@@ -19,13 +19,14 @@ fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: 
     let mut config = ProxyConfig::new(Command::new("/bin/a").env("OWN", "1"));
     config.token = Some("t".to_owned());
     edit(&mut config);
+    let log = Log::new(None);
     let context = Context {
         base_env: BaseEnvironment::of(pairs(agent_env)),
         proxy_env: pairs(proxy_env),
         files: Files::Paths { stdout: None, stderr: None, pid: None },
         owner_tag: "o".into(),
-        events: EventRing::new(1),
-        log: Log::new(None),
+        publisher: Publisher::new(EventRing::new(1), log.clone()),
+        log,
         allow_root: false,
     };
     Spec { id: "web".into(), config: Arc::new(config), context: Arc::new(context) }

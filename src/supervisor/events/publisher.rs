@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The one place that publishes events: which event and which log line each occurrence becomes.
+//!
+//! A line comes before its event, so that it is in the log when a reader of events looks there. For an exit it is the other
+//! way round: the host's logger may take its time, and the event of an exit is what hosts act on.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{EventKind, EventRing};
+use crate::declaration::ExecMode;
+use crate::error::Error;
+use crate::logging::{Level, Log};
+use crate::sys::pid::Pid;
+use crate::sys::wait::ExitStatus;
+
+/// What happened to a proxy.
+#[derive(Debug)]
+pub(crate) enum ProxyOccurrence<'a> {
+    Started {
+        pid: Pid,
+    },
+    /// One of a registered kind.
+    KindStarted {
+        mode: &'a ExecMode,
+    },
+    /// It is tried again.
+    StartFailed {
+        error: &'a Error,
+    },
+    /// It would fail again. Whether the proxy has failed by that is for its machine to say.
+    StartHopeless {
+        error: &'a Error,
+    },
+    /// The machine has given up: the last error.
+    Failed {
+        error: Option<&'a Error>,
+    },
+    /// The code of a registered kind has returned an error.
+    KindStartFailed {
+        error: &'a Error,
+    },
+    /// Its kind cannot make a proxy of the declaration; the error names the proxy.
+    Rejected {
+        error: &'a Error,
+    },
+    Adopted {
+        pid: Pid,
+    },
+    /// `ended`: the process has, which is nothing to worry about.
+    NotAdopted {
+        reason: String,
+        ended: bool,
+    },
+    /// The same of one proxy of many, which share one log line.
+    NotKnownToLive {
+        reason: String,
+    },
+    /// `asked`: it was told to end.
+    Exited {
+        pid: Pid,
+        status: ExitStatus,
+        asked: bool,
+    },
+    Waiting {
+        wait: Duration,
+    },
+    Stopping {
+        pid: Option<Pid>,
+    },
+    Stopped,
+    Unproven {
+        processes: String,
+    },
+}
+
+/// What happened to a snapshot, or to the files beside it.
+#[derive(Debug)]
+pub(crate) enum SnapshotOccurrence<'a> {
+    Written,
+    NotWritten {
+        error: &'a Error,
+    },
+    /// The caller of the restore gets the error as well, and logs it.
+    NotRead {
+        error: &'a Error,
+    },
+    /// A part of it, or a file beside it: a record or a pid file.
+    PartNotUsed {
+        message: String,
+    },
+}
+
+/// Where the occurrences of a manager or daemon are published.
+#[derive(Debug, Clone)]
+pub(crate) struct Publisher {
+    events: Arc<EventRing>,
+    log: Log,
+}
+
+impl Publisher {
+    pub(crate) fn new(events: Arc<EventRing>, log: Log) -> Publisher {
+        Publisher { events, log }
+    }
+
+    /// Publishes what happened to a proxy.
+    pub(crate) fn of_proxy(&self, id: &Arc<str>, happened: ProxyOccurrence<'_>) {
+        let line = |level: Level, message: fmt::Arguments<'_>| self.log.about(level, id, message);
+        let event = |kind: EventKind| self.events.publish(Some(id), kind);
+        match happened {
+            ProxyOccurrence::Started { pid } => {
+                line(Level::Info, format_args!("started, pid {pid}"));
+                event(EventKind::Started { pid: Some(pid.as_u32()) });
+            }
+            ProxyOccurrence::KindStarted { mode } => {
+                line(Level::Info, format_args!("started, of the kind {mode}"));
+                event(EventKind::Started { pid: None });
+            }
+            ProxyOccurrence::StartFailed { error } => {
+                line(Level::Error, format_args!("{error}"));
+                event(EventKind::StartFailed { error: error.to_string() });
+            }
+            ProxyOccurrence::StartHopeless { error } => line(Level::Error, format_args!("{error}")),
+            ProxyOccurrence::Failed { error } => {
+                event(EventKind::Failed { error: error.map(Error::to_string).unwrap_or_default() });
+            }
+            ProxyOccurrence::KindStartFailed { error } => {
+                line(Level::Error, format_args!("start: {error}"));
+                event(EventKind::Failed { error: error.to_string() });
+            }
+            ProxyOccurrence::Rejected { error } => {
+                self.log.write(Level::Error, format_args!("{error}"));
+                event(EventKind::Failed { error: error.to_string() });
+            }
+            ProxyOccurrence::Adopted { pid } => {
+                line(Level::Info, format_args!("adopted, pid {pid}"));
+                event(EventKind::Adopted { pid: pid.as_u32() });
+            }
+            ProxyOccurrence::NotAdopted { reason, ended } => {
+                line(if ended { Level::Info } else { Level::Warn }, format_args!("not adopted: {reason}"));
+                event(EventKind::AdoptionRefused { reason });
+            }
+            ProxyOccurrence::NotKnownToLive { reason } => event(EventKind::AdoptionRefused { reason }),
+            ProxyOccurrence::Exited { pid, status, asked } => {
+                event(EventKind::Exited { pid: pid.as_u32(), status });
+                line(if asked { Level::Info } else { Level::Warn }, format_args!("pid {pid} ended: {status}"));
+            }
+            ProxyOccurrence::Waiting { wait } => {
+                line(Level::Info, format_args!("next start in {wait:?}"));
+                event(EventKind::Waiting { wait });
+            }
+            ProxyOccurrence::Stopping { pid } => {
+                line(Level::Info, format_args!("stopping"));
+                event(EventKind::Stopping { pid: pid.map(Pid::as_u32) });
+            }
+            ProxyOccurrence::Stopped => {
+                line(Level::Info, format_args!("stopped"));
+                event(EventKind::Stopped);
+            }
+            ProxyOccurrence::Unproven { processes } => {
+                line(Level::Warn, format_args!("may have left {processes}: not signalled"));
+                event(EventKind::Unproven { processes });
+            }
+        }
+    }
+
+    /// Publishes what happened to the snapshot of a manager.
+    pub(crate) fn of_snapshot(&self, happened: SnapshotOccurrence<'_>) {
+        let line = |message: fmt::Arguments<'_>| self.log.write(Level::Error, message);
+        let event = |kind: EventKind| self.events.publish(None, kind);
+        match happened {
+            SnapshotOccurrence::Written => event(EventKind::SnapshotWritten),
+            SnapshotOccurrence::NotWritten { error } => {
+                line(format_args!("{error}"));
+                event(EventKind::SnapshotFailed { error: error.to_string() });
+            }
+            SnapshotOccurrence::NotRead { error } => event(EventKind::SnapshotFailed { error: error.to_string() }),
+            SnapshotOccurrence::PartNotUsed { message } => {
+                line(format_args!("{message}"));
+                event(EventKind::SnapshotFailed { error: message });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use log::LevelFilter;
+
+    use super::*;
+    use crate::error::ErrorCode;
+
+    /// The log line and the event, each with the proxy, that `publish` leads to.
+    fn published(publish: impl FnOnce(&Publisher)) -> [Option<String>; 2] {
+        let (events, log) = (EventRing::new(4), Log::new(None));
+        let (mut event, mut line) = (events.subscribe(), log.subscribe(LevelFilter::Trace));
+        publish(&Publisher::new(events, log));
+        let said = [
+            line.try_next().map(|line| format!("{} {}", line.level, line.message)),
+            event.try_next().map(|event| event.to_string()),
+        ];
+        assert!(line.try_next().is_none() && event.try_next().is_none(), "more than one of {said:?}");
+        said
+    }
+
+    #[test]
+    fn each_occurrence_has_its_log_line_and_its_event() {
+        use ProxyOccurrence as P;
+        let (pid, error, status) =
+            (Pid::from_raw(7).unwrap(), &Error::new(ErrorCode::Io, "why"), ExitStatus::Exited(1));
+        let (why, wait) = (|| "why".to_owned(), Duration::from_millis(1500));
+        let of_proxies = [
+            (P::Started { pid }, "INFO proxy web: started, pid 7", "started, pid 7"),
+            (P::KindStarted { mode: &ExecMode::NOOP }, "INFO proxy web: started, of the kind noop", "started"),
+            (P::StartFailed { error }, "ERROR proxy web: why", "start failed: why"),
+            (P::StartHopeless { error }, "ERROR proxy web: why", ""),
+            (P::Failed { error: Some(error) }, "", "failed: why"),
+            (P::Failed { error: None }, "", "failed: "),
+            (P::KindStartFailed { error }, "ERROR proxy web: start: why", "failed: why"),
+            (P::Rejected { error }, "ERROR why", "failed: why"),
+            (P::Adopted { pid }, "INFO proxy web: adopted, pid 7", "adopted, pid 7"),
+            (P::NotAdopted { reason: why(), ended: true }, "INFO proxy web: not adopted: why", "adoption refused: why"),
+            (
+                P::NotAdopted { reason: why(), ended: false },
+                "WARN proxy web: not adopted: why",
+                "adoption refused: why",
+            ),
+            (P::NotKnownToLive { reason: why() }, "", "adoption refused: why"),
+            (
+                P::Exited { pid, status, asked: true },
+                "INFO proxy web: pid 7 ended: exit code 1",
+                "exited, pid 7: exit code 1",
+            ),
+            (
+                P::Exited { pid, status, asked: false },
+                "WARN proxy web: pid 7 ended: exit code 1",
+                "exited, pid 7: exit code 1",
+            ),
+            (P::Waiting { wait }, "INFO proxy web: next start in 1.5s", "waiting, next start in 1500 ms"),
+            (P::Stopping { pid: Some(pid) }, "INFO proxy web: stopping", "stopping, pid 7"),
+            (P::Stopping { pid: None }, "INFO proxy web: stopping", "stopping"),
+            (P::Stopped, "INFO proxy web: stopped", "stopped"),
+            (
+                P::Unproven { processes: "pid 8".to_owned() },
+                "WARN proxy web: may have left pid 8: not signalled",
+                "unproven: pid 8",
+            ),
+        ];
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        for (happened, line, event) in of_proxies {
+            let event = some(event).map(|event| format!("proxy web: {event}"));
+            assert_eq!(published(|publisher| publisher.of_proxy(&"web".into(), happened)), [some(line), event]);
+        }
+        let of_snapshots = [
+            (SnapshotOccurrence::Written, "", "snapshot written"),
+            (SnapshotOccurrence::NotWritten { error }, "ERROR why", "snapshot failed: why"),
+            (SnapshotOccurrence::NotRead { error }, "", "snapshot failed: why"),
+            (SnapshotOccurrence::PartNotUsed { message: why() }, "ERROR why", "snapshot failed: why"),
+        ];
+        for (happened, line, event) in of_snapshots {
+            assert_eq!(published(|publisher| publisher.of_snapshot(happened)), [some(line), some(event)]);
+        }
+    }
+}
