@@ -328,7 +328,7 @@ typedef enum proxyprocess_proxy_state {
     PROXYPROCESS_PROXY_CLEARING = 4,
     /** The next start is due later. */
     PROXYPROCESS_PROXY_WAITING = 5,
-    /** The process was told to end. */
+    /** The process was asked to end. */
     PROXYPROCESS_PROXY_STOPPING = 6,
     /** The process is gone, as was wanted. */
     PROXYPROCESS_PROXY_STOPPED = 7,
@@ -370,7 +370,7 @@ typedef enum proxyprocess_event_kind {
     PROXYPROCESS_EVENT_EXITED = 6,
     /** The next start is due in `wait_ms`. */
     PROXYPROCESS_EVENT_WAITING = 7,
-    /** The process was told to end: `pid`. */
+    /** The process was asked to end: `pid`. */
     PROXYPROCESS_EVENT_STOPPING = 8,
     /** The process is gone, as was wanted. The status may name a proxy that was removed an instant longer. */
     PROXYPROCESS_EVENT_STOPPED = 9,
@@ -380,7 +380,7 @@ typedef enum proxyprocess_event_kind {
     PROXYPROCESS_EVENT_SNAPSHOT_WRITTEN = 11,
     /** The snapshot could not be written, or it or a process record could not be read, and `text` says why. */
     PROXYPROCESS_EVENT_SNAPSHOT_FAILED = 12,
-    /** The reader fell behind, and `missed` events are lost to it. The status tells where things stand. */
+    /** The reader fell behind, and `missed` events are lost to it. The status shows where things stand. */
     PROXYPROCESS_EVENT_GAP = 13,
     /**
      * The process is gone, and others live that it may have left. They are not proven to be its own, and not signalled;
@@ -526,7 +526,7 @@ typedef struct proxyprocess_proxy_options {
     double restart_jitter;
     /** Restarts in a row that are made without waiting. */
     uint32_t restart_attempts_before_backoff;
-    /** 1: it runs as `uid`, `gid` and `groups`, which needs privilege. 0: as the agent, and those are not looked at. */
+    /** 1: it runs as `uid`, `gid` and `groups`, which needs privilege. 0: as the agent, and those are ignored. */
     uint8_t has_credentials;
     /** 0. */
     uint8_t reserved[3];
@@ -554,7 +554,7 @@ typedef struct proxyprocess_proxy_options {
      */
     uint64_t descriptor_limit;
     /**
-     * Its oom_score_adj (proc(5)), an absolute value from -1000 to 1000; not looked at without `has_oom_score_adj`. One
+     * Its oom_score_adj (proc(5)), an absolute value from -1000 to 1000; ignored without `has_oom_score_adj`. One
      * below the agent's needs CAP_SYS_RESOURCE.
      */
     int32_t oom_score_adj;
@@ -1078,7 +1078,7 @@ int32_t proxyprocess_state_subscribe(const struct proxyprocess_state *state,
                                      proxyprocess_error **err);
 
 /**
- * Waits for a change. Changes that were not waited for are told once.
+ * Waits for a change. Changes that were not waited for are reported once.
  *
  * `timeout_ms`: the longest wait; 0 does not wait.
  *
@@ -1807,7 +1807,7 @@ int32_t proxyprocess_reply_text(struct proxyprocess_reply *reply,
  *
  * `level`: how much, a value of proxyprocess_log_level.
  *
- * `callback`: NULL is none; `user` and `destroy` are not looked at then.
+ * `callback`: NULL is none; `user` and `destroy` are ignored then.
  *
  * `user`: handed to the callback, untouched.
  *

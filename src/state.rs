@@ -19,7 +19,7 @@ const REMEMBERED_CHANGES: usize = 1024;
 /// What changed since a version of the state.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    /// To be told at the next look.
+    /// To be reported at the next wait.
     pub(crate) version: u64,
     /// The ids that changed; `None` when it may be any.
     pub(crate) ids: Option<BTreeSet<Arc<str>>>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Being told that a state changed: by waiting, or by a descriptor.
+//! How a program learns that a state changed: by waiting, or by a descriptor.
 
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::feed::Readiness;
 use crate::sys::fork::HomeProcess;
 
-/// Tells that a [`State`](crate::State) changed. Changes that were not waited for are told once.
+/// Tells that a [`State`](crate::State) changed. Changes that were not waited for are reported once.
 #[derive(Debug)]
 pub struct Subscription {
     changes: Receiver<()>,
@@ -20,7 +20,7 @@ pub struct Subscription {
 
 impl Subscription {
     /// Waits for a change, at most so long; false when there was none, at once when none can come any more or in a process
-    /// that the host forked off. Of several threads that wait one is told.
+    /// that the host forked off. Of several threads that wait one gets it.
     pub fn wait(&self, timeout: Duration) -> bool {
         // In a forked worker a thread that does not exist there may hold the lock.
         self.signal.home.is_here() && self.signal.wait(timeout, || self.changes.try_recv().is_ok())

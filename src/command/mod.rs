@@ -173,7 +173,7 @@ impl Command {
     /// then. In an agent that is itself a subreaper, or the first process of its pid namespace, it survives the close
     /// alone.
     ///
-    /// It is supervised as an adopted process is: how it ended is told by the kernel (Linux 6.15), else it is
+    /// It is supervised as an adopted process is: how it ended is known from the kernel (Linux 6.15), else it is
     /// [`ExitStatus::Unknown`](crate::ExitStatus::Unknown) unless it was seen as a zombie.
     #[must_use]
     pub fn detached(mut self) -> Command {

@@ -33,7 +33,7 @@ pub enum proxyprocess_event_kind {
     PROXYPROCESS_EVENT_EXITED = 6,
     /// The next start is due in `wait_ms`.
     PROXYPROCESS_EVENT_WAITING = 7,
-    /// The process was told to end: `pid`.
+    /// The process was asked to end: `pid`.
     PROXYPROCESS_EVENT_STOPPING = 8,
     /// The process is gone, as was wanted. The status may name a proxy that was removed an instant longer.
     PROXYPROCESS_EVENT_STOPPED = 9,
@@ -43,7 +43,7 @@ pub enum proxyprocess_event_kind {
     PROXYPROCESS_EVENT_SNAPSHOT_WRITTEN = 11,
     /// The snapshot could not be written, or it or a process record could not be read, and `text` says why.
     PROXYPROCESS_EVENT_SNAPSHOT_FAILED = 12,
-    /// The reader fell behind, and `missed` events are lost to it. The status tells where things stand.
+    /// The reader fell behind, and `missed` events are lost to it. The status shows where things stand.
     PROXYPROCESS_EVENT_GAP = 13,
     /// The process is gone, and others live that it may have left. They are not proven to be its own, and not signalled;
     /// `text` names them.

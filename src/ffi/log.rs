@@ -129,7 +129,7 @@ impl Log for ToCallback {
 ///
 /// `level`: how much, a value of proxyprocess_log_level.
 ///
-/// `callback`: NULL is none; `user` and `destroy` are not looked at then.
+/// `callback`: NULL is none; `user` and `destroy` are ignored then.
 ///
 /// `user`: handed to the callback, untouched.
 ///

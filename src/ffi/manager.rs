@@ -31,7 +31,7 @@ use crate::manager::{Manager, ManagerOptions};
 pub struct proxyprocess_manager(Handle<Arc<Running>>);
 
 impl Drop for proxyprocess_manager {
-    /// Of the handle, not of what it holds: a run may hold that as well, and go on until it is told to end.
+    /// Of the handle, not of what it holds: a run may hold that as well, and go on until it is asked to end.
     fn drop(&mut self) {
         match self.0.peek().end(Manager::close) {
             Ok(()) => {}

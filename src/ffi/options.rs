@@ -55,7 +55,7 @@ pub struct proxyprocess_proxy_options {
     pub restart_jitter: f64,
     /// Restarts in a row that are made without waiting.
     pub restart_attempts_before_backoff: u32,
-    /// 1: it runs as `uid`, `gid` and `groups`, which needs privilege. 0: as the agent, and those are not looked at.
+    /// 1: it runs as `uid`, `gid` and `groups`, which needs privilege. 0: as the agent, and those are ignored.
     pub has_credentials: u8,
     /// 0.
     pub reserved: [u8; 3],
@@ -76,7 +76,7 @@ pub struct proxyprocess_proxy_options {
     /// How many descriptors it may have, the soft limit of RLIMIT_NOFILE, at most the hard limit; 0 is the soft limit
     /// that the agent had when the library was loaded.
     pub descriptor_limit: u64,
-    /// Its oom_score_adj (proc(5)), an absolute value from -1000 to 1000; not looked at without `has_oom_score_adj`. One
+    /// Its oom_score_adj (proc(5)), an absolute value from -1000 to 1000; ignored without `has_oom_score_adj`. One
     /// below the agent's needs CAP_SYS_RESOURCE.
     pub oom_score_adj: i32,
     /// 1: it gets `oom_score_adj`. 0: it gets 0 if the kernel permits that, else the agent's (0).

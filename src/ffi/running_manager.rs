@@ -47,7 +47,7 @@ impl Running {
         Ok(())
     }
 
-    /// Ends the manager, then the thread; the first thing that went wrong is told.
+    /// Ends the manager, then the thread; the first failure is returned.
     ///
     /// All of it is done on a thread of the library's, and the caller only waits: when a signal handler of the host leaves
     /// the wait by siglongjmp the end is completed all the same, and other threads that wait for it return.

@@ -217,7 +217,7 @@ pub extern "C" fn proxyprocess_state_subscribe(
     })
 }
 
-/// Waits for a change. Changes that were not waited for are told once.
+/// Waits for a change. Changes that were not waited for are reported once.
 ///
 /// `timeout_ms`: the longest wait; 0 does not wait.
 ///

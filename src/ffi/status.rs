@@ -31,7 +31,7 @@ pub enum proxyprocess_proxy_state {
     PROXYPROCESS_PROXY_CLEARING = 4,
     /// The next start is due later.
     PROXYPROCESS_PROXY_WAITING = 5,
-    /// The process was told to end.
+    /// The process was asked to end.
     PROXYPROCESS_PROXY_STOPPING = 6,
     /// The process is gone, as was wanted.
     PROXYPROCESS_PROXY_STOPPED = 7,

@@ -29,7 +29,7 @@ impl<T> Deref for HostOwned<T> {
 impl<T> Drop for HostOwned<T> {
     fn drop(&mut self) {
         let value = self.0.take();
-        // The panic hook of the program has told of it.
+        // The panic hook of the program has reported it.
         let _ = caught(|| drop(value));
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn read(path: &Path, own: Option<&DataDir>) -> Result<Option<External
         return Ok(Some(ExternalSnapshot { snapshot, ..ExternalSnapshot::default() }));
     }
     let inode = own.map(DataDir::own_inode).transpose();
-    let inode = inode.map_err(|error| Error::os(store::code_of(&error), "look at data directory", &error))?;
+    let inode = inode.map_err(|error| Error::os(store::code_of(&error), "stat data directory", &error))?;
     let around =
         OtherDataDir::around(path, inode).map_err(|error| error.within(format_args!("restore {}", path.display())))?;
     match around {

@@ -57,7 +57,7 @@ pub(super) struct ManagedSet {
     pub(super) unrestored: bool,
     /// Whether the state was followed once.
     pub(super) synced: bool,
-    /// The files that were no use, until they are told.
+    /// The files that were no use, until they are reported.
     ignored: Vec<Error>,
     /// The version of the state that was followed, unless the next sync has to compare everything.
     pub(super) seen: Option<u64>,

@@ -84,7 +84,7 @@ impl Manager {
         Ok(())
     }
 
-    /// Takes over what a snapshot describes; what is waited for is told.
+    /// Takes over what a snapshot describes; what is waited for is reported.
     fn restore_into(&self, core: &mut ManagedSet, path: &Path) -> Result<Vec<restore::Adoption>> {
         core.tell_ignored();
         match &self.data_dir {

@@ -299,7 +299,7 @@ fn take_over_daemon(
     let fingerprint = spec.fingerprint();
     let claim = match (core.unclaimed.get(id), entry.process) {
         (Some(record), _) if record.fingerprint == fingerprint => core.unclaimed.remove(id).map(Record::into_claim),
-        // Whether it is the one that is wanted is told by what it has, and not by what the record says.
+        // Whether it is the one that is wanted is decided by what it has, and not by what the record says.
         (Some(_), StoredProcess::Version1(_)) => core.unclaimed.remove(id).map(Record::into_claim),
         // A process of another declaration: whether it is replaced or wanted again is for the first sync to say.
         (Some(_), _) => None,

@@ -35,7 +35,7 @@ enum Woken {
     ByChange,
     /// The data directory was made anew.
     ByRenewal,
-    /// It is told to look, or it is time for something.
+    /// It was woken, or it is time for something.
     ToCheck,
 }
 
@@ -111,7 +111,7 @@ impl Manager {
         while !self.control.is_ending() {
             let now = Instant::now();
             if self.control.take_nudge() || self.sync_time(&due).is_some_and(|at| at <= now) {
-                // ORDER: the news is taken before the state is read, so that what comes after is told again.
+                // ORDER: the news is taken before the state is read, so that what comes after is reported again.
                 let _ = subscription.channel().try_recv();
                 self.follow_once(&mut due)?;
                 continue;
@@ -122,7 +122,7 @@ impl Manager {
             }
             let next = [self.sync_time(&due), due.snapshot].into_iter().flatten().min();
             let timer = next.map_or_else(crossbeam_channel::never, crossbeam_channel::at);
-            // While changes wait to be followed, when the last one was says more than being told of each.
+            // While changes wait to be followed, when the last one was says more than a report of each.
             let silent = crossbeam_channel::never();
             let renewed = self.data_dir.as_ref().map_or(&silent, |data_dir| data_dir.renewed());
             let changes = if due.changes.is_pending() { &silent } else { subscription.channel() };

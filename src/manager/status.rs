@@ -51,7 +51,7 @@ fn of_all(core: &ManagedSet, supervised: Vec<ProxyStatus>) -> Vec<ProxyStatus> {
     let mut all = all.into_iter().peekable();
     for (id, held) in &core.held {
         match take_until(&mut told, &mut all, id) {
-            // What goes on under the same id is told, and why it is not what is wanted.
+            // What goes on under the same id is reported, and why it is not what is wanted.
             Some(known) => known.last_error.clone_from(&held.last_error),
             None => told.push(held.clone()),
         }

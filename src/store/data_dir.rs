@@ -54,7 +54,7 @@ impl DataDir {
         let io = |error| failed_at("find data directory", path, &error);
         let absolute = std::path::absolute(path).map_err(io)?;
         let home = Home::open(path, Patience::UntilDead)?;
-        let id = DirectoryId::of(&home.root).map_err(|error| failed_at("look at data directory", path, &error))?;
+        let id = DirectoryId::of(&home.root).map_err(|error| failed_at("stat data directory", path, &error))?;
         let owner_tag = id.to_string().into();
         let renewed = crossbeam_channel::bounded(1);
         let data_dir = DataDir { path: path.to_owned(), owner_tag, absolute, home: Mutex::new(home), renewed };
@@ -120,7 +120,7 @@ impl DataDir {
                 return Some(home.trouble.clone().unwrap_or_else(|| Error::new(ErrorCode::Io, removed)));
             }
             Err(error) => {
-                let dead = failed_at("look at data directory", &self.path, &error);
+                let dead = failed_at("stat data directory", &self.path, &error);
                 return Some(home.trouble.clone().filter(|_| has_died(&error)).unwrap_or(dead));
             }
         }
@@ -151,9 +151,9 @@ impl DataDir {
                 // A file server says so also of a directory that was removed there.
                 let again =
                     if error.raw_os_error() == Some(libc::ESTALE) { again.or_else(|_| make_anew()) } else { again };
-                (again, failed_at("look at data directory", &self.path, &error).to_string())
+                (again, failed_at("stat data directory", &self.path, &error).to_string())
             }
-            Err(error) => return Err(failed_at("look at data directory", &self.path, &error)),
+            Err(error) => return Err(failed_at("stat data directory", &self.path, &error)),
         };
         match opened {
             Ok(new) => *home = new,

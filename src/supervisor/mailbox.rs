@@ -83,7 +83,7 @@ pub(crate) enum SupervisorCommand {
     Update { slot: Slot, spec: Arc<Spec>, record: Option<Sender<()>> },
     /// The process should be gone, and with `forget` its slot as well. Every stop is answered.
     Stop { slot: Slot, forget: bool, stopped: Option<Sender<StopReply>> },
-    /// All processes of the owner should be gone, and their slots. What is left of one is told; the channel closes when
+    /// All processes of the owner should be gone, and their slots. What is left of one is reported; the channel closes when
     /// that is all.
     StopAll { owner: Owner, left: Sender<StopReply> },
     /// All processes of the owner run on unsupervised. Answered when nothing is in flight any more.

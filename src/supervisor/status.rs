@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a proxy is doing, as told to the user.
+//! What a proxy is doing, as it is reported to the user.
 
 use std::fmt;
 use std::time::Instant;

@@ -2,7 +2,7 @@
 //! Fail points: places at which a test can have the agent die, a thread of it stand still or a call fail. Compiled in
 //! with the feature `fail-points` only, which only the tests set; else each is nothing at all.
 //!
-//! The agent under test is told by its environment:
+//! The agent under test has it in its environment:
 //!
 //! - `PROXYPROCESS_FAIL=<point>#<n>=<what>,...` acts when the point is passed for the n-th time, or with `#<n>-<m>`
 //!   each time from the n-th to the m-th. `die` is SIGKILL, as from outside; `stall` leaves the thread where it is for

@@ -90,7 +90,7 @@ impl Identity {
         // Ours did from before it was recorded, and a session leader cannot cease to lead its group.
         let leads = stat.group == pid.as_raw();
         match doubt {
-            // Whose zombie it is nothing tells any more.
+            // Nothing shows any more whose zombie it is.
             Some(how) if stat.is_dead() => Presence::Another(format!("{how}, and it is a zombie")),
             Some(how) if leads => Presence::Doubtful(how),
             Some(how) => Presence::Another(how),
@@ -219,7 +219,7 @@ mod tests {
             std::thread::yield_now();
         }
         check(now(&own, Some(7)), "Ended", "is a zombie");
-        // Whose zombie it is nothing tells any more.
+        // Nothing shows any more whose zombie it is.
         check(now(&elsewhere, Some(7)), "Another", "is a zombie");
         leader.wait().unwrap();
     }

@@ -16,7 +16,7 @@ pub(crate) enum Claim {
     /// carries has to prove it.
     PidOnly {
         pid: Pid,
-        /// Whether it runs what is declared, as far as its command tells; else its record must not say so.
+        /// Whether it runs what is declared, as far as its command shows; else its record must not say so.
         as_declared: bool,
     },
 }

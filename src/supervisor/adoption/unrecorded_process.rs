@@ -23,7 +23,7 @@ use crate::sys::proc::command_line::UnrecordedProcess;
 pub(crate) struct ConsulProcess {
     /// Its command and directory, the program as Consul found it.
     command: Command,
-    /// The program as Consul was told it.
+    /// The program as Consul had it declared.
     argv0: OsString,
     /// As the snapshot says.
     environment: BTreeMap<OsString, OsString>,

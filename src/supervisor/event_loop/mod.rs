@@ -45,7 +45,7 @@ pub(crate) struct EventLoop {
     pub(crate) spawners: Spawners,
     reaper: Arc<Reaper>,
     pub(crate) scan_queue: ScanQueue<ScanRequest>,
-    /// How many processes were told to stop and have not ended yet.
+    /// How many processes were asked to stop and have not ended yet.
     pub(crate) awaited: usize,
     unreaped_in_time: UnreapedInTime,
     /// The last handle is gone.

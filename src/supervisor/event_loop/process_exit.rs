@@ -17,7 +17,7 @@ impl EventLoop {
         if fail::failing("exit:seen").is_err() {
             return;
         }
-        // ORDER: a start is told before its end. What is left in a list of the process before, which had the same key, can
+        // ORDER: a start is reported before its end. What is left in a list of the process before, which had the same key, can
         // name a process that was started meanwhile; its own end is reported again, once it is waited for.
         let is_told = |supervised: &Supervised| {
             !matches!(supervised.machine.state(), ProxyState::Starting | ProxyState::Adopting)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Lifecycle events, as told to the user.
+//! Lifecycle events, as they are reported to the user.
 
 mod publisher;
 mod text;
@@ -68,7 +68,7 @@ pub enum EventKind {
         /// How much later.
         wait: Duration,
     },
-    /// The process was told to end.
+    /// The process was asked to end.
     Stopping {
         /// Its pid.
         pid: Option<u32>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The exit of a process: noticed, reaped, told once, and forgotten.
+//! The exit of a process: noticed, reaped, reported once, and forgotten.
 
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -80,7 +80,7 @@ impl Reaper {
         }
     }
 
-    /// Forgets those of which [`Reaper::take_exit`] has told the end. Before the next wait, which would report them again.
+    /// Forgets those whose end [`Reaper::take_exit`] has reported. Before the next wait, which would report them again.
     pub(crate) fn forget_gone(&self) {
         let mut table = self.lock();
         while let Some(watched) = table.gone.pop() {

@@ -38,7 +38,7 @@ const THOROUGH_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// What is done with what a process that has ended has left of its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leftovers {
-    /// The lifecycle decides, once it is told.
+    /// The lifecycle decides, once it gets the exit.
     Leave,
     /// The lifecycle would kill them at once.
     Kill,
@@ -203,7 +203,7 @@ impl Reaper {
         ready.extend(table.polled.iter().copied());
         let due = table.unreaped.iter().take_while(|(until, _)| *until <= now).count();
         let due: Vec<_> = table.unreaped.drain(..due).collect();
-        // One that was reaped in time has been told, and its successor can have the key by now.
+        // One that was reaped in time has been reported, and its successor can have the key by now.
         let awaited = |(at, key): &(Instant, ProcessKey)| {
             let phase = table.processes.get(key).map(|watched| watched.phase);
             matches!(phase, Some(WatchPhase::Unreaped { until, .. }) if until == *at)

@@ -42,7 +42,7 @@ impl Process {
         }
         let Some(fd) = &self.pidfd else { return Identity::of(self.pid, None) };
         let found = Identity::of(self.pid, pidfd::inode(fd.as_fd())?)?;
-        // ORDER: the host may have reaped it and the pid be recycled before we were told of the end; but the pid was
+        // ORDER: the host may have reaped it and the pid be recycled before the end was reported here; but the pid was
         // its own as long as the process lives.
         Ok(if pidfd::has_ended(fd.as_fd()) { None } else { found })
     }
@@ -56,14 +56,14 @@ impl Process {
         if let Ok(Waited::Ended(status)) = waited {
             return Some(Ended { status, awaits_reaping: false, held_by_tracer: false });
         }
-        // ORDER: asked after waitid, which tells of an ordinary end as soon as the pidfd does.
+        // ORDER: asked after waitid, which reports an ordinary end as soon as the pidfd does.
         let reported = self.pidfd.as_ref().map(|fd| pidfd::has_ended(fd.as_fd()));
         let (has_ended, runs) = (reported == Some(true), reported == Some(false));
         match waited {
             _ if runs && !closely => None,
             Ok(Waited::Running) if has_ended || closely => non_child_exit::hidden(self.pid, has_ended),
             Ok(Waited::Running) => None,
-            // What else tells so can fail.
+            // Every other way to know it can fail.
             _ if runs && !self.is_zombie() => None,
             _ => non_child_exit::ended(self.pidfd.as_ref().map(|fd| fd.as_fd()), self.identity.as_deref()),
         }

@@ -2,7 +2,7 @@
 //! The second reading of a process whose environment named no proxy: it may have been in the middle of execve(2) then.
 //!
 //! Until a child executes its program it shows the memory of the agent that cloned it, executable and environment
-//! included. While it executes it shows the new executable, and no environment until the kernel has told where that is.
+//! included. While it executes it shows the new executable, and no environment until the kernel shows where that is.
 //! So what was read at two moments can be of two programs: a healthy proxy would be named as a process without a tag
 //! that runs the program of another proxy.
 
@@ -81,7 +81,7 @@ impl<'a> Recheck<'a> {
 }
 
 /// Whether a process shows no environment of its own yet: it has not executed since it was cloned, and runs our
-/// executable, as children of other agents do as well; or the kernel has not told where its environment is. One whose
+/// executable, as children of other agents do as well; or the kernel does not show yet where its environment is. One whose
 /// executable may not be read counts as ours.
 fn is_in_exec(pid: Pid) -> io::Result<bool> {
     let Some(stat) = stat::read(pid.as_raw())?.filter(|stat| !stat.is_exiting) else { return Ok(false) };

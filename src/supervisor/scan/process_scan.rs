@@ -144,8 +144,8 @@ impl<'a> Scan<'a> {
         Ok(false)
     }
 
-    /// Takes note of what the environment of a process tells; false when the process is exiting or being executed, so that
-    /// this has told nothing. Its parent says whether it is an orphan if that is not known.
+    /// Takes note of what the environment of a process says; false when the process is exiting or being executed, so that
+    /// this says nothing. Its parent says whether it is an orphan if that is not known.
     fn examine(&mut self, (number, group, session): Member, is_orphan: Option<bool>) -> io::Result<bool> {
         let Some(pid) = Pid::from_raw(number).filter(|_| !self.ancestors.contains(&number)) else { return Ok(true) };
         if self.supervised.contains(&group) || self.supervised.contains(&session) {
@@ -229,7 +229,7 @@ pub(crate) fn any_is_claimed(seen: &[Pid]) -> io::Result<bool> {
     Ok(false)
 }
 
-/// What a scan tells of one proxy.
+/// What a scan found of one proxy.
 #[derive(Debug)]
 pub(crate) struct ScanResult {
     /// Whether any process was seen. One that has ended since may have left children that were not.

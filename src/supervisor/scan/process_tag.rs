@@ -41,7 +41,7 @@ impl ProcessTag {
     }
 }
 
-/// What the environment of a process tells of whose it is.
+/// To which proxy a process belongs, by its environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Environment {
     Tagged(ProcessTag),
@@ -65,7 +65,7 @@ impl Environment {
         if environment != Environment::Silent || !buffer.is_empty() {
             return Ok(environment);
         }
-        // ORDER: read again when the kernel has told where it is. Between the two a program may have been executed.
+        // ORDER: read again when the kernel shows where it is. Between the two a program may have been executed.
         match stat::read(pid.as_raw())? {
             None => Ok(Environment::Gone),
             Some(stat) if !stat.has_code => Ok(Environment::Blank),

@@ -182,7 +182,7 @@ impl Unproven {
         matches!(self.why, Why::Session(_))
     }
 
-    /// As it is told to the user.
+    /// As it is reported to the user.
     pub(crate) fn to_status(&self) -> UnprovenProcess {
         UnprovenProcess { pid: self.pid.as_u32(), program: self.program.clone(), why: self.why.to_string() }
     }

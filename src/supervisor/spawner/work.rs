@@ -116,7 +116,7 @@ impl Spawner {
         }
     }
 
-    /// Undoes a start that ended after the supervision did: its caller was told that it had not ended.
+    /// Undoes a start that ended after the supervision did: its caller got the answer that it had not ended.
     fn undo(&self, key: ProcessKey, spec: &Spec, done: &Done) {
         if let Done::Started(StartedProcess { pid, .. }) = done {
             let killed = self.reaper.signal_group(key, Signal::KILL);

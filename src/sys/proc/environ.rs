@@ -32,7 +32,7 @@ fn contains(text: &[u8], wanted: &[u8]) -> bool {
 }
 
 /// Waits until a child, which must have been given another environment than this process has, shows it: the kernel lets the
-/// parent of a vfork go on while the child still has the parent's memory, and before it has told where the environment of the
+/// parent of a vfork go on while the child still has the parent's memory, and before the kernel shows where the environment of the
 /// new program is.
 #[cfg(test)]
 pub(crate) fn wait_until_told(child: i32) {

@@ -29,8 +29,8 @@ pub(crate) fn file_id(open: BorrowedFd<'_>) -> io::Result<FileId> {
 /// this pid namespace has.
 ///
 /// # Errors
-/// When /proc cannot be read now, or is not ours; of kind Unsupported where it has no list of locks and no process that can
-/// be looked at has this one.
+/// When /proc cannot be read now, or is not ours; of kind Unsupported where it has no list of locks and no process whose
+/// descriptors can be read has this one.
 pub(crate) fn holder(of: FileId) -> io::Result<Option<i32>> {
     stat::check_mounted()?;
     for _ in 0..READINGS {

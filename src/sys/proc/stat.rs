@@ -30,7 +30,7 @@ pub(crate) struct Stat {
     pub(crate) threads: i64,
     /// Field 22: start time in clock ticks after boot.
     pub(crate) start_ticks: u64,
-    /// Field 26, not 0: it has memory, and the kernel has told where the program and its environment are in it, which it
+    /// Field 26, not 0: it has memory, and the kernel shows where the program and its environment are in it, which it
     /// does last when it executes one.
     pub(crate) has_code: bool,
     /// Field 52: the wait status of a zombie, to processes that may trace it; else 0.

@@ -4,7 +4,7 @@
 //! A vfork shares memory with its suspended parent, and a failure is simply written where the parent finds it. But
 //! valgrind, qemu-user and some sandboxes make a plain fork of it: the child writes into its own copy, and the parent
 //! runs on. So, until a child was seen to write into our memory, each has a close-on-exec pipe as well. The pipe ends
-//! when the child has executed or exited, and what it tells is what was written into it before. Later children have one
+//! when the child has executed or exited, and its report is what was written into it before. Later children have one
 //! where it must be known that they have left our memory.
 
 use std::ffi::c_int;
@@ -45,16 +45,16 @@ impl ChildOutcome {
     }
 }
 
-/// Which process it is, as one tells that is no child of ours: nothing keeps another one from getting its pid.
+/// Which process it is, as one reports that is no child of ours: nothing keeps another one from getting its pid.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct ChildIdentity {
-    /// 0 until it is told.
+    /// 0 until it is reported.
     pub(crate) pid: i64,
     pub(crate) start_ticks: u64,
 }
 
-/// All that a child tells; each message in the pipe is one.
+/// All that a child reports; each message in the pipe is one.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct ChildReport {
@@ -116,7 +116,7 @@ impl Pipe {
         let Pipe { reader, writer } = self;
         // ORDER: our own writer first, or the pipe would never end.
         drop(writer);
-        // Asked for nothing, it tells the end alone, and not what was written before.
+        // Asked for nothing, it shows the end alone, and not what was written before.
         let mut look = libc::pollfd { fd: reader.as_raw_fd(), events: 0, revents: 0 };
         loop {
             // SAFETY: the pointer is of one live value, and the count is 1.

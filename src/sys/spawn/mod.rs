@@ -300,7 +300,7 @@ struct Child {
 }
 
 impl Child {
-    /// One that is detached tells itself which it is.
+    /// One that is detached reports itself which it is.
     fn known_by(self, birth: ChildIdentity) -> Child {
         let Some(pid) = Pid::from_raw(birth.pid as i32) else { return self };
         let pidfd = self.pidfd.or_else(|| open_proven(pid, birth.start_ticks));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Why a process could not be started, as it is told: the step, its object and the errno.
+//! Why a process could not be started, as it is reported: the step, its object and the errno.
 
 use std::ffi::{CString, OsStr};
 use std::fmt;
