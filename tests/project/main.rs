@@ -2,6 +2,7 @@
 //! What holds for the text of the project: its documentation, and what its sources import.
 
 mod documentation;
+mod duplicates;
 mod facts;
 mod guarantees;
 mod imports;

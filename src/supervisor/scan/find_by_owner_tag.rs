@@ -13,10 +13,12 @@ use super::process_scan::{Scan, ScanScope, any_is_claimed};
 use super::scan_queue::ScanQueue;
 use super::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::error::{Error, ErrorCode, Result};
-use crate::logging::{self, Level};
 use crate::sys::pid::Pid;
 use crate::sys::proc::stat;
 use crate::sys::thread;
+
+/// What the scan is for, in messages.
+const PURPOSE: &str = "look for processes of an earlier agent";
 
 /// The processes that carry an owner tag, one for each id: the one that has led its session for the longest time, or else the
 /// the id of the group that has lost its leader. The groups and sessions of the `known` are skipped, and what another agent
@@ -27,7 +29,7 @@ use crate::sys::thread;
 /// # Errors
 /// When processes cannot be scanned now.
 pub(crate) fn find_by_owner_tag(owner_tag: &str, known: &HashSet<i32>) -> Result<Vec<(String, Pid)>> {
-    let failed = |error| Error::os(ErrorCode::Io, "look for processes of an earlier agent", &error);
+    let failed = |error| Error::os(ErrorCode::Io, PURPOSE, &error);
     scan_patiently(owner_tag, known).map_err(failed)
 }
 
@@ -38,7 +40,11 @@ fn scan_patiently(owner_tag: &str, known: &HashSet<i32>) -> Found {
     let (sender, scanned) = crossbeam_channel::unbounded();
     queue.join((), Instant::now());
     loop {
-        if let Some((_, progress)) = queue.begin(Instant::now(), false) {
+        let now = Instant::now();
+        if let Some((pid, progress)) = queue.give_up(now) {
+            unreadable.skip(PURPOSE, pid, &progress)?;
+        }
+        if let Some((_, progress)) = queue.begin(now, false) {
             let scan = Task {
                 owner_tag: owner_tag.to_owned(),
                 known: known.clone(),
@@ -54,18 +60,11 @@ fn scan_patiently(owner_tag: &str, known: &HashSet<i32>) -> Found {
                 scan.run(&sender);
             }
         }
-        let deadline = queue.deadline().unwrap_or_else(Instant::now);
-        match scanned.recv_deadline(deadline) {
-            Ok((progress, found)) if queue.end(&progress) => return found,
-            Ok(_) => {} // it was given up
-            Err(_) => {
-                if let Some((pid, progress)) = queue.give_up(Instant::now()) {
-                    unreadable.insert(pid, &progress)?;
-                    let what = "look for processes of an earlier agent";
-                    let message =
-                        format_args!("{what}: the environment of pid {pid} cannot be read to its end: skipped");
-                    logging::write(Level::Warn, message);
-                }
+        let deadline = queue.deadline().unwrap_or(now);
+        if let Ok((progress, found)) = scanned.recv_deadline(deadline) {
+            // One that was given up has another in its place.
+            if queue.end(&progress) {
+                return found;
             }
         }
     }

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::logging::{self, Level};
 use crate::sys::fail;
 use crate::sys::pid::Pid;
 use crate::sys::proc::stat;
@@ -48,8 +49,17 @@ impl ScanProgress {
 pub(crate) struct UnreadableProcesses(Mutex<HashMap<i32, u64>>);
 
 impl UnreadableProcesses {
+    /// Has later scans skip a process at which one was given up, and says so. `purpose`: of the scan.
+    pub(crate) fn skip(&self, purpose: &str, pid: Pid, scan: &ScanProgress) -> io::Result<()> {
+        let inserted = self.insert(pid, scan);
+        let error = inserted.as_ref().err().map(|error| format!(": {error}")).unwrap_or_default();
+        let what = format_args!("the environment of pid {pid} cannot be read to its end: passed over{error}");
+        logging::write(Level::Warn, format_args!("{purpose}: {what}"));
+        inserted
+    }
+
     /// Adds a process, if a scan still reads it.
-    pub(crate) fn insert(&self, pid: Pid, scan: &ScanProgress) -> io::Result<()> {
+    pub(super) fn insert(&self, pid: Pid, scan: &ScanProgress) -> io::Result<()> {
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(()) };
         let mut all = self.all();
         // ORDER: the reader says first that it has read it, and removes it then. So it is not left here for ever.

@@ -93,7 +93,7 @@ impl Spawners {
         self.hand_over(Work::Scan(all, progress));
     }
 
-    /// Has later scans pass over a process that stalls them.
+    /// Has later scans skip a process that stalls them.
     pub(crate) fn skip_in_scans(&self, pid: Pid, scan: &ScanProgress) {
         self.shared.spawner.skip_in_scans(pid, scan);
     }

@@ -77,14 +77,10 @@ impl Spawner {
         }
     }
 
-    /// Has later scans pass over a process that stalls them.
+    /// Has later scans skip a process that stalls them.
     pub(crate) fn skip_in_scans(&self, pid: Pid, scan: &ScanProgress) {
-        let what = "look for processes that left their group";
-        let known = self.unreadable.insert(pid, scan);
-        let error = known.err().map(|error| format!(": {error}")).unwrap_or_default();
-        let message =
-            format_args!("{what}: the environment of pid {pid} cannot be read to its end: passed over{error}");
-        logging::write(Level::Warn, message);
+        // If it cannot be done now, the next scan is given up as well.
+        let _ = self.unreadable.skip("look for processes that left their group", pid, scan);
     }
 
     /// No caller waits any more for the current jobs.
