@@ -35,6 +35,7 @@ static const known KNOWN[] = {
     {PROXYPROCESS_E_FORKED, STATE, "handle of the process before the fork"},
     {PROXYPROCESS_E_INTERNAL, INTERNAL, "internal fault"},
     {PROXYPROCESS_E_UNPROVEN, PROCESS, "processes may have outlived a stop"},
+    {PROXYPROCESS_E_NOT_FOUND, STATE, "no such proxy is managed"},
     {PROXYPROCESS_E_NULL_ARGUMENT, ARGUMENT, "argument is NULL"},
     {PROXYPROCESS_E_INVALID_UTF8, ARGUMENT, "text is not UTF-8"},
     {PROXYPROCESS_E_STRUCT_SIZE, ARGUMENT, "struct size is not possible"},
@@ -47,7 +48,7 @@ static const known KNOWN[] = {
 
 static void codes(void)
 {
-    static const int32_t unknown[] = {1, -18, -50, -100, -109, INT32_MAX, INT32_MIN};
+    static const int32_t unknown[] = {1, -40, -50, -100, -109, INT32_MAX, INT32_MIN};
     for (size_t index = 0; index < sizeof KNOWN / sizeof *KNOWN; index++) {
         CHECK_TEXT(proxyprocess_code_str(KNOWN[index].code), KNOWN[index].text);
         CHECK_INT(proxyprocess_code_class(KNOWN[index].code), KNOWN[index].class);

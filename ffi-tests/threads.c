@@ -54,6 +54,8 @@ static void *use(void *name)
         ok_or(proxyprocess_manager_snapshot(manager, path, &error), PROXYPROCESS_E_CLOSED);
         ok_or(proxyprocess_manager_reconfigure(manager, &options, &error), PROXYPROCESS_E_CLOSED);
         ok_or(proxyprocess_manager_start(manager, &error), PROXYPROCESS_E_CLOSED);
+        int32_t restarted = proxyprocess_manager_restart(manager, name, &error);
+        ok_or(restarted, restarted == PROXYPROCESS_E_CLOSED ? restarted : PROXYPROCESS_E_NOT_FOUND);
         OK(proxyprocess_state_remove(state, name, NULL, &error));
         set(state, "web", SLEEP);
         /* Under valgrind the threads take turns: those of the library need some to end processes in time. */

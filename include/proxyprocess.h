@@ -275,6 +275,8 @@ typedef enum proxyprocess_code {
     PROXYPROCESS_E_INTERNAL = -16,
     /** What a stop could prove to be of the proxy is gone, but processes live that may be of it; the message names them. */
     PROXYPROCESS_E_UNPROVEN = -17,
+    /** No proxy of this id is managed: it is not declared, or its declaration was not followed yet. */
+    PROXYPROCESS_E_NOT_FOUND = -18,
     /** A pointer is NULL that must not be; the message names the argument. */
     PROXYPROCESS_E_NULL_ARGUMENT = -101,
     /** A text must be UTF-8 and is not. */
@@ -1516,6 +1518,28 @@ int32_t proxyprocess_manager_logs(const struct proxyprocess_manager *manager,
                                   int32_t level,
                                   struct proxyprocess_logs **logs,
                                   proxyprocess_error **err);
+
+/**
+ * Restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops it (stop
+ * signal to its group, grace period, SIGKILL), and started anew when nothing of it is left.
+ *
+ * Returns when the restart has begun, and waits neither for the stop nor for the start: events tell both. The backoff begins
+ * anew, and a proxy that waits for its next start, or has failed, is started at once. A process that is being started or
+ * adopted is replaced when it runs; one that is just being stopped to be started again is not stopped twice. A proxy of a
+ * registered kind is created anew, after which the old one is stopped and the new one started.
+ *
+ * `id`: UTF-8.
+ *
+ * Returns 0; PROXYPROCESS_E_NOT_FOUND: no proxy of this id is managed, as before the first sync of the run;
+ * PROXYPROCESS_E_CLOSED; of a proxy of a registered kind what its `create` fails with, and PROXYPROCESS_E_IO when the snapshot
+ * cannot be written: the old one goes on.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_restart(const struct proxyprocess_manager *manager,
+                                     const char *id,
+                                     proxyprocess_error **err);
 
 /**
  * Makes a daemon that is not started.

@@ -43,6 +43,8 @@ pub enum ErrorCode {
     Internal = -16,
     /// What a stop could prove to be of the proxy is gone, but processes live that may be of it; the message names them.
     Unproven = -17,
+    /// No proxy of this id is managed: it is not declared, or its declaration was not followed yet.
+    NotFound = -18,
     /// The call would wait for itself: it was made by a logger that the library had called.
     InCallback = -105,
 }

@@ -28,7 +28,7 @@ use crate::manager::{Manager, ManagerOptions};
 /// leaves the proxies running for the next agent, or by proxyprocess_manager_kill(), which stops them; whichever comes
 /// second does nothing. All functions but _free can be called from any threads at the same time, and none of them from
 /// a callback.
-pub struct proxyprocess_manager(Handle<Arc<Running>>);
+pub struct proxyprocess_manager(pub(super) Handle<Arc<Running>>);
 
 impl Drop for proxyprocess_manager {
     /// Of the handle, not of what it holds: a run may hold that as well, and go on until it is asked to end.

@@ -37,5 +37,6 @@ mod running_manager;
 mod sized;
 mod state;
 mod status;
+mod steering;
 mod text;
 mod version;

@@ -72,6 +72,8 @@ pub(crate) enum MachineEvent {
     },
     /// It should run from a new declaration.
     Replace,
+    /// It should run anew from the same declaration.
+    Restart,
     /// It should be gone.
     Stop,
     Spawned,

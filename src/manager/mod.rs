@@ -15,6 +15,7 @@ mod run_control;
 mod run_loop;
 mod snapshot_writer;
 mod status;
+mod steering;
 mod sync;
 mod sync_plan;
 mod written_snapshot;

@@ -14,7 +14,7 @@ use super::scan::process_scan::ScanResult;
 use super::scan::stalled_scan::ScanProgress;
 use super::spec::Spec;
 use super::status::ProxyStatus;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::store::snapshot_entry::KnownProcess;
 use crate::sys::pid::Pid;
 
@@ -30,6 +30,12 @@ pub(crate) struct Slot {
 
 /// The answer to a stop: the slot, and what is left of it if anything is.
 pub(crate) type StopReply = (Slot, Result<()>);
+
+/// No proxy of this id is managed.
+#[cold]
+pub(crate) fn not_managed(id: &str) -> Error {
+    Error::new(ErrorCode::NotFound, format!("proxy {}: not managed", excerpt(id)))
+}
 
 /// A caller that waits for a stop.
 #[derive(Debug, Clone)]
@@ -81,6 +87,9 @@ pub(crate) enum SupervisorCommand {
     /// The settings changed, and nothing that the process can see. `record`: and its record says something else then;
     /// dropped when that is written.
     Update { slot: Slot, spec: Arc<Spec>, record: Option<Sender<()>> },
+    /// The process should run anew from the same declaration, or at once if it waits for its next start. Answered when that
+    /// has begun.
+    Restart { slot: Slot, reply: Sender<Result<()>> },
     /// The process should be gone, and with `forget` its slot as well. Every stop is answered.
     Stop { slot: Slot, forget: bool, stopped: Option<Sender<StopReply>> },
     /// All processes of the owner should be gone, and their slots. What is left of one is reported; the channel closes when

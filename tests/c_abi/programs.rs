@@ -51,6 +51,7 @@ programs! {
     order: plain sanitized valgrind;
     run_ends: plain sanitized valgrind;
     state: plain sanitized valgrind;
+    steering: plain sanitized valgrind;
     threads: plain sanitized valgrind;
     version: plain; // static texts
 }

@@ -153,13 +153,14 @@ struct Caller {
 
 impl Caller {
     fn call(&self, manager: &Manager, daemon: &Daemon) {
-        let calls: [(&str, &dyn Fn() -> Result<()>); 13] = [
+        let calls: [(&str, &dyn Fn() -> Result<()>); 14] = [
             ("new", &|| Manager::new(State::new(), options()).map(drop)),
             ("register_kind", &|| manager.register_kind(ExecMode::new("own")?, |_| unreachable!())),
             ("restore", &|| manager.restore("/is/not/there")),
             ("run", &|| manager.run()),
             ("snapshot", &|| manager.snapshot("/is/not/there")),
             ("reconfigure", &|| manager.reconfigure(options())),
+            ("restart", &|| manager.restart("web")),
             ("close", &|| manager.close()),
             ("kill", &|| manager.kill()),
             ("start of a daemon", &|| daemon.start()),
@@ -215,7 +216,7 @@ fn call_of_a_logger_that_would_wait_for_it_is_refused() {
     manager.kill().unwrap();
     runner.join().unwrap().unwrap();
     let made = caller.made.lock().unwrap();
-    assert!(made.len() >= 15 && made.len() % 15 == 0, "{made:?}");
+    assert!(made.len() >= 16 && made.len() % 16 == 0, "{made:?}");
     let accepted: Vec<_> = made.iter().filter(|(_, code)| *code != Some(ErrorCode::InCallback)).collect();
     assert!(accepted.is_empty(), "{accepted:?}");
     // The stops for good that were refused have stopped nothing.

@@ -19,6 +19,7 @@ mod locked;
 mod logs;
 mod periods;
 mod replace;
+mod restart;
 mod restore;
 mod threads;
 mod users;

@@ -94,6 +94,7 @@ fn codes_are_listed_with_their_numbers() {
         ErrorCode::Forked,
         ErrorCode::Internal,
         ErrorCode::Unproven,
+        ErrorCode::NotFound,
         ErrorCode::InCallback,
     ];
     for code in codes {

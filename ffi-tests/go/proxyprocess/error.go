@@ -51,6 +51,8 @@ const (
 	// ErrUnproven: what a stop could prove to be of the proxy is gone, but processes live that may be of it; the message
 	// names them.
 	ErrUnproven Code = C.PROXYPROCESS_E_UNPROVEN
+	// ErrNotFound: no proxy of this id is managed: it is not declared, or its declaration was not followed yet.
+	ErrNotFound Code = C.PROXYPROCESS_E_NOT_FOUND
 	// ErrNullArgument: something is missing that must be there; the message names it.
 	ErrNullArgument Code = C.PROXYPROCESS_E_NULL_ARGUMENT
 	// ErrInvalidUTF8: a text must be UTF-8 and is not.

@@ -115,6 +115,7 @@ impl Machine {
             MachineEvent::Start => self.start(now),
             MachineEvent::Adopt { start_if_gone } => self.adopt(start_if_gone),
             MachineEvent::Replace => self.replace(now, settings),
+            MachineEvent::Restart => self.restart(now, settings),
             MachineEvent::Stop => self.stop(now, settings),
             MachineEvent::Spawned => self.spawned(now, settings),
             MachineEvent::SpawnFailed { hopeless } => self.spawn_failed(hopeless, now, settings, chance),
@@ -217,6 +218,8 @@ impl Machine {
 
 #[cfg(test)]
 mod random_walk_tests;
+#[cfg(test)]
+mod restart_tests;
 #[cfg(test)]
 mod stop_tests;
 #[cfg(test)]

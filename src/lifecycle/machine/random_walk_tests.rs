@@ -12,6 +12,7 @@ enum Move {
     Settings,
     Adopt(bool),
     Replace,
+    Restart,
     Stop,
     Finish { well: bool, hopeless: bool },
     Exit { group_left: bool, escaped: bool, zombie: bool },
@@ -26,6 +27,7 @@ fn moves() -> impl Strategy<Value = Move> {
         2 => Just(Move::Start),
         1 => any::<bool>().prop_map(Move::Adopt),
         2 => Just(Move::Replace),
+        2 => Just(Move::Restart),
         1 => Just(Move::Settings),
         3 => Just(Move::Stop),
         6 => (any::<bool>(), any::<bool>()).prop_map(|(well, hopeless)| Move::Finish { well, hopeless }),
@@ -149,6 +151,13 @@ impl Outside {
             Move::Replace => {
                 self.stop_wanted = false;
                 world.on(MachineEvent::Replace)
+            }
+            Move::Restart => {
+                let (state, wanted) = (world.machine.state(), world.machine.wanted);
+                let actions = world.on(MachineEvent::Restart);
+                let unchanged = actions.is_empty() && (world.machine.state(), world.machine.wanted) == (state, wanted);
+                assert!(wanted == Wanted::Up || unchanged, "a restart of what is to be gone");
+                actions
             }
             Move::Stop => {
                 self.stop_wanted = true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a machine does when it is asked for something: to start, to adopt, to replace its process, to stop, or to follow
-//! new settings.
+//! What a machine does when it is asked for something: to start, to adopt, to replace or restart its process, to stop,
+//! or to follow new settings.
 
 use std::time::Instant;
 
@@ -87,6 +87,14 @@ impl Machine {
                 *cause = Cause::Asked;
                 vec![]
             }
+        }
+    }
+
+    /// As a replacement by a changed declaration. What is to be gone is not brought back.
+    pub(super) fn restart(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
+        match self.wanted {
+            Wanted::Up => self.replace(now, settings),
+            Wanted::Down => vec![],
         }
     }
 

@@ -22,6 +22,9 @@ impl EventLoop {
         match command {
             SupervisorCommand::Put { slot, spec, start, started } => self.put(slot, spec, start, started),
             SupervisorCommand::Update { slot, spec, record } => self.update(&slot, spec, record),
+            SupervisorCommand::Restart { slot, reply } => {
+                let _ = reply.send(self.restart(&slot));
+            }
             SupervisorCommand::Stop { slot, forget, stopped } => self.stop(slot, forget, stopped),
             SupervisorCommand::StopAll { owner, left } => self.stop_all(owner, &left),
             SupervisorCommand::Release { owner, released } => self.release(owner, &released),

@@ -12,6 +12,7 @@ mod pending_repair;
 mod process_exit;
 mod repair;
 mod scan_results;
+mod steering;
 mod supervised;
 mod timers;
 

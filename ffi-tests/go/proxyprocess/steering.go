@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package proxyprocess
+
+// #include <proxyprocess.h>
+import "C"
+
+// Restart restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops
+// it, and started anew when nothing of it is left. It returns when the restart has begun, and waits neither for the stop nor
+// for the start: events tell both. The backoff begins anew, and a proxy that waits for its next start, or has failed, is
+// started at once. A Proxy of a registered kind is made anew by its Factory, after which the old one is stopped and the new
+// one started.
+//
+// Its errors are ErrNotFound, when no proxy of this id is managed, as before the first sync of Run; ErrClosed; and of a
+// Proxy of a registered kind what its Factory fails with, and ErrIO when the snapshot cannot be written.
+func (m *Manager) Restart(id string) error {
+	return m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_manager_restart(manager, id, failure)
+	})
+}
+
+// steer makes a call about one proxy.
+func (m *Manager) steer(
+	id string, function func(*C.proxyprocess_manager, *C.char, **C.proxyprocess_error) C.int32_t,
+) error {
+	var mem cMemory
+	defer mem.free()
+	cid := mem.text("id", id)
+	if mem.err != nil {
+		return mem.err
+	}
+	return m.use(func(manager *C.proxyprocess_manager, failure **C.proxyprocess_error) C.int32_t {
+		return function(manager, cid, failure)
+	})
+}

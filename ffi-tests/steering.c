@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MPL-2.0
+/* Steering one proxy of a manager. */
+
+#include "helpers.h"
+
+static void restart(void)
+{
+    proxyprocess_state *state = new_state();
+    proxyprocess_manager *manager = new_manager(state, "data");
+    proxyprocess_events *events = events_of(manager);
+    set(state, "web", SLEEP);
+    set(state, "another", SLEEP);
+    FAILS(proxyprocess_manager_restart(manager, "web", &error), PROXYPROCESS_E_NOT_FOUND, "proxy web: not managed");
+    OK(proxyprocess_manager_start(manager, &error));
+    uint32_t another = until(events, PROXYPROCESS_EVENT_STARTED, "another").pid;
+    uint32_t first = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
+    OK(proxyprocess_manager_restart(manager, "web", &error));
+    uint32_t second = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
+    CHECK(second != first);
+    CHECK(is_gone(first));
+    CHECK_INT(look(manager, "web").status.pid, second);
+    CHECK_INT(look(manager, "another").status.pid, another);
+    FAILS(proxyprocess_manager_restart(manager, "", &error), PROXYPROCESS_E_NOT_FOUND, "");
+    FAILS(proxyprocess_manager_restart(manager, "a\xff", &error), PROXYPROCESS_E_INVALID_UTF8, "id");
+    OK(proxyprocess_manager_kill(manager, &error));
+    FAILS(proxyprocess_manager_restart(manager, "web", &error), PROXYPROCESS_E_CLOSED, "closed");
+    proxyprocess_events_free(events);
+    proxyprocess_manager_free(manager);
+    proxyprocess_state_free(state);
+}
+
+int main(void)
+{
+    resources before = resources_now();
+    restart();
+    nothing_is_left_since(before);
+    return 0;
+}
