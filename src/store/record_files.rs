@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The files of process records, and the pid files for people and scripts.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, RawFd};
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::data_dir::DataDir;
 use super::id_directories::{descend, descend_existing, temporary};
@@ -19,47 +16,23 @@ use crate::error::Result;
 use crate::sys::fail;
 use crate::sys::file::Dir;
 use crate::sys::pid::Pid;
+use crate::sys::pidfd;
 use crate::sys::process_identity::Identity;
-use crate::sys::spawn::program::SelfRecord;
-
-/// The record that a child is to write, with what it borrows.
-pub(crate) struct RecordPlan {
-    place: Arc<Dir>,
-    lock: Vec<RawFd>,
-    within: PathBuf,
-    temporary: CString,
-    name: CString,
-    head: Vec<u8>,
-}
-
-impl RecordPlan {
-    pub(crate) fn as_self_record(&self) -> SelfRecord<'_> {
-        SelfRecord {
-            dir: self.place.as_fd(),
-            lock: &self.lock,
-            temporary: self.temporary.clone(),
-            name: self.name.clone(),
-            within: &self.within,
-            head: self.head.clone(),
-        }
-    }
-}
+use crate::sys::spawn::child_record::SelfRecord;
 
 impl DataDir {
-    /// Prepares the record that the process of `id` writes of itself.
-    pub(crate) fn plan_record(&self, header: RecordHeader<'_>, boot_id: &str) -> Result<RecordPlan> {
+    /// Prepares the record that the process of an id writes of itself.
+    pub(crate) fn prepare_record(&self, header: RecordHeader<'_>, boot_id: &str) -> Result<SelfRecord> {
         let name = FileName::of(header.id);
-        let place = descend(self.part(Subdirectory::Records)?, &name);
-        let place = place.map_err(|error| self.failed("open records directory", "records", &error))?;
-        let head = process_record::head(header, boot_id);
-        let within = self.path().join("records");
-        Ok(RecordPlan {
-            place,
+        let dir = descend(self.part(Subdirectory::Records)?, &name);
+        Ok(SelfRecord {
+            dir: dir.map_err(|error| self.failed("open records directory", "records", &error))?,
             lock: self.lock_descriptors(),
-            within,
             temporary: temporary(&name),
             name: name.leaf("", ".json"),
-            head,
+            within: self.path().join("records"),
+            head: process_record::head(header, boot_id),
+            with_inode: pidfd::has_inodes(),
         })
     }
 

@@ -198,8 +198,8 @@ impl Spawner {
             Files::DataDir(data_dir) => {
                 // A process of which the next agent could not know whether it lives must not begin to.
                 stat::check_mounted().map_err(|error| Error::os(ErrorCode::Io, "look for /proc/self", &error))?;
-                let plan = data_dir.plan_record(spec.record_header(), &boot_id()?)?;
-                spawn::start(stack, spec.program(), standard, Some(&plan.as_self_record()))
+                let record = data_dir.prepare_record(spec.record_header(), &boot_id()?)?;
+                spawn::start(stack, spec.program(), standard, Some(&record))
             }
             Files::Paths { .. } => spawn::start(stack, spec.program(), standard, None),
         };

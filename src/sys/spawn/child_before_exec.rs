@@ -8,7 +8,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::child_record::{RawRecord, own_start_ticks, write_record};
+use super::child_record::{SelfRecord, own_start_ticks, write_record};
 use super::child_report::{ChildIdentity, ChildOutcome, ChildReport};
 use super::child_step::{ChildStep, Failed, errno, pass, step};
 use super::detached_report::DetachedReport;
@@ -19,9 +19,10 @@ use crate::sys::boot_time::BootTime;
 use crate::sys::fail::{ChildPlan, child_points as points};
 use crate::sys::signal;
 
-/// Everything that the child needs, prepared by the parent; the pointers are to memory that outlives the child's use.
+/// Everything that the child needs, prepared by the parent; pointers and references are to memory that outlives the
+/// child's use.
 #[derive(Debug)]
-pub(crate) struct Instructions {
+pub(crate) struct Instructions<'a> {
     /// Programs to try in this order, NULL-terminated.
     pub(crate) programs: *const *const c_char,
     pub(crate) argv: *const *const c_char,
@@ -34,7 +35,7 @@ pub(crate) struct Instructions {
     pub(crate) credentials: Option<RawCredentials>,
     pub(crate) division: FdTablePlan,
     pub(crate) descriptor_limit: Option<Limit>,
-    pub(crate) record: Option<RawRecord>,
+    pub(crate) record: Option<&'a SelfRecord>,
     /// What the clock said just before the clone, where start times are known to follow it.
     pub(crate) cloned_after: Option<BootTime>,
     /// Of a process that is to be an orphan.
@@ -61,7 +62,7 @@ pub(crate) struct RawCredentials {
 /// `argument` points to [`Instructions`] that are valid until this process executes or exits.
 pub(crate) extern "C" fn run(argument: *mut c_void) -> c_int {
     // SAFETY: the parent passes its Instructions, and waits while we use them (CLONE_VFORK), or they are our own copy.
-    let instructions = unsafe { &*argument.cast::<Instructions>() };
+    let instructions = unsafe { &*argument.cast::<Instructions<'_>>() };
     if let Some(detached) = &instructions.detached {
         detached.await_orphanhood();
     }
@@ -72,7 +73,7 @@ pub(crate) extern "C" fn run(argument: *mut c_void) -> c_int {
 }
 
 /// Says what went wrong.
-pub(crate) fn report(it: &Instructions, &Failed(step, errno): &Failed) {
+pub(crate) fn report(it: &Instructions<'_>, &Failed(step, errno): &Failed) {
     let outcome = ChildOutcome::failed(step, errno);
     // SAFETY: `outcome` points into the waiting parent's frame, or its copy; nothing else accesses it meanwhile.
     unsafe { it.outcome.write_volatile(outcome) };
@@ -80,7 +81,7 @@ pub(crate) fn report(it: &Instructions, &Failed(step, errno): &Failed) {
 }
 
 /// Says which process this is.
-fn tell(it: &Instructions, start_ticks: u64) {
+fn tell(it: &Instructions<'_>, start_ticks: u64) {
     // SAFETY: no pointers are passed.
     let birth = ChildIdentity { pid: unsafe { libc::syscall(libc::SYS_getpid) }, start_ticks };
     // SAFETY: `birth` points into the waiting parent's frame, or its copy; nothing else accesses it meanwhile.
@@ -88,7 +89,7 @@ fn tell(it: &Instructions, start_ticks: u64) {
     write_to_pipe(it, ChildReport { outcome: ChildOutcome::BEGUN, birth });
 }
 
-fn write_to_pipe(it: &Instructions, report: ChildReport) {
+fn write_to_pipe(it: &Instructions<'_>, report: ChildReport) {
     if let Some(pipe) = it.pipe {
         // It fails only when the agent is dead, and then there is no reader.
         // SAFETY: the pointer and size are of one live value.
@@ -105,14 +106,14 @@ pub(crate) fn exit() -> ! {
     }
 }
 
-fn prepare_and_execute(it: &Instructions) -> Failed {
+fn prepare_and_execute(it: &Instructions<'_>) -> Failed {
     match prepare(it) {
         Ok(()) => execute(it),
         Err(failed) => failed,
     }
 }
 
-fn prepare(it: &Instructions) -> Result<(), Failed> {
+fn prepare(it: &Instructions<'_>) -> Result<(), Failed> {
     pass(&it.fail, points::BEGUN, ChildStep::Session)?;
     // ORDER: before the mask is emptied no handler of the host may be left, for it would run in the host's memory.
     reset_dispositions();
@@ -125,7 +126,7 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
         if it.detached.is_some() {
             tell(it, start_ticks);
         }
-        if let Some(record) = &it.record {
+        if let Some(record) = it.record {
             write_record(&it.fail, record, start_ticks)?;
         }
     }
@@ -160,7 +161,7 @@ fn prepare(it: &Instructions) -> Result<(), Failed> {
 
 /// From here on descriptors are our own. A child that cannot leave the agent's may not go on; the parent starts another
 /// one then, with a copy of all.
-fn leave_table(it: &Instructions) -> Result<(), Failed> {
+fn leave_table(it: &Instructions<'_>) -> Result<(), Failed> {
     let is_shared = it.division.is_shared();
     if is_shared {
         pass(&it.fail, points::DIVIDE, ChildStep::Descriptors)?;
@@ -184,7 +185,7 @@ fn change_user(to: &RawCredentials) -> Result<(), Failed> {
     step(ChildStep::User, unsafe { libc::syscall(libc::SYS_setresuid, to.uid, to.uid, to.uid) })
 }
 
-fn execute(it: &Instructions) -> Failed {
+fn execute(it: &Instructions<'_>) -> Failed {
     // As execvp(3): a program that is there but may not be executed is worth more to the reader than a missing one.
     let mut worst = libc::ENOENT;
     let mut program = it.programs;

@@ -2,29 +2,48 @@
 //! How the child writes its own record, between clone and exec: system calls only, see
 //! [`child_before_exec`](super::child_before_exec).
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CString, c_int};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::child_step::ChildStep;
 use super::child_step::{Failed, errno, pass, step};
 use crate::sys::boot_time::BootTime;
 use crate::sys::digest;
 use crate::sys::fail::{ChildPlan, child_points as points};
-use crate::sys::file::stat_at;
+use crate::sys::file::{Dir, stat_at};
 use crate::sys::pidfd;
 use crate::sys::proc::stat::Stat;
 
-/// The record that the child writes of itself: `<head>"pid":<pid>,"start_ticks":<ticks>,"pidfd_inode":<inode>,
-/// "check":"<digest>"}` and a newline; without the inode where processes have none.
+/// The record that the child writes of itself, as the parent prepares it: `<head>"pid":<pid>,"start_ticks":<ticks>,
+/// "pidfd_inode":<inode>,"check":"<digest>"}` and a newline; without the inode where processes have none. The child only
+/// reads it: in the memory of the waiting parent, or in its own copy.
 #[derive(Debug)]
-pub(crate) struct RawRecord {
-    pub(crate) dir: c_int,
-    pub(crate) temporary: *const c_char,
-    pub(crate) name: *const c_char,
-    pub(crate) head: *const u8,
-    pub(crate) head_len: usize,
-    /// Of the head.
-    pub(crate) digest: u64,
+pub(crate) struct SelfRecord {
+    pub(crate) dir: Arc<Dir>,
+    /// The lock of the data directory, which the child keeps until it executes.
+    pub(crate) lock: Vec<RawFd>,
+    pub(crate) temporary: CString,
+    pub(crate) name: CString,
+    /// Where both are, for messages.
+    pub(crate) within: PathBuf,
+    /// A JSON object without its last members and its end.
+    pub(crate) head: Vec<u8>,
     pub(crate) with_inode: bool,
+}
+
+impl SelfRecord {
+    /// The descriptor of the directory.
+    pub(crate) fn dir_fd(&self) -> RawFd {
+        self.dir.as_fd().as_raw_fd()
+    }
+
+    /// The file that a failure is about: only what cannot be removed and has the temporary name is in its way.
+    pub(crate) fn shown(&self, errno: i32) -> String {
+        let name = if errno == libc::EEXIST { &self.temporary } else { &self.name };
+        self.within.join(name.to_string_lossy().as_ref()).display().to_string()
+    }
 }
 
 /// What is longer than a page is not written at once.
@@ -40,7 +59,7 @@ pub(crate) fn own_start_ticks(cloned_after: Option<BootTime>) -> Result<u64, Fai
 }
 
 /// Writes who we are, so that a record is whole or not there.
-pub(crate) fn write_record(plan: &ChildPlan, record: &RawRecord, start_ticks: u64) -> Result<(), Failed> {
+pub(crate) fn write_record(plan: &ChildPlan, record: &SelfRecord, start_ticks: u64) -> Result<(), Failed> {
     // SAFETY: no pointers are passed.
     let pid = unsafe { libc::syscall(libc::SYS_getpid) };
     let mut tail = Tail { text: [0; 160], len: 0 };
@@ -52,7 +71,7 @@ pub(crate) fn write_record(plan: &ChildPlan, record: &RawRecord, start_ticks: u6
         tail.push(b",\"pidfd_inode\":");
         tail.push_number(own_inode(pid)?);
     }
-    tail.push_check(record.digest);
+    tail.push_check(&record.head);
 
     pass(plan, points::RECORD_OPEN, ChildStep::Record)?;
     if !overwrite(plan, record, &tail)? {
@@ -67,10 +86,10 @@ pub(crate) fn write_record(plan: &ChildPlan, record: &RawRecord, start_ticks: u6
 /// A new file in its place takes a file system as long as the rest of a start: it looks for an inode, and writes a file
 /// that replaces another to the disk at once (ext4, btrfs). No reader sees half of it: a write within a page is not
 /// interrupted, and the next agent, which reads records, waits for us to execute, since until then we have the directory's lock.
-fn overwrite(plan: &ChildPlan, record: &RawRecord, tail: &Tail) -> Result<bool, Failed> {
+fn overwrite(plan: &ChildPlan, record: &SelfRecord, tail: &Tail) -> Result<bool, Failed> {
     let flags = libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
     // SAFETY: `name` is a NUL-terminated string that the waiting parent owns; `dir` is open.
-    let file = unsafe { libc::syscall(libc::SYS_openat, record.dir, record.name, flags) };
+    let file = unsafe { libc::syscall(libc::SYS_openat, record.dir_fd(), record.name.as_ptr(), flags) };
     if file == -1 {
         return Ok(false);
     }
@@ -90,31 +109,30 @@ fn own_size(file: i64) -> Option<usize> {
 }
 
 /// What was longer is filled up with spaces.
-fn write_over(plan: &ChildPlan, record: &RawRecord, file: i64, size: usize, tail: &Tail) -> Result<bool, Failed> {
+fn write_over(plan: &ChildPlan, record: &SelfRecord, file: i64, size: usize, tail: &Tail) -> Result<bool, Failed> {
     let spaces = [b' '; 64];
-    let length = record.head_len + tail.len;
-    let filling = size.saturating_sub(length);
-    if length + filling > PAGE || filling > spaces.len() {
+    let length = record.head.len() + tail.len;
+    let Some(filling) = spaces.get(..size.saturating_sub(length)) else { return Ok(false) };
+    if length + filling.len() > PAGE {
         return Ok(false);
     }
     pass(plan, points::RECORD_WRITE, ChildStep::Record)?;
     pass(plan, points::RECORD_RENAME, ChildStep::Record)?;
-    let part = |base: *const u8, len| libc::iovec { iov_base: base.cast_mut().cast(), iov_len: len };
-    let parts =
-        [part(record.head, record.head_len), part(tail.text.as_ptr(), tail.len), part(spaces.as_ptr(), filling)];
+    let part = |bytes: &[u8]| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let parts = [part(&record.head), part(tail.as_bytes()), part(filling)];
     // SAFETY: each part is of memory that lives through the call, and is only read.
     let written = unsafe { libc::syscall(libc::SYS_writev, file, parts.as_ptr(), parts.len()) };
-    let is_whole = written == (length + filling) as i64;
+    let is_whole = written == (length + filling.len()) as i64;
     if !is_whole {
         // What is there now is neither the one nor the other, if it cannot be replaced either.
         // SAFETY: `name` is a NUL-terminated string that the waiting parent owns; `dir` is open.
-        unsafe { libc::syscall(libc::SYS_unlinkat, record.dir, record.name, 0) };
+        unsafe { libc::syscall(libc::SYS_unlinkat, record.dir_fd(), record.name.as_ptr(), 0) };
     }
     Ok(is_whole)
 }
 
 /// Writes the record to a temporary file and renames it into place.
-fn replace(plan: &ChildPlan, record: &RawRecord, tail: &Tail) -> Result<(), Failed> {
+fn replace(plan: &ChildPlan, record: &SelfRecord, tail: &Tail) -> Result<(), Failed> {
     // The umask of a clone without CLONE_FS is its own; the host's must not take away the owner's rights.
     // SAFETY: no pointers are passed.
     let umask = unsafe { libc::syscall(libc::SYS_umask, 0o077) };
@@ -122,7 +140,7 @@ fn replace(plan: &ChildPlan, record: &RawRecord, tail: &Tail) -> Result<(), Fail
     if file == -1 && errno() == libc::EEXIST {
         // What was left or planted there is removed and never opened: a pipe would hold us up, and with us the agent.
         // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
-        unsafe { libc::syscall(libc::SYS_unlinkat, record.dir, record.temporary, 0) };
+        unsafe { libc::syscall(libc::SYS_unlinkat, record.dir_fd(), record.temporary.as_ptr(), 0) };
         file = create_record(record);
     }
     let opened = step(ChildStep::Record, file);
@@ -133,39 +151,35 @@ fn replace(plan: &ChildPlan, record: &RawRecord, tail: &Tail) -> Result<(), Fail
     if written.is_err() {
         // It would not be removed before the next start, which may never be.
         // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
-        unsafe { libc::syscall(libc::SYS_unlinkat, record.dir, record.temporary, 0) };
+        unsafe { libc::syscall(libc::SYS_unlinkat, record.dir_fd(), record.temporary.as_ptr(), 0) };
     }
     // SAFETY: `file` was opened above and is not used again.
     unsafe { libc::syscall(libc::SYS_close, file) };
     written
 }
 
-fn create_record(record: &RawRecord) -> i64 {
+fn create_record(record: &SelfRecord) -> i64 {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
     // SAFETY: `temporary` is a NUL-terminated string that the waiting parent owns; `dir` is open.
-    unsafe { libc::syscall(libc::SYS_openat, record.dir, record.temporary, flags, 0o600) }
+    unsafe { libc::syscall(libc::SYS_openat, record.dir_fd(), record.temporary.as_ptr(), flags, 0o600) }
 }
 
-fn fill_record(plan: &ChildPlan, record: &RawRecord, file: i64, tail: &Tail) -> Result<(), Failed> {
+fn fill_record(plan: &ChildPlan, record: &SelfRecord, file: i64, tail: &Tail) -> Result<(), Failed> {
     pass(plan, points::RECORD_WRITE, ChildStep::Record)?;
-    write_all(file, record.head, record.head_len)?;
-    write_all(file, tail.text.as_ptr(), tail.len)?;
+    write_all(file, &record.head)?;
+    write_all(file, tail.as_bytes())?;
     pass(plan, points::RECORD_RENAME, ChildStep::Record)?;
+    let (dir, temporary, name) = (record.dir_fd(), record.temporary.as_ptr(), record.name.as_ptr());
     // SAFETY: the waiting parent owns both NUL-terminated strings; `dir` is open.
-    step(ChildStep::Record, unsafe {
-        libc::syscall(libc::SYS_renameat2, record.dir, record.temporary, record.dir, record.name, 0)
-    })
+    step(ChildStep::Record, unsafe { libc::syscall(libc::SYS_renameat2, dir, temporary, dir, name, 0) })
 }
 
-fn write_all(file: i64, mut from: *const u8, mut left: usize) -> Result<(), Failed> {
-    while left > 0 {
-        // SAFETY: `from` has `left` readable bytes: both only ever move together.
-        let written = unsafe { libc::syscall(libc::SYS_write, file, from, left) };
+fn write_all(file: i64, mut left: &[u8]) -> Result<(), Failed> {
+    while !left.is_empty() {
+        // SAFETY: the pointer and length are of one slice, which lives through the call and is only read.
+        let written = unsafe { libc::syscall(libc::SYS_write, file, left.as_ptr(), left.len()) };
         step(ChildStep::Record, written)?;
-        let written = (written as usize).min(left);
-        // SAFETY: at most `left` further on is within, or one past, the same memory.
-        from = unsafe { from.add(written) };
-        left -= written;
+        left = left.get(written as usize..).unwrap_or_default();
     }
     Ok(())
 }
@@ -211,9 +225,13 @@ impl Tail {
         }
     }
 
+    fn as_bytes(&self) -> &[u8] {
+        self.text.get(..self.len).unwrap_or_default()
+    }
+
     /// Ends the record with the digest of all that is before.
-    fn push_check(&mut self, head: u64) {
-        let digest = self.text.get(..self.len).map_or(head, |text| digest::add(head, text));
+    fn push_check(&mut self, head: &[u8]) {
+        let digest = digest::add(digest::add(digest::EMPTY, head), self.as_bytes());
         self.push(b",\"check\":\"");
         for at in (0..16).rev() {
             let digit = (digest >> (4 * at) & 0xf) as u8;

@@ -75,7 +75,7 @@ extern "C" fn write_and_exit(argument: *mut c_void) -> c_int {
 
 /// Clones the intermediate child. It returns when that is reaped, and the process has executed or ended if there is one;
 /// or, where that has a copy of our memory, runs.
-pub(crate) fn clone(stack: &mut ChildStack, it: &Instructions, detached: &DetachedReport) -> io::Result<()> {
+pub(crate) fn clone(stack: &mut ChildStack, it: &Instructions<'_>, detached: &DetachedReport) -> io::Result<()> {
     match clone_intermediate(stack, it, detached) {
         Err(error) if is_refused(&error) && detached.shares_table.swap(false, Ordering::Relaxed) => {
             clone_intermediate(stack, it, detached)
@@ -84,7 +84,7 @@ pub(crate) fn clone(stack: &mut ChildStack, it: &Instructions, detached: &Detach
     }
 }
 
-fn clone_intermediate(stack: &mut ChildStack, it: &Instructions, detached: &DetachedReport) -> io::Result<()> {
+fn clone_intermediate(stack: &mut ChildStack, it: &Instructions<'_>, detached: &DetachedReport) -> io::Result<()> {
     detached.lent_to.store(0, Ordering::Relaxed);
     let sharing = if detached.shares_table.load(Ordering::Relaxed) { libc::CLONE_FILES } else { 0 };
     let argument = std::ptr::from_ref(it).cast_mut().cast();
@@ -112,14 +112,14 @@ fn reap(child: i64) {
 /// [`child_before_exec::run`].
 extern "C" fn run(argument: *mut c_void) -> c_int {
     // SAFETY: the parent passes its Instructions, and waits while we use them (CLONE_VFORK), or they are our own copy.
-    let it = unsafe { &*argument.cast::<Instructions>() };
+    let it = unsafe { &*argument.cast::<Instructions<'_>>() };
     if let Some(Err(failed)) = it.detached.as_ref().map(|detached| clone_process(it, detached, argument)) {
         child_before_exec::report(it, &failed);
     }
     child_before_exec::exit()
 }
 
-fn clone_process(it: &Instructions, detached: &DetachedReport, argument: *mut c_void) -> Result<(), Failed> {
+fn clone_process(it: &Instructions<'_>, detached: &DetachedReport, argument: *mut c_void) -> Result<(), Failed> {
     pass(&it.fail, points::BETWEEN, ChildStep::Clone)?;
     // SAFETY: no pointers are passed.
     let own = unsafe { libc::syscall(libc::SYS_getpid) };

@@ -9,7 +9,7 @@
 #[cfg(test)]
 pub(crate) mod allocation_trap;
 pub(crate) mod child_before_exec;
-mod child_record;
+pub(crate) mod child_record;
 mod child_report;
 pub(crate) mod child_stack;
 mod child_step;
@@ -35,16 +35,16 @@ use super::proc::executable::search_paths;
 use super::proc::stat;
 use super::signal::MaskGuard;
 use super::wait::{self, Target};
-use super::{check, digest, fail, is_refused, pidfd};
+use super::{check, fail, is_refused, pidfd};
 use child_before_exec::{Instructions, RawCredentials};
-use child_record::RawRecord;
+use child_record::SelfRecord;
 use child_report::{ChildIdentity, ChildOutcome, ChildReport, Pipe, VFORK};
 use child_stack::ChildStack;
 use child_step::ChildStep;
 use dumpable::UserChange;
 use fd_table::FdTablePlan;
 use oom_score::RawScore;
-use program::{Program, SelfRecord, Variable};
+use program::{Program, Variable};
 use start_error::{StartError, above_hard_limit, describe, explained, failure};
 
 /// A process that was started.
@@ -105,7 +105,7 @@ pub(crate) fn start(
     stack: &mut ChildStack,
     mut program: Program<'_>,
     standard: [BorrowedFd<'_>; 3],
-    record: Option<&SelfRecord<'_>>,
+    record: Option<&SelfRecord>,
 ) -> Result<Started, StartError> {
     let (programs, variables) = (CStrings::new(candidates(&program)), std::mem::take(&mut program.env));
     let prepare = |source: io::Error| failure("prepare arguments of", &program.name(), source);
@@ -143,15 +143,7 @@ pub(crate) fn start(
         }),
         division,
         descriptor_limit,
-        record: record.map(|record| RawRecord {
-            dir: record.dir.as_raw_fd(),
-            temporary: record.temporary.as_ptr(),
-            name: record.name.as_ptr(),
-            head: record.head.as_ptr(),
-            head_len: record.head.len(),
-            digest: digest::add(digest::EMPTY, &record.head),
-            with_inode: pidfd::has_inodes(),
-        }),
+        record,
         cloned_after: if record.is_some() || program.detached { BootTime::if_followed() } else { None },
         detached,
         outcome: &raw mut report.outcome,
@@ -218,10 +210,10 @@ pub(crate) fn start(
 fn divide(
     program: &Program<'_>,
     standard: [BorrowedFd<'_>; 3],
-    record: Option<&SelfRecord<'_>>,
+    record: Option<&SelfRecord>,
     pipe: Option<&Pipe>,
 ) -> io::Result<FdTablePlan> {
-    let of_record = record.into_iter().flat_map(|record| record.lock.iter().copied().chain([record.dir.as_raw_fd()]));
+    let of_record = record.into_iter().flat_map(|record| record.lock.iter().copied().chain([record.dir_fd()]));
     let of_streams = standard.iter().map(AsRawFd::as_raw_fd).chain(pipe.into_iter().flat_map(Pipe::ends));
     let needed: Vec<c_int> = of_streams.chain(of_record).collect();
     let named = program.argv.first().into_iter().chain(&program.dir);
@@ -246,7 +238,7 @@ fn try_clock_out(before: BootTime, started: &Started) {
     }
 }
 
-fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Child> {
+fn clone(stack: &mut ChildStack, instructions: &Instructions<'_>) -> io::Result<Child> {
     if let Some(detached) = &instructions.detached {
         fail::failing("start:clone")?;
         intermediate_child::clone(stack, instructions, detached)?;
@@ -267,7 +259,7 @@ fn clone(stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Chil
     }
 }
 
-fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions) -> io::Result<Child> {
+fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions<'_>) -> io::Result<Child> {
     let sharing = if instructions.division.is_shared() { libc::CLONE_FILES } else { 0 };
     let flags = VFORK | libc::SIGCHLD | flags | sharing;
     let mut raw_pidfd: RawFd = -1;

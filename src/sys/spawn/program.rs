@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a child executes, and what it records before.
+//! What a child executes.
 
-use std::ffi::{CStr, CString, OsString, c_int};
-use std::os::fd::BorrowedFd;
+use std::ffi::{CStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use crate::command::Credentials;
 
@@ -45,27 +43,5 @@ impl Variable<'_> {
             Variable::Prepared(text) => text.to_bytes(),
             Variable::Own(text) => text.as_bytes(),
         }
-    }
-}
-
-/// The record that the child writes before it executes.
-#[derive(Debug)]
-pub(crate) struct SelfRecord<'fd> {
-    pub(crate) dir: BorrowedFd<'fd>,
-    /// The lock of the data directory, which the child keeps until it executes.
-    pub(crate) lock: &'fd [c_int],
-    pub(crate) temporary: CString,
-    pub(crate) name: CString,
-    /// Where both are, for messages.
-    pub(crate) within: &'fd Path,
-    /// A JSON object without its last members and its end; see [`RawRecord`](super::child_record::RawRecord).
-    pub(crate) head: Vec<u8>,
-}
-
-impl SelfRecord<'_> {
-    /// The file that a failure is about: only what cannot be removed and has the temporary name is in its way.
-    pub(crate) fn shown(&self, errno: i32) -> String {
-        let name = if errno == libc::EEXIST { &self.temporary } else { &self.name };
-        self.within.join(name.to_string_lossy().as_ref()).display().to_string()
     }
 }

@@ -7,10 +7,11 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::child_record::SelfRecord;
 use super::child_step::ChildStep;
 use super::exec_diagnosis::Attempt;
 use super::fd_limit::Limit;
-use super::program::{Program, SelfRecord};
+use super::program::Program;
 use crate::command::Credentials;
 
 /// Why a process could not be started.
@@ -37,12 +38,7 @@ impl fmt::Display for StartError {
 }
 
 /// What is to be said of a step of the child that failed.
-pub(crate) fn describe(
-    step: ChildStep,
-    errno: i32,
-    program: &Program<'_>,
-    record: Option<&SelfRecord<'_>>,
-) -> StartError {
+pub(crate) fn describe(step: ChildStep, errno: i32, program: &Program<'_>, record: Option<&SelfRecord>) -> StartError {
     let credentials = program.credentials.as_ref();
     let error = io::Error::from_raw_os_error(errno);
     let id = |of: fn(&Credentials) -> u32| credentials.map(|to| of(to).to_string()).unwrap_or_default();

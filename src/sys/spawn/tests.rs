@@ -3,10 +3,12 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::super::process_identity::{Identity, boot_id};
 use super::*;
 use crate::command::Credentials;
+use crate::sys::digest;
 use crate::sys::file::Dir;
 use crate::sys::wait::{ExitStatus, Reap, Waited};
 
@@ -66,8 +68,9 @@ fn a_declared_oom_score_and_descriptor_limit_are_those_of_the_process_alone() {
     assert_eq!(own(), before);
 }
 
-fn record_in<'fd>(dir: &'fd Dir, within: &'fd Path) -> SelfRecord<'fd> {
-    SelfRecord { dir: dir.as_fd(), lock: &[], temporary: c".r".into(), name: c"r".into(), within, head: b"{".to_vec() }
+fn record_in(dir: &Arc<Dir>, within: &Path) -> SelfRecord {
+    let (temporary, name, head, with_inode) = (c".r".into(), c"r".into(), b"{".to_vec(), pidfd::has_inodes());
+    SelfRecord { dir: dir.clone(), lock: Vec::new(), temporary, name, within: within.into(), head, with_inode }
 }
 
 /// Every step is taken: record, directory, OOM score, credentials, descriptor limit. An allocation on the way would end
@@ -75,7 +78,7 @@ fn record_in<'fd>(dir: &'fd Dir, within: &'fd Path) -> SelfRecord<'fd> {
 #[test]
 fn a_child_does_not_allocate_before_it_executes() {
     let place = tempfile::tempdir().unwrap();
-    let dir = Dir::open(place.path()).unwrap();
+    let dir = Arc::new(Dir::open(place.path()).unwrap());
     let null = crate::sys::null::open_null().unwrap();
     let record = record_in(&dir, place.path());
     let root = crate::sys::pid::effective_uid() == 0;
@@ -101,7 +104,7 @@ fn a_child_does_not_allocate_before_it_executes() {
 #[test]
 fn nothing_changes_in_the_descriptors_of_the_agent() {
     let place = tempfile::tempdir().unwrap();
-    let dir = Dir::open(place.path()).unwrap();
+    let dir = Arc::new(Dir::open(place.path()).unwrap());
     let null = crate::sys::null::open_null().unwrap();
     // Beyond all that a child needs, and not to be closed by an exec of the agent.
     // SAFETY: a new descriptor, and no pointers.
@@ -129,10 +132,10 @@ fn nothing_changes_in_the_descriptors_of_the_agent() {
 #[test]
 fn a_child_keeps_what_it_uses_before_it_executes() {
     let place = tempfile::tempdir().unwrap();
-    let dir = Dir::open(place.path()).unwrap();
+    let dir = Arc::new(Dir::open(place.path()).unwrap());
     let null = crate::sys::null::open_null().unwrap();
     let first = |argv: &[&str], dir_of_program: Option<&str>, lock: &[c_int]| {
-        let record = SelfRecord { lock, ..record_in(&dir, place.path()) };
+        let record = SelfRecord { lock: lock.to_vec(), ..record_in(&dir, place.path()) };
         let program = Program { dir: dir_of_program.map(Into::into), ..program(argv) };
         divide(&program, [null.as_fd(); 3], Some(&record), None).unwrap().first()
     };
@@ -152,7 +155,7 @@ fn a_child_keeps_what_it_uses_before_it_executes() {
 #[test]
 fn a_record_is_written_over_and_one_that_is_not_ours_alone_is_replaced() {
     let place = tempfile::tempdir().unwrap();
-    let dir = Dir::open(place.path()).unwrap();
+    let dir = Arc::new(Dir::open(place.path()).unwrap());
     let null = crate::sys::null::open_null().unwrap();
     let mut stack = ChildStack::new().unwrap();
     let mut write = |head: &[u8]| {
@@ -195,7 +198,7 @@ fn a_record_is_written_over_and_one_that_is_not_ours_alone_is_replaced() {
 fn a_record_that_cannot_be_put_in_its_place_leaves_no_temporary_file() {
     let place = tempfile::tempdir().unwrap();
     std::fs::create_dir(place.path().join("r")).unwrap();
-    let dir = Dir::open(place.path()).unwrap();
+    let dir = Arc::new(Dir::open(place.path()).unwrap());
     let null = crate::sys::null::open_null().unwrap();
     let record = record_in(&dir, place.path());
     let mut stack = ChildStack::new().unwrap();
@@ -219,7 +222,7 @@ fn detached(argv: &[&str]) -> Program<'static> {
 
 /// Starts it with a record, which is returned.
 fn start_detached(program: Program<'_>, place: &Path) -> Result<(Started, String), StartError> {
-    let dir = Dir::open(place).unwrap();
+    let dir = Arc::new(Dir::open(place).unwrap());
     let null = crate::sys::null::open_null().unwrap();
     let record = record_in(&dir, place);
     let started = start(&mut ChildStack::new().unwrap(), program, [null.as_fd(); 3], Some(&record))?;
