@@ -128,7 +128,7 @@ impl Machine {
             }
             MachineEvent::Zombies { left, useless } => self.zombies(left, useless, now),
             MachineEvent::Group { left } => self.group(left, now),
-            MachineEvent::Scanned { left, held } => self.scanned(left, held, now),
+            MachineEvent::Scanned { left, held } => self.scanned(left, held, now, settings),
             MachineEvent::Held { left } => self.held(left, now),
             MachineEvent::Settings => self.settings_changed(now, settings),
             MachineEvent::Timer => self.timer(now),
@@ -184,13 +184,16 @@ impl Machine {
     }
 
     /// The leader is gone, and of its group nothing is left.
-    fn scan_after_exit(&mut self, escalation: Escalation, cause: Cause) -> Vec<MachineAction> {
-        [MachineAction::RemovePidFile].into_iter().chain(self.scan(escalation, cause, 0)).collect()
+    fn scan_after_stop(&mut self, escalation: Escalation) -> Vec<MachineAction> {
+        self.phase = MachinePhase::Scanning { escalation, cause: Cause::Asked, probes: 0, unsignalled: None };
+        vec![MachineAction::RemovePidFile, MachineAction::Scan]
     }
 
-    fn scan(&mut self, escalation: Escalation, cause: Cause, probes: u32) -> Vec<MachineAction> {
-        self.phase = MachinePhase::Scanning { escalation, cause, probes };
-        vec![MachineAction::Scan]
+    /// As [`Machine::scan_after_stop`], but it was not asked to end.
+    fn scan_after_exit(&mut self, cause: Cause, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
+        let (escalation, unsignalled) = (cause.escalation(now, settings), Some(cause.grace_period(settings)));
+        self.phase = MachinePhase::Scanning { escalation, cause, probes: 0, unsignalled };
+        vec![MachineAction::RemovePidFile, MachineAction::Scan]
     }
 
     fn wait(&mut self, wait: Duration, now: Instant) -> Vec<MachineAction> {

@@ -38,10 +38,14 @@ pub(super) enum MachinePhase {
         probe_at: Instant,
     },
     /// Leader and group are gone; a scan for processes that left the group for another session is under way.
+    ///
+    /// Unsignalled: nothing of it has had a signal yet, and what is found has so long from then on. A scan may take longer
+    /// than a grace period, which would leave no time to obey.
     Scanning {
         escalation: Escalation,
         cause: Cause,
         probes: u32,
+        unsignalled: Option<Duration>,
     },
     /// All that is proven to be of it is gone, and processes live that may be: the next start waits for their end, for a
     /// while.

@@ -2,14 +2,14 @@
 //! What a machine does when something has happened to its process: it was started or adopted, or not; it has ended; and
 //! what was found of its group, of processes that left it, and of zombies.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Machine;
 use super::phase::{Cause, MachinePhase, Retry, Wanted};
 use crate::deadline::after;
 use crate::defaults;
 use crate::lifecycle::machine_event::{Announcement, MachineAction, Settings};
-use crate::lifecycle::stop_escalation::probe_interval;
+use crate::lifecycle::stop_escalation::{Escalation, probe_interval};
 
 impl Machine {
     pub(super) fn spawned(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
@@ -65,7 +65,7 @@ impl Machine {
             return if self.wanted == Wanted::Down { vec![MachineAction::Stuck, announce] } else { vec![announce] };
         }
         let cause = if self.wanted == Wanted::Down { Cause::Asked } else { Cause::Unseen { start_if_gone } };
-        self.scan_after_exit(cause.escalation(now, settings), cause)
+        self.scan_after_exit(cause, now, settings)
     }
 
     pub(super) fn exited(
@@ -91,14 +91,14 @@ impl Machine {
                         let waits = self.reap_until.is_some().then_some(MachineAction::RemovePidFile);
                         return waits.into_iter().chain(self.spawn(now)).collect();
                     }
-                    (false, _) => return self.scan_after_exit(escalation, cause),
+                    (false, _) => return self.scan_after_exit(cause, now, settings),
                 }
                 self.phase = MachinePhase::Clearing { escalation, cause, probes: 0, probe_at: now };
                 vec![escalation.signal(), MachineAction::RemovePidFile]
             }
             MachinePhase::Stopping { escalation } => {
                 if !group_left {
-                    return self.scan_after_exit(escalation, Cause::Asked);
+                    return self.scan_after_stop(escalation);
                 }
                 self.phase = MachinePhase::Clearing { escalation, cause: Cause::Asked, probes: 0, probe_at: now };
                 vec![MachineAction::RemovePidFile]
@@ -135,12 +135,21 @@ impl Machine {
             return vec![];
         }
         let (escalation, cause, probes) = (*escalation, *cause, *probes);
-        self.scan(escalation, cause, probes)
+        self.phase = MachinePhase::Scanning { escalation, cause, probes, unsignalled: None };
+        vec![MachineAction::Scan]
     }
 
-    pub(super) fn scanned(&mut self, left: bool, held: bool, now: Instant) -> Vec<MachineAction> {
-        let MachinePhase::Scanning { escalation, cause, probes } = self.phase else { return vec![] };
+    pub(super) fn scanned(
+        &mut self,
+        left: bool,
+        held: bool,
+        now: Instant,
+        settings: Settings<'_>,
+    ) -> Vec<MachineAction> {
+        let MachinePhase::Scanning { escalation, cause, probes, unsignalled } = self.phase else { return vec![] };
         if left {
+            let anew = |grace: Duration| Escalation::of_leftovers(now, grace.min(cause.grace_period(settings)));
+            let escalation = unsignalled.map_or(escalation, anew);
             let probes = probes.saturating_add(1);
             let probe_at = now + escalation.probe_interval(probes);
             self.phase = MachinePhase::Clearing { escalation, cause, probes, probe_at };

@@ -118,6 +118,39 @@ fn leftovers_that_are_declared_to_have_time_get_the_stop_signal_first() {
 }
 
 #[test]
+fn leftovers_that_a_long_scan_finds_have_their_whole_time_from_then_on() {
+    let scanning = |event| {
+        let mut world = World::running_with_leftover_grace();
+        world.on(MachineEvent::Exited { group_left: false, quietly: true });
+        world.on(event);
+        world.after(60).on(MachineEvent::Timer);
+        world
+    };
+    let found = MachineEvent::Scanned { left: true, held: false };
+    let mut world = scanning(MachineEvent::Settings);
+    assert_eq!(world.on(found), [MachineAction::SignalStop]);
+    world.on(MachineEvent::Group { left: true });
+    assert_eq!(world.after(2).on(MachineEvent::Timer), [MachineAction::ProbeGroup]);
+    assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::Kill, MachineAction::ProbeGroup]);
+
+    let mut stopped = scanning(MachineEvent::Stop);
+    stopped.stop.grace_period = Duration::from_secs(1);
+    assert_eq!(stopped.on(found), [MachineAction::SignalStop]);
+    assert_eq!(
+        stopped.after(1).on(MachineEvent::Timer),
+        [MachineAction::Kill, MachineAction::ProbeGroup],
+        "no more than a stop gives"
+    );
+
+    // What a second scan finds has had the signal, or is of what has.
+    let mut world = scanning(MachineEvent::Settings);
+    world.on(found);
+    world.after(3).on(MachineEvent::Timer);
+    world.on(MachineEvent::Group { left: false });
+    assert_eq!(world.on(found), [MachineAction::Kill]);
+}
+
+#[test]
 fn a_stop_gives_leftovers_of_a_crash_no_more_time_than_its_own_grace_period() {
     for event in [MachineEvent::Stop, MachineEvent::Replace] {
         let mut world = World::running_with_leftover_grace();
