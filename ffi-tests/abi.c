@@ -43,6 +43,7 @@ VALUE(PROXYPROCESS_E_FORKED, -15);
 VALUE(PROXYPROCESS_E_INTERNAL, -16);
 VALUE(PROXYPROCESS_E_UNPROVEN, -17);
 VALUE(PROXYPROCESS_E_NOT_FOUND, -18);
+VALUE(PROXYPROCESS_E_NOT_RUNNING, -19);
 VALUE(PROXYPROCESS_E_NULL_ARGUMENT, -101);
 VALUE(PROXYPROCESS_E_INVALID_UTF8, -102);
 VALUE(PROXYPROCESS_E_STRUCT_SIZE, -103);
@@ -317,6 +318,8 @@ int main(void)
     FUNCTION(int32_t, proxyprocess_manager_logs, const proxyprocess_manager *, int32_t, proxyprocess_logs **,
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_restart, const proxyprocess_manager *, const char *,
+             proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_manager_signal, const proxyprocess_manager *, const char *, int32_t,
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_daemon_new, const char *, const proxyprocess_proxy_options *,
              const proxyprocess_daemon_options *, proxyprocess_daemon **, proxyprocess_error **);

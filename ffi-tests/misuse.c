@@ -211,6 +211,8 @@ static void managers(void)
     IS_NULL(proxyprocess_manager_logs, logs, manager, PROXYPROCESS_LOG_INFO, NULL);
     IS_NULL(proxyprocess_manager_restart, manager, NULL, "web");
     IS_NULL(proxyprocess_manager_restart, id, manager, NULL);
+    IS_NULL(proxyprocess_manager_signal, manager, NULL, "web", SIGHUP);
+    IS_NULL(proxyprocess_manager_signal, id, manager, NULL, SIGHUP);
     FREES_NULL(proxyprocess_manager_free, manager);
     CHECK(!list && !events && !path && !logs);
     proxyprocess_manager_free(manager);

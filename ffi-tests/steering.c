@@ -9,11 +9,11 @@ static void restart(void)
     proxyprocess_manager *manager = new_manager(state, "data");
     proxyprocess_events *events = events_of(manager);
     set(state, "web", SLEEP);
-    set(state, "another", SLEEP);
     FAILS(proxyprocess_manager_restart(manager, "web", &error), PROXYPROCESS_E_NOT_FOUND, "proxy web: not managed");
     OK(proxyprocess_manager_start(manager, &error));
-    uint32_t another = until(events, PROXYPROCESS_EVENT_STARTED, "another").pid;
     uint32_t first = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
+    set(state, "another", SLEEP);
+    uint32_t another = until(events, PROXYPROCESS_EVENT_STARTED, "another").pid;
     OK(proxyprocess_manager_restart(manager, "web", &error));
     uint32_t second = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
     CHECK(second != first);
@@ -29,10 +29,42 @@ static void restart(void)
     proxyprocess_state_free(state);
 }
 
+static void signals(void)
+{
+    proxyprocess_state *state = new_state();
+    proxyprocess_manager *manager = new_manager(state, "data");
+    proxyprocess_events *events = events_of(manager);
+    proxyprocess_proxy_options nothing = proxy(NULL);
+    nothing.mode = PROXYPROCESS_MODE_NOOP;
+    OK(proxyprocess_state_set(state, "nothing", &nothing, &error));
+    set(state, "web", SLEEP);
+    FAILS(proxyprocess_manager_signal(manager, "web", SIGHUP, &error), PROXYPROCESS_E_NOT_FOUND, "proxy web");
+    OK(proxyprocess_manager_start(manager, &error));
+    uint32_t first = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
+    OK(proxyprocess_manager_signal(manager, "web", SIGUSR1, &error));
+    proxyprocess_event exited = until(events, PROXYPROCESS_EVENT_EXITED, "web");
+    CHECK_INT(exited.pid, first);
+    CHECK_TEXT(exited.exit_text, "signal SIGUSR1");
+    uint32_t second = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
+    FAILS(proxyprocess_manager_signal(manager, "web", 0, &error), PROXYPROCESS_E_INVALID_ARGUMENT, "signal: ");
+    FAILS(proxyprocess_manager_signal(manager, "web", -1, &error), PROXYPROCESS_E_INVALID_ARGUMENT, "signal: ");
+    FAILS(proxyprocess_manager_signal(manager, "web", 65, &error), PROXYPROCESS_E_INVALID_ARGUMENT, "signal: ");
+    FAILS(proxyprocess_manager_signal(manager, "a\xff", SIGHUP, &error), PROXYPROCESS_E_INVALID_UTF8, "id");
+    FAILS(proxyprocess_manager_signal(manager, "nothing", SIGHUP, &error), PROXYPROCESS_E_NOT_RUNNING, "nothing");
+    FAILS(proxyprocess_manager_signal(manager, "another", SIGHUP, &error), PROXYPROCESS_E_NOT_FOUND, "another");
+    CHECK_INT(look(manager, "web").status.pid, second);
+    OK(proxyprocess_manager_kill(manager, &error));
+    FAILS(proxyprocess_manager_signal(manager, "web", SIGHUP, &error), PROXYPROCESS_E_CLOSED, "closed");
+    proxyprocess_events_free(events);
+    proxyprocess_manager_free(manager);
+    proxyprocess_state_free(state);
+}
+
 int main(void)
 {
     resources before = resources_now();
     restart();
+    signals();
     nothing_is_left_since(before);
     return 0;
 }

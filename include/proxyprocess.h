@@ -277,6 +277,8 @@ typedef enum proxyprocess_code {
     PROXYPROCESS_E_UNPROVEN = -17,
     /** No proxy of this id is managed: it is not declared, or its declaration was not followed yet. */
     PROXYPROCESS_E_NOT_FOUND = -18,
+    /** The proxy has no process now. */
+    PROXYPROCESS_E_NOT_RUNNING = -19,
     /** A pointer is NULL that must not be; the message names the argument. */
     PROXYPROCESS_E_NULL_ARGUMENT = -101,
     /** A text must be UTF-8 and is not. */
@@ -1540,6 +1542,29 @@ PROXYPROCESS_MUST_USE
 int32_t proxyprocess_manager_restart(const struct proxyprocess_manager *manager,
                                      const char *id,
                                      proxyprocess_error **err);
+
+/**
+ * Sends a signal to the process of one proxy, for what the program makes of it: SIGHUP to reload, SIGUSR1 to open its logs
+ * anew. Only the leader gets it, no other process of its group, and never a process that has a recycled pid.
+ *
+ * Returns when the kernel has taken the signal. A process that ends by it has ended by itself: it is restarted as after a
+ * crash. A proxy that is being stopped can be sent one as well, also when it was removed from the state.
+ *
+ * `id`: UTF-8.
+ *
+ * `signal`: 1 to 64.
+ *
+ * Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: no such signal; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id;
+ * PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; PROXYPROCESS_E_IO: the kernel refuses, with
+ * EPERM because the agent may not signal the process; PROXYPROCESS_E_CLOSED.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_signal(const struct proxyprocess_manager *manager,
+                                    const char *id,
+                                    int32_t signal,
+                                    proxyprocess_error **err);
 
 /**
  * Makes a daemon that is not started.

@@ -45,6 +45,8 @@ pub enum ErrorCode {
     Unproven = -17,
     /// No proxy of this id is managed: it is not declared, or its declaration was not followed yet.
     NotFound = -18,
+    /// The proxy has no process now.
+    NotRunning = -19,
     /// The call would wait for itself: it was made by a logger that the library had called.
     InCallback = -105,
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Steering one proxy of a manager.
 
-use super::failure::ErrorOut;
+use super::failure::{ErrorOut, Failure};
 use super::handle::call_manager;
 use super::input::Text;
 use super::manager::proxyprocess_manager;
+use crate::sys::signal::Signal;
 
 /// Restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops it (stop
 /// signal to its group, grace period, SIGKILL), and started anew when nothing of it is left.
@@ -29,4 +30,34 @@ pub extern "C" fn proxyprocess_manager_restart(
     err: ErrorOut<'_>,
 ) -> i32 {
     call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.restart(id.utf8("id")?)?))
+}
+
+/// Sends a signal to the process of one proxy, for what the program makes of it: SIGHUP to reload, SIGUSR1 to open its logs
+/// anew. Only the leader gets it, no other process of its group, and never a process that has a recycled pid.
+///
+/// Returns when the kernel has taken the signal. A process that ends by it has ended by itself: it is restarted as after a
+/// crash. A proxy that is being stopped can be sent one as well, also when it was removed from the state.
+///
+/// `id`: UTF-8.
+///
+/// `signal`: 1 to 64.
+///
+/// Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: no such signal; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id;
+/// PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; PROXYPROCESS_E_IO: the kernel refuses, with
+/// EPERM because the agent may not signal the process; PROXYPROCESS_E_CLOSED.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_signal(
+    manager: Option<&proxyprocess_manager>,
+    id: Text,
+    signal: i32,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| {
+        let id = id.utf8("id")?;
+        let unknown = || Failure::argument(format!("signal: expected a number from 1 to 64, got {signal}"));
+        Ok(running.manager.signal(id, Signal::from_raw(signal).ok_or_else(unknown)?)?)
+    })
 }

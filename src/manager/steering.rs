@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Steering one proxy: restart.
+//! Steering one proxy: restart, and signals.
 
 use super::Manager;
 use super::custom_kinds::{Call, CustomProxy};
 use super::managed_set::{Managed, ManagedSet};
+use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::ProxyState;
 #[cfg(doc)]
-use crate::error::ErrorCode;
-use crate::error::Result;
-use crate::supervisor::{Slot, SupervisorCommand, not_managed};
+use crate::state::State;
+use crate::supervisor::{Slot, SupervisorCommand, not_managed, not_running};
+use crate::sys::signal::Signal;
 
 impl Manager {
     /// Restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops it
@@ -77,6 +79,37 @@ impl Manager {
         // Not under the lock, for it is answered by another thread. What was removed or closed meanwhile has no slot any more.
         let restarted = supervisor.ask(|reply| SupervisorCommand::Restart { slot, reply })?;
         restarted.map_err(|error| self.check_open().err().unwrap_or(error))
+    }
+
+    /// Sends a signal to the process of one proxy, for what the program makes of it: SIGHUP to reload, SIGUSR1 to open its
+    /// logs anew. Only the leader gets it, no other process of its group, and never a process that has a recycled pid
+    /// (pidfd_send_signal(2); without pidfds the process is proven first).
+    ///
+    /// Returns when the kernel has taken the signal. A process that ends by it has ended by itself: it is restarted as after
+    /// a crash. A proxy that is being stopped can be sent one as well, also when it was removed from the [`State`].
+    ///
+    /// # Errors
+    /// - [`ErrorCode::NotFound`]: there is no proxy of this id.
+    /// - [`ErrorCode::NotRunning`]: it has no process now, or is of a registered kind; the message names its state.
+    /// - [`ErrorCode::Io`]: the kernel refuses. EPERM: the agent may not signal the process, which the message names.
+    /// - [`ErrorCode::Closed`].
+    pub fn signal(&self, id: &str, signal: Signal) -> Result<()> {
+        self.check_usable()?;
+        let (managed, supervisor) = {
+            let core = self.core();
+            self.check_open()?;
+            (core.managed.get(id).cloned(), core.supervisor.clone())
+        };
+        // What no slot knows may still be managed.
+        let unknown = |error: Error| match &managed {
+            _ if error.code() != ErrorCode::NotFound => error,
+            Some(Managed::Custom(other)) => not_running(id, other.status().state),
+            Some(Managed::Daemon(_)) => not_running(id, ProxyState::Idle),
+            None => self.check_open().err().unwrap_or(error),
+        };
+        let Some(supervisor) = supervisor else { return Err(unknown(not_managed(id))) };
+        let slot = Slot { owner: self.owner, id: id.into() };
+        supervisor.ask(|reply| SupervisorCommand::Signal { slot, signal, reply })?.map_err(unknown)
     }
 }
 

@@ -15,8 +15,10 @@ use super::scan::stalled_scan::ScanProgress;
 use super::spec::Spec;
 use super::status::ProxyStatus;
 use crate::error::{Error, ErrorCode, Result, excerpt};
+use crate::lifecycle::ProxyState;
 use crate::store::snapshot_entry::KnownProcess;
 use crate::sys::pid::Pid;
+use crate::sys::signal::Signal;
 
 /// Who processes belong to: a manager, or a daemon alone.
 pub(crate) type Owner = u64;
@@ -35,6 +37,12 @@ pub(crate) type StopReply = (Slot, Result<()>);
 #[cold]
 pub(crate) fn not_managed(id: &str) -> Error {
     Error::new(ErrorCode::NotFound, format!("proxy {}: not managed", excerpt(id)))
+}
+
+/// The proxy has no process, or that has just ended.
+#[cold]
+pub(crate) fn not_running(id: &str, state: ProxyState) -> Error {
+    Error::new(ErrorCode::NotRunning, format!("proxy {}: has no process now, its state is {state}", excerpt(id)))
 }
 
 /// A caller that waits for a stop.
@@ -90,6 +98,8 @@ pub(crate) enum SupervisorCommand {
     /// The process should run anew from the same declaration, or at once if it waits for its next start. Answered when that
     /// has begun.
     Restart { slot: Slot, reply: Sender<Result<()>> },
+    /// This signal is for the leader, and for no other process of its group. Answered when it is sent.
+    Signal { slot: Slot, signal: Signal, reply: Sender<Result<()>> },
     /// The process should be gone, and with `forget` its slot as well. Every stop is answered.
     Stop { slot: Slot, forget: bool, stopped: Option<Sender<StopReply>> },
     /// All processes of the owner should be gone, and their slots. What is left of one is reported; the channel closes when

@@ -21,5 +21,6 @@ mod periods;
 mod replace;
 mod restart;
 mod restore;
+mod signal;
 mod threads;
 mod users;

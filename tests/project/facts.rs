@@ -95,6 +95,7 @@ fn codes_are_listed_with_their_numbers() {
         ErrorCode::Internal,
         ErrorCode::Unproven,
         ErrorCode::NotFound,
+        ErrorCode::NotRunning,
         ErrorCode::InCallback,
     ];
     for code in codes {

@@ -53,6 +53,8 @@ const (
 	ErrUnproven Code = C.PROXYPROCESS_E_UNPROVEN
 	// ErrNotFound: no proxy of this id is managed: it is not declared, or its declaration was not followed yet.
 	ErrNotFound Code = C.PROXYPROCESS_E_NOT_FOUND
+	// ErrNotRunning: the proxy has no process now.
+	ErrNotRunning Code = C.PROXYPROCESS_E_NOT_RUNNING
 	// ErrNullArgument: something is missing that must be there; the message names it.
 	ErrNullArgument Code = C.PROXYPROCESS_E_NULL_ARGUMENT
 	// ErrInvalidUTF8: a text must be UTF-8 and is not.

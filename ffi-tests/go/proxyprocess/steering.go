@@ -5,6 +5,8 @@ package proxyprocess
 // #include <proxyprocess.h>
 import "C"
 
+import "syscall"
+
 // Restart restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops
 // it, and started anew when nothing of it is left. It returns when the restart has begun, and waits neither for the stop nor
 // for the start: events tell both. The backoff begins anew, and a proxy that waits for its next start, or has failed, is
@@ -16,6 +18,20 @@ import "C"
 func (m *Manager) Restart(id string) error {
 	return m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
 		return C.proxyprocess_manager_restart(manager, id, failure)
+	})
+}
+
+// Signal sends a signal to the process of one proxy, for what the program makes of it: SIGHUP to reload, SIGUSR1 to open its
+// logs anew. Only the leader gets it, no other process of its group, and never a process that has a recycled pid. A process
+// that ends by it has ended by itself: it is restarted as after a crash. A proxy that is being stopped can be sent one as
+// well, also when it was removed from the State.
+//
+// Its errors are ErrInvalidArgument, when there is no such signal; ErrNotFound, when there is no proxy of this id;
+// ErrNotRunning, when it has no process now, or is of a registered kind; ErrIO, when the kernel refuses, as fs.ErrPermission
+// when the agent may not signal the process; and ErrClosed.
+func (m *Manager) Signal(id string, signal syscall.Signal) error {
+	return m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_manager_signal(manager, id, C.int32_t(signal), failure)
 	})
 }
 

@@ -3,6 +3,7 @@
 package proxyprocess_test
 
 import (
+	"syscall"
 	"testing"
 
 	"example.org/agent/proxyprocess"
@@ -27,4 +28,27 @@ func TestManagerRestart(t *testing.T) {
 	expect(t, manager.Restart("\xff"), proxyprocess.ErrInvalidUTF8)
 	check(t, manager.Kill())
 	expect(t, manager.Restart("web"), proxyprocess.ErrClosed)
+}
+
+func TestManagerSignal(t *testing.T) {
+	state := newState(t)
+	check(t, state.Set("web", sleeper()))
+	check(t, state.Set("nothing", proxyprocess.ProxyConfig{Mode: proxyprocess.ModeNoop}))
+	manager := newManager(t, quick(state, ""))
+	events := read(t, manager)
+	expect(t, manager.Signal("web", syscall.SIGKILL), proxyprocess.ErrNotFound)
+	run(t, manager)
+	events.until(proxyprocess.EventStarted, "web")
+	check(t, manager.Signal("web", syscall.SIGUSR1))
+	exited := events.until(proxyprocess.EventExited, "web")
+	if exited.Exit != (proxyprocess.Exit{Kind: proxyprocess.ExitSignal, Value: int(syscall.SIGUSR1)}) {
+		t.Errorf("got %v", exited.Exit)
+	}
+	events.until(proxyprocess.EventStarted, "web")
+	expect(t, manager.Signal("web", 0), proxyprocess.ErrInvalidArgument)
+	expect(t, manager.Signal("web", 65), proxyprocess.ErrInvalidArgument)
+	expect(t, manager.Signal("nothing", syscall.SIGKILL), proxyprocess.ErrNotRunning)
+	expect(t, manager.Signal("undeclared", syscall.SIGKILL), proxyprocess.ErrNotFound)
+	check(t, manager.Kill())
+	expect(t, manager.Signal("web", syscall.SIGKILL), proxyprocess.ErrClosed)
 }

@@ -25,6 +25,9 @@ impl EventLoop {
             SupervisorCommand::Restart { slot, reply } => {
                 let _ = reply.send(self.restart(&slot));
             }
+            SupervisorCommand::Signal { slot, signal, reply } => {
+                let _ = reply.send(self.signal_leader(&slot, signal));
+            }
             SupervisorCommand::Stop { slot, forget, stopped } => self.stop(slot, forget, stopped),
             SupervisorCommand::StopAll { owner, left } => self.stop_all(owner, &left),
             SupervisorCommand::Release { owner, released } => self.release(owner, &released),

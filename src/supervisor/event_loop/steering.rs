@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the event loop does when a user steers one proxy: restart.
+//! What the event loop does when a user steers one proxy: restart, and signals.
 
 use super::EventLoop;
 use super::supervised::Supervised;
-use crate::error::Result;
+use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
-use crate::supervisor::mailbox::{Slot, not_managed};
+use crate::supervisor::mailbox::{Slot, not_managed, not_running};
+use crate::sys::signal::Signal;
 
 impl EventLoop {
     pub(super) fn restart(&mut self, slot: &Slot) -> Result<()> {
@@ -14,6 +15,24 @@ impl EventLoop {
         supervised.spec.context.log.about(Level::Info, &slot.id, format_args!("restart requested"));
         let key = supervised.key;
         self.drive(key, MachineEvent::Restart);
+        Ok(())
+    }
+
+    /// Also to one that is being stopped.
+    pub(super) fn signal_leader(&mut self, slot: &Slot, signal: Signal) -> Result<()> {
+        let supervised = self.keys.get(slot).and_then(|key| self.slots.get(&key));
+        let supervised = supervised.ok_or_else(|| not_managed(&slot.id))?;
+        let state = supervised.machine.state();
+        let Some(pid) = supervised.pid else { return Err(not_running(&slot.id, state)) };
+        let failed = |error: std::io::Error| {
+            let what = format_args!("proxy {}: send {signal} to pid {pid}", excerpt(&slot.id));
+            Error::os(ErrorCode::Io, what, &error)
+        };
+        if !self.reaper.signal_leader(supervised.key, signal).map_err(failed)? {
+            return Err(not_running(&slot.id, state));
+        }
+        let log = &supervised.spec.context.log;
+        log.about(Level::Info, &slot.id, format_args!("{signal} sent to pid {pid}, as requested"));
         Ok(())
     }
 

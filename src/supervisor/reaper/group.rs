@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Signals to the group of a process, and whether members of it outlive the process.
+//! Signals to a process and to its group, and whether members of it outlive the process.
 
 use std::collections::HashSet;
 use std::io;
@@ -32,6 +32,17 @@ impl Reaper {
             watched.end_group()?;
         }
         Ok(sent)
+    }
+
+    /// Sends a signal to a process alone. False when it has ended.
+    pub(crate) fn signal_leader(&self, key: ProcessKey, signal: Signal) -> io::Result<bool> {
+        let table = self.lock();
+        let supervised = table.processes.get(&key).filter(|watched| watched.phase == WatchPhase::Supervised);
+        let Some(watched) = supervised else { return Ok(false) };
+        match watched.process.signal(signal) {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+            sent => sent.map(|()| true),
+        }
     }
 
     /// Whether others of its group outlive an ended process. If none do, it is forgotten.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A process that is waited for: its descriptor, who it is, how it ended, and signals to its group.
+//! A process that is waited for: its descriptor, who it is, how it ended, and signals to it and to its group.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -75,6 +75,18 @@ impl Process {
         stat.is_some_and(|stat| stat.is_dead())
     }
 
+    /// Sends a signal to the process alone; ESRCH when it has ended, so that its pid may be recycled.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        let lives = match (&self.pidfd, &self.identity) {
+            (Some(fd), _) if pidfd::has_ended(fd.as_fd()) => false,
+            (Some(fd), _) => return pidfd::signal(fd.as_fd(), signal),
+            (None, Some(identity)) => identity.stat()?.is_some_and(|stat| !stat.is_dead()),
+            // As long as it is our child, its pid is not recycled.
+            (None, None) => wait::try_wait(self.target(), Reap::No)? == Waited::Running,
+        };
+        if lives { signal::kill_process(self.pid, signal) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
+    }
+
     /// Sends a signal to its group; ESRCH when the pid may be recycled.
     pub(crate) fn signal_group(&self, signal: Signal) -> io::Result<()> {
         match (&self.pidfd, &self.identity) {
@@ -101,6 +113,36 @@ impl Process {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Ended and unreaped, so that its pid is certainly its own: what is not sent to it is sent to no other process.
+    #[test]
+    fn signal_to_a_process_that_has_ended_is_not_sent() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = Pid::from_raw(child.id() as i32).unwrap();
+        let pidfd = pidfd::is_supported().then(|| pidfd::open(pid).unwrap());
+        let identity = Identity::of(pid, None).unwrap().map(Box::new);
+        let known_by = [
+            Process { pid, pidfd, identity: None },
+            Process { pid, pidfd: None, identity },
+            Process { pid, pidfd: None, identity: None },
+        ];
+        for process in &known_by {
+            process.signal(Signal::from_raw(libc::SIGWINCH).unwrap()).unwrap();
+        }
+        known_by[0].signal(Signal::KILL).unwrap();
+        // Waits for the end, and leaves the zombie.
+        while !matches!(wait::try_wait(Target::Pid(pid), Reap::No).unwrap(), Waited::Ended(_)) {
+            std::thread::yield_now();
+        }
+        for process in &known_by {
+            let sent = process.signal(Signal::INT).unwrap_err();
+            assert_eq!(sent.raw_os_error(), Some(libc::ESRCH), "{process:?}");
+        }
+        child.wait().unwrap();
+        for process in &known_by {
+            assert!(process.signal(Signal::INT).is_err(), "{process:?}");
+        }
+    }
 
     /// A host that waits for any child can have reaped it, and the pid been recycled.
     #[test]
