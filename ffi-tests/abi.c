@@ -44,6 +44,7 @@ VALUE(PROXYPROCESS_E_INTERNAL, -16);
 VALUE(PROXYPROCESS_E_UNPROVEN, -17);
 VALUE(PROXYPROCESS_E_NOT_FOUND, -18);
 VALUE(PROXYPROCESS_E_NOT_RUNNING, -19);
+VALUE(PROXYPROCESS_E_TIMEOUT, -20);
 VALUE(PROXYPROCESS_E_NULL_ARGUMENT, -101);
 VALUE(PROXYPROCESS_E_INVALID_UTF8, -102);
 VALUE(PROXYPROCESS_E_STRUCT_SIZE, -103);
@@ -97,6 +98,9 @@ VALUE(PROXYPROCESS_EVENT_SNAPSHOT_WRITTEN, 11);
 VALUE(PROXYPROCESS_EVENT_SNAPSHOT_FAILED, 12);
 VALUE(PROXYPROCESS_EVENT_GAP, 13);
 VALUE(PROXYPROCESS_EVENT_UNPROVEN, 14);
+
+SIZE(proxyprocess_wait_for, 4);
+VALUE(PROXYPROCESS_WAIT_RUNNING, 1);
 
 SIZE(proxyprocess_log_level, 4);
 VALUE(PROXYPROCESS_LOG_OFF, 0);
@@ -320,6 +324,8 @@ int main(void)
     FUNCTION(int32_t, proxyprocess_manager_restart, const proxyprocess_manager *, const char *,
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_signal, const proxyprocess_manager *, const char *, int32_t,
+             proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_manager_wait_until, const proxyprocess_manager *, const char *, int32_t, uint64_t,
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_daemon_new, const char *, const proxyprocess_proxy_options *,
              const proxyprocess_daemon_options *, proxyprocess_daemon **, proxyprocess_error **);

@@ -213,6 +213,8 @@ static void managers(void)
     IS_NULL(proxyprocess_manager_restart, id, manager, NULL);
     IS_NULL(proxyprocess_manager_signal, manager, NULL, "web", SIGHUP);
     IS_NULL(proxyprocess_manager_signal, id, manager, NULL, SIGHUP);
+    IS_NULL(proxyprocess_manager_wait_until, manager, NULL, "web", PROXYPROCESS_WAIT_RUNNING, 0);
+    IS_NULL(proxyprocess_manager_wait_until, id, manager, NULL, PROXYPROCESS_WAIT_RUNNING, 0);
     FREES_NULL(proxyprocess_manager_free, manager);
     CHECK(!list && !events && !path && !logs);
     proxyprocess_manager_free(manager);

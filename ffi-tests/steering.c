@@ -3,6 +3,8 @@
 
 #include "helpers.h"
 
+#include <pthread.h>
+
 static void restart(void)
 {
     proxyprocess_state *state = new_state();
@@ -60,11 +62,52 @@ static void signals(void)
     proxyprocess_state_free(state);
 }
 
+/* Waits without limit while another thread ends the manager. */
+static void *wait_for_the_end(void *manager)
+{
+    FAILS(proxyprocess_manager_wait_until(manager, "late", PROXYPROCESS_WAIT_RUNNING, UINT64_MAX, &error),
+          PROXYPROCESS_E_CLOSED, "closed");
+    return NULL;
+}
+
+static void waits(void)
+{
+    static const char *const missing[] = {"/is/not/there", NULL};
+    const int32_t running = PROXYPROCESS_WAIT_RUNNING;
+    pthread_t waiter;
+    proxyprocess_state *state = new_state();
+    proxyprocess_manager *manager = new_manager(state, "data");
+    proxyprocess_proxy_options late = proxy(missing);
+    FAILS(proxyprocess_manager_wait_until(manager, "web", running, 0, &error), PROXYPROCESS_E_NOT_FOUND, "proxy web");
+    set(state, "web", SLEEP);
+    FAILS(proxyprocess_manager_wait_until(manager, "web", running, 0, &error), PROXYPROCESS_E_TIMEOUT, "not running");
+    OK(proxyprocess_manager_start(manager, &error));
+    OK(proxyprocess_manager_wait_until(manager, "web", running, DEADLINE_MS, &error));
+    uint32_t first = look(manager, "web").status.pid;
+    CHECK(first != 0);
+    OK(proxyprocess_manager_wait_until(manager, "web", running, 0, &error));
+    OK(proxyprocess_manager_restart(manager, "web", &error));
+    OK(proxyprocess_manager_wait_until(manager, "web", running, UINT64_MAX, &error));
+    CHECK(look(manager, "web").status.pid != first);
+    late.restart_max_wait_ms = DEADLINE_MS;
+    OK(proxyprocess_state_set(state, "late", &late, &error));
+    FAILS(proxyprocess_manager_wait_until(manager, "late", running, 1, &error), PROXYPROCESS_E_TIMEOUT, "after 1ms");
+    FAILS(proxyprocess_manager_wait_until(manager, "web", 0, 1, &error), PROXYPROCESS_E_INVALID_ARGUMENT, "what: ");
+    FAILS(proxyprocess_manager_wait_until(manager, "web", 2, 1, &error), PROXYPROCESS_E_INVALID_ARGUMENT, "what: ");
+    FAILS(proxyprocess_manager_wait_until(manager, "\xff", running, 1, &error), PROXYPROCESS_E_INVALID_UTF8, "id");
+    CHECK_INT(pthread_create(&waiter, NULL, wait_for_the_end, manager), 0);
+    OK(proxyprocess_manager_kill(manager, &error));
+    CHECK_INT(pthread_join(waiter, NULL), 0);
+    proxyprocess_manager_free(manager);
+    proxyprocess_state_free(state);
+}
+
 int main(void)
 {
     resources before = resources_now();
     restart();
     signals();
+    waits();
     nothing_is_left_since(before);
     return 0;
 }

@@ -279,6 +279,8 @@ typedef enum proxyprocess_code {
     PROXYPROCESS_E_NOT_FOUND = -18,
     /** The proxy has no process now. */
     PROXYPROCESS_E_NOT_RUNNING = -19,
+    /** What was waited for has not come in time. */
+    PROXYPROCESS_E_TIMEOUT = -20,
     /** A pointer is NULL that must not be; the message names the argument. */
     PROXYPROCESS_E_NULL_ARGUMENT = -101,
     /** A text must be UTF-8 and is not. */
@@ -408,6 +410,12 @@ typedef enum proxyprocess_log_level {
     /** For developers of the library, in every detail. */
     PROXYPROCESS_LOG_TRACE = 5,
 } proxyprocess_log_level;
+
+/** What proxyprocess_manager_wait_until() waits for. Numbers are only ever added. */
+typedef enum proxyprocess_wait_for {
+    /** The proxy is in the state PROXYPROCESS_PROXY_RUNNING. */
+    PROXYPROCESS_WAIT_RUNNING = 1,
+} proxyprocess_wait_for;
 
 /**
  * A process that is kept running, without a manager: started, restarted with backoff when it ends, and stopped. Unlike
@@ -1565,6 +1573,31 @@ int32_t proxyprocess_manager_signal(const struct proxyprocess_manager *manager,
                                     const char *id,
                                     int32_t signal,
                                     proxyprocess_error **err);
+
+/**
+ * Waits until one proxy is as wanted, as it is declared when this is called: a declaration that was changed before is followed
+ * first. So after proxyprocess_state_set() it waits for the new process, and after proxyprocess_manager_restart() for the next
+ * one. Nothing is polled, and no event is missed. Before the run nothing is followed, so it waits for the first sync.
+ *
+ * `id`: UTF-8.
+ *
+ * `what`: a value of proxyprocess_wait_for.
+ *
+ * `timeout_ms`: 0 does not wait; UINT64_MAX waits without limit.
+ *
+ * Returns 0; PROXYPROCESS_E_TIMEOUT; PROXYPROCESS_E_INVALID_ARGUMENT: `what` is none of the values; PROXYPROCESS_E_NOT_FOUND:
+ * the proxy is not declared, or was removed meanwhile; the code with which the proxy has failed, such as
+ * PROXYPROCESS_E_ROOT_REFUSED and PROXYPROCESS_E_START_FAILED: it cannot be started as it is declared; PROXYPROCESS_E_CLOSED,
+ * also when the manager is closed or killed meanwhile.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_wait_until(const struct proxyprocess_manager *manager,
+                                        const char *id,
+                                        int32_t what,
+                                        uint64_t timeout_ms,
+                                        proxyprocess_error **err);
 
 /**
  * Makes a daemon that is not started.

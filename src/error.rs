@@ -47,6 +47,8 @@ pub enum ErrorCode {
     NotFound = -18,
     /// The proxy has no process now.
     NotRunning = -19,
+    /// What was waited for has not come in time.
+    Timeout = -20,
     /// The call would wait for itself: it was made by a logger that the library had called.
     InCallback = -105,
 }

@@ -177,6 +177,19 @@ impl State {
         Changes { version, ids: Some(ids), wanted }
     }
 
+    /// Whether a proxy is declared.
+    pub(crate) fn is_declared(&self, id: &str) -> bool {
+        self.lock().proxies.contains_key(id)
+    }
+
+    /// Whether a proxy may have been declared, changed or removed since a version.
+    pub(crate) fn has_changed_since(&self, id: &str, seen: u64) -> bool {
+        let shared = self.lock();
+        let missed = shared.version.checked_sub(seen).and_then(|missed| usize::try_from(missed).ok());
+        let missed = missed.filter(|missed| *missed <= shared.changed_ids.len());
+        missed.is_none_or(|missed| shared.changed_ids.iter().rev().take(missed).any(|changed| **changed == *id))
+    }
+
     /// When the set last changed.
     pub(crate) fn changed_at(&self) -> Option<Instant> {
         self.lock().changed_at
@@ -315,6 +328,8 @@ mod tests {
         state.set("a", config("y")).unwrap();
         state.remove("b");
         state.replace_all(["a", "d"].map(|id| (id.to_owned(), config("y")))).unwrap();
+        assert!(state.has_changed_since("b", second.version) && !state.has_changed_since("a", second.version + 1));
+        assert!(!state.is_declared("b") && state.is_declared("d"));
         let third = state.changes_since(Some(second.version));
         assert_eq!(ids(&third), Some(["a", "b", "c", "d"].map(str::to_owned).to_vec()));
         assert_eq!(third.wanted.keys().map(|id| &**id).collect::<Vec<_>>(), ["a", "d"]);
@@ -323,6 +338,8 @@ mod tests {
         }
         let last = state.changes_since(Some(third.version));
         assert_eq!((ids(&last), last.wanted.len()), (None, 2));
+        assert!(state.has_changed_since("d", third.version), "not known any more");
+        assert!(!state.has_changed_since("d", last.version));
         assert_eq!(ids(&state.changes_since(Some(last.version))), Some(Vec::new()));
     }
 

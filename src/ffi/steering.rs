@@ -1,11 +1,22 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Steering one proxy of a manager.
 
+use std::time::Duration;
+
 use super::failure::{ErrorOut, Failure};
 use super::handle::call_manager;
 use super::input::Text;
 use super::manager::proxyprocess_manager;
+use crate::lifecycle::WaitFor;
 use crate::sys::signal::Signal;
+
+/// What proxyprocess_manager_wait_until() waits for. Numbers are only ever added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum proxyprocess_wait_for {
+    /// The proxy is in the state PROXYPROCESS_PROXY_RUNNING.
+    PROXYPROCESS_WAIT_RUNNING = 1,
+}
 
 /// Restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops it (stop
 /// signal to its group, grace period, SIGKILL), and started anew when nothing of it is left.
@@ -59,5 +70,40 @@ pub extern "C" fn proxyprocess_manager_signal(
         let id = id.utf8("id")?;
         let unknown = || Failure::argument(format!("signal: expected a number from 1 to 64, got {signal}"));
         Ok(running.manager.signal(id, Signal::from_raw(signal).ok_or_else(unknown)?)?)
+    })
+}
+
+/// Waits until one proxy is as wanted, as it is declared when this is called: a declaration that was changed before is followed
+/// first. So after proxyprocess_state_set() it waits for the new process, and after proxyprocess_manager_restart() for the next
+/// one. Nothing is polled, and no event is missed. Before the run nothing is followed, so it waits for the first sync.
+///
+/// `id`: UTF-8.
+///
+/// `what`: a value of proxyprocess_wait_for.
+///
+/// `timeout_ms`: 0 does not wait; UINT64_MAX waits without limit.
+///
+/// Returns 0; PROXYPROCESS_E_TIMEOUT; PROXYPROCESS_E_INVALID_ARGUMENT: `what` is none of the values; PROXYPROCESS_E_NOT_FOUND:
+/// the proxy is not declared, or was removed meanwhile; the code with which the proxy has failed, such as
+/// PROXYPROCESS_E_ROOT_REFUSED and PROXYPROCESS_E_START_FAILED: it cannot be started as it is declared; PROXYPROCESS_E_CLOSED,
+/// also when the manager is closed or killed meanwhile.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_wait_until(
+    manager: Option<&proxyprocess_manager>,
+    id: Text,
+    what: i32,
+    timeout_ms: u64,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| {
+        let id = id.utf8("id")?;
+        let known = [(proxyprocess_wait_for::PROXYPROCESS_WAIT_RUNNING as i32, WaitFor::Running)];
+        let known = known.into_iter().find(|(number, _)| *number == what);
+        let unknown = || Failure::argument(format!("what: expected a value of proxyprocess_wait_for, got {what}"));
+        let (_, what) = known.ok_or_else(unknown)?;
+        Ok(running.manager.wait_until(id, what, Duration::from_millis(timeout_ms))?)
     })
 }

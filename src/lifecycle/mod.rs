@@ -8,7 +8,9 @@ pub(crate) mod restart_backoff;
 mod settings;
 mod stop_escalation;
 mod stop_settings;
+pub(crate) mod wait_for;
 
 pub use machine_event::ProxyState;
 pub use restart_backoff::RestartSettings;
 pub use stop_settings::StopSettings;
+pub use wait_for::WaitFor;

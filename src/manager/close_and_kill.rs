@@ -172,6 +172,7 @@ impl Manager {
         core.held.clear();
         core.unclaimed.clear();
         core.unrecorded.clear();
+        core.state_waiters.dismiss();
         if let Some(data_dir) = &self.data_dir {
             data_dir.unlock();
             fail::point("end:unlocked");

@@ -15,6 +15,7 @@ use crate::host_code::{HostOwned, caught};
 use crate::lifecycle::ProxyState;
 use crate::logging::{Level, Log};
 use crate::proxy::{Noop, Proxy, ProxyContext, ProxyFactory};
+use crate::supervisor::state_waiters::{StateWaiter, StateWaiters};
 use crate::supervisor::{ProxyOccurrence, ProxyStatus, Publisher};
 use crate::sys::thread;
 
@@ -51,7 +52,11 @@ impl Registry {
             let context = ProxyContext { id, mode, config: config.map(|config| &**config) };
             guard(|| factory(context)).map_err(|error| error.within(format_args!("proxy {}: create", excerpt(id))))?
         };
-        let progress = Arc::new(Mutex::new(CallProgress { state: ProxyState::Idle, last_error: None }));
+        let progress = Arc::new(Mutex::new(CallProgress {
+            state: ProxyState::Idle,
+            last_error: None,
+            waiters: StateWaiters::NONE,
+        }));
         Ok(CustomProxy {
             id: id.clone(),
             mode: mode.clone(),
@@ -77,6 +82,7 @@ pub(super) struct CustomProxy {
 struct CallProgress {
     state: ProxyState,
     last_error: Option<Error>,
+    waiters: StateWaiters,
 }
 
 impl CustomProxy {
@@ -106,7 +112,26 @@ impl CustomProxy {
 
     fn progress(&self, state: ProxyState, error: Option<&Error>) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        *progress = CallProgress { state, last_error: error.cloned() };
+        (progress.state, progress.last_error) = (state, error.cloned());
+        progress.tell_waiters(&self.id);
+        if state == ProxyState::Stopping {
+            // It is not started again: another one may take its place.
+            progress.waiters.dismiss();
+        }
+    }
+
+    /// Has a caller wait for a state.
+    pub(super) fn await_state(&self, waiter: StateWaiter) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.waiters.add(waiter);
+        progress.tell_waiters(&self.id);
+    }
+}
+
+impl CallProgress {
+    fn tell_waiters(&mut self, id: &str) {
+        let failed = || Error::new(ErrorCode::StartFailed, format!("proxy {}: failed", excerpt(id)));
+        self.waiters.tell(self.state, || self.last_error.clone().unwrap_or_else(failed));
     }
 }
 

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::logging::Log;
 use crate::store::{DataDir, Record};
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
+use crate::supervisor::state_waiters::StateWaiters;
 use crate::supervisor::{
     BaseEnvironment, Context, EventRing, Files, Owner, ProxyStatus, Publisher, SnapshotOccurrence, Spec, Supervisor,
     SupervisorCommand, random_owner_tag,
@@ -62,6 +63,10 @@ pub(super) struct ManagedSet {
     /// The version of the state that was followed, unless the next sync has to compare everything.
     pub(super) seen: Option<u64>,
     pub(super) written: WrittenSnapshot,
+    /// The version of the state up to which every declaration is managed, held back or rejected.
+    pub(super) followed: Option<u64>,
+    /// Callers that wait for a state of proxies whose declaration was not followed yet: they look again after each sync.
+    pub(super) state_waiters: StateWaiters,
 }
 
 impl ManagedSet {
@@ -102,6 +107,8 @@ impl ManagedSet {
             synced: false,
             seen: None,
             written: WrittenSnapshot::default(),
+            followed: None,
+            state_waiters: StateWaiters::NONE,
             ignored,
         }
     }

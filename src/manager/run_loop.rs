@@ -169,6 +169,7 @@ impl Manager {
                 Err(error)
             }
         };
+        core.state_waiters.dismiss();
         if let Err(error) = followed {
             if matches!(error.code(), ErrorCode::Forked | ErrorCode::Internal) {
                 return Err(error);

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Steering one proxy: restart, and signals.
+//! Steering one proxy: restart, signals, and waits for a state.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::RecvTimeoutError;
 
 use super::Manager;
 use super::custom_kinds::{Call, CustomProxy};
 use super::managed_set::{Managed, ManagedSet};
-use crate::error::{Error, ErrorCode, Result};
-use crate::lifecycle::ProxyState;
+use crate::deadline::after;
+use crate::error::{Error, ErrorCode, Result, excerpt};
+use crate::lifecycle::{ProxyState, WaitFor};
 #[cfg(doc)]
 use crate::state::State;
+use crate::supervisor::state_waiters::{StateAnswer, StateWaiter};
 use crate::supervisor::{Slot, SupervisorCommand, not_managed, not_running};
 use crate::sys::signal::Signal;
 
@@ -59,7 +65,7 @@ impl Manager {
             let mut core = self.core();
             self.check_open()?;
             // What could not even be tried has no process, and is tried again with all that the next sync compares.
-            let held = core.held.contains_key(id);
+            let held = core.held.remove(id).is_some();
             if held {
                 self.control.nudge();
             }
@@ -110,6 +116,89 @@ impl Manager {
         let Some(supervisor) = supervisor else { return Err(unknown(not_managed(id))) };
         let slot = Slot { owner: self.owner, id: id.into() };
         supervisor.ask(|reply| SupervisorCommand::Signal { slot, signal, reply })?.map_err(unknown)
+    }
+
+    /// Waits until one proxy is as wanted, as it is declared when this is called: a declaration that was changed before is
+    /// followed first. So after [`State::set`] it waits for the new process, and after [`Manager::restart`] for the next one.
+    /// A timeout of zero does not wait, and [`Duration::MAX`] waits without limit.
+    ///
+    /// Nothing is polled, and no event is missed: the answer comes from where the state changes. Before [`Manager::run`]
+    /// nothing is followed, so it waits for the first sync. The code of a proxy of a registered kind must not call it.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::Timeout`].
+    /// - [`ErrorCode::NotFound`]: the proxy is not declared, or was removed meanwhile.
+    /// - The error with which the proxy has failed, such as [`ErrorCode::RootRefused`] and [`ErrorCode::StartFailed`]: it
+    ///   cannot be started as it is declared.
+    /// - [`ErrorCode::Closed`], also when the manager is closed or killed meanwhile.
+    ///
+    /// ```
+    /// # use proxyprocess::{Command, Manager, ManagerOptions, ProxyConfig, State, WaitFor};
+    /// # use std::time::Duration;
+    /// # let state = State::new();
+    /// # let mut options = ManagerOptions::default();
+    /// # options.allow_root = true;
+    /// let manager = Manager::new(state.clone(), options)?;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| manager.run());
+    ///     state.set("web", ProxyConfig::new(Command::new("sleep").arg("1000")))?;
+    ///     manager.wait_until("web", WaitFor::Running, Duration::from_secs(30))?;
+    ///     assert!(manager.status()[0].pid.is_some());
+    ///     manager.kill()
+    /// })?;
+    /// # Ok::<(), proxyprocess::Error>(())
+    /// ```
+    pub fn wait_until(&self, id: &str, what: WaitFor, timeout: Duration) -> Result<()> {
+        self.check_usable()?;
+        let deadline = after(Instant::now(), timeout);
+        loop {
+            let waiting = self.begin_wait(id, what)?;
+            match waiting.answer.recv_deadline(deadline) {
+                Ok(answer) => return answer,
+                // The declaration was followed, or what it waited at is no more.
+                Err(RecvTimeoutError::Disconnected) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    let message = format!("proxy {}: not {what} after {timeout:?}", excerpt(id));
+                    return Err(Error::new(ErrorCode::Timeout, message));
+                }
+            }
+        }
+    }
+
+    /// Puts a waiter where the next answer can come from: at the next sync, or at what is managed.
+    fn begin_wait(&self, id: &str, what: WaitFor) -> Result<StateAnswer> {
+        let (waiter, waiting) = StateWaiter::new(what);
+        let (supervisor, slot) = {
+            let mut core = self.core();
+            self.check_open()?;
+            let state = self.state();
+            if !state.is_declared(id) {
+                return Err(Error::new(ErrorCode::NotFound, format!("proxy {}: not declared", excerpt(id))));
+            }
+            let followed = core.followed.filter(|_| core.synced);
+            let followed = followed.is_some_and(|version| !state.has_changed_since(id, version));
+            let held = core.held.get(id);
+            if let Some(rejected) = held.filter(|held| followed && held.state == ProxyState::Failed) {
+                return Err(Error::new(ErrorCode::StartFailed, rejected.last_error.clone().unwrap_or_default()));
+            }
+            match core.managed.get_key_value(id).filter(|_| followed && held.is_none()) {
+                None => {
+                    core.state_waiters.add(waiter);
+                    return Ok(waiting);
+                }
+                Some((_, Managed::Custom(other))) => {
+                    other.await_state(waiter);
+                    return Ok(waiting);
+                }
+                Some((id, Managed::Daemon(_))) => {
+                    let slot = Slot { owner: self.owner, id: id.clone() };
+                    (core.supervisor()?, slot)
+                }
+            }
+        };
+        // Without a slot, because it was just removed, the waiter is dropped.
+        supervisor.ask(|reply| SupervisorCommand::Await { slot, waiter, reply })?;
+        Ok(waiting)
     }
 }
 

@@ -13,6 +13,7 @@ use super::reaper::Reaper;
 use super::scan::process_scan::ScanResult;
 use super::scan::stalled_scan::ScanProgress;
 use super::spec::Spec;
+use super::state_waiters::StateWaiter;
 use super::status::ProxyStatus;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
@@ -100,6 +101,8 @@ pub(crate) enum SupervisorCommand {
     Restart { slot: Slot, reply: Sender<Result<()>> },
     /// This signal is for the leader, and for no other process of its group. Answered when it is sent.
     Signal { slot: Slot, signal: Signal, reply: Sender<Result<()>> },
+    /// A caller waits for a state. Answered when the waiter is with the process, or dropped because there is no such slot.
+    Await { slot: Slot, waiter: StateWaiter, reply: Sender<()> },
     /// The process should be gone, and with `forget` its slot as well. Every stop is answered.
     Stop { slot: Slot, forget: bool, stopped: Option<Sender<StopReply>> },
     /// All processes of the owner should be gone, and their slots. What is left of one is reported; the channel closes when

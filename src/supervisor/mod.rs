@@ -12,6 +12,7 @@ mod reaper;
 mod scan;
 mod spawner;
 mod spec;
+pub(crate) mod state_waiters;
 mod status;
 mod status_text;
 mod zombies;

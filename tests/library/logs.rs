@@ -8,7 +8,7 @@ use std::time::Duration;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use proxyprocess::{
     Command, Daemon, ErrorCode, ExecMode, LogLine, Logger, Logs, Manager, ManagerOptions, Proxy, ProxyConfig,
-    ProxySnapshot, Result, Signal, State,
+    ProxySnapshot, Result, Signal, State, WaitFor,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -153,7 +153,7 @@ struct Caller {
 
 impl Caller {
     fn call(&self, manager: &Manager, daemon: &Daemon) {
-        let calls: [(&str, &dyn Fn() -> Result<()>); 15] = [
+        let calls: [(&str, &dyn Fn() -> Result<()>); 16] = [
             ("new", &|| Manager::new(State::new(), options()).map(drop)),
             ("register_kind", &|| manager.register_kind(ExecMode::new("own")?, |_| unreachable!())),
             ("restore", &|| manager.restore("/is/not/there")),
@@ -161,6 +161,7 @@ impl Caller {
             ("snapshot", &|| manager.snapshot("/is/not/there")),
             ("reconfigure", &|| manager.reconfigure(options())),
             ("restart", &|| manager.restart("web")),
+            ("wait_until", &|| manager.wait_until("web", WaitFor::Running, Duration::MAX)),
             ("signal", &|| manager.signal("web", Signal::KILL)),
             ("close", &|| manager.close()),
             ("kill", &|| manager.kill()),
@@ -217,7 +218,7 @@ fn call_of_a_logger_that_would_wait_for_it_is_refused() {
     manager.kill().unwrap();
     runner.join().unwrap().unwrap();
     let made = caller.made.lock().unwrap();
-    assert!(made.len() >= 17 && made.len() % 17 == 0, "{made:?}");
+    assert!(made.len() >= 18 && made.len() % 18 == 0, "{made:?}");
     let accepted: Vec<_> = made.iter().filter(|(_, code)| *code != Some(ErrorCode::InCallback)).collect();
     assert!(accepted.is_empty(), "{accepted:?}");
     // The stops for good that were refused have stopped nothing.

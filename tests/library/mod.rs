@@ -24,3 +24,4 @@ mod restore;
 mod signal;
 mod threads;
 mod users;
+mod waits;

@@ -96,6 +96,7 @@ fn codes_are_listed_with_their_numbers() {
         ErrorCode::Unproven,
         ErrorCode::NotFound,
         ErrorCode::NotRunning,
+        ErrorCode::Timeout,
         ErrorCode::InCallback,
     ];
     for code in codes {

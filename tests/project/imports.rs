@@ -36,7 +36,7 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 13] = [
+const SUPERVISOR_LAYERS: [&str; 14] = [
     "process_key",
     "status",
     "status_text",
@@ -47,6 +47,7 @@ const SUPERVISOR_LAYERS: [&str; 13] = [
     "scan",
     "reaper",
     "adoption",
+    "state_waiters",
     "mailbox",
     "spawner",
     "event_loop",

@@ -55,6 +55,8 @@ const (
 	ErrNotFound Code = C.PROXYPROCESS_E_NOT_FOUND
 	// ErrNotRunning: the proxy has no process now.
 	ErrNotRunning Code = C.PROXYPROCESS_E_NOT_RUNNING
+	// ErrTimeout: what was waited for has not come in time.
+	ErrTimeout Code = C.PROXYPROCESS_E_TIMEOUT
 	// ErrNullArgument: something is missing that must be there; the message names it.
 	ErrNullArgument Code = C.PROXYPROCESS_E_NULL_ARGUMENT
 	// ErrInvalidUTF8: a text must be UTF-8 and is not.

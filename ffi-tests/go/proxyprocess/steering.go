@@ -5,7 +5,16 @@ package proxyprocess
 // #include <proxyprocess.h>
 import "C"
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
+
+// WaitFor is what Manager.WaitUntil waits for.
+type WaitFor int32
+
+// WaitRunning: the proxy is in the state StateRunning.
+const WaitRunning WaitFor = C.PROXYPROCESS_WAIT_RUNNING
 
 // Restart restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops
 // it, and started anew when nothing of it is left. It returns when the restart has begun, and waits neither for the stop nor
@@ -32,6 +41,20 @@ func (m *Manager) Restart(id string) error {
 func (m *Manager) Signal(id string, signal syscall.Signal) error {
 	return m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
 		return C.proxyprocess_manager_signal(manager, id, C.int32_t(signal), failure)
+	})
+}
+
+// WaitUntil waits until one proxy is as wanted, as it is declared when this is called: a declaration that was changed before
+// is followed first. So after State.Set it waits for the new process, and after Restart for the next one. Nothing is polled,
+// and no event is missed. Before Run nothing is followed, so it waits for the first sync. A timeout of zero does not wait,
+// and a negative one waits without limit. The wait keeps a thread, and cannot be interrupted.
+//
+// Its errors are ErrTimeout; ErrNotFound, when the proxy is not declared, or was removed meanwhile; the error with which the
+// proxy has failed, such as ErrRootRefused and ErrStartFailed, when it cannot be started as it is declared; and ErrClosed,
+// also when the manager is closed or killed meanwhile.
+func (m *Manager) WaitUntil(id string, what WaitFor, timeout time.Duration) error {
+	return m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_manager_wait_until(manager, id, C.int32_t(what), timeoutOf(timeout), failure)
 	})
 }
 

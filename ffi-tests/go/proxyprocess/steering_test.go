@@ -5,6 +5,7 @@ package proxyprocess_test
 import (
 	"syscall"
 	"testing"
+	"time"
 
 	"example.org/agent/proxyprocess"
 )
@@ -51,4 +52,29 @@ func TestManagerSignal(t *testing.T) {
 	expect(t, manager.Signal("undeclared", syscall.SIGKILL), proxyprocess.ErrNotFound)
 	check(t, manager.Kill())
 	expect(t, manager.Signal("web", syscall.SIGKILL), proxyprocess.ErrClosed)
+}
+
+func TestManagerWaitUntil(t *testing.T) {
+	const running = proxyprocess.WaitRunning
+	state := newState(t)
+	manager := newManager(t, quick(state, ""))
+	expect(t, manager.WaitUntil("web", running, 0), proxyprocess.ErrNotFound)
+	check(t, state.Set("web", sleeper()))
+	expect(t, manager.WaitUntil("web", running, time.Millisecond), proxyprocess.ErrTimeout)
+	run(t, manager)
+	check(t, manager.WaitUntil("web", running, patience))
+	check(t, manager.WaitUntil("web", running, 0))
+	check(t, manager.Restart("web"))
+	check(t, manager.WaitUntil("web", running, -1))
+	expect(t, manager.WaitUntil("web", 0, 0), proxyprocess.ErrInvalidArgument)
+	all, err := manager.Status()
+	check(t, err)
+	if len(all) != 1 || all[0].State != proxyprocess.StateRunning {
+		t.Errorf("got %+v", all)
+	}
+	check(t, state.Set("late", proxyprocess.ProxyConfig{Command: []string{"/is/not/there"}}))
+	waited := make(chan error, 1)
+	go func() { waited <- manager.WaitUntil("late", running, -1) }()
+	check(t, manager.Kill())
+	expect(t, <-waited, proxyprocess.ErrClosed)
 }

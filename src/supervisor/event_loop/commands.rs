@@ -28,6 +28,10 @@ impl EventLoop {
             SupervisorCommand::Signal { slot, signal, reply } => {
                 let _ = reply.send(self.signal_leader(&slot, signal));
             }
+            SupervisorCommand::Await { slot, waiter, reply } => {
+                self.await_state(&slot, waiter);
+                let _ = reply.send(());
+            }
             SupervisorCommand::Stop { slot, forget, stopped } => self.stop(slot, forget, stopped),
             SupervisorCommand::StopAll { owner, left } => self.stop_all(owner, &left),
             SupervisorCommand::Release { owner, released } => self.release(owner, &released),
@@ -109,6 +113,9 @@ impl EventLoop {
     pub(super) fn stop_slot(&mut self, key: ProcessKey, forget: bool, waiter: Option<StopWaiter>) {
         if let Some(supervised) = self.slots.get_mut(&key) {
             supervised.forget |= forget;
+            if forget && !supervised.rare.state_waiters.is_empty() {
+                supervised.rare.state_waiters.dismiss();
+            }
             supervised.rare.stop_waiters.extend(waiter);
             supervised.answer_start(&Err(Error::new(ErrorCode::Stopped, "stopped before it was started")));
         }
@@ -131,6 +138,7 @@ impl EventLoop {
         for key in self.keys.of(owner).collect::<Vec<_>>() {
             if let Some(supervised) = self.slots.get_mut(&key) {
                 supervised.rare.released = Some(released.clone());
+                supervised.rare.state_waiters.dismiss();
             }
             self.limit_wait_for_job(key);
             self.drop_if_done(key);

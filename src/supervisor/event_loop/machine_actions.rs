@@ -43,6 +43,7 @@ impl EventLoop {
             self.perform(key, action);
         }
         if let Some(supervised) = self.slots.get_mut(&key) {
+            supervised.tell_state_waiters();
             let deadline = supervised.machine.deadline();
             if deadline != supervised.armed {
                 supervised.armed = deadline;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the event loop does when a user steers one proxy: restart, and signals.
+//! What the event loop does when a user steers one proxy: restart, signals, and waits for a
+//! state.
 
 use super::EventLoop;
 use super::supervised::Supervised;
@@ -7,6 +8,7 @@ use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
 use crate::supervisor::mailbox::{Slot, not_managed, not_running};
+use crate::supervisor::state_waiters::StateWaiter;
 use crate::sys::signal::Signal;
 
 impl EventLoop {
@@ -34,6 +36,14 @@ impl EventLoop {
         let log = &supervised.spec.context.log;
         log.about(Level::Info, &slot.id, format_args!("{signal} sent to pid {pid}, as requested"));
         Ok(())
+    }
+
+    pub(super) fn await_state(&mut self, slot: &Slot, waiter: StateWaiter) {
+        let Ok(key) = self.declared(slot).map(|supervised| supervised.key) else { return };
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        supervised.rare.state_waiters.add(waiter);
+        supervised.tell_state_waiters();
+        supervised.rare.tidy();
     }
 
     /// The slot of a proxy that is not being removed.

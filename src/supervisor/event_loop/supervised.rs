@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 
 use super::pending_repair::PendingRepair;
 use crate::defaults;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::background_hint::Background;
 use crate::lifecycle::machine::Machine;
@@ -25,6 +25,7 @@ use crate::supervisor::scan::process_tag::ProcessTag;
 use crate::supervisor::scan::unproven_process::Unproven;
 use crate::supervisor::spawner::job::Job;
 use crate::supervisor::spec::Spec;
+use crate::supervisor::state_waiters::StateWaiters;
 use crate::supervisor::status::{ProxyStatus, milliseconds_until};
 use crate::supervisor::zombies::Zombie;
 use crate::sys::pid::Pid;
@@ -120,6 +121,7 @@ pub(crate) struct RareFields {
     pub(crate) failures: u32,
     pub(crate) start_waiters: Vec<Sender<Result<()>>>,
     pub(crate) stop_waiters: Vec<StopWaiter>,
+    pub(crate) state_waiters: StateWaiters,
     /// When the callers that wait for the end of the current job are answered, if it has not ended by then.
     pub(crate) answer_at: Option<Instant>,
     /// A caller that waits for the record to be written waits for these to be dropped.
@@ -141,6 +143,7 @@ static NOTHING: RareFields = RareFields {
     failures: 0,
     start_waiters: Vec::new(),
     stop_waiters: Vec::new(),
+    state_waiters: StateWaiters::NONE,
     answer_at: None,
     record_waiters: Vec::new(),
 };
@@ -177,6 +180,7 @@ impl Rare {
             failures,
             start_waiters,
             stop_waiters,
+            state_waiters,
             answer_at,
             record_waiters,
         } = &**self;
@@ -194,6 +198,7 @@ impl Rare {
             && *failures == 0
             && start_waiters.is_empty()
             && stop_waiters.is_empty()
+            && state_waiters.is_empty()
             && answer_at.is_none()
             && record_waiters.is_empty();
         if nothing {
@@ -251,6 +256,17 @@ impl Supervised {
         for waiter in self.rare.stop_waiters.drain(..) {
             waiter.answer(&self.slot, result);
         }
+    }
+
+    /// Answers the callers that wait for the state that it has now.
+    pub(crate) fn tell_state_waiters(&mut self) {
+        if self.rare.state_waiters.is_empty() {
+            return;
+        }
+        let state = self.machine.state();
+        let mut waiters = std::mem::take(&mut self.rare.state_waiters);
+        waiters.tell(state, || self.rare.last_error.clone().unwrap_or_else(|| failed(&self.slot.id)));
+        self.rare.state_waiters = waiters;
     }
 
     /// Whether a caller waits for the end of a job, and nothing else has to happen before it is answered.
@@ -339,6 +355,10 @@ impl Supervised {
         status.hint = self.rare.background.hint().filter(|_| !self.machine.running_since().is_some_and(is_healthy));
         status
     }
+}
+
+fn failed(id: &str) -> Error {
+    Error::new(ErrorCode::StartFailed, format!("proxy {}: failed", excerpt(id)))
 }
 
 #[cfg(test)]

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What a call waits for, and whether a state is it. Pure.
+
+use std::fmt;
+
+use super::ProxyState;
+
+/// What [`Manager::wait_until`](crate::Manager::wait_until) waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WaitFor {
+    /// The proxy is [`ProxyState::Running`].
+    Running,
+}
+
+impl fmt::Display for WaitFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WaitFor::Running => "running",
+        })
+    }
+}
+
+/// What a state means for a call that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WaitProgress {
+    Reached,
+    /// It may come.
+    Pending,
+    /// It does not come from the declaration as it is.
+    Failed,
+    /// It does not come from this process: another one may be in its place, or none.
+    Gone,
+}
+
+impl WaitFor {
+    pub(crate) fn progress(self, state: ProxyState) -> WaitProgress {
+        match (self, state) {
+            (WaitFor::Running, ProxyState::Running) => WaitProgress::Reached,
+            (
+                WaitFor::Running,
+                ProxyState::Idle
+                | ProxyState::Adopting
+                | ProxyState::Starting
+                | ProxyState::Clearing
+                | ProxyState::Waiting
+                | ProxyState::Stopping,
+            ) => WaitProgress::Pending,
+            (WaitFor::Running, ProxyState::Failed) => WaitProgress::Failed,
+            (WaitFor::Running, ProxyState::Stopped | ProxyState::Closed) => WaitProgress::Gone,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_is_reached_by_one_state_and_given_up_in_three() {
+        let progress = |state| WaitFor::Running.progress(state);
+        assert_eq!(progress(ProxyState::Running), WaitProgress::Reached);
+        assert_eq!(progress(ProxyState::Waiting), WaitProgress::Pending);
+        assert_eq!(progress(ProxyState::Stopping), WaitProgress::Pending, "it may be started again");
+        assert_eq!(progress(ProxyState::Failed), WaitProgress::Failed);
+        for state in [ProxyState::Stopped, ProxyState::Closed] {
+            assert_eq!(progress(state), WaitProgress::Gone);
+        }
+    }
+}

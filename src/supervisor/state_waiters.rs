@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Callers that wait for a state of one proxy. One whose waiter is dropped without an answer looks again where the proxy is.
+
+use std::sync::{Arc, Weak};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::error::{Error, Result};
+use crate::lifecycle::ProxyState;
+use crate::lifecycle::wait_for::{WaitFor, WaitProgress};
+
+/// One caller.
+#[derive(Debug)]
+pub(crate) struct StateWaiter {
+    what: WaitFor,
+    answer: Sender<Result<()>>,
+    caller: Weak<()>,
+}
+
+/// The caller's end: the answer, or that it has to look again.
+#[derive(Debug)]
+pub(crate) struct StateAnswer {
+    pub(crate) answer: Receiver<Result<()>>,
+    _caller: Arc<()>,
+}
+
+impl StateWaiter {
+    pub(crate) fn new(what: WaitFor) -> (StateWaiter, StateAnswer) {
+        let (caller, (sender, answer)) = (Arc::new(()), crossbeam_channel::bounded(1));
+        (StateWaiter { what, answer: sender, caller: Arc::downgrade(&caller) }, StateAnswer { answer, _caller: caller })
+    }
+}
+
+/// Those of one proxy.
+#[derive(Debug, Default)]
+pub(crate) struct StateWaiters(Vec<StateWaiter>);
+
+impl StateWaiters {
+    pub(crate) const NONE: StateWaiters = StateWaiters(Vec::new());
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds one, and drops those whose time is over.
+    pub(crate) fn add(&mut self, waiter: StateWaiter) {
+        self.0.retain(|waiter| waiter.caller.strong_count() > 0);
+        self.0.push(waiter);
+    }
+
+    /// Has all of them look again.
+    pub(crate) fn dismiss(&mut self) {
+        self.0 = Vec::new();
+    }
+
+    /// Answers those for which a state is an answer.
+    pub(crate) fn tell(&mut self, state: ProxyState, error: impl Fn() -> Error) {
+        self.0.retain(|waiter| {
+            let answer = match waiter.what.progress(state) {
+                WaitProgress::Pending => return true,
+                WaitProgress::Gone => return false,
+                WaitProgress::Reached => Ok(()),
+                WaitProgress::Failed => Err(error()),
+            };
+            // Its time may be over.
+            let _ = waiter.answer.try_send(answer);
+            false
+        });
+        if self.0.is_empty() {
+            self.0 = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+
+    fn failed() -> Error {
+        Error::new(ErrorCode::StartFailed, "no such program")
+    }
+
+    #[test]
+    fn waiters_are_answered_once_or_dropped_and_those_without_a_caller_do_not_pile_up() {
+        let mut waiters = StateWaiters::default();
+        let wait = |waiters: &mut StateWaiters| {
+            let (waiter, answer) = StateWaiter::new(WaitFor::Running);
+            waiters.add(waiter);
+            answer
+        };
+        let reached = wait(&mut waiters);
+        waiters.tell(ProxyState::Waiting, failed);
+        assert!(reached.answer.is_empty());
+        waiters.tell(ProxyState::Running, failed);
+        assert_eq!(reached.answer.recv(), Ok(Ok(())));
+        let hopeless = wait(&mut waiters);
+        waiters.tell(ProxyState::Failed, failed);
+        assert_eq!(hopeless.answer.recv(), Ok(Err(failed())));
+        let (gone, dismissed) = (wait(&mut waiters), wait(&mut waiters));
+        waiters.tell(ProxyState::Stopped, failed);
+        assert!(gone.answer.recv().is_err() && dismissed.answer.recv().is_err());
+        for _ in 0..100 {
+            drop(wait(&mut waiters));
+        }
+        assert_eq!(waiters.0.len(), 1);
+        let last = wait(&mut waiters);
+        waiters.dismiss();
+        assert!(last.answer.recv().is_err());
+    }
+}
