@@ -21,8 +21,9 @@ pub enum proxyprocess_wait_for {
 /// Restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops it (stop
 /// signal to its group, grace period, SIGKILL), and started anew when nothing of it is left.
 ///
-/// Returns when the restart has begun, and waits neither for the stop nor for the start: events tell both. The backoff begins
-/// anew, and a proxy that waits for its next start, or has failed, is started at once. A process that is being started or
+/// Returns when the restart has begun, and waits neither for the stop nor for the start: proxyprocess_manager_wait_until()
+/// does, and events tell both. The backoff begins anew, and a proxy that waits for its next start, or has failed, is started at
+/// once; a start that waits for what is left of its predecessor goes on waiting for that. A process that is being started or
 /// adopted is replaced when it runs; one that is just being stopped to be started again is not stopped twice. A proxy of a
 /// registered kind is created anew, after which the old one is stopped and the new one started.
 ///

@@ -65,7 +65,7 @@ pub(super) struct ManagedSet {
     pub(super) written: WrittenSnapshot,
     /// The version of the state up to which every declaration is managed, held back or rejected.
     pub(super) followed: Option<u64>,
-    /// Callers that wait for a state of proxies whose declaration was not followed yet: they look again after each sync.
+    /// Callers that wait for a state of proxies whose declaration was not followed yet: they begin anew after each sync.
     pub(super) state_waiters: StateWaiters,
 }
 

@@ -22,8 +22,9 @@ impl Manager {
     /// (stop signal to its group, grace period, SIGKILL), and started anew when nothing of it is left. So a new program at the
     /// same path and a moved log come into effect.
     ///
-    /// Returns when the restart has begun, and waits neither for the stop nor for the start: events tell both. The backoff
-    /// begins anew, and a proxy that waits for its next start, or has failed, is started at once. A process that is being
+    /// Returns when the restart has begun, and waits neither for the stop nor for the start: [`Manager::wait_until`] does, and
+    /// events tell both. The backoff begins anew, and a proxy that waits for its next start, or has failed, is started at once;
+    /// a start that waits for what is left of its predecessor goes on waiting for that. A process that is being
     /// started or adopted is replaced when it runs, so that what runs in the end was started after this call; one that is just
     /// being stopped to be started again is not stopped twice. A proxy of a registered kind is created anew from its
     /// declaration, after which the old one is stopped and the new one started.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Callers that wait for a state of one proxy. One whose waiter is dropped without an answer looks again where the proxy is.
+//! Callers that wait for a state of one proxy. A caller whose waiter is dropped without an answer begins
+//! its wait anew.
 
 use std::sync::{Arc, Weak};
 
@@ -17,7 +18,7 @@ pub(crate) struct StateWaiter {
     caller: Weak<()>,
 }
 
-/// The caller's end: the answer, or that it has to look again.
+/// The caller's end: the answer, or a channel that is closed, when the wait has to begin anew.
 #[derive(Debug)]
 pub(crate) struct StateAnswer {
     pub(crate) answer: Receiver<Result<()>>,
@@ -48,7 +49,7 @@ impl StateWaiters {
         self.0.push(waiter);
     }
 
-    /// Has all of them look again.
+    /// Drops all of them, so that each begins its wait anew.
     pub(crate) fn dismiss(&mut self) {
         self.0 = Vec::new();
     }

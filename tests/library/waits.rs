@@ -42,7 +42,7 @@ fn wait_returns_when_the_proxy_runs_as_it_is_declared() {
     wait(&host, "web").unwrap();
     assert_eq!(host.status("web").pid, Some(second.pid));
 
-    // As that of other proxies does not matter.
+    // A change of another proxy is not waited for.
     host.set("other", ProxyConfig::new(Command::new(scene.path("absent"))));
     host.manager.wait_until("web", WaitFor::Running, Duration::ZERO).unwrap();
     host.kill();
