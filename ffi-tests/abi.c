@@ -16,6 +16,7 @@ VALUE(PROXYPROCESS_DAEMON_RESTART_HEALTHY_MS, 10000);
 VALUE(PROXYPROCESS_DAEMON_RESTART_BACKOFF_MIN, 3);
 VALUE(PROXYPROCESS_DAEMON_RESTART_MAX_WAIT_MS, 60000);
 VALUE(PROXYPROCESS_DAEMON_GRACE_PERIOD_MS, 5000);
+VALUE(PROXYPROCESS_START_TIMEOUT_MS, 90000);
 VALUE(PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS, 5000);
 VALUE(PROXYPROCESS_MANAGER_QUIESCENT_PERIOD_MS, 500);
 VALUE(PROXYPROCESS_MANAGER_SNAPSHOT_PERIOD_MS, 1000);
@@ -98,6 +99,8 @@ VALUE(PROXYPROCESS_EVENT_SNAPSHOT_WRITTEN, 11);
 VALUE(PROXYPROCESS_EVENT_SNAPSHOT_FAILED, 12);
 VALUE(PROXYPROCESS_EVENT_GAP, 13);
 VALUE(PROXYPROCESS_EVENT_UNPROVEN, 14);
+VALUE(PROXYPROCESS_EVENT_READY, 15);
+VALUE(PROXYPROCESS_EVENT_NOT_READY, 16);
 
 SIZE(proxyprocess_wait_for, 4);
 VALUE(PROXYPROCESS_WAIT_RUNNING, 1);
@@ -110,7 +113,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 160);
+SIZE(proxyprocess_proxy_options, 192);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -139,6 +142,11 @@ FIELD(proxyprocess_proxy_options, has_oom_score_adj, 156, 1);
 FIELD(proxyprocess_proxy_options, clear_env, 157, 1);
 FIELD(proxyprocess_proxy_options, detached, 158, 1);
 FIELD(proxyprocess_proxy_options, reserved_2, 159, 1);
+FIELD(proxyprocess_proxy_options, ready_tcp, 160, 8);
+FIELD(proxyprocess_proxy_options, ready_unix, 168, 8);
+FIELD(proxyprocess_proxy_options, ready_fd, 176, 4);
+FIELD(proxyprocess_proxy_options, reserved_3, 180, 4);
+FIELD(proxyprocess_proxy_options, start_timeout_ms, 184, 8);
 
 SIZE(proxyprocess_manager_options, 56);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);
@@ -158,7 +166,7 @@ FIELD(proxyprocess_daemon_options, pid_path, 8, 8);
 FIELD(proxyprocess_daemon_options, stdout_path, 16, 8);
 FIELD(proxyprocess_daemon_options, stderr_path, 24, 8);
 
-SIZE(proxyprocess_proxy_status, 88);
+SIZE(proxyprocess_proxy_status, 96);
 FIELD(proxyprocess_proxy_status, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_status, state, 4, 4);
 FIELD(proxyprocess_proxy_status, id, 8, 8);
@@ -174,6 +182,8 @@ FIELD(proxyprocess_proxy_status, last_exit_value, 60, 4);
 FIELD(proxyprocess_proxy_status, unproven, 64, 8);
 FIELD(proxyprocess_proxy_status, hint, 72, 8);
 FIELD(proxyprocess_proxy_status, last_exit_text, 80, 8);
+FIELD(proxyprocess_proxy_status, ready, 88, 1);
+FIELD(proxyprocess_proxy_status, reserved_2, 89, 7);
 
 SIZE(proxyprocess_event, 80);
 FIELD(proxyprocess_event, struct_size, 0, 4);

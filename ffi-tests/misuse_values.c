@@ -80,6 +80,17 @@ static void proxy_options(void)
     REFUSES_PROXY(clear_env = 2, argument, "clear_env");
     REFUSES_PROXY(detached = 255, argument, "detached");
     REFUSES_PROXY(reserved_2[0] = 1, argument, "reserved_2");
+    REFUSES_PROXY(reserved_3[3] = 1, argument, "reserved_3");
+    REFUSES_PROXY(ready_tcp = "localhost:80", argument, "ready_tcp");
+    REFUSES_PROXY(ready_tcp = NO_UTF8, utf8, "ready_tcp");
+    REFUSES_PROXY(ready_tcp = "127.0.0.1:0", config, "ready.tcp");
+    REFUSES_PROXY(ready_unix = "run/web", config, "ready.unix");
+    REFUSES_PROXY(ready_unix = "", config, "ready.unix");
+    REFUSES_PROXY(ready_fd = 2, config, "ready.fd");
+    REFUSES_PROXY(ready_fd = UINT32_MAX, config, "ready.fd");
+    REFUSES_PROXY(ready_fd = 3; options.ready_unix = "/run/web", argument, "at most one");
+    REFUSES_PROXY(start_timeout_ms = 0, config, "start_timeout_ms");
+    REFUSES_PROXY(start_timeout_ms = PROXYPROCESS_PERIOD_MAX_MS + 1, argument, "start_timeout_ms");
     REFUSES_PROXY(has_credentials = 1; options.group_count = 1, PROXYPROCESS_E_NULL_ARGUMENT, "groups");
     REFUSES_PROXY(has_credentials = 1; options.groups = one; options.group_count = SIZE_MAX, argument, "groups");
 }

@@ -58,6 +58,8 @@ static void by_options(void)
     options.oom_score_adj = -7;
     options.has_oom_score_adj = 1;
     options.detached = 1;
+    options.ready_tcp = "[::1]:80";
+    options.start_timeout_ms = 6;
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "[\"/bin/a\",\"-x\",\"\xc3\xa4\",");
     has(state, "web-proxy", "\"dir\":\"/tmp\"");
@@ -79,6 +81,16 @@ static void by_options(void)
     has(state, "web-proxy", "\"descriptor_limit\":256");
     has(state, "web-proxy", "\"oom_score_adj\":-7");
     has(state, "web-proxy", "\"detached\":true");
+    has(state, "web-proxy", "\"ready\":{\"tcp\":\"[::1]:80\"}");
+    has(state, "web-proxy", "\"start_timeout_ms\":6");
+    options.ready_tcp = NULL;
+    options.ready_unix = "/run/web";
+    OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
+    has(state, "web-proxy", "\"ready\":{\"unix\":\"/run/web\"}");
+    options.ready_unix = NULL;
+    options.ready_fd = 3;
+    OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
+    has(state, "web-proxy", "\"ready\":{\"fd\":3}");
 
     /* A kind of the host's own, with options and without a command. */
     CHECK_INT(proxyprocess_proxy_options_init(&options, sizeof options), PROXYPROCESS_OK);

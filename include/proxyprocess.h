@@ -216,6 +216,9 @@
 /** Milliseconds that a process may take to obey the stop signal before it is killed. */
 #define PROXYPROCESS_DAEMON_GRACE_PERIOD_MS 5000
 
+/** Milliseconds that a process may take to become ready, where its declaration says when it is, before it is stopped. */
+#define PROXYPROCESS_START_TIMEOUT_MS 90000
+
 /** Changes are followed at the latest after so many milliseconds (ManagerCoalescePeriod). */
 #define PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS 5000
 
@@ -326,9 +329,9 @@ typedef enum proxyprocess_proxy_state {
     PROXYPROCESS_PROXY_IDLE = 0,
     /** A process of an earlier agent is being identified. */
     PROXYPROCESS_PROXY_ADOPTING = 1,
-    /** The process is being started. */
+    /** The process is being started, or runs and is not ready yet, as its declaration says. */
     PROXYPROCESS_PROXY_STARTING = 2,
-    /** The process runs. */
+    /** The process runs, and is ready. */
     PROXYPROCESS_PROXY_RUNNING = 3,
     /** The process ended, and what it may have left is looked for, and ended or waited for, before it is started again. */
     PROXYPROCESS_PROXY_CLEARING = 4,
@@ -393,6 +396,13 @@ typedef enum proxyprocess_event_kind {
      * `text` names them.
      */
     PROXYPROCESS_EVENT_UNPROVEN = 14,
+    /** The process is ready, as its declaration says when. */
+    PROXYPROCESS_EVENT_READY = 15,
+    /**
+     * The process was not ready within its start timeout, and `text` says why: it is stopped, and started again as after a
+     * crash.
+     */
+    PROXYPROCESS_EVENT_NOT_READY = 16,
 } proxyprocess_event_kind;
 
 /** How much is logged: one level and all above it. */
@@ -503,8 +513,8 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  *
  * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
- * leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, restart
- * {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+ * leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, ready ("started", {tcp}, {unix} or {fd}),
+ * start_timeout_ms, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
  */
 typedef struct proxyprocess_proxy_options {
     /** The size of this struct as the caller knows it. */
@@ -582,6 +592,22 @@ typedef struct proxyprocess_proxy_options {
     uint8_t detached;
     /** 0. */
     uint8_t reserved_2[1];
+    /**
+     * It is ready when a TCP connect to this address succeeds, like "127.0.0.1:8080" or "[::1]:8080", ASCII; NULL is none. At
+     * most one of the three `ready_` fields is set; with none it is ready once it is started.
+     */
+    const char *ready_tcp;
+    /** It is ready when a connect to the stream socket at this absolute path succeeds, any bytes; NULL is none. */
+    const char *ready_unix;
+    /** It is ready when it writes a newline to this descriptor, 3 to 1023, which is opened for it; 0 is none. */
+    uint32_t ready_fd;
+    /** 0. */
+    uint8_t reserved_3[4];
+    /**
+     * How long it may take from its start until it is ready, in milliseconds, not 0; then it is stopped, and started again as
+     * after a crash.
+     */
+    uint64_t start_timeout_ms;
 } proxyprocess_proxy_options;
 
 /**
@@ -679,6 +705,10 @@ typedef struct proxyprocess_proxy_status {
     const char *hint;
     /** How its last process ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when none has ended. */
     const char *last_exit_text;
+    /** 1 when it is ready: it runs, and if its declaration says when it is ready, it was so since its last start. Else 0. */
+    uint8_t ready;
+    /** 0. */
+    uint8_t reserved_2[7];
 } proxyprocess_proxy_status;
 
 /**
@@ -1159,7 +1189,7 @@ int32_t proxyprocess_status_list_get(const struct proxyprocess_status_list *list
 
 /**
  * One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
- * next_start_ms, last_error, unproven (a list of objects with pid, program and why) and hint, in this order; null is what
+ * next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint and ready, in this order; null is what
  * there is not.
  *
  * `index`: from 0.
@@ -1181,7 +1211,7 @@ int32_t proxyprocess_status_list_get_json(const struct proxyprocess_status_list 
 
 /**
  * The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
- * last_error, unproven (a list of objects with pid, program and why) and hint; null is what there is not.
+ * last_error, unproven (a list of objects with pid, program and why), hint and ready; null is what there is not.
  *
  * `json`: where the text is put; free it with proxyprocess_text_free().
  *

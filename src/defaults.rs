@@ -25,6 +25,10 @@ pub const DAEMON_GRACE_PERIOD: Duration = Duration::from_secs(5);
 /// because a restart waits for it.
 pub const DAEMON_LEFTOVER_GRACE: Duration = Duration::ZERO;
 
+/// How long a process may take to become ready, where its declaration says when it is, before it is stopped; that of systemd
+/// (`DefaultTimeoutStartSec`).
+pub const START_TIMEOUT: Duration = Duration::from_secs(90);
+
 /// The sync is made at the latest this long after the first unsynced change (`ManagerCoalescePeriod`).
 pub const MANAGER_COALESCE_PERIOD: Duration = Duration::from_secs(5);
 

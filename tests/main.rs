@@ -20,6 +20,7 @@ mod hosts;
 mod leaks;
 mod library;
 mod other_agents;
+mod readiness;
 mod real_proxies;
 mod scarcity;
 mod stops;

@@ -4,15 +4,18 @@
 pub(crate) mod fields;
 mod fingerprint;
 mod read_json;
+mod ready;
 pub(crate) mod strict;
 mod text;
 mod with;
 mod write_json;
 
 use std::fmt;
+use std::time::Duration;
 
 pub(crate) use fingerprint::Fingerprint;
 pub(crate) use read_json::{proxies_from_json, read_stop, split_variable};
+pub use ready::Ready;
 pub(crate) use write_json::{milliseconds, variable};
 
 use crate::command::Command;
@@ -100,6 +103,11 @@ pub struct ProxyConfig {
     pub stop: StopSettings,
     /// How to restart it.
     pub restart: RestartSettings,
+    /// When a process of it is ready; must be [`Ready::Started`] for all kinds but `daemon`.
+    pub ready: Ready,
+    /// How long a process may take from its start until it is [`ProxyConfig::ready`], before it is stopped; not zero.
+    /// [`Duration::MAX`] is without end.
+    pub start_timeout: Duration,
     /// Further configuration of a registered kind; must be empty for `daemon` and `noop`.
     pub options: ProxySnapshot,
     /// Whether `token` was not declared but drawn: another one drawn for the same id must not replace the process.
@@ -121,6 +129,8 @@ impl ProxyConfig {
             target_service: None,
             stop: StopSettings::default(),
             restart: RestartSettings::default(),
+            ready: Ready::Started,
+            start_timeout: defaults::START_TIMEOUT,
             options: ProxySnapshot::new(),
             token_generated: false,
         }
@@ -150,17 +160,24 @@ impl ProxyConfig {
         if !(0.0..=1.0).contains(&self.restart.jitter) {
             return Err(invalid(format!("restart.jitter: expected a number from 0 to 1, got {}", self.restart.jitter)));
         }
-        Ok(())
+        if self.mode != ExecMode::DAEMON && self.ready != Ready::Started {
+            return Err(invalid(format!("ready: expected \"started\" for the mode \"{}\"", self.mode)));
+        }
+        if self.start_timeout.as_millis() == 0 {
+            return Err(invalid("start_timeout_ms: expected milliseconds, a whole number from 1 on, got 0"));
+        }
+        self.ready.validate()
     }
 
     /// Whether a process of this declaration is one of the other as well: all that the process itself can see is
-    /// equal. How it is stopped and restarted may differ.
+    /// equal. How it is stopped and restarted may differ, and when it is ready, unless that takes a descriptor.
     pub fn same_process(&self, other: &ProxyConfig) -> bool {
         self.mode == other.mode
             && self.command == other.command
             && self.token == other.token
             && self.target_service == other.target_service
             && self.options == other.options
+            && self.ready.fd() == other.ready.fd()
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use serde_json::Value;
 
 use super::fields::{Fields, expected};
-use super::{ExecMode, ProxyConfig, invalid, strict, text, validate_id};
+use super::{ExecMode, ProxyConfig, Ready, invalid, strict, text, validate_id};
 use crate::command::{
     Command, Credentials, DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, USER_OR_GROUP, validate_variable, validate_withheld,
 };
@@ -103,6 +103,8 @@ impl ProxyConfig {
         if let Some(restart) = fields.object("restart")? {
             read_restart(restart, &mut config.restart)?;
         }
+        config.ready = Ready::read(&mut fields)?;
+        config.start_timeout = fields.milliseconds("start_timeout_ms")?.unwrap_or(config.start_timeout);
         if let Some(options) = fields.read("options", "an object", |value| value.as_object().cloned())? {
             config.options = options;
         }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Declarations, made field by field in one expression.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use super::ProxyConfig;
+use super::{ProxyConfig, Ready};
 use crate::lifecycle::{RestartSettings, StopSettings};
 
 impl ProxyConfig {
@@ -32,6 +34,20 @@ impl ProxyConfig {
     #[must_use]
     pub fn with_restart(mut self, restart: RestartSettings) -> ProxyConfig {
         self.restart = restart;
+        self
+    }
+
+    /// The same with this [`ProxyConfig::ready`].
+    #[must_use]
+    pub fn with_ready(mut self, ready: Ready) -> ProxyConfig {
+        self.ready = ready;
+        self
+    }
+
+    /// The same with this [`ProxyConfig::start_timeout`].
+    #[must_use]
+    pub fn with_start_timeout(mut self, timeout: Duration) -> ProxyConfig {
+        self.start_timeout = timeout;
         self
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{ExecMode, ProxyConfig, ProxySnapshot, text};
-use crate::defaults::LONGEST_PERIOD;
+use crate::defaults::{LONGEST_PERIOD, START_TIMEOUT};
 use crate::lifecycle::{RestartSettings, StopSettings};
 
 impl ProxyConfig {
@@ -73,6 +73,12 @@ impl ProxyConfig {
                 }),
             );
         }
+        if let Some(ready) = self.ready.to_json() {
+            put("ready", ready);
+        }
+        if self.start_timeout != START_TIMEOUT {
+            put("start_timeout_ms", milliseconds(self.start_timeout));
+        }
         if !self.options.is_empty() {
             put("options", self.options.clone().into());
         }
@@ -100,6 +106,7 @@ mod tests {
 
     use super::*;
     use crate::command::{Command, Credentials};
+    use crate::declaration::Ready;
 
     fn whole() -> ProxyConfig {
         let not_utf8 = OsString::from_vec(vec![b'a', 0xff]);
@@ -120,6 +127,8 @@ mod tests {
             max_wait: Duration::from_millis(3),
             jitter: 0.5,
         };
+        config.ready = Ready::Fd(3);
+        config.start_timeout = Duration::from_millis(4);
         config
     }
 
@@ -138,9 +147,10 @@ mod tests {
         let mut config = ProxyConfig::new(Command::new("a"));
         (config.stop.grace_period, config.stop.leftover_grace) = (Duration::MAX, Duration::MAX);
         (config.restart.healthy_after, config.restart.max_wait) = (Duration::MAX, LONGEST_PERIOD * 2);
+        config.start_timeout = Duration::MAX;
         let read = ProxyConfig::from_json(&serde_json::to_string(&config.to_json()).unwrap()).unwrap();
         let (stop, restart) = (read.stop, read.restart);
         let periods = [stop.grace_period, stop.leftover_grace, restart.healthy_after, restart.max_wait];
-        assert_eq!(periods, [LONGEST_PERIOD; 4]);
+        assert_eq!((periods, read.start_timeout), ([LONGEST_PERIOD; 4], LONGEST_PERIOD));
     }
 }

@@ -48,6 +48,11 @@ pub enum proxyprocess_event_kind {
     /// The process is gone, and others live that it may have left. They are not proven to be its own, and not signalled;
     /// `text` names them.
     PROXYPROCESS_EVENT_UNPROVEN = 14,
+    /// The process is ready, as its declaration says when.
+    PROXYPROCESS_EVENT_READY = 15,
+    /// The process was not ready within its start timeout, and `text` says why: it is stopped, and started again as after a
+    /// crash.
+    PROXYPROCESS_EVENT_NOT_READY = 16,
 }
 
 /// One event. The caller sets `struct_size` to `sizeof` of it before the call that fills it; the pointers are valid until
@@ -141,6 +146,8 @@ fn kind_name(kind: i32) -> Option<&'static CStr> {
         12 => c"snapshot_failed",
         13 => c"gap",
         14 => c"unproven",
+        15 => c"ready",
+        16 => c"not_ready",
         _ => return None,
     })
 }

@@ -148,6 +148,11 @@ impl Reader {
                 shown.wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 C::PROXYPROCESS_EVENT_WAITING
             }
+            EventKind::Ready => C::PROXYPROCESS_EVENT_READY,
+            EventKind::NotReady { reason } => {
+                text = Some(reason);
+                C::PROXYPROCESS_EVENT_NOT_READY
+            }
             EventKind::Stopping { pid } => {
                 shown.pid = pid.unwrap_or(0);
                 C::PROXYPROCESS_EVENT_STOPPING
@@ -201,6 +206,8 @@ mod tests {
             EventKind::Exited { pid: 7, status: ExitStatus::Signaled { signal: 6, core_dumped: true } },
             EventKind::Exited { pid: 7, status: ExitStatus::Unknown },
             EventKind::Waiting { wait: Duration::ZERO },
+            EventKind::Ready,
+            EventKind::NotReady { reason: text() },
             EventKind::Stopping { pid: None },
             EventKind::Stopped,
             EventKind::Failed { error: text() },

@@ -12,7 +12,7 @@ use super::json::object;
 use super::sized::{In, Out, SizedStruct, reserved};
 use super::version::*;
 use crate::command::{Command, Credentials, validate_withheld};
-use crate::declaration::{ExecMode, ProxyConfig, split_variable};
+use crate::declaration::{ExecMode, ProxyConfig, Ready, split_variable};
 use crate::manager::ManagerOptions;
 use crate::sys::signal::Signal;
 
@@ -21,8 +21,8 @@ use crate::sys::signal::Signal;
 ///
 /// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
 /// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
-/// leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, restart
-/// {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+/// leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, ready ("started", {tcp}, {unix} or {fd}),
+/// start_timeout_ms, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_proxy_options {
@@ -89,6 +89,18 @@ pub struct proxyprocess_proxy_options {
     pub detached: u8,
     /// 0.
     pub reserved_2: [u8; 1],
+    /// It is ready when a TCP connect to this address succeeds, like "127.0.0.1:8080" or "[::1]:8080", ASCII; NULL is none. At
+    /// most one of the three `ready_` fields is set; with none it is ready once it is started.
+    pub ready_tcp: Text,
+    /// It is ready when a connect to the stream socket at this absolute path succeeds, any bytes; NULL is none.
+    pub ready_unix: Text,
+    /// It is ready when it writes a newline to this descriptor, 3 to 1023, which is opened for it; 0 is none.
+    pub ready_fd: u32,
+    /// 0.
+    pub reserved_3: [u8; 4],
+    /// How long it may take from its start until it is ready, in milliseconds, not 0; then it is stopped, and started again as
+    /// after a crash.
+    pub start_timeout_ms: u64,
 }
 
 /// In C: `const proxyprocess_proxy_options *`.
@@ -132,6 +144,11 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             clear_env: 0,
             detached: 0,
             reserved_2: [0; 1],
+            ready_tcp: Text::NULL,
+            ready_unix: Text::NULL,
+            ready_fd: 0,
+            reserved_3: [0; 4],
+            start_timeout_ms: PROXYPROCESS_START_TIMEOUT_MS,
         }
     }
 }
@@ -141,6 +158,7 @@ impl proxyprocess_proxy_options {
     pub(super) fn config(&self) -> Result<ProxyConfig, Failure> {
         reserved("reserved", &self.reserved)?;
         reserved("reserved_2", &self.reserved_2)?;
+        reserved("reserved_3", &self.reserved_3)?;
         let mode = self.mode.optional_utf8("mode")?;
         let mode = mode.map_or(Ok(ExecMode::DAEMON), |mode| ExecMode::new(&mode))?;
         let mut config = ProxyConfig::of_mode(mode);
@@ -159,7 +177,25 @@ impl proxyprocess_proxy_options {
         config.restart.attempts_before_backoff = self.restart_attempts_before_backoff;
         config.restart.max_wait = period("restart_max_wait_ms", self.restart_max_wait_ms)?;
         config.restart.jitter = self.restart_jitter;
+        config.ready = self.ready()?;
+        config.start_timeout = period("start_timeout_ms", self.start_timeout_ms)?;
         Ok(config)
+    }
+
+    fn ready(&self) -> Result<Ready, Failure> {
+        let tcp = self.ready_tcp.optional_utf8("ready_tcp")?.map(|address| {
+            let wanted = "an IP address and a port, like \"127.0.0.1:8080\"";
+            let parsed = address.parse().map(Ready::Tcp);
+            parsed.map_err(|_| Failure::argument(format!("ready_tcp: expected {wanted}")))
+        });
+        let unix = self.ready_unix.optional_path().map(Ready::Unix);
+        let fd = Some(self.ready_fd).filter(|number| *number != 0).map(Ready::Fd);
+        let mut declared = [tcp.transpose()?, unix, fd].into_iter().flatten();
+        let ready = declared.next().unwrap_or_default();
+        if declared.next().is_some() {
+            return Err(Failure::argument("ready_tcp, ready_unix, ready_fd: expected at most one of them"));
+        }
+        Ok(ready)
     }
 
     fn command(&self) -> Result<Command, Failure> {

@@ -23,9 +23,9 @@ pub enum proxyprocess_proxy_state {
     PROXYPROCESS_PROXY_IDLE = 0,
     /// A process of an earlier agent is being identified.
     PROXYPROCESS_PROXY_ADOPTING = 1,
-    /// The process is being started.
+    /// The process is being started, or runs and is not ready yet, as its declaration says.
     PROXYPROCESS_PROXY_STARTING = 2,
-    /// The process runs.
+    /// The process runs, and is ready.
     PROXYPROCESS_PROXY_RUNNING = 3,
     /// The process ended, and what it may have left is looked for, and ended or waited for, before it is started again.
     PROXYPROCESS_PROXY_CLEARING = 4,
@@ -94,6 +94,10 @@ pub struct proxyprocess_proxy_status {
     pub hint: TextOut,
     /// How its last process ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when none has ended.
     pub last_exit_text: TextOut,
+    /// 1 when it is ready: it runs, and if its declaration says when it is ready, it was so since its last start. Else 0.
+    pub ready: u8,
+    /// 0.
+    pub reserved_2: [u8; 7],
 }
 
 /// In C: `proxyprocess_proxy_status *`.
@@ -121,6 +125,8 @@ unsafe impl SizedStruct for proxyprocess_proxy_status {
             unproven: TextOut::NULL,
             hint: TextOut::NULL,
             last_exit_text: TextOut::NULL,
+            ready: 0,
+            reserved_2: [0; 7],
         }
     }
 }
@@ -210,6 +216,7 @@ pub extern "C" fn proxyprocess_status_list_get(
             unproven: texts.unproven.as_deref().map_or(TextOut::NULL, TextOut::of),
             hint: texts.hint.as_deref().map_or(TextOut::NULL, TextOut::of),
             last_exit_text: texts.last_exit.as_deref().map_or(TextOut::NULL, TextOut::of),
+            ready: u8::from(proxy.ready),
             ..proxyprocess_proxy_status::defaults()
         };
         status.fill("status", filled)
@@ -217,7 +224,7 @@ pub extern "C" fn proxyprocess_status_list_get(
 }
 
 /// One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
-/// next_start_ms, last_error, unproven (a list of objects with pid, program and why) and hint, in this order; null is what
+/// next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint and ready, in this order; null is what
 /// there is not.
 ///
 /// `index`: from 0.
@@ -247,7 +254,7 @@ pub extern "C" fn proxyprocess_status_list_get_json(
 }
 
 /// The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
-/// last_error, unproven (a list of objects with pid, program and why) and hint; null is what there is not.
+/// last_error, unproven (a list of objects with pid, program and why), hint and ready; null is what there is not.
 ///
 /// `json`: where the text is put; free it with proxyprocess_text_free().
 ///

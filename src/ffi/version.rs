@@ -22,6 +22,9 @@ pub const PROXYPROCESS_DAEMON_RESTART_MAX_WAIT_MS: u64 = 60000;
 /// Milliseconds that a process may take to obey the stop signal before it is killed.
 pub const PROXYPROCESS_DAEMON_GRACE_PERIOD_MS: u64 = 5000;
 
+/// Milliseconds that a process may take to become ready, where its declaration says when it is, before it is stopped.
+pub const PROXYPROCESS_START_TIMEOUT_MS: u64 = 90000;
+
 /// Changes are followed at the latest after so many milliseconds (ManagerCoalescePeriod).
 pub const PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS: u64 = 5000;
 
@@ -47,6 +50,7 @@ const _: () = {
     assert!(PROXYPROCESS_DAEMON_RESTART_BACKOFF_MIN == own::DAEMON_RESTART_BACKOFF_MIN);
     assert!(PROXYPROCESS_DAEMON_RESTART_MAX_WAIT_MS as u128 == own::DAEMON_RESTART_MAX_WAIT.as_millis());
     assert!(PROXYPROCESS_DAEMON_GRACE_PERIOD_MS as u128 == own::DAEMON_GRACE_PERIOD.as_millis());
+    assert!(PROXYPROCESS_START_TIMEOUT_MS as u128 == own::START_TIMEOUT.as_millis());
     assert!(PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS as u128 == own::MANAGER_COALESCE_PERIOD.as_millis());
     assert!(PROXYPROCESS_MANAGER_QUIESCENT_PERIOD_MS as u128 == own::MANAGER_QUIESCENT_PERIOD.as_millis());
     assert!(PROXYPROCESS_MANAGER_SNAPSHOT_PERIOD_MS as u128 == own::MANAGER_SNAPSHOT_PERIOD.as_millis());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::readiness::Readiness;
 use super::{RestartSettings, StopSettings};
 
 /// What a proxy is doing.
@@ -17,9 +18,9 @@ pub enum ProxyState {
     Idle,
     /// A process of an earlier agent is being identified.
     Adopting,
-    /// The process is being started.
+    /// The process is being started, or runs and is not ready yet, as its declaration says.
     Starting,
-    /// The process runs.
+    /// The process runs, and is ready.
     Running,
     /// The process ended, and what it may have left is looked for, and ended or waited for, before it is started again; or
     /// its parent has yet to reap it.
@@ -81,10 +82,19 @@ pub(crate) enum MachineEvent {
     SpawnFailed {
         hopeless: bool,
     },
-    Adopted,
+    /// `age`: how long ago it was started, if that is known.
+    Adopted {
+        age: Option<Duration>,
+    },
     /// Not taken over: it is certainly gone, or (not `gone`) that cannot be known now.
     AdoptionRefused {
         gone: bool,
+    },
+    /// The process is ready.
+    Ready,
+    /// The answer to [`MachineAction::ProbeReady`]: it is not ready yet; or (not `known`) that cannot be known now.
+    NotReady {
+        known: bool,
     },
     /// The leader has ended; others of its group may be left.
     ///
@@ -127,6 +137,8 @@ pub(crate) enum MachineEvent {
 pub(crate) enum MachineAction {
     Spawn,
     Adopt,
+    /// Find out whether the process is ready, and answer with [`MachineEvent::Ready`] or [`MachineEvent::NotReady`].
+    ProbeReady,
     /// Send the stop signal to the whole group.
     SignalStop,
     /// Send SIGKILL to the whole group.
@@ -159,6 +171,9 @@ pub(crate) enum MachineAction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Announcement {
     Waiting(Duration),
+    Ready,
+    /// It was not in time, and is stopped.
+    NotReady,
     Stopping,
     Stopped,
     Failed,
@@ -169,4 +184,5 @@ pub(crate) enum Announcement {
 pub(crate) struct Settings<'a> {
     pub(crate) restart: &'a RestartSettings,
     pub(crate) stop: &'a StopSettings,
+    pub(crate) readiness: Readiness,
 }

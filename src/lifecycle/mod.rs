@@ -4,6 +4,7 @@
 pub(crate) mod background_hint;
 pub(crate) mod machine;
 pub(crate) mod machine_event;
+pub(crate) mod readiness;
 pub(crate) mod restart_backoff;
 mod settings;
 mod stop_escalation;

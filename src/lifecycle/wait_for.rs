@@ -9,7 +9,7 @@ use super::ProxyState;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WaitFor {
-    /// The proxy is [`ProxyState::Running`].
+    /// The proxy is [`ProxyState::Running`]: it runs, and is ready as its declaration says.
     Running,
 }
 

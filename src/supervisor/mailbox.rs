@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::store::snapshot_entry::KnownProcess;
 use crate::sys::pid::Pid;
+use crate::sys::report_pipe::ReportReader;
 use crate::sys::signal::Signal;
 
 /// Who processes belong to: a manager, or a daemon alone.
@@ -130,6 +131,8 @@ pub(crate) struct StartedProcess {
     pub(crate) written: Result<()>,
     /// Of one that is detached, and so no child of ours: what it is known by when it is gone.
     pub(crate) claim: Option<Box<Claim>>,
+    /// Of one that reports when it is ready.
+    pub(crate) report: Option<ReportReader>,
 }
 
 /// How a job ended.

@@ -8,6 +8,7 @@ mod events;
 mod mailbox;
 mod other_agent;
 mod process_key;
+mod readiness;
 mod reaper;
 mod scan;
 mod spawner;

@@ -9,6 +9,19 @@ pub(crate) type ProcessKey = u64;
 /// Not a process but the reaper's wakeup.
 pub(crate) const WAKEUP: ProcessKey = 0;
 
+/// Set in the number of a descriptor that tells something of a process.
+const DESCRIPTOR: u64 = 1 << 63;
+
+/// The number of the descriptor that tells something of a process.
+pub(crate) fn descriptor_of(key: ProcessKey) -> u64 {
+    key | DESCRIPTOR
+}
+
+/// The process that a descriptor tells something of, if that is the number of one.
+pub(crate) fn process_of(number: u64) -> Option<ProcessKey> {
+    (number & DESCRIPTOR != 0).then_some(number & !DESCRIPTOR)
+}
+
 /// A key that no process had before, in any supervisor of this program.
 pub(crate) fn new_key() -> ProcessKey {
     static NEXT: AtomicU64 = AtomicU64::new(WAKEUP + 1);

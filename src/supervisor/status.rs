@@ -39,6 +39,8 @@ pub struct ProxyStatus {
     /// Advice about its declaration, in one sentence, when its exits suggest that the program puts itself into the
     /// background.
     pub hint: Option<String>,
+    /// Whether it is ready: it runs, and if its declaration says when it is ready, it was so since its last start.
+    pub ready: bool,
 }
 
 /// A process that may be of a proxy, which nothing proves.
@@ -73,6 +75,7 @@ impl ProxyStatus {
             last_error: None,
             unproven: Vec::new(),
             hint: None,
+            ready: state == ProxyState::Running,
         }
     }
 }

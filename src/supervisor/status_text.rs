@@ -52,7 +52,7 @@ mod tests {
         let json = |status: &ProxyStatus| serde_json::to_string(status).unwrap();
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null}"#
+            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null,"ready":false}"#
         );
         (status.state, status.pid, status.adopted, status.restarts) = (ProxyState::Running, Some(7), true, 2);
         status.last_exit = Some(ExitStatus::Signaled { signal: 9, core_dumped: false });
@@ -71,7 +71,7 @@ mod tests {
         status.unproven.truncate(1);
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?"}"#
+            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?","ready":false}"#
         );
     }
 }

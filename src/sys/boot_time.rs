@@ -4,6 +4,8 @@
 //! `/proc/<pid>/stat` tells CLOCK_BOOTTIME at the clone, in whole ticks: when the clock is in one and the same tick
 //! before and after, nothing is left to ask. Whether a kernel keeps to this is tried on a first process.
 
+use std::time::Duration;
+
 use super::fork_safe::SetOnce;
 
 /// A tick of `/proc/<pid>/stat` (USER_HZ, proc_pid_stat(5)), in nanoseconds. Where it is another, the trial says so.
@@ -38,6 +40,11 @@ impl BootTime {
             return None;
         }
         BootTime::now().map(|now| now.0 / TICK)
+    }
+
+    /// How long ago a process was started, as [`BootTime::tick_now`] is known.
+    pub(crate) fn age(start_ticks: u64) -> Option<Duration> {
+        BootTime::tick_now()?.checked_sub(start_ticks)?.checked_mul(TICK).map(Duration::from_nanos)
     }
 
     /// The start of a process that was cloned after this time and by `now`, unless a tick went by meanwhile.

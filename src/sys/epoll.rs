@@ -27,6 +27,11 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_ADD, fd, libc::EPOLLIN as u32, number)
     }
 
+    /// The same, as long as it is writable.
+    pub(crate) fn add_writable(&self, fd: BorrowedFd<'_>, number: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, libc::EPOLLOUT as u32, number)
+    }
+
     /// Watches a descriptor until it is removed: it is reported now, if it is readable, and then whenever the kernel wakes
     /// those who wait for it.
     pub(crate) fn add_changes(&self, fd: BorrowedFd<'_>, number: u64) -> io::Result<()> {
@@ -56,7 +61,7 @@ impl Epoll {
         debug_assert!(result == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::ENOENT));
     }
 
-    /// Waits, for ever or for `timeout`, and puts the numbers of readable descriptors into `ready`.
+    /// Waits, for ever or for `timeout`, and puts the numbers of those to be reported into `ready`.
     pub(crate) fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<u64>) -> io::Result<()> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
         // Rounded up, so that a wait never ends before its time.

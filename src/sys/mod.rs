@@ -9,6 +9,7 @@
 
 pub(crate) mod boot_time;
 pub(crate) mod closed_on_fork;
+pub(crate) mod connect;
 pub(crate) mod digest;
 pub(crate) mod epoll;
 pub(crate) mod fail;
@@ -23,6 +24,7 @@ pub(crate) mod pidfd;
 pub(crate) mod proc;
 pub(crate) mod process_identity;
 pub(crate) mod random;
+pub(crate) mod report_pipe;
 pub(crate) mod signal;
 pub(crate) mod spawn;
 pub(crate) mod thread;

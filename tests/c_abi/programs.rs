@@ -49,6 +49,7 @@ programs! {
     misuse_values: plain sanitized valgrind;
     noop: plain sanitized valgrind;
     order: plain sanitized valgrind;
+    readiness: plain sanitized valgrind;
     run_ends: plain sanitized valgrind;
     state: plain sanitized valgrind;
     steering: plain sanitized valgrind;

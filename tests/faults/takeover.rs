@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use proxyprocess::{EventKind, ExitStatus};
 
-use crate::inside::{
-    Host, Part, Place, context_switches, helper, inherited, kernel_tells_status_of_strangers, park, quick, spin, stage,
-};
+use crate::inside::{Host, Part, Place, helper, inherited, kernel_tells_status_of_strangers, park, quick, spin, stage};
 use crate::support::{Process, Scene};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -177,7 +175,7 @@ fn sees_all_ends(place: &Place) {
     }
     host.run();
     host.events.snapshot_written();
-    nothing_ticks(&mut host);
+    host.nothing_ticks();
 
     let exact = kernel_tells_status_of_strangers();
     // Where the kernel does not tell, the zombie does, as long as it is not reaped.
@@ -191,28 +189,6 @@ fn sees_all_ends(place: &Place) {
     told(host.events.exited("ended"), ExitStatus::Exited(0));
     assert_ne!(host.events.started("ended"), ended.pid());
     host.close();
-}
-
-/// No thread wakes up while nothing happens: so an exit that is seen is an event and not the find of a poll. The time
-/// is longer than the second between two polls of the original.
-fn nothing_ticks(host: &mut Host) {
-    if cfg!(proxyprocess_no_pidfd) {
-        return; // without pidfds there is no event, and looking now and then is the promised fallback
-    }
-    const LONG: Duration = Duration::from_millis(1300);
-    // What the start has left to do may fall into the first round.
-    let mut rounds = Vec::new();
-    for _ in 0..3 {
-        let before = context_switches();
-        assert!(before.len() >= 3, "{before:?}");
-        while host.events.next(LONG).is_some() {}
-        let after = context_switches();
-        if before == after {
-            return;
-        }
-        rounds.push((before, after));
-    }
-    panic!("something ticks: {rounds:#?}");
 }
 
 #[test]

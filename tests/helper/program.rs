@@ -15,6 +15,9 @@
 //! | `stopped` | stops itself as SIGSTOP does |
 //! | `log TEXT` | writes the line to stdout and stderr, then waits |
 //! | `inspect` | reports all that it inherited, then waits |
+//! | `ready tcp ADDRESS` | on SIGUSR1 listens there and says so; with `at-once` as a last word it did so before it reported |
+//! | `ready unix PATH`, `ready fd N` | the same: listens, or writes a line to the descriptor |
+//! | `ready closes N` | on SIGUSR1 closes the descriptor and says so |
 //! | `grandchild [stubborn]` | starts a process of its own group that reports as `grandchild`, then waits |
 //! | `escaped [stubborn]` | the same, but it has left for a session of its own; it says which signal ends it |
 //! | `grandchild cleared` | the other one is in a session of its own, clears its environment, and dies by signals |
@@ -43,6 +46,7 @@ mod bomb;
 mod debugger;
 mod inspect;
 mod message;
+mod readiness;
 mod report;
 mod roles;
 mod sandbox;

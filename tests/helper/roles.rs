@@ -15,6 +15,7 @@ use rustix::process::{
 use crate::bomb;
 use crate::debugger;
 use crate::message::{Inspection, WATCH_PID};
+use crate::readiness;
 use crate::report::{Birth, Reporter};
 use crate::sandbox;
 use crate::wait::{self, Handled};
@@ -56,6 +57,10 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
             // As Envoy does. It is the thread that counts: the main thread of this process is the only one there is.
             set_parent_process_death_signal(Some(Signal::TERM)).expect("ask to be killed with the parent");
             just_wait(&mut reporter, None)
+        }
+        "ready" => {
+            let word = |at: usize| args.get(at).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            readiness::become_ready(&mut reporter, &word(0), &word(1), word(2) == "at-once")
         }
         "inspect" => just_wait(&mut reporter, Some(inspection)),
         "stubborn" => stay(&mut reporter),

@@ -31,6 +31,11 @@ impl Handled {
         Handled::register(&[("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGUSR1", SIGUSR1), ("SIGQUIT", SIGQUIT)])
     }
 
+    /// Handles SIGUSR1.
+    pub(crate) fn user() -> Handled {
+        Handled::register(&[("SIGUSR1", SIGUSR1)])
+    }
+
     /// Handles SIGCONT, and what else would end it.
     pub(crate) fn relapsing() -> Handled {
         Handled::register(&[("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGCONT", SIGCONT)])

@@ -10,6 +10,7 @@ use proxyprocess::{
     Command, ErrorCode, EventKind, ExecMode, Manager, ManagerOptions, ProxyConfig, ProxyStatus, Result, State,
 };
 
+use super::look::context_switches;
 use super::observer::Observer;
 use crate::support::{HELPER, Scene};
 
@@ -97,6 +98,29 @@ impl Host {
         self.events.until("the marker", |event| event.id.as_deref() == Some(marker) && event.kind == started);
         // It is answered by the thread that looks after the processes, after what it was told by the sync.
         let _ = self.manager.status();
+    }
+
+    /// No thread wakes up while nothing happens: so an exit that is seen is an event and not the find of a poll. The time
+    /// is longer than the second between two polls of the original.
+    #[track_caller]
+    pub(crate) fn nothing_ticks(&mut self) {
+        if cfg!(proxyprocess_no_pidfd) {
+            return; // without pidfds there is no event, and looking now and then is the promised fallback
+        }
+        const LONG: Duration = Duration::from_millis(1300);
+        // What the start has left to do may fall into the first round.
+        let mut rounds = Vec::new();
+        for _ in 0..3 {
+            let before = context_switches();
+            assert!(before.len() >= 3, "{before:?}");
+            while self.events.next(LONG).is_some() {}
+            let after = context_switches();
+            if before == after {
+                return;
+            }
+            rounds.push((before, after));
+        }
+        panic!("something ticks: {rounds:#?}");
     }
 
     /// Ends the manager and leaves its proxies running.

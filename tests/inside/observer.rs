@@ -79,6 +79,21 @@ impl Observer {
         }
     }
 
+    /// Reads on until this proxy is ready.
+    #[track_caller]
+    pub(crate) fn ready(&mut self, id: &str) {
+        self.kind(&format!("{id} to be ready"), id, |kind| *kind == EventKind::Ready);
+    }
+
+    /// Reads on until this proxy was not ready in time, and returns why.
+    #[track_caller]
+    pub(crate) fn not_ready(&mut self, id: &str) -> String {
+        match self.kind(&format!("{id} to be late"), id, |kind| matches!(kind, EventKind::NotReady { .. })) {
+            EventKind::NotReady { reason } => reason,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
     /// Reads on until this proxy waits for its next start, and returns how long.
     #[track_caller]
     pub(crate) fn waiting(&mut self, id: &str) -> Duration {

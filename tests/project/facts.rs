@@ -23,6 +23,7 @@ fn defaults_of_declarations_are_those_of_the_library() {
     let page = read("docs/configuration.md");
     for (field, default) in [
         ("grace_period_ms", milliseconds(defaults::DAEMON_GRACE_PERIOD)),
+        ("start_timeout_ms", milliseconds(defaults::START_TIMEOUT)),
         ("leftover_grace_ms", milliseconds(defaults::DAEMON_LEFTOVER_GRACE)),
         ("restart.healthy_after_ms", milliseconds(defaults::DAEMON_RESTART_HEALTHY)),
         ("restart.attempts_before_backoff", defaults::DAEMON_RESTART_BACKOFF_MIN.to_string()),
@@ -63,6 +64,7 @@ fn errors_of_declarations_are_those_of_the_library() {
         r#"{"web": {"command": ["a"], "grace_period_ms": -1}}"#,
         r#"{"web": {"command": ["a"], "restart": {"jitter": 2}}}"#,
         r#"{"web": {"command": ["a"], "env": ["TZ=UTC"], "unset_env": ["TZ"]}}"#,
+        r#"{"web": {"command": ["a"], "ready": {"fd": 2}}}"#,
         r#"{"web": {"command": ["a"]}, "web": {"command": ["a"]}}"#,
     ];
     assert_eq!(told.lines().count(), wrong.len());

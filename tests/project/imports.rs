@@ -36,7 +36,7 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 14] = [
+const SUPERVISOR_LAYERS: [&str; 15] = [
     "process_key",
     "status",
     "status_text",
@@ -46,6 +46,7 @@ const SUPERVISOR_LAYERS: [&str; 14] = [
     "spec",
     "scan",
     "reaper",
+    "readiness",
     "adoption",
     "state_waiters",
     "mailbox",

@@ -25,6 +25,7 @@ pub(crate) struct ProxyStatus {
     pub(crate) last_error: Option<String>,
     pub(crate) unproven: Vec<Unproven>,
     pub(crate) hint: Option<String>,
+    pub(crate) ready: bool,
 }
 
 /// A process that may be of a proxy.

@@ -56,6 +56,17 @@ type ProxyConfig struct {
 	// ends (PR_SET_PDEATHSIG), as Envoy does: as a child it ends with the agent, and when the last manager or daemon of
 	// the program is closed.
 	Detached bool
+	// ReadyTCP is the address at which a TCP connect succeeds when it is ready, like "127.0.0.1:8080"; empty is none. At
+	// most one of the three Ready fields is set; with none it is ready once it is started.
+	ReadyTCP string
+	// ReadyUnix is the absolute path of the stream socket at which a connect succeeds when it is ready; empty is none.
+	ReadyUnix string
+	// ReadyFD is the descriptor, 3 to 1023, to which it writes a newline when it is ready, and which is opened for it; 0 is
+	// none.
+	ReadyFD uint32
+	// StartTimeout is how long it may take from its start until it is ready (StartTimeout). Then it is stopped, and started
+	// again as after a crash.
+	StartTimeout time.Duration
 }
 
 // RestartPolicy tells when a process that ended is restarted.
@@ -127,6 +138,10 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 		options.oom_score_adj = C.int32_t(*c.OOMScoreAdj)
 	}
 	options.detached = flag(c.Detached)
+	options.ready_tcp = mem.optional("ready_tcp", c.ReadyTCP)
+	options.ready_unix = mem.optional("ready_unix", c.ReadyUnix)
+	options.ready_fd = C.uint32_t(c.ReadyFD)
+	setPeriod(&options.start_timeout_ms, c.StartTimeout)
 	return mem.err
 }
 

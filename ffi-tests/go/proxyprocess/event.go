@@ -40,6 +40,11 @@ const (
 	// EventUnproven: the process is gone, and others live that it may have left. They are not proven to be its own, and not
 	// signalled; Text names them.
 	EventUnproven EventKind = C.PROXYPROCESS_EVENT_UNPROVEN
+	// EventReady: the process is ready, as its declaration says when.
+	EventReady EventKind = C.PROXYPROCESS_EVENT_READY
+	// EventNotReady: the process was not ready within its start timeout, and Text says why: it is stopped, and started again
+	// as after a crash.
+	EventNotReady EventKind = C.PROXYPROCESS_EVENT_NOT_READY
 )
 
 // What the library says in place of an event.

@@ -52,6 +52,8 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		DescriptorLimit: 256,
 		OOMScoreAdj:     &score,
 		Detached:        true,
+		ReadyTCP:        "[::1]:80",
+		StartTimeout:    time.Microsecond,
 	}))
 	declaration, err := state.Get("web")
 	check(t, err)
@@ -61,7 +63,8 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		"restart": {"healthy_after_ms": 1, "attempts_before_backoff": 7, "max_wait_ms": 0, "jitter": 0.5},
 		"credentials": {"uid": 1, "gid": 2, "groups": [3, 4294967294]},
 		"unset_env": ["C", "D"], "clear_env": true, "leftover_grace_ms": 1000,
-		"descriptor_limit": 256, "oom_score_adj": 0, "detached": true
+		"descriptor_limit": 256, "oom_score_adj": 0, "detached": true,
+		"ready": {"tcp": "[::1]:80"}, "start_timeout_ms": 1
 	}`)
 
 	check(t, state.Set("own", proxyprocess.ProxyConfig{

@@ -23,9 +23,9 @@ const (
 	StateIdle ProxyState = C.PROXYPROCESS_PROXY_IDLE
 	// StateAdopting: a process of an earlier agent is being identified.
 	StateAdopting ProxyState = C.PROXYPROCESS_PROXY_ADOPTING
-	// StateStarting: the process is being started.
+	// StateStarting: the process is being started, or runs and is not ready yet, as its declaration says.
 	StateStarting ProxyState = C.PROXYPROCESS_PROXY_STARTING
-	// StateRunning: the process runs.
+	// StateRunning: the process runs, and is ready.
 	StateRunning ProxyState = C.PROXYPROCESS_PROXY_RUNNING
 	// StateClearing: the process ended, and what it may have left is looked for, and ended or waited
 	// for, before it is started again.
@@ -113,6 +113,8 @@ type Status struct {
 	Unproven string
 	// Hint is what its ends suggest about its declaration, as a question to a human, or empty.
 	Hint string
+	// Ready tells that it is ready: it runs, and if its declaration says when it is ready, it was so since its last start.
+	Ready bool
 }
 
 // statusList takes what several proxies are doing from the library.
@@ -146,6 +148,7 @@ func (l *statusList) all() ([]Status, error) {
 			LastError: C.GoString(status.last_error),
 			Unproven:  C.GoString(status.unproven),
 			Hint:      C.GoString(status.hint),
+			Ready:     status.ready != 0,
 		}
 		if status.next_start_ms != math.MaxUint64 {
 			all[i].NextStart = time.Duration(status.next_start_ms) * time.Millisecond

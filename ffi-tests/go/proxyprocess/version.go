@@ -21,6 +21,9 @@ const (
 	DaemonRestartMaxWait = C.PROXYPROCESS_DAEMON_RESTART_MAX_WAIT_MS * time.Millisecond
 	// DaemonGracePeriod is how long a process may take to obey the stop signal before it is killed.
 	DaemonGracePeriod = C.PROXYPROCESS_DAEMON_GRACE_PERIOD_MS * time.Millisecond
+	// StartTimeout is how long a process may take to become ready, where its declaration says when it is, before it is
+	// stopped.
+	StartTimeout = C.PROXYPROCESS_START_TIMEOUT_MS * time.Millisecond
 )
 
 // Constants of the manager; the defaults of ManagerOptions.

@@ -6,6 +6,7 @@
 
 mod phase;
 mod process_events;
+mod readiness;
 mod requests;
 
 use std::time::{Duration, Instant};
@@ -36,13 +37,12 @@ impl Machine {
         match self.phase {
             MachinePhase::Idle => ProxyState::Idle,
             MachinePhase::Adopting { .. } => ProxyState::Adopting,
-            MachinePhase::Starting { .. } => ProxyState::Starting,
+            MachinePhase::Starting { .. } | MachinePhase::AwaitingReady { .. } => ProxyState::Starting,
             MachinePhase::Running { .. } => ProxyState::Running,
             MachinePhase::Stopping { .. } => ProxyState::Stopping,
             // For the caller of the stop it makes no difference that the leader went first.
-            MachinePhase::Clearing { cause: Cause::Asked, .. } | MachinePhase::Scanning { cause: Cause::Asked, .. } => {
-                ProxyState::Stopping
-            }
+            MachinePhase::Clearing { cause: Cause::Asked | Cause::NotReady { .. }, .. }
+            | MachinePhase::Scanning { cause: Cause::Asked | Cause::NotReady { .. }, .. } => ProxyState::Stopping,
             MachinePhase::Clearing { .. }
             | MachinePhase::Scanning { .. }
             | MachinePhase::Held { .. }
@@ -51,6 +51,31 @@ impl Machine {
             MachinePhase::Stopped => ProxyState::Stopped,
             MachinePhase::Failed => ProxyState::Failed,
         }
+    }
+
+    /// Whether the process is being started: it is not known yet whether there is one.
+    pub(crate) fn is_starting(&self) -> bool {
+        matches!(self.phase, MachinePhase::Starting { .. })
+    }
+
+    /// Whether there is a process, and it was not told to stop.
+    pub(crate) fn runs(&self) -> bool {
+        matches!(self.phase, MachinePhase::Running { .. } | MachinePhase::AwaitingReady { .. })
+    }
+
+    /// Whether the process runs, and is not ready yet.
+    pub(crate) fn awaits_ready(&self) -> bool {
+        matches!(self.phase, MachinePhase::AwaitingReady { .. })
+    }
+
+    /// Whether the process was not ready in time, and is stopped: what follows is as after a crash.
+    pub(crate) fn is_stopped_as_not_ready(&self) -> bool {
+        matches!(
+            self.phase,
+            MachinePhase::Stopping { cause: Cause::NotReady { .. }, .. }
+                | MachinePhase::Clearing { cause: Cause::NotReady { .. }, .. }
+                | MachinePhase::Scanning { cause: Cause::NotReady { .. }, .. }
+        )
     }
 
     /// Whether the process was told to stop, and its end is awaited.
@@ -74,7 +99,10 @@ impl Machine {
             MachinePhase::Waiting { until, .. } => Some(until),
             MachinePhase::AwaitingReap { probe_at, .. } => Some(probe_at),
             MachinePhase::Held { until, probe_at, .. } => Some(until.min(probe_at)),
-            MachinePhase::Stopping { escalation } | MachinePhase::Scanning { escalation, .. } => escalation.deadline(),
+            MachinePhase::AwaitingReady { until, probe_at, .. } => until.into_iter().chain(probe_at).min(),
+            MachinePhase::Stopping { escalation, .. } | MachinePhase::Scanning { escalation, .. } => {
+                escalation.deadline()
+            }
             MachinePhase::Clearing { escalation, probe_at, .. } => {
                 Some(escalation.deadline().map_or(probe_at, |deadline| deadline.min(probe_at)))
             }
@@ -98,7 +126,7 @@ impl Machine {
     /// Since when the process runs, while it does.
     pub(crate) fn running_since(&self) -> Option<Instant> {
         match self.phase {
-            MachinePhase::Running { since } => Some(since),
+            MachinePhase::Running { since } | MachinePhase::AwaitingReady { since, .. } => Some(since),
             _ => None,
         }
     }
@@ -119,8 +147,10 @@ impl Machine {
             MachineEvent::Stop => self.stop(now, settings),
             MachineEvent::Spawned => self.spawned(now, settings),
             MachineEvent::SpawnFailed { hopeless } => self.spawn_failed(hopeless, now, settings, chance),
-            MachineEvent::Adopted => self.adopted(now, settings),
+            MachineEvent::Adopted { age } => self.adopted(age, now, settings),
             MachineEvent::AdoptionRefused { gone } => self.adoption_refused(gone, now, settings, chance),
+            MachineEvent::Ready => self.ready(),
+            MachineEvent::NotReady { known } => self.not_ready(known, now, settings, chance),
             MachineEvent::Exited { group_left, quietly } => self.exited(group_left, quietly, now, settings, chance),
             MachineEvent::Unreaped => {
                 self.reap_until = Some(now + defaults::REAP_WAIT);
@@ -138,8 +168,13 @@ impl Machine {
     /// What follows when the leader is gone and all that it left.
     fn proceed(&mut self, cause: Cause, now: Instant) -> Vec<MachineAction> {
         match cause {
-            Cause::Ended { wait } if self.wanted == Wanted::Up && wait.is_zero() => self.spawn(now),
-            Cause::Ended { wait } if self.wanted == Wanted::Up => self.wait(wait, now),
+            Cause::Ended { wait } | Cause::NotReady { wait } if self.wanted == Wanted::Up => {
+                if wait.is_zero() {
+                    self.spawn(now)
+                } else {
+                    self.wait(wait, now)
+                }
+            }
             Cause::Unseen { start_if_gone } if self.wanted == Wanted::Up && !start_if_gone => {
                 self.phase = MachinePhase::Idle;
                 vec![MachineAction::CleanUp]
@@ -158,7 +193,7 @@ impl Machine {
                     vec![MachineAction::Adopt]
                 }
             },
-            MachinePhase::Stopping { escalation } | MachinePhase::Scanning { escalation, .. } => {
+            MachinePhase::Stopping { escalation, .. } | MachinePhase::Scanning { escalation, .. } => {
                 escalation.advance(now).into_iter().collect()
             }
             MachinePhase::Clearing { escalation, probe_at, .. } => {
@@ -168,6 +203,12 @@ impl Machine {
             MachinePhase::AwaitingReap { probe_at, .. } if now >= *probe_at => vec![MachineAction::ProbeZombies],
             MachinePhase::Held { until, probe_at, .. } if now >= *until || now >= *probe_at => {
                 vec![MachineAction::ProbeHeld]
+            }
+            // ORDER: also when it is too late: this thread may have stood still since it became ready.
+            MachinePhase::AwaitingReady { until, probe_at, .. }
+                if until.iter().chain(probe_at.iter()).any(|due| now >= *due) =>
+            {
+                vec![MachineAction::ProbeReady]
             }
             // A timer of an earlier phase.
             _ => vec![],
@@ -184,8 +225,8 @@ impl Machine {
     }
 
     /// The leader is gone, and of its group nothing is left.
-    fn scan_after_stop(&mut self, escalation: Escalation) -> Vec<MachineAction> {
-        self.phase = MachinePhase::Scanning { escalation, cause: Cause::Asked, probes: 0, unsignalled: None };
+    fn scan_after_stop(&mut self, escalation: Escalation, cause: Cause) -> Vec<MachineAction> {
+        self.phase = MachinePhase::Scanning { escalation, cause, probes: 0, unsignalled: None };
         vec![MachineAction::RemovePidFile, MachineAction::Scan]
     }
 
@@ -202,8 +243,12 @@ impl Machine {
     }
 
     fn begin_stop(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
+        self.stop_because(Cause::Asked, now, settings)
+    }
+
+    fn stop_because(&mut self, cause: Cause, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         let escalation = Escalation::begin(after(now, settings.stop.grace_period));
-        self.phase = MachinePhase::Stopping { escalation };
+        self.phase = MachinePhase::Stopping { escalation, cause };
         vec![MachineAction::SignalStop, MachineAction::Announce(Announcement::Stopping)]
     }
 
@@ -221,6 +266,8 @@ impl Machine {
 
 #[cfg(test)]
 mod random_walk_tests;
+#[cfg(test)]
+mod readiness_tests;
 #[cfg(test)]
 mod restart_tests;
 #[cfg(test)]

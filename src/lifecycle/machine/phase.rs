@@ -27,8 +27,17 @@ pub(super) enum MachinePhase {
     Running {
         since: Instant,
     },
+    /// The process runs, and is not ready yet. `until`: when it is too late for that; never for one that was adopted after
+    /// its time. `probe_at`: when it is probed next, unless it reports by itself.
+    AwaitingReady {
+        since: Instant,
+        until: Option<Instant>,
+        probes: u32,
+        probe_at: Option<Instant>,
+    },
     Stopping {
         escalation: Escalation,
+        cause: Cause,
     },
     /// The leader is gone, and what it has left is being ended.
     Clearing {
@@ -74,6 +83,8 @@ pub(super) enum Cause {
     Asked,
     /// By itself; its successor has to wait so long.
     Ended { wait: Duration },
+    /// It was stopped, because it was not ready in time; its successor has to wait so long.
+    NotReady { wait: Duration },
     /// No agent was there to see it.
     Unseen { start_if_gone: bool },
 }
@@ -83,14 +94,14 @@ impl Cause {
     /// that ended by itself returned, its successor waits meanwhile.
     pub(super) fn grace_period(self, settings: Settings<'_>) -> Duration {
         match self {
-            Cause::Asked => settings.stop.grace_period,
+            Cause::Asked | Cause::NotReady { .. } => settings.stop.grace_period,
             Cause::Ended { .. } | Cause::Unseen { .. } => settings.stop.leftover_grace,
         }
     }
 
     pub(super) fn escalation(self, now: Instant, settings: Settings<'_>) -> Escalation {
         match self {
-            Cause::Asked => Escalation::begin(after(now, settings.stop.grace_period)),
+            Cause::Asked | Cause::NotReady { .. } => Escalation::begin(after(now, settings.stop.grace_period)),
             Cause::Ended { .. } | Cause::Unseen { .. } => Escalation::of_leftovers(now, settings.stop.leftover_grace),
         }
     }

@@ -15,8 +15,10 @@ impl Machine {
     pub(super) fn spawned(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         let MachinePhase::Starting { outdated } = self.phase else { return vec![] };
         self.backoff.started();
-        self.phase = MachinePhase::Running { since: now };
-        if outdated || self.wanted == Wanted::Down { self.begin_stop(now, settings) } else { vec![] }
+        if outdated || self.wanted == Wanted::Down {
+            return self.begin_stop(now, settings);
+        }
+        self.run_started(now, settings)
     }
 
     pub(super) fn spawn_failed(
@@ -41,11 +43,18 @@ impl Machine {
         self.wait(wait, now)
     }
 
-    pub(super) fn adopted(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
+    pub(super) fn adopted(
+        &mut self,
+        age: Option<Duration>,
+        now: Instant,
+        settings: Settings<'_>,
+    ) -> Vec<MachineAction> {
         let MachinePhase::Adopting { outdated, .. } = self.phase else { return vec![] };
         self.backoff.started();
-        self.phase = MachinePhase::Running { since: now };
-        if outdated || self.wanted == Wanted::Down { self.begin_stop(now, settings) } else { vec![] }
+        if outdated || self.wanted == Wanted::Down {
+            return self.begin_stop(now, settings);
+        }
+        self.run_adopted(age, now, settings)
     }
 
     pub(super) fn adoption_refused(
@@ -77,8 +86,12 @@ impl Machine {
         chance: f64,
     ) -> Vec<MachineAction> {
         match self.phase {
-            MachinePhase::Running { since } => {
-                let ran = now.saturating_duration_since(since);
+            MachinePhase::Running { .. } | MachinePhase::AwaitingReady { .. } => {
+                let ran = match self.phase {
+                    MachinePhase::Running { since } => now.saturating_duration_since(since),
+                    // No healthy run, however long it was.
+                    _ => Duration::ZERO,
+                };
                 let wait = self.backoff.after_exit(settings.restart, ran, chance);
                 let cause = Cause::Ended { wait };
                 let escalation = cause.escalation(now, settings);
@@ -96,11 +109,11 @@ impl Machine {
                 self.phase = MachinePhase::Clearing { escalation, cause, probes: 0, probe_at: now };
                 vec![escalation.signal(), MachineAction::RemovePidFile]
             }
-            MachinePhase::Stopping { escalation } => {
+            MachinePhase::Stopping { escalation, cause } => {
                 if !group_left {
-                    return self.scan_after_stop(escalation);
+                    return self.scan_after_stop(escalation, cause);
                 }
-                self.phase = MachinePhase::Clearing { escalation, cause: Cause::Asked, probes: 0, probe_at: now };
+                self.phase = MachinePhase::Clearing { escalation, cause, probes: 0, probe_at: now };
                 vec![MachineAction::RemovePidFile]
             }
             MachinePhase::Idle

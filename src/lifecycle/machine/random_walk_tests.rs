@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::tests::World;
 use super::*;
+use crate::lifecycle::readiness::Readiness;
 
 #[derive(Debug, Clone, Copy)]
 enum Move {
@@ -14,11 +15,21 @@ enum Move {
     Replace,
     Restart,
     Stop,
-    Finish { well: bool, hopeless: bool },
-    Exit { group_left: bool, escaped: bool, zombie: bool },
+    Finish {
+        well: bool,
+        hopeless: bool,
+    },
+    Exit {
+        group_left: bool,
+        escaped: bool,
+        zombie: bool,
+    },
     Empty,
     Reap,
     Useless(bool),
+    /// It answers when it is probed, from now on or no longer.
+    Answers(bool),
+    Report,
     Time(u64),
 }
 
@@ -36,8 +47,16 @@ fn moves() -> impl Strategy<Value = Move> {
         3 => Just(Move::Empty),
         2 => Just(Move::Reap),
         1 => any::<bool>().prop_map(Move::Useless),
+        2 => any::<bool>().prop_map(Move::Answers),
+        1 => Just(Move::Report),
         6 => (0u64..90_000).prop_map(Move::Time),
+        2 => (0u64..1000).prop_map(Move::Time),
     ]
+}
+
+fn readiness() -> impl Strategy<Value = Readiness> {
+    let within = Duration::from_secs(5);
+    prop_oneof![Just(Readiness::Started), Just(Readiness::Probed { within }), Just(Readiness::Reported { within })]
 }
 
 /// The world outside: one leader at the most, a group that outlives it, one job in flight.
@@ -56,6 +75,7 @@ struct Outside {
     /// Since when there is a zombie, and whether it is useless to wait for its parent.
     zombie: Option<Instant>,
     useless: bool,
+    answers: bool,
 }
 
 impl Outside {
@@ -67,6 +87,18 @@ impl Outside {
                     let (left, useless) = (self.zombie.is_some(), self.useless);
                     let more = world.on(MachineEvent::Zombies { left, useless });
                     self.apply(world, more);
+                }
+                MachineAction::ProbeReady => {
+                    assert!(self.leader, "no process is probed");
+                    let more = world.on(if self.answers {
+                        MachineEvent::Ready
+                    } else {
+                        MachineEvent::NotReady { known: true }
+                    });
+                    self.apply(world, more);
+                }
+                MachineAction::Announce(Announcement::NotReady) => {
+                    assert!(self.leader && !self.answers, "stopped though it was ready");
                 }
                 MachineAction::TellZombies => {
                     let since = self.zombie.take().expect("told of a zombie that is not there");
@@ -177,7 +209,7 @@ impl Outside {
                     world.on(match (job, well) {
                         (MachineAction::Spawn, true) => MachineEvent::Spawned,
                         (MachineAction::Spawn, false) => MachineEvent::SpawnFailed { hopeless },
-                        (_, true) => MachineEvent::Adopted,
+                        (_, true) => MachineEvent::Adopted { age: hopeless.then_some(Duration::from_secs(1)) },
                         (_, false) => MachineEvent::AdoptionRefused { gone: hopeless },
                     })
                 }
@@ -190,6 +222,16 @@ impl Outside {
                 self.useless = useless;
                 vec![]
             }
+            Move::Answers(answers) => {
+                self.answers = answers;
+                vec![]
+            }
+            // A report of a process that has ended is not read.
+            Move::Report if self.leader => {
+                self.answers = true;
+                world.on(MachineEvent::Ready)
+            }
+            Move::Report => vec![],
             Move::Exit { group_left, escaped, zombie } if self.leader => {
                 if zombie {
                     self.zombie = Some(world.now);
@@ -220,15 +262,20 @@ proptest! {
 
     /// At most one process, no start after a stop, every waiter is answered, and everything comes to rest.
     #[test]
-    fn random_walks_keep_the_invariants(walk in proptest::collection::vec(moves(), 1..120), leftover_grace in 0u64..3) {
+    fn random_walks_keep_the_invariants(
+        walk in proptest::collection::vec(moves(), 1..120), leftover_grace in 0u64..3, readiness in readiness(),
+    ) {
         let (mut world, mut outside) = (World::new(), Outside::default());
         world.stop.leftover_grace = Duration::from_secs(leftover_grace);
+        world.readiness = readiness;
         for next in walk {
             outside.step(&mut world, next);
             prop_assert!(world.machine.state() != ProxyState::Running || outside.leader);
             let clears = matches!(world.machine.state(), ProxyState::Clearing | ProxyState::Stopping);
             prop_assert!(!(clears && outside.pid_file && !outside.leader), "a pid file names a process that is gone");
-            prop_assert!(!outside.leader || matches!(world.machine.state(), ProxyState::Running | ProxyState::Stopping));
+            prop_assert!(!outside.leader || world.machine.runs() || world.machine.state() == ProxyState::Stopping);
+            prop_assert!(outside.leader || !world.machine.runs());
+            prop_assert!(readiness != Readiness::Started || !world.machine.awaits_ready());
         }
         outside.step(&mut world, Move::Stop);
         for _ in 0..6 {

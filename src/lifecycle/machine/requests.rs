@@ -27,6 +27,7 @@ impl Machine {
             }
             MachinePhase::Starting { .. }
             | MachinePhase::Running { .. }
+            | MachinePhase::AwaitingReady { .. }
             | MachinePhase::Stopping { .. }
             | MachinePhase::Clearing { .. }
             | MachinePhase::Scanning { .. }
@@ -47,6 +48,7 @@ impl Machine {
             MachinePhase::Adopting { .. }
             | MachinePhase::Starting { .. }
             | MachinePhase::Running { .. }
+            | MachinePhase::AwaitingReady { .. }
             | MachinePhase::Stopping { .. }
             | MachinePhase::Clearing { .. }
             | MachinePhase::Scanning { .. }
@@ -76,8 +78,12 @@ impl Machine {
                 *outdated = true;
                 vec![]
             }
-            MachinePhase::Running { .. } => self.begin_stop(now, settings),
-            MachinePhase::Stopping { .. } | MachinePhase::AwaitingReap { .. } => vec![],
+            MachinePhase::Running { .. } | MachinePhase::AwaitingReady { .. } => self.begin_stop(now, settings),
+            MachinePhase::Stopping { cause, .. } => {
+                *cause = Cause::Asked;
+                vec![]
+            }
+            MachinePhase::AwaitingReap { .. } => vec![],
             MachinePhase::Clearing { escalation, cause, .. } | MachinePhase::Scanning { escalation, cause, .. } => {
                 *cause = Cause::Asked;
                 escalation.kill_by(after(now, settings.stop.grace_period));
@@ -111,10 +117,13 @@ impl Machine {
                 self.phase = MachinePhase::Adopting { start_if_gone, outdated };
                 vec![MachineAction::Adopt]
             }
-            MachinePhase::Running { .. } => self.begin_stop(now, settings),
+            MachinePhase::Running { .. } | MachinePhase::AwaitingReady { .. } => self.begin_stop(now, settings),
             // Settled when what is under way has ended.
             MachinePhase::Adopting { .. } | MachinePhase::Starting { .. } => vec![],
-            MachinePhase::Stopping { escalation } => escalation.tell(),
+            MachinePhase::Stopping { escalation, cause } => {
+                *cause = Cause::Asked;
+                escalation.tell()
+            }
             MachinePhase::Clearing { escalation, cause, .. } | MachinePhase::Scanning { escalation, cause, .. } => {
                 *cause = Cause::Asked;
                 // Of the two grace periods the one that ends first.
@@ -129,7 +138,8 @@ impl Machine {
             // What was refused may be allowed now.
             MachinePhase::Failed if self.wanted == Wanted::Up => return self.spawn(now),
             MachinePhase::Waiting { until, .. } => *until = (*until).min(after(now, settings.restart.max_wait)),
-            MachinePhase::Stopping { escalation } => escalation.kill_by(after(now, settings.stop.grace_period)),
+            MachinePhase::AwaitingReady { .. } => return self.readiness_changed(now, settings),
+            MachinePhase::Stopping { escalation, .. } => escalation.kill_by(after(now, settings.stop.grace_period)),
             MachinePhase::Clearing { escalation, cause, .. } | MachinePhase::Scanning { escalation, cause, .. } => {
                 escalation.kill_by(after(now, cause.grace_period(settings)));
             }

@@ -51,6 +51,6 @@ fn restart_of_process_that_cannot_be_identified_now_adopts_and_replaces_it() {
     world.on(MachineEvent::AdoptionRefused { gone: false });
     assert_eq!(world.machine.state(), ProxyState::Waiting);
     assert_eq!(world.on(MachineEvent::Restart), [MachineAction::Adopt], "no second process beside it");
-    assert_eq!(world.on(MachineEvent::Adopted), ASKED);
+    assert_eq!(world.on(MachineEvent::Adopted { age: None }), ASKED);
     assert_eq!(world.end(), [MachineAction::Settle, MachineAction::Spawn]);
 }

@@ -2,6 +2,7 @@
 //! Starts, restarts and adoptions of the machine, with made-up instants.
 
 use super::*;
+use crate::lifecycle::readiness::Readiness;
 use crate::lifecycle::{RestartSettings, StopSettings};
 
 pub(super) struct World {
@@ -9,16 +10,17 @@ pub(super) struct World {
     pub(super) now: Instant,
     pub(super) restart: RestartSettings,
     pub(super) stop: StopSettings,
+    pub(super) readiness: Readiness,
 }
 
 impl World {
     pub(super) fn new() -> World {
         let (restart, stop) = (RestartSettings::default(), StopSettings::default());
-        World { machine: Machine::new(), now: Instant::now(), restart, stop }
+        World { machine: Machine::new(), now: Instant::now(), restart, stop, readiness: Readiness::Started }
     }
 
     pub(super) fn on(&mut self, event: MachineEvent) -> Vec<MachineAction> {
-        let settings = Settings { restart: &self.restart, stop: &self.stop };
+        let settings = Settings { restart: &self.restart, stop: &self.stop, readiness: self.readiness };
         self.machine.on(event, self.now, settings, 0.5)
     }
 
@@ -216,7 +218,7 @@ fn a_process_that_may_live_is_neither_doubled_nor_signalled() {
     let actions = world.on(MachineEvent::AdoptionRefused { gone: false });
     assert_eq!(actions[0], MachineAction::Stuck, "the waiting stop returns that it is not certain");
     assert_eq!(world.on(MachineEvent::Stop), [MachineAction::Adopt]);
-    assert_eq!(world.on(MachineEvent::Adopted), ASKED);
+    assert_eq!(world.on(MachineEvent::Adopted { age: None }), ASKED);
 }
 
 #[test]

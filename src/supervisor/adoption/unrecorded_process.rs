@@ -72,6 +72,9 @@ impl ConsulProcess {
         if let Some(setting) = command.setting_unknown_to_consul() {
             return Some(setting.to_owned());
         }
+        if wanted.config.ready.fd().is_some() {
+            return Some("ready.fd".to_owned());
+        }
         let changed = wanted.changed_variable(|name| self.variable(name))?;
         Some(format!("variable {}", excerpt(&changed.to_string_lossy())))
     }

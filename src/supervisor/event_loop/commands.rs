@@ -73,9 +73,10 @@ impl EventLoop {
     /// A start that changes nothing, because the process runs or waits already, is answered at once.
     pub(super) fn answer_if_settled(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
-        let settled =
-            matches!(supervised.machine.state(), ProxyState::Running | ProxyState::Waiting | ProxyState::Clearing);
-        if settled && !supervised.machine.awaits_reap() {
+        let machine = &supervised.machine;
+        let runs_or_ran = machine.runs() || machine.is_stopped_as_not_ready();
+        let settled = runs_or_ran || matches!(machine.state(), ProxyState::Waiting | ProxyState::Clearing);
+        if settled && !machine.awaits_reap() {
             supervised.answer_start(&Ok(()));
         }
     }
@@ -85,7 +86,7 @@ impl EventLoop {
         supervised.spec = spec.clone();
         let key = supervised.key;
         // A process that is being replaced is not one of this declaration; one that is being started is recorded then.
-        if record.is_some() && supervised.machine.state() == ProxyState::Running {
+        if record.is_some() && supervised.machine.runs() {
             supervised.rare.record_waiters.extend(record);
             let owner_tag = supervised.owner_tag();
             self.submit(key, Job::Record { key, spec, owner_tag });
@@ -124,7 +125,7 @@ impl EventLoop {
     }
 
     pub(super) fn record_missing(&mut self, owner: Owner) {
-        let running = self.of_owner(owner).filter(|supervised| supervised.machine.state() == ProxyState::Running);
+        let running = self.of_owner(owner).filter(|supervised| supervised.machine.runs());
         let jobs = running.map(|supervised| {
             let (key, spec, owner_tag) = (supervised.key, supervised.spec.clone(), supervised.owner_tag());
             (key, Job::RecordMissing { key, spec, owner_tag })
@@ -154,8 +155,8 @@ impl EventLoop {
                 |error| Error::os(ErrorCode::Io, format_args!("identify the process of proxy {}", excerpt(id)), &error);
             let Some(identity) = self.reaper.identity(supervised.key).map_err(failed)? else { continue };
             // What is being stopped may be of another declaration than the one that takes its place.
-            let running = supervised.machine.state() == ProxyState::Running;
-            let fingerprint = if running { supervised.spec.fingerprint() } else { Fingerprint::new() };
+            let fingerprint =
+                if supervised.machine.runs() { supervised.spec.fingerprint() } else { Fingerprint::new() };
             let owner_tag = Some(supervised.owner_tag().to_string()).filter(|owner_tag| !owner_tag.is_empty());
             known.push((id.clone(), KnownProcess { identity, fingerprint, owner_tag }));
         }

@@ -22,6 +22,7 @@ use crate::supervisor::scan::stalled_scan::ScanProgress;
 use crate::supervisor::spawner::job::{Job, ScanRequest};
 use crate::supervisor::spec::Spec;
 use crate::supervisor::zombies::Zombie;
+use crate::sys::boot_time::BootTime;
 use crate::sys::fail;
 
 impl EventLoop {
@@ -69,16 +70,17 @@ impl EventLoop {
         }
         let mut unreaped = false;
         let event = match done {
-            Done::Started(StartedProcess { pid, written, claim }) => {
+            Done::Started(StartedProcess { pid, written, claim, report }) => {
                 supervised.claim = claim;
                 (supervised.pid, supervised.adopted) = (Some(pid), false);
-                supervised.rare.last_error = supervised.rare.beside.take();
+                supervised.begins_well();
                 supervised.group = Some(pid);
                 (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
                 supervised.leader = Some(Leader { pid: Some(pid), source: Source::Started(spec.clone()) });
                 spec.context.publisher.of_proxy(&id, ProxyOccurrence::Started { pid });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
+                report.into_iter().for_each(|reader| self.await_report(key, reader));
                 Some(MachineEvent::Spawned)
             }
             Done::StartFailed { error, hopeless } => {
@@ -104,7 +106,8 @@ impl EventLoop {
                 spec.context.publisher.of_proxy(&id, ProxyOccurrence::Adopted { pid });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
-                Some(MachineEvent::Adopted)
+                supervised.say_taken_as_ready();
+                Some(MachineEvent::Adopted { age: since.and_then(BootTime::age) })
             }
             Done::Refused(refusal) => {
                 let (reason, ended) = (refusal.reason.clone(), refusal.verdict == Verdict::Ended);
@@ -188,7 +191,9 @@ impl EventLoop {
         if supervised.rare.answer_at.is_none_or(|at| now < at) || !supervised.waits_for_job() {
             return;
         }
-        let (what, code) = unfinished(supervised.machine.state(), supervised.rare.uncleared.is_some());
+        // One that runs has no start that is under way, ready or not.
+        let state = if supervised.machine.runs() { ProxyState::Running } else { supervised.machine.state() };
+        let (what, code) = unfinished(state, supervised.rare.uncleared.is_some());
         let id = excerpt(&supervised.slot.id).to_string();
         let message = format!("proxy {id}: {what} has not come to an end: stuck in a file system or an exec");
         let error = Error::new(code, message);
@@ -224,8 +229,8 @@ impl EventLoop {
     /// since. Both may have changed while it was started or adopted.
     fn record_again(&mut self, key: ProcessKey, event: MachineEvent, recorded: &Arc<Spec>) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
-        let begun = matches!(event, MachineEvent::Spawned | MachineEvent::Adopted);
-        if begun && supervised.machine.state() == ProxyState::Running && !Arc::ptr_eq(recorded, &supervised.spec) {
+        let begun = matches!(event, MachineEvent::Spawned | MachineEvent::Adopted { .. });
+        if begun && supervised.machine.runs() && !Arc::ptr_eq(recorded, &supervised.spec) {
             let (spec, owner_tag) = (supervised.spec.clone(), supervised.owner_tag());
             self.submit(key, Job::Record { key, spec, owner_tag });
         }
@@ -235,10 +240,7 @@ impl EventLoop {
     /// what is left may take as long as it is declared to, or outlive SIGKILL.
     fn answer_unless_starting(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
-        if supervised.machine.state() != ProxyState::Starting
-            && !supervised.machine.is_scanning()
-            && !supervised.machine.awaits_reap()
-        {
+        if !supervised.machine.is_starting() && !supervised.machine.is_scanning() && !supervised.machine.awaits_reap() {
             supervised.answer_start(&Ok(()));
         }
     }

@@ -43,6 +43,7 @@ impl EventLoop {
             self.perform(key, action);
         }
         if let Some(supervised) = self.slots.get_mut(&key) {
+            supervised.tidy_readiness();
             supervised.tell_state_waiters();
             let deadline = supervised.machine.deadline();
             if deadline != supervised.armed {
@@ -85,6 +86,7 @@ impl EventLoop {
                 let left = supervised.unproven().iter().any(|unproven| unproven.holds_start());
                 self.drive(key, MachineEvent::Held { left });
             }
+            MachineAction::ProbeReady => self.probe_ready(key),
             MachineAction::SignalStop => self.signal(key, None),
             MachineAction::Kill => self.signal(key, Some(Signal::KILL)),
             MachineAction::ProbeGroup => {
@@ -168,12 +170,14 @@ impl EventLoop {
     }
 
     pub(super) fn announce(&mut self, key: ProcessKey, announcement: Announcement) {
-        let Some(supervised) = self.slots.get(&key) else { return };
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
         let happened = match announcement {
             Announcement::Waiting(wait) => {
                 fail::point("backoff:begun");
                 ProxyOccurrence::Waiting { wait }
             }
+            Announcement::Ready => return supervised.announce_ready(),
+            Announcement::NotReady => return supervised.announce_not_ready(),
             Announcement::Stopping => ProxyOccurrence::Stopping { pid: supervised.pid },
             Announcement::Stopped => ProxyOccurrence::Stopped,
             Announcement::Failed => ProxyOccurrence::Failed { error: supervised.rare.last_error.as_ref() },

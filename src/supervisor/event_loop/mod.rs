@@ -10,6 +10,7 @@ mod keys_by_owner;
 mod machine_actions;
 mod pending_repair;
 mod process_exit;
+mod readiness;
 mod repair;
 mod scan_results;
 mod steering;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::mailbox::{Inbox, Message, Owner};
-use super::process_key::ProcessKey;
+use super::process_key::{ProcessKey, process_of};
 use super::reaper::Reaper;
 use super::scan::scan_queue::ScanQueue;
 use super::spawner::job::ScanRequest;
@@ -75,8 +76,11 @@ impl EventLoop {
                 // However many messages come, no timer waits for a pause between them.
                 self.guarded(EventLoop::fire_timers);
             }
-            for &key in &ready {
-                self.guarded(|it| it.check_exit(key));
+            for &number in &ready {
+                self.guarded(|it| match process_of(number) {
+                    Some(key) => it.check_ready(key),
+                    None => it.check_exit(number),
+                });
                 self.reaper.forget_gone();
             }
             self.guarded(EventLoop::fire_timers);
@@ -137,9 +141,9 @@ impl EventLoop {
         if supervised.busy || !supervised.rare.queued.is_empty() {
             return;
         }
-        let state = supervised.machine.state();
-        let released = supervised.rare.released.is_some() && state != ProxyState::Starting;
-        let forgotten = supervised.forget && state == ProxyState::Stopped && supervised.rare.repair.is_none();
+        let released = supervised.rare.released.is_some() && !supervised.machine.is_starting();
+        let is_stopped = supervised.machine.state() == ProxyState::Stopped;
+        let forgotten = supervised.forget && is_stopped && supervised.rare.repair.is_none();
         if released {
             self.reaper.release(key);
         }

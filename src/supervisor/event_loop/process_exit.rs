@@ -20,15 +20,13 @@ impl EventLoop {
         // ORDER: a start is reported before its end. What is left in a list of the process before, which had the same key, can
         // name a process that was started meanwhile; its own end is reported again, once it is waited for.
         let is_told = |supervised: &Supervised| {
-            !matches!(supervised.machine.state(), ProxyState::Starting | ProxyState::Adopting)
+            !supervised.machine.is_starting() && supervised.machine.state() != ProxyState::Adopting
         };
         if !self.slots.get(&key).is_none_or(|supervised| is_told(supervised)) {
             return;
         }
-        let kills = |supervised: &Supervised| {
-            let ends_by_itself = supervised.machine.state() == ProxyState::Running;
-            ends_by_itself && supervised.spec.config.stop.leftover_grace.is_zero()
-        };
+        let kills =
+            |supervised: &Supervised| supervised.machine.runs() && supervised.spec.config.stop.leftover_grace.is_zero();
         let kills = self.slots.get(&key).is_some_and(|supervised| kills(supervised));
         let leftovers = if kills { Leftovers::Kill } else { Leftovers::Leave };
         if let Some(exit) = self.reaper.take_exit(key, leftovers) {
@@ -47,6 +45,9 @@ impl EventLoop {
         fail::point("exit:told");
         supervised.last_exit = Some(status);
         supervised.pid = None;
+        if supervised.rare.beside.is_some() {
+            supervised.rare.beside = None;
+        }
         if !pidfd::signals_groups() {
             // Only a process that is no child of ours has a claim: nothing keeps the pid of its group from being
             // recycled when it is gone.

@@ -59,8 +59,7 @@ impl Supervised {
             RepairTask::RemovePidFile(_) => matches!(self.machine.state(), ProxyState::Stopping | ProxyState::Clearing),
             RepairTask::PidFile(_, pid) => self.pid == Some(*pid),
             RepairTask::Record(spec, pid) => {
-                let running = self.machine.state() == ProxyState::Running;
-                running && self.pid == Some(*pid) && Arc::ptr_eq(spec, &self.spec)
+                self.machine.runs() && self.pid == Some(*pid) && Arc::ptr_eq(spec, &self.spec)
             }
             RepairTask::Signal(_) => matches!(self.machine.state(), ProxyState::Stopping | ProxyState::Clearing),
         }

@@ -19,6 +19,7 @@ use crate::logging::Level;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::mailbox::{Slot, StopWaiter};
 use crate::supervisor::process_key::ProcessKey;
+use crate::supervisor::readiness::AwaitedReadiness;
 use crate::supervisor::reaper::Group;
 use crate::supervisor::scan::escaped_process::Escaped;
 use crate::supervisor::scan::process_tag::ProcessTag;
@@ -108,6 +109,8 @@ pub(crate) struct RareFields {
     /// A claimed process that is gone, whose group was not cleared: it could not be signalled, or was given time.
     pub(crate) uncleared: Option<Claim>,
     pub(crate) last_error: Option<Error>,
+    /// While it runs and is not ready yet.
+    pub(crate) readiness: Option<AwaitedReadiness>,
     /// Of the process before: those that were not reaped yet when they ended.
     pub(crate) zombies: Vec<Zombie>,
     /// Beside which zombie the process is being started: said for as long as it runs.
@@ -135,6 +138,7 @@ static NOTHING: RareFields = RareFields {
     background: Background::Unsuspected,
     uncleared: None,
     last_error: None,
+    readiness: None,
     zombies: Vec::new(),
     beside: None,
     queued: VecDeque::new(),
@@ -172,6 +176,7 @@ impl Rare {
             background,
             uncleared,
             last_error,
+            readiness,
             zombies,
             beside,
             queued,
@@ -190,6 +195,7 @@ impl Rare {
             && *background == Background::Unsuspected
             && uncleared.is_none()
             && last_error.is_none()
+            && readiness.is_none()
             && zombies.is_empty()
             && beside.is_none()
             && queued.is_empty()
@@ -233,7 +239,8 @@ impl Supervised {
 
     pub(crate) fn on(&mut self, event: MachineEvent, now: Instant) -> Vec<MachineAction> {
         let config = &self.spec.config;
-        let settings = Settings { restart: &config.restart, stop: &config.stop };
+        let readiness = config.ready.readiness(config.start_timeout);
+        let settings = Settings { restart: &config.restart, stop: &config.stop, readiness };
         let chance = if config.restart.jitter > 0.0 { crate::sys::random::chance() } else { 0.0 };
         self.machine.on(event, now, settings, chance)
     }
@@ -271,7 +278,7 @@ impl Supervised {
 
     /// Whether a caller waits for the end of a job, and nothing else has to happen before it is answered.
     pub(crate) fn waits_for_job(&self) -> bool {
-        let in_flight = matches!(self.machine.state(), ProxyState::Starting | ProxyState::Adopting);
+        let in_flight = self.machine.is_starting() || self.machine.state() == ProxyState::Adopting;
         let stops = !self.rare.stop_waiters.is_empty() && (in_flight || self.settle);
         stops || (self.rare.released.is_some() && (in_flight || self.busy))
     }

@@ -68,6 +68,13 @@ pub enum EventKind {
         /// How much later.
         wait: Duration,
     },
+    /// The process is ready, as its declaration says when. There is none for one that is ready once it is started.
+    Ready,
+    /// The process was not ready within its start timeout: it is stopped, and started again as after a crash.
+    NotReady {
+        /// What was awaited, and why it was not so.
+        reason: String,
+    },
     /// The process was asked to end.
     Stopping {
         /// Its pid.

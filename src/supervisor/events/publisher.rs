@@ -66,6 +66,12 @@ pub(crate) enum ProxyOccurrence<'a> {
     Waiting {
         wait: Duration,
     },
+    Ready,
+    /// `error`: what the status shows, and why it is stopped.
+    NotReady {
+        error: &'a Error,
+        reason: String,
+    },
     Stopping {
         pid: Option<Pid>,
     },
@@ -149,6 +155,14 @@ impl Publisher {
             ProxyOccurrence::Waiting { wait } => {
                 line(Level::Info, format_args!("next start in {wait:?}"));
                 event(EventKind::Waiting { wait });
+            }
+            ProxyOccurrence::Ready => {
+                line(Level::Info, format_args!("ready"));
+                event(EventKind::Ready);
+            }
+            ProxyOccurrence::NotReady { error, reason } => {
+                line(Level::Error, format_args!("{error}"));
+                event(EventKind::NotReady { reason });
             }
             ProxyOccurrence::Stopping { pid } => {
                 line(Level::Info, format_args!("stopping"));
@@ -238,6 +252,8 @@ mod tests {
                 "exited, pid 7: exit code 1",
             ),
             (P::Waiting { wait }, "INFO proxy web: next start in 1.5s", "waiting, next start in 1500 ms"),
+            (P::Ready, "INFO proxy web: ready", "ready"),
+            (P::NotReady { error, reason: "no answer".to_owned() }, "ERROR proxy web: why", "not ready: no answer"),
             (P::Stopping { pid: Some(pid) }, "INFO proxy web: stopping", "stopping, pid 7"),
             (P::Stopping { pid: None }, "INFO proxy web: stopping", "stopping"),
             (P::Stopped, "INFO proxy web: stopped", "stopped"),

@@ -19,6 +19,8 @@ impl EventKind {
             EventKind::AdoptionRefused { .. } => "adoption_refused",
             EventKind::Exited { .. } => "exited",
             EventKind::Waiting { .. } => "waiting",
+            EventKind::Ready => "ready",
+            EventKind::NotReady { .. } => "not_ready",
             EventKind::Stopping { .. } => "stopping",
             EventKind::Stopped => "stopped",
             EventKind::Failed { .. } => "failed",
@@ -42,6 +44,8 @@ impl fmt::Display for EventKind {
             EventKind::AdoptionRefused { reason } => write!(f, "adoption refused: {reason}"),
             EventKind::Exited { pid, status } => write!(f, "exited, pid {pid}: {status}"),
             EventKind::Waiting { wait } => write!(f, "waiting, next start in {} ms", milliseconds(*wait)),
+            EventKind::Ready => f.write_str("ready"),
+            EventKind::NotReady { reason } => write!(f, "not ready: {reason}"),
             EventKind::Stopping { pid: Some(pid) } => write!(f, "stopping, pid {pid}"),
             EventKind::Stopping { pid: None } => f.write_str("stopping"),
             EventKind::Stopped => f.write_str("stopped"),
@@ -113,11 +117,12 @@ impl EventFields<'_> {
             EventKind::Waiting { wait } => fields.wait_ms = Some(milliseconds(*wait)),
             EventKind::StartFailed { error: text }
             | EventKind::AdoptionRefused { reason: text }
+            | EventKind::NotReady { reason: text }
             | EventKind::Failed { error: text }
             | EventKind::SnapshotFailed { error: text }
             | EventKind::Unproven { processes: text } => fields.text = Some(text),
             EventKind::Gap { missed } => fields.missed = Some(*missed),
-            EventKind::Stopped | EventKind::SnapshotWritten => {}
+            EventKind::Ready | EventKind::Stopped | EventKind::SnapshotWritten => {}
         }
         fields
     }
@@ -186,6 +191,12 @@ mod tests {
                 EventKind::Waiting { wait: Duration::from_millis(2500) },
                 "waiting, next start in 2500 ms",
                 r#""waiting","pid":null,"exit":null,"wait_ms":2500,"text":null,"missed":null"#,
+            ),
+            (EventKind::Ready, "ready", r#""ready","pid":null,"exit":null,"wait_ms":null,"text":null,"missed":null"#),
+            (
+                EventKind::NotReady { reason: text() },
+                "not ready: why",
+                r#""not_ready","pid":null,"exit":null,"wait_ms":null,"text":"why","missed":null"#,
             ),
             (
                 EventKind::Stopping { pid: Some(7) },

@@ -5,6 +5,7 @@
 //! Signals go through it as well, under the same lock as reaping: so no signal can reach a pid that was just
 //! recycled, even where the kernel has no pidfds.
 
+pub(super) mod awaited_descriptor;
 mod exit;
 mod group;
 pub(super) mod process;
@@ -172,8 +173,9 @@ impl Reaper {
         self.wakeup.wake();
     }
 
-    /// Waits until a process has ended, or until it is woken, at most for `patience`. What may have ended is in
-    /// `ready` then; [`Reaper::take_exit`] tells.
+    /// Waits until a process has ended, until an [`AwaitedDescriptor`](awaited_descriptor::AwaitedDescriptor) has something
+    /// to tell, or until it is woken, at most for `patience`. What may have ended is in `ready` then, and
+    /// [`Reaper::take_exit`] tells; and the numbers of the descriptors.
     pub(crate) fn wait(&self, patience: Option<Duration>, ready: &mut Vec<ProcessKey>) {
         let (polls, until) = {
             let table = self.lock();

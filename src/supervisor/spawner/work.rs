@@ -3,7 +3,7 @@
 //! on an exec is done here.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,10 +28,12 @@ use crate::sys::pid::{Pid, has_root_uid};
 use crate::sys::pidfd;
 use crate::sys::proc::stat;
 use crate::sys::process_identity::{self, Identity};
+use crate::sys::report_pipe::{self, ReportReader};
 use crate::sys::signal::Signal;
 use crate::sys::spawn;
 use crate::sys::spawn::child_stack::ChildStack;
 use crate::sys::spawn::dumpable;
+use crate::sys::spawn::program::ReportDescriptor;
 use crate::sys::spawn::standard_streams::StandardStreams;
 use crate::sys::spawn::start_error::StartError;
 
@@ -189,6 +191,11 @@ impl Spawner {
             return Err(Error::new(ErrorCode::RootRefused, message));
         }
         end_leftovers(spec, after)?;
+        let (report, report_end) = report_pipe(spec)?.unzip();
+        let mut program = spec.program();
+        let number = spec.config.ready.fd().and_then(|number| number.try_into().ok());
+        program.report =
+            report_end.as_ref().zip(number).map(|(end, number)| ReportDescriptor { end: end.as_fd(), number });
         let streams = tools.streams.with(spec.open_outputs()?);
         let (standard, stack) = (streams.as_fds(), &mut tools.stack);
         fail::point("start:prepared");
@@ -199,15 +206,15 @@ impl Spawner {
                 // A process of which the next agent could not know whether it lives must not begin to.
                 stat::check_mounted().map_err(|error| Error::os(ErrorCode::Io, "look for /proc/self", &error))?;
                 let record = data_dir.prepare_record(spec.record_header(), &boot_id()?)?;
-                spawn::start(stack, spec.program(), standard, Some(&record))
+                spawn::start(stack, program, standard, Some(&record))
             }
-            Files::Paths { .. } => spawn::start(stack, spec.program(), standard, None),
+            Files::Paths { .. } => spawn::start(stack, program, standard, None),
         };
         if let Some(error) = dumpable::take_failure() {
             logging::write(Level::Warn, format_args!("make this process dumpable again: {error}"));
         }
         let started = started.map_err(|error| start_failed(&error))?;
-        drop(streams);
+        drop((streams, report_end));
         let detached = started.start_ticks.zip(boot_id_of_detached).map(|(start_ticks, boot_id)| {
             let inode = started.pidfd.as_ref().and_then(|fd| pidfd::inode(fd.as_fd()).ok().flatten());
             Identity { pid: started.pid, start_ticks, boot_id, inode }
@@ -225,7 +232,7 @@ impl Spawner {
         // The pid file is for people and scripts; the process runs whether it can be written or not.
         let written = spec.replace_pid_file(started.pid);
         fail::point("start:written-down");
-        Ok(StartedProcess { pid: started.pid, written, claim })
+        Ok(StartedProcess { pid: started.pid, written, claim, report })
     }
 
     fn record(&self, key: ProcessKey, spec: &Spec, owner_tag: &str) -> Result<()> {
@@ -246,6 +253,12 @@ impl Spawner {
         let identity = self.reaper.identity(key);
         identity.map_err(|error| Error::os(ErrorCode::Io, "read start time of the process", &error))
     }
+}
+
+/// Both ends of the pipe by which a process reports that it is ready, if it does.
+fn report_pipe(spec: &Spec) -> Result<Option<(ReportReader, OwnedFd)>> {
+    let pipe = spec.config.ready.fd().map(|_| report_pipe::new()).transpose();
+    pipe.map_err(|error| Error::os(ErrorCode::StartFailed, "create the pipe for its report", &error))
 }
 
 fn boot_id() -> Result<Arc<str>> {

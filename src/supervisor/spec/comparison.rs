@@ -5,8 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use super::Spec;
-use crate::command::Command;
-use crate::declaration::Fingerprint;
+use crate::declaration::{Fingerprint, ProxyConfig};
 use crate::defaults;
 
 impl Spec {
@@ -36,7 +35,7 @@ impl Spec {
             .add_optional(credentials.as_deref().map(OsStr::new))
             .add_optional(config.token.as_deref().map(OsStr::new))
             .add_optional(config.target_service.as_deref().map(OsStr::new));
-        add_later_fields(fingerprint, command)
+        add_later_fields(fingerprint, config)
     }
 
     /// The first variable whose value in the process differs from the declared one; `value` gives what the process has.
@@ -56,12 +55,13 @@ impl Spec {
 
 /// Adds the fields that declarations of earlier versions do not have, those alone that are used: what uses none must keep
 /// the digest that is in the records.
-fn add_later_fields(fingerprint: Fingerprint, command: &Command) -> Fingerprint {
-    let mut fields = vec![];
+fn add_later_fields(fingerprint: Fingerprint, config: &ProxyConfig) -> Fingerprint {
+    let (mut fields, command) = (vec![], &config.command);
     fields.extend(command.declared_descriptor_limit().map(|limit| format!("descriptor_limit={limit}")));
     fields.extend(command.declared_oom_score_adj().map(|score| format!("oom_score_adj={score}")));
     fields.extend(command.clears_env().then(|| "clear_env".to_owned()));
     fields.extend(command.is_detached().then(|| "detached".to_owned()));
+    fields.extend(config.ready.fd().map(|number| format!("ready.fd={number}")));
     let fingerprint = fields.iter().fold(fingerprint, |fingerprint, field| fingerprint.add(OsStr::new(field)));
     let withheld = command.declared_unset_env();
     if withheld.is_empty() {

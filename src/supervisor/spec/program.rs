@@ -55,6 +55,7 @@ impl Spec {
             descriptor_limit: command.declared_descriptor_limit(),
             oom_score_adj: command.declared_oom_score_adj(),
             detached: command.is_detached(),
+            report: None,
         }
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Instructions<'a> {
     pub(crate) credentials: Option<RawCredentials>,
     pub(crate) division: FdTablePlan,
     pub(crate) descriptor_limit: Option<Limit>,
+    /// A descriptor above 2, and the number above 2 that it gets; none of `pipe` and of what keeps that.
+    pub(crate) report: Option<[c_int; 2]>,
     pub(crate) record: Option<&'a SelfRecord>,
     /// What the clock said just before the clone, where start times are known to follow it.
     pub(crate) cloned_after: Option<BootTime>,
@@ -155,6 +157,9 @@ fn prepare(it: &Instructions<'_>) -> Result<(), Failed> {
             libc::syscall(libc::SYS_prlimit64, own_pid, libc::RLIMIT_NOFILE, &raw const wanted, no_old)
         })?;
     }
+    if let Some([end, number]) = it.report {
+        open_report(end, number)?;
+    }
     signal::exchange_mask(0);
     pass(&it.fail, points::EXECUTE, ChildStep::Execute)
 }
@@ -173,6 +178,19 @@ fn leave_table(it: &Instructions<'_>) -> Result<(), Failed> {
         Ok(false) | Err(_) => {}
     }
     Ok(())
+}
+
+/// Gives the descriptor by which the process reports its number. It is below the limit of the process, or this fails.
+fn open_report(end: c_int, number: c_int) -> Result<(), Failed> {
+    if end == number {
+        // SAFETY: no pointers are passed.
+        return step(ChildStep::ReportDescriptor, unsafe { libc::syscall(libc::SYS_fcntl, end, libc::F_SETFD, 0) });
+    }
+    // The lock of the data directory may have this number: it stays open under another one until the exec.
+    // SAFETY: no pointers are passed. It fails where nothing has the number.
+    unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_DUPFD_CLOEXEC, 3) };
+    // SAFETY: no pointers are passed; `end` is open, and dup3 clears CLOEXEC.
+    step(ChildStep::ReportDescriptor, unsafe { libc::syscall(libc::SYS_dup3, end, number, 0) })
 }
 
 /// Raw calls: the C library's setuid family would signal every thread of the memory that we share.

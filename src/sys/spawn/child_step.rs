@@ -24,6 +24,7 @@ pub(crate) enum ChildStep {
     Group,
     User,
     DescriptorLimit,
+    ReportDescriptor,
     Execute,
 }
 
@@ -46,6 +47,7 @@ impl ChildStep {
             Group,
             User,
             DescriptorLimit,
+            ReportDescriptor,
             Execute,
         ];
         all.into_iter().find(|step| *step as u32 == number)

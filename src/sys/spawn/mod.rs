@@ -96,7 +96,7 @@ fn c_string(text: OsString) -> io::Result<CString> {
 /// Starts a process and returns when it has executed its program, or failed to.
 ///
 /// `standard` become its descriptors 0, 1 and 2. The process leads a new session and group, has default signal
-/// dispositions, an empty signal mask, no other descriptor, and the descriptor limit that is declared or else that of the
+/// dispositions, an empty signal mask, no other descriptor but that of [`Program::report`], and the descriptor limit that is declared or else that of the
 /// agent when the library was loaded.
 ///
 /// # Errors
@@ -120,9 +120,18 @@ pub(crate) fn start(
     let no_child = |source| failure("clone", "", source);
     let detached = program.detached.then(|| intermediate_child::prepare(stack)).transpose().map_err(no_child)?;
     let changes_user = program.credentials.is_some();
-    let new_pipe = || {
+    let create_pipe = || {
         let pipe = fail::failing("start:pipe").and_then(|()| Pipe::of_child(changes_user));
         pipe.map_err(|source| failure("create pipe", "", source))
+    };
+    let report_descriptor = program.report.map(|report| [report.end.as_raw_fd(), report.number]);
+    let new_pipe = || {
+        let pipe = create_pipe()?;
+        match report_descriptor {
+            // The child would close it by opening the other. While there is this pipe, the next one has other numbers.
+            Some([_, number]) if pipe.as_ref().is_some_and(|pipe| pipe.ends().contains(&number)) => create_pipe(),
+            _ => Ok(pipe),
+        }
     };
     let mut pipe = new_pipe()?;
     let division = divide(&program, standard, record, pipe.as_ref());
@@ -143,6 +152,7 @@ pub(crate) fn start(
         }),
         division,
         descriptor_limit,
+        report: report_descriptor,
         record,
         cloned_after: if record.is_some() || program.detached { BootTime::if_followed() } else { None },
         detached,
@@ -215,7 +225,8 @@ fn divide(
 ) -> io::Result<FdTablePlan> {
     let of_record = record.into_iter().flat_map(|record| record.lock.iter().copied().chain([record.dir_fd()]));
     let of_streams = standard.iter().map(AsRawFd::as_raw_fd).chain(pipe.into_iter().flat_map(Pipe::ends));
-    let needed: Vec<c_int> = of_streams.chain(of_record).collect();
+    let of_report = program.report.map(|report| report.end.as_raw_fd());
+    let needed: Vec<c_int> = of_streams.chain(of_record).chain(of_report).collect();
     let named = program.argv.first().into_iter().chain(&program.dir);
     let needs_any = named.into_iter().any(|path| is_of_descriptor(path.as_bytes()));
     FdTablePlan::above((!needs_any).then_some(&needed), standard[0], child_report::memory_is_shared())

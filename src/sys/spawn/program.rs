@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What a child executes.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::{CStr, OsString, c_int};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::command::Credentials;
@@ -20,6 +21,16 @@ pub(crate) struct Program<'a> {
     pub(crate) oom_score_adj: Option<i32>,
     /// Started as an orphan: see [`intermediate`](super::intermediate_child).
     pub(crate) detached: bool,
+    /// What it reports to when it is ready.
+    pub(crate) report: Option<ReportDescriptor<'a>>,
+}
+
+/// A descriptor that a process gets besides its standard streams.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReportDescriptor<'a> {
+    pub(crate) end: BorrowedFd<'a>,
+    /// The number that it has in the process, above 2.
+    pub(crate) number: c_int,
 }
 
 impl Program<'_> {

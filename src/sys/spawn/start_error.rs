@@ -68,6 +68,9 @@ pub(crate) fn describe(step: ChildStep, errno: i32, program: &Program<'_>, recor
         ChildStep::DescriptorLimit => {
             ("set descriptor_limit", program.descriptor_limit.map(|limit| limit.to_string()).unwrap_or_default())
         }
+        ChildStep::ReportDescriptor => {
+            ("open descriptor", program.report.map(|report| report.number.to_string()).unwrap_or_default())
+        }
         ChildStep::Execute => ("execute", program.name()),
     };
     failure(text, &object, error)

@@ -26,7 +26,16 @@ fn run(program: Program<'_>) -> Result<ExitStatus, StartError> {
 fn program(argv: &[&str]) -> Program<'static> {
     let env = vec![Variable::Prepared(c"A=1"), Variable::Own("PATH=/nonexistent:/usr/bin:/bin".into())];
     let argv = argv.iter().map(Into::into).collect();
-    Program { argv, env, dir: None, credentials: None, descriptor_limit: None, oom_score_adj: None, detached: false }
+    Program {
+        argv,
+        env,
+        dir: None,
+        credentials: None,
+        descriptor_limit: None,
+        oom_score_adj: None,
+        detached: false,
+        report: None,
+    }
 }
 
 #[test]

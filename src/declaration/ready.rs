@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MPL-2.0
+//! When a proxy is ready, as it is declared, with its JSON form.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::fields::{Fields, expected};
+use super::text;
+use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::readiness::Readiness;
+use crate::sys::connect::LONGEST_SOCKET_PATH;
+
+/// When a process that was started is ready: until then its state is [`ProxyState::Starting`](crate::ProxyState::Starting),
+/// and one that is not ready within [`ProxyConfig::start_timeout`] is stopped, and started again as after a crash.
+///
+/// A connect is closed at once and nothing is sent. It finds out that a process accepts connections there, and not which one
+/// does: an address that another process has as well (`SO_REUSEPORT`), or instead, is ready at once.
+///
+/// ```
+/// use proxyprocess::{Command, ProxyConfig, Ready};
+/// use std::time::Duration;
+///
+/// let config = ProxyConfig::new(Command::new("haproxy").args(["-db", "-f", "web.cfg"]))
+///     .with_ready(Ready::Tcp("127.0.0.1:8080".parse().unwrap()))
+///     .with_start_timeout(Duration::from_secs(20));
+/// assert_eq!(serde_json::Value::from(config.to_json())["ready"]["tcp"], "127.0.0.1:8080");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Ready {
+    /// As soon as the program is executed.
+    #[default]
+    Started,
+    /// When a TCP connect to this address succeeds (connect(2)). The port is not 0.
+    Tcp(SocketAddr),
+    /// When a connect to the stream socket at this absolute path of 2 to 107 bytes succeeds (unix(7)).
+    Unix(PathBuf),
+    /// When the process writes a newline to this descriptor, 3 to 1023, which is opened for it: the protocol of s6
+    /// (`notification-fd`). Changing it takes a new process.
+    Fd(u32),
+}
+
+const WANTED: &str = r#""started", {"tcp": ADDRESS}, {"unix": PATH} or {"fd": NUMBER}"#;
+const TCP: &str = r#"an IP address and a port, like "127.0.0.1:8080" or "[::1]:8080""#;
+const UNIX: &str = "an absolute path of 2 to 107 bytes without NUL";
+const FD: &str = "a number from 3 to 1023";
+const FDS: RangeInclusive<u32> = 3..=1023;
+
+impl Ready {
+    /// The descriptor by which the process reports, which it gets at its start.
+    pub(crate) fn fd(&self) -> Option<u32> {
+        match self {
+            Ready::Fd(number) => Some(*number),
+            Ready::Started | Ready::Tcp(_) | Ready::Unix(_) => None,
+        }
+    }
+
+    /// Reads the field `ready`; absent, it is the default.
+    pub(super) fn read(fields: &mut Fields) -> Result<Ready> {
+        let place = fields.place("ready");
+        let Some(value) = fields.take("ready") else { return Ok(Ready::Started) };
+        let object = match value {
+            Value::String(word) if word == "started" => return Ok(Ready::Started),
+            Value::Object(object) if object.len() <= 1 => object,
+            other => return Err(expected(&place, WANTED, &other)),
+        };
+        if object.is_empty() {
+            return Err(expected(&place, WANTED, &object.into()));
+        }
+        let mut how = Fields::of(place, object.into())?;
+        let tcp = how.read("tcp", TCP, |value| value.as_str()?.parse().ok())?.map(Ready::Tcp);
+        let unix = how.read("unix", UNIX, text::from_json)?.map(|path| Ready::Unix(path.into()));
+        let fd = how.read("fd", FD, |value| value.as_u64()?.try_into().ok())?.map(Ready::Fd);
+        how.finish()?;
+        Ok(tcp.or(unix).or(fd).unwrap_or_default())
+    }
+
+    /// The value of the field; `None` for the default.
+    pub(super) fn to_json(&self) -> Option<Value> {
+        match self {
+            Ready::Started => None,
+            Ready::Tcp(address) => Some(json!({"tcp": address.to_string()})),
+            Ready::Unix(path) => Some(json!({"unix": text::to_json(path.as_os_str())})),
+            Ready::Fd(number) => Some(json!({"fd": number})),
+        }
+    }
+
+    /// What the lifecycle has to know of it.
+    pub(crate) fn readiness(&self, timeout: Duration) -> Readiness {
+        match self {
+            Ready::Started => Readiness::Started,
+            Ready::Tcp(_) | Ready::Unix(_) => Readiness::Probed { within: timeout },
+            Ready::Fd(_) => Readiness::Reported { within: timeout },
+        }
+    }
+
+    pub(super) fn validate(&self) -> Result<()> {
+        match self {
+            Ready::Tcp(address) if address.port() == 0 => {
+                Err(invalid(format!("ready.tcp: expected {TCP}, got port 0")))
+            }
+            Ready::Unix(path) => {
+                let bytes = path.as_os_str().as_bytes();
+                let good =
+                    path.is_absolute() && !bytes.contains(&0) && (2..=LONGEST_SOCKET_PATH).contains(&bytes.len());
+                if good { Ok(()) } else { Err(invalid(format!("ready.unix: expected {UNIX}"))) }
+            }
+            Ready::Fd(number) if !FDS.contains(number) => {
+                Err(invalid(format!("ready.fd: expected {FD}, got {number}")))
+            }
+            Ready::Started | Ready::Tcp(_) | Ready::Fd(_) => Ok(()),
+        }
+    }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorCode::InvalidConfig, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Command;
+    use crate::declaration::ProxyConfig;
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    fn parse(fields: &str) -> Result<ProxyConfig> {
+        ProxyConfig::from_json(&format!(r#"{{"command": ["a"], {fields}}}"#))
+    }
+
+    #[test]
+    fn each_condition_is_read_and_written_and_the_default_is_left_out() {
+        let not_utf8 = OsString::from_vec(b"/a\xff".to_vec());
+        let all = [
+            Ready::Tcp("127.0.0.1:1".parse().unwrap()),
+            Ready::Tcp("[fe80::1%2]:65535".parse().unwrap()),
+            Ready::Unix("/run/a".into()),
+            Ready::Unix(not_utf8.into()),
+            Ready::Fd(3),
+            Ready::Started,
+        ];
+        for ready in all {
+            let config = ProxyConfig::new(Command::new("a")).with_ready(ready.clone());
+            let written = config.with_start_timeout(Duration::from_millis(7)).to_json();
+            let read = ProxyConfig::from_json(&serde_json::to_string(&written).unwrap()).unwrap();
+            assert_eq!((read.ready, read.start_timeout), (ready, Duration::from_millis(7)));
+        }
+        let default = parse(r#""ready": "started", "start_timeout_ms": 90000"#).unwrap();
+        assert_eq!(default, ProxyConfig::new(Command::new("a")));
+        assert_eq!(default.to_json().len(), 1);
+    }
+
+    #[test]
+    fn unknown_condition_is_refused_and_the_field_named() {
+        let cases = [
+            (
+                r#""ready": "soon""#,
+                r#"ready: expected "started", {"tcp": ADDRESS}, {"unix": PATH} or {"fd": NUMBER}, got"#,
+            ),
+            (r#""ready": {}"#, r#"ready: expected "started", "#),
+            (r#""ready": 3"#, r#"ready: expected "started", "#),
+            (r#""ready": {"tcp": "127.0.0.1:1", "fd": 3}"#, r#"ready: expected "started", "#),
+            (r#""ready": {"udp": "127.0.0.1:1"}"#, "ready.udp: unknown field, expected one of tcp, unix, fd"),
+            (r#""ready": {"tcp": "localhost:1"}"#, "ready.tcp: expected an IP address and a port, like"),
+            (r#""ready": {"tcp": "127.0.0.1:0"}"#, "ready.tcp: expected an IP address and a port, like"),
+            (r#""ready": {"unix": "a"}"#, "ready.unix: expected an absolute path of 2 to 107 bytes without NUL"),
+            (r#""ready": {"unix": "/"}"#, "ready.unix: expected an absolute path"),
+            (r#""ready": {"unix": "/a\u0000"}"#, "ready.unix: expected an absolute path"),
+            (r#""ready": {"fd": 2}"#, "ready.fd: expected a number from 3 to 1023, got 2"),
+            (r#""ready": {"fd": 1024}"#, "ready.fd: expected a number from 3 to 1023, got 1024"),
+            (r#""ready": {"fd": "3"}"#, "ready.fd: expected a number from 3 to 1023, got a string"),
+            (r#""start_timeout_ms": 0"#, "start_timeout_ms: expected milliseconds, a whole number from 1 on, got 0"),
+            (r#""start_timeout_ms": -1"#, "start_timeout_ms: expected milliseconds"),
+            (r#""mode": "noop", "ready": {"fd": 3}"#, "ready: expected \"started\" for the mode \"noop\""),
+        ];
+        for (fields, expected) in cases {
+            let error = parse(fields).unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{fields}: {error}");
+        }
+        let long = format!("/{}", "a".repeat(106));
+        assert!(parse(&format!(r#""ready": {{"unix": "{long}"}}"#)).is_ok());
+        assert!(parse(&format!(r#""ready": {{"unix": "{long}a"}}"#)).is_err());
+    }
+
+    #[test]
+    fn only_the_descriptor_is_part_of_the_process() {
+        let with = |ready| ProxyConfig::new(Command::new("a")).with_ready(ready);
+        let (started, tcp) = (with(Ready::Started), with(Ready::Tcp("127.0.0.1:1".parse().unwrap())));
+        assert!(started.same_process(&tcp.clone().with_start_timeout(Duration::MAX)));
+        assert!(tcp.same_process(&with(Ready::Unix("/a".into()))));
+        assert!(!tcp.same_process(&with(Ready::Fd(3))));
+        assert!(!with(Ready::Fd(3)).same_process(&with(Ready::Fd(4))));
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MPL-2.0
+//! From the start of a process to its readiness, or to a stop because it was not ready in time.
+
+use std::time::{Duration, Instant};
+
+use super::Machine;
+use super::phase::{Cause, MachinePhase};
+use crate::deadline::after;
+use crate::lifecycle::machine_event::{Announcement, MachineAction, Settings};
+use crate::lifecycle::readiness::{Readiness, probe_interval};
+
+impl Machine {
+    /// The process was started just now.
+    pub(super) fn run_started(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
+        match settings.readiness {
+            Readiness::Started => self.run(now),
+            Readiness::Probed { within } => self.probe_until(Some(after(now, within)), now),
+            Readiness::Reported { within } => {
+                let until = Some(after(now, within));
+                self.phase = MachinePhase::AwaitingReady { since: now, until, probes: 0, probe_at: None };
+                vec![]
+            }
+        }
+    }
+
+    /// The process was started by an earlier agent, so long ago. What is left of its time it has; one whose time is over may
+    /// have been ready for days, and is not stopped because it does not answer at this moment. What it reported, or will
+    /// report, is for the agent that started it.
+    pub(super) fn run_adopted(
+        &mut self,
+        age: Option<Duration>,
+        now: Instant,
+        settings: Settings<'_>,
+    ) -> Vec<MachineAction> {
+        match settings.readiness {
+            Readiness::Started | Readiness::Reported { .. } => self.run(now),
+            Readiness::Probed { within } => {
+                let left = age.and_then(|age| within.checked_sub(age)).filter(|left| !left.is_zero());
+                self.probe_until(left.map(|left| after(now, left)), now)
+            }
+        }
+    }
+
+    fn run(&mut self, now: Instant) -> Vec<MachineAction> {
+        self.phase = MachinePhase::Running { since: now };
+        vec![]
+    }
+
+    fn probe_until(&mut self, until: Option<Instant>, now: Instant) -> Vec<MachineAction> {
+        self.phase = MachinePhase::AwaitingReady { since: now, until, probes: 0, probe_at: Some(now) };
+        vec![MachineAction::ProbeReady]
+    }
+
+    pub(super) fn ready(&mut self) -> Vec<MachineAction> {
+        let MachinePhase::AwaitingReady { since, .. } = self.phase else { return vec![] };
+        self.phase = MachinePhase::Running { since };
+        vec![MachineAction::Announce(Announcement::Ready)]
+    }
+
+    pub(super) fn not_ready(
+        &mut self,
+        known: bool,
+        now: Instant,
+        settings: Settings<'_>,
+        chance: f64,
+    ) -> Vec<MachineAction> {
+        let MachinePhase::AwaitingReady { until, probes, probe_at, .. } = &mut self.phase else { return vec![] };
+        let is_late = until.is_some_and(|until| now >= until);
+        if is_late && known {
+            // However long it ran, that was no healthy run.
+            let wait = self.backoff.after_exit(settings.restart, Duration::ZERO, chance);
+            let stop = self.stop_because(Cause::NotReady { wait }, now, settings);
+            return [MachineAction::Announce(Announcement::NotReady)].into_iter().chain(stop).collect();
+        }
+        *probes = probes.saturating_add(1);
+        let next = now + probe_interval(*probes);
+        // What is wrong with the agent is no reason to stop a process, which may be ready: it is asked again.
+        *until = until.map(|until| if is_late { next } else { until });
+        *probe_at = probe_at.map(|_| next);
+        vec![]
+    }
+
+    /// The settings changed while it was not ready. One that reports stays one: that takes a descriptor which a process gets
+    /// at its start.
+    pub(super) fn readiness_changed(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
+        let MachinePhase::AwaitingReady { until, probe_at, .. } = &mut self.phase else { return vec![] };
+        match settings.readiness {
+            Readiness::Started => self.ready(),
+            Readiness::Probed { within } | Readiness::Reported { within } => {
+                *until = until.map(|until| until.min(after(now, within)));
+                // The address may be another one.
+                probe_at.is_some().then_some(MachineAction::ProbeReady).into_iter().collect()
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What the event loop does about the readiness of a process: asks for it, and says what came of it.
+
+use std::time::Instant;
+
+use super::EventLoop;
+use super::supervised::Supervised;
+use crate::declaration::Ready;
+use crate::error::{Error, ErrorCode};
+use crate::lifecycle::machine_event::MachineEvent;
+use crate::logging::Level;
+use crate::supervisor::events::ProxyOccurrence;
+use crate::supervisor::process_key::ProcessKey;
+use crate::supervisor::readiness::{Answer, AwaitedReadiness};
+use crate::sys::report_pipe::ReportReader;
+
+impl EventLoop {
+    /// The process was started with a pipe to report to.
+    pub(super) fn await_report(&mut self, key: ProcessKey, reader: ReportReader) {
+        let reaper = &self.reaper;
+        if let Some(supervised) = self.slots.get_mut(&key) {
+            supervised.rare.readiness = Some(AwaitedReadiness::of_reports(reader, reaper, key));
+        }
+    }
+
+    /// A descriptor of the process has something to tell.
+    pub(super) fn check_ready(&mut self, key: ProcessKey) {
+        if self.ask(key) == Answer::Ready {
+            self.drive(key, MachineEvent::Ready);
+        }
+    }
+
+    /// It is time to ask.
+    pub(super) fn probe_ready(&mut self, key: ProcessKey) {
+        let event = match self.ask(key) {
+            Answer::Ready => MachineEvent::Ready,
+            Answer::NotReady => MachineEvent::NotReady { known: true },
+            Answer::Unknown => MachineEvent::NotReady { known: false },
+        };
+        self.drive(key, event);
+    }
+
+    fn ask(&mut self, key: ProcessKey) -> Answer {
+        let reaper = &self.reaper;
+        let awaits = |supervised: &&mut Box<Supervised>| supervised.machine.awaits_ready();
+        let Some(supervised) = self.slots.get_mut(&key).filter(awaits) else { return Answer::Unknown };
+        let spec = supervised.spec.clone();
+        let readiness = supervised.rare.readiness.get_or_insert_with(AwaitedReadiness::of_probes);
+        readiness.ask(&spec.config.ready, Instant::now(), reaper, key)
+    }
+}
+
+impl Supervised {
+    /// Nothing is awaited that is decided.
+    pub(super) fn tidy_readiness(&mut self) {
+        if self.rare.readiness.is_some() && !self.machine.awaits_ready() {
+            self.rare.readiness = None;
+        }
+    }
+
+    /// What went wrong before is over once the start has gone well, which one that is not ready yet has not; what is said for
+    /// as long as the process runs is said from now on.
+    pub(super) fn begins_well(&mut self) {
+        if self.spec.config.ready == Ready::Started {
+            self.rare.last_error = self.rare.beside.take();
+        } else if let Some(beside) = self.rare.beside.clone() {
+            self.rare.last_error = Some(beside);
+        }
+    }
+
+    /// The process is ready.
+    pub(super) fn announce_ready(&mut self) {
+        self.rare.last_error = self.rare.beside.take();
+        self.spec.context.publisher.of_proxy(&self.slot.id, ProxyOccurrence::Ready);
+    }
+
+    /// It was not ready in time: why.
+    pub(super) fn announce_not_ready(&mut self) {
+        let config = &self.spec.config;
+        let readiness = self.rare.readiness.as_ref();
+        let reason = readiness.map(|readiness| readiness.why_not(&config.ready)).unwrap_or_default();
+        let message = format!("not ready in {} ms: {reason}", config.start_timeout.as_millis());
+        let error = Error::new(ErrorCode::StartFailed, message);
+        self.spec.context.publisher.of_proxy(&self.slot.id, ProxyOccurrence::NotReady { error: &error, reason });
+        self.rare.last_error = Some(error);
+    }
+
+    /// A process that was adopted is taken as ready if it reports that by itself: it did so to the agent that started it, or
+    /// would have.
+    pub(super) fn say_taken_as_ready(&self) {
+        if let Some(number) = self.spec.config.ready.fd() {
+            let what = format_args!(
+                "taken as ready: what it writes to descriptor {number} is for the agent that has started it, which is gone"
+            );
+            self.spec.context.log.about(Level::Info, &self.slot.id, what);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The answer to the question whether a process is ready.
+
+/// Whether a process is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Ready,
+    NotReady,
+    /// The agent has no descriptors or no memory to find out.
+    Unknown,
+}

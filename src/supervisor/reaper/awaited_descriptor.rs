@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MPL-2.0
+//! A descriptor that tells something of a process, and that the thread which waits for processes waits for as well.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use super::Reaper;
+use crate::supervisor::process_key::{ProcessKey, descriptor_of};
+
+/// It is waited for until this is dropped.
+#[derive(Debug)]
+pub(crate) struct AwaitedDescriptor<T: AsFd> {
+    descriptor: T,
+    reaper: Arc<Reaper>,
+}
+
+impl<T: AsFd> AwaitedDescriptor<T> {
+    /// From now on [`Reaper::wait`] reports the descriptor of a process as long as it is readable.
+    ///
+    /// # Errors
+    /// ENOMEM, ENOSPC: the kernel takes no more. The descriptor is the caller's again.
+    pub(crate) fn readable(descriptor: T, reaper: &Arc<Reaper>, key: ProcessKey) -> Result<Self, (T, io::Error)> {
+        match reaper.epoll.add(descriptor.as_fd(), descriptor_of(key)) {
+            Ok(()) => Ok(AwaitedDescriptor { descriptor, reaper: reaper.clone() }),
+            Err(error) => Err((descriptor, error)),
+        }
+    }
+
+    /// The same, as long as it is writable.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn writable(descriptor: T, reaper: &Arc<Reaper>, key: ProcessKey) -> Result<Self, (T, io::Error)> {
+        match reaper.epoll.add_writable(descriptor.as_fd(), descriptor_of(key)) {
+            Ok(()) => Ok(AwaitedDescriptor { descriptor, reaper: reaper.clone() }),
+            Err(error) => Err((descriptor, error)),
+        }
+    }
+
+    pub(crate) fn get(&mut self) -> &mut T {
+        &mut self.descriptor
+    }
+}
+
+impl<T: AsFd> Drop for AwaitedDescriptor<T> {
+    fn drop(&mut self) {
+        self.reaper.epoll.remove(self.descriptor.as_fd());
+    }
+}

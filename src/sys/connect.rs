@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Connecting to a stream socket without waiting: to find out whether a process accepts connections (connect(2)).
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::{check, fd};
+
+/// The longest path of a socket, in bytes: that of unix(7) without the NUL at its end.
+pub(crate) const LONGEST_SOCKET_PATH: usize = 107;
+
+/// An attempt to connect. It ends, and the connection with it, when it is dropped.
+#[derive(Debug)]
+pub(crate) enum Connecting {
+    Tcp(TcpStream),
+    /// One to a socket in the file system is there at once or not at all.
+    Unix(OwnedFd),
+}
+
+impl Connecting {
+    /// Begins to connect to an address.
+    ///
+    /// # Errors
+    /// Those of connect(2), as far as they are known at once.
+    pub(crate) fn to_tcp(address: SocketAddr) -> io::Result<Connecting> {
+        let socket = match address {
+            SocketAddr::V4(v4) => {
+                // SAFETY: all zero is a valid value of this struct of numbers.
+                let mut raw: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+                raw.sin_family = libc::AF_INET as libc::sa_family_t;
+                raw.sin_port = v4.port().to_be();
+                raw.sin_addr.s_addr = u32::from_ne_bytes(v4.ip().octets());
+                connect(libc::AF_INET, &raw)
+            }
+            SocketAddr::V6(v6) => {
+                // SAFETY: as above.
+                let mut raw: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
+                raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+                raw.sin6_port = v6.port().to_be();
+                raw.sin6_addr.s6_addr = v6.ip().octets();
+                raw.sin6_flowinfo = v6.flowinfo();
+                raw.sin6_scope_id = v6.scope_id();
+                connect(libc::AF_INET6, &raw)
+            }
+        };
+        socket.map(|socket| Connecting::Tcp(socket.into()))
+    }
+
+    /// Connects to a socket in the file system.
+    ///
+    /// # Errors
+    /// Those of connect(2). EAGAIN: its backlog is full. ENAMETOOLONG: the path has more than [`LONGEST_SOCKET_PATH`] bytes.
+    pub(crate) fn to_unix(path: &Path) -> io::Result<Connecting> {
+        // SAFETY: all zero is a valid value of this struct of numbers.
+        let mut raw: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+        raw.sun_family = libc::AF_UNIX as libc::sa_family_t;
+        let bytes = path.as_os_str().as_bytes();
+        if bytes.len() > LONGEST_SOCKET_PATH {
+            return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+        }
+        for (to, &from) in raw.sun_path.iter_mut().zip(bytes) {
+            *to = from as libc::c_char;
+        }
+        connect(libc::AF_UNIX, &raw).map(Connecting::Unix)
+    }
+
+    /// Whether the connection is there; if not, it may be later: then a poll reports the descriptor as writable.
+    ///
+    /// # Errors
+    /// Why there is no connection, and none will come of this attempt.
+    pub(crate) fn is_connected(&self) -> io::Result<bool> {
+        let Connecting::Tcp(socket) = self else { return Ok(true) };
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+        match socket.peer_addr() {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            // A connect to a free port of the ephemeral range can get that port itself, and is its own peer then (RFC 9293,
+            // simultaneous open).
+            Ok(peer) if socket.local_addr()? == peer => Err(io::Error::from_raw_os_error(libc::ECONNREFUSED)),
+            peer => peer.map(|_| true),
+        }
+    }
+}
+
+impl AsFd for Connecting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Connecting::Tcp(socket) => socket.as_fd(),
+            Connecting::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+/// `address` is the struct of this family.
+fn connect<T>(family: libc::c_int, address: &T) -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: no pointers are passed.
+    let socket = fd::own(check(i64::from(unsafe { libc::socket(family, kind, 0) }))?)?;
+    let (pointer, length) = (std::ptr::from_ref(address).cast(), size_of::<T>() as libc::socklen_t);
+    // SAFETY: `address` is live memory of `length` bytes.
+    match check(i64::from(unsafe { libc::connect(socket.as_raw_fd(), pointer, length) })) {
+        // One that is interrupted goes on like one that is in progress.
+        Err(error) if !matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => Err(error),
+        _ => Ok(socket),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+    use std::os::unix::net::UnixListener;
+    use std::time::{Duration, Instant};
+
+    /// The end of an attempt, which on the loopback device is there at once, unless the machine is busy.
+    fn end(connecting: &Connecting) -> io::Result<()> {
+        let begun = Instant::now();
+        while !connecting.is_connected()? {
+            assert!(begun.elapsed() < Duration::from_secs(30), "no answer");
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    fn errno(connecting: io::Result<Connecting>) -> Option<i32> {
+        connecting.and_then(|connecting| end(&connecting)).unwrap_err().raw_os_error()
+    }
+
+    #[test]
+    fn listener_is_connected_to_and_closed_port_refused() {
+        for ip in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()] {
+            let Ok(listener) = TcpListener::bind(SocketAddr::new(ip, 0)) else {
+                continue; // no IPv6
+            };
+            let address = listener.local_addr().unwrap();
+            end(&Connecting::to_tcp(address).unwrap()).unwrap();
+            drop(listener);
+            assert_eq!(errno(Connecting::to_tcp(address)), Some(libc::ECONNREFUSED));
+        }
+    }
+
+    #[test]
+    fn connection_to_itself_is_none() {
+        // Bound to a port, a socket that connects to it has a peer: itself.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        // SAFETY: no pointers are passed.
+        let raw = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) };
+        let socket = fd::own(check(raw.into()).unwrap()).unwrap();
+        // SAFETY: all zero is a valid value of this struct of numbers.
+        let mut name: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+        name.sin_family = libc::AF_INET as libc::sa_family_t;
+        name.sin_port = port.port().to_be();
+        name.sin_addr.s_addr = u32::from_ne_bytes(Ipv4Addr::LOCALHOST.octets());
+        let (pointer, length) = ((&raw const name).cast(), size_of_val(&name) as libc::socklen_t);
+        // SAFETY: `name` is live memory of `length` bytes, in both calls.
+        let bound = unsafe { libc::bind(socket.as_raw_fd(), pointer, length) };
+        // SAFETY: as above.
+        let connected = unsafe { libc::connect(socket.as_raw_fd(), pointer, length) };
+        assert_eq!((bound, connected), (0, 0));
+        assert_eq!(errno(Ok(Connecting::Tcp(socket.into()))), Some(libc::ECONNREFUSED));
+    }
+
+    #[test]
+    fn unix_socket_is_connected_to_and_full_backlog_does_not_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        assert_eq!(errno(Connecting::to_unix(&path)), Some(libc::ENOENT));
+        let listener = UnixListener::bind(&path).unwrap();
+        // SAFETY: no pointers are passed. A shorter backlog takes effect at once (listen(2)).
+        assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+        let first = Connecting::to_unix(&path).unwrap();
+        assert!(first.is_connected().unwrap());
+        assert_eq!(errno(Connecting::to_unix(&path)), Some(libc::EAGAIN));
+        drop(listener);
+        assert_eq!(errno(Connecting::to_unix(&path)), Some(libc::ECONNREFUSED));
+        let long = dir.path().join("x".repeat(LONGEST_SOCKET_PATH));
+        assert_eq!(errno(Connecting::to_unix(&long)), Some(libc::ENAMETOOLONG));
+    }
+}
