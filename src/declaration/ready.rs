@@ -16,7 +16,7 @@ use crate::lifecycle::readiness::Readiness;
 use crate::sys::connect::LONGEST_SOCKET_PATH;
 
 /// When a process that was started is ready: until then its state is [`ProxyState::Starting`](crate::ProxyState::Starting),
-/// and one that is not ready within [`ProxyConfig::start_timeout`] is stopped, and started again as after a crash.
+/// and one that is not ready within [`start_timeout`](crate::ProxyConfig::start_timeout) is stopped, and started again as after a crash.
 ///
 /// A connect is closed at once and nothing is sent. It finds out that a process accepts connections there, and not which one
 /// does: an address that another process has as well (`SO_REUSEPORT`), or instead, is ready at once.
