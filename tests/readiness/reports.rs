@@ -2,7 +2,7 @@
 //! Proxies that report by a descriptor when they are ready.
 
 use proxyprocess::{Daemon, ProxyState, Ready};
-use rustix::process::Signal;
+use rustix::process::{Signal, getpid, set_child_subreaper};
 
 use super::{awaited, is_ready, is_starting};
 use crate::inside::{Host, Observer, descriptors, helper, quick};
@@ -32,25 +32,29 @@ fn proxy_is_ready_when_it_has_written_a_newline_to_its_descriptor() {
 /// Whatever the number: it may be that of a file that the child needs until it executes.
 #[test]
 fn process_gets_the_descriptor_and_no_other() {
-    let scene = Scene::of_library();
-    for detached in [false, true] {
-        for number in [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 64, 900] {
-            let mut config = helper(&scene, &["inspect"]).with_ready(Ready::Fd(number));
-            if detached {
-                config.command = config.command.detached();
+    alone("readiness::reports::process_gets_the_descriptor_and_no_other", || {
+        // So what is detached is a child of this process, and the library reaps it.
+        set_child_subreaper(Some(getpid())).unwrap();
+        let scene = Scene::of_library();
+        for detached in [false, true] {
+            for number in [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 64, 900] {
+                let mut config = helper(&scene, &["inspect"]).with_ready(Ready::Fd(number));
+                if detached {
+                    config.command = config.command.detached();
+                }
+                config.command = config.command.descriptor_limit(1024);
+                let daemon = Daemon::new("web", config);
+                daemon.start().unwrap();
+                let start = scene.reports.start("web");
+                let descriptors = start.inspection.as_ref().expect("an inspection").fds.clone();
+                assert_eq!(descriptors.keys().copied().collect::<Vec<_>>(), [0, 1, 2, number]);
+                assert!(descriptors[&number].starts_with("pipe:"), "{descriptors:?}");
+                daemon.stop().unwrap();
+                start.process.wait();
             }
-            config.command = config.command.descriptor_limit(1024);
-            let daemon = Daemon::new("web", config);
-            daemon.start().unwrap();
-            let start = scene.reports.start("web");
-            let descriptors = start.inspection.as_ref().expect("an inspection").fds.clone();
-            assert_eq!(descriptors.keys().copied().collect::<Vec<_>>(), [0, 1, 2, number]);
-            assert!(descriptors[&number].starts_with("pipe:"), "{descriptors:?}");
-            daemon.stop().unwrap();
-            start.process.wait();
         }
-    }
-    scene.finish();
+        scene.finish();
+    });
 }
 
 #[test]
