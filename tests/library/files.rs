@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use proxyprocess::{ErrorCode, EventKind};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::inside::{Host, helper, quick};
 use crate::support::{Deadline, Scene, Start};
@@ -60,9 +61,11 @@ fn files_that_could_not_be_removed_are_removed_later() {
         std::thread::yield_now();
     }
 
-    fs::remove_dir(&pid_file).unwrap();
-    // What is put there once more is removed as a file of a process that is gone.
-    fs::write(&pid_file, "1\n").unwrap();
+    // What is put there once more is removed as a file of a process that is gone. At once, for when there is nothing the
+    // removal has succeeded, and is not done again.
+    let file = scene.path("file");
+    fs::write(&file, "1\n").unwrap();
+    renameat_with(CWD, &file, CWD, &pid_file, RenameFlags::EXCHANGE).unwrap();
     scene.wait_for_pid_files(&[]);
     host.follow("marker");
     assert!(host.manager.status().iter().all(|status| status.id != "web"), "{:?}", host.manager.status());

@@ -3,9 +3,9 @@
 //! (systemd-nspawn, LXC), another time namespace, a /proc that has nothing but processes.
 
 use std::fs;
+use std::process::Command;
 
 use rustix::process::geteuid;
-use rustix::system::uname;
 use serde_json::Value;
 
 use crate::strangers::left::{Left, WEB, config, run_and_kill_agent};
@@ -41,12 +41,12 @@ impl View {
         }
     }
 
-    /// Before Linux 6.1 a program that is executed after unshare(CLONE_NEWTIME) is not in the new namespace yet, and can
+    /// On older kernels a program that is executed after unshare(CLONE_NEWTIME) is not in the new namespace yet, and can
     /// create no thread: clone(2) with CLONE_VM fails with EINVAL.
     fn lets_an_agent_run(self) -> bool {
-        let release = uname().release().to_string_lossy().into_owned();
-        let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
-        self != View::Time || (numbers.next(), numbers.next()) >= (Some(6), Some(1))
+        const IS_IN_IT: &str = "test $(readlink /proc/$$/ns/time) = $(readlink /proc/$$/ns/time_for_children)";
+        let in_time = || Command::new("unshare").args(["--time", "/bin/sh", "-c", IS_IN_IT]).status();
+        self != View::Time || in_time().expect("run unshare").success()
     }
 
     #[track_caller]
