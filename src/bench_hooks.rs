@@ -12,6 +12,7 @@ use crate::declaration::ProxyConfig;
 use crate::error::Result;
 use crate::lifecycle::machine::Machine;
 use crate::lifecycle::machine_event::{MachineEvent, Settings};
+use crate::lifecycle::readiness::Readiness;
 use crate::lifecycle::{RestartSettings, StopSettings};
 use crate::manager::{Manager, ManagerOptions};
 use crate::state::State;
@@ -42,7 +43,7 @@ impl Life {
     }
 
     fn tell(&mut self, event: MachineEvent) -> usize {
-        let settings = Settings { restart: &self.restart, stop: &self.stop };
+        let settings = Settings { restart: &self.restart, stop: &self.stop, readiness: Readiness::Started };
         self.machine.on(event, self.now, settings, 0.0).len()
     }
 }
