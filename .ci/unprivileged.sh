@@ -26,9 +26,10 @@ for program in "${tests[@]}"; do
     integration-*)
         # The other agents are built by root; below is what is done with them. valgrind and the sanitizers look at the same
         # memory for any user.
-        as_nobody "$program" --skip other_agents:: --skip valgrind --skip sanitized --skip scarcity::
-        # The limit of a user's processes counts those of all tests.
-        as_nobody "$program" scarcity:: --test-threads=1
+        as_nobody "$program" --skip other_agents:: --skip valgrind --skip sanitized --skip scarcity:: --skip directory::
+        # The limit of a user's processes counts those of all tests; and from a user namespace, which an ordinary user needs
+        # to mount anything, the environment of processes outside cannot be read: they might be of any proxy.
+        as_nobody "$program" scarcity:: directory:: --test-threads=1
         for agent in agent agent-static go-agent; do
             echo "--- $agent"
             as_nobody PROXYPROCESS_AGENT="$CARGO_TARGET_DIR/ffi-tests/$agent" "$program" agent:: --skip other_agents::

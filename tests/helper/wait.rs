@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use nix::sys::signal::{SigSet, SigmaskHow};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, pidfd_open};
 use signal_hook::consts::{FORBIDDEN, SIGCHLD, SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
@@ -55,7 +56,11 @@ impl Handled {
             signal_hook::low_level::pipe::register(number, write).expect("register a signal handler");
             (name, read)
         };
-        Handled(signals.iter().map(register).collect())
+        // Meanwhile they wait: signal-hook drops what comes between its handler and what that is to do.
+        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK).expect("block all signals");
+        let handled = Handled(signals.iter().map(register).collect());
+        before.thread_set_mask().expect("unblock the signals");
+        handled
     }
 }
 
