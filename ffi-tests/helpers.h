@@ -137,6 +137,16 @@ static inline seen look_at_daemon(const proxyprocess_daemon *daemon, const char 
     return find(list, id);
 }
 
+/* The beginning of a file, as a string; empty when there is none. */
+static inline void read_file(const char *path, char *text, size_t size)
+{
+    FILE *file = fopen(path, "re");
+    size_t length = file ? fread(text, 1, size - 1, file) : 0;
+    text[length] = '\0';
+    if (file)
+        fclose(file);
+}
+
 /* Whether a process was started by this program or by a process of it: it is a child or an orphan, or is in the directory
  * that the program has for itself alone. */
 static inline int is_of_this_program(pid_t pid)
@@ -144,11 +154,8 @@ static inline int is_of_this_program(pid_t pid)
     char path[32], stat[512], own[4096], its[4096];
     int parent;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return 0;
-    const char *end = fgets(stat, sizeof stat, file) == NULL ? NULL : strrchr(stat, ')');
-    fclose(file);
+    read_file(path, stat, sizeof stat);
+    const char *end = strrchr(stat, ')');
     if (end == NULL || sscanf(end, ") %*c %d", &parent) != 1)
         return 0;
     if (parent == getpid() || parent == getppid() || parent == 1)
@@ -205,16 +212,6 @@ static inline void read_text(int descriptor, char *text, size_t size)
     ssize_t length = read(descriptor, text, size - 1);
     CHECK(length > 0);
     text[length] = '\0';
-}
-
-/* The beginning of a file, as a string; empty when there is none. */
-static inline void read_file(const char *path, char *text, size_t size)
-{
-    FILE *file = fopen(path, "re");
-    size_t length = file ? fread(text, 1, size - 1, file) : 0;
-    text[length] = '\0';
-    if (file)
-        fclose(file);
 }
 
 #endif

@@ -138,6 +138,7 @@ pub(crate) fn expected(place: &str, wanted: &str, got: &Value) -> Error {
     invalid(format!("{place}: expected {wanted}, got {got}"))
 }
 
-fn invalid(message: String) -> Error {
+/// A declaration that cannot be used.
+pub(super) fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::InvalidConfig, message)
 }

@@ -22,6 +22,7 @@ use crate::command::Command;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::{RestartSettings, StopSettings};
+use fields::invalid;
 
 /// A JSON object: how the state of a [`Proxy`](crate::Proxy) is stored in a snapshot, and how a proxy of a registered
 /// kind is configured.
@@ -204,10 +205,6 @@ pub(crate) fn validate_id(id: &str) -> Result<()> {
     };
     let message = format!("proxy id: expected 1 to {} bytes without NUL, {wrong}", defaults::MAX_ID_BYTES);
     Err(Error::new(ErrorCode::InvalidId, message))
-}
-
-fn invalid(message: impl Into<String>) -> Error {
-    Error::new(ErrorCode::InvalidConfig, message)
 }
 
 #[cfg(test)]

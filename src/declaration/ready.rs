@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::fields::{Fields, expected};
+use super::fields::{Fields, expected, invalid};
 use super::text;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::Result;
 use crate::lifecycle::readiness::Readiness;
 use crate::sys::connect::LONGEST_SOCKET_PATH;
 
@@ -116,10 +116,6 @@ impl Ready {
             Ready::Started | Ready::Tcp(_) | Ready::Fd(_) => Ok(()),
         }
     }
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(ErrorCode::InvalidConfig, message)
 }
 
 #[cfg(test)]

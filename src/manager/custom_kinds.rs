@@ -130,8 +130,7 @@ impl CustomProxy {
 
 impl CallProgress {
     fn tell_waiters(&mut self, id: &str) {
-        let failed = || Error::new(ErrorCode::StartFailed, format!("proxy {}: failed", excerpt(id)));
-        self.waiters.tell(self.state, || self.last_error.clone().unwrap_or_else(failed));
+        self.waiters.tell(id, self.state, self.last_error.as_ref());
     }
 }
 

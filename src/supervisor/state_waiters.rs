@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::wait_for::{WaitFor, WaitProgress};
 
@@ -54,14 +54,15 @@ impl StateWaiters {
         self.0 = Vec::new();
     }
 
-    /// Answers those for which a state is an answer.
-    pub(crate) fn tell(&mut self, state: ProxyState, error: impl Fn() -> Error) {
+    /// Answers those for which the state of their proxy is an answer; `error`: why it has failed, if it has.
+    pub(crate) fn tell(&mut self, id: &str, state: ProxyState, error: Option<&Error>) {
+        let failed = || Error::new(ErrorCode::StartFailed, format!("proxy {}: failed", excerpt(id)));
         self.0.retain(|waiter| {
             let answer = match waiter.what.progress(state) {
                 WaitProgress::Pending => return true,
                 WaitProgress::Gone => return false,
                 WaitProgress::Reached => Ok(()),
-                WaitProgress::Failed => Err(error()),
+                WaitProgress::Failed => Err(error.cloned().unwrap_or_else(failed)),
             };
             // Its time may be over.
             let _ = waiter.answer.try_send(answer);
@@ -76,7 +77,6 @@ impl StateWaiters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorCode;
 
     fn failed() -> Error {
         Error::new(ErrorCode::StartFailed, "no such program")
@@ -91,15 +91,16 @@ mod tests {
             answer
         };
         let reached = wait(&mut waiters);
-        waiters.tell(ProxyState::Waiting, failed);
+        let tell = |waiters: &mut StateWaiters, state| waiters.tell("web", state, Some(&failed()));
+        tell(&mut waiters, ProxyState::Waiting);
         assert!(reached.answer.is_empty());
-        waiters.tell(ProxyState::Running, failed);
+        tell(&mut waiters, ProxyState::Running);
         assert_eq!(reached.answer.recv(), Ok(Ok(())));
         let hopeless = wait(&mut waiters);
-        waiters.tell(ProxyState::Failed, failed);
+        tell(&mut waiters, ProxyState::Failed);
         assert_eq!(hopeless.answer.recv(), Ok(Err(failed())));
         let (gone, dismissed) = (wait(&mut waiters), wait(&mut waiters));
-        waiters.tell(ProxyState::Stopped, failed);
+        tell(&mut waiters, ProxyState::Stopped);
         assert!(gone.answer.recv().is_err() && dismissed.answer.recv().is_err());
         for _ in 0..100 {
             drop(wait(&mut waiters));

@@ -8,6 +8,7 @@ mod host;
 mod kinds;
 mod look;
 mod observer;
+mod root_proxy;
 
 pub(crate) use act::{Part, Place, Stage, is_act, park, stage};
 pub(crate) use bomb::Bomb;
@@ -18,3 +19,4 @@ pub(crate) use look::{
     spin, start_ticks, wait_until,
 };
 pub(crate) use observer::Observer;
+pub(crate) use root_proxy::{play_with_root_proxy, root_proxy, until_root};

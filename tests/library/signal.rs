@@ -2,14 +2,13 @@
 //! Signals to one proxy by a call.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use rustix::process::{getpid, set_child_subreaper};
 
-use proxyprocess::{Command, ErrorCode, EventKind, ExecMode, ExitStatus, ProxyConfig, ProxyState, Signal};
+use proxyprocess::{ErrorCode, EventKind, ExecMode, ExitStatus, ProxyConfig, ProxyState, Signal};
 
-use crate::inside::{Host, Place, helper, inherited, quick, stage, wait_until};
+use crate::inside::{Host, Place, helper, play_with_root_proxy, quick, root_proxy, until_root};
 use crate::support::{Deadline, HELPER, Scene, alone};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -100,13 +99,10 @@ fn signal_to_a_proxy_without_a_process_is_refused() {
 /// An agent without privileges, whose proxy has become root by a set-user-id program.
 fn an_agent_without_privileges(place: &Place) {
     let mut host = Host::new(quick(&place.path("of-the-agent").join("data")));
-    let mut config = inherited(&["run"]);
-    let program = config.command.argv()[0].clone();
-    config.command = Command::new(place.path("becomes-root")).args(["--reuid=0", "--"]).arg(program).arg("run");
-    host.set("web", config);
+    host.set("web", root_proxy(place));
     host.run();
     let pid = host.events.started("web");
-    wait_until(&place.path(""), "the proxy to be root", || place.path("go").exists());
+    until_root(place);
     let error = host.manager.signal("web", Signal::INT).unwrap_err();
     assert_eq!((error.code(), error.errno()), (ErrorCode::Io, Some(1)));
     let said = format!("proxy web: send SIGINT to pid {pid}: Operation not permitted (os error 1)");
@@ -118,24 +114,9 @@ fn an_agent_without_privileges(place: &Place) {
 #[test]
 fn signal_that_is_not_permitted_is_an_error_with_pid_and_errno() {
     let name = "library::signal::signal_that_is_not_permitted_is_an_error_with_pid_and_errno";
-    let Some(stage) = stage(name, &[("agent", an_agent_without_privileges)]) else { return };
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can make a program that makes others root");
-        return stage.end();
-    }
-    let dir = stage.scene.path("");
-    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-    let own = dir.join("of-the-agent");
-    fs::create_dir(&own).unwrap();
-    std::os::unix::fs::chown(&own, Some(65534), Some(65534)).unwrap();
-    let program = dir.join("becomes-root");
-    fs::copy("/usr/bin/setpriv", &program).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
-    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    let act = stage.begin_under(&nobody, "agent", &[]);
-    let web = stage.scene.reports.start("web");
-    fs::write(dir.join("go"), "").unwrap();
-    act.finish();
-    web.process.kill();
-    stage.end();
+    play_with_root_proxy(name, ("agent", an_agent_without_privileges), |dir| {
+        let own = dir.join("of-the-agent");
+        fs::create_dir(&own).unwrap();
+        std::os::unix::fs::chown(&own, Some(65534), Some(65534)).unwrap();
+    });
 }

@@ -2,10 +2,8 @@
 //! No twenty lines of the library stand twice.
 
 use std::collections::HashMap;
-use std::path::Path;
 
-use crate::documentation::{read, root};
-use crate::sources::list;
+use crate::sources::sources;
 
 /// So many lines that stand twice are one thing that has to be changed in two places.
 const LINES: usize = 20;
@@ -35,10 +33,8 @@ fn repeated(files: &[(String, String)]) -> Vec<String> {
 
 #[test]
 fn no_twenty_lines_of_the_library_stand_twice() {
-    let mut names = Vec::new();
-    list(&root().join("src"), "", &mut names);
-    assert!(names.len() > 100, "the sources cannot be read");
-    let files: Vec<_> = names.into_iter().map(|name| (name.clone(), read(Path::new("src").join(name)))).collect();
+    let files = sources("src");
+    assert!(files.len() > 100, "the sources cannot be read");
     assert_eq!(repeated(&files), Vec::<String>::new());
 }
 

@@ -6,10 +6,8 @@
 //! the file that has the item. A `pub use` itself is no dependency: it only says where an item is found.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
-use crate::documentation::{read, root};
-use crate::sources::{list, tokens, without_tests};
+use crate::sources::{sources, tokens, without_tests};
 
 /// The folders and files of `src`, each of which imports only from those before it.
 const LAYERS: [&str; 20] = [
@@ -175,11 +173,9 @@ fn file_of(path: &ItemPath, sources: &BTreeMap<String, Source>, modules: &BTreeM
 
 /// The files of a source folder, each with those that it imports.
 fn imports(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let mut files = Vec::new();
-    list(&root().join(folder), "", &mut files);
-    let modules: BTreeMap<ItemPath, String> = files.iter().map(|file| (module_of(file), file.clone())).collect();
-    let parsed =
-        files.iter().map(|file| (file.clone(), parse(&read(Path::new(folder).join(file)), module_of(file), &modules)));
+    let files = sources(folder);
+    let modules: BTreeMap<ItemPath, String> = files.iter().map(|(file, _)| (module_of(file), file.clone())).collect();
+    let parsed = files.iter().map(|(file, text)| (file.clone(), parse(text, module_of(file), &modules)));
     let sources: BTreeMap<String, Source> = parsed.collect();
     let of = |(file, source): (&String, &Source)| {
         let imported = source.uses.iter().map(|path| file_of(path, &sources, &modules));

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::documentation::{read, root};
+
 /// The words and marks of a source text, without comments, strings and characters.
 pub(crate) fn tokens(text: &str) -> Vec<String> {
     let bytes: Vec<char> = text.chars().collect();
@@ -78,8 +80,15 @@ pub(crate) fn without_tests(tokens: &[String]) -> Vec<String> {
     kept
 }
 
-/// The source files below a folder that are part of the library, not of its unit tests alone.
-pub(crate) fn list(dir: &Path, below: &str, files: &mut Vec<String>) {
+/// The source files below a folder of the project, but for those that only unit tests have: their names below it, and their
+/// texts.
+pub(crate) fn sources(folder: &str) -> Vec<(String, String)> {
+    let mut names = Vec::new();
+    list(&root().join(folder), "", &mut names);
+    names.into_iter().map(|name| (name.clone(), read(Path::new(folder).join(name)))).collect()
+}
+
+fn list(dir: &Path, below: &str, files: &mut Vec<String>) {
     for entry in fs::read_dir(dir).unwrap() {
         let entry = entry.unwrap();
         let name = format!("{below}{}", entry.file_name().to_str().unwrap());

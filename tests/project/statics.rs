@@ -4,10 +4,7 @@
 //! A worker has a copy of each static value and none of the threads of its agent. A lock that one of them held at the fork
 //! stays locked in the worker for ever. `src/sys/fork_safe.rs` has the two types that take care of that.
 
-use std::path::Path;
-
-use crate::documentation::{read, root};
-use crate::sources::{list, tokens, without_tests};
+use crate::sources::{sources, tokens, without_tests};
 
 /// What the type of a static value begins with when nothing can wait for it: atomics, those of `fork_safe`, the cells of one
 /// thread, numbers and texts.
@@ -48,11 +45,9 @@ fn is_safe(first: &str) -> bool {
 
 #[test]
 fn static_values_are_safe_in_forked_workers() {
-    let mut files = Vec::new();
-    list(&root().join("src"), "", &mut files);
     let (mut found, mut unsafe_ones, mut examined) = (0, Vec::new(), Vec::new());
-    for file in files {
-        for (name, first) in statics(&read(Path::new("src").join(&file))) {
+    for (file, text) in sources("src") {
+        for (name, first) in statics(&text) {
             found += 1;
             match EXAMINED.iter().find(|known| (known.0, known.1) == (file.as_str(), name.as_str())) {
                 Some(known) => examined.push((known.0, known.1)),

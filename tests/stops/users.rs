@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use proxyprocess::{Command, Daemon, ErrorCode};
+use proxyprocess::{Daemon, ErrorCode};
 
-use crate::inside::{Place, inherited, stage, wait_until};
+use crate::inside::{Place, inherited, play_with_root_proxy, root_proxy, stage, until_root, wait_until};
 use crate::stops::common::is_root;
 use crate::support::HELPER;
 
@@ -16,13 +16,11 @@ const AT_MOST: Duration = Duration::from_secs(15);
 
 /// An agent without privileges, whose proxy has become root by a set-user-id program.
 fn an_agent_without_privileges(place: &Place) {
-    let mut config = inherited(&["run"]);
-    let program = config.command.argv()[0].clone();
-    config.command = Command::new(place.path("becomes-root")).args(["--reuid=0", "--"]).arg(program).arg("run");
+    let mut config = root_proxy(place);
     config.stop.grace_period = GRACE;
     let daemon = Daemon::new("web", config);
     daemon.start().unwrap();
-    wait_until(&place.path(""), "the proxy to be root", || place.path("go").exists());
+    until_root(place);
     let pid = daemon.status().pid.unwrap();
     let begun = Instant::now();
     let error = daemon.stop().unwrap_err();
@@ -40,23 +38,7 @@ fn an_agent_without_privileges(place: &Place) {
 #[test]
 fn process_that_may_not_be_signalled_is_named_with_the_reason() {
     let name = "stops::users::process_that_may_not_be_signalled_is_named_with_the_reason";
-    let Some(stage) = stage(name, &[("agent", an_agent_without_privileges)]) else { return };
-    if !is_root() {
-        println!("skipped: only root can make a program that makes others root");
-        return stage.end();
-    }
-    let dir = stage.scene.path("");
-    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-    let program = dir.join("becomes-root");
-    fs::copy("/usr/bin/setpriv", &program).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
-    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    let act = stage.begin_under(&nobody, "agent", &[]);
-    let web = stage.scene.reports.start("web");
-    fs::write(dir.join("go"), "").unwrap();
-    act.finish();
-    web.process.kill();
-    stage.end();
+    play_with_root_proxy(name, ("agent", an_agent_without_privileges), |_| {});
 }
 
 /// An agent that is root and may signal root's processes alone, whose leader has become another user.

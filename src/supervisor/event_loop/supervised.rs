@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 
 use super::pending_repair::PendingRepair;
 use crate::defaults;
-use crate::error::{Error, ErrorCode, Result, excerpt};
+use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::background_hint::Background;
 use crate::lifecycle::machine::Machine;
@@ -271,9 +271,8 @@ impl Supervised {
             return;
         }
         let state = self.machine.state();
-        let mut waiters = std::mem::take(&mut self.rare.state_waiters);
-        waiters.tell(state, || self.rare.last_error.clone().unwrap_or_else(|| failed(&self.slot.id)));
-        self.rare.state_waiters = waiters;
+        let RareFields { state_waiters, last_error, .. } = &mut *self.rare;
+        state_waiters.tell(&self.slot.id, state, last_error.as_ref());
     }
 
     /// Whether a caller waits for the end of a job, and nothing else has to happen before it is answered.
@@ -362,10 +361,6 @@ impl Supervised {
         status.hint = self.rare.background.hint().filter(|_| !self.machine.running_since().is_some_and(is_healthy));
         status
     }
-}
-
-fn failed(id: &str) -> Error {
-    Error::new(ErrorCode::StartFailed, format!("proxy {}: failed", excerpt(id)))
 }
 
 #[cfg(test)]

@@ -21,10 +21,8 @@ impl<T: AsFd> AwaitedDescriptor<T> {
     /// # Errors
     /// ENOMEM, ENOSPC: the kernel takes no more. The descriptor is the caller's again.
     pub(crate) fn readable(descriptor: T, reaper: &Arc<Reaper>, key: ProcessKey) -> Result<Self, (T, io::Error)> {
-        match reaper.epoll.add(descriptor.as_fd(), descriptor_of(key)) {
-            Ok(()) => Ok(AwaitedDescriptor { descriptor, reaper: reaper.clone() }),
-            Err(error) => Err((descriptor, error)),
-        }
+        let added = reaper.epoll.add(descriptor.as_fd(), descriptor_of(key));
+        AwaitedDescriptor::once_added(added, descriptor, reaper)
     }
 
     /// The same, as long as it is writable.
@@ -32,7 +30,12 @@ impl<T: AsFd> AwaitedDescriptor<T> {
     /// # Errors
     /// As above.
     pub(crate) fn writable(descriptor: T, reaper: &Arc<Reaper>, key: ProcessKey) -> Result<Self, (T, io::Error)> {
-        match reaper.epoll.add_writable(descriptor.as_fd(), descriptor_of(key)) {
+        let added = reaper.epoll.add_writable(descriptor.as_fd(), descriptor_of(key));
+        AwaitedDescriptor::once_added(added, descriptor, reaper)
+    }
+
+    fn once_added(added: io::Result<()>, descriptor: T, reaper: &Arc<Reaper>) -> Result<Self, (T, io::Error)> {
+        match added {
             Ok(()) => Ok(AwaitedDescriptor { descriptor, reaper: reaper.clone() }),
             Err(error) => Err((descriptor, error)),
         }
