@@ -34,6 +34,7 @@ declare -A excused=(
     [strangers::same_tick::pid_recycled_within_the_tick_is_refused]="has to be faster than a clock tick of 10 ms"
     [strangers::same_tick::without_inodes_process_that_leads_no_group_is_refused_also_within_the_tick]="has to be faster than a clock tick of 10 ms"
     [stops::bombs::a_group_that_forks_as_fast_as_it_can_is_gone_when_the_stop_is_done]="races with processes that fork as fast as they can"
+    [stops::bombs::sessions_that_each_start_the_next_and_end_are_gone_or_named_when_the_stop_is_done]="races with processes that fork as fast as they can"
     [stops::bombs::sessions_that_fork_as_fast_as_they_can_are_gone_or_named_when_the_stop_is_done]="races with processes that fork as fast as they can"
     [stops::many::two_hundred_stubborn_ones_with_a_second_of_grace_are_gone_within_two]="allows two seconds for 200 processes"
     [stops::escaped::a_stop_ends_what_left_for_another_session]="allows two and a half seconds for a stop"

@@ -56,12 +56,12 @@ const CALLS: [(&str, &[i32]); 45] = [
     ("orphans:list", &[EMFILE, ENOMEM]),
     ("pidfd:probe", &[EMFILE, ENOMEM]),
     ("proc:list", &[EMFILE, ENOMEM]),
+    ("processes:list", &[EMFILE, ENOMEM]),
     ("read:open", &[EMFILE, EIO]),
     ("remove", &[EIO]),
     ("replace:open", &[ENOSPC, EMFILE, EIO]),
     ("replace:rename", &[ENOSPC, EIO]),
     ("replace:write", &[ENOSPC, EFBIG, EIO]),
-    ("sessions:list", &[EMFILE, ENOMEM]),
     ("stack:map", &[ENOMEM]),
     ("start:clone", &[EAGAIN, ENOMEM, EMFILE]),
     ("start:pipe", &[EMFILE]),
@@ -80,8 +80,8 @@ const JUST_REPEATED: [&str; 9] = [
     "inode",
     "orphans:list",
     "proc:list",
+    "processes:list",
     "read:open",
-    "sessions:list",
     "stat:read",
 ];
 

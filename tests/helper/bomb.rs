@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A process that starts processes as fast as it can, and so do these. How many live at a time is bounded by a pipe: who
-//! starts one takes a byte out of it, and who ends puts one back.
+//! A process that starts processes as fast as it can, and so do these. How many live at a time is bounded by a pipe: a
+//! process takes a byte out of it for each one that it starts, and puts one back when it ends.
 //!
 //! It goes on without its leader. A test has it in a pid namespace, with which it ends.
 
@@ -19,20 +19,17 @@ use crate::roles::{own_program, start_another};
 /// The role of the processes that are started. The pipe is their standard input and output.
 pub(crate) const SPARK: &str = "spark";
 
-/// How many live at a time.
-const AT_ONCE: usize = 100;
-
 /// How many each of them starts before it ends.
 const EACH: usize = 2;
 
 /// How many the first one has started when it reports.
 const REPORTED: usize = 50;
 
-/// Goes off and goes on until it is killed.
-pub(crate) fn go_off(reporter: &mut Reporter, escaped: bool) -> ! {
+/// Goes off and goes on until it is killed. `at_once`: how many processes live at a time.
+pub(crate) fn go_off(reporter: &mut Reporter, at_once: usize, escaped: bool) -> ! {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).expect("make a pipe");
     let share = |fd: &OwnedFd| Stdio::from(fd.try_clone().expect("duplicate a descriptor"));
-    rustix::io::write(&write, &[0; AT_ONCE]).expect("fill the pipe");
+    rustix::io::write(&write, &vec![0; at_once]).expect("fill the pipe");
     let mut started = 0;
     loop {
         let _ = poll(&mut [PollFd::new(&read.as_fd(), PollFlags::IN)], None);

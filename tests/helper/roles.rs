@@ -108,7 +108,7 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
             debugger::trace(&word, role == "interrupts");
             just_wait(&mut reporter, None)
         }
-        "bomb" => bomb::go_off(&mut reporter, word == "escaped"),
+        "bomb" => bomb::go_off(&mut reporter, word.parse().expect("a count"), args.len() > 1),
         bomb::SPARK => bomb::burn(&args),
         _ => usage(&role),
     }

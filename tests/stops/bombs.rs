@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Processes that start processes faster than anybody can count them.
+//! Processes that start processes faster than a scan can list them.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -8,8 +8,12 @@ use proxyprocess::{Daemon, ErrorCode};
 
 use crate::inside::{Place, inherited, stage, wait_until};
 use crate::stops::common::is_root;
+use crate::support::Deadline;
 
 const GRACE: Duration = Duration::from_millis(600);
+
+/// How many processes live at a time.
+const MANY: &str = "100";
 
 /// The grace period, the time that SIGKILL is given, and what a loaded machine adds.
 const AT_MOST: Duration = Duration::from_secs(20);
@@ -46,16 +50,30 @@ fn stopping_a_bomb(place: &Place, role: &[&str]) -> proxyprocess::Result<()> {
 }
 
 fn in_its_group(place: &Place) {
-    stopping_a_bomb(place, &["bomb"]).unwrap();
+    stopping_a_bomb(place, &["bomb", MANY]).unwrap();
     assert_eq!(alive(), [0; 0], "the stop was said to be done");
 }
 
 fn in_sessions_of_their_own(place: &Place) {
-    match stopping_a_bomb(place, &["bomb", "escaped"]) {
+    are_gone_or_named(place, MANY);
+}
+
+fn one_after_the_other(place: &Place) {
+    are_gone_or_named(place, "2");
+}
+
+fn are_gone_or_named(place: &Place, at_once: &str) {
+    match stopping_a_bomb(place, &["bomb", at_once, "escaped"]) {
         Ok(()) => assert_eq!(alive(), [0; 0], "the stop was said to be done"),
         Err(error) => {
             assert_eq!(error.code(), ErrorCode::StillRunning);
-            assert!(error.to_string().contains("pid") && !alive().is_empty(), "{error}");
+            assert!(error.to_string().contains("pid"), "{error}");
+            // One that is being executed shows no environment for a moment.
+            let deadline = Deadline::of("the sight of a process that the stop has named");
+            while alive().is_empty() {
+                deadline.left();
+                std::thread::yield_now();
+            }
         }
     }
 }
@@ -86,4 +104,11 @@ fn a_group_that_forks_as_fast_as_it_can_is_gone_when_the_stop_is_done() {
 fn sessions_that_fork_as_fast_as_they_can_are_gone_or_named_when_the_stop_is_done() {
     let name = "stops::bombs::sessions_that_fork_as_fast_as_they_can_are_gone_or_named_when_the_stop_is_done";
     in_a_namespace(name, in_sessions_of_their_own);
+}
+
+/// Each ends as soon as it has started the next, so that a list of processes has one that is gone when it is examined.
+#[test]
+fn sessions_that_each_start_the_next_and_end_are_gone_or_named_when_the_stop_is_done() {
+    let name = "stops::bombs::sessions_that_each_start_the_next_and_end_are_gone_or_named_when_the_stop_is_done";
+    in_a_namespace(name, one_after_the_other);
 }

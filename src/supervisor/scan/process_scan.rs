@@ -18,7 +18,8 @@ use crate::sys::{is_exhausted, pidfd};
 /// More than most environments have, in bytes, so that each is read at once.
 const USUAL_ENVIRONMENT: usize = 16 * 1024;
 
-/// After so many lists of orphans that all differ, all processes are scanned instead.
+/// After so many lists of orphans that all differ, all processes are scanned instead; and so many lists of these are
+/// read at most.
 const MOST_LISTS: usize = 10;
 
 /// What a scan is for.
@@ -59,6 +60,8 @@ pub(crate) struct Scan<'a> {
     ancestors: Vec<i32>,
     ancestor_sessions: Vec<i32>,
     reader: EnvironmentReader<'a>,
+    /// The processes of which all is known that this scan can know.
+    examined: HashSet<i32>,
     seen: HashMap<ProcessTag, Vec<Pid>>,
     untold: Vec<Untold>,
     programs: Programs,
@@ -81,37 +84,45 @@ impl<'a> Scan<'a> {
         unreadable: &'a UnreadableProcesses,
     ) -> io::Result<Scan<'a>> {
         let ancestors = orphans::ancestors()?;
-        let sessions = ancestors.iter().filter_map(|pid| stat::with_session(*pid)).map(|(_, _, session)| session);
+        let sessions = ancestors.iter().filter_map(|pid| stat::with_session(*pid));
+        let sessions = sessions.filter(|(_, group, _)| *group != 0).map(|(_, _, session)| session);
         let mut scan = Scan {
             supervised,
             wanted,
             ancestor_sessions: sessions.collect(),
             ancestors,
             reader: EnvironmentReader { progress, unreadable },
+            examined: HashSet::new(),
             seen: HashMap::new(),
             untold: Vec::new(),
             programs: Programs::default(),
             buffer: Vec::with_capacity(USUAL_ENVIRONMENT),
         };
+        // What was seen among the orphans stays seen: if it has ended since, it may have left children.
         if scan.wanted.of_others || !scan.at_orphans()? {
-            scan.seen.clear();
-            scan.untold.clear();
             scan.at_all()?;
         }
         Ok(scan)
     }
 
+    /// Scans all processes, until each one of a list could be examined: one that ends before that may have started a
+    /// process that the list does not have. Such a one is in the next list; it has a greater pid than those before it,
+    /// unless the pids began anew.
+    ///
+    /// Where processes of all kinds end all the time, the last list has to do.
     fn at_all(&mut self) -> io::Result<()> {
-        let orphans = orphans::list()?.map(|orphans| orphans.into_iter().collect::<HashSet<i32>>());
-        let is_orphan = |pid: i32| orphans.as_ref().map(|orphans| orphans.contains(&pid));
-        let mut again = Vec::new();
-        for member in stat::sessions(self.supervised)? {
-            if !self.examine(member, is_orphan(member.0))? {
-                again.push(member);
+        for _ in 0..MOST_LISTS {
+            let last_pid = stat::last_pid();
+            let orphans = orphans::list()?.map(|orphans| orphans.into_iter().collect::<HashSet<i32>>());
+            let mut settled = true;
+            for pid in stat::processes()? {
+                settled &= self.examine_once(pid, orphans.as_ref().map(|orphans| orphans.contains(&pid)))?;
             }
-        }
-        for member in again {
-            self.examine(member, is_orphan(member.0))?;
+            if stat::last_pid() < last_pid {
+                self.examined.clear();
+            } else if settled {
+                break;
+            }
         }
         Ok(())
     }
@@ -121,7 +132,7 @@ impl<'a> Scan<'a> {
     /// (proc_tid_children(5)). A process that is exiting may have no environment any more and its children still. False
     /// when the lists never become equal, or there is no such list.
     fn at_orphans(&mut self) -> io::Result<bool> {
-        let (mut last, mut examined) = (None, HashSet::new());
+        let mut last = None;
         for _ in 0..MOST_LISTS {
             let Some(orphans) = orphans::list()? else { return Ok(false) };
             if last.as_ref() == Some(&orphans) {
@@ -129,23 +140,32 @@ impl<'a> Scan<'a> {
             }
             let mut settled = true;
             for &pid in &orphans {
-                if self.supervised.contains(&pid) || examined.contains(&pid) {
-                    continue;
-                }
-                let Some(member) = stat::with_session(pid) else { continue };
-                if self.examine(member, Some(true))? {
-                    examined.insert(pid);
-                } else {
-                    settled = false;
-                }
+                settled &= self.examine_once(pid, Some(true))?;
             }
             last = settled.then_some(orphans);
         }
         Ok(false)
     }
 
-    /// Takes note of what the environment of a process says; false when the process is exiting or being executed, so that
-    /// this says nothing. Its parent says whether it is an orphan if that is not known.
+    /// Examines a process that was listed; false when it could not be examined yet, or not any more.
+    fn examine_once(&mut self, pid: i32, is_orphan: Option<bool>) -> io::Result<bool> {
+        if self.supervised.contains(&pid) || self.examined.contains(&pid) {
+            return Ok(true);
+        }
+        let settled = match stat::with_session(pid) {
+            // A child of ours has a group of its own, within this pid namespace.
+            Some((_, 0, _)) => true,
+            Some(member) => self.examine(member, is_orphan)?,
+            None => false,
+        };
+        if settled {
+            self.examined.insert(pid);
+        }
+        Ok(settled)
+    }
+
+    /// Takes note of what the environment of a process says; false when the process has ended, is exiting or being
+    /// executed, so that this says nothing. Its parent says whether it is an orphan if that is not known.
     fn examine(&mut self, (number, group, session): Member, is_orphan: Option<bool>) -> io::Result<bool> {
         let Some(pid) = Pid::from_raw(number).filter(|_| !self.ancestors.contains(&number)) else { return Ok(true) };
         if self.supervised.contains(&group) || self.supervised.contains(&session) {
@@ -160,9 +180,10 @@ impl<'a> Scan<'a> {
                 self.seen.entry(tag).or_default().push(pid);
                 return Ok(true);
             }
-            Environment::Foreign | Environment::Gone => return Ok(true),
+            Environment::Foreign => return Ok(true),
+            Environment::Gone => return Ok(false),
             // A zombie is, and stays so.
-            Environment::Blank => return Ok(stat::read(number)?.is_none_or(|stat| stat.is_dead())),
+            Environment::Blank => return Ok(stat::read(number)?.is_some_and(|stat| stat.is_dead())),
             Environment::Silent => false,
             Environment::Unreadable => true,
         };
@@ -172,7 +193,10 @@ impl<'a> Scan<'a> {
         if is_orphan == Some(false) && !is_related || self.ancestor_sessions.contains(&session) {
             return Ok(true);
         }
-        let Some(stat) = stat::read(number)?.filter(|stat| !stat.is_dead()) else { return Ok(true) };
+        let Some(stat) = stat::read(number)? else { return Ok(false) };
+        if stat.is_dead() {
+            return Ok(true);
+        }
         if stat.is_exiting {
             return Ok(false);
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! `/proc/<pid>/stat`, parsed without allocation: the child between clone and exec reads its own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
@@ -163,34 +163,27 @@ pub(crate) fn last_pid() -> Option<i32> {
     integer(text.trim_ascii_end().rsplit(|&byte| byte == b' ').next()?)
 }
 
-/// The processes that exist, each with its group and session; those without, as the kernel's own, are left out.
-///
-/// Those that are skipped are not even asked for theirs.
-pub(crate) fn sessions(passed_over: &HashSet<i32>) -> io::Result<Vec<(i32, i32, i32)>> {
-    fail::failing("sessions:list")?;
-    let (own, mut found_own) = (own_pid().as_raw(), false);
+/// The processes that exist. Only some of those that are started or end meanwhile are among them.
+pub(crate) fn processes() -> io::Result<Vec<i32>> {
+    fail::failing("processes:list")?;
     let mut all = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
-        let Some(pid) = integer::<i32>(entry?.file_name().as_bytes()) else { continue };
-        found_own |= pid == own;
-        if passed_over.contains(&pid) {
-            continue;
-        }
-        all.extend(with_session(pid));
+        all.extend(integer::<i32>(entry?.file_name().as_bytes()));
     }
-    if !found_own {
+    if !all.contains(&own_pid().as_raw()) {
         return Err(io::Error::other("/proc does not show the processes of this pid namespace"));
     }
     Ok(all)
 }
 
-/// A process with its group and session, if it has any.
+/// A process with its group and session, which are 0 where they are outside of this pid namespace, and for the kernel's
+/// own processes; `None` when there is no such process.
 pub(crate) fn with_session(pid: i32) -> Option<(i32, i32, i32)> {
     // SAFETY: no pointers are passed.
     let group = unsafe { libc::getpgid(pid) };
     // SAFETY: no pointers are passed.
     let session = unsafe { libc::getsid(pid) };
-    (group > 0).then_some((pid, group, session))
+    (group >= 0 && session >= 0).then_some((pid, group, session))
 }
 
 /// Whether a pid is that of a thread and not of a process; /proc has both, and lists only the latter.
