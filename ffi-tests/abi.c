@@ -166,7 +166,7 @@ FIELD(proxyprocess_daemon_options, pid_path, 8, 8);
 FIELD(proxyprocess_daemon_options, stdout_path, 16, 8);
 FIELD(proxyprocess_daemon_options, stderr_path, 24, 8);
 
-SIZE(proxyprocess_proxy_status, 96);
+SIZE(proxyprocess_proxy_status, 104);
 FIELD(proxyprocess_proxy_status, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_status, state, 4, 4);
 FIELD(proxyprocess_proxy_status, id, 8, 8);
@@ -184,8 +184,9 @@ FIELD(proxyprocess_proxy_status, hint, 72, 8);
 FIELD(proxyprocess_proxy_status, last_exit_text, 80, 8);
 FIELD(proxyprocess_proxy_status, ready, 88, 1);
 FIELD(proxyprocess_proxy_status, reserved_2, 89, 7);
+FIELD(proxyprocess_proxy_status, generation, 96, 8);
 
-SIZE(proxyprocess_event, 80);
+SIZE(proxyprocess_event, 88);
 FIELD(proxyprocess_event, struct_size, 0, 4);
 FIELD(proxyprocess_event, kind, 4, 4);
 FIELD(proxyprocess_event, number, 8, 8);
@@ -199,6 +200,7 @@ FIELD(proxyprocess_event, exit, 60, 4);
 FIELD(proxyprocess_event, exit_value, 64, 4);
 FIELD(proxyprocess_event, reserved, 68, 4);
 FIELD(proxyprocess_event, exit_text, 72, 8);
+FIELD(proxyprocess_event, generation, 80, 8);
 
 SIZE(proxyprocess_log_line, 56);
 FIELD(proxyprocess_log_line, struct_size, 0, 4);

@@ -145,9 +145,10 @@ static void texts(void)
         CHECK(event.exit_text == NULL);
         event = until(events, PROXYPROCESS_EVENT_EXITED, "web");
         CHECK_TEXT(event.exit_text, exits[index]);
+        CHECK_INT(event.generation, 1);
         snprintf(wanted, sizeof wanted,
                  "{\"number\":%" PRIu64 ",\"at_unix_ns\":%" PRIu64 ",\"id\":\"web\",\"kind\":\"exited\",\"pid\":%" PRIu32
-                 ",\"exit\":\"%s\",\"wait_ms\":null,\"text\":null,\"missed\":null}",
+                 ",\"exit\":\"%s\",\"wait_ms\":null,\"text\":null,\"missed\":null,\"generation\":1}",
                  event.number, event.at_unix_ns, event.pid, exits[index]);
         is_json(&event, wanted);
         OK(proxyprocess_daemon_stop(daemon, &error));
@@ -158,6 +159,7 @@ static void texts(void)
         OK(proxyprocess_daemon_status(daemon, &list, &error));
         OK(proxyprocess_status_list_get(list, 0, &status, &error));
         CHECK_TEXT(status.last_exit_text, exits[index]);
+        CHECK(status.generation >= 1);
         OK(proxyprocess_status_list_get_json(list, 0, &json, NULL, &error));
         snprintf(wanted, sizeof wanted, "\"last_exit\":\"%s\",\"next_start_ms\":null,", exits[index]);
         CHECK_HAS(json, wanted);
@@ -186,7 +188,7 @@ static void texts(void)
     proxyprocess_event made = {.struct_size = sizeof made, .kind = PROXYPROCESS_EVENT_NONE};
     char *json = NULL;
     is_json(&made, "{\"number\":0,\"at_unix_ns\":0,\"id\":null,\"kind\":\"none\",\"pid\":null,\"exit\":null,"
-                   "\"wait_ms\":null,\"text\":null,\"missed\":null}");
+                   "\"wait_ms\":null,\"text\":null,\"missed\":null,\"generation\":null}");
     made.kind = 99;
     FAILS(proxyprocess_event_json(&made, &json, NULL, &error), PROXYPROCESS_E_INVALID_ARGUMENT, "event.kind");
     made.kind = PROXYPROCESS_EVENT_FAILED;

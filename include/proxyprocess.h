@@ -182,6 +182,8 @@
 #define PROXYPROCESS_ENV_PROXY_TOKEN "CONNECT_PROXY_TOKEN"
 /** The environment variable that holds the tag of the manager or daemon that a process is of: how a scan knows it. */
 #define PROXYPROCESS_ENV_PROXY_ORIGIN "CONNECT_PROXY_ORIGIN"
+/** The environment variable that holds the generation of a process: which of the starts of its proxy it comes from. */
+#define PROXYPROCESS_ENV_PROXY_GENERATION "CONNECT_PROXY_GENERATION"
 /** The environment variable that holds the id of the service that a proxy is the sidecar of (EnvSidecarFor). */
 #define PROXYPROCESS_ENV_SIDECAR_FOR "CONNECT_SIDECAR_FOR"
 
@@ -709,6 +711,12 @@ typedef struct proxyprocess_proxy_status {
     uint8_t ready;
     /** 0. */
     uint8_t reserved_2[7];
+    /**
+     * Which start of the proxy its process comes from, or its last one: 1 for the first, one more for each process that was
+     * started since. It goes on with the next agent, and begins anew only where no record is left of the last process. 0
+     * before the first start, and for a process that an earlier version of the library started.
+     */
+    uint64_t generation;
 } proxyprocess_proxy_status;
 
 /**
@@ -742,6 +750,8 @@ typedef struct proxyprocess_event {
     uint32_t reserved;
     /** How it ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when it has not ended. */
     const char *exit_text;
+    /** Which start of the proxy the process comes from that it happened to, or 0: see proxyprocess_proxy_status. */
+    uint64_t generation;
 } proxyprocess_event;
 
 /**
@@ -1189,8 +1199,8 @@ int32_t proxyprocess_status_list_get(const struct proxyprocess_status_list *list
 
 /**
  * One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
- * next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint and ready, in this order; null is what
- * there is not.
+ * next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready and generation, in this
+ * order; null is what there is not.
  *
  * `index`: from 0.
  *
@@ -1211,7 +1221,8 @@ int32_t proxyprocess_status_list_get_json(const struct proxyprocess_status_list 
 
 /**
  * The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
- * last_error, unproven (a list of objects with pid, program and why), hint and ready; null is what there is not.
+ * last_error, unproven (a list of objects with pid, program and why), hint, ready and generation; null is what there is
+ * not.
  *
  * `json`: where the text is put; free it with proxyprocess_text_free().
  *
@@ -1256,8 +1267,8 @@ void proxyprocess_status_list_free(struct proxyprocess_status_list *list);
 const char *proxyprocess_event_kind_str(int32_t kind);
 
 /**
- * An event as one JSON object with the keys number, at_unix_ns, id, kind (its name), pid, exit (as text), wait_ms, text and
- * missed, in this order; null is what its kind does not have.
+ * An event as one JSON object with the keys number, at_unix_ns, id, kind (its name), pid, exit (as text), wait_ms, text,
+ * missed and generation, in this order; null is what its kind does not have.
  *
  * `event`: as proxyprocess_events_next() has filled it.
  *

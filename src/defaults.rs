@@ -58,8 +58,15 @@ pub const ENV_PROXY_TOKEN: &str = "CONNECT_PROXY_TOKEN";
 /// Name of the environment variable that holds which data directory, or else which manager or daemon, a process is of.
 pub const ENV_PROXY_ORIGIN: &str = "CONNECT_PROXY_ORIGIN";
 
+/// Name of the environment variable that holds the generation of a process: which of the starts of its proxy it comes from.
+pub const ENV_PROXY_GENERATION: &str = "CONNECT_PROXY_GENERATION";
+
 /// Name of the environment variable that holds the id of the service that a sidecar stands for (`EnvSidecarFor`).
 pub const ENV_SIDECAR_FOR: &str = "CONNECT_SIDECAR_FOR";
+
+/// The variables that the library sets, and no declaration can.
+pub(crate) const OWN_VARIABLES: [&str; 5] =
+    [ENV_PROXY_GENERATION, ENV_PROXY_ID, ENV_PROXY_ORIGIN, ENV_PROXY_TOKEN, ENV_SIDECAR_FOR];
 
 /// The variables of the agent's environment that no process inherits, because they are addressed to the agent itself: what a
 /// service manager tells a service about its notifications, watchdog, sockets, identity, log and credentials

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::{Command, Credentials};
-use crate::defaults::{ENV_PROXY_ID, ENV_PROXY_ORIGIN, ENV_PROXY_TOKEN, ENV_SIDECAR_FOR};
+use crate::defaults::OWN_VARIABLES;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 
 impl Command {
@@ -83,7 +83,7 @@ pub(crate) fn validate_withheld(name: &OsStr) -> Result<()> {
     if !is_name(name) {
         return Err(invalid(format!("expected the name of a variable, got \"{}\"", shown(name))));
     }
-    if [ENV_PROXY_ID, ENV_PROXY_TOKEN, ENV_PROXY_ORIGIN, ENV_SIDECAR_FOR].iter().any(|own| *own == name) {
+    if OWN_VARIABLES.iter().any(|own| *own == name) {
         return Err(invalid(format!("expected no variable that the library sets, got {}", shown(name))));
     }
     refuse_nul(name, || format!("name \"{}\"", shown(name)))

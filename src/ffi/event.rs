@@ -86,6 +86,8 @@ pub struct proxyprocess_event {
     pub reserved: u32,
     /// How it ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when it has not ended.
     pub exit_text: TextOut,
+    /// Which start of the proxy the process comes from that it happened to, or 0: see proxyprocess_proxy_status.
+    pub generation: u64,
 }
 
 /// In C: `const proxyprocess_event *`.
@@ -114,6 +116,7 @@ unsafe impl SizedStruct for proxyprocess_event {
             exit_value: 0,
             reserved: 0,
             exit_text: TextOut::NULL,
+            generation: 0,
         }
     }
 }
@@ -152,8 +155,8 @@ fn kind_name(kind: i32) -> Option<&'static CStr> {
     })
 }
 
-/// An event as one JSON object with the keys number, at_unix_ns, id, kind (its name), pid, exit (as text), wait_ms, text and
-/// missed, in this order; null is what its kind does not have.
+/// An event as one JSON object with the keys number, at_unix_ns, id, kind (its name), pid, exit (as text), wait_ms, text,
+/// missed and generation, in this order; null is what its kind does not have.
 ///
 /// `event`: as proxyprocess_events_next() has filled it.
 ///
@@ -196,6 +199,7 @@ impl proxyprocess_event {
             wait_ms: of_kind(C::PROXYPROCESS_EVENT_WAITING, self.wait_ms),
             text: optional_text("event.text", &self.text)?,
             missed: of_kind(C::PROXYPROCESS_EVENT_GAP, self.missed),
+            generation: (self.generation != 0).then_some(self.generation),
         })
     }
 }

@@ -115,6 +115,7 @@ impl Reader {
         };
         shown.number = event.number;
         shown.at_unix_ns = unix_ns(event.at);
+        shown.generation = event.generation.unwrap_or(0);
         if let Some(id) = &event.id {
             self.id = c_string(id);
             shown.id = TextOut::of(&self.id);
@@ -220,7 +221,7 @@ mod tests {
         let empty = CString::default();
         let mut reader = Reader { events: ring.subscribe(), id: empty.clone(), text: empty.clone(), exit: empty };
         for kind in kinds {
-            let event = Event { number: 3, at: SystemTime::now(), id: Some("web".into()), kind };
+            let event = Event { number: 3, at: SystemTime::now(), id: Some("web".into()), kind, generation: Some(4) };
             let shown = reader.show(Some(event.clone()));
             assert_eq!(proxyprocess_event_kind_str(shown.kind).text(), event.kind.as_str());
             let json = serde_json::to_string(&shown.fields().unwrap()).unwrap();

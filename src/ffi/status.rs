@@ -98,6 +98,10 @@ pub struct proxyprocess_proxy_status {
     pub ready: u8,
     /// 0.
     pub reserved_2: [u8; 7],
+    /// Which start of the proxy its process comes from, or its last one: 1 for the first, one more for each process that was
+    /// started since. It goes on with the next agent, and begins anew only where no record is left of the last process. 0
+    /// before the first start, and for a process that an earlier version of the library started.
+    pub generation: u64,
 }
 
 /// In C: `proxyprocess_proxy_status *`.
@@ -127,6 +131,7 @@ unsafe impl SizedStruct for proxyprocess_proxy_status {
             last_exit_text: TextOut::NULL,
             ready: 0,
             reserved_2: [0; 7],
+            generation: 0,
         }
     }
 }
@@ -217,6 +222,7 @@ pub extern "C" fn proxyprocess_status_list_get(
             hint: texts.hint.as_deref().map_or(TextOut::NULL, TextOut::of),
             last_exit_text: texts.last_exit.as_deref().map_or(TextOut::NULL, TextOut::of),
             ready: u8::from(proxy.ready),
+            generation: proxy.generation.unwrap_or(0),
             ..proxyprocess_proxy_status::defaults()
         };
         status.fill("status", filled)
@@ -224,8 +230,8 @@ pub extern "C" fn proxyprocess_status_list_get(
 }
 
 /// One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
-/// next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint and ready, in this order; null is what
-/// there is not.
+/// next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready and generation, in this
+/// order; null is what there is not.
 ///
 /// `index`: from 0.
 ///
@@ -254,7 +260,8 @@ pub extern "C" fn proxyprocess_status_list_get_json(
 }
 
 /// The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
-/// last_error, unproven (a list of objects with pid, program and why), hint and ready; null is what there is not.
+/// last_error, unproven (a list of objects with pid, program and why), hint, ready and generation; null is what there is
+/// not.
 ///
 /// `json`: where the text is put; free it with proxyprocess_text_free().
 ///

@@ -2,6 +2,7 @@
 //! The life of one process, decided purely: what to do next, given what happened and when.
 
 pub(crate) mod background_hint;
+pub(crate) mod generation;
 pub(crate) mod machine;
 pub(crate) mod machine_event;
 pub(crate) mod readiness;

@@ -265,6 +265,7 @@ fn write_down(core: &mut ManagedSet, id: &Arc<str>, entry: &DaemonEntry, consul:
                 token_generated: config.token_generated,
                 stop: config.stop,
                 owner_tag: process.owner_tag.clone(),
+                generation: process.generation,
             };
             data_dir.write_record(record.header(), &record.identity)?;
             core.unclaimed.insert(id.clone(), record);
@@ -304,13 +305,21 @@ fn take_over_daemon(
         // A process of another declaration: whether it is replaced or wanted again is for the first sync to say.
         (Some(_), _) => None,
         (None, StoredProcess::Known(process)) if process.fingerprint == fingerprint => {
-            Some(Claim::Snapshot { identity: process.identity, owner_tag: process.owner_tag })
+            let KnownProcess { identity, owner_tag, generation, .. } = process;
+            Some(Claim::Snapshot { identity, owner_tag, generation })
         }
         (None, StoredProcess::Known(process)) => {
-            let KnownProcess { identity, fingerprint, owner_tag } = process;
-            let (id_text, token, stop) = (id.to_string(), config.token.clone(), config.stop);
-            let token_generated = false;
-            let record = Record { id: id_text, fingerprint, identity, token, token_generated, stop, owner_tag };
+            let KnownProcess { identity, fingerprint, owner_tag, generation } = process;
+            let record = Record {
+                id: id.to_string(),
+                fingerprint,
+                identity,
+                token: config.token.clone(),
+                token_generated: false,
+                stop: config.stop,
+                owner_tag,
+                generation,
+            };
             core.unclaimed.insert(id.clone(), record);
             None
         }

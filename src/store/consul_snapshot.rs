@@ -45,15 +45,13 @@ pub(crate) fn read_daemon(mut fields: Fields) -> Result<DaemonEntry> {
     }
     // An environment may hold strings without a =, which were not declared: no reason to lose the process.
     let lines = fields.list("CommandEnv", "strings", |value| word(value).map(split_variable))?;
-    let ours =
-        [defaults::ENV_PROXY_ID, defaults::ENV_PROXY_TOKEN, defaults::ENV_PROXY_ORIGIN, defaults::ENV_SIDECAR_FOR];
     // Of several of one name Go's os/exec gives the last one.
     let environment: BTreeMap<OsString, OsString> = lines.into_iter().flatten().flatten().collect();
     let mut config = ProxyConfig::new(Command::default());
     let target = environment.get(OsStr::new(defaults::ENV_SIDECAR_FOR)).and_then(|target| target.to_str());
     config.target_service = target.filter(|target| !target.is_empty()).map(str::to_owned);
     for (name, value) in &environment {
-        if !ours.iter().any(|known| name == *known) && validate_variable(name, value).is_ok() {
+        if !defaults::OWN_VARIABLES.iter().any(|known| name == *known) && validate_variable(name, value).is_ok() {
             command = command.env(name, value);
         }
     }

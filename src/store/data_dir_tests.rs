@@ -12,6 +12,7 @@ use super::*;
 use crate::declaration::Fingerprint;
 use crate::defaults::MAX_SET_ASIDE;
 use crate::lifecycle::StopSettings;
+use crate::lifecycle::generation::Generation;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 
@@ -21,7 +22,15 @@ fn identity() -> Identity {
 
 fn header(id: &str) -> RecordHeader<'_> {
     let stop = StopSettings::default();
-    RecordHeader { id, fingerprint: Fingerprint::new(), token: None, token_generated: false, stop, owner_tag: None }
+    RecordHeader {
+        id,
+        fingerprint: Fingerprint::new(),
+        token: None,
+        token_generated: false,
+        stop,
+        owner_tag: None,
+        generation: Generation::UNKNOWN,
+    }
 }
 
 fn mode(path: &Path) -> u32 {

@@ -7,6 +7,7 @@ use crate::declaration::fields::Fields;
 use crate::declaration::{Fingerprint, milliseconds, read_stop, strict, validate_id};
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::StopSettings;
+use crate::lifecycle::generation::Generation;
 use crate::sys::digest;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
@@ -37,6 +38,8 @@ pub(crate) struct Record {
     pub(crate) stop: StopSettings,
     /// The owner tag that the process has: by it, what left its group is known. Not in records of earlier versions.
     pub(crate) owner_tag: Option<String>,
+    /// Which start of the proxy it comes from. Not in records of earlier versions.
+    pub(crate) generation: Generation,
 }
 
 impl Record {
@@ -49,6 +52,7 @@ impl Record {
             token_generated: self.token_generated,
             stop: self.stop,
             owner_tag: self.owner_tag.as_deref(),
+            generation: self.generation,
         }
     }
 }
@@ -62,23 +66,26 @@ pub(crate) struct RecordHeader<'a> {
     pub(crate) token_generated: bool,
     pub(crate) stop: StopSettings,
     pub(crate) owner_tag: Option<&'a str>,
+    pub(crate) generation: Generation,
 }
 
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>`, perhaps
 /// `,"pidfd_inode":<inode>`, and `,"check":"<digest>"}`.
 pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
-    let RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag } = header;
+    let RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag, generation } = header;
     let (id, boot_id) = (Value::from(id), Value::from(boot_id));
     let token = token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
     let generated = if token_generated { "\"token_generated\":true," } else { "" };
     let owner_tag = owner_tag.map(|owner_tag| format!("\"origin\":{},", Value::from(owner_tag))).unwrap_or_default();
+    let generation = generation.known().map(|number| format!("\"generation\":{number},")).unwrap_or_default();
     let version = format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",");
     let (signal, grace_ms) = (stop.signal.stored_name(), milliseconds(stop.grace_period));
     let stopped = format!("\"stop_signal\":\"{signal}\",\"grace_period_ms\":{grace_ms},");
     let is_default = stop.leftover_grace == StopSettings::default().leftover_grace;
     let leftovers = format!("\"leftover_grace_ms\":{},", milliseconds(stop.leftover_grace));
     let leftovers = if is_default { "" } else { &leftovers };
-    format!("{version}{token}{generated}{owner_tag}{stopped}{leftovers}\"boot_id\":{boot_id},").into_bytes()
+    let what = format!("{version}{token}{generated}{owner_tag}{generation}");
+    format!("{what}{stopped}{leftovers}\"boot_id\":{boot_id},").into_bytes()
 }
 
 /// The whole record of a process that did not write its own.
@@ -123,11 +130,12 @@ pub(crate) fn parse(text: &[u8]) -> Result<Record> {
     let token = fields.string("token").map_err(as_corrupt)?;
     let token_generated = fields.boolean("token_generated").map_err(as_corrupt)?.unwrap_or(false);
     let owner_tag = read_origin(&mut fields).map_err(as_corrupt)?;
+    let generation = read_generation(&mut fields).map_err(as_corrupt)?;
     // Whatever is wrong with these, the process is known.
     let mut stop = StopSettings::default();
     let _ = read_stop(&mut fields, &mut stop);
     let identity = read_identity(fields).map_err(as_corrupt)?;
-    Ok(Record { id, fingerprint, identity, token, token_generated, stop, owner_tag })
+    Ok(Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, generation })
 }
 
 /// Reads the field `fingerprint`.
@@ -140,6 +148,11 @@ pub(super) fn read_origin(fields: &mut Fields) -> Result<Option<String>> {
     fields.read("origin", "the origin of a process", |value| {
         value.as_str().filter(|text| is_word_of_at_most(MAX_OWNER_TAG, text)).map(str::to_owned)
     })
+}
+
+/// Reads the field `generation`: that of a process of an earlier version is unknown.
+pub(super) fn read_generation(fields: &mut Fields) -> Result<Generation> {
+    Ok(fields.integer("generation")?.map_or(Generation::UNKNOWN, Generation::of))
 }
 
 /// Reads `boot_id`, `pid`, `start_ticks` and, if it is there, `pidfd_inode`.
@@ -181,8 +194,8 @@ mod tests {
         let (grace_period, leftover_grace) = (Duration::from_millis(7), Duration::from_millis(8));
         let stop = StopSettings { signal: Signal::KILL, grace_period, leftover_grace };
         let (id, fingerprint, token_generated) = ("we\"b/ä".to_owned(), Fingerprint::new(), true);
-        let owner_tag = Some("801-7f".to_owned());
-        Record { id, fingerprint, identity, token, token_generated, stop, owner_tag }
+        let (owner_tag, generation) = (Some("801-7f".to_owned()), Generation::of(12));
+        Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, generation }
     }
 
     fn text(record: &Record) -> Vec<u8> {
@@ -195,7 +208,7 @@ mod tests {
         let text = text(&record);
         assert_eq!(parse(&text).unwrap(), record);
         let identity = Identity { inode: None, ..record.identity.clone() };
-        let without = Record { identity, owner_tag: None, ..record };
+        let without = Record { identity, owner_tag: None, generation: Generation::UNKNOWN, ..record };
         assert_eq!(parse(&self::text(&without)).unwrap(), without);
         for length in 0..text.len() - 1 {
             assert_eq!(parse(&text[..length]).unwrap_err().code(), ErrorCode::CorruptSnapshot);
@@ -203,11 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_stop_settings_and_origin_is_of_an_earlier_version() {
+    fn a_record_without_stop_settings_origin_and_generation_is_of_an_earlier_version() {
         let text = r#"{"version":1,"id":"a","fingerprint":"0","boot_id":"b","pid":1,"start_ticks":2}"#;
         let text = text.replace("\"0\"", &format!("\"{}\"", Fingerprint::new()));
         let record = parse(text.as_bytes()).unwrap();
-        assert_eq!((record.stop, record.owner_tag), (StopSettings::default(), None));
+        assert_eq!(
+            (record.stop, record.owner_tag, record.generation),
+            (StopSettings::default(), None, Generation::UNKNOWN)
+        );
     }
 
     /// A bit in the name of the digest only loses the digest; all others are found.
@@ -244,6 +260,8 @@ mod tests {
             ("boot_id", "7"),
             ("origin", "\"a b\""),
             ("origin", "7"),
+            ("generation", "-1"),
+            ("generation", "1.5"),
             ("pid", "0"),
             ("pid", "-1"),
             ("pid", "4294967297"),

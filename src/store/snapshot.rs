@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::consul_snapshot;
-use super::process_record::{read_fingerprint, read_identity, read_origin};
+use super::process_record::{read_fingerprint, read_generation, read_identity, read_origin};
 use super::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::declaration::fields::Fields;
 use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot, strict, validate_id};
@@ -58,6 +58,9 @@ impl DaemonEntry {
             if let Some(owner_tag) = &known.owner_tag {
                 process["origin"] = owner_tag.as_str().into();
             }
+            if let Some(number) = known.generation.known() {
+                process["generation"] = number.into();
+            }
             object.insert("process".to_owned(), process);
         }
         object
@@ -78,7 +81,8 @@ fn read_process(mut fields: Fields) -> Result<KnownProcess> {
     let missing = fields.missing("fingerprint", "a fingerprint");
     let fingerprint = read_fingerprint(&mut fields)?.ok_or(missing)?;
     let owner_tag = read_origin(&mut fields)?;
-    Ok(KnownProcess { identity: read_identity(fields)?, fingerprint, owner_tag })
+    let generation = read_generation(&mut fields)?;
+    Ok(KnownProcess { identity: read_identity(fields)?, fingerprint, owner_tag, generation })
 }
 
 /// Writes the text of a snapshot file, proxy by proxy: ten thousand of them would be as many megabytes in memory.
@@ -184,6 +188,7 @@ mod tests {
     use super::*;
     use crate::command::Command;
     use crate::declaration::Fingerprint;
+    use crate::lifecycle::generation::Generation;
     use crate::sys::pid::Pid;
     use crate::sys::process_identity::Identity;
     use proptest::prelude::*;
@@ -194,8 +199,8 @@ mod tests {
         config.token_generated = true;
         let identity =
             Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into(), inode: Some(3) };
-        let (fingerprint, owner_tag) = (Fingerprint::new(), Some("801-7f".to_owned()));
-        let process = StoredProcess::Known(KnownProcess { identity, fingerprint, owner_tag });
+        let (fingerprint, owner_tag, generation) = (Fingerprint::new(), Some("801-7f".to_owned()), Generation::of(12));
+        let process = StoredProcess::Known(KnownProcess { identity, fingerprint, owner_tag, generation });
         let config = Arc::new(config);
         let daemon = |process| Entry::Daemon(DaemonEntry { config: config.clone(), process });
         let (with, without) = (daemon(process), daemon(StoredProcess::Unnamed));

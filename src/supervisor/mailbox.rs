@@ -17,6 +17,7 @@ use super::state_waiters::StateWaiter;
 use super::status::ProxyStatus;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
+use crate::lifecycle::generation::Generation;
 use crate::store::snapshot_entry::KnownProcess;
 use crate::sys::pid::Pid;
 use crate::sys::report_pipe::ReportReader;
@@ -127,6 +128,7 @@ pub(crate) enum SupervisorCommand {
 #[derive(Debug)]
 pub(crate) struct StartedProcess {
     pub(crate) pid: Pid,
+    pub(crate) generation: Generation,
     /// Whether the pid file could be written.
     pub(crate) written: Result<()>,
     /// Of one that is detached, and so no child of ours: what it is known by when it is gone.

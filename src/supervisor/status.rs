@@ -41,6 +41,10 @@ pub struct ProxyStatus {
     pub hint: Option<String>,
     /// Whether it is ready: it runs, and if its declaration says when it is ready, it was so since its last start.
     pub ready: bool,
+    /// Which start of the proxy its process comes from, or its last one: 1 for the first, one more for each process that was
+    /// started since. It goes on with the next agent, and begins anew only where no record is left of the last process.
+    /// Absent before the first start, and for a process that an earlier version of the library started.
+    pub generation: Option<u64>,
 }
 
 /// A process that may be of a proxy, which nothing proves.
@@ -76,6 +80,7 @@ impl ProxyStatus {
             unproven: Vec::new(),
             hint: None,
             ready: state == ProxyState::Running,
+            generation: None,
         }
     }
 }

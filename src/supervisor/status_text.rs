@@ -52,7 +52,7 @@ mod tests {
         let json = |status: &ProxyStatus| serde_json::to_string(status).unwrap();
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null,"ready":false}"#
+            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null,"ready":false,"generation":null}"#
         );
         (status.state, status.pid, status.adopted, status.restarts) = (ProxyState::Running, Some(7), true, 2);
         status.last_exit = Some(ExitStatus::Signaled { signal: 9, core_dumped: false });
@@ -69,9 +69,10 @@ mod tests {
              (nginx: it is of the session) and pid 9 (nginx: it is of the session), hint: a question?"
         );
         status.unproven.truncate(1);
+        status.generation = Some(4);
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?","ready":false}"#
+            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?","ready":false,"generation":4}"#
         );
     }
 }

@@ -74,7 +74,13 @@ fn with_a_cleared_environment_only_what_is_declared_remains() {
     let agent = Launch::new(&scene).env("A", "agent").start(&config.proxy("web", proxy));
     let env = scene.reports.start("web").inspection.unwrap().env;
     let mut expected: Vec<&str> = own.iter().filter_map(|line| Some(line.split_once('=')?.0)).collect();
-    expected.extend(["MANAGER", "CONNECT_PROXY_ID", "CONNECT_PROXY_ORIGIN", "CONNECT_PROXY_TOKEN"]);
+    expected.extend([
+        "MANAGER",
+        "CONNECT_PROXY_GENERATION",
+        "CONNECT_PROXY_ID",
+        "CONNECT_PROXY_ORIGIN",
+        "CONNECT_PROXY_TOKEN",
+    ]);
     expected.push("CONNECT_SIDECAR_FOR");
     expected.sort_unstable();
     assert_eq!(env.keys().collect::<Vec<_>>(), expected);

@@ -13,6 +13,7 @@ mod ends;
 mod environment;
 mod events;
 mod files;
+mod generation;
 mod ids;
 mod kinds;
 mod locked;

@@ -79,24 +79,27 @@ type Event struct {
 	Wait time.Duration
 	// Missed is how many events are lost.
 	Missed uint64
+	// Generation tells which start of the proxy the process comes from that it happened to, or 0: see Status.Generation.
+	Generation uint64
 }
 
 func eventOf(event *C.proxyprocess_event) Event {
 	return Event{
-		Kind:   EventKind(event.kind),
-		Number: uint64(event.number),
-		Time:   time.Unix(0, int64(event.at_unix_ns)),
-		ID:     C.GoString(event.id),
-		Text:   C.GoString(event.text),
-		PID:    int(event.pid),
-		Exit:   Exit{ExitKind(event.exit), int(event.exit_value)},
-		Wait:   time.Duration(event.wait_ms) * time.Millisecond,
-		Missed: uint64(event.missed),
+		Kind:       EventKind(event.kind),
+		Number:     uint64(event.number),
+		Time:       time.Unix(0, int64(event.at_unix_ns)),
+		ID:         C.GoString(event.id),
+		Text:       C.GoString(event.text),
+		PID:        int(event.pid),
+		Exit:       Exit{ExitKind(event.exit), int(event.exit_value)},
+		Wait:       time.Duration(event.wait_ms) * time.Millisecond,
+		Missed:     uint64(event.missed),
+		Generation: uint64(event.generation),
 	}
 }
 
-// MarshalJSON returns one object with the keys number, at_unix_ns, id, kind, pid, exit, wait_ms, text and missed; null is what
-// the kind does not have. It is the same in all languages.
+// MarshalJSON returns one object with the keys number, at_unix_ns, id, kind, pid, exit, wait_ms, text, missed and generation; null
+// is what the kind does not have. It is the same in all languages.
 func (e Event) MarshalJSON() ([]byte, error) {
 	var mem cMemory
 	defer mem.free()
@@ -112,6 +115,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		pid:         C.uint32_t(e.PID),
 		exit:        C.int32_t(e.Exit.Kind),
 		exit_value:  C.int32_t(e.Exit.Value),
+		generation:  C.uint64_t(e.Generation),
 	}
 	if mem.err != nil {
 		return nil, mem.err

@@ -128,7 +128,7 @@ func TestEventAsJSON(t *testing.T) {
 	text, err := json.Marshal(event)
 	check(t, err)
 	expected := `{"number":3,"at_unix_ns":1000000002,"id":"web","kind":"exited","pid":7,"exit":"signal SIGKILL",` +
-		`"wait_ms":null,"text":null,"missed":null}`
+		`"wait_ms":null,"text":null,"missed":null,"generation":null}`
 	if string(text) != expected {
 		t.Errorf("got %s", text)
 	}

@@ -18,7 +18,9 @@ func TestProxyIsReadyWhenItReportsAndStoppedWhenItIsLate(t *testing.T) {
 	reports := shell("echo >&5; exec sleep 300")
 	reports.ReadyFD = 5
 	check(t, state.Set("reports", reports))
-	events.until(proxyprocess.EventReady, "reports")
+	if generation := events.until(proxyprocess.EventReady, "reports").Generation; generation != 1 {
+		t.Errorf("expected the first generation, got %d", generation)
+	}
 	late := sleeper()
 	late.ReadyUnix, late.StartTimeout = "/nonexistent/socket", 50*time.Millisecond
 	check(t, state.Set("late", late))
@@ -31,6 +33,9 @@ func TestProxyIsReadyWhenItReportsAndStoppedWhenItIsLate(t *testing.T) {
 	for _, status := range all {
 		if status.Ready != (status.ID == "reports") {
 			t.Errorf("%s: ready is %v", status.ID, status.Ready)
+		}
+		if status.ID == "reports" && status.Generation != 1 {
+			t.Errorf("expected the first generation, got %d", status.Generation)
 		}
 		if status.ID == "late" && !strings.HasPrefix(status.LastError, "not ready in 50 ms: connect to ") {
 			t.Errorf("last error: %q", status.LastError)

@@ -115,6 +115,10 @@ type Status struct {
 	Hint string
 	// Ready tells that it is ready: it runs, and if its declaration says when it is ready, it was so since its last start.
 	Ready bool
+	// Generation tells which start of the proxy its process comes from, or its last one: 1 for the first, one more for each
+	// process that was started since. It goes on with the next agent, and begins anew only where no record is left of the
+	// last process. 0 before the first start, and for a process that an earlier version of the library started.
+	Generation uint64
 }
 
 // statusList takes what several proxies are doing from the library.
@@ -137,18 +141,19 @@ func (l *statusList) all() ([]Status, error) {
 			return nil, err
 		}
 		all[i] = Status{
-			ID:        C.GoString(status.id),
-			Mode:      C.GoString(status.mode),
-			State:     ProxyState(status.state),
-			PID:       int(status.pid),
-			Adopted:   status.adopted != 0,
-			Restarts:  uint64(status.restarts),
-			LastExit:  Exit{ExitKind(status.last_exit), int(status.last_exit_value)},
-			NextStart: -1,
-			LastError: C.GoString(status.last_error),
-			Unproven:  C.GoString(status.unproven),
-			Hint:      C.GoString(status.hint),
-			Ready:     status.ready != 0,
+			ID:         C.GoString(status.id),
+			Mode:       C.GoString(status.mode),
+			State:      ProxyState(status.state),
+			PID:        int(status.pid),
+			Adopted:    status.adopted != 0,
+			Restarts:   uint64(status.restarts),
+			LastExit:   Exit{ExitKind(status.last_exit), int(status.last_exit_value)},
+			NextStart:  -1,
+			LastError:  C.GoString(status.last_error),
+			Unproven:   C.GoString(status.unproven),
+			Hint:       C.GoString(status.hint),
+			Ready:      status.ready != 0,
+			Generation: uint64(status.generation),
 		}
 		if status.next_start_ms != math.MaxUint64 {
 			all[i].NextStart = time.Duration(status.next_start_ms) * time.Millisecond

@@ -50,6 +50,8 @@ const (
 	EnvProxyToken = C.PROXYPROCESS_ENV_PROXY_TOKEN
 	// EnvProxyOrigin holds the tag of the manager or daemon that the process is of: how a scan knows it.
 	EnvProxyOrigin = C.PROXYPROCESS_ENV_PROXY_ORIGIN
+	// EnvProxyGeneration holds the generation of the process: which of the starts of its proxy it comes from.
+	EnvProxyGeneration = C.PROXYPROCESS_ENV_PROXY_GENERATION
 	// EnvSidecarFor holds the id of the service that the proxy is the sidecar of.
 	EnvSidecarFor = C.PROXYPROCESS_ENV_SIDECAR_FOR
 )

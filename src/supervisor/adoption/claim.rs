@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What is known of a process that may live, and why it was not adopted.
 
+use crate::lifecycle::generation::Generation;
 use crate::store::Record;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
@@ -9,9 +10,9 @@ use crate::sys::process_identity::Identity;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Claim {
     /// By a record of this data directory, with the token and the owner tag that the process has.
-    Recorded { identity: Identity, token: Option<String>, owner_tag: Option<String> },
+    Recorded { identity: Identity, token: Option<String>, owner_tag: Option<String>, generation: Generation },
     /// By a snapshot that is not this directory's: a record is written once it is proven.
-    Snapshot { identity: Identity, owner_tag: Option<String> },
+    Snapshot { identity: Identity, owner_tag: Option<String>, generation: Generation },
     /// By a pid alone: of a snapshot of Consul, or of a pid file whose record cannot be read. What the process
     /// carries has to prove it.
     PidOnly {
@@ -37,6 +38,14 @@ impl Claim {
         }
     }
 
+    /// Which start of the proxy the process comes from.
+    pub(crate) fn generation(&self) -> Generation {
+        match self {
+            Claim::Recorded { generation, .. } | Claim::Snapshot { generation, .. } => *generation,
+            Claim::PidOnly { .. } => Generation::UNKNOWN,
+        }
+    }
+
     /// More than the pid, where it is known.
     pub(crate) fn identity(&self) -> Option<&Identity> {
         match self {
@@ -49,7 +58,8 @@ impl Claim {
 impl Record {
     /// What the record says of its process.
     pub(crate) fn into_claim(self) -> Claim {
-        Claim::Recorded { identity: self.identity, token: self.token, owner_tag: self.owner_tag }
+        let Record { identity, token, owner_tag, generation, .. } = self;
+        Claim::Recorded { identity, token, owner_tag, generation }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::store;
 use crate::store::snapshot_entry::Version1Process;
 use crate::supervisor::spec::Spec;
 use crate::supervisor::spec::base_environment::{BaseEnvironment, is_of_host};
+use crate::supervisor::spec::placeholders::may_become;
 use crate::sys::pid::Pid;
 use crate::sys::proc::command_line::UnrecordedProcess;
 
@@ -99,7 +100,7 @@ pub(crate) fn examine(pid: Pid) -> Result<UnrecordedProcess> {
 /// Whether a process without a record is one of the declaration, as far as it shows.
 pub(crate) fn is_of(process: &UnrecordedProcess, wanted: &Spec) -> bool {
     let as_shown = || wanted.changed_variable(|name| process.variable(name)).is_none();
-    process.runs(wanted.config.command.argv()) && (!shows(process, &wanted.id) || as_shown())
+    process.runs(wanted.config.command.argv(), may_become) && (!shows(process, &wanted.id) || as_shown())
 }
 
 /// Whether the environment that a process shows is the one that it was given for this id.

@@ -57,6 +57,7 @@ impl EventLoop {
         supervised.rare.start_waiters.extend(started);
         let event = match start {
             StartMode::Claimed { claim, start_if_gone, outdated } => {
+                supervised.generation = supervised.generation.max(claim.generation());
                 (supervised.claim, supervised.was_claimed) = (Some(Box::new(claim)), true);
                 self.drive(key, MachineEvent::Adopt { start_if_gone });
                 if outdated { MachineEvent::Replace } else { return }
@@ -83,13 +84,13 @@ impl EventLoop {
 
     pub(super) fn update(&mut self, slot: &Slot, spec: Arc<Spec>, record: Option<Sender<()>>) {
         let Some(supervised) = self.keys.get(slot).and_then(|key| self.slots.get_mut(&key)) else { return };
-        supervised.spec = spec.clone();
+        supervised.spec = spec;
         let key = supervised.key;
         // A process that is being replaced is not one of this declaration; one that is being started is recorded then.
         if record.is_some() && supervised.machine.runs() {
             supervised.rare.record_waiters.extend(record);
-            let owner_tag = supervised.owner_tag();
-            self.submit(key, Job::Record { key, spec, owner_tag });
+            let job = supervised.record_job();
+            self.submit(key, job);
         }
         self.drive(key, MachineEvent::Settings);
     }
@@ -128,7 +129,7 @@ impl EventLoop {
         let running = self.of_owner(owner).filter(|supervised| supervised.machine.runs());
         let jobs = running.map(|supervised| {
             let (key, spec, owner_tag) = (supervised.key, supervised.spec.clone(), supervised.owner_tag());
-            (key, Job::RecordMissing { key, spec, owner_tag })
+            (key, Job::RecordMissing { key, spec, owner_tag, generation: supervised.generation })
         });
         for (key, job) in jobs.collect::<Vec<_>>() {
             self.submit(key, job);
@@ -158,7 +159,10 @@ impl EventLoop {
             let fingerprint =
                 if supervised.machine.runs() { supervised.spec.fingerprint() } else { Fingerprint::new() };
             let owner_tag = Some(supervised.owner_tag().to_string()).filter(|owner_tag| !owner_tag.is_empty());
-            known.push((id.clone(), KnownProcess { identity, fingerprint, owner_tag }));
+            known.push((
+                id.clone(),
+                KnownProcess { identity, fingerprint, owner_tag, generation: supervised.generation },
+            ));
         }
         Ok(known)
     }

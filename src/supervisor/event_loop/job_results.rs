@@ -70,14 +70,15 @@ impl EventLoop {
         }
         let mut unreaped = false;
         let event = match done {
-            Done::Started(StartedProcess { pid, written, claim, report }) => {
+            Done::Started(StartedProcess { pid, generation, written, claim, report }) => {
+                supervised.generation = generation;
                 supervised.claim = claim;
                 (supervised.pid, supervised.adopted) = (Some(pid), false);
                 supervised.begins_well();
                 supervised.group = Some(pid);
                 (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
                 supervised.leader = Some(Leader { pid: Some(pid), source: Source::Started(spec.clone()) });
-                spec.context.publisher.of_proxy(&id, ProxyOccurrence::Started { pid });
+                spec.context.publisher.of_proxy(&id, ProxyOccurrence::Started { pid, generation });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
                 report.into_iter().for_each(|reader| self.await_report(key, reader));
@@ -94,16 +95,17 @@ impl EventLoop {
                 Some(MachineEvent::SpawnFailed { hopeless })
             }
             Done::Adopted { pid, since, written, known } => {
-                if known.is_some() {
-                    supervised.claim = known;
+                if let Some(known) = known {
+                    (supervised.generation, supervised.claim) = (known.generation(), Some(known));
                 }
+                let generation = supervised.generation;
                 (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, None);
                 supervised.group = Some(pid);
                 supervised.starts += 1;
                 supervised.unscanned_since = since;
                 let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
                 supervised.leader = Some(Leader { pid: Some(pid), source });
-                spec.context.publisher.of_proxy(&id, ProxyOccurrence::Adopted { pid });
+                spec.context.publisher.of_proxy(&id, ProxyOccurrence::Adopted { pid, generation });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
                 supervised.say_taken_as_ready();
@@ -231,8 +233,8 @@ impl EventLoop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let begun = matches!(event, MachineEvent::Spawned | MachineEvent::Adopted { .. });
         if begun && supervised.machine.runs() && !Arc::ptr_eq(recorded, &supervised.spec) {
-            let (spec, owner_tag) = (supervised.spec.clone(), supervised.owner_tag());
-            self.submit(key, Job::Record { key, spec, owner_tag });
+            let job = supervised.record_job();
+            self.submit(key, job);
         }
     }
 

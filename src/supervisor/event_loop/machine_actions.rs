@@ -66,7 +66,8 @@ impl EventLoop {
                 supervised.warn_of_held();
                 fail::point("spawn:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
-                self.submit(key, Job::Start { key, spec, after });
+                let generation = supervised.generation.next();
+                self.submit(key, Job::Start { key, spec, generation, after });
             }
             MachineAction::Adopt => {
                 (supervised.rare.repair, supervised.rare.told) = (None, None);
@@ -178,7 +179,9 @@ impl EventLoop {
             }
             Announcement::Ready => return supervised.announce_ready(),
             Announcement::NotReady => return supervised.announce_not_ready(),
-            Announcement::Stopping => ProxyOccurrence::Stopping { pid: supervised.pid },
+            Announcement::Stopping => {
+                ProxyOccurrence::Stopping { pid: supervised.pid, generation: supervised.generation }
+            }
             Announcement::Stopped => ProxyOccurrence::Stopped,
             Announcement::Failed => ProxyOccurrence::Failed { error: supervised.rare.last_error.as_ref() },
         };

@@ -71,7 +71,7 @@ impl Supervised {
     /// The process is ready.
     pub(super) fn announce_ready(&mut self) {
         self.rare.last_error = self.rare.beside.take();
-        self.spec.context.publisher.of_proxy(&self.slot.id, ProxyOccurrence::Ready);
+        self.spec.context.publisher.of_proxy(&self.slot.id, ProxyOccurrence::Ready { generation: self.generation });
     }
 
     /// It was not ready in time: why.
@@ -81,7 +81,8 @@ impl Supervised {
         let reason = readiness.map(|readiness| readiness.why_not(&config.ready)).unwrap_or_default();
         let message = format!("not ready in {} ms: {reason}", config.start_timeout.as_millis());
         let error = Error::new(ErrorCode::StartFailed, message);
-        self.spec.context.publisher.of_proxy(&self.slot.id, ProxyOccurrence::NotReady { error: &error, reason });
+        let happened = ProxyOccurrence::NotReady { error: &error, reason, generation: self.generation };
+        self.spec.context.publisher.of_proxy(&self.slot.id, happened);
         self.rare.last_error = Some(error);
     }
 

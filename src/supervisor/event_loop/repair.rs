@@ -86,7 +86,7 @@ impl EventLoop {
             RepairTask::CleanUp(spec) => Job::CleanUp { key, spec, after },
             RepairTask::RemovePidFile(spec) => Job::RemovePidFile { key, spec },
             RepairTask::PidFile(spec, pid) => Job::PidFile { key, spec, pid },
-            RepairTask::Record(spec, _) => Job::Record { key, spec, owner_tag: supervised.owner_tag() },
+            RepairTask::Record(..) => supervised.record_job(),
         };
         self.submit(key, job);
     }

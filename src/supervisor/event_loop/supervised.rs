@@ -13,6 +13,7 @@ use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::background_hint::Background;
+use crate::lifecycle::generation::Generation;
 use crate::lifecycle::machine::Machine;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent, Settings};
 use crate::logging::Level;
@@ -53,6 +54,8 @@ pub(crate) struct Supervised {
     /// Whether any of its processes was, or may have been, a child of an earlier agent.
     pub(crate) was_claimed: bool,
     pub(crate) starts: u64,
+    /// That of its process, or of the last one.
+    pub(crate) generation: Generation,
     pub(crate) last_exit: Option<ExitStatus>,
     /// The tick from which on the processes are of it that no scan has covered yet; `None` where that is not known.
     pub(crate) unscanned_since: Option<u64>,
@@ -227,6 +230,7 @@ impl Supervised {
             adopted: false,
             was_claimed: false,
             starts: 0,
+            generation: Generation::UNKNOWN,
             last_exit: None,
             unscanned_since: None,
             armed: None,
@@ -243,6 +247,12 @@ impl Supervised {
         let settings = Settings { restart: &config.restart, stop: &config.stop, readiness };
         let chance = if config.restart.jitter > 0.0 { crate::sys::random::chance() } else { 0.0 };
         self.machine.on(event, now, settings, chance)
+    }
+
+    /// Has its process recorded as its declaration is now.
+    pub(crate) fn record_job(&self) -> Job {
+        let (key, spec, owner_tag) = (self.key, self.spec.clone(), self.owner_tag());
+        Job::Record { key, spec, owner_tag, generation: self.generation }
     }
 
     /// Whether something of it is to be done at this instant: of all timers that were ever set, those of which this is said
@@ -358,6 +368,7 @@ impl Supervised {
         status.last_error = self.rare.last_error.as_ref().map(Error::to_string);
         status.unproven = self.unproven().into_iter().map(Unproven::to_status).collect();
         let is_healthy = |since: Instant| since.elapsed() >= defaults::DAEMON_RESTART_HEALTHY;
+        status.generation = self.generation.known();
         status.hint = self.rare.background.hint().filter(|_| !self.machine.running_since().is_some_and(is_healthy));
         status
     }

@@ -16,6 +16,7 @@ pub(crate) use text::{EventFields, unix_ns};
 #[cfg(feature = "capi")]
 use crate::feed::NextPlace;
 use crate::feed::{Entry, Feed, Reader};
+use crate::lifecycle::generation::Generation;
 use crate::sys::wait::ExitStatus;
 
 /// Something that happened to a proxy or to the snapshot.
@@ -30,6 +31,10 @@ pub struct Event {
     pub id: Option<Arc<str>>,
     /// What happened.
     pub kind: EventKind,
+    /// Which start of the proxy the process comes from that it happened to: see
+    /// [`ProxyStatus::generation`](crate::ProxyStatus::generation). Only of the kinds `Started`, `Adopted`, `Ready`,
+    /// `NotReady`, `Stopping` and `Exited`, and where it is known.
+    pub generation: Option<u64>,
 }
 
 /// What happened.
@@ -111,14 +116,15 @@ pub(crate) type EventRing = Feed<Event>;
 
 impl Entry for Event {
     fn gap(number: u64, at: SystemTime, missed: u64) -> Event {
-        Event { number, at, id: None, kind: EventKind::Gap { missed } }
+        Event { number, at, id: None, kind: EventKind::Gap { missed }, generation: None }
     }
 }
 
 impl EventRing {
     /// Publishes an event; never waits for a reader. For the publisher alone.
-    fn publish(&self, id: Option<&Arc<str>>, kind: EventKind) {
-        self.add(|number, at| Event { number, at, id: id.cloned(), kind });
+    fn publish(&self, id: Option<&Arc<str>>, generation: Generation, kind: EventKind) {
+        let generation = generation.known();
+        self.add(|number, at| Event { number, at, id: id.cloned(), kind, generation });
     }
 
     pub(crate) fn subscribe(self: &Arc<Self>) -> Events {
@@ -215,8 +221,8 @@ mod tests {
         let ring = EventRing::new(4);
         let events = ring.subscribe();
         let reader = std::thread::spawn(move || events.map(|event| event.number).collect::<Vec<u64>>());
-        ring.publish(None, EventKind::Stopped);
-        ring.publish(None, EventKind::Stopped);
+        ring.publish(None, Generation::UNKNOWN, EventKind::Stopped);
+        ring.publish(None, Generation::UNKNOWN, EventKind::Stopped);
         ring.end();
         assert_eq!(reader.join().unwrap(), [1, 2]);
     }

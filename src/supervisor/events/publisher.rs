@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::{EventKind, EventRing};
 use crate::declaration::ExecMode;
 use crate::error::Error;
+use crate::lifecycle::generation::Generation;
 use crate::logging::{Level, Log};
 use crate::sys::pid::Pid;
 use crate::sys::wait::ExitStatus;
@@ -20,6 +21,7 @@ use crate::sys::wait::ExitStatus;
 pub(crate) enum ProxyOccurrence<'a> {
     Started {
         pid: Pid,
+        generation: Generation,
     },
     /// One of a registered kind.
     KindStarted {
@@ -47,6 +49,7 @@ pub(crate) enum ProxyOccurrence<'a> {
     },
     Adopted {
         pid: Pid,
+        generation: Generation,
     },
     /// `ended`: the process has, which is nothing to worry about.
     NotAdopted {
@@ -62,18 +65,23 @@ pub(crate) enum ProxyOccurrence<'a> {
         pid: Pid,
         status: ExitStatus,
         asked: bool,
+        generation: Generation,
     },
     Waiting {
         wait: Duration,
     },
-    Ready,
+    Ready {
+        generation: Generation,
+    },
     /// `error`: what the status shows, and why it is stopped.
     NotReady {
         error: &'a Error,
         reason: String,
+        generation: Generation,
     },
     Stopping {
         pid: Option<Pid>,
+        generation: Generation,
     },
     Stopped,
     Unproven {
@@ -113,11 +121,12 @@ impl Publisher {
     /// Publishes what happened to a proxy.
     pub(crate) fn of_proxy(&self, id: &Arc<str>, happened: ProxyOccurrence<'_>) {
         let line = |level: Level, message: fmt::Arguments<'_>| self.log.about(level, id, message);
-        let event = |kind: EventKind| self.events.publish(Some(id), kind);
+        let event = |kind: EventKind| self.events.publish(Some(id), Generation::UNKNOWN, kind);
+        let of_process = |generation: Generation, kind: EventKind| self.events.publish(Some(id), generation, kind);
         match happened {
-            ProxyOccurrence::Started { pid } => {
+            ProxyOccurrence::Started { pid, generation } => {
                 line(Level::Info, format_args!("started, pid {pid}"));
-                event(EventKind::Started { pid: Some(pid.as_u32()) });
+                of_process(generation, EventKind::Started { pid: Some(pid.as_u32()) });
             }
             ProxyOccurrence::KindStarted { mode } => {
                 line(Level::Info, format_args!("started, of the kind {mode}"));
@@ -139,34 +148,34 @@ impl Publisher {
                 self.log.write(Level::Error, format_args!("{error}"));
                 event(EventKind::Failed { error: error.to_string() });
             }
-            ProxyOccurrence::Adopted { pid } => {
+            ProxyOccurrence::Adopted { pid, generation } => {
                 line(Level::Info, format_args!("adopted, pid {pid}"));
-                event(EventKind::Adopted { pid: pid.as_u32() });
+                of_process(generation, EventKind::Adopted { pid: pid.as_u32() });
             }
             ProxyOccurrence::NotAdopted { reason, ended } => {
                 line(if ended { Level::Info } else { Level::Warn }, format_args!("not adopted: {reason}"));
                 event(EventKind::AdoptionRefused { reason });
             }
             ProxyOccurrence::NotKnownToLive { reason } => event(EventKind::AdoptionRefused { reason }),
-            ProxyOccurrence::Exited { pid, status, asked } => {
-                event(EventKind::Exited { pid: pid.as_u32(), status });
+            ProxyOccurrence::Exited { pid, status, asked, generation } => {
+                of_process(generation, EventKind::Exited { pid: pid.as_u32(), status });
                 line(if asked { Level::Info } else { Level::Warn }, format_args!("pid {pid} ended: {status}"));
             }
             ProxyOccurrence::Waiting { wait } => {
                 line(Level::Info, format_args!("next start in {wait:?}"));
                 event(EventKind::Waiting { wait });
             }
-            ProxyOccurrence::Ready => {
+            ProxyOccurrence::Ready { generation } => {
                 line(Level::Info, format_args!("ready"));
-                event(EventKind::Ready);
+                of_process(generation, EventKind::Ready);
             }
-            ProxyOccurrence::NotReady { error, reason } => {
+            ProxyOccurrence::NotReady { error, reason, generation } => {
                 line(Level::Error, format_args!("{error}"));
-                event(EventKind::NotReady { reason });
+                of_process(generation, EventKind::NotReady { reason });
             }
-            ProxyOccurrence::Stopping { pid } => {
+            ProxyOccurrence::Stopping { pid, generation } => {
                 line(Level::Info, format_args!("stopping"));
-                event(EventKind::Stopping { pid: pid.map(Pid::as_u32) });
+                of_process(generation, EventKind::Stopping { pid: pid.map(Pid::as_u32) });
             }
             ProxyOccurrence::Stopped => {
                 line(Level::Info, format_args!("stopped"));
@@ -182,7 +191,7 @@ impl Publisher {
     /// Publishes what happened to the snapshot of a manager.
     pub(crate) fn of_snapshot(&self, happened: SnapshotOccurrence<'_>) {
         let line = |message: fmt::Arguments<'_>| self.log.write(Level::Error, message);
-        let event = |kind: EventKind| self.events.publish(None, kind);
+        let event = |kind: EventKind| self.events.publish(None, Generation::UNKNOWN, kind);
         match happened {
             SnapshotOccurrence::Written => event(EventKind::SnapshotWritten),
             SnapshotOccurrence::NotWritten { error } => {
@@ -223,9 +232,9 @@ mod tests {
         use ProxyOccurrence as P;
         let (pid, error, status) =
             (Pid::from_raw(7).unwrap(), &Error::new(ErrorCode::Io, "why"), ExitStatus::Exited(1));
-        let (why, wait) = (|| "why".to_owned(), Duration::from_millis(1500));
+        let (why, wait, generation) = (|| "why".to_owned(), Duration::from_millis(1500), Generation::of(3));
         let of_proxies = [
-            (P::Started { pid }, "INFO proxy web: started, pid 7", "started, pid 7"),
+            (P::Started { pid, generation }, "INFO proxy web: started, pid 7", "started, pid 7"),
             (P::KindStarted { mode: &ExecMode::NOOP }, "INFO proxy web: started, of the kind noop", "started"),
             (P::StartFailed { error }, "ERROR proxy web: why", "start failed: why"),
             (P::StartHopeless { error }, "ERROR proxy web: why", ""),
@@ -233,7 +242,7 @@ mod tests {
             (P::Failed { error: None }, "", "failed: "),
             (P::KindStartFailed { error }, "ERROR proxy web: start: why", "failed: why"),
             (P::Rejected { error }, "ERROR why", "failed: why"),
-            (P::Adopted { pid }, "INFO proxy web: adopted, pid 7", "adopted, pid 7"),
+            (P::Adopted { pid, generation }, "INFO proxy web: adopted, pid 7", "adopted, pid 7"),
             (P::NotAdopted { reason: why(), ended: true }, "INFO proxy web: not adopted: why", "adoption refused: why"),
             (
                 P::NotAdopted { reason: why(), ended: false },
@@ -242,20 +251,24 @@ mod tests {
             ),
             (P::NotKnownToLive { reason: why() }, "", "adoption refused: why"),
             (
-                P::Exited { pid, status, asked: true },
+                P::Exited { pid, status, asked: true, generation },
                 "INFO proxy web: pid 7 ended: exit code 1",
                 "exited, pid 7: exit code 1",
             ),
             (
-                P::Exited { pid, status, asked: false },
+                P::Exited { pid, status, asked: false, generation },
                 "WARN proxy web: pid 7 ended: exit code 1",
                 "exited, pid 7: exit code 1",
             ),
             (P::Waiting { wait }, "INFO proxy web: next start in 1.5s", "waiting, next start in 1500 ms"),
-            (P::Ready, "INFO proxy web: ready", "ready"),
-            (P::NotReady { error, reason: "no answer".to_owned() }, "ERROR proxy web: why", "not ready: no answer"),
-            (P::Stopping { pid: Some(pid) }, "INFO proxy web: stopping", "stopping, pid 7"),
-            (P::Stopping { pid: None }, "INFO proxy web: stopping", "stopping"),
+            (P::Ready { generation }, "INFO proxy web: ready", "ready"),
+            (
+                P::NotReady { error, reason: "no answer".to_owned(), generation },
+                "ERROR proxy web: why",
+                "not ready: no answer",
+            ),
+            (P::Stopping { pid: Some(pid), generation }, "INFO proxy web: stopping", "stopping, pid 7"),
+            (P::Stopping { pid: None, generation }, "INFO proxy web: stopping", "stopping"),
             (P::Stopped, "INFO proxy web: stopped", "stopped"),
             (
                 P::Unproven { processes: "pid 8".to_owned() },

@@ -95,6 +95,8 @@ pub(crate) struct EventFields<'a> {
     pub(crate) text: Option<&'a str>,
     /// How many events a gap stands for.
     pub(crate) missed: Option<u64>,
+    /// Which start of the proxy the process comes from.
+    pub(crate) generation: Option<u64>,
 }
 
 impl EventFields<'_> {
@@ -109,6 +111,7 @@ impl EventFields<'_> {
             wait_ms: None,
             text: None,
             missed: None,
+            generation: event.generation,
         };
         match &event.kind {
             EventKind::Started { pid } | EventKind::Stopping { pid } => fields.pid = *pid,
@@ -247,14 +250,15 @@ mod tests {
             assert_eq!(kind.to_string(), text);
             assert!(json.starts_with(&format!("\"{}\"", kind.as_str())));
             let at = UNIX_EPOCH + Duration::from_nanos(1_500_000_000_000_000_001);
-            let mut event = Event { number: 9, at, id: Some("a\nb".into()), kind };
+            let mut event = Event { number: 9, at, id: Some("a\nb".into()), kind, generation: Some(3) };
             assert_eq!(event.to_string(), format!("proxy a\\nb: {text}"));
             let begin = r#"{"number":9,"at_unix_ns":1500000000000000001,"id":"#;
             let encoded = serde_json::to_string(&event).unwrap();
-            assert_eq!(encoded, format!("{begin}\"a\\nb\",\"kind\":{json}}}"));
-            event.id = None;
+            assert_eq!(encoded, format!("{begin}\"a\\nb\",\"kind\":{json},\"generation\":3}}"));
+            (event.id, event.generation) = (None, None);
             assert_eq!(event.to_string(), text);
-            assert_eq!(serde_json::to_string(&event).unwrap(), format!("{begin}null,\"kind\":{json}}}"));
+            let encoded = serde_json::to_string(&event).unwrap();
+            assert_eq!(encoded, format!("{begin}null,\"kind\":{json},\"generation\":null}}"));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 
 use crate::defaults;
+use crate::lifecycle::generation::Generation;
 use crate::sys::fail;
 use crate::sys::proc::{environ, fdinfo};
 
@@ -39,13 +40,29 @@ impl KnownOwner<'_> {
     }
 }
 
-/// The token and the owner tag in the environment of a process, if it has them.
-pub(crate) fn token_and_origin_of(pid: i32) -> io::Result<[Option<String>; 2]> {
-    let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
-    Ok([defaults::ENV_PROXY_TOKEN, defaults::ENV_PROXY_ORIGIN].map(|name| {
-        let value = environ::value(&environment, name.as_bytes()).filter(|value| !value.is_empty());
-        value.map(|value| String::from_utf8_lossy(value).into_owned())
-    }))
+/// What the environment of a process shows of its tag.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) token: Option<String>,
+    pub(crate) owner_tag: Option<String>,
+    pub(crate) generation: Generation,
+}
+
+impl Shown {
+    /// What a process shows.
+    pub(crate) fn by(pid: i32) -> io::Result<Shown> {
+        Ok(Shown::within(&std::fs::read(format!("/proc/{pid}/environ"))?))
+    }
+
+    fn within(environment: &[u8]) -> Shown {
+        let [token, owner_tag, number] =
+            [defaults::ENV_PROXY_TOKEN, defaults::ENV_PROXY_ORIGIN, defaults::ENV_PROXY_GENERATION].map(|name| {
+                let value = environ::value(environment, name.as_bytes()).filter(|value| !value.is_empty());
+                value.map(|value| String::from_utf8_lossy(value).into_owned())
+            });
+        let generation = number.and_then(|number| number.parse().ok()).map_or(Generation::UNKNOWN, Generation::of);
+        Shown { token, owner_tag, generation }
+    }
 }
 
 impl KnownTag<'_> {
@@ -90,6 +107,23 @@ impl KnownTag<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn environment_without_a_number_shows_no_generation() {
+        let shown = |text: &[u8]| Shown::within(text);
+        let whole = b"CONNECT_PROXY_GENERATION=7\0CONNECT_PROXY_ORIGIN=o\0CONNECT_PROXY_TOKEN=t\0";
+        let of = |token: Option<&str>, owner_tag: Option<&str>, number| {
+            let (token, owner_tag) = (token.map(str::to_owned), owner_tag.map(str::to_owned));
+            Shown { token, owner_tag, generation: Generation::of(number) }
+        };
+        assert_eq!(shown(whole), of(Some("t"), Some("o"), 7));
+        assert_eq!(shown(b"CONNECT_PROXY_TOKEN=t\0CONNECT_PROXY_ORIGIN=\0"), of(Some("t"), None, 0));
+        for damaged in
+            [&b"CONNECT_PROXY_GENERATION=\0"[..], b"CONNECT_PROXY_GENERATION=x\0", b"CONNECT_PROXY_GENERATION=-1"]
+        {
+            assert_eq!(shown(damaged), of(None, None, 0));
+        }
+    }
 
     #[test]
     fn environment_proves_only_with_all_that_is_known() {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorCode};
+use crate::lifecycle::generation::Generation;
 use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
 use crate::supervisor::mailbox::Done;
 use crate::supervisor::process_key::ProcessKey;
@@ -37,6 +38,8 @@ pub(crate) enum Job {
     Start {
         key: ProcessKey,
         spec: Arc<Spec>,
+        /// Which it will be.
+        generation: Generation,
         /// Whose group may be left, here and below.
         after: Option<Claim>,
     },
@@ -49,14 +52,16 @@ pub(crate) enum Job {
     Record {
         key: ProcessKey,
         spec: Arc<Spec>,
-        /// That of the process, here and below.
+        /// Those of the process, here and below.
         owner_tag: Arc<str>,
+        generation: Generation,
     },
     /// The same, if the record is not there any more.
     RecordMissing {
         key: ProcessKey,
         spec: Arc<Spec>,
         owner_tag: Arc<str>,
+        generation: Generation,
     },
     /// Writes the pid file of a process again.
     PidFile {

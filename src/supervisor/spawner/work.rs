@@ -11,6 +11,7 @@ use super::job::{Job, ScanRequest, Work};
 use crate::declaration::validate_id;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host_code;
+use crate::lifecycle::generation::Generation;
 use crate::logging::{self, Level};
 use crate::store;
 use crate::supervisor::adoption::claim::Claim;
@@ -128,16 +129,18 @@ impl Spawner {
 
     fn work(&self, job: Job, tools: &mut SpawnTools) -> Done {
         match job {
-            Job::Start { key, spec, after } => match self.start(key, &spec, after.as_ref(), tools) {
-                Ok(started) => Done::Started(started),
-                Err(error) => {
-                    let hopeless = matches!(
-                        error.code(),
-                        ErrorCode::InvalidConfig | ErrorCode::InvalidId | ErrorCode::RootRefused
-                    );
-                    Done::StartFailed { error, hopeless }
+            Job::Start { key, spec, generation, after } => {
+                match self.start(key, (&spec, generation), after.as_ref(), tools) {
+                    Ok(started) => Done::Started(started),
+                    Err(error) => {
+                        let hopeless = matches!(
+                            error.code(),
+                            ErrorCode::InvalidConfig | ErrorCode::InvalidId | ErrorCode::RootRefused
+                        );
+                        Done::StartFailed { error, hopeless }
+                    }
                 }
-            },
+            }
             Job::Adopt { key, spec, claim } => match adoption::prove(&spec, &claim) {
                 Ok(Proven { process, written, known }) => {
                     let (pid, since) = (process.pid, process.identity.as_ref().map(|identity| identity.start_ticks));
@@ -147,9 +150,11 @@ impl Spawner {
                 }
                 Err(refusal) => Done::Refused(refusal),
             },
-            Job::Record { key, spec, owner_tag } => Done::Recorded(self.record(key, &spec, &owner_tag)),
-            Job::RecordMissing { key, spec, owner_tag } => Done::Recorded(match spec.is_recorded() {
-                Ok(false) => self.record(key, &spec, &owner_tag),
+            Job::Record { key, spec, owner_tag, generation } => {
+                Done::Recorded(self.record(key, &spec, &owner_tag, generation))
+            }
+            Job::RecordMissing { key, spec, owner_tag, generation } => Done::Recorded(match spec.is_recorded() {
+                Ok(false) => self.record(key, &spec, &owner_tag, generation),
                 Ok(true) => self.write_pid_file(key, &spec),
                 Err(error) => Err(error),
             }),
@@ -180,7 +185,7 @@ impl Spawner {
     fn start(
         &self,
         key: ProcessKey,
-        spec: &Spec,
+        (spec, generation): (&Spec, Generation),
         after: Option<&Claim>,
         tools: &mut SpawnTools,
     ) -> Result<StartedProcess> {
@@ -192,7 +197,7 @@ impl Spawner {
         }
         end_leftovers(spec, after)?;
         let (report, report_end) = report_pipe(spec)?.unzip();
-        let mut program = spec.program();
+        let mut program = spec.program(generation);
         let number = spec.config.ready.fd().and_then(|number| number.try_into().ok());
         program.report =
             report_end.as_ref().zip(number).map(|(end, number)| ReportDescriptor { end: end.as_fd(), number });
@@ -205,7 +210,7 @@ impl Spawner {
             Files::DataDir(data_dir) => {
                 // A process of which the next agent could not know whether it lives must not begin to.
                 stat::check_mounted().map_err(|error| Error::os(ErrorCode::Io, "look for /proc/self", &error))?;
-                let record = data_dir.prepare_record(spec.record_header(), &boot_id()?)?;
+                let record = data_dir.prepare_record(spec.record_header(generation), &boot_id()?)?;
                 spawn::start(stack, program, standard, Some(&record))
             }
             Files::Paths { .. } => spawn::start(stack, program, standard, None),
@@ -222,7 +227,7 @@ impl Spawner {
         // Of a process that is no child of ours, as of one that is adopted.
         let claim = detached.clone().map(|identity| {
             let (token, owner_tag) = (spec.config.token.clone(), Some(spec.context.owner_tag.to_string()));
-            Box::new(Claim::Recorded { identity, token, owner_tag })
+            Box::new(Claim::Recorded { identity, token, owner_tag, generation })
         });
         // The child cannot be reaped before it is in the table.
         let of_child = || if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };
@@ -232,14 +237,14 @@ impl Spawner {
         // The pid file is for people and scripts; the process runs whether it can be written or not.
         let written = spec.replace_pid_file(started.pid);
         fail::point("start:written-down");
-        Ok(StartedProcess { pid: started.pid, written, claim, report })
+        Ok(StartedProcess { pid: started.pid, generation, written, claim, report })
     }
 
-    fn record(&self, key: ProcessKey, spec: &Spec, owner_tag: &str) -> Result<()> {
+    fn record(&self, key: ProcessKey, spec: &Spec, owner_tag: &str, generation: Generation) -> Result<()> {
         let Some(identity) = self.identity(key)? else { return Ok(()) };
         if let Files::DataDir(data_dir) = &spec.context.files {
             let owner_tag = Some(owner_tag).filter(|owner_tag| !owner_tag.is_empty());
-            data_dir.write_record(store::RecordHeader { owner_tag, ..spec.record_header() }, &identity)?;
+            data_dir.write_record(store::RecordHeader { owner_tag, ..spec.record_header(generation) }, &identity)?;
         }
         spec.write_pid_file(identity.pid)
     }

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use super::Spec;
+use super::placeholders::may_become;
 use crate::declaration::{Fingerprint, ProxyConfig};
 use crate::defaults;
 
@@ -39,17 +40,23 @@ impl Spec {
     }
 
     /// The first variable whose value in the process differs from the declared one; `value` gives what the process has.
-    /// What it inherited does not count unless it is to be withheld, nor does the owner tag, which an earlier owner may have
-    /// given it.
+    /// What it inherited does not count unless it is to be withheld, nor do the owner tag, which an earlier owner may
+    /// have given it, and the number of its generation.
     pub(crate) fn changed_variable<'a>(&self, value: impl Fn(&OsStr) -> Option<&'a OsStr>) -> Option<&OsStr> {
         let sidecar = OsStr::new(defaults::ENV_SIDECAR_FOR);
         let own = self.own_environment();
-        let declared = own.iter().filter(|(name, _)| **name != OsStr::new(defaults::ENV_PROXY_ORIGIN));
+        let unlike = [defaults::ENV_PROXY_ORIGIN, defaults::ENV_PROXY_GENERATION];
+        let declared = own.iter().filter(|(name, _)| !unlike.iter().any(|unlike| unlike == *name));
         let changed = declared.map(|(name, wanted)| (*name, Some(*wanted)));
         // The service that the agent itself is a sidecar of is not inherited either.
         let undeclared = (!own.contains_key(sidecar)).then_some((sidecar, None));
         let withheld = self.config.command.declared_unset_env().iter().map(|name| (name.as_os_str(), None));
-        changed.chain(undeclared).chain(withheld).find(|(name, wanted)| value(name) != *wanted).map(|(name, _)| name)
+        let differs = |wanted: Option<&OsStr>, found: Option<&OsStr>| match (wanted, found) {
+            (Some(wanted), Some(found)) => !may_become(wanted, found),
+            (wanted, found) => wanted.is_some() || found.is_some(),
+        };
+        let mut all = changed.chain(undeclared).chain(withheld);
+        all.find(|(name, wanted)| differs(*wanted, value(name))).map(|(name, _)| name)
     }
 }
 

@@ -4,6 +4,7 @@
 pub(super) mod base_environment;
 mod comparison;
 mod files;
+pub(crate) mod placeholders;
 mod program;
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use super::events::Publisher;
 use crate::declaration::ProxyConfig;
+use crate::lifecycle::generation::Generation;
 use crate::logging::Log;
 use crate::store::{self, DataDir};
 use crate::sys::random;
@@ -58,11 +60,11 @@ pub(crate) struct Spec {
 
 impl Spec {
     /// What a record of a process that this owner starts says besides who it is.
-    pub(crate) fn record_header(&self) -> store::RecordHeader<'_> {
+    pub(crate) fn record_header(&self, generation: Generation) -> store::RecordHeader<'_> {
         let (token, token_generated) = (self.config.token.as_deref(), self.config.token_generated);
         let (stop, fingerprint) = (self.config.stop, self.fingerprint());
         let owner_tag = Some(&*self.context.owner_tag).filter(|owner_tag| !owner_tag.is_empty());
-        store::RecordHeader { id: &self.id, fingerprint, token, token_generated, stop, owner_tag }
+        store::RecordHeader { id: &self.id, fingerprint, token, token_generated, stop, owner_tag, generation }
     }
 }
 

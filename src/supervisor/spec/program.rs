@@ -7,8 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::Spec;
+use super::placeholders::filled;
 use crate::declaration::variable;
 use crate::defaults;
+use crate::lifecycle::generation::Generation;
 use crate::sys::proc::executable::ProgramName;
 use crate::sys::spawn::program::{Program, Variable};
 
@@ -36,19 +38,26 @@ impl Spec {
         own
     }
 
-    /// The program to execute. What it inherits of the agent's environment, which is neither what is addressed to the agent
+    /// The program to execute as one generation of the proxy. What it inherits of the agent's environment, which is neither what is addressed to the agent
     /// nor what is declared to be withheld, is overridden by its own.
-    pub(crate) fn program(&self) -> Program<'_> {
-        let (command, own) = (&self.config.command, self.own_environment());
+    pub(crate) fn program(&self, generation: Generation) -> Program<'_> {
+        let (command, mut own, number) = (&self.config.command, self.own_environment(), generation.to_string());
+        own.insert(OsStr::new(defaults::ENV_PROXY_GENERATION), OsStr::new(&number));
+        let own = own;
+        let words = command.argv().iter().enumerate();
+        let argv = words.map(|(at, word)| if at == 0 { word.clone() } else { filled(word, generation) }).collect();
         let base_env = (!command.clears_env()).then_some(&self.context.base_env);
         let inherited = base_env.into_iter().flat_map(|base_env| base_env.iter()).filter(|inherited| {
             let name = inherited.name();
             !inherited.is_of_host() && !own.contains_key(name) && !command.declared_unset_env().contains(name)
         });
         let inherited = inherited.map(|inherited| Variable::Prepared(inherited.text()));
-        let own = own.iter().map(|(name, value)| Variable::Own(variable(name, value)));
+        let own = own.iter().map(|(name, value)| {
+            let is_declared = !defaults::OWN_VARIABLES.iter().any(|own| own == name);
+            Variable::Own(if is_declared { variable(name, &filled(value, generation)) } else { variable(name, value) })
+        });
         Program {
-            argv: command.argv().to_vec(),
+            argv,
             env: inherited.chain(own).collect(),
             dir: command.declared_dir().map(|dir| dir.clone().into_os_string()),
             credentials: command.declared_credentials().cloned(),
@@ -61,7 +70,7 @@ impl Spec {
 
     /// How the program is named and where it is searched for.
     pub(crate) fn program_name(&self) -> Option<ProgramName> {
-        let program = self.program();
+        let program = self.program(Generation::UNKNOWN);
         let path = program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
         let path = path.map(|path| OsStr::from_bytes(path).to_owned());
         Some(ProgramName { word: program.argv.first()?.clone(), path, dir: program.dir.map(PathBuf::from) })

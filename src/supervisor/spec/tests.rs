@@ -9,6 +9,7 @@ use super::base_environment::BaseEnvironment;
 use super::*;
 use crate::command::{Command, Credentials};
 use crate::declaration::ProxyConfig;
+use crate::lifecycle::generation::Generation;
 use crate::logging::Log;
 use crate::supervisor::events::{EventRing, Publisher};
 
@@ -53,7 +54,13 @@ fn changed_variable_is_found_among_declared_ones_only() {
         ("OWN", "1"),
     ];
     assert_eq!(given(&whole), None);
-    assert_eq!(given(&[&whole[..], &[("HOME", "/root"), ("CONNECT_PROXY_ORIGIN", "other")]].concat()), None);
+    assert_eq!(
+        given(
+            &[&whole[..], &[("HOME", "/root"), ("CONNECT_PROXY_ORIGIN", "other"), ("CONNECT_PROXY_GENERATION", "9")]]
+                .concat()
+        ),
+        None
+    );
     assert_eq!(given(&[&whole[..], &[("WITHHELD", "1")]].concat()).as_deref(), Some("WITHHELD"));
     for (index, (name, _)) in whole.iter().enumerate() {
         let mut other = whole.to_vec();
@@ -69,12 +76,46 @@ fn each_environment_overrides_the_one_before() {
     let agent =
         [("A", "agent"), ("B", "agent"), ("OWN", "agent"), ("CONNECT_PROXY_ID", "x"), ("CONNECT_SIDECAR_FOR", "x")];
     let spec = spec(|_| {}, &[("B", "manager"), ("OWN", "manager")], &agent);
-    let own = ["CONNECT_PROXY_ID=web", "CONNECT_PROXY_ORIGIN=o", "CONNECT_PROXY_TOKEN=t"];
+    let own = ["CONNECT_PROXY_GENERATION=3", "CONNECT_PROXY_ID=web", "CONNECT_PROXY_ORIGIN=o", "CONNECT_PROXY_TOKEN=t"];
     assert_eq!(environment(&spec), [&["A=agent", "B=manager"], &own[..], &["OWN=1"]].concat());
 }
 
+#[test]
+fn generation_is_filled_in_where_it_is_declared_and_makes_no_other_process() {
+    let edit = |config: &mut ProxyConfig| {
+        let command = Command::new("/bin/{generation}").args(["--epoch={generation}", "{generation}{generation}"]);
+        config.command = command.dir("/{generation}").env("OWN", "run-{generation}");
+        config.token = Some("{generation}".to_owned());
+    };
+    let spec = spec(edit, &[("SHARED", "{generation}")], &[("INHERITED", "{generation}")]);
+    let program = spec.program(Generation::of(12));
+    assert_eq!(program.argv, ["/bin/{generation}", "--epoch=12", "1212"]);
+    assert_eq!(program.dir, Some("/{generation}".into()));
+    let expected = ["INHERITED={generation}", "CONNECT_PROXY_GENERATION=12", "CONNECT_PROXY_ID=web"];
+    let expected = [&expected[..], &["CONNECT_PROXY_ORIGIN=o", "CONNECT_PROXY_TOKEN={generation}"]].concat();
+    let found = program.env.iter().map(|text| String::from_utf8(text.as_bytes().to_vec()).unwrap());
+    assert_eq!(found.collect::<Vec<_>>(), [&expected[..], &["OWN=run-12", "SHARED=12"]].concat());
+    for (own, shared, changed) in
+        [("run-12", "12", None), ("run-{generation}", "{generation}", None), ("run-", "1", Some("OWN"))]
+    {
+        let value = |name: &std::ffi::OsStr| match name.to_str()? {
+            "OWN" => Some(own),
+            "SHARED" => Some(shared),
+            "CONNECT_PROXY_ID" => Some("web"),
+            "CONNECT_PROXY_TOKEN" => Some("{generation}"),
+            _ => None,
+        };
+        let found = spec.changed_variable(|name| value(name).map(std::ffi::OsStr::new));
+        assert_eq!(found, changed.map(std::ffi::OsStr::new));
+    }
+}
+
 fn environment(spec: &Spec) -> Vec<String> {
-    spec.program().env.iter().map(|text| String::from_utf8(text.as_bytes().to_vec()).unwrap()).collect()
+    spec.program(Generation::of(3))
+        .env
+        .iter()
+        .map(|text| String::from_utf8(text.as_bytes().to_vec()).unwrap())
+        .collect()
 }
 
 #[test]

@@ -42,9 +42,11 @@ impl UnrecordedProcess {
         !self.arguments.is_empty()
     }
 
-    /// Whether it was executed with these arguments.
-    pub(crate) fn runs(&self, argv: &[OsString]) -> bool {
-        self.arguments.iter().eq(argv.iter().flat_map(|word| word.as_bytes().iter().chain(b"\0")))
+    /// Whether it was executed with these arguments; `is` compares a declared one with one that was found.
+    pub(crate) fn runs(&self, argv: &[OsString], is: impl Fn(&OsStr, &OsStr) -> bool) -> bool {
+        let mut found = self.arguments.split_inclusive(|&byte| byte == 0);
+        let mut next = || found.next()?.strip_suffix(b"\0").map(OsStr::from_bytes);
+        argv.iter().all(|word| next().is_some_and(|found| is(word, found))) && found.next().is_none()
     }
 
     /// The value of a variable in its environment. A program may write over that, as setproctitle(3) does: only one that
@@ -68,17 +70,17 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
-        assert!(stray.lives() && stray.runs(&words(&["sleep", "1000"])));
+        let runs = |stray: &UnrecordedProcess, argv: &[&str]| stray.runs(&words(argv), |word, found| word == found);
+        assert!(stray.lives() && runs(&stray, &["sleep", "1000"]));
+        assert!(stray.runs(&words(&["sleep", "1"]), |word, found| word.len() <= found.len()));
         for other in [&["sleep"][..], &["sleep", "1000", ""], &["sleep1000"], &[]] {
-            assert!(!stray.runs(&words(other)), "{other:?}");
+            assert!(!runs(&stray, other), "{other:?}");
         }
         let value = |name: &str| stray.variable(OsStr::new(name)).map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(value("WANTED").as_deref(), Some("a=b"));
         assert_eq!(value("EMPTY").as_deref(), Some(""));
         assert_eq!(value("WANTE"), None);
         let gone = UnrecordedProcess::of(pid).unwrap();
-        assert!(
-            !gone.lives() && !gone.runs(&words(&["sleep", "1000"])) && gone.variable(OsStr::new("WANTED")).is_none()
-        );
+        assert!(!gone.lives() && !runs(&gone, &["sleep", "1000"]) && gone.variable(OsStr::new("WANTED")).is_none());
     }
 }
