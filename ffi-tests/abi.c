@@ -113,7 +113,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 192);
+SIZE(proxyprocess_proxy_options, 200);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -147,6 +147,7 @@ FIELD(proxyprocess_proxy_options, ready_unix, 168, 8);
 FIELD(proxyprocess_proxy_options, ready_fd, 176, 4);
 FIELD(proxyprocess_proxy_options, reserved_3, 180, 4);
 FIELD(proxyprocess_proxy_options, start_timeout_ms, 184, 8);
+FIELD(proxyprocess_proxy_options, stop_json, 192, 8);
 
 SIZE(proxyprocess_manager_options, 56);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);

@@ -5,6 +5,7 @@
 #include "helpers.h"
 
 #define NO_UTF8 "a\xff"
+#define STEPS "[{\"signal\": 15, \"for_ms\": 1}]"
 
 /* The largest id that is allowed, and one byte more. */
 static char long_id[1024 + 2];
@@ -91,6 +92,13 @@ static void proxy_options(void)
     REFUSES_PROXY(ready_fd = 3; options.ready_unix = "/run/web", argument, "at most one");
     REFUSES_PROXY(start_timeout_ms = 0, config, "start_timeout_ms");
     REFUSES_PROXY(start_timeout_ms = PROXYPROCESS_PERIOD_MAX_MS + 1, argument, "start_timeout_ms");
+    REFUSES_PROXY(stop_json = "", config, "stop_json");
+    REFUSES_PROXY(stop_json = "{}", config, "stop_json");
+    REFUSES_PROXY(stop_json = "[]", config, "stop_json");
+    REFUSES_PROXY(stop_json = NO_UTF8, utf8, "stop_json");
+    REFUSES_PROXY(stop_json = "[{\"signal\": 65, \"for_ms\": 1}]", config, "stop_json[0].signal");
+    REFUSES_PROXY(stop_json = STEPS; options.stop_signal = SIGTERM, config, "stop_signal");
+    REFUSES_PROXY(stop_json = STEPS; options.grace_period_ms = 1, config, "grace_period_ms");
     REFUSES_PROXY(has_credentials = 1; options.group_count = 1, PROXYPROCESS_E_NULL_ARGUMENT, "groups");
     REFUSES_PROXY(has_credentials = 1; options.groups = one; options.group_count = SIZE_MAX, argument, "groups");
 }

@@ -88,9 +88,15 @@ static void by_options(void)
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "\"ready\":{\"unix\":\"/run/web\"}");
     options.ready_unix = NULL;
+    CHECK_INT(options.stop_json == NULL, 1);
+    options.stop_signal = SIGINT;
+    options.grace_period_ms = PROXYPROCESS_DAEMON_GRACE_PERIOD_MS;
+    options.stop_json = "[{\"signal\": 10, \"for_ms\": 7, \"leader_only\": true}, {\"signal\": \"TERM\", \"for_ms\": 8}]";
     options.ready_fd = 3;
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "\"ready\":{\"fd\":3}");
+    has(state, "web-proxy", "\"for_ms\":7,\"leader_only\":true,\"signal\":\"SIGUSR1\"}");
+    has(state, "web-proxy", "{\"for_ms\":8,\"signal\":\"SIGTERM\"}");
 
     /* A kind of the host's own, with options and without a command. */
     CHECK_INT(proxyprocess_proxy_options_init(&options, sizeof options), PROXYPROCESS_OK);

@@ -515,7 +515,7 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  *
  * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
- * leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, ready ("started", {tcp}, {unix} or {fd}),
+ * stop [{signal, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, ready ("started", {tcp}, {unix} or {fd}),
  * start_timeout_ms, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
  */
 typedef struct proxyprocess_proxy_options {
@@ -610,6 +610,12 @@ typedef struct proxyprocess_proxy_options {
      * after a crash.
      */
     uint64_t start_timeout_ms;
+    /**
+     * The steps of a stop, at most 16, each a signal and how long the processes may take to obey it before the next one; after
+     * the last one, SIGKILL. A JSON list like [{"signal": "SIGUSR1", "for_ms": 30000, "leader_only": true}, {"signal": "SIGTERM",
+     * "for_ms": 2000}]; NULL is one step, of `stop_signal` and `grace_period_ms`, which keep their defaults otherwise.
+     */
+    const char *stop_json;
 } proxyprocess_proxy_options;
 
 /**

@@ -49,6 +49,9 @@ pub const LOG_CAPACITY: usize = 1024;
 /// Rust code may declare.
 pub(crate) const LONGEST_PERIOD: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// The most steps of a stop: more is a mistake, and all of them are in the record of each process.
+pub(crate) const MAX_STOP_STEPS: usize = 16;
+
 /// Name of the environment variable that holds the proxy's id (`EnvProxyID`).
 pub const ENV_PROXY_ID: &str = "CONNECT_PROXY_ID";
 

@@ -124,6 +124,11 @@ impl Fields {
     }
 }
 
+/// A duration as the number that is written for it, and that is read back.
+pub(crate) fn milliseconds(duration: Duration) -> Value {
+    u64::try_from(duration.min(LONGEST_PERIOD).as_millis()).unwrap_or(u64::MAX).into()
+}
+
 /// "place: expected this, got that", with what was got cut short: it may be a secret or a megabyte.
 pub(crate) fn expected(place: &str, wanted: &str, got: &Value) -> Error {
     let got = match got {

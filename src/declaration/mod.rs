@@ -5,6 +5,7 @@ pub(crate) mod fields;
 mod fingerprint;
 mod read_json;
 mod ready;
+mod stop;
 pub(crate) mod strict;
 mod text;
 mod with;
@@ -13,10 +14,14 @@ mod write_json;
 use std::fmt;
 use std::time::Duration;
 
+pub(crate) use fields::milliseconds;
 pub(crate) use fingerprint::Fingerprint;
-pub(crate) use read_json::{proxies_from_json, read_stop, split_variable};
+pub(crate) use read_json::{proxies_from_json, split_variable};
 pub use ready::Ready;
-pub(crate) use write_json::{milliseconds, variable};
+#[cfg(feature = "capi")]
+pub(crate) use stop::read_steps;
+pub(crate) use stop::{read_stop, steps_to_json};
+pub(crate) use write_json::variable;
 
 use crate::command::Command;
 use crate::defaults;
@@ -161,6 +166,7 @@ impl ProxyConfig {
         if !(0.0..=1.0).contains(&self.restart.jitter) {
             return Err(invalid(format!("restart.jitter: expected a number from 0 to 1, got {}", self.restart.jitter)));
         }
+        stop::validate_stop(&self.stop)?;
         if self.mode != ExecMode::DAEMON && self.ready != Ready::Started {
             return Err(invalid(format!("ready: expected \"started\" for the mode \"{}\"", self.mode)));
         }

@@ -7,13 +7,14 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use serde_json::Value;
 
-use super::fields::{Fields, expected};
+use super::fields::Fields;
+use super::stop::read_stop;
 use super::{ExecMode, ProxyConfig, Ready, invalid, strict, text, validate_id};
 use crate::command::{
     Command, Credentials, DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, USER_OR_GROUP, validate_variable, validate_withheld,
 };
 use crate::error::{Result, excerpt};
-use crate::lifecycle::{RestartSettings, StopSettings};
+use crate::lifecycle::RestartSettings;
 
 const WORDS: &str = "strings";
 const VARIABLES: &str = "strings of the form NAME=value";
@@ -127,21 +128,6 @@ fn read_credentials(mut fields: Fields) -> Result<Credentials> {
     // ORDER: as above, the name of a user in the place of the uid.
     fields.finish()?;
     Ok(Credentials { uid: uid.ok_or(no_uid)?, gid: gid.ok_or(no_gid)?, groups })
-}
-
-/// Reads `stop_signal`, `grace_period_ms` and `leftover_grace_ms`; what is absent stays as it is.
-pub(crate) fn read_stop(fields: &mut Fields, stop: &mut StopSettings) -> Result<()> {
-    if let Some(value) = fields.take("stop_signal") {
-        let text = match &value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            other => return Err(expected(&fields.place("stop_signal"), "a signal like \"SIGTERM\" or 15", other)),
-        };
-        stop.signal = text.parse().map_err(|error: crate::Error| error.within(fields.place("stop_signal")))?;
-    }
-    stop.grace_period = fields.milliseconds("grace_period_ms")?.unwrap_or(stop.grace_period);
-    stop.leftover_grace = fields.milliseconds("leftover_grace_ms")?.unwrap_or(stop.leftover_grace);
-    Ok(())
 }
 
 fn read_restart(mut fields: Fields, restart: &mut RestartSettings) -> Result<()> {

@@ -2,19 +2,22 @@
 //! Writes the JSON form of declarations, for the snapshot.
 
 use std::ffi::{OsStr, OsString};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::fields::milliseconds;
+use super::stop::put_stop;
 use super::{ExecMode, ProxyConfig, ProxySnapshot, text};
-use crate::defaults::{LONGEST_PERIOD, START_TIMEOUT};
-use crate::lifecycle::{RestartSettings, StopSettings};
+use crate::defaults::START_TIMEOUT;
+use crate::lifecycle::RestartSettings;
 
 impl ProxyConfig {
     /// The declaration as [`ProxyConfig::from_json`] reads it back; what has its default value is left out.
     pub fn to_json(&self) -> ProxySnapshot {
         let mut object = ProxySnapshot::new();
-        let mut put = |field: &str, value: Value| object.insert(field.to_owned(), value);
+        let mut put = |field: &str, value: Value| {
+            object.insert(field.to_owned(), value);
+        };
         if self.mode != ExecMode::DAEMON {
             put("mode", self.mode.as_str().into());
         }
@@ -51,16 +54,7 @@ impl ProxyConfig {
         if let Some(target) = &self.target_service {
             put("target_service", target.as_str().into());
         }
-        let stop = StopSettings::default();
-        if self.stop.signal != stop.signal {
-            put("stop_signal", self.stop.signal.stored_name().into());
-        }
-        if self.stop.grace_period != stop.grace_period {
-            put("grace_period_ms", milliseconds(self.stop.grace_period));
-        }
-        if self.stop.leftover_grace != stop.leftover_grace {
-            put("leftover_grace_ms", milliseconds(self.stop.leftover_grace));
-        }
+        put_stop(&self.stop, &mut put);
         if self.restart != RestartSettings::default() {
             let restart = &self.restart;
             put(
@@ -95,18 +89,16 @@ pub(crate) fn variable(name: &OsStr, value: &OsStr) -> OsString {
     line
 }
 
-/// A duration as the number that is written for it, and that is read back.
-pub(crate) fn milliseconds(duration: Duration) -> Value {
-    u64::try_from(duration.min(LONGEST_PERIOD).as_millis()).unwrap_or(u64::MAX).into()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::ffi::OsStringExt;
+    use std::time::Duration;
 
     use super::*;
     use crate::command::{Command, Credentials};
     use crate::declaration::Ready;
+    use crate::defaults::LONGEST_PERIOD;
+    use crate::lifecycle::StopSettings;
 
     fn whole() -> ProxyConfig {
         let not_utf8 = OsString::from_vec(vec![b'a', 0xff]);
@@ -120,6 +112,7 @@ mod tests {
             signal: "SIGUSR1".parse().unwrap(),
             grace_period: Duration::from_millis(7),
             leftover_grace: Duration::from_millis(8),
+            steps: vec![],
         };
         config.restart = RestartSettings {
             healthy_after: Duration::from_millis(1),

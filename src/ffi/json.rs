@@ -8,11 +8,15 @@ use crate::declaration::{ProxySnapshot, strict};
 
 /// Reads an object; `name` is what errors call it.
 pub(super) fn object(name: &str, json: &str) -> Result<ProxySnapshot, Failure> {
-    match strict::parse(json) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Failure::config(format!("{name}: expected a JSON object"))),
-        Err(error) => Err(Failure::config(format!("{name}: expected a JSON object: {error}"))),
+    match value(name, "object", json)? {
+        Value::Object(object) => Ok(object),
+        _ => Err(Failure::config(format!("{name}: expected a JSON object"))),
     }
+}
+
+/// Reads a document in which a `kind` of value is expected.
+pub(super) fn value(name: &str, kind: &str, json: &str) -> Result<Value, Failure> {
+    strict::parse(json).map_err(|error| Failure::config(format!("{name}: expected a JSON {kind}: {error}")))
 }
 
 /// An object as text.

@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::failure::{ErrorOut, Failure};
 use super::handle::enter;
 use super::input::{Numbers, Text, TextList, boolean};
-use super::json::object;
+use super::json::{object, value};
 use super::sized::{In, Out, SizedStruct, reserved};
 use super::version::*;
 use crate::command::{Command, Credentials, validate_withheld};
-use crate::declaration::{ExecMode, ProxyConfig, Ready, split_variable};
+use crate::declaration::{ExecMode, ProxyConfig, Ready, read_steps, split_variable};
 use crate::manager::ManagerOptions;
 use crate::sys::signal::Signal;
 
@@ -21,7 +21,7 @@ use crate::sys::signal::Signal;
 ///
 /// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
 /// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
-/// leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, ready ("started", {tcp}, {unix} or {fd}),
+/// stop [{signal, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, ready ("started", {tcp}, {unix} or {fd}),
 /// start_timeout_ms, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
@@ -101,6 +101,10 @@ pub struct proxyprocess_proxy_options {
     /// How long it may take from its start until it is ready, in milliseconds, not 0; then it is stopped, and started again as
     /// after a crash.
     pub start_timeout_ms: u64,
+    /// The steps of a stop, at most 16, each a signal and how long the processes may take to obey it before the next one; after
+    /// the last one, SIGKILL. A JSON list like [{"signal": "SIGUSR1", "for_ms": 30000, "leader_only": true}, {"signal": "SIGTERM",
+    /// "for_ms": 2000}]; NULL is one step, of `stop_signal` and `grace_period_ms`, which keep their defaults otherwise.
+    pub stop_json: Text,
 }
 
 /// In C: `const proxyprocess_proxy_options *`.
@@ -149,6 +153,7 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             ready_fd: 0,
             reserved_3: [0; 4],
             start_timeout_ms: PROXYPROCESS_START_TIMEOUT_MS,
+            stop_json: Text::NULL,
         }
     }
 }
@@ -172,6 +177,9 @@ impl proxyprocess_proxy_options {
             Failure::argument(format!("stop_signal: expected a number from 1 to 64, got {}", self.stop_signal))
         })?;
         config.stop.grace_period = period("grace_period_ms", self.grace_period_ms)?;
+        if let Some(steps) = self.stop_json.optional_utf8("stop_json")? {
+            config.stop.steps = read_steps("stop_json", value("stop_json", "list", &steps)?)?;
+        }
         config.stop.leftover_grace = period("leftover_grace_ms", self.leftover_grace_ms)?;
         config.restart.healthy_after = period("restart_healthy_after_ms", self.restart_healthy_after_ms)?;
         config.restart.attempts_before_backoff = self.restart_attempts_before_backoff;

@@ -139,8 +139,10 @@ pub(crate) enum MachineAction {
     Adopt,
     /// Find out whether the process is ready, and answer with [`MachineEvent::Ready`] or [`MachineEvent::NotReady`].
     ProbeReady,
-    /// Send the stop signal to the whole group.
-    SignalStop,
+    /// Send the signal of this step of a stop: to the leader alone or to the whole group, as the step says.
+    SignalStop {
+        step: usize,
+    },
     /// Send SIGKILL to the whole group.
     Kill,
     /// Find out whether the group has members, and answer with [`MachineEvent::Group`].

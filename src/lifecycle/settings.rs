@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{RestartSettings, StopSettings};
+use super::{RestartSettings, StopSettings, StopStep};
 use crate::sys::signal::Signal;
 
 impl StopSettings {
@@ -25,6 +25,13 @@ impl StopSettings {
     #[must_use]
     pub fn with_leftover_grace(mut self, period: Duration) -> StopSettings {
         self.leftover_grace = period;
+        self
+    }
+
+    /// The same with these [`StopSettings::steps`].
+    #[must_use]
+    pub fn with_steps(mut self, steps: impl IntoIterator<Item = StopStep>) -> StopSettings {
+        self.steps = steps.into_iter().collect();
         self
     }
 }

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MPL-2.0
-//! From the stop signal to SIGKILL to the admission that nothing helps.
+//! From the steps of a stop to SIGKILL to the admission that nothing helps.
 
 use std::time::{Duration, Instant};
 
+use super::StopSettings;
 use super::machine_event::MachineAction;
 use crate::deadline::after;
 use crate::defaults;
 
-/// The way from the stop signal to the admission that nothing helps.
+/// The way from the first stop signal to the admission that nothing helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Escalation {
+    /// They were sent the signal of this step, and have until then to obey it.
     Asked {
-        kill_at: Instant,
+        step: usize,
+        until: Instant,
     },
     /// The supervisor polls a process thoroughly whenever a timer of its stop is due: one that a debugger holds may have
     /// ended without a report.
@@ -28,18 +31,22 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 impl Escalation {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
-            Escalation::Asked { kill_at } => Some(kill_at),
+            Escalation::Asked { until, .. } => Some(until),
             Escalation::Killed { probe_at, give_up_at } => Some(probe_at.min(give_up_at)),
             Escalation::Stuck => None,
         }
     }
 
-    /// The next rung, when its time has come.
-    pub(super) fn advance(&mut self, now: Instant) -> Option<MachineAction> {
+    /// The next rung, when its time has come. A step that comes late has its whole time nevertheless.
+    pub(super) fn advance(&mut self, now: Instant, stop: &StopSettings) -> Option<MachineAction> {
         match *self {
-            Escalation::Asked { kill_at } if now >= kill_at => {
-                *self = Escalation::killed(now);
-                Some(MachineAction::Kill)
+            Escalation::Asked { step, until } if now >= until => {
+                let next = step + 1;
+                *self = match stop.step(next) {
+                    Some(settings) => Escalation::Asked { step: next, until: after(now, settings.duration) },
+                    None => Escalation::killed(now),
+                };
+                Some(self.signal())
             }
             Escalation::Killed { give_up_at, .. } if now >= give_up_at => {
                 *self = Escalation::Stuck;
@@ -57,28 +64,39 @@ impl Escalation {
         Escalation::Killed { probe_at: now + PROBE_INTERVAL, give_up_at: now + defaults::KILL_PATIENCE }
     }
 
-    /// The stop signal is being sent.
-    pub(super) fn begin(kill_at: Instant) -> Escalation {
-        Escalation::Asked { kill_at }
+    /// The signal of the first step is being sent.
+    pub(super) fn begin(now: Instant, stop: &StopSettings) -> Escalation {
+        let duration = stop.step(0).map_or(Duration::ZERO, |first| first.duration);
+        Escalation::Asked { step: 0, until: after(now, duration) }
     }
 
     /// For what a leader that ended by itself has left: a successor waits for its end, so it is killed at once unless it is
-    /// declared to have time.
-    pub(super) fn of_leftovers(now: Instant, grace: Duration) -> Escalation {
-        if grace.is_zero() { Escalation::killed(now) } else { Escalation::Asked { kill_at: after(now, grace) } }
+    /// declared to have time, and begins with the last step.
+    pub(super) fn of_leftovers(now: Instant, stop: &StopSettings) -> Escalation {
+        if stop.leftover_grace.is_zero() {
+            return Escalation::killed(now);
+        }
+        Escalation::Asked { step: stop.last_step(), until: after(now, stop.leftover_grace) }
     }
 
-    /// The grace period was shortened.
-    pub(super) fn kill_by(&mut self, latest: Instant) {
-        if let Escalation::Asked { kill_at } = self {
-            *kill_at = latest.min(*kill_at);
+    /// The step that is under way ends at the latest then.
+    pub(super) fn limit(&mut self, latest: Instant) {
+        if let Escalation::Asked { until, .. } = self {
+            *until = latest.min(*until);
+        }
+    }
+
+    /// The step that is under way has no longer than a stop gives it: from now on, for a part of its time may be over.
+    pub(super) fn limit_as_stop(&mut self, now: Instant, stop: &StopSettings) {
+        if let Escalation::Asked { step, .. } = *self {
+            self.limit(after(now, stop.step(step).map_or(Duration::ZERO, |settings| settings.duration)));
         }
     }
 
     /// The signal of this step: for processes that are found only now.
     pub(super) fn signal(self) -> MachineAction {
         match self {
-            Escalation::Asked { .. } => MachineAction::SignalStop,
+            Escalation::Asked { step, .. } => MachineAction::SignalStop { step },
             Escalation::Killed { .. } | Escalation::Stuck => MachineAction::Kill,
         }
     }

@@ -7,8 +7,9 @@ use crate::defaults;
 use crate::sys::signal::Signal;
 
 /// How a proxy is stopped: the signal goes to its whole process group, and what is left when the grace period ends is
-/// killed. Changing it needs no new process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// killed. With [`StopSettings::steps`] there are several signals, each with a time of its own. Changing it needs no new
+/// process.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StopSettings {
     /// The signal that asks the process to end (default SIGINT, as in the original).
@@ -18,8 +19,51 @@ pub struct StopSettings {
     pub grace_period: Duration,
     /// How long what a process that ended by itself has left may take to obey the signal, before the restart (default
     /// none: it is killed at once). It makes no difference with which status it ended, or whether an agent was there to see
-    /// it. A crash is not a stop, and nothing runs while it lasts; a stop that comes meanwhile has its own grace period.
+    /// it. A crash is not a stop, and nothing runs while it lasts; a stop that comes meanwhile has its own grace period. Of
+    /// several steps it gets the signal of the last one.
     pub leftover_grace: Duration,
+    /// The steps of a stop, at most 16, in place of `signal` and `grace_period`, which keep their defaults then; what is left
+    /// after the last one is killed (default none: one step, of `signal` and `grace_period`).
+    pub steps: Vec<StopStep>,
+}
+
+/// One step of a stop: a signal, and how long the processes may take to obey it before the next step. When all of them are
+/// gone the stop is over, whatever steps are left.
+///
+/// ```
+/// use proxyprocess::{StopSettings, StopStep};
+/// use std::time::Duration;
+///
+/// // Asks HAProxy to finish its connections, for at most 30 s, and cuts them then.
+/// let drain = StopStep::new("SIGUSR1".parse()?, Duration::from_secs(30)).leader_only();
+/// let cut = StopStep::new("SIGTERM".parse()?, Duration::from_secs(2));
+/// let stop = StopSettings::default().with_steps([drain, cut]);
+/// # assert_eq!(stop.steps.len(), 2);
+/// # Ok::<(), proxyprocess::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StopStep {
+    /// The signal of this step. SIGCONT follows it.
+    pub signal: Signal,
+    /// How long they may take to obey it, as [`StopSettings::grace_period`]; in JSON `for_ms`.
+    pub duration: Duration,
+    /// Whether only the leader gets the signal, as long as it lives, and not its whole group.
+    pub leader_only: bool,
+}
+
+impl StopStep {
+    /// A step whose signal goes to the whole group.
+    pub fn new(signal: Signal, duration: Duration) -> StopStep {
+        StopStep { signal, duration, leader_only: false }
+    }
+
+    /// The same, but the signal goes to the leader only, as long as it lives.
+    #[must_use]
+    pub fn leader_only(mut self) -> StopStep {
+        self.leader_only = true;
+        self
+    }
 }
 
 impl Default for StopSettings {
@@ -28,6 +72,47 @@ impl Default for StopSettings {
             signal: Signal::INT,
             grace_period: defaults::DAEMON_GRACE_PERIOD,
             leftover_grace: defaults::DAEMON_LEFTOVER_GRACE,
+            steps: Vec::new(),
         }
+    }
+}
+
+impl StopSettings {
+    /// A step by its index; `None` after the last one.
+    pub(crate) fn step(&self, index: usize) -> Option<StopStep> {
+        if self.steps.is_empty() {
+            return (index == 0).then(|| StopStep::new(self.signal, self.grace_period));
+        }
+        self.steps.get(index).copied()
+    }
+
+    /// The index of the last step.
+    pub(crate) fn last_step(&self) -> usize {
+        self.steps.len().saturating_sub(1)
+    }
+
+    /// How long all steps take that a process does not obey.
+    pub(crate) fn time_until_kill(&self) -> Duration {
+        let steps = (0..).map_while(|index| self.step(index));
+        steps.fold(Duration::ZERO, |sum, step| sum.saturating_add(step.duration))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_steps_there_is_one_of_signal_and_grace_period() {
+        let short = StopSettings::default().with_signal(Signal::KILL).with_grace_period(Duration::MAX);
+        assert_eq!(short.step(0), Some(StopStep::new(Signal::KILL, Duration::MAX)));
+        assert_eq!((short.step(1), short.last_step(), short.time_until_kill()), (None, 0, Duration::MAX));
+
+        let second = StopStep::new(Signal::INT, Duration::from_secs(2)).leader_only();
+        let steps = StopSettings::default().with_steps([StopStep::new(Signal::KILL, Duration::from_secs(1)), second]);
+        assert_eq!((steps.step(1), steps.step(2), steps.last_step()), (Some(second), None, 1));
+        assert_eq!(steps.time_until_kill(), Duration::from_secs(3));
+        let endless = steps.with_steps([second, StopStep::new(Signal::INT, Duration::MAX)]);
+        assert_eq!(endless.time_until_kill(), Duration::MAX);
     }
 }

@@ -263,7 +263,7 @@ fn write_down(core: &mut ManagedSet, id: &Arc<str>, entry: &DaemonEntry, consul:
                 identity: process.identity.clone(),
                 token: config.token.clone(),
                 token_generated: config.token_generated,
-                stop: config.stop,
+                stop: config.stop.clone(),
                 owner_tag: process.owner_tag.clone(),
                 generation: process.generation,
             };
@@ -316,7 +316,7 @@ fn take_over_daemon(
                 identity,
                 token: config.token.clone(),
                 token_generated: false,
-                stop: config.stop,
+                stop: config.stop.clone(),
                 owner_tag,
                 generation,
             };

@@ -327,7 +327,7 @@ pub(super) fn claim_unclaimed(
     supervisor: &Supervisor,
 ) -> Result<BTreeMap<Arc<str>, Arc<Spec>>> {
     let recorded = std::mem::take(&mut core.unclaimed).into_iter();
-    let recorded = recorded.map(|(id, record)| (id, record.stop, record.into_claim()));
+    let recorded = recorded.map(|(id, record)| (id, record.stop.clone(), record.into_claim()));
     let unrecorded = std::mem::take(&mut core.unrecorded).into_iter();
     let by_number = |stray: UnrecordedProcess| Claim::PidOnly { pid: stray.pid, as_declared: false };
     let unrecorded = unrecorded.map(|(id, stray)| (id, StopSettings::default(), by_number(stray)));

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::sync::LazyLock;
 
 use super::super::external_files::read_file;
 use super::super::id_file_names::FileName;
@@ -21,13 +22,13 @@ fn identity() -> Identity {
 }
 
 fn header(id: &str) -> RecordHeader<'_> {
-    let stop = StopSettings::default();
+    static STOP: LazyLock<StopSettings> = LazyLock::new(StopSettings::default);
     RecordHeader {
         id,
         fingerprint: Fingerprint::new(),
         token: None,
         token_generated: false,
-        stop,
+        stop: &STOP,
         owner_tag: None,
         generation: Generation::UNKNOWN,
     }

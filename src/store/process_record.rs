@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::declaration::fields::Fields;
-use crate::declaration::{Fingerprint, milliseconds, read_stop, strict, validate_id};
+use crate::declaration::{Fingerprint, milliseconds, read_stop, steps_to_json, strict, validate_id};
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::StopSettings;
 use crate::lifecycle::generation::Generation;
@@ -50,7 +50,7 @@ impl Record {
             fingerprint: self.fingerprint,
             token: self.token.as_deref(),
             token_generated: self.token_generated,
-            stop: self.stop,
+            stop: &self.stop,
             owner_tag: self.owner_tag.as_deref(),
             generation: self.generation,
         }
@@ -64,7 +64,7 @@ pub(crate) struct RecordHeader<'a> {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) token: Option<&'a str>,
     pub(crate) token_generated: bool,
-    pub(crate) stop: StopSettings,
+    pub(crate) stop: &'a StopSettings,
     pub(crate) owner_tag: Option<&'a str>,
     pub(crate) generation: Generation,
 }
@@ -79,8 +79,12 @@ pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
     let owner_tag = owner_tag.map(|owner_tag| format!("\"origin\":{},", Value::from(owner_tag))).unwrap_or_default();
     let generation = generation.known().map(|number| format!("\"generation\":{number},")).unwrap_or_default();
     let version = format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",");
-    let (signal, grace_ms) = (stop.signal.stored_name(), milliseconds(stop.grace_period));
-    let stopped = format!("\"stop_signal\":\"{signal}\",\"grace_period_ms\":{grace_ms},");
+    let stopped = if stop.steps.is_empty() {
+        let (signal, grace_ms) = (stop.signal.stored_name(), milliseconds(stop.grace_period));
+        format!("\"stop_signal\":\"{signal}\",\"grace_period_ms\":{grace_ms},")
+    } else {
+        format!("\"stop\":{},", steps_to_json(&stop.steps))
+    };
     let is_default = stop.leftover_grace == StopSettings::default().leftover_grace;
     let leftovers = format!("\"leftover_grace_ms\":{},", milliseconds(stop.leftover_grace));
     let leftovers = if is_default { "" } else { &leftovers };
@@ -184,6 +188,7 @@ fn corrupt(message: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::StopStep;
     use crate::sys::signal::Signal;
     use std::time::Duration;
 
@@ -192,7 +197,7 @@ mod tests {
         let identity = Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id, inode: Some(u64::MAX) };
         let token = Some("t\"".to_owned());
         let (grace_period, leftover_grace) = (Duration::from_millis(7), Duration::from_millis(8));
-        let stop = StopSettings { signal: Signal::KILL, grace_period, leftover_grace };
+        let stop = StopSettings { signal: Signal::KILL, grace_period, leftover_grace, steps: vec![] };
         let (id, fingerprint, token_generated) = ("we\"b/ä".to_owned(), Fingerprint::new(), true);
         let (owner_tag, generation) = (Some("801-7f".to_owned()), Generation::of(12));
         Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, generation }
@@ -200,6 +205,14 @@ mod tests {
 
     fn text(record: &Record) -> Vec<u8> {
         whole(record.header(), &record.identity)
+    }
+
+    #[test]
+    fn steps_of_a_stop_come_back() {
+        let step = StopStep::new(Signal::INT, Duration::from_millis(7));
+        let stop = StopSettings::default().with_steps([step.leader_only(), step]);
+        let record = Record { stop, ..example() };
+        assert_eq!(parse(&text(&record)).unwrap(), record);
     }
 
     #[test]
@@ -289,7 +302,10 @@ mod tests {
     /// As many bytes as a variable of the environment may have, each of which JSON writes in six.
     #[test]
     fn the_largest_record_is_within_the_limit() {
-        let record = Record { token: Some("\u{1}".repeat(128 * 1024)), id: "\u{1}".repeat(1024), ..example() };
+        let step = StopStep::new(Signal::INT, crate::defaults::LONGEST_PERIOD).leader_only();
+        let stop = StopSettings::default().with_steps(vec![step; crate::defaults::MAX_STOP_STEPS]);
+        let token = Some("\u{1}".repeat(128 * 1024));
+        let record = Record { token, id: "\u{1}".repeat(1024), stop, ..example() };
         assert!((text(&record).len() as u64) < crate::defaults::MAX_RECORD);
     }
 }

@@ -11,6 +11,7 @@ mod groups;
 mod hung;
 mod late;
 mod many;
+mod steps;
 mod stuck;
 mod traced;
 mod unproven;

@@ -39,6 +39,9 @@ type ProxyConfig struct {
 	StopSignal syscall.Signal
 	// GracePeriod is how long it may take to obey the stop signal (DaemonGracePeriod).
 	GracePeriod time.Duration
+	// Stop holds the steps of a stop, at most 16, in place of StopSignal and GracePeriod, which are 0 then. What is left after
+	// the last one is killed.
+	Stop []StopStep
 	// LeftoverGrace is how long what it left of its process group when it crashed may take to obey the stop signal; 0
 	// is no time: it is killed at once.
 	LeftoverGrace time.Duration
@@ -67,6 +70,25 @@ type ProxyConfig struct {
 	// StartTimeout is how long it may take from its start until it is ready (StartTimeout). Then it is stopped, and started
 	// again as after a crash.
 	StartTimeout time.Duration
+}
+
+// StopStep is one step of a stop: a signal, and how long the processes may take to obey it before the next step.
+type StopStep struct {
+	// Signal goes to the process group.
+	Signal syscall.Signal
+	// For is how long they may take, in whole milliseconds, rounded up; 0 and less is no time.
+	For time.Duration
+	// LeaderOnly has the signal go to the leader only, as long as it lives.
+	LeaderOnly bool
+}
+
+// MarshalJSON gives the step as a declaration has it.
+func (s StopStep) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Signal     int    `json:"signal"`
+		ForMS      uint64 `json:"for_ms"`
+		LeaderOnly bool   `json:"leader_only"`
+	}{int(s.Signal), milliseconds(s.For), s.LeaderOnly})
 }
 
 // RestartPolicy tells when a process that ended is restarted.
@@ -114,6 +136,13 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 		options.stop_signal = C.int32_t(c.StopSignal)
 	}
 	setPeriod(&options.grace_period_ms, c.GracePeriod)
+	if c.Stop != nil {
+		text, err := json.Marshal(c.Stop)
+		if err != nil {
+			return &Error{Code: ErrInvalidConfig, Message: fmt.Sprintf("stop: %v", err)}
+		}
+		options.stop_json = mem.text("stop", string(text))
+	}
 	setPeriod(&options.leftover_grace_ms, c.LeftoverGrace)
 	setPeriod(&options.restart_healthy_after_ms, c.Restart.HealthyAfter)
 	setPeriod(&options.restart_max_wait_ms, c.Restart.MaxWait)
@@ -153,11 +182,16 @@ func flag(isSet bool) C.uint8_t {
 }
 
 // setPeriod puts a period in place of the default, unless it is 0.
-func setPeriod(milliseconds *C.uint64_t, period time.Duration) {
-	switch {
-	case period < 0:
-		*milliseconds = 0
-	case period > 0:
-		*milliseconds = C.uint64_t((period-1)/time.Millisecond) + 1
+func setPeriod(option *C.uint64_t, period time.Duration) {
+	if period != 0 {
+		*option = C.uint64_t(milliseconds(period))
 	}
+}
+
+// milliseconds rounds a period up; one below 0 is none.
+func milliseconds(period time.Duration) uint64 {
+	if period <= 0 {
+		return 0
+	}
+	return uint64((period-1)/time.Millisecond) + 1
 }

@@ -77,6 +77,22 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		"healthy_after_ms": 10000, "attempts_before_backoff": 0, "max_wait_ms": 60000, "jitter": 0.0},
 		"options": {"large": 9223372036854775809}}`)
 
+	steps := sleeper()
+	steps.Stop = []proxyprocess.StopStep{
+		{Signal: syscall.SIGUSR1, For: 1500 * time.Microsecond, LeaderOnly: true}, {Signal: syscall.SIGTERM},
+	}
+	check(t, state.Set("steps", steps))
+	declaration, err = state.Get("steps")
+	check(t, err)
+	var stop struct{ Stop json.RawMessage }
+	check(t, json.Unmarshal(declaration, &stop))
+	sameJSON(t, stop.Stop, `[{"signal": "SIGUSR1", "for_ms": 2, "leader_only": true},
+		{"signal": "SIGTERM", "for_ms": 0}]`)
+	steps.GracePeriod = time.Second
+	expect(t, state.Set("steps", steps), proxyprocess.ErrInvalidConfig)
+	steps.GracePeriod, steps.Stop = 0, []proxyprocess.StopStep{}
+	expect(t, state.Set("steps", steps), proxyprocess.ErrInvalidConfig)
+
 	expect(t, state.Set("web", proxyprocess.ProxyConfig{}), proxyprocess.ErrInvalidConfig)
 	tooLong := sleeper()
 	tooLong.GracePeriod = proxyprocess.PeriodMax + time.Millisecond

@@ -161,7 +161,7 @@ impl Machine {
             MachineEvent::Scanned { left, held } => self.scanned(left, held, now, settings),
             MachineEvent::Held { left } => self.held(left, now),
             MachineEvent::Settings => self.settings_changed(now, settings),
-            MachineEvent::Timer => self.timer(now),
+            MachineEvent::Timer => self.timer(now, settings),
         }
     }
 
@@ -184,7 +184,7 @@ impl Machine {
         }
     }
 
-    fn timer(&mut self, now: Instant) -> Vec<MachineAction> {
+    fn timer(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         match &mut self.phase {
             MachinePhase::Waiting { until, then } if now >= *until => match *then {
                 Retry::Spawn => self.spawn(now),
@@ -194,11 +194,11 @@ impl Machine {
                 }
             },
             MachinePhase::Stopping { escalation, .. } | MachinePhase::Scanning { escalation, .. } => {
-                escalation.advance(now).into_iter().collect()
+                escalation.advance(now, settings.stop).into_iter().collect()
             }
             MachinePhase::Clearing { escalation, probe_at, .. } => {
                 let probe = (now >= *probe_at).then_some(MachineAction::ProbeGroup);
-                escalation.advance(now).into_iter().chain(probe).collect()
+                escalation.advance(now, settings.stop).into_iter().chain(probe).collect()
             }
             MachinePhase::AwaitingReap { probe_at, .. } if now >= *probe_at => vec![MachineAction::ProbeZombies],
             MachinePhase::Held { until, probe_at, .. } if now >= *until || now >= *probe_at => {
@@ -232,7 +232,7 @@ impl Machine {
 
     /// As [`Machine::scan_after_stop`], but it was not asked to end.
     fn scan_after_exit(&mut self, cause: Cause, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
-        let (escalation, unsignalled) = (cause.escalation(now, settings), Some(cause.grace_period(settings)));
+        let (escalation, unsignalled) = (cause.escalation(now, settings), Some(cause));
         self.phase = MachinePhase::Scanning { escalation, cause, probes: 0, unsignalled };
         vec![MachineAction::RemovePidFile, MachineAction::Scan]
     }
@@ -247,9 +247,9 @@ impl Machine {
     }
 
     fn stop_because(&mut self, cause: Cause, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
-        let escalation = Escalation::begin(after(now, settings.stop.grace_period));
+        let escalation = Escalation::begin(now, settings.stop);
         self.phase = MachinePhase::Stopping { escalation, cause };
-        vec![MachineAction::SignalStop, MachineAction::Announce(Announcement::Stopping)]
+        vec![escalation.signal(), MachineAction::Announce(Announcement::Stopping)]
     }
 
     /// Nothing of the process is left, and it was not wanted, or not this one.
@@ -270,6 +270,8 @@ mod random_walk_tests;
 mod readiness_tests;
 #[cfg(test)]
 mod restart_tests;
+#[cfg(test)]
+mod stop_step_tests;
 #[cfg(test)]
 mod stop_tests;
 #[cfg(test)]

@@ -48,13 +48,13 @@ pub(super) enum MachinePhase {
     },
     /// Leader and group are gone; a scan for processes that left the group for another session is under way.
     ///
-    /// Unsignalled: nothing of it has had a signal yet, and what is found has so long from then on. A scan may take longer
-    /// than a grace period, which would leave no time to obey.
+    /// Unsignalled: nothing of it has had a signal yet, and what is found has its time from then on, as for this cause. A scan
+    /// may take longer than a grace period, which would leave no time to obey.
     Scanning {
         escalation: Escalation,
         cause: Cause,
         probes: u32,
-        unsignalled: Option<Duration>,
+        unsignalled: Option<Cause>,
     },
     /// All that is proven to be of it is gone, and processes live that may be: the next start waits for their end, for a
     /// while.
@@ -90,19 +90,22 @@ pub(super) enum Cause {
 }
 
 impl Cause {
-    /// How long what the leader has left may take to obey the stop signal: a crash is not a stop, and whatever a leader
-    /// that ended by itself returned, its successor waits meanwhile.
-    pub(super) fn grace_period(self, settings: Settings<'_>) -> Duration {
+    /// How what the leader has left is ended: a crash is not a stop, and whatever a leader that ended by itself returned, its
+    /// successor waits meanwhile.
+    pub(super) fn escalation(self, now: Instant, settings: Settings<'_>) -> Escalation {
         match self {
-            Cause::Asked | Cause::NotReady { .. } => settings.stop.grace_period,
-            Cause::Ended { .. } | Cause::Unseen { .. } => settings.stop.leftover_grace,
+            Cause::Asked | Cause::NotReady { .. } => Escalation::begin(now, settings.stop),
+            Cause::Ended { .. } | Cause::Unseen { .. } => Escalation::of_leftovers(now, settings.stop),
         }
     }
 
-    pub(super) fn escalation(self, now: Instant, settings: Settings<'_>) -> Escalation {
+    /// An escalation that is under way takes no longer than it may now.
+    pub(super) fn limit(self, escalation: &mut Escalation, now: Instant, settings: Settings<'_>) {
         match self {
-            Cause::Asked | Cause::NotReady { .. } => Escalation::begin(after(now, settings.stop.grace_period)),
-            Cause::Ended { .. } | Cause::Unseen { .. } => Escalation::of_leftovers(now, settings.stop.leftover_grace),
+            Cause::Asked | Cause::NotReady { .. } => escalation.limit_as_stop(now, settings.stop),
+            Cause::Ended { .. } | Cause::Unseen { .. } => {
+                escalation.limit(after(now, settings.stop.leftover_grace));
+            }
         }
     }
 }

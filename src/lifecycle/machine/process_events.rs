@@ -9,7 +9,7 @@ use super::phase::{Cause, MachinePhase, Retry, Wanted};
 use crate::deadline::after;
 use crate::defaults;
 use crate::lifecycle::machine_event::{Announcement, MachineAction, Settings};
-use crate::lifecycle::stop_escalation::{Escalation, probe_interval};
+use crate::lifecycle::stop_escalation::probe_interval;
 
 impl Machine {
     pub(super) fn spawned(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
@@ -161,7 +161,12 @@ impl Machine {
     ) -> Vec<MachineAction> {
         let MachinePhase::Scanning { escalation, cause, probes, unsignalled } = self.phase else { return vec![] };
         if left {
-            let anew = |grace: Duration| Escalation::of_leftovers(now, grace.min(cause.grace_period(settings)));
+            let anew = |begun: Cause| {
+                let mut escalation = begun.escalation(now, settings);
+                // A stop that came meanwhile gives no more.
+                cause.limit(&mut escalation, now, settings);
+                escalation
+            };
             let escalation = unsignalled.map_or(escalation, anew);
             let probes = probes.saturating_add(1);
             let probe_at = now + escalation.probe_interval(probes);

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 
 use super::tests::World;
 use super::*;
+use crate::lifecycle::StopStep;
 use crate::lifecycle::readiness::Readiness;
+use crate::sys::signal::Signal;
 
 #[derive(Debug, Clone, Copy)]
 enum Move {
@@ -76,9 +78,38 @@ struct Outside {
     zombie: Option<Instant>,
     useless: bool,
     answers: bool,
+    /// The last step whose signal was sent in the stop or clearing that is under way, and when; SIGKILL is after all of them.
+    signalled: Option<(usize, Instant)>,
 }
 
 impl Outside {
+    /// No step is left out, comes twice with less than all of its time, or comes after SIGKILL.
+    fn check_order_of_signals(&mut self, world: &World, action: MachineAction) {
+        let step = match action {
+            MachineAction::SignalStop { step } => {
+                assert!(world.stop.step(step).is_some(), "a step that there is not");
+                step
+            }
+            _ => world.stop.last_step() + 1,
+        };
+        match self.signalled {
+            // Of what was found only now, or that is left of a crash.
+            None => {}
+            Some((last, _)) if last == step => {}
+            Some((last, at)) => {
+                assert_eq!(step, last + 1, "after step {last}");
+                let had = world.now.saturating_duration_since(at);
+                let whole = world.stop.step(last).map_or(Duration::ZERO, |step| step.duration);
+                // What a crash has left begins with the last step, and has the time of leftovers.
+                let least = if step > world.stop.last_step() { whole.min(world.stop.leftover_grace) } else { whole };
+                assert!(had >= least, "step {last} had only {had:?}");
+            }
+        }
+        if self.signalled.is_none_or(|(last, _)| last != step) {
+            self.signalled = Some((step, world.now));
+        }
+    }
+
     fn apply(&mut self, world: &mut World, actions: Vec<MachineAction>) {
         for action in actions {
             match action {
@@ -121,7 +152,8 @@ impl Outside {
                     assert!(action == MachineAction::Adopt || !self.stop_wanted, "a start after a stop");
                     self.job = Some(action);
                 }
-                MachineAction::SignalStop | MachineAction::Kill => {
+                MachineAction::SignalStop { .. } | MachineAction::Kill => {
+                    self.check_order_of_signals(world, action);
                     // A group may have emptied unnoticed; its handle then says so, and no process is hit.
                     assert!(self.leader || self.clearing(world), "a signal to no process");
                     let has_time = self.leader
@@ -200,10 +232,13 @@ impl Outside {
                 None => vec![],
                 Some(MachineAction::Scan) => {
                     self.found = self.escaped;
+                    if matches!(world.machine.phase, MachinePhase::Scanning { unsignalled: Some(_), .. }) {
+                        self.signalled = None;
+                    }
                     world.on(MachineEvent::Scanned { left: self.escaped, held: hopeless })
                 }
                 Some(job) => {
-                    self.leader = well;
+                    (self.leader, self.signalled) = (well, None);
                     // An adoption that fails leaves the pid file of a process that may live.
                     self.pid_file = well || job == MachineAction::Adopt;
                     world.on(match (job, well) {
@@ -264,10 +299,14 @@ proptest! {
     #[test]
     fn random_walks_keep_the_invariants(
         walk in proptest::collection::vec(moves(), 1..120), leftover_grace in 0u64..3, readiness in readiness(),
+        steps in proptest::collection::vec((0u64..4, any::<bool>()), 0..4),
     ) {
         let (mut world, mut outside) = (World::new(), Outside::default());
         world.stop.leftover_grace = Duration::from_secs(leftover_grace);
         world.readiness = readiness;
+        world.stop.steps = steps.into_iter().map(|(seconds, leader_only)| {
+            StopStep { leader_only, ..StopStep::new(Signal::INT, Duration::from_secs(seconds)) }
+        }).collect();
         for next in walk {
             outside.step(&mut world, next);
             prop_assert!(world.machine.state() != ProxyState::Running || outside.leader);

@@ -86,7 +86,7 @@ impl Machine {
             MachinePhase::AwaitingReap { .. } => vec![],
             MachinePhase::Clearing { escalation, cause, .. } | MachinePhase::Scanning { escalation, cause, .. } => {
                 *cause = Cause::Asked;
-                escalation.kill_by(after(now, settings.stop.grace_period));
+                escalation.limit_as_stop(now, settings.stop);
                 vec![]
             }
             MachinePhase::Held { cause, .. } => {
@@ -127,7 +127,7 @@ impl Machine {
             MachinePhase::Clearing { escalation, cause, .. } | MachinePhase::Scanning { escalation, cause, .. } => {
                 *cause = Cause::Asked;
                 // Of the two grace periods the one that ends first.
-                escalation.kill_by(after(now, settings.stop.grace_period));
+                escalation.limit_as_stop(now, settings.stop);
                 escalation.tell()
             }
         }
@@ -139,9 +139,9 @@ impl Machine {
             MachinePhase::Failed if self.wanted == Wanted::Up => return self.spawn(now),
             MachinePhase::Waiting { until, .. } => *until = (*until).min(after(now, settings.restart.max_wait)),
             MachinePhase::AwaitingReady { .. } => return self.readiness_changed(now, settings),
-            MachinePhase::Stopping { escalation, .. } => escalation.kill_by(after(now, settings.stop.grace_period)),
+            MachinePhase::Stopping { escalation, .. } => escalation.limit_as_stop(now, settings.stop),
             MachinePhase::Clearing { escalation, cause, .. } | MachinePhase::Scanning { escalation, cause, .. } => {
-                escalation.kill_by(after(now, cause.grace_period(settings)));
+                cause.limit(escalation, now, settings);
             }
             MachinePhase::Held { .. }
             | MachinePhase::Idle

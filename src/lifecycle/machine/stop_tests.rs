@@ -112,7 +112,7 @@ fn leftovers_that_are_declared_to_have_time_get_the_stop_signal_first() {
     let mut adopted = World { machine: Machine::new(), ..World::running_with_leftover_grace() };
     adopted.on(MachineEvent::Adopt { start_if_gone: true });
     adopted.on(MachineEvent::AdoptionRefused { gone: true });
-    assert_eq!(adopted.on(MachineEvent::Scanned { left: true, held: false }), [MachineAction::SignalStop]);
+    assert_eq!(adopted.on(MachineEvent::Scanned { left: true, held: false }), [MachineAction::SignalStop { step: 0 }]);
     adopted.on(MachineEvent::Group { left: true });
     assert_eq!(adopted.after(3).on(MachineEvent::Timer), [MachineAction::Kill, MachineAction::ProbeGroup]);
 }
@@ -128,14 +128,14 @@ fn leftovers_that_a_long_scan_finds_have_their_whole_time_from_then_on() {
     };
     let found = MachineEvent::Scanned { left: true, held: false };
     let mut world = scanning(MachineEvent::Settings);
-    assert_eq!(world.on(found), [MachineAction::SignalStop]);
+    assert_eq!(world.on(found), [MachineAction::SignalStop { step: 0 }]);
     world.on(MachineEvent::Group { left: true });
     assert_eq!(world.after(2).on(MachineEvent::Timer), [MachineAction::ProbeGroup]);
     assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::Kill, MachineAction::ProbeGroup]);
 
     let mut stopped = scanning(MachineEvent::Stop);
     stopped.stop.grace_period = Duration::from_secs(1);
-    assert_eq!(stopped.on(found), [MachineAction::SignalStop]);
+    assert_eq!(stopped.on(found), [MachineAction::SignalStop { step: 0 }]);
     assert_eq!(
         stopped.after(1).on(MachineEvent::Timer),
         [MachineAction::Kill, MachineAction::ProbeGroup],
@@ -198,7 +198,7 @@ fn what_left_the_group_is_ended_like_the_group() {
     let mut world = World::running();
     world.on(MachineEvent::Stop);
     assert_eq!(world.on(MachineEvent::Exited { group_left: false, quietly: true }), LEFT);
-    assert_eq!(world.on(MachineEvent::Scanned { left: true, held: false }), [MachineAction::SignalStop]);
+    assert_eq!(world.on(MachineEvent::Scanned { left: true, held: false }), [MachineAction::SignalStop { step: 0 }]);
     assert_eq!(world.on(MachineEvent::Group { left: true }), []);
     assert_eq!(
         world.after(5).on(MachineEvent::Timer),

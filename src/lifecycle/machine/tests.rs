@@ -47,9 +47,9 @@ pub(super) const GONE: [MachineAction; 3] =
     [MachineAction::CleanUp, MachineAction::Announce(Announcement::Stopped), MachineAction::Settle];
 pub(super) const LEFT: [MachineAction; 2] = [MachineAction::RemovePidFile, MachineAction::Scan];
 pub(super) const KILLED: [MachineAction; 2] = [MachineAction::Kill, MachineAction::RemovePidFile];
-pub(super) const TOLD: [MachineAction; 2] = [MachineAction::SignalStop, MachineAction::RemovePidFile];
+pub(super) const TOLD: [MachineAction; 2] = [MachineAction::SignalStop { step: 0 }, MachineAction::RemovePidFile];
 pub(super) const ASKED: [MachineAction; 2] =
-    [MachineAction::SignalStop, MachineAction::Announce(Announcement::Stopping)];
+    [MachineAction::SignalStop { step: 0 }, MachineAction::Announce(Announcement::Stopping)];
 
 #[test]
 fn a_crash_is_followed_by_a_start_at_once_and_later_by_waits() {

@@ -177,7 +177,7 @@ impl EventLoop {
     /// a disk may be stuck, or an exec.
     pub(crate) fn limit_wait_for_job(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key).filter(|supervised| supervised.waits_for_job()) else { return };
-        let (now, patience) = (Instant::now(), supervised.spec.config.stop.grace_period);
+        let (now, patience) = (Instant::now(), supervised.spec.config.stop.time_until_kill());
         if supervised.rare.answer_at.is_some() {
             // A later caller does not extend the wait.
             return self.answer_without_job(key, now);

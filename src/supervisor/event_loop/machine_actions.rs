@@ -4,19 +4,16 @@
 use std::time::Instant;
 
 use super::EventLoop;
-use super::pending_repair::RepairTask;
-use crate::error::{Error, ErrorCode};
+use super::pending_repair::StopSignal;
 use crate::lifecycle::machine_event::{Announcement, MachineAction, MachineEvent};
 use crate::logging::Level;
 use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::Group;
-use crate::supervisor::scan::escaped_process::Escaped;
 use crate::supervisor::spawner::job::Job;
 use crate::supervisor::zombies::Zombie;
 use crate::sys::boot_time::BootTime;
 use crate::sys::fail;
-use crate::sys::signal::Signal;
 
 impl EventLoop {
     /// Gives an event to a machine and does what it says.
@@ -88,8 +85,8 @@ impl EventLoop {
                 self.drive(key, MachineEvent::Held { left });
             }
             MachineAction::ProbeReady => self.probe_ready(key),
-            MachineAction::SignalStop => self.signal(key, None),
-            MachineAction::Kill => self.signal(key, Some(Signal::KILL)),
+            MachineAction::SignalStop { step } => self.send_stop_signal(key, StopSignal::OfStep(step)),
+            MachineAction::Kill => self.send_stop_signal(key, StopSignal::Kill),
             MachineAction::ProbeGroup => {
                 let group = self.reaper.group_left(key).unwrap_or_else(|error| {
                     supervised.group_scan_failed(&error);
@@ -143,31 +140,6 @@ impl EventLoop {
             }
             MachineAction::Announce(announcement) => self.announce(key, announcement),
         }
-    }
-
-    pub(super) fn signal(&mut self, key: ProcessKey, signal: Option<Signal>) {
-        let Some(supervised) = self.slots.get_mut(&key) else { return };
-        let signal = signal.unwrap_or(supervised.spec.config.stop.signal);
-        supervised.spec.context.log.about(Level::Debug, &supervised.slot.id, format_args!("sending {signal}"));
-        fail::point("signal:decided");
-        let sent = self.reaper.signal_group(key, signal);
-        if signal != Signal::KILL && matches!(sent, Ok(true)) {
-            supervised.rare.told = supervised.group;
-        }
-        // To many programs a second stop signal means "at once".
-        let told = supervised.rare.told.filter(|_| signal != Signal::KILL);
-        // SIGCONT it needs all the same: to the group it is sent after the signal, when the leader may be gone already.
-        let due = |escaped: &Escaped| match told {
-            Some(leader) if escaped.is_in_group_of(leader) => Signal::CONT,
-            _ => signal,
-        };
-        let each = supervised.rare.escaped.iter().map(|escaped| escaped.signal(due(escaped)));
-        let sent = each.fold(sent.map(drop), |sent, one| sent.and(one));
-        fail::point("signal:sent");
-        let group = supervised.group_name();
-        let failed = |error| Error::os(ErrorCode::Io, format_args!("send {signal} to {group}"), &error);
-        supervised.note(RepairTask::Signal(signal), sent.map_err(failed));
-        self.arm_repair(key);
     }
 
     pub(super) fn announce(&mut self, key: ProcessKey, announcement: Announcement) {

@@ -14,6 +14,7 @@ mod readiness;
 mod repair;
 mod scan_results;
 mod steering;
+mod stop_signals;
 mod supervised;
 mod timers;
 

@@ -8,7 +8,6 @@ use std::time::Instant;
 use crate::error::Error;
 use crate::supervisor::spec::Spec;
 use crate::sys::pid::Pid;
-use crate::sys::signal::Signal;
 
 /// What has to be done again, and when.
 #[derive(Debug)]
@@ -31,5 +30,14 @@ pub(crate) enum RepairTask {
     /// The record of this process is not of this declaration, though the process is.
     Record(Arc<Spec>, Pid),
     /// A signal that could not be sent, for what has to be read before could not be.
-    Signal(Signal),
+    Signal(StopSignal),
+}
+
+/// A signal of a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StopSignal {
+    /// Of this step, which is the one that is under way.
+    OfStep(usize),
+    /// After the last one.
+    Kill,
 }

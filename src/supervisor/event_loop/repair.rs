@@ -76,7 +76,7 @@ impl EventLoop {
         }
         let after = supervised.rare.uncleared.clone();
         let job = match repair.what {
-            RepairTask::Signal(signal) => return self.signal(key, Some(signal)),
+            RepairTask::Signal(signal) => return self.send_stop_signal(key, signal),
             // What is under way may make it needless, or come to the same failure.
             what if supervised.busy => {
                 supervised.rare.repair =

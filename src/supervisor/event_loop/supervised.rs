@@ -103,8 +103,8 @@ pub(crate) struct Rare(Option<Box<RareFields>>);
 pub(crate) struct RareFields {
     /// Processes that were found outside of the group of the last leader when it was gone.
     pub(crate) escaped: Vec<Escaped>,
-    /// The leader whose group was sent the stop signal.
-    pub(crate) told: Option<Pid>,
+    /// The leader whose group was sent the signal of this step of a stop.
+    pub(crate) told: Option<(Pid, usize)>,
     /// Processes that may have been left by this leader or an earlier one. They are not signalled.
     pub(crate) unproven: Vec<Unproven>,
     /// Whether the program seems to put itself into the background.
@@ -376,10 +376,9 @@ impl Supervised {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pending_repair::RepairTask;
+    use super::super::pending_repair::{RepairTask, StopSignal};
     use super::*;
     use crate::declaration::ProxyConfig;
-    use crate::sys::signal::Signal;
     use std::time::Duration;
 
     #[test]
@@ -392,7 +391,7 @@ mod tests {
         assert!(due(&supervised).is_empty());
         (supervised.armed, supervised.rare.answer_at) = (Some(at(1)), Some(at(2)));
         let error = Error::new(ErrorCode::Io, "failed");
-        supervised.rare.repair = Some(PendingRepair { at: at(3), what: RepairTask::Signal(Signal::KILL), error });
+        supervised.rare.repair = Some(PendingRepair { at: at(3), what: RepairTask::Signal(StopSignal::Kill), error });
         assert_eq!(due(&supervised), [1, 2, 3]);
     }
 }

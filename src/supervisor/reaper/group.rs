@@ -45,6 +45,16 @@ impl Reaper {
         }
     }
 
+    /// Sends a signal of a stop to a process alone, and SIGCONT after it so that it can obey if it was stopped. False when it
+    /// has ended.
+    pub(crate) fn stop_leader(&self, key: ProcessKey, signal: Signal) -> io::Result<bool> {
+        let sent = self.signal_leader(key, signal)?;
+        if sent {
+            self.signal_leader(key, Signal::CONT)?;
+        }
+        Ok(sent)
+    }
+
     /// Whether others of its group outlive an ended process. If none do, it is forgotten.
     ///
     /// # Errors

@@ -62,7 +62,7 @@ impl Spec {
     /// What a record of a process that this owner starts says besides who it is.
     pub(crate) fn record_header(&self, generation: Generation) -> store::RecordHeader<'_> {
         let (token, token_generated) = (self.config.token.as_deref(), self.config.token_generated);
-        let (stop, fingerprint) = (self.config.stop, self.fingerprint());
+        let (stop, fingerprint) = (&self.config.stop, self.fingerprint());
         let owner_tag = Some(&*self.context.owner_tag).filter(|owner_tag| !owner_tag.is_empty());
         store::RecordHeader { id: &self.id, fingerprint, token, token_generated, stop, owner_tag, generation }
     }
