@@ -17,6 +17,7 @@ VALUE(PROXYPROCESS_DAEMON_RESTART_BACKOFF_MIN, 3);
 VALUE(PROXYPROCESS_DAEMON_RESTART_MAX_WAIT_MS, 60000);
 VALUE(PROXYPROCESS_DAEMON_GRACE_PERIOD_MS, 5000);
 VALUE(PROXYPROCESS_START_TIMEOUT_MS, 90000);
+VALUE(PROXYPROCESS_LISTEN_BACKLOG, 4096);
 VALUE(PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS, 5000);
 VALUE(PROXYPROCESS_MANAGER_QUIESCENT_PERIOD_MS, 500);
 VALUE(PROXYPROCESS_MANAGER_SNAPSHOT_PERIOD_MS, 1000);
@@ -113,7 +114,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 200);
+SIZE(proxyprocess_proxy_options, 208);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -148,6 +149,7 @@ FIELD(proxyprocess_proxy_options, ready_fd, 176, 4);
 FIELD(proxyprocess_proxy_options, reserved_3, 180, 4);
 FIELD(proxyprocess_proxy_options, start_timeout_ms, 184, 8);
 FIELD(proxyprocess_proxy_options, stop_json, 192, 8);
+FIELD(proxyprocess_proxy_options, listen_json, 200, 8);
 
 SIZE(proxyprocess_manager_options, 56);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);

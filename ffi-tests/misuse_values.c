@@ -90,6 +90,11 @@ static void proxy_options(void)
     REFUSES_PROXY(ready_fd = 2, config, "ready.fd");
     REFUSES_PROXY(ready_fd = UINT32_MAX, config, "ready.fd");
     REFUSES_PROXY(ready_fd = 3; options.ready_unix = "/run/web", argument, "at most one");
+    REFUSES_PROXY(listen_json = "[", config, "listen_json: expected a JSON list");
+    REFUSES_PROXY(listen_json = "{}", config, "listen_json: expected a list");
+    REFUSES_PROXY(listen_json = NO_UTF8, utf8, "listen_json");
+    REFUSES_PROXY(listen_json = "[\"tcp:localhost:80\"]", config, "listen_json[0].address");
+    REFUSES_PROXY(listen_json = "[\"tcp:127.0.0.1:0\"]", config, "listen[0].address");
     REFUSES_PROXY(start_timeout_ms = 0, config, "start_timeout_ms");
     REFUSES_PROXY(start_timeout_ms = PROXYPROCESS_PERIOD_MAX_MS + 1, argument, "start_timeout_ms");
     REFUSES_PROXY(stop_json = "", config, "stop_json");

@@ -97,6 +97,12 @@ static void by_options(void)
     has(state, "web-proxy", "\"ready\":{\"fd\":3}");
     has(state, "web-proxy", "\"for_ms\":7,\"leader_only\":true,\"signal\":\"SIGUSR1\"}");
     has(state, "web-proxy", "{\"for_ms\":8,\"signal\":\"SIGTERM\"}");
+    options.ready_fd = 0;
+    options.listen_json = "[\"tcp:[::1]:80\", {\"address\": \"unix:/run/web\", \"name\": \"web\", \"mode\": \"0660\"}]";
+    OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
+    has(state, "web-proxy", "\"listen\":[\"tcp:[::1]:80\",");
+    has(state, "web-proxy", "\"address\":\"unix:/run/web\"");
+    has(state, "web-proxy", "\"mode\":\"0660\"");
 
     /* A kind of the host's own, with options and without a command. */
     CHECK_INT(proxyprocess_proxy_options_init(&options, sizeof options), PROXYPROCESS_OK);

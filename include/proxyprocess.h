@@ -221,6 +221,9 @@
 /** Milliseconds that a process may take to become ready, where its declaration says when it is, before it is stopped. */
 #define PROXYPROCESS_START_TIMEOUT_MS 90000
 
+/** How many connections may wait at a socket of a declaration that are not accepted yet. */
+#define PROXYPROCESS_LISTEN_BACKLOG 4096
+
 /** Changes are followed at the latest after so many milliseconds (ManagerCoalescePeriod). */
 #define PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS 5000
 
@@ -516,7 +519,7 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
  * stop [{signal, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, ready ("started", {tcp}, {unix} or {fd}),
- * start_timeout_ms, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+ * start_timeout_ms, listen, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
  */
 typedef struct proxyprocess_proxy_options {
     /** The size of this struct as the caller knows it. */
@@ -616,6 +619,12 @@ typedef struct proxyprocess_proxy_options {
      * "for_ms": 2000}]; NULL is one step, of `stop_signal` and `grace_period_ms`, which keep their defaults otherwise.
      */
     const char *stop_json;
+    /**
+     * The sockets that it gets from descriptor 3 on, a JSON list: ["tcp:127.0.0.1:8080", "unix:/run/web.sock"], or in
+     * place of an address an object with address and, each if it is not to be the default, name, backlog, reuse_port,
+     * ipv6_only and mode. They are open as long as the proxy is declared. NULL is none.
+     */
+    const char *listen_json;
 } proxyprocess_proxy_options;
 
 /**

@@ -29,6 +29,10 @@ pub const DAEMON_LEFTOVER_GRACE: Duration = Duration::ZERO;
 /// (`DefaultTimeoutStartSec`).
 pub const START_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// How many connections may wait at a socket of a declaration that are not accepted yet: the kernel's own limit since Linux
+/// 5.4 (`net.core.somaxconn`).
+pub const LISTEN_BACKLOG: u32 = 4096;
+
 /// The sync is made at the latest this long after the first unsynced change (`ManagerCoalescePeriod`).
 pub const MANAGER_COALESCE_PERIOD: Duration = Duration::from_secs(5);
 

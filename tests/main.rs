@@ -19,6 +19,7 @@ mod helper_program;
 mod hosts;
 mod leaks;
 mod library;
+mod listen;
 mod other_agents;
 mod readiness;
 mod real_proxies;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A proxy as the agent declares it: what to run and how to look after it. Pure data, with its JSON form.
 
+pub(crate) mod descriptor_numbers;
 pub(crate) mod fields;
 mod fingerprint;
+mod listen;
+pub(crate) mod listen_json;
 mod read_json;
 mod ready;
 mod stop;
@@ -16,6 +19,7 @@ use std::time::Duration;
 
 pub(crate) use fields::milliseconds;
 pub(crate) use fingerprint::Fingerprint;
+pub use listen::{Listen, ListenAddress};
 pub(crate) use read_json::{proxies_from_json, split_variable};
 pub use ready::Ready;
 #[cfg(feature = "capi")]
@@ -114,6 +118,9 @@ pub struct ProxyConfig {
     /// How long a process may take from its start until it is [`ProxyConfig::ready`], before it is stopped; not zero.
     /// [`Duration::MAX`] is without end.
     pub start_timeout: Duration,
+    /// The sockets that its processes get, from descriptor 3 on, in this order; at most 64, and none for all kinds but
+    /// `daemon`.
+    pub listen: Vec<Listen>,
     /// Further configuration of a registered kind; must be empty for `daemon` and `noop`.
     pub options: ProxySnapshot,
     /// Whether `token` was not declared but drawn: another one drawn for the same id must not replace the process.
@@ -137,6 +144,7 @@ impl ProxyConfig {
             restart: RestartSettings::default(),
             ready: Ready::Started,
             start_timeout: defaults::START_TIMEOUT,
+            listen: Vec::new(),
             options: ProxySnapshot::new(),
             token_generated: false,
         }
@@ -170,10 +178,15 @@ impl ProxyConfig {
         if self.mode != ExecMode::DAEMON && self.ready != Ready::Started {
             return Err(invalid(format!("ready: expected \"started\" for the mode \"{}\"", self.mode)));
         }
+        if self.mode != ExecMode::DAEMON && !self.listen.is_empty() {
+            return Err(invalid(format!("listen: expected none for the mode \"{}\"", self.mode)));
+        }
         if self.start_timeout.as_millis() == 0 {
             return Err(invalid("start_timeout_ms: expected milliseconds, a whole number from 1 on, got 0"));
         }
-        self.ready.validate()
+        self.ready.validate()?;
+        listen::validate(&self.listen, self.ready.fd())?;
+        descriptor_numbers::validate(&self.listen, &self.command)
     }
 
     /// Whether a process of this declaration is one of the other as well: all that the process itself can see is
@@ -185,6 +198,7 @@ impl ProxyConfig {
             && self.target_service == other.target_service
             && self.options == other.options
             && self.ready.fd() == other.ready.fd()
+            && self.listen == other.listen
     }
 }
 

@@ -13,7 +13,7 @@ use super::fields::{Fields, expected, invalid};
 use super::text;
 use crate::error::Result;
 use crate::lifecycle::readiness::Readiness;
-use crate::sys::connect::LONGEST_SOCKET_PATH;
+use crate::sys::socket_address::LONGEST_SOCKET_PATH;
 
 /// When a process that was started is ready: until then its state is [`ProxyState::Starting`](crate::ProxyState::Starting),
 /// and one that is not ready within [`start_timeout`](crate::ProxyConfig::start_timeout) is stopped, and started again as after a crash.

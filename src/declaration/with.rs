@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{ProxyConfig, Ready};
+use super::{Listen, ProxyConfig, Ready};
 use crate::lifecycle::{RestartSettings, StopSettings};
 
 impl ProxyConfig {
@@ -48,6 +48,13 @@ impl ProxyConfig {
     #[must_use]
     pub fn with_start_timeout(mut self, timeout: Duration) -> ProxyConfig {
         self.start_timeout = timeout;
+        self
+    }
+
+    /// The same with one of the [`ProxyConfig::listen`] sockets more.
+    #[must_use]
+    pub fn with_listen(mut self, socket: Listen) -> ProxyConfig {
+        self.listen.push(socket);
         self
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::fields::milliseconds;
 use super::stop::put_stop;
-use super::{ExecMode, ProxyConfig, ProxySnapshot, text};
+use super::{ExecMode, ProxyConfig, ProxySnapshot, listen_json, text};
 use crate::defaults::START_TIMEOUT;
 use crate::lifecycle::RestartSettings;
 
@@ -73,6 +73,9 @@ impl ProxyConfig {
         if self.start_timeout != START_TIMEOUT {
             put("start_timeout_ms", milliseconds(self.start_timeout));
         }
+        if let Some(sockets) = listen_json::write(&self.listen) {
+            put("listen", sockets);
+        }
         if !self.options.is_empty() {
             put("options", self.options.clone().into());
         }
@@ -96,7 +99,7 @@ mod tests {
 
     use super::*;
     use crate::command::{Command, Credentials};
-    use crate::declaration::Ready;
+    use crate::declaration::{Listen, Ready};
     use crate::defaults::LONGEST_PERIOD;
     use crate::lifecycle::StopSettings;
 
@@ -120,8 +123,15 @@ mod tests {
             max_wait: Duration::from_millis(3),
             jitter: 0.5,
         };
-        config.ready = Ready::Fd(3);
         config.start_timeout = Duration::from_millis(4);
+        let address = |text: &str| text.parse().unwrap();
+        config.listen = vec![
+            Listen::new(address("tcp:[::1]:8080")).with_ipv6_only(false).with_backlog(7).with_reuse_port(),
+            Listen::new(address("udp:127.0.0.1:53")).with_name("dns"),
+            Listen::new(address("unix:/run/web.sock")).with_mode(0o60),
+            Listen::new(address("tcp:127.0.0.1:1")),
+        ];
+        config.ready = Ready::Fd(7);
         config
     }
 

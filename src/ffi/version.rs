@@ -25,6 +25,9 @@ pub const PROXYPROCESS_DAEMON_GRACE_PERIOD_MS: u64 = 5000;
 /// Milliseconds that a process may take to become ready, where its declaration says when it is, before it is stopped.
 pub const PROXYPROCESS_START_TIMEOUT_MS: u64 = 90000;
 
+/// How many connections may wait at a socket of a declaration that are not accepted yet.
+pub const PROXYPROCESS_LISTEN_BACKLOG: u32 = 4096;
+
 /// Changes are followed at the latest after so many milliseconds (ManagerCoalescePeriod).
 pub const PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS: u64 = 5000;
 
@@ -50,6 +53,7 @@ const _: () = {
     assert!(PROXYPROCESS_DAEMON_RESTART_BACKOFF_MIN == own::DAEMON_RESTART_BACKOFF_MIN);
     assert!(PROXYPROCESS_DAEMON_RESTART_MAX_WAIT_MS as u128 == own::DAEMON_RESTART_MAX_WAIT.as_millis());
     assert!(PROXYPROCESS_DAEMON_GRACE_PERIOD_MS as u128 == own::DAEMON_GRACE_PERIOD.as_millis());
+    assert!(PROXYPROCESS_LISTEN_BACKLOG == own::LISTEN_BACKLOG);
     assert!(PROXYPROCESS_START_TIMEOUT_MS as u128 == own::START_TIMEOUT.as_millis());
     assert!(PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS as u128 == own::MANAGER_COALESCE_PERIOD.as_millis());
     assert!(PROXYPROCESS_MANAGER_QUIESCENT_PERIOD_MS as u128 == own::MANAGER_QUIESCENT_PERIOD.as_millis());

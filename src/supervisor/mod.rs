@@ -11,6 +11,7 @@ mod process_key;
 mod readiness;
 mod reaper;
 mod scan;
+mod sockets;
 mod spawner;
 mod spec;
 pub(crate) mod state_waiters;

@@ -4,13 +4,10 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::socket_address::RawAddress;
 use super::{check, fd};
-
-/// The longest path of a socket, in bytes: that of unix(7) without the NUL at its end.
-pub(crate) const LONGEST_SOCKET_PATH: usize = 107;
 
 /// An attempt to connect. It ends, and the connection with it, when it is dropped.
 #[derive(Debug)]
@@ -26,45 +23,15 @@ impl Connecting {
     /// # Errors
     /// Those of connect(2), as far as they are known at once.
     pub(crate) fn to_tcp(address: SocketAddr) -> io::Result<Connecting> {
-        let socket = match address {
-            SocketAddr::V4(v4) => {
-                // SAFETY: all zero is a valid value of this struct of numbers.
-                let mut raw: libc::sockaddr_in = unsafe { std::mem::zeroed() };
-                raw.sin_family = libc::AF_INET as libc::sa_family_t;
-                raw.sin_port = v4.port().to_be();
-                raw.sin_addr.s_addr = u32::from_ne_bytes(v4.ip().octets());
-                connect(libc::AF_INET, &raw)
-            }
-            SocketAddr::V6(v6) => {
-                // SAFETY: as above.
-                let mut raw: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
-                raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
-                raw.sin6_port = v6.port().to_be();
-                raw.sin6_addr.s6_addr = v6.ip().octets();
-                raw.sin6_flowinfo = v6.flowinfo();
-                raw.sin6_scope_id = v6.scope_id();
-                connect(libc::AF_INET6, &raw)
-            }
-        };
-        socket.map(|socket| Connecting::Tcp(socket.into()))
+        connect(&RawAddress::of_ip(address)).map(|socket| Connecting::Tcp(socket.into()))
     }
 
     /// Connects to a socket in the file system.
     ///
     /// # Errors
-    /// Those of connect(2). EAGAIN: its backlog is full. ENAMETOOLONG: the path has more than [`LONGEST_SOCKET_PATH`] bytes.
+    /// Those of connect(2). EAGAIN: its backlog is full. ENAMETOOLONG: the path is too long.
     pub(crate) fn to_unix(path: &Path) -> io::Result<Connecting> {
-        // SAFETY: all zero is a valid value of this struct of numbers.
-        let mut raw: libc::sockaddr_un = unsafe { std::mem::zeroed() };
-        raw.sun_family = libc::AF_UNIX as libc::sa_family_t;
-        let bytes = path.as_os_str().as_bytes();
-        if bytes.len() > LONGEST_SOCKET_PATH {
-            return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
-        }
-        for (to, &from) in raw.sun_path.iter_mut().zip(bytes) {
-            *to = from as libc::c_char;
-        }
-        connect(libc::AF_UNIX, &raw).map(Connecting::Unix)
+        connect(&RawAddress::of_path(path)?).map(Connecting::Unix)
     }
 
     /// Whether the connection is there; if not, it may be later: then a poll reports the descriptor as writable.
@@ -95,12 +62,11 @@ impl AsFd for Connecting {
     }
 }
 
-/// `address` is the struct of this family.
-fn connect<T>(family: libc::c_int, address: &T) -> io::Result<OwnedFd> {
+fn connect(address: &RawAddress) -> io::Result<OwnedFd> {
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: no pointers are passed.
-    let socket = fd::own(check(i64::from(unsafe { libc::socket(family, kind, 0) }))?)?;
-    let (pointer, length) = (std::ptr::from_ref(address).cast(), size_of::<T>() as libc::socklen_t);
+    let socket = fd::own(check(i64::from(unsafe { libc::socket(address.family(), kind, 0) }))?)?;
+    let (pointer, length) = address.as_raw();
     // SAFETY: `address` is live memory of `length` bytes.
     match check(i64::from(unsafe { libc::connect(socket.as_raw_fd(), pointer, length) })) {
         // One that is interrupted goes on like one that is in progress.
@@ -111,6 +77,7 @@ fn connect<T>(family: libc::c_int, address: &T) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::socket_address::LONGEST_SOCKET_PATH;
     use super::*;
     use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
     use std::os::unix::net::UnixListener;

@@ -35,14 +35,14 @@ pub(super) fn duplicate(fd: BorrowedFd<'_>, from: RawFd) -> io::Result<OwnedFd> 
 
 /// What tells an open file from all others that are open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FileNumber {
+pub(crate) struct FileNumber {
     pub(super) device: u64,
     pub(super) inode: u64,
 }
 
 /// Which file has this number; `None` where it has none, or where that cannot be known. Async-signal-safe, and does not
 /// wait for a file system that does not answer (AT_STATX_DONT_SYNC): it may run in a worker that the host has just forked.
-pub(super) fn file_number(fd: RawFd) -> Option<FileNumber> {
+pub(crate) fn file_number(fd: RawFd) -> Option<FileNumber> {
     let mut found = MaybeUninit::<libc::statx>::zeroed();
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
     // SAFETY: the path is a string that ends, `found` is writable memory of the right type, and both live through the

@@ -26,6 +26,8 @@ pub(crate) mod process_identity;
 pub(crate) mod random;
 pub(crate) mod report_pipe;
 pub(crate) mod signal;
+pub(crate) mod socket;
+pub(crate) mod socket_address;
 pub(crate) mod spawn;
 pub(crate) mod thread;
 pub(crate) mod wait;

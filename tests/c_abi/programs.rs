@@ -41,6 +41,7 @@ programs! {
     kind_calls: plain sanitized valgrind;
     kind_fails: plain sanitized valgrind;
     left: plain sanitized; // under valgrind a thread is never where the kernel shows it to be
+    listen: plain sanitized valgrind;
     log: plain sanitized valgrind;
     logs: plain sanitized valgrind;
     manager: plain sanitized valgrind;

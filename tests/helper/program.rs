@@ -18,6 +18,7 @@
 //! | `ready tcp ADDRESS` | on SIGUSR1 listens there and says so; with `at-once` as a last word it did so before it reported |
 //! | `ready unix PATH`, `ready fd N` | the same: listens, or writes a line to the descriptor |
 //! | `ready closes N` | on SIGUSR1 closes the descriptor and says so |
+//! | `serve` | answers each connection to the sockets that it was given with its pid and the number of the descriptor |
 //! | `grandchild [stubborn]` | starts a process of its own group that reports as `grandchild`, then waits |
 //! | `escaped [stubborn]` | the same, but it has left for a session of its own; it says which signal ends it |
 //! | `grandchild cleared` | the other one is in a session of its own, clears its environment, and dies by signals |
@@ -50,6 +51,7 @@ mod readiness;
 mod report;
 mod roles;
 mod sandbox;
+mod sockets;
 mod wait;
 
 fn main() -> std::process::ExitCode {

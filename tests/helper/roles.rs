@@ -18,6 +18,7 @@ use crate::message::{Inspection, WATCH_PID};
 use crate::readiness;
 use crate::report::{Birth, Reporter};
 use crate::sandbox;
+use crate::sockets;
 use crate::wait::{self, Handled};
 
 /// The role of the process that a leader starts.
@@ -62,6 +63,7 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
             let word = |at: usize| args.get(at).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
             readiness::become_ready(&mut reporter, &word(0), &word(1), word(2) == "at-once")
         }
+        "serve" => sockets::serve(&mut reporter),
         "inspect" => just_wait(&mut reporter, Some(inspection)),
         "stubborn" => stay(&mut reporter),
         "graceful" => obey(&mut reporter),

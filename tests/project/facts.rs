@@ -66,6 +66,7 @@ fn errors_of_declarations_are_those_of_the_library() {
         r#"{"web": {"command": ["a"], "env": ["TZ=UTC"], "unset_env": ["TZ"]}}"#,
         r#"{"web": {"command": ["a"], "ready": {"fd": 2}}}"#,
         r#"{"web": {"command": ["a"], "stop_signal": 15, "stop": [{"signal": 15, "for_ms": 1}]}}"#,
+        r#"{"web": {"command": ["a"], "listen": [{"address": "tcp:127.0.0.1:1", "mode": "0600"}]}}"#,
         r#"{"web": {"command": ["a"]}, "web": {"command": ["a"]}}"#,
     ];
     assert_eq!(told.lines().count(), wrong.len());

@@ -34,7 +34,7 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 15] = [
+const SUPERVISOR_LAYERS: [&str; 16] = [
     "process_key",
     "status",
     "status_text",
@@ -42,6 +42,7 @@ const SUPERVISOR_LAYERS: [&str; 15] = [
     "other_agent",
     "events",
     "spec",
+    "sockets",
     "scan",
     "reaper",
     "readiness",

@@ -70,6 +70,24 @@ type ProxyConfig struct {
 	// StartTimeout is how long it may take from its start until it is ready (StartTimeout). Then it is stopped, and started
 	// again as after a crash.
 	StartTimeout time.Duration
+	// Listen holds the sockets that it gets from descriptor 3 on, in this order.
+	Listen []Listen
+}
+
+// Listen is a socket that the library opens before the first start of a proxy, and keeps open while the proxy is declared.
+type Listen struct {
+	// Address is where: "tcp:127.0.0.1:8080", "tcp:[::1]:8080", "udp:127.0.0.1:53" or "unix:/run/web.sock".
+	Address string `json:"address"`
+	// Name is its name in LISTEN_FDNAMES and in {fd:NAME}; empty is none.
+	Name string `json:"name,omitempty"`
+	// Backlog is how many connections may wait that are not accepted yet; 0 is ListenBacklog.
+	Backlog uint32 `json:"backlog,omitempty"`
+	// ReusePort lets other sockets with this option have the address as well (SO_REUSEPORT).
+	ReusePort bool `json:"reuse_port,omitempty"`
+	// IPv6Only tells whether an IPv6 socket is none for IPv4; nil is as the kernel is set up.
+	IPv6Only *bool `json:"ipv6_only,omitempty"`
+	// Mode holds the permissions of a unix socket's path, like "0660"; empty is what the agent's umask leaves.
+	Mode string `json:"mode,omitempty"`
 }
 
 // StopStep is one step of a stop: a signal, and how long the processes may take to obey it before the next step.
@@ -171,6 +189,13 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 	options.ready_unix = mem.optional("ready_unix", c.ReadyUnix)
 	options.ready_fd = C.uint32_t(c.ReadyFD)
 	setPeriod(&options.start_timeout_ms, c.StartTimeout)
+	if len(c.Listen) > 0 {
+		text, err := json.Marshal(c.Listen)
+		if err != nil {
+			return &Error{Code: ErrInvalidConfig, Message: fmt.Sprintf("listen: %v", err)}
+		}
+		options.listen_json = mem.text("listen", string(text))
+	}
 	return mem.err
 }
 

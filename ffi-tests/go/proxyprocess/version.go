@@ -26,6 +26,9 @@ const (
 	StartTimeout = C.PROXYPROCESS_START_TIMEOUT_MS * time.Millisecond
 )
 
+// ListenBacklog is how many connections may wait at a socket of a declaration that are not accepted yet.
+const ListenBacklog = C.PROXYPROCESS_LISTEN_BACKLOG
+
 // Constants of the manager; the defaults of ManagerOptions.
 const (
 	// ManagerCoalescePeriod and ManagerQuiescentPeriod tell when changes of the state are followed: once there were no

@@ -76,6 +76,9 @@ impl ConsulProcess {
         if wanted.config.ready.fd().is_some() {
             return Some("ready.fd".to_owned());
         }
+        if !wanted.config.listen.is_empty() {
+            return Some("listen".to_owned());
+        }
         let changed = wanted.changed_variable(|name| self.variable(name))?;
         Some(format!("variable {}", excerpt(&changed.to_string_lossy())))
     }

@@ -63,8 +63,8 @@ impl EventLoop {
                 supervised.warn_of_held();
                 fail::point("spawn:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
-                let generation = supervised.generation.next();
-                self.submit(key, Job::Start { key, spec, generation, after });
+                let (generation, sockets) = (supervised.generation.next(), supervised.sockets_for_start());
+                self.submit(key, Job::Start { key, spec, generation, after, sockets });
             }
             MachineAction::Adopt => {
                 (supervised.rare.repair, supervised.rare.told) = (None, None);
@@ -120,7 +120,8 @@ impl EventLoop {
                 (supervised.group, supervised.rare.repair, supervised.rare.told) = (None, None, None);
                 fail::point("clean-up:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
-                self.submit(key, Job::CleanUp { key, spec, after });
+                let sockets = supervised.sockets_to_close();
+                self.submit(key, Job::CleanUp { key, spec, after, sockets });
             }
             MachineAction::Settle => {
                 fail::point("stop:settled");

@@ -7,6 +7,7 @@
 mod commands;
 mod job_results;
 mod keys_by_owner;
+mod listening;
 mod machine_actions;
 mod pending_repair;
 mod process_exit;

@@ -25,6 +25,7 @@ use crate::supervisor::reaper::Group;
 use crate::supervisor::scan::escaped_process::Escaped;
 use crate::supervisor::scan::process_tag::ProcessTag;
 use crate::supervisor::scan::unproven_process::Unproven;
+use crate::supervisor::sockets::ProxySockets;
 use crate::supervisor::spawner::job::Job;
 use crate::supervisor::spec::Spec;
 use crate::supervisor::state_waiters::StateWaiters;
@@ -114,6 +115,8 @@ pub(crate) struct RareFields {
     pub(crate) last_error: Option<Error>,
     /// While it runs and is not ready yet.
     pub(crate) readiness: Option<AwaitedReadiness>,
+    /// Once it was started with sockets.
+    pub(crate) sockets: Option<Arc<ProxySockets>>,
     /// Of the process before: those that were not reaped yet when they ended.
     pub(crate) zombies: Vec<Zombie>,
     /// Beside which zombie the process is being started: said for as long as it runs.
@@ -142,6 +145,7 @@ static NOTHING: RareFields = RareFields {
     uncleared: None,
     last_error: None,
     readiness: None,
+    sockets: None,
     zombies: Vec::new(),
     beside: None,
     queued: VecDeque::new(),
@@ -180,6 +184,7 @@ impl Rare {
             uncleared,
             last_error,
             readiness,
+            sockets,
             zombies,
             beside,
             queued,
@@ -199,6 +204,7 @@ impl Rare {
             && uncleared.is_none()
             && last_error.is_none()
             && readiness.is_none()
+            && sockets.is_none()
             && zombies.is_empty()
             && beside.is_none()
             && queued.is_empty()

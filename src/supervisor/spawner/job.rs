@@ -11,6 +11,7 @@ use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::scan::process_tag::ProcessTag;
 use crate::supervisor::scan::stalled_scan::ScanProgress;
 use crate::supervisor::scan::unproven_process::Ancestor;
+use crate::supervisor::sockets::ProxySockets;
 use crate::supervisor::spec::Spec;
 use crate::sys::pid::Pid;
 
@@ -42,6 +43,8 @@ pub(crate) enum Job {
         generation: Generation,
         /// Whose group may be left, here and below.
         after: Option<Claim>,
+        /// Those of its proxy, if it has any or had some.
+        sockets: Option<Arc<ProxySockets>>,
     },
     Adopt {
         key: ProcessKey,
@@ -79,6 +82,8 @@ pub(crate) enum Job {
         key: ProcessKey,
         spec: Arc<Spec>,
         after: Option<Claim>,
+        /// Of a proxy that is to be gone: they are closed.
+        sockets: Option<Arc<ProxySockets>>,
     },
 }
 

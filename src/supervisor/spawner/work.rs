@@ -23,7 +23,9 @@ use crate::supervisor::reaper::process::Process;
 use crate::supervisor::scan::process_scan::{Scan, ScanScope};
 use crate::supervisor::scan::spare_descriptor::SpareDescriptor;
 use crate::supervisor::scan::stalled_scan::{ScanProgress, UnreadableProcesses};
+use crate::supervisor::sockets::ProxySockets;
 use crate::supervisor::spec::{Files, Spec};
+use crate::sys::closed_on_fork::ClosedOnFork;
 use crate::sys::fail;
 use crate::sys::pid::{Pid, has_root_uid};
 use crate::sys::pidfd;
@@ -129,8 +131,8 @@ impl Spawner {
 
     fn work(&self, job: Job, tools: &mut SpawnTools) -> Done {
         match job {
-            Job::Start { key, spec, generation, after } => {
-                match self.start(key, (&spec, generation), after.as_ref(), tools) {
+            Job::Start { key, spec, generation, after, sockets } => {
+                match self.start(key, (&spec, generation), after.as_ref(), sockets.as_deref(), tools) {
                     Ok(started) => Done::Started(started),
                     Err(error) => {
                         let hopeless = matches!(
@@ -160,8 +162,10 @@ impl Spawner {
             }),
             Job::PidFile { spec, pid, .. } => Done::PidFile(pid, spec.write_pid_file(pid)),
             Job::RemovePidFile { spec, .. } => Done::PidFileRemoved(spec.remove_pid_file()),
-            Job::CleanUp { spec, after, .. } => {
-                Done::CleanedUp(end_leftovers(&spec, after.as_ref()).and_then(|()| spec.clean_up()))
+            Job::CleanUp { spec, after, sockets, .. } => {
+                let ended = end_leftovers(&spec, after.as_ref());
+                let closed = sockets.map_or(Ok(()), |sockets| sockets.close());
+                Done::CleanedUp(ended.and_then(|()| spec.clean_up()).and(closed))
             }
         }
     }
@@ -187,6 +191,7 @@ impl Spawner {
         key: ProcessKey,
         (spec, generation): (&Spec, Generation),
         after: Option<&Claim>,
+        sockets: Option<&ProxySockets>,
         tools: &mut SpawnTools,
     ) -> Result<StartedProcess> {
         validate_id(&spec.id)?;
@@ -196,8 +201,10 @@ impl Spawner {
             return Err(Error::new(ErrorCode::RootRefused, message));
         }
         end_leftovers(spec, after)?;
+        let sockets = sockets.map(|sockets| open_sockets(spec, sockets)).transpose()?.unwrap_or_default();
         let (report, report_end) = report_pipe(spec)?.unzip();
         let mut program = spec.program(generation);
+        program.sockets = sockets.iter().filter_map(|socket| socket.get()).map(AsFd::as_fd).collect();
         let number = spec.config.ready.fd().and_then(|number| number.try_into().ok());
         program.report =
             report_end.as_ref().zip(number).map(|(end, number)| ReportDescriptor { end: end.as_fd(), number });
@@ -258,6 +265,14 @@ impl Spawner {
         let identity = self.reaper.identity(key);
         identity.map_err(|error| Error::os(ErrorCode::Io, "read start time of the process", &error))
     }
+}
+
+/// The sockets that are declared, and no others: what is not declared any more is closed.
+fn open_sockets(spec: &Spec, sockets: &ProxySockets) -> Result<Vec<Arc<ClosedOnFork>>> {
+    for error in sockets.close_others(&spec.config.listen) {
+        spec.context.log.about(Level::Warn, &spec.id, format_args!("{error}"));
+    }
+    sockets.open(&spec.config.listen)
 }
 
 /// Both ends of the pipe by which a process reports that it is ready, if it does.

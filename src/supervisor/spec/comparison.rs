@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Spec;
 use super::placeholders::may_become;
-use crate::declaration::{Fingerprint, ProxyConfig};
+use crate::declaration::{Fingerprint, ProxyConfig, listen_json};
 use crate::defaults;
 
 impl Spec {
@@ -69,6 +69,7 @@ fn add_later_fields(fingerprint: Fingerprint, config: &ProxyConfig) -> Fingerpri
     fields.extend(command.clears_env().then(|| "clear_env".to_owned()));
     fields.extend(command.is_detached().then(|| "detached".to_owned()));
     fields.extend(config.ready.fd().map(|number| format!("ready.fd={number}")));
+    fields.extend(config.listen.iter().map(|socket| format!("listen={}", listen_json::to_json(socket))));
     let fingerprint = fields.iter().fold(fingerprint, |fingerprint, field| fingerprint.add(OsStr::new(field)));
     let withheld = command.declared_unset_env();
     if withheld.is_empty() {

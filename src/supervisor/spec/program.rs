@@ -2,13 +2,14 @@
 //! The program, arguments and environment that a process is started with.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::Spec;
 use super::placeholders::filled;
-use crate::declaration::variable;
+use crate::declaration::descriptor_numbers::{is_set_by_listen, with_numbers};
+use crate::declaration::{Listen, variable};
 use crate::defaults;
 use crate::lifecycle::generation::Generation;
 use crate::sys::proc::executable::ProgramName;
@@ -45,26 +46,35 @@ impl Spec {
         own.insert(OsStr::new(defaults::ENV_PROXY_GENERATION), OsStr::new(&number));
         let own = own;
         let words = command.argv().iter().enumerate();
-        let argv = words.map(|(at, word)| if at == 0 { word.clone() } else { filled(word, generation) }).collect();
+        let word = |word: &OsString| filled(&with_numbers(word, &self.config.listen), generation);
+        let argv = words.map(|(at, declared)| if at == 0 { declared.clone() } else { word(declared) }).collect();
         let base_env = (!command.clears_env()).then_some(&self.context.base_env);
         let inherited = base_env.into_iter().flat_map(|base_env| base_env.iter()).filter(|inherited| {
             let name = inherited.name();
             !inherited.is_of_host() && !own.contains_key(name) && !command.declared_unset_env().contains(name)
         });
         let inherited = inherited.map(|inherited| Variable::Prepared(inherited.text()));
-        let own = own.iter().map(|(name, value)| {
+        let sockets = &self.config.listen;
+        let has_own = |name: &OsStr| sockets.is_empty() || !is_set_by_listen(name);
+        let own = own.iter().filter(|(name, _)| has_own(name)).map(|(name, value)| {
             let is_declared = !defaults::OWN_VARIABLES.iter().any(|own| own == name);
-            Variable::Own(if is_declared { variable(name, &filled(value, generation)) } else { variable(name, value) })
+            let value = match command.declared_env().get(*name) {
+                Some(own) if is_declared => filled(&with_numbers(own, sockets), generation),
+                _ if is_declared => filled(value, generation),
+                _ => (*value).to_owned(),
+            };
+            Variable::Own(variable(name, &value))
         });
         Program {
             argv,
-            env: inherited.chain(own).collect(),
+            env: inherited.chain(own).chain(variables_of(sockets)).collect(),
             dir: command.declared_dir().map(|dir| dir.clone().into_os_string()),
             credentials: command.declared_credentials().cloned(),
             descriptor_limit: command.declared_descriptor_limit(),
             oom_score_adj: command.declared_oom_score_adj(),
             detached: command.is_detached(),
             report: None,
+            sockets: Vec::new(),
         }
     }
 
@@ -75,4 +85,15 @@ impl Spec {
         let path = path.map(|path| OsStr::from_bytes(path).to_owned());
         Some(ProgramName { word: program.argv.first()?.clone(), path, dir: program.dir.map(PathBuf::from) })
     }
+}
+
+/// By which a process finds its sockets (sd_listen_fds(3)), besides its pid, which it writes itself. One without a name is
+/// called as by systemd.
+fn variables_of(sockets: &[Listen]) -> Vec<Variable<'_>> {
+    if sockets.is_empty() {
+        return Vec::new();
+    }
+    let names: Vec<&str> = sockets.iter().map(|socket| socket.name.as_deref().unwrap_or("unknown")).collect();
+    let texts = [format!("LISTEN_FDS={}", sockets.len()), format!("LISTEN_FDNAMES={}", names.join(":"))];
+    texts.map(|text| Variable::Own(text.into())).into()
 }

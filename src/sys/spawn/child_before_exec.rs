@@ -14,6 +14,7 @@ use super::child_step::{ChildStep, Failed, errno, pass, step};
 use super::detached_report::DetachedReport;
 use super::fd_limit::Limit;
 use super::fd_table::FdTablePlan;
+use super::listen_pid::ListenPid;
 use super::oom_score::{self, RawScore};
 use crate::sys::boot_time::BootTime;
 use crate::sys::fail::{ChildPlan, child_points as points};
@@ -35,6 +36,10 @@ pub(crate) struct Instructions<'a> {
     pub(crate) credentials: Option<RawCredentials>,
     pub(crate) division: FdTablePlan,
     pub(crate) descriptor_limit: Option<Limit>,
+    /// Pairs of a descriptor and the number that it gets, from 3 on: none of a descriptor here, of `report` and of `pipe`.
+    pub(crate) sockets: &'a [[c_int; 2]],
+    /// Where the environment says for which pid they are.
+    pub(crate) listen_pid: Option<*mut c_char>,
     /// A descriptor above 2, and the number above 2 that it gets; none of `pipe` and of what keeps that.
     pub(crate) report: Option<[c_int; 2]>,
     pub(crate) record: Option<&'a SelfRecord>,
@@ -149,6 +154,14 @@ fn prepare(it: &Instructions<'_>) -> Result<(), Failed> {
     if let Some(credentials) = &it.credentials {
         change_user(credentials)?;
     }
+    // ORDER: before the limit, below which they need not be.
+    for &[socket, number] in it.sockets {
+        open_as(ChildStep::Sockets, socket, number)?;
+    }
+    if let Some(text) = it.listen_pid {
+        // SAFETY: the parent made it and waits, or this is our own copy.
+        unsafe { ListenPid::complete(text) };
+    }
     if let Some(limit) = &it.descriptor_limit {
         let wanted = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
         let (own_pid, no_old) = (0, std::ptr::null_mut::<c_void>());
@@ -158,7 +171,8 @@ fn prepare(it: &Instructions<'_>) -> Result<(), Failed> {
         })?;
     }
     if let Some([end, number]) = it.report {
-        open_report(end, number)?;
+        // It is below the limit of the process, or this fails.
+        open_as(ChildStep::ReportDescriptor, end, number)?;
     }
     signal::exchange_mask(0);
     pass(&it.fail, points::EXECUTE, ChildStep::Execute)
@@ -180,17 +194,17 @@ fn leave_table(it: &Instructions<'_>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Gives the descriptor by which the process reports its number. It is below the limit of the process, or this fails.
-fn open_report(end: c_int, number: c_int) -> Result<(), Failed> {
+/// Gives a descriptor the number that it has in the process.
+fn open_as(what: ChildStep, end: c_int, number: c_int) -> Result<(), Failed> {
     if end == number {
         // SAFETY: no pointers are passed.
-        return step(ChildStep::ReportDescriptor, unsafe { libc::syscall(libc::SYS_fcntl, end, libc::F_SETFD, 0) });
+        return step(what, unsafe { libc::syscall(libc::SYS_fcntl, end, libc::F_SETFD, 0) });
     }
     // The lock of the data directory may have this number: it stays open under another one until the exec.
     // SAFETY: no pointers are passed. It fails where nothing has the number.
     unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_DUPFD_CLOEXEC, 3) };
     // SAFETY: no pointers are passed; `end` is open, and dup3 clears CLOEXEC.
-    step(ChildStep::ReportDescriptor, unsafe { libc::syscall(libc::SYS_dup3, end, number, 0) })
+    step(what, unsafe { libc::syscall(libc::SYS_dup3, end, number, 0) })
 }
 
 /// Raw calls: the C library's setuid family would signal every thread of the memory that we share.

@@ -19,7 +19,9 @@ mod exec_diagnosis;
 pub(crate) mod fd_limit;
 mod fd_table;
 mod intermediate_child;
+mod listen_pid;
 mod oom_score;
+mod passed_descriptors;
 pub(crate) mod program;
 pub(crate) mod standard_streams;
 pub(crate) mod start_error;
@@ -43,7 +45,9 @@ use child_stack::ChildStack;
 use child_step::ChildStep;
 use dumpable::UserChange;
 use fd_table::FdTablePlan;
+use listen_pid::ListenPid;
 use oom_score::RawScore;
+use passed_descriptors::PassedDescriptors;
 use program::{Program, Variable};
 use start_error::{StartError, above_hard_limit, describe, explained, failure};
 
@@ -96,7 +100,8 @@ fn c_string(text: OsString) -> io::Result<CString> {
 /// Starts a process and returns when it has executed its program, or failed to.
 ///
 /// `standard` become its descriptors 0, 1 and 2. The process leads a new session and group, has default signal
-/// dispositions, an empty signal mask, no other descriptor but that of [`Program::report`], and the descriptor limit that is declared or else that of the
+/// dispositions, an empty signal mask, no other descriptors but those of [`Program::sockets`] and
+/// [`Program::report`], and the descriptor limit that is declared or else that of the
 /// agent when the library was loaded.
 ///
 /// # Errors
@@ -111,7 +116,13 @@ pub(crate) fn start(
     let prepare = |source: io::Error| failure("prepare arguments of", &program.name(), source);
     let programs = programs.map_err(prepare)?;
     let argv = CStrings::new(program.argv.iter().cloned()).map_err(prepare)?;
-    let (envp, _own_variables) = environment(variables).map_err(prepare)?;
+    let (mut envp, _own_variables) = environment(variables).map_err(prepare)?;
+    let mut listen_pid = ListenPid::new();
+    let listen_pid = (!program.sockets.is_empty()).then(|| listen_pid.as_ptr());
+    if let Some(text) = listen_pid {
+        // Before the NULL at the end, and of an array whose order means nothing.
+        envp.insert(0, text.cast_const());
+    }
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
     let descriptor_limit = fd_limit::descriptors_for_child(program.descriptor_limit);
     if let Some(limit) = descriptor_limit.filter(|limit| limit.soft > limit.hard) {
@@ -124,17 +135,19 @@ pub(crate) fn start(
         let pipe = fail::failing("start:pipe").and_then(|()| Pipe::of_child(changes_user));
         pipe.map_err(|source| failure("create pipe", "", source))
     };
-    let report_descriptor = program.report.map(|report| [report.end.as_raw_fd(), report.number]);
+    let passed = PassedDescriptors::of(&program).map_err(no_child)?;
     let new_pipe = || {
-        let pipe = create_pipe()?;
-        match report_descriptor {
-            // The child would close it by opening the other. While there is this pipe, the next one has other numbers.
-            Some([_, number]) if pipe.as_ref().is_some_and(|pipe| pipe.ends().contains(&number)) => create_pipe(),
-            _ => Ok(pipe),
+        // The child would close it by opening the others. While there are these pipes, the next one has other numbers.
+        let mut unusable = Vec::new();
+        loop {
+            match create_pipe()? {
+                Some(pipe) if pipe.ends().into_iter().any(|end| passed.takes(end)) => unusable.push(pipe),
+                pipe => return Ok(pipe),
+            }
         }
     };
     let mut pipe = new_pipe()?;
-    let division = divide(&program, standard, record, pipe.as_ref());
+    let division = divide(&program, standard, record, pipe.as_ref(), &passed);
     let division = division.map_err(no_child)?;
     let mut report = ChildReport::default();
     let mut instructions = Instructions {
@@ -152,7 +165,9 @@ pub(crate) fn start(
         }),
         division,
         descriptor_limit,
-        report: report_descriptor,
+        sockets: passed.sockets(),
+        listen_pid,
+        report: passed.report(),
         record,
         cloned_after: if record.is_some() || program.detached { BootTime::if_followed() } else { None },
         detached,
@@ -222,11 +237,11 @@ fn divide(
     standard: [BorrowedFd<'_>; 3],
     record: Option<&SelfRecord>,
     pipe: Option<&Pipe>,
+    passed: &PassedDescriptors,
 ) -> io::Result<FdTablePlan> {
     let of_record = record.into_iter().flat_map(|record| record.lock.iter().copied().chain([record.dir_fd()]));
     let of_streams = standard.iter().map(AsRawFd::as_raw_fd).chain(pipe.into_iter().flat_map(Pipe::ends));
-    let of_report = program.report.map(|report| report.end.as_raw_fd());
-    let needed: Vec<c_int> = of_streams.chain(of_record).chain(of_report).collect();
+    let needed: Vec<c_int> = of_streams.chain(of_record).chain(passed.ends()).collect();
     let named = program.argv.first().into_iter().chain(&program.dir);
     let needs_any = named.into_iter().any(|path| is_of_descriptor(path.as_bytes()));
     FdTablePlan::above((!needs_any).then_some(&needed), standard[0], child_report::memory_is_shared())

@@ -21,6 +21,8 @@ pub(crate) struct Program<'a> {
     pub(crate) oom_score_adj: Option<i32>,
     /// Started as an orphan: see [`intermediate`](super::intermediate_child).
     pub(crate) detached: bool,
+    /// Its descriptors from 3 on. If there are any, its pid is in its environment as `LISTEN_PID`.
+    pub(crate) sockets: Vec<BorrowedFd<'a>>,
     /// What it reports to when it is ready.
     pub(crate) report: Option<ReportDescriptor<'a>>,
 }
@@ -29,7 +31,7 @@ pub(crate) struct Program<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReportDescriptor<'a> {
     pub(crate) end: BorrowedFd<'a>,
-    /// The number that it has in the process, above 2.
+    /// The number that it has in the process, above 2 and those of the sockets.
     pub(crate) number: c_int,
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn describe(step: ChildStep, errno: i32, program: &Program<'_>, recor
         ChildStep::Groups => ("set supplementary groups", String::new()),
         ChildStep::Group => ("set group", id(|to| to.gid)),
         ChildStep::User => ("set user", id(|to| to.uid)),
+        ChildStep::Sockets => ("open the sockets of listen", String::new()),
         ChildStep::DescriptorLimit => {
             ("set descriptor_limit", program.descriptor_limit.map(|limit| limit.to_string()).unwrap_or_default())
         }

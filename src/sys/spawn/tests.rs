@@ -35,6 +35,7 @@ fn program(argv: &[&str]) -> Program<'static> {
         oom_score_adj: None,
         detached: false,
         report: None,
+        sockets: vec![],
     }
 }
 
@@ -146,7 +147,8 @@ fn a_child_keeps_what_it_uses_before_it_executes() {
     let first = |argv: &[&str], dir_of_program: Option<&str>, lock: &[c_int]| {
         let record = SelfRecord { lock: lock.to_vec(), ..record_in(&dir, place.path()) };
         let program = Program { dir: dir_of_program.map(Into::into), ..program(argv) };
-        divide(&program, [null.as_fd(); 3], Some(&record), None).unwrap().first()
+        let passed = PassedDescriptors::of(&program).unwrap();
+        divide(&program, [null.as_fd(); 3], Some(&record), None, &passed).unwrap().first()
     };
     if first(&["true"], None, &[]).is_none() {
         return; // it was tried, and cannot be done here

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The sockets of a proxy: which jobs get them.
+
+use std::sync::Arc;
+
+use super::supervised::Supervised;
+use crate::lifecycle::ProxyState;
+use crate::supervisor::sockets::ProxySockets;
+
+impl Supervised {
+    /// For a start: those of the proxy, if it has any or had some.
+    pub(super) fn sockets_for_start(&mut self) -> Option<Arc<ProxySockets>> {
+        match &self.rare.sockets {
+            None if self.spec.config.listen.is_empty() => None,
+            None => Some(self.rare.sockets.insert(Arc::default()).clone()),
+            sockets => sockets.clone(),
+        }
+    }
+
+    /// For a clean-up: those of a proxy that is to be gone. While it is declared they stay open, whether a process lives or not.
+    pub(super) fn sockets_to_close(&self) -> Option<Arc<ProxySockets>> {
+        self.rare.sockets.clone().filter(|_| self.machine.state() == ProxyState::Stopped)
+    }
+}

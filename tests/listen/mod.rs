@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Sockets that are declared: how a process gets them, and what becomes of them while it is away.
+
+mod kept;
+mod passed;
+mod taken;
+
+use std::io::{Read, Result};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use proxyprocess::{Listen, ProxyConfig};
+
+use crate::inside::helper;
+use crate::support::{Scene, WATCHDOG};
+
+/// An address of this test alone: one of the loopback network that has the pid in it, and a port that is not ephemeral.
+fn address() -> SocketAddr {
+    static PORT: AtomicU16 = AtomicU16::new(19_600);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    SocketAddr::from(([127, high | 0x20, middle, low], PORT.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn tcp(address: SocketAddr) -> Listen {
+    Listen::new(format!("tcp:{address}").parse().expect("an address"))
+}
+
+/// A helper process that answers at these sockets.
+fn serving(scene: &Scene, sockets: &[Listen]) -> ProxyConfig {
+    let mut config = helper(scene, &["serve"]);
+    config.listen = sockets.to_vec();
+    config
+}
+
+/// Who answers a connection, and by which descriptor.
+fn ask(address: SocketAddr) -> Result<(u32, u32)> {
+    answer(TcpStream::connect(address)?)
+}
+
+/// What comes by a connection.
+fn answer(mut connection: TcpStream) -> Result<(u32, u32)> {
+    connection.set_read_timeout(Some(WATCHDOG))?;
+    let mut text = String::new();
+    connection.read_to_string(&mut text)?;
+    let (pid, number) = text.trim_end().split_once(' ').ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    Ok((pid.parse().expect("a pid"), number.parse().expect("a number")))
+}
