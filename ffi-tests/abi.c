@@ -47,6 +47,7 @@ VALUE(PROXYPROCESS_E_UNPROVEN, -17);
 VALUE(PROXYPROCESS_E_NOT_FOUND, -18);
 VALUE(PROXYPROCESS_E_NOT_RUNNING, -19);
 VALUE(PROXYPROCESS_E_TIMEOUT, -20);
+VALUE(PROXYPROCESS_E_COMMAND_FAILED, -21);
 VALUE(PROXYPROCESS_E_NULL_ARGUMENT, -101);
 VALUE(PROXYPROCESS_E_INVALID_UTF8, -102);
 VALUE(PROXYPROCESS_E_STRUCT_SIZE, -103);
@@ -114,7 +115,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 208);
+SIZE(proxyprocess_proxy_options, 216);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -150,6 +151,7 @@ FIELD(proxyprocess_proxy_options, reserved_3, 180, 4);
 FIELD(proxyprocess_proxy_options, start_timeout_ms, 184, 8);
 FIELD(proxyprocess_proxy_options, stop_json, 192, 8);
 FIELD(proxyprocess_proxy_options, listen_json, 200, 8);
+FIELD(proxyprocess_proxy_options, reload_json, 208, 8);
 
 SIZE(proxyprocess_manager_options, 56);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);
@@ -335,6 +337,8 @@ int main(void)
     FUNCTION(int32_t, proxyprocess_manager_events, const proxyprocess_manager *, proxyprocess_events **,
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_logs, const proxyprocess_manager *, int32_t, proxyprocess_logs **,
+             proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_manager_reload, const proxyprocess_manager *, const char *,
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_restart, const proxyprocess_manager *, const char *,
              proxyprocess_error **);

@@ -39,6 +39,7 @@ static void managers_are_forked(void)
     FORKED(proxyprocess_manager_status(manager, &other_list, &error));
     FORKED(proxyprocess_manager_events(manager, &other_events, &error));
     FORKED(proxyprocess_manager_logs(manager, PROXYPROCESS_LOG_INFO, &other_logs, &error));
+    FORKED(proxyprocess_manager_reload(manager, "web", &error));
     FORKED(proxyprocess_manager_restart(manager, "web", &error));
     FORKED(proxyprocess_manager_signal(manager, "web", SIGHUP, &error));
     FORKED(proxyprocess_manager_wait_until(manager, "web", PROXYPROCESS_WAIT_RUNNING, UINT64_MAX, &error));

@@ -209,6 +209,8 @@ static void managers(void)
     IS_NULL(proxyprocess_manager_events, events, manager, NULL);
     IS_NULL(proxyprocess_manager_logs, manager, NULL, PROXYPROCESS_LOG_INFO, &logs);
     IS_NULL(proxyprocess_manager_logs, logs, manager, PROXYPROCESS_LOG_INFO, NULL);
+    IS_NULL(proxyprocess_manager_reload, manager, NULL, "web");
+    IS_NULL(proxyprocess_manager_reload, id, manager, NULL);
     IS_NULL(proxyprocess_manager_restart, manager, NULL, "web");
     IS_NULL(proxyprocess_manager_restart, id, manager, NULL);
     IS_NULL(proxyprocess_manager_signal, manager, NULL, "web", SIGHUP);

@@ -104,6 +104,12 @@ static void proxy_options(void)
     REFUSES_PROXY(stop_json = "[{\"signal\": 65, \"for_ms\": 1}]", config, "stop_json[0].signal");
     REFUSES_PROXY(stop_json = STEPS; options.stop_signal = SIGTERM, config, "stop_signal");
     REFUSES_PROXY(stop_json = STEPS; options.grace_period_ms = 1, config, "grace_period_ms");
+    REFUSES_PROXY(reload_json = "", config, "reload_json");
+    REFUSES_PROXY(reload_json = "[]", config, "reload_json");
+    REFUSES_PROXY(reload_json = "{}", config, "reload_json");
+    REFUSES_PROXY(reload_json = NO_UTF8, utf8, "reload_json");
+    REFUSES_PROXY(reload_json = "{\"signal\": 65}", config, "reload_json.signal");
+    REFUSES_PROXY(reload_json = "{\"command\": []}", config, "reload.command");
     REFUSES_PROXY(has_credentials = 1; options.group_count = 1, PROXYPROCESS_E_NULL_ARGUMENT, "groups");
     REFUSES_PROXY(has_credentials = 1; options.groups = one; options.group_count = SIZE_MAX, argument, "groups");
 }

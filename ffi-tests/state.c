@@ -92,9 +92,11 @@ static void by_options(void)
     options.stop_signal = SIGINT;
     options.grace_period_ms = PROXYPROCESS_DAEMON_GRACE_PERIOD_MS;
     options.stop_json = "[{\"signal\": 10, \"for_ms\": 7, \"leader_only\": true}, {\"signal\": \"TERM\", \"for_ms\": 8}]";
+    options.reload_json = "{\"command\": [\"/bin/b\"], \"timeout_ms\": 9}";
     options.ready_fd = 3;
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "\"ready\":{\"fd\":3}");
+    has(state, "web-proxy", "\"reload\":{\"command\":[\"/bin/b\"],\"timeout_ms\":9}");
     has(state, "web-proxy", "\"for_ms\":7,\"leader_only\":true,\"signal\":\"SIGUSR1\"}");
     has(state, "web-proxy", "{\"for_ms\":8,\"signal\":\"SIGTERM\"}");
     options.ready_fd = 0;

@@ -62,6 +62,36 @@ static void signals(void)
     proxyprocess_state_free(state);
 }
 
+static void reloads(void)
+{
+    proxyprocess_state *state = new_state();
+    proxyprocess_manager *manager = new_manager(state, "data");
+    proxyprocess_events *events = events_of(manager);
+    proxyprocess_proxy_options web = proxy(SLEEP);
+    FAILS(proxyprocess_manager_reload(manager, "web", &error), PROXYPROCESS_E_NOT_FOUND, "proxy web");
+    OK(proxyprocess_state_set(state, "web", &web, &error));
+    OK(proxyprocess_manager_start(manager, &error));
+    uint32_t pid = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
+    FAILS(proxyprocess_manager_reload(manager, "web", &error), PROXYPROCESS_E_INVALID_CONFIG, "reload: declare");
+    web.reload_json = "{\"command\": [\"true\"]}";
+    OK(proxyprocess_state_set(state, "web", &web, &error));
+    set(state, "marker", SLEEP);
+    until(events, PROXYPROCESS_EVENT_STARTED, "marker");
+    OK(proxyprocess_manager_reload(manager, "web", &error));
+    web.reload_json = "{\"command\": [\"false\"]}";
+    OK(proxyprocess_state_set(state, "web", &web, &error));
+    set(state, "another", SLEEP);
+    until(events, PROXYPROCESS_EVENT_STARTED, "another");
+    FAILS(proxyprocess_manager_reload(manager, "web", &error), PROXYPROCESS_E_COMMAND_FAILED, "exit code 1");
+    FAILS(proxyprocess_manager_reload(manager, "a\xff", &error), PROXYPROCESS_E_INVALID_UTF8, "id");
+    CHECK_INT(look(manager, "web").status.pid, pid);
+    OK(proxyprocess_manager_kill(manager, &error));
+    FAILS(proxyprocess_manager_reload(manager, "web", &error), PROXYPROCESS_E_CLOSED, "closed");
+    proxyprocess_events_free(events);
+    proxyprocess_manager_free(manager);
+    proxyprocess_state_free(state);
+}
+
 /* Waits without limit while another thread ends the manager. */
 static void *wait_for_the_end(void *manager)
 {
@@ -107,6 +137,7 @@ int main(void)
     resources before = resources_now();
     restart();
     signals();
+    reloads();
     waits();
     nothing_is_left_since(before);
     return 0;

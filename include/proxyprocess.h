@@ -289,6 +289,8 @@ typedef enum proxyprocess_code {
     PROXYPROCESS_E_NOT_RUNNING = -19,
     /** What was waited for has not come in time. */
     PROXYPROCESS_E_TIMEOUT = -20,
+    /** A command that was run for a proxy has failed; the message says how it ended. */
+    PROXYPROCESS_E_COMMAND_FAILED = -21,
     /** A pointer is NULL that must not be; the message names the argument. */
     PROXYPROCESS_E_NULL_ARGUMENT = -101,
     /** A text must be UTF-8 and is not. */
@@ -519,7 +521,7 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
  * stop [{signal, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, ready ("started", {tcp}, {unix} or {fd}),
- * start_timeout_ms, listen, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+ * start_timeout_ms, listen, reload {signal} or {command, timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
  */
 typedef struct proxyprocess_proxy_options {
     /** The size of this struct as the caller knows it. */
@@ -625,6 +627,11 @@ typedef struct proxyprocess_proxy_options {
      * ipv6_only and mode. They are open as long as the proxy is declared. NULL is none.
      */
     const char *listen_json;
+    /**
+     * How proxyprocess_manager_reload() has it reload its configuration: {"signal": "SIGHUP"}, to the leader, or {"command":
+     * ["program", "argument"], "timeout_ms": 30000}, as JSON; NULL is none.
+     */
+    const char *reload_json;
 } proxyprocess_proxy_options;
 
 /**
@@ -1629,6 +1636,31 @@ PROXYPROCESS_MUST_USE
 int32_t proxyprocess_manager_signal(const struct proxyprocess_manager *manager,
                                     const char *id,
                                     int32_t signal,
+                                    proxyprocess_error **err);
+
+/**
+ * Has the process of one proxy reload its configuration, as its declaration says (`reload`): by a signal to its leader, or by
+ * a command, which is run with the environment, directory and credentials of the proxy, and with the pid of the leader in
+ * MAINPID. Its output goes to the logs of the proxy.
+ *
+ * Returns when the kernel has taken the signal, or when the command has exited, which this thread waits for. What the
+ * process makes of the signal is not known. The declaration is the one that is followed. A stop of the proxy that comes
+ * meanwhile ends the command, a close does not.
+ *
+ * `id`: UTF-8.
+ *
+ * Returns 0: the signal was sent, or the command has exited with code 0; PROXYPROCESS_E_COMMAND_FAILED: it ended otherwise;
+ * PROXYPROCESS_E_TIMEOUT: it took longer than its timeout_ms and was killed with its group, PROXYPROCESS_E_STILL_RUNNING: and
+ * outlived that; PROXYPROCESS_E_START_FAILED and PROXYPROCESS_E_ROOT_REFUSED: it was not started;
+ * PROXYPROCESS_E_INVALID_CONFIG: the proxy declares no `reload`; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id;
+ * PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; PROXYPROCESS_E_IO: the kernel refuses the
+ * signal, or a log cannot be opened; PROXYPROCESS_E_CLOSED.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_reload(const struct proxyprocess_manager *manager,
+                                    const char *id,
                                     proxyprocess_error **err);
 
 /**

@@ -33,6 +33,9 @@ pub const START_TIMEOUT: Duration = Duration::from_secs(90);
 /// 5.4 (`net.core.somaxconn`).
 pub const LISTEN_BACKLOG: u32 = 4096;
 
+/// How long a command that reloads a proxy may take before it is killed.
+pub(crate) const RELOAD_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The sync is made at the latest this long after the first unsynced change (`ManagerCoalescePeriod`).
 pub const MANAGER_COALESCE_PERIOD: Duration = Duration::from_secs(5);
 

@@ -49,6 +49,8 @@ pub enum ErrorCode {
     NotRunning = -19,
     /// What was waited for has not come in time.
     Timeout = -20,
+    /// A command that was run for a proxy has failed; the message says how it ended.
+    CommandFailed = -21,
     /// The call would wait for itself: it was made by a logger that the library had called.
     InCallback = -105,
 }

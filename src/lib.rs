@@ -80,7 +80,7 @@ mod sys;
 
 pub use command::{Command, Credentials};
 pub use daemon::Daemon;
-pub use declaration::{ExecMode, Listen, ListenAddress, ProxyConfig, ProxySnapshot, Ready};
+pub use declaration::{ExecMode, Listen, ListenAddress, ProxyConfig, ProxySnapshot, Ready, Reload};
 pub use error::{Error, ErrorCode, Result};
 pub use lifecycle::{ProxyState, RestartSettings, StopSettings, StopStep, WaitFor};
 /// The crate whose levels and loggers [`Logs`], [`Manager::logs`] and [`Logger`] take.

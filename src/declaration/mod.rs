@@ -8,6 +8,7 @@ mod listen;
 pub(crate) mod listen_json;
 mod read_json;
 mod ready;
+mod reload;
 mod stop;
 pub(crate) mod strict;
 mod text;
@@ -22,6 +23,7 @@ pub(crate) use fingerprint::Fingerprint;
 pub use listen::{Listen, ListenAddress};
 pub(crate) use read_json::{proxies_from_json, split_variable};
 pub use ready::Ready;
+pub use reload::Reload;
 #[cfg(feature = "capi")]
 pub(crate) use stop::read_steps;
 pub(crate) use stop::{read_stop, steps_to_json};
@@ -121,6 +123,9 @@ pub struct ProxyConfig {
     /// The sockets that its processes get, from descriptor 3 on, in this order; at most 64, and none for all kinds but
     /// `daemon`.
     pub listen: Vec<Listen>,
+    /// How it reloads its configuration when it is asked to by [`Manager::reload`](crate::Manager::reload), if it can; must be
+    /// `None` for all kinds but `daemon`.
+    pub reload: Option<Reload>,
     /// Further configuration of a registered kind; must be empty for `daemon` and `noop`.
     pub options: ProxySnapshot,
     /// Whether `token` was not declared but drawn: another one drawn for the same id must not replace the process.
@@ -145,6 +150,7 @@ impl ProxyConfig {
             ready: Ready::Started,
             start_timeout: defaults::START_TIMEOUT,
             listen: Vec::new(),
+            reload: None,
             options: ProxySnapshot::new(),
             token_generated: false,
         }
@@ -181,6 +187,12 @@ impl ProxyConfig {
         if self.mode != ExecMode::DAEMON && !self.listen.is_empty() {
             return Err(invalid(format!("listen: expected none for the mode \"{}\"", self.mode)));
         }
+        if let Some(reload) = &self.reload {
+            if self.mode != ExecMode::DAEMON {
+                return Err(invalid(format!("reload: expected none for the mode \"{}\"", self.mode)));
+            }
+            reload.validate()?;
+        }
         if self.start_timeout.as_millis() == 0 {
             return Err(invalid("start_timeout_ms: expected milliseconds, a whole number from 1 on, got 0"));
         }
@@ -190,7 +202,7 @@ impl ProxyConfig {
     }
 
     /// Whether a process of this declaration is one of the other as well: all that the process itself can see is
-    /// equal. How it is stopped and restarted may differ, and when it is ready, unless that takes a descriptor.
+    /// equal. How it is stopped, restarted and reloaded may differ, and when it is ready, unless that takes a descriptor.
     pub fn same_process(&self, other: &ProxyConfig) -> bool {
         self.mode == other.mode
             && self.command == other.command

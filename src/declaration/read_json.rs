@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fields::Fields;
 use super::stop::read_stop;
-use super::{ExecMode, ProxyConfig, Ready, invalid, listen_json, strict, text, validate_id};
+use super::{ExecMode, ProxyConfig, Ready, Reload, invalid, listen_json, strict, text, validate_id};
 use crate::command::{
     Command, Credentials, DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, USER_OR_GROUP, validate_variable, validate_withheld,
 };
@@ -107,6 +107,7 @@ impl ProxyConfig {
         config.ready = Ready::read(&mut fields)?;
         config.start_timeout = fields.milliseconds("start_timeout_ms")?.unwrap_or(config.start_timeout);
         config.listen = listen_json::read(&mut fields)?;
+        config.reload = Reload::read(&mut fields)?;
         if let Some(options) = fields.read("options", "an object", |value| value.as_object().cloned())? {
             config.options = options;
         }

@@ -48,7 +48,7 @@ fn read_step(mut fields: Fields) -> Result<StopStep> {
 const SIGNAL: &str = "a signal like \"SIGTERM\" or 15";
 
 /// Takes a field with the name or number of a signal.
-fn read_signal(fields: &mut Fields, field: &str) -> Result<Option<Signal>> {
+pub(super) fn read_signal(fields: &mut Fields, field: &str) -> Result<Option<Signal>> {
     let text = match fields.take(field) {
         None => return Ok(None),
         Some(Value::String(text)) => text,

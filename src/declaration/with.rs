@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Listen, ProxyConfig, Ready};
+use super::{Listen, ProxyConfig, Ready, Reload};
 use crate::lifecycle::{RestartSettings, StopSettings};
 
 impl ProxyConfig {
@@ -55,6 +55,13 @@ impl ProxyConfig {
     #[must_use]
     pub fn with_listen(mut self, socket: Listen) -> ProxyConfig {
         self.listen.push(socket);
+        self
+    }
+
+    /// The same with this [`ProxyConfig::reload`].
+    #[must_use]
+    pub fn with_reload(mut self, reload: Reload) -> ProxyConfig {
+        self.reload = Some(reload);
         self
     }
 

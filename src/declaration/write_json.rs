@@ -76,6 +76,9 @@ impl ProxyConfig {
         if let Some(sockets) = listen_json::write(&self.listen) {
             put("listen", sockets);
         }
+        if let Some(reload) = &self.reload {
+            put("reload", reload.to_json());
+        }
         if !self.options.is_empty() {
             put("options", self.options.clone().into());
         }
@@ -99,7 +102,7 @@ mod tests {
 
     use super::*;
     use crate::command::{Command, Credentials};
-    use crate::declaration::{Listen, Ready};
+    use crate::declaration::{Listen, Ready, Reload};
     use crate::defaults::LONGEST_PERIOD;
     use crate::lifecycle::StopSettings;
 
@@ -132,6 +135,7 @@ mod tests {
             Listen::new(address("tcp:127.0.0.1:1")),
         ];
         config.ready = Ready::Fd(7);
+        config.reload = Some(Reload::command(["/bin/a"]));
         config
     }
 

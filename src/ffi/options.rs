@@ -12,7 +12,7 @@ use super::json::{object, value};
 use super::sized::{In, Out, SizedStruct, reserved};
 use super::version::*;
 use crate::command::{Command, Credentials, validate_withheld};
-use crate::declaration::{ExecMode, ProxyConfig, Ready, listen_json, read_steps, split_variable};
+use crate::declaration::{ExecMode, ProxyConfig, Ready, Reload, listen_json, read_steps, split_variable};
 use crate::manager::ManagerOptions;
 use crate::sys::signal::Signal;
 
@@ -22,7 +22,7 @@ use crate::sys::signal::Signal;
 /// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
 /// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
 /// stop [{signal, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, ready ("started", {tcp}, {unix} or {fd}),
-/// start_timeout_ms, listen, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+/// start_timeout_ms, listen, reload {signal} or {command, timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_proxy_options {
@@ -109,6 +109,9 @@ pub struct proxyprocess_proxy_options {
     /// place of an address an object with address and, each if it is not to be the default, name, backlog, reuse_port,
     /// ipv6_only and mode. They are open as long as the proxy is declared. NULL is none.
     pub listen_json: Text,
+    /// How proxyprocess_manager_reload() has it reload its configuration: {"signal": "SIGHUP"}, to the leader, or {"command":
+    /// ["program", "argument"], "timeout_ms": 30000}, as JSON; NULL is none.
+    pub reload_json: Text,
 }
 
 /// In C: `const proxyprocess_proxy_options *`.
@@ -159,6 +162,7 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             start_timeout_ms: PROXYPROCESS_START_TIMEOUT_MS,
             stop_json: Text::NULL,
             listen_json: Text::NULL,
+            reload_json: Text::NULL,
         }
     }
 }
@@ -191,6 +195,10 @@ impl proxyprocess_proxy_options {
         config.restart.max_wait = period("restart_max_wait_ms", self.restart_max_wait_ms)?;
         config.restart.jitter = self.restart_jitter;
         config.ready = self.ready()?;
+        if let Some(reload) = self.reload_json.optional_utf8("reload_json")? {
+            let reload = value("reload_json", "object", &reload)?;
+            config.reload = Some(Reload::from_json("reload_json", reload)?);
+        }
         config.start_timeout = period("start_timeout_ms", self.start_timeout_ms)?;
         if let Some(sockets) = self.listen_json.optional_utf8("listen_json")? {
             config.listen = listen_json::read_list("listen_json", value("listen_json", "list", &sockets)?)?;

@@ -74,6 +74,34 @@ pub extern "C" fn proxyprocess_manager_signal(
     })
 }
 
+/// Has the process of one proxy reload its configuration, as its declaration says (`reload`): by a signal to its leader, or by
+/// a command, which is run with the environment, directory and credentials of the proxy, and with the pid of the leader in
+/// MAINPID. Its output goes to the logs of the proxy.
+///
+/// Returns when the kernel has taken the signal, or when the command has exited, which this thread waits for. What the
+/// process makes of the signal is not known. The declaration is the one that is followed. A stop of the proxy that comes
+/// meanwhile ends the command, a close does not.
+///
+/// `id`: UTF-8.
+///
+/// Returns 0: the signal was sent, or the command has exited with code 0; PROXYPROCESS_E_COMMAND_FAILED: it ended otherwise;
+/// PROXYPROCESS_E_TIMEOUT: it took longer than its timeout_ms and was killed with its group, PROXYPROCESS_E_STILL_RUNNING: and
+/// outlived that; PROXYPROCESS_E_START_FAILED and PROXYPROCESS_E_ROOT_REFUSED: it was not started;
+/// PROXYPROCESS_E_INVALID_CONFIG: the proxy declares no `reload`; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id;
+/// PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; PROXYPROCESS_E_IO: the kernel refuses the
+/// signal, or a log cannot be opened; PROXYPROCESS_E_CLOSED.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_reload(
+    manager: Option<&proxyprocess_manager>,
+    id: Text,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.reload(id.utf8("id")?)?))
+}
+
 /// Waits until one proxy is as wanted, as it is declared when this is called: a declaration that was changed before is followed
 /// first. So after proxyprocess_state_set() it waits for the new process, and after proxyprocess_manager_restart() for the next
 /// one. Nothing is polled, and no event is missed. Before the run nothing is followed, so it waits for the first sync.

@@ -10,6 +10,7 @@ mod external_snapshot;
 mod managed_set;
 mod open_and_restore;
 mod options;
+mod reload;
 mod restore;
 mod run_control;
 mod run_loop;

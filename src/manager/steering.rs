@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Steering one proxy: restart, signals, and waits for a state.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{RecvTimeoutError, Sender};
 
 use super::Manager;
 use super::custom_kinds::{Call, CustomProxy};
@@ -14,7 +15,7 @@ use crate::lifecycle::{ProxyState, WaitFor};
 #[cfg(doc)]
 use crate::state::State;
 use crate::supervisor::state_waiters::{StateAnswer, StateWaiter};
-use crate::supervisor::{Slot, SupervisorCommand, not_managed, not_running};
+use crate::supervisor::{Slot, Supervisor, SupervisorCommand, not_managed, not_running};
 use crate::sys::signal::Signal;
 
 impl Manager {
@@ -101,6 +102,15 @@ impl Manager {
     /// - [`ErrorCode::Io`]: the kernel refuses. EPERM: the agent may not signal the process, which the message names.
     /// - [`ErrorCode::Closed`].
     pub fn signal(&self, id: &str, signal: Signal) -> Result<()> {
+        self.ask_slot(id, |slot, reply| SupervisorCommand::Signal { slot, signal, reply }).map(|(_, ())| ())
+    }
+
+    /// Asks for something that the process of one proxy is to do, whether the proxy is declared or just being stopped.
+    pub(super) fn ask_slot<T>(
+        &self,
+        id: &str,
+        command: impl FnOnce(Slot, Sender<Result<T>>) -> SupervisorCommand,
+    ) -> Result<(Arc<Supervisor>, T)> {
         self.check_usable()?;
         let (managed, supervisor) = {
             let core = self.core();
@@ -116,7 +126,8 @@ impl Manager {
         };
         let Some(supervisor) = supervisor else { return Err(unknown(not_managed(id))) };
         let slot = Slot { owner: self.owner, id: id.into() };
-        supervisor.ask(|reply| SupervisorCommand::Signal { slot, signal, reply })?.map_err(unknown)
+        let answer = supervisor.ask(|reply| command(slot, reply))?.map_err(unknown)?;
+        Ok((supervisor, answer))
     }
 
     /// Waits until one proxy is as wanted, as it is declared when this is called: a declaration that was changed before is

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::adoption::claim::{Claim, Refusal};
+use super::command_run::CommandRun;
 use super::process_key::ProcessKey;
 use super::reaper::Reaper;
 use super::scan::process_scan::ScanResult;
@@ -103,6 +104,9 @@ pub(crate) enum SupervisorCommand {
     Restart { slot: Slot, reply: Sender<Result<()>> },
     /// This signal is for the leader, and for no other process of its group. Answered when it is sent.
     Signal { slot: Slot, signal: Signal, reply: Sender<Result<()>> },
+    /// The leader should reload its configuration. Answered when its signal is sent, or with the command that does it, which is
+    /// for the caller to run.
+    Reload { slot: Slot, reply: Sender<Result<Option<CommandRun>>> },
     /// A caller waits for a state. Answered when the waiter is with the process, or dropped because there is no such slot.
     Await { slot: Slot, waiter: StateWaiter, reply: Sender<()> },
     /// The process should be gone, and with `forget` its slot as well. Every stop is answered.

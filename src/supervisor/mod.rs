@@ -3,6 +3,7 @@
 //! program together.
 
 pub(crate) mod adoption;
+mod command_run;
 mod event_loop;
 mod events;
 mod mailbox;

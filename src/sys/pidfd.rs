@@ -7,6 +7,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use super::file::stat_at;
 use super::fork_safe::SetOnce;
@@ -172,18 +173,25 @@ fn send(process: BorrowedFd<'_>, signal: i32, flags: u32) -> io::Result<()> {
 
 /// Whether the process has ended, reaped or not.
 pub(crate) fn has_ended(process: BorrowedFd<'_>) -> bool {
-    poll(process) & (libc::POLLIN | libc::POLLHUP) != 0
+    poll(process, 0) & (libc::POLLIN | libc::POLLHUP) != 0
 }
 
 /// Whether the process has ended and was reaped. Before Linux 6.9 nothing says so.
 pub(crate) fn is_reaped(process: BorrowedFd<'_>) -> bool {
-    poll(process) & libc::POLLHUP != 0
+    poll(process, 0) & libc::POLLHUP != 0
 }
 
-fn poll(process: BorrowedFd<'_>) -> i16 {
+/// Waits until the process has ended, at most for so long; or until a signal is handled.
+pub(crate) fn wait_for_end(process: BorrowedFd<'_>, at_most: Duration) {
+    // Rounded up, not to be asked again without waiting.
+    let patience = at_most.as_millis().saturating_add(1).try_into().unwrap_or(i32::MAX);
+    poll(process, patience);
+}
+
+fn poll(process: BorrowedFd<'_>, patience: i32) -> i16 {
     let mut look = libc::pollfd { fd: process.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: the pointer and count are of one live value; the descriptor is open through the call.
-    let ready = unsafe { libc::poll(&raw mut look, 1, 0) };
+    let ready = unsafe { libc::poll(&raw mut look, 1, patience) };
     if ready == 1 { look.revents } else { 0 }
 }
 

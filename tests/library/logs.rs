@@ -153,7 +153,7 @@ struct Caller {
 
 impl Caller {
     fn call(&self, manager: &Manager, daemon: &Daemon) {
-        let calls: [(&str, &dyn Fn() -> Result<()>); 16] = [
+        let calls: [(&str, &dyn Fn() -> Result<()>); 17] = [
             ("new", &|| Manager::new(State::new(), options()).map(drop)),
             ("register_kind", &|| manager.register_kind(ExecMode::new("own")?, |_| unreachable!())),
             ("restore", &|| manager.restore("/is/not/there")),
@@ -162,6 +162,7 @@ impl Caller {
             ("reconfigure", &|| manager.reconfigure(options())),
             ("restart", &|| manager.restart("web")),
             ("wait_until", &|| manager.wait_until("web", WaitFor::Running, Duration::MAX)),
+            ("reload", &|| manager.reload("web")),
             ("signal", &|| manager.signal("web", Signal::KILL)),
             ("close", &|| manager.close()),
             ("kill", &|| manager.kill()),
@@ -218,7 +219,7 @@ fn call_of_a_logger_that_would_wait_for_it_is_refused() {
     manager.kill().unwrap();
     runner.join().unwrap().unwrap();
     let made = caller.made.lock().unwrap();
-    assert!(made.len() >= 18 && made.len() % 18 == 0, "{made:?}");
+    assert!(made.len() >= 19 && made.len() % 19 == 0, "{made:?}");
     let accepted: Vec<_> = made.iter().filter(|(_, code)| *code != Some(ErrorCode::InCallback)).collect();
     assert!(accepted.is_empty(), "{accepted:?}");
     // The stops for good that were refused have stopped nothing.

@@ -19,6 +19,7 @@ mod kinds;
 mod locked;
 mod logs;
 mod periods;
+mod reload;
 mod replace;
 mod restart;
 mod restore;

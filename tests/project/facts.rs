@@ -101,6 +101,7 @@ fn codes_are_listed_with_their_numbers() {
         ErrorCode::NotFound,
         ErrorCode::NotRunning,
         ErrorCode::Timeout,
+        ErrorCode::CommandFailed,
         ErrorCode::InCallback,
     ];
     for code in codes {

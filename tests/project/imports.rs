@@ -34,7 +34,7 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 16] = [
+const SUPERVISOR_LAYERS: [&str; 17] = [
     "process_key",
     "status",
     "status_text",
@@ -45,6 +45,7 @@ const SUPERVISOR_LAYERS: [&str; 16] = [
     "sockets",
     "scan",
     "reaper",
+    "command_run",
     "readiness",
     "adoption",
     "state_waiters",

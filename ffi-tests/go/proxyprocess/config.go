@@ -72,6 +72,8 @@ type ProxyConfig struct {
 	StartTimeout time.Duration
 	// Listen holds the sockets that it gets from descriptor 3 on, in this order.
 	Listen []Listen
+	// Reload is how Manager.Reload has it reload its configuration; nil is none.
+	Reload *Reload
 }
 
 // Listen is a socket that the library opens before the first start of a proxy, and keeps open while the proxy is declared.
@@ -88,6 +90,25 @@ type Listen struct {
 	IPv6Only *bool `json:"ipv6_only,omitempty"`
 	// Mode holds the permissions of a unix socket's path, like "0660"; empty is what the agent's umask leaves.
 	Mode string `json:"mode,omitempty"`
+}
+
+// Reload is how a process reloads its configuration: by a signal or by a command, of which one is set.
+type Reload struct {
+	// Signal goes to the leader, and to no other process of its group.
+	Signal syscall.Signal
+	// Command is a program and its arguments, UTF-8.
+	Command []string
+	// Timeout is how long the command may take before it is killed; 0 is 30 s. In whole milliseconds, rounded up.
+	Timeout time.Duration
+}
+
+// MarshalJSON gives what a declaration has.
+func (r Reload) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Signal    int      `json:"signal,omitempty"`
+		Command   []string `json:"command,omitempty"`
+		TimeoutMS uint64   `json:"timeout_ms,omitempty"`
+	}{int(r.Signal), r.Command, milliseconds(r.Timeout)})
 }
 
 // StopStep is one step of a stop: a signal, and how long the processes may take to obey it before the next step.
@@ -160,6 +181,13 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 			return &Error{Code: ErrInvalidConfig, Message: fmt.Sprintf("stop: %v", err)}
 		}
 		options.stop_json = mem.text("stop", string(text))
+	}
+	if c.Reload != nil {
+		text, err := json.Marshal(c.Reload)
+		if err != nil {
+			return &Error{Code: ErrInvalidConfig, Message: fmt.Sprintf("reload: %v", err)}
+		}
+		options.reload_json = mem.text("reload", string(text))
 	}
 	setPeriod(&options.leftover_grace_ms, c.LeftoverGrace)
 	setPeriod(&options.restart_healthy_after_ms, c.Restart.HealthyAfter)

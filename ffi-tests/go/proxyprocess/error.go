@@ -57,6 +57,8 @@ const (
 	ErrNotRunning Code = C.PROXYPROCESS_E_NOT_RUNNING
 	// ErrTimeout: what was waited for has not come in time.
 	ErrTimeout Code = C.PROXYPROCESS_E_TIMEOUT
+	// ErrCommandFailed: a command that was run for a proxy has failed; the message says how it ended.
+	ErrCommandFailed Code = C.PROXYPROCESS_E_COMMAND_FAILED
 	// ErrNullArgument: something is missing that must be there; the message names it.
 	ErrNullArgument Code = C.PROXYPROCESS_E_NULL_ARGUMENT
 	// ErrInvalidUTF8: a text must be UTF-8 and is not.

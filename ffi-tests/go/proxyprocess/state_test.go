@@ -79,7 +79,7 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		"healthy_after_ms": 10000, "attempts_before_backoff": 0, "max_wait_ms": 60000, "jitter": 0.0},
 		"options": {"large": 9223372036854775809}}`)
 
-	steps := sleeper()
+	steps := proxyprocess.ProxyConfig{Command: []string{"/bin/a"}}
 	steps.Stop = []proxyprocess.StopStep{
 		{Signal: syscall.SIGUSR1, For: 1500 * time.Microsecond, LeaderOnly: true}, {Signal: syscall.SIGTERM},
 	}
@@ -90,6 +90,18 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 	check(t, json.Unmarshal(declaration, &stop))
 	sameJSON(t, stop.Stop, `[{"signal": "SIGUSR1", "for_ms": 2, "leader_only": true},
 		{"signal": "SIGTERM", "for_ms": 0}]`)
+	reloading := sleeper()
+	reloading.Reload = &proxyprocess.Reload{Command: []string{"/bin/b", "ü"}, Timeout: time.Second}
+	check(t, state.Set("reloading", reloading))
+	declaration, err = state.Get("reloading")
+	check(t, err)
+	var reload struct{ Reload json.RawMessage }
+	check(t, json.Unmarshal(declaration, &reload))
+	sameJSON(t, reload.Reload, `{"command": ["/bin/b", "ü"], "timeout_ms": 1000}`)
+	reloading.Reload.Signal = syscall.SIGHUP
+	expect(t, state.Set("reloading", reloading), proxyprocess.ErrInvalidConfig)
+	reloading.Reload = &proxyprocess.Reload{}
+	expect(t, state.Set("reloading", reloading), proxyprocess.ErrInvalidConfig)
 	steps.GracePeriod = time.Second
 	expect(t, state.Set("steps", steps), proxyprocess.ErrInvalidConfig)
 	steps.GracePeriod, steps.Stop = 0, []proxyprocess.StopStep{}

@@ -44,6 +44,22 @@ func (m *Manager) Signal(id string, signal syscall.Signal) error {
 	})
 }
 
+// Reload has the process of one proxy reload its configuration, as ProxyConfig.Reload says: by a signal to its leader, or by a
+// command, which is run with the environment, directory and credentials of the proxy, and with the pid of the leader in
+// MAINPID. It returns when the kernel has taken the signal, or when the command has exited, which keeps a thread. The
+// declaration is the one that is followed. A stop of the proxy that comes meanwhile ends the command, a close does not.
+//
+// Its errors are ErrCommandFailed, when the command has not exited with 0; ErrTimeout, when it took too long and was killed
+// with its group, and ErrStillRunning, when it outlived that; ErrStartFailed and ErrRootRefused, when it was not started;
+// ErrInvalidConfig, when the proxy declares no Reload; ErrNotFound, when there is no proxy of this id; ErrNotRunning, when it
+// has no process now, or is of a registered kind; ErrIO, when the kernel refuses the signal or a log cannot be opened; and
+// ErrClosed.
+func (m *Manager) Reload(id string) error {
+	return m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_manager_reload(manager, id, failure)
+	})
+}
+
 // WaitUntil waits until one proxy is as wanted, as it is declared when this is called: a declaration that was changed before
 // is followed first. So after State.Set it waits for the new process, and after Restart for the next one. Nothing is polled,
 // and no event is missed. Before Run nothing is followed, so it waits for the first sync. A timeout of zero does not wait,

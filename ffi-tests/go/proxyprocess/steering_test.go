@@ -54,6 +54,34 @@ func TestManagerSignal(t *testing.T) {
 	expect(t, manager.Signal("web", syscall.SIGKILL), proxyprocess.ErrClosed)
 }
 
+func TestManagerReload(t *testing.T) {
+	state := newState(t)
+	check(t, state.Set("none", sleeper()))
+	works, fails, signals := sleeper(), sleeper(), sleeper()
+	works.Reload = &proxyprocess.Reload{Command: []string{"true"}}
+	fails.Reload = &proxyprocess.Reload{Command: []string{"false"}}
+	signals.Reload = &proxyprocess.Reload{Signal: syscall.SIGUSR1}
+	check(t, state.Set("works", works))
+	check(t, state.Set("fails", fails))
+	check(t, state.Set("signals", signals))
+	manager := newManager(t, quick(state, ""))
+	events := read(t, manager)
+	expect(t, manager.Reload("works"), proxyprocess.ErrNotFound)
+	run(t, manager)
+	pids := events.started("none", "works", "fails", "signals")
+	check(t, manager.Reload("works"))
+	expect(t, manager.Reload("fails"), proxyprocess.ErrCommandFailed)
+	expect(t, manager.Reload("none"), proxyprocess.ErrInvalidConfig)
+	expect(t, manager.Reload("undeclared"), proxyprocess.ErrNotFound)
+	check(t, manager.Reload("signals"))
+	exited := events.until(proxyprocess.EventExited, "signals")
+	if exited.PID != pids["signals"] || exited.Exit.Value != int(syscall.SIGUSR1) {
+		t.Errorf("got %v", exited)
+	}
+	check(t, manager.Kill())
+	expect(t, manager.Reload("works"), proxyprocess.ErrClosed)
+}
+
 func TestManagerWaitUntil(t *testing.T) {
 	const running = proxyprocess.WaitRunning
 	state := newState(t)

@@ -28,6 +28,9 @@ impl EventLoop {
             SupervisorCommand::Signal { slot, signal, reply } => {
                 let _ = reply.send(self.signal_leader(&slot, signal));
             }
+            SupervisorCommand::Reload { slot, reply } => {
+                let _ = reply.send(self.reload(&slot));
+            }
             SupervisorCommand::Await { slot, waiter, reply } => {
                 self.await_state(&slot, waiter);
                 let _ = reply.send(());

@@ -31,7 +31,7 @@ use crate::sys::{fail, pidfd};
 use process::Process;
 
 /// How often processes without a pidfd are polled. Only where the kernel has none.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often they are polled thoroughly, for an end that the kernel reports to a debugger alone: that takes reading a file.
 const THOROUGH_POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -230,6 +230,11 @@ impl Reaper {
         // Nothing panics while it is held.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Leaves a child that no supervisor has to the one that there is, to be reaped when it has ended.
+pub(super) fn leave_behind(process: Process) {
+    left_behind().push(process);
 }
 
 fn left_behind() -> MutexGuard<'static, Vec<Process>> {

@@ -27,7 +27,7 @@ use crate::supervisor::sockets::ProxySockets;
 use crate::supervisor::spec::{Files, Spec};
 use crate::sys::closed_on_fork::ClosedOnFork;
 use crate::sys::fail;
-use crate::sys::pid::{Pid, has_root_uid};
+use crate::sys::pid::Pid;
 use crate::sys::pidfd;
 use crate::sys::proc::stat;
 use crate::sys::process_identity::{self, Identity};
@@ -196,10 +196,7 @@ impl Spawner {
     ) -> Result<StartedProcess> {
         validate_id(&spec.id)?;
         spec.config.validate()?;
-        if !spec.context.allow_root && spec.config.command.runs_as_root(has_root_uid()) {
-            let message = "refused to run a proxy as root: declare credentials of another user, or set allow_root";
-            return Err(Error::new(ErrorCode::RootRefused, message));
-        }
+        spec.refuse_root()?;
         end_leftovers(spec, after)?;
         let sockets = sockets.map(|sockets| open_sockets(spec, sockets)).transpose()?.unwrap_or_default();
         let (report, report_end) = report_pipe(spec)?.unzip();

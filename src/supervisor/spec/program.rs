@@ -11,7 +11,9 @@ use super::placeholders::filled;
 use crate::declaration::descriptor_numbers::{is_set_by_listen, with_numbers};
 use crate::declaration::{Listen, variable};
 use crate::defaults;
+use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::generation::Generation;
+use crate::sys::pid::{Pid, has_root_uid};
 use crate::sys::proc::executable::ProgramName;
 use crate::sys::spawn::program::{Program, Variable};
 
@@ -76,6 +78,32 @@ impl Spec {
             report: None,
             sockets: Vec::new(),
         }
+    }
+
+    /// A command that is run for the process of the proxy, `leader`: in the same environment, with one variable more.
+    pub(crate) fn command_program(&self, argv: &[OsString], leader: Pid, generation: Generation) -> Program<'_> {
+        let mut program = self.program(generation);
+        // The sockets are the leader's alone, and so is what it finds them by.
+        let is_of_leader = |name: &[u8]| {
+            name == b"MAINPID" || (!self.config.listen.is_empty() && is_set_by_listen(OsStr::from_bytes(name)))
+        };
+        program
+            .env
+            .retain(|variable| !variable.as_bytes().split(|byte| *byte == b'=').next().is_some_and(is_of_leader));
+        program.env.push(Variable::Own(format!("MAINPID={leader}").into()));
+        let words = argv.iter().enumerate();
+        let argv = words.map(|(at, word)| if at == 0 { word.clone() } else { filled(word, generation) }).collect();
+        Program { argv, detached: false, ..program }
+    }
+
+    /// # Errors
+    /// [`ErrorCode::RootRefused`]: it would run as root, and its owner does not allow that.
+    pub(crate) fn refuse_root(&self) -> Result<()> {
+        if !self.context.allow_root && self.config.command.runs_as_root(has_root_uid()) {
+            let message = "refused to run a proxy as root: declare credentials of another user, or set allow_root";
+            return Err(Error::new(ErrorCode::RootRefused, message));
+        }
+        Ok(())
     }
 
     /// How the program is named and where it is searched for.

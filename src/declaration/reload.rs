@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MPL-2.0
+//! How a proxy reloads its configuration, as it is declared, with its JSON form.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::fields::{Fields, expected, invalid, milliseconds};
+use super::stop::read_signal;
+use super::text;
+use crate::command::Command;
+use crate::defaults::RELOAD_TIMEOUT;
+use crate::error::Result;
+use crate::sys::signal::Signal;
+
+/// How [`Manager::reload`](crate::Manager::reload) has a process reload its configuration. Changing it needs no new process.
+///
+/// ```
+/// use proxyprocess::{Command, ProxyConfig, Reload};
+///
+/// let nginx = ProxyConfig::new(Command::new("/usr/sbin/nginx").args(["-g", "daemon off;"]))
+///     .with_reload(Reload::Signal("SIGHUP".parse()?));
+/// let caddy = ProxyConfig::new(Command::new("caddy").args(["run", "--config", "/etc/caddy.json"]))
+///     .with_reload(Reload::command(["caddy", "reload", "--config", "/etc/caddy.json"]));
+/// # assert!(nginx.validate().is_ok() && caddy.validate().is_ok());
+/// # Ok::<(), proxyprocess::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reload {
+    /// By this signal to the leader, and to no other process of its group.
+    Signal(Signal),
+    /// By a command that tells the process. It is run with the environment, directory and credentials of the proxy, and its
+    /// output goes to the proxy's logs; the pid of the leader is in `MAINPID`, as with systemd.
+    Command {
+        /// Program and arguments. A program without a slash is searched for in the `PATH` of the proxy.
+        argv: Vec<OsString>,
+        /// How long it may take, before it is killed with its group (default 30 s); not zero. [`Duration::MAX`] is without
+        /// end.
+        timeout: Duration,
+    },
+}
+
+const WANTED: &str = r#"{"signal": SIGNAL} or {"command": LIST}"#;
+
+impl Reload {
+    /// By a command, which may take as long as the default says.
+    pub fn command<W: Into<OsString>>(argv: impl IntoIterator<Item = W>) -> Reload {
+        Reload::Command { argv: argv.into_iter().map(Into::into).collect(), timeout: RELOAD_TIMEOUT }
+    }
+
+    /// Reads the field `reload`; absent, there is none.
+    pub(super) fn read(fields: &mut Fields) -> Result<Option<Reload>> {
+        let place = fields.place("reload");
+        fields.take("reload").map(|value| Reload::from_json(&place, value)).transpose()
+    }
+
+    /// Reads what stands at `place`.
+    pub(crate) fn from_json(place: &str, value: Value) -> Result<Reload> {
+        if !value.is_object() {
+            return Err(expected(place, WANTED, &value));
+        }
+        let mut how = Fields::of(place, value)?;
+        let signal = read_signal(&mut how, "signal")?;
+        let argv = how.list("command", "strings", text::from_json)?;
+        let timeout = how.milliseconds("timeout_ms")?;
+        how.finish()?;
+        match (signal, argv) {
+            (Some(signal), None) if timeout.is_none() => Ok(Reload::Signal(signal)),
+            (Some(_), None) => Err(invalid(format!("{place}.timeout_ms: expected none without a command"))),
+            (None, Some(argv)) => Ok(Reload::Command { argv, timeout: timeout.unwrap_or(RELOAD_TIMEOUT) }),
+            (Some(_), Some(_)) => Err(invalid(format!("{place}: expected {WANTED}, got both"))),
+            (None, None) => Err(invalid(format!("{place}: expected {WANTED}, got neither"))),
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Reload::Signal(signal) => json!({"signal": signal.stored_name()}),
+            Reload::Command { argv, timeout } => {
+                let argv: Value = argv.iter().map(|word| text::to_json(word)).collect();
+                let mut object = json!({"command": argv});
+                if *timeout != RELOAD_TIMEOUT {
+                    object["timeout_ms"] = milliseconds(*timeout);
+                }
+                object
+            }
+        }
+    }
+
+    pub(super) fn validate(&self) -> Result<()> {
+        match self {
+            Reload::Signal(_) => Ok(()),
+            Reload::Command { timeout, .. } if timeout.as_millis() == 0 => {
+                Err(invalid("reload.timeout_ms: expected milliseconds, a whole number from 1 on, got 0"))
+            }
+            Reload::Command { argv, .. } => {
+                Command::from_argv(argv.clone()).validate().map_err(|error| error.joined("reload"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declaration::ProxyConfig;
+    use std::os::unix::ffi::OsStringExt;
+
+    fn parse(fields: &str) -> Result<ProxyConfig> {
+        ProxyConfig::from_json(&format!(r#"{{"command": ["a"], {fields}}}"#))
+    }
+
+    #[test]
+    fn each_form_is_read_and_written_and_is_no_part_of_the_process() {
+        let not_utf8 = Reload::command([OsString::from_vec(b"/a\xff".to_vec()), "b".into()]);
+        let limited = Reload::Command { argv: vec!["a".into()], timeout: Duration::from_millis(7) };
+        let none = ProxyConfig::new(Command::new("a"));
+        for reload in [Reload::Signal(Signal::KILL), Reload::Signal("40".parse().unwrap()), not_utf8, limited] {
+            let config = none.clone().with_reload(reload);
+            let written = serde_json::to_string(&config.to_json()).unwrap();
+            assert_eq!(ProxyConfig::from_json(&written).unwrap(), config);
+            assert!(none.same_process(&config));
+        }
+        let command = parse(r#""reload": {"command": ["a", "b"], "timeout_ms": 30000}"#).unwrap();
+        assert_eq!(command.reload, Some(Reload::command(["a", "b"])));
+        assert_eq!(Value::from(command.to_json())["reload"], json!({"command": ["a", "b"]}));
+        assert_eq!(parse(r#""reload": null"#).unwrap(), none);
+    }
+
+    #[test]
+    fn wrong_form_is_refused_and_the_field_named() {
+        let cases = [
+            (r#""reload": "SIGHUP""#, r#"reload: expected {"signal": SIGNAL} or {"command": LIST}, got a string"#),
+            (r#""reload": {}"#, r#"reload: expected {"signal": SIGNAL} or {"command": LIST}, got neither"#),
+            (
+                r#""reload": {"signal": 1, "command": ["a"]}"#,
+                "reload: expected {\"signal\": SIGNAL} or {\"command\": LIST}, got both",
+            ),
+            (r#""reload": {"signal": 0}"#, "reload.signal: expected a signal"),
+            (r#""reload": {"signal": []}"#, "reload.signal: expected a signal like \"SIGTERM\" or 15, got a list"),
+            (r#""reload": {"signal": 1, "timeout_ms": 1}"#, "reload.timeout_ms: expected none without a command"),
+            (r#""reload": {"command": "a"}"#, "reload.command: expected a list of strings, got a string"),
+            (r#""reload": {"command": []}"#, "reload.command: expected a program"),
+            (r#""reload": {"command": ["a", "b\u0000"]}"#, "reload.command[1]: expected no NUL byte"),
+            (
+                r#""reload": {"command": ["a"], "timeout_ms": 0}"#,
+                "reload.timeout_ms: expected milliseconds, a whole number from 1",
+            ),
+            (r#""reload": {"command": ["a"], "timeout_ms": -1}"#, "reload.timeout_ms: expected milliseconds"),
+            (
+                r#""reload": {"notify": true}"#,
+                "reload.notify: unknown field, expected one of signal, command, timeout_ms",
+            ),
+            (r#""mode": "noop", "reload": {"signal": 1}"#, "reload: expected none for the mode \"noop\""),
+        ];
+        for (fields, expected) in cases {
+            let error = parse(fields).unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{fields}: {error}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The reload of one proxy by a call.
+
+use super::Manager;
+use crate::error::{ErrorCode, Result, excerpt};
+use crate::logging::Level;
+use crate::supervisor::SupervisorCommand;
+
+impl Manager {
+    /// Has the process of one proxy reload its configuration, as its declaration says
+    /// ([`ProxyConfig::reload`](crate::ProxyConfig::reload)): by a signal to its leader, or by a command, which is run with the
+    /// environment, directory and credentials of the proxy, and with the pid of the leader in `MAINPID`.
+    ///
+    /// Returns when the kernel has taken the signal, or when the command has exited, which this thread waits for. What the
+    /// process makes of the signal is not known. The declaration is the one that is followed. A stop of the proxy that comes
+    /// meanwhile ends the command, [`Manager::close`] does not.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::CommandFailed`]: the command has not exited with code 0; the message says how it ended.
+    /// - [`ErrorCode::Timeout`]: it took longer than its time and was killed with its group.
+    ///   [`ErrorCode::StillRunning`]: and has not ended 5 s after that.
+    /// - [`ErrorCode::StartFailed`], [`ErrorCode::RootRefused`]: it was not started.
+    /// - [`ErrorCode::InvalidConfig`]: the proxy declares no `reload`.
+    /// - [`ErrorCode::NotFound`]: there is no proxy of this id.
+    /// - [`ErrorCode::NotRunning`]: it has no process now, or is of a registered kind; the message names its state.
+    /// - [`ErrorCode::Io`]: the kernel refuses the signal (EPERM: the agent may not signal the process), or a log of the proxy
+    ///   cannot be opened.
+    /// - [`ErrorCode::Closed`].
+    ///
+    /// ```
+    /// # use proxyprocess::{Command, ErrorCode, Manager, ManagerOptions, ProxyConfig, Reload, State, WaitFor};
+    /// # use std::time::Duration;
+    /// # let state = State::new();
+    /// # let mut options = ManagerOptions::default();
+    /// # options.allow_root = true;
+    /// let sleeper = ProxyConfig::new(Command::new("sleep").arg("1000"));
+    /// state.set("web", sleeper.clone().with_reload(Reload::command(["sh", "-c", "kill -0 $MAINPID"])))?;
+    /// state.set("other", sleeper.with_reload(Reload::command(["false"])))?;
+    /// let manager = Manager::new(state, options)?;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| manager.run());
+    ///     for id in ["web", "other"] {
+    ///         manager.wait_until(id, WaitFor::Running, Duration::from_secs(30))?;
+    ///     }
+    ///     manager.reload("web")?;
+    ///     let error = manager.reload("other").unwrap_err();
+    ///     assert_eq!(error.code(), ErrorCode::CommandFailed);
+    ///     assert_eq!(error.to_string(), "proxy other: reload: false: exit code 1");
+    ///     manager.kill()
+    /// })?;
+    /// # Ok::<(), proxyprocess::Error>(())
+    /// ```
+    pub fn reload(&self, id: &str) -> Result<()> {
+        let reload = |slot, reply| SupervisorCommand::Reload { slot, reply };
+        let (supervisor, Some(command)) = self.ask_slot(id, reload)? else { return Ok(()) };
+        let result = command.run();
+        match &result {
+            Ok(()) => self.log.about(Level::Info, id, format_args!("the command that reloads it has succeeded")),
+            Err(error) => self.log.about(Level::Error, id, format_args!("reload: {error}")),
+        }
+        if result.as_ref().is_err_and(|error| error.code() == ErrorCode::StillRunning) {
+            supervisor.send(SupervisorCommand::ReapLeftBehind)?;
+        }
+        result.map_err(|error| error.within(format_args!("proxy {}: reload", excerpt(id))))
+    }
+}
