@@ -147,7 +147,8 @@ FIELD(proxyprocess_proxy_options, reserved_2, 159, 1);
 FIELD(proxyprocess_proxy_options, ready_tcp, 160, 8);
 FIELD(proxyprocess_proxy_options, ready_unix, 168, 8);
 FIELD(proxyprocess_proxy_options, ready_fd, 176, 4);
-FIELD(proxyprocess_proxy_options, reserved_3, 180, 4);
+FIELD(proxyprocess_proxy_options, ready_notify, 180, 1);
+FIELD(proxyprocess_proxy_options, reserved_3, 181, 3);
 FIELD(proxyprocess_proxy_options, start_timeout_ms, 184, 8);
 FIELD(proxyprocess_proxy_options, stop_json, 192, 8);
 FIELD(proxyprocess_proxy_options, listen_json, 200, 8);
@@ -171,7 +172,7 @@ FIELD(proxyprocess_daemon_options, pid_path, 8, 8);
 FIELD(proxyprocess_daemon_options, stdout_path, 16, 8);
 FIELD(proxyprocess_daemon_options, stderr_path, 24, 8);
 
-SIZE(proxyprocess_proxy_status, 104);
+SIZE(proxyprocess_proxy_status, 112);
 FIELD(proxyprocess_proxy_status, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_status, state, 4, 4);
 FIELD(proxyprocess_proxy_status, id, 8, 8);
@@ -190,6 +191,7 @@ FIELD(proxyprocess_proxy_status, last_exit_text, 80, 8);
 FIELD(proxyprocess_proxy_status, ready, 88, 1);
 FIELD(proxyprocess_proxy_status, reserved_2, 89, 7);
 FIELD(proxyprocess_proxy_status, generation, 96, 8);
+FIELD(proxyprocess_proxy_status, status_text, 104, 8);
 
 SIZE(proxyprocess_event, 88);
 FIELD(proxyprocess_event, struct_size, 0, 4);

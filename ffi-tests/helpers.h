@@ -101,6 +101,7 @@ static inline proxyprocess_event until(const proxyprocess_events *events, int32_
 typedef struct seen {
     proxyprocess_proxy_status status;
     char last_error[256];
+    char status_text[64];
 } seen;
 
 /* Looks for a proxy in a list, and frees the list. */
@@ -115,6 +116,9 @@ static inline seen find(proxyprocess_status_list *list, const char *id)
             continue;
         snprintf(found.last_error, sizeof found.last_error, "%s",
                  found.status.last_error ? found.status.last_error : "");
+        snprintf(found.status_text, sizeof found.status_text, "%s",
+                 found.status.status_text ? found.status.status_text : "");
+        found.status.status_text = NULL;
         found.status.id = found.status.mode = found.status.last_error = NULL;
         found.status.unproven = found.status.hint = NULL;
         proxyprocess_status_list_free(list);

@@ -81,7 +81,7 @@ static void proxy_options(void)
     REFUSES_PROXY(clear_env = 2, argument, "clear_env");
     REFUSES_PROXY(detached = 255, argument, "detached");
     REFUSES_PROXY(reserved_2[0] = 1, argument, "reserved_2");
-    REFUSES_PROXY(reserved_3[3] = 1, argument, "reserved_3");
+    REFUSES_PROXY(reserved_3[2] = 1, argument, "reserved_3");
     REFUSES_PROXY(ready_tcp = "localhost:80", argument, "ready_tcp");
     REFUSES_PROXY(ready_tcp = NO_UTF8, utf8, "ready_tcp");
     REFUSES_PROXY(ready_tcp = "127.0.0.1:0", config, "ready.tcp");
@@ -89,6 +89,8 @@ static void proxy_options(void)
     REFUSES_PROXY(ready_unix = "", config, "ready.unix");
     REFUSES_PROXY(ready_fd = 2, config, "ready.fd");
     REFUSES_PROXY(ready_fd = UINT32_MAX, config, "ready.fd");
+    REFUSES_PROXY(ready_notify = 2, argument, "ready_notify");
+    REFUSES_PROXY(ready_notify = 1; options.ready_fd = 3, argument, "at most one");
     REFUSES_PROXY(ready_fd = 3; options.ready_unix = "/run/web", argument, "at most one");
     REFUSES_PROXY(listen_json = "[", config, "listen_json: expected a JSON list");
     REFUSES_PROXY(listen_json = "{}", config, "listen_json: expected a list");

@@ -3,6 +3,23 @@
 
 #include "helpers.h"
 
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* Is the proxy: says that it is ready to the socket that its environment names, and waits. */
+static int notify(void)
+{
+    const char *name = getenv("NOTIFY_SOCKET"), *text = "READY=1\nSTATUS=2 workers";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    CHECK(name != NULL && name[0] == '@' && strlen(name) < sizeof address.sun_path);
+    memcpy(address.sun_path + 1, name + 1, strlen(name) - 1);
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name));
+    CHECK_INT(sendto(sender, text, strlen(text), 0, (struct sockaddr *)&address, length), strlen(text));
+    return pause();
+}
+
 /* Declares the proxy, and waits until its new process was started and this has happened to it. */
 static proxyprocess_event become(proxyprocess_state *state, const proxyprocess_events *events,
                                  const proxyprocess_proxy_options *options, int32_t kind)
@@ -12,8 +29,9 @@ static proxyprocess_event become(proxyprocess_state *state, const proxyprocess_e
     return until(events, kind, "web");
 }
 
-static void awaited(void)
+static void awaited(const char *program)
 {
+    const char *const notifies[] = {program, "notifies", NULL};
     static const char *const reports[] = {"sh", "-c", "echo >&5; exec sleep 1000", NULL};
     proxyprocess_state *state = new_state();
     proxyprocess_manager *manager = new_manager(state, "data");
@@ -24,6 +42,14 @@ static void awaited(void)
     become(state, events, &options, PROXYPROCESS_EVENT_READY);
     CHECK_INT(look(manager, "web").status.state, PROXYPROCESS_PROXY_RUNNING);
     CHECK_INT(look(manager, "web").status.ready, 1);
+
+    CHECK_TEXT(look(manager, "web").status_text, "");
+
+    options = proxy(notifies);
+    options.ready_notify = 1;
+    become(state, events, &options, PROXYPROCESS_EVENT_READY);
+    CHECK_INT(look(manager, "web").status.ready, 1);
+    CHECK_TEXT(look(manager, "web").status_text, "2 workers");
 
     options = proxy(SLEEP);
     options.ready_unix = "/nonexistent/socket";
@@ -38,10 +64,12 @@ static void awaited(void)
     proxyprocess_state_free(state);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "notifies") == 0)
+        return notify();
     resources before = resources_now();
-    awaited();
+    awaited(argv[0]);
     nothing_is_left_since(before);
     return 0;
 }

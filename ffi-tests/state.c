@@ -100,6 +100,10 @@ static void by_options(void)
     has(state, "web-proxy", "\"for_ms\":7,\"leader_only\":true,\"signal\":\"SIGUSR1\"}");
     has(state, "web-proxy", "{\"for_ms\":8,\"signal\":\"SIGTERM\"}");
     options.ready_fd = 0;
+    options.ready_notify = 1;
+    OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
+    has(state, "web-proxy", "\"ready\":\"notify\"");
+    options.ready_notify = 0;
     options.listen_json = "[\"tcp:[::1]:80\", {\"address\": \"unix:/run/web\", \"name\": \"web\", \"mode\": \"0660\"}]";
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "\"listen\":[\"tcp:[::1]:80\",");

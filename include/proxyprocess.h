@@ -520,8 +520,9 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  *
  * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
- * stop [{signal, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, ready ("started", {tcp}, {unix} or {fd}),
- * start_timeout_ms, listen, reload {signal} or {command, timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+ * stop [{signal, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
+ * detached, ready ("started", "notify", {tcp}, {unix} or {fd}), start_timeout_ms, listen, reload {signal} or {command,
+ * timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
  */
 typedef struct proxyprocess_proxy_options {
     /** The size of this struct as the caller knows it. */
@@ -608,8 +609,10 @@ typedef struct proxyprocess_proxy_options {
     const char *ready_unix;
     /** It is ready when it writes a newline to this descriptor, 3 to 1023, which is opened for it; 0 is none. */
     uint32_t ready_fd;
+    /** 1: it is ready when it sends READY=1 to the socket that NOTIFY_SOCKET names in its environment (sd_notify(3)); 0: not so. */
+    uint8_t ready_notify;
     /** 0. */
-    uint8_t reserved_3[4];
+    uint8_t reserved_3[3];
     /**
      * How long it may take from its start until it is ready, in milliseconds, not 0; then it is stopped, and started again as
      * after a crash.
@@ -729,7 +732,10 @@ typedef struct proxyprocess_proxy_status {
     const char *hint;
     /** How its last process ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when none has ended. */
     const char *last_exit_text;
-    /** 1 when it is ready: it runs, and if its declaration says when it is ready, it was so since its last start. Else 0. */
+    /**
+     * 1 when it is ready: it runs, and if its declaration says when it is ready, it was so since its last start. Else 0, and
+     * also while it says that it reloads or stops.
+     */
     uint8_t ready;
     /** 0. */
     uint8_t reserved_2[7];
@@ -739,6 +745,8 @@ typedef struct proxyprocess_proxy_status {
      * before the first start, and for a process that an earlier version of the library started.
      */
     uint64_t generation;
+    /** What its process says of itself (`STATUS=`, sd_notify(3)), UTF-8, one line of at most 512 bytes; NULL when it says nothing. */
+    const char *status_text;
 } proxyprocess_proxy_status;
 
 /**
@@ -1221,8 +1229,8 @@ int32_t proxyprocess_status_list_get(const struct proxyprocess_status_list *list
 
 /**
  * One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
- * next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready and generation, in this
- * order; null is what there is not.
+ * next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready, generation and
+ * status_text, in this order; null is what there is not.
  *
  * `index`: from 0.
  *
@@ -1243,8 +1251,8 @@ int32_t proxyprocess_status_list_get_json(const struct proxyprocess_status_list 
 
 /**
  * The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
- * last_error, unproven (a list of objects with pid, program and why), hint, ready and generation; null is what there is
- * not.
+ * last_error, unproven (a list of objects with pid, program and why), hint, ready, generation and status_text; null is
+ * what there is not.
  *
  * `json`: where the text is put; free it with proxyprocess_text_free().
  *

@@ -78,6 +78,9 @@ pub const ENV_SIDECAR_FOR: &str = "CONNECT_SIDECAR_FOR";
 pub(crate) const OWN_VARIABLES: [&str; 5] =
     [ENV_PROXY_GENERATION, ENV_PROXY_ID, ENV_PROXY_ORIGIN, ENV_PROXY_TOKEN, ENV_SIDECAR_FOR];
 
+/// Name of the environment variable that holds the socket for the notifications of a process (sd_notify(3)).
+pub(crate) const ENV_NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+
 /// The variables of the agent's environment that no process inherits, because they are addressed to the agent itself: what a
 /// service manager tells a service about its notifications, watchdog, sockets, identity, log and credentials
 /// (systemd.exec(5), sd_notify(3), sd_listen_fds(3), sd_pidfd_get_inode_id(3)). A proxy that had them would speak in the

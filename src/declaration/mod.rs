@@ -196,20 +196,21 @@ impl ProxyConfig {
         if self.start_timeout.as_millis() == 0 {
             return Err(invalid("start_timeout_ms: expected milliseconds, a whole number from 1 on, got 0"));
         }
-        self.ready.validate()?;
+        self.ready.validate(&self.command)?;
         listen::validate(&self.listen, self.ready.fd())?;
         descriptor_numbers::validate(&self.listen, &self.command)
     }
 
     /// Whether a process of this declaration is one of the other as well: all that the process itself can see is
-    /// equal. How it is stopped, restarted and reloaded may differ, and when it is ready, unless that takes a descriptor.
+    /// equal. How it is stopped, restarted and reloaded may differ, and when it is ready, unless that takes a descriptor or a
+    /// socket.
     pub fn same_process(&self, other: &ProxyConfig) -> bool {
         self.mode == other.mode
             && self.command == other.command
             && self.token == other.token
             && self.target_service == other.target_service
             && self.options == other.options
-            && self.ready.fd() == other.ready.fd()
+            && self.ready.part_of_process() == other.ready.part_of_process()
             && self.listen == other.listen
     }
 }

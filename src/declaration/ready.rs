@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! When a proxy is ready, as it is declared, with its JSON form.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
@@ -11,6 +12,8 @@ use serde_json::{Value, json};
 
 use super::fields::{Fields, expected, invalid};
 use super::text;
+use crate::command::Command;
+use crate::defaults::ENV_NOTIFY_SOCKET;
 use crate::error::Result;
 use crate::lifecycle::readiness::Readiness;
 use crate::sys::socket_address::LONGEST_SOCKET_PATH;
@@ -43,9 +46,13 @@ pub enum Ready {
     /// When the process writes a newline to this descriptor, 3 to 1023, which is opened for it: the protocol of s6
     /// (`notification-fd`). Changing it takes a new process.
     Fd(u32),
+    /// When a process of the proxy sends `READY=1` to the socket that `NOTIFY_SOCKET` names in its environment: the protocol of
+    /// systemd (sd_notify(3)). It is heard for as long as the process runs:
+    /// [`ProxyStatus::status_text`](crate::ProxyStatus::status_text). Changing it takes a new process.
+    Notify,
 }
 
-const WANTED: &str = r#""started", {"tcp": ADDRESS}, {"unix": PATH} or {"fd": NUMBER}"#;
+const WANTED: &str = r#""started", "notify", {"tcp": ADDRESS}, {"unix": PATH} or {"fd": NUMBER}"#;
 const TCP: &str = r#"an IP address and a port, like "127.0.0.1:8080" or "[::1]:8080""#;
 const UNIX: &str = "an absolute path of 2 to 107 bytes without NUL";
 const FD: &str = "a number from 3 to 1023";
@@ -56,6 +63,15 @@ impl Ready {
     pub(crate) fn fd(&self) -> Option<u32> {
         match self {
             Ready::Fd(number) => Some(*number),
+            Ready::Started | Ready::Tcp(_) | Ready::Unix(_) | Ready::Notify => None,
+        }
+    }
+
+    /// What of it a process gets at its start, as text; `None` when that is nothing.
+    pub(crate) fn part_of_process(&self) -> Option<String> {
+        match self {
+            Ready::Fd(number) => Some(format!("ready.fd={number}")),
+            Ready::Notify => Some("ready=notify".to_owned()),
             Ready::Started | Ready::Tcp(_) | Ready::Unix(_) => None,
         }
     }
@@ -66,6 +82,7 @@ impl Ready {
         let Some(value) = fields.take("ready") else { return Ok(Ready::Started) };
         let object = match value {
             Value::String(word) if word == "started" => return Ok(Ready::Started),
+            Value::String(word) if word == "notify" => return Ok(Ready::Notify),
             Value::Object(object) if object.len() <= 1 => object,
             other => return Err(expected(&place, WANTED, &other)),
         };
@@ -87,6 +104,7 @@ impl Ready {
             Ready::Tcp(address) => Some(json!({"tcp": address.to_string()})),
             Ready::Unix(path) => Some(json!({"unix": text::to_json(path.as_os_str())})),
             Ready::Fd(number) => Some(json!({"fd": number})),
+            Ready::Notify => Some("notify".into()),
         }
     }
 
@@ -95,12 +113,25 @@ impl Ready {
         match self {
             Ready::Started => Readiness::Started,
             Ready::Tcp(_) | Ready::Unix(_) => Readiness::Probed { within: timeout },
-            Ready::Fd(_) => Readiness::Reported { within: timeout },
+            Ready::Fd(_) | Ready::Notify => Readiness::Reported { within: timeout },
         }
     }
 
-    pub(super) fn validate(&self) -> Result<()> {
+    pub(super) fn validate(&self, command: &Command) -> Result<()> {
         match self {
+            Ready::Notify => {
+                let name = OsStr::new(ENV_NOTIFY_SOCKET);
+                let fields = [
+                    ("env", command.declared_env().contains_key(name)),
+                    ("unset_env", command.declared_unset_env().contains(name)),
+                ];
+                match fields.into_iter().find(|(_, has)| *has) {
+                    Some((field, _)) => {
+                        Err(invalid(format!("{field}: expected no {ENV_NOTIFY_SOCKET}, which ready sets")))
+                    }
+                    None => Ok(()),
+                }
+            }
             Ready::Tcp(address) if address.port() == 0 => {
                 Err(invalid(format!("ready.tcp: expected {TCP}, got port 0")))
             }
@@ -121,7 +152,6 @@ impl Ready {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::Command;
     use crate::declaration::ProxyConfig;
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
@@ -139,6 +169,7 @@ mod tests {
             Ready::Unix("/run/a".into()),
             Ready::Unix(not_utf8.into()),
             Ready::Fd(3),
+            Ready::Notify,
             Ready::Started,
         ];
         for ready in all {
@@ -157,7 +188,7 @@ mod tests {
         let cases = [
             (
                 r#""ready": "soon""#,
-                r#"ready: expected "started", {"tcp": ADDRESS}, {"unix": PATH} or {"fd": NUMBER}, got"#,
+                r#"ready: expected "started", "notify", {"tcp": ADDRESS}, {"unix": PATH} or {"fd": NUMBER}, got"#,
             ),
             (r#""ready": {}"#, r#"ready: expected "started", "#),
             (r#""ready": 3"#, r#"ready: expected "started", "#),
@@ -171,6 +202,12 @@ mod tests {
             (r#""ready": {"fd": 2}"#, "ready.fd: expected a number from 3 to 1023, got 2"),
             (r#""ready": {"fd": 1024}"#, "ready.fd: expected a number from 3 to 1023, got 1024"),
             (r#""ready": {"fd": "3"}"#, "ready.fd: expected a number from 3 to 1023, got a string"),
+            (r#""ready": {"notify": true}"#, "ready.notify: unknown field, expected one of tcp, unix, fd"),
+            (r#""ready": "notify", "env": ["NOTIFY_SOCKET=a"]"#, "env: expected no NOTIFY_SOCKET, which ready sets"),
+            (
+                r#""ready": "notify", "unset_env": ["NOTIFY_SOCKET"]"#,
+                "unset_env: expected no NOTIFY_SOCKET, which ready sets",
+            ),
             (r#""start_timeout_ms": 0"#, "start_timeout_ms: expected milliseconds, a whole number from 1 on, got 0"),
             (r#""start_timeout_ms": -1"#, "start_timeout_ms: expected milliseconds"),
             (r#""mode": "noop", "ready": {"fd": 3}"#, "ready: expected \"started\" for the mode \"noop\""),
@@ -185,12 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_descriptor_is_part_of_the_process() {
+    fn what_a_process_gets_at_its_start_is_part_of_it_and_nothing_else() {
         let with = |ready| ProxyConfig::new(Command::new("a")).with_ready(ready);
         let (started, tcp) = (with(Ready::Started), with(Ready::Tcp("127.0.0.1:1".parse().unwrap())));
         assert!(started.same_process(&tcp.clone().with_start_timeout(Duration::MAX)));
         assert!(tcp.same_process(&with(Ready::Unix("/a".into()))));
         assert!(!tcp.same_process(&with(Ready::Fd(3))));
         assert!(!with(Ready::Fd(3)).same_process(&with(Ready::Fd(4))));
+        assert!(!with(Ready::Notify).same_process(&started) && !with(Ready::Notify).same_process(&with(Ready::Fd(3))));
     }
 }

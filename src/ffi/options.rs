@@ -21,8 +21,9 @@ use crate::sys::signal::Signal;
 ///
 /// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
 /// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
-/// stop [{signal, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj, detached, ready ("started", {tcp}, {unix} or {fd}),
-/// start_timeout_ms, listen, reload {signal} or {command, timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+/// stop [{signal, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
+/// detached, ready ("started", "notify", {tcp}, {unix} or {fd}), start_timeout_ms, listen, reload {signal} or {command,
+/// timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_proxy_options {
@@ -96,8 +97,10 @@ pub struct proxyprocess_proxy_options {
     pub ready_unix: Text,
     /// It is ready when it writes a newline to this descriptor, 3 to 1023, which is opened for it; 0 is none.
     pub ready_fd: u32,
+    /// 1: it is ready when it sends READY=1 to the socket that NOTIFY_SOCKET names in its environment (sd_notify(3)); 0: not so.
+    pub ready_notify: u8,
     /// 0.
-    pub reserved_3: [u8; 4],
+    pub reserved_3: [u8; 3],
     /// How long it may take from its start until it is ready, in milliseconds, not 0; then it is stopped, and started again as
     /// after a crash.
     pub start_timeout_ms: u64,
@@ -158,7 +161,8 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             ready_tcp: Text::NULL,
             ready_unix: Text::NULL,
             ready_fd: 0,
-            reserved_3: [0; 4],
+            ready_notify: 0,
+            reserved_3: [0; 3],
             start_timeout_ms: PROXYPROCESS_START_TIMEOUT_MS,
             stop_json: Text::NULL,
             listen_json: Text::NULL,
@@ -214,10 +218,13 @@ impl proxyprocess_proxy_options {
         });
         let unix = self.ready_unix.optional_path().map(Ready::Unix);
         let fd = Some(self.ready_fd).filter(|number| *number != 0).map(Ready::Fd);
-        let mut declared = [tcp.transpose()?, unix, fd].into_iter().flatten();
+        let notify = boolean("ready_notify", self.ready_notify)?.then_some(Ready::Notify);
+        let mut declared = [tcp.transpose()?, unix, fd, notify].into_iter().flatten();
         let ready = declared.next().unwrap_or_default();
         if declared.next().is_some() {
-            return Err(Failure::argument("ready_tcp, ready_unix, ready_fd: expected at most one of them"));
+            return Err(Failure::argument(
+                "ready_tcp, ready_unix, ready_fd, ready_notify: expected at most one of them",
+            ));
         }
         Ok(ready)
     }

@@ -94,7 +94,8 @@ pub struct proxyprocess_proxy_status {
     pub hint: TextOut,
     /// How its last process ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when none has ended.
     pub last_exit_text: TextOut,
-    /// 1 when it is ready: it runs, and if its declaration says when it is ready, it was so since its last start. Else 0.
+    /// 1 when it is ready: it runs, and if its declaration says when it is ready, it was so since its last start. Else 0, and
+    /// also while it says that it reloads or stops.
     pub ready: u8,
     /// 0.
     pub reserved_2: [u8; 7],
@@ -102,6 +103,8 @@ pub struct proxyprocess_proxy_status {
     /// started since. It goes on with the next agent, and begins anew only where no record is left of the last process. 0
     /// before the first start, and for a process that an earlier version of the library started.
     pub generation: u64,
+    /// What its process says of itself (`STATUS=`, sd_notify(3)), UTF-8, one line of at most 512 bytes; NULL when it says nothing.
+    pub status_text: TextOut,
 }
 
 /// In C: `proxyprocess_proxy_status *`.
@@ -132,6 +135,7 @@ unsafe impl SizedStruct for proxyprocess_proxy_status {
             ready: 0,
             reserved_2: [0; 7],
             generation: 0,
+            status_text: TextOut::NULL,
         }
     }
 }
@@ -152,6 +156,7 @@ struct Texts {
     last_error: Option<CString>,
     unproven: Option<CString>,
     hint: Option<CString>,
+    status_text: Option<CString>,
     last_exit: Option<CString>,
 }
 
@@ -169,6 +174,7 @@ impl proxyprocess_status_list {
             last_error: proxy.last_error.as_deref().map(c_string),
             unproven: unproven(&proxy.unproven).as_deref().map(c_string),
             hint: proxy.hint.as_deref().map(c_string),
+            status_text: proxy.status_text.as_deref().map(c_string),
             last_exit: proxy.last_exit.map(|exit| c_string(&exit.to_string())),
         });
         let texts = texts.collect();
@@ -223,6 +229,7 @@ pub extern "C" fn proxyprocess_status_list_get(
             last_exit_text: texts.last_exit.as_deref().map_or(TextOut::NULL, TextOut::of),
             ready: u8::from(proxy.ready),
             generation: proxy.generation.unwrap_or(0),
+            status_text: texts.status_text.as_deref().map_or(TextOut::NULL, TextOut::of),
             ..proxyprocess_proxy_status::defaults()
         };
         status.fill("status", filled)
@@ -230,8 +237,8 @@ pub extern "C" fn proxyprocess_status_list_get(
 }
 
 /// One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
-/// next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready and generation, in this
-/// order; null is what there is not.
+/// next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready, generation and
+/// status_text, in this order; null is what there is not.
 ///
 /// `index`: from 0.
 ///
@@ -260,8 +267,8 @@ pub extern "C" fn proxyprocess_status_list_get_json(
 }
 
 /// The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
-/// last_error, unproven (a list of objects with pid, program and why), hint, ready and generation; null is what there is
-/// not.
+/// last_error, unproven (a list of objects with pid, program and why), hint, ready, generation and status_text; null is
+/// what there is not.
 ///
 /// `json`: where the text is put; free it with proxyprocess_text_free().
 ///

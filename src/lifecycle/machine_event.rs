@@ -96,6 +96,10 @@ pub(crate) enum MachineEvent {
     NotReady {
         known: bool,
     },
+    /// The process asks for more time to become ready: so long from now on.
+    MoreTime {
+        by: Duration,
+    },
     /// The leader has ended; others of its group may be left.
     ///
     /// Quietly: with the code 0, as a program that has put itself into the background, or it is not known how; or others

@@ -266,6 +266,7 @@ fn write_down(core: &mut ManagedSet, id: &Arc<str>, entry: &DaemonEntry, consul:
                 stop: config.stop.clone(),
                 owner_tag: process.owner_tag.clone(),
                 generation: process.generation,
+                notify_name: None,
             };
             data_dir.write_record(record.header(), &record.identity)?;
             core.unclaimed.insert(id.clone(), record);
@@ -319,6 +320,7 @@ fn take_over_daemon(
                 stop: config.stop.clone(),
                 owner_tag,
                 generation,
+                notify_name: None,
             };
             core.unclaimed.insert(id.clone(), record);
             None

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::StopSettings;
 use crate::lifecycle::generation::Generation;
 use crate::sys::digest;
+use crate::sys::notify_socket::SocketName;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 
@@ -40,6 +41,8 @@ pub(crate) struct Record {
     pub(crate) owner_tag: Option<String>,
     /// Which start of the proxy it comes from. Not in records of earlier versions.
     pub(crate) generation: Generation,
+    /// That of the socket to which the process sends notifications.
+    pub(crate) notify_name: Option<SocketName>,
 }
 
 impl Record {
@@ -53,6 +56,7 @@ impl Record {
             stop: &self.stop,
             owner_tag: self.owner_tag.as_deref(),
             generation: self.generation,
+            notify_name: self.notify_name,
         }
     }
 }
@@ -67,12 +71,13 @@ pub(crate) struct RecordHeader<'a> {
     pub(crate) stop: &'a StopSettings,
     pub(crate) owner_tag: Option<&'a str>,
     pub(crate) generation: Generation,
+    pub(crate) notify_name: Option<SocketName>,
 }
 
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>`, perhaps
 /// `,"pidfd_inode":<inode>`, and `,"check":"<digest>"}`.
 pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
-    let RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag, generation } = header;
+    let RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag, generation, notify_name } = header;
     let (id, boot_id) = (Value::from(id), Value::from(boot_id));
     let token = token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
     let generated = if token_generated { "\"token_generated\":true," } else { "" };
@@ -88,8 +93,9 @@ pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
     let is_default = stop.leftover_grace == StopSettings::default().leftover_grace;
     let leftovers = format!("\"leftover_grace_ms\":{},", milliseconds(stop.leftover_grace));
     let leftovers = if is_default { "" } else { &leftovers };
+    let notify = notify_name.map(|name| format!("\"notify\":\"{}\",", name.digits())).unwrap_or_default();
     let what = format!("{version}{token}{generated}{owner_tag}{generation}");
-    format!("{what}{stopped}{leftovers}\"boot_id\":{boot_id},").into_bytes()
+    format!("{what}{stopped}{leftovers}{notify}\"boot_id\":{boot_id},").into_bytes()
 }
 
 /// The whole record of a process that did not write its own.
@@ -138,8 +144,10 @@ pub(crate) fn parse(text: &[u8]) -> Result<Record> {
     // Whatever is wrong with these, the process is known.
     let mut stop = StopSettings::default();
     let _ = read_stop(&mut fields, &mut stop);
+    let notify_name = fields.read("notify", "the name of a socket", |value| SocketName::parse(value.as_str()?));
+    let notify_name = notify_name.ok().flatten();
     let identity = read_identity(fields).map_err(as_corrupt)?;
-    Ok(Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, generation })
+    Ok(Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, generation, notify_name })
 }
 
 /// Reads the field `fingerprint`.
@@ -200,7 +208,8 @@ mod tests {
         let stop = StopSettings { signal: Signal::KILL, grace_period, leftover_grace, steps: vec![] };
         let (id, fingerprint, token_generated) = ("we\"b/ä".to_owned(), Fingerprint::new(), true);
         let (owner_tag, generation) = (Some("801-7f".to_owned()), Generation::of(12));
-        Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, generation }
+        let notify_name = SocketName::parse("0123456789abcdef0123456789abcdef");
+        Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, generation, notify_name }
     }
 
     fn text(record: &Record) -> Vec<u8> {
@@ -221,7 +230,8 @@ mod tests {
         let text = text(&record);
         assert_eq!(parse(&text).unwrap(), record);
         let identity = Identity { inode: None, ..record.identity.clone() };
-        let without = Record { identity, owner_tag: None, generation: Generation::UNKNOWN, ..record };
+        let without =
+            Record { identity, owner_tag: None, notify_name: None, generation: Generation::UNKNOWN, ..record };
         assert_eq!(parse(&self::text(&without)).unwrap(), without);
         for length in 0..text.len() - 1 {
             assert_eq!(parse(&text[..length]).unwrap_err().code(), ErrorCode::CorruptSnapshot);
@@ -237,6 +247,7 @@ mod tests {
             (record.stop, record.owner_tag, record.generation),
             (StopSettings::default(), None, Generation::UNKNOWN)
         );
+        assert_eq!(record.notify_name, None);
     }
 
     /// A bit in the name of the digest only loses the digest; all others are found.

@@ -20,6 +20,7 @@ use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::generation::Generation;
 use crate::store::snapshot_entry::KnownProcess;
+use crate::sys::notify_socket::{NotifySocket, SocketName};
 use crate::sys::pid::Pid;
 use crate::sys::report_pipe::ReportReader;
 use crate::sys::signal::Signal;
@@ -139,6 +140,8 @@ pub(crate) struct StartedProcess {
     pub(crate) claim: Option<Box<Claim>>,
     /// Of one that reports when it is ready.
     pub(crate) report: Option<ReportReader>,
+    /// Of one that sends notifications.
+    pub(crate) notify: Option<(SocketName, NotifySocket)>,
 }
 
 /// How a job ended.

@@ -7,6 +7,7 @@ mod command_run;
 mod event_loop;
 mod events;
 mod mailbox;
+mod notifications;
 mod other_agent;
 mod process_key;
 mod readiness;

@@ -39,12 +39,16 @@ pub struct ProxyStatus {
     /// Advice about its declaration, in one sentence, when its exits suggest that the program puts itself into the
     /// background.
     pub hint: Option<String>,
-    /// Whether it is ready: it runs, and if its declaration says when it is ready, it was so since its last start.
+    /// Whether it is ready: it runs, and if its declaration says when it is ready, it was so since its last start. It is not
+    /// while it says that it reloads or stops (`RELOADING=1`, `STOPPING=1`).
     pub ready: bool,
     /// Which start of the proxy its process comes from, or its last one: 1 for the first, one more for each process that was
     /// started since. It goes on with the next agent, and begins anew only where no record is left of the last process.
     /// Absent before the first start, and for a process that an earlier version of the library started.
     pub generation: Option<u64>,
+    /// What its process says of itself (`STATUS=`, sd_notify(3)), in one line of at most 512 bytes; only where it is declared to
+    /// be ready by [`Ready::Notify`](crate::Ready::Notify).
+    pub status_text: Option<String>,
 }
 
 /// A process that may be of a proxy, which nothing proves.
@@ -81,6 +85,7 @@ impl ProxyStatus {
             hint: None,
             ready: state == ProxyState::Running,
             generation: None,
+            status_text: None,
         }
     }
 }

@@ -33,6 +33,9 @@ impl fmt::Display for ProxyStatus {
         for (index, process) in self.unproven.iter().enumerate() {
             write!(f, "{}{process}", if index == 0 { ", unproven: " } else { " and " })?;
         }
+        if let Some(text) = &self.status_text {
+            write!(f, ", status: {}", text.escape_debug())?;
+        }
         self.hint.iter().try_for_each(|hint| write!(f, ", hint: {hint}"))
     }
 }
@@ -52,7 +55,7 @@ mod tests {
         let json = |status: &ProxyStatus| serde_json::to_string(status).unwrap();
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null,"ready":false,"generation":null}"#
+            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null,"ready":false,"generation":null,"status_text":null}"#
         );
         (status.state, status.pid, status.adopted, status.restarts) = (ProxyState::Running, Some(7), true, 2);
         status.last_exit = Some(ExitStatus::Signaled { signal: 9, core_dumped: false });
@@ -60,19 +63,20 @@ mod tests {
         (status.state, status.pid, status.adopted, status.restarts) = (ProxyState::Waiting, None, false, 1);
         (status.last_exit, status.next_start_ms) = (Some(ExitStatus::Exited(3)), Some(1999));
         (status.last_error, status.hint) = (Some("broken".to_owned()), Some("a question?".to_owned()));
+        status.status_text = Some("2 \"workers\"".to_owned());
         let process =
             |pid| UnprovenProcess { pid, program: "nginx".to_owned(), why: "it is of the session".to_owned() };
         status.unproven = vec![process(8), process(9)];
         assert_eq!(
             status.to_string(),
             "proxy web: waiting, 1 restart, next start in 1999 ms, last exit: exit code 3, last error: broken, unproven: pid 8 \
-             (nginx: it is of the session) and pid 9 (nginx: it is of the session), hint: a question?"
+             (nginx: it is of the session) and pid 9 (nginx: it is of the session), status: 2 \\\"workers\\\", hint: a question?"
         );
         status.unproven.truncate(1);
         status.generation = Some(4);
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?","ready":false,"generation":4}"#
+            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?","ready":false,"generation":4,"status_text":"2 \"workers\""}"#
         );
     }
 }

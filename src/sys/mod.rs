@@ -18,6 +18,7 @@ pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod fork_safe;
 pub(crate) mod non_child_exit;
+pub(crate) mod notify_socket;
 pub(crate) mod null;
 pub(crate) mod pid;
 pub(crate) mod pidfd;

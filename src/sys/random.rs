@@ -28,6 +28,13 @@ pub(crate) fn uuid() -> io::Result<String> {
     Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
 }
 
+/// 128 random bits.
+pub(crate) fn number() -> io::Result<u128> {
+    let mut bytes = [0u8; 16];
+    fill(&mut bytes)?;
+    Ok(u128::from_ne_bytes(bytes))
+}
+
 /// A number in `0.0..1.0`, for jitter.
 pub(crate) fn chance() -> f64 {
     let mut bytes = [0u8; 8];

@@ -23,7 +23,7 @@ const ENOLCK: i32 = 37;
 const ENOSPC: i32 = 28;
 
 /// The calls that can fail, and how they do.
-const CALLS: [(&str, &[i32]); 45] = [
+const CALLS: [(&str, &[i32]); 47] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
     ("ahead:open", &[ENOSPC, EMFILE, EIO]),
     ("ahead:write", &[ENOSPC, EFBIG, EIO]),
@@ -52,6 +52,8 @@ const CALLS: [(&str, &[i32]); 45] = [
     ("lock:try", &[ENOLCK]),
     ("lock:write", &[ENOSPC, EIO]),
     ("logs:open", &[EMFILE, ENOSPC, EIO]),
+    ("notify:bind", &[EMFILE, ENOMEM]),
+    ("notify:receive", &[ENOMEM]),
     ("null:open", &[EMFILE, ENFILE]),
     ("orphans:list", &[EMFILE, ENOMEM]),
     ("pidfd:probe", &[EMFILE, ENOMEM]),

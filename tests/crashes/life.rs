@@ -27,6 +27,7 @@ pub(crate) fn first() -> Wanted {
         .with("plain", Kind::Runs, 1)
         .with("stays", Kind::Runs, 1)
         .with("stubborn", Kind::Stubborn, 1)
+        .with("tells", Kind::Notifies, 1)
 }
 
 fn second() -> Wanted {

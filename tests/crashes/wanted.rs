@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Runs,
     /// The same, as an orphan that asks to be killed when its parent ends.
     Detached,
+    /// The same, and says by a notification that it is ready.
+    Notifies,
     /// Handles the stop signal, and ends.
     Polite,
     /// Has to be killed.
@@ -84,6 +86,7 @@ impl Want {
         let words: &[&str] = match self.kind {
             Kind::Runs => &["run", &version],
             Kind::Detached => &["bound", &version],
+            Kind::Notifies => &["notifies", "at-once", "READY=1", &version],
             Kind::Polite => &["graceful", &version],
             Kind::Stubborn => &["stubborn", &version],
             Kind::Leads => &["grandchild", "stubborn", &version],
@@ -96,6 +99,10 @@ impl Want {
             _ => json!({"max_wait_ms": 20}),
         };
         let proxy = Proxy::helper(words).set("restart", restart).grace_ms(self.grace_ms);
-        if self.kind == Kind::Detached { proxy.set("detached", true) } else { proxy }
+        match self.kind {
+            Kind::Detached => proxy.set("detached", true),
+            Kind::Notifies => proxy.set("ready", "notify"),
+            _ => proxy,
+        }
     }
 }

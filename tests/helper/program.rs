@@ -19,6 +19,10 @@
 //! | `ready unix PATH`, `ready fd N` | the same: listens, or writes a line to the descriptor |
 //! | `ready closes N` | on SIGUSR1 closes the descriptor and says so |
 //! | `serve` | answers each connection to the sockets that it was given with its pid and the number of the descriptor |
+//! | `notifies self TEXT...` | on each SIGUSR1 sends the next notification and says so; with `at-once` the first one before it reported |
+//! | `notifies child TEXT...` | the same, by processes that have ended by then; with `escaped` they live, in sessions of their own |
+//! | `notifies barrier TEXT...` | the same, with a descriptor, and waits until that is closed |
+//! | `notifies flood TEXT` | on SIGUSR1 sends it again and again |
 //! | `grandchild [stubborn]` | starts a process of its own group that reports as `grandchild`, then waits |
 //! | `escaped [stubborn]` | the same, but it has left for a session of its own; it says which signal ends it |
 //! | `grandchild cleared` | the other one is in a session of its own, clears its environment, and dies by signals |
@@ -47,6 +51,7 @@ mod bomb;
 mod debugger;
 mod inspect;
 mod message;
+mod notify;
 mod readiness;
 mod report;
 mod roles;

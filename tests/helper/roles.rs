@@ -15,6 +15,7 @@ use rustix::process::{
 use crate::bomb;
 use crate::debugger;
 use crate::message::{Inspection, WATCH_PID};
+use crate::notify;
 use crate::readiness;
 use crate::report::{Birth, Reporter};
 use crate::sandbox;
@@ -39,6 +40,10 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
     match role.as_str() {
         SILENT => return be_silent(&word),
         "guard" => return guard(&args),
+        notify::SENDS => {
+            notify::send_once(&word, args.len() > 1);
+            return ExitCode::SUCCESS;
+        }
         "starts-and-becomes" => {
             start_member(&["stubborn".into()]);
             return become_program(&role, &args);
@@ -64,6 +69,10 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
             readiness::become_ready(&mut reporter, &word(0), &word(1), word(2) == "at-once")
         }
         "serve" => sockets::serve(&mut reporter),
+        "notifies" => {
+            let texts = args.iter().skip(1).map(|text| text.to_string_lossy().into_owned());
+            notify::notify(&mut reporter, &word, &texts.collect::<Vec<_>>())
+        }
         "inspect" => just_wait(&mut reporter, Some(inspection)),
         "stubborn" => stay(&mut reporter),
         "graceful" => obey(&mut reporter),

@@ -34,7 +34,7 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 17] = [
+const SUPERVISOR_LAYERS: [&str; 18] = [
     "process_key",
     "status",
     "status_text",
@@ -47,6 +47,7 @@ const SUPERVISOR_LAYERS: [&str; 17] = [
     "reaper",
     "command_run",
     "readiness",
+    "notifications",
     "adoption",
     "state_waiters",
     "mailbox",

@@ -3,6 +3,8 @@
 
 mod adoption;
 mod connects;
+mod notifications;
+mod notifications_of_adopted;
 mod reports;
 mod timeouts;
 

@@ -26,6 +26,7 @@ pub(crate) struct ProxyStatus {
     pub(crate) unproven: Vec<Unproven>,
     pub(crate) hint: Option<String>,
     pub(crate) ready: bool,
+    pub(crate) status_text: Option<String>,
 }
 
 /// A process that may be of a proxy.

@@ -60,13 +60,16 @@ type ProxyConfig struct {
 	// the program is closed.
 	Detached bool
 	// ReadyTCP is the address at which a TCP connect succeeds when it is ready, like "127.0.0.1:8080"; empty is none. At
-	// most one of the three Ready fields is set; with none it is ready once it is started.
+	// most one of the four Ready fields is set; with none it is ready once it is started.
 	ReadyTCP string
 	// ReadyUnix is the absolute path of the stream socket at which a connect succeeds when it is ready; empty is none.
 	ReadyUnix string
 	// ReadyFD is the descriptor, 3 to 1023, to which it writes a newline when it is ready, and which is opened for it; 0 is
 	// none.
 	ReadyFD uint32
+	// ReadyNotify: it is ready when it sends READY=1 to the socket that NOTIFY_SOCKET names in its environment
+	// (sd_notify(3)).
+	ReadyNotify bool
 	// StartTimeout is how long it may take from its start until it is ready (StartTimeout). Then it is stopped, and started
 	// again as after a crash.
 	StartTimeout time.Duration
@@ -216,6 +219,7 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 	options.ready_tcp = mem.optional("ready_tcp", c.ReadyTCP)
 	options.ready_unix = mem.optional("ready_unix", c.ReadyUnix)
 	options.ready_fd = C.uint32_t(c.ReadyFD)
+	options.ready_notify = flag(c.ReadyNotify)
 	setPeriod(&options.start_timeout_ms, c.StartTimeout)
 	if len(c.Listen) > 0 {
 		text, err := json.Marshal(c.Listen)

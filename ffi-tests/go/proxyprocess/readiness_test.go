@@ -3,6 +3,8 @@
 package proxyprocess_test
 
 import (
+	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +43,31 @@ func TestProxyIsReadyWhenItReportsAndStoppedWhenItIsLate(t *testing.T) {
 			t.Errorf("last error: %q", status.LastError)
 		}
 	}
+	notifies := proxyprocess.ProxyConfig{Command: []string{os.Args[0], "-test.run=^TestNotifies$"}, ReadyNotify: true}
+	notifies.Env = append(notifies.Env, "PROXYPROCESS_NOTIFIES=1")
+	check(t, state.Set("notifies", notifies))
+	events.until(proxyprocess.EventReady, "notifies")
+	all, err = manager.Status()
+	check(t, err)
+	for _, status := range all {
+		if status.ID == "notifies" && (!status.Ready || status.StatusText != "2 workers") {
+			t.Errorf("ready is %v, status %q", status.Ready, status.StatusText)
+		}
+	}
 	refused := sleeper()
 	refused.ReadyTCP = "localhost:80"
 	expect(t, state.Set("refused", refused), proxyprocess.ErrInvalidArgument)
+}
+
+// TestNotifies is the proxy of the test above: it says that it is ready, and waits.
+func TestNotifies(t *testing.T) {
+	if os.Getenv("PROXYPROCESS_NOTIFIES") == "" {
+		t.Skip("started by another test")
+	}
+	address := net.UnixAddr{Name: os.Getenv("NOTIFY_SOCKET"), Net: "unixgram"}
+	connection, err := net.DialUnix(address.Net, nil, &address)
+	check(t, err)
+	_, err = connection.Write([]byte("READY=1\nSTATUS=2 workers"))
+	check(t, err)
+	select {}
 }

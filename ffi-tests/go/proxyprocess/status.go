@@ -114,11 +114,14 @@ type Status struct {
 	// Hint is what its ends suggest about its declaration, as a question to a human, or empty.
 	Hint string
 	// Ready tells that it is ready: it runs, and if its declaration says when it is ready, it was so since its last start.
+	// It is not while it says that it reloads or stops.
 	Ready bool
 	// Generation tells which start of the proxy its process comes from, or its last one: 1 for the first, one more for each
 	// process that was started since. It goes on with the next agent, and begins anew only where no record is left of the
 	// last process. 0 before the first start, and for a process that an earlier version of the library started.
 	Generation uint64
+	// StatusText is what its process says of itself (STATUS=, sd_notify(3)), one line of at most 512 bytes, or empty.
+	StatusText string
 }
 
 // statusList takes what several proxies are doing from the library.
@@ -154,6 +157,7 @@ func (l *statusList) all() ([]Status, error) {
 			Hint:       C.GoString(status.hint),
 			Ready:      status.ready != 0,
 			Generation: uint64(status.generation),
+			StatusText: C.GoString(status.status_text),
 		}
 		if status.next_start_ms != math.MaxUint64 {
 			all[i].NextStart = time.Duration(status.next_start_ms) * time.Millisecond

@@ -151,6 +151,7 @@ impl Machine {
             MachineEvent::AdoptionRefused { gone } => self.adoption_refused(gone, now, settings, chance),
             MachineEvent::Ready => self.ready(),
             MachineEvent::NotReady { known } => self.not_ready(known, now, settings, chance),
+            MachineEvent::MoreTime { by } => self.more_time(by, now),
             MachineEvent::Exited { group_left, quietly } => self.exited(group_left, quietly, now, settings, chance),
             MachineEvent::Unreaped => {
                 self.reap_until = Some(now + defaults::REAP_WAIT);

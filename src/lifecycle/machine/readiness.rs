@@ -80,6 +80,14 @@ impl Machine {
         vec![]
     }
 
+    /// It has at least so long from now on.
+    pub(super) fn more_time(&mut self, by: Duration, now: Instant) -> Vec<MachineAction> {
+        if let MachinePhase::AwaitingReady { until, .. } = &mut self.phase {
+            *until = until.map(|until| until.max(after(now, by)));
+        }
+        vec![]
+    }
+
     /// The settings changed while it was not ready. One that reports stays one: that takes a descriptor which a process gets
     /// at its start.
     pub(super) fn readiness_changed(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {

@@ -192,3 +192,22 @@ fn new_settings_hold_for_a_start_that_is_under_way() {
     assert_eq!(running.on(MachineEvent::Settings), [], "it is ready as it was declared");
     assert_eq!(running.machine.state(), ProxyState::Running);
 }
+
+#[test]
+fn process_that_asks_for_more_time_has_it_from_then_on_and_never_less() {
+    let mut world = World::awaiting(Readiness::Reported { within: WITHIN });
+    let begun = world.now;
+    let deadline = |world: &World| world.machine.deadline().unwrap() - begun;
+    world.now += WITHIN / 2;
+    assert_eq!(world.on(MachineEvent::MoreTime { by: Duration::from_secs(1) }), []);
+    assert_eq!(deadline(&world), WITHIN);
+    assert_eq!(world.on(MachineEvent::MoreTime { by: WITHIN }), []);
+    assert_eq!(deadline(&world), WITHIN / 2 + WITHIN);
+    assert_eq!(world.at_deadline(), [MachineAction::ProbeReady]);
+    // It asks at the last moment.
+    world.on(MachineEvent::MoreTime { by: WITHIN });
+    assert_eq!(world.on(NOT_READY), []);
+    assert_eq!(world.on(MachineEvent::Ready), READY);
+    assert_eq!(world.on(MachineEvent::MoreTime { by: WITHIN }), []);
+    assert_eq!(world.machine.deadline(), None);
+}

@@ -3,14 +3,21 @@
 
 use crate::lifecycle::generation::Generation;
 use crate::store::Record;
+use crate::sys::notify_socket::SocketName;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 
 /// What is said of a process that may live.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Claim {
-    /// By a record of this data directory, with the token and the owner tag that the process has.
-    Recorded { identity: Identity, token: Option<String>, owner_tag: Option<String>, generation: Generation },
+    /// By a record of this data directory, with the token, the owner tag and the socket for notifications that the process has.
+    Recorded {
+        identity: Identity,
+        token: Option<String>,
+        owner_tag: Option<String>,
+        generation: Generation,
+        notify_name: Option<SocketName>,
+    },
     /// By a snapshot that is not this directory's: a record is written once it is proven.
     Snapshot { identity: Identity, owner_tag: Option<String>, generation: Generation },
     /// By a pid alone: of a snapshot of Consul, or of a pid file whose record cannot be read. What the process
@@ -46,6 +53,14 @@ impl Claim {
         }
     }
 
+    /// The socket to which the process sends notifications, where it is known.
+    pub(crate) fn notify_name(&self) -> Option<SocketName> {
+        match self {
+            Claim::Recorded { notify_name, .. } => *notify_name,
+            Claim::Snapshot { .. } | Claim::PidOnly { .. } => None,
+        }
+    }
+
     /// More than the pid, where it is known.
     pub(crate) fn identity(&self) -> Option<&Identity> {
         match self {
@@ -58,8 +73,8 @@ impl Claim {
 impl Record {
     /// What the record says of its process.
     pub(crate) fn into_claim(self) -> Claim {
-        let Record { identity, token, owner_tag, generation, .. } = self;
-        Claim::Recorded { identity, token, owner_tag, generation }
+        let Record { identity, token, owner_tag, generation, notify_name, .. } = self;
+        Claim::Recorded { identity, token, owner_tag, generation, notify_name }
     }
 }
 

@@ -73,8 +73,8 @@ impl ConsulProcess {
         if let Some(setting) = command.setting_unknown_to_consul() {
             return Some(setting.to_owned());
         }
-        if wanted.config.ready.fd().is_some() {
-            return Some("ready.fd".to_owned());
+        if wanted.config.ready.part_of_process().is_some() {
+            return Some("ready".to_owned());
         }
         if !wanted.config.listen.is_empty() {
             return Some("listen".to_owned());

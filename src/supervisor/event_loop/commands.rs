@@ -131,8 +131,8 @@ impl EventLoop {
     pub(super) fn record_missing(&mut self, owner: Owner) {
         let running = self.of_owner(owner).filter(|supervised| supervised.machine.runs());
         let jobs = running.map(|supervised| {
-            let (key, spec, owner_tag) = (supervised.key, supervised.spec.clone(), supervised.owner_tag());
-            (key, Job::RecordMissing { key, spec, owner_tag, generation: supervised.generation })
+            let (key, spec, given) = (supervised.key, supervised.spec.clone(), supervised.given());
+            (key, Job::RecordMissing { key, spec, given })
         });
         for (key, job) in jobs.collect::<Vec<_>>() {
             self.submit(key, job);

@@ -70,7 +70,7 @@ impl EventLoop {
         }
         let mut unreaped = false;
         let event = match done {
-            Done::Started(StartedProcess { pid, generation, written, claim, report }) => {
+            Done::Started(StartedProcess { pid, generation, written, claim, report, notify }) => {
                 supervised.generation = generation;
                 supervised.claim = claim;
                 (supervised.pid, supervised.adopted) = (Some(pid), false);
@@ -81,6 +81,7 @@ impl EventLoop {
                 spec.context.publisher.of_proxy(&id, ProxyOccurrence::Started { pid, generation });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
+                notify.into_iter().for_each(|(name, socket)| self.await_notifications(key, name, socket));
                 report.into_iter().for_each(|reader| self.await_report(key, reader));
                 Some(MachineEvent::Spawned)
             }
@@ -109,6 +110,7 @@ impl EventLoop {
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
                 supervised.say_taken_as_ready();
+                self.await_notifications_again(key);
                 Some(MachineEvent::Adopted { age: since.and_then(BootTime::age) })
             }
             Done::Refused(refusal) => {

@@ -9,9 +9,11 @@ mod job_results;
 mod keys_by_owner;
 mod listening;
 mod machine_actions;
+mod notifications;
 mod pending_repair;
 mod process_exit;
 mod readiness;
+mod recording;
 mod repair;
 mod scan_results;
 mod steering;
@@ -131,6 +133,7 @@ impl EventLoop {
             }
             self.answer_without_job(key, now);
             self.repair(key, now);
+            self.resume_notifications(key, now);
         }
         self.reaper.forget_gone();
         self.timers.tidy(|at, key| self.slots.get(&key).is_some_and(|supervised| supervised.is_due_at(at)));

@@ -35,6 +35,8 @@ impl EventLoop {
     }
 
     pub(super) fn exited(&mut self, key: ProcessKey, Exit { pid, status, group_left, zombie }: Exit) {
+        // ORDER: before its end is told, what it said last.
+        self.read_notifications(key);
         if zombie.is_some() {
             if let Some(supervised) = self.slots.get_mut(&key) {
                 supervised.rare.zombies.extend(zombie);
@@ -45,6 +47,9 @@ impl EventLoop {
         fail::point("exit:told");
         supervised.last_exit = Some(status);
         supervised.pid = None;
+        if supervised.rare.notifications.is_some() {
+            supervised.rare.notifications = None;
+        }
         if supervised.rare.beside.is_some() {
             supervised.rare.beside = None;
         }

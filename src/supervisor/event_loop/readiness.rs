@@ -25,6 +25,9 @@ impl EventLoop {
 
     /// A descriptor of the process has something to tell.
     pub(super) fn check_ready(&mut self, key: ProcessKey) {
+        if self.slots.get(&key).is_some_and(|supervised| supervised.rare.notifications.is_some()) {
+            return self.read_notifications(key);
+        }
         if self.ask(key) == Answer::Ready {
             self.drive(key, MachineEvent::Ready);
         }
@@ -32,6 +35,10 @@ impl EventLoop {
 
     /// It is time to ask.
     pub(super) fn probe_ready(&mut self, key: ProcessKey) {
+        if self.slots.get(&key).is_some_and(|supervised| supervised.is_ready_by_notification()) {
+            self.read_notifications(key);
+            return self.drive(key, MachineEvent::NotReady { known: true });
+        }
         let event = match self.ask(key) {
             Answer::Ready => MachineEvent::Ready,
             Answer::NotReady => MachineEvent::NotReady { known: true },
@@ -77,8 +84,11 @@ impl Supervised {
     /// It was not ready in time: why.
     pub(super) fn announce_not_ready(&mut self) {
         let config = &self.spec.config;
-        let readiness = self.rare.readiness.as_ref();
-        let reason = readiness.map(|readiness| readiness.why_not(&config.ready)).unwrap_or_default();
+        let reason = match (&self.rare.notifications, &self.rare.readiness) {
+            (Some(notifications), _) => notifications.why_not(),
+            (None, Some(readiness)) => readiness.why_not(&config.ready),
+            (None, None) => String::new(),
+        };
         let message = format!("not ready in {} ms: {reason}", config.start_timeout.as_millis());
         let error = Error::new(ErrorCode::StartFailed, message);
         let happened = ProxyOccurrence::NotReady { error: &error, reason, generation: self.generation };
@@ -89,11 +99,12 @@ impl Supervised {
     /// A process that was adopted is taken as ready if it reports that by itself: it did so to the agent that started it, or
     /// would have.
     pub(super) fn say_taken_as_ready(&self) {
-        if let Some(number) = self.spec.config.ready.fd() {
-            let what = format_args!(
-                "taken as ready: what it writes to descriptor {number} is for the agent that has started it, which is gone"
-            );
-            self.spec.context.log.about(Level::Info, &self.slot.id, what);
-        }
+        let what = match self.spec.config.ready {
+            Ready::Fd(number) => format!("what it writes to descriptor {number}"),
+            Ready::Notify => "its READY=1".to_owned(),
+            Ready::Started | Ready::Tcp(_) | Ready::Unix(_) => return,
+        };
+        let what = format_args!("taken as ready: {what} is for the agent that has started it, which is gone");
+        self.spec.context.log.about(Level::Info, &self.slot.id, what);
     }
 }

@@ -19,6 +19,7 @@ use crate::lifecycle::machine_event::{MachineAction, MachineEvent, Settings};
 use crate::logging::Level;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::mailbox::{Slot, StopWaiter};
+use crate::supervisor::notifications::Notifications;
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::readiness::AwaitedReadiness;
 use crate::supervisor::reaper::Group;
@@ -117,6 +118,8 @@ pub(crate) struct RareFields {
     pub(crate) readiness: Option<AwaitedReadiness>,
     /// Once it was started with sockets.
     pub(crate) sockets: Option<Arc<ProxySockets>>,
+    /// While it runs, if it sends notifications.
+    pub(crate) notifications: Option<Box<Notifications>>,
     /// Of the process before: those that were not reaped yet when they ended.
     pub(crate) zombies: Vec<Zombie>,
     /// Beside which zombie the process is being started: said for as long as it runs.
@@ -146,6 +149,7 @@ static NOTHING: RareFields = RareFields {
     last_error: None,
     readiness: None,
     sockets: None,
+    notifications: None,
     zombies: Vec::new(),
     beside: None,
     queued: VecDeque::new(),
@@ -185,6 +189,7 @@ impl Rare {
             last_error,
             readiness,
             sockets,
+            notifications,
             zombies,
             beside,
             queued,
@@ -205,6 +210,7 @@ impl Rare {
             && last_error.is_none()
             && readiness.is_none()
             && sockets.is_none()
+            && notifications.is_none()
             && zombies.is_empty()
             && beside.is_none()
             && queued.is_empty()
@@ -255,17 +261,12 @@ impl Supervised {
         self.machine.on(event, now, settings, chance)
     }
 
-    /// Has its process recorded as its declaration is now.
-    pub(crate) fn record_job(&self) -> Job {
-        let (key, spec, owner_tag) = (self.key, self.spec.clone(), self.owner_tag());
-        Job::Record { key, spec, owner_tag, generation: self.generation }
-    }
-
     /// Whether something of it is to be done at this instant: of all timers that were ever set, those of which this is said
     /// are kept.
     pub(crate) fn is_due_at(&self, at: Instant) -> bool {
         let repair = self.rare.repair.as_ref().map(|repair| repair.at);
-        [self.armed, self.rare.answer_at, repair].contains(&Some(at))
+        let notifications = self.rare.notifications.as_ref().and_then(|notifications| notifications.paused_until());
+        [self.armed, self.rare.answer_at, repair, notifications].contains(&Some(at))
     }
 
     pub(crate) fn answer_start(&mut self, result: &Result<()>) {
@@ -355,15 +356,6 @@ impl Supervised {
         identity.other_boot(&boot).is_none().then_some(identity.start_ticks)
     }
 
-    /// The owner tag that its process has.
-    pub(crate) fn owner_tag(&self) -> Arc<str> {
-        match self.leader.as_ref().map(|leader| &leader.source) {
-            Some(Source::Claimed(tag)) => String::from_utf8_lossy(&tag.owner_tag).into(),
-            Some(Source::Started(spec)) => spec.context.owner_tag.clone(),
-            None => self.spec.context.owner_tag.clone(),
-        }
-    }
-
     pub(crate) fn status(&self) -> ProxyStatus {
         let mut status = ProxyStatus::new(&self.slot.id, &self.spec.config.mode, self.machine.state());
         status.pid = self.pid.map(Pid::as_u32);
@@ -375,6 +367,10 @@ impl Supervised {
         status.unproven = self.unproven().into_iter().map(Unproven::to_status).collect();
         let is_healthy = |since: Instant| since.elapsed() >= defaults::DAEMON_RESTART_HEALTHY;
         status.generation = self.generation.known();
+        if let Some(notifications) = &self.rare.notifications {
+            status.ready &= notifications.serves();
+            status.status_text = notifications.status_text().map(str::to_owned);
+        }
         status.hint = self.rare.background.hint().filter(|_| !self.machine.running_since().is_some_and(is_healthy));
         status
     }

@@ -63,7 +63,7 @@ impl ConnectProbe {
             Ready::Tcp(address) => Connecting::to_tcp(*address)?,
             Ready::Unix(path) => Connecting::to_unix(path)?,
             // Nothing is probed.
-            Ready::Started | Ready::Fd(_) => return Ok(true),
+            Ready::Started | Ready::Fd(_) | Ready::Notify => return Ok(true),
         };
         if connecting.is_connected()? {
             return Ok(true);

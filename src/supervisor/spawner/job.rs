@@ -13,6 +13,7 @@ use crate::supervisor::scan::stalled_scan::ScanProgress;
 use crate::supervisor::scan::unproven_process::Ancestor;
 use crate::supervisor::sockets::ProxySockets;
 use crate::supervisor::spec::Spec;
+use crate::sys::notify_socket::SocketName;
 use crate::sys::pid::Pid;
 
 /// A leader whose group is gone: a scan finds processes that left the group before.
@@ -23,6 +24,14 @@ pub(crate) struct ScanRequest {
     pub(crate) ancestor: Ancestor,
     /// Whether it may have been a child of an earlier agent.
     pub(crate) of_others: bool,
+}
+
+/// What a process was given at its start, and the declaration does not say.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) owner_tag: Arc<str>,
+    pub(crate) generation: Generation,
+    pub(crate) notify_name: Option<SocketName>,
 }
 
 /// What the threads do.
@@ -55,16 +64,13 @@ pub(crate) enum Job {
     Record {
         key: ProcessKey,
         spec: Arc<Spec>,
-        /// Those of the process, here and below.
-        owner_tag: Arc<str>,
-        generation: Generation,
+        given: Given,
     },
     /// The same, if the record is not there any more.
     RecordMissing {
         key: ProcessKey,
         spec: Arc<Spec>,
-        owner_tag: Arc<str>,
-        generation: Generation,
+        given: Given,
     },
     /// Writes the pid file of a process again.
     PidFile {

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::job::{Job, ScanRequest, Work};
-use crate::declaration::validate_id;
+use super::job::{Given, Job, ScanRequest, Work};
+use crate::declaration::{Ready, validate_id};
+use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host_code;
 use crate::lifecycle::generation::Generation;
@@ -27,6 +28,7 @@ use crate::supervisor::sockets::ProxySockets;
 use crate::supervisor::spec::{Files, Spec};
 use crate::sys::closed_on_fork::ClosedOnFork;
 use crate::sys::fail;
+use crate::sys::notify_socket::{NotifySocket, SocketName};
 use crate::sys::pid::Pid;
 use crate::sys::pidfd;
 use crate::sys::proc::stat;
@@ -152,11 +154,9 @@ impl Spawner {
                 }
                 Err(refusal) => Done::Refused(refusal),
             },
-            Job::Record { key, spec, owner_tag, generation } => {
-                Done::Recorded(self.record(key, &spec, &owner_tag, generation))
-            }
-            Job::RecordMissing { key, spec, owner_tag, generation } => Done::Recorded(match spec.is_recorded() {
-                Ok(false) => self.record(key, &spec, &owner_tag, generation),
+            Job::Record { key, spec, given } => Done::Recorded(self.record(key, &spec, &given)),
+            Job::RecordMissing { key, spec, given } => Done::Recorded(match spec.is_recorded() {
+                Ok(false) => self.record(key, &spec, &given),
                 Ok(true) => self.write_pid_file(key, &spec),
                 Err(error) => Err(error),
             }),
@@ -200,8 +200,13 @@ impl Spawner {
         end_leftovers(spec, after)?;
         let sockets = sockets.map(|sockets| open_sockets(spec, sockets)).transpose()?.unwrap_or_default();
         let (report, report_end) = report_pipe(spec)?.unzip();
+        let notify = notify_socket(spec)?;
+        let notify_name = notify.as_ref().map(|(name, _)| *name);
         let mut program = spec.program(generation);
         program.sockets = sockets.iter().filter_map(|socket| socket.get()).map(AsFd::as_fd).collect();
+        if let Some(name) = notify_name {
+            program.set_variable(defaults::ENV_NOTIFY_SOCKET, &name.to_string());
+        }
         let number = spec.config.ready.fd().and_then(|number| number.try_into().ok());
         program.report =
             report_end.as_ref().zip(number).map(|(end, number)| ReportDescriptor { end: end.as_fd(), number });
@@ -214,7 +219,8 @@ impl Spawner {
             Files::DataDir(data_dir) => {
                 // A process of which the next agent could not know whether it lives must not begin to.
                 stat::check_mounted().map_err(|error| Error::os(ErrorCode::Io, "look for /proc/self", &error))?;
-                let record = data_dir.prepare_record(spec.record_header(generation), &boot_id()?)?;
+                let header = store::RecordHeader { notify_name, ..spec.record_header(generation) };
+                let record = data_dir.prepare_record(header, &boot_id()?)?;
                 spawn::start(stack, program, standard, Some(&record))
             }
             Files::Paths { .. } => spawn::start(stack, program, standard, None),
@@ -231,7 +237,7 @@ impl Spawner {
         // Of a process that is no child of ours, as of one that is adopted.
         let claim = detached.clone().map(|identity| {
             let (token, owner_tag) = (spec.config.token.clone(), Some(spec.context.owner_tag.to_string()));
-            Box::new(Claim::Recorded { identity, token, owner_tag, generation })
+            Box::new(Claim::Recorded { identity, token, owner_tag, generation, notify_name })
         });
         // The child cannot be reaped before it is in the table.
         let of_child = || if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };
@@ -241,14 +247,15 @@ impl Spawner {
         // The pid file is for people and scripts; the process runs whether it can be written or not.
         let written = spec.replace_pid_file(started.pid);
         fail::point("start:written-down");
-        Ok(StartedProcess { pid: started.pid, generation, written, claim, report })
+        Ok(StartedProcess { pid: started.pid, generation, written, claim, report, notify })
     }
 
-    fn record(&self, key: ProcessKey, spec: &Spec, owner_tag: &str, generation: Generation) -> Result<()> {
+    fn record(&self, key: ProcessKey, spec: &Spec, given: &Given) -> Result<()> {
         let Some(identity) = self.identity(key)? else { return Ok(()) };
         if let Files::DataDir(data_dir) = &spec.context.files {
-            let owner_tag = Some(owner_tag).filter(|owner_tag| !owner_tag.is_empty());
-            data_dir.write_record(store::RecordHeader { owner_tag, ..spec.record_header(generation) }, &identity)?;
+            let owner_tag = Some(&*given.owner_tag).filter(|owner_tag| !owner_tag.is_empty());
+            let (header, notify_name) = (spec.record_header(given.generation), given.notify_name);
+            data_dir.write_record(store::RecordHeader { owner_tag, notify_name, ..header }, &identity)?;
         }
         spec.write_pid_file(identity.pid)
     }
@@ -276,6 +283,16 @@ fn open_sockets(spec: &Spec, sockets: &ProxySockets) -> Result<Vec<Arc<ClosedOnF
 fn report_pipe(spec: &Spec) -> Result<Option<(ReportReader, OwnedFd)>> {
     let pipe = spec.config.ready.fd().map(|_| report_pipe::new()).transpose();
     pipe.map_err(|error| Error::os(ErrorCode::StartFailed, "create the pipe for its report", &error))
+}
+
+/// The socket to which a process sends notifications, if it does. Each has a name of its own, so that none of an earlier
+/// process of the proxy counts for it.
+fn notify_socket(spec: &Spec) -> Result<Option<(SocketName, NotifySocket)>> {
+    if spec.config.ready != Ready::Notify {
+        return Ok(None);
+    }
+    let bound = SocketName::random().and_then(|name| NotifySocket::bind(name).map(|socket| Some((name, socket))));
+    bound.map_err(|error| Error::os(ErrorCode::StartFailed, "open the socket for its notifications", &error))
 }
 
 fn boot_id() -> Result<Arc<str>> {

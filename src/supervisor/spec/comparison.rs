@@ -68,7 +68,7 @@ fn add_later_fields(fingerprint: Fingerprint, config: &ProxyConfig) -> Fingerpri
     fields.extend(command.declared_oom_score_adj().map(|score| format!("oom_score_adj={score}")));
     fields.extend(command.clears_env().then(|| "clear_env".to_owned()));
     fields.extend(command.is_detached().then(|| "detached".to_owned()));
-    fields.extend(config.ready.fd().map(|number| format!("ready.fd={number}")));
+    fields.extend(config.ready.part_of_process());
     fields.extend(config.listen.iter().map(|socket| format!("listen={}", listen_json::to_json(socket))));
     let fingerprint = fields.iter().fold(fingerprint, |fingerprint, field| fingerprint.add(OsStr::new(field)));
     let withheld = command.declared_unset_env();

@@ -64,7 +64,9 @@ impl Spec {
         let (token, token_generated) = (self.config.token.as_deref(), self.config.token_generated);
         let (stop, fingerprint) = (&self.config.stop, self.fingerprint());
         let owner_tag = Some(&*self.context.owner_tag).filter(|owner_tag| !owner_tag.is_empty());
-        store::RecordHeader { id: &self.id, fingerprint, token, token_generated, stop, owner_tag, generation }
+        let notify_name = None;
+        let id = &self.id;
+        store::RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag, generation, notify_name }
     }
 }
 

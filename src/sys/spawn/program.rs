@@ -36,6 +36,13 @@ pub(crate) struct ReportDescriptor<'a> {
 }
 
 impl Program<'_> {
+    /// Gives a variable this value, whatever it had.
+    pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
+        let is_it = |text: &[u8]| text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
+        self.env.retain(|variable| !is_it(variable.as_bytes()));
+        self.env.push(Variable::Own(format!("{name}={value}").into()));
+    }
+
     /// The program as it is named, for messages.
     pub(crate) fn name(&self) -> String {
         self.argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What the event loop does about the notifications of a process: has them read, and follows what they say.
+
+use std::time::Instant;
+
+use super::EventLoop;
+use super::supervised::Supervised;
+use crate::declaration::Ready;
+use crate::error::{Error, ErrorCode};
+use crate::lifecycle::ProxyState;
+use crate::lifecycle::machine_event::MachineEvent;
+use crate::logging::Level;
+use crate::supervisor::adoption::claim::Claim;
+use crate::supervisor::events::ProxyOccurrence;
+use crate::supervisor::notifications::notice::Notice;
+use crate::supervisor::notifications::{Leader, Notifications, Read};
+use crate::supervisor::process_key::ProcessKey;
+use crate::sys::fail;
+use crate::sys::notify_socket::{NotifySocket, SocketName};
+
+impl EventLoop {
+    /// The process was started, or adopted, and sends notifications to this socket.
+    pub(super) fn await_notifications(&mut self, key: ProcessKey, name: SocketName, socket: NotifySocket) {
+        let reaper = &self.reaper;
+        if let Some(supervised) = self.slots.get_mut(&key) {
+            let notifications = Notifications::new(name, socket, Instant::now(), reaper, key);
+            supervised.rare.notifications = Some(Box::new(notifications));
+            self.arm_notifications(key);
+        }
+    }
+
+    /// The process was adopted: if its record says to which socket it sends, that is opened again.
+    pub(super) fn await_notifications_again(&mut self, key: ProcessKey) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let Some(name) = supervised.claim.as_deref().and_then(Claim::notify_name) else {
+            return supervised.say_notifications_unheard();
+        };
+        match NotifySocket::bind(name) {
+            Ok(socket) => self.await_notifications(key, name, socket),
+            Err(error) => {
+                let error = Error::os(ErrorCode::Io, format_args!("open {name} for its notifications again"), &error);
+                supervised.spec.context.log.about(Level::Warn, &supervised.slot.id, format_args!("{error}"));
+                supervised.rare.last_error = Some(error);
+            }
+        }
+    }
+
+    /// Reads what has come, and does what it says.
+    pub(super) fn read_notifications(&mut self, key: ProcessKey) {
+        let has_any = |supervised: &&mut Box<Supervised>| supervised.rare.notifications.is_some();
+        let Some(supervised) = self.slots.get_mut(&key).filter(has_any) else { return };
+        for notice in supervised.new_notices() {
+            fail::point("notify:read");
+            self.follow(key, notice);
+        }
+        self.arm_notifications(key);
+    }
+
+    fn follow(&mut self, key: ProcessKey, notice: Notice) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let Some(notifications) = supervised.rare.notifications.as_mut() else { return };
+        let is_new = notifications.begins(&notice);
+        let (id, context) = (&supervised.slot.id, &supervised.spec.context);
+        match notice {
+            Notice::Ready if supervised.machine.awaits_ready() => self.drive(key, MachineEvent::Ready),
+            Notice::Ready if is_new && supervised.machine.state() == ProxyState::Running => {
+                context.publisher.of_proxy(id, ProxyOccurrence::Ready { generation: supervised.generation });
+            }
+            Notice::Ready => {}
+            Notice::Reloading if is_new => context.log.about(Level::Info, id, format_args!("says that it reloads")),
+            Notice::Stopping if is_new => context.log.about(Level::Info, id, format_args!("says that it stops")),
+            Notice::Reloading | Notice::Stopping => {}
+            Notice::Status(text) => notifications.set_status_text(text),
+            Notice::Errno(errno) => {
+                let error = std::io::Error::from_raw_os_error(errno);
+                let error = Error::os(ErrorCode::Io, "reported by the process", &error);
+                if supervised.rare.last_error.as_ref().is_none_or(|said| said.to_string() != error.to_string()) {
+                    context.log.about(Level::Warn, id, format_args!("{error}"));
+                    supervised.rare.last_error = Some(error);
+                }
+            }
+            Notice::ExtendTimeout(by) => self.drive(key, MachineEvent::MoreTime { by }),
+        }
+    }
+
+    /// Waits for notifications again, if there was a pause that is over.
+    pub(super) fn resume_notifications(&mut self, key: ProcessKey, now: Instant) {
+        let reaper = &self.reaper;
+        let has_any = |supervised: &&mut Box<Supervised>| supervised.rare.notifications.is_some();
+        let Some(supervised) = self.slots.get_mut(&key).filter(has_any) else { return };
+        if let Some(notifications) = supervised.rare.notifications.as_mut().filter(|it| it.paused_until().is_some()) {
+            notifications.resume(now, reaper, key);
+            self.arm_notifications(key);
+        }
+    }
+
+    fn arm_notifications(&mut self, key: ProcessKey) {
+        let notifications = self.slots.get(&key).and_then(|supervised| supervised.rare.notifications.as_ref());
+        if let Some(until) = notifications.and_then(|notifications| notifications.paused_until()) {
+            self.timers.arm(until, key);
+        }
+    }
+}
+
+impl Supervised {
+    fn new_notices(&mut self) -> Vec<Notice> {
+        let declared_uid = self.spec.config.command.declared_credentials().map(|to| to.uid);
+        let leader = self.pid.map(|pid| Leader { pid, declared_uid });
+        let Some((notifications, leader)) = self.rare.notifications.as_mut().zip(leader) else { return Vec::new() };
+        let Read { notices, complaint } = notifications.read(leader, Instant::now());
+        if let Some(complaint) = complaint {
+            self.spec.context.log.about(Level::Warn, &self.slot.id, format_args!("{complaint}"));
+        }
+        notices
+    }
+
+    /// As of a process that was taken over by a snapshot.
+    fn say_notifications_unheard(&self) {
+        if self.is_ready_by_notification() {
+            let what = format_args!("its notifications are not heard: no record says to which socket it sends them");
+            self.spec.context.log.about(Level::Warn, &self.slot.id, what);
+        }
+    }
+
+    /// Whether it is ready once it says so by a notification.
+    pub(super) fn is_ready_by_notification(&self) -> bool {
+        self.spec.config.ready == Ready::Notify
+    }
+}

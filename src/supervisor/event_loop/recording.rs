@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What the record of a process says of it that its declaration does not.
+
+use std::sync::Arc;
+
+use super::supervised::{Source, Supervised};
+use crate::supervisor::adoption::claim::Claim;
+use crate::supervisor::spawner::job::{Given, Job};
+
+impl Supervised {
+    /// The owner tag that its process has.
+    pub(crate) fn owner_tag(&self) -> Arc<str> {
+        match self.leader.as_ref().map(|leader| &leader.source) {
+            Some(Source::Claimed(tag)) => String::from_utf8_lossy(&tag.owner_tag).into(),
+            Some(Source::Started(spec)) => spec.context.owner_tag.clone(),
+            None => self.spec.context.owner_tag.clone(),
+        }
+    }
+
+    /// What its process was given at its start.
+    pub(crate) fn given(&self) -> Given {
+        let claimed = || self.claim.as_deref().and_then(Claim::notify_name);
+        let notify_name = self.rare.notifications.as_ref().map(|notifications| notifications.name()).or_else(claimed);
+        Given { owner_tag: self.owner_tag(), generation: self.generation, notify_name }
+    }
+
+    /// Has its process recorded as its declaration is now.
+    pub(crate) fn record_job(&self) -> Job {
+        Job::Record { key: self.key, spec: self.spec.clone(), given: self.given() }
+    }
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The notifications of one process (sd_notify(3)): its socket, and what it has said of itself so far. What follows from
+//! that is decided by the event loop.
+
+mod budget;
+pub(crate) mod notice;
+mod sender;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::process_key::ProcessKey;
+use super::reaper::Reaper;
+use super::reaper::awaited_descriptor::AwaitedDescriptor;
+use crate::sys::fail;
+use crate::sys::notify_socket::{NotifySocket, SocketName};
+use budget::Budget;
+use notice::{Notice, notices};
+pub(crate) use sender::Leader;
+
+/// How many notifications are read at a time, before other processes have their turn.
+const BATCH: usize = 16;
+
+/// How many are read in a second. A process that sends more waits until they are read, or its notifications are refused by
+/// the kernel, as it has asked for (unix(7)): it cannot keep the agent busy.
+const MOST_A_SECOND: u32 = 100;
+
+/// How often it is logged that notifications are refused or cannot be read.
+const COMPLAINTS: Duration = Duration::from_secs(60);
+
+/// What a process does, as far as it says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Activity {
+    Serving,
+    Reloading,
+    Stopping,
+}
+
+/// The socket of a process, and what it has said.
+#[derive(Debug)]
+pub(crate) struct Notifications {
+    name: SocketName,
+    socket: Arc<NotifySocket>,
+    attention: Attention,
+    budget: Budget,
+    complaints: Budget,
+    activity: Activity,
+    status_text: Option<Box<str>>,
+}
+
+/// Whether the socket is waited for.
+#[derive(Debug)]
+enum Attention {
+    Awaited {
+        _until_dropped: AwaitedDescriptor<Arc<NotifySocket>>,
+    },
+    /// Too much has come, or the kernel has no memory for the wait: it is waited for again from this time on.
+    Paused(Instant),
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub(crate) notices: Vec<Notice>,
+    /// Why a notification was not taken, if that is to be logged now.
+    pub(crate) complaint: Option<String>,
+}
+
+impl Notifications {
+    pub(crate) fn new(
+        name: SocketName,
+        socket: NotifySocket,
+        now: Instant,
+        reaper: &Arc<Reaper>,
+        key: ProcessKey,
+    ) -> Notifications {
+        let mut it = Notifications {
+            name,
+            socket: Arc::new(socket),
+            attention: Attention::Paused(now),
+            budget: Budget::new(MOST_A_SECOND, Duration::from_secs(1)),
+            complaints: Budget::new(1, COMPLAINTS),
+            activity: Activity::Serving,
+            status_text: None,
+        };
+        it.resume(now, reaper, key);
+        it
+    }
+
+    /// The name of the socket.
+    pub(crate) fn name(&self) -> SocketName {
+        self.name
+    }
+
+    /// Until when nothing is read.
+    pub(crate) fn paused_until(&self) -> Option<Instant> {
+        match self.attention {
+            Attention::Awaited { .. } => None,
+            Attention::Paused(until) => Some(until),
+        }
+    }
+
+    /// Waits for notifications again, if the pause is over.
+    pub(crate) fn resume(&mut self, now: Instant, reaper: &Arc<Reaper>, key: ProcessKey) {
+        if self.paused_until().is_some_and(|until| until <= now) {
+            self.attention = match AwaitedDescriptor::readable(self.socket.clone(), reaper, key) {
+                Ok(awaited) => Attention::Awaited { _until_dropped: awaited },
+                Err(_) => Attention::Paused(now + Duration::from_secs(1)),
+            };
+        }
+    }
+
+    /// Reads some of the notifications that are there.
+    pub(crate) fn read(&mut self, leader: Leader, now: Instant) -> Read {
+        let mut read = Read::default();
+        for _ in 0..BATCH {
+            if let Err(until) = self.budget.take(now) {
+                self.attention = Attention::Paused(until);
+                break;
+            }
+            let received = fail::failing("notify:receive").and_then(|()| self.socket.receive());
+            let wrong = match received {
+                Ok(None) => break,
+                Ok(Some(datagram)) => match &datagram.sender {
+                    Some(sender) if leader.has_sent(sender) => {
+                        if !datagram.is_truncated {
+                            read.notices.extend(notices(&datagram.text));
+                            continue;
+                        }
+                        "one of more than 4096 bytes was not read".to_owned()
+                    }
+                    sender => {
+                        let pid = sender.as_ref().and_then(|sender| sender.pid);
+                        let uid = sender.as_ref().map(|sender| format!(", user {}", sender.uid)).unwrap_or_default();
+                        let pid = pid.map_or("a process that is not known".to_owned(), |pid| format!("pid {pid}"));
+                        format!("one of {pid}{uid} was refused, for it is not of this proxy")
+                    }
+                },
+                Err(error) => {
+                    // It would be readable for ever.
+                    self.attention = Attention::Paused(now + Duration::from_secs(1));
+                    read.complaint = self.complain(&format!("cannot be read: {error}"), now);
+                    break;
+                }
+            };
+            read.complaint = self.complain(&wrong, now).or(read.complaint);
+        }
+        read
+    }
+
+    fn complain(&mut self, wrong: &str, now: Instant) -> Option<String> {
+        let complaint = format!("notifications to {}: {wrong}", self.name);
+        self.complaints.take(now).ok().map(|()| complaint)
+    }
+
+    /// Takes note of what the process is doing; whether it was doing something else.
+    pub(crate) fn begins(&mut self, notice: &Notice) -> bool {
+        let activity = match notice {
+            Notice::Ready => Activity::Serving,
+            Notice::Reloading => Activity::Reloading,
+            Notice::Stopping => Activity::Stopping,
+            Notice::Status(_) | Notice::Errno(_) | Notice::ExtendTimeout(_) => return false,
+        };
+        std::mem::replace(&mut self.activity, activity) != activity
+    }
+
+    /// Whether it has not said that it reloads or stops.
+    pub(crate) fn serves(&self) -> bool {
+        self.activity == Activity::Serving
+    }
+
+    /// What it says of itself.
+    pub(crate) fn status_text(&self) -> Option<&str> {
+        self.status_text.as_deref()
+    }
+
+    pub(crate) fn set_status_text(&mut self, text: String) {
+        self.status_text = Some(text.into_boxed_str()).filter(|text| !text.is_empty());
+    }
+
+    /// Why it is not ready.
+    pub(crate) fn why_not(&self) -> String {
+        let status = self.status_text.as_ref().map(|text| format!("; its status is \"{}\"", text.escape_debug()));
+        format!("no READY=1 to {}{}", self.name, status.unwrap_or_default())
+    }
+}

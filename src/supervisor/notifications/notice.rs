@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What a notification says (sd_notify(3)). Pure.
+
+use std::mem::discriminant;
+use std::time::Duration;
+
+/// How many bytes of a status text are kept.
+const LONGEST_STATUS: usize = 512;
+
+/// How much later than now a process may ask to be ready by one notification; it may ask again.
+const LONGEST_EXTENSION: Duration = Duration::from_secs(3600);
+
+/// One thing that a process says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Notice {
+    Ready,
+    Reloading,
+    Stopping,
+    /// Empty: it says nothing any more.
+    Status(String),
+    Errno(i32),
+    /// It has so long from now on to become ready.
+    ExtendTimeout(Duration),
+}
+
+/// All that a notification says, in its order. What is not understood is left out: BARRIER=1 asks for nothing but that the
+/// descriptor that came with it is closed, which is done already, and MONOTONIC_USEC= says when a reload began, which the
+/// order of the notifications says as well. Of several lines of one kind the first counts, as with systemd.
+pub(crate) fn notices(text: &[u8]) -> Vec<Notice> {
+    let mut found: Vec<Notice> = Vec::new();
+    for notice in text.split(|&byte| byte == b'\n').filter_map(notice) {
+        if !found.iter().any(|earlier| discriminant(earlier) == discriminant(&notice)) {
+            found.push(notice);
+        }
+    }
+    found
+}
+
+fn notice(line: &[u8]) -> Option<Notice> {
+    let at = line.iter().position(|&byte| byte == b'=')?;
+    let (name, value) = (&line[..at], &line[at + 1..]);
+    match (name, value) {
+        (b"READY", b"1") => Some(Notice::Ready),
+        (b"RELOADING", b"1") => Some(Notice::Reloading),
+        (b"STOPPING", b"1") => Some(Notice::Stopping),
+        (b"STATUS", text) => Some(Notice::Status(status(text))),
+        (b"ERRNO", number) => number_of(number).filter(|errno| *errno > 0).map(Notice::Errno),
+        (b"EXTEND_TIMEOUT_USEC", number) => {
+            let time = Duration::from_micros(number_of(number)?);
+            Some(Notice::ExtendTimeout(time.min(LONGEST_EXTENSION)))
+        }
+        _ => None,
+    }
+}
+
+fn number_of<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// One line, whatever was sent.
+fn status(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text.get(..LONGEST_STATUS).unwrap_or(text));
+    let mut line: String = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    while line.len() > LONGEST_STATUS {
+        line.pop();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_understood_is_taken_in_its_order_and_all_else_left_out() {
+        let text = b"STATUS=a=b\nX_OTHER=1\n\nREADY=1\nRELOADING=1\nMONOTONIC_USEC=7\nSTOPPING=1\nERRNO=2\nBARRIER=1\n\
+                     EXTEND_TIMEOUT_USEC=1500000\nFDSTORE=1\nno line\nREADY=0\nERRNO=x\nERRNO=-1\nERRNO=0\n\
+                     EXTEND_TIMEOUT_USEC=-1\nready=1\n READY=1\nSTATUS=";
+        let all = [
+            Notice::Status("a=b".to_owned()),
+            Notice::Ready,
+            Notice::Reloading,
+            Notice::Stopping,
+            Notice::Errno(2),
+            Notice::ExtendTimeout(Duration::from_millis(1500)),
+        ];
+        assert_eq!(notices(text), all);
+        assert_eq!(notices(b""), []);
+        assert_eq!(notices(b"STATUS="), [Notice::Status(String::new())]);
+        assert_eq!(notices(b"EXTEND_TIMEOUT_USEC=18446744073709551615"), [Notice::ExtendTimeout(LONGEST_EXTENSION)]);
+        assert_eq!(notices(b"EXTEND_TIMEOUT_USEC=18446744073709551616"), []);
+    }
+
+    #[test]
+    fn status_is_one_line_of_limited_length_whatever_bytes_were_sent() {
+        let of = |bytes: &[u8]| match notices(&[b"STATUS=", bytes].concat()).as_slice() {
+            [Notice::Status(text)] => text.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of("ä €".as_bytes()), "ä €");
+        assert_eq!(of(b"a\r\0\x1b[1mb"), "a\u{fffd}\u{fffd}\u{fffd}[1mb");
+        assert_eq!(of(&[b'x'; 4000]), "x".repeat(LONGEST_STATUS));
+        for bytes in [vec![0xff; 4000], vec![0; 4000], "ä".repeat(2000).into_bytes(), "€".repeat(2000).into_bytes()]
+        {
+            let text = of(&bytes);
+            assert!((LONGEST_STATUS - 3..=LONGEST_STATUS).contains(&text.len()), "{}", text.len());
+        }
+    }
+}

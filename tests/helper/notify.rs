@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Sending notifications (sd_notify(3)) when the test says so, in each of the ways in which programs do.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::process::{Command, Stdio};
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::pipe::pipe;
+use rustix::process::setsid;
+
+use crate::report::Reporter;
+use crate::roles::own_program;
+use crate::wait::{self, Handled};
+
+/// The role of a process that sends one notification.
+pub(crate) const SENDS: &str = "sends";
+
+/// On each SIGUSR1 sends the next text and says so; `at-once`: the first one before it reports its start.
+pub(crate) fn notify(reporter: &mut Reporter, how: &str, texts: &[String]) -> ! {
+    let mut handled = Handled::user();
+    let mut texts = texts.iter();
+    if how == "at-once" {
+        // Programs do not care whether they are heard: the agent may be gone.
+        texts.next().into_iter().for_each(|text| drop(try_to_send(text)));
+    }
+    reporter.started(None);
+    loop {
+        let signal = wait::signal(&mut handled);
+        if let Some(text) = texts.next() {
+            match how {
+                "child" => send_by_process(&[text]),
+                "escaped" => send_by_process(&[text, "stays"]),
+                "barrier" => send_barrier(text),
+                "flood" => flood(text),
+                _ => send(text),
+            }
+        }
+        reporter.signal(signal);
+    }
+}
+
+/// Sends one notification; `stays`: from a session of its own, and then waits.
+pub(crate) fn send_once(text: &str, stays: bool) {
+    if stays {
+        setsid().expect("leave for a session of its own");
+    }
+    send(text);
+    if stays {
+        writeln!(io::stdout()).expect("write to the pipe");
+        wait::end()
+    }
+}
+
+fn connect() -> io::Result<UnixDatagram> {
+    let name = std::env::var("NOTIFY_SOCKET").expect("the name of a socket");
+    let name = name.strip_prefix('@').expect("an abstract name");
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?;
+    Ok(socket)
+}
+
+fn try_to_send(text: &str) -> io::Result<usize> {
+    connect()?.send(text.as_bytes())
+}
+
+fn send(text: &str) {
+    try_to_send(text).expect("send a notification");
+}
+
+/// When it returns the process is gone, or says that it has sent.
+#[expect(clippy::zombie_processes, reason = "the one that stays is ended by the agent")]
+fn send_by_process(words: &[&str]) {
+    let mut sender = Command::new(own_program());
+    let mut sender = sender.arg(SENDS).args(words).stdout(Stdio::piped()).spawn().expect("start another process");
+    let mut output = sender.stdout.take().expect("its output is a pipe");
+    if words.len() == 1 {
+        assert!(sender.wait().expect("wait for the other process").success());
+    } else {
+        output.read_exact(&mut [0]).expect("it sends");
+    }
+}
+
+/// Waits until the descriptor that was sent is closed, as sd_notify_barrier(3) does.
+fn send_barrier(text: &str) {
+    let (reader, writer) = pipe().expect("make a pipe");
+    let mut space = [MaybeUninit::uninit(); 64];
+    let mut rights = SendAncillaryBuffer::new(&mut space);
+    let writers = [writer.as_fd()];
+    assert!(rights.push(SendAncillaryMessage::ScmRights(&writers)));
+    let text = [IoSlice::new(text.as_bytes())];
+    sendmsg(connect().expect("connect to the socket"), &text, &mut rights, SendFlags::empty())
+        .expect("send a notification");
+    drop(writer);
+    assert_eq!(File::from(reader).read(&mut [0]).expect("read from the pipe"), 0);
+}
+
+/// As fast as the kernel takes them, until it is killed.
+fn flood(text: &str) {
+    let (socket, text) = (connect().expect("connect to the socket"), text.to_owned());
+    std::thread::spawn(move || while socket.send(text.as_bytes()).is_ok() {});
+}
