@@ -22,7 +22,8 @@ pub(crate) fn read_list(place: &str, value: Value) -> Result<Vec<Listen>> {
     items.into_iter().enumerate().map(item).collect()
 }
 
-fn read_item(place: String, item: Value) -> Result<Listen> {
+/// Reads one socket, which stands at `place`.
+pub(crate) fn read_item(place: String, item: Value) -> Result<Listen> {
     let object = match item {
         Value::String(address) => Map::from_iter([("address".to_owned(), address.into())]),
         Value::Object(object) => object,

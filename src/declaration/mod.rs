@@ -20,6 +20,7 @@ use std::time::Duration;
 
 pub(crate) use fields::milliseconds;
 pub(crate) use fingerprint::Fingerprint;
+pub(crate) use listen::FIRST_DESCRIPTOR;
 pub use listen::{Listen, ListenAddress};
 pub(crate) use read_json::{proxies_from_json, split_variable};
 pub use ready::Ready;

@@ -267,6 +267,7 @@ fn write_down(core: &mut ManagedSet, id: &Arc<str>, entry: &DaemonEntry, consul:
                 owner_tag: process.owner_tag.clone(),
                 generation: process.generation,
                 notify_name: None,
+                sockets: Vec::new(),
             };
             data_dir.write_record(record.header(), &record.identity)?;
             core.unclaimed.insert(id.clone(), record);
@@ -321,6 +322,7 @@ fn take_over_daemon(
                 owner_tag,
                 generation,
                 notify_name: None,
+                sockets: Vec::new(),
             };
             core.unclaimed.insert(id.clone(), record);
             None

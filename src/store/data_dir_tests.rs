@@ -32,6 +32,7 @@ fn header(id: &str) -> RecordHeader<'_> {
         owner_tag: None,
         generation: Generation::UNKNOWN,
         notify_name: None,
+        sockets: &[],
     }
 }
 

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::recorded_socket::{self, RecordedSocket};
 use crate::declaration::fields::Fields;
 use crate::declaration::{Fingerprint, milliseconds, read_stop, steps_to_json, strict, validate_id};
 use crate::error::{Error, ErrorCode, Result};
@@ -43,6 +44,8 @@ pub(crate) struct Record {
     pub(crate) generation: Generation,
     /// That of the socket to which the process sends notifications.
     pub(crate) notify_name: Option<SocketName>,
+    /// The sockets that were declared for it.
+    pub(crate) sockets: Vec<RecordedSocket>,
 }
 
 impl Record {
@@ -57,6 +60,7 @@ impl Record {
             owner_tag: self.owner_tag.as_deref(),
             generation: self.generation,
             notify_name: self.notify_name,
+            sockets: &self.sockets,
         }
     }
 }
@@ -72,12 +76,14 @@ pub(crate) struct RecordHeader<'a> {
     pub(crate) owner_tag: Option<&'a str>,
     pub(crate) generation: Generation,
     pub(crate) notify_name: Option<SocketName>,
+    pub(crate) sockets: &'a [RecordedSocket],
 }
 
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>`, perhaps
 /// `,"pidfd_inode":<inode>`, and `,"check":"<digest>"}`.
 pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
-    let RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag, generation, notify_name } = header;
+    let RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag, generation, notify_name, sockets } =
+        header;
     let (id, boot_id) = (Value::from(id), Value::from(boot_id));
     let token = token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
     let generated = if token_generated { "\"token_generated\":true," } else { "" };
@@ -95,7 +101,9 @@ pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
     let leftovers = if is_default { "" } else { &leftovers };
     let notify = notify_name.map(|name| format!("\"notify\":\"{}\",", name.digits())).unwrap_or_default();
     let what = format!("{version}{token}{generated}{owner_tag}{generation}");
-    format!("{what}{stopped}{leftovers}{notify}\"boot_id\":{boot_id},").into_bytes()
+    let has_sockets = (!sockets.is_empty()).then(|| format!("\"sockets\":{},", recorded_socket::to_json(sockets)));
+    let sockets = has_sockets.unwrap_or_default();
+    format!("{what}{stopped}{leftovers}{notify}{sockets}\"boot_id\":{boot_id},").into_bytes()
 }
 
 /// The whole record of a process that did not write its own.
@@ -146,8 +154,9 @@ pub(crate) fn parse(text: &[u8]) -> Result<Record> {
     let _ = read_stop(&mut fields, &mut stop);
     let notify_name = fields.read("notify", "the name of a socket", |value| SocketName::parse(value.as_str()?));
     let notify_name = notify_name.ok().flatten();
+    let sockets = recorded_socket::read(&mut fields).unwrap_or_default();
     let identity = read_identity(fields).map_err(as_corrupt)?;
-    Ok(Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, generation, notify_name })
+    Ok(Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, generation, notify_name, sockets })
 }
 
 /// Reads the field `fingerprint`.
@@ -196,6 +205,7 @@ fn corrupt(message: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::declaration::Listen;
     use crate::lifecycle::StopStep;
     use crate::sys::signal::Signal;
     use std::time::Duration;
@@ -209,7 +219,13 @@ mod tests {
         let (id, fingerprint, token_generated) = ("we\"b/ä".to_owned(), Fingerprint::new(), true);
         let (owner_tag, generation) = (Some("801-7f".to_owned()), Generation::of(12));
         let notify_name = SocketName::parse("0123456789abcdef0123456789abcdef");
-        Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, generation, notify_name }
+        let socket = |address: &str, cookie, file| {
+            let declared = Listen::new(address.parse().unwrap()).with_name("a");
+            RecordedSocket { declared, cookie, file }
+        };
+        let file = Some((1, u64::MAX, (-1, 999_999_999)));
+        let sockets = vec![socket("tcp:127.0.0.1:80", u64::MAX, None), socket("unix:/run/ä", 7, file)];
+        Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, generation, notify_name, sockets }
     }
 
     fn text(record: &Record) -> Vec<u8> {
@@ -230,8 +246,8 @@ mod tests {
         let text = text(&record);
         assert_eq!(parse(&text).unwrap(), record);
         let identity = Identity { inode: None, ..record.identity.clone() };
-        let without =
-            Record { identity, owner_tag: None, notify_name: None, generation: Generation::UNKNOWN, ..record };
+        let (owner_tag, generation, notify_name, sockets) = (None, Generation::UNKNOWN, None, vec![]);
+        let without = Record { identity, owner_tag, generation, notify_name, sockets, ..record };
         assert_eq!(parse(&self::text(&without)).unwrap(), without);
         for length in 0..text.len() - 1 {
             assert_eq!(parse(&text[..length]).unwrap_err().code(), ErrorCode::CorruptSnapshot);
@@ -248,6 +264,7 @@ mod tests {
             (StopSettings::default(), None, Generation::UNKNOWN)
         );
         assert_eq!(record.notify_name, None);
+        assert_eq!(record.sockets, []);
     }
 
     /// A bit in the name of the digest only loses the digest; all others are found.

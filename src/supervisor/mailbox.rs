@@ -160,6 +160,8 @@ pub(crate) enum Done {
         written: Result<()>,
         /// More than was claimed, if that was a pid alone.
         known: Option<Box<Claim>>,
+        /// The first of its sockets that could not be taken over, and why.
+        untaken: Option<Error>,
     },
     Refused(Refusal),
     Recorded(Result<()>),

@@ -133,6 +133,16 @@ fn is_on_pidfs(process: BorrowedFd<'_>) -> bool {
     result == 0 && found.f_type as u64 == PIDFS
 }
 
+/// A descriptor of the process, close-on-exec and above the standard ones (pidfd_getfd(2)).
+///
+/// # Errors
+/// EBADF: it has none of this number. EPERM: it may not be traced (Yama, another user). ESRCH: it has ended. ENOSYS: before
+/// Linux 5.6.
+pub(crate) fn take_descriptor(pidfd: BorrowedFd<'_>, number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers are passed.
+    fd::own(check(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) })?)
+}
+
 /// Opens a process by pid. The caller proves afterwards that it is the one it means.
 pub(crate) fn open(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: no pointers are passed.

@@ -65,6 +65,18 @@ pub(crate) fn listen(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
     check(i64::from(result)).map(drop)
 }
 
+/// What no other socket of this boot has (SO_COOKIE, Linux 4.12).
+///
+/// # Errors
+/// Those of getsockopt(2): ENOTSOCK, and ENOPROTOOPT where the kernel has none.
+pub(crate) fn cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let (mut cookie, mut length) = (0u64, size_of::<u64>() as libc::socklen_t);
+    let (level, option, pointer) = (libc::SOL_SOCKET, libc::SO_COOKIE, (&raw mut cookie).cast());
+    // SAFETY: the pointer and length are of one live value, and so is `length`.
+    let result = unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, pointer, &raw mut length) };
+    check(i64::from(result)).map(|_| cookie)
+}
+
 fn set(socket: &OwnedFd, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
     let (pointer, length) = ((&raw const value).cast(), size_of::<c_int>() as libc::socklen_t);
     // SAFETY: the pointer and length are of one live value.

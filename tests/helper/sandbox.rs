@@ -51,6 +51,7 @@ fn find(name: &str) -> (i64, Option<SeccompCondition>) {
         // The helper's own calls carry a flag.
         "pidfd_open" => (libc::SYS_pidfd_open, Some(is(1, 0))),
         "clone-with-pidfd" => (libc::SYS_clone, Some(has(0, 0x1000))),
+        "pidfd_getfd" => (libc::SYS_pidfd_getfd, None),
         "pidfd_send_signal" => (libc::SYS_pidfd_send_signal, None),
         "signal-to-group" => (libc::SYS_pidfd_send_signal, Some(has(3, SIGNAL_PROCESS_GROUP))),
         "waitid-by-pidfd" => (libc::SYS_waitid, Some(is(0, 3))),

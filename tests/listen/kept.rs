@@ -14,13 +14,13 @@ use crate::inside::{Host, quick, wait_until};
 use crate::support::Scene;
 
 /// A client that connects again and again.
-struct Client {
+pub(super) struct Client {
     ends: Arc<AtomicBool>,
     thread: JoinHandle<(usize, usize)>,
 }
 
 impl Client {
-    fn of(address: SocketAddr) -> Client {
+    pub(super) fn of(address: SocketAddr) -> Client {
         let ends = Arc::new(AtomicBool::new(false));
         let asked = ends.clone();
         let thread = std::thread::spawn(move || {
@@ -39,7 +39,7 @@ impl Client {
     }
 
     /// How many connections were answered, and how many refused.
-    fn end(self) -> (usize, usize) {
+    pub(super) fn end(self) -> (usize, usize) {
         self.ends.store(true, Ordering::Relaxed);
         self.thread.join().expect("the client does not panic")
     }

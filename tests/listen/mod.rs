@@ -4,6 +4,7 @@
 mod kept;
 mod passed;
 mod taken;
+mod taken_over;
 
 use std::io::{Read, Result};
 use std::net::{SocketAddr, TcpStream};

@@ -2,7 +2,7 @@
 //! What is known of a process that may live, and why it was not adopted.
 
 use crate::lifecycle::generation::Generation;
-use crate::store::Record;
+use crate::store::{Record, RecordedSocket};
 use crate::sys::notify_socket::SocketName;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
@@ -10,13 +10,15 @@ use crate::sys::process_identity::Identity;
 /// What is said of a process that may live.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Claim {
-    /// By a record of this data directory, with the token, the owner tag and the socket for notifications that the process has.
+    /// By a record of this data directory, with the token, the owner tag, the socket for notifications and the sockets of its
+    /// own that the process has.
     Recorded {
         identity: Identity,
         token: Option<String>,
         owner_tag: Option<String>,
         generation: Generation,
         notify_name: Option<SocketName>,
+        sockets: Box<[RecordedSocket]>,
     },
     /// By a snapshot that is not this directory's: a record is written once it is proven.
     Snapshot { identity: Identity, owner_tag: Option<String>, generation: Generation },
@@ -61,6 +63,14 @@ impl Claim {
         }
     }
 
+    /// The sockets of `listen` that the process has, where they are known.
+    pub(crate) fn sockets(&self) -> &[RecordedSocket] {
+        match self {
+            Claim::Recorded { sockets, .. } => sockets,
+            Claim::Snapshot { .. } | Claim::PidOnly { .. } => &[],
+        }
+    }
+
     /// More than the pid, where it is known.
     pub(crate) fn identity(&self) -> Option<&Identity> {
         match self {
@@ -73,8 +83,8 @@ impl Claim {
 impl Record {
     /// What the record says of its process.
     pub(crate) fn into_claim(self) -> Claim {
-        let Record { identity, token, owner_tag, generation, notify_name, .. } = self;
-        Claim::Recorded { identity, token, owner_tag, generation, notify_name }
+        let Record { identity, token, owner_tag, generation, notify_name, sockets, .. } = self;
+        Claim::Recorded { identity, token, owner_tag, generation, notify_name, sockets: sockets.into() }
     }
 }
 

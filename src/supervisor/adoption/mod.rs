@@ -146,7 +146,7 @@ fn learn(spec: &Spec, identity: &Identity) -> io::Result<Claim> {
     let identity = identity.clone();
     let Shown { token, owner_tag, generation } = Shown::by(identity.pid.as_raw())?;
     let token = token.or_else(|| spec.config.token.clone());
-    Ok(Claim::Recorded { identity, token, owner_tag, generation, notify_name: None })
+    Ok(Claim::Recorded { identity, token, owner_tag, generation, notify_name: None, sockets: [].into() })
 }
 
 /// From here on the process is known like one that we started. Supervised without a record, it would be lost together
@@ -158,7 +158,7 @@ fn record(
     identity: &Identity,
 ) -> Result<()> {
     let Files::DataDir(data_dir) = &spec.context.files else { return Ok(()) };
-    let mut recorded = spec.record_header(generation);
+    let mut recorded = spec.record_header(generation, claim.sockets());
     recorded.owner_tag = owner_tag.or(recorded.owner_tag);
     match claim {
         Claim::Recorded { identity: recorded, .. } if recorded == identity => return Ok(()),

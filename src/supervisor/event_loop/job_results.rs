@@ -95,12 +95,12 @@ impl EventLoop {
                 supervised.rare.last_error = Some(error);
                 Some(MachineEvent::SpawnFailed { hopeless })
             }
-            Done::Adopted { pid, since, written, known } => {
+            Done::Adopted { pid, since, written, known, untaken } => {
                 if let Some(known) = known {
                     (supervised.generation, supervised.claim) = (known.generation(), Some(known));
                 }
                 let generation = supervised.generation;
-                (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, None);
+                (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, untaken);
                 supervised.group = Some(pid);
                 supervised.starts += 1;
                 supervised.unscanned_since = since;

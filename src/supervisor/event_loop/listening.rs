@@ -17,6 +17,12 @@ impl Supervised {
         }
     }
 
+    /// For an adoption: those of the proxy, if the process has any or they are declared.
+    pub(super) fn sockets_for_adoption(&mut self) -> Option<Arc<ProxySockets>> {
+        let has_any = self.claim.as_ref().is_some_and(|claim| !claim.sockets().is_empty());
+        if has_any { Some(self.rare.sockets.get_or_insert_default().clone()) } else { self.sockets_for_start() }
+    }
+
     /// For a clean-up: those of a proxy that is to be gone. While it is declared they stay open, whether a process lives or not.
     pub(super) fn sockets_to_close(&self) -> Option<Arc<ProxySockets>> {
         self.rare.sockets.clone().filter(|_| self.machine.state() == ProxyState::Stopped)

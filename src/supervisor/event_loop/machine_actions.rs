@@ -69,8 +69,9 @@ impl EventLoop {
             MachineAction::Adopt => {
                 (supervised.rare.repair, supervised.rare.told) = (None, None);
                 let (spec, claim) = (supervised.spec.clone(), supervised.claim.clone());
+                let sockets = supervised.sockets_for_adoption();
                 if let Some(claim) = claim {
-                    self.submit(key, Job::Adopt { key, spec, claim: *claim });
+                    self.submit(key, Job::Adopt { key, spec, claim: *claim, sockets });
                 }
             }
             MachineAction::Scan => {

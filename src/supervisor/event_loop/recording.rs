@@ -21,7 +21,8 @@ impl Supervised {
     pub(crate) fn given(&self) -> Given {
         let claimed = || self.claim.as_deref().and_then(Claim::notify_name);
         let notify_name = self.rare.notifications.as_ref().map(|notifications| notifications.name()).or_else(claimed);
-        Given { owner_tag: self.owner_tag(), generation: self.generation, notify_name }
+        let (owner_tag, sockets) = (self.owner_tag(), self.rare.sockets.clone());
+        Given { owner_tag, generation: self.generation, notify_name, sockets }
     }
 
     /// Has its process recorded as its declaration is now.

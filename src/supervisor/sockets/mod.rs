@@ -3,6 +3,7 @@
 //! while no process lives wait in the backlog.
 
 mod socket_file;
+pub(crate) mod take_over;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::store::SocketFileNumber;
 use crate::sys::connect::Connecting;
 use crate::sys::socket::{self, BindOptions, SocketKind};
 use crate::sys::socket_address::RawAddress;
@@ -15,13 +16,11 @@ use crate::sys::socket_address::RawAddress;
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    file: FileNumber,
+    /// Device, inode and time of creation, which nothing changes of a socket: an inode is used again.
+    file: SocketFileNumber,
 }
 
-/// Device, inode and time of creation, which nothing changes of a socket: an inode is used again.
-type FileNumber = (u64, u64, (i64, i64));
-
-fn number(found: &Metadata) -> FileNumber {
+fn number(found: &Metadata) -> SocketFileNumber {
     (found.dev(), found.ino(), (found.mtime(), found.mtime_nsec()))
 }
 
@@ -60,6 +59,16 @@ impl SocketFile {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(None),
         }
+    }
+
+    /// That of a socket which another agent has bound.
+    pub(super) fn recorded(path: &Path, file: SocketFileNumber) -> SocketFile {
+        SocketFile { path: path.to_owned(), file }
+    }
+
+    /// What tells it from another socket at its path.
+    pub(super) fn number(&self) -> SocketFileNumber {
+        self.file
     }
 
     fn is_there(&self) -> io::Result<bool> {

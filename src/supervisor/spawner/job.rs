@@ -32,6 +32,8 @@ pub(crate) struct Given {
     pub(crate) owner_tag: Arc<str>,
     pub(crate) generation: Generation,
     pub(crate) notify_name: Option<SocketName>,
+    /// Those of its proxy, if it has any.
+    pub(crate) sockets: Option<Arc<ProxySockets>>,
 }
 
 /// What the threads do.
@@ -59,30 +61,17 @@ pub(crate) enum Job {
         key: ProcessKey,
         spec: Arc<Spec>,
         claim: Claim,
+        /// Those of its proxy, if the process has any or they are declared.
+        sockets: Option<Arc<ProxySockets>>,
     },
     /// Writes record and pid file of a process again, after its declaration became known or changed.
-    Record {
-        key: ProcessKey,
-        spec: Arc<Spec>,
-        given: Given,
-    },
+    Record { key: ProcessKey, spec: Arc<Spec>, given: Given },
     /// The same, if the record is not there any more.
-    RecordMissing {
-        key: ProcessKey,
-        spec: Arc<Spec>,
-        given: Given,
-    },
+    RecordMissing { key: ProcessKey, spec: Arc<Spec>, given: Given },
     /// Writes the pid file of a process again.
-    PidFile {
-        key: ProcessKey,
-        spec: Arc<Spec>,
-        pid: Pid,
-    },
+    PidFile { key: ProcessKey, spec: Arc<Spec>, pid: Pid },
     /// The process is gone, and others of it may be left: removes its pid file.
-    RemovePidFile {
-        key: ProcessKey,
-        spec: Arc<Spec>,
-    },
+    RemovePidFile { key: ProcessKey, spec: Arc<Spec> },
     /// No process is left: removes pid file and record.
     CleanUp {
         key: ProcessKey,

@@ -25,6 +25,7 @@ use crate::supervisor::scan::process_scan::{Scan, ScanScope};
 use crate::supervisor::scan::spare_descriptor::SpareDescriptor;
 use crate::supervisor::scan::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::supervisor::sockets::ProxySockets;
+use crate::supervisor::sockets::take_over::not_taken;
 use crate::supervisor::spec::{Files, Spec};
 use crate::sys::closed_on_fork::ClosedOnFork;
 use crate::sys::fail;
@@ -145,12 +146,13 @@ impl Spawner {
                     }
                 }
             }
-            Job::Adopt { key, spec, claim } => match adoption::prove(&spec, &claim) {
+            Job::Adopt { key, spec, claim, sockets } => match adoption::prove(&spec, &claim) {
                 Ok(Proven { process, written, known }) => {
                     let (pid, since) = (process.pid, process.identity.as_ref().map(|identity| identity.start_ticks));
+                    let untaken = sockets.and_then(|sockets| take_over(&spec, &claim, &process, &sockets));
                     self.reaper.insert(key, process);
                     fail::point("adopt:listed");
-                    Done::Adopted { pid, since, written, known }
+                    Done::Adopted { pid, since, written, known, untaken }
                 }
                 Err(refusal) => Done::Refused(refusal),
             },
@@ -198,12 +200,12 @@ impl Spawner {
         spec.config.validate()?;
         spec.refuse_root()?;
         end_leftovers(spec, after)?;
-        let sockets = sockets.map(|sockets| open_sockets(spec, sockets)).transpose()?.unwrap_or_default();
+        let opened = sockets.map(|sockets| open_sockets(spec, sockets)).transpose()?.unwrap_or_default();
         let (report, report_end) = report_pipe(spec)?.unzip();
         let notify = notify_socket(spec)?;
         let notify_name = notify.as_ref().map(|(name, _)| *name);
         let mut program = spec.program(generation);
-        program.sockets = sockets.iter().filter_map(|socket| socket.get()).map(AsFd::as_fd).collect();
+        program.sockets = opened.iter().filter_map(|socket| socket.get()).map(AsFd::as_fd).collect();
         if let Some(name) = notify_name {
             program.set_variable(defaults::ENV_NOTIFY_SOCKET, &name.to_string());
         }
@@ -219,7 +221,8 @@ impl Spawner {
             Files::DataDir(data_dir) => {
                 // A process of which the next agent could not know whether it lives must not begin to.
                 stat::check_mounted().map_err(|error| Error::os(ErrorCode::Io, "look for /proc/self", &error))?;
-                let header = store::RecordHeader { notify_name, ..spec.record_header(generation) };
+                let recorded = recorded(spec, sockets);
+                let header = store::RecordHeader { notify_name, ..spec.record_header(generation, &recorded) };
                 let record = data_dir.prepare_record(header, &boot_id()?)?;
                 spawn::start(stack, program, standard, Some(&record))
             }
@@ -237,7 +240,8 @@ impl Spawner {
         // Of a process that is no child of ours, as of one that is adopted.
         let claim = detached.clone().map(|identity| {
             let (token, owner_tag) = (spec.config.token.clone(), Some(spec.context.owner_tag.to_string()));
-            Box::new(Claim::Recorded { identity, token, owner_tag, generation, notify_name })
+            let sockets = [].into();
+            Box::new(Claim::Recorded { identity, token, owner_tag, generation, notify_name, sockets })
         });
         // The child cannot be reaped before it is in the table.
         let of_child = || if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };
@@ -254,7 +258,8 @@ impl Spawner {
         let Some(identity) = self.identity(key)? else { return Ok(()) };
         if let Files::DataDir(data_dir) = &spec.context.files {
             let owner_tag = Some(&*given.owner_tag).filter(|owner_tag| !owner_tag.is_empty());
-            let (header, notify_name) = (spec.record_header(given.generation), given.notify_name);
+            let recorded = recorded(spec, given.sockets.as_deref());
+            let (header, notify_name) = (spec.record_header(given.generation, &recorded), given.notify_name);
             data_dir.write_record(store::RecordHeader { owner_tag, notify_name, ..header }, &identity)?;
         }
         spec.write_pid_file(identity.pid)
@@ -269,6 +274,25 @@ impl Spawner {
         let identity = self.reaper.identity(key);
         identity.map_err(|error| Error::os(ErrorCode::Io, "read start time of the process", &error))
     }
+}
+
+/// What the record says of the sockets.
+fn recorded(spec: &Spec, sockets: Option<&ProxySockets>) -> Vec<store::RecordedSocket> {
+    sockets.map(|sockets| sockets.recorded(&spec.config.listen)).unwrap_or_default()
+}
+
+/// Takes the sockets out of a process that is adopted; the first that could not be, and why.
+fn take_over(spec: &Spec, claim: &Claim, process: &Process, sockets: &ProxySockets) -> Option<Error> {
+    let pidfd = process.pidfd.as_ref().map(AsFd::as_fd);
+    let mut untaken = sockets.take_over(process.pid, pidfd, claim.sockets());
+    if let Claim::Snapshot { .. } = claim {
+        let unknown = io::Error::new(io::ErrorKind::NotFound, "it is not in the record");
+        untaken.extend(spec.config.listen.iter().map(|socket| not_taken(socket, process.pid, &unknown)));
+    }
+    for error in &untaken {
+        spec.context.log.about(Level::Warn, &spec.id, format_args!("{error}"));
+    }
+    untaken.into_iter().next()
 }
 
 /// The sockets that are declared, and no others: what is not declared any more is closed.

@@ -60,13 +60,26 @@ pub(crate) struct Spec {
 
 impl Spec {
     /// What a record of a process that this owner starts says besides who it is.
-    pub(crate) fn record_header(&self, generation: Generation) -> store::RecordHeader<'_> {
+    pub(crate) fn record_header<'a>(
+        &'a self,
+        generation: Generation,
+        sockets: &'a [store::RecordedSocket],
+    ) -> store::RecordHeader<'a> {
         let (token, token_generated) = (self.config.token.as_deref(), self.config.token_generated);
         let (stop, fingerprint) = (&self.config.stop, self.fingerprint());
         let owner_tag = Some(&*self.context.owner_tag).filter(|owner_tag| !owner_tag.is_empty());
-        let notify_name = None;
-        let id = &self.id;
-        store::RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag, generation, notify_name }
+        let (notify_name, id) = (None, &self.id);
+        store::RecordHeader {
+            id,
+            fingerprint,
+            token,
+            token_generated,
+            stop,
+            owner_tag,
+            generation,
+            notify_name,
+            sockets,
+        }
     }
 }
 

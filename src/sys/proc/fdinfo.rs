@@ -3,6 +3,7 @@
 
 use std::ffi::{OsStr, c_int};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// How a descriptor of a process was opened: O_RDONLY, O_WRONLY or O_RDWR; `None` when it is not open (any more).
@@ -13,6 +14,21 @@ pub(crate) fn access_mode(pid: i32, fd: &OsStr) -> io::Result<Option<c_int>> {
     };
     let flags = info.lines().find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
     Ok(flags.map(|flags| flags & libc::O_ACCMODE))
+}
+
+/// The descriptors of a process that are sockets, in ascending order.
+pub(crate) fn sockets(pid: i32) -> io::Result<Vec<c_int>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
+        let entry = entry?;
+        // One that is closed meanwhile is none.
+        let is_socket =
+            std::fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str().as_bytes().starts_with(b"socket:"));
+        numbers
+            .extend(entry.file_name().to_str().filter(|_| is_socket).and_then(|number| number.parse::<c_int>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 #[cfg(test)]
