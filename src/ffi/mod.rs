@@ -33,6 +33,7 @@ mod options;
 mod output;
 mod owned_text;
 mod panic;
+mod proxy_options;
 mod running_manager;
 mod sized;
 mod state;

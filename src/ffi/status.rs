@@ -382,18 +382,8 @@ mod tests {
 
     #[test]
     fn states_have_the_same_names_here() {
-        for known in [
-            ProxyState::Idle,
-            ProxyState::Adopting,
-            ProxyState::Starting,
-            ProxyState::Running,
-            ProxyState::Clearing,
-            ProxyState::Waiting,
-            ProxyState::Stopping,
-            ProxyState::Stopped,
-            ProxyState::Failed,
-            ProxyState::Closed,
-        ] {
+        use ProxyState::*;
+        for known in [Idle, Adopting, Starting, Running, Clearing, Waiting, Stopping, Stopped, Failed, Closed] {
             assert_eq!(proxyprocess_proxy_state_str(state(known) as i32).text(), known.as_str());
         }
         assert_eq!(proxyprocess_proxy_state_str(99).text(), "unknown");

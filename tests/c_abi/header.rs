@@ -7,9 +7,23 @@ use std::path::{Path, PathBuf};
 use proxyprocess::{ExecMode, defaults};
 
 /// The files of the interface, in the order of the header.
-const FILES: [&str; 15] = [
-    "version", "error", "text", "options", "state", "status", "event", "events", "manager", "steering", "daemon",
-    "noop", "kind", "log", "logs",
+const FILES: [&str; 16] = [
+    "version",
+    "error",
+    "text",
+    "proxy_options",
+    "options",
+    "state",
+    "status",
+    "event",
+    "events",
+    "manager",
+    "steering",
+    "daemon",
+    "noop",
+    "kind",
+    "log",
+    "logs",
 ];
 
 /// What only Cargo and the crate know.

@@ -4,8 +4,8 @@
 use std::os::fd::OwnedFd;
 use std::thread;
 
+use listenfd::ListenFd;
 use rustix::net::accept;
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 use crate::report::Reporter;
 use crate::wait;
@@ -14,18 +14,19 @@ use crate::wait;
 pub(crate) fn serve(reporter: &mut Reporter) -> ! {
     let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("no {name}"));
     assert_eq!(variable("LISTEN_PID"), std::process::id().to_string());
-    let count: i32 = variable("LISTEN_FDS").parse().expect("a number");
-    // The descriptors as values of the standard library, without unsafe code.
-    let own = pidfd_open(getpid(), PidfdFlags::empty()).expect("open the own pidfd");
-    for number in 3..3 + count {
-        let socket = pidfd_getfd(&own, number, PidfdGetfdFlags::empty()).expect("a descriptor that was passed");
-        thread::spawn(move || answer(&socket, number));
+    let mut sockets = ListenFd::from_env();
+    for index in 0..sockets.len() {
+        let socket: OwnedFd = match sockets.take_tcp_listener(index) {
+            Ok(listener) => listener.expect("a socket that was passed").into(),
+            Err(_) => sockets.take_unix_listener(index).expect("a socket").expect("a socket that was passed").into(),
+        };
+        thread::spawn(move || answer(&socket, 3 + index));
     }
     reporter.started(None);
     wait::end()
 }
 
-fn answer(socket: &OwnedFd, number: i32) {
+fn answer(socket: &OwnedFd, number: usize) {
     let text = format!("{} {number}\n", std::process::id());
     loop {
         let connection = accept(socket).expect("accept a connection");

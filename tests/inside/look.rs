@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Changes, Deadline};
+use crate::support::{Changes, Deadline, OF_A_SPAWNER};
 
 /// A JSON document.
 #[track_caller]
@@ -46,6 +46,26 @@ pub(crate) fn start_ticks(pid: u32) -> u64 {
 /// How many descriptors of this process are open.
 pub(crate) fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").expect("list descriptors").count() - 1
+}
+
+/// The same without those of the spawner threads, which are begun as work piles up and stay: as many as there are for a
+/// while, for what is just being done may have some.
+#[track_caller]
+pub(crate) fn settled_descriptors() -> usize {
+    let count = || {
+        let spawners = library_threads().iter().filter(|name| name.starts_with("proxy-spawner")).count();
+        descriptors() - OF_A_SPAWNER * spawners
+    };
+    let deadline = Deadline::of("a number of descriptors that stays the same");
+    let (mut last, mut same) = (count(), 0);
+    while same < 20 {
+        deadline.left();
+        std::thread::yield_now();
+        let now = count();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+    }
+    last
 }
 
 /// The names of the library's threads in this process, and of the thread that runs the manager.

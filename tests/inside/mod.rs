@@ -16,7 +16,7 @@ pub(crate) use host::{Host, helper, inherited, quick};
 pub(crate) use kinds::{Calls, register_scripted, scripted};
 pub(crate) use look::{
     context_switches, descriptors, json, kernel_tells_status_of_strangers, library_threads, no_library_thread_is_left,
-    spin, start_ticks, wait_until,
+    settled_descriptors, spin, start_ticks, wait_until,
 };
 pub(crate) use observer::Observer;
 pub(crate) use root_proxy::{play_with_root_proxy, root_proxy, until_root};

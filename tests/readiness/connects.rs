@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
 use rustix::process::Signal;
 
 use super::{address, awaited, is_ready, is_starting};
-use crate::inside::{Host, descriptors, helper, quick};
+use crate::inside::{Host, helper, quick, settled_descriptors};
 use crate::support::{Scene, WATCHDOG, alone};
 
 #[test]
@@ -163,7 +163,7 @@ fn ready_proxy_costs_neither_a_descriptor_nor_a_system_call() {
         scene.reports.start("plain");
         host.events.started("plain");
         host.follow("first");
-        let one = descriptors();
+        let one = settled_descriptors();
         let all = [("tcp", Ready::Tcp(address())), ("unix", Ready::Unix(scene.path("socket"))), ("fd", Ready::Fd(5))];
         for (id, ready) in all {
             host.set(id, awaited(&scene, ready));
@@ -175,7 +175,7 @@ fn ready_proxy_costs_neither_a_descriptor_nor_a_system_call() {
         host.follow("second");
         let pidfds = if cfg!(proxyprocess_no_pidfd) { 0 } else { 3 };
         // And the reports hold a pidfd of each helper.
-        assert_eq!(descriptors(), one + pidfds + 3);
+        assert_eq!(settled_descriptors(), one + pidfds + 3);
         // Longer than the longest interval of probes.
         host.nothing_ticks();
         assert_eq!(host.status("tcp").state, ProxyState::Running);

@@ -11,7 +11,7 @@ use proxyprocess::{Daemon, EventKind, ProxyConfig, ProxyState, ProxyStatus, Read
 use rustix::process::Signal;
 
 use super::is_starting;
-use crate::inside::{Host, Observer, descriptors, helper, quick};
+use crate::inside::{Host, Observer, helper, quick, settled_descriptors};
 use crate::support::{Agent, Config, Deadline, Proxy, Scene, Start, alone};
 
 const BEGINS: &str = "STATUS=begins";
@@ -123,13 +123,13 @@ fn descriptor_of_a_barrier_is_closed_and_none_is_kept() {
         let start = scene.reports.start("web");
         events.started("web");
         daemon.status();
-        let before = descriptors();
+        let before = settled_descriptors();
         for _ in texts {
             // The helper says so when it is closed.
             send_next(&scene, &start);
         }
         daemon.status();
-        assert_eq!(descriptors(), before);
+        assert_eq!(settled_descriptors(), before);
         daemon.stop().unwrap();
         start.process.wait();
         scene.finish();
@@ -230,21 +230,21 @@ fn ready_proxy_costs_one_descriptor_and_no_system_call() {
         let plain = scene.reports.start("plain");
         host.events.started("plain");
         host.follow("settled");
-        let before = descriptors();
+        let before = settled_descriptors();
         host.set("web", notifies(&scene, "at-once", &["READY=1"]));
         let start = scene.reports.start("web");
         host.events.ready("web");
         host.follow("settled again");
         // Its socket, and the pidfds of the library and of the test.
         let own = if cfg!(proxyprocess_no_pidfd) { 2 } else { 3 };
-        assert_eq!(descriptors(), before + own);
+        assert_eq!(settled_descriptors(), before + own);
         host.nothing_ticks();
         start.process.kill();
         host.events.exited("web");
         scene.reports.start("web");
         host.events.ready("web");
         host.follow("settled once more");
-        assert_eq!(descriptors(), before + own + 1, "the test has one more");
+        assert_eq!(settled_descriptors(), before + own + 1, "the test has one more");
         drop(plain);
         host.kill();
         scene.finish();

@@ -5,7 +5,7 @@ use proxyprocess::{Daemon, ProxyState, Ready};
 use rustix::process::{Signal, getpid, set_child_subreaper};
 
 use super::{awaited, is_ready, is_starting};
-use crate::inside::{Host, Observer, descriptors, helper, quick};
+use crate::inside::{Host, Observer, helper, quick, settled_descriptors};
 use crate::support::{Scene, alone};
 
 #[test]
@@ -98,7 +98,7 @@ fn pipe_of_a_process_that_ends_before_its_report_is_closed() {
         daemon.start().unwrap();
         let mut start = scene.reports.start("web");
         events.started("web");
-        let before = descriptors();
+        let before = settled_descriptors();
         for _ in 0..20 {
             start.process.kill();
             events.exited("web");
@@ -108,7 +108,7 @@ fn pipe_of_a_process_that_ends_before_its_report_is_closed() {
         // It is answered after what the supervisor did for the last start.
         daemon.status();
         // The reports of the helpers hold a pidfd for each, which are the test's.
-        assert_eq!(descriptors(), before + 20);
+        assert_eq!(settled_descriptors(), before + 20);
         daemon.stop().unwrap();
         start.process.wait();
         scene.finish();

@@ -9,6 +9,7 @@
 mod background;
 mod each;
 mod known;
+mod own;
 mod programs;
 mod traffic;
 

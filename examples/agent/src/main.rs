@@ -28,7 +28,7 @@ const HELP: &str = "
                  SIGUSR1  print the status as one JSON line on stdout
                  SIGINT, SIGTERM  end as \"on_exit\" says: \"leave\" the proxies running (default) or \"stop\" them
                  SIGQUIT  stop the proxies and end
-  proxy        pass TCP connections from one address to another
+  proxy        pass TCP connections from one address to another; SIGTERM ends it when all connections have ended
   demo         show traffic through a managed proxy that survives its own death and the agent's
 
 exit code: 0 ended as asked, 1 failure, 2 wrong arguments";
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Ok(Job::Agent(path)) => run::run(&path),
-        Ok(Job::Proxy(addresses)) => proxy::run(&addresses).map(|never| match never {}),
+        Ok(Job::Proxy(addresses)) => proxy::run(&addresses).map(|()| ExitCode::SUCCESS),
         Ok(Job::Demo) => demo::run().map(|()| ExitCode::SUCCESS),
         Err(wrong) => {
             complain(format_args!("{wrong}\n{USAGE}"));

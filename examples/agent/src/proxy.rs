@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A small TCP proxy: what the demonstration manages, so that nothing has to be installed for it.
 //!
-//! It handles no signals: the stop signal ends it as it ends most programs.
+//! It listens on the socket that it was given for its address, if there is one (sd_listen_fds(3)). SIGTERM ends it when
+//! all connections have ended; any other signal as it ends most programs.
 
-use std::convert::Infallible;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
+
+use listenfd::ListenFd;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use signal_hook::consts::SIGTERM;
 
 use crate::{Result, complain, say};
 
@@ -46,44 +51,80 @@ impl Addresses {
     }
 }
 
-/// Passes connections on until the process is ended.
+/// Passes connections on until SIGTERM comes and all of them have ended.
 ///
 /// # Errors
 /// When the address cannot be listened on.
-pub(crate) fn run(addresses: &Addresses) -> Result<Infallible> {
+pub(crate) fn run(addresses: &Addresses) -> Result<()> {
     let wrong = |error| format!("listen {}: {error}", addresses.listen);
-    let listener = TcpListener::bind(&addresses.listen).map_err(wrong)?;
+    let (told, teller) = UnixStream::pair().map_err(wrong)?;
+    signal_hook::low_level::pipe::register(SIGTERM, teller).map_err(wrong)?;
+    let listener = match given(&addresses.listen).map_err(wrong)? {
+        Some(listener) => listener,
+        None => TcpListener::bind(&addresses.listen).map_err(wrong)?,
+    };
+    // Another process may have the same socket, and be faster than this one when a connection comes.
+    listener.set_nonblocking(true).map_err(wrong)?;
     let bound = listener.local_addr().map_err(wrong)?;
     say(format_args!("listening on {bound}, upstream {}", addresses.upstream));
-    let upstream = addresses.upstream.clone();
-    serve(&listener, move |client| match TcpStream::connect(&upstream) {
+    serve(listener, Some(&told), |client| match TcpStream::connect(&addresses.upstream) {
         Ok(upstream) => relay(&client, &upstream),
-        Err(error) => Err(io::Error::new(error.kind(), format!("connect {upstream}: {error}"))),
-    })
+        Err(error) => Err(io::Error::new(error.kind(), format!("connect {}: {error}", addresses.upstream))),
+    });
+    Ok(())
 }
 
-/// Accepts connections for ever, and handles each on a thread of its own. What goes wrong is said on stderr.
-pub(crate) fn serve(listener: &TcpListener, handle: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> ! {
-    let handle = Arc::new(handle);
-    loop {
-        let client = match listener.accept() {
-            Ok((client, _)) => client,
-            Err(error) => {
-                complain(format_args!("accept connection: {error}"));
-                thread::sleep(ACCEPT_PAUSE);
-                continue;
+/// The socket of this address that the process was started with.
+fn given(address: &str) -> io::Result<Option<TcpListener>> {
+    let mut sockets = ListenFd::from_env();
+    for index in 0..sockets.len() {
+        if let Some(listener) = sockets.take_tcp_listener(index)? {
+            if listener.local_addr()?.to_string() == address {
+                return Ok(Some(listener));
             }
-        };
-        let handle = Arc::clone(&handle);
-        let answer = move || {
-            if let Err(error) = handle(client) {
-                complain(format_args!("handle connection: {error}"));
-            }
-        };
-        if let Err(error) = thread::Builder::new().spawn(answer) {
-            complain(format_args!("start thread: {error}"));
         }
     }
+    Ok(None)
+}
+
+/// Accepts connections and handles each on a thread of its own, for ever or until a byte can be read: then it waits for
+/// all that it has accepted. What goes wrong is said on stderr.
+pub(crate) fn serve(
+    listener: TcpListener,
+    until: Option<&UnixStream>,
+    handle: impl Fn(TcpStream) -> io::Result<()> + Sync,
+) {
+    let handle = &handle;
+    thread::scope(|scope| {
+        while until.is_none_or(|until| is_called(&listener, until)) {
+            let client = match listener.accept() {
+                Ok((client, _)) => client,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                Err(error) => {
+                    complain(format_args!("accept connection: {error}"));
+                    thread::sleep(ACCEPT_PAUSE);
+                    continue;
+                }
+            };
+            let answer = move || {
+                if let Err(error) = handle(client) {
+                    complain(format_args!("handle connection: {error}"));
+                }
+            };
+            if let Err(error) = thread::Builder::new().spawn_scoped(scope, answer) {
+                complain(format_args!("start thread: {error}"));
+            }
+        }
+        // While it waits, nothing else is to come.
+        drop(listener);
+    });
+}
+
+/// Waits until a connection comes; false when it is over before.
+fn is_called(listener: &TcpListener, until: &UnixStream) -> bool {
+    let mut sources = [listener.as_fd(), until.as_fd()].map(|source| PollFd::new(source, PollFlags::POLLIN));
+    // An interrupted wait is like one for a connection that another process has accepted.
+    poll(&mut sources, PollTimeout::NONE).is_err() || sources[1].any() != Some(true)
 }
 
 /// Passes bytes both ways until both directions have ended.

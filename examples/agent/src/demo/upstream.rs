@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) fn start() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
-    thread::Builder::new().name("upstream".to_owned()).spawn(move || serve(&listener, answer))?;
+    thread::Builder::new().name("upstream".to_owned()).spawn(move || serve(listener, None, answer))?;
     Ok(address)
 }
 

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The declaration of one proxy, as C fills it.
+
+use super::failure::{ErrorOut, Failure};
+use super::handle::enter;
+use super::input::{Numbers, Text, TextList, boolean};
+use super::json::{object, value};
+use super::options::{period, variables};
+use super::sized::{In, Out, SizedStruct, reserved};
+use super::version::*;
+use crate::command::{Command, Credentials, validate_withheld};
+use crate::declaration::{ExecMode, ProxyConfig, Ready, Reload, listen_json, read_steps};
+use crate::sys::signal::Signal;
+
+/// The declaration of one proxy. Set it up with proxyprocess_proxy_options_init(), then set `argv`; everything else
+/// may stay. All that it points to is copied by the call that gets it.
+///
+/// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
+/// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
+/// stop [{signal, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
+/// detached, ready ("started", "notify", {tcp}, {unix} or {fd}), start_timeout_ms, listen, reload {signal} or {command,
+/// timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct proxyprocess_proxy_options {
+    /// The size of this struct as the caller knows it.
+    pub struct_size: u32,
+    /// The signal that asks the process group to end, 1 to 64 (SIGINT).
+    pub stop_signal: i32,
+    /// The kind of the proxy, ASCII; NULL is "daemon".
+    pub mode: Text,
+    /// Program and arguments, any bytes, with a NULL at the end; required for a daemon. A program without a slash is
+    /// looked up in the PATH that the process will have.
+    pub argv: TextList,
+    /// The working directory, any bytes; NULL is the agent's.
+    pub dir: Text,
+    /// Environment variables of its own, each NAME=value of any bytes, with a NULL at the end; NULL is none.
+    pub env: TextList,
+    /// The secret by which the proxy identifies itself, UTF-8; with NULL a state generates one.
+    pub token: Text,
+    /// The id of the service that it is the sidecar of, UTF-8; NULL is none.
+    pub target_service: Text,
+    /// What a kind of the host's own is configured by: a JSON object; NULL is none.
+    pub options_json: Text,
+    /// How long it may take to obey the stop signal, in milliseconds.
+    pub grace_period_ms: u64,
+    /// A run of so many milliseconds resets the backoff.
+    pub restart_healthy_after_ms: u64,
+    /// The longest wait for a restart, in milliseconds.
+    pub restart_max_wait_ms: u64,
+    /// The fraction of each wait that is left to chance, 0 to 1 (0).
+    pub restart_jitter: f64,
+    /// Restarts in a row that are made without waiting.
+    pub restart_attempts_before_backoff: u32,
+    /// 1: it runs as `uid`, `gid` and `groups`, which needs privilege. 0: as the agent, and those are ignored.
+    pub has_credentials: u8,
+    /// 0.
+    pub reserved: [u8; 3],
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// All supplementary groups; may be NULL when there are none.
+    pub groups: Numbers,
+    /// How many `groups` there are.
+    pub group_count: usize,
+    /// Names of environment variables that it does not get from the agent or from the manager's proxy_env, any bytes,
+    /// with a NULL at the end; NULL is none. None of them may be in `env`.
+    pub unset_env: TextList,
+    /// How long what it left of its process group when it crashed may take to obey the stop signal before SIGKILL, in
+    /// milliseconds (0: it is killed at once).
+    pub leftover_grace_ms: u64,
+    /// How many descriptors it may have, the soft limit of RLIMIT_NOFILE, at most the hard limit; 0 is the soft limit
+    /// that the agent had when the library was loaded.
+    pub descriptor_limit: u64,
+    /// Its oom_score_adj (proc(5)), an absolute value from -1000 to 1000; ignored without `has_oom_score_adj`. One
+    /// below the agent's needs CAP_SYS_RESOURCE.
+    pub oom_score_adj: i32,
+    /// 1: it gets `oom_score_adj`. 0: it gets 0 if the kernel permits that, else the agent's (0).
+    pub has_oom_score_adj: u8,
+    /// 1: it gets nothing of the agent's environment, only the manager's proxy_env, `env`, and what the library sets (0).
+    pub clear_env: u8,
+    /// 1: it is started as an orphan and no child of the agent, for a program that asks to be killed when its parent
+    /// ends (PR_SET_PDEATHSIG), as Envoy does: as a child it ends with the agent, and when the last manager or daemon
+    /// of the program is closed (0).
+    pub detached: u8,
+    /// 0.
+    pub reserved_2: [u8; 1],
+    /// It is ready when a TCP connect to this address succeeds, like "127.0.0.1:8080", ASCII, an IPv6 address in brackets;
+    /// NULL is none. At most one of the three `ready_` fields is set; with none it is ready once it is started.
+    pub ready_tcp: Text,
+    /// It is ready when a connect to the stream socket at this absolute path succeeds, any bytes; NULL is none.
+    pub ready_unix: Text,
+    /// It is ready when it writes a newline to this descriptor, 3 to 1023, which is opened for it; 0 is none.
+    pub ready_fd: u32,
+    /// 1: it is ready when it sends READY=1 to the socket that NOTIFY_SOCKET names in its environment (sd_notify(3)); 0: not so.
+    pub ready_notify: u8,
+    /// 0.
+    pub reserved_3: [u8; 3],
+    /// How long it may take from its start until it is ready, in milliseconds, not 0; then it is stopped, and started again as
+    /// after a crash.
+    pub start_timeout_ms: u64,
+    /// The steps of a stop, at most 16, each a signal and how long the processes may take to obey it before the next one; after
+    /// the last one, SIGKILL. A JSON list like [{"signal": "SIGUSR1", "for_ms": 30000, "leader_only": true}, {"signal": "SIGTERM",
+    /// "for_ms": 2000}]; NULL is one step, of `stop_signal` and `grace_period_ms`, which keep their defaults otherwise.
+    pub stop_json: Text,
+    /// The sockets that it gets from descriptor 3 on, a JSON list: ["tcp:127.0.0.1:8080", "unix:/run/web.sock"], or in
+    /// place of an address an object with address and, each if it is not to be the default, name, backlog, reuse_port,
+    /// ipv6_only and mode. They are open as long as the proxy is declared. NULL is none.
+    pub listen_json: Text,
+    /// How proxyprocess_manager_reload() has it reload its configuration: {"signal": "SIGHUP"}, to the leader, or {"command":
+    /// ["program", "argument"], "timeout_ms": 30000}, as JSON; NULL is none.
+    pub reload_json: Text,
+}
+
+/// In C: `const proxyprocess_proxy_options *`.
+pub type ProxyOptionsIn = In<proxyprocess_proxy_options>;
+
+/// In C: `proxyprocess_proxy_options *`.
+pub type ProxyOptionsOut = Out<proxyprocess_proxy_options>;
+
+// SAFETY: it is repr(C), begins with its size, and consists of numbers and pointers, of which any bytes are valid.
+unsafe impl SizedStruct for proxyprocess_proxy_options {
+    const NAME: &'static str = "proxy_options";
+    const FIRST_SIZE: usize = 128;
+
+    fn defaults() -> Self {
+        proxyprocess_proxy_options {
+            struct_size: 0,
+            stop_signal: Signal::INT.as_raw(),
+            mode: Text::NULL,
+            argv: TextList::NULL,
+            dir: Text::NULL,
+            env: TextList::NULL,
+            token: Text::NULL,
+            target_service: Text::NULL,
+            options_json: Text::NULL,
+            grace_period_ms: PROXYPROCESS_DAEMON_GRACE_PERIOD_MS,
+            restart_healthy_after_ms: PROXYPROCESS_DAEMON_RESTART_HEALTHY_MS,
+            restart_max_wait_ms: PROXYPROCESS_DAEMON_RESTART_MAX_WAIT_MS,
+            restart_jitter: 0.0,
+            restart_attempts_before_backoff: PROXYPROCESS_DAEMON_RESTART_BACKOFF_MIN,
+            has_credentials: 0,
+            reserved: [0; 3],
+            uid: 0,
+            gid: 0,
+            groups: Numbers::NULL,
+            group_count: 0,
+            unset_env: TextList::NULL,
+            leftover_grace_ms: 0,
+            descriptor_limit: 0,
+            oom_score_adj: 0,
+            has_oom_score_adj: 0,
+            clear_env: 0,
+            detached: 0,
+            reserved_2: [0; 1],
+            ready_tcp: Text::NULL,
+            ready_unix: Text::NULL,
+            ready_fd: 0,
+            ready_notify: 0,
+            reserved_3: [0; 3],
+            start_timeout_ms: PROXYPROCESS_START_TIMEOUT_MS,
+            stop_json: Text::NULL,
+            listen_json: Text::NULL,
+            reload_json: Text::NULL,
+        }
+    }
+}
+
+impl proxyprocess_proxy_options {
+    /// The declaration; what only the declaration as a whole shows is checked by the function that takes it.
+    pub(super) fn config(&self) -> Result<ProxyConfig, Failure> {
+        reserved("reserved", &self.reserved)?;
+        reserved("reserved_2", &self.reserved_2)?;
+        reserved("reserved_3", &self.reserved_3)?;
+        let mode = self.mode.optional_utf8("mode")?;
+        let mode = mode.map_or(Ok(ExecMode::DAEMON), |mode| ExecMode::new(&mode))?;
+        let mut config = ProxyConfig::of_mode(mode);
+        config.command = self.command()?;
+        config.token = self.token.optional_utf8("token")?;
+        config.target_service = self.target_service.optional_utf8("target_service")?;
+        if let Some(options) = self.options_json.optional_utf8("options_json")? {
+            config.options = object("options_json", &options)?;
+        }
+        config.stop.signal = Signal::from_raw(self.stop_signal).ok_or_else(|| {
+            Failure::argument(format!("stop_signal: expected a number from 1 to 64, got {}", self.stop_signal))
+        })?;
+        config.stop.grace_period = period("grace_period_ms", self.grace_period_ms)?;
+        if let Some(steps) = self.stop_json.optional_utf8("stop_json")? {
+            config.stop.steps = read_steps("stop_json", value("stop_json", "list", &steps)?)?;
+        }
+        config.stop.leftover_grace = period("leftover_grace_ms", self.leftover_grace_ms)?;
+        config.restart.healthy_after = period("restart_healthy_after_ms", self.restart_healthy_after_ms)?;
+        config.restart.attempts_before_backoff = self.restart_attempts_before_backoff;
+        config.restart.max_wait = period("restart_max_wait_ms", self.restart_max_wait_ms)?;
+        config.restart.jitter = self.restart_jitter;
+        config.ready = self.ready()?;
+        if let Some(reload) = self.reload_json.optional_utf8("reload_json")? {
+            let reload = value("reload_json", "object", &reload)?;
+            config.reload = Some(Reload::from_json("reload_json", reload)?);
+        }
+        config.start_timeout = period("start_timeout_ms", self.start_timeout_ms)?;
+        if let Some(sockets) = self.listen_json.optional_utf8("listen_json")? {
+            config.listen = listen_json::read_list("listen_json", value("listen_json", "list", &sockets)?)?;
+        }
+        Ok(config)
+    }
+
+    fn ready(&self) -> Result<Ready, Failure> {
+        let tcp = self.ready_tcp.optional_utf8("ready_tcp")?.map(|address| {
+            let wanted = "an IP address and a port, like \"127.0.0.1:8080\"";
+            let parsed = address.parse().map(Ready::Tcp);
+            parsed.map_err(|_| Failure::argument(format!("ready_tcp: expected {wanted}")))
+        });
+        let unix = self.ready_unix.optional_path().map(Ready::Unix);
+        let fd = Some(self.ready_fd).filter(|number| *number != 0).map(Ready::Fd);
+        let notify = boolean("ready_notify", self.ready_notify)?.then_some(Ready::Notify);
+        let mut declared = [tcp.transpose()?, unix, fd, notify].into_iter().flatten();
+        let ready = declared.next().unwrap_or_default();
+        if declared.next().is_some() {
+            return Err(Failure::argument(
+                "ready_tcp, ready_unix, ready_fd, ready_notify: expected at most one of them",
+            ));
+        }
+        Ok(ready)
+    }
+
+    fn command(&self) -> Result<Command, Failure> {
+        let mut command = Command::from_argv(self.argv.words());
+        if let Some(dir) = self.dir.optional_path() {
+            command = command.dir(dir);
+        }
+        for (name, value) in variables("env", self.env)? {
+            command = command.env(name, value);
+        }
+        for (index, name) in self.unset_env.words().into_iter().enumerate() {
+            validate_withheld(&name).map_err(|error| error.within(format!("unset_env[{index}]")))?;
+            command = command.unset_env(name);
+        }
+        if boolean("clear_env", self.clear_env)? {
+            command = command.clear_env();
+        }
+        if boolean("has_credentials", self.has_credentials)? {
+            let groups = self.groups.of_length("groups", self.group_count)?.to_vec();
+            command = command.credentials(Credentials { uid: self.uid, gid: self.gid, groups });
+        }
+        if self.descriptor_limit != 0 {
+            command = command.descriptor_limit(self.descriptor_limit);
+        }
+        if boolean("has_oom_score_adj", self.has_oom_score_adj)? {
+            command = command.oom_score_adj(self.oom_score_adj);
+        }
+        if boolean("detached", self.detached)? {
+            command = command.detached();
+        }
+        Ok(command)
+    }
+}
+
+/// Fills a struct with the defaults.
+///
+/// `options`: need not be initialized.
+///
+/// `struct_size`: `sizeof *options`.
+///
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_proxy_options_init(mut options: ProxyOptionsOut, struct_size: usize) -> i32 {
+    enter(ErrorOut::none(), || options.initialize("options", struct_size))
+}
