@@ -18,9 +18,11 @@ use crate::sys::{is_exhausted, pidfd};
 /// More than most environments have, in bytes, so that each is read at once.
 const USUAL_ENVIRONMENT: usize = 16 * 1024;
 
-/// After so many lists of orphans that all differ, all processes are scanned instead; and so many lists of these are
-/// read at most.
+/// After so many lists of orphans that all differ, all processes are scanned instead.
 const MOST_LISTS: usize = 10;
+
+/// So many lists of all processes are read at most: on a busy machine a process has always just ended.
+const MOST_LISTS_OF_ALL: usize = 3;
 
 /// What a scan is for.
 #[derive(Debug, Default)]
@@ -111,9 +113,10 @@ impl<'a> Scan<'a> {
     ///
     /// Where processes of all kinds end all the time, the last list has to do.
     fn at_all(&mut self) -> io::Result<()> {
-        for _ in 0..MOST_LISTS {
+        // Of the few that only a later list has, the parent says whether they are orphans.
+        let mut orphans = orphans::list()?.map(|orphans| orphans.into_iter().collect::<HashSet<i32>>());
+        for _ in 0..MOST_LISTS_OF_ALL {
             let last_pid = stat::last_pid();
-            let orphans = orphans::list()?.map(|orphans| orphans.into_iter().collect::<HashSet<i32>>());
             let mut settled = true;
             for pid in stat::processes()? {
                 settled &= self.examine_once(pid, orphans.as_ref().map(|orphans| orphans.contains(&pid)))?;
@@ -123,6 +126,7 @@ impl<'a> Scan<'a> {
             } else if settled {
                 break;
             }
+            orphans = None;
         }
         Ok(())
     }
