@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use proxyprocess::Listen;
 
-use super::{address, answer, ask, serving, tcp};
+use super::{address, answer, ask, serving, tcp, wait_until_refused};
 use crate::inside::{Host, quick, wait_until};
 use crate::support::Scene;
 
@@ -71,7 +71,7 @@ fn connections_wait_while_a_process_is_killed_or_replaced_and_none_is_refused() 
     let (answered, refused) = client.end();
     assert_eq!(refused, 0, "of {answered} connections");
     host.kill();
-    assert_eq!(ask(at).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    wait_until_refused(at);
     scene.finish();
 }
 
@@ -112,7 +112,7 @@ fn change_opens_and_closes_what_changed_and_removal_closes_all() {
     let start = scene.reports.start("web");
     assert_eq!((ask(stays).unwrap(), ask(comes).unwrap()), ((start.pid, 3), (start.pid, 4)));
     assert_eq!(client.end().1, 0);
-    assert_eq!(ask(goes).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    wait_until_refused(goes);
     assert!(!path.exists());
     host.set("web", serving(&scene, &[tcp(stays), unix()]));
     scene.reports.start("web");
@@ -121,7 +121,7 @@ fn change_opens_and_closes_what_changed_and_removal_closes_all() {
     host.events.stopped("web");
     // In the order of the declaration.
     wait_until(path.parent().unwrap(), "the path to be removed", || !path.exists());
-    assert_eq!(ask(stays).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    wait_until_refused(stays);
     host.kill();
     scene.finish();
 }

@@ -6,14 +6,14 @@ mod passed;
 mod taken;
 mod taken_over;
 
-use std::io::{Read, Result};
+use std::io::{ErrorKind, Read, Result};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use proxyprocess::{Listen, ProxyConfig};
 
 use crate::inside::helper;
-use crate::support::{Scene, WATCHDOG};
+use crate::support::{Deadline, Scene, WATCHDOG};
 
 /// An address of this test alone: one of the loopback network that has the pid in it, and a port that is not ephemeral.
 fn address() -> SocketAddr {
@@ -36,6 +36,16 @@ fn serving(scene: &Scene, sockets: &[Listen]) -> ProxyConfig {
 /// Who answers a connection, and by which descriptor.
 fn ask(address: SocketAddr) -> Result<(u32, u32)> {
     answer(TcpStream::connect(address)?)
+}
+
+/// Waits until a connection is refused: a process that another test is just starting has a copy of every socket until it
+/// executes its program.
+fn wait_until_refused(address: SocketAddr) {
+    let deadline = Deadline::of("a socket to be closed");
+    while !ask(address).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+        deadline.left();
+        std::thread::yield_now();
+    }
 }
 
 /// What comes by a connection.
