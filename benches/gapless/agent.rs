@@ -96,7 +96,7 @@ fn write_declaration(directory: &Path, declaration: &Value) -> Result<()> {
     Ok(fs::write(directory.join(DECLARATION), declaration.to_string())?)
 }
 
-/// Kills a proxy, and the processes of its group with it.
+/// Kills the process of a proxy.
 pub(crate) fn crash(proxy: Pid) -> Result<()> {
     Ok(kill_process(proxy, Signal::KILL)?)
 }

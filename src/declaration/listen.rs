@@ -39,13 +39,13 @@ pub enum ListenAddress {
 }
 
 /// A socket that the library opens before the first start of a proxy, keeps open while the proxy is declared, and gives to
-/// each of its processes: those that connect while there is none wait for the next one.
+/// each of its processes: a connection that is made while there is none waits for the next one.
 ///
 /// ```
 /// use proxyprocess::{Command, Listen, ProxyConfig};
 ///
 /// let web = Listen::new("tcp:127.0.0.1:8080".parse().unwrap()).with_name("web");
-/// let config = ProxyConfig::new(Command::new("gunicorn").args(["-b", "fd://{fd:web}", "app"])).with_listen(web);
+/// let config = ProxyConfig::new(Command::new("uvicorn").args(["--fd", "{fd:web}", "app"])).with_listen(web);
 /// assert_eq!(serde_json::Value::from(config.to_json())["listen"][0]["name"], "web");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The socket to which the processes of a proxy send their messages (sd_notify(3)): a datagram socket with an abstract name
-//! (unix(7)), which says of each message who has sent it.
+//! (unix(7)), which says of each message which process has sent it.
 
 use std::fmt;
 use std::io;
@@ -63,7 +63,7 @@ pub(crate) struct Datagram {
     pub(crate) sender: Option<Sender>,
 }
 
-/// Who has sent a message, by the kernel's word.
+/// The process that has sent a message, as the kernel says.
 #[derive(Debug)]
 pub(crate) struct Sender {
     /// `None` for a process of a pid namespace that is not seen from here, and on newer kernels for one that was reaped.

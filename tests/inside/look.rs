@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Changes, Deadline, OF_A_SPAWNER};
+use crate::support::{Changes, Deadline, OF_A_SPAWNER, spawners};
 
 /// A JSON document.
 #[track_caller]
@@ -52,10 +52,7 @@ pub(crate) fn descriptors() -> usize {
 /// while, for what is just being done may have some.
 #[track_caller]
 pub(crate) fn settled_descriptors() -> usize {
-    let count = || {
-        let spawners = library_threads().iter().filter(|name| name.starts_with("proxy-spawner")).count();
-        descriptors() - OF_A_SPAWNER * spawners
-    };
+    let count = || descriptors() - OF_A_SPAWNER * spawners();
     let deadline = Deadline::of("a number of descriptors that stays the same");
     let (mut last, mut same) = (count(), 0);
     while same < 20 {

@@ -33,7 +33,7 @@ fn serving(scene: &Scene, sockets: &[Listen]) -> ProxyConfig {
     config
 }
 
-/// Who answers a connection, and by which descriptor.
+/// The pid of the process that answers a connection, and the descriptor by which it does.
 fn ask(address: SocketAddr) -> Result<(u32, u32)> {
     answer(TcpStream::connect(address)?)
 }

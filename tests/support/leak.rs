@@ -62,7 +62,8 @@ fn threads() -> Vec<String> {
     all_threads().filter(|name| !is_spawner(name)).collect()
 }
 
-fn spawners() -> usize {
+/// How many spawner threads this process has.
+pub(crate) fn spawners() -> usize {
     all_threads().filter(|name| is_spawner(name)).count()
 }
 

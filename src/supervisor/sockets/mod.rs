@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The sockets of one proxy, which it is given at each start. They are of its id and not of a process: those that connect
-//! while no process lives wait in the backlog.
+//! The sockets of one proxy, which it is given at each start. They are of its id and not of a process: a connection
+//! that is made while no process lives waits in the backlog.
 
 mod socket_file;
 pub(crate) mod take_over;
