@@ -31,6 +31,8 @@ pub(crate) mod socket;
 pub(crate) mod socket_address;
 pub(crate) mod spawn;
 pub(crate) mod thread;
+#[cfg(test)]
+pub(crate) mod until_closed;
 pub(crate) mod wait;
 
 /// Whether descriptors or memory were exhausted: what could not be known for that may be known later.

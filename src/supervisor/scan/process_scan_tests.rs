@@ -7,7 +7,7 @@ use crate::sys::pidfd;
 use crate::sys::proc::environ;
 use crate::sys::proc::held_exec::HeldExec;
 use crate::sys::signal::{self, Signal};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -115,7 +115,7 @@ fn member_of_the_old_session_is_unproven_unless_the_pid_was_recycled_or_it_is_of
 }
 
 /// What a scan finds that has read the process before it has executed; it executes at the given moment.
-fn found_after_exec(environment: &[&CStr], while_it_is_read_again: bool) -> (ScanResult, Pid) {
+fn found_after_exec(owner_tag: &str, environment: &[&CStr], while_it_is_read_again: bool) -> (ScanResult, Pid) {
     let process = HeldExec::new(environment);
     let world = World::new(Ancestor { pid: Some(process.leader), ..ancestor("/nonexistent") });
     let wanted = ScanScope::of([(&world.ancestor, true)]);
@@ -137,22 +137,24 @@ fn found_after_exec(environment: &[&CStr], while_it_is_read_again: bool) -> (Sca
                 std::thread::yield_now();
             }
         }
-        scan.with(&ProcessTag::new("web", "t", "o"), &world.ancestor).unwrap()
+        scan.with(&ProcessTag::new("web", "t", owner_tag), &world.ancestor).unwrap()
     });
     (found, process.pid)
 }
 
-const OWN_TAG: [&CStr; 3] = [c"CONNECT_PROXY_ID=web", c"CONNECT_PROXY_TOKEN=t", c"CONNECT_PROXY_ORIGIN=o"];
-
 #[test]
 fn process_that_was_read_before_its_exec_is_judged_by_what_it_shows_after_it() {
+    // Not that of this test in another run at the same time.
+    let owner_tag = crate::sys::random::uuid().unwrap();
+    let origin = CString::new(format!("CONNECT_PROXY_ORIGIN={owner_tag}")).unwrap();
+    let own_tag = [c"CONNECT_PROXY_ID=web", c"CONNECT_PROXY_TOKEN=t", &origin];
     for while_it_is_read_again in [false, true] {
-        let found = |environment: &[&CStr]| found_after_exec(environment, while_it_is_read_again);
-        let (of_another, _) = found(&[c"CONNECT_PROXY_ID=api", OWN_TAG[1], OWN_TAG[2]]);
+        let found = |environment: &[&CStr]| found_after_exec(&owner_tag, environment, while_it_is_read_again);
+        let (of_another, _) = found(&[c"CONNECT_PROXY_ID=api", own_tag[1], own_tag[2]]);
         assert!(of_another.unproven.is_empty() && of_another.escaped.is_empty() && !of_another.seen, "{of_another:?}");
         let (foreign, _) = found(&[c"CONNECT_PROXY_ID=web"]);
         assert!(foreign.unproven.is_empty() && foreign.escaped.is_empty() && !foreign.seen, "{foreign:?}");
-        let (own, pid) = found(&OWN_TAG);
+        let (own, pid) = found(&own_tag);
         let escaped: Vec<String> = own.escaped.iter().map(ToString::to_string).collect();
         assert_eq!((own.seen, escaped, own.unproven.len()), (true, vec![pid.to_string()], 0));
         for silent in [&[][..], &[c"HOME=/"]] {

@@ -9,10 +9,10 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
 
 use super::*;
 use crate::sys::fd;
+use crate::sys::until_closed::until_closed;
 
 /// An address of this test alone: one of the loopback network that has the pid in it, and a port that is not ephemeral.
 fn free() -> SocketAddr {
@@ -38,21 +38,8 @@ fn errno(result: Result<Vec<Arc<ClosedOnFork>>>) -> Option<i32> {
     result.unwrap_err().errno()
 }
 
-/// Waits for what follows when a socket is closed: a process that another test is just starting has a copy of it until it
-/// executes its program.
-fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        if let Some(found) = attempt() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain for a socket to be closed");
-        std::thread::yield_now();
-    }
-}
-
 fn wait_until_refused(address: SocketAddr) {
-    until(|| {
+    until_closed(|| {
         TcpStream::connect(address).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused).then_some(())
     });
 }
@@ -75,7 +62,7 @@ fn sockets_stay_the_same_while_they_are_declared_and_others_are_closed() {
     // Another option takes another socket, for which the first one makes room.
     let wanted = [tcp(first).with_reuse_port()];
     assert!(sockets.close_others(&wanted).is_empty());
-    assert_ne!(number(&until(|| sockets.open(&wanted).ok())[0]), before[0]);
+    assert_ne!(number(&until_closed(|| sockets.open(&wanted).ok())[0]), before[0]);
     sockets.close().unwrap();
     wait_until_refused(first);
 }
@@ -89,7 +76,7 @@ fn address_that_is_taken_is_named_and_opened_once_it_is_free() {
     let expected = format!("listen on tcp:{taken}: Address already in use (os error {})", libc::EADDRINUSE);
     assert_eq!((error.code(), error.to_string()), (ErrorCode::StartFailed, expected));
     drop(other);
-    assert_eq!(until(|| sockets.open(&wanted).ok()).len(), 2);
+    assert_eq!(until_closed(|| sockets.open(&wanted).ok()).len(), 2);
     let not_ours = Listen::new("udp:192.0.2.1:9".parse().unwrap());
     assert_eq!(errno(ProxySockets::default().open(&[not_ours])), Some(libc::EADDRNOTAVAIL));
 }
@@ -129,7 +116,7 @@ fn dead_unix_socket_is_replaced_and_nothing_else() {
     let sockets = ProxySockets::default();
     let open = || sockets.open(&[unix(&path)]).map(drop);
     drop(UnixListener::bind(&path).unwrap());
-    until(|| open().ok());
+    until_closed(|| open().ok());
     sockets.close().unwrap();
     let in_use = |what: &str| {
         assert_eq!(open().unwrap_err().errno(), Some(libc::EADDRINUSE), "{what}");
