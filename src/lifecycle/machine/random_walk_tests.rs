@@ -292,39 +292,60 @@ impl Outside {
     }
 }
 
+/// At most one process, no start after a stop, every waiter is answered, and everything comes to rest.
+fn assert_invariants(walk: Vec<Move>, leftover_grace: u64, readiness: Readiness, steps: Vec<StopStep>) {
+    let (mut world, mut outside) = (World::new(), Outside::default());
+    world.stop.leftover_grace = Duration::from_secs(leftover_grace);
+    world.readiness = readiness;
+    world.stop.steps = steps;
+    for next in walk {
+        outside.step(&mut world, next);
+        assert!(world.machine.state() != ProxyState::Running || outside.leader);
+        let clears = matches!(world.machine.state(), ProxyState::Clearing | ProxyState::Stopping);
+        assert!(!(clears && outside.pid_file && !outside.leader), "a pid file names a process that is gone");
+        assert!(!outside.leader || world.machine.runs() || world.machine.state() == ProxyState::Stopping);
+        assert!(outside.leader || !world.machine.runs());
+        assert!(readiness != Readiness::Started || !world.machine.awaits_ready());
+    }
+    outside.step(&mut world, Move::Stop);
+    for _ in 0..6 {
+        for next in [Move::Finish { well: false, hopeless: true }, exit(false), Move::Empty] {
+            outside.step(&mut world, next);
+            outside.step(&mut world, Move::Time(61_000));
+        }
+    }
+    assert_eq!(world.machine.state(), ProxyState::Stopped);
+    assert_eq!(outside.waiters, 0);
+    assert_eq!(world.machine.deadline(), None);
+}
+
+fn exit(zombie: bool) -> Move {
+    Move::Exit { group_left: false, escaped: false, zombie }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
-    /// At most one process, no start after a stop, every waiter is answered, and everything comes to rest.
     #[test]
     fn random_walks_keep_the_invariants(
         walk in proptest::collection::vec(moves(), 1..120), leftover_grace in 0u64..3, readiness in readiness(),
         steps in proptest::collection::vec((0u64..4, any::<bool>()), 0..4),
     ) {
-        let (mut world, mut outside) = (World::new(), Outside::default());
-        world.stop.leftover_grace = Duration::from_secs(leftover_grace);
-        world.readiness = readiness;
-        world.stop.steps = steps.into_iter().map(|(seconds, leader_only)| {
+        let steps = steps.into_iter().map(|(seconds, leader_only)| {
             StopStep { leader_only, ..StopStep::new(Signal::INT, Duration::from_secs(seconds)) }
-        }).collect();
-        for next in walk {
-            outside.step(&mut world, next);
-            prop_assert!(world.machine.state() != ProxyState::Running || outside.leader);
-            let clears = matches!(world.machine.state(), ProxyState::Clearing | ProxyState::Stopping);
-            prop_assert!(!(clears && outside.pid_file && !outside.leader), "a pid file names a process that is gone");
-            prop_assert!(!outside.leader || world.machine.runs() || world.machine.state() == ProxyState::Stopping);
-            prop_assert!(outside.leader || !world.machine.runs());
-            prop_assert!(readiness != Readiness::Started || !world.machine.awaits_ready());
-        }
-        outside.step(&mut world, Move::Stop);
-        for _ in 0..6 {
-            for next in [Move::Finish { well: false, hopeless: true }, Move::Exit { group_left: false, escaped: false, zombie: false }, Move::Empty] {
-                outside.step(&mut world, next);
-                outside.step(&mut world, Move::Time(61_000));
-            }
-        }
-        prop_assert_eq!(world.machine.state(), ProxyState::Stopped);
-        prop_assert_eq!(outside.waiters, 0);
-        prop_assert_eq!(world.machine.deadline(), None);
+        });
+        assert_invariants(walk, leftover_grace, readiness, steps.collect());
+    }
+}
+
+#[test]
+fn walks_that_once_broke_the_invariants_keep_them() {
+    let finished = |well| Move::Finish { well, hopeless: false };
+    let group_outlives_leader =
+        vec![Move::Start, finished(true), Move::Exit { group_left: true, escaped: false, zombie: false }, Move::Empty];
+    let zombie_of_a_replaced_process =
+        vec![Move::Start, Move::Start, exit(false), Move::Replace, finished(false), finished(true), exit(true)];
+    for walk in [group_outlives_leader, zombie_of_a_replaced_process] {
+        assert_invariants(walk, 0, Readiness::Started, vec![]);
     }
 }
