@@ -139,6 +139,7 @@ fn is_on_pidfs(process: BorrowedFd<'_>) -> bool {
 /// EBADF: it has none of this number. EPERM: it may not be traced (Yama, another user). ESRCH: it has ended. ENOSYS: before
 /// Linux 5.6.
 pub(crate) fn take_descriptor(pidfd: BorrowedFd<'_>, number: RawFd) -> io::Result<OwnedFd> {
+    fail::failing("socket:take")?;
     // SAFETY: no pointers are passed.
     fd::own(check(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) })?)
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use super::socket_address::RawAddress;
-use super::{check, fd};
+use super::{check, fail, fd};
 
 /// What a socket carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,7 @@ pub(crate) fn bound(kind: SocketKind, address: &RawAddress, options: BindOptions
         SocketKind::Stream => libc::SOCK_STREAM,
         SocketKind::Datagram => libc::SOCK_DGRAM,
     };
+    fail::failing("socket:bind")?;
     // SAFETY: no pointers are passed.
     let socket = unsafe { libc::socket(address.family(), kind | libc::SOCK_CLOEXEC, 0) };
     let socket = fd::own(check(i64::from(socket))?)?;
@@ -60,6 +61,7 @@ pub(crate) fn bound(kind: SocketKind, address: &RawAddress, options: BindOptions
 /// # Errors
 /// Those of listen(2). EADDRINUSE: two sockets were bound to the address (SO_REUSEADDR), and the other one was first.
 pub(crate) fn listen(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
+    fail::failing("socket:listen")?;
     // SAFETY: no pointers are passed.
     let result = unsafe { libc::listen(socket.as_raw_fd(), c_int::try_from(backlog).unwrap_or(c_int::MAX)) };
     check(i64::from(result)).map(drop)

@@ -13,17 +13,19 @@ use crate::crashes::{consul, life, points};
 use crate::support::{Changes, Deadline, list};
 
 const EPERM: i32 = 1;
+const ESRCH: i32 = 3;
 const EIO: i32 = 5;
 const EAGAIN: i32 = 11;
 const ENOMEM: i32 = 12;
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 const EFBIG: i32 = 27;
-const ENOLCK: i32 = 37;
 const ENOSPC: i32 = 28;
+const ENOLCK: i32 = 37;
+const EADDRINUSE: i32 = 98;
 
 /// The calls that can fail, and how they do.
-const CALLS: [(&str, &[i32]); 47] = [
+const CALLS: [(&str, &[i32]); 50] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
     ("ahead:open", &[ENOSPC, EMFILE, EIO]),
     ("ahead:write", &[ENOSPC, EFBIG, EIO]),
@@ -64,6 +66,9 @@ const CALLS: [(&str, &[i32]); 47] = [
     ("replace:open", &[ENOSPC, EMFILE, EIO]),
     ("replace:rename", &[ENOSPC, EIO]),
     ("replace:write", &[ENOSPC, EFBIG, EIO]),
+    ("socket:bind", &[EMFILE, ENOMEM, EADDRINUSE]),
+    ("socket:listen", &[ENOMEM, EADDRINUSE]),
+    ("socket:take", &[EMFILE, EPERM, ESRCH]),
     ("stack:map", &[ENOMEM]),
     ("start:clone", &[EAGAIN, ENOMEM, EMFILE]),
     ("start:pipe", &[EMFILE]),

@@ -22,6 +22,7 @@ pub(crate) fn first() -> Wanted {
         .with("gone", Kind::Polite, 1)
         .with("heads", Kind::Leads, 1)
         .with("leads", Kind::Leads, 1)
+        .with("listens", Kind::Listens, 1)
         .with("missing", Kind::Missing, 1)
         .with("other", Kind::Polite, 1)
         .with("plain", Kind::Runs, 1)
@@ -35,7 +36,7 @@ fn second() -> Wanted {
 }
 
 fn third() -> Wanted {
-    second().without("new").with("other", Kind::Runs, 3).with("drifts", Kind::Runs, 3)
+    second().without("new").without("listens").with("other", Kind::Runs, 3).with("drifts", Kind::Runs, 3)
 }
 
 /// What an agent may be told that finds the processes of any of these.
@@ -73,6 +74,7 @@ pub(crate) fn play(it: &mut Player) -> Played {
     let leaders = it.settle()?;
     it.kill(&leaders["stubborn"]);
     it.kill(&leaders["apart"]);
+    it.kill(&leaders["listens"]);
     it.settle()?;
     it.kill(&leaders["heads"]);
     let leaders = it.settle()?;

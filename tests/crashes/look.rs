@@ -20,6 +20,7 @@ impl Player {
         let leaders = outside::check_processes(&self.wanted, living)?;
         check_status(&self.wanted, &status, &leaders)?;
         outside::check_files(&self.scene.data_dir(), &self.wanted, &leaders)?;
+        outside::check_sockets(&self.scene, &self.wanted)?;
         if self.agent().process().is_gone() {
             return Err("the agent is gone".to_owned());
         }

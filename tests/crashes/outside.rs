@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::crashes::wanted::{Kind, Wanted};
+use crate::crashes::wanted::{Kind, Wanted, socket_of};
 use crate::support::{Process, Scene, list};
 
 /// A living process of a proxy.
@@ -120,6 +121,14 @@ pub(crate) fn check_files(dir: &Path, wanted: &Wanted, leaders: &BTreeMap<String
         if pid != format!("{}\n", leader.pid()) {
             return Err(format!("the pid file of {id} is {pid:?}, its process {leader:?}"));
         }
+    }
+    Ok(())
+}
+
+/// Checks that a connection to each socket that is declared is accepted or waits.
+pub(crate) fn check_sockets(scene: &Scene, wanted: &Wanted) -> Result<(), String> {
+    for id in wanted.0.iter().filter(|(_, want)| want.kind == Kind::Listens).map(|(id, _)| id) {
+        UnixStream::connect(socket_of(scene, id)).map_err(|error| format!("connect to the socket of {id}: {error}"))?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use crate::crashes::arm::{Arm, Cut, Played};
 use crate::crashes::outside::Living;
-use crate::crashes::wanted::{Kind, Wanted};
+use crate::crashes::wanted::{Kind, Wanted, socket_of};
 use crate::support::{Agent, Changes, Deadline, Launch, Scene, Start, agent_with_fail_points, list};
 
 /// How long until something is read again whose change is not reported.
@@ -257,6 +257,9 @@ impl Player {
         for folder in ["records", "pids"] {
             assert_eq!(list(&self.scene.data_dir().join(folder)), [""; 0], "{folder} of processes that are gone");
         }
+        let socket = socket_of(&self.scene, "listens");
+        // An agent that dies between bind(2) and the record leaves a dead one, which the next agent replaces if it wants it.
+        assert!(self.sums.cuts > 0 || !socket.exists(), "{} is left", socket.display());
         self.scene.reports.forget_unread();
         assert!(!self.stranger.process.is_gone(), "a stranger was signalled");
         self.stranger.process.kill();

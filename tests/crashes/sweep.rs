@@ -10,7 +10,8 @@ use crate::crashes::player::Player;
 use crate::crashes::{life, points};
 
 /// Passed only when the data directory is in use, or only where there are pidfds, or where there are none.
-const NOT_IN_EVERY_LIFE: [&str; 5] = ["adopt:open", "lock:busy", "pidfd:probe", "watch:add", "watch:polled"];
+const NOT_IN_EVERY_LIFE: [&str; 7] =
+    ["adopt:open", "lock:busy", "pidfd:probe", "socket:take", "sockets:taken", "watch:add", "watch:polled"];
 
 /// How often each agent passes each point, by its number and the point's name.
 pub(crate) type Trace = BTreeMap<(usize, String), usize>;

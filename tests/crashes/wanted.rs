@@ -2,6 +2,7 @@
 //! What is wanted of an agent: ids, the kind of each, and a version by which its processes are known from outside.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -20,6 +21,8 @@ pub(crate) enum Kind {
     Detached,
     /// The same, and says by a notification that it is ready.
     Notifies,
+    /// The same, and has a socket that is open while the agent lives.
+    Listens,
     /// Handles the stop signal, and ends.
     Polite,
     /// Has to be killed.
@@ -49,6 +52,11 @@ pub(crate) struct Want {
     pub(crate) grace_ms: u64,
 }
 
+/// The path of the socket of a proxy that has one.
+pub(crate) fn socket_of(scene: &Scene, id: &str) -> PathBuf {
+    scene.path(&format!("{id}.socket"))
+}
+
 /// All proxies that are wanted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wanted(pub(crate) BTreeMap<String, Want>);
@@ -75,6 +83,8 @@ impl Wanted {
     pub(crate) fn config(&self, scene: &Scene) -> Config {
         self.0.iter().fold(Config::new(scene), |config, (id, want)| match id.as_str() {
             CONSUL => config.proxy(id, want.proxy().set("token", TOKEN)),
+            _ if want.kind == Kind::Listens => config
+                .proxy(id, want.proxy().set("listen", json!([format!("unix:{}", socket_of(scene, id).display())]))),
             _ => config.proxy(id, want.proxy()),
         })
     }
@@ -84,7 +94,7 @@ impl Want {
     fn proxy(self) -> Proxy {
         let version = format!("v{}", self.version);
         let words: &[&str] = match self.kind {
-            Kind::Runs => &["run", &version],
+            Kind::Runs | Kind::Listens => &["run", &version],
             Kind::Detached => &["bound", &version],
             Kind::Notifies => &["notifies", "at-once", "READY=1", &version],
             Kind::Polite => &["graceful", &version],

@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::declaration::{Listen, ListenAddress};
 use crate::error::{Error, ErrorCode, Result};
+use crate::store::RecordedSocket;
 use crate::sys::closed_on_fork::ClosedOnFork;
+use crate::sys::fail;
 use crate::sys::socket::{self, BindOptions, SocketKind};
 use crate::sys::socket_address::RawAddress;
 use socket_file::SocketFile;
@@ -19,7 +21,14 @@ use socket_file::SocketFile;
 /// The sockets of one proxy that are open. Dropped, they are closed, and the paths of unix sockets stay: a process that runs
 /// on may have them.
 #[derive(Debug, Default)]
-pub(crate) struct ProxySockets(Mutex<Vec<OpenSocket>>);
+pub(crate) struct ProxySockets(Mutex<Sockets>);
+
+#[derive(Debug, Default)]
+struct Sockets {
+    open: Vec<OpenSocket>,
+    /// Those that only an adopted process has: they could not be taken out of it.
+    untaken: Vec<RecordedSocket>,
+}
 
 /// One of them.
 #[derive(Debug)]
@@ -35,11 +44,15 @@ impl ProxySockets {
     /// Closes what is not declared any more, and removes the paths of that. Which of those could not be removed is returned:
     /// it keeps no process from being started.
     pub(crate) fn close_others(&self, wanted: &[Listen]) -> Vec<Error> {
-        let is_wanted = |open: &OpenSocket| wanted.iter().any(|socket| socket.is_same_socket(&open.declared));
-        let mut open = self.lock();
-        let (kept, others) = std::mem::take(&mut *open).into_iter().partition(is_wanted);
-        *open = kept;
-        others.into_iter().filter_map(|other: OpenSocket| other.close().err()).collect()
+        let is_wanted = |declared: &Listen| wanted.iter().any(|socket| socket.is_same_socket(declared));
+        let mut sockets = self.lock();
+        let Sockets { open, untaken } = std::mem::take(&mut *sockets);
+        let (open, other_open): (_, Vec<_>) = open.into_iter().partition(|open| is_wanted(&open.declared));
+        let (untaken, others): (_, Vec<_>) = untaken.into_iter().partition(|untaken| is_wanted(&untaken.declared));
+        *sockets = Sockets { open, untaken };
+        let closed = other_open.into_iter().map(OpenSocket::close);
+        let removed = others.iter().map(|other| remove_file(&other.declared, SocketFile::of_recorded(other)));
+        closed.chain(removed).filter_map(Result::err).collect()
     }
 
     /// Opens what is declared and not open yet, in this order, and returns all. What is open stays the same socket, with the
@@ -48,7 +61,8 @@ impl ProxySockets {
     /// # Errors
     /// [`ErrorCode::StartFailed`] with the address and the errno of the first that cannot be opened. Those before it stay open.
     pub(crate) fn open(&self, wanted: &[Listen]) -> Result<Vec<Arc<ClosedOnFork>>> {
-        let mut all = self.lock();
+        let mut sockets = self.lock();
+        let Sockets { open: all, untaken } = &mut *sockets;
         let socket = |wanted: &Listen| {
             let failed =
                 |error| Error::os(ErrorCode::StartFailed, format_args!("listen on {}", wanted.address), &error);
@@ -59,6 +73,8 @@ impl ProxySockets {
             let (socket, file) = open(wanted).map_err(failed)?;
             let socket = Arc::new(ClosedOnFork::new(socket));
             all.push(OpenSocket { declared: wanted.clone(), socket: socket.clone(), file });
+            untaken.retain(|untaken| !untaken.declared.is_same_socket(wanted));
+            fail::point("sockets:opened");
             Ok(socket)
         };
         wanted.iter().map(socket).collect()
@@ -72,7 +88,7 @@ impl ProxySockets {
         self.close_others(&[]).into_iter().next().map_or(Ok(()), Err)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<OpenSocket>> {
+    fn lock(&self) -> MutexGuard<'_, Sockets> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -94,10 +110,15 @@ impl OpenSocket {
 
     /// ORDER: the path before the socket, so that no other agent finds a dead one there and takes it for its own to replace.
     fn close(self) -> Result<()> {
-        let removed = self.file.map_or(Ok(()), |file| file.remove());
-        let failed = |error| Error::os(ErrorCode::Io, format_args!("remove {}", self.declared.address), &error);
-        removed.map_err(failed)
+        let removed = remove_file(&self.declared, self.file);
+        fail::point("sockets:removed");
+        removed
     }
+}
+
+fn remove_file(declared: &Listen, file: Option<SocketFile>) -> Result<()> {
+    let failed = |error| Error::os(ErrorCode::Io, format_args!("remove {}", declared.address), &error);
+    file.map_or(Ok(()), SocketFile::remove).map_err(failed)
 }
 
 fn open(declared: &Listen) -> io::Result<(OwnedFd, Option<SocketFile>)> {

@@ -7,7 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::store::SocketFileNumber;
+use crate::declaration::ListenAddress;
+use crate::store::{RecordedSocket, SocketFileNumber};
 use crate::sys::connect::Connecting;
 use crate::sys::socket::{self, BindOptions, SocketKind};
 use crate::sys::socket_address::RawAddress;
@@ -61,9 +62,12 @@ impl SocketFile {
         }
     }
 
-    /// That of a socket which another agent has bound.
-    pub(super) fn recorded(path: &Path, file: SocketFileNumber) -> SocketFile {
-        SocketFile { path: path.to_owned(), file }
+    /// That of a socket which another agent has bound; `None` if it is no unix socket.
+    pub(super) fn of_recorded(recorded: &RecordedSocket) -> Option<SocketFile> {
+        match (&recorded.declared.address, recorded.file) {
+            (ListenAddress::Unix(path), Some(file)) => Some(SocketFile { path: path.clone(), file }),
+            (ListenAddress::Unix(_) | ListenAddress::Tcp(_) | ListenAddress::Udp(_), _) => None,
+        }
     }
 
     /// What tells it from another socket at its path.

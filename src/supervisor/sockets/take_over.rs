@@ -6,20 +6,21 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use super::socket_file::SocketFile;
-use super::{OpenSocket, ProxySockets};
-use crate::declaration::{FIRST_DESCRIPTOR, Listen, ListenAddress};
+use super::{OpenSocket, ProxySockets, Sockets};
+use crate::declaration::{FIRST_DESCRIPTOR, Listen};
 use crate::error::{Error, ErrorCode};
 use crate::store::RecordedSocket;
 use crate::sys::closed_on_fork::ClosedOnFork;
 use crate::sys::pid::Pid;
 use crate::sys::proc::fdinfo;
-use crate::sys::{pidfd, socket};
+use crate::sys::{fail, pidfd, socket};
 
 impl ProxySockets {
     /// Takes the sockets out of a process that was adopted. What cannot be taken is returned with the reason: it is opened
     /// anew by the next start.
     pub(crate) fn take_over(&self, pid: Pid, pidfd: Option<BorrowedFd<'_>>, recorded: &[RecordedSocket]) -> Vec<Error> {
-        let mut open = self.lock();
+        let mut sockets = self.lock();
+        let Sockets { open, untaken } = &mut *sockets;
         let take = |(number, recorded): (u32, &RecordedSocket)| {
             if open.iter().any(|open| open.declared.is_same_socket(&recorded.declared)) {
                 return None;
@@ -30,26 +31,29 @@ impl ProxySockets {
             );
             match taken {
                 Ok(socket) => {
-                    let file = recorded.file.and_then(|number| match &recorded.declared.address {
-                        ListenAddress::Unix(path) => Some(SocketFile::recorded(path, number)),
-                        ListenAddress::Tcp(_) | ListenAddress::Udp(_) => None,
-                    });
-                    let socket = Arc::new(ClosedOnFork::new(socket));
-                    open.push(OpenSocket { declared: recorded.declared.clone(), socket, file });
+                    let (declared, file) = (recorded.declared.clone(), SocketFile::of_recorded(recorded));
+                    open.push(OpenSocket { declared, socket: Arc::new(ClosedOnFork::new(socket)), file });
+                    fail::point("sockets:taken");
                     None
                 }
-                Err(error) => Some(not_taken(&recorded.declared, pid, &error)),
+                Err(error) => {
+                    untaken.retain(|untaken| !untaken.declared.is_same_socket(&recorded.declared));
+                    untaken.push(recorded.clone());
+                    Some(not_taken(&recorded.declared, pid, &error))
+                }
             }
         };
         (FIRST_DESCRIPTOR..).zip(recorded).filter_map(take).collect()
     }
 
-    /// What the record of a process says of its sockets, in the order in which they are declared. What the kernel cannot
-    /// tell from others is left out.
+    /// What the record of a process says of its sockets, in the order in which they are declared, also of those that could
+    /// not be taken: a later agent may be able to. What the kernel cannot tell from others is left out.
     pub(crate) fn recorded(&self, declared: &[Listen]) -> Vec<RecordedSocket> {
-        let open = self.lock();
+        let sockets = self.lock();
         let recorded = |wanted: &Listen| {
-            let open = open.iter().find(|open| open.declared.is_same_socket(wanted))?;
+            let Some(open) = sockets.open.iter().find(|open| open.declared.is_same_socket(wanted)) else {
+                return sockets.untaken.iter().find(|untaken| untaken.declared.is_same_socket(wanted)).cloned();
+            };
             let cookie = socket::cookie(open.socket.get()?.as_fd()).ok()?;
             Some(RecordedSocket { declared: wanted.clone(), cookie, file: open.file.as_ref().map(SocketFile::number) })
         };
@@ -89,7 +93,9 @@ fn take_if(pidfd: BorrowedFd<'_>, number: RawFd, cookie: u64) -> io::Result<Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::declaration::ListenAddress;
     use crate::sys::pid::own_pid;
+    use crate::sys::until_closed::until_closed;
     use std::net::TcpListener;
     use std::os::fd::AsRawFd;
 
@@ -126,6 +132,32 @@ mod tests {
              anew, and a crash refuses connections until then"
         );
         assert_eq!(untaken, [expected]);
-        assert_eq!(sockets.recorded(&[recorded[0].declared.clone()]), []);
+        assert_eq!(sockets.recorded(&[recorded[0].declared.clone()]), recorded, "a later agent may take it");
+    }
+    #[test]
+    fn socket_that_is_not_taken_stays_recorded_until_it_is_opened_anew_and_its_path_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let declared = [Listen::new(ListenAddress::Unix(path.clone()))];
+        let left_by_an_earlier_agent = || {
+            let earlier = ProxySockets::default();
+            earlier.open(&declared).unwrap();
+            let recorded = earlier.recorded(&declared);
+            let next = ProxySockets::default();
+            assert_eq!(next.take_over(own_pid(), None, &recorded).len(), 1);
+            assert_eq!(next.recorded(&declared), recorded);
+            (next, recorded)
+        };
+        let (sockets, _) = left_by_an_earlier_agent();
+        sockets.close().unwrap();
+        assert!(!path.exists());
+        assert_eq!(sockets.recorded(&declared), []);
+        let (sockets, old) = left_by_an_earlier_agent();
+        until_closed(|| sockets.open(&declared).ok());
+        let new = sockets.recorded(&declared);
+        assert_eq!(new.len(), 1);
+        assert_ne!(new, old);
+        sockets.close().unwrap();
+        assert!(!path.exists());
     }
 }
