@@ -104,6 +104,8 @@ static void proxy_options(void)
     REFUSES_PROXY(stop_json = "[]", config, "stop_json");
     REFUSES_PROXY(stop_json = NO_UTF8, utf8, "stop_json");
     REFUSES_PROXY(stop_json = "[{\"signal\": 65, \"for_ms\": 1}]", config, "stop_json[0].signal");
+    REFUSES_PROXY(stop_json = "[{\"signal\": 1, \"command\": [\"a\"], \"for_ms\": 1}]", config, "stop_json[0].command");
+    REFUSES_PROXY(stop_json = "[{\"command\": [], \"for_ms\": 1}]", config, "stop[0].command");
     REFUSES_PROXY(stop_json = STEPS; options.stop_signal = SIGTERM, config, "stop_signal");
     REFUSES_PROXY(stop_json = STEPS; options.grace_period_ms = 1, config, "grace_period_ms");
     REFUSES_PROXY(reload_json = "", config, "reload_json");

@@ -91,7 +91,8 @@ static void by_options(void)
     CHECK_INT(options.stop_json == NULL, 1);
     options.stop_signal = SIGINT;
     options.grace_period_ms = PROXYPROCESS_DAEMON_GRACE_PERIOD_MS;
-    options.stop_json = "[{\"signal\": 10, \"for_ms\": 7, \"leader_only\": true}, {\"signal\": \"TERM\", \"for_ms\": 8}]";
+    options.stop_json = "[{\"signal\": 10, \"for_ms\": 7, \"leader_only\": true}, {\"signal\": \"TERM\", \"for_ms\": 8}, "
+                        "{\"command\": [\"/bin/b\"], \"for_ms\": 9}]";
     options.reload_json = "{\"command\": [\"/bin/b\"], \"timeout_ms\": 9}";
     options.ready_fd = 3;
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
@@ -99,6 +100,7 @@ static void by_options(void)
     has(state, "web-proxy", "\"reload\":{\"command\":[\"/bin/b\"],\"timeout_ms\":9}");
     has(state, "web-proxy", "\"for_ms\":7,\"leader_only\":true,\"signal\":\"SIGUSR1\"}");
     has(state, "web-proxy", "{\"for_ms\":8,\"signal\":\"SIGTERM\"}");
+    has(state, "web-proxy", "{\"command\":[\"/bin/b\"],\"for_ms\":9}");
     options.ready_fd = 0;
     options.ready_notify = 1;
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));

@@ -520,7 +520,7 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  *
  * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
- * stop [{signal, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
+ * stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
  * detached, ready ("started", "notify", {tcp}, {unix} or {fd}), start_timeout_ms, listen, reload {signal} or {command,
  * timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
  */
@@ -619,9 +619,9 @@ typedef struct proxyprocess_proxy_options {
      */
     uint64_t start_timeout_ms;
     /**
-     * The steps of a stop, at most 16, each a signal and how long the processes may take to obey it before the next one; after
-     * the last one, SIGKILL. A JSON list like [{"signal": "SIGUSR1", "for_ms": 30000, "leader_only": true}, {"signal": "SIGTERM",
-     * "for_ms": 2000}]; NULL is one step, of `stop_signal` and `grace_period_ms`, which keep their defaults otherwise.
+     * The steps of a stop, at most 16, each a signal or a command, and how long the processes may take to obey it before the
+     * next one; after the last one, SIGKILL. A JSON list like [{"command": ["drain", "--now"], "for_ms": 30000}, {"signal":
+     * "SIGUSR1", "for_ms": 5000, "leader_only": true}, {"signal": "SIGTERM", "for_ms": 2000}]; NULL is one step, of `stop_signal` and `grace_period_ms`, which keep their defaults otherwise.
      */
     const char *stop_json;
     /**

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::fields::{Fields, expected, invalid, milliseconds};
-use super::stop::read_signal;
+use super::stop::{read_signal, words_to_json};
 use super::text;
 use crate::command::Command;
 use crate::defaults::RELOAD_TIMEOUT;
@@ -79,8 +79,7 @@ impl Reload {
         match self {
             Reload::Signal(signal) => json!({"signal": signal.stored_name()}),
             Reload::Command { argv, timeout } => {
-                let argv: Value = argv.iter().map(|word| text::to_json(word)).collect();
-                let mut object = json!({"command": argv});
+                let mut object = json!({"command": words_to_json(argv)});
                 if *timeout != RELOAD_TIMEOUT {
                     object["timeout_ms"] = milliseconds(*timeout);
                 }

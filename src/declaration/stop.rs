@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 //! How a proxy is stopped, with its JSON form: one signal, or several steps.
 
+use std::ffi::OsString;
+
 use serde_json::{Value, json};
 
 use super::fields::{Fields, expected, invalid, milliseconds};
+use super::text;
+use crate::command::Command;
 use crate::defaults::MAX_STOP_STEPS;
 use crate::error::Result;
-use crate::lifecycle::{StopSettings, StopStep};
+use crate::lifecycle::{StopAction, StopSettings, StopStep};
 use crate::sys::signal::Signal;
 
 const STEPS: &str = "a list of 1 to 16 steps";
@@ -38,11 +42,24 @@ pub(crate) fn read_steps(place: &str, value: Value) -> Result<Vec<StopStep>> {
 
 fn read_step(mut fields: Fields) -> Result<StopStep> {
     let signal = read_signal(&mut fields, "signal")?;
+    let command = fields.list("command", "strings", text::from_json)?;
     let duration = fields.milliseconds("for_ms")?;
-    let leader_only = fields.boolean("leader_only")?.unwrap_or(false);
-    let missing = (fields.missing("signal", SIGNAL), fields.missing("for_ms", "milliseconds"));
+    let leader_only = fields.boolean("leader_only")?;
+    let neither = fields.missing("signal", &format!("{SIGNAL}, or a command"));
+    let no_time = fields.missing("for_ms", "milliseconds");
+    let places = ["command", "leader_only"].map(|field| fields.place(field));
     fields.finish()?;
-    Ok(StopStep { leader_only, ..StopStep::new(signal.ok_or(missing.0)?, duration.ok_or(missing.1)?) })
+    let duration = duration.ok_or(no_time);
+    match (signal, command) {
+        (Some(_), Some(_)) => Err(invalid(format!("{}: expected none beside a signal", places[0]))),
+        (None, Some(_)) if leader_only.is_some() => {
+            Err(invalid(format!("{}: expected none beside a command", places[1])))
+        }
+        (None, Some(argv)) => Ok(StopStep::command(argv, duration?)),
+        (Some(signal), None) if leader_only == Some(true) => Ok(StopStep::new(signal, duration?).leader_only()),
+        (Some(signal), None) => Ok(StopStep::new(signal, duration?)),
+        (None, None) => Err(neither),
+    }
 }
 
 const SIGNAL: &str = "a signal like \"SIGTERM\" or 15";
@@ -77,15 +94,24 @@ pub(super) fn put_stop(stop: &StopSettings, put: &mut impl FnMut(&str, Value)) {
 
 /// The list that [`read_steps`] reads.
 pub(crate) fn steps_to_json(steps: &[StopStep]) -> Value {
-    let step = |step: &StopStep| {
-        let (signal, duration) = (step.signal.stored_name(), milliseconds(step.duration));
-        let mut object = json!({"signal": signal, "for_ms": duration});
-        if step.leader_only {
-            object["leader_only"] = true.into();
+    let step = |StopStep { action, duration, .. }: &StopStep| {
+        let duration = milliseconds(*duration);
+        match action {
+            StopAction::Signal { signal, leader_only: false } => {
+                json!({"signal": signal.stored_name(), "for_ms": duration})
+            }
+            StopAction::Signal { signal, leader_only: true } => {
+                json!({"signal": signal.stored_name(), "for_ms": duration, "leader_only": true})
+            }
+            StopAction::Command(argv) => json!({"command": words_to_json(argv), "for_ms": duration}),
         }
-        object
     };
     steps.iter().map(step).collect()
+}
+
+/// Program and arguments as a list.
+pub(super) fn words_to_json(argv: &[OsString]) -> Value {
+    argv.iter().map(|word| text::to_json(word)).collect()
 }
 
 /// Checks what can be written in Rust and C, and not in JSON.
@@ -95,6 +121,15 @@ pub(super) fn validate_stop(stop: &StopSettings) -> Result<()> {
     }
     if stop.steps.is_empty() {
         return Ok(());
+    }
+    for (index, step) in stop.steps.iter().enumerate() {
+        if let StopAction::Command(argv) = &step.action {
+            let command = Command::from_argv(argv.clone());
+            command.validate().map_err(|error| error.joined(&format!("stop[{index}]")))?;
+        }
+    }
+    if !stop.leftover_grace.is_zero() && stop.last_signal().is_none() {
+        return Err(invalid("leftover_grace_ms: expected none without a signal in stop, which they would get"));
     }
     let default = StopSettings::default();
     refuse_both("stop", stop.signal != default.signal, stop.grace_period != default.grace_period)
@@ -113,6 +148,7 @@ fn refuse_both(place: &str, signal: bool, grace_period: bool) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt;
     use std::time::Duration;
 
     use crate::command::Command;
@@ -148,6 +184,17 @@ mod tests {
     }
 
     #[test]
+    fn command_of_a_step_is_read_and_written() {
+        let text = r#""stop": [{"command": ["drain", [255]], "for_ms": 7}, {"signal": 15, "for_ms": 8}], "leftover_grace_ms": 9"#;
+        let config = parse(text).unwrap();
+        let drain = StopStep::command(["drain".into(), OsString::from_vec(vec![255])], Duration::from_millis(7));
+        assert_eq!(config.stop.steps, [drain, step("SIGTERM", 8)]);
+        let written = Value::from(config.to_json());
+        assert_eq!(written["stop"][0], json!({"command": ["drain", [255]], "for_ms": 7}));
+        assert_eq!(ProxyConfig::from_json(&written.to_string()).unwrap(), config);
+    }
+
+    #[test]
     fn wrong_steps_are_refused_and_the_field_named() {
         let many = vec![r#"{"signal": 15, "for_ms": 1}"#; MAX_STOP_STEPS + 1].join(",");
         let many = format!(r#""stop": [{many}]"#);
@@ -157,7 +204,29 @@ mod tests {
             (r#""stop": "SIGTERM""#, "stop: expected a list of 1 to 16 steps, got a string"),
             (r#""stop": {"signal": 15, "for_ms": 1}"#, "stop: expected a list of 1 to 16 steps, got an object"),
             (r#""stop": [15]"#, "stop[0]: expected an object, got 15"),
-            (r#""stop": [{"for_ms": 1}]"#, "stop[0].signal: expected a signal like \"SIGTERM\" or 15, got nothing"),
+            (
+                r#""stop": [{"for_ms": 1}]"#,
+                "stop[0].signal: expected a signal like \"SIGTERM\" or 15, or a command, got nothing",
+            ),
+            (r#""stop": [{"command": ["a"]}]"#, "stop[0].for_ms: expected milliseconds, got nothing"),
+            (r#""stop": [{"command": "a", "for_ms": 1}]"#, "stop[0].command: expected a list of strings, got a string"),
+            (r#""stop": [{"command": [], "for_ms": 1}]"#, "stop[0].command: expected a program and its arguments"),
+            (
+                r#""stop": [{"signal": 1, "for_ms": 1}, {"command": ["a", "b\u0000"], "for_ms": 1}]"#,
+                "stop[1].command[1]: ",
+            ),
+            (
+                r#""stop": [{"signal": 15, "command": ["a"], "for_ms": 1}]"#,
+                "stop[0].command: expected none beside a signal",
+            ),
+            (
+                r#""stop": [{"command": ["a"], "for_ms": 1, "leader_only": false}]"#,
+                "stop[0].leader_only: expected none beside a command",
+            ),
+            (
+                r#""stop": [{"command": ["a"], "for_ms": 1}], "leftover_grace_ms": 1"#,
+                "leftover_grace_ms: expected none without a signal in stop",
+            ),
             (r#""stop": [{"signal": 15}]"#, "stop[0].for_ms: expected milliseconds, got nothing"),
             (r#""stop": [{"signal": "SIGX", "for_ms": 1}]"#, "stop[0].signal: expected a signal"),
             (r#""stop": [{"signal": 65, "for_ms": 1}]"#, "stop[0].signal: expected a signal"),
@@ -172,7 +241,7 @@ mod tests {
             ),
             (
                 r#""stop": [{"signal": 1, "for": 1}]"#,
-                "stop[0].for: unknown field, expected one of signal, for_ms, leader_only",
+                "stop[0].for: unknown field, expected one of signal, command, for_ms, leader_only",
             ),
             (
                 r#""stop": [{"signal": 1, "for_ms": 1}], "stop_signal": "SIGINT""#,

@@ -130,6 +130,10 @@ pub(crate) enum MachineEvent {
     Held {
         left: bool,
     },
+    /// The command of this step of a stop could not be run, or has ended with another exit status than the code 0.
+    StopCommandFailed {
+        step: usize,
+    },
     /// The settings changed: waits and grace periods under way become no longer than they allow.
     Settings,
     /// The time of `Machine::deadline` has come.
@@ -145,6 +149,10 @@ pub(crate) enum MachineAction {
     ProbeReady,
     /// Send the signal of this step of a stop: to the leader alone or to the whole group, as the step says.
     SignalStop {
+        step: usize,
+    },
+    /// Run the command of this step of a stop, and answer with [`MachineEvent::StopCommandFailed`] if it fails.
+    RunStop {
         step: usize,
     },
     /// Send SIGKILL to the whole group.

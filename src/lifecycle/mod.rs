@@ -14,5 +14,5 @@ pub(crate) mod wait_for;
 
 pub use machine_event::ProxyState;
 pub use restart_backoff::RestartSettings;
-pub use stop_settings::{StopSettings, StopStep};
+pub use stop_settings::{StopAction, StopSettings, StopStep};
 pub use wait_for::WaitFor;

@@ -3,15 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::StopSettings;
 use super::machine_event::MachineAction;
+use super::{StopSettings, StopStep};
 use crate::deadline::after;
 use crate::defaults;
 
 /// The way from the first stop signal to the admission that nothing helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Escalation {
-    /// They were sent the signal of this step, and have until then to obey it.
+    /// They were asked to end as this step says, and have until then to obey it.
     Asked {
         step: usize,
         until: Instant,
@@ -23,6 +23,15 @@ pub(super) enum Escalation {
         give_up_at: Instant,
     },
     Stuck,
+}
+
+/// What a stop is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StopTarget {
+    /// A leader that lives, with its group.
+    Leader,
+    /// What a leader that is gone has left. No command is run for that.
+    Leftovers,
 }
 
 /// How often a process that was sent SIGKILL is probed until it has ended. Most have before the first time.
@@ -38,15 +47,11 @@ impl Escalation {
     }
 
     /// The next rung, when its time has come. A step that comes late has its whole time nevertheless.
-    pub(super) fn advance(&mut self, now: Instant, stop: &StopSettings) -> Option<MachineAction> {
+    pub(super) fn advance(&mut self, now: Instant, stop: &StopSettings, target: StopTarget) -> Option<MachineAction> {
         match *self {
             Escalation::Asked { step, until } if now >= until => {
-                let next = step + 1;
-                *self = match stop.step(next) {
-                    Some(settings) => Escalation::Asked { step: next, until: after(now, settings.duration) },
-                    None => Escalation::killed(now),
-                };
-                Some(self.signal())
+                *self = Escalation::from_step(step + 1, now, stop, target);
+                Some(self.action(stop))
             }
             Escalation::Killed { give_up_at, .. } if now >= give_up_at => {
                 *self = Escalation::Stuck;
@@ -64,19 +69,40 @@ impl Escalation {
         Escalation::Killed { probe_at: now + PROBE_INTERVAL, give_up_at: now + defaults::KILL_PATIENCE }
     }
 
-    /// The signal of the first step is being sent.
-    pub(super) fn begin(now: Instant, stop: &StopSettings) -> Escalation {
-        let duration = stop.step(0).map_or(Duration::ZERO, |first| first.duration);
-        Escalation::Asked { step: 0, until: after(now, duration) }
+    /// The first step begins.
+    pub(super) fn begin(now: Instant, stop: &StopSettings, target: StopTarget) -> Escalation {
+        Escalation::from_step(0, now, stop, target)
+    }
+
+    /// The first step from this one on that there is for them.
+    fn from_step(first: usize, now: Instant, stop: &StopSettings, target: StopTarget) -> Escalation {
+        let mut steps = (first..).map_while(|index| stop.step(index).map(|step| (index, step)));
+        let is_for = |step: &StopStep| match target {
+            StopTarget::Leader => true,
+            StopTarget::Leftovers => !step.is_command(),
+        };
+        match steps.find(|(_, step)| is_for(step)) {
+            Some((step, StopStep { duration, .. })) => Escalation::Asked { step, until: after(now, duration) },
+            None => Escalation::killed(now),
+        }
+    }
+
+    /// The command of this step has failed: the next one begins at once, if this is the one that is under way.
+    pub(super) fn command_failed(&mut self, failed: usize, now: Instant, stop: &StopSettings) -> Option<MachineAction> {
+        let is_under_way = matches!(*self, Escalation::Asked { step, .. } if step == failed);
+        is_under_way.then(|| {
+            *self = Escalation::from_step(failed + 1, now, stop, StopTarget::Leader);
+            self.action(stop)
+        })
     }
 
     /// For what a leader that ended by itself has left: a successor waits for its end, so it is killed at once unless it is
-    /// declared to have time, and begins with the last step.
+    /// declared to have time, and begins with the last signal.
     pub(super) fn of_leftovers(now: Instant, stop: &StopSettings) -> Escalation {
-        if stop.leftover_grace.is_zero() {
-            return Escalation::killed(now);
+        match stop.last_signal().filter(|_| !stop.leftover_grace.is_zero()) {
+            Some(step) => Escalation::Asked { step, until: after(now, stop.leftover_grace) },
+            None => Escalation::killed(now),
         }
-        Escalation::Asked { step: stop.last_step(), until: after(now, stop.leftover_grace) }
     }
 
     /// The step that is under way ends at the latest then.
@@ -93,12 +119,28 @@ impl Escalation {
         }
     }
 
-    /// The signal of this step: for processes that are found only now.
-    pub(super) fn signal(self) -> MachineAction {
+    /// The step of a stop that is under way.
+    pub(super) fn step(self) -> Option<usize> {
         match self {
-            Escalation::Asked { step, .. } => MachineAction::SignalStop { step },
-            Escalation::Killed { .. } | Escalation::Stuck => MachineAction::Kill,
+            Escalation::Asked { step, .. } => Some(step),
+            Escalation::Killed { .. } | Escalation::Stuck => None,
         }
+    }
+
+    /// What is done for the step that has begun.
+    pub(super) fn action(self, stop: &StopSettings) -> MachineAction {
+        match self.step() {
+            Some(step) if stop.step(step).is_some_and(|settings| settings.is_command()) => {
+                MachineAction::RunStop { step }
+            }
+            Some(step) => MachineAction::SignalStop { step },
+            None => MachineAction::Kill,
+        }
+    }
+
+    /// The signal of the step that is under way, for processes that are found only now. Those of a command have its time.
+    pub(super) fn signal(self, stop: &StopSettings) -> Option<MachineAction> {
+        Some(self.action(stop)).filter(|action| !matches!(action, MachineAction::RunStop { .. }))
     }
 
     /// What is said to a caller of a stop that is under way: once nothing helped, that it did not.

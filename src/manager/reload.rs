@@ -52,8 +52,8 @@ impl Manager {
     /// ```
     pub fn reload(&self, id: &str) -> Result<()> {
         let reload = |slot, reply| SupervisorCommand::Reload { slot, reply };
-        let (supervisor, Some(command)) = self.ask_slot(id, reload)? else { return Ok(()) };
-        let result = command.run();
+        let (supervisor, Some((command, timeout))) = self.ask_slot(id, reload)? else { return Ok(()) };
+        let result = command.run(timeout);
         match &result {
             Ok(()) => self.log.about(Level::Info, id, format_args!("the command that reloads it has succeeded")),
             Err(error) => self.log.about(Level::Error, id, format_args!("reload: {error}")),

@@ -7,8 +7,8 @@ use super::recorded_socket::{self, RecordedSocket};
 use crate::declaration::fields::Fields;
 use crate::declaration::{Fingerprint, milliseconds, read_stop, steps_to_json, strict, validate_id};
 use crate::error::{Error, ErrorCode, Result};
-use crate::lifecycle::StopSettings;
 use crate::lifecycle::generation::Generation;
+use crate::lifecycle::{StopSettings, StopStep};
 use crate::sys::digest;
 use crate::sys::notify_socket::SocketName;
 use crate::sys::pid::Pid;
@@ -90,11 +90,13 @@ pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
     let owner_tag = owner_tag.map(|owner_tag| format!("\"origin\":{},", Value::from(owner_tag))).unwrap_or_default();
     let generation = generation.known().map(|number| format!("\"generation\":{number},")).unwrap_or_default();
     let version = format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",");
-    let stopped = if stop.steps.is_empty() {
+    // A command is run as declared, so an agent that has only the record runs none.
+    let signals: Vec<StopStep> = stop.steps.iter().filter(|step| !step.is_command()).cloned().collect();
+    let stopped = if signals.is_empty() {
         let (signal, grace_ms) = (stop.signal.stored_name(), milliseconds(stop.grace_period));
         format!("\"stop_signal\":\"{signal}\",\"grace_period_ms\":{grace_ms},")
     } else {
-        format!("\"stop\":{},", steps_to_json(&stop.steps))
+        format!("\"stop\":{},", steps_to_json(&signals))
     };
     let is_default = stop.leftover_grace == StopSettings::default().leftover_grace;
     let leftovers = format!("\"leftover_grace_ms\":{},", milliseconds(stop.leftover_grace));
@@ -206,7 +208,6 @@ fn corrupt(message: String) -> Error {
 mod tests {
     use super::*;
     use crate::declaration::Listen;
-    use crate::lifecycle::StopStep;
     use crate::sys::signal::Signal;
     use std::time::Duration;
 
@@ -235,9 +236,20 @@ mod tests {
     #[test]
     fn steps_of_a_stop_come_back() {
         let step = StopStep::new(Signal::INT, Duration::from_millis(7));
-        let stop = StopSettings::default().with_steps([step.leader_only(), step]);
+        let stop = StopSettings::default().with_steps([step.clone().leader_only(), step]);
         let record = Record { stop, ..example() };
         assert_eq!(parse(&text(&record)).unwrap(), record);
+    }
+
+    #[test]
+    fn commands_of_a_stop_are_not_recorded() {
+        let (signal, command) = (StopStep::new(Signal::INT, Duration::ZERO), StopStep::command(["a"], Duration::MAX));
+        let read = |steps: &[&StopStep]| {
+            let stop = StopSettings::default().with_steps(steps.iter().map(|step| (*step).clone()));
+            parse(&text(&Record { stop, ..example() })).unwrap().stop
+        };
+        assert_eq!(read(&[&command, &signal, &command]).steps, [signal]);
+        assert_eq!(read(&[&command]), StopSettings::default());
     }
 
     #[test]

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Runs a command for the process of a proxy, and waits for its end on the thread of the caller.
+//! A command that is run beside the process of a proxy: for a reload, or in a step of a stop.
 //!
 //! Its process is neither supervised nor recorded, so that no agent takes it for the process of the proxy. It has the tag of
-//! the proxy: a stop that comes meanwhile ends it as it ends what left the group, and so does that of the next agent, should
-//! this one die.
+//! the proxy: what it leaves is ended by a stop as what left the group, and all of it by the next agent, should this one die.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::process_key::ProcessKey;
 use super::reaper::process::Process;
 use super::reaper::{POLL_INTERVAL, leave_behind};
 use super::spec::Spec;
@@ -30,29 +31,57 @@ use crate::sys::wait::{ExitStatus, Reap};
 pub(crate) struct CommandRun {
     pub(crate) spec: Arc<Spec>,
     pub(crate) argv: Vec<OsString>,
-    /// How long it may take.
-    pub(crate) timeout: Duration,
     /// The process for which it is run, and which one of the proxy that is.
     pub(crate) leader: Pid,
     pub(crate) generation: Generation,
 }
 
+/// A command whose end the supervisor thread awaits.
+#[derive(Debug)]
+pub(crate) struct AwaitedCommand {
+    /// The name of its process in the reaper's table.
+    pub(crate) key: ProcessKey,
+    pub(crate) purpose: CommandPurpose,
+    /// The program, for messages.
+    pub(crate) name: String,
+    /// Whether it was started: before that, a job is under way or queued.
+    pub(crate) started: bool,
+    /// Whether its result is not wanted any more: it was killed, or is when it has been started.
+    pub(crate) revoked: bool,
+}
+
+/// What a command is run for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CommandPurpose {
+    /// This step of a stop.
+    StopStep(usize),
+}
+
+impl fmt::Display for CommandPurpose {
+    /// The place in the declaration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CommandPurpose::StopStep(step) => write!(f, "stop[{step}]"),
+        }
+    }
+}
+
 impl CommandRun {
-    /// Runs it, and returns when it has exited with code 0.
+    /// Runs it and waits for its end on the thread of the caller, at most so long. Returns when it has exited with code 0.
     ///
     /// # Errors
-    /// - [`ErrorCode::StartFailed`], [`ErrorCode::RootRefused`], [`ErrorCode::Io`]: it was not started.
+    /// - As [`CommandRun::start`].
     /// - [`ErrorCode::CommandFailed`]: it has ended otherwise.
     /// - [`ErrorCode::Timeout`]: it took too long, and was killed with its group.
     /// - [`ErrorCode::StillRunning`]: and has outlived that. It is left to the supervisor to be reaped.
-    pub(crate) fn run(self) -> Result<()> {
-        let (process, name, timeout) = (self.start()?, self.name(), self.timeout);
+    pub(crate) fn run(self, timeout: Duration) -> Result<()> {
+        let failed = |error| start_failed(&self.name(), &error);
+        let (mut stack, mut streams) = (ChildStack::new().map_err(failed)?, StandardStreams::new().map_err(failed)?);
+        let (process, name) = (self.start(&mut stack, &mut streams)?, self.name());
         // The owner may end meanwhile.
-        drop(self);
-        match wait_for(&process, after(Instant::now(), timeout)) {
-            Some(ExitStatus::Exited(0)) => return Ok(()),
-            Some(status) => return Err(Error::new(ErrorCode::CommandFailed, format!("{name}: {status}"))),
-            None => {}
+        drop((self, stack, streams));
+        if let Some(status) = wait_for(&process, after(Instant::now(), timeout)) {
+            return succeeded(&name, status);
         }
         // ORDER: before it is reaped, for its group has its pid.
         let killed = process.signal_group(Signal::KILL);
@@ -66,23 +95,38 @@ impl CommandRun {
         Err(Error::new(ErrorCode::StillRunning, format!("{late}; kill pid {pid}: {what}")))
     }
 
-    fn start(&self) -> Result<Process> {
-        let failed =
-            |error| Error::os(ErrorCode::StartFailed, format_args!("{}: prepare a start", self.name()), &error);
+    /// Starts it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StartFailed`], [`ErrorCode::RootRefused`], [`ErrorCode::Io`]: it was not started.
+    pub(crate) fn start(&self, stack: &mut ChildStack, streams: &mut StandardStreams) -> Result<Process> {
         self.spec.refuse_root()?;
-        let mut streams = StandardStreams::new().map_err(failed)?;
-        let mut stack = ChildStack::new().map_err(failed)?;
         let program = self.spec.command_program(&self.argv, self.leader, self.generation);
         let streams = streams.with(self.spec.open_outputs()?);
-        let started = spawn::start(&mut stack, program, streams.as_fds(), None).map_err(|error| {
+        let started = spawn::start(stack, program, streams.as_fds(), None).map_err(|error| {
             Error::os_text(ErrorCode::StartFailed, format!("{}: {error}", self.name()), error.source.raw_os_error())
         })?;
         Ok(Process { pid: started.pid, pidfd: started.pidfd, identity: None })
     }
 
     /// The program as it is named, for messages.
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+}
+
+fn start_failed(name: &str, error: &std::io::Error) -> Error {
+    Error::os(ErrorCode::StartFailed, format_args!("{name}: prepare a start"), error)
+}
+
+/// What the end of a command means.
+///
+/// # Errors
+/// [`ErrorCode::CommandFailed`]: it has not exited with code 0.
+pub(crate) fn succeeded(name: &str, status: ExitStatus) -> Result<()> {
+    match status {
+        ExitStatus::Exited(0) => Ok(()),
+        _ => Err(Error::new(ErrorCode::CommandFailed, format!("{name}: {status}"))),
     }
 }
 

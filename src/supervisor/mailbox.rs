@@ -106,8 +106,8 @@ pub(crate) enum SupervisorCommand {
     /// This signal is for the leader, and for no other process of its group. Answered when it is sent.
     Signal { slot: Slot, signal: Signal, reply: Sender<Result<()>> },
     /// The leader should reload its configuration. Answered when its signal is sent, or with the command that does it, which is
-    /// for the caller to run.
-    Reload { slot: Slot, reply: Sender<Result<Option<CommandRun>>> },
+    /// for the caller to run, and how long it may take.
+    Reload { slot: Slot, reply: Sender<Result<Option<(CommandRun, Duration)>>> },
     /// A caller waits for a state. Answered when the waiter is with the process, or dropped because there is no such slot.
     Await { slot: Slot, waiter: StateWaiter, reply: Sender<()> },
     /// The process should be gone, and with `forget` its slot as well. Every stop is answered.
@@ -164,6 +164,11 @@ pub(crate) enum Done {
         untaken: Option<Error>,
     },
     Refused(Refusal),
+    /// A command was started, or could not be.
+    Run {
+        command: ProcessKey,
+        started: Result<()>,
+    },
     Recorded(Result<()>),
     PidFile(Pid, Result<()>),
     PidFileRemoved(Result<()>),

@@ -3,6 +3,7 @@
 //! never takes for ever.
 
 mod bombs;
+mod commands;
 mod common;
 mod crashed;
 mod escaped;

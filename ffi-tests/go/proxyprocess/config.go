@@ -114,10 +114,14 @@ func (r Reload) MarshalJSON() ([]byte, error) {
 	}{int(r.Signal), r.Command, milliseconds(r.Timeout)})
 }
 
-// StopStep is one step of a stop: a signal, and how long the processes may take to obey it before the next step.
+// StopStep is one step of a stop: a signal or a command, and how long the processes may take to obey it before the next
+// step.
 type StopStep struct {
 	// Signal goes to the process group.
 	Signal syscall.Signal
+	// Command is a program and its arguments, UTF-8, in place of Signal: it is run as that of a Reload, while the leader
+	// lives. If it fails, the next step begins at once.
+	Command []string
 	// For is how long they may take, in whole milliseconds, rounded up; 0 and less is no time.
 	For time.Duration
 	// LeaderOnly has the signal go to the leader only, as long as it lives.
@@ -127,10 +131,11 @@ type StopStep struct {
 // MarshalJSON gives the step as a declaration has it.
 func (s StopStep) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
-		Signal     int    `json:"signal"`
-		ForMS      uint64 `json:"for_ms"`
-		LeaderOnly bool   `json:"leader_only"`
-	}{int(s.Signal), milliseconds(s.For), s.LeaderOnly})
+		Signal     int      `json:"signal,omitempty"`
+		Command    []string `json:"command,omitempty"`
+		ForMS      uint64   `json:"for_ms"`
+		LeaderOnly bool     `json:"leader_only,omitempty"`
+	}{int(s.Signal), s.Command, milliseconds(s.For), s.LeaderOnly})
 }
 
 // RestartPolicy tells when a process that ended is restarted.

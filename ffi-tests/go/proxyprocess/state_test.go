@@ -81,7 +81,8 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 
 	steps := proxyprocess.ProxyConfig{Command: []string{"/bin/a"}}
 	steps.Stop = []proxyprocess.StopStep{
-		{Signal: syscall.SIGUSR1, For: 1500 * time.Microsecond, LeaderOnly: true}, {Signal: syscall.SIGTERM},
+		{Signal: syscall.SIGUSR1, For: 1500 * time.Microsecond, LeaderOnly: true},
+		{Command: []string{"/bin/b", "ü"}, For: time.Second}, {Signal: syscall.SIGTERM},
 	}
 	check(t, state.Set("steps", steps))
 	declaration, err = state.Get("steps")
@@ -89,7 +90,7 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 	var stop struct{ Stop json.RawMessage }
 	check(t, json.Unmarshal(declaration, &stop))
 	sameJSON(t, stop.Stop, `[{"signal": "SIGUSR1", "for_ms": 2, "leader_only": true},
-		{"signal": "SIGTERM", "for_ms": 0}]`)
+		{"command": ["/bin/b", "ü"], "for_ms": 1000}, {"signal": "SIGTERM", "for_ms": 0}]`)
 	reloading := sleeper()
 	reloading.Reload = &proxyprocess.Reload{Command: []string{"/bin/b", "ü"}, Timeout: time.Second}
 	check(t, state.Set("reloading", reloading))
@@ -102,6 +103,11 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 	expect(t, state.Set("reloading", reloading), proxyprocess.ErrInvalidConfig)
 	reloading.Reload = &proxyprocess.Reload{}
 	expect(t, state.Set("reloading", reloading), proxyprocess.ErrInvalidConfig)
+	steps.Stop[1].Signal = syscall.SIGINT
+	expect(t, state.Set("steps", steps), proxyprocess.ErrInvalidConfig)
+	steps.Stop[1] = proxyprocess.StopStep{}
+	expect(t, state.Set("steps", steps), proxyprocess.ErrInvalidConfig)
+	steps.Stop = steps.Stop[:1]
 	steps.GracePeriod = time.Second
 	expect(t, state.Set("steps", steps), proxyprocess.ErrInvalidConfig)
 	steps.GracePeriod, steps.Stop = 0, []proxyprocess.StopStep{}

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::machine_event::{Announcement, MachineAction, MachineEvent, ProxyState, Settings};
 use super::restart_backoff::Backoff;
-use super::stop_escalation::Escalation;
+use super::stop_escalation::{Escalation, StopTarget};
 use crate::deadline::after;
 use crate::defaults;
 use phase::{Cause, MachinePhase, Retry, Wanted};
@@ -81,6 +81,14 @@ impl Machine {
     /// Whether the process was told to stop, and its end is awaited.
     pub(crate) fn awaits_end(&self) -> bool {
         matches!(self.phase, MachinePhase::Stopping { .. })
+    }
+
+    /// The step of a stop that is under way, while the leader lives.
+    pub(crate) fn stop_step(&self) -> Option<usize> {
+        match self.phase {
+            MachinePhase::Stopping { escalation, .. } => escalation.step(),
+            _ => None,
+        }
     }
 
     /// Whether the process is gone, and the answer to [`MachineAction::Scan`] is awaited.
@@ -153,6 +161,7 @@ impl Machine {
             MachineEvent::NotReady { known } => self.not_ready(known, now, settings, chance),
             MachineEvent::MoreTime { by } => self.more_time(by, now),
             MachineEvent::Exited { group_left, quietly } => self.exited(group_left, quietly, now, settings, chance),
+            MachineEvent::StopCommandFailed { step } => self.stop_command_failed(step, now, settings),
             MachineEvent::Unreaped => {
                 self.reap_until = Some(now + defaults::REAP_WAIT);
                 vec![]
@@ -194,12 +203,15 @@ impl Machine {
                     vec![MachineAction::Adopt]
                 }
             },
-            MachinePhase::Stopping { escalation, .. } | MachinePhase::Scanning { escalation, .. } => {
-                escalation.advance(now, settings.stop).into_iter().collect()
+            MachinePhase::Stopping { escalation, .. } => {
+                escalation.advance(now, settings.stop, StopTarget::Leader).into_iter().collect()
+            }
+            MachinePhase::Scanning { escalation, .. } => {
+                escalation.advance(now, settings.stop, StopTarget::Leftovers).into_iter().collect()
             }
             MachinePhase::Clearing { escalation, probe_at, .. } => {
                 let probe = (now >= *probe_at).then_some(MachineAction::ProbeGroup);
-                escalation.advance(now, settings.stop).into_iter().chain(probe).collect()
+                escalation.advance(now, settings.stop, StopTarget::Leftovers).into_iter().chain(probe).collect()
             }
             MachinePhase::AwaitingReap { probe_at, .. } if now >= *probe_at => vec![MachineAction::ProbeZombies],
             MachinePhase::Held { until, probe_at, .. } if now >= *until || now >= *probe_at => {
@@ -248,9 +260,9 @@ impl Machine {
     }
 
     fn stop_because(&mut self, cause: Cause, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
-        let escalation = Escalation::begin(now, settings.stop);
+        let escalation = Escalation::begin(now, settings.stop, StopTarget::Leader);
         self.phase = MachinePhase::Stopping { escalation, cause };
-        vec![escalation.signal(), MachineAction::Announce(Announcement::Stopping)]
+        vec![escalation.action(settings.stop), MachineAction::Announce(Announcement::Stopping)]
     }
 
     /// Nothing of the process is left, and it was not wanted, or not this one.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::deadline::after;
 use crate::lifecycle::machine_event::Settings;
-use crate::lifecycle::stop_escalation::Escalation;
+use crate::lifecycle::stop_escalation::{Escalation, StopTarget};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
@@ -94,7 +94,7 @@ impl Cause {
     /// successor waits meanwhile.
     pub(super) fn escalation(self, now: Instant, settings: Settings<'_>) -> Escalation {
         match self {
-            Cause::Asked | Cause::NotReady { .. } => Escalation::begin(now, settings.stop),
+            Cause::Asked | Cause::NotReady { .. } => Escalation::begin(now, settings.stop, StopTarget::Leftovers),
             Cause::Ended { .. } | Cause::Unseen { .. } => Escalation::of_leftovers(now, settings.stop),
         }
     }

@@ -107,7 +107,7 @@ impl Machine {
                     (false, _) => return self.scan_after_exit(cause, now, settings),
                 }
                 self.phase = MachinePhase::Clearing { escalation, cause, probes: 0, probe_at: now };
-                vec![escalation.signal(), MachineAction::RemovePidFile]
+                escalation.signal(settings.stop).into_iter().chain([MachineAction::RemovePidFile]).collect()
             }
             MachinePhase::Stopping { escalation, cause } => {
                 if !group_left {
@@ -127,6 +127,17 @@ impl Machine {
             | MachinePhase::Stopped
             | MachinePhase::Failed => vec![],
         }
+    }
+
+    pub(super) fn stop_command_failed(
+        &mut self,
+        step: usize,
+        now: Instant,
+        settings: Settings<'_>,
+    ) -> Vec<MachineAction> {
+        // When the leader is gone no command is run for it any more.
+        let MachinePhase::Stopping { escalation, .. } = &mut self.phase else { return vec![] };
+        escalation.command_failed(step, now, settings.stop).into_iter().collect()
     }
 
     pub(super) fn zombies(&mut self, left: bool, useless: bool, now: Instant) -> Vec<MachineAction> {
@@ -171,7 +182,7 @@ impl Machine {
             let probes = probes.saturating_add(1);
             let probe_at = now + escalation.probe_interval(probes);
             self.phase = MachinePhase::Clearing { escalation, cause, probes, probe_at };
-            return vec![escalation.signal()];
+            return escalation.signal(settings.stop).into_iter().collect();
         }
         // Also of one that is only restored: it is started when the manager runs, which may be at once.
         if held && self.wanted == Wanted::Up {

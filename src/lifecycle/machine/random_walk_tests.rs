@@ -32,6 +32,7 @@ enum Move {
     /// It answers when it is probed, from now on or no longer.
     Answers(bool),
     Report,
+    CommandFails,
     Time(u64),
 }
 
@@ -51,6 +52,7 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => any::<bool>().prop_map(Move::Useless),
         2 => any::<bool>().prop_map(Move::Answers),
         1 => Just(Move::Report),
+        2 => Just(Move::CommandFails),
         6 => (0u64..90_000).prop_map(Move::Time),
         2 => (0u64..1000).prop_map(Move::Time),
     ]
@@ -78,30 +80,47 @@ struct Outside {
     zombie: Option<Instant>,
     useless: bool,
     answers: bool,
-    /// The last step whose signal was sent in the stop or clearing that is under way, and when; SIGKILL is after all of them.
+    /// The step whose command has failed.
+    command: Option<usize>,
+    /// The last step whose signal was sent, or command run, in the stop or clearing that is under way, and when; SIGKILL is after all of them.
     signalled: Option<(usize, Instant)>,
 }
 
 impl Outside {
     /// No step is left out, comes twice with less than all of its time, or comes after SIGKILL.
     fn check_order_of_signals(&mut self, world: &World, action: MachineAction) {
+        let count = world.stop.steps.len().max(1);
+        // A command is run for a leader that lives alone.
+        let comes = |step: usize| self.leader || world.stop.step(step).is_none_or(|step| !step.is_command());
         let step = match action {
             MachineAction::SignalStop { step } => {
-                assert!(world.stop.step(step).is_some(), "a step that there is not");
+                assert!(world.stop.step(step).is_some_and(|step| !step.is_command()), "no step with a signal");
                 step
             }
-            _ => world.stop.last_step() + 1,
+            MachineAction::RunStop { step } => {
+                assert!(world.stop.step(step).is_some_and(|step| step.is_command()), "no step with a command");
+                assert!(self.leader, "a command for a leader that is gone");
+                step
+            }
+            _ => count,
         };
         match self.signalled {
             // Of what was found only now, or that is left of a crash.
             None => {}
             Some((last, _)) if last == step => {}
             Some((last, at)) => {
-                assert_eq!(step, last + 1, "after step {last}");
+                let next = (last + 1..).find(|step| comes(*step));
+                assert_eq!(Some(step), next, "after step {last}");
                 let had = world.now.saturating_duration_since(at);
                 let whole = world.stop.step(last).map_or(Duration::ZERO, |step| step.duration);
                 // What a crash has left begins with the last step, and has the time of leftovers.
-                let least = if step > world.stop.last_step() { whole.min(world.stop.leftover_grace) } else { whole };
+                let least = if self.command.take() == Some(last) {
+                    Duration::ZERO
+                } else if step == count {
+                    whole.min(world.stop.leftover_grace)
+                } else {
+                    whole
+                };
                 assert!(had >= least, "step {last} had only {had:?}");
             }
         }
@@ -152,7 +171,7 @@ impl Outside {
                     assert!(action == MachineAction::Adopt || !self.stop_wanted, "a start after a stop");
                     self.job = Some(action);
                 }
-                MachineAction::SignalStop { .. } | MachineAction::Kill => {
+                MachineAction::SignalStop { .. } | MachineAction::RunStop { .. } | MachineAction::Kill => {
                     self.check_order_of_signals(world, action);
                     // A group may have emptied unnoticed; its handle then says so, and no process is hit.
                     assert!(self.leader || self.clearing(world), "a signal to no process");
@@ -267,6 +286,13 @@ impl Outside {
                 world.on(MachineEvent::Ready)
             }
             Move::Report => vec![],
+            Move::CommandFails => match self.signalled.filter(|_| self.leader) {
+                Some((step, _)) if world.stop.step(step).is_some_and(|step| step.is_command()) => {
+                    self.command = Some(step);
+                    world.on(MachineEvent::StopCommandFailed { step })
+                }
+                _ => vec![],
+            },
             Move::Exit { group_left, escaped, zombie } if self.leader => {
                 if zombie {
                     self.zombie = Some(world.now);
@@ -329,10 +355,15 @@ proptest! {
     #[test]
     fn random_walks_keep_the_invariants(
         walk in proptest::collection::vec(moves(), 1..120), leftover_grace in 0u64..3, readiness in readiness(),
-        steps in proptest::collection::vec((0u64..4, any::<bool>()), 0..4),
+        steps in proptest::collection::vec((0u64..4, 0..3), 0..4),
     ) {
-        let steps = steps.into_iter().map(|(seconds, leader_only)| {
-            StopStep { leader_only, ..StopStep::new(Signal::INT, Duration::from_secs(seconds)) }
+        let steps = steps.into_iter().map(|(seconds, kind)| {
+            let duration = Duration::from_secs(seconds);
+            match kind {
+                0 => StopStep::new(Signal::INT, duration),
+                1 => StopStep::new(Signal::INT, duration).leader_only(),
+                _ => StopStep::command(["a"], duration),
+            }
         });
         assert_invariants(walk, leftover_grace, readiness, steps.collect());
     }

@@ -145,6 +145,7 @@ impl EventLoop {
                 supervised.rare.released = Some(released.clone());
                 supervised.rare.state_waiters.dismiss();
             }
+            self.revoke_commands(key);
             self.limit_wait_for_job(key);
             self.drop_if_done(key);
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::EventLoop;
+use super::leader::{Leader, Source};
 use super::pending_repair::RepairTask;
-use super::supervised::{Leader, Source};
 use crate::deadline::after;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, excerpt};
@@ -138,6 +138,7 @@ impl EventLoop {
                 }
                 Some(MachineEvent::AdoptionRefused { gone })
             }
+            Done::Run { command, started } => self.command_started(key, command, started),
             Done::PidFile(pid, result) => {
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), result);
                 None

@@ -36,6 +36,7 @@ impl EventLoop {
     }
 
     pub(super) fn perform_all(&mut self, key: ProcessKey, actions: Vec<MachineAction>) {
+        self.revoke_commands(key);
         for action in actions {
             self.perform(key, action);
         }
@@ -87,13 +88,14 @@ impl EventLoop {
             }
             MachineAction::ProbeReady => self.probe_ready(key),
             MachineAction::SignalStop { step } => self.send_stop_signal(key, StopSignal::OfStep(step)),
+            MachineAction::RunStop { step } => self.run_stop(key, step),
             MachineAction::Kill => self.send_stop_signal(key, StopSignal::Kill),
             MachineAction::ProbeGroup => {
                 let group = self.reaper.group_left(key).unwrap_or_else(|error| {
                     supervised.group_scan_failed(&error);
                     Group::Alive
                 });
-                let left = supervised.probed(&group);
+                let left = supervised.probed(&group) || !supervised.rare.commands.is_empty();
                 if !supervised.rare.zombies.is_empty() {
                     self.drive(key, MachineEvent::Unreaped);
                 }
@@ -136,7 +138,9 @@ impl EventLoop {
                 }
             }
             MachineAction::Stuck => {
-                let error = supervised.still_running(&self.reaper.members(key));
+                let commands = supervised.rare.commands.iter().map(|command| command.key);
+                let members = [key].into_iter().chain(commands).flat_map(|key| self.reaper.members(key));
+                let error = supervised.still_running(&members.collect::<Vec<_>>());
                 supervised.spec.context.log.write(Level::Error, format_args!("{error}"));
                 supervised.answer_stop(&Err(error));
             }

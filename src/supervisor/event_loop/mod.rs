@@ -4,9 +4,11 @@
 //!
 //! It never blocks on a disk, on an exec or on a slow process, and starts nothing itself.
 
+mod command_runs;
 mod commands;
 mod job_results;
 mod keys_by_owner;
+mod leader;
 mod listening;
 mod machine_actions;
 mod notifications;
@@ -21,7 +23,7 @@ mod stop_signals;
 mod supervised;
 mod timers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -47,6 +49,8 @@ pub(crate) struct EventLoop {
     /// By key, which is the order in which they came, mostly that of their ids and of their places in memory.
     pub(crate) slots: BTreeMap<ProcessKey, Box<Supervised>>,
     keys: Keys,
+    /// By the keys of the commands that are run for them.
+    processes_of_commands: HashMap<ProcessKey, ProcessKey>,
     pub(crate) timers: Timers,
     pub(crate) spawners: Spawners,
     reaper: Arc<Reaper>,
@@ -63,7 +67,20 @@ impl EventLoop {
         let (slots, keys, timers) = (BTreeMap::new(), Keys::default(), Timers::default());
         let (scan_queue, awaited, ending) = (ScanQueue::default(), 0, false);
         let unreaped_in_time = UnreapedInTime::default();
-        EventLoop { inbox, slots, keys, timers, spawners, reaper, scan_queue, awaited, unreaped_in_time, ending }
+        let processes_of_commands = HashMap::new();
+        EventLoop {
+            inbox,
+            slots,
+            keys,
+            processes_of_commands,
+            timers,
+            spawners,
+            reaper,
+            scan_queue,
+            awaited,
+            unreaped_in_time,
+            ending,
+        }
     }
 
     /// Runs until the last handle is gone.
@@ -143,7 +160,7 @@ impl EventLoop {
     fn drop_if_done(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         supervised.rare.tidy();
-        if supervised.busy || !supervised.rare.queued.is_empty() {
+        if supervised.busy || !supervised.rare.queued.is_empty() || !supervised.rare.commands.is_empty() {
             return;
         }
         let released = supervised.rare.released.is_some() && !supervised.machine.is_starting();

@@ -17,6 +17,9 @@ impl EventLoop {
         if fail::failing("exit:seen").is_err() {
             return;
         }
+        if let Some(&process) = self.processes_of_commands.get(&key) {
+            return self.check_command(key, process);
+        }
         // ORDER: a start is reported before its end. What is left in a list of the process before, which had the same key, can
         // name a process that was started meanwhile; its own end is reported again, once it is waited for.
         let is_told = |supervised: &Supervised| {
@@ -71,6 +74,8 @@ impl EventLoop {
         // proven to be of it and holds the start.
         let unsignalled = supervised.rare.uncleared.is_some();
         let quietly = unsignalled || matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
+        // A command that is run for it is killed now, and waited for as if it were of the group.
+        let group_left = group_left || !supervised.rare.commands.is_empty();
         let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly }) else { return };
         if actions == [MachineAction::Spawn] {
             // A successor waits neither for readers of events nor for the host's log.

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::supervised::{Source, Supervised};
+use super::leader::Source;
+use super::supervised::Supervised;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::spawner::job::{Given, Job};
 

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::supervised::{Source, Supervised};
+use super::leader::Source;
+use super::supervised::Supervised;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::machine_event::MachineEvent;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What the event loop does when a user steers one proxy: restart, signals, reload, and waits for a state.
 
+use std::time::Duration;
+
 use super::EventLoop;
 use super::supervised::Supervised;
 use crate::declaration::Reload;
@@ -40,7 +42,7 @@ impl EventLoop {
     }
 
     /// A command is not run here, for this thread waits for no process.
-    pub(super) fn reload(&mut self, slot: &Slot) -> Result<Option<CommandRun>> {
+    pub(super) fn reload(&mut self, slot: &Slot) -> Result<Option<(CommandRun, Duration)>> {
         let supervised = self.keys.get(slot).and_then(|key| self.slots.get(&key));
         let supervised = supervised.ok_or_else(|| not_managed(&slot.id))?;
         let Some(leader) = supervised.pid else { return Err(not_running(&slot.id, supervised.machine.state())) };
@@ -54,7 +56,7 @@ impl EventLoop {
                 let log = &supervised.spec.context.log;
                 log.about(Level::Info, &slot.id, format_args!("running the command that reloads pid {leader}"));
                 let (spec, generation) = (supervised.spec.clone(), supervised.generation);
-                Ok(Some(CommandRun { spec, argv, timeout, leader, generation }))
+                Ok(Some((CommandRun { spec, argv, leader, generation }, timeout)))
             }
         }
     }

@@ -6,6 +6,7 @@ use std::io;
 use super::EventLoop;
 use super::pending_repair::{RepairTask, StopSignal};
 use crate::error::{Error, ErrorCode};
+use crate::lifecycle::StopAction;
 use crate::logging::Level;
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::scan::escaped_process::Escaped;
@@ -17,10 +18,10 @@ impl EventLoop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let (step, signal, leader_only) = match which {
             StopSignal::Kill => (None, Signal::KILL, false),
-            StopSignal::OfStep(index) => match supervised.spec.config.stop.step(index) {
-                Some(step) => (Some(index), step.signal, step.leader_only),
-                // It is done again, and there are fewer steps by now: the next thing is SIGKILL.
-                None => return,
+            StopSignal::OfStep(index) => match supervised.spec.config.stop.step(index).map(|step| step.action) {
+                Some(StopAction::Signal { signal, leader_only }) => (Some(index), signal, leader_only),
+                // It is done again, and by now there are fewer steps, or other ones.
+                Some(StopAction::Command(_)) | None => return,
             },
         };
         // What could not be sent before is superseded.

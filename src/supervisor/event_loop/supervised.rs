@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
+use super::leader::Leader;
 use super::pending_repair::PendingRepair;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
@@ -18,6 +19,7 @@ use crate::lifecycle::machine::Machine;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent, Settings};
 use crate::logging::Level;
 use crate::supervisor::adoption::claim::Claim;
+use crate::supervisor::command_run::AwaitedCommand;
 use crate::supervisor::mailbox::{Slot, StopWaiter};
 use crate::supervisor::notifications::Notifications;
 use crate::supervisor::process_key::ProcessKey;
@@ -72,31 +74,6 @@ pub(crate) struct Supervised {
     pub(crate) rare: Rare,
 }
 
-/// The last process that was started or adopted, or whose adoption was refused because it is gone.
-#[derive(Debug)]
-pub(crate) struct Leader {
-    /// Its pid, unless that was recycled.
-    pub(crate) pid: Option<Pid>,
-    pub(crate) source: Source,
-}
-
-/// What a leader was started from, or found by.
-#[derive(Debug)]
-pub(crate) enum Source {
-    Started(Arc<Spec>),
-    Claimed(Box<ProcessTag>),
-}
-
-impl Leader {
-    /// By what its processes are known.
-    pub(crate) fn tag(&self) -> ProcessTag {
-        match &self.source {
-            Source::Started(spec) => ProcessTag::of(&spec.id, spec.config.token.as_deref(), &spec.context.owner_tag),
-            Source::Claimed(tag) => (**tag).clone(),
-        }
-    }
-}
-
 /// What most slots have nothing of, most of the time: of ten thousand it would be megabytes.
 #[derive(Debug, Default)]
 pub(crate) struct Rare(Option<Box<RareFields>>);
@@ -116,6 +93,8 @@ pub(crate) struct RareFields {
     pub(crate) last_error: Option<Error>,
     /// While it runs and is not ready yet.
     pub(crate) readiness: Option<AwaitedReadiness>,
+    /// Those that are run for it, and have not ended.
+    pub(crate) commands: Vec<AwaitedCommand>,
     /// Once it was started with sockets.
     pub(crate) sockets: Option<Arc<ProxySockets>>,
     /// While it runs, if it sends notifications.
@@ -148,6 +127,7 @@ static NOTHING: RareFields = RareFields {
     uncleared: None,
     last_error: None,
     readiness: None,
+    commands: Vec::new(),
     sockets: None,
     notifications: None,
     zombies: Vec::new(),
@@ -188,6 +168,7 @@ impl Rare {
             uncleared,
             last_error,
             readiness,
+            commands,
             sockets,
             notifications,
             zombies,
@@ -209,6 +190,7 @@ impl Rare {
             && uncleared.is_none()
             && last_error.is_none()
             && readiness.is_none()
+            && commands.is_empty()
             && sockets.is_none()
             && notifications.is_none()
             && zombies.is_empty()
@@ -296,7 +278,7 @@ impl Supervised {
     pub(crate) fn waits_for_job(&self) -> bool {
         let in_flight = self.machine.is_starting() || self.machine.state() == ProxyState::Adopting;
         let stops = !self.rare.stop_waiters.is_empty() && (in_flight || self.settle);
-        stops || (self.rare.released.is_some() && (in_flight || self.busy))
+        stops || (self.rare.released.is_some() && (in_flight || self.busy || !self.rare.commands.is_empty()))
     }
 
     /// The process group, in messages.

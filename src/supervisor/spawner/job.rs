@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorCode};
 use crate::lifecycle::generation::Generation;
 use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
+use crate::supervisor::command_run::CommandRun;
 use crate::supervisor::mailbox::Done;
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::scan::process_tag::ProcessTag;
@@ -64,6 +65,13 @@ pub(crate) enum Job {
         /// Those of its proxy, if the process has any or they are declared.
         sockets: Option<Arc<ProxySockets>>,
     },
+    /// Starts a command that is run for a process.
+    Run {
+        key: ProcessKey,
+        run: CommandRun,
+        /// The name of its own process.
+        command: ProcessKey,
+    },
     /// Writes record and pid file of a process again, after its declaration became known or changed.
     Record { key: ProcessKey, spec: Arc<Spec>, given: Given },
     /// The same, if the record is not there any more.
@@ -88,6 +96,7 @@ impl Job {
         let error = Error::new(ErrorCode::Internal, "a spawner thread panicked; see the host's standard error");
         match self {
             Job::Start { .. } => Done::StartFailed { error, hopeless: false },
+            Job::Run { command, .. } => Done::Run { command: *command, started: Err(error) },
             Job::Adopt { .. } => Done::Refused(Refusal { reason: error.to_string(), verdict: Verdict::Unknown }),
             Job::Record { .. } | Job::RecordMissing { .. } => Done::Recorded(Err(error)),
             Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),

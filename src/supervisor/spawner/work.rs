@@ -105,18 +105,23 @@ impl Spawner {
             | Job::PidFile { key, spec, .. }
             | Job::RemovePidFile { key, spec }
             | Job::CleanUp { key, spec, .. } => (*key, spec.clone()),
+            Job::Run { key, run, .. } => (*key, run.spec.clone()),
         };
         let panicked = job.panicked();
         let done = host_code::caught(|| self.work(job, tools)).unwrap_or(panicked);
         if self.closed.load(Ordering::Acquire) {
             return self.undo(key, &spec, &done);
         }
-        let watch = matches!(done, Done::Started(_) | Done::Adopted { .. });
+        let begun = match &done {
+            Done::Started(_) | Done::Adopted { .. } => Some(key),
+            Done::Run { command, started: Ok(()) } => Some(*command),
+            _ => None,
+        };
         // ORDER: the supervisor must get the start before it can get the exit.
         self.mailbox.send(Message::Done { key, spec, done });
         fail::point("job:told");
-        if watch {
-            self.reaper.watch(key);
+        if let Some(begun) = begun {
+            self.reaper.watch(begun);
         }
     }
 
@@ -129,6 +134,12 @@ impl Spawner {
                 spec.context.log.about(Level::Error, &spec.id, format_args!("{error}"));
             }
             self.reaper.release(key);
+        }
+        if let Done::Run { command, started: Ok(()) } = done {
+            if let Err(error) = self.reaper.signal_group(*command, Signal::KILL) {
+                spec.context.log.about(Level::Error, &spec.id, format_args!("kill a command: {error}"));
+            }
+            self.reaper.release(*command);
         }
     }
 
@@ -156,6 +167,10 @@ impl Spawner {
                 }
                 Err(refusal) => Done::Refused(refusal),
             },
+            Job::Run { run, command, .. } => {
+                let started = run.start(&mut tools.stack, &mut tools.streams);
+                Done::Run { command, started: started.map(|process| self.reaper.insert(command, process)) }
+            }
             Job::Record { key, spec, given } => Done::Recorded(self.record(key, &spec, &given)),
             Job::RecordMissing { key, spec, given } => Done::Recorded(match spec.is_recorded() {
                 Ok(false) => self.record(key, &spec, &given),

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The leader of the processes of a slot, and by what those are known.
+
+use std::sync::Arc;
+
+use crate::supervisor::scan::process_tag::ProcessTag;
+use crate::supervisor::spec::Spec;
+use crate::sys::pid::Pid;
+
+/// The last process that was started or adopted, or whose adoption was refused because it is gone.
+#[derive(Debug)]
+pub(crate) struct Leader {
+    /// Its pid, unless that was recycled.
+    pub(crate) pid: Option<Pid>,
+    pub(crate) source: Source,
+}
+
+/// What a leader was started from, or found by.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Started(Arc<Spec>),
+    Claimed(Box<ProcessTag>),
+}
+
+impl Leader {
+    /// By what its processes are known.
+    pub(crate) fn tag(&self) -> ProcessTag {
+        match &self.source {
+            Source::Started(spec) => ProcessTag::of(&spec.id, spec.config.token.as_deref(), &spec.context.owner_tag),
+            Source::Claimed(tag) => (**tag).clone(),
+        }
+    }
+}
