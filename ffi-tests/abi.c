@@ -115,7 +115,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 216);
+SIZE(proxyprocess_proxy_options, 224);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -153,6 +153,7 @@ FIELD(proxyprocess_proxy_options, start_timeout_ms, 184, 8);
 FIELD(proxyprocess_proxy_options, stop_json, 192, 8);
 FIELD(proxyprocess_proxy_options, listen_json, 200, 8);
 FIELD(proxyprocess_proxy_options, reload_json, 208, 8);
+FIELD(proxyprocess_proxy_options, ready_json, 216, 8);
 
 SIZE(proxyprocess_manager_options, 56);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);

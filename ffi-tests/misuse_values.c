@@ -108,6 +108,11 @@ static void proxy_options(void)
     REFUSES_PROXY(stop_json = "[{\"command\": [], \"for_ms\": 1}]", config, "stop[0].command");
     REFUSES_PROXY(stop_json = STEPS; options.stop_signal = SIGTERM, config, "stop_signal");
     REFUSES_PROXY(stop_json = STEPS; options.grace_period_ms = 1, config, "grace_period_ms");
+    REFUSES_PROXY(ready_json = "", config, "ready_json");
+    REFUSES_PROXY(ready_json = "{}", config, "ready_json");
+    REFUSES_PROXY(ready_json = NO_UTF8, utf8, "ready_json");
+    REFUSES_PROXY(ready_json = "{\"command\": []}", config, "ready.command");
+    REFUSES_PROXY(ready_json = "\"notify\""; options.ready_fd = 3, argument, "ready_json");
     REFUSES_PROXY(reload_json = "", config, "reload_json");
     REFUSES_PROXY(reload_json = "[]", config, "reload_json");
     REFUSES_PROXY(reload_json = "{}", config, "reload_json");

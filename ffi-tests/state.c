@@ -106,6 +106,10 @@ static void by_options(void)
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "\"ready\":\"notify\"");
     options.ready_notify = 0;
+    options.ready_json = "{\"command\": [\"/bin/c\"], \"timeout_ms\": 9}";
+    OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
+    has(state, "web-proxy", "\"ready\":{\"command\":[\"/bin/c\"],\"timeout_ms\":9}");
+    options.ready_json = NULL;
     options.listen_json = "[\"tcp:[::1]:80\", {\"address\": \"unix:/run/web\", \"name\": \"web\", \"mode\": \"0660\"}]";
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "\"listen\":[\"tcp:[::1]:80\",");

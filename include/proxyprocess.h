@@ -521,7 +521,7 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
  * stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
- * detached, ready ("started", "notify", {tcp}, {unix} or {fd}), start_timeout_ms, listen, reload {signal} or {command,
+ * detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, reload {signal} or {command,
  * timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
  */
 typedef struct proxyprocess_proxy_options {
@@ -602,7 +602,7 @@ typedef struct proxyprocess_proxy_options {
     uint8_t reserved_2[1];
     /**
      * It is ready when a TCP connect to this address succeeds, like "127.0.0.1:8080", ASCII, an IPv6 address in brackets;
-     * NULL is none. At most one of the three `ready_` fields is set; with none it is ready once it is started.
+     * NULL is none. At most one of the five `ready_` fields is set; with none it is ready once it is started.
      */
     const char *ready_tcp;
     /** It is ready when a connect to the stream socket at this absolute path succeeds, any bytes; NULL is none. */
@@ -635,6 +635,11 @@ typedef struct proxyprocess_proxy_options {
      * ["program", "argument"], "timeout_ms": 30000}, as JSON; NULL is none.
      */
     const char *reload_json;
+    /**
+     * When it is ready, as `ready` of a declaration, JSON: for a command, which is the only one without a field of its own,
+     * {"command": ["program", "argument"], "timeout_ms": 10000}. It is run again until it exits with code 0. NULL is none.
+     */
+    const char *ready_json;
 } proxyprocess_proxy_options;
 
 /**

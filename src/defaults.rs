@@ -36,6 +36,9 @@ pub const LISTEN_BACKLOG: u32 = 4096;
 /// How long a command that reloads a proxy may take before it is killed.
 pub(crate) const RELOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a command that finds out whether a process is ready may take, unless the declaration says otherwise.
+pub(crate) const READY_COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The sync is made at the latest this long after the first unsynced change (`ManagerCoalescePeriod`).
 pub const MANAGER_COALESCE_PERIOD: Duration = Duration::from_secs(5);
 

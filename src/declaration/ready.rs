@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! When a proxy is ready, as it is declared, with its JSON form.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::fields::{Fields, expected, invalid};
+use super::fields::{Fields, expected, invalid, milliseconds};
+use super::stop::words_to_json;
 use super::text;
 use crate::command::Command;
-use crate::defaults::ENV_NOTIFY_SOCKET;
+use crate::defaults::{ENV_NOTIFY_SOCKET, READY_COMMAND_TIMEOUT};
 use crate::error::Result;
 use crate::lifecycle::readiness::Readiness;
 use crate::sys::socket_address::LONGEST_SOCKET_PATH;
@@ -50,20 +51,34 @@ pub enum Ready {
     /// systemd (sd_notify(3)). It is heard for as long as the process runs:
     /// [`ProxyStatus::status_text`](crate::ProxyStatus::status_text). Changing it takes a new process.
     Notify,
+    /// When this command exits with code 0. It is run as that of [`Reload::Command`](crate::Reload::Command), until it does,
+    /// and never twice at a time; it is killed with its group when the process has ended or is stopped.
+    Command {
+        /// Program and arguments. A program without a slash is searched for in the `PATH` of the proxy.
+        argv: Vec<OsString>,
+        /// How long one run may take, before it is killed with its group (default 10 s); not zero. That is checked twice a
+        /// second. [`Duration::MAX`] is without end.
+        timeout: Duration,
+    },
 }
 
-const WANTED: &str = r#""started", "notify", {"tcp": ADDRESS}, {"unix": PATH} or {"fd": NUMBER}"#;
+const WANTED: &str = r#""started", "notify", {"tcp": ADDRESS}, {"unix": PATH}, {"fd": NUMBER} or {"command": LIST}"#;
 const TCP: &str = r#"an IP address and a port, like "127.0.0.1:8080" or "[::1]:8080""#;
 const UNIX: &str = "an absolute path of 2 to 107 bytes without NUL";
 const FD: &str = "a number from 3 to 1023";
 const FDS: RangeInclusive<u32> = 3..=1023;
 
 impl Ready {
+    /// When this command exits with code 0; a run of it may take as long as the default says.
+    pub fn command<W: Into<OsString>>(argv: impl IntoIterator<Item = W>) -> Ready {
+        Ready::Command { argv: argv.into_iter().map(Into::into).collect(), timeout: READY_COMMAND_TIMEOUT }
+    }
+
     /// The descriptor by which the process reports, which it gets at its start.
     pub(crate) fn fd(&self) -> Option<u32> {
         match self {
             Ready::Fd(number) => Some(*number),
-            Ready::Started | Ready::Tcp(_) | Ready::Unix(_) | Ready::Notify => None,
+            Ready::Started | Ready::Tcp(_) | Ready::Unix(_) | Ready::Notify | Ready::Command { .. } => None,
         }
     }
 
@@ -72,29 +87,46 @@ impl Ready {
         match self {
             Ready::Fd(number) => Some(format!("ready.fd={number}")),
             Ready::Notify => Some("ready=notify".to_owned()),
-            Ready::Started | Ready::Tcp(_) | Ready::Unix(_) => None,
+            Ready::Started | Ready::Tcp(_) | Ready::Unix(_) | Ready::Command { .. } => None,
         }
     }
 
     /// Reads the field `ready`; absent, it is the default.
     pub(super) fn read(fields: &mut Fields) -> Result<Ready> {
         let place = fields.place("ready");
-        let Some(value) = fields.take("ready") else { return Ok(Ready::Started) };
+        fields.take("ready").map_or(Ok(Ready::Started), |value| Ready::from_json(&place, value))
+    }
+
+    /// Reads what stands at `place`.
+    pub(crate) fn from_json(place: &str, value: Value) -> Result<Ready> {
         let object = match value {
             Value::String(word) if word == "started" => return Ok(Ready::Started),
             Value::String(word) if word == "notify" => return Ok(Ready::Notify),
-            Value::Object(object) if object.len() <= 1 => object,
-            other => return Err(expected(&place, WANTED, &other)),
+            Value::Object(object) => object,
+            other => return Err(expected(place, WANTED, &other)),
         };
         if object.is_empty() {
-            return Err(expected(&place, WANTED, &object.into()));
+            return Err(expected(place, WANTED, &object.into()));
         }
         let mut how = Fields::of(place, object.into())?;
         let tcp = how.read("tcp", TCP, |value| value.as_str()?.parse().ok())?.map(Ready::Tcp);
         let unix = how.read("unix", UNIX, text::from_json)?.map(|path| Ready::Unix(path.into()));
         let fd = how.read("fd", FD, |value| value.as_u64()?.try_into().ok())?.map(Ready::Fd);
+        let argv = how.list("command", "strings", text::from_json)?;
+        let timeout = how.milliseconds("timeout_ms")?;
+        let (refused, both) = (how.place("timeout_ms"), invalid(format!("{place}: expected {WANTED}, got several")));
         how.finish()?;
-        Ok(tcp.or(unix).or(fd).unwrap_or_default())
+        let limit = timeout.unwrap_or(READY_COMMAND_TIMEOUT);
+        let command = argv.map(|argv| Ready::Command { argv, timeout: limit });
+        let is_command = command.is_some();
+        let mut declared = [tcp, unix, fd, command].into_iter().flatten();
+        match (declared.next(), declared.next()) {
+            (Some(_), Some(_)) => Err(both),
+            _ if timeout.is_some() && !is_command => {
+                Err(invalid(format!("{refused}: expected none without a command")))
+            }
+            (ready, _) => Ok(ready.unwrap_or_default()),
+        }
     }
 
     /// The value of the field; `None` for the default.
@@ -105,6 +137,12 @@ impl Ready {
             Ready::Unix(path) => Some(json!({"unix": text::to_json(path.as_os_str())})),
             Ready::Fd(number) => Some(json!({"fd": number})),
             Ready::Notify => Some("notify".into()),
+            Ready::Command { argv, timeout } if *timeout == READY_COMMAND_TIMEOUT => {
+                Some(json!({"command": words_to_json(argv)}))
+            }
+            Ready::Command { argv, timeout } => {
+                Some(json!({"command": words_to_json(argv), "timeout_ms": milliseconds(*timeout)}))
+            }
         }
     }
 
@@ -112,7 +150,7 @@ impl Ready {
     pub(crate) fn readiness(&self, timeout: Duration) -> Readiness {
         match self {
             Ready::Started => Readiness::Started,
-            Ready::Tcp(_) | Ready::Unix(_) => Readiness::Probed { within: timeout },
+            Ready::Tcp(_) | Ready::Unix(_) | Ready::Command { .. } => Readiness::Probed { within: timeout },
             Ready::Fd(_) | Ready::Notify => Readiness::Reported { within: timeout },
         }
     }
@@ -144,6 +182,12 @@ impl Ready {
             Ready::Fd(number) if !FDS.contains(number) => {
                 Err(invalid(format!("ready.fd: expected {FD}, got {number}")))
             }
+            Ready::Command { timeout, .. } if timeout.as_millis() == 0 => {
+                Err(invalid("ready.timeout_ms: expected milliseconds, a whole number from 1 on, got 0"))
+            }
+            Ready::Command { argv, .. } => {
+                Command::from_argv(argv.clone()).validate().map_err(|error| error.joined("ready"))
+            }
             Ready::Started | Ready::Tcp(_) | Ready::Fd(_) => Ok(()),
         }
     }
@@ -170,6 +214,8 @@ mod tests {
             Ready::Unix(not_utf8.into()),
             Ready::Fd(3),
             Ready::Notify,
+            Ready::command([OsString::from_vec(vec![255]), "b".into()]),
+            Ready::Command { argv: vec!["a".into()], timeout: Duration::from_millis(7) },
             Ready::Started,
         ];
         for ready in all {
@@ -188,21 +234,27 @@ mod tests {
         let cases = [
             (
                 r#""ready": "soon""#,
-                r#"ready: expected "started", "notify", {"tcp": ADDRESS}, {"unix": PATH} or {"fd": NUMBER}, got"#,
+                r#"ready: expected "started", "notify", {"tcp": ADDRESS}, {"unix": PATH}, {"fd": NUMBER} or {"command": LIST}, got"#,
             ),
             (r#""ready": {}"#, r#"ready: expected "started", "#),
             (r#""ready": 3"#, r#"ready: expected "started", "#),
             (r#""ready": {"tcp": "127.0.0.1:1", "fd": 3}"#, r#"ready: expected "started", "#),
-            (r#""ready": {"udp": "127.0.0.1:1"}"#, "ready.udp: unknown field, expected one of tcp, unix, fd"),
+            (r#""ready": {"udp": "127.0.0.1:1"}"#, "ready.udp: unknown field, expected one of tcp, unix, fd, command"),
             (r#""ready": {"tcp": "localhost:1"}"#, "ready.tcp: expected an IP address and a port, like"),
             (r#""ready": {"tcp": "127.0.0.1:0"}"#, "ready.tcp: expected an IP address and a port, like"),
+            (r#""ready": {"tcp": "127.0.0.1:1", "command": ["a"]}"#, r#"ready: expected "started", "#),
+            (r#""ready": {"fd": 3, "timeout_ms": 1}"#, "ready.timeout_ms: expected none without a command"),
+            (r#""ready": {"timeout_ms": 1}"#, "ready.timeout_ms: expected none without a command"),
+            (r#""ready": {"command": ["a"], "timeout_ms": 0}"#, "ready.timeout_ms: expected milliseconds, a whole"),
+            (r#""ready": {"command": "a"}"#, "ready.command: expected a list of strings, got a string"),
+            (r#""ready": {"command": []}"#, "ready.command: expected a program and its arguments"),
             (r#""ready": {"unix": "a"}"#, "ready.unix: expected an absolute path of 2 to 107 bytes without NUL"),
             (r#""ready": {"unix": "/"}"#, "ready.unix: expected an absolute path"),
             (r#""ready": {"unix": "/a\u0000"}"#, "ready.unix: expected an absolute path"),
             (r#""ready": {"fd": 2}"#, "ready.fd: expected a number from 3 to 1023, got 2"),
             (r#""ready": {"fd": 1024}"#, "ready.fd: expected a number from 3 to 1023, got 1024"),
             (r#""ready": {"fd": "3"}"#, "ready.fd: expected a number from 3 to 1023, got a string"),
-            (r#""ready": {"notify": true}"#, "ready.notify: unknown field, expected one of tcp, unix, fd"),
+            (r#""ready": {"notify": true}"#, "ready.notify: unknown field, expected one of tcp, unix, fd, command"),
             (r#""ready": "notify", "env": ["NOTIFY_SOCKET=a"]"#, "env: expected no NOTIFY_SOCKET, which ready sets"),
             (
                 r#""ready": "notify", "unset_env": ["NOTIFY_SOCKET"]"#,
@@ -226,7 +278,7 @@ mod tests {
         let with = |ready| ProxyConfig::new(Command::new("a")).with_ready(ready);
         let (started, tcp) = (with(Ready::Started), with(Ready::Tcp("127.0.0.1:1".parse().unwrap())));
         assert!(started.same_process(&tcp.clone().with_start_timeout(Duration::MAX)));
-        assert!(tcp.same_process(&with(Ready::Unix("/a".into()))));
+        assert!(tcp.same_process(&with(Ready::Unix("/a".into()))) && tcp.same_process(&with(Ready::command(["a"]))));
         assert!(!tcp.same_process(&with(Ready::Fd(3))));
         assert!(!with(Ready::Fd(3)).same_process(&with(Ready::Fd(4))));
         assert!(!with(Ready::Notify).same_process(&started) && !with(Ready::Notify).same_process(&with(Ready::Fd(3))));

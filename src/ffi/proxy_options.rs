@@ -18,7 +18,7 @@ use crate::sys::signal::Signal;
 /// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
 /// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
 /// stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
-/// detached, ready ("started", "notify", {tcp}, {unix} or {fd}), start_timeout_ms, listen, reload {signal} or {command,
+/// detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, reload {signal} or {command,
 /// timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
@@ -87,7 +87,7 @@ pub struct proxyprocess_proxy_options {
     /// 0.
     pub reserved_2: [u8; 1],
     /// It is ready when a TCP connect to this address succeeds, like "127.0.0.1:8080", ASCII, an IPv6 address in brackets;
-    /// NULL is none. At most one of the three `ready_` fields is set; with none it is ready once it is started.
+    /// NULL is none. At most one of the five `ready_` fields is set; with none it is ready once it is started.
     pub ready_tcp: Text,
     /// It is ready when a connect to the stream socket at this absolute path succeeds, any bytes; NULL is none.
     pub ready_unix: Text,
@@ -111,6 +111,9 @@ pub struct proxyprocess_proxy_options {
     /// How proxyprocess_manager_reload() has it reload its configuration: {"signal": "SIGHUP"}, to the leader, or {"command":
     /// ["program", "argument"], "timeout_ms": 30000}, as JSON; NULL is none.
     pub reload_json: Text,
+    /// When it is ready, as `ready` of a declaration, JSON: for a command, which is the only one without a field of its own,
+    /// {"command": ["program", "argument"], "timeout_ms": 10000}. It is run again until it exits with code 0. NULL is none.
+    pub ready_json: Text,
 }
 
 /// In C: `const proxyprocess_proxy_options *`.
@@ -163,6 +166,7 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             stop_json: Text::NULL,
             listen_json: Text::NULL,
             reload_json: Text::NULL,
+            ready_json: Text::NULL,
         }
     }
 }
@@ -215,11 +219,14 @@ impl proxyprocess_proxy_options {
         let unix = self.ready_unix.optional_path().map(Ready::Unix);
         let fd = Some(self.ready_fd).filter(|number| *number != 0).map(Ready::Fd);
         let notify = boolean("ready_notify", self.ready_notify)?.then_some(Ready::Notify);
-        let mut declared = [tcp.transpose()?, unix, fd, notify].into_iter().flatten();
+        let json = self.ready_json.optional_utf8("ready_json")?;
+        let json = json.map(|json| value("ready_json", "value", &json)).transpose()?;
+        let json = json.map(|json| Ready::from_json("ready_json", json)).transpose()?;
+        let mut declared = [tcp.transpose()?, unix, fd, notify, json].into_iter().flatten();
         let ready = declared.next().unwrap_or_default();
         if declared.next().is_some() {
             return Err(Failure::argument(
-                "ready_tcp, ready_unix, ready_fd, ready_notify: expected at most one of them",
+                "ready_tcp, ready_unix, ready_fd, ready_notify, ready_json: expected at most one of them",
             ));
         }
         Ok(ready)

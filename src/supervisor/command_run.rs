@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A command that is run beside the process of a proxy: for a reload, or in a step of a stop.
+//! A command that is run beside the process of a proxy: to find out whether that is ready, for a reload, or in a step of a
+//! stop.
 //!
 //! Its process is neither supervised nor recorded, so that no agent takes it for the process of the proxy. It has the tag of
 //! the proxy: what it leaves is ended by a stop as what left the group, and all of it by the next agent, should this one die.
@@ -42,8 +43,9 @@ pub(crate) struct AwaitedCommand {
     /// The name of its process in the reaper's table.
     pub(crate) key: ProcessKey,
     pub(crate) purpose: CommandPurpose,
-    /// The program, for messages.
-    pub(crate) name: String,
+    pub(crate) argv: Vec<OsString>,
+    /// How long it may take, and when that is over.
+    pub(crate) limit: Option<(Duration, Instant)>,
     /// Whether it was started: before that, a job is under way or queued.
     pub(crate) started: bool,
     /// Whether its result is not wanted any more: it was killed, or is when it has been started.
@@ -55,6 +57,8 @@ pub(crate) struct AwaitedCommand {
 pub(crate) enum CommandPurpose {
     /// This step of a stop.
     StopStep(usize),
+    /// To find out whether the process is ready.
+    Readiness,
 }
 
 impl fmt::Display for CommandPurpose {
@@ -62,6 +66,7 @@ impl fmt::Display for CommandPurpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CommandPurpose::StopStep(step) => write!(f, "stop[{step}]"),
+            CommandPurpose::Readiness => f.write_str("ready"),
         }
     }
 }
@@ -85,9 +90,9 @@ impl CommandRun {
         }
         // ORDER: before it is reaped, for its group has its pid.
         let killed = process.signal_group(Signal::KILL);
-        let late = format!("{name}: killed, for it took longer than {timeout:?}");
+        let late = too_late(&name, timeout);
         if wait_for(&process, after(Instant::now(), defaults::KILL_PATIENCE)).is_some() {
-            return Err(Error::new(ErrorCode::Timeout, late));
+            return Err(late);
         }
         let pid = process.pid;
         leave_behind(process);
@@ -109,10 +114,19 @@ impl CommandRun {
         Ok(Process { pid: started.pid, pidfd: started.pidfd, identity: None })
     }
 
-    /// The program as it is named, for messages.
-    pub(crate) fn name(&self) -> String {
-        self.argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    fn name(&self) -> String {
+        name_of(&self.argv)
     }
+}
+
+/// The program of a command as it is named, for messages.
+pub(crate) fn name_of(argv: &[OsString]) -> String {
+    argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// A command was killed because it took too long.
+pub(crate) fn too_late(name: &str, timeout: Duration) -> Error {
+    Error::new(ErrorCode::Timeout, format!("{name}: killed, for it took longer than {timeout:?}"))
 }
 
 fn start_failed(name: &str, error: &std::io::Error) -> Error {

@@ -2,6 +2,7 @@
 //! Readiness: proxies that are started and not ready yet, in each of the ways that a declaration can say when they are.
 
 mod adoption;
+mod commands;
 mod connects;
 mod notifications;
 mod notifications_of_adopted;

@@ -60,7 +60,7 @@ type ProxyConfig struct {
 	// the program is closed.
 	Detached bool
 	// ReadyTCP is the address at which a TCP connect succeeds when it is ready, like "127.0.0.1:8080"; empty is none. At
-	// most one of the four Ready fields is set; with none it is ready once it is started.
+	// most one of the five Ready fields is set; with none it is ready once it is started.
 	ReadyTCP string
 	// ReadyUnix is the absolute path of the stream socket at which a connect succeeds when it is ready; empty is none.
 	ReadyUnix string
@@ -70,6 +70,12 @@ type ProxyConfig struct {
 	// ReadyNotify: it is ready when it sends READY=1 to the socket that NOTIFY_SOCKET names in its environment
 	// (sd_notify(3)).
 	ReadyNotify bool
+	// ReadyCommand is a program and its arguments, UTF-8, run again until it exits with code 0, which it does when it is
+	// ready; empty is none.
+	ReadyCommand []string
+	// ReadyCommandTimeout is how long one run of ReadyCommand may take before it is killed; 0 is 10 s. In whole milliseconds,
+	// rounded up.
+	ReadyCommandTimeout time.Duration
 	// StartTimeout is how long it may take from its start until it is ready (StartTimeout). Then it is stopped, and started
 	// again as after a crash.
 	StartTimeout time.Duration
@@ -225,6 +231,13 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 	options.ready_unix = mem.optional("ready_unix", c.ReadyUnix)
 	options.ready_fd = C.uint32_t(c.ReadyFD)
 	options.ready_notify = flag(c.ReadyNotify)
+	if len(c.ReadyCommand) > 0 {
+		text, err := json.Marshal(Reload{Command: c.ReadyCommand, Timeout: c.ReadyCommandTimeout})
+		if err != nil {
+			return &Error{Code: ErrInvalidConfig, Message: fmt.Sprintf("ready: %v", err)}
+		}
+		options.ready_json = mem.text("ready", string(text))
+	}
 	setPeriod(&options.start_timeout_ms, c.StartTimeout)
 	if len(c.Listen) > 0 {
 		text, err := json.Marshal(c.Listen)

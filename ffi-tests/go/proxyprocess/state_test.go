@@ -99,6 +99,16 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 	var reload struct{ Reload json.RawMessage }
 	check(t, json.Unmarshal(declaration, &reload))
 	sameJSON(t, reload.Reload, `{"command": ["/bin/b", "ü"], "timeout_ms": 1000}`)
+	checked := sleeper()
+	checked.ReadyCommand, checked.ReadyCommandTimeout = []string{"/bin/c", "ü"}, time.Second
+	check(t, state.Set("checked", checked))
+	declaration, err = state.Get("checked")
+	check(t, err)
+	var ready struct{ Ready json.RawMessage }
+	check(t, json.Unmarshal(declaration, &ready))
+	sameJSON(t, ready.Ready, `{"command": ["/bin/c", "ü"], "timeout_ms": 1000}`)
+	checked.ReadyNotify = true
+	expect(t, state.Set("checked", checked), proxyprocess.ErrInvalidArgument)
 	reloading.Reload.Signal = syscall.SIGHUP
 	expect(t, state.Set("reloading", reloading), proxyprocess.ErrInvalidConfig)
 	reloading.Reload = &proxyprocess.Reload{}

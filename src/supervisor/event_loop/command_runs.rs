@@ -3,15 +3,19 @@
 //! reaper, and killed with their group when their result is not wanted any more.
 
 use std::ffi::OsString;
+use std::time::{Duration, Instant};
 
 use super::EventLoop;
 use super::supervised::Supervised;
+use crate::deadline::after;
+use crate::declaration::Ready;
 use crate::error::{Error, Result};
 use crate::lifecycle::StopAction;
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
-use crate::supervisor::command_run::{AwaitedCommand, CommandPurpose, CommandRun, succeeded};
+use crate::supervisor::command_run::{AwaitedCommand, CommandPurpose, CommandRun, name_of, succeeded, too_late};
 use crate::supervisor::process_key::{ProcessKey, new_key};
+use crate::supervisor::readiness::AwaitedReadiness;
 use crate::supervisor::reaper::Leftovers;
 use crate::supervisor::spawner::job::Job;
 use crate::sys::signal::Signal;
@@ -21,19 +25,42 @@ impl EventLoop {
     pub(super) fn run_stop(&mut self, key: ProcessKey, step: usize) {
         let Some(supervised) = self.slots.get(&key) else { return };
         if let Some(StopAction::Command(argv)) = supervised.spec.config.stop.step(step).map(|step| step.action) {
-            self.run_command(key, argv, CommandPurpose::StopStep(step));
+            self.run_command(key, argv, CommandPurpose::StopStep(step), None);
+        }
+    }
+
+    /// Has a command run for a process, to find out whether it is ready, unless the last one has not ended.
+    pub(super) fn run_ready(&mut self, key: ProcessKey, argv: Vec<OsString>, timeout: Duration) {
+        self.revoke_commands(key);
+        let is_running = |command: &AwaitedCommand| command.purpose == CommandPurpose::Readiness;
+        if !self.slots.get(&key).is_some_and(|supervised| supervised.rare.commands.iter().any(is_running)) {
+            let limit = Some((timeout, after(Instant::now(), timeout)));
+            self.run_command(key, argv, CommandPurpose::Readiness, limit);
         }
     }
 
     /// Has a command run for a process.
-    fn run_command(&mut self, key: ProcessKey, argv: Vec<OsString>, purpose: CommandPurpose) {
+    fn run_command(
+        &mut self,
+        key: ProcessKey,
+        argv: Vec<OsString>,
+        purpose: CommandPurpose,
+        limit: Option<(Duration, Instant)>,
+    ) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let Some(leader) = supervised.pid else { return };
         let (spec, generation) = (supervised.spec.clone(), supervised.generation);
-        let run = CommandRun { spec, argv, leader, generation };
-        let (command, name) = (new_key(), run.name());
+        let (command, name) = (new_key(), name_of(&argv));
+        let run = CommandRun { spec, argv: argv.clone(), leader, generation };
         supervised.spec.context.log.about(Level::Debug, &supervised.slot.id, format_args!("running {name}: {purpose}"));
-        supervised.rare.commands.push(AwaitedCommand { key: command, purpose, name, started: false, revoked: false });
+        supervised.rare.commands.push(AwaitedCommand {
+            key: command,
+            purpose,
+            argv,
+            limit,
+            started: false,
+            revoked: false,
+        });
         self.processes_of_commands.insert(command, key);
         self.submit(key, Job::Run { key, run, command });
     }
@@ -45,11 +72,13 @@ impl EventLoop {
             return;
         };
         let mut commands = std::mem::take(&mut supervised.rare.commands);
-        for command in commands.iter_mut().filter(|command| !command.revoked && !supervised.awaits(command.purpose)) {
-            command.revoked = true;
-            if supervised.machine.awaits_end() {
-                supervised.tell_command(Level::Warn, command, "killed before it has ended");
+        let now = Instant::now();
+        for command in &mut commands {
+            if command.revoked || supervised.awaits(command, now) {
+                continue;
             }
+            command.revoked = true;
+            supervised.note_revoked(command, now);
             if command.started {
                 supervised.kill_command(command, self.reaper.signal_group(command.key, Signal::KILL));
             }
@@ -99,7 +128,8 @@ impl EventLoop {
         self.processes_of_commands.remove(&command);
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let Some(at) = supervised.rare.commands.iter().position(|one| one.key == command) else { return };
-        let AwaitedCommand { purpose, name, revoked, .. } = supervised.rare.commands.remove(at);
+        let AwaitedCommand { purpose, argv, revoked, .. } = supervised.rare.commands.remove(at);
+        let name = name_of(&argv);
         let event = match succeeded(&name, exit.status) {
             _ if revoked => None,
             Ok(()) => supervised.command_succeeded(purpose, &name),
@@ -114,11 +144,37 @@ impl EventLoop {
 
 impl Supervised {
     /// Whether what such a command is run for is awaited.
-    fn awaits(&self, purpose: CommandPurpose) -> bool {
-        self.rare.released.is_none()
-            && match purpose {
-                CommandPurpose::StopStep(step) => self.machine.stop_step() == Some(step),
+    fn awaits(&self, command: &AwaitedCommand, now: Instant) -> bool {
+        if self.rare.released.is_some() || command.limit.is_some_and(|(_, until)| now >= until) {
+            return false;
+        }
+        match (command.purpose, &self.spec.config.ready) {
+            (CommandPurpose::StopStep(step), _) => self.machine.stop_step() == Some(step),
+            (CommandPurpose::Readiness, Ready::Command { argv, .. }) => {
+                self.machine.awaits_ready() && *argv == command.argv
             }
+            (CommandPurpose::Readiness, _) => false,
+        }
+    }
+
+    /// Says of a command that is killed what has to be said.
+    fn note_revoked(&mut self, command: &AwaitedCommand, now: Instant) {
+        match (command.purpose, command.limit.filter(|(_, until)| now >= *until)) {
+            (CommandPurpose::StopStep(_), _) if self.machine.awaits_end() => {
+                self.tell_command(Level::Warn, command, "killed before it has ended");
+            }
+            (CommandPurpose::Readiness, Some((timeout, _))) => {
+                self.note_not_ready(too_late(&name_of(&command.argv), timeout));
+            }
+            (CommandPurpose::StopStep(_) | CommandPurpose::Readiness, _) => {}
+        }
+    }
+
+    /// Why the command that finds out whether the process is ready has failed.
+    fn note_not_ready(&mut self, error: Error) {
+        if self.machine.awaits_ready() {
+            self.rare.readiness = Some(AwaitedReadiness::Command(Some(error)));
+        }
     }
 
     fn command_succeeded(&mut self, purpose: CommandPurpose, name: &str) -> Option<MachineEvent> {
@@ -131,6 +187,7 @@ impl Supervised {
                 );
                 None
             }
+            CommandPurpose::Readiness => Some(MachineEvent::Ready),
         }
     }
 
@@ -142,6 +199,10 @@ impl Supervised {
                 self.rare.last_error = Some(error);
                 Some(MachineEvent::StopCommandFailed { step })
             }
+            CommandPurpose::Readiness => {
+                self.note_not_ready(error);
+                None
+            }
         }
     }
 
@@ -152,7 +213,7 @@ impl Supervised {
     }
 
     fn tell_command(&self, level: Level, command: &AwaitedCommand, what: impl std::fmt::Display) {
-        let AwaitedCommand { purpose, name, .. } = command;
+        let (purpose, name) = (command.purpose, name_of(&command.argv));
         self.spec.context.log.about(level, &self.slot.id, format_args!("{purpose}: {name}: {what}"));
     }
 }

@@ -39,7 +39,12 @@ impl EventLoop {
             self.read_notifications(key);
             return self.drive(key, MachineEvent::NotReady { known: true });
         }
-        let event = match self.ask(key) {
+        let declared = self.slots.get(&key).map(|supervised| supervised.spec.config.ready.clone());
+        let answer = self.ask(key);
+        if let Some(Ready::Command { argv, timeout }) = declared {
+            self.run_ready(key, argv, timeout);
+        }
+        let event = match answer {
             Answer::Ready => MachineEvent::Ready,
             Answer::NotReady => MachineEvent::NotReady { known: true },
             Answer::Unknown => MachineEvent::NotReady { known: false },
@@ -52,7 +57,9 @@ impl EventLoop {
         let awaits = |supervised: &&mut Box<Supervised>| supervised.machine.awaits_ready();
         let Some(supervised) = self.slots.get_mut(&key).filter(awaits) else { return Answer::Unknown };
         let spec = supervised.spec.clone();
-        let readiness = supervised.rare.readiness.get_or_insert_with(AwaitedReadiness::of_probes);
+        let readiness = supervised.rare.readiness.take_if(|awaited| awaited.is_asked_as(&spec.config.ready));
+        let readiness = readiness.unwrap_or_else(|| AwaitedReadiness::of_probes(&spec.config.ready));
+        let readiness = supervised.rare.readiness.insert(readiness);
         readiness.ask(&spec.config.ready, Instant::now(), reaper, key)
     }
 }
@@ -102,7 +109,7 @@ impl Supervised {
         let what = match self.spec.config.ready {
             Ready::Fd(number) => format!("what it writes to descriptor {number}"),
             Ready::Notify => "its READY=1".to_owned(),
-            Ready::Started | Ready::Tcp(_) | Ready::Unix(_) => return,
+            Ready::Started | Ready::Tcp(_) | Ready::Unix(_) | Ready::Command { .. } => return,
         };
         let what = format_args!("taken as ready: {what} is for the agent that has started it, which is gone");
         self.spec.context.log.about(Level::Info, &self.slot.id, what);

@@ -62,6 +62,8 @@ impl ConnectProbe {
         let connecting = match to {
             Ready::Tcp(address) => Connecting::to_tcp(*address)?,
             Ready::Unix(path) => Connecting::to_unix(path)?,
+            // It is asked by a command from now on.
+            Ready::Command { .. } => return Ok(false),
             // Nothing is probed.
             Ready::Started | Ready::Fd(_) | Ready::Notify => return Ok(true),
         };
