@@ -6,6 +6,9 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"net"
+	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -74,4 +77,35 @@ func ExampleDaemon() {
 		log.Fatal(err)
 	}
 	// Output: web-proxy is running
+}
+
+// A process is replaced ten times, and each time a client connects meanwhile: the socket stays open, and none is refused.
+func ExampleManager_Restart() {
+	must := func(err error) {
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("web-proxy-%d.socket", os.Getpid()))
+	state, err := proxyprocess.NewState()
+	must(err)
+	defer state.Close()
+	must(state.Set("web-proxy", proxyprocess.ProxyConfig{
+		Command: []string{"sleep", "1000"},
+		Listen:  []proxyprocess.Listen{{Address: "unix:" + path}},
+	}))
+	manager, err := proxyprocess.NewManager(proxyprocess.ManagerOptions{State: state, AllowRoot: true})
+	must(err)
+	go manager.Run()
+	must(manager.WaitUntil("web-proxy", proxyprocess.WaitRunning, 30*time.Second))
+	for replaced := 0; replaced < 10; replaced++ {
+		must(manager.Restart("web-proxy"))
+		client, err := net.Dial("unix", path)
+		must(err)
+		must(client.Close())
+		must(manager.WaitUntil("web-proxy", proxyprocess.WaitRunning, 30*time.Second))
+	}
+	must(manager.Kill())
+	fmt.Println("10 replacements, and every connection was made")
+	// Output: 10 replacements, and every connection was made
 }
