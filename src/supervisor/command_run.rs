@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::process_key::ProcessKey;
@@ -19,6 +20,7 @@ use crate::deadline::after;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::generation::Generation;
+use crate::sys::fork_safe::PerProcess;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd;
 use crate::sys::signal::Signal;
@@ -71,6 +73,30 @@ impl fmt::Display for CommandPurpose {
     }
 }
 
+/// How many commands are run on threads of their callers.
+static RUN_BY_CALLERS: PerProcess<AtomicUsize> = PerProcess::new(|| AtomicUsize::new(0));
+
+/// Counts one of them until it is dropped.
+struct RunByCaller;
+
+impl RunByCaller {
+    fn begin() -> RunByCaller {
+        RUN_BY_CALLERS.get().fetch_add(1, Ordering::AcqRel);
+        RunByCaller
+    }
+}
+
+impl Drop for RunByCaller {
+    fn drop(&mut self) {
+        RUN_BY_CALLERS.get().fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Whether any command is run on the thread of its caller: a child of this process, which no list of orphans has.
+pub(crate) fn any_is_run_by_a_caller() -> bool {
+    RUN_BY_CALLERS.get().load(Ordering::Acquire) > 0
+}
+
 impl CommandRun {
     /// Runs it and waits for its end on the thread of the caller, at most so long. Returns when it has exited with code 0.
     ///
@@ -80,6 +106,8 @@ impl CommandRun {
     /// - [`ErrorCode::Timeout`]: it took too long, and was killed with its group.
     /// - [`ErrorCode::StillRunning`]: and has outlived that. It is left to the supervisor to be reaped.
     pub(crate) fn run(self, timeout: Duration) -> Result<()> {
+        // ORDER: before the start, so that a stop that comes meanwhile looks for it.
+        let _counted = RunByCaller::begin();
         let failed = |error| start_failed(&self.name(), &error);
         let (mut stack, mut streams) = (ChildStack::new().map_err(failed)?, StandardStreams::new().map_err(failed)?);
         let (process, name) = (self.start(&mut stack, &mut streams)?, self.name());

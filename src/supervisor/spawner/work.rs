@@ -17,6 +17,7 @@ use crate::logging::{self, Level};
 use crate::store;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::adoption::{self, Proven};
+use crate::supervisor::command_run::any_is_run_by_a_caller;
 use crate::supervisor::mailbox::{Done, Mailbox, Message, StartedProcess};
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::Reaper;
@@ -188,7 +189,9 @@ impl Spawner {
     }
 
     fn scan(&self, all: Vec<ScanRequest>, progress: Arc<ScanProgress>) {
-        let wanted = ScanScope::of(all.iter().map(|request| (&request.ancestor, request.of_others)));
+        let by_caller = any_is_run_by_a_caller();
+        let scope = all.iter().map(|request| (&request.ancestor, request.of_others || by_caller));
+        let wanted = ScanScope::of(scope);
         let (leaders, unreadable) = (self.reaper.leaders(), &self.unreadable);
         let scan = || Scan::at_all_but(&leaders, &wanted, &progress, unreadable);
         let mut scan = caught(|| self.spare.lend(scan));
