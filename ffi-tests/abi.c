@@ -103,6 +103,7 @@ VALUE(PROXYPROCESS_EVENT_GAP, 13);
 VALUE(PROXYPROCESS_EVENT_UNPROVEN, 14);
 VALUE(PROXYPROCESS_EVENT_READY, 15);
 VALUE(PROXYPROCESS_EVENT_NOT_READY, 16);
+VALUE(PROXYPROCESS_EVENT_WATCHDOG_EXPIRED, 17);
 
 SIZE(proxyprocess_wait_for, 4);
 VALUE(PROXYPROCESS_WAIT_RUNNING, 1);
@@ -115,7 +116,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 224);
+SIZE(proxyprocess_proxy_options, 232);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -154,6 +155,7 @@ FIELD(proxyprocess_proxy_options, stop_json, 192, 8);
 FIELD(proxyprocess_proxy_options, listen_json, 200, 8);
 FIELD(proxyprocess_proxy_options, reload_json, 208, 8);
 FIELD(proxyprocess_proxy_options, ready_json, 216, 8);
+FIELD(proxyprocess_proxy_options, watchdog_ms, 224, 8);
 
 SIZE(proxyprocess_manager_options, 56);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);

@@ -99,6 +99,8 @@ static void proxy_options(void)
     REFUSES_PROXY(listen_json = "[\"tcp:127.0.0.1:0\"]", config, "listen[0].address");
     REFUSES_PROXY(start_timeout_ms = 0, config, "start_timeout_ms");
     REFUSES_PROXY(start_timeout_ms = PROXYPROCESS_PERIOD_MAX_MS + 1, argument, "start_timeout_ms");
+    REFUSES_PROXY(watchdog_ms = PROXYPROCESS_PERIOD_MAX_MS + 1, argument, "watchdog_ms");
+    REFUSES_PROXY(watchdog_ms = 1; options.mode = "noop", config, "watchdog_ms");
     REFUSES_PROXY(stop_json = "", config, "stop_json");
     REFUSES_PROXY(stop_json = "{}", config, "stop_json");
     REFUSES_PROXY(stop_json = "[]", config, "stop_json");

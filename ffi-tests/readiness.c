@@ -33,6 +33,7 @@ static void awaited(const char *program)
 {
     const char *const notifies[] = {program, "notifies", NULL};
     static const char *const reports[] = {"sh", "-c", "echo >&5; exec sleep 1000", NULL};
+    static const char *const hangs[] = {"sh", "-c", "ulimit -c 0; exec sleep 1000", NULL};
     proxyprocess_state *state = new_state();
     proxyprocess_manager *manager = new_manager(state, "data");
     proxyprocess_events *events = events_of(manager);
@@ -58,6 +59,10 @@ static void awaited(const char *program)
                "connect to /nonexistent/socket: No such file or directory (os error 2)");
     CHECK_INT(look(manager, "web").status.ready, 0);
     CHECK_HAS(look(manager, "web").last_error, "not ready in 50 ms: connect to ");
+
+    options = proxy(hangs);
+    options.watchdog_ms = 50;
+    CHECK_TEXT(become(state, events, &options, PROXYPROCESS_EVENT_WATCHDOG_EXPIRED).text, "no message for 50 ms");
     OK(proxyprocess_manager_kill(manager, &error));
     proxyprocess_events_free(events);
     proxyprocess_manager_free(manager);

@@ -60,6 +60,7 @@ static void by_options(void)
     options.detached = 1;
     options.ready_tcp = "[::1]:80";
     options.start_timeout_ms = 6;
+    options.watchdog_ms = 7;
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "[\"/bin/a\",\"-x\",\"\xc3\xa4\",");
     has(state, "web-proxy", "\"dir\":\"/tmp\"");
@@ -83,6 +84,7 @@ static void by_options(void)
     has(state, "web-proxy", "\"detached\":true");
     has(state, "web-proxy", "\"ready\":{\"tcp\":\"[::1]:80\"}");
     has(state, "web-proxy", "\"start_timeout_ms\":6");
+    has(state, "web-proxy", "\"watchdog_ms\":7");
     options.ready_tcp = NULL;
     options.ready_unix = "/run/web";
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));

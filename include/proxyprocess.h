@@ -410,6 +410,11 @@ typedef enum proxyprocess_event_kind {
      * crash.
      */
     PROXYPROCESS_EVENT_NOT_READY = 16,
+    /**
+     * The process has not fed its watchdog in time, or asked to be treated so, and `text` says which: it gets SIGABRT, and is
+     * started again as after a crash.
+     */
+    PROXYPROCESS_EVENT_WATCHDOG_EXPIRED = 17,
 } proxyprocess_event_kind;
 
 /** How much is logged: one level and all above it. */
@@ -521,8 +526,9 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
  * stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
- * detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, reload {signal} or {command,
- * timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+ * detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms,
+ * reload {signal} or {command, timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and
+ * options.
  */
 typedef struct proxyprocess_proxy_options {
     /** The size of this struct as the caller knows it. */
@@ -640,6 +646,11 @@ typedef struct proxyprocess_proxy_options {
      * {"command": ["program", "argument"], "timeout_ms": 10000}. It is run again until it exits with code 0. NULL is none.
      */
     const char *ready_json;
+    /**
+     * How long it may be silent once it is ready, in milliseconds: one that sends no WATCHDOG=1 to the socket that NOTIFY_SOCKET
+     * names for so long (sd_notify(3)) gets SIGABRT, and is started again as after a crash; 0 is no watchdog.
+     */
+    uint64_t watchdog_ms;
 } proxyprocess_proxy_options;
 
 /**

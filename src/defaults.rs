@@ -84,6 +84,14 @@ pub(crate) const OWN_VARIABLES: [&str; 5] =
 /// Name of the environment variable that holds the socket for the notifications of a process (sd_notify(3)).
 pub(crate) const ENV_NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
+/// In how many microseconds a process has to feed its watchdog once, and the pid of the process that is meant
+/// (sd_watchdog_enabled(3)).
+pub(crate) const ENV_WATCHDOG_USEC: &str = "WATCHDOG_USEC";
+pub(crate) const ENV_WATCHDOG_PID: &str = "WATCHDOG_PID";
+
+/// The pid of the process that its sockets are for (sd_listen_fds(3)).
+pub(crate) const ENV_LISTEN_PID: &str = "LISTEN_PID";
+
 /// The variables of the agent's environment that no process inherits, because they are addressed to the agent itself: what a
 /// service manager tells a service about its notifications, watchdog, sockets, identity, log and credentials
 /// (systemd.exec(5), sd_notify(3), sd_listen_fds(3), sd_pidfd_get_inode_id(3)). A proxy that had them would speak in the

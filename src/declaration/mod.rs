@@ -12,6 +12,7 @@ mod reload;
 mod stop;
 pub(crate) mod strict;
 mod text;
+pub(crate) mod watchdog;
 mod with;
 mod write_json;
 
@@ -124,6 +125,11 @@ pub struct ProxyConfig {
     /// The sockets that its processes get, from descriptor 3 on, in this order; at most 64, and none for all kinds but
     /// `daemon`.
     pub listen: Vec<Listen>,
+    /// How long a process that is ready may be silent: one that sends no `WATCHDOG=1` to its notification socket for so long
+    /// (sd_notify(3)) gets SIGABRT, and is started again as after a crash. In whole milliseconds, at most a year; zero is none.
+    /// The process gets the period in `WATCHDOG_USEC`, so changing it takes a new process. Must be zero for all kinds but
+    /// `daemon`.
+    pub watchdog: Duration,
     /// How it reloads its configuration when it is asked to by [`Manager::reload`](crate::Manager::reload), if it can; must be
     /// `None` for all kinds but `daemon`.
     pub reload: Option<Reload>,
@@ -151,6 +157,7 @@ impl ProxyConfig {
             ready: Ready::Started,
             start_timeout: defaults::START_TIMEOUT,
             listen: Vec::new(),
+            watchdog: Duration::ZERO,
             reload: None,
             options: ProxySnapshot::new(),
             token_generated: false,
@@ -198,6 +205,7 @@ impl ProxyConfig {
             return Err(invalid("start_timeout_ms: expected milliseconds, a whole number from 1 on, got 0"));
         }
         self.ready.validate(&self.command)?;
+        self.validate_watchdog()?;
         listen::validate(&self.listen, self.ready.fd())?;
         descriptor_numbers::validate(&self.listen, &self.command)
     }
@@ -213,6 +221,7 @@ impl ProxyConfig {
             && self.options == other.options
             && self.ready.part_of_process() == other.ready.part_of_process()
             && self.listen == other.listen
+            && self.watchdog_period() == other.watchdog_period()
     }
 }
 

@@ -58,6 +58,13 @@ impl ProxyConfig {
         self
     }
 
+    /// The same with this [`ProxyConfig::watchdog`].
+    #[must_use]
+    pub fn with_watchdog(mut self, period: Duration) -> ProxyConfig {
+        self.watchdog = period;
+        self
+    }
+
     /// The same with this [`ProxyConfig::reload`].
     #[must_use]
     pub fn with_reload(mut self, reload: Reload) -> ProxyConfig {

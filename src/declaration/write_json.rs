@@ -76,6 +76,9 @@ impl ProxyConfig {
         if let Some(sockets) = listen_json::write(&self.listen) {
             put("listen", sockets);
         }
+        if !self.watchdog.is_zero() {
+            put("watchdog_ms", milliseconds(self.watchdog));
+        }
         if let Some(reload) = &self.reload {
             put("reload", reload.to_json());
         }
@@ -135,6 +138,7 @@ mod tests {
             Listen::new(address("tcp:127.0.0.1:1")),
         ];
         config.ready = Ready::Fd(7);
+        config.watchdog = Duration::from_millis(5);
         config.reload = Some(Reload::command(["/bin/a"]));
         config
     }

@@ -53,6 +53,9 @@ pub enum proxyprocess_event_kind {
     /// The process was not ready within its start timeout, and `text` says why: it is stopped, and started again as after a
     /// crash.
     PROXYPROCESS_EVENT_NOT_READY = 16,
+    /// The process has not fed its watchdog in time, or asked to be treated so, and `text` says which: it gets SIGABRT, and is
+    /// started again as after a crash.
+    PROXYPROCESS_EVENT_WATCHDOG_EXPIRED = 17,
 }
 
 /// One event. The caller sets `struct_size` to `sizeof` of it before the call that fills it; the pointers are valid until
@@ -151,6 +154,7 @@ fn kind_name(kind: i32) -> Option<&'static CStr> {
         14 => c"unproven",
         15 => c"ready",
         16 => c"not_ready",
+        17 => c"watchdog_expired",
         _ => return None,
     })
 }

@@ -154,6 +154,10 @@ impl Reader {
                 text = Some(reason);
                 C::PROXYPROCESS_EVENT_NOT_READY
             }
+            EventKind::WatchdogExpired { reason } => {
+                text = Some(reason);
+                C::PROXYPROCESS_EVENT_WATCHDOG_EXPIRED
+            }
             EventKind::Stopping { pid } => {
                 shown.pid = pid.unwrap_or(0);
                 C::PROXYPROCESS_EVENT_STOPPING
@@ -209,6 +213,7 @@ mod tests {
             EventKind::Waiting { wait: Duration::ZERO },
             EventKind::Ready,
             EventKind::NotReady { reason: text() },
+            EventKind::WatchdogExpired { reason: text() },
             EventKind::Stopping { pid: None },
             EventKind::Stopped,
             EventKind::Failed { error: text() },

@@ -18,8 +18,9 @@ use crate::sys::signal::Signal;
 /// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
 /// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
 /// stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
-/// detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, reload {signal} or {command,
-/// timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and options.
+/// detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms,
+/// reload {signal} or {command, timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and
+/// options.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_proxy_options {
@@ -114,6 +115,9 @@ pub struct proxyprocess_proxy_options {
     /// When it is ready, as `ready` of a declaration, JSON: for a command, which is the only one without a field of its own,
     /// {"command": ["program", "argument"], "timeout_ms": 10000}. It is run again until it exits with code 0. NULL is none.
     pub ready_json: Text,
+    /// How long it may be silent once it is ready, in milliseconds: one that sends no WATCHDOG=1 to the socket that NOTIFY_SOCKET
+    /// names for so long (sd_notify(3)) gets SIGABRT, and is started again as after a crash; 0 is no watchdog.
+    pub watchdog_ms: u64,
 }
 
 /// In C: `const proxyprocess_proxy_options *`.
@@ -167,6 +171,7 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             listen_json: Text::NULL,
             reload_json: Text::NULL,
             ready_json: Text::NULL,
+            watchdog_ms: 0,
         }
     }
 }
@@ -204,6 +209,7 @@ impl proxyprocess_proxy_options {
             config.reload = Some(Reload::from_json("reload_json", reload)?);
         }
         config.start_timeout = period("start_timeout_ms", self.start_timeout_ms)?;
+        config.watchdog = period("watchdog_ms", self.watchdog_ms)?;
         if let Some(sockets) = self.listen_json.optional_utf8("listen_json")? {
             config.listen = listen_json::read_list("listen_json", value("listen_json", "list", &sockets)?)?;
         }

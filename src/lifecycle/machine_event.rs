@@ -96,10 +96,12 @@ pub(crate) enum MachineEvent {
     NotReady {
         known: bool,
     },
-    /// The process asks for more time to become ready: so long from now on.
+    /// The process asks for more time to become ready, or to obey the signal of a stop: so long from now on.
     MoreTime {
         by: Duration,
     },
+    /// The process does not feed its watchdog, or asks to be treated so.
+    WatchdogExpired,
     /// The leader has ended; others of its group may be left.
     ///
     /// Quietly: with the code 0, as a program that has put itself into the background, or it is not known how; or others
@@ -155,6 +157,8 @@ pub(crate) enum MachineAction {
     RunStop {
         step: usize,
     },
+    /// Send SIGABRT to the leader alone.
+    Abort,
     /// Send SIGKILL to the whole group.
     Kill,
     /// Find out whether the group has members, and answer with [`MachineEvent::Group`].

@@ -11,6 +11,7 @@ mod settings;
 mod stop_escalation;
 mod stop_settings;
 pub(crate) mod wait_for;
+pub(crate) mod watchdog;
 
 pub use machine_event::ProxyState;
 pub use restart_backoff::RestartSettings;

@@ -16,6 +16,10 @@ pub(super) enum Escalation {
         step: usize,
         until: Instant,
     },
+    /// The leader was sent SIGABRT, and has until then to end.
+    Aborted {
+        until: Instant,
+    },
     /// The supervisor polls a process thoroughly whenever a timer of its stop is due: one that a debugger holds may have
     /// ended without a report.
     Killed {
@@ -40,7 +44,7 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 impl Escalation {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
-            Escalation::Asked { until, .. } => Some(until),
+            Escalation::Asked { until, .. } | Escalation::Aborted { until } => Some(until),
             Escalation::Killed { probe_at, give_up_at } => Some(probe_at.min(give_up_at)),
             Escalation::Stuck => None,
         }
@@ -52,6 +56,10 @@ impl Escalation {
             Escalation::Asked { step, until } if now >= until => {
                 *self = Escalation::from_step(step + 1, now, stop, target);
                 Some(self.action(stop))
+            }
+            Escalation::Aborted { until } if now >= until => {
+                *self = Escalation::killed(now);
+                Some(MachineAction::Kill)
             }
             Escalation::Killed { give_up_at, .. } if now >= give_up_at => {
                 *self = Escalation::Stuck;
@@ -105,42 +113,76 @@ impl Escalation {
         }
     }
 
+    /// For a leader that does not feed its watchdog: it has the time of the last signal to leave a core.
+    pub(super) fn abort(now: Instant, stop: &StopSettings) -> Escalation {
+        Escalation::Aborted { until: after(now, Escalation::time_to_abort(stop)) }
+    }
+
+    fn time_to_abort(stop: &StopSettings) -> Duration {
+        let last = stop.last_signal().and_then(|last| stop.step(last));
+        last.map_or(stop.grace_period, |last| last.duration)
+    }
+
+    /// Begins with the steps of a stop in place of an abort, and says what is done for the first one. What is killed already is
+    /// not asked any more.
+    pub(super) fn stop_instead(&mut self, now: Instant, stop: &StopSettings) -> Option<MachineAction> {
+        let Escalation::Aborted { .. } = self else { return None };
+        *self = Escalation::begin(now, stop, StopTarget::Leader);
+        Some(self.action(stop))
+    }
+
     /// The step that is under way ends at the latest then.
     pub(super) fn limit(&mut self, latest: Instant) {
-        if let Escalation::Asked { until, .. } = self {
+        if let Escalation::Asked { until, .. } | Escalation::Aborted { until } = self {
             *until = latest.min(*until);
+        }
+    }
+
+    /// The step that is under way ends at the soonest then. An abort is not extended.
+    pub(super) fn extend(&mut self, soonest: Instant) {
+        if let Escalation::Asked { until, .. } = self {
+            *until = soonest.max(*until);
         }
     }
 
     /// The step that is under way has no longer than a stop gives it: from now on, for a part of its time may be over.
     pub(super) fn limit_as_stop(&mut self, now: Instant, stop: &StopSettings) {
-        if let Escalation::Asked { step, .. } = *self {
-            self.limit(after(now, stop.step(step).map_or(Duration::ZERO, |settings| settings.duration)));
-        }
+        let time = match *self {
+            Escalation::Asked { step, .. } => stop.step(step).map_or(Duration::ZERO, |settings| settings.duration),
+            Escalation::Aborted { .. } => Escalation::time_to_abort(stop),
+            Escalation::Killed { .. } | Escalation::Stuck => return,
+        };
+        self.limit(after(now, time));
     }
 
     /// The step of a stop that is under way.
     pub(super) fn step(self) -> Option<usize> {
         match self {
             Escalation::Asked { step, .. } => Some(step),
-            Escalation::Killed { .. } | Escalation::Stuck => None,
+            Escalation::Aborted { .. } | Escalation::Killed { .. } | Escalation::Stuck => None,
         }
     }
 
     /// What is done for the step that has begun.
     pub(super) fn action(self, stop: &StopSettings) -> MachineAction {
-        match self.step() {
-            Some(step) if stop.step(step).is_some_and(|settings| settings.is_command()) => {
+        match self {
+            Escalation::Asked { step, .. } if stop.step(step).is_some_and(|settings| settings.is_command()) => {
                 MachineAction::RunStop { step }
             }
-            Some(step) => MachineAction::SignalStop { step },
-            None => MachineAction::Kill,
+            Escalation::Asked { step, .. } => MachineAction::SignalStop { step },
+            Escalation::Aborted { .. } => MachineAction::Abort,
+            Escalation::Killed { .. } | Escalation::Stuck => MachineAction::Kill,
         }
     }
 
     /// The signal of the step that is under way, for processes that are found only now. Those of a command have its time.
     pub(super) fn signal(self, stop: &StopSettings) -> Option<MachineAction> {
         Some(self.action(stop)).filter(|action| !matches!(action, MachineAction::RunStop { .. }))
+    }
+
+    /// Whether SIGKILL was sent.
+    pub(super) fn has_killed(self) -> bool {
+        matches!(self, Escalation::Killed { .. } | Escalation::Stuck)
     }
 
     /// What is said to a caller of a stop that is under way: once nothing helped, that it did not.

@@ -266,7 +266,7 @@ fn write_down(core: &mut ManagedSet, id: &Arc<str>, entry: &DaemonEntry, consul:
                 stop: config.stop.clone(),
                 owner_tag: process.owner_tag.clone(),
                 generation: process.generation,
-                notify_name: None,
+                notifications: None,
                 sockets: Vec::new(),
             };
             data_dir.write_record(record.header(), &record.identity)?;
@@ -321,7 +321,7 @@ fn take_over_daemon(
                 stop: config.stop.clone(),
                 owner_tag,
                 generation,
-                notify_name: None,
+                notifications: None,
                 sockets: Vec::new(),
             };
             core.unclaimed.insert(id.clone(), record);

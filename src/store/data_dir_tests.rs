@@ -31,7 +31,7 @@ fn header(id: &str) -> RecordHeader<'_> {
         stop: &STOP,
         owner_tag: None,
         generation: Generation::UNKNOWN,
-        notify_name: None,
+        notifications: None,
         sockets: &[],
     }
 }

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::recorded_notifications::RecordedNotifications;
 use super::recorded_socket::{self, RecordedSocket};
 use crate::declaration::fields::Fields;
 use crate::declaration::{Fingerprint, milliseconds, read_stop, steps_to_json, strict, validate_id};
@@ -10,7 +11,6 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::generation::Generation;
 use crate::lifecycle::{StopSettings, StopStep};
 use crate::sys::digest;
-use crate::sys::notify_socket::SocketName;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 
@@ -42,8 +42,8 @@ pub(crate) struct Record {
     pub(crate) owner_tag: Option<String>,
     /// Which start of the proxy it comes from. Not in records of earlier versions.
     pub(crate) generation: Generation,
-    /// That of the socket to which the process sends notifications.
-    pub(crate) notify_name: Option<SocketName>,
+    /// Of a process that sends notifications.
+    pub(crate) notifications: Option<RecordedNotifications>,
     /// The sockets that were declared for it.
     pub(crate) sockets: Vec<RecordedSocket>,
 }
@@ -59,7 +59,7 @@ impl Record {
             stop: &self.stop,
             owner_tag: self.owner_tag.as_deref(),
             generation: self.generation,
-            notify_name: self.notify_name,
+            notifications: self.notifications,
             sockets: &self.sockets,
         }
     }
@@ -75,14 +75,14 @@ pub(crate) struct RecordHeader<'a> {
     pub(crate) stop: &'a StopSettings,
     pub(crate) owner_tag: Option<&'a str>,
     pub(crate) generation: Generation,
-    pub(crate) notify_name: Option<SocketName>,
+    pub(crate) notifications: Option<RecordedNotifications>,
     pub(crate) sockets: &'a [RecordedSocket],
 }
 
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>`, perhaps
 /// `,"pidfd_inode":<inode>`, and `,"check":"<digest>"}`.
 pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
-    let RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag, generation, notify_name, sockets } =
+    let RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag, generation, notifications, sockets } =
         header;
     let (id, boot_id) = (Value::from(id), Value::from(boot_id));
     let token = token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
@@ -101,7 +101,7 @@ pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
     let is_default = stop.leftover_grace == StopSettings::default().leftover_grace;
     let leftovers = format!("\"leftover_grace_ms\":{},", milliseconds(stop.leftover_grace));
     let leftovers = if is_default { "" } else { &leftovers };
-    let notify = notify_name.map(|name| format!("\"notify\":\"{}\",", name.digits())).unwrap_or_default();
+    let notify = notifications.map(RecordedNotifications::to_json).unwrap_or_default();
     let what = format!("{version}{token}{generated}{owner_tag}{generation}");
     let has_sockets = (!sockets.is_empty()).then(|| format!("\"sockets\":{},", recorded_socket::to_json(sockets)));
     let sockets = has_sockets.unwrap_or_default();
@@ -154,11 +154,21 @@ pub(crate) fn parse(text: &[u8]) -> Result<Record> {
     // Whatever is wrong with these, the process is known.
     let mut stop = StopSettings::default();
     let _ = read_stop(&mut fields, &mut stop);
-    let notify_name = fields.read("notify", "the name of a socket", |value| SocketName::parse(value.as_str()?));
-    let notify_name = notify_name.ok().flatten();
+    let notifications = RecordedNotifications::read(&mut fields);
     let sockets = recorded_socket::read(&mut fields).unwrap_or_default();
     let identity = read_identity(fields).map_err(as_corrupt)?;
-    Ok(Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, generation, notify_name, sockets })
+    Ok(Record {
+        id,
+        fingerprint,
+        identity,
+        token,
+        token_generated,
+        stop,
+        owner_tag,
+        generation,
+        notifications,
+        sockets,
+    })
 }
 
 /// Reads the field `fingerprint`.
@@ -208,6 +218,7 @@ fn corrupt(message: String) -> Error {
 mod tests {
     use super::*;
     use crate::declaration::Listen;
+    use crate::sys::notify_socket::SocketName;
     use crate::sys::signal::Signal;
     use std::time::Duration;
 
@@ -219,14 +230,27 @@ mod tests {
         let stop = StopSettings { signal: Signal::KILL, grace_period, leftover_grace, steps: vec![] };
         let (id, fingerprint, token_generated) = ("we\"b/ä".to_owned(), Fingerprint::new(), true);
         let (owner_tag, generation) = (Some("801-7f".to_owned()), Generation::of(12));
-        let notify_name = SocketName::parse("0123456789abcdef0123456789abcdef");
+        let name = SocketName::parse("0123456789abcdef0123456789abcdef").unwrap();
+        let watchdog_period = Some(Duration::from_micros(u64::MAX));
+        let notifications = Some(RecordedNotifications { name, watchdog_period });
         let socket = |address: &str, cookie, file| {
             let declared = Listen::new(address.parse().unwrap()).with_name("a");
             RecordedSocket { declared, cookie, file }
         };
         let file = Some((1, u64::MAX, (-1, 999_999_999)));
         let sockets = vec![socket("tcp:127.0.0.1:80", u64::MAX, None), socket("unix:/run/ä", 7, file)];
-        Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, generation, notify_name, sockets }
+        Record {
+            id,
+            fingerprint,
+            identity,
+            token,
+            token_generated,
+            stop,
+            owner_tag,
+            generation,
+            notifications,
+            sockets,
+        }
     }
 
     fn text(record: &Record) -> Vec<u8> {
@@ -258,8 +282,8 @@ mod tests {
         let text = text(&record);
         assert_eq!(parse(&text).unwrap(), record);
         let identity = Identity { inode: None, ..record.identity.clone() };
-        let (owner_tag, generation, notify_name, sockets) = (None, Generation::UNKNOWN, None, vec![]);
-        let without = Record { identity, owner_tag, generation, notify_name, sockets, ..record };
+        let (owner_tag, generation, notifications, sockets) = (None, Generation::UNKNOWN, None, vec![]);
+        let without = Record { identity, owner_tag, generation, notifications, sockets, ..record };
         assert_eq!(parse(&self::text(&without)).unwrap(), without);
         for length in 0..text.len() - 1 {
             assert_eq!(parse(&text[..length]).unwrap_err().code(), ErrorCode::CorruptSnapshot);
@@ -275,7 +299,7 @@ mod tests {
             (record.stop, record.owner_tag, record.generation),
             (StopSettings::default(), None, Generation::UNKNOWN)
         );
-        assert_eq!(record.notify_name, None);
+        assert_eq!(record.notifications, None);
         assert_eq!(record.sockets, []);
     }
 

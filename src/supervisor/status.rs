@@ -46,8 +46,8 @@ pub struct ProxyStatus {
     /// started since. It goes on with the next agent, and begins anew only where no record is left of the last process.
     /// Absent before the first start, and for a process that an earlier version of the library started.
     pub generation: Option<u64>,
-    /// What its process says of itself (`STATUS=`, sd_notify(3)), in one line of at most 512 bytes; only where it is declared to
-    /// be ready by [`Ready::Notify`](crate::Ready::Notify).
+    /// What its process says of itself (`STATUS=`, sd_notify(3)), in one line of at most 512 bytes; only where it has a
+    /// socket for notifications: by [`Ready::Notify`](crate::Ready::Notify) or [`ProxyConfig::watchdog`](crate::ProxyConfig).
     pub status_text: Option<String>,
 }
 

@@ -75,6 +75,8 @@ impl Signal {
     pub const KILL: Signal = Signal(libc::SIGKILL);
     /// Lets a stopped process run, so that it can obey.
     pub(crate) const CONT: Signal = Signal(libc::SIGCONT);
+    /// It ends a process that does not handle it, and leaves a core.
+    pub(crate) const ABRT: Signal = Signal(libc::SIGABRT);
 
     /// The signal with this number, 1 to 64.
     pub fn from_raw(number: i32) -> Option<Signal> {

@@ -8,6 +8,9 @@ use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::pipe::pipe;
@@ -20,10 +23,21 @@ use crate::wait::{self, Handled};
 /// The role of a process that sends one notification.
 pub(crate) const SENDS: &str = "sends";
 
-/// On each SIGUSR1 sends the next text and says so; `at-once`: the first one before it reports its start.
+/// On each SIGUSR1 sends the next text and says so; `at-once`: the first one before it reports its start; `feeds`: beside that,
+/// its watchdog all the time, until the text is `silent`; `stays`: survives SIGABRT, and says so; `asks`: sends the next text on
+/// SIGINT as well, and ends when there is none left.
 pub(crate) fn notify(reporter: &mut Reporter, how: &str, texts: &[String]) -> ! {
-    let mut handled = Handled::user();
+    wait::without_core_files();
+    let mut handled = match how {
+        "stays" => Handled::aborts(),
+        "asks" => Handled::all(),
+        _ => Handled::user(),
+    };
     let mut texts = texts.iter();
+    let feeds = Arc::new(AtomicBool::new(how == "feeds"));
+    if how == "feeds" {
+        feed_while(feeds.clone());
+    }
     if how == "at-once" {
         // Programs do not care whether they are heard: the agent may be gone.
         texts.next().into_iter().for_each(|text| drop(try_to_send(text)));
@@ -31,14 +45,21 @@ pub(crate) fn notify(reporter: &mut Reporter, how: &str, texts: &[String]) -> ! 
     reporter.started(None);
     loop {
         let signal = wait::signal(&mut handled);
+        if signal == "SIGABRT" {
+            reporter.signal(signal);
+            continue;
+        }
         if let Some(text) = texts.next() {
             match how {
+                "feeds" if text == "silent" => feeds.store(false, Ordering::SeqCst),
                 "child" => send_by_process(&[text]),
                 "escaped" => send_by_process(&[text, "stays"]),
                 "barrier" => send_barrier(text),
                 "flood" => flood(text),
                 _ => send(text),
             }
+        } else if how == "asks" {
+            std::process::exit(0);
         }
         reporter.signal(signal);
     }
@@ -97,6 +118,16 @@ fn send_barrier(text: &str) {
         .expect("send a notification");
     drop(writer);
     assert_eq!(File::from(reader).read(&mut [0]).expect("read from the pipe"), 0);
+}
+
+/// Often, so that a busy machine does not make it late.
+fn feed_while(feeds: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        while feeds.load(Ordering::SeqCst) {
+            let _ = try_to_send("WATCHDOG=1");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
 }
 
 /// As fast as the kernel takes them, until it is killed.

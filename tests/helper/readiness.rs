@@ -12,6 +12,7 @@ use crate::wait::{self, Handled};
 
 /// On SIGUSR1 becomes ready and says so; `at_once`: already when it reports its start.
 pub(crate) fn become_ready(reporter: &mut Reporter, how: &str, place: &str, at_once: bool) -> ! {
+    wait::without_core_files();
     let mut handled = Handled::user();
     let mut listeners: Vec<OwnedFd> = Vec::new();
     if at_once {

@@ -7,10 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
-use rustix::process::{
-    Resource, Rlimit, Signal, getpid, getppid, kill_process, set_parent_process_death_signal, setpgid, setrlimit,
-    setsid,
-};
+use rustix::process::{Signal, getpid, getppid, kill_process, set_parent_process_death_signal, setpgid, setsid};
 
 use crate::bomb;
 use crate::debugger;
@@ -157,7 +154,7 @@ fn crash(reporter: &mut Reporter, signal: &str) -> ExitCode {
         "SIGUSR1" => Signal::USR1,
         _ => return usage("crash"),
     };
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).expect("do without core files");
+    wait::without_core_files();
     reporter.started(None);
     loop {
         // The first SIGSEGV only removes the handler of Rust's runtime.

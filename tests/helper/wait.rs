@@ -7,8 +7,8 @@ use std::os::unix::net::UnixStream;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, pidfd_open};
-use signal_hook::consts::{FORBIDDEN, SIGCHLD, SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+use rustix::process::{Pid, Resource, Rlimit, pidfd_open, setrlimit};
+use signal_hook::consts::{FORBIDDEN, SIGABRT, SIGCHLD, SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::low_level::signal_name;
 
 use crate::message::WATCH_PID;
@@ -37,6 +37,11 @@ impl Handled {
         Handled::register(&[("SIGUSR1", SIGUSR1)])
     }
 
+    /// Handles SIGUSR1 and SIGABRT.
+    pub(crate) fn aborts() -> Handled {
+        Handled::register(&[("SIGUSR1", SIGUSR1), ("SIGABRT", SIGABRT)])
+    }
+
     /// Handles SIGCONT, and what else would end it.
     pub(crate) fn relapsing() -> Handled {
         Handled::register(&[("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGCONT", SIGCONT)])
@@ -62,6 +67,11 @@ impl Handled {
         before.thread_set_mask().expect("unblock the signals");
         handled
     }
+}
+
+/// A process that is aborted on purpose leaves none.
+pub(crate) fn without_core_files() {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).expect("do without core files");
 }
 
 /// Waits until a handled signal comes, and names it. Without a test the process ends here.

@@ -85,6 +85,16 @@ impl Observer {
         self.kind(&format!("{id} to be ready"), id, |kind| *kind == EventKind::Ready);
     }
 
+    /// Reads on until the watchdog of this proxy has expired, and returns why.
+    #[track_caller]
+    pub(crate) fn watchdog_expired(&mut self, id: &str) -> String {
+        let is_it = |kind: &EventKind| matches!(kind, EventKind::WatchdogExpired { .. });
+        match self.kind(&format!("the watchdog of {id} to expire"), id, is_it) {
+            EventKind::WatchdogExpired { reason } => reason,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
     /// Reads on until this proxy was not ready in time, and returns why.
     #[track_caller]
     pub(crate) fn not_ready(&mut self, id: &str) -> String {

@@ -8,6 +8,8 @@ mod notifications;
 mod notifications_of_adopted;
 mod reports;
 mod timeouts;
+mod watchdog;
+mod watchdog_of_adopted;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, Ordering};

@@ -17,13 +17,13 @@ use crate::support::{Agent, Config, Deadline, Proxy, Scene, Start, alone};
 const BEGINS: &str = "STATUS=begins";
 
 /// A helper that sends these on SIGUSR1.
-fn notifies(scene: &Scene, how: &str, texts: &[&str]) -> ProxyConfig {
+pub(super) fn notifies(scene: &Scene, how: &str, texts: &[&str]) -> ProxyConfig {
     helper(scene, &[&["notifies", how], texts].concat()).with_ready(Ready::Notify)
 }
 
 /// Has it send the next one.
 #[track_caller]
-fn send_next(scene: &Scene, start: &Start) {
+pub(super) fn send_next(scene: &Scene, start: &Start) {
     start.process.signal(Signal::USR1);
     assert_eq!(scene.reports.signal(start), "SIGUSR1");
 }

@@ -81,6 +81,9 @@ type ProxyConfig struct {
 	StartTimeout time.Duration
 	// Listen holds the sockets that it gets from descriptor 3 on, in this order.
 	Listen []Listen
+	// Watchdog is how long it may be silent once it is ready: one that sends no WATCHDOG=1 to the socket that NOTIFY_SOCKET
+	// names for so long (sd_notify(3)) gets SIGABRT, and is started again as after a crash; 0 is no watchdog.
+	Watchdog time.Duration
 	// Reload is how Manager.Reload has it reload its configuration; nil is none.
 	Reload *Reload
 }
@@ -239,6 +242,7 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 		options.ready_json = mem.text("ready", string(text))
 	}
 	setPeriod(&options.start_timeout_ms, c.StartTimeout)
+	setPeriod(&options.watchdog_ms, c.Watchdog)
 	if len(c.Listen) > 0 {
 		text, err := json.Marshal(c.Listen)
 		if err != nil {

@@ -45,6 +45,9 @@ const (
 	// EventNotReady: the process was not ready within its start timeout, and Text says why: it is stopped, and started again
 	// as after a crash.
 	EventNotReady EventKind = C.PROXYPROCESS_EVENT_NOT_READY
+	// EventWatchdogExpired: the process has not fed its watchdog in time, or asked to be treated so, and Text says which: it
+	// gets SIGABRT, and is started again as after a crash.
+	EventWatchdogExpired EventKind = C.PROXYPROCESS_EVENT_WATCHDOG_EXPIRED
 )
 
 // What the library says in place of an event.

@@ -54,6 +54,12 @@ func TestProxyIsReadyWhenItReportsAndStoppedWhenItIsLate(t *testing.T) {
 			t.Errorf("ready is %v, status %q", status.Ready, status.StatusText)
 		}
 	}
+	hangs := shell("ulimit -c 0; exec sleep 300")
+	hangs.Watchdog = 50 * time.Millisecond
+	check(t, state.Set("hangs", hangs))
+	if text := events.until(proxyprocess.EventWatchdogExpired, "hangs").Text; text != "no message for 50 ms" {
+		t.Errorf("unexpected reason: %q", text)
+	}
 	refused := sleeper()
 	refused.ReadyTCP = "localhost:80"
 	expect(t, state.Set("refused", refused), proxyprocess.ErrInvalidArgument)

@@ -68,11 +68,12 @@ impl Machine {
         matches!(self.phase, MachinePhase::AwaitingReady { .. })
     }
 
-    /// Whether the process was not ready in time, and is stopped: what follows is as after a crash.
-    pub(crate) fn is_stopped_as_not_ready(&self) -> bool {
+    /// Whether the process was not ready in time, or has not fed its watchdog, and is stopped: what follows is as after a
+    /// crash.
+    pub(crate) fn is_stopped_as_failed(&self) -> bool {
         matches!(
             self.phase,
-            MachinePhase::Stopping { cause: Cause::NotReady { .. }, .. }
+            MachinePhase::Stopping { cause: Cause::NotReady { .. } | Cause::Hung { .. }, .. }
                 | MachinePhase::Clearing { cause: Cause::NotReady { .. }, .. }
                 | MachinePhase::Scanning { cause: Cause::NotReady { .. }, .. }
         )
@@ -160,6 +161,7 @@ impl Machine {
             MachineEvent::Ready => self.ready(),
             MachineEvent::NotReady { known } => self.not_ready(known, now, settings, chance),
             MachineEvent::MoreTime { by } => self.more_time(by, now),
+            MachineEvent::WatchdogExpired => self.watchdog_expired(now, settings, chance),
             MachineEvent::Exited { group_left, quietly } => self.exited(group_left, quietly, now, settings, chance),
             MachineEvent::StopCommandFailed { step } => self.stop_command_failed(step, now, settings),
             MachineEvent::Unreaped => {
@@ -178,7 +180,7 @@ impl Machine {
     /// What follows when the leader is gone and all that it left.
     fn proceed(&mut self, cause: Cause, now: Instant) -> Vec<MachineAction> {
         match cause {
-            Cause::Ended { wait } | Cause::NotReady { wait } if self.wanted == Wanted::Up => {
+            Cause::Ended { wait } | Cause::NotReady { wait } | Cause::Hung { wait } if self.wanted == Wanted::Up => {
                 if wait.is_zero() {
                     self.spawn(now)
                 } else {
@@ -260,7 +262,12 @@ impl Machine {
     }
 
     fn stop_because(&mut self, cause: Cause, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
-        let escalation = Escalation::begin(now, settings.stop, StopTarget::Leader);
+        let escalation = match cause {
+            Cause::Hung { .. } => Escalation::abort(now, settings.stop),
+            Cause::Asked | Cause::NotReady { .. } | Cause::Ended { .. } | Cause::Unseen { .. } => {
+                Escalation::begin(now, settings.stop, StopTarget::Leader)
+            }
+        };
         self.phase = MachinePhase::Stopping { escalation, cause };
         vec![escalation.action(settings.stop), MachineAction::Announce(Announcement::Stopping)]
     }
@@ -289,3 +296,5 @@ mod stop_step_tests;
 mod stop_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watchdog_tests;

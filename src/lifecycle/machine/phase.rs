@@ -85,6 +85,8 @@ pub(super) enum Cause {
     Ended { wait: Duration },
     /// It was stopped, because it was not ready in time; its successor has to wait so long.
     NotReady { wait: Duration },
+    /// It has not fed its watchdog, and gets SIGABRT; its successor has to wait so long. Once it is gone, that is a crash.
+    Hung { wait: Duration },
     /// No agent was there to see it.
     Unseen { start_if_gone: bool },
 }
@@ -95,7 +97,9 @@ impl Cause {
     pub(super) fn escalation(self, now: Instant, settings: Settings<'_>) -> Escalation {
         match self {
             Cause::Asked | Cause::NotReady { .. } => Escalation::begin(now, settings.stop, StopTarget::Leftovers),
-            Cause::Ended { .. } | Cause::Unseen { .. } => Escalation::of_leftovers(now, settings.stop),
+            Cause::Ended { .. } | Cause::Hung { .. } | Cause::Unseen { .. } => {
+                Escalation::of_leftovers(now, settings.stop)
+            }
         }
     }
 
@@ -103,7 +107,7 @@ impl Cause {
     pub(super) fn limit(self, escalation: &mut Escalation, now: Instant, settings: Settings<'_>) {
         match self {
             Cause::Asked | Cause::NotReady { .. } => escalation.limit_as_stop(now, settings.stop),
-            Cause::Ended { .. } | Cause::Unseen { .. } => {
+            Cause::Ended { .. } | Cause::Hung { .. } | Cause::Unseen { .. } => {
                 escalation.limit(after(now, settings.stop.leftover_grace));
             }
         }

@@ -87,27 +87,12 @@ impl Machine {
     ) -> Vec<MachineAction> {
         match self.phase {
             MachinePhase::Running { .. } | MachinePhase::AwaitingReady { .. } => {
-                let ran = match self.phase {
-                    MachinePhase::Running { since } => now.saturating_duration_since(since),
-                    // No healthy run, however long it was.
-                    _ => Duration::ZERO,
-                };
+                let ran = self.healthy_run(now).unwrap_or_default();
                 let wait = self.backoff.after_exit(settings.restart, ran, chance);
-                let cause = Cause::Ended { wait };
-                let escalation = cause.escalation(now, settings);
-                match (group_left, wait.is_zero()) {
-                    (true, _) => {}
-                    // A scan takes time in proportion to the number of processes. What a crash left in another session
-                    // may be in the way of its successor; that crashes as well then, and the first one that has to wait
-                    // has them ended.
-                    (false, true) if !quietly => {
-                        let waits = self.reap_until.is_some().then_some(MachineAction::RemovePidFile);
-                        return waits.into_iter().chain(self.spawn(now)).collect();
-                    }
-                    (false, _) => return self.scan_after_exit(cause, now, settings),
-                }
-                self.phase = MachinePhase::Clearing { escalation, cause, probes: 0, probe_at: now };
-                escalation.signal(settings.stop).into_iter().chain([MachineAction::RemovePidFile]).collect()
+                self.crashed(wait, group_left, quietly, now, settings)
+            }
+            MachinePhase::Stopping { cause: Cause::Hung { wait }, .. } => {
+                self.crashed(wait, group_left, quietly, now, settings)
             }
             MachinePhase::Stopping { escalation, cause } => {
                 if !group_left {
@@ -138,6 +123,52 @@ impl Machine {
         // When the leader is gone no command is run for it any more.
         let MachinePhase::Stopping { escalation, .. } = &mut self.phase else { return vec![] };
         escalation.command_failed(step, now, settings.stop).into_iter().collect()
+    }
+
+    fn crashed(
+        &mut self,
+        wait: Duration,
+        group_left: bool,
+        quietly: bool,
+        now: Instant,
+        settings: Settings<'_>,
+    ) -> Vec<MachineAction> {
+        let cause = Cause::Ended { wait };
+        let escalation = match self.phase {
+            // SIGKILL went to the whole group, and nothing comes after that.
+            MachinePhase::Stopping { escalation, .. } if escalation.has_killed() => escalation,
+            _ => cause.escalation(now, settings),
+        };
+        match (group_left, wait.is_zero()) {
+            (true, _) => {}
+            // A scan takes time in proportion to the number of processes. What a crash left in another session
+            // may be in the way of its successor; that crashes as well then, and the first one that has to wait
+            // has them ended.
+            (false, true) if !quietly => {
+                let waits = self.reap_until.is_some().then_some(MachineAction::RemovePidFile);
+                return waits.into_iter().chain(self.spawn(now)).collect();
+            }
+            (false, _) => return self.scan_after_exit(cause, now, settings),
+        }
+        self.phase = MachinePhase::Clearing { escalation, cause, probes: 0, probe_at: now };
+        escalation.signal(settings.stop).into_iter().chain([MachineAction::RemovePidFile]).collect()
+    }
+
+    /// It is ended so that it leaves a core, and not asked to stop: it does not react.
+    pub(super) fn watchdog_expired(&mut self, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<MachineAction> {
+        let Some(ran) = self.healthy_run(now) else { return vec![] };
+        let wait = self.backoff.after_exit(settings.restart, ran, chance);
+        self.stop_because(Cause::Hung { wait }, now, settings)
+    }
+
+    /// How long the process has run that runs, in the eyes of the backoff.
+    fn healthy_run(&self, now: Instant) -> Option<Duration> {
+        match self.phase {
+            MachinePhase::Running { since } => Some(now.saturating_duration_since(since)),
+            // No healthy run, however long it was.
+            MachinePhase::AwaitingReady { .. } => Some(Duration::ZERO),
+            _ => None,
+        }
     }
 
     pub(super) fn zombies(&mut self, left: bool, useless: bool, now: Instant) -> Vec<MachineAction> {

@@ -33,6 +33,10 @@ enum Move {
     Answers(bool),
     Report,
     CommandFails,
+    /// Its watchdog expires.
+    Hang,
+    /// It asks for more time.
+    Ask(u64),
     Time(u64),
 }
 
@@ -53,6 +57,8 @@ fn moves() -> impl Strategy<Value = Move> {
         2 => any::<bool>().prop_map(Move::Answers),
         1 => Just(Move::Report),
         2 => Just(Move::CommandFails),
+        1 => Just(Move::Hang),
+        1 => (0u64..10_000).prop_map(Move::Ask),
         6 => (0u64..90_000).prop_map(Move::Time),
         2 => (0u64..1000).prop_map(Move::Time),
     ]
@@ -170,6 +176,12 @@ impl Outside {
                     );
                     assert!(action == MachineAction::Adopt || !self.stop_wanted, "a start after a stop");
                     self.job = Some(action);
+                }
+                MachineAction::Abort => {
+                    assert!(
+                        self.leader && self.signalled.is_none() && !self.stop_wanted,
+                        "an abort of what is stopped"
+                    );
                 }
                 MachineAction::SignalStop { .. } | MachineAction::RunStop { .. } | MachineAction::Kill => {
                     self.check_order_of_signals(world, action);
@@ -293,6 +305,13 @@ impl Outside {
                 }
                 _ => vec![],
             },
+            // Nor any other message.
+            Move::Hang if self.leader => world.on(MachineEvent::WatchdogExpired),
+            Move::Ask(milliseconds) if self.leader => {
+                let by = Duration::from_millis(milliseconds);
+                world.on(MachineEvent::MoreTime { by })
+            }
+            Move::Hang | Move::Ask(_) => vec![],
             Move::Exit { group_left, escaped, zombie } if self.leader => {
                 if zombie {
                     self.zombie = Some(world.now);

@@ -80,10 +80,22 @@ impl Machine {
         vec![]
     }
 
-    /// It has at least so long from now on.
+    /// It has at least so long from now on, to become ready or to obey the signal of a stop.
     pub(super) fn more_time(&mut self, by: Duration, now: Instant) -> Vec<MachineAction> {
-        if let MachinePhase::AwaitingReady { until, .. } = &mut self.phase {
-            *until = until.map(|until| until.max(after(now, by)));
+        match &mut self.phase {
+            MachinePhase::AwaitingReady { until, .. } => *until = until.map(|until| until.max(after(now, by))),
+            MachinePhase::Stopping { escalation, .. } => escalation.extend(after(now, by)),
+            MachinePhase::Idle
+            | MachinePhase::Adopting { .. }
+            | MachinePhase::Starting { .. }
+            | MachinePhase::Running { .. }
+            | MachinePhase::Clearing { .. }
+            | MachinePhase::Scanning { .. }
+            | MachinePhase::Held { .. }
+            | MachinePhase::Waiting { .. }
+            | MachinePhase::AwaitingReap { .. }
+            | MachinePhase::Stopped
+            | MachinePhase::Failed => {}
         }
         vec![]
     }

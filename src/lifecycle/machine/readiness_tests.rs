@@ -124,7 +124,7 @@ fn request_during_the_stop_of_one_that_was_not_ready_is_followed() {
     assert_eq!(replaced.end(), [MachineAction::Settle, MachineAction::Spawn]);
     let mut started = late();
     assert_eq!(started.on(MachineEvent::Start), []);
-    assert!(started.machine.is_stopped_as_not_ready());
+    assert!(started.machine.is_stopped_as_failed());
     assert_eq!(started.end(), [MachineAction::CleanUp, MachineAction::Announce(Announcement::Waiting(WAIT))]);
 }
 

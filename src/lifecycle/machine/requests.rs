@@ -2,7 +2,7 @@
 //! What a machine does when it is asked for something: to start, to adopt, to replace or restart its process, to stop,
 //! or to follow new settings.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Machine;
 use super::phase::{Cause, MachinePhase, Retry, Wanted};
@@ -79,6 +79,11 @@ impl Machine {
                 vec![]
             }
             MachinePhase::Running { .. } | MachinePhase::AwaitingReady { .. } => self.begin_stop(now, settings),
+            // It is ended already, and all that it leaves is killed.
+            MachinePhase::Stopping { cause: Cause::Hung { wait }, .. } => {
+                *wait = Duration::ZERO;
+                vec![]
+            }
             MachinePhase::Stopping { cause, .. } => {
                 *cause = Cause::Asked;
                 vec![]
@@ -120,6 +125,12 @@ impl Machine {
             MachinePhase::Running { .. } | MachinePhase::AwaitingReady { .. } => self.begin_stop(now, settings),
             // Settled when what is under way has ended.
             MachinePhase::Adopting { .. } | MachinePhase::Starting { .. } => vec![],
+            // So that all of its group gets the signals of a stop.
+            MachinePhase::Stopping { escalation, cause: cause @ Cause::Hung { .. } } => {
+                *cause = Cause::Asked;
+                let anew = escalation.stop_instead(now, settings.stop);
+                anew.into_iter().chain(escalation.tell()).collect()
+            }
             MachinePhase::Stopping { escalation, cause } => {
                 *cause = Cause::Asked;
                 escalation.tell()

@@ -2,8 +2,7 @@
 //! What is known of a process that may live, and why it was not adopted.
 
 use crate::lifecycle::generation::Generation;
-use crate::store::{Record, RecordedSocket};
-use crate::sys::notify_socket::SocketName;
+use crate::store::{Record, RecordedNotifications, RecordedSocket};
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 
@@ -17,7 +16,7 @@ pub(crate) enum Claim {
         token: Option<String>,
         owner_tag: Option<String>,
         generation: Generation,
-        notify_name: Option<SocketName>,
+        notifications: Option<RecordedNotifications>,
         sockets: Box<[RecordedSocket]>,
     },
     /// By a snapshot that is not this directory's: a record is written once it is proven.
@@ -55,10 +54,10 @@ impl Claim {
         }
     }
 
-    /// The socket to which the process sends notifications, where it is known.
-    pub(crate) fn notify_name(&self) -> Option<SocketName> {
+    /// What is known of its notifications.
+    pub(crate) fn notifications(&self) -> Option<RecordedNotifications> {
         match self {
-            Claim::Recorded { notify_name, .. } => *notify_name,
+            Claim::Recorded { notifications, .. } => *notifications,
             Claim::Snapshot { .. } | Claim::PidOnly { .. } => None,
         }
     }
@@ -83,8 +82,8 @@ impl Claim {
 impl Record {
     /// What the record says of its process.
     pub(crate) fn into_claim(self) -> Claim {
-        let Record { identity, token, owner_tag, generation, notify_name, sockets, .. } = self;
-        Claim::Recorded { identity, token, owner_tag, generation, notify_name, sockets: sockets.into() }
+        let Record { identity, token, owner_tag, generation, notifications, sockets, .. } = self;
+        Claim::Recorded { identity, token, owner_tag, generation, notifications, sockets: sockets.into() }
     }
 }
 

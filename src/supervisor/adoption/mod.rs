@@ -146,7 +146,7 @@ fn learn(spec: &Spec, identity: &Identity) -> io::Result<Claim> {
     let identity = identity.clone();
     let Shown { token, owner_tag, generation } = Shown::by(identity.pid.as_raw())?;
     let token = token.or_else(|| spec.config.token.clone());
-    Ok(Claim::Recorded { identity, token, owner_tag, generation, notify_name: None, sockets: [].into() })
+    Ok(Claim::Recorded { identity, token, owner_tag, generation, notifications: None, sockets: [].into() })
 }
 
 /// From here on the process is known like one that we started. Supervised without a record, it would be lost together

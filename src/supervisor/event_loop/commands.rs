@@ -78,7 +78,7 @@ impl EventLoop {
     pub(super) fn answer_if_settled(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let machine = &supervised.machine;
-        let runs_or_ran = machine.runs() || machine.is_stopped_as_not_ready();
+        let runs_or_ran = machine.runs() || machine.is_stopped_as_failed();
         let settled = runs_or_ran || matches!(machine.state(), ProxyState::Waiting | ProxyState::Clearing);
         if settled && !machine.awaits_reap() {
             supervised.answer_start(&Ok(()));

@@ -51,6 +51,7 @@ impl EventLoop {
                 }
             }
         }
+        self.tend_watchdog(key);
         self.drop_if_done(key);
     }
 
@@ -89,6 +90,7 @@ impl EventLoop {
             MachineAction::ProbeReady => self.probe_ready(key),
             MachineAction::SignalStop { step } => self.send_stop_signal(key, StopSignal::OfStep(step)),
             MachineAction::RunStop { step } => self.run_stop(key, step),
+            MachineAction::Abort => self.send_stop_signal(key, StopSignal::Abort),
             MachineAction::Kill => self.send_stop_signal(key, StopSignal::Kill),
             MachineAction::ProbeGroup => {
                 let group = self.reaper.group_left(key).unwrap_or_else(|error| {

@@ -22,13 +22,14 @@ mod steering;
 mod stop_signals;
 mod supervised;
 mod timers;
+mod watchdog;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::mailbox::{Inbox, Message, Owner};
-use super::process_key::{ProcessKey, process_of};
+use super::process_key::{ProcessKey, Reported, reported};
 use super::reaper::Reaper;
 use super::scan::scan_queue::ScanQueue;
 use super::spawner::job::ScanRequest;
@@ -98,9 +99,10 @@ impl EventLoop {
                 self.guarded(EventLoop::fire_timers);
             }
             for &number in &ready {
-                self.guarded(|it| match process_of(number) {
-                    Some(key) => it.check_ready(key),
-                    None => it.check_exit(number),
+                self.guarded(|it| match reported(number) {
+                    Reported::End(key) => it.check_exit(key),
+                    Reported::Readiness(key) => it.check_ready(key),
+                    Reported::Notifications(key) => drop(it.read_notifications(key)),
                 });
                 self.reaper.forget_gone();
             }
@@ -151,6 +153,7 @@ impl EventLoop {
             self.answer_without_job(key, now);
             self.repair(key, now);
             self.resume_notifications(key, now);
+            self.check_watchdog(key, now);
         }
         self.reaper.forget_gone();
         self.timers.tidy(|at, key| self.slots.get(&key).is_some_and(|supervised| supervised.is_due_at(at)));

@@ -23,7 +23,10 @@ impl EventLoop {
     pub(super) fn await_notifications(&mut self, key: ProcessKey, name: SocketName, socket: NotifySocket) {
         let reaper = &self.reaper;
         if let Some(supervised) = self.slots.get_mut(&key) {
-            let notifications = Notifications::new(name, socket, Instant::now(), reaper, key);
+            let claimed = supervised.claim.as_deref().and_then(Claim::notifications);
+            let declared = || supervised.spec.config.watchdog_period();
+            let period = claimed.and_then(|claimed| claimed.watchdog_period).unwrap_or_else(declared);
+            let notifications = Notifications::new((name, socket), period, Instant::now(), reaper, key);
             supervised.rare.notifications = Some(Box::new(notifications));
             self.arm_notifications(key);
         }
@@ -32,9 +35,10 @@ impl EventLoop {
     /// The process was adopted: if its record says to which socket it sends, that is opened again.
     pub(super) fn await_notifications_again(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
-        let Some(name) = supervised.claim.as_deref().and_then(Claim::notify_name) else {
+        let Some(claimed) = supervised.claim.as_deref().and_then(Claim::notifications) else {
             return supervised.say_notifications_unheard();
         };
+        let name = claimed.name;
         match NotifySocket::bind(name) {
             Ok(socket) => self.await_notifications(key, name, socket),
             Err(error) => {
@@ -45,15 +49,28 @@ impl EventLoop {
         }
     }
 
-    /// Reads what has come, and does what it says.
-    pub(super) fn read_notifications(&mut self, key: ProcessKey) {
+    /// Reads some of what has come, and does what it says; true when that was all.
+    pub(super) fn read_notifications(&mut self, key: ProcessKey) -> bool {
         let has_any = |supervised: &&mut Box<Supervised>| supervised.rare.notifications.is_some();
-        let Some(supervised) = self.slots.get_mut(&key).filter(has_any) else { return };
-        for notice in supervised.new_notices() {
+        let Some(supervised) = self.slots.get_mut(&key).filter(has_any) else { return true };
+        let (notices, was_all) = supervised.new_notices();
+        for notice in notices {
             fail::point("notify:read");
             self.follow(key, notice);
         }
         self.arm_notifications(key);
+        was_all
+    }
+
+    /// The same for all that has come; false while some of it cannot be read.
+    pub(super) fn read_all_notifications(&mut self, key: ProcessKey) -> bool {
+        loop {
+            let was_all = self.read_notifications(key);
+            let notifications = self.slots.get(&key).and_then(|supervised| supervised.rare.notifications.as_ref());
+            if was_all || notifications.is_none_or(|notifications| notifications.paused_until().is_some()) {
+                return was_all;
+            }
+        }
     }
 
     fn follow(&mut self, key: ProcessKey, notice: Notice) {
@@ -62,7 +79,11 @@ impl EventLoop {
         let is_new = notifications.begins(&notice);
         let (id, context) = (&supervised.slot.id, &supervised.spec.context);
         match notice {
-            Notice::Ready if supervised.machine.awaits_ready() => self.drive(key, MachineEvent::Ready),
+            Notice::Ready if supervised.machine.awaits_ready() => {
+                if supervised.is_ready_by_notification() {
+                    self.drive(key, MachineEvent::Ready);
+                }
+            }
             Notice::Ready if is_new && supervised.machine.state() == ProxyState::Running => {
                 context.publisher.of_proxy(id, ProxyOccurrence::Ready { generation: supervised.generation });
             }
@@ -79,7 +100,15 @@ impl EventLoop {
                     supervised.rare.last_error = Some(error);
                 }
             }
-            Notice::ExtendTimeout(by) => self.drive(key, MachineEvent::MoreTime { by }),
+            Notice::ExtendTimeout(by) => {
+                notifications.watchdog.pause(by, Instant::now());
+                self.drive(key, MachineEvent::MoreTime { by });
+            }
+            Notice::Alive => notifications.watchdog.feed(Instant::now()),
+            Notice::ExpireWatchdog => {
+                self.expire_watchdog(key, "triggered by the process with WATCHDOG=trigger".to_owned());
+            }
+            Notice::WatchdogPeriod(period) => self.change_watchdog_period(key, period),
         }
     }
 
@@ -103,20 +132,22 @@ impl EventLoop {
 }
 
 impl Supervised {
-    fn new_notices(&mut self) -> Vec<Notice> {
+    fn new_notices(&mut self) -> (Vec<Notice>, bool) {
         let declared_uid = self.spec.config.command.declared_credentials().map(|to| to.uid);
         let leader = self.pid.map(|pid| Leader { pid, declared_uid });
-        let Some((notifications, leader)) = self.rare.notifications.as_mut().zip(leader) else { return Vec::new() };
-        let Read { notices, complaint } = notifications.read(leader, Instant::now());
+        let Some((notifications, leader)) = self.rare.notifications.as_mut().zip(leader) else {
+            return (Vec::new(), true);
+        };
+        let Read { notices, complaint, was_all } = notifications.read(leader, Instant::now());
         if let Some(complaint) = complaint {
             self.spec.context.log.about(Level::Warn, &self.slot.id, format_args!("{complaint}"));
         }
-        notices
+        (notices, was_all)
     }
 
     /// As of a process that was taken over by a snapshot.
     fn say_notifications_unheard(&self) {
-        if self.is_ready_by_notification() {
+        if self.spec.config.takes_notifications() {
             let what = format_args!("its notifications are not heard: no record says to which socket it sends them");
             self.spec.context.log.about(Level::Warn, &self.slot.id, what);
         }

@@ -38,6 +38,8 @@ pub(crate) enum RepairTask {
 pub(crate) enum StopSignal {
     /// Of this step, which is the one that is under way.
     OfStep(usize),
+    /// That of a leader which does not feed its watchdog.
+    Abort,
     /// After the last one.
     Kill,
 }

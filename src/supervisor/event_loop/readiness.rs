@@ -23,11 +23,8 @@ impl EventLoop {
         }
     }
 
-    /// A descriptor of the process has something to tell.
+    /// A descriptor by which it is known has something to tell.
     pub(super) fn check_ready(&mut self, key: ProcessKey) {
-        if self.slots.get(&key).is_some_and(|supervised| supervised.rare.notifications.is_some()) {
-            return self.read_notifications(key);
-        }
         if self.ask(key) == Answer::Ready {
             self.drive(key, MachineEvent::Ready);
         }
@@ -91,7 +88,8 @@ impl Supervised {
     /// It was not ready in time: why.
     pub(super) fn announce_not_ready(&mut self) {
         let config = &self.spec.config;
-        let reason = match (&self.rare.notifications, &self.rare.readiness) {
+        let notifications = self.rare.notifications.as_ref().filter(|_| self.is_ready_by_notification());
+        let reason = match (notifications, &self.rare.readiness) {
             (Some(notifications), _) => notifications.why_not(),
             (None, Some(readiness)) => readiness.why_not(&config.ready),
             (None, None) => String::new(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::leader::Source;
 use super::supervised::Supervised;
+use crate::store::RecordedNotifications;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::spawner::job::{Given, Job};
 
@@ -20,10 +21,14 @@ impl Supervised {
 
     /// What its process was given at its start.
     pub(crate) fn given(&self) -> Given {
-        let claimed = || self.claim.as_deref().and_then(Claim::notify_name);
-        let notify_name = self.rare.notifications.as_ref().map(|notifications| notifications.name()).or_else(claimed);
+        let claimed = || self.claim.as_deref().and_then(Claim::notifications);
+        let heard = self.rare.notifications.as_ref().map(|heard| RecordedNotifications {
+            name: heard.name(),
+            watchdog_period: Some(heard.watchdog.period())
+                .filter(|period| *period != self.spec.config.watchdog_period()),
+        });
         let (owner_tag, sockets) = (self.owner_tag(), self.rare.sockets.clone());
-        Given { owner_tag, generation: self.generation, notify_name, sockets }
+        Given { owner_tag, generation: self.generation, notifications: heard.or_else(claimed), sockets }
     }
 
     /// Has its process recorded as its declaration is now.

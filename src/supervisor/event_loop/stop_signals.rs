@@ -18,6 +18,7 @@ impl EventLoop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let (step, signal, leader_only) = match which {
             StopSignal::Kill => (None, Signal::KILL, false),
+            StopSignal::Abort => (None, Signal::ABRT, true),
             StopSignal::OfStep(index) => match supervised.spec.config.stop.step(index).map(|step| step.action) {
                 Some(StopAction::Signal { signal, leader_only }) => (Some(index), signal, leader_only),
                 // It is done again, and by now there are fewer steps, or other ones.
@@ -34,6 +35,8 @@ impl EventLoop {
             (_, Some(pid)) => format!("pid {pid}"),
         };
         let sent = match to_leader {
+            // Its end is reported, and what it has left is killed then.
+            Ok(false) if which == StopSignal::Abort => Ok(()),
             // A step for the leader alone is for all that is left when that is gone: nothing else would end the rest before
             // SIGKILL.
             Ok(false) => self.reaper.signal_group(key, signal).map(|sent| {

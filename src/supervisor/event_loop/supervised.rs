@@ -247,8 +247,8 @@ impl Supervised {
     /// are kept.
     pub(crate) fn is_due_at(&self, at: Instant) -> bool {
         let repair = self.rare.repair.as_ref().map(|repair| repair.at);
-        let notifications = self.rare.notifications.as_ref().and_then(|notifications| notifications.paused_until());
-        [self.armed, self.rare.answer_at, repair, notifications].contains(&Some(at))
+        let notifications = self.rare.notifications.as_ref().map_or([None; 2], |it| it.deadlines());
+        [self.armed, self.rare.answer_at, repair].iter().chain(&notifications).any(|due| *due == Some(at))
     }
 
     pub(crate) fn answer_start(&mut self, result: &Result<()>) {

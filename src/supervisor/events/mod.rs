@@ -33,7 +33,7 @@ pub struct Event {
     pub kind: EventKind,
     /// Which start of the proxy the process comes from that it happened to: see
     /// [`ProxyStatus::generation`](crate::ProxyStatus::generation). Only of the kinds `Started`, `Adopted`, `Ready`,
-    /// `NotReady`, `Stopping` and `Exited`, and where it is known.
+    /// `NotReady`, `WatchdogExpired`, `Stopping` and `Exited`, and where it is known.
     pub generation: Option<u64>,
 }
 
@@ -78,6 +78,12 @@ pub enum EventKind {
     /// The process was not ready within its start timeout: it is stopped, and started again as after a crash.
     NotReady {
         /// What was awaited, and why it was not so.
+        reason: String,
+    },
+    /// The process has not fed its watchdog in time, or asked to be treated so: it gets SIGABRT, and is started again as after
+    /// a crash.
+    WatchdogExpired {
+        /// For how long it was silent.
         reason: String,
     },
     /// The process was asked to end.

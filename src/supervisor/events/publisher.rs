@@ -79,6 +79,12 @@ pub(crate) enum ProxyOccurrence<'a> {
         reason: String,
         generation: Generation,
     },
+    /// `error`: as above.
+    WatchdogExpired {
+        error: &'a Error,
+        reason: String,
+        generation: Generation,
+    },
     Stopping {
         pid: Option<Pid>,
         generation: Generation,
@@ -173,6 +179,10 @@ impl Publisher {
                 line(Level::Error, format_args!("{error}"));
                 of_process(generation, EventKind::NotReady { reason });
             }
+            ProxyOccurrence::WatchdogExpired { error, reason, generation } => {
+                line(Level::Error, format_args!("{error}"));
+                of_process(generation, EventKind::WatchdogExpired { reason });
+            }
             ProxyOccurrence::Stopping { pid, generation } => {
                 line(Level::Info, format_args!("stopping"));
                 of_process(generation, EventKind::Stopping { pid: pid.map(Pid::as_u32) });
@@ -266,6 +276,11 @@ mod tests {
                 P::NotReady { error, reason: "no answer".to_owned(), generation },
                 "ERROR proxy web: why",
                 "not ready: no answer",
+            ),
+            (
+                P::WatchdogExpired { error, reason: "no message".to_owned(), generation },
+                "ERROR proxy web: why",
+                "watchdog expired: no message",
             ),
             (P::Stopping { pid: Some(pid), generation }, "INFO proxy web: stopping", "stopping, pid 7"),
             (P::Stopping { pid: None, generation }, "INFO proxy web: stopping", "stopping"),

@@ -21,6 +21,7 @@ impl EventKind {
             EventKind::Waiting { .. } => "waiting",
             EventKind::Ready => "ready",
             EventKind::NotReady { .. } => "not_ready",
+            EventKind::WatchdogExpired { .. } => "watchdog_expired",
             EventKind::Stopping { .. } => "stopping",
             EventKind::Stopped => "stopped",
             EventKind::Failed { .. } => "failed",
@@ -46,6 +47,7 @@ impl fmt::Display for EventKind {
             EventKind::Waiting { wait } => write!(f, "waiting, next start in {} ms", milliseconds(*wait)),
             EventKind::Ready => f.write_str("ready"),
             EventKind::NotReady { reason } => write!(f, "not ready: {reason}"),
+            EventKind::WatchdogExpired { reason } => write!(f, "watchdog expired: {reason}"),
             EventKind::Stopping { pid: Some(pid) } => write!(f, "stopping, pid {pid}"),
             EventKind::Stopping { pid: None } => f.write_str("stopping"),
             EventKind::Stopped => f.write_str("stopped"),
@@ -121,6 +123,7 @@ impl EventFields<'_> {
             EventKind::StartFailed { error: text }
             | EventKind::AdoptionRefused { reason: text }
             | EventKind::NotReady { reason: text }
+            | EventKind::WatchdogExpired { reason: text }
             | EventKind::Failed { error: text }
             | EventKind::SnapshotFailed { error: text }
             | EventKind::Unproven { processes: text } => fields.text = Some(text),
@@ -200,6 +203,11 @@ mod tests {
                 EventKind::NotReady { reason: text() },
                 "not ready: why",
                 r#""not_ready","pid":null,"exit":null,"wait_ms":null,"text":"why","missed":null"#,
+            ),
+            (
+                EventKind::WatchdogExpired { reason: text() },
+                "watchdog expired: why",
+                r#""watchdog_expired","pid":null,"exit":null,"wait_ms":null,"text":"why","missed":null"#,
             ),
             (
                 EventKind::Stopping { pid: Some(7) },

@@ -9,9 +9,10 @@ mod sender;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::process_key::ProcessKey;
+use super::process_key::{ProcessKey, notifications_of};
 use super::reaper::Reaper;
 use super::reaper::awaited_descriptor::AwaitedDescriptor;
+use crate::lifecycle::watchdog::Watchdog;
 use crate::sys::fail;
 use crate::sys::notify_socket::{NotifySocket, SocketName};
 use budget::Budget;
@@ -46,6 +47,7 @@ pub(crate) struct Notifications {
     complaints: Budget,
     activity: Activity,
     status_text: Option<Box<str>>,
+    pub(crate) watchdog: Watchdog,
 }
 
 /// Whether the socket is waited for.
@@ -64,12 +66,14 @@ pub(crate) struct Read {
     pub(crate) notices: Vec<Notice>,
     /// Why a notification was not taken, if that is to be logged now.
     pub(crate) complaint: Option<String>,
+    /// Whether nothing was left to be read.
+    pub(crate) was_all: bool,
 }
 
 impl Notifications {
     pub(crate) fn new(
-        name: SocketName,
-        socket: NotifySocket,
+        (name, socket): (SocketName, NotifySocket),
+        watchdog_period: Duration,
         now: Instant,
         reaper: &Arc<Reaper>,
         key: ProcessKey,
@@ -82,6 +86,7 @@ impl Notifications {
             complaints: Budget::new(1, COMPLAINTS),
             activity: Activity::Serving,
             status_text: None,
+            watchdog: Watchdog::new(watchdog_period),
         };
         it.resume(now, reaper, key);
         it
@@ -100,10 +105,15 @@ impl Notifications {
         }
     }
 
+    /// When something of it is to be done.
+    pub(crate) fn deadlines(&self) -> [Option<Instant>; 2] {
+        [self.paused_until(), self.watchdog.due()]
+    }
+
     /// Waits for notifications again, if the pause is over.
     pub(crate) fn resume(&mut self, now: Instant, reaper: &Arc<Reaper>, key: ProcessKey) {
         if self.paused_until().is_some_and(|until| until <= now) {
-            self.attention = match AwaitedDescriptor::readable(self.socket.clone(), reaper, key) {
+            self.attention = match AwaitedDescriptor::readable(self.socket.clone(), reaper, notifications_of(key)) {
                 Ok(awaited) => Attention::Awaited { _until_dropped: awaited },
                 Err(_) => Attention::Paused(now + Duration::from_secs(1)),
             };
@@ -120,7 +130,10 @@ impl Notifications {
             }
             let received = fail::failing("notify:receive").and_then(|()| self.socket.receive());
             let wrong = match received {
-                Ok(None) => break,
+                Ok(None) => {
+                    read.was_all = true;
+                    break;
+                }
                 Ok(Some(datagram)) => match &datagram.sender {
                     Some(sender) if leader.has_sent(sender) => {
                         if !datagram.is_truncated {
@@ -159,7 +172,12 @@ impl Notifications {
             Notice::Ready => Activity::Serving,
             Notice::Reloading => Activity::Reloading,
             Notice::Stopping => Activity::Stopping,
-            Notice::Status(_) | Notice::Errno(_) | Notice::ExtendTimeout(_) => return false,
+            Notice::Status(_)
+            | Notice::Errno(_)
+            | Notice::ExtendTimeout(_)
+            | Notice::Alive
+            | Notice::ExpireWatchdog
+            | Notice::WatchdogPeriod(_) => return false,
         };
         std::mem::replace(&mut self.activity, activity) != activity
     }
@@ -180,7 +198,12 @@ impl Notifications {
 
     /// Why it is not ready.
     pub(crate) fn why_not(&self) -> String {
+        format!("no READY=1 to {}{}", self.name, self.status_in_words())
+    }
+
+    /// What it says of itself, to be added to a reason.
+    pub(crate) fn status_in_words(&self) -> String {
         let status = self.status_text.as_ref().map(|text| format!("; its status is \"{}\"", text.escape_debug()));
-        format!("no READY=1 to {}{}", self.name, status.unwrap_or_default())
+        status.unwrap_or_default()
     }
 }

@@ -4,11 +4,16 @@
 use std::mem::discriminant;
 use std::time::Duration;
 
+use crate::defaults::LONGEST_PERIOD;
+
 /// How many bytes of a status text are kept.
 const LONGEST_STATUS: usize = 512;
 
 /// How much later than now a process may ask to be ready by one notification; it may ask again.
 const LONGEST_EXTENSION: Duration = Duration::from_secs(3600);
+
+/// The shortest period that a process can ask for: each takes time of the agent.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
 
 /// One thing that a process says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,13 +24,20 @@ pub(crate) enum Notice {
     /// Empty: it says nothing any more.
     Status(String),
     Errno(i32),
-    /// It has so long from now on to become ready.
+    /// It has so long from now on to become ready, or to stop; and may be silent so long.
     ExtendTimeout(Duration),
+    /// It feeds its watchdog.
+    Alive,
+    /// It asks to be treated as one that does not.
+    ExpireWatchdog,
+    /// It will feed its watchdog once in so long; with zero not at all.
+    WatchdogPeriod(Duration),
 }
 
 /// All that a notification says, in its order. What is not understood is left out: BARRIER=1 asks for nothing but that the
 /// descriptor that came with it is closed, which is done already, and MONOTONIC_USEC= says when a reload began, which the
-/// order of the notifications says as well. Of several lines of one kind the first counts, as with systemd.
+/// order of the notifications says as well. MAINPID= names another leader: the process that was started stays the one that
+/// is supervised. Of several lines of one kind the first counts, as with systemd.
 pub(crate) fn notices(text: &[u8]) -> Vec<Notice> {
     let mut found: Vec<Notice> = Vec::new();
     for notice in text.split(|&byte| byte == b'\n').filter_map(notice) {
@@ -48,6 +60,13 @@ fn notice(line: &[u8]) -> Option<Notice> {
         (b"EXTEND_TIMEOUT_USEC", number) => {
             let time = Duration::from_micros(number_of(number)?);
             Some(Notice::ExtendTimeout(time.min(LONGEST_EXTENSION)))
+        }
+        (b"WATCHDOG", b"1") => Some(Notice::Alive),
+        (b"WATCHDOG", b"trigger") => Some(Notice::ExpireWatchdog),
+        (b"WATCHDOG_USEC", number) => {
+            let period = Duration::from_micros(number_of(number)?);
+            let is_none = period.is_zero();
+            Some(Notice::WatchdogPeriod(if is_none { period } else { period.clamp(SHORTEST_PERIOD, LONGEST_PERIOD) }))
         }
         _ => None,
     }
@@ -75,7 +94,8 @@ mod tests {
     fn what_is_understood_is_taken_in_its_order_and_all_else_left_out() {
         let text = b"STATUS=a=b\nX_OTHER=1\n\nREADY=1\nRELOADING=1\nMONOTONIC_USEC=7\nSTOPPING=1\nERRNO=2\nBARRIER=1\n\
                      EXTEND_TIMEOUT_USEC=1500000\nFDSTORE=1\nno line\nREADY=0\nERRNO=x\nERRNO=-1\nERRNO=0\n\
-                     EXTEND_TIMEOUT_USEC=-1\nready=1\n READY=1\nSTATUS=";
+                     EXTEND_TIMEOUT_USEC=-1\nWATCHDOG=1\nWATCHDOG=trigger\nWATCHDOG_USEC=250000\n\
+                     WATCHDOG=2\nWATCHDOG=\nWATCHDOG_USEC=-1\nMAINPID=1\nready=1\n READY=1\nSTATUS=";
         let all = [
             Notice::Status("a=b".to_owned()),
             Notice::Ready,
@@ -83,12 +103,19 @@ mod tests {
             Notice::Stopping,
             Notice::Errno(2),
             Notice::ExtendTimeout(Duration::from_millis(1500)),
+            Notice::Alive,
+            Notice::ExpireWatchdog,
+            Notice::WatchdogPeriod(Duration::from_millis(250)),
         ];
         assert_eq!(notices(text), all);
         assert_eq!(notices(b""), []);
         assert_eq!(notices(b"STATUS="), [Notice::Status(String::new())]);
         assert_eq!(notices(b"EXTEND_TIMEOUT_USEC=18446744073709551615"), [Notice::ExtendTimeout(LONGEST_EXTENSION)]);
         assert_eq!(notices(b"EXTEND_TIMEOUT_USEC=18446744073709551616"), []);
+        let periods = [("0", Duration::ZERO), ("1", SHORTEST_PERIOD), ("18446744073709551615", LONGEST_PERIOD)];
+        for (number, period) in periods {
+            assert_eq!(notices(format!("WATCHDOG_USEC={number}").as_bytes()), [Notice::WatchdogPeriod(period)]);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::answer::Answer;
 use crate::declaration::Ready;
-use crate::supervisor::process_key::ProcessKey;
+use crate::supervisor::process_key::{ProcessKey, readiness_of};
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::reaper::awaited_descriptor::AwaitedDescriptor;
 use crate::sys::connect::Connecting;
@@ -70,7 +70,8 @@ impl ConnectProbe {
         if connecting.is_connected()? {
             return Ok(true);
         }
-        let connecting = AwaitedDescriptor::writable(connecting, reaper, key).map_err(|(_, error)| error)?;
+        let connecting =
+            AwaitedDescriptor::writable(connecting, reaper, readiness_of(key)).map_err(|(_, error)| error)?;
         self.under_way = Some(Attempt { connecting, to: to.clone(), since: now });
         Ok(false)
     }

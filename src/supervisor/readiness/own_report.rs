@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::answer::Answer;
-use crate::supervisor::process_key::ProcessKey;
+use crate::supervisor::process_key::{ProcessKey, readiness_of};
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::reaper::awaited_descriptor::AwaitedDescriptor;
 use crate::sys::report_pipe::{Report, ReportReader};
@@ -20,7 +20,7 @@ pub(crate) enum OwnReport {
 
 impl OwnReport {
     pub(super) fn new(reader: ReportReader, reaper: &Arc<Reaper>, key: ProcessKey) -> OwnReport {
-        match AwaitedDescriptor::readable(reader, reaper, key) {
+        match AwaitedDescriptor::readable(reader, reaper, readiness_of(key)) {
             Ok(reader) => OwnReport::Awaited(reader),
             Err((reader, _)) => OwnReport::Unwatched(reader),
         }

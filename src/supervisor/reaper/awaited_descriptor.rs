@@ -6,7 +6,6 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::Reaper;
-use crate::supervisor::process_key::{ProcessKey, descriptor_of};
 
 /// It is waited for until this is dropped.
 #[derive(Debug)]
@@ -16,12 +15,12 @@ pub(crate) struct AwaitedDescriptor<T: AsFd> {
 }
 
 impl<T: AsFd> AwaitedDescriptor<T> {
-    /// From now on [`Reaper::wait`] reports the descriptor of a process as long as it is readable.
+    /// From now on [`Reaper::wait`] reports this number as long as the descriptor is readable.
     ///
     /// # Errors
     /// ENOMEM, ENOSPC: the kernel takes no more. The descriptor is the caller's again.
-    pub(crate) fn readable(descriptor: T, reaper: &Arc<Reaper>, key: ProcessKey) -> Result<Self, (T, io::Error)> {
-        let added = reaper.epoll.add(descriptor.as_fd(), descriptor_of(key));
+    pub(crate) fn readable(descriptor: T, reaper: &Arc<Reaper>, number: u64) -> Result<Self, (T, io::Error)> {
+        let added = reaper.epoll.add(descriptor.as_fd(), number);
         AwaitedDescriptor::once_added(added, descriptor, reaper)
     }
 
@@ -29,8 +28,8 @@ impl<T: AsFd> AwaitedDescriptor<T> {
     ///
     /// # Errors
     /// As above.
-    pub(crate) fn writable(descriptor: T, reaper: &Arc<Reaper>, key: ProcessKey) -> Result<Self, (T, io::Error)> {
-        let added = reaper.epoll.add_writable(descriptor.as_fd(), descriptor_of(key));
+    pub(crate) fn writable(descriptor: T, reaper: &Arc<Reaper>, number: u64) -> Result<Self, (T, io::Error)> {
+        let added = reaper.epoll.add_writable(descriptor.as_fd(), number);
         AwaitedDescriptor::once_added(added, descriptor, reaper)
     }
 

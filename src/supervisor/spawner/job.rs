@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorCode};
 use crate::lifecycle::generation::Generation;
+use crate::store::RecordedNotifications;
 use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
 use crate::supervisor::command_run::CommandRun;
 use crate::supervisor::mailbox::Done;
@@ -14,7 +15,6 @@ use crate::supervisor::scan::stalled_scan::ScanProgress;
 use crate::supervisor::scan::unproven_process::Ancestor;
 use crate::supervisor::sockets::ProxySockets;
 use crate::supervisor::spec::Spec;
-use crate::sys::notify_socket::SocketName;
 use crate::sys::pid::Pid;
 
 /// A leader whose group is gone: a scan finds processes that left the group before.
@@ -32,7 +32,7 @@ pub(crate) struct ScanRequest {
 pub(crate) struct Given {
     pub(crate) owner_tag: Arc<str>,
     pub(crate) generation: Generation,
-    pub(crate) notify_name: Option<SocketName>,
+    pub(crate) notifications: Option<RecordedNotifications>,
     /// Those of its proxy, if it has any.
     pub(crate) sockets: Option<Arc<ProxySockets>>,
 }

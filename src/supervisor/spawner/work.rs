@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::job::{Given, Job, ScanRequest, Work};
-use crate::declaration::{Ready, validate_id};
+use crate::declaration::validate_id;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host_code;
 use crate::lifecycle::generation::Generation;
 use crate::logging::{self, Level};
-use crate::store;
+use crate::store::{self, RecordedNotifications};
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::adoption::{self, Proven};
 use crate::supervisor::command_run::any_is_run_by_a_caller;
@@ -221,12 +221,21 @@ impl Spawner {
         let opened = sockets.map(|sockets| open_sockets(spec, sockets)).transpose()?.unwrap_or_default();
         let (report, report_end) = report_pipe(spec)?.unzip();
         let notify = notify_socket(spec)?;
-        let notify_name = notify.as_ref().map(|(name, _)| *name);
         let mut program = spec.program(generation);
         program.sockets = opened.iter().filter_map(|socket| socket.get()).map(AsFd::as_fd).collect();
-        if let Some(name) = notify_name {
+        if !program.sockets.is_empty() {
+            program.pid_variables.push(defaults::ENV_LISTEN_PID);
+        }
+        if let Some((name, _)) = &notify {
             program.set_variable(defaults::ENV_NOTIFY_SOCKET, &name.to_string());
         }
+        let watchdog = spec.config.watchdog_period();
+        if !watchdog.is_zero() {
+            program.set_variable(defaults::ENV_WATCHDOG_USEC, &watchdog.as_micros().to_string());
+            program.pid_variables.push(defaults::ENV_WATCHDOG_PID);
+        }
+        let of_start = |(name, _): &(SocketName, _)| RecordedNotifications { name: *name, watchdog_period: None };
+        let notifications = notify.as_ref().map(of_start);
         let number = spec.config.ready.fd().and_then(|number| number.try_into().ok());
         program.report =
             report_end.as_ref().zip(number).map(|(end, number)| ReportDescriptor { end: end.as_fd(), number });
@@ -240,7 +249,7 @@ impl Spawner {
                 // A process of which the next agent could not know whether it lives must not begin to.
                 stat::check_mounted().map_err(|error| Error::os(ErrorCode::Io, "look for /proc/self", &error))?;
                 let recorded = recorded(spec, sockets);
-                let header = store::RecordHeader { notify_name, ..spec.record_header(generation, &recorded) };
+                let header = store::RecordHeader { notifications, ..spec.record_header(generation, &recorded) };
                 let record = data_dir.prepare_record(header, &boot_id()?)?;
                 spawn::start(stack, program, standard, Some(&record))
             }
@@ -259,7 +268,7 @@ impl Spawner {
         let claim = detached.clone().map(|identity| {
             let (token, owner_tag) = (spec.config.token.clone(), Some(spec.context.owner_tag.to_string()));
             let sockets = [].into();
-            Box::new(Claim::Recorded { identity, token, owner_tag, generation, notify_name, sockets })
+            Box::new(Claim::Recorded { identity, token, owner_tag, generation, notifications, sockets })
         });
         // The child cannot be reaped before it is in the table.
         let of_child = || if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };
@@ -277,8 +286,8 @@ impl Spawner {
         if let Files::DataDir(data_dir) = &spec.context.files {
             let owner_tag = Some(&*given.owner_tag).filter(|owner_tag| !owner_tag.is_empty());
             let recorded = recorded(spec, given.sockets.as_deref());
-            let (header, notify_name) = (spec.record_header(given.generation, &recorded), given.notify_name);
-            data_dir.write_record(store::RecordHeader { owner_tag, notify_name, ..header }, &identity)?;
+            let (header, notifications) = (spec.record_header(given.generation, &recorded), given.notifications);
+            data_dir.write_record(store::RecordHeader { owner_tag, notifications, ..header }, &identity)?;
         }
         spec.write_pid_file(identity.pid)
     }
@@ -330,7 +339,7 @@ fn report_pipe(spec: &Spec) -> Result<Option<(ReportReader, OwnedFd)>> {
 /// The socket to which a process sends notifications, if it does. Each has a name of its own, so that none of an earlier
 /// process of the proxy counts for it.
 fn notify_socket(spec: &Spec) -> Result<Option<(SocketName, NotifySocket)>> {
-    if spec.config.ready != Ready::Notify {
+    if !spec.config.takes_notifications() {
         return Ok(None);
     }
     let bound = SocketName::random().and_then(|name| NotifySocket::bind(name).map(|socket| Some((name, socket))));

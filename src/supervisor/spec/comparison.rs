@@ -69,6 +69,8 @@ fn add_later_fields(fingerprint: Fingerprint, config: &ProxyConfig) -> Fingerpri
     fields.extend(command.clears_env().then(|| "clear_env".to_owned()));
     fields.extend(command.is_detached().then(|| "detached".to_owned()));
     fields.extend(config.ready.part_of_process());
+    let watchdog = Some(config.watchdog_period()).filter(|period| !period.is_zero());
+    fields.extend(watchdog.map(|period| format!("watchdog_ms={}", period.as_millis())));
     fields.extend(config.listen.iter().map(|socket| format!("listen={}", listen_json::to_json(socket))));
     let fingerprint = fields.iter().fold(fingerprint, |fingerprint, field| fingerprint.add(OsStr::new(field)));
     let withheld = command.declared_unset_env();

@@ -68,7 +68,7 @@ impl Spec {
         let (token, token_generated) = (self.config.token.as_deref(), self.config.token_generated);
         let (stop, fingerprint) = (&self.config.stop, self.fingerprint());
         let owner_tag = Some(&*self.context.owner_tag).filter(|owner_tag| !owner_tag.is_empty());
-        let (notify_name, id) = (None, &self.id);
+        let (notifications, id) = (None, &self.id);
         store::RecordHeader {
             id,
             fingerprint,
@@ -77,7 +77,7 @@ impl Spec {
             stop,
             owner_tag,
             generation,
-            notify_name,
+            notifications,
             sockets,
         }
     }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use super::Spec;
 use super::placeholders::filled;
 use crate::declaration::descriptor_numbers::{is_set_by_listen, with_numbers};
+use crate::declaration::watchdog::is_set_by_watchdog;
 use crate::declaration::{Listen, variable};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
@@ -57,7 +58,9 @@ impl Spec {
         });
         let inherited = inherited.map(|inherited| Variable::Prepared(inherited.text()));
         let sockets = &self.config.listen;
-        let has_own = |name: &OsStr| sockets.is_empty() || !is_set_by_listen(name);
+        let watches = !self.config.watchdog.is_zero();
+        let has_own =
+            |name: &OsStr| (sockets.is_empty() || !is_set_by_listen(name)) && !(watches && is_set_by_watchdog(name));
         let own = own.iter().filter(|(name, _)| has_own(name)).map(|(name, value)| {
             let is_declared = !defaults::OWN_VARIABLES.iter().any(|own| own == name);
             let value = match command.declared_env().get(*name) {
@@ -76,6 +79,7 @@ impl Spec {
             oom_score_adj: command.declared_oom_score_adj(),
             detached: command.is_detached(),
             report: None,
+            pid_variables: Vec::new(),
             sockets: Vec::new(),
         }
     }

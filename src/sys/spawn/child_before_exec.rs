@@ -14,8 +14,8 @@ use super::child_step::{ChildStep, Failed, errno, pass, step};
 use super::detached_report::DetachedReport;
 use super::fd_limit::Limit;
 use super::fd_table::FdTablePlan;
-use super::listen_pid::ListenPid;
 use super::oom_score::{self, RawScore};
+use super::pid_variable::PidVariable;
 use crate::sys::boot_time::BootTime;
 use crate::sys::fail::{ChildPlan, child_points as points};
 use crate::sys::signal;
@@ -38,8 +38,8 @@ pub(crate) struct Instructions<'a> {
     pub(crate) descriptor_limit: Option<Limit>,
     /// Pairs of a descriptor and the number that it gets, from 3 on: none of a descriptor here, of `report` and of `pipe`.
     pub(crate) sockets: &'a [[c_int; 2]],
-    /// Where the environment says for which pid they are.
-    pub(crate) listen_pid: Option<*mut c_char>,
+    /// Where the environment is to say which pid it has.
+    pub(crate) pid_variables: &'a [*mut c_char],
     /// A descriptor above 2, and the number above 2 that it gets; none of `pipe` and of what keeps that.
     pub(crate) report: Option<[c_int; 2]>,
     pub(crate) record: Option<&'a SelfRecord>,
@@ -158,9 +158,9 @@ fn prepare(it: &Instructions<'_>) -> Result<(), Failed> {
     for &[socket, number] in it.sockets {
         open_as(ChildStep::Sockets, socket, number)?;
     }
-    if let Some(text) = it.listen_pid {
+    for &text in it.pid_variables {
         // SAFETY: the parent made it and waits, or this is our own copy.
-        unsafe { ListenPid::complete(text) };
+        unsafe { PidVariable::complete(text) };
     }
     if let Some(limit) = &it.descriptor_limit {
         let wanted = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };

@@ -19,9 +19,9 @@ mod exec_diagnosis;
 pub(crate) mod fd_limit;
 mod fd_table;
 mod intermediate_child;
-mod listen_pid;
 mod oom_score;
 mod passed_descriptors;
+mod pid_variable;
 pub(crate) mod program;
 pub(crate) mod standard_streams;
 pub(crate) mod start_error;
@@ -45,9 +45,9 @@ use child_stack::ChildStack;
 use child_step::ChildStep;
 use dumpable::UserChange;
 use fd_table::FdTablePlan;
-use listen_pid::ListenPid;
 use oom_score::RawScore;
 use passed_descriptors::PassedDescriptors;
+use pid_variable::PidVariable;
 use program::{Program, Variable};
 use start_error::{StartError, above_hard_limit, describe, explained, failure};
 
@@ -117,12 +117,10 @@ pub(crate) fn start(
     let programs = programs.map_err(prepare)?;
     let argv = CStrings::new(program.argv.iter().cloned()).map_err(prepare)?;
     let (mut envp, _own_variables) = environment(variables).map_err(prepare)?;
-    let mut listen_pid = ListenPid::new();
-    let listen_pid = (!program.sockets.is_empty()).then(|| listen_pid.as_ptr());
-    if let Some(text) = listen_pid {
-        // Before the NULL at the end, and of an array whose order means nothing.
-        envp.insert(0, text.cast_const());
-    }
+    let mut pid_variables: Vec<PidVariable> = program.pid_variables.iter().map(|name| PidVariable::new(name)).collect();
+    let pid_variables: Vec<_> = pid_variables.iter_mut().map(PidVariable::as_ptr).collect();
+    // Before the NULL at the end, and of an array whose order means nothing.
+    envp.splice(..0, pid_variables.iter().map(|text| text.cast_const()));
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
     let descriptor_limit = fd_limit::descriptors_for_child(program.descriptor_limit);
     if let Some(limit) = descriptor_limit.filter(|limit| limit.soft > limit.hard) {
@@ -166,7 +164,7 @@ pub(crate) fn start(
         division,
         descriptor_limit,
         sockets: passed.sockets(),
-        listen_pid,
+        pid_variables: &pid_variables,
         report: passed.report(),
         record,
         cloned_after: if record.is_some() || program.detached { BootTime::if_followed() } else { None },

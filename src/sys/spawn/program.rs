@@ -21,7 +21,9 @@ pub(crate) struct Program<'a> {
     pub(crate) oom_score_adj: Option<i32>,
     /// Started as an orphan: see [`intermediate`](super::intermediate_child).
     pub(crate) detached: bool,
-    /// Its descriptors from 3 on. If there are any, its pid is in its environment as `LISTEN_PID`.
+    /// Names of variables, of at most 12 bytes, that have its pid; they are not in `env`.
+    pub(crate) pid_variables: Vec<&'static str>,
+    /// Its descriptors from 3 on.
     pub(crate) sockets: Vec<BorrowedFd<'a>>,
     /// What it reports to when it is ready.
     pub(crate) report: Option<ReportDescriptor<'a>>,

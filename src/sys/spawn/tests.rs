@@ -35,6 +35,7 @@ fn program(argv: &[&str]) -> Program<'static> {
         oom_score_adj: None,
         detached: false,
         report: None,
+        pid_variables: vec![],
         sockets: vec![],
     }
 }
