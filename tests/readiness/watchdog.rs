@@ -203,7 +203,7 @@ fn process_that_survives_sigabrt_is_killed_after_the_grace_period() {
 fn process_that_asks_for_more_time_to_stop_is_not_killed_meanwhile() {
     let scene = Scene::of_library();
     let mut host = Host::new(quick(&scene.data_dir()));
-    let grace = Duration::from_secs(3);
+    let grace = Duration::from_secs(5);
     let config = notifies(&scene, "asks", &["READY=1", "EXTEND_TIMEOUT_USEC=600000000"]);
     host.set("web", config.with_stop(StopSettings::default().with_grace_period(grace)));
     host.run();

@@ -39,7 +39,7 @@ fn expires(scene: &Scene, agent: &Agent, error: &str) {
 #[test]
 fn next_agent_ends_a_process_that_does_not_feed_its_watchdog_any_more() {
     let scene = Scene::new();
-    let config = feeds(&scene, &["READY=1", "silent"], 2000, 5000);
+    let config = feeds(&scene, &["READY=1", "silent"], 5000, 5000);
     let agent = Agent::start(&scene, &config);
     let start = scene.reports.start("web");
     next(&scene, &start);
@@ -48,7 +48,7 @@ fn next_agent_ends_a_process_that_does_not_feed_its_watchdog_any_more() {
     let agent = Agent::start(&scene, &config);
     agent.status_running(&scene, "web", start.pid);
     falls_silent(&start);
-    expires(&scene, &agent, "watchdog: no message for 2000 ms");
+    expires(&scene, &agent, "watchdog: no message for 5000 ms");
     agent.quit();
     scene.reports.forget_signals();
     scene.finish();
@@ -57,7 +57,7 @@ fn next_agent_ends_a_process_that_does_not_feed_its_watchdog_any_more() {
 #[test]
 fn period_that_the_process_has_asked_for_is_known_to_the_next_agents() {
     let scene = Scene::new();
-    let texts = ["READY=1\nWATCHDOG_USEC=2000000\nSTATUS=asked", "silent"];
+    let texts = ["READY=1\nWATCHDOG_USEC=5000000\nSTATUS=asked", "silent"];
     let agent = Agent::start(&scene, &feeds(&scene, &texts, 3_600_000, 5000));
     let start = scene.reports.start("web");
     next(&scene, &start);
@@ -66,7 +66,7 @@ fn period_that_the_process_has_asked_for_is_known_to_the_next_agents() {
         let is_recorded = || {
             let records = fs::read_dir(scene.data_dir().join("records")).expect("list the records");
             let texts = records.map(|entry| fs::read_to_string(entry.expect("an entry").path()).unwrap_or_default());
-            texts.into_iter().any(|text| text.contains("\"watchdog_us\":2000000,") && text.contains(grace))
+            texts.into_iter().any(|text| text.contains("\"watchdog_us\":5000000,") && text.contains(grace))
         };
         while !is_recorded() {
             deadline.left();
@@ -83,7 +83,7 @@ fn period_that_the_process_has_asked_for_is_known_to_the_next_agents() {
     let agent = Agent::start(&scene, &feeds(&scene, &texts, 3_600_000, 5001));
     agent.status_running(&scene, "web", start.pid);
     falls_silent(&start);
-    expires(&scene, &agent, "watchdog: no message for 2000 ms");
+    expires(&scene, &agent, "watchdog: no message for 5000 ms");
     agent.quit();
     scene.reports.forget_signals();
     scene.finish();
@@ -93,13 +93,13 @@ fn period_that_the_process_has_asked_for_is_known_to_the_next_agents() {
 #[test]
 fn agent_that_stood_still_for_longer_than_the_period_ends_no_process_that_fed_its_watchdog() {
     let scene = Scene::new();
-    let agent = Agent::start(&scene, &feeds(&scene, &["READY=1", "STATUS=heard", "silent"], 1000, 5000));
+    let agent = Agent::start(&scene, &feeds(&scene, &["READY=1", "STATUS=heard", "silent"], 4000, 5000));
     let start = scene.reports.start("web");
     next(&scene, &start);
     agent.status_running(&scene, "web", start.pid);
     for _ in 0..2 {
         agent.signal(Signal::STOP);
-        let _ = readable(start.process.fd(), Duration::from_millis(1500));
+        let _ = readable(start.process.fd(), Duration::from_millis(4500));
         agent.signal(Signal::CONT);
         agent.status();
     }
@@ -109,7 +109,7 @@ fn agent_that_stood_still_for_longer_than_the_period_ends_no_process_that_fed_it
     assert!(status.runs("web", start.pid) && status["web"].restarts == 0, "{status:?}");
     assert!(!agent.log().contains("watchdog"), "{}", agent.log());
     falls_silent(&start);
-    expires(&scene, &agent, "watchdog: no message for 1000 ms; its status is \"heard\"");
+    expires(&scene, &agent, "watchdog: no message for 4000 ms; its status is \"heard\"");
     agent.quit();
     scene.reports.forget_signals();
     scene.finish();
@@ -119,13 +119,13 @@ fn agent_that_stood_still_for_longer_than_the_period_ends_no_process_that_fed_it
 #[test]
 fn process_that_stood_still_with_its_agent_is_not_ended_for_that() {
     let scene = Scene::new();
-    let agent = Agent::start(&scene, &feeds(&scene, &["READY=1", "STATUS=thawed", "silent"], 4000, 5000));
+    let agent = Agent::start(&scene, &feeds(&scene, &["READY=1", "STATUS=thawed", "silent"], 8000, 5000));
     let start = scene.reports.start("web");
     next(&scene, &start);
     agent.status_running(&scene, "web", start.pid);
     agent.signal(Signal::STOP);
     start.process.signal(Signal::STOP);
-    let _ = readable(agent.process().fd(), Duration::from_millis(4500));
+    let _ = readable(agent.process().fd(), Duration::from_millis(8500));
     agent.signal(Signal::CONT);
     // It has judged what there is to judge when it answers.
     agent.status();
@@ -134,7 +134,7 @@ fn process_that_stood_still_with_its_agent_is_not_ended_for_that() {
     assert!(agent.status().runs("web", start.pid));
     assert!(!agent.log().contains("watchdog"), "{}", agent.log());
     falls_silent(&start);
-    expires(&scene, &agent, "watchdog: no message for 4000 ms; its status is \"thawed\"");
+    expires(&scene, &agent, "watchdog: no message for 8000 ms; its status is \"thawed\"");
     agent.quit();
     scene.reports.forget_signals();
     scene.finish();
