@@ -112,10 +112,10 @@
  *
  *   All functions can be called from any thread, and on the same handle from several at the same time, but for the
  *   _free functions (the last call with a handle), and the readers proxyprocess_events and proxyprocess_logs, which are
- *   for one thread at a time. No function can be called from a signal handler. The library has threads of its own: for the whole program, whatever
- *   the number of processes, a supervisor and at most three spawners (one a processor); for each manager, one if it has
- *   proxies of registered kinds, one if it was started by proxyprocess_manager_start(), and one for the time of a close or
- *   a kill. They are named proxy-..., block all asynchronous signals (see Callbacks), and are gone when the last manager
+ *   for one thread at a time. No function can be called from a signal handler. The library has threads of its own: for
+ *   the whole program, whatever the number of processes, a supervisor and at most three spawners (one a processor), and at
+ *   most 16 more in place of spawners that a file system holds up; for each manager, one if it has proxies of registered
+ *   kinds, one if it was started by proxyprocess_manager_start(), and one for the time of a close or a kill. They are named proxy-..., block all asynchronous signals (see Callbacks), and are gone when the last manager
  *   and daemon is freed.
  *
  * Callbacks

@@ -29,7 +29,7 @@
 //!
 //! # Threads
 //! All managers and daemons of a program share one supervisor thread and at most three spawner threads (one a processor),
-//! whatever the number of processes. A manager with proxies of registered kinds has one thread more.
+//! whatever the number of processes, and at most 16 more in place of spawners that a file system holds up. A manager with proxies of registered kinds has one thread more.
 //! They start with the first use, end with the last handle, and are named `proxy-...`. All asynchronous signals are
 //! blocked on them, so that the host's handlers never run there; open are the six that a thread raises by a fault of its
 //! own (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS), for a host that handles those of its loggers and kinds of proxy.

@@ -13,7 +13,7 @@
 int main(int count, char **arguments)
 {
     for (; count > 1; close(accept(3, NULL, NULL))) ; /* the process */
-    char web[512], here[64];
+    char web[512], here[96];
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     proxyprocess_error *error = NULL;
     proxyprocess_state *state;
@@ -21,7 +21,8 @@ int main(int count, char **arguments)
     proxyprocess_manager_options options = {.struct_size = sizeof options};
     TRY(proxyprocess_manager_options_init(&options, sizeof options));
     options.data_dir = "proxies", options.allow_root = 1;
-    snprintf(to.sun_path, sizeof to.sun_path, "%s/web.socket", getcwd(here, sizeof here));
+    TRY(!getcwd(here, sizeof here));
+    snprintf(to.sun_path, sizeof to.sun_path, "%s/web.socket", here);
     int length = snprintf(web, sizeof web, JSON, *arguments, to.sun_path);
     TRY(proxyprocess_state_new(&state, &error) || proxyprocess_state_set_json(state, "web-proxy", web, length, &error));
     TRY(proxyprocess_manager_new(state, &options, &manager, &error) || proxyprocess_manager_start(manager, &error));

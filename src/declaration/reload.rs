@@ -31,8 +31,9 @@ use crate::sys::signal::Signal;
 pub enum Reload {
     /// By this signal to the leader, and to no other process of its group.
     Signal(Signal),
-    /// By a command that tells the process. It is run with the environment, directory and credentials of the proxy, and its
-    /// output goes to the proxy's logs; the pid of the leader is in `MAINPID`, as with systemd.
+    /// By a command that tells the process. It is run with the environment, directory and credentials of the proxy, but
+    /// without its sockets and the variables of these, of notifications and of the watchdog; its output goes to the proxy's
+    /// logs, and the pid of the leader is in `MAINPID`, as with systemd.
     Command {
         /// Program and arguments. A program without a slash is searched for in the `PATH` of the proxy.
         argv: Vec<OsString>,

@@ -73,7 +73,8 @@ pub enum EventKind {
         /// How much later.
         wait: Duration,
     },
-    /// The process is ready, as its declaration says when. There is none for one that is ready once it is started.
+    /// The process is ready, as its declaration says when, or again after a reload that it has announced (sd_notify(3)).
+    /// There is none for one that is ready once it is started, nor after an adoption for one that reports by itself.
     Ready,
     /// The process was not ready within its start timeout: it is stopped, and started again as after a crash.
     NotReady {
