@@ -33,7 +33,10 @@ fn falls_silent(start: &Start) {
 fn expires(scene: &Scene, agent: &Agent, error: &str) {
     let status = agent.status_when(scene, "its watchdog expires", |status| status.is("web", "waiting"));
     assert_eq!((status.error("web"), status["web"].restarts), (Some(error), 0), "{status:?}");
-    assert!(status["web"].last_exit.as_deref().is_some_and(|exit| exit.starts_with("signal SIGABRT")), "{status:?}");
+    // How a process has ended that is no child is not told by every kernel.
+    let exit = status["web"].last_exit.as_deref().unwrap_or_default();
+    let is_unknown = status["web"].adopted && exit == "unknown status";
+    assert!(exit.starts_with("signal SIGABRT") || is_unknown, "{status:?}");
 }
 
 #[test]
