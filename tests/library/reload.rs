@@ -8,8 +8,8 @@ use rustix::process::{getpid, set_child_subreaper};
 
 use proxyprocess::{ErrorCode, ExecMode, ProxyConfig, Reload, Signal};
 
-use crate::inside::{Host, Place, helper, inherited, park, quick, stage};
-use crate::support::{Deadline, HELPER, Scene, Start, alone, list};
+use crate::inside::{Host, Place, descriptors, helper, inherited, park, quick, stage};
+use crate::support::{Deadline, HELPER, Scene, Start, alone};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -179,15 +179,14 @@ fn commands_leave_no_descriptor() {
     alone(name, || {
         let scene = Scene::of_library();
         let (host, _) = running(&scene, helper(&scene, &["run"]).with_reload(shell("exit 0")));
-        let open = || list(std::path::Path::new("/proc/self/fd")).len();
         host.manager.reload("web").unwrap();
-        let before = open();
+        let before = descriptors();
         for _ in 0..20 {
             host.manager.reload("web").unwrap();
         }
         // A snapshot may be being written.
         let deadline = Deadline::of("the descriptors to be closed");
-        while open() > before {
+        while descriptors() > before {
             deadline.left();
             std::thread::yield_now();
         }

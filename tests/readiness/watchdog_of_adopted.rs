@@ -17,6 +17,16 @@ fn feeds(scene: &Scene, texts: &[&str], watchdog_ms: u64, grace_ms: u64) -> Conf
     Config::new(scene).proxy("web", proxy.set("restart", restart).grace_ms(grace_ms))
 }
 
+/// The agent of such a process, which is ready.
+#[track_caller]
+fn ready(scene: &Scene, config: &Config) -> (Agent, Start) {
+    let agent = Agent::start(scene, config);
+    let start = scene.reports.start("web");
+    next(scene, &start);
+    agent.status_running(scene, "web", start.pid);
+    (agent, start)
+}
+
 /// Has it do the next thing.
 #[track_caller]
 fn next(scene: &Scene, start: &Start) {
@@ -43,10 +53,7 @@ fn expires(scene: &Scene, agent: &Agent, error: &str) {
 fn next_agent_ends_a_process_that_does_not_feed_its_watchdog_any_more() {
     let scene = Scene::new();
     let config = feeds(&scene, &["READY=1", "silent"], 5000, 5000);
-    let agent = Agent::start(&scene, &config);
-    let start = scene.reports.start("web");
-    next(&scene, &start);
-    agent.status_running(&scene, "web", start.pid);
+    let (agent, start) = ready(&scene, &config);
     agent.kill();
     let agent = Agent::start(&scene, &config);
     agent.status_running(&scene, "web", start.pid);
@@ -96,10 +103,7 @@ fn period_that_the_process_has_asked_for_is_known_to_the_next_agents() {
 #[test]
 fn agent_that_stood_still_for_longer_than_the_period_ends_no_process_that_fed_its_watchdog() {
     let scene = Scene::new();
-    let agent = Agent::start(&scene, &feeds(&scene, &["READY=1", "STATUS=heard", "silent"], 4000, 5000));
-    let start = scene.reports.start("web");
-    next(&scene, &start);
-    agent.status_running(&scene, "web", start.pid);
+    let (agent, start) = ready(&scene, &feeds(&scene, &["READY=1", "STATUS=heard", "silent"], 4000, 5000));
     for _ in 0..2 {
         agent.signal(Signal::STOP);
         let _ = readable(start.process.fd(), Duration::from_millis(4500));
@@ -122,10 +126,7 @@ fn agent_that_stood_still_for_longer_than_the_period_ends_no_process_that_fed_it
 #[test]
 fn process_that_stood_still_with_its_agent_is_not_ended_for_that() {
     let scene = Scene::new();
-    let agent = Agent::start(&scene, &feeds(&scene, &["READY=1", "STATUS=thawed", "silent"], 8000, 5000));
-    let start = scene.reports.start("web");
-    next(&scene, &start);
-    agent.status_running(&scene, "web", start.pid);
+    let (agent, start) = ready(&scene, &feeds(&scene, &["READY=1", "STATUS=thawed", "silent"], 8000, 5000));
     agent.signal(Signal::STOP);
     start.process.signal(Signal::STOP);
     let _ = readable(agent.process().fd(), Duration::from_millis(8500));
