@@ -77,6 +77,8 @@ VALUE(PROXYPROCESS_PROXY_STOPPING, 6);
 VALUE(PROXYPROCESS_PROXY_STOPPED, 7);
 VALUE(PROXYPROCESS_PROXY_FAILED, 8);
 VALUE(PROXYPROCESS_PROXY_CLOSED, 9);
+VALUE(PROXYPROCESS_REPLACE_STOP_FIRST, 0);
+VALUE(PROXYPROCESS_REPLACE_OVERLAP, 1);
 
 SIZE(proxyprocess_exit, 4);
 VALUE(PROXYPROCESS_EXIT_NONE, 0);
@@ -116,7 +118,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 232);
+SIZE(proxyprocess_proxy_options, 240);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -156,6 +158,8 @@ FIELD(proxyprocess_proxy_options, listen_json, 200, 8);
 FIELD(proxyprocess_proxy_options, reload_json, 208, 8);
 FIELD(proxyprocess_proxy_options, ready_json, 216, 8);
 FIELD(proxyprocess_proxy_options, watchdog_ms, 224, 8);
+FIELD(proxyprocess_proxy_options, replace, 232, 4);
+FIELD(proxyprocess_proxy_options, reserved_4, 236, 4);
 
 SIZE(proxyprocess_manager_options, 56);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);
@@ -175,7 +179,7 @@ FIELD(proxyprocess_daemon_options, pid_path, 8, 8);
 FIELD(proxyprocess_daemon_options, stdout_path, 16, 8);
 FIELD(proxyprocess_daemon_options, stderr_path, 24, 8);
 
-SIZE(proxyprocess_proxy_status, 112);
+SIZE(proxyprocess_proxy_status, 136);
 FIELD(proxyprocess_proxy_status, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_status, state, 4, 4);
 FIELD(proxyprocess_proxy_status, id, 8, 8);
@@ -195,6 +199,10 @@ FIELD(proxyprocess_proxy_status, ready, 88, 1);
 FIELD(proxyprocess_proxy_status, reserved_2, 89, 7);
 FIELD(proxyprocess_proxy_status, generation, 96, 8);
 FIELD(proxyprocess_proxy_status, status_text, 104, 8);
+FIELD(proxyprocess_proxy_status, other_generation, 112, 8);
+FIELD(proxyprocess_proxy_status, other_error, 120, 8);
+FIELD(proxyprocess_proxy_status, other_state, 128, 4);
+FIELD(proxyprocess_proxy_status, other_pid, 132, 4);
 
 SIZE(proxyprocess_event, 88);
 FIELD(proxyprocess_event, struct_size, 0, 4);

@@ -118,7 +118,7 @@ static inline seen find(proxyprocess_status_list *list, const char *id)
                  found.status.last_error ? found.status.last_error : "");
         snprintf(found.status_text, sizeof found.status_text, "%s",
                  found.status.status_text ? found.status.status_text : "");
-        found.status.status_text = NULL;
+        found.status.status_text = found.status.other_error = NULL;
         found.status.id = found.status.mode = found.status.last_error = NULL;
         found.status.unproven = found.status.hint = NULL;
         proxyprocess_status_list_free(list);

@@ -92,6 +92,36 @@ static void reloads(void)
     proxyprocess_state_free(state);
 }
 
+/* The current process serves while the next one, which does not become ready, is started beside it. */
+static void overlaps(void)
+{
+    proxyprocess_state *state = new_state();
+    proxyprocess_manager *manager = new_manager(state, "data");
+    proxyprocess_events *events = events_of(manager);
+    proxyprocess_proxy_options web = proxy(SLEEP);
+    CHECK_INT(web.replace, PROXYPROCESS_REPLACE_STOP_FIRST);
+    web.replace = PROXYPROCESS_REPLACE_OVERLAP;
+    OK(proxyprocess_state_set(state, "web", &web, &error));
+    OK(proxyprocess_manager_start(manager, &error));
+    uint32_t current = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
+    proxyprocess_proxy_status status = look(manager, "web").status;
+    CHECK_INT(status.other_state, PROXYPROCESS_PROXY_IDLE);
+    CHECK_INT(status.other_generation, 0);
+    web.ready_fd = 3;
+    OK(proxyprocess_state_set(state, "web", &web, &error));
+    uint32_t next = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
+    status = look(manager, "web").status;
+    CHECK_INT(status.pid, current);
+    CHECK_INT(status.generation, 1);
+    CHECK_INT(status.other_pid, next);
+    CHECK_INT(status.other_generation, 2);
+    CHECK_INT(status.other_state, PROXYPROCESS_PROXY_STARTING);
+    OK(proxyprocess_manager_kill(manager, &error));
+    proxyprocess_events_free(events);
+    proxyprocess_manager_free(manager);
+    proxyprocess_state_free(state);
+}
+
 /* Waits without limit while another thread ends the manager. */
 static void *wait_for_the_end(void *manager)
 {
@@ -138,6 +168,7 @@ int main(void)
     restart();
     signals();
     reloads();
+    overlaps();
     waits();
     nothing_is_left_since(before);
     return 0;

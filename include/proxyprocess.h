@@ -354,6 +354,14 @@ typedef enum proxyprocess_proxy_state {
     PROXYPROCESS_PROXY_CLOSED = 9,
 } proxyprocess_proxy_state;
 
+/** How the process of a proxy is replaced. */
+typedef enum proxyprocess_replace {
+    /** The next process is started when the last one is gone. */
+    PROXYPROCESS_REPLACE_STOP_FIRST = 0,
+    /** The next process is started beside the last one, which is stopped once the next one is ready. */
+    PROXYPROCESS_REPLACE_OVERLAP = 1,
+} proxyprocess_replace;
+
 /** How a process ended. */
 typedef enum proxyprocess_exit {
     /** It has not ended. */
@@ -527,8 +535,8 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
  * stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
  * detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms,
- * reload {signal} or {command, timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and
- * options.
+ * reload {signal} or {command, timeout_ms}, replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
+ * max_wait_ms, jitter}, mode and options.
  */
 typedef struct proxyprocess_proxy_options {
     /** The size of this struct as the caller knows it. */
@@ -651,6 +659,10 @@ typedef struct proxyprocess_proxy_options {
      * names for so long (sd_notify(3)) gets SIGABRT, and is started again as after a crash; 0 is no watchdog.
      */
     uint64_t watchdog_ms;
+    /** How its process is replaced: a value of proxyprocess_replace. */
+    int32_t replace;
+    /** 0. */
+    uint8_t reserved_4[4];
 } proxyprocess_proxy_options;
 
 /**
@@ -763,6 +775,18 @@ typedef struct proxyprocess_proxy_status {
     uint64_t generation;
     /** What its process says of itself (`STATUS=`, sd_notify(3)), UTF-8, one line of at most 512 bytes; NULL when it says nothing. */
     const char *status_text;
+    /**
+     * The generation of the other process during a handover (PROXYPROCESS_REPLACE_OVERLAP): greater for the next one, which
+     * is not ready, smaller for the predecessor, which is ending. 0 before the first start of the next one, for a process that
+     * an earlier version of the library started, and when there is no other one, which `other_state` says.
+     */
+    uint64_t other_generation;
+    /** The last thing that went wrong with that one, UTF-8; NULL when nothing did. */
+    const char *other_error;
+    /** What that one is doing: a value of proxyprocess_proxy_state, PROXYPROCESS_PROXY_IDLE when there is none. */
+    int32_t other_state;
+    /** Its process; 0 while there is none. */
+    uint32_t other_pid;
 } proxyprocess_proxy_status;
 
 /**
@@ -1245,8 +1269,8 @@ int32_t proxyprocess_status_list_get(const struct proxyprocess_status_list *list
 
 /**
  * One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
- * next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready, generation and
- * status_text, in this order; null is what there is not.
+ * next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready, generation,
+ * status_text and other (an object with generation, state, pid and last_error), in this order; null is what there is not.
  *
  * `index`: from 0.
  *
@@ -1267,8 +1291,8 @@ int32_t proxyprocess_status_list_get_json(const struct proxyprocess_status_list 
 
 /**
  * The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
- * last_error, unproven (a list of objects with pid, program and why), hint, ready, generation and status_text; null is
- * what there is not.
+ * last_error, unproven (a list of objects with pid, program and why), hint, ready, generation, status_text
+ * and other (an object with generation, state, pid and last_error); null is what there is not.
  *
  * `json`: where the text is put; free it with proxyprocess_text_free().
  *

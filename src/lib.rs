@@ -80,7 +80,7 @@ mod sys;
 
 pub use command::{Command, Credentials};
 pub use daemon::Daemon;
-pub use declaration::{ExecMode, Listen, ListenAddress, ProxyConfig, ProxySnapshot, Ready, Reload};
+pub use declaration::{ExecMode, Listen, ListenAddress, ProxyConfig, ProxySnapshot, Ready, Reload, Replace};
 pub use error::{Error, ErrorCode, Result};
 pub use lifecycle::{ProxyState, RestartSettings, StopAction, StopSettings, StopStep, WaitFor};
 /// The crate whose levels and loggers [`Logs`], [`Manager::logs`] and [`Logger`] take.
@@ -90,7 +90,7 @@ pub use manager::{Manager, ManagerOptions};
 pub use proxy::{Noop, Proxy, ProxyContext, ProxyFactory};
 pub use state::State;
 pub use subscription::Subscription;
-pub use supervisor::{Event, EventKind, Events, ProxyStatus, UnprovenProcess};
+pub use supervisor::{Event, EventKind, Events, OtherGeneration, ProxyStatus, UnprovenProcess};
 pub use sys::signal::Signal;
 pub use sys::wait::ExitStatus;
 

@@ -15,6 +15,7 @@ use crate::host_code::outside_loggers;
 use crate::lifecycle::ProxyState;
 use crate::logging::{Level, Log};
 use crate::proxy::Proxy;
+use crate::store::file_place::FilePlace;
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::{
     BaseEnvironment, Context, EventRing, Events, Files, Owner, ProxyStatus, Publisher, Slot, Spec, StartMode,
@@ -271,7 +272,12 @@ impl Daemon {
             // The original's daemon knows no such refusal; it is the manager's.
             allow_root: true,
         };
-        Spec { id: declared.id.clone(), config: declared.config.clone(), context: Arc::new(context) }
+        Spec {
+            id: declared.id.clone(),
+            config: declared.config.clone(),
+            context: Arc::new(context),
+            place: FilePlace::Current,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

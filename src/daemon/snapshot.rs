@@ -73,7 +73,17 @@ impl Daemon {
             (inner.supervisor()?, self.spec(&inner.declared), process)
         };
         let outdated = started_from.is_some_and(|fingerprint| fingerprint != spec.fingerprint());
-        self.put(&supervisor, spec, StartMode::Claimed { claim, start_if_gone: false, outdated })
+        self.put(
+            &supervisor,
+            spec,
+            StartMode::Claimed {
+                claim: Box::new(claim),
+                start_if_gone: false,
+                outdated,
+                stop: None,
+                others: Vec::new(),
+            },
+        )
     }
 }
 

@@ -38,6 +38,21 @@ pub enum ListenAddress {
     Unix(PathBuf),
 }
 
+impl ListenAddress {
+    /// Whether sockets at these two addresses take connections of the same one: one of them may be every address of the host,
+    /// as `::` with IPv4 is (ipv6(7), `IPV6_V6ONLY`).
+    pub(crate) fn conflicts(&self, other: &ListenAddress) -> bool {
+        match (self, other) {
+            (ListenAddress::Tcp(one), ListenAddress::Tcp(two)) | (ListenAddress::Udp(one), ListenAddress::Udp(two)) => {
+                one.port() == two.port()
+                    && (one.ip() == two.ip() || one.ip().is_unspecified() || two.ip().is_unspecified())
+            }
+            (ListenAddress::Unix(one), ListenAddress::Unix(two)) => one == two,
+            _ => false,
+        }
+    }
+}
+
 /// A socket that the library opens before the first start of a proxy, keeps open while the proxy is declared, and gives to
 /// each of its processes: a connection that is made while there is none waits for the next one.
 ///

@@ -9,6 +9,7 @@ pub(crate) mod listen_json;
 mod read_json;
 mod ready;
 mod reload;
+mod replace;
 mod stop;
 pub(crate) mod strict;
 mod text;
@@ -26,6 +27,7 @@ pub use listen::{Listen, ListenAddress};
 pub(crate) use read_json::{proxies_from_json, split_variable};
 pub use ready::Ready;
 pub use reload::Reload;
+pub use replace::Replace;
 #[cfg(feature = "capi")]
 pub(crate) use stop::read_steps;
 pub(crate) use stop::{read_stop, steps_to_json};
@@ -133,6 +135,8 @@ pub struct ProxyConfig {
     /// How it reloads its configuration when it is asked to by [`Manager::reload`](crate::Manager::reload), if it can; must be
     /// `None` for all kinds but `daemon`.
     pub reload: Option<Reload>,
+    /// How a process of it is replaced; must be [`Replace::StopFirst`] for all kinds but `daemon`.
+    pub replace: Replace,
     /// Further configuration of a registered kind; must be empty for `daemon` and `noop`.
     pub options: ProxySnapshot,
     /// Whether `token` was not declared but drawn: another one drawn for the same id must not replace the process.
@@ -159,6 +163,7 @@ impl ProxyConfig {
             listen: Vec::new(),
             watchdog: Duration::ZERO,
             reload: None,
+            replace: Replace::StopFirst,
             options: ProxySnapshot::new(),
             token_generated: false,
         }
@@ -200,6 +205,9 @@ impl ProxyConfig {
                 return Err(invalid(format!("reload: expected none for the mode \"{}\"", self.mode)));
             }
             reload.validate()?;
+        }
+        if self.mode != ExecMode::DAEMON && self.replace != Replace::StopFirst {
+            return Err(invalid(format!("replace: expected \"stop-first\" for the mode \"{}\"", self.mode)));
         }
         if self.start_timeout.as_millis() == 0 {
             return Err(invalid("start_timeout_ms: expected milliseconds, a whole number from 1 on, got 0"));

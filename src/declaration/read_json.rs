@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fields::Fields;
 use super::stop::read_stop;
-use super::{ExecMode, ProxyConfig, Ready, Reload, invalid, listen_json, strict, text, validate_id};
+use super::{ExecMode, ProxyConfig, Ready, Reload, Replace, invalid, listen_json, strict, text, validate_id};
 use crate::command::{
     Command, Credentials, DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, USER_OR_GROUP, validate_variable, validate_withheld,
 };
@@ -105,6 +105,7 @@ impl ProxyConfig {
             read_restart(restart, &mut config.restart)?;
         }
         config.ready = Ready::read(&mut fields)?;
+        config.replace = Replace::read(&mut fields)?;
         config.start_timeout = fields.milliseconds("start_timeout_ms")?.unwrap_or(config.start_timeout);
         config.listen = listen_json::read(&mut fields)?;
         config.watchdog = fields.milliseconds("watchdog_ms")?.unwrap_or_default();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Listen, ProxyConfig, Ready, Reload};
+use super::{Listen, ProxyConfig, Ready, Reload, Replace};
 use crate::lifecycle::{RestartSettings, StopSettings};
 
 impl ProxyConfig {
@@ -41,6 +41,13 @@ impl ProxyConfig {
     #[must_use]
     pub fn with_ready(mut self, ready: Ready) -> ProxyConfig {
         self.ready = ready;
+        self
+    }
+
+    /// The same with this [`ProxyConfig::replace`].
+    #[must_use]
+    pub fn with_replace(mut self, replace: Replace) -> ProxyConfig {
+        self.replace = replace;
         self
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::fields::milliseconds;
 use super::stop::put_stop;
-use super::{ExecMode, ProxyConfig, ProxySnapshot, listen_json, text};
+use super::{ExecMode, ProxyConfig, ProxySnapshot, Replace, listen_json, text};
 use crate::defaults::START_TIMEOUT;
 use crate::lifecycle::RestartSettings;
 
@@ -69,6 +69,9 @@ impl ProxyConfig {
         }
         if let Some(ready) = self.ready.to_json() {
             put("ready", ready);
+        }
+        if self.replace != Replace::StopFirst {
+            put("replace", self.replace.as_str().into());
         }
         if self.start_timeout != START_TIMEOUT {
             put("start_timeout_ms", milliseconds(self.start_timeout));

@@ -4,13 +4,13 @@
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 
+use super::exit::exit_status;
 use super::failure::{ErrorOut, Failure};
 use super::handle::enter;
 use super::input::utf8;
 use super::output::{OwnedText, TextOut};
 use super::owned_text::give;
 use super::sized::{In, Out, SizedStruct};
-use super::status::exit_status;
 use crate::supervisor::EventFields;
 
 /// What happened. A later version of the library may report others.

@@ -8,11 +8,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::event::{EventOut, proxyprocess_event, proxyprocess_event_kind};
+use super::exit::exit;
 use super::failure::ErrorOut;
 use super::handle::{Handle, call, free, place};
 use super::output::{TextOut, c_string};
 use super::sized::SizedStruct;
-use super::status::exit;
 use crate::supervisor::{Event, EventKind, Events, unix_ns};
 
 /// A reader of lifecycle events. Reading slowly delays nothing: events that are lost to it are reported as a gap. It is for

@@ -20,6 +20,7 @@ mod entered;
 mod error;
 mod event;
 mod events;
+mod exit;
 mod failure;
 mod handle;
 mod input;

@@ -9,7 +9,7 @@ use super::options::{period, variables};
 use super::sized::{In, Out, SizedStruct, reserved};
 use super::version::*;
 use crate::command::{Command, Credentials, validate_withheld};
-use crate::declaration::{ExecMode, ProxyConfig, Ready, Reload, listen_json, read_steps};
+use crate::declaration::{ExecMode, ProxyConfig, Ready, Reload, Replace, listen_json, read_steps};
 use crate::sys::signal::Signal;
 
 /// The declaration of one proxy. Set it up with proxyprocess_proxy_options_init(), then set `argv`; everything else
@@ -19,8 +19,8 @@ use crate::sys::signal::Signal;
 /// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
 /// stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
 /// detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms,
-/// reload {signal} or {command, timeout_ms}, restart {healthy_after_ms, attempts_before_backoff, max_wait_ms, jitter}, mode and
-/// options.
+/// reload {signal} or {command, timeout_ms}, replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
+/// max_wait_ms, jitter}, mode and options.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_proxy_options {
@@ -118,6 +118,20 @@ pub struct proxyprocess_proxy_options {
     /// How long it may be silent once it is ready, in milliseconds: one that sends no WATCHDOG=1 to the socket that NOTIFY_SOCKET
     /// names for so long (sd_notify(3)) gets SIGABRT, and is started again as after a crash; 0 is no watchdog.
     pub watchdog_ms: u64,
+    /// How its process is replaced: a value of proxyprocess_replace.
+    pub replace: i32,
+    /// 0.
+    pub reserved_4: [u8; 4],
+}
+
+/// How the process of a proxy is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum proxyprocess_replace {
+    /// The next process is started when the last one is gone.
+    PROXYPROCESS_REPLACE_STOP_FIRST = 0,
+    /// The next process is started beside the last one, which is stopped once the next one is ready.
+    PROXYPROCESS_REPLACE_OVERLAP = 1,
 }
 
 /// In C: `const proxyprocess_proxy_options *`.
@@ -172,6 +186,8 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             reload_json: Text::NULL,
             ready_json: Text::NULL,
             watchdog_ms: 0,
+            replace: proxyprocess_replace::PROXYPROCESS_REPLACE_STOP_FIRST as i32,
+            reserved_4: [0; 4],
         }
     }
 }
@@ -182,6 +198,7 @@ impl proxyprocess_proxy_options {
         reserved("reserved", &self.reserved)?;
         reserved("reserved_2", &self.reserved_2)?;
         reserved("reserved_3", &self.reserved_3)?;
+        reserved("reserved_4", &self.reserved_4)?;
         let mode = self.mode.optional_utf8("mode")?;
         let mode = mode.map_or(Ok(ExecMode::DAEMON), |mode| ExecMode::new(&mode))?;
         let mut config = ProxyConfig::of_mode(mode);
@@ -213,7 +230,18 @@ impl proxyprocess_proxy_options {
         if let Some(sockets) = self.listen_json.optional_utf8("listen_json")? {
             config.listen = listen_json::read_list("listen_json", value("listen_json", "list", &sockets)?)?;
         }
+        config.replace = self.replace()?;
         Ok(config)
+    }
+
+    fn replace(&self) -> Result<Replace, Failure> {
+        use proxyprocess_replace as C;
+        let all = [
+            (C::PROXYPROCESS_REPLACE_STOP_FIRST, Replace::StopFirst),
+            (C::PROXYPROCESS_REPLACE_OVERLAP, Replace::Overlap),
+        ];
+        let known = all.into_iter().find(|(number, _)| *number as i32 == self.replace).map(|(_, replace)| replace);
+        known.ok_or_else(|| Failure::argument(format!("replace: expected 0 or 1, got {}", self.replace)))
     }
 
     fn ready(&self) -> Result<Ready, Failure> {

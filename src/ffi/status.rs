@@ -4,6 +4,7 @@
 use std::ffi::CString;
 use std::mem::MaybeUninit;
 
+use super::exit::{exit, proxyprocess_exit};
 use super::failure::{ErrorOut, Failure};
 use super::handle::{Handle, call, free};
 use super::json::encode;
@@ -13,7 +14,6 @@ use super::sized::{Out, SizedStruct};
 use crate::declaration::ProxySnapshot;
 use crate::lifecycle::ProxyState;
 use crate::supervisor::{ProxyStatus, UnprovenProcess};
-use crate::sys::wait::ExitStatus;
 
 /// What a proxy is doing. A later version of the library may report others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,22 +39,6 @@ pub enum proxyprocess_proxy_state {
     PROXYPROCESS_PROXY_FAILED = 8,
     /// It was closed: whatever it was, it is no more supervised; a process may run on.
     PROXYPROCESS_PROXY_CLOSED = 9,
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(C)]
-pub enum proxyprocess_exit {
-    /// It has not ended.
-    PROXYPROCESS_EXIT_NONE = 0,
-    /// It exited; the value is its exit code, 0 to 255.
-    PROXYPROCESS_EXIT_CODE = 1,
-    /// A signal ended it; the value is its number.
-    PROXYPROCESS_EXIT_SIGNAL = 2,
-    /// A signal ended it, and a core was dumped; the value is its number.
-    PROXYPROCESS_EXIT_SIGNAL_CORE = 3,
-    /// It is gone, and the kernel does not tell how; the value is 0.
-    PROXYPROCESS_EXIT_UNKNOWN = 4,
 }
 
 /// What one proxy is doing, at one moment. The caller sets `struct_size` to `sizeof` of it before the call that fills it;
@@ -105,6 +89,16 @@ pub struct proxyprocess_proxy_status {
     pub generation: u64,
     /// What its process says of itself (`STATUS=`, sd_notify(3)), UTF-8, one line of at most 512 bytes; NULL when it says nothing.
     pub status_text: TextOut,
+    /// The generation of the other process during a handover (PROXYPROCESS_REPLACE_OVERLAP): greater for the next one, which
+    /// is not ready, smaller for the predecessor, which is ending. 0 before the first start of the next one, for a process that
+    /// an earlier version of the library started, and when there is no other one, which `other_state` says.
+    pub other_generation: u64,
+    /// The last thing that went wrong with that one, UTF-8; NULL when nothing did.
+    pub other_error: TextOut,
+    /// What that one is doing: a value of proxyprocess_proxy_state, PROXYPROCESS_PROXY_IDLE when there is none.
+    pub other_state: i32,
+    /// Its process; 0 while there is none.
+    pub other_pid: u32,
 }
 
 /// In C: `proxyprocess_proxy_status *`.
@@ -136,6 +130,10 @@ unsafe impl SizedStruct for proxyprocess_proxy_status {
             reserved_2: [0; 7],
             generation: 0,
             status_text: TextOut::NULL,
+            other_generation: 0,
+            other_error: TextOut::NULL,
+            other_state: proxyprocess_proxy_state::PROXYPROCESS_PROXY_IDLE as i32,
+            other_pid: 0,
         }
     }
 }
@@ -158,6 +156,7 @@ struct Texts {
     hint: Option<CString>,
     status_text: Option<CString>,
     last_exit: Option<CString>,
+    other_error: Option<CString>,
 }
 
 impl List {
@@ -175,6 +174,7 @@ impl proxyprocess_status_list {
             unproven: unproven(&proxy.unproven).as_deref().map(c_string),
             hint: proxy.hint.as_deref().map(c_string),
             status_text: proxy.status_text.as_deref().map(c_string),
+            other_error: proxy.other.as_ref().and_then(|other| other.last_error.as_deref()).map(c_string),
             last_exit: proxy.last_exit.map(|exit| c_string(&exit.to_string())),
         });
         let texts = texts.collect();
@@ -213,6 +213,7 @@ pub extern "C" fn proxyprocess_status_list_get(
             return Err(list.no_index(index));
         };
         let (last_exit, last_exit_value) = exit(proxy.last_exit);
+        let other = proxy.other.as_ref();
         let filled = proxyprocess_proxy_status {
             state: state(proxy.state) as i32,
             id: TextOut::of(&texts.id),
@@ -230,6 +231,10 @@ pub extern "C" fn proxyprocess_status_list_get(
             ready: u8::from(proxy.ready),
             generation: proxy.generation.unwrap_or(0),
             status_text: texts.status_text.as_deref().map_or(TextOut::NULL, TextOut::of),
+            other_generation: other.and_then(|other| other.generation).unwrap_or(0),
+            other_error: texts.other_error.as_deref().map_or(TextOut::NULL, TextOut::of),
+            other_state: state(other.map_or(ProxyState::Idle, |other| other.state)) as i32,
+            other_pid: other.and_then(|other| other.pid).unwrap_or(0),
             ..proxyprocess_proxy_status::defaults()
         };
         status.fill("status", filled)
@@ -237,8 +242,8 @@ pub extern "C" fn proxyprocess_status_list_get(
 }
 
 /// One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
-/// next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready, generation and
-/// status_text, in this order; null is what there is not.
+/// next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready, generation,
+/// status_text and other (an object with generation, state, pid and last_error), in this order; null is what there is not.
 ///
 /// `index`: from 0.
 ///
@@ -267,8 +272,8 @@ pub extern "C" fn proxyprocess_status_list_get_json(
 }
 
 /// The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
-/// last_error, unproven (a list of objects with pid, program and why), hint, ready, generation and status_text; null is
-/// what there is not.
+/// last_error, unproven (a list of objects with pid, program and why), hint, ready, generation, status_text
+/// and other (an object with generation, state, pid and last_error); null is what there is not.
 ///
 /// `json`: where the text is put; free it with proxyprocess_text_free().
 ///
@@ -349,31 +354,6 @@ fn state(state: ProxyState) -> proxyprocess_proxy_state {
         ProxyState::Failed => C::PROXYPROCESS_PROXY_FAILED,
         ProxyState::Closed => C::PROXYPROCESS_PROXY_CLOSED,
     }
-}
-
-/// A value of [`proxyprocess_exit`] and what belongs to it.
-pub(super) fn exit(status: Option<ExitStatus>) -> (i32, i32) {
-    use proxyprocess_exit as C;
-    let (kind, value) = match status {
-        None => (C::PROXYPROCESS_EXIT_NONE, 0),
-        Some(ExitStatus::Exited(code)) => (C::PROXYPROCESS_EXIT_CODE, code),
-        Some(ExitStatus::Signaled { signal, core_dumped: false }) => (C::PROXYPROCESS_EXIT_SIGNAL, signal),
-        Some(ExitStatus::Signaled { signal, core_dumped: true }) => (C::PROXYPROCESS_EXIT_SIGNAL_CORE, signal),
-        Some(ExitStatus::Unknown) => (C::PROXYPROCESS_EXIT_UNKNOWN, 0),
-    };
-    (kind as i32, value)
-}
-
-/// The way back from [`exit`]; `name` is what errors call it.
-pub(super) fn exit_status(name: &str, kind: i32, value: i32) -> Result<Option<ExitStatus>, Failure> {
-    Ok(Some(match kind {
-        0 => return Ok(None),
-        1 => ExitStatus::Exited(value),
-        2 => ExitStatus::Signaled { signal: value, core_dumped: false },
-        3 => ExitStatus::Signaled { signal: value, core_dumped: true },
-        4 => ExitStatus::Unknown,
-        other => return Err(Failure::argument(format!("{name}: expected a kind of exit, got {other}"))),
-    }))
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ impl Generation {
     /// Of a proxy that was never started, or a process that an earlier version has started.
     pub(crate) const UNKNOWN: Generation = Generation(0);
 
+    /// None has a greater one.
+    pub(crate) const LAST: Generation = Generation(u64::MAX);
+
     /// As a record or an environment has it; 0 is unknown.
     pub(crate) fn of(number: u64) -> Generation {
         Generation(number)

@@ -3,6 +3,7 @@
 
 pub(crate) mod background_hint;
 pub(crate) mod generation;
+pub(crate) mod handover;
 pub(crate) mod machine;
 pub(crate) mod machine_event;
 pub(crate) mod readiness;

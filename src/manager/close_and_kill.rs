@@ -148,7 +148,7 @@ impl Manager {
             None,
             &self.events,
             self.log.clone(),
-            Vec::new(),
+            (Vec::new(), Vec::new()),
             BTreeMap::new(),
             Vec::new(),
         );

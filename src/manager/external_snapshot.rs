@@ -13,6 +13,7 @@ use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::logging::Level;
+use crate::store::file_place::FilePlace;
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::snapshot_entry::{Entry, StoredProcess};
 use crate::store::{self, DataDir, OtherDataDir, RecoveredProcesses, SnapshotLocation};
@@ -101,11 +102,11 @@ fn take_stock(dir: OtherDataDir, mut snapshot: Snapshot, text: &[u8]) -> Result<
         }
     };
     let damaged: Vec<String> = lost.iter().filter(|lost| lost.pid.is_none()).map(|lost| lost.id.clone()).collect();
-    let found = find_unrecorded(lost, |id| dir.log_files(id))?;
+    let found = find_unrecorded(lost, |id| dir.log_files(id), &[])?;
     let why = || format!("its record in {} cannot be used", dir.path().display());
     let unknown = damaged.into_iter().filter(|id| !found.unrecorded.contains_key(id)).map(|id| (id, why())).collect();
     let tokens = found.tokens.into_iter().chain(generated_tokens(&records)).collect();
-    let found = Found { unclaimed: records, unrecorded: found.unrecorded, tokens, ignored: bad };
+    let found = Found { unclaimed: records, others: Vec::new(), unrecorded: found.unrecorded, tokens, ignored: bad };
     Ok(ExternalSnapshot { snapshot, found, unknown, dir: Some(dir) })
 }
 
@@ -131,7 +132,7 @@ pub(super) fn take_note(core: &mut ManagedSet, owner: Owner, found: Found) -> Re
             Some(_) => {}
             None => {
                 if let Files::DataDir(data_dir) = &core.context.files {
-                    data_dir.write_record(record.header(), &record.identity)?;
+                    data_dir.write_record(FilePlace::Current, record.header(), &record.identity)?;
                 }
                 core.unrecorded.remove(&id);
                 core.unclaimed.insert(id, record);

@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use super::custom_kinds::{CustomProxy, Registry, Worker};
 use super::options::ManagerOptions;
+use super::other_process::OtherProcess;
 use super::sync_plan::Relation;
 use super::written_snapshot::WrittenSnapshot;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, Result};
 use crate::logging::Log;
+use crate::store::file_place::FilePlace;
 use crate::store::{DataDir, Record};
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::state_waiters::StateWaiters;
 use crate::supervisor::{
-    BaseEnvironment, Context, EventRing, Files, Owner, ProxyStatus, Publisher, SnapshotOccurrence, Spec, Supervisor,
-    SupervisorCommand, random_owner_tag,
+    BaseEnvironment, Context, EventRing, Files, OtherClaim, Owner, ProxyStatus, Publisher, SnapshotOccurrence, Spec,
+    Supervisor, SupervisorCommand, random_owner_tag,
 };
 use crate::sys::proc::command_line::UnrecordedProcess;
 
@@ -46,6 +48,8 @@ pub(super) struct ManagedSet {
     /// Recorded processes that may live and that no restored declaration describes: adopted or stopped by the first
     /// sync, or stopped by a kill.
     pub(super) unclaimed: BTreeMap<Arc<str>, Record>,
+    /// The other generation of proxies that an earlier agent was about to hand over.
+    others: Vec<OtherProcess>,
     /// Processes that have a pid file and no record that can be read.
     pub(super) unrecorded: BTreeMap<Arc<str>, UnrecordedProcess>,
     /// Wanted, and not even tried: as what, and why.
@@ -75,7 +79,7 @@ impl ManagedSet {
         data_dir: Option<&Arc<DataDir>>,
         events: &Arc<EventRing>,
         log: Log,
-        unclaimed: Vec<Record>,
+        (unclaimed, others): (Vec<Record>, Vec<OtherProcess>),
         unrecorded: BTreeMap<String, UnrecordedProcess>,
         ignored: Vec<Error>,
     ) -> ManagedSet {
@@ -99,6 +103,7 @@ impl ManagedSet {
             registry: Registry::default(),
             managed: BTreeMap::new(),
             unclaimed: unclaimed.into_iter().map(|record| (Arc::from(record.id.as_str()), record)).collect(),
+            others,
             unrecorded: unrecorded.into_iter().map(|(id, stray)| (id.into(), stray)).collect(),
             held: BTreeMap::new(),
             supervisor: None,
@@ -158,8 +163,19 @@ impl ManagedSet {
         Ok(self.worker.insert(worker))
     }
 
+    /// The other generations of a proxy that may live; each is taken over once.
+    pub(super) fn others_of(&mut self, spec: &Spec) -> Vec<OtherClaim> {
+        if self.others.is_empty() {
+            return Vec::new();
+        }
+        let (of_it, others) = std::mem::take(&mut self.others).into_iter().partition(|other| other.is_of(&spec.id));
+        self.others = others;
+        let of_it: Vec<OtherProcess> = of_it;
+        of_it.into_iter().map(|other| other.into_claim(spec)).collect()
+    }
+
     pub(super) fn spec(&self, id: &Arc<str>, config: &Arc<ProxyConfig>) -> Spec {
-        Spec { id: id.clone(), config: config.clone(), context: self.context.clone() }
+        Spec { id: id.clone(), config: config.clone(), context: self.context.clone(), place: FilePlace::Current }
     }
 
     /// How a managed proxy relates to a declaration.

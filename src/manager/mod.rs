@@ -10,6 +10,7 @@ mod external_snapshot;
 mod managed_set;
 mod open_and_restore;
 mod options;
+mod other_process;
 mod reload;
 mod restore;
 mod run_control;
@@ -98,10 +99,11 @@ impl Manager {
         let log = Log::new(options.logger.clone());
         let data_dir = options.data_dir.as_deref().map(DataDir::open).transpose()?.map(Arc::new);
         let found = data_dir.as_ref().map(|data_dir| restore::find_processes(data_dir, &log)).transpose()?;
-        let restore::Found { unclaimed, unrecorded, tokens, ignored } = found.unwrap_or_default();
+        let restore::Found { unclaimed, others, unrecorded, tokens, ignored } = found.unwrap_or_default();
         state.remember_tokens(tokens.into_iter());
         let events = EventRing::new(options.event_capacity);
-        let core = ManagedSet::new(options, data_dir.as_ref(), &events, log.clone(), unclaimed, unrecorded, ignored);
+        let core =
+            ManagedSet::new(options, data_dir.as_ref(), &events, log.clone(), (unclaimed, others), unrecorded, ignored);
         let owner = Supervisor::new_owner();
         Ok(Manager {
             state: Mutex::new(state),

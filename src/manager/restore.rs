@@ -7,16 +7,19 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 
 use super::managed_set::{Managed, ManagedDaemon, ManagedSet};
+use super::other_process::OtherProcess;
 use crate::declaration::{ProxyConfig, validate_id};
 use crate::error::{Error, Result};
 use crate::logging::{Level, Log};
 use crate::state::State;
+use crate::store::file_place::FilePlace;
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::{self, DataDir, Lost, Record};
 use crate::supervisor::adoption::unrecorded_process::{self, ConsulProcess};
 use crate::supervisor::{
-    self, Claim, Context, Files, Owner, Slot, SnapshotOccurrence, Spec, StartMode, Supervisor, SupervisorCommand,
+    self, Claim, Context, Files, OtherClaim, Owner, Slot, SnapshotOccurrence, Spec, StartMode, Supervisor,
+    SupervisorCommand,
 };
 use crate::sys::fail;
 use crate::sys::pid::Pid;
@@ -27,6 +30,8 @@ use crate::sys::process_identity;
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) unclaimed: Vec<Record>,
+    /// Of the other generation of proxies that were being handed over.
+    pub(super) others: Vec<OtherProcess>,
     /// Processes without a record, known by a pid that has to be proven.
     pub(super) unrecorded: BTreeMap<String, UnrecordedProcess>,
     /// The tokens that outlive a snapshot that cannot be read, by the id: the generated ones of records, and those that
@@ -40,21 +45,50 @@ pub(super) struct Found {
 pub(super) fn find_processes(data_dir: &DataDir, log: &Log) -> Result<Found> {
     warn_of_hidden_boot_id(log);
     let mut records = data_dir.records()?;
-    let lost = data_dir.lost(&mut records)?;
-    let Found { mut unrecorded, mut tokens, .. } = find_unrecorded(lost, |id| data_dir.log_files(id))?;
+    let (lost, of_others): (Vec<Lost>, Vec<Lost>) =
+        data_dir.lost(&mut records)?.into_iter().partition(|lost| lost.place == FilePlace::Current);
+    let filed = of_others.into_iter().filter_map(|lost| Some(OtherProcess::Filed(lost.place, lost.id, lost.pid?)));
+    let others = records.others.into_iter().map(|(place, record)| OtherProcess::Recorded(place, Box::new(record)));
+    let others: Vec<OtherProcess> = others.chain(filed).collect();
+    let Found { mut unrecorded, mut tokens, .. } = find_unrecorded(lost, |id| data_dir.log_files(id), &others)?;
+    let others = resume_lost(data_dir, others, &mut records.found, &mut unrecorded)?;
     tokens.extend(generated_tokens(&records.found));
     if (records.found.is_empty() && unrecorded.is_empty()) || !data_dir.has_snapshot()? {
         let survivors = find_survivors(data_dir, log, &records.found, &unrecorded)?;
         tokens.extend(tokens_of(&survivors));
         unrecorded.extend(survivors);
     }
-    Ok(Found { unclaimed: records.found, unrecorded, tokens, ignored: records.bad })
+    Ok(Found { unclaimed: records.found, others, unrecorded, tokens, ignored: records.bad })
+}
+
+/// Where nothing is found of the current generation of a proxy, not even a process, the other one is that. The rest is returned.
+fn resume_lost(
+    data_dir: &DataDir,
+    others: Vec<OtherProcess>,
+    found: &mut Vec<Record>,
+    unrecorded: &mut BTreeMap<String, UnrecordedProcess>,
+) -> Result<Vec<OtherProcess>> {
+    let mut left = Vec::new();
+    for other in others {
+        let (id, pid) = other.names();
+        if unrecorded.contains_key(id) || found.iter().any(|record| record.id == id) {
+            left.push(other);
+            continue;
+        }
+        data_dir.resume(id, other.place())?;
+        match other {
+            OtherProcess::Recorded(_, record) => found.push(*record),
+            OtherProcess::Filed(_, id, _) => drop(unrecorded.insert(id, unrecorded_process::examine(pid)?)),
+        }
+    }
+    Ok(left)
 }
 
 /// The processes that have no record. `log_files`: device and inode of the logs of a proxy.
 pub(super) fn find_unrecorded(
     lost: Vec<Lost>,
     log_files: impl Fn(&str) -> std::io::Result<Vec<(u64, u64)>>,
+    others: &[OtherProcess],
 ) -> Result<Found> {
     if lost.is_empty() {
         return Ok(Found::default());
@@ -63,7 +97,9 @@ pub(super) fn find_unrecorded(
     let numbers = lost.iter().filter_map(|lost| Some((lost.id.clone(), lost.pid?)));
     let mut unrecorded = numbers.map(examine).collect::<Result<BTreeMap<String, UnrecordedProcess>>>()?;
     let ids: Vec<String> = lost.into_iter().map(|lost| lost.id).collect();
-    let found = supervisor::find_by_log(log_files, &ids)?.into_iter().map(examine).collect::<Result<Vec<_>>>()?;
+    let found = supervisor::find_by_log(log_files, &ids)?.into_iter();
+    let is_of_current = |(id, pid): &(String, Pid)| !others.iter().any(|other| other.names() == (id.as_str(), *pid));
+    let found = found.filter(is_of_current).map(examine).collect::<Result<Vec<_>>>()?;
     // Only of those that write to the logs as well: the process with the pid of a pid file may be another one.
     let tokens = tokens_of(found.iter().map(|(id, stray)| (id, stray))).collect();
     // What the process itself has says more than a pid file, which may be damaged as well.
@@ -102,7 +138,7 @@ fn find_survivors(
         }
         log.about(Level::Warn, &id, format_args!("pid {pid} is of an earlier agent, though nothing is recorded of it"));
         // ORDER: written down before the snapshot is, for an agent that has that does not look for them again.
-        data_dir.write_pid(&id, pid)?;
+        data_dir.write_pid(FilePlace::Current, &id, pid)?;
         found.insert(id, unrecorded_process::examine(pid)?);
     }
     Ok(found)
@@ -269,12 +305,14 @@ fn write_down(core: &mut ManagedSet, id: &Arc<str>, entry: &DaemonEntry, consul:
                 notifications: None,
                 sockets: Vec::new(),
             };
-            data_dir.write_record(record.header(), &record.identity)?;
+            data_dir.write_record(FilePlace::Current, record.header(), &record.identity)?;
             core.unclaimed.insert(id.clone(), record);
             Ok(())
         }
         StoredProcess::Version1(_) => match consul.map(ConsulProcess::pid) {
-            Some(pid) if core.unrecorded.get(id).is_none_or(|filed| filed.pid != pid) => data_dir.write_pid(id, pid),
+            Some(pid) if core.unrecorded.get(id).is_none_or(|filed| filed.pid != pid) => {
+                data_dir.write_pid(FilePlace::Current, id, pid)
+            }
             _ => Ok(()),
         },
     }
@@ -341,13 +379,21 @@ fn take_over_daemon(
             _ => None,
         },
     };
-    claim.map(|claim| adopt(owner, supervisor, spec, claim)).transpose()
+    let others = if claim.is_some() { core.others_of(&spec) } else { Vec::new() };
+    claim.map(|claim| adopt(owner, supervisor, spec, claim, others)).transpose()
 }
 
-fn adopt(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, claim: Claim) -> Result<Adoption> {
+fn adopt(
+    owner: Owner,
+    supervisor: &Supervisor,
+    spec: Arc<Spec>,
+    claim: Claim,
+    others: Vec<OtherClaim>,
+) -> Result<Adoption> {
     let (started, adoption) = crossbeam_channel::bounded(1);
     let slot = Slot { owner, id: spec.id.clone() };
-    let start = StartMode::Claimed { claim, start_if_gone: false, outdated: false };
+    let start =
+        StartMode::Claimed { claim: Box::new(claim), start_if_gone: false, outdated: false, stop: None, others };
     supervisor.send(SupervisorCommand::Put { slot, spec, start, started: Some(started) })?;
     Ok(adoption)
 }
@@ -356,5 +402,5 @@ fn adopt(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, claim: Claim) -
 fn spec_of_consul(core: &ManagedSet, id: &Arc<str>, config: &ProxyConfig) -> Spec {
     let context = Context { proxy_env: Vec::new(), ..(*core.context).clone() };
     let config = unrecorded_process::without_inherited(config, &context.base_env);
-    Spec { id: id.clone(), config: Arc::new(config), context: Arc::new(context) }
+    Spec { id: id.clone(), config: Arc::new(config), context: Arc::new(context), place: FilePlace::Current }
 }

@@ -263,15 +263,16 @@ fn put(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, start: StartMode)
 
 /// A process of the same id may live: of the same declaration it is adopted, of another one replaced.
 fn start_mode(core: &mut ManagedSet, id: &Arc<str>, spec: &Spec) -> StartMode {
-    let (outdated, claim) = match (core.unclaimed.remove(id), core.unrecorded.remove(id)) {
-        (Some(record), _) => (record.fingerprint != spec.fingerprint(), record.into_claim()),
+    let (outdated, stop, claim) = match (core.unclaimed.remove(id), core.unrecorded.remove(id)) {
+        (Some(record), _) => (record.fingerprint != spec.fingerprint(), Some(record.stop.clone()), record.into_claim()),
         (None, Some(stray)) => {
             let as_declared = unrecorded_process::is_of(&stray, spec);
-            (!as_declared, Claim::PidOnly { pid: stray.pid, as_declared })
+            (!as_declared, None, Claim::PidOnly { pid: stray.pid, as_declared })
         }
         (None, None) => return StartMode::New,
     };
-    StartMode::Claimed { claim, start_if_gone: true, outdated }
+    let others = core.others_of(spec);
+    StartMode::Claimed { claim: Box::new(claim), start_if_gone: true, outdated, stop, others }
 }
 
 fn remove(core: &mut ManagedSet, owner: Owner, supervisor: &Supervisor, managed: Managed) -> Result<()> {
@@ -339,7 +340,9 @@ pub(super) fn claim_unclaimed(
             _ => Arc::new(ProxyConfig { stop, ..ProxyConfig::new(Program::default()) }),
         };
         let spec = Arc::new(core.spec(&id, &config));
-        let start = StartMode::Claimed { claim, start_if_gone: false, outdated: false };
+        let others = core.others_of(&spec);
+        let start =
+            StartMode::Claimed { claim: Box::new(claim), start_if_gone: false, outdated: false, stop: None, others };
         put(owner, supervisor, spec.clone(), start)?;
         claimed.insert(id, spec);
     }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::LazyLock;
 
 use super::super::external_files::read_file;
+use super::super::file_place::FilePlace;
 use super::super::id_file_names::FileName;
 use super::super::process_record::RecordHeader;
 use super::super::record_recovery::{Lost, Records};
@@ -65,8 +66,8 @@ fn what_a_dead_agent_was_writing_is_removed_and_nothing_else() {
     let long = "ä/".repeat(300);
     let parents = {
         let dir = DataDir::open(place.path()).unwrap();
-        dir.write_pid("web", identity().pid).unwrap();
-        dir.write_pid(&long, identity().pid).unwrap();
+        dir.write_pid(FilePlace::Current, "web", identity().pid).unwrap();
+        dir.write_pid(FilePlace::Current, &long, identity().pid).unwrap();
         FileName::of(&long).parents
     };
     let below = parents.iter().map(|parent| parent.to_str().unwrap()).collect::<Vec<_>>().join("/");
@@ -89,9 +90,9 @@ fn a_pid_file_without_a_record_is_told() {
     let dir = DataDir::open(place.path()).unwrap();
     let long = "a long id/".repeat(60);
     for id in ["web", "a/b", "known", &long] {
-        dir.write_pid(id, identity().pid).unwrap();
+        dir.write_pid(FilePlace::Current, id, identity().pid).unwrap();
     }
-    dir.write_record(header("known"), &identity()).unwrap();
+    dir.write_record(FilePlace::Current, header("known"), &identity()).unwrap();
     std::fs::write(place.path().join("pids/broken.pid"), "x").unwrap();
     let mut records = dir.records().unwrap();
     let lost = dir.lost(&mut records).unwrap();
@@ -108,8 +109,8 @@ fn records_of_any_id_are_found_again_and_forgotten() {
     let ids = ["web", "../../escape", ".hidden", "a.json", "b+", &"ä/".repeat(300)];
     for (pid, id) in (1..).zip(ids) {
         let identity = Identity { pid: Pid::from_raw(pid).unwrap(), ..identity() };
-        dir.write_record(header(id), &identity).unwrap();
-        dir.write_pid(id, identity.pid).unwrap();
+        dir.write_record(FilePlace::Current, header(id), &identity).unwrap();
+        dir.write_pid(FilePlace::Current, id, identity.pid).unwrap();
         dir.open_logs(id).unwrap();
     }
     let Records { mut found, bad, .. } = dir.records().unwrap();
@@ -120,8 +121,8 @@ fn records_of_any_id_are_found_again_and_forgotten() {
     assert_eq!(bad, []);
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "nothing escaped");
     for id in ids {
-        dir.forget(id).unwrap();
-        dir.forget(id).unwrap();
+        dir.forget(FilePlace::Current, id).unwrap();
+        dir.forget(FilePlace::Current, id).unwrap();
     }
     assert_eq!(dir.records().unwrap().found, []);
 }
@@ -131,8 +132,8 @@ fn everything_is_the_owners_alone() {
     let place = tempfile::tempdir().unwrap();
     std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let dir = DataDir::open(place.path()).unwrap();
-    dir.write_record(header("web"), &identity()).unwrap();
-    dir.write_pid("web", identity().pid).unwrap();
+    dir.write_record(FilePlace::Current, header("web"), &identity()).unwrap();
+    dir.write_pid(FilePlace::Current, "web", identity().pid).unwrap();
     dir.open_logs("web").unwrap();
     dir.write_snapshot(|file| file.write_all(b"{}")).unwrap();
     for name in ["", "logs", "pids", "records"] {
@@ -169,7 +170,7 @@ fn a_directory_is_opened_again_only_when_something_has_happened_to_it() {
     let logs = dir.part(Subdirectory::Logs).unwrap();
     std::fs::remove_dir_all(place.path()).unwrap();
     assert_ne!(dir.part(Subdirectory::Logs).unwrap().own_inode().unwrap(), logs.own_inode().unwrap());
-    dir.write_pid("web", identity().pid).unwrap();
+    dir.write_pid(FilePlace::Current, "web", identity().pid).unwrap();
     assert!(place.path().join("pids/web.pid").exists());
 }
 
@@ -177,7 +178,7 @@ fn a_directory_is_opened_again_only_when_something_has_happened_to_it() {
 fn a_record_that_is_torn_or_in_anothers_place_counts_for_nothing() {
     let place = tempfile::tempdir().unwrap();
     let dir = DataDir::open(place.path()).unwrap();
-    dir.write_record(header("web"), &identity()).unwrap();
+    dir.write_record(FilePlace::Current, header("web"), &identity()).unwrap();
     let records_dir = place.path().join("records");
     std::fs::copy(records_dir.join("web.json"), records_dir.join("other.json")).unwrap();
     std::fs::write(records_dir.join("empty.json"), "").unwrap();
@@ -209,7 +210,7 @@ fn links_planted_for_any_file_are_not_followed() {
     assert!(dir.open_logs("web").is_err());
     assert!(dir.read_snapshot().is_err());
     // What was planted for their temporary files, or in their place, is removed.
-    dir.write_pid("web", identity().pid).unwrap();
+    dir.write_pid(FilePlace::Current, "web", identity().pid).unwrap();
     dir.write_snapshot(|file| file.write_all(b"x")).unwrap();
     assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
 }
@@ -220,12 +221,12 @@ fn records_of_the_same_process_count_for_nothing() {
     let dir = DataDir::open(place.path()).unwrap();
     let other = Identity { pid: Pid::from_raw(43).unwrap(), ..identity() };
     for (id, identity) in [("one", identity()), ("two", identity()), ("three", other)] {
-        dir.write_record(header(id), &identity).unwrap();
+        dir.write_record(FilePlace::Current, header(id), &identity).unwrap();
     }
     let mut records = dir.records().unwrap();
     assert_eq!(records.found.iter().map(|record| record.id.as_str()).collect::<Vec<_>>(), ["three"]);
     assert_eq!(records.bad.len(), 2);
-    let lost = ["one", "two"].map(|id| Lost { id: id.to_owned(), pid: None });
+    let lost = ["one", "two"].map(|id| Lost { id: id.to_owned(), place: FilePlace::Current, pid: None });
     assert_eq!(dir.lost(&mut records).unwrap(), lost);
 }
 

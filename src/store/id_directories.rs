@@ -5,14 +5,15 @@ use std::ffi::CString;
 use std::io;
 use std::sync::Arc;
 
+use super::file_place::FilePlace;
 use super::id_file_names::FileName;
 use crate::sys::file::Dir;
 
 /// How the temporary name of a file ends; it begins with a dot.
 const TEMPORARY: &str = ".tmp";
 
-pub(super) fn temporary(name: &FileName) -> CString {
-    name.leaf(".", TEMPORARY)
+pub(super) fn temporary(name: &FileName, place: FilePlace) -> CString {
+    name.leaf(place.temporary(), TEMPORARY)
 }
 
 /// Removes what [`temporary`] has named, also in the directories of very long ids.

@@ -7,6 +7,8 @@ mod data_dir;
 mod data_dir_lock;
 mod directory_id;
 mod external_files;
+pub(crate) mod file_place;
+mod handover_files;
 mod id_directories;
 pub(crate) mod id_file_names;
 mod io_error_code;

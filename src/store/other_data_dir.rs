@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::data_dir_lock::Lock;
+use super::file_place::FilePlace;
 use super::io_error_code::code_of;
 use super::log_files;
 use super::process_record::Record;
@@ -106,7 +107,10 @@ impl OtherDataDir {
         let mut records = recovery.records(&records)?;
         // Without it less is known of those without a record.
         let pids = self.part(Subdirectory::Pids)?.ok().flatten();
-        let lost = recovery.lost(pids.as_ref(), &mut records)?;
+        // Of proxies that were being handed over the current generation is taken over.
+        records.resume();
+        let mut lost = recovery.lost(pids.as_ref(), &mut records)?;
+        lost.retain(|lost| lost.place == FilePlace::Current);
         Ok(Ok(RecoveredProcesses { records: records.found, lost, bad: records.bad }))
     }
 

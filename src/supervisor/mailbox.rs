@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The messages of handles and spawners to the supervisor thread, and the queue that they go through.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -18,7 +18,9 @@ use super::state_waiters::StateWaiter;
 use super::status::ProxyStatus;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
+use crate::lifecycle::StopSettings;
 use crate::lifecycle::generation::Generation;
+use crate::store::file_place::FilePlace;
 use crate::store::snapshot_entry::KnownProcess;
 use crate::sys::notify_socket::{NotifySocket, SocketName};
 use crate::sys::pid::Pid;
@@ -57,15 +59,30 @@ pub(crate) enum StopWaiter {
     Answer(Sender<StopReply>),
     /// For all of many to be over: only a failure is worth waking up for.
     Failure(Sender<StopReply>),
+    /// For the answer of both generations of a proxy, as one: the first of the two is kept here.
+    Both(Arc<(StopWaiter, Mutex<Option<Result<()>>>)>),
 }
 
 impl StopWaiter {
+    /// The same caller, who waits for two generations.
+    pub(crate) fn of_both(self) -> StopWaiter {
+        StopWaiter::Both(Arc::new((self, Mutex::new(None))))
+    }
+
     pub(crate) fn answer(&self, slot: &Slot, result: &Result<()>) {
         match self {
             StopWaiter::Failure(_) if result.is_ok() => {}
             // The caller may be gone.
             StopWaiter::Answer(waiter) | StopWaiter::Failure(waiter) => {
                 let _ = waiter.send((slot.clone(), result.clone()));
+            }
+            StopWaiter::Both(both) => {
+                let (waiter, kept) = &**both;
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                match kept.take() {
+                    Some(first) => waiter.answer(slot, &first.and(result.clone())),
+                    None => *kept = Some(result.clone()),
+                }
             }
         }
     }
@@ -80,12 +97,26 @@ pub(crate) enum StartMode {
     Anew,
     /// It may live already.
     Claimed {
-        claim: Claim,
+        claim: Box<Claim>,
         /// Start it when it is gone; else it stays idle until it is started.
         start_if_gone: bool,
         /// It is of another declaration: it is stopped, and started anew from this one.
         outdated: bool,
+        /// How a process of that other declaration is stopped, where it is known.
+        stop: Option<StopSettings>,
+        /// The other generations of it that may live: an earlier agent was about to hand over.
+        others: Vec<OtherClaim>,
     },
+}
+
+/// A generation of a proxy that is not its current one.
+#[derive(Debug)]
+pub(crate) struct OtherClaim {
+    pub(crate) place: FilePlace,
+    pub(crate) claim: Claim,
+    pub(crate) stop: StopSettings,
+    /// Whether it is of what is declared.
+    pub(crate) as_declared: bool,
 }
 
 /// Living processes, by the id of their proxy.
@@ -173,6 +204,8 @@ pub(crate) enum Done {
     PidFile(Pid, Result<()>),
     PidFileRemoved(Result<()>),
     CleanedUp(Result<()>),
+    /// The files of the next generation have taken the place of those of the current one.
+    Promoted(Result<()>),
 }
 
 /// Everything that arrives.

@@ -34,10 +34,10 @@ pub use events::{Event, EventKind, Events};
 #[cfg(feature = "capi")]
 pub(crate) use events::{EventFields, unix_ns};
 pub(crate) use events::{EventRing, ProxyOccurrence, Publisher, SnapshotOccurrence};
-pub(crate) use mailbox::{Owner, Slot, StartMode, StopReply, SupervisorCommand, not_managed, not_running};
+pub(crate) use mailbox::{OtherClaim, Owner, Slot, StartMode, StopReply, SupervisorCommand, not_managed, not_running};
 pub(crate) use spec::base_environment::BaseEnvironment;
 pub(crate) use spec::{Context, Files, Spec, random_owner_tag};
-pub use status::{ProxyStatus, UnprovenProcess};
+pub use status::{OtherGeneration, ProxyStatus, UnprovenProcess};
 
 use self::spawner::threads::Spawners;
 use crate::error::{Error, ErrorCode, Result};

@@ -49,6 +49,36 @@ pub struct ProxyStatus {
     /// What its process says of itself (`STATUS=`, sd_notify(3)), in one line of at most 512 bytes; only where it has a
     /// socket for notifications: by [`Ready::Notify`](crate::Ready::Notify) or [`ProxyConfig::watchdog`](crate::ProxyConfig).
     pub status_text: Option<String>,
+    /// The other generation during a handover ([`Replace::Overlap`](crate::Replace::Overlap)): the next one, which is not
+    /// ready, or the predecessor, which is ending.
+    pub other: Option<OtherGeneration>,
+}
+
+/// The generation of a proxy that is not the one which serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct OtherGeneration {
+    /// Which start of the proxy its process comes from, or its last one: greater than [`ProxyStatus::generation`] for the next
+    /// one, smaller for the predecessor. Absent before the first start of the next one, and for a process that an earlier
+    /// version of the library started.
+    pub generation: Option<u64>,
+    /// What it is doing.
+    pub state: ProxyState,
+    /// Its process, while that lives.
+    pub pid: Option<u32>,
+    /// The last thing that went wrong with it.
+    pub last_error: Option<String>,
+}
+
+impl fmt::Display for OtherGeneration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.generation {
+            Some(generation) => write!(f, "generation {generation}: {}", self.state)?,
+            None => write!(f, "the other process: {}", self.state)?,
+        }
+        self.pid.iter().try_for_each(|pid| write!(f, ", pid {pid}"))?;
+        self.last_error.iter().try_for_each(|error| write!(f, ", last error: {error}"))
+    }
 }
 
 /// A process that may be of a proxy, which nothing proves.
@@ -86,6 +116,7 @@ impl ProxyStatus {
             ready: state == ProxyState::Running,
             generation: None,
             status_text: None,
+            other: None,
         }
     }
 }

@@ -36,7 +36,8 @@ impl fmt::Display for ProxyStatus {
         if let Some(text) = &self.status_text {
             write!(f, ", status: {}", text.escape_debug())?;
         }
-        self.hint.iter().try_for_each(|hint| write!(f, ", hint: {hint}"))
+        self.hint.iter().try_for_each(|hint| write!(f, ", hint: {hint}"))?;
+        self.other.iter().try_for_each(|other| write!(f, "; {other}"))
     }
 }
 
@@ -45,7 +46,7 @@ mod tests {
     use super::*;
     use crate::declaration::ExecMode;
     use crate::lifecycle::ProxyState;
-    use crate::supervisor::UnprovenProcess;
+    use crate::supervisor::{OtherGeneration, UnprovenProcess};
     use crate::sys::wait::ExitStatus;
 
     #[test]
@@ -55,7 +56,7 @@ mod tests {
         let json = |status: &ProxyStatus| serde_json::to_string(status).unwrap();
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null,"ready":false,"generation":null,"status_text":null}"#
+            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null,"ready":false,"generation":null,"status_text":null,"other":null}"#
         );
         (status.state, status.pid, status.adopted, status.restarts) = (ProxyState::Running, Some(7), true, 2);
         status.last_exit = Some(ExitStatus::Signaled { signal: 9, core_dumped: false });
@@ -74,9 +75,15 @@ mod tests {
         );
         status.unproven.truncate(1);
         status.generation = Some(4);
+        let (generation, state, last_error) = (Some(5), ProxyState::Waiting, Some("late".to_owned()));
+        status.other = Some(OtherGeneration { generation, state, pid: None, last_error });
+        assert!(
+            status.to_string().ends_with(", hint: a question?; generation 5: waiting, last error: late"),
+            "{status}"
+        );
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?","ready":false,"generation":4,"status_text":"2 \"workers\""}"#
+            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?","ready":false,"generation":4,"status_text":"2 \"workers\"","other":{"generation":5,"state":"waiting","pid":null,"last_error":"late"}}"#
         );
     }
 }

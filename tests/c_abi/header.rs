@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proxyprocess::{ExecMode, defaults};
 
 /// The files of the interface, in the order of the header.
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     "version",
     "error",
     "text",
@@ -15,6 +15,7 @@ const FILES: [&str; 16] = [
     "options",
     "state",
     "status",
+    "exit",
     "event",
     "events",
     "manager",

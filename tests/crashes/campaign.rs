@@ -73,6 +73,7 @@ impl Accidents {
                     self.version += 1;
                     let kinds = [
                         Kind::Runs,
+                        Kind::Overlaps,
                         Kind::Polite,
                         Kind::Detached,
                         Kind::Stubborn,

@@ -26,17 +26,24 @@ pub(crate) fn first() -> Wanted {
         .with("missing", Kind::Missing, 1)
         .with("other", Kind::Polite, 1)
         .with("plain", Kind::Runs, 1)
+        .with("shifts", Kind::Overlaps, 1)
         .with("stays", Kind::Runs, 1)
         .with("stubborn", Kind::Stubborn, 1)
         .with("tells", Kind::Notifies, 1)
 }
 
 fn second() -> Wanted {
-    first().without("gone").with("other", Kind::Stubborn, 2).with("new", Kind::Runs, 2).grace("plain", 60)
+    first()
+        .without("gone")
+        .with("other", Kind::Stubborn, 2)
+        .with("new", Kind::Runs, 2)
+        .with("shifts", Kind::Overlaps, 2)
+        .grace("plain", 60)
 }
 
 fn third() -> Wanted {
-    second().without("new").without("listens").with("other", Kind::Runs, 3).with("drifts", Kind::Runs, 3)
+    let third = second().without("new").without("listens").with("other", Kind::Runs, 3);
+    third.with("drifts", Kind::Runs, 3).with("shifts", Kind::Overlaps, 3)
 }
 
 /// What an agent may be told that finds the processes of any of these.

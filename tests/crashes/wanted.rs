@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::support::{Config, Proxy, Scene};
+use crate::support::{Config, OVERLAPS, Proxy, Scene};
 
 /// The id of the proxy that Consul has started, and its token.
 pub(crate) const CONSUL: &str = "consul";
@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Notifies,
     /// The same, and has a socket that is open while the agent lives.
     Listens,
+    /// The same, and its next process is started beside it.
+    Overlaps,
     /// Handles the stop signal, and ends.
     Polite,
     /// Has to be killed.
@@ -94,7 +96,7 @@ impl Want {
     fn proxy(self) -> Proxy {
         let version = format!("v{}", self.version);
         let words: &[&str] = match self.kind {
-            Kind::Runs | Kind::Listens => &["run", &version],
+            Kind::Runs | Kind::Listens | Kind::Overlaps => &["run", &version],
             Kind::Detached => &["bound", &version],
             Kind::Notifies => &["notifies", "at-once", "READY=1", &version],
             Kind::Polite => &["graceful", &version],
@@ -112,6 +114,7 @@ impl Want {
         match self.kind {
             Kind::Detached => proxy.set("detached", true),
             Kind::Notifies => proxy.set("ready", "notify"),
+            Kind::Overlaps => proxy.set("replace", "overlap").env(&[&format!("{OVERLAPS}=1")]),
             _ => proxy,
         }
     }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) const SOCKET: &str = "HELPER_SOCKET";
 /// Name of the environment variable with the directory where a process holds a lock while it lives.
 pub(crate) const LOCKS: &str = "HELPER_LOCKS";
+/// Name of the environment variable that says that two processes of an id may live at the same time, and no third one.
+pub(crate) const OVERLAPS: &str = "HELPER_OVERLAPS";
 /// Name of the environment variable with the pid of the test: a process ends when the test is gone.
 pub(crate) const WATCH_PID: &str = "HELPER_WATCH_PID";
 

@@ -56,6 +56,7 @@ mod readiness;
 mod report;
 mod roles;
 mod sandbox;
+mod serving;
 mod sockets;
 mod wait;
 

@@ -15,7 +15,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use rustix::process::{getpid, pidfd_open};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::message::{Event, Inspection, LOCKS, Message, SOCKET};
+use crate::message::{Event, Inspection, LOCKS, Message, OVERLAPS, SOCKET};
 use crate::sandbox::OPEN;
 
 /// The process at its first instruction.
@@ -74,12 +74,15 @@ impl Reporter {
     fn lock(&mut self) -> bool {
         let Some(dir) = std::env::var_os(LOCKS) else { return true };
         let kind = if self.role == "grandchild" { "grandchild" } else { "leader" };
-        let path = Path::new(&dir).join(format!("{}.{kind}", file_name(&self.id)));
-        // Where it cannot be made, as another user, there is nothing to detect.
-        let Ok(file) = File::options().create(true).append(true).open(path) else { return true };
-        let locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-        self.lock = Some(file);
-        locked
+        let places: &[&str] = if std::env::var_os(OVERLAPS).is_some() { &["", ".2"] } else { &[""] };
+        places.iter().any(|place| {
+            let path = Path::new(&dir).join(format!("{}.{kind}{place}", file_name(&self.id)));
+            // Where it cannot be made, as another user, there is nothing to detect.
+            let Ok(file) = File::options().create(true).append(true).open(path) else { return true };
+            let locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+            self.lock = Some(file);
+            locked
+        })
     }
 
     fn send(&self, event: Event, at_ns: u64, with_pidfd: bool) {

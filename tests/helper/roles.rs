@@ -16,6 +16,7 @@ use crate::notify;
 use crate::readiness;
 use crate::report::{Birth, Reporter};
 use crate::sandbox;
+use crate::serving;
 use crate::sockets;
 use crate::wait::{self, Handled};
 
@@ -69,6 +70,9 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
         "notifies" => {
             let texts = args.iter().skip(1).map(|text| text.to_string_lossy().into_owned());
             notify::notify(&mut reporter, &word, &texts.collect::<Vec<_>>())
+        }
+        "serve-beside" => {
+            serving::serve(&mut reporter, &word, &args.get(1).map(|word| word.to_string_lossy()).unwrap_or_default())
         }
         "inspect" => just_wait(&mut reporter, Some(inspection)),
         "stubborn" => stay(&mut reporter),

@@ -2,6 +2,7 @@
 //! Sockets that are declared: how a process gets them, and what becomes of them while it is away.
 
 mod kept;
+mod overlap;
 mod passed;
 mod taken;
 mod taken_over;

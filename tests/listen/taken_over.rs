@@ -9,7 +9,7 @@ use super::{address, ask};
 use crate::support::{Agent, Config, HELPER, Launch, Proxy, Scene};
 
 /// Whether this user may take descriptors out of a process that is no child (Yama, ptrace(2)), and the kernel can.
-fn can_take() -> bool {
+pub(super) fn can_take() -> bool {
     let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
     !cfg!(proxyprocess_no_pidfd) && (geteuid().is_root() || matches!(scope.trim(), "" | "0"))
 }

@@ -16,7 +16,7 @@ const EXAMINED: [(&str, &str, &str); 8] = [
     ("sys/closed_on_fork.rs", "PLACED", "atomics"),
     ("sys/spawn/allocation_trap.rs", "ALLOCATOR", "only in unit tests"),
     ("sys/spawn/fd_limit.rs", "AT_LOAD", "atomics"),
-    ("supervisor/event_loop/supervised.rs", "NOTHING", "never changes"),
+    ("supervisor/event_loop/rare.rs", "NOTHING", "never changes"),
     ("logging/targets.rs", "OF_LIBRARY", "used only in the process that HOME names"),
     ("sys/fail.rs", "PLAN", "only with fail points, which no host has"),
     ("ffi/log.rs", "LOGGER", "a PerProcess inside"),

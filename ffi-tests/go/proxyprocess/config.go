@@ -86,6 +86,8 @@ type ProxyConfig struct {
 	Watchdog time.Duration
 	// Reload is how Manager.Reload has it reload its configuration; nil is none.
 	Reload *Reload
+	// Replace is how its process is replaced: ReplaceStopFirst or ReplaceOverlap.
+	Replace Replace
 }
 
 // Listen is a socket that the library opens before the first start of a proxy, and keeps open while the proxy is declared.
@@ -146,6 +148,16 @@ func (s StopStep) MarshalJSON() ([]byte, error) {
 		LeaderOnly bool     `json:"leader_only,omitempty"`
 	}{int(s.Signal), s.Command, milliseconds(s.For), s.LeaderOnly})
 }
+
+// Replace is how the process of a proxy is replaced.
+type Replace int32
+
+const (
+	// ReplaceStopFirst: the next process is started when the last one is gone.
+	ReplaceStopFirst Replace = C.PROXYPROCESS_REPLACE_STOP_FIRST
+	// ReplaceOverlap: the next process is started beside the last one, which is stopped once the next one is ready.
+	ReplaceOverlap Replace = C.PROXYPROCESS_REPLACE_OVERLAP
+)
 
 // RestartPolicy tells when a process that ended is restarted.
 type RestartPolicy struct {
@@ -241,6 +253,7 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 		}
 		options.ready_json = mem.text("ready", string(text))
 	}
+	options.replace = C.int32_t(c.Replace)
 	setPeriod(&options.start_timeout_ms, c.StartTimeout)
 	setPeriod(&options.watchdog_ms, c.Watchdog)
 	if len(c.Listen) > 0 {

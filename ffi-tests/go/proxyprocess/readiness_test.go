@@ -60,6 +60,26 @@ func TestProxyIsReadyWhenItReportsAndStoppedWhenItIsLate(t *testing.T) {
 	if text := events.until(proxyprocess.EventWatchdogExpired, "hangs").Text; text != "no message for 50 ms" {
 		t.Errorf("unexpected reason: %q", text)
 	}
+	// It serves while the next one, which does not become ready, is started beside it.
+	replaced := sleeper()
+	replaced.Replace = proxyprocess.ReplaceOverlap
+	check(t, state.Set("replaced", replaced))
+	events.until(proxyprocess.EventStarted, "replaced")
+	replaced.ReadyFD = 3
+	check(t, state.Set("replaced", replaced))
+	next := events.until(proxyprocess.EventStarted, "replaced")
+	all, err = manager.Status()
+	check(t, err)
+	for _, status := range all {
+		if (status.ID == "replaced") != (status.Other != nil) {
+			t.Errorf("%s: the other generation is %v", status.ID, status.Other)
+		} else if status.ID == "replaced" {
+			other := proxyprocess.OtherGeneration{Generation: 2, State: proxyprocess.StateStarting, PID: next.PID}
+			if *status.Other != other || status.Generation != 1 {
+				t.Errorf("expected %v beside the first one, got %v beside %d", other, *status.Other, status.Generation)
+			}
+		}
+	}
 	refused := sleeper()
 	refused.ReadyTCP = "localhost:80"
 	expect(t, state.Set("refused", refused), proxyprocess.ErrInvalidArgument)

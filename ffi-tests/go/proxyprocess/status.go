@@ -122,6 +122,22 @@ type Status struct {
 	Generation uint64
 	// StatusText is what its process says of itself (STATUS=, sd_notify(3)), one line of at most 512 bytes, or empty.
 	StatusText string
+	// Other is the other generation during a handover (ReplaceOverlap): the next one, which is not ready, or the
+	// predecessor, which is ending; nil when there is none.
+	Other *OtherGeneration
+}
+
+// OtherGeneration is the generation of a proxy that is not the one which serves.
+type OtherGeneration struct {
+	// Generation is greater than that of the status for the next one, smaller for the predecessor. 0 before the first start
+	// of the next one, and for a process that an earlier version of the library started.
+	Generation uint64
+	// State is what it is doing.
+	State ProxyState
+	// PID is its process, or 0 while there is none.
+	PID int
+	// LastError is the last thing that went wrong with it.
+	LastError string
 }
 
 // statusList takes what several proxies are doing from the library.
@@ -158,6 +174,14 @@ func (l *statusList) all() ([]Status, error) {
 			Ready:      status.ready != 0,
 			Generation: uint64(status.generation),
 			StatusText: C.GoString(status.status_text),
+		}
+		if state := ProxyState(status.other_state); status.other_generation != 0 || state != 0 {
+			all[i].Other = &OtherGeneration{
+				Generation: uint64(status.other_generation),
+				State:      state,
+				PID:        int(status.other_pid),
+				LastError:  C.GoString(status.other_error),
+			}
 		}
 		if status.next_start_ms != math.MaxUint64 {
 			all[i].NextStart = time.Duration(status.next_start_ms) * time.Millisecond

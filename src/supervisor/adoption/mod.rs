@@ -164,7 +164,7 @@ fn record(
         Claim::Recorded { identity: recorded, .. } if recorded == identity => return Ok(()),
         // Another boot id or start time is seen now than by the agent that recorded it.
         Claim::Recorded { .. } => {
-            if let Err(error) = data_dir.update_identity(&spec.id, identity) {
+            if let Err(error) = data_dir.update_identity(spec.place, &spec.id, identity) {
                 // The record as it is still leads to the process.
                 spec.context.log.about(Level::Warn, &spec.id, format_args!("{error}"));
             }
@@ -173,7 +173,7 @@ fn record(
         Claim::Snapshot { .. } | Claim::PidOnly { as_declared: true, .. } => {}
         Claim::PidOnly { as_declared: false, .. } => recorded.fingerprint = Fingerprint::new(),
     }
-    data_dir.write_record(recorded, identity)
+    data_dir.write_record(spec.place, recorded, identity)
 }
 
 fn open(claim: &Claim, boot: &str) -> Proof<OwnedFd> {

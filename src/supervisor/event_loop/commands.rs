@@ -7,7 +7,7 @@ use crossbeam_channel::Sender;
 
 use super::EventLoop;
 use super::supervised::Supervised;
-use crate::declaration::Fingerprint;
+use crate::declaration::{Fingerprint, Replace};
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::MachineEvent;
@@ -40,7 +40,7 @@ impl EventLoop {
             SupervisorCommand::Release { owner, released } => self.release(owner, &released),
             SupervisorCommand::RecordMissing { owner } => self.record_missing(owner),
             SupervisorCommand::Status { owner, reply } => {
-                let _ = reply.send(self.of_owner(owner).map(Supervised::status).collect());
+                let _ = reply.send(self.of_owner(owner).map(|supervised| self.status(supervised)).collect());
             }
             SupervisorCommand::Processes { owner, reply } => {
                 let _ = reply.send(self.processes(owner));
@@ -51,19 +51,38 @@ impl EventLoop {
     }
 
     pub(super) fn put(&mut self, slot: Slot, spec: Arc<Spec>, start: StartMode, started: Option<Sender<Result<()>>>) {
+        let anew = match &start {
+            StartMode::New => Some(false),
+            StartMode::Anew => Some(true),
+            StartMode::Claimed { .. } => None,
+        };
+        if anew.is_some_and(|anew| self.put_beside(&slot, &spec, anew)) {
+            started.into_iter().for_each(|started| drop(started.send(Ok(()))));
+            return;
+        }
         let key = self.keys.get_or_draw(&slot);
         let supervised = self.slots.entry(key).or_insert_with(|| Box::new(Supervised::new(slot, key, spec.clone())));
         // A slot that was on its way out is wanted again: what is left of its old process goes first.
         let was_leaving = std::mem::take(&mut supervised.forget);
         let same = !was_leaving && supervised.spec.same_process(&spec);
-        supervised.spec = spec;
+        supervised.spec = spec.clone();
         supervised.rare.start_waiters.extend(started);
         let event = match start {
-            StartMode::Claimed { claim, start_if_gone, outdated } => {
+            StartMode::Claimed { claim, start_if_gone, outdated, stop, others } => {
                 supervised.generation = supervised.generation.max(claim.generation());
-                (supervised.claim, supervised.was_claimed) = (Some(Box::new(claim)), true);
+                (supervised.claim, supervised.was_claimed) = (Some(claim), true);
+                let overlaps = outdated && supervised.spec.config.replace == Replace::Overlap;
+                if overlaps {
+                    supervised.replace_when_adopted(stop);
+                }
                 self.drive(key, MachineEvent::Adopt { start_if_gone });
-                if outdated { MachineEvent::Replace } else { return }
+                for other in others {
+                    self.adopt_other(key, other, start_if_gone);
+                }
+                if !outdated || overlaps || self.replace_adopted_pair(key, &spec) {
+                    return;
+                }
+                MachineEvent::Replace
             }
             StartMode::New if same => MachineEvent::Start,
             StartMode::New | StartMode::Anew => MachineEvent::Replace,
@@ -86,9 +105,10 @@ impl EventLoop {
     }
 
     pub(super) fn update(&mut self, slot: &Slot, spec: Arc<Spec>, record: Option<Sender<()>>) {
-        let Some(supervised) = self.keys.get(slot).and_then(|key| self.slots.get_mut(&key)) else { return };
-        supervised.spec = spec;
-        let key = supervised.key;
+        let Some(key) = self.keys.get(slot) else { return };
+        let Some(key) = self.declared_now(key, &spec) else { return };
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        supervised.spec = spec.at(supervised.spec.place);
         // A process that is being replaced is not one of this declaration; one that is being started is recorded then.
         if record.is_some() && supervised.machine.runs() {
             supervised.rare.record_waiters.extend(record);
@@ -115,21 +135,30 @@ impl EventLoop {
         // The waiter's channel closes when the last of these clones is dropped.
     }
 
-    pub(super) fn stop_slot(&mut self, key: ProcessKey, forget: bool, waiter: Option<StopWaiter>) {
+    pub(super) fn stop_slot(&mut self, key: ProcessKey, forget: bool, mut waiter: Option<StopWaiter>) {
         if let Some(supervised) = self.slots.get_mut(&key) {
             supervised.forget |= forget;
+            if supervised.rare.declared.is_some() {
+                supervised.rare.declared = None;
+            }
             if forget && !supervised.rare.state_waiters.is_empty() {
                 supervised.rare.state_waiters.dismiss();
             }
-            supervised.rare.stop_waiters.extend(waiter);
             supervised.answer_start(&Err(Error::new(ErrorCode::Stopped, "stopped before it was started")));
+        }
+        if self.stop_both(key, &mut waiter) {
+            return;
+        }
+        if let Some(supervised) = self.slots.get_mut(&key) {
+            supervised.rare.stop_waiters.extend(waiter);
         }
         self.drive(key, MachineEvent::Stop);
         self.limit_wait_for_job(key);
     }
 
     pub(super) fn record_missing(&mut self, owner: Owner) {
-        let running = self.of_owner(owner).filter(|supervised| supervised.machine.runs());
+        let all = self.keys.of(owner).flat_map(|key| self.generations_of(key));
+        let running = all.filter_map(|key| self.slots.get(&key)).filter(|supervised| supervised.machine.runs());
         let jobs = running.map(|supervised| {
             let (key, spec, given) = (supervised.key, supervised.spec.clone(), supervised.given());
             (key, Job::RecordMissing { key, spec, given })
@@ -140,7 +169,8 @@ impl EventLoop {
     }
 
     pub(super) fn release(&mut self, owner: Owner, released: &Sender<()>) {
-        for key in self.keys.of(owner).collect::<Vec<_>>() {
+        let all = self.keys.of(owner).flat_map(|key| self.generations_of(key));
+        for key in all.collect::<Vec<_>>() {
             if let Some(supervised) = self.slots.get_mut(&key) {
                 supervised.rare.released = Some(released.clone());
                 supervised.rare.state_waiters.dismiss();

@@ -70,6 +70,10 @@ impl EventLoop {
         }
         let mut unreaped = false;
         let event = match done {
+            Done::Promoted(result) => {
+                self.exchanged(key, result);
+                None
+            }
             Done::Started(StartedProcess { pid, generation, written, claim, report, notify }) => {
                 supervised.generation = generation;
                 supervised.claim = claim;
@@ -165,9 +169,15 @@ impl EventLoop {
         if unreaped {
             self.drive(key, MachineEvent::Unreaped);
         }
+        if matches!(event, Some(MachineEvent::AdoptionRefused { gone: true })) {
+            self.told_of_refusal(key);
+        }
         if let Some(event) = event {
             self.drive(key, event);
             self.record_again(key, event, spec);
+        }
+        if matches!(event, Some(MachineEvent::Adopted { .. })) {
+            self.replace_adopted(key);
         }
         if matches!(event, Some(MachineEvent::AdoptionRefused { .. })) {
             self.answer_unless_starting(key);
@@ -259,6 +269,8 @@ impl EventLoop {
             let result = supervised.stopped();
             supervised.answer_stop(&result);
         }
+        self.exchange_if_due(key);
+        let Some(supervised) = self.slots.get_mut(&key).filter(|supervised| !supervised.busy) else { return };
         if let Some(job) = supervised.rare.queued.pop_front() {
             supervised.busy = true;
             self.spawners.submit(job);

@@ -21,6 +21,11 @@ impl Keys {
         *self.0.entry(slot.clone()).or_insert_with(new_key)
     }
 
+    /// Has the id of a slot lead to another process of it.
+    pub(crate) fn lead_to(&mut self, slot: &Slot, key: ProcessKey) {
+        self.0.insert(slot.clone(), key);
+    }
+
     pub(crate) fn remove(&mut self, slot: &Slot) {
         self.0.remove(slot);
     }

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
+use super::EventLoop;
 use super::supervised::Supervised;
 use crate::lifecycle::ProxyState;
+use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::sockets::ProxySockets;
+use crate::supervisor::spawner::job::SocketsToClose;
 
 impl Supervised {
     /// For a start: those of the proxy, if it has any or had some.
@@ -22,9 +25,14 @@ impl Supervised {
         let has_any = self.claim.as_ref().is_some_and(|claim| !claim.sockets().is_empty());
         if has_any { Some(self.rare.sockets.get_or_insert_default().clone()) } else { self.sockets_for_start() }
     }
+}
 
-    /// For a clean-up: those of a proxy that is to be gone. While it is declared they stay open, whether a process lives or not.
-    pub(super) fn sockets_to_close(&self) -> Option<Arc<ProxySockets>> {
-        self.rare.sockets.clone().filter(|_| self.machine.state() == ProxyState::Stopped)
+impl EventLoop {
+    /// For a clean-up: those of a proxy that is to be gone, and which of them stay open. While it is declared they all do,
+    /// whether a process lives or not; those that only this generation of it had are closed with it.
+    pub(super) fn sockets_to_close(&self, key: ProcessKey) -> Option<SocketsToClose> {
+        let supervised = self.slots.get(&key).filter(|it| it.machine.state() == ProxyState::Stopped)?;
+        let all = supervised.rare.sockets.clone()?;
+        Some(SocketsToClose { all, but: self.sockets_to_keep(key) })
     }
 }

@@ -52,6 +52,7 @@ impl EventLoop {
             }
         }
         self.tend_watchdog(key);
+        self.told_if_ready(key);
         self.drop_if_done(key);
     }
 
@@ -65,7 +66,7 @@ impl EventLoop {
                 supervised.warn_of_held();
                 fail::point("spawn:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
-                let (generation, sockets) = (supervised.generation.next(), supervised.sockets_for_start());
+                let (sockets, generation) = (supervised.sockets_for_start(), self.draw_generation(key));
                 self.submit(key, Job::Start { key, spec, generation, after, sockets });
             }
             MachineAction::Adopt => {
@@ -78,7 +79,8 @@ impl EventLoop {
             }
             MachineAction::Scan => {
                 supervised.rare.escaped.clear();
-                match supervised.scan_request() {
+                let generations = self.scanned_generations(key);
+                match self.slots.get(&key).and_then(|supervised| supervised.scan_request(generations)) {
                     Some(request) => self.request_scan(request),
                     None => self.drive(key, MachineEvent::Scanned { left: false, held: false }),
                 }
@@ -125,7 +127,7 @@ impl EventLoop {
                 (supervised.group, supervised.rare.repair, supervised.rare.told) = (None, None, None);
                 fail::point("clean-up:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
-                let sockets = supervised.sockets_to_close();
+                let sockets = self.sockets_to_close(key);
                 self.submit(key, Job::CleanUp { key, spec, after, sockets });
             }
             MachineAction::Settle => {
@@ -162,6 +164,8 @@ impl EventLoop {
             Announcement::Stopping => {
                 ProxyOccurrence::Stopping { pid: supervised.pid, generation: supervised.generation }
             }
+            // The proxy has another generation. With the last of them it is announced.
+            Announcement::Stopped if supervised.rare.partner.is_some() || supervised.rare.handover.is_some() => return,
             Announcement::Stopped => ProxyOccurrence::Stopped,
             Announcement::Failed => ProxyOccurrence::Failed { error: supervised.rare.last_error.as_ref() },
         };

@@ -6,6 +6,7 @@
 
 mod command_runs;
 mod commands;
+mod handover;
 mod job_results;
 mod keys_by_owner;
 mod leader;
@@ -14,6 +15,7 @@ mod machine_actions;
 mod notifications;
 mod pending_repair;
 mod process_exit;
+mod rare;
 mod readiness;
 mod recording;
 mod repair;
@@ -37,6 +39,7 @@ use super::spawner::threads::Spawners;
 use super::zombies::UnreapedInTime;
 use crate::host_code::caught;
 use crate::lifecycle::ProxyState;
+use crate::lifecycle::handover::HandoverEvent;
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::{self, Level};
 use crate::sys::fail;
@@ -152,6 +155,7 @@ impl EventLoop {
             }
             self.answer_without_job(key, now);
             self.repair(key, now);
+            self.exchange_again(key, now);
             self.resume_notifications(key, now);
             self.check_watchdog(key, now);
         }
@@ -168,14 +172,26 @@ impl EventLoop {
         }
         let released = supervised.rare.released.is_some() && !supervised.machine.is_starting();
         let is_stopped = supervised.machine.state() == ProxyState::Stopped;
-        let forgotten = supervised.forget && is_stopped && supervised.rare.repair.is_none();
+        let handed_over = supervised.rare.handover.is_none();
+        let forgotten = supervised.forget && is_stopped && supervised.rare.repair.is_none() && handed_over;
         if released {
             self.reaper.release(key);
         }
         if released || forgotten {
-            if let Some(supervised) = self.slots.remove(&key) {
+            if let Some(mut supervised) = self.slots.remove(&key) {
                 self.awaited -= usize::from(supervised.machine.awaits_end());
-                self.keys.remove(&supervised.slot);
+                if self.keys.get(&supervised.slot) == Some(key) {
+                    self.keys.remove(&supervised.slot);
+                }
+                if let Some(partner) = supervised.rare.partner {
+                    if let Some(current) = self.slots.get_mut(&partner) {
+                        current.take_unproven(std::mem::take(&mut supervised.rare.unproven));
+                        if supervised.generation > current.generation {
+                            current.rare.spent = current.rare.spent.max(supervised.generation);
+                        }
+                    }
+                    self.hand_over(partner, HandoverEvent::OtherGone);
+                }
             }
         }
     }

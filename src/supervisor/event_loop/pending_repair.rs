@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::Error;
+use crate::store::file_place::FilePlace;
 use crate::supervisor::spec::Spec;
 use crate::sys::pid::Pid;
 
@@ -31,6 +32,20 @@ pub(crate) enum RepairTask {
     Record(Arc<Spec>, Pid),
     /// A signal that could not be sent, for what has to be read before could not be.
     Signal(StopSignal),
+}
+
+impl RepairTask {
+    /// The process that it is about has other files now; what it was started from is `after`, which was `before`.
+    pub(crate) fn take_place(&mut self, place: FilePlace, before: &Arc<Spec>, after: &Arc<Spec>) {
+        match self {
+            RepairTask::Record(spec, _) if Arc::ptr_eq(spec, before) => *spec = after.clone(),
+            RepairTask::CleanUp(spec)
+            | RepairTask::RemovePidFile(spec)
+            | RepairTask::PidFile(spec, _)
+            | RepairTask::Record(spec, _) => *spec = spec.at(place),
+            RepairTask::Signal(_) => {}
+        }
+    }
 }
 
 /// A signal of a stop.

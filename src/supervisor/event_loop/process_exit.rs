@@ -76,6 +76,7 @@ impl EventLoop {
         let quietly = unsignalled || matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
         // A command that is run for it is killed now, and waited for as if it were of the group.
         let group_left = group_left || !supervised.rare.commands.is_empty();
+        self.told_of_exit(key);
         let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly }) else { return };
         if actions == [MachineAction::Spawn] {
             // A successor waits neither for readers of events nor for the host's log.

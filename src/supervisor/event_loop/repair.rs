@@ -2,7 +2,7 @@
 //! Noting what failed, and doing it again later.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::EventLoop;
 use super::pending_repair::{PendingRepair, RepairTask};
@@ -17,6 +17,11 @@ use crate::supervisor::spawner::job::Job;
 /// How often the wait is doubled: to about a minute. A disk that is full fails for all proxies, and each logs it.
 const MAX_DOUBLINGS: u32 = 6;
 
+/// How long the next attempt waits, after so many failures.
+pub(super) fn repair_wait(failures: u32) -> Duration {
+    defaults::REPAIR_WAIT * (1 << failures.min(MAX_DOUBLINGS))
+}
+
 impl Supervised {
     /// Takes note of the result of a job: what failed shows in the status, and is done again.
     pub(crate) fn note(&mut self, what: RepairTask, result: Result<()>) {
@@ -29,7 +34,7 @@ impl Supervised {
             // A process that may not be signalled now may not be signalled later.
             RepairTask::Signal(_) if error.errno() == Some(libc::EPERM) => None,
             RepairTask::Signal(_) => Some(defaults::REPAIR_WAIT),
-            _ => Some(defaults::REPAIR_WAIT * (1 << self.rare.failures.min(MAX_DOUBLINGS))),
+            _ => Some(repair_wait(self.rare.failures)),
         };
         // Why a process is not started says more than which of its files are still there.
         let says_more = matches!(what, RepairTask::CleanUp(_)) && self.machine.state() == ProxyState::Waiting;
@@ -83,7 +88,7 @@ impl EventLoop {
                     Some(PendingRepair { at: now + defaults::REPAIR_WAIT, what, error: repair.error });
                 return self.arm_repair(key);
             }
-            RepairTask::CleanUp(spec) => Job::CleanUp { key, spec, after, sockets: supervised.sockets_to_close() },
+            RepairTask::CleanUp(spec) => Job::CleanUp { key, spec, after, sockets: self.sockets_to_close(key) },
             RepairTask::RemovePidFile(spec) => Job::RemovePidFile { key, spec },
             RepairTask::PidFile(spec, pid) => Job::PidFile { key, spec, pid },
             RepairTask::Record(..) => supervised.record_job(),

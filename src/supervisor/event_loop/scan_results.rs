@@ -7,24 +7,27 @@ use super::leader::Source;
 use super::supervised::Supervised;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result, excerpt};
+use crate::lifecycle::generation::Generation;
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
 use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::scan::process_scan::ScanResult;
+use crate::supervisor::scan::process_tag::Wanted;
 use crate::supervisor::scan::unproven_process::{Ancestor, Unproven};
 use crate::supervisor::spawner::job::ScanRequest;
 use crate::sys::wait::ExitStatus;
 
 impl Supervised {
     /// The scan that is to be made when its leader and the group are gone; none where no process of it was ever known.
-    pub(crate) fn scan_request(&self) -> Option<ScanRequest> {
+    pub(crate) fn scan_request(&self, generations: (Generation, Generation)) -> Option<ScanRequest> {
         let leader = self.leader.as_ref()?;
         let spec = match &leader.source {
             Source::Started(spec) => spec.clone(),
             Source::Claimed(_) => self.spec.clone(),
         };
         let ancestor = Ancestor { pid: leader.pid, since: self.unscanned_since, spec };
-        Some(ScanRequest { key: self.key, tag: leader.tag(), ancestor, of_others: self.was_claimed })
+        let wanted = Wanted { tag: leader.tag(), generations };
+        Some(ScanRequest { key: self.key, wanted, ancestor, of_others: self.was_claimed })
     }
 
     /// Takes note of what a scan has found, and says what follows.
@@ -115,6 +118,14 @@ impl Supervised {
     /// The processes that may be of it and live.
     pub(crate) fn unproven(&self) -> Vec<&Unproven> {
         self.rare.unproven.iter().filter(|unproven| unproven.lives()).collect()
+    }
+
+    /// Goes on naming what was named of the other generation of its proxy, which is gone.
+    pub(crate) fn take_unproven(&mut self, mut named: Vec<Unproven>) {
+        named.retain(|named| named.lives() && self.rare.unproven.iter().all(|own| own.pid != named.pid));
+        if !named.is_empty() {
+            self.rare.unproven.extend(named);
+        }
     }
 
     /// What a stop says of processes that may be of it, when all others are gone.

@@ -19,7 +19,9 @@ impl EventLoop {
         let supervised = self.declared(slot)?;
         supervised.spec.context.log.about(Level::Info, &slot.id, format_args!("restart requested"));
         let key = supervised.key;
-        self.drive(key, MachineEvent::Restart);
+        if !self.restart_beside(slot, key) {
+            self.drive(key, MachineEvent::Restart);
+        }
         Ok(())
     }
 
@@ -66,7 +68,10 @@ impl EventLoop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         supervised.rare.state_waiters.add(waiter);
         supervised.tell_state_waiters();
-        supervised.rare.tidy();
+        self.tell_of_failed_next(key);
+        if let Some(supervised) = self.slots.get_mut(&key) {
+            supervised.rare.tidy();
+        }
     }
 
     /// The slot of a proxy that is not being removed.

@@ -1,37 +1,26 @@
 // SPDX-License-Identifier: MPL-2.0
 //! One supervised process: its machine, its declaration, what is known of it, and the callers that wait for it.
 
-use std::collections::VecDeque;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::Sender;
-
 use super::leader::Leader;
-use super::pending_repair::PendingRepair;
+use super::rare::{Rare, RareFields};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
-use crate::lifecycle::background_hint::Background;
 use crate::lifecycle::generation::Generation;
 use crate::lifecycle::machine::Machine;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent, Settings};
 use crate::logging::Level;
 use crate::supervisor::adoption::claim::Claim;
-use crate::supervisor::command_run::AwaitedCommand;
-use crate::supervisor::mailbox::{Slot, StopWaiter};
-use crate::supervisor::notifications::Notifications;
+use crate::supervisor::mailbox::Slot;
 use crate::supervisor::process_key::ProcessKey;
-use crate::supervisor::readiness::AwaitedReadiness;
 use crate::supervisor::reaper::Group;
 use crate::supervisor::scan::escaped_process::Escaped;
 use crate::supervisor::scan::process_tag::ProcessTag;
 use crate::supervisor::scan::unproven_process::Unproven;
-use crate::supervisor::sockets::ProxySockets;
-use crate::supervisor::spawner::job::Job;
 use crate::supervisor::spec::Spec;
-use crate::supervisor::state_waiters::StateWaiters;
 use crate::supervisor::status::{ProxyStatus, milliseconds_until};
 use crate::supervisor::zombies::Zombie;
 use crate::sys::pid::Pid;
@@ -74,142 +63,6 @@ pub(crate) struct Supervised {
     pub(crate) rare: Rare,
 }
 
-/// What most slots have nothing of, most of the time: of ten thousand it would be megabytes.
-#[derive(Debug, Default)]
-pub(crate) struct Rare(Option<Box<RareFields>>);
-
-#[derive(Debug, Default)]
-pub(crate) struct RareFields {
-    /// Processes that were found outside of the group of the last leader when it was gone.
-    pub(crate) escaped: Vec<Escaped>,
-    /// The leader whose group was sent the signal of this step of a stop.
-    pub(crate) told: Option<(Pid, usize)>,
-    /// Processes that may have been left by this leader or an earlier one. They are not signalled.
-    pub(crate) unproven: Vec<Unproven>,
-    /// Whether the program seems to put itself into the background.
-    pub(crate) background: Background,
-    /// A claimed process that is gone, whose group was not cleared: it could not be signalled, or was given time.
-    pub(crate) uncleared: Option<Claim>,
-    pub(crate) last_error: Option<Error>,
-    /// While it runs and is not ready yet.
-    pub(crate) readiness: Option<AwaitedReadiness>,
-    /// Those that are run for it, and have not ended.
-    pub(crate) commands: Vec<AwaitedCommand>,
-    /// Once it was started with sockets.
-    pub(crate) sockets: Option<Arc<ProxySockets>>,
-    /// While it runs, if it sends notifications.
-    pub(crate) notifications: Option<Box<Notifications>>,
-    /// Of the process before: those that were not reaped yet when they ended.
-    pub(crate) zombies: Vec<Zombie>,
-    /// Beside which zombie the process is being started: said for as long as it runs.
-    pub(crate) beside: Option<Error>,
-    /// The jobs that come after the one that is being done.
-    pub(crate) queued: VecDeque<Job>,
-    /// Drop the slot, and let the process run, when no job is in flight.
-    pub(crate) released: Option<Sender<()>>,
-    /// What could not be done and has to be, and how often in a row that was so.
-    pub(crate) repair: Option<PendingRepair>,
-    pub(crate) failures: u32,
-    pub(crate) start_waiters: Vec<Sender<Result<()>>>,
-    pub(crate) stop_waiters: Vec<StopWaiter>,
-    pub(crate) state_waiters: StateWaiters,
-    /// When the callers that wait for the end of the current job are answered, if it has not ended by then.
-    pub(crate) answer_at: Option<Instant>,
-    /// A caller that waits for the record to be written waits for these to be dropped.
-    pub(crate) record_waiters: Vec<Sender<()>>,
-}
-
-static NOTHING: RareFields = RareFields {
-    escaped: Vec::new(),
-    told: None,
-    unproven: Vec::new(),
-    background: Background::Unsuspected,
-    uncleared: None,
-    last_error: None,
-    readiness: None,
-    commands: Vec::new(),
-    sockets: None,
-    notifications: None,
-    zombies: Vec::new(),
-    beside: None,
-    queued: VecDeque::new(),
-    released: None,
-    repair: None,
-    failures: 0,
-    start_waiters: Vec::new(),
-    stop_waiters: Vec::new(),
-    state_waiters: StateWaiters::NONE,
-    answer_at: None,
-    record_waiters: Vec::new(),
-};
-
-impl Deref for Rare {
-    type Target = RareFields;
-
-    fn deref(&self) -> &RareFields {
-        self.0.as_deref().unwrap_or(&NOTHING)
-    }
-}
-
-impl DerefMut for Rare {
-    fn deref_mut(&mut self) -> &mut RareFields {
-        self.0.get_or_insert_default()
-    }
-}
-
-impl Rare {
-    /// Gives back the memory of one that has nothing.
-    pub(crate) fn tidy(&mut self) {
-        let RareFields {
-            escaped,
-            told,
-            unproven,
-            background,
-            uncleared,
-            last_error,
-            readiness,
-            commands,
-            sockets,
-            notifications,
-            zombies,
-            beside,
-            queued,
-            released,
-            repair,
-            failures,
-            start_waiters,
-            stop_waiters,
-            state_waiters,
-            answer_at,
-            record_waiters,
-        } = &**self;
-        let nothing = escaped.is_empty()
-            && told.is_none()
-            && unproven.is_empty()
-            && *background == Background::Unsuspected
-            && uncleared.is_none()
-            && last_error.is_none()
-            && readiness.is_none()
-            && commands.is_empty()
-            && sockets.is_none()
-            && notifications.is_none()
-            && zombies.is_empty()
-            && beside.is_none()
-            && queued.is_empty()
-            && released.is_none()
-            && repair.is_none()
-            && *failures == 0
-            && start_waiters.is_empty()
-            && stop_waiters.is_empty()
-            && state_waiters.is_empty()
-            && answer_at.is_none()
-            && record_waiters.is_empty();
-        if nothing {
-            self.0 = None;
-        }
-    }
-}
-
 impl Supervised {
     pub(crate) fn new(slot: Slot, key: ProcessKey, spec: Arc<Spec>) -> Supervised {
         Supervised {
@@ -248,7 +101,8 @@ impl Supervised {
     pub(crate) fn is_due_at(&self, at: Instant) -> bool {
         let repair = self.rare.repair.as_ref().map(|repair| repair.at);
         let notifications = self.rare.notifications.as_ref().map_or([None; 2], |it| it.deadlines());
-        [self.armed, self.rare.answer_at, repair].iter().chain(&notifications).any(|due| *due == Some(at))
+        let exchange = self.rare.handover.as_ref().and_then(|ongoing| ongoing.exchange_again_at);
+        [self.armed, self.rare.answer_at, repair, exchange].iter().chain(&notifications).any(|due| *due == Some(at))
     }
 
     pub(crate) fn answer_start(&mut self, result: &Result<()>) {
@@ -266,7 +120,8 @@ impl Supervised {
 
     /// Answers the callers that wait for the state that it has now.
     pub(crate) fn tell_state_waiters(&mut self) {
-        if self.rare.state_waiters.is_empty() {
+        // They wait for what is declared now.
+        if self.rare.state_waiters.is_empty() || self.is_being_succeeded() {
             return;
         }
         let state = self.machine.state();
@@ -360,7 +215,7 @@ impl Supervised {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pending_repair::{RepairTask, StopSignal};
+    use super::super::pending_repair::{PendingRepair, RepairTask, StopSignal};
     use super::*;
     use crate::declaration::ProxyConfig;
     use std::time::Duration;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::process_tag::{Environment, EnvironmentReader, ProcessTag};
+use super::process_tag::{EnvironmentReader, Wanted};
 use crate::supervisor::zombies::Zombie;
 use crate::sys::pid::Pid;
 use crate::sys::proc::stat;
@@ -35,7 +35,7 @@ impl fmt::Display for Escaped {
 
 impl Escaped {
     /// ORDER: the descriptor first, then the proof; so signals go to the process that the proof was of.
-    pub(crate) fn prove(pid: Pid, tag: &ProcessTag, reader: EnvironmentReader<'_>) -> io::Result<Option<Escaped>> {
+    pub(crate) fn prove(pid: Pid, wanted: &Wanted, reader: EnvironmentReader<'_>) -> io::Result<Option<Escaped>> {
         let pidfd = match pidfd::is_supported().then(|| pidfd::open(pid)).transpose() {
             Err(error) if is_exhausted(&error) => return Err(error),
             Err(_) => return Ok(None), // gone
@@ -43,7 +43,7 @@ impl Escaped {
         };
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
         let environment = reader.environment_of(pid, &mut Vec::new())?;
-        let proven = matches!(&environment, Environment::Tagged(its) if its == tag);
+        let proven = wanted.is(&environment);
         let escaped = Escaped { pid, start_ticks: stat.start_ticks, group: stat.group, pidfd };
         // If it lives now, the pid was its own all the time.
         Ok((proven && escaped.lives()).then_some(escaped))

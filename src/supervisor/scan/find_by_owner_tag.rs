@@ -89,11 +89,11 @@ impl Task {
 }
 
 /// Chooses one process for each id.
-fn choose<'a>(seen: impl Iterator<Item = (&'a [u8], &'a [Pid])>) -> Found {
+fn choose<'a>(seen: impl Iterator<Item = (&'a [u8], Vec<Pid>)>) -> Found {
     let mut chosen: BTreeMap<String, (bool, u64, Pid)> = BTreeMap::new();
     for (id, pids) in seen {
         let Ok(id) = std::str::from_utf8(id) else { continue };
-        if any_is_claimed(pids)? {
+        if any_is_claimed(&pids)? {
             continue;
         }
         for pid in pids {

@@ -54,7 +54,7 @@ impl Shown {
         Ok(Shown::within(&std::fs::read(format!("/proc/{pid}/environ"))?))
     }
 
-    fn within(environment: &[u8]) -> Shown {
+    pub(super) fn within(environment: &[u8]) -> Shown {
         let [token, owner_tag, number] =
             [defaults::ENV_PROXY_TOKEN, defaults::ENV_PROXY_ORIGIN, defaults::ENV_PROXY_GENERATION].map(|name| {
                 let value = environ::value(environment, name.as_bytes()).filter(|value| !value.is_empty());

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::process_tag::{Environment, EnvironmentReader, ProcessTag};
 use super::unproven_process::{Ancestor, Programs, Unproven, Untold};
+use crate::lifecycle::generation::Generation;
 use crate::sys::pid::{Pid, own_pid};
 use crate::sys::proc::executable::FileId;
 use crate::sys::proc::stat;
@@ -35,7 +36,7 @@ pub(super) struct Recheck<'a> {
 #[derive(Debug)]
 pub(super) enum Rechecked {
     /// It has a tag, of this proxy or of another one.
-    Tagged(ProcessTag),
+    Tagged(ProcessTag, Generation),
     /// Its environment still does not tell, and it may be of this proxy.
     Unproven(Unproven),
     /// It has ended, or is of another program or of an agent that is none of ours.
@@ -64,7 +65,7 @@ impl<'a> Recheck<'a> {
                 false => self.reader.environment_of(pid, &mut self.buffer)?,
             };
             let is_unreadable = match environment {
-                Environment::Tagged(tag) => return Ok(Rechecked::Tagged(tag)),
+                Environment::Tagged(tag, generation) => return Ok(Rechecked::Tagged(tag, generation)),
                 Environment::Foreign | Environment::Gone => return Ok(Rechecked::NotOfIt),
                 Environment::Unreadable => true,
                 Environment::Silent | Environment::Blank => false,

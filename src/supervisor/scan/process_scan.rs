@@ -7,9 +7,10 @@ use std::os::fd::AsFd;
 
 use super::escaped_process::Escaped;
 use super::process_in_exec::{Recheck, Rechecked};
-use super::process_tag::{Environment, EnvironmentReader, ProcessTag};
+use super::process_tag::{Environment, EnvironmentReader, ProcessTag, Wanted};
 use super::stalled_scan::{ScanProgress, UnreadableProcesses};
 use super::unproven_process::{Ancestor, Programs, Unproven, Untold};
+use crate::lifecycle::generation::Generation;
 use crate::supervisor::other_agent;
 use crate::sys::pid::Pid;
 use crate::sys::proc::{orphans, stat};
@@ -64,7 +65,7 @@ pub(crate) struct Scan<'a> {
     reader: EnvironmentReader<'a>,
     /// The processes of which all is known that this scan can know.
     examined: HashSet<i32>,
-    seen: HashMap<ProcessTag, Vec<Pid>>,
+    seen: HashMap<ProcessTag, Vec<(Pid, Generation)>>,
     untold: Vec<Untold>,
     programs: Programs,
     buffer: Vec<u8>,
@@ -180,8 +181,8 @@ impl<'a> Scan<'a> {
             false => self.reader.environment_of(pid, &mut self.buffer)?,
         };
         let is_unreadable = match environment {
-            Environment::Tagged(tag) => {
-                self.seen.entry(tag).or_default().push(pid);
+            Environment::Tagged(tag, generation) => {
+                self.seen.entry(tag).or_default().push((pid, generation));
                 return Ok(true);
             }
             Environment::Foreign => return Ok(true),
@@ -212,19 +213,21 @@ impl<'a> Scan<'a> {
     }
 
     /// The ids and processes that were seen with this owner tag.
-    pub(crate) fn of_origin(&self, owner_tag: &str) -> impl Iterator<Item = (&[u8], &[Pid])> {
+    pub(crate) fn of_origin(&self, owner_tag: &str) -> impl Iterator<Item = (&[u8], Vec<Pid>)> {
         let of_it = self.seen.iter().filter(move |(tag, _)| *tag.owner_tag == *owner_tag.as_bytes());
-        of_it.map(|(tag, pids)| (&*tag.id, &**pids))
+        of_it.map(|(tag, seen)| (&*tag.id, seen.iter().map(|(pid, _)| *pid).collect()))
     }
 
     /// The processes that were seen with this tag, and have it now, and those that may be of its proxy. None if another
     /// agent has adopted one of the first: the others are of that one, or can be.
-    pub(crate) fn with(&mut self, tag: &ProcessTag, ancestor: &Ancestor) -> io::Result<ScanResult> {
-        let seen = self.seen.get(tag).map(Vec::as_slice).unwrap_or_default();
-        if any_is_claimed(seen)? {
+    pub(crate) fn with(&mut self, wanted: &Wanted, ancestor: &Ancestor) -> io::Result<ScanResult> {
+        let seen = self.seen.get(&wanted.tag).map(Vec::as_slice).unwrap_or_default();
+        let seen = seen.iter().filter(|(_, generation)| wanted.includes(*generation)).map(|(pid, _)| *pid);
+        let seen = seen.collect::<Vec<Pid>>();
+        if any_is_claimed(&seen)? {
             return Ok(ScanResult { seen: false, escaped: Vec::new(), unproven: Vec::new() });
         }
-        let escaped = seen.iter().filter_map(|pid| Escaped::prove(*pid, tag, self.reader).transpose());
+        let escaped = seen.iter().filter_map(|pid| Escaped::prove(*pid, wanted, self.reader).transpose());
         let mut sighting =
             ScanResult { seen: !seen.is_empty(), escaped: escaped.collect::<io::Result<_>>()?, unproven: Vec::new() };
         let mut recheck = Recheck::new(self.reader);
@@ -233,11 +236,11 @@ impl<'a> Scan<'a> {
                 continue;
             }
             match recheck.of(untold, ancestor, &mut self.programs)? {
-                Rechecked::Tagged(its) if its == *tag => {
-                    sighting.escaped.extend(Escaped::prove(untold.pid, tag, self.reader)?);
+                Rechecked::Tagged(its, generation) if its == wanted.tag && wanted.includes(generation) => {
+                    sighting.escaped.extend(Escaped::prove(untold.pid, wanted, self.reader)?);
                 }
                 Rechecked::Unproven(unproven) => sighting.unproven.push(unproven),
-                Rechecked::Tagged(_) | Rechecked::NotOfIt => {}
+                Rechecked::Tagged(..) | Rechecked::NotOfIt => {}
             }
         }
         sighting.seen |= !sighting.escaped.is_empty();

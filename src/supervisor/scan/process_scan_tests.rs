@@ -36,7 +36,7 @@ impl World {
     fn find(&self, tag: &ProcessTag) -> ScanResult {
         let wanted = ScanScope::of([(&self.ancestor, true)]);
         let scan = Scan::at_all_but(&self.supervised, &wanted, &self.progress, &self.unreadable);
-        scan.unwrap().with(tag, &self.ancestor).unwrap()
+        scan.unwrap().with(&Wanted::all(tag.clone()), &self.ancestor).unwrap()
     }
 }
 
@@ -71,7 +71,7 @@ fn a_scan_finds_only_processes_with_the_exact_tag_outside_of_supervised_sessions
     let scan = Scan::at_all_but(&world.supervised, &wanted, &world.progress, &world.unreadable);
     ours.kill().unwrap();
     ours.wait().unwrap();
-    let sighting = scan.unwrap().with(&tag, &world.ancestor).unwrap();
+    let sighting = scan.unwrap().with(&Wanted::all(tag.clone()), &world.ancestor).unwrap();
     assert!(sighting.seen && sighting.escaped.is_empty(), "it has ended since");
     others.kill().unwrap();
     others.wait().unwrap();
@@ -137,7 +137,7 @@ fn found_after_exec(owner_tag: &str, environment: &[&CStr], while_it_is_read_aga
                 std::thread::yield_now();
             }
         }
-        scan.with(&ProcessTag::new("web", "t", owner_tag), &world.ancestor).unwrap()
+        scan.with(&Wanted::all(ProcessTag::new("web", "t", owner_tag)), &world.ancestor).unwrap()
     });
     (found, process.pid)
 }

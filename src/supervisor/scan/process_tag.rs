@@ -3,8 +3,10 @@
 
 use std::io;
 
+use super::known_tag::Shown;
 use super::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::defaults;
+use crate::lifecycle::generation::Generation;
 use crate::sys::is_exhausted;
 use crate::sys::pid::Pid;
 use crate::sys::proc::{environ, stat};
@@ -41,10 +43,37 @@ impl ProcessTag {
     }
 }
 
+/// The processes that are looked for when a generation of a proxy is gone: all with the tag of the proxy, unless they show a
+/// generation that is not among these, and may be that of the other process of the proxy which lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) tag: ProcessTag,
+    /// The first and the last one.
+    pub(crate) generations: (Generation, Generation),
+}
+
+impl Wanted {
+    /// All that have the tag.
+    #[cfg(test)]
+    pub(crate) fn all(tag: ProcessTag) -> Wanted {
+        Wanted { tag, generations: (Generation::UNKNOWN, Generation::LAST) }
+    }
+
+    /// Whether a process that shows this generation is looked for, if its tag is this one.
+    pub(crate) fn includes(&self, generation: Generation) -> bool {
+        (self.generations.0..=self.generations.1).contains(&generation)
+    }
+
+    pub(crate) fn is(&self, environment: &Environment) -> bool {
+        matches!(environment, Environment::Tagged(tag, generation) if *tag == self.tag && self.includes(*generation))
+    }
+}
+
 /// To which proxy a process belongs, by its environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Environment {
-    Tagged(ProcessTag),
+    /// With the generation that it shows.
+    Tagged(ProcessTag, Generation),
     /// It has variables of a proxy, and not those of a process of ours.
     Foreign,
     /// It has no variable of a proxy: those that it was started with were cleared or overwritten, if there were any.
@@ -75,7 +104,10 @@ impl Environment {
 
     fn read(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Environment> {
         match environ::read_with(pid.as_raw(), VARIABLES, buffer) {
-            Ok(Some(text)) => Ok(ProcessTag::within(text).map_or(Environment::Foreign, Environment::Tagged)),
+            Ok(Some(text)) => {
+                let tagged = |tag| Environment::Tagged(tag, Shown::within(text).generation);
+                Ok(ProcessTag::within(text).map_or(Environment::Foreign, tagged))
+            }
             Ok(None) => Ok(Environment::Silent),
             // Only scarcity is a reason to ask again: any other error of one file of a stranger must not delay every stop.
             Err(error) if is_exhausted(&error) => Err(error),

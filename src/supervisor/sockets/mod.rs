@@ -80,12 +80,17 @@ impl ProxySockets {
         wanted.iter().map(socket).collect()
     }
 
-    /// Closes all and removes their paths: the proxy is to be gone.
+    /// Closes all but these and removes their paths: the proxy is to be gone, or the generation of it that had others.
     ///
     /// # Errors
-    /// The first path that could not be removed. All sockets are closed nevertheless.
-    pub(crate) fn close(&self) -> Result<()> {
-        self.close_others(&[]).into_iter().next().map_or(Ok(()), Err)
+    /// The first path that could not be removed. The sockets are closed nevertheless.
+    pub(crate) fn close_all_but(&self, kept: &[Listen]) -> Result<()> {
+        self.close_others(kept).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Whether this one is open.
+    pub(crate) fn has(&self, wanted: &Listen) -> bool {
+        self.lock().open.iter().any(|open| open.declared.is_same_socket(wanted))
     }
 
     fn lock(&self) -> MutexGuard<'_, Sockets> {

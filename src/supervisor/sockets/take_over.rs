@@ -149,7 +149,7 @@ mod tests {
             (next, recorded)
         };
         let (sockets, _) = left_by_an_earlier_agent();
-        sockets.close().unwrap();
+        sockets.close_all_but(&[]).unwrap();
         assert!(!path.exists());
         assert_eq!(sockets.recorded(&declared), []);
         let (sockets, old) = left_by_an_earlier_agent();
@@ -157,7 +157,7 @@ mod tests {
         let new = sockets.recorded(&declared);
         assert_eq!(new.len(), 1);
         assert_ne!(new, old);
-        sockets.close().unwrap();
+        sockets.close_all_but(&[]).unwrap();
         assert!(!path.exists());
     }
 }

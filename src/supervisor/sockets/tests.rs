@@ -63,7 +63,7 @@ fn sockets_stay_the_same_while_they_are_declared_and_others_are_closed() {
     let wanted = [tcp(first).with_reuse_port()];
     assert!(sockets.close_others(&wanted).is_empty());
     assert_ne!(number(&until_closed(|| sockets.open(&wanted).ok())[0]), before[0]);
-    sockets.close().unwrap();
+    sockets.close_all_but(&[]).unwrap();
     wait_until_refused(first);
 }
 
@@ -101,7 +101,7 @@ fn unix_path_has_its_mode_and_goes_with_the_declaration() {
     assert_eq!(number(&sockets.open(&[unix(&path).with_mode(0o662)]).unwrap()[0]), first);
     assert_eq!(mode(), 0o662);
     UnixStream::connect(&path).unwrap();
-    sockets.close().unwrap();
+    sockets.close_all_but(&[]).unwrap();
     assert!(!path.exists());
     // Dropped, it leaves the path to the process that has the socket.
     drop(sockets.open(&[unix(&path)]).unwrap());
@@ -117,7 +117,7 @@ fn dead_unix_socket_is_replaced_and_nothing_else() {
     let open = || sockets.open(&[unix(&path)]).map(drop);
     drop(UnixListener::bind(&path).unwrap());
     until_closed(|| open().ok());
-    sockets.close().unwrap();
+    sockets.close_all_but(&[]).unwrap();
     let in_use = |what: &str| {
         assert_eq!(open().unwrap_err().errno(), Some(libc::EADDRINUSE), "{what}");
         std::fs::remove_file(&path).unwrap();
@@ -140,12 +140,12 @@ fn path_that_has_become_another_socket_is_not_removed() {
     let (sockets, path) = (ProxySockets::default(), dir.path().join("socket"));
     sockets.open(&[unix(&path)]).unwrap();
     std::fs::remove_file(&path).unwrap();
-    sockets.close().unwrap();
+    sockets.close_all_but(&[]).unwrap();
     sockets.open(&[unix(&path)]).unwrap();
     std::fs::remove_file(&path).unwrap();
     let other = UnixListener::bind(&path).unwrap();
     assert!(sockets.open(&[unix(&path).with_mode(0o600)]).is_ok());
-    sockets.close().unwrap();
+    sockets.close_all_but(&[]).unwrap();
     UnixStream::connect(&path).unwrap();
     drop(other);
 }

@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
+use crate::declaration::Listen;
 use crate::error::{Error, ErrorCode};
 use crate::lifecycle::generation::Generation;
 use crate::store::RecordedNotifications;
+use crate::store::file_place::FilePlace;
 use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
 use crate::supervisor::command_run::CommandRun;
 use crate::supervisor::mailbox::Done;
 use crate::supervisor::process_key::ProcessKey;
-use crate::supervisor::scan::process_tag::ProcessTag;
+use crate::supervisor::scan::process_tag::Wanted;
 use crate::supervisor::scan::stalled_scan::ScanProgress;
 use crate::supervisor::scan::unproven_process::Ancestor;
 use crate::supervisor::sockets::ProxySockets;
@@ -21,7 +23,7 @@ use crate::sys::pid::Pid;
 #[derive(Debug, Clone)]
 pub(crate) struct ScanRequest {
     pub(crate) key: ProcessKey,
-    pub(crate) tag: ProcessTag,
+    pub(crate) wanted: Wanted,
     pub(crate) ancestor: Ancestor,
     /// Whether it may have been a child of an earlier agent.
     pub(crate) of_others: bool,
@@ -35,6 +37,14 @@ pub(crate) struct Given {
     pub(crate) notifications: Option<RecordedNotifications>,
     /// Those of its proxy, if it has any.
     pub(crate) sockets: Option<Arc<ProxySockets>>,
+}
+
+/// Sockets that are not declared any more once a process is gone.
+#[derive(Debug)]
+pub(crate) struct SocketsToClose {
+    pub(crate) all: Arc<ProxySockets>,
+    /// The other generation of the proxy has these.
+    pub(crate) but: Vec<Listen>,
 }
 
 /// What the threads do.
@@ -81,16 +91,27 @@ pub(crate) enum Job {
     /// The process is gone, and others of it may be left: removes its pid file.
     RemovePidFile { key: ProcessKey, spec: Arc<Spec> },
     /// No process is left: removes pid file and record.
-    CleanUp {
-        key: ProcessKey,
-        spec: Arc<Spec>,
-        after: Option<Claim>,
-        /// Of a proxy that is to be gone: they are closed.
-        sockets: Option<Arc<ProxySockets>>,
-    },
+    CleanUp { key: ProcessKey, spec: Arc<Spec>, after: Option<Claim>, sockets: Option<SocketsToClose> },
+    /// Gives the files of the next generation the place of those of the current one, which this is.
+    Promote { key: ProcessKey, spec: Arc<Spec>, pid: Option<Pid> },
 }
 
 impl Job {
+    /// The process that it is about has other files than when it was decided.
+    pub(crate) fn take_place(&mut self, place: FilePlace) {
+        match self {
+            Job::Start { spec, .. }
+            | Job::Adopt { spec, .. }
+            | Job::Record { spec, .. }
+            | Job::RecordMissing { spec, .. }
+            | Job::PidFile { spec, .. }
+            | Job::RemovePidFile { spec, .. }
+            | Job::CleanUp { spec, .. }
+            | Job::Promote { spec, .. } => *spec = spec.at(place),
+            Job::Run { run, .. } => run.spec = run.spec.at(place),
+        }
+    }
+
     /// What is said of a job that panicked: a fault of this library, which must not stop the supervision.
     pub(super) fn panicked(&self) -> Done {
         let error = Error::new(ErrorCode::Internal, "a spawner thread panicked; see the host's standard error");
@@ -102,6 +123,7 @@ impl Job {
             Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),
             Job::RemovePidFile { .. } => Done::PidFileRemoved(Err(error)),
             Job::CleanUp { .. } => Done::CleanedUp(Err(error)),
+            Job::Promote { .. } => Done::Promoted(Err(error)),
         }
     }
 }

@@ -7,13 +7,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::job::{Given, Job, ScanRequest, Work};
+use super::job::{Given, Job, ScanRequest, SocketsToClose, Work};
 use crate::declaration::validate_id;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host_code;
 use crate::lifecycle::generation::Generation;
 use crate::logging::{self, Level};
+use crate::store::file_place::FilePlace;
 use crate::store::{self, RecordedNotifications};
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::adoption::{self, Proven};
@@ -105,7 +106,8 @@ impl Spawner {
             | Job::RecordMissing { key, spec, .. }
             | Job::PidFile { key, spec, .. }
             | Job::RemovePidFile { key, spec }
-            | Job::CleanUp { key, spec, .. } => (*key, spec.clone()),
+            | Job::CleanUp { key, spec, .. }
+            | Job::Promote { key, spec, .. } => (*key, spec.clone()),
             Job::Run { key, run, .. } => (*key, run.spec.clone()),
         };
         let panicked = job.panicked();
@@ -180,9 +182,10 @@ impl Spawner {
             }),
             Job::PidFile { spec, pid, .. } => Done::PidFile(pid, spec.write_pid_file(pid)),
             Job::RemovePidFile { spec, .. } => Done::PidFileRemoved(spec.remove_pid_file()),
+            Job::Promote { spec, pid, .. } => Done::Promoted(spec.promote(pid)),
             Job::CleanUp { spec, after, sockets, .. } => {
                 let ended = end_leftovers(&spec, after.as_ref());
-                let closed = sockets.map_or(Ok(()), |sockets| sockets.close());
+                let closed = sockets.map_or(Ok(()), |SocketsToClose { all, but }| all.close_all_but(&but));
                 Done::CleanedUp(ended.and_then(|()| spec.clean_up()).and(closed))
             }
         }
@@ -191,12 +194,12 @@ impl Spawner {
     fn scan(&self, all: Vec<ScanRequest>, progress: Arc<ScanProgress>) {
         let by_caller = any_is_run_by_a_caller();
         let scope = all.iter().map(|request| (&request.ancestor, request.of_others || by_caller));
-        let wanted = ScanScope::of(scope);
+        let scope = ScanScope::of(scope);
         let (leaders, unreadable) = (self.reaper.leaders(), &self.unreadable);
-        let scan = || Scan::at_all_but(&leaders, &wanted, &progress, unreadable);
+        let scan = || Scan::at_all_but(&leaders, &scope, &progress, unreadable);
         let mut scan = caught(|| self.spare.lend(scan));
-        let found = all.iter().map(|ScanRequest { key, tag, ancestor, .. }| match &mut scan {
-            Ok(scan) => (*key, caught(|| scan.with(tag, ancestor))),
+        let found = all.iter().map(|ScanRequest { key, wanted, ancestor, .. }| match &mut scan {
+            Ok(scan) => (*key, caught(|| scan.with(wanted, ancestor))),
             Err(error) => (*key, Err(io::Error::new(error.kind(), error.to_string()))),
         });
         let found = found.collect::<Vec<_>>();
@@ -250,7 +253,7 @@ impl Spawner {
                 stat::check_mounted().map_err(|error| Error::os(ErrorCode::Io, "look for /proc/self", &error))?;
                 let recorded = recorded(spec, sockets);
                 let header = store::RecordHeader { notifications, ..spec.record_header(generation, &recorded) };
-                let record = data_dir.prepare_record(header, &boot_id()?)?;
+                let record = data_dir.prepare_record(spec.place, header, &boot_id()?)?;
                 spawn::start(stack, program, standard, Some(&record))
             }
             Files::Paths { .. } => spawn::start(stack, program, standard, None),
@@ -287,7 +290,8 @@ impl Spawner {
             let owner_tag = Some(&*given.owner_tag).filter(|owner_tag| !owner_tag.is_empty());
             let recorded = recorded(spec, given.sockets.as_deref());
             let (header, notifications) = (spec.record_header(given.generation, &recorded), given.notifications);
-            data_dir.write_record(store::RecordHeader { owner_tag, notifications, ..header }, &identity)?;
+            let header = store::RecordHeader { owner_tag, notifications, ..header };
+            data_dir.write_record(spec.place, header, &identity)?;
         }
         spec.write_pid_file(identity.pid)
     }
@@ -322,10 +326,13 @@ fn take_over(spec: &Spec, claim: &Claim, process: &Process, sockets: &ProxySocke
     untaken.into_iter().next()
 }
 
-/// The sockets that are declared, and no others: what is not declared any more is closed.
+/// The sockets that are declared, and no others: what is not declared any more is closed, unless another generation still
+/// serves there.
 fn open_sockets(spec: &Spec, sockets: &ProxySockets) -> Result<Vec<Arc<ClosedOnFork>>> {
-    for error in sockets.close_others(&spec.config.listen) {
-        spec.context.log.about(Level::Warn, &spec.id, format_args!("{error}"));
+    if spec.place == FilePlace::Current {
+        for error in sockets.close_others(&spec.config.listen) {
+            spec.context.log.about(Level::Warn, &spec.id, format_args!("{error}"));
+        }
     }
     sockets.open(&spec.config.listen)
 }

@@ -7,7 +7,8 @@ use std::os::unix::fs::MetadataExt;
 
 use super::{Files, Spec};
 use crate::error::{Error, ErrorCode, Result};
-use crate::store::{self};
+use crate::store;
+use crate::store::file_place::FilePlace;
 use crate::sys::pid::Pid;
 
 impl Spec {
@@ -38,7 +39,7 @@ impl Spec {
     /// Whether there is a record of its process, where the owner has records.
     pub(crate) fn is_recorded(&self) -> Result<bool> {
         match &self.context.files {
-            Files::DataDir(data_dir) => data_dir.has_record(&self.id),
+            Files::DataDir(data_dir) => data_dir.has_record(self.place, &self.id),
             Files::Paths { .. } => Ok(true),
         }
     }
@@ -46,7 +47,7 @@ impl Spec {
     /// Writes the pid file of a process, where the owner has one; in a data directory, unless it is there already.
     pub(crate) fn write_pid_file(&self, pid: Pid) -> Result<()> {
         match &self.context.files {
-            Files::DataDir(data_dir) => data_dir.write_pid(&self.id, pid),
+            Files::DataDir(data_dir) => data_dir.write_pid(self.place, &self.id, pid),
             Files::Paths { .. } => self.replace_pid_file(pid),
         }
     }
@@ -54,22 +55,35 @@ impl Spec {
     /// Writes the pid file of a process that has just been started, where the owner has one.
     pub(crate) fn replace_pid_file(&self, pid: Pid) -> Result<()> {
         match &self.context.files {
-            Files::DataDir(data_dir) => data_dir.replace_pid(&self.id, pid),
-            Files::Paths { pid: Some(path), .. } => store::replace_file(path, |file| writeln!(file, "{pid}"))
-                .map_err(|error| Error::os(ErrorCode::Io, format_args!("write pid file {}", path.display()), &error)),
-            Files::Paths { pid: None, .. } => Ok(()),
+            Files::DataDir(data_dir) => data_dir.replace_pid(self.place, &self.id, pid),
+            Files::Paths { pid: Some(path), .. } if self.place == FilePlace::Current => {
+                store::replace_file(path, |file| writeln!(file, "{pid}")).map_err(|error| {
+                    Error::os(ErrorCode::Io, format_args!("write pid file {}", path.display()), &error)
+                })
+            }
+            Files::Paths { .. } => Ok(()),
         }
     }
 
     /// Whether its process has a pid file.
     pub(crate) fn has_pid_file(&self) -> bool {
-        !matches!(self.context.files, Files::Paths { pid: None, .. })
+        matches!(self.context.files, Files::DataDir(_) | Files::Paths { pid: Some(_), .. })
+    }
+
+    /// Gives the files of the next generation, whose process has this pid, the place of those of the current one.
+    pub(crate) fn promote(&self, pid: Option<Pid>) -> Result<()> {
+        match (&self.context.files, pid) {
+            (Files::DataDir(data_dir), _) => data_dir.promote(&self.id),
+            // There is one pid file alone.
+            (Files::Paths { .. }, Some(pid)) => self.replace_pid_file(pid),
+            (Files::Paths { .. }, None) => Ok(()),
+        }
     }
 
     /// Removes what is on disk of a process that is gone.
     pub(crate) fn clean_up(&self) -> Result<()> {
         match &self.context.files {
-            Files::DataDir(data_dir) => data_dir.forget(&self.id),
+            Files::DataDir(data_dir) => data_dir.forget(self.place, &self.id),
             Files::Paths { .. } => self.remove_pid_file(),
         }
     }
@@ -77,14 +91,16 @@ impl Spec {
     /// Removes the pid file of a process that is gone, and not its record.
     pub(crate) fn remove_pid_file(&self) -> Result<()> {
         match &self.context.files {
-            Files::DataDir(data_dir) => data_dir.remove_pid(&self.id),
-            Files::Paths { pid: Some(path), .. } => match std::fs::remove_file(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(Error::os(ErrorCode::Io, format_args!("remove pid file {}", path.display()), &error))
+            Files::DataDir(data_dir) => data_dir.remove_pid(self.place, &self.id),
+            Files::Paths { pid: Some(path), .. } if self.place == FilePlace::Current => {
+                match std::fs::remove_file(path) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        Err(Error::os(ErrorCode::Io, format_args!("remove pid file {}", path.display()), &error))
+                    }
+                    _ => Ok(()),
                 }
-                _ => Ok(()),
-            },
-            Files::Paths { pid: None, .. } => Ok(()),
+            }
+            Files::Paths { .. } => Ok(()),
         }
     }
 }

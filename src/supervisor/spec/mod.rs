@@ -12,9 +12,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::events::Publisher;
+use crate::command::Command;
 use crate::declaration::ProxyConfig;
+use crate::lifecycle::StopSettings;
 use crate::lifecycle::generation::Generation;
 use crate::logging::Log;
+use crate::store::file_place::FilePlace;
 use crate::store::{self, DataDir};
 use crate::sys::random;
 use base_environment::BaseEnvironment;
@@ -56,9 +59,23 @@ pub(crate) struct Spec {
     pub(crate) id: Arc<str>,
     pub(crate) config: Arc<ProxyConfig>,
     pub(crate) context: Arc<Context>,
+    /// Which generation's files its process has.
+    pub(crate) place: FilePlace,
 }
 
 impl Spec {
+    /// The same for a process with other files.
+    pub(crate) fn at(self: &Arc<Spec>, place: FilePlace) -> Arc<Spec> {
+        if self.place == place { self.clone() } else { Arc::new(Spec { place, ..(**self).clone() }) }
+    }
+
+    /// One of which nothing is known but how it is stopped, and the sockets that it has.
+    pub(crate) fn with_stop(&self, stop: StopSettings, sockets: &[store::RecordedSocket]) -> Arc<Spec> {
+        let (token, listen) = (self.config.token.clone(), sockets.iter().map(|it| it.declared.clone()).collect());
+        let config = ProxyConfig { stop, token, listen, ..ProxyConfig::new(Command::default()) };
+        Arc::new(Spec { config: Arc::new(config), ..self.clone() })
+    }
+
     /// What a record of a process that this owner starts says besides who it is.
     pub(crate) fn record_header<'a>(
         &'a self,
@@ -97,7 +114,7 @@ impl Spec {
             log,
             allow_root: false,
         };
-        Spec { id: id.into(), config: Arc::new(config), context: Arc::new(context) }
+        Spec { id: id.into(), config: Arc::new(config), context: Arc::new(context), place: FilePlace::Current }
     }
 }
 

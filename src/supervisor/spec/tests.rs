@@ -11,6 +11,7 @@ use crate::command::{Command, Credentials};
 use crate::declaration::ProxyConfig;
 use crate::lifecycle::generation::Generation;
 use crate::logging::Log;
+use crate::store::file_place::FilePlace;
 use crate::supervisor::events::{EventRing, Publisher};
 
 fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: &[(&str, &str)]) -> Spec {
@@ -30,7 +31,7 @@ fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: 
         log,
         allow_root: false,
     };
-    Spec { id: "web".into(), config: Arc::new(config), context: Arc::new(context) }
+    Spec { id: "web".into(), config: Arc::new(config), context: Arc::new(context), place: FilePlace::Current }
 }
 
 #[test]

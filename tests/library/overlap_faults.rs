@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MPL-2.0
+//! A handover whose files cannot be exchanged, and settings that change while it is under way.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proxyprocess::{Ready, Replace};
+
+use super::overlap::{becomes_ready, begun, gone, is_recorded_alone, overlapping, serves};
+use crate::inside::{Host, helper, quick};
+use crate::support::{Deadline, OVERLAPS, Scene, Start};
+
+/// A handover to the second one, which is ready, and whose files cannot get their names for the directory that is returned.
+fn not_renamed(scene: &Scene, host: &mut Host) -> ([Start; 2], PathBuf) {
+    let first = begun(scene, host);
+    let in_the_way = scene.data_dir().join("records/web.json-predecessor");
+    fs::create_dir(&in_the_way).unwrap();
+    host.set("web", overlapping(scene, "2"));
+    let second = scene.reports.start("web");
+    becomes_ready(scene, host, &second, 2);
+    let deadline = Deadline::of("the failure");
+    while !host.status("web").last_error.is_some_and(|error| error.contains("rename ")) {
+        assert!(!deadline.is_over(), "{:?}", host.status("web"));
+        std::thread::yield_now();
+    }
+    assert_eq!(host.status("web").pid, Some(first.pid));
+    ([first, second], in_the_way)
+}
+
+#[test]
+fn files_that_cannot_be_renamed_are_renamed_later_and_the_current_generation_serves_meanwhile() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let ([first, second], in_the_way) = not_renamed(&scene, &mut host);
+    fs::remove_dir(&in_the_way).unwrap();
+    gone(&mut host, &first);
+    serves(&host, &second, 2);
+    is_recorded_alone(&scene, &host, &second);
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn current_generation_that_ends_before_the_files_are_renamed_is_succeeded_when_they_are() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let ([first, second], in_the_way) = not_renamed(&scene, &mut host);
+    first.process.kill();
+    gone(&mut host, &first);
+    fs::remove_dir(&in_the_way).unwrap();
+    serves(&host, &second, 2);
+    is_recorded_alone(&scene, &host, &second);
+    assert_eq!(host.status("web").restarts, 1);
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
+}
+
+#[test]
+fn next_generation_whose_files_cannot_be_renamed_is_superseded() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let ([first, second], in_the_way) = not_renamed(&scene, &mut host);
+    host.set("web", overlapping(&scene, "3"));
+    gone(&mut host, &second);
+    let third = scene.reports.start("web");
+    fs::remove_dir(&in_the_way).unwrap();
+    becomes_ready(&scene, &mut host, &third, 3);
+    gone(&mut host, &first);
+    serves(&host, &third, 3);
+    is_recorded_alone(&scene, &host, &third);
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
+}
+
+#[test]
+fn settings_that_change_while_a_next_generation_is_ended_are_those_of_the_current_one() {
+    let scene = Scene::of_library();
+    let config = |signal: &str| {
+        let mut config = helper(&scene, &["graceful"]).with_replace(Replace::Overlap);
+        config.command = config.command.env(OVERLAPS, "1");
+        config.stop.signal = signal.parse().unwrap();
+        config
+    };
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", config("SIGTERM"));
+    host.run();
+    let first = scene.reports.start("web");
+    host.events.started("web");
+    // It is never ready, and ends by SIGKILL alone.
+    let mut stubborn = helper(&scene, &["stubborn"]).with_ready(Ready::Fd(3)).with_replace(Replace::Overlap);
+    stubborn.command = stubborn.command.env(OVERLAPS, "1");
+    stubborn.stop.grace_period = Duration::from_secs(1);
+    host.set("web", stubborn);
+    let second = scene.reports.start("web");
+    host.set("web", config("SIGTERM"));
+    scene.reports.signal(&second);
+    host.set("web", config("SIGUSR1"));
+    host.follow("marker");
+    host.kill();
+    assert_eq!(scene.reports.signal(&first), "SIGUSR1");
+    scene.reports.forget_unread();
+    scene.finish();
+}
