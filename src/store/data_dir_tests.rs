@@ -19,7 +19,8 @@ use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 
 fn identity() -> Identity {
-    Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into(), inode: None }
+    let pid = Pid::from_raw(42).unwrap();
+    Identity { pid, group: pid, start_ticks: 7, boot_id: "boot".into(), inode: None }
 }
 
 fn header(id: &str) -> RecordHeader<'_> {

@@ -121,7 +121,8 @@ mod tests {
         let header = RecordHeader {
             id, fingerprint, token, token_generated, stop, owner_tag, generation, notifications, sockets,
         };
-        let identity = Identity { pid: pid(number), start_ticks: 7, boot_id: "boot".into(), inode: None };
+        let group = pid(number);
+        let identity = Identity { pid: group, group, start_ticks: 7, boot_id: "boot".into(), inode: None };
         dir.write_record(place, header, &identity).unwrap();
         dir.replace_pid(place, id, pid(number)).unwrap();
     }

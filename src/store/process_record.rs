@@ -112,7 +112,10 @@ pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
 pub(crate) fn whole(header: RecordHeader<'_>, identity: &Identity) -> Vec<u8> {
     let mut text = head(header, &identity.boot_id);
     let inode = identity.inode.map(|inode| format!(",\"pidfd_inode\":{inode}")).unwrap_or_default();
-    text.extend(format!("\"pid\":{},\"start_ticks\":{}{inode}", identity.pid, identity.start_ticks).into_bytes());
+    let group = if identity.leads_group() { String::new() } else { format!("\"group\":{},", identity.group) };
+    text.extend(
+        format!("{group}\"pid\":{},\"start_ticks\":{}{inode}", identity.pid, identity.start_ticks).into_bytes(),
+    );
     let digest = digest::add(digest::EMPTY, &text);
     text.extend(format!("{CHECK}{digest:016x}\"}}\n").into_bytes());
     text
@@ -188,9 +191,11 @@ pub(super) fn read_generation(fields: &mut Fields) -> Result<Generation> {
     Ok(fields.integer("generation")?.map_or(Generation::UNKNOWN, Generation::of))
 }
 
-/// Reads `boot_id`, `pid`, `start_ticks` and, if it is there, `pidfd_inode`.
+/// Reads `boot_id`, `pid`, `start_ticks` and, if they are there, `pidfd_inode` and `group`, which only a process has that does
+/// not lead the one that it is in.
 pub(super) fn read_identity(mut fields: Fields) -> Result<Identity> {
-    let pid = fields.read("pid", "a pid", |value| Pid::from_raw(value.as_i64()?.try_into().ok()?))?;
+    let mut pid_in = |name| fields.read(name, "a pid", |value| Pid::from_raw(value.as_i64()?.try_into().ok()?));
+    let (pid, group) = (pid_in("pid")?, pid_in("group")?);
     let start_ticks = fields.integer("start_ticks")?;
     let boot_id = fields.read("boot_id", "a boot id", |value| {
         value.as_str().filter(|text| is_word_of_at_most(MAX_BOOT_ID, text)).map(str::to_owned)
@@ -199,7 +204,7 @@ pub(super) fn read_identity(mut fields: Fields) -> Result<Identity> {
     let (Some(pid), Some(start_ticks), Some(boot_id)) = (pid, start_ticks, boot_id) else {
         return Err(fields.missing("pid", "pid, start_ticks and boot_id"));
     };
-    Ok(Identity { pid, start_ticks, boot_id: boot_id.into(), inode })
+    Ok(Identity { pid, group: group.unwrap_or(pid), start_ticks, boot_id: boot_id.into(), inode })
 }
 
 fn is_word_of_at_most(length: usize, text: &str) -> bool {
@@ -224,7 +229,8 @@ mod tests {
 
     fn example() -> Record {
         let boot_id = "boot".into();
-        let identity = Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id, inode: Some(u64::MAX) };
+        let [pid, group] = [42, 41].map(|raw| Pid::from_raw(raw).unwrap());
+        let identity = Identity { pid, group, start_ticks: 7, boot_id, inode: Some(u64::MAX) };
         let token = Some("t\"".to_owned());
         let (grace_period, leftover_grace) = (Duration::from_millis(7), Duration::from_millis(8));
         let stop = StopSettings { signal: Signal::KILL, grace_period, leftover_grace, steps: vec![] };
@@ -281,7 +287,7 @@ mod tests {
         let record = example();
         let text = text(&record);
         assert_eq!(parse(&text).unwrap(), record);
-        let identity = Identity { inode: None, ..record.identity.clone() };
+        let identity = Identity { group: record.identity.pid, inode: None, ..record.identity.clone() };
         let (owner_tag, generation, notifications, sockets) = (None, Generation::UNKNOWN, None, vec![]);
         let without = Record { identity, owner_tag, generation, notifications, sockets, ..record };
         assert_eq!(parse(&self::text(&without)).unwrap(), without);

@@ -52,6 +52,9 @@ impl DaemonEntry {
                 "boot_id": &*identity.boot_id,
                 "fingerprint": known.fingerprint.to_string(),
             });
+            if !identity.leads_group() {
+                process["group"] = identity.group.as_raw().into();
+            }
             if let Some(inode) = identity.inode {
                 process["pidfd_inode"] = inode.into();
             }
@@ -197,8 +200,8 @@ mod tests {
         let mut config = ProxyConfig::new(Command::new("/bin/a").arg("b").env("C", "d"));
         config.token = Some("secret".to_owned());
         config.token_generated = true;
-        let identity =
-            Identity { pid: Pid::from_raw(42).unwrap(), start_ticks: 7, boot_id: "boot".into(), inode: Some(3) };
+        let [pid, group] = [42, 41].map(|raw| Pid::from_raw(raw).unwrap());
+        let identity = Identity { pid, group, start_ticks: 7, boot_id: "boot".into(), inode: Some(3) };
         let (fingerprint, owner_tag, generation) = (Fingerprint::new(), Some("801-7f".to_owned()), Generation::of(12));
         let process = StoredProcess::Known(KnownProcess { identity, fingerprint, owner_tag, generation });
         let config = Arc::new(config);

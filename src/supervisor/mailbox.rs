@@ -11,6 +11,7 @@ use super::adoption::claim::{Claim, Refusal};
 use super::command_run::CommandRun;
 use super::process_key::ProcessKey;
 use super::reaper::Reaper;
+use super::reaper::process::Process;
 use super::scan::process_scan::ScanResult;
 use super::scan::stalled_scan::ScanProgress;
 use super::spec::Spec;
@@ -24,6 +25,7 @@ use crate::store::file_place::FilePlace;
 use crate::store::snapshot_entry::KnownProcess;
 use crate::sys::notify_socket::{NotifySocket, SocketName};
 use crate::sys::pid::Pid;
+use crate::sys::process_identity::Identity;
 use crate::sys::report_pipe::ReportReader;
 use crate::sys::signal::Signal;
 
@@ -175,6 +177,15 @@ pub(crate) struct StartedProcess {
     pub(crate) notify: Option<(SocketName, NotifySocket)>,
 }
 
+/// A process that was named as the leader, and proven to be of the proxy.
+#[derive(Debug)]
+pub(crate) struct NewLeader {
+    pub(crate) process: Process,
+    pub(crate) identity: Identity,
+    /// Whether its record and its pid file could be written.
+    pub(crate) written: Result<()>,
+}
+
 /// How a job ended.
 #[derive(Debug)]
 pub(crate) enum Done {
@@ -186,6 +197,8 @@ pub(crate) enum Done {
     /// And whether the pid file could be written.
     Adopted {
         pid: Pid,
+        /// The group that it is in.
+        group: Pid,
         /// The tick in which it was started, if it is known.
         since: Option<u64>,
         written: Result<()>,
@@ -203,6 +216,8 @@ pub(crate) enum Done {
     Recorded(Result<()>),
     PidFile(Pid, Result<()>),
     PidFileRemoved(Result<()>),
+    /// The process that was named as the leader is of the proxy, or why it is refused.
+    LeaderNamed(std::result::Result<NewLeader, String>),
     CleanedUp(Result<()>),
     /// The files of the next generation have taken the place of those of the current one.
     Promoted(Result<()>),

@@ -4,7 +4,7 @@
 //!
 //! Where processes have no inodes (before Linux 6.9), pid and start time are all there is. The start time is told in
 //! ticks of 10 ms, and a pid could be recycled within one tick; so a process that cannot have been one of ours, because
-//! it leads no process group, is refused even then.
+//! it neither leads a process group nor is in the recorded one, is refused even then.
 //!
 //! Two of these are a matter of the reader's view. The boot id is a file, which containers mount another one over
 //! (systemd-nspawn, LXC), and which /proc does not have everywhere. The start time is shifted by the reader's time
@@ -23,6 +23,8 @@ use super::proc::stat::{self, Stat};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) pid: Pid,
+    /// The process group that it is in: its own, unless it leads in place of the process that was started.
+    pub(crate) group: Pid,
     pub(crate) start_ticks: u64,
     /// Empty where /proc does not have it.
     pub(crate) boot_id: Arc<str>,
@@ -87,8 +89,9 @@ impl Identity {
             None if inodes.is_some() || same_ticks => None,
             None => Some(format!("pid {pid} belongs to another process ({})", ticks())),
         };
-        // Ours did from before it was recorded, and a session leader cannot cease to lead its group.
-        let leads = stat.group == pid.as_raw();
+        // Ours did from before it was recorded, and a session leader cannot cease to lead its group. One that leads in place of
+        // the process that was started is in the group of that, which it can leave for one of its own.
+        let leads = stat.group == pid.as_raw() || stat.group == self.group.as_raw();
         match doubt {
             // Nothing shows any more whose zombie it is.
             Some(how) if stat.is_dead() => Presence::Another(format!("{how}, and it is a zombie")),
@@ -116,7 +119,18 @@ impl Identity {
     /// The identity of the process that has this pid, and this inode if processes have any.
     pub(crate) fn of(pid: Pid, inode: Option<u64>) -> io::Result<Option<Identity>> {
         let Some(stat) = stat::read(pid.as_raw())? else { return Ok(None) };
-        Ok(Some(Identity { pid, start_ticks: stat.start_ticks, boot_id: boot_id()?, inode }))
+        Ok(Some(Identity::seen(pid, &stat, boot_id()?, inode)))
+    }
+
+    /// The identity of a process with this stat.
+    pub(crate) fn seen(pid: Pid, stat: &Stat, boot_id: Arc<str>, inode: Option<u64>) -> Identity {
+        let group = Pid::from_raw(stat.group).unwrap_or(pid);
+        Identity { pid, group, start_ticks: stat.start_ticks, boot_id, inode }
+    }
+
+    /// Whether it leads the group that it is in.
+    pub(crate) fn leads_group(&self) -> bool {
+        self.group == self.pid
     }
 }
 
@@ -157,7 +171,9 @@ mod tests {
         let follower = std::process::Command::new("sleep").arg("1000").process_group(leader.id() as i32).spawn();
         let mut follower = follower.unwrap();
         let of = |child: &std::process::Child| {
-            Identity::of(Pid::from_raw(child.id() as i32).unwrap(), Some(7)).unwrap().unwrap()
+            let found = Identity::of(Pid::from_raw(child.id() as i32).unwrap(), Some(7)).unwrap().unwrap();
+            // As a child records itself.
+            Identity { group: found.pid, ..found }
         };
         let own = of(&leader);
         let boot = boot_id().unwrap();
@@ -165,7 +181,8 @@ mod tests {
             let stat = stat::read(identity.pid.as_raw()).unwrap();
             stat.map_or_else(|| identity.missing(&boot), |stat| identity.presence(&boot, &stat, inode).unwrap())
         };
-        for same in [own.clone(), Identity { inode: None, ..own.clone() }] {
+        let in_its_group = Identity { group: own.pid, ..of(&follower) };
+        for same in [own.clone(), Identity { inode: None, ..own.clone() }, in_its_group] {
             assert_eq!(now(&same, Some(7)), Presence::Alive);
             assert_eq!(now(&same, None), Presence::Alive);
         }
@@ -229,6 +246,7 @@ mod tests {
         let stat = Stat { state: b'S', parent: 1, group: 7, threads: 1, start_ticks: 9, ..Stat::default() };
         let of = |boot: &str| Identity {
             pid: Pid::from_raw(7).unwrap(),
+            group: Pid::from_raw(7).unwrap(),
             start_ticks: 9,
             boot_id: boot.into(),
             inode: Some(3),

@@ -9,9 +9,20 @@ use crate::crashes::chance::{Chance, some};
 use crate::crashes::player::Player;
 use crate::crashes::{life, points};
 
-/// Passed only when the data directory is in use, or only where there are pidfds, or where there are none.
-const NOT_IN_EVERY_LIFE: [&str; 7] =
-    ["adopt:open", "lock:busy", "pidfd:probe", "socket:take", "sockets:taken", "watch:add", "watch:polled"];
+/// Passed only when the data directory is in use, or only where there are pidfds, or where there are none; or when another
+/// process leads, of which there are tests of its own.
+const NOT_IN_EVERY_LIFE: [&str; 10] = [
+    "adopt:open",
+    "leader:opened",
+    "leader:proven",
+    "leader:recorded",
+    "lock:busy",
+    "pidfd:probe",
+    "socket:take",
+    "sockets:taken",
+    "watch:add",
+    "watch:polled",
+];
 
 /// How often each agent passes each point, by its number and the point's name.
 pub(crate) type Trace = BTreeMap<(usize, String), usize>;

@@ -85,11 +85,11 @@ fn connect() -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-fn try_to_send(text: &str) -> io::Result<usize> {
+pub(crate) fn try_to_send(text: &str) -> io::Result<usize> {
     connect()?.send(text.as_bytes())
 }
 
-fn send(text: &str) {
+pub(crate) fn send(text: &str) {
     try_to_send(text).expect("send a notification");
 }
 

@@ -23,6 +23,7 @@
 //! | `notifies child TEXT...` | the same, by processes that have ended by then; with `escaped` they live, in sessions of their own |
 //! | `notifies barrier TEXT...` | the same, with a descriptor, and waits until that is closed |
 //! | `notifies flood TEXT` | on SIGUSR1 sends it again and again |
+//! | `hands-over THING... / THING...` | on each SIGUSR1 does the next thing: starts a process that names itself as the leader and does what is behind the `/`, sends a notification, or ends |
 //! | `grandchild [stubborn]` | starts a process of its own group that reports as `grandchild`, then waits |
 //! | `escaped [stubborn]` | the same, but it has left for a session of its own; it says which signal ends it |
 //! | `grandchild cleared` | the other one is in a session of its own, clears its environment, and dies by signals |
@@ -49,6 +50,7 @@
 
 mod bomb;
 mod debugger;
+mod handing_over;
 mod inspect;
 mod message;
 mod notify;

@@ -11,6 +11,7 @@ use rustix::process::{Signal, getpid, getppid, kill_process, set_parent_process_
 
 use crate::bomb;
 use crate::debugger;
+use crate::handing_over;
 use crate::message::{Inspection, WATCH_PID};
 use crate::notify;
 use crate::readiness;
@@ -51,7 +52,7 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
     }
     let name = match role.as_str() {
         "grandchild" => "leader",
-        MEMBER | STRANGE_MEMBER => "grandchild",
+        MEMBER | STRANGE_MEMBER | handing_over::SUCCEEDS => "grandchild",
         other => other,
     };
     let mut reporter = Reporter::connect(name, birth);
@@ -67,9 +68,10 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
             readiness::become_ready(&mut reporter, &word(0), &word(1), word(2) == "at-once")
         }
         "serve" => sockets::serve(&mut reporter),
-        "notifies" => {
-            let texts = args.iter().skip(1).map(|text| text.to_string_lossy().into_owned());
-            notify::notify(&mut reporter, &word, &texts.collect::<Vec<_>>())
+        "notifies" => notify::notify(&mut reporter, &word, &words(args.get(1..).unwrap_or_default())),
+        "hands-over" => handing_over::hand_over(&mut reporter, &words(&args)),
+        handing_over::SUCCEEDS => {
+            handing_over::succeed(&mut reporter, &word, &words(args.get(1..).unwrap_or_default()))
         }
         "serve-beside" => {
             serving::serve(&mut reporter, &word, &args.get(1).map(|word| word.to_string_lossy()).unwrap_or_default())
@@ -124,6 +126,10 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
         bomb::SPARK => bomb::burn(&args),
         _ => usage(&role),
     }
+}
+
+fn words(args: &[OsString]) -> Vec<String> {
+    args.iter().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 fn just_wait(reporter: &mut Reporter, inspection: Option<Inspection>) -> ! {

@@ -4,6 +4,8 @@
 mod adoption;
 mod commands;
 mod connects;
+mod leader_changes;
+mod leader_changes_cut;
 mod notifications;
 mod notifications_of_adopted;
 mod reports;

@@ -38,6 +38,11 @@ impl Claim {
         }
     }
 
+    /// The group that the process is or was in.
+    pub(crate) fn group(&self) -> Pid {
+        self.identity().map_or(self.pid(), |identity| identity.group)
+    }
+
     /// The owner tag that the process has, where it is known.
     pub(crate) fn owner_tag(&self) -> Option<&str> {
         match self {

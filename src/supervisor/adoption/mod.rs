@@ -3,6 +3,7 @@
 
 pub(crate) mod claim;
 mod group_leftovers;
+pub(crate) mod named_leader;
 pub(crate) mod unrecorded_process;
 
 use std::io;
@@ -66,11 +67,11 @@ pub(crate) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(
     if claim.identity().is_none() {
         // Its token may be known of no process any more.
         group_leftovers::end(
-            claim.pid(),
+            claim.group(),
             &KnownTag { token: None, owner_tag: KnownOwner::Known(own), ..marks.clone() },
         )?;
     }
-    group_leftovers::end(claim.pid(), &marks)
+    group_leftovers::end(claim.group(), &marks)
 }
 
 /// What the processes of a claim have.
@@ -101,8 +102,10 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     let inode = inode.map_err(|error| undecided(pid, "read inode of pidfd", &error))?;
     let unreadable = |error| unknown(format!("read /proc/{pid}/stat: {error}"));
     let Some(stat) = stat::read(pid.as_raw()).map_err(unreadable)? else { return Err(missing(claim, &boot)) };
-    let now = Identity { pid, start_ticks: stat.start_ticks, boot_id: boot.clone(), inode };
-    match claim.identity().unwrap_or(&now).presence(&boot, &stat, inode).map_err(unreadable)? {
+    let now = Identity::seen(pid, &stat, boot.clone(), inode);
+    // Of one that is known by its pid alone nothing says that it leads in place of another one.
+    let alone = Identity { group: pid, ..now.clone() };
+    match claim.identity().unwrap_or(&alone).presence(&boot, &stat, inode).map_err(unreadable)? {
         Presence::Alive if claim.identity().is_none() => prove_by_marks(spec, claim, None)?,
         Presence::Alive => {}
         Presence::Doubtful(how) => prove_by_marks(spec, claim, Some(how))?,

@@ -99,17 +99,17 @@ impl EventLoop {
                 supervised.rare.last_error = Some(error);
                 Some(MachineEvent::SpawnFailed { hopeless })
             }
-            Done::Adopted { pid, since, written, known, untaken } => {
+            Done::Adopted { pid, group, since, written, known, untaken } => {
                 if let Some(known) = known {
                     (supervised.generation, supervised.claim) = (known.generation(), Some(known));
                 }
                 let generation = supervised.generation;
                 (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, untaken);
-                supervised.group = Some(pid);
+                supervised.group = Some(group);
                 supervised.starts += 1;
                 supervised.unscanned_since = since;
                 let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
-                supervised.leader = Some(Leader { pid: Some(pid), source });
+                supervised.leader = Some(Leader { pid: Some(group), source });
                 spec.context.publisher.of_proxy(&id, ProxyOccurrence::Adopted { pid, generation });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
@@ -129,7 +129,8 @@ impl EventLoop {
                     supervised.unscanned_since = supervised.claimed_since();
                     let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
                     // A recycled pid says nothing of the group with this number.
-                    let pid = supervised.claim.as_deref().map(Claim::pid).filter(|_| refusal.verdict == Verdict::Ended);
+                    let pid =
+                        supervised.claim.as_deref().map(Claim::group).filter(|_| refusal.verdict == Verdict::Ended);
                     supervised.leader = Some(Leader { pid, source });
                     let claim = supervised.claim.take();
                     let leader = claim.as_deref().and_then(Claim::identity);
@@ -149,6 +150,10 @@ impl EventLoop {
             }
             Done::PidFileRemoved(result) => {
                 supervised.note(RepairTask::RemovePidFile(spec.clone()), result);
+                None
+            }
+            Done::LeaderNamed(result) => {
+                self.leader_named(key, result);
                 None
             }
             Done::Recorded(result) => {

@@ -10,7 +10,7 @@ use crate::sys::pid::Pid;
 /// The last process that was started or adopted, or whose adoption was refused because it is gone.
 #[derive(Debug)]
 pub(crate) struct Leader {
-    /// Its pid, unless that was recycled.
+    /// Its pid, unless that was recycled; that of its group if it leads in place of the process that was started.
     pub(crate) pid: Option<Pid>,
     pub(crate) source: Source,
 }
@@ -20,6 +20,13 @@ pub(crate) struct Leader {
 pub(crate) enum Source {
     Started(Arc<Spec>),
     Claimed(Box<ProcessTag>),
+}
+
+/// Another process is being proven that was named as the leader.
+#[derive(Debug, Default)]
+pub(crate) struct LeaderChange {
+    /// The last one that was named meanwhile.
+    pub(crate) then: Option<Pid>,
 }
 
 impl Leader {

@@ -10,6 +10,7 @@ mod handover;
 mod job_results;
 mod keys_by_owner;
 mod leader;
+mod leader_change;
 mod listening;
 mod machine_actions;
 mod notifications;

@@ -109,6 +109,7 @@ impl EventLoop {
                 self.expire_watchdog(key, "triggered by the process with WATCHDOG=trigger".to_owned());
             }
             Notice::WatchdogPeriod(period) => self.change_watchdog_period(key, period),
+            Notice::Leader(named) => self.name_leader(key, named),
         }
     }
 
@@ -134,7 +135,7 @@ impl EventLoop {
 impl Supervised {
     fn new_notices(&mut self) -> (Vec<Notice>, bool) {
         let declared_uid = self.spec.config.command.declared_credentials().map(|to| to.uid);
-        let leader = self.pid.map(|pid| Leader { pid, declared_uid });
+        let leader = self.pid.map(|pid| Leader { pid, group: self.group.unwrap_or(pid), declared_uid });
         let Some((notifications, leader)) = self.rare.notifications.as_mut().zip(leader) else {
             return (Vec::new(), true);
         };

@@ -28,6 +28,9 @@ impl EventLoop {
         if !self.slots.get(&key).is_none_or(|supervised| is_told(supervised)) {
             return;
         }
+        if self.holds_exit(key) {
+            return;
+        }
         let kills =
             |supervised: &Supervised| supervised.machine.runs() && supervised.spec.config.stop.leftover_grace.is_zero();
         let kills = self.slots.get(&key).is_some_and(|supervised| kills(supervised));
@@ -56,9 +59,9 @@ impl EventLoop {
         if supervised.rare.beside.is_some() {
             supervised.rare.beside = None;
         }
-        if !pidfd::signals_groups() {
-            // Only a process that is no child of ours has a claim: nothing keeps the pid of its group from being
-            // recycled when it is gone.
+        if !pidfd::signals_groups() || supervised.group != Some(pid) {
+            // Only a process that is no child of ours has a claim, or one that leads in place of one: nothing keeps the pid of
+            // its group from being recycled when it is gone.
             if let Some(claim) = supervised.claim.take() {
                 supervised.rare.uncleared = Some(*claim);
             }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use super::handover::ongoing::OngoingHandover;
+use super::leader::LeaderChange;
 use super::pending_repair::PendingRepair;
 use crate::error::{Error, Result};
 use crate::lifecycle::background_hint::Background;
@@ -53,6 +54,8 @@ pub(crate) struct RareFields {
     pub(crate) sockets: Option<Arc<ProxySockets>>,
     /// While it runs, if it sends notifications.
     pub(crate) notifications: Option<Box<Notifications>>,
+    /// While a process is being proven that was named as the leader.
+    pub(crate) leader_change: Option<LeaderChange>,
     /// Of the process before: those that were not reaped yet when they ended.
     pub(crate) zombies: Vec<Zombie>,
     /// Beside which zombie the process is being started: said for as long as it runs.
@@ -93,6 +96,7 @@ static NOTHING: RareFields = RareFields {
     commands: Vec::new(),
     sockets: None,
     notifications: None,
+    leader_change: None,
     zombies: Vec::new(),
     beside: None,
     handover: None,
@@ -138,6 +142,7 @@ impl Rare {
             commands,
             sockets,
             notifications,
+            leader_change,
             zombies,
             beside,
             handover,
@@ -164,6 +169,7 @@ impl Rare {
             && commands.is_empty()
             && sockets.is_none()
             && notifications.is_none()
+            && leader_change.is_none()
             && zombies.is_empty()
             && beside.is_none()
             && handover.is_none()

@@ -11,6 +11,7 @@ use crate::lifecycle::generation::Generation;
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
 use crate::supervisor::events::ProxyOccurrence;
+use crate::supervisor::scan::escaped_process::Escaped;
 use crate::supervisor::scan::process_scan::ScanResult;
 use crate::supervisor::scan::process_tag::Wanted;
 use crate::supervisor::scan::unproven_process::{Ancestor, Unproven};
@@ -42,8 +43,15 @@ impl Supervised {
             }
             Ok(ScanResult { escaped, .. }) => {
                 self.rare.escaped = escaped;
+                let group = self.leader.as_ref().and_then(|leader| leader.pid);
+                // Members of a group that cannot be signalled when its leader is gone are found as well.
+                let has_left = |escaped: &&Escaped| !group.is_some_and(|group| escaped.is_in_group_of(group));
+                let left: Vec<&Escaped> = self.rare.escaped.iter().filter(has_left).collect();
+                if left.is_empty() {
+                    return MachineEvent::Scanned { left: true, held: false };
+                }
+                let message = format!("{} left the group for another session: ended as well", pids(&left));
                 self.suspect_background();
-                let message = format!("{} left the group for another session: ended as well", pids(&self.rare.escaped));
                 Error::new(ErrorCode::StillRunning, message)
             }
             Err(error) => Error::os(ErrorCode::Io, "look for processes that left the group", &error),

@@ -41,7 +41,7 @@ pub(crate) struct Supervised {
     pub(crate) leader: Option<Leader>,
     /// Its leader, while that lives.
     pub(crate) pid: Option<Pid>,
-    /// Its process group, until nothing is left of it: the pid of the leader, which may have ended.
+    /// Its process group, until nothing is left of it: the pid of the process that was started, which may have ended.
     pub(crate) group: Option<Pid>,
     pub(crate) adopted: bool,
     /// Whether any of its processes was, or may have been, a child of an earlier agent.

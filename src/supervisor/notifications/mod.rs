@@ -15,6 +15,7 @@ use super::reaper::awaited_descriptor::AwaitedDescriptor;
 use crate::lifecycle::watchdog::Watchdog;
 use crate::sys::fail;
 use crate::sys::notify_socket::{NotifySocket, SocketName};
+use crate::sys::pid::Pid;
 use budget::Budget;
 use notice::{Notice, notices};
 pub(crate) use sender::Leader;
@@ -47,6 +48,8 @@ pub(crate) struct Notifications {
     complaints: Budget,
     activity: Activity,
     status_text: Option<Box<str>>,
+    /// Led before: what it says of itself is not of the proxy any more.
+    former_leader: Option<Pid>,
     pub(crate) watchdog: Watchdog,
 }
 
@@ -86,6 +89,7 @@ impl Notifications {
             complaints: Budget::new(1, COMPLAINTS),
             activity: Activity::Serving,
             status_text: None,
+            former_leader: None,
             watchdog: Watchdog::new(watchdog_period),
         };
         it.resume(now, reaper, key);
@@ -137,7 +141,9 @@ impl Notifications {
                 Ok(Some(datagram)) => match &datagram.sender {
                     Some(sender) if leader.has_sent(sender) => {
                         if !datagram.is_truncated {
-                            read.notices.extend(notices(&datagram.text));
+                            let is_former = sender.pid.is_some() && sender.pid == self.former_leader;
+                            let counts = |notice: &Notice| !is_former || matches!(notice, Notice::Leader(_));
+                            read.notices.extend(notices(&datagram.text).into_iter().filter(counts));
                             continue;
                         }
                         "one of more than 4096 bytes was not read".to_owned()
@@ -161,7 +167,13 @@ impl Notifications {
         read
     }
 
-    fn complain(&mut self, wrong: &str, now: Instant) -> Option<String> {
+    /// Another process leads in place of this one.
+    pub(crate) fn leader_changed(&mut self, former: Pid) {
+        self.former_leader = Some(former);
+    }
+
+    /// That a notification was not followed, if it is to be logged now.
+    pub(crate) fn complain(&mut self, wrong: &str, now: Instant) -> Option<String> {
         let complaint = format!("notifications to {}: {wrong}", self.name);
         self.complaints.take(now).ok().map(|()| complaint)
     }
@@ -177,7 +189,8 @@ impl Notifications {
             | Notice::ExtendTimeout(_)
             | Notice::Alive
             | Notice::ExpireWatchdog
-            | Notice::WatchdogPeriod(_) => return false,
+            | Notice::WatchdogPeriod(_)
+            | Notice::Leader(_) => return false,
         };
         std::mem::replace(&mut self.activity, activity) != activity
     }

@@ -5,6 +5,7 @@ use std::mem::discriminant;
 use std::time::Duration;
 
 use crate::defaults::LONGEST_PERIOD;
+use crate::sys::pid::Pid;
 
 /// How many bytes of a status text are kept.
 const LONGEST_STATUS: usize = 512;
@@ -32,12 +33,13 @@ pub(crate) enum Notice {
     ExpireWatchdog,
     /// It will feed its watchdog once in so long; with zero not at all.
     WatchdogPeriod(Duration),
+    /// This process leads from now on; `None` if that is no pid.
+    Leader(Option<Pid>),
 }
 
 /// All that a notification says, in its order. What is not understood is left out: BARRIER=1 asks for nothing but that the
 /// descriptor that came with it is closed, which is done already, and MONOTONIC_USEC= says when a reload began, which the
-/// order of the notifications says as well. MAINPID= names another leader: the process that was started stays the one that
-/// is supervised. Of several lines of one kind the first counts, as with systemd.
+/// order of the notifications says as well. Of several lines of one kind the first counts, as with systemd.
 pub(crate) fn notices(text: &[u8]) -> Vec<Notice> {
     let mut found: Vec<Notice> = Vec::new();
     for notice in text.split(|&byte| byte == b'\n').filter_map(notice) {
@@ -61,6 +63,7 @@ fn notice(line: &[u8]) -> Option<Notice> {
             let time = Duration::from_micros(number_of(number)?);
             Some(Notice::ExtendTimeout(time.min(LONGEST_EXTENSION)))
         }
+        (b"MAINPID", number) => Some(Notice::Leader(number_of(number).and_then(Pid::from_raw))),
         (b"WATCHDOG", b"1") => Some(Notice::Alive),
         (b"WATCHDOG", b"trigger") => Some(Notice::ExpireWatchdog),
         (b"WATCHDOG_USEC", number) => {
@@ -106,8 +109,12 @@ mod tests {
             Notice::Alive,
             Notice::ExpireWatchdog,
             Notice::WatchdogPeriod(Duration::from_millis(250)),
+            Notice::Leader(Pid::from_raw(1)),
         ];
         assert_eq!(notices(text), all);
+        for no_pid in ["", "0", "-7", "x", "7 ", "2147483648", "18446744073709551616"] {
+            assert_eq!(notices(format!("MAINPID={no_pid}").as_bytes()), [Notice::Leader(None)]);
+        }
         assert_eq!(notices(b""), []);
         assert_eq!(notices(b"STATUS="), [Notice::Status(String::new())]);
         assert_eq!(notices(b"EXTEND_TIMEOUT_USEC=18446744073709551615"), [Notice::ExtendTimeout(LONGEST_EXTENSION)]);

@@ -11,10 +11,11 @@ use crate::sys::proc::stat;
 /// How many ancestors of a sender are examined.
 const MOST_ANCESTORS: usize = 16;
 
-/// The process of a proxy, and the user that it is declared to run as, if one is.
+/// The process of a proxy with its group, and the user that it is declared to run as, if one is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Leader {
     pub(crate) pid: Pid,
+    pub(crate) group: Pid,
     pub(crate) declared_uid: Option<u32>,
 }
 
@@ -44,7 +45,7 @@ impl Leader {
         let mut pid = pid.as_raw();
         for _ in 0..MOST_ANCESTORS {
             let (_, group, session) = stat::with_session(pid)?;
-            if [pid, group, session].contains(&self.pid.as_raw()) {
+            if [self.pid, self.group].iter().any(|own| [pid, group, session].contains(&own.as_raw())) {
                 return Some(true);
             }
             pid = stat::read(pid).ok()??.parent;
@@ -100,9 +101,10 @@ mod tests {
     #[test]
     fn leader_member_and_descendant_are_of_the_proxy_and_other_processes_are_not() {
         let (mut leader, pids) = group();
-        let of = Leader { pid: pids[0], declared_uid: None };
+        let of = Leader { pid: pids[0], group: pids[0], declared_uid: None };
         for pid in pids {
             assert!(of.has_sent(&sender(pid, STRANGER)), "{pid}");
+            assert!(Leader { pid: pids[1], ..of }.has_sent(&sender(pid, STRANGER)), "{pid} of another leader's group");
         }
         assert!(!of.has_sent(&sender(own_pid(), effective_uid())), "the agent");
         let unseen = Sender { pid: None, ..sender(own_pid(), 0) };
@@ -115,13 +117,14 @@ mod tests {
 
     #[test]
     fn sender_that_is_gone_is_known_by_its_user() {
-        let of = Leader { pid: own_pid(), declared_uid: Some(STRANGER) };
+        let of = Leader { pid: own_pid(), group: own_pid(), declared_uid: Some(STRANGER) };
         for process in [|| SenderProcess::Gone, || SenderProcess::Unknown] {
             let sent = |uid| of.has_sent(&Sender { pid: None, uid, process: process() });
             assert!(sent(0) && sent(effective_uid()) && sent(STRANGER) && !sent(STRANGER + 1));
         }
         let mut child = Command::new("true").spawn().unwrap();
-        let (pid, another) = (pid_of(child.id()), Leader { pid: pid_of(child.id()), declared_uid: None });
+        let pid = pid_of(child.id());
+        let another = Leader { pid, group: pid, declared_uid: None };
         let by = |uid| sender(pid, uid);
         let (own, stranger) = (by(effective_uid()), by(STRANGER));
         child.wait().unwrap();

@@ -10,9 +10,9 @@ use super::{Exit, Leftovers, Reaper};
 use crate::logging::{self, Level};
 use crate::supervisor::process_key::{ProcessKey, new_key};
 use crate::supervisor::zombies::Zombie;
+use crate::sys::fail;
 use crate::sys::non_child_exit::Ended;
 use crate::sys::wait::{self, ExitStatus, Reap, Waited};
-use crate::sys::{fail, pidfd};
 
 impl Reaper {
     /// Looks whether a process has ended, and what there is to say then: nothing of one that was let go.
@@ -25,7 +25,7 @@ impl Reaper {
                 self.reap_held(&mut table, key);
                 return None;
             }
-            WatchPhase::Supervised | WatchPhase::Released | WatchPhase::Unreaped { .. } => {}
+            WatchPhase::Supervised | WatchPhase::Released | WatchPhase::FormerLeader | WatchPhase::Unreaped { .. } => {}
         }
         let reap = if watched.process.leads_by_pidfd() { Reap::Yes } else { Reap::No };
         let closely = !table.polled.contains(&key) || table.thorough_poll.1;
@@ -39,7 +39,7 @@ impl Reaper {
         if reap == Reap::Yes && !ended.held_by_tracer {
             watched.reaped_at = Some(Instant::now());
         }
-        let (pid, supervised) = (watched.process.pid, watched.phase != WatchPhase::Released);
+        let (pid, supervised) = (watched.process.pid, watched.phase.is_of_owner());
         // A zombie has told what the kernel may not tell of one that is reaped.
         let status = match (ended.status, watched.phase) {
             (ExitStatus::Unknown, WatchPhase::Unreaped { status, .. }) => status,
@@ -67,7 +67,7 @@ impl Reaper {
         let Some(watched) = table.processes.get_mut(&key) else { return false };
         match (watched.phase, &watched.process.pidfd) {
             (WatchPhase::Unreaped { until, .. }, _) => Instant::now() < until,
-            (WatchPhase::Supervised, Some(fd)) if pidfd::signals_groups() && !table.reaped_late => {
+            (WatchPhase::Supervised, Some(fd)) if watched.process.leads_by_pidfd() && !table.reaped_late => {
                 if self.epoll.await_hang_up(fd.as_fd(), key).is_err() {
                     return false;
                 }

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::AsFd;
 
-use super::table::{REAP_PATIENCE, Table, WatchPhase};
+use super::process::Process;
+use super::table::{REAP_PATIENCE, Table, WatchPhase, Watched};
 use super::{Group, Leftovers, Reaper};
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::scan::group_scan::GroupSighting;
@@ -99,15 +100,18 @@ impl Reaper {
     /// The living members of the group of a process, itself included.
     pub(crate) fn members(&self, key: ProcessKey) -> Vec<i32> {
         let mut table = self.lock();
-        let Some(leader) = table.processes.get(&key).map(|watched| watched.process.pid) else { return Vec::new() };
-        table.groups.living_members(leader)
+        let group = table.processes.get(&key).and_then(|watched| watched.process.group());
+        group.map_or_else(Vec::new, |group| table.groups.living_members(group))
     }
 
-    /// The leaders of all groups that are looked after.
+    /// The leaders of all groups that are looked after, and the numbers of these.
     pub(crate) fn leaders(&self) -> HashSet<i32> {
         let table = self.lock();
-        let leading = table.processes.values().filter(|watched| watched.phase != WatchPhase::HeldByTracer);
-        leading.map(|watched| watched.process.pid.as_raw()).collect()
+        let is_left = |phase| matches!(phase, WatchPhase::HeldByTracer | WatchPhase::FormerLeader);
+        let leading = table.processes.values().filter(|watched| !is_left(watched.phase));
+        let group = |process: &Process| if process.leads_group() { None } else { process.group() };
+        let both = leading.flat_map(|Watched { process, .. }| [Some(process.pid), group(process)]);
+        both.flatten().map(Pid::as_raw).collect()
     }
 
     pub(super) fn group_outlives(
@@ -119,10 +123,12 @@ impl Reaper {
     ) -> bool {
         let Some(watched) = table.processes.get_mut(&key) else { return false };
         match &watched.process.pidfd {
-            Some(fd) if pidfd::signals_groups() => {
+            Some(fd) if watched.process.leads_by_pidfd() => {
                 let alone = |seen: io::Result<GroupSighting>| seen.is_ok_and(|seen| seen.exact && !seen.lives);
                 pidfd::group_exists(fd.as_fd()) && !(is_zombie && alone(table.groups.scan_for(watched.process.pid)))
             }
+            // It does not hold the number of its group: that cannot be signalled safely any more.
+            _ if !watched.process.leads_group() => false,
             // The pid of a leader that another process reaps is not held: its group cannot be signalled safely.
             _ if matches!(wait::try_wait(watched.process.target(), Reap::No), Ok(Waited::NotOurs)) => false,
             // A living member is waited for; an older scan may have missed it, and the next one finds it.

@@ -8,6 +8,7 @@
 pub(super) mod awaited_descriptor;
 mod exit;
 mod group;
+mod leader_change;
 pub(super) mod process;
 mod table;
 
@@ -102,11 +103,15 @@ impl Reaper {
     /// Takes a process into the table, so that it can be signalled. Its end is reported from [`Reaper::watch`] on.
     pub(crate) fn insert(&self, key: ProcessKey, process: Process) {
         let mut table = self.lock();
-        // An own child that was let go and is adopted again has one watcher, or they would race for its status.
+        self.end_release(&mut table, &process);
+        table.processes.insert(key, Watched::new(process, WatchPhase::Supervised));
+    }
+
+    /// An own child that was let go and is adopted again has one watcher, or they would race for its status.
+    fn end_release(&self, table: &mut Table, process: &Process) {
         if let Some(earlier) = table.released.remove(&process.pid).and_then(|key| table.take_out(key)) {
             self.stop_watching(&earlier.process);
         }
-        table.processes.insert(key, Watched::new(process, WatchPhase::Supervised));
     }
 
     /// Begins to wait for a process of the table.

@@ -5,8 +5,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::sys::non_child_exit::{self, Ended};
-use crate::sys::pid::Pid;
+use crate::sys::pid::{Pid, own_pid};
 use crate::sys::pidfd;
+use crate::sys::proc::stat;
 use crate::sys::process_identity::Identity;
 use crate::sys::signal::{self, Signal};
 use crate::sys::wait::{self, Reap, Target, Waited};
@@ -32,7 +33,22 @@ impl Process {
     /// Whether its group can be signalled through its pidfd, also after it was reaped. It may have no pidfd also where
     /// others have one, for there was none left to open.
     pub(crate) fn leads_by_pidfd(&self) -> bool {
-        self.pidfd.is_some() && pidfd::signals_groups()
+        self.pidfd.is_some() && pidfd::signals_groups() && self.leads_group()
+    }
+
+    /// Whether it leads a process group. One that leads in place of the process that was started may be in the group of that.
+    pub(crate) fn leads_group(&self) -> bool {
+        self.identity.as_ref().is_none_or(|identity| identity.leads_group())
+    }
+
+    /// The group that it is in; that of a process which does not lead it is known as long as the process was not reaped. It is
+    /// never that of the agent, which would be signalled.
+    pub(crate) fn group(&self) -> Option<Pid> {
+        if self.leads_group() {
+            return Some(self.pid);
+        }
+        let group_of = |pid: Pid| stat::with_session(pid.as_raw()).and_then(|(_, group, _)| Pid::from_raw(group));
+        group_of(self.pid).filter(|group| group_of(own_pid()) != Some(*group))
     }
 
     /// Who it is; `None` when it has ended.
@@ -89,21 +105,23 @@ impl Process {
 
     /// Sends a signal to its group; ESRCH when the pid may be recycled.
     pub(crate) fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        // ORDER: before it is asked for whether the pid is its own.
+        let group = self.group().ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
         match (&self.pidfd, &self.identity) {
-            (Some(fd), _) if pidfd::signals_groups() => pidfd::signal_group(fd.as_fd(), signal),
+            (Some(fd), _) if self.leads_by_pidfd() => pidfd::signal_group(fd.as_fd(), signal),
             // A zombie or living leader holds the pid; ESRCH says that it is held no more. The leader may be one that
             // may not be signalled, and others of its group may.
             (Some(fd), _) => match pidfd::check_signal(fd.as_fd()) {
                 Err(error) if error.raw_os_error() != Some(libc::EPERM) => Err(error),
-                _ => signal::kill_group(self.pid, signal),
+                _ => signal::kill_group(group, signal),
             },
             (None, Some(identity)) => match identity.stat()? {
-                Some(_) => signal::kill_group(self.pid, signal),
+                Some(_) => signal::kill_group(group, signal),
                 None => Err(io::Error::from_raw_os_error(libc::ESRCH)),
             },
             // As long as it is our child, and be it a zombie, its pid is not recycled.
             (None, None) => match wait::try_wait(self.target(), Reap::No)? {
-                Waited::Running | Waited::Ended(_) => signal::kill_group(self.pid, signal),
+                Waited::Running | Waited::Ended(_) => signal::kill_group(group, signal),
                 Waited::NotOurs => Err(io::Error::from_raw_os_error(libc::ESRCH)),
             },
         }
@@ -142,6 +160,19 @@ mod tests {
         for process in &known_by {
             assert!(process.signal(Signal::INT).is_err(), "{process:?}");
         }
+    }
+
+    /// As a record could say that names another process of its session.
+    #[test]
+    fn group_of_the_agent_is_not_signalled() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = Pid::from_raw(child.id() as i32).unwrap();
+        let process = Process { pid, pidfd: None, identity: Identity::of(pid, None).unwrap().map(Box::new) };
+        assert!(!process.leads_group() && process.group().is_none());
+        let sent = process.signal_group(Signal::from_raw(libc::SIGWINCH).unwrap()).unwrap_err();
+        assert_eq!(sent.raw_os_error(), Some(libc::ESRCH));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// A host that waits for any child can have reaped it, and the pid been recycled.

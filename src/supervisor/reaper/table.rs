@@ -24,6 +24,9 @@ pub(super) enum WatchPhase {
     Supervised,
     /// Waited for only so that it does not stay a zombie: its owner let it go.
     Released,
+    /// Waited for only so that it does not stay a zombie: another process leads in its place. What lives of it is found like what
+    /// left the group.
+    FormerLeader,
     /// Ended, and not reaped yet by its parent, which is not this process.
     Unreaped {
         /// As far as it is known.
@@ -38,6 +41,13 @@ pub(super) enum WatchPhase {
     },
     /// Ended and reported, and waited for only to be reaped: its tracer has not let the zombie go.
     HeldByTracer,
+}
+
+impl WatchPhase {
+    /// Whether its owner is told of its end.
+    pub(super) fn is_of_owner(self) -> bool {
+        !matches!(self, WatchPhase::Released | WatchPhase::FormerLeader)
+    }
 }
 
 #[derive(Debug)]
@@ -88,7 +98,7 @@ impl Watched {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) processes: HashMap<ProcessKey, Watched>,
-    /// Released processes by pid, for one may be adopted again.
+    /// Released processes and former leaders by pid, for one may be adopted again, or lead again.
     pub(super) released: HashMap<Pid, ProcessKey>,
     /// Those that no descriptor reports.
     pub(super) polled: HashSet<ProcessKey>,

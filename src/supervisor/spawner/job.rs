@@ -9,6 +9,7 @@ use crate::lifecycle::generation::Generation;
 use crate::store::RecordedNotifications;
 use crate::store::file_place::FilePlace;
 use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
+use crate::supervisor::adoption::named_leader::NamedLeader;
 use crate::supervisor::command_run::CommandRun;
 use crate::supervisor::mailbox::Done;
 use crate::supervisor::process_key::ProcessKey;
@@ -88,6 +89,8 @@ pub(crate) enum Job {
     RecordMissing { key: ProcessKey, spec: Arc<Spec>, given: Given },
     /// Writes the pid file of a process again.
     PidFile { key: ProcessKey, spec: Arc<Spec>, pid: Pid },
+    /// Proves the process that is named as the leader, and writes its record and pid file.
+    ChangeLeader { key: ProcessKey, spec: Arc<Spec>, named: NamedLeader },
     /// The process is gone, and others of it may be left: removes its pid file.
     RemovePidFile { key: ProcessKey, spec: Arc<Spec> },
     /// No process is left: removes pid file and record.
@@ -105,6 +108,7 @@ impl Job {
             | Job::Record { spec, .. }
             | Job::RecordMissing { spec, .. }
             | Job::PidFile { spec, .. }
+            | Job::ChangeLeader { spec, .. }
             | Job::RemovePidFile { spec, .. }
             | Job::CleanUp { spec, .. }
             | Job::Promote { spec, .. } => *spec = spec.at(place),
@@ -121,6 +125,7 @@ impl Job {
             Job::Adopt { .. } => Done::Refused(Refusal { reason: error.to_string(), verdict: Verdict::Unknown }),
             Job::Record { .. } | Job::RecordMissing { .. } => Done::Recorded(Err(error)),
             Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),
+            Job::ChangeLeader { .. } => Done::LeaderNamed(Err(error.to_string())),
             Job::RemovePidFile { .. } => Done::PidFileRemoved(Err(error)),
             Job::CleanUp { .. } => Done::CleanedUp(Err(error)),
             Job::Promote { .. } => Done::Promoted(Err(error)),

@@ -17,9 +17,9 @@ use crate::logging::{self, Level};
 use crate::store::file_place::FilePlace;
 use crate::store::{self, RecordedNotifications};
 use crate::supervisor::adoption::claim::Claim;
-use crate::supervisor::adoption::{self, Proven};
+use crate::supervisor::adoption::{self, Proven, named_leader};
 use crate::supervisor::command_run::any_is_run_by_a_caller;
-use crate::supervisor::mailbox::{Done, Mailbox, Message, StartedProcess};
+use crate::supervisor::mailbox::{Done, Mailbox, Message, NewLeader, StartedProcess};
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::reaper::process::Process;
@@ -105,6 +105,7 @@ impl Spawner {
             | Job::Record { key, spec, .. }
             | Job::RecordMissing { key, spec, .. }
             | Job::PidFile { key, spec, .. }
+            | Job::ChangeLeader { key, spec, .. }
             | Job::RemovePidFile { key, spec }
             | Job::CleanUp { key, spec, .. }
             | Job::Promote { key, spec, .. } => (*key, spec.clone()),
@@ -162,11 +163,13 @@ impl Spawner {
             }
             Job::Adopt { key, spec, claim, sockets } => match adoption::prove(&spec, &claim) {
                 Ok(Proven { process, written, known }) => {
-                    let (pid, since) = (process.pid, process.identity.as_ref().map(|identity| identity.start_ticks));
+                    let identity = process.identity.as_deref();
+                    let (pid, since) = (process.pid, identity.map(|identity| identity.start_ticks));
+                    let group = identity.map_or(pid, |identity| identity.group);
                     let untaken = sockets.and_then(|sockets| take_over(&spec, &claim, &process, &sockets));
                     self.reaper.insert(key, process);
                     fail::point("adopt:listed");
-                    Done::Adopted { pid, since, written, known, untaken }
+                    Done::Adopted { pid, group, since, written, known, untaken }
                 }
                 Err(refusal) => Done::Refused(refusal),
             },
@@ -181,6 +184,14 @@ impl Spawner {
                 Err(error) => Err(error),
             }),
             Job::PidFile { spec, pid, .. } => Done::PidFile(pid, spec.write_pid_file(pid)),
+            Job::ChangeLeader { spec, named, .. } => {
+                Done::LeaderNamed(named_leader::prove(&spec, &named).map(|proven| {
+                    let (process, identity) = proven;
+                    fail::point("leader:proven");
+                    let written = spec.write_leader(&identity);
+                    NewLeader { process, identity, written }
+                }))
+            }
             Job::RemovePidFile { spec, .. } => Done::PidFileRemoved(spec.remove_pid_file()),
             Job::Promote { spec, pid, .. } => Done::Promoted(spec.promote(pid)),
             Job::CleanUp { spec, after, sockets, .. } => {
@@ -265,7 +276,7 @@ impl Spawner {
         drop((streams, report_end));
         let detached = started.start_ticks.zip(boot_id_of_detached).map(|(start_ticks, boot_id)| {
             let inode = started.pidfd.as_ref().and_then(|fd| pidfd::inode(fd.as_fd()).ok().flatten());
-            Identity { pid: started.pid, start_ticks, boot_id, inode }
+            Identity { pid: started.pid, group: started.pid, start_ticks, boot_id, inode }
         });
         // Of a process that is no child of ours, as of one that is adopted.
         let claim = detached.clone().map(|identity| {

@@ -9,7 +9,9 @@ use super::{Files, Spec};
 use crate::error::{Error, ErrorCode, Result};
 use crate::store;
 use crate::store::file_place::FilePlace;
+use crate::sys::fail;
 use crate::sys::pid::Pid;
+use crate::sys::process_identity::Identity;
 
 impl Spec {
     /// Device and inode of the files that the process's output goes to, as far as they are there.
@@ -50,6 +52,15 @@ impl Spec {
             Files::DataDir(data_dir) => data_dir.write_pid(self.place, &self.id, pid),
             Files::Paths { .. } => self.replace_pid_file(pid),
         }
+    }
+
+    /// Writes record and pid file of a process that leads in place of the one that was started, where the owner has them.
+    pub(crate) fn write_leader(&self, identity: &Identity) -> Result<()> {
+        if let Files::DataDir(data_dir) = &self.context.files {
+            data_dir.update_identity(self.place, &self.id, identity)?;
+        }
+        fail::point("leader:recorded");
+        self.replace_pid_file(identity.pid)
     }
 
     /// Writes the pid file of a process that has just been started, where the owner has one.

@@ -301,7 +301,7 @@ fn the_exit_status_of_a_detached_process_is_known_where_the_kernel_tells_it() {
             std::thread::yield_now();
         }
         let (boot_id, start_ticks) = (boot_id().unwrap().clone(), started.start_ticks.unwrap());
-        let identity = Identity { pid: started.pid, start_ticks, boot_id, inode: None };
+        let identity = Identity { pid: started.pid, group: started.pid, start_ticks, boot_id, inode: None };
         let ended = super::super::non_child_exit::ended(Some(pidfd), Some(&identity)).unwrap();
         // Before Linux 6.15 the kernel does not tell it of one that was reaped.
         assert!(matches!(ended.status, ExitStatus::Exited(7) | ExitStatus::Unknown), "{ended:?}");
