@@ -123,6 +123,8 @@ static void proxy_options(void)
     REFUSES_PROXY(reload_json = "{}", config, "reload_json");
     REFUSES_PROXY(reload_json = NO_UTF8, utf8, "reload_json");
     REFUSES_PROXY(reload_json = "{\"signal\": 65}", config, "reload_json.signal");
+    REFUSES_PROXY(reload_json = "{\"notify\": true}", config, "reload_json.notify");
+    REFUSES_PROXY(reload_json = "\"notify\"", config, "reload: expected \"notify\" only with");
     REFUSES_PROXY(reload_json = "{\"command\": []}", config, "reload.command");
     REFUSES_PROXY(has_credentials = 1; options.group_count = 1, PROXYPROCESS_E_NULL_ARGUMENT, "groups");
     REFUSES_PROXY(has_credentials = 1; options.groups = one; options.group_count = SIZE_MAX, argument, "groups");

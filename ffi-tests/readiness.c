@@ -3,20 +3,42 @@
 
 #include "helpers.h"
 
+#include <signal.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 
-/* Is the proxy: says that it is ready to the socket that its environment names, and waits. */
-static int notify(void)
+/* Says this to the socket that the environment names. */
+static void say(const char *text)
 {
-    const char *name = getenv("NOTIFY_SOCKET"), *text = "READY=1\nSTATUS=2 workers";
+    const char *name = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     CHECK(name != NULL && name[0] == '@' && strlen(name) < sizeof address.sun_path);
     memcpy(address.sun_path + 1, name + 1, strlen(name) - 1);
     socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name));
     CHECK_INT(sendto(sender, text, strlen(text), 0, (struct sockaddr *)&address, length), strlen(text));
+    CHECK_INT(close(sender), 0);
+}
+
+/* Is the proxy: says that it is ready, and once that it has reloaded; what comes then it ignores. */
+static int notify(void)
+{
+    sigset_t hangup;
+    int signal = 0;
+    char text[80];
+    struct timespec now;
+    CHECK_INT(sigemptyset(&hangup), 0);
+    CHECK_INT(sigaddset(&hangup, SIGHUP), 0);
+    CHECK_INT(sigprocmask(SIG_BLOCK, &hangup, NULL), 0);
+    say("READY=1\nSTATUS=2 workers");
+    CHECK_INT(sigwait(&hangup, &signal), 0);
+    CHECK_INT(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    long long microseconds = now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+    CHECK(snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld", microseconds) > 0);
+    say(text);
+    say("READY=1\nSTATUS=reloaded");
     return pause();
 }
 
@@ -51,6 +73,18 @@ static void awaited(const char *program)
     become(state, events, &options, PROXYPROCESS_EVENT_READY);
     CHECK_INT(look(manager, "web").status.ready, 1);
     CHECK_TEXT(look(manager, "web").status_text, "2 workers");
+    options.reload_json = "\"notify\"";
+    OK(proxyprocess_state_set(state, "web", &options, &error));
+    set(state, "marker", SLEEP);
+    until(events, PROXYPROCESS_EVENT_STARTED, "marker");
+    OK(proxyprocess_manager_reload(manager, "web", &error));
+    CHECK_TEXT(look(manager, "web").status_text, "reloaded");
+    options.start_timeout_ms = 50;
+    OK(proxyprocess_state_set(state, "web", &options, &error));
+    set(state, "another", SLEEP);
+    until(events, PROXYPROCESS_EVENT_STARTED, "another");
+    FAILS(proxyprocess_manager_reload(manager, "web", &error), PROXYPROCESS_E_TIMEOUT,
+          "proxy web: reload: not confirmed in 50 ms: no RELOADING=1; its status is \"reloaded\"");
 
     options = proxy(SLEEP);
     options.ready_unix = "/nonexistent/socket";

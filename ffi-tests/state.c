@@ -107,6 +107,10 @@ static void by_options(void)
     options.ready_notify = 1;
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "\"ready\":\"notify\"");
+    options.reload_json = "{\"signal\": 10, \"notify\": true}";
+    OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
+    has(state, "web-proxy", "\"reload\":{\"notify\":true,\"signal\":\"SIGUSR1\"}");
+    options.reload_json = NULL;
     options.ready_notify = 0;
     options.ready_json = "{\"command\": [\"/bin/c\"], \"timeout_ms\": 9}";
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));

@@ -285,7 +285,7 @@ typedef enum proxyprocess_code {
     PROXYPROCESS_E_UNPROVEN = -17,
     /** No proxy of this id is managed: it is not declared, or its declaration was not followed yet. */
     PROXYPROCESS_E_NOT_FOUND = -18,
-    /** The proxy has no process now. */
+    /** The proxy has no process now, or one that cannot do yet what it was asked for. */
     PROXYPROCESS_E_NOT_RUNNING = -19,
     /** What was waited for has not come in time. */
     PROXYPROCESS_E_TIMEOUT = -20,
@@ -535,7 +535,7 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
  * stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
  * detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms,
- * reload {signal} or {command, timeout_ms}, replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
+ * reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
  * max_wait_ms, jitter}, mode and options.
  */
 typedef struct proxyprocess_proxy_options {
@@ -645,8 +645,9 @@ typedef struct proxyprocess_proxy_options {
      */
     const char *listen_json;
     /**
-     * How proxyprocess_manager_reload() has it reload its configuration: {"signal": "SIGHUP"}, to the leader, or {"command":
-     * ["program", "argument"], "timeout_ms": 30000}, as JSON; NULL is none.
+     * How proxyprocess_manager_reload() has it reload its configuration, JSON: {"signal": "SIGHUP"}, to the leader; "notify", in
+     * its quotes, which is SIGHUP as well, and {"signal": "SIGUSR1", "notify": true}, which the process confirms by its
+     * notifications; or {"command": ["program", "argument"], "timeout_ms": 30000}; NULL is none.
      */
     const char *reload_json;
     /**
@@ -1687,22 +1688,25 @@ int32_t proxyprocess_manager_signal(const struct proxyprocess_manager *manager,
                                     proxyprocess_error **err);
 
 /**
- * Has the process of one proxy reload its configuration, as its declaration says (`reload`): by a signal to its leader, or by
- * a command, which is run with the environment, directory and credentials of the proxy, and with the pid of the leader in
- * MAINPID. Its output goes to the logs of the proxy.
+ * Has the process of one proxy reload its configuration, as its declaration says (`reload`): by a signal to its leader,
+ * which it may have to confirm, or by a command, which is run with the environment, directory and credentials of the proxy, and
+ * with the pid of the leader in MAINPID. Its output goes to the logs of the proxy.
  *
- * Returns when the kernel has taken the signal, or when the command has exited, which this thread waits for. What the
- * process makes of the signal is not known. The declaration is the one that is followed. A stop of the proxy that comes
- * meanwhile ends the command, a close does not.
+ * Returns when the kernel has taken the signal; or when the process has confirmed by its notifications that it has reloaded
+ * ("notify"), or the command has exited, which this thread waits for. Without a confirmation, what the process makes of the
+ * signal is not known. The declaration is the one that is followed. A stop of the proxy that comes meanwhile ends the command,
+ * a close does not. The process stays what it is, confirmed or not.
  *
  * `id`: UTF-8.
  *
- * Returns 0: the signal was sent, or the command has exited with code 0; PROXYPROCESS_E_COMMAND_FAILED: it ended otherwise;
- * PROXYPROCESS_E_TIMEOUT: it took longer than its timeout_ms and was killed with its group, PROXYPROCESS_E_STILL_RUNNING: and
- * outlived that; PROXYPROCESS_E_START_FAILED and PROXYPROCESS_E_ROOT_REFUSED: it was not started;
+ * Returns 0: the signal was sent or the reload confirmed, or the command has exited with code 0; PROXYPROCESS_E_COMMAND_FAILED:
+ * it ended otherwise; PROXYPROCESS_E_TIMEOUT: it took longer than its timeout_ms and was killed with its group, or the process
+ * has not confirmed its reload within the declared start_timeout_ms; PROXYPROCESS_E_STILL_RUNNING: the command outlived that;
+ * PROXYPROCESS_E_START_FAILED and PROXYPROCESS_E_ROOT_REFUSED: it was not started;
  * PROXYPROCESS_E_INVALID_CONFIG: the proxy declares no `reload`; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id;
- * PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; PROXYPROCESS_E_IO: the kernel refuses the
- * signal, or a log cannot be opened; PROXYPROCESS_E_CLOSED.
+ * PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; or, where it is to confirm, its process is not
+ * ready, or has ended before it did; PROXYPROCESS_E_IO: the kernel refuses the signal, or a log cannot be opened;
+ * PROXYPROCESS_E_CLOSED, also when the manager is closed before the process has confirmed.
  *
  * Since 0.1.0.
  */

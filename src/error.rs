@@ -45,7 +45,7 @@ pub enum ErrorCode {
     Unproven = -17,
     /// No proxy of this id is managed: it is not declared, or its declaration was not followed yet.
     NotFound = -18,
-    /// The proxy has no process now.
+    /// The proxy has no process now, or one that cannot do yet what it was asked for.
     NotRunning = -19,
     /// What was waited for has not come in time.
     Timeout = -20,

@@ -204,7 +204,7 @@ impl ProxyConfig {
             if self.mode != ExecMode::DAEMON {
                 return Err(invalid(format!("reload: expected none for the mode \"{}\"", self.mode)));
             }
-            reload.validate()?;
+            reload.validate(self.takes_notifications())?;
         }
         if self.mode != ExecMode::DAEMON && self.replace != Replace::StopFirst {
             return Err(invalid(format!("replace: expected \"stop-first\" for the mode \"{}\"", self.mode)));

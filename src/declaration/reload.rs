@@ -31,6 +31,11 @@ use crate::sys::signal::Signal;
 pub enum Reload {
     /// By this signal to the leader, and to no other process of its group.
     Signal(Signal),
+    /// By the same, SIGHUP as a rule, which the process confirms by its notifications (`Type=notify-reload` of
+    /// systemd.service(5), sd_notify(3)): it sends `RELOADING=1` with the time of CLOCK_MONOTONIC in `MONOTONIC_USEC=`, and
+    /// `READY=1` once it has reloaded, for which it has [`ProxyConfig::start_timeout`](crate::ProxyConfig::start_timeout). It
+    /// needs a socket for notifications: [`Ready::Notify`](crate::Ready::Notify), or a watchdog.
+    Notify(Signal),
     /// By a command that tells the process. It is run with the environment, directory and credentials of the proxy, but
     /// without its sockets and the variables of these, of notifications and of the watchdog; its output goes to the proxy's
     /// logs, and the pid of the leader is in `MAINPID`, as with systemd.
@@ -43,7 +48,10 @@ pub enum Reload {
     },
 }
 
-const WANTED: &str = r#"{"signal": SIGNAL} or {"command": LIST}"#;
+/// The signal and the confirmation that most programs know, and the field for another signal.
+const NOTIFY: &str = "notify";
+
+const WANTED: &str = r#"{"signal": SIGNAL}, "notify" or {"command": LIST}"#;
 
 impl Reload {
     /// By a command, which may take as long as the default says.
@@ -59,15 +67,21 @@ impl Reload {
 
     /// Reads what stands at `place`.
     pub(crate) fn from_json(place: &str, value: Value) -> Result<Reload> {
+        if value == NOTIFY {
+            return Ok(Reload::Notify(Signal::HUP));
+        }
         if !value.is_object() {
             return Err(expected(place, WANTED, &value));
         }
         let mut how = Fields::of(place, value)?;
         let signal = read_signal(&mut how, "signal")?;
+        let notify = how.boolean(NOTIFY)?.unwrap_or(false);
         let argv = how.list("command", "strings", text::from_json)?;
         let timeout = how.milliseconds("timeout_ms")?;
         how.finish()?;
         match (signal, argv) {
+            (None, _) if notify => Err(invalid(format!("{place}.notify: expected false without a signal"))),
+            (Some(signal), None) if timeout.is_none() && notify => Ok(Reload::Notify(signal)),
             (Some(signal), None) if timeout.is_none() => Ok(Reload::Signal(signal)),
             (Some(_), None) => Err(invalid(format!("{place}.timeout_ms: expected none without a command"))),
             (None, Some(argv)) => Ok(Reload::Command { argv, timeout: timeout.unwrap_or(RELOAD_TIMEOUT) }),
@@ -79,6 +93,8 @@ impl Reload {
     pub(super) fn to_json(&self) -> Value {
         match self {
             Reload::Signal(signal) => json!({"signal": signal.stored_name()}),
+            Reload::Notify(Signal::HUP) => NOTIFY.into(),
+            Reload::Notify(signal) => json!({"signal": signal.stored_name(), NOTIFY: true}),
             Reload::Command { argv, timeout } => {
                 let mut object = json!({"command": words_to_json(argv)});
                 if *timeout != RELOAD_TIMEOUT {
@@ -89,9 +105,13 @@ impl Reload {
         }
     }
 
-    pub(super) fn validate(&self) -> Result<()> {
+    /// `is_heard`: its process has a socket for notifications. It gets none for this alone, since that takes another process.
+    pub(super) fn validate(&self, is_heard: bool) -> Result<()> {
         match self {
-            Reload::Signal(_) => Ok(()),
+            Reload::Notify(_) if !is_heard => {
+                Err(invalid("reload: expected \"notify\" only with \"ready\": \"notify\" or with watchdog_ms"))
+            }
+            Reload::Signal(_) | Reload::Notify(_) => Ok(()),
             Reload::Command { timeout, .. } if timeout.as_millis() == 0 => {
                 Err(invalid("reload.timeout_ms: expected milliseconds, a whole number from 1 on, got 0"))
             }
@@ -130,13 +150,38 @@ mod tests {
     }
 
     #[test]
+    fn confirmed_reload_is_by_sighup_or_the_signal_that_is_named() {
+        let heard = |reload: &str| parse(&format!(r#""ready": "notify", "reload": {reload}"#)).unwrap();
+        let forms = [
+            (r#""notify""#, Reload::Notify(Signal::HUP), json!("notify")),
+            (r#"{"signal": 1, "notify": true}"#, Reload::Notify(Signal::HUP), json!("notify")),
+            (
+                r#"{"signal": "USR1", "notify": true}"#,
+                Reload::Notify("SIGUSR1".parse().unwrap()),
+                json!({"signal": "SIGUSR1", "notify": true}),
+            ),
+            (r#"{"signal": 1, "notify": false}"#, Reload::Signal(Signal::HUP), json!({"signal": "SIGHUP"})),
+        ];
+        for (read, reload, written) in forms {
+            let config = heard(read);
+            assert_eq!(config.reload, Some(reload));
+            assert_eq!(Value::from(config.to_json())["reload"], written);
+            assert!(config.same_process(&heard("null")));
+        }
+        assert!(parse(r#""watchdog_ms": 1, "reload": "notify""#).is_ok());
+    }
+
+    #[test]
     fn wrong_form_is_refused_and_the_field_named() {
         let cases = [
-            (r#""reload": "SIGHUP""#, r#"reload: expected {"signal": SIGNAL} or {"command": LIST}, got a string"#),
-            (r#""reload": {}"#, r#"reload: expected {"signal": SIGNAL} or {"command": LIST}, got neither"#),
+            (
+                r#""reload": "SIGHUP""#,
+                r#"reload: expected {"signal": SIGNAL}, "notify" or {"command": LIST}, got a string"#,
+            ),
+            (r#""reload": {}"#, r#"reload: expected {"signal": SIGNAL}, "notify" or {"command": LIST}, got neither"#),
             (
                 r#""reload": {"signal": 1, "command": ["a"]}"#,
-                "reload: expected {\"signal\": SIGNAL} or {\"command\": LIST}, got both",
+                "reload: expected {\"signal\": SIGNAL}, \"notify\" or {\"command\": LIST}, got both",
             ),
             (r#""reload": {"signal": 0}"#, "reload.signal: expected a signal"),
             (r#""reload": {"signal": []}"#, "reload.signal: expected a signal like \"SIGTERM\" or 15, got a list"),
@@ -150,8 +195,20 @@ mod tests {
             ),
             (r#""reload": {"command": ["a"], "timeout_ms": -1}"#, "reload.timeout_ms: expected milliseconds"),
             (
-                r#""reload": {"notify": true}"#,
-                "reload.notify: unknown field, expected one of signal, command, timeout_ms",
+                r#""reload": {"other": true}"#,
+                "reload.other: unknown field, expected one of signal, notify, command, timeout_ms",
+            ),
+            (r#""reload": {"notify": true}"#, "reload.notify: expected false without a signal"),
+            (r#""reload": {"notify": true, "command": ["a"]}"#, "reload.notify: expected false without a signal"),
+            (r#""reload": {"notify": 1}"#, "reload.notify: expected true or false, got 1"),
+            (
+                r#""reload": {"signal": 1, "notify": true, "timeout_ms": 1}"#,
+                "reload.timeout_ms: expected none without a command",
+            ),
+            (r#""reload": "notify""#, r#"reload: expected "notify" only with "ready": "notify" or with watchdog_ms"#),
+            (
+                r#""ready": {"fd": 3}, "reload": {"signal": 10, "notify": true}"#,
+                r#"reload: expected "notify" only with "ready": "notify" or with watchdog_ms"#,
             ),
             (r#""mode": "noop", "reload": {"signal": 1}"#, "reload: expected none for the mode \"noop\""),
         ];

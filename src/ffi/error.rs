@@ -50,7 +50,7 @@ pub enum proxyprocess_code {
     PROXYPROCESS_E_UNPROVEN = -17,
     /// No proxy of this id is managed: it is not declared, or its declaration was not followed yet.
     PROXYPROCESS_E_NOT_FOUND = -18,
-    /// The proxy has no process now.
+    /// The proxy has no process now, or one that cannot do yet what it was asked for.
     PROXYPROCESS_E_NOT_RUNNING = -19,
     /// What was waited for has not come in time.
     PROXYPROCESS_E_TIMEOUT = -20,

@@ -19,7 +19,7 @@ use crate::sys::signal::Signal;
 /// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
 /// stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
 /// detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms,
-/// reload {signal} or {command, timeout_ms}, replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
+/// reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
 /// max_wait_ms, jitter}, mode and options.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
@@ -109,8 +109,9 @@ pub struct proxyprocess_proxy_options {
     /// place of an address an object with address and, each if it is not to be the default, name, backlog, reuse_port,
     /// ipv6_only and mode. They are open as long as the proxy is declared. NULL is none.
     pub listen_json: Text,
-    /// How proxyprocess_manager_reload() has it reload its configuration: {"signal": "SIGHUP"}, to the leader, or {"command":
-    /// ["program", "argument"], "timeout_ms": 30000}, as JSON; NULL is none.
+    /// How proxyprocess_manager_reload() has it reload its configuration, JSON: {"signal": "SIGHUP"}, to the leader; "notify", in
+    /// its quotes, which is SIGHUP as well, and {"signal": "SIGUSR1", "notify": true}, which the process confirms by its
+    /// notifications; or {"command": ["program", "argument"], "timeout_ms": 30000}; NULL is none.
     pub reload_json: Text,
     /// When it is ready, as `ready` of a declaration, JSON: for a command, which is the only one without a field of its own,
     /// {"command": ["program", "argument"], "timeout_ms": 10000}. It is run again until it exits with code 0. NULL is none.
@@ -222,7 +223,7 @@ impl proxyprocess_proxy_options {
         config.restart.jitter = self.restart_jitter;
         config.ready = self.ready()?;
         if let Some(reload) = self.reload_json.optional_utf8("reload_json")? {
-            let reload = value("reload_json", "object", &reload)?;
+            let reload = value("reload_json", "value", &reload)?;
             config.reload = Some(Reload::from_json("reload_json", reload)?);
         }
         config.start_timeout = period("start_timeout_ms", self.start_timeout_ms)?;

@@ -74,22 +74,25 @@ pub extern "C" fn proxyprocess_manager_signal(
     })
 }
 
-/// Has the process of one proxy reload its configuration, as its declaration says (`reload`): by a signal to its leader, or by
-/// a command, which is run with the environment, directory and credentials of the proxy, and with the pid of the leader in
-/// MAINPID. Its output goes to the logs of the proxy.
+/// Has the process of one proxy reload its configuration, as its declaration says (`reload`): by a signal to its leader,
+/// which it may have to confirm, or by a command, which is run with the environment, directory and credentials of the proxy, and
+/// with the pid of the leader in MAINPID. Its output goes to the logs of the proxy.
 ///
-/// Returns when the kernel has taken the signal, or when the command has exited, which this thread waits for. What the
-/// process makes of the signal is not known. The declaration is the one that is followed. A stop of the proxy that comes
-/// meanwhile ends the command, a close does not.
+/// Returns when the kernel has taken the signal; or when the process has confirmed by its notifications that it has reloaded
+/// ("notify"), or the command has exited, which this thread waits for. Without a confirmation, what the process makes of the
+/// signal is not known. The declaration is the one that is followed. A stop of the proxy that comes meanwhile ends the command,
+/// a close does not. The process stays what it is, confirmed or not.
 ///
 /// `id`: UTF-8.
 ///
-/// Returns 0: the signal was sent, or the command has exited with code 0; PROXYPROCESS_E_COMMAND_FAILED: it ended otherwise;
-/// PROXYPROCESS_E_TIMEOUT: it took longer than its timeout_ms and was killed with its group, PROXYPROCESS_E_STILL_RUNNING: and
-/// outlived that; PROXYPROCESS_E_START_FAILED and PROXYPROCESS_E_ROOT_REFUSED: it was not started;
+/// Returns 0: the signal was sent or the reload confirmed, or the command has exited with code 0; PROXYPROCESS_E_COMMAND_FAILED:
+/// it ended otherwise; PROXYPROCESS_E_TIMEOUT: it took longer than its timeout_ms and was killed with its group, or the process
+/// has not confirmed its reload within the declared start_timeout_ms; PROXYPROCESS_E_STILL_RUNNING: the command outlived that;
+/// PROXYPROCESS_E_START_FAILED and PROXYPROCESS_E_ROOT_REFUSED: it was not started;
 /// PROXYPROCESS_E_INVALID_CONFIG: the proxy declares no `reload`; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id;
-/// PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; PROXYPROCESS_E_IO: the kernel refuses the
-/// signal, or a log cannot be opened; PROXYPROCESS_E_CLOSED.
+/// PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; or, where it is to confirm, its process is not
+/// ready, or has ended before it did; PROXYPROCESS_E_IO: the kernel refuses the signal, or a log cannot be opened;
+/// PROXYPROCESS_E_CLOSED, also when the manager is closed before the process has confirmed.
 ///
 /// Since 0.1.0.
 #[must_use]

@@ -4,28 +4,33 @@
 use super::Manager;
 use crate::error::{ErrorCode, Result, excerpt};
 use crate::logging::Level;
-use crate::supervisor::SupervisorCommand;
+use crate::supervisor::{BegunReload, SupervisorCommand, not_managed};
 
 impl Manager {
     /// Has the process of one proxy reload its configuration, as its declaration says
-    /// ([`ProxyConfig::reload`](crate::ProxyConfig::reload)): by a signal to its leader, or by a command, which is run with the
-    /// environment, directory and credentials of the proxy, and with the pid of the leader in `MAINPID`.
+    /// ([`ProxyConfig::reload`](crate::ProxyConfig::reload)): by a signal to its leader, which it may have to confirm, or by a
+    /// command, which is run with the environment, directory and credentials of the proxy, and with the pid of the leader in
+    /// `MAINPID`.
     ///
-    /// Returns when the kernel has taken the signal, or when the command has exited, which this thread waits for. What the
-    /// process makes of the signal is not known. The declaration is the one that is followed. A stop of the proxy that comes
-    /// meanwhile ends the command, [`Manager::close`] does not.
+    /// Returns when the kernel has taken the signal; or when the process has confirmed by its notifications that it has
+    /// reloaded ([`Reload::Notify`](crate::Reload::Notify)), or the command has exited, which this thread waits for. Without a
+    /// confirmation, what the process makes of the signal is not known. The declaration is the one that is followed. A stop of
+    /// the proxy that comes meanwhile ends the command, [`Manager::close`] does not. The process stays what it is, confirmed or
+    /// not.
     ///
     /// # Errors
     /// - [`ErrorCode::CommandFailed`]: the command has not exited with code 0; the message says how it ended.
     /// - [`ErrorCode::Timeout`]: it took longer than its time and was killed with its group.
-    ///   [`ErrorCode::StillRunning`]: and has not ended 5 s after that.
+    ///   [`ErrorCode::StillRunning`]: and has not ended 5 s after that. Or the process has not confirmed its reload within the
+    ///   declared `start_timeout`, or as long as it has asked for; the message says what was missing.
     /// - [`ErrorCode::StartFailed`], [`ErrorCode::RootRefused`]: it was not started.
     /// - [`ErrorCode::InvalidConfig`]: the proxy declares no `reload`.
     /// - [`ErrorCode::NotFound`]: there is no proxy of this id.
-    /// - [`ErrorCode::NotRunning`]: it has no process now, or is of a registered kind; the message names its state.
+    /// - [`ErrorCode::NotRunning`]: it has no process now, or is of a registered kind; the message names its state. With a
+    ///   confirmation also: its process is not ready, or has ended before it has confirmed.
     /// - [`ErrorCode::Io`]: the kernel refuses the signal (EPERM: the agent may not signal the process), or a log of the proxy
     ///   cannot be opened.
-    /// - [`ErrorCode::Closed`].
+    /// - [`ErrorCode::Closed`], also when the manager is closed before the process has confirmed its reload.
     ///
     /// ```
     /// # use proxyprocess::{Command, ErrorCode, Manager, ManagerOptions, ProxyConfig, Reload, State, WaitFor};
@@ -52,14 +57,28 @@ impl Manager {
     /// ```
     pub fn reload(&self, id: &str) -> Result<()> {
         let reload = |slot, reply| SupervisorCommand::Reload { slot, reply };
-        let (supervisor, Some((command, timeout))) = self.ask_slot(id, reload)? else { return Ok(()) };
-        let result = command.run(timeout);
+        let (supervisor, begun) = self.ask_slot(id, reload)?;
+        let (result, done) = match begun {
+            BegunReload::Signalled => return Ok(()),
+            BegunReload::Awaited(answer) => {
+                // Meanwhile it is for others to say how long the threads live.
+                drop(supervisor);
+                match answer.recv() {
+                    Ok(result) => (result, "it has confirmed that it has reloaded"),
+                    Err(_) => return Err(self.check_open().err().unwrap_or_else(|| not_managed(id))),
+                }
+            }
+            BegunReload::Command(command, timeout) => {
+                let result = command.run(timeout);
+                if result.as_ref().is_err_and(|error| error.code() == ErrorCode::StillRunning) {
+                    supervisor.send(SupervisorCommand::ReapLeftBehind)?;
+                }
+                (result, "the command that reloads it has succeeded")
+            }
+        };
         match &result {
-            Ok(()) => self.log.about(Level::Info, id, format_args!("the command that reloads it has succeeded")),
+            Ok(()) => self.log.about(Level::Info, id, format_args!("{done}")),
             Err(error) => self.log.about(Level::Error, id, format_args!("reload: {error}")),
-        }
-        if result.as_ref().is_err_and(|error| error.code() == ErrorCode::StillRunning) {
-            supervisor.send(SupervisorCommand::ReapLeftBehind)?;
         }
         result.map_err(|error| error.within(format_args!("proxy {}: reload", excerpt(id))))
     }

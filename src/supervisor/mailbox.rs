@@ -138,9 +138,8 @@ pub(crate) enum SupervisorCommand {
     Restart { slot: Slot, reply: Sender<Result<()>> },
     /// This signal is for the leader, and for no other process of its group. Answered when it is sent.
     Signal { slot: Slot, signal: Signal, reply: Sender<Result<()>> },
-    /// The leader should reload its configuration. Answered when its signal is sent, or with the command that does it, which is
-    /// for the caller to run, and how long it may take.
-    Reload { slot: Slot, reply: Sender<Result<Option<(CommandRun, Duration)>>> },
+    /// The leader should reload its configuration. Answered when that has begun, or with what the caller has to do for it.
+    Reload { slot: Slot, reply: Sender<Result<BegunReload>> },
     /// A caller waits for a state. Answered when the waiter is with the process, or dropped because there is no such slot.
     Await { slot: Slot, waiter: StateWaiter, reply: Sender<()> },
     /// The process should be gone, and with `forget` its slot as well. Every stop is answered.
@@ -160,6 +159,18 @@ pub(crate) enum SupervisorCommand {
     ReapLeftBehind,
     /// The last handle is gone.
     Shutdown,
+}
+
+/// A reload that was asked for.
+#[derive(Debug)]
+pub(crate) enum BegunReload {
+    /// Its signal is sent.
+    Signalled,
+    /// Its signal is sent, and here the answer comes that the process has confirmed it; none when the process is not supervised
+    /// any more.
+    Awaited(Receiver<Result<()>>),
+    /// The command that does it, which is for the caller to run, and how long it may take.
+    Command(CommandRun, Duration),
 }
 
 /// A process that was started.

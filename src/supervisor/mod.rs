@@ -34,7 +34,9 @@ pub use events::{Event, EventKind, Events};
 #[cfg(feature = "capi")]
 pub(crate) use events::{EventFields, unix_ns};
 pub(crate) use events::{EventRing, ProxyOccurrence, Publisher, SnapshotOccurrence};
-pub(crate) use mailbox::{OtherClaim, Owner, Slot, StartMode, StopReply, SupervisorCommand, not_managed, not_running};
+pub(crate) use mailbox::{
+    BegunReload, OtherClaim, Owner, Slot, StartMode, StopReply, SupervisorCommand, not_managed, not_running,
+};
 pub(crate) use spec::base_environment::BaseEnvironment;
 pub(crate) use spec::{Context, Files, Spec, random_owner_tag};
 pub use status::{OtherGeneration, ProxyStatus, UnprovenProcess};

@@ -69,6 +69,8 @@ const NAMES: [(&str, i32); 31] = [
 const ALIASES: [(&str, i32); 3] = [("IOT", libc::SIGIOT), ("CLD", libc::SIGCHLD), ("POLL", libc::SIGPOLL)];
 
 impl Signal {
+    /// By which most programs are asked to reload their configuration.
+    pub const HUP: Signal = Signal(libc::SIGHUP);
     /// The default stop signal of the original.
     pub const INT: Signal = Signal(libc::SIGINT);
     /// The one that cannot be ignored.

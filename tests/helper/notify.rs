@@ -15,6 +15,7 @@ use std::time::Duration;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::pipe::pipe;
 use rustix::process::setsid;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::report::Reporter;
 use crate::roles::own_program;
@@ -23,9 +24,9 @@ use crate::wait::{self, Handled};
 /// The role of a process that sends one notification.
 pub(crate) const SENDS: &str = "sends";
 
-/// On each SIGUSR1 sends the next text and says so; `at-once`: the first one before it reports its start; `feeds`: beside that,
-/// its watchdog all the time, until the text is `silent`; `stays`: survives SIGABRT, and says so; `asks`: sends the next text on
-/// SIGINT as well, and ends when there is none left.
+/// On each SIGUSR1 sends the next text, with the time for `MONOTONIC_USEC=now`, and says so; `at-once`: the first one before it
+/// reports its start; `feeds`: beside that, its watchdog all the time, until the text is `silent`; `stays`: survives SIGABRT,
+/// and says so; `asks`: sends the next text on SIGINT as well, and ends when there is none left.
 pub(crate) fn notify(reporter: &mut Reporter, how: &str, texts: &[String]) -> ! {
     wait::without_core_files();
     let mut handled = match how {
@@ -86,7 +87,9 @@ fn connect() -> io::Result<UnixDatagram> {
 }
 
 pub(crate) fn try_to_send(text: &str) -> io::Result<usize> {
-    connect()?.send(text.as_bytes())
+    let now = clock_gettime(ClockId::Monotonic);
+    let now = format!("MONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1000);
+    connect()?.send(text.replace("MONOTONIC_USEC=now", &now).as_bytes())
 }
 
 pub(crate) fn send(text: &str) {

@@ -3,6 +3,7 @@
 
 mod adoption;
 mod commands;
+mod confirmed_reload;
 mod connects;
 mod leader_changes;
 mod leader_changes_cut;

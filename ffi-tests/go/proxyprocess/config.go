@@ -106,10 +106,13 @@ type Listen struct {
 	Mode string `json:"mode,omitempty"`
 }
 
-// Reload is how a process reloads its configuration: by a signal or by a command, of which one is set.
+// Reload is how a process reloads its configuration: by a signal or by a command.
 type Reload struct {
-	// Signal goes to the leader, and to no other process of its group.
+	// Signal goes to the leader, and to no other process of its group; 0 is SIGHUP with Notify, and else none.
 	Signal syscall.Signal
+	// Notify has the process confirm the signal by its notifications (sd_notify(3)), RELOADING=1 with MONOTONIC_USEC= and then
+	// READY=1, within ProxyConfig.StartTimeout. It needs ReadyNotify or Watchdog.
+	Notify bool
 	// Command is a program and its arguments, UTF-8.
 	Command []string
 	// Timeout is how long the command may take before it is killed; 0 is 30 s. In whole milliseconds, rounded up.
@@ -118,11 +121,16 @@ type Reload struct {
 
 // MarshalJSON gives what a declaration has.
 func (r Reload) MarshalJSON() ([]byte, error) {
+	signal := r.Signal
+	if r.Notify && signal == 0 {
+		signal = syscall.SIGHUP
+	}
 	return json.Marshal(struct {
 		Signal    int      `json:"signal,omitempty"`
+		Notify    bool     `json:"notify,omitempty"`
 		Command   []string `json:"command,omitempty"`
 		TimeoutMS uint64   `json:"timeout_ms,omitempty"`
-	}{int(r.Signal), r.Command, milliseconds(r.Timeout)})
+	}{int(signal), r.Notify, r.Command, milliseconds(r.Timeout)})
 }
 
 // StopStep is one step of a stop: a signal or a command, and how long the processes may take to obey it before the next

@@ -53,7 +53,7 @@ const (
 	ErrUnproven Code = C.PROXYPROCESS_E_UNPROVEN
 	// ErrNotFound: no proxy of this id is managed: it is not declared, or its declaration was not followed yet.
 	ErrNotFound Code = C.PROXYPROCESS_E_NOT_FOUND
-	// ErrNotRunning: the proxy has no process now.
+	// ErrNotRunning: the proxy has no process now, or one that cannot do yet what it was asked for.
 	ErrNotRunning Code = C.PROXYPROCESS_E_NOT_RUNNING
 	// ErrTimeout: what was waited for has not come in time.
 	ErrTimeout Code = C.PROXYPROCESS_E_TIMEOUT

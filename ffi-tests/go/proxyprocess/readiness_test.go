@@ -5,7 +5,9 @@ package proxyprocess_test
 import (
 	"net"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,6 +56,12 @@ func TestProxyIsReadyWhenItReportsAndStoppedWhenItIsLate(t *testing.T) {
 			t.Errorf("ready is %v, status %q", status.Ready, status.StatusText)
 		}
 	}
+	notifies.Reload = &proxyprocess.Reload{Notify: true}
+	check(t, state.Set("notifies", notifies))
+	check(t, state.Set("marker", sleeper()))
+	events.until(proxyprocess.EventStarted, "marker")
+	check(t, manager.Reload("notifies"))
+	events.until(proxyprocess.EventReady, "notifies")
 	hangs := shell("ulimit -c 0; exec sleep 300")
 	hangs.Watchdog = 50 * time.Millisecond
 	check(t, state.Set("hangs", hangs))
@@ -85,15 +93,23 @@ func TestProxyIsReadyWhenItReportsAndStoppedWhenItIsLate(t *testing.T) {
 	expect(t, state.Set("refused", refused), proxyprocess.ErrInvalidArgument)
 }
 
-// TestNotifies is the proxy of the test above: it says that it is ready, and waits.
+// TestNotifies is the proxy of the test above: it says that it is ready, and on SIGHUP that it has reloaded, at a time that is
+// never over.
 func TestNotifies(t *testing.T) {
 	if os.Getenv("PROXYPROCESS_NOTIFIES") == "" {
 		t.Skip("started by another test")
 	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
 	address := net.UnixAddr{Name: os.Getenv("NOTIFY_SOCKET"), Net: "unixgram"}
 	connection, err := net.DialUnix(address.Net, nil, &address)
 	check(t, err)
 	_, err = connection.Write([]byte("READY=1\nSTATUS=2 workers"))
 	check(t, err)
-	select {}
+	for range hangups {
+		for _, text := range []string{"RELOADING=1\nMONOTONIC_USEC=9000000000000000000", "READY=1"} {
+			_, err = connection.Write([]byte(text))
+			check(t, err)
+		}
+	}
 }

@@ -111,6 +111,20 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 	sameJSON(t, ready.Ready, `{"command": ["/bin/c", "ü"], "timeout_ms": 1000}`)
 	checked.ReadyNotify = true
 	expect(t, state.Set("checked", checked), proxyprocess.ErrInvalidArgument)
+	confirms := sleeper()
+	confirms.Reload = &proxyprocess.Reload{Notify: true}
+	expect(t, state.Set("confirms", confirms), proxyprocess.ErrInvalidConfig)
+	confirms.ReadyNotify = true
+	for signal, written := range map[syscall.Signal]string{
+		0: `"notify"`, syscall.SIGUSR1: `{"signal": "SIGUSR1", "notify": true}`,
+	} {
+		confirms.Reload.Signal = signal
+		check(t, state.Set("confirms", confirms))
+		declaration, err = state.Get("confirms")
+		check(t, err)
+		check(t, json.Unmarshal(declaration, &reload))
+		sameJSON(t, reload.Reload, written)
+	}
 	reloading.Reload.Signal = syscall.SIGHUP
 	expect(t, state.Set("reloading", reloading), proxyprocess.ErrInvalidConfig)
 	reloading.Reload = &proxyprocess.Reload{}

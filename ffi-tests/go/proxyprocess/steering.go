@@ -44,16 +44,18 @@ func (m *Manager) Signal(id string, signal syscall.Signal) error {
 	})
 }
 
-// Reload has the process of one proxy reload its configuration, as ProxyConfig.Reload says: by a signal to its leader, or by a
-// command, which is run with the environment, directory and credentials of the proxy, and with the pid of the leader in
-// MAINPID. It returns when the kernel has taken the signal, or when the command has exited, which keeps a thread. The
-// declaration is the one that is followed. A stop of the proxy that comes meanwhile ends the command, a close does not.
+// Reload has the process of one proxy reload its configuration, as ProxyConfig.Reload says: by a signal to its leader, which it
+// may have to confirm, or by a command, which is run with the environment, directory and credentials of the proxy, and with the
+// pid of the leader in MAINPID. It returns when the kernel has taken the signal; or when the process has confirmed that it has
+// reloaded, or the command has exited, which keeps a thread. The declaration is the one that is followed. A stop of the proxy
+// that comes meanwhile ends the command, a close does not. The process stays what it is, confirmed or not.
 //
 // Its errors are ErrCommandFailed, when the command has not exited with 0; ErrTimeout, when it took too long and was killed
-// with its group, and ErrStillRunning, when it outlived that; ErrStartFailed and ErrRootRefused, when it was not started;
-// ErrInvalidConfig, when the proxy declares no Reload; ErrNotFound, when there is no proxy of this id; ErrNotRunning, when it
-// has no process now, or is of a registered kind; ErrIO, when the kernel refuses the signal or a log cannot be opened; and
-// ErrClosed.
+// with its group, and ErrStillRunning, when it outlived that; ErrTimeout also when the process has not confirmed its reload
+// within ProxyConfig.StartTimeout; ErrStartFailed and ErrRootRefused, when the command was not started; ErrInvalidConfig, when
+// the proxy declares no Reload; ErrNotFound, when there is no proxy of this id; ErrNotRunning, when it has no process now, or is
+// of a registered kind, or, where it is to confirm, its process is not ready or has ended before it did; ErrIO, when the kernel
+// refuses the signal or a log cannot be opened; and ErrClosed.
 func (m *Manager) Reload(id string) error {
 	return m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
 		return C.proxyprocess_manager_reload(manager, id, failure)

@@ -19,6 +19,7 @@ mod process_exit;
 mod rare;
 mod readiness;
 mod recording;
+mod reload;
 mod repair;
 mod scan_results;
 mod steering;
@@ -159,6 +160,7 @@ impl EventLoop {
             self.exchange_again(key, now);
             self.resume_notifications(key, now);
             self.check_watchdog(key, now);
+            self.check_reloads(key, now);
         }
         self.reaper.forget_gone();
         self.timers.tidy(|at, key| self.slots.get(&key).is_some_and(|supervised| supervised.is_due_at(at)));

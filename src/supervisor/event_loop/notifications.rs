@@ -56,7 +56,8 @@ impl EventLoop {
         let (notices, was_all) = supervised.new_notices();
         for notice in notices {
             fail::point("notify:read");
-            self.follow(key, notice);
+            self.follow(key, &notice);
+            self.tell_reloads(key, &notice);
         }
         self.arm_notifications(key);
         was_all
@@ -73,10 +74,10 @@ impl EventLoop {
         }
     }
 
-    fn follow(&mut self, key: ProcessKey, notice: Notice) {
+    fn follow(&mut self, key: ProcessKey, notice: &Notice) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let Some(notifications) = supervised.rare.notifications.as_mut() else { return };
-        let is_new = notifications.begins(&notice);
+        let is_new = notifications.begins(notice);
         let (id, context) = (&supervised.slot.id, &supervised.spec.context);
         match notice {
             Notice::Ready if supervised.machine.awaits_ready() => {
@@ -88,12 +89,12 @@ impl EventLoop {
                 context.publisher.of_proxy(id, ProxyOccurrence::Ready { generation: supervised.generation });
             }
             Notice::Ready => {}
-            Notice::Reloading if is_new => context.log.about(Level::Info, id, format_args!("says that it reloads")),
+            Notice::Reloading(_) if is_new => context.log.about(Level::Info, id, format_args!("says that it reloads")),
             Notice::Stopping if is_new => context.log.about(Level::Info, id, format_args!("says that it stops")),
-            Notice::Reloading | Notice::Stopping => {}
-            Notice::Status(text) => notifications.set_status_text(text),
+            Notice::Reloading(_) | Notice::Stopping => {}
+            Notice::Status(text) => notifications.set_status_text(text.clone()),
             Notice::Errno(errno) => {
-                let error = std::io::Error::from_raw_os_error(errno);
+                let error = std::io::Error::from_raw_os_error(*errno);
                 let error = Error::os(ErrorCode::Io, "reported by the process", &error);
                 if supervised.rare.last_error.as_ref().is_none_or(|said| said.to_string() != error.to_string()) {
                     context.log.about(Level::Warn, id, format_args!("{error}"));
@@ -101,15 +102,15 @@ impl EventLoop {
                 }
             }
             Notice::ExtendTimeout(by) => {
-                notifications.watchdog.pause(by, Instant::now());
-                self.drive(key, MachineEvent::MoreTime { by });
+                notifications.watchdog.pause(*by, Instant::now());
+                self.drive(key, MachineEvent::MoreTime { by: *by });
             }
             Notice::Alive => notifications.watchdog.feed(Instant::now()),
             Notice::ExpireWatchdog => {
                 self.expire_watchdog(key, "triggered by the process with WATCHDOG=trigger".to_owned());
             }
-            Notice::WatchdogPeriod(period) => self.change_watchdog_period(key, period),
-            Notice::Leader(named) => self.name_leader(key, named),
+            Notice::WatchdogPeriod(period) => self.change_watchdog_period(key, *period),
+            Notice::Leader(named) => self.name_leader(key, *named),
         }
     }
 

@@ -52,6 +52,7 @@ impl EventLoop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         fail::point("exit:told");
         supervised.last_exit = Some(status);
+        supervised.end_reloads(status);
         supervised.pid = None;
         if supervised.rare.notifications.is_some() {
             supervised.rare.notifications = None;

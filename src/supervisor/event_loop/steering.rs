@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the event loop does when a user steers one proxy: restart, signals, reload, and waits for a state.
-
-use std::time::Duration;
+//! What the event loop does when a user steers one proxy: restart, signals, and waits for a state.
 
 use super::EventLoop;
 use super::supervised::Supervised;
-use crate::declaration::Reload;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
-use crate::supervisor::command_run::CommandRun;
 use crate::supervisor::mailbox::{Slot, not_managed, not_running};
 use crate::supervisor::state_waiters::StateWaiter;
 use crate::sys::signal::Signal;
@@ -41,26 +37,6 @@ impl EventLoop {
         let log = &supervised.spec.context.log;
         log.about(Level::Info, &slot.id, format_args!("{signal} sent to pid {pid}, as requested"));
         Ok(())
-    }
-
-    /// A command is not run here, for this thread waits for no process.
-    pub(super) fn reload(&mut self, slot: &Slot) -> Result<Option<(CommandRun, Duration)>> {
-        let supervised = self.keys.get(slot).and_then(|key| self.slots.get(&key));
-        let supervised = supervised.ok_or_else(|| not_managed(&slot.id))?;
-        let Some(leader) = supervised.pid else { return Err(not_running(&slot.id, supervised.machine.state())) };
-        match supervised.spec.config.reload.clone() {
-            None => {
-                let what = "reload: declare a signal or a command to be reloaded by";
-                Err(Error::new(ErrorCode::InvalidConfig, format!("proxy {}: {what}", excerpt(&slot.id))))
-            }
-            Some(Reload::Signal(signal)) => self.signal_leader(slot, signal).map(|()| None),
-            Some(Reload::Command { argv, timeout }) => {
-                let log = &supervised.spec.context.log;
-                log.about(Level::Info, &slot.id, format_args!("running the command that reloads pid {leader}"));
-                let (spec, generation) = (supervised.spec.clone(), supervised.generation);
-                Ok(Some((CommandRun { spec, argv, leader, generation }, timeout)))
-            }
-        }
     }
 
     pub(super) fn await_state(&mut self, slot: &Slot, waiter: StateWaiter) {

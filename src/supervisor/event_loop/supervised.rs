@@ -100,7 +100,7 @@ impl Supervised {
     /// are kept.
     pub(crate) fn is_due_at(&self, at: Instant) -> bool {
         let repair = self.rare.repair.as_ref().map(|repair| repair.at);
-        let notifications = self.rare.notifications.as_ref().map_or([None; 2], |it| it.deadlines());
+        let notifications = self.rare.notifications.as_ref().map_or([None; 3], |it| it.deadlines());
         let exchange = self.rare.handover.as_ref().and_then(|ongoing| ongoing.exchange_again_at);
         [self.armed, self.rare.answer_at, repair, exchange].iter().chain(&notifications).any(|due| *due == Some(at))
     }

@@ -4,6 +4,7 @@
 
 mod budget;
 pub(crate) mod notice;
+pub(crate) mod reloads;
 mod sender;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::sys::notify_socket::{NotifySocket, SocketName};
 use crate::sys::pid::Pid;
 use budget::Budget;
 use notice::{Notice, notices};
+use reloads::AwaitedReloads;
 pub(crate) use sender::Leader;
 
 /// How many notifications are read at a time, before other processes have their turn.
@@ -51,6 +53,7 @@ pub(crate) struct Notifications {
     /// Led before: what it says of itself is not of the proxy any more.
     former_leader: Option<Pid>,
     pub(crate) watchdog: Watchdog,
+    pub(crate) reloads: AwaitedReloads,
 }
 
 /// Whether the socket is waited for.
@@ -91,6 +94,7 @@ impl Notifications {
             status_text: None,
             former_leader: None,
             watchdog: Watchdog::new(watchdog_period),
+            reloads: AwaitedReloads::default(),
         };
         it.resume(now, reaper, key);
         it
@@ -110,8 +114,8 @@ impl Notifications {
     }
 
     /// When something of it is to be done.
-    pub(crate) fn deadlines(&self) -> [Option<Instant>; 2] {
-        [self.paused_until(), self.watchdog.due()]
+    pub(crate) fn deadlines(&self) -> [Option<Instant>; 3] {
+        [self.paused_until(), self.watchdog.due(), self.reloads.due()]
     }
 
     /// Waits for notifications again, if the pause is over.
@@ -182,7 +186,7 @@ impl Notifications {
     pub(crate) fn begins(&mut self, notice: &Notice) -> bool {
         let activity = match notice {
             Notice::Ready => Activity::Serving,
-            Notice::Reloading => Activity::Reloading,
+            Notice::Reloading(_) => Activity::Reloading,
             Notice::Stopping => Activity::Stopping,
             Notice::Status(_)
             | Notice::Errno(_)

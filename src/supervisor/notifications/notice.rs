@@ -5,6 +5,7 @@ use std::mem::discriminant;
 use std::time::Duration;
 
 use crate::defaults::LONGEST_PERIOD;
+use crate::sys::monotonic_time::MonotonicTime;
 use crate::sys::pid::Pid;
 
 /// How many bytes of a status text are kept.
@@ -20,7 +21,8 @@ const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notice {
     Ready,
-    Reloading,
+    /// And since when, if it says so.
+    Reloading(Option<MonotonicTime>),
     Stopping,
     /// Empty: it says nothing any more.
     Status(String),
@@ -38,11 +40,17 @@ pub(crate) enum Notice {
 }
 
 /// All that a notification says, in its order. What is not understood is left out: BARRIER=1 asks for nothing but that the
-/// descriptor that came with it is closed, which is done already, and MONOTONIC_USEC= says when a reload began, which the
-/// order of the notifications says as well. Of several lines of one kind the first counts, as with systemd.
+/// descriptor that came with it is closed, which is done already. Of several lines of one kind the first counts, as with systemd.
 pub(crate) fn notices(text: &[u8]) -> Vec<Notice> {
     let mut found: Vec<Notice> = Vec::new();
-    for notice in text.split(|&byte| byte == b'\n').filter_map(notice) {
+    let lines = || text.split(|&byte| byte == b'\n');
+    for mut notice in lines().filter_map(notice) {
+        if let Notice::Reloading(since) = &mut notice {
+            *since = lines()
+                .find_map(|line| line.strip_prefix(b"MONOTONIC_USEC="))
+                .and_then(number_of)
+                .map(MonotonicTime::of_microseconds);
+        }
         if !found.iter().any(|earlier| discriminant(earlier) == discriminant(&notice)) {
             found.push(notice);
         }
@@ -55,7 +63,7 @@ fn notice(line: &[u8]) -> Option<Notice> {
     let (name, value) = (&line[..at], &line[at + 1..]);
     match (name, value) {
         (b"READY", b"1") => Some(Notice::Ready),
-        (b"RELOADING", b"1") => Some(Notice::Reloading),
+        (b"RELOADING", b"1") => Some(Notice::Reloading(None)),
         (b"STOPPING", b"1") => Some(Notice::Stopping),
         (b"STATUS", text) => Some(Notice::Status(status(text))),
         (b"ERRNO", number) => number_of(number).filter(|errno| *errno > 0).map(Notice::Errno),
@@ -102,7 +110,7 @@ mod tests {
         let all = [
             Notice::Status("a=b".to_owned()),
             Notice::Ready,
-            Notice::Reloading,
+            Notice::Reloading(Some(MonotonicTime::of_microseconds(7))),
             Notice::Stopping,
             Notice::Errno(2),
             Notice::ExtendTimeout(Duration::from_millis(1500)),
@@ -116,6 +124,11 @@ mod tests {
             assert_eq!(notices(format!("MAINPID={no_pid}").as_bytes()), [Notice::Leader(None)]);
         }
         assert_eq!(notices(b""), []);
+        let early = b"MONOTONIC_USEC=8\nRELOADING=1\nMONOTONIC_USEC=9";
+        assert_eq!(notices(early), [Notice::Reloading(Some(MonotonicTime::of_microseconds(8)))]);
+        for unstamped in ["RELOADING=1", "RELOADING=1\nMONOTONIC_USEC=x", "RELOADING=1\nMONOTONIC_USEC="] {
+            assert_eq!(notices(unstamped.as_bytes()), [Notice::Reloading(None)]);
+        }
         assert_eq!(notices(b"STATUS="), [Notice::Status(String::new())]);
         assert_eq!(notices(b"EXTEND_TIMEOUT_USEC=18446744073709551615"), [Notice::ExtendTimeout(LONGEST_EXTENSION)]);
         assert_eq!(notices(b"EXTEND_TIMEOUT_USEC=18446744073709551616"), []);
