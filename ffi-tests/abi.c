@@ -159,7 +159,7 @@ FIELD(proxyprocess_proxy_options, reload_json, 208, 8);
 FIELD(proxyprocess_proxy_options, ready_json, 216, 8);
 FIELD(proxyprocess_proxy_options, watchdog_ms, 224, 8);
 FIELD(proxyprocess_proxy_options, replace, 232, 4);
-FIELD(proxyprocess_proxy_options, reserved_4, 236, 4);
+FIELD(proxyprocess_proxy_options, fd_store_max, 236, 4);
 
 SIZE(proxyprocess_manager_options, 56);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);

@@ -117,7 +117,7 @@ static void proxy_options(void)
     REFUSES_PROXY(ready_json = "\"notify\""; options.ready_fd = 3, argument, "ready_json");
     REFUSES_PROXY(replace = 2, argument, "replace: expected 0 or 1, got 2");
     REFUSES_PROXY(replace = -1, argument, "replace");
-    REFUSES_PROXY(reserved_4[0] = 1, argument, "reserved_4");
+    REFUSES_PROXY(fd_store_max = 513, config, "fd_store_max");
     REFUSES_PROXY(reload_json = "", config, "reload_json");
     REFUSES_PROXY(reload_json = "[]", config, "reload_json");
     REFUSES_PROXY(reload_json = "{}", config, "reload_json");

@@ -117,10 +117,12 @@ static void by_options(void)
     has(state, "web-proxy", "\"ready\":{\"command\":[\"/bin/c\"],\"timeout_ms\":9}");
     options.ready_json = NULL;
     options.replace = PROXYPROCESS_REPLACE_OVERLAP;
+    options.fd_store_max = 7;
     options.listen_json = "[\"tcp:[::1]:80\", {\"address\": \"unix:/run/web\", \"name\": \"web\", \"mode\": \"0660\"}]";
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "\"listen\":[\"tcp:[::1]:80\",");
     has(state, "web-proxy", "\"replace\":\"overlap\"");
+    has(state, "web-proxy", "\"fd_store_max\":7");
     has(state, "web-proxy", "\"address\":\"unix:/run/web\"");
     has(state, "web-proxy", "\"mode\":\"0660\"");
 

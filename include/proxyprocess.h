@@ -534,7 +534,7 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
  * stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
- * detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms,
+ * detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
  * reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
  * max_wait_ms, jitter}, mode and options.
  */
@@ -662,8 +662,11 @@ typedef struct proxyprocess_proxy_options {
     uint64_t watchdog_ms;
     /** How its process is replaced: a value of proxyprocess_replace. */
     int32_t replace;
-    /** 0. */
-    uint8_t reserved_4[4];
+    /**
+     * How many descriptors it can hand over with FDSTORE=1 to the socket that NOTIFY_SOCKET names (sd_notify(3)), at most 512,
+     * which are kept while it is declared and given to each next process after the sockets of `listen_json`; 0 is none.
+     */
+    uint32_t fd_store_max;
 } proxyprocess_proxy_options;
 
 /**

@@ -89,8 +89,13 @@ pub(crate) const ENV_NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 pub(crate) const ENV_WATCHDOG_USEC: &str = "WATCHDOG_USEC";
 pub(crate) const ENV_WATCHDOG_PID: &str = "WATCHDOG_PID";
 
-/// The pid of the process that its sockets are for (sd_listen_fds(3)).
+/// How many sockets a process has, what they are called, and the pid of the process that they are for (sd_listen_fds(3)).
+pub(crate) const ENV_LISTEN_FDS: &str = "LISTEN_FDS";
+pub(crate) const ENV_LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
 pub(crate) const ENV_LISTEN_PID: &str = "LISTEN_PID";
+
+/// How many descriptors a process can hand over to be kept (systemd.exec(5)).
+pub(crate) const ENV_FDSTORE: &str = "FDSTORE";
 
 /// The variables of the agent's environment that no process inherits, because they are addressed to the agent itself: what a
 /// service manager tells a service about its notifications, watchdog, sockets, identity, log and credentials

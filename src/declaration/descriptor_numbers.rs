@@ -8,12 +8,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use super::fields::invalid;
 use super::listen::{FIRST_DESCRIPTOR, Listen, shown};
 use crate::command::Command;
+use crate::defaults::{ENV_LISTEN_FDNAMES, ENV_LISTEN_FDS, ENV_LISTEN_PID};
 use crate::error::Result;
 
 const BEGIN: &[u8] = b"{fd:";
 
 /// The variables by which a process finds its sockets (sd_listen_fds(3)).
-const SET_BY_LISTEN: [&str; 3] = ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"];
+const SET_BY_LISTEN: [&str; 3] = [ENV_LISTEN_FDS, ENV_LISTEN_FDNAMES, ENV_LISTEN_PID];
 
 /// Whether a declaration with `listen` sets this variable itself.
 pub(crate) fn is_set_by_listen(name: &OsStr) -> bool {

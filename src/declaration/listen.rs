@@ -208,8 +208,9 @@ fn is_name(name: &str) -> bool {
     (1..=255).contains(&name.len()) && name.bytes().all(good)
 }
 
-/// Checks the sockets of a declaration. `report`: the descriptor by which its process reports.
-pub(super) fn validate(sockets: &[Listen], report: Option<u32>) -> Result<()> {
+/// Checks the sockets of a declaration. `stored`: how many descriptors may follow them; `report`: that by which its process
+/// reports.
+pub(super) fn validate(sockets: &[Listen], stored: u32, report: Option<u32>) -> Result<()> {
     if sockets.len() > MOST {
         return Err(invalid(format!("listen: expected at most {MOST} sockets, got {}", sockets.len())));
     }
@@ -225,9 +226,10 @@ pub(super) fn validate(sockets: &[Listen], report: Option<u32>) -> Result<()> {
             }
         }
     }
-    let first_free = FIRST_DESCRIPTOR + sockets.len() as u32;
+    let first_free = FIRST_DESCRIPTOR + sockets.len() as u32 + stored;
     if let Some(number) = report.filter(|number| (FIRST_DESCRIPTOR..first_free).contains(number)) {
-        let taken = format!("{FIRST_DESCRIPTOR} to {} are the sockets of listen", first_free - 1);
+        let of = if stored == 0 { "the sockets of listen" } else { "those of listen and fd_store_max" };
+        let taken = format!("{FIRST_DESCRIPTOR} to {} are {of}", first_free - 1);
         return Err(invalid(format!("ready.fd: expected a number from {first_free} on, got {number}: {taken}")));
     }
     Ok(())

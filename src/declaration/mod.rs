@@ -2,6 +2,7 @@
 //! A proxy as the agent declares it: what to run and how to look after it. Pure data, with its JSON form.
 
 pub(crate) mod descriptor_numbers;
+pub(crate) mod fd_store;
 pub(crate) mod fields;
 mod fingerprint;
 mod listen;
@@ -132,6 +133,10 @@ pub struct ProxyConfig {
     /// The process gets the period in `WATCHDOG_USEC`, so changing it takes a new process. Must be zero for all kinds but
     /// `daemon`.
     pub watchdog: Duration,
+    /// How many descriptors its processes can hand over with `FDSTORE=1` (sd_notify(3)), at most 512, which are kept while the
+    /// proxy is declared and given to each next process after the sockets of [`ProxyConfig::listen`]; zero is none. The process
+    /// gets the number in `FDSTORE`, so changing it takes a new process. Must be zero for all kinds but `daemon`.
+    pub fd_store_max: u32,
     /// How it reloads its configuration when it is asked to by [`Manager::reload`](crate::Manager::reload), if it can; must be
     /// `None` for all kinds but `daemon`.
     pub reload: Option<Reload>,
@@ -162,6 +167,7 @@ impl ProxyConfig {
             start_timeout: defaults::START_TIMEOUT,
             listen: Vec::new(),
             watchdog: Duration::ZERO,
+            fd_store_max: 0,
             reload: None,
             replace: Replace::StopFirst,
             options: ProxySnapshot::new(),
@@ -214,7 +220,8 @@ impl ProxyConfig {
         }
         self.ready.validate(&self.command)?;
         self.validate_watchdog()?;
-        listen::validate(&self.listen, self.ready.fd())?;
+        self.validate_fd_store()?;
+        listen::validate(&self.listen, self.fd_store_max, self.ready.fd())?;
         descriptor_numbers::validate(&self.listen, &self.command)
     }
 
@@ -230,6 +237,7 @@ impl ProxyConfig {
             && self.ready.part_of_process() == other.ready.part_of_process()
             && self.listen == other.listen
             && self.watchdog_period() == other.watchdog_period()
+            && self.fd_store_max == other.fd_store_max
     }
 }
 

@@ -109,6 +109,7 @@ impl ProxyConfig {
         config.start_timeout = fields.milliseconds("start_timeout_ms")?.unwrap_or(config.start_timeout);
         config.listen = listen_json::read(&mut fields)?;
         config.watchdog = fields.milliseconds("watchdog_ms")?.unwrap_or_default();
+        config.fd_store_max = fields.unsigned("fd_store_max")?.unwrap_or_default();
         config.reload = Reload::read(&mut fields)?;
         if let Some(options) = fields.read("options", "an object", |value| value.as_object().cloned())? {
             config.options = options;

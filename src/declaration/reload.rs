@@ -34,7 +34,8 @@ pub enum Reload {
     /// By the same, SIGHUP as a rule, which the process confirms by its notifications (`Type=notify-reload` of
     /// systemd.service(5), sd_notify(3)): it sends `RELOADING=1` with the time of CLOCK_MONOTONIC in `MONOTONIC_USEC=`, and
     /// `READY=1` once it has reloaded, for which it has [`ProxyConfig::start_timeout`](crate::ProxyConfig::start_timeout). It
-    /// needs a socket for notifications: [`Ready::Notify`](crate::Ready::Notify), or a watchdog.
+    /// needs a socket for notifications: [`Ready::Notify`](crate::Ready::Notify), a watchdog or stored
+    /// descriptors.
     Notify(Signal),
     /// By a command that tells the process. It is run with the environment, directory and credentials of the proxy, but
     /// without its sockets and the variables of these, of notifications and of the watchdog; its output goes to the proxy's
@@ -109,7 +110,7 @@ impl Reload {
     pub(super) fn validate(&self, is_heard: bool) -> Result<()> {
         match self {
             Reload::Notify(_) if !is_heard => {
-                Err(invalid("reload: expected \"notify\" only with \"ready\": \"notify\" or with watchdog_ms"))
+                Err(invalid("reload: expected \"notify\" only with \"ready\": \"notify\", watchdog_ms or fd_store_max"))
             }
             Reload::Signal(_) | Reload::Notify(_) => Ok(()),
             Reload::Command { timeout, .. } if timeout.as_millis() == 0 => {
@@ -205,10 +206,13 @@ mod tests {
                 r#""reload": {"signal": 1, "notify": true, "timeout_ms": 1}"#,
                 "reload.timeout_ms: expected none without a command",
             ),
-            (r#""reload": "notify""#, r#"reload: expected "notify" only with "ready": "notify" or with watchdog_ms"#),
+            (
+                r#""reload": "notify""#,
+                r#"reload: expected "notify" only with "ready": "notify", watchdog_ms or fd_store_max"#,
+            ),
             (
                 r#""ready": {"fd": 3}, "reload": {"signal": 10, "notify": true}"#,
-                r#"reload: expected "notify" only with "ready": "notify" or with watchdog_ms"#,
+                r#"reload: expected "notify" only with "ready": "notify", watchdog_ms or fd_store_max"#,
             ),
             (r#""mode": "noop", "reload": {"signal": 1}"#, "reload: expected none for the mode \"noop\""),
         ];

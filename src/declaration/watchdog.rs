@@ -26,7 +26,7 @@ impl ProxyConfig {
 
     /// Whether its process gets a socket for notifications.
     pub(crate) fn takes_notifications(&self) -> bool {
-        self.ready == Ready::Notify || !self.watchdog.is_zero()
+        self.ready == Ready::Notify || !self.watchdog.is_zero() || self.fd_store_max > 0
     }
 
     pub(super) fn validate_watchdog(&self) -> Result<()> {

@@ -72,6 +72,13 @@ impl ProxyConfig {
         self
     }
 
+    /// The same with this [`ProxyConfig::fd_store_max`].
+    #[must_use]
+    pub fn with_fd_store_max(mut self, most: u32) -> ProxyConfig {
+        self.fd_store_max = most;
+        self
+    }
+
     /// The same with this [`ProxyConfig::reload`].
     #[must_use]
     pub fn with_reload(mut self, reload: Reload) -> ProxyConfig {

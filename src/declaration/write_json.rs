@@ -82,6 +82,9 @@ impl ProxyConfig {
         if !self.watchdog.is_zero() {
             put("watchdog_ms", milliseconds(self.watchdog));
         }
+        if self.fd_store_max > 0 {
+            put("fd_store_max", self.fd_store_max.into());
+        }
         if let Some(reload) = &self.reload {
             put("reload", reload.to_json());
         }
@@ -140,8 +143,9 @@ mod tests {
             Listen::new(address("unix:/run/web.sock")).with_mode(0o60),
             Listen::new(address("tcp:127.0.0.1:1")),
         ];
-        config.ready = Ready::Fd(7);
+        config.ready = Ready::Fd(9);
         config.watchdog = Duration::from_millis(5);
+        config.fd_store_max = 2;
         config.reload = Some(Reload::command(["/bin/a"]));
         config
     }

@@ -18,7 +18,7 @@ use crate::sys::signal::Signal;
 /// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
 /// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
 /// stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
-/// detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms,
+/// detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
 /// reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
 /// max_wait_ms, jitter}, mode and options.
 #[derive(Debug, Clone, Copy)]
@@ -121,8 +121,9 @@ pub struct proxyprocess_proxy_options {
     pub watchdog_ms: u64,
     /// How its process is replaced: a value of proxyprocess_replace.
     pub replace: i32,
-    /// 0.
-    pub reserved_4: [u8; 4],
+    /// How many descriptors it can hand over with FDSTORE=1 to the socket that NOTIFY_SOCKET names (sd_notify(3)), at most 512,
+    /// which are kept while it is declared and given to each next process after the sockets of `listen_json`; 0 is none.
+    pub fd_store_max: u32,
 }
 
 /// How the process of a proxy is replaced.
@@ -188,7 +189,7 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             ready_json: Text::NULL,
             watchdog_ms: 0,
             replace: proxyprocess_replace::PROXYPROCESS_REPLACE_STOP_FIRST as i32,
-            reserved_4: [0; 4],
+            fd_store_max: 0,
         }
     }
 }
@@ -199,7 +200,6 @@ impl proxyprocess_proxy_options {
         reserved("reserved", &self.reserved)?;
         reserved("reserved_2", &self.reserved_2)?;
         reserved("reserved_3", &self.reserved_3)?;
-        reserved("reserved_4", &self.reserved_4)?;
         let mode = self.mode.optional_utf8("mode")?;
         let mode = mode.map_or(Ok(ExecMode::DAEMON), |mode| ExecMode::new(&mode))?;
         let mut config = ProxyConfig::of_mode(mode);
@@ -231,6 +231,7 @@ impl proxyprocess_proxy_options {
         if let Some(sockets) = self.listen_json.optional_utf8("listen_json")? {
             config.listen = listen_json::read_list("listen_json", value("listen_json", "list", &sockets)?)?;
         }
+        config.fd_store_max = self.fd_store_max;
         config.replace = self.replace()?;
         Ok(config)
     }

@@ -61,7 +61,7 @@ impl Manager {
         let (result, done) = match begun {
             BegunReload::Signalled => return Ok(()),
             BegunReload::Awaited(answer) => {
-                // Meanwhile it is for others to say how long the threads live.
+                // ORDER: before the wait, which must not keep the threads of a manager that is closed.
                 drop(supervisor);
                 match answer.recv() {
                     Ok(result) => (result, "it has confirmed that it has reloaded"),

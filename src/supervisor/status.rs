@@ -47,7 +47,8 @@ pub struct ProxyStatus {
     /// Absent before the first start, and for a process that an earlier version of the library started.
     pub generation: Option<u64>,
     /// What its process says of itself (`STATUS=`, sd_notify(3)), in one line of at most 512 bytes; only where it has a
-    /// socket for notifications: by [`Ready::Notify`](crate::Ready::Notify) or [`ProxyConfig::watchdog`](crate::ProxyConfig).
+    /// socket for notifications: by [`Ready::Notify`](crate::Ready::Notify), or the `watchdog` or `fd_store_max` of its
+    /// [`ProxyConfig`](crate::ProxyConfig).
     pub status_text: Option<String>,
     /// The other generation during a handover ([`Replace::Overlap`](crate::Replace::Overlap)): the next one, which is not
     /// ready, or the predecessor, which is ending.

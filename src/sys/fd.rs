@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use super::check;
+use super::pid::own_pid;
 
 /// Takes ownership of a descriptor that a system call has just returned, and moves it above the standard ones.
 ///
@@ -31,6 +32,22 @@ pub(super) fn duplicate(fd: BorrowedFd<'_>, from: RawFd) -> io::Result<OwnedFd> 
     let duplicate = check(i64::from(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, from) }))?;
     // SAFETY: fcntl has just created it; nothing else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(duplicate as RawFd) })
+}
+
+/// Whether two descriptors are of one open file (kcmp(2)). Where the kernel does not compare, two that are of the same inode
+/// and were opened in the same way are taken for one, as by systemd.
+pub(crate) fn is_same_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+    // KCMP_FILE of linux/kcmp.h.
+    const FILE: libc::c_int = 0;
+    let (own, one, other) = (own_pid().as_raw(), one.as_raw_fd(), other.as_raw_fd());
+    // SAFETY: no pointers are passed.
+    let order = unsafe { libc::syscall(libc::SYS_kcmp, own, own, FILE, one, other) };
+    if order != -1 {
+        return order == 0;
+    }
+    // SAFETY: no pointers are passed.
+    let mode = |fd| unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    file_number(one).is_some_and(|file| file_number(other) == Some(file)) && mode(one) == mode(other)
 }
 
 /// What tells an open file from all others that are open.

@@ -61,6 +61,10 @@ pub(crate) struct Datagram {
     pub(crate) is_truncated: bool,
     /// `None` when the kernel did not say, which it always does.
     pub(crate) sender: Option<Sender>,
+    /// What came with it.
+    pub(crate) descriptors: Vec<OwnedFd>,
+    /// More came than this process could have.
+    pub(crate) lost_descriptors: bool,
 }
 
 /// The process that has sent a message, as the kernel says.
@@ -125,7 +129,7 @@ impl NotifySocket {
         Ok(NotifySocket(socket))
     }
 
-    /// Takes the next message if there is one. Descriptors that came with it are closed.
+    /// Takes the next message if there is one.
     ///
     /// # Errors
     /// Those of recvmsg(2).
@@ -146,9 +150,12 @@ impl NotifySocket {
             }
             length => length? as usize,
         };
-        let sender = Control::of(&header).sender();
+        let mut control = Control::of(&header);
+        let descriptors = std::mem::take(&mut control.descriptors);
+        let (sender, lost_descriptors) = (control.sender(), header.msg_flags & libc::MSG_CTRUNC != 0);
         let text = text.get(..length).unwrap_or_default().to_vec();
-        Ok(Some(Datagram { text, is_truncated: header.msg_flags & libc::MSG_TRUNC != 0, sender }))
+        let is_truncated = header.msg_flags & libc::MSG_TRUNC != 0;
+        Ok(Some(Datagram { text, is_truncated, sender, descriptors, lost_descriptors }))
     }
 }
 
@@ -172,7 +179,7 @@ struct Control {
     credentials: Option<(i32, u32)>,
     /// The pidfd, or the errno that is in its place.
     pidfd: Option<Result<OwnedFd, i32>>,
-    _descriptors: Vec<OwnedFd>,
+    descriptors: Vec<OwnedFd>,
 }
 
 impl Control {
@@ -206,7 +213,8 @@ impl Control {
             libc::SCM_RIGHTS => {
                 // SAFETY: the kernel has just created these descriptors for this call; nothing else has them.
                 let own = |raw| unsafe { OwnedFd::from_raw_fd(raw) };
-                self._descriptors.extend(numbers.filter(|raw| *raw >= 0).map(own));
+                let owned = numbers.filter(|raw| *raw >= 0).map(own);
+                self.descriptors.extend(owned.filter_map(|owned| fd::above_standard(owned).ok()));
             }
             // struct ucred: pid, uid, gid.
             libc::SCM_CREDENTIALS => {
@@ -291,7 +299,7 @@ mod tests {
 
     /// As many as a message can have: the pipe is at its end once none is open any more.
     #[test]
-    fn descriptors_of_a_message_are_closed_and_do_not_displace_its_sender() {
+    fn descriptors_of_a_message_come_with_it_and_do_not_displace_its_sender() {
         let (socket, address) = bound();
         let (reader, writer) = rustix::pipe::pipe().unwrap();
         let sender = UnixDatagram::unbound().unwrap();
@@ -307,6 +315,8 @@ mod tests {
         let who = datagram.sender.unwrap();
         assert_eq!((who.pid, datagram.text.as_slice()), (Some(own_pid()), b"BARRIER=1".as_slice()));
         assert!(matches!(who.has_ended(), Some(false) | None));
+        assert_eq!((datagram.descriptors.len(), datagram.lost_descriptors), (253, false));
+        drop(datagram.descriptors);
         assert_eq!(File::from(reader).read(&mut [0]).unwrap(), 0, "no copy is open");
     }
 }

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::{Command, Stdio};
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::pipe::pipe;
 use rustix::process::setsid;
@@ -26,7 +27,8 @@ pub(crate) const SENDS: &str = "sends";
 
 /// On each SIGUSR1 sends the next text, with the time for `MONOTONIC_USEC=now`, and says so; `at-once`: the first one before it
 /// reports its start; `feeds`: beside that, its watchdog all the time, until the text is `silent`; `stays`: survives SIGABRT,
-/// and says so; `asks`: sends the next text on SIGINT as well, and ends when there is none left.
+/// and says so; `asks`: sends the next text on SIGINT as well, and ends when there is none left; `stores`: sends each with a
+/// file.
 pub(crate) fn notify(reporter: &mut Reporter, how: &str, texts: &[String]) -> ! {
     wait::without_core_files();
     let mut handled = match how {
@@ -56,6 +58,7 @@ pub(crate) fn notify(reporter: &mut Reporter, how: &str, texts: &[String]) -> ! 
                 "child" => send_by_process(&[text]),
                 "escaped" => send_by_process(&[text, "stays"]),
                 "barrier" => send_barrier(text),
+                "stores" => send_with_file(text),
                 "flood" => flood(text),
                 _ => send(text),
             }
@@ -112,15 +115,27 @@ fn send_by_process(words: &[&str]) {
 /// Waits until the descriptor that was sent is closed, as sd_notify_barrier(3) does.
 fn send_barrier(text: &str) {
     let (reader, writer) = pipe().expect("make a pipe");
+    send_descriptor(text, writer.as_fd());
+    drop(writer);
+    assert_eq!(File::from(reader).read(&mut [0]).expect("read from the pipe"), 0);
+}
+
+fn send_descriptor(text: &str, descriptor: BorrowedFd<'_>) {
     let mut space = [MaybeUninit::uninit(); 64];
     let mut rights = SendAncillaryBuffer::new(&mut space);
-    let writers = [writer.as_fd()];
-    assert!(rights.push(SendAncillaryMessage::ScmRights(&writers)));
+    let all = [descriptor];
+    assert!(rights.push(SendAncillaryMessage::ScmRights(&all)));
     let text = [IoSlice::new(text.as_bytes())];
     sendmsg(connect().expect("connect to the socket"), &text, &mut rights, SendFlags::empty())
         .expect("send a notification");
-    drop(writer);
-    assert_eq!(File::from(reader).read(&mut [0]).expect("read from the pipe"), 0);
+}
+
+/// With a file that has the text as its content, and that this process closes then.
+fn send_with_file(text: &str) {
+    let name = format!("stored by {}", std::process::id());
+    let mut file = File::from(memfd_create(name, MemfdFlags::CLOEXEC).expect("create a file"));
+    file.write_all(text.as_bytes()).expect("write to it");
+    send_descriptor(text, file.as_fd());
 }
 
 /// Often, so that a busy machine does not make it late.

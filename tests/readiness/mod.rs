@@ -10,6 +10,7 @@ mod leader_changes_cut;
 mod notifications;
 mod notifications_of_adopted;
 mod reports;
+mod stored;
 mod timeouts;
 mod watchdog;
 mod watchdog_of_adopted;

@@ -84,6 +84,9 @@ type ProxyConfig struct {
 	// Watchdog is how long it may be silent once it is ready: one that sends no WATCHDOG=1 to the socket that NOTIFY_SOCKET
 	// names for so long (sd_notify(3)) gets SIGABRT, and is started again as after a crash; 0 is no watchdog.
 	Watchdog time.Duration
+	// FDStoreMax is how many descriptors it can hand over with FDSTORE=1 (sd_notify(3)), at most 512, which are kept while it is
+	// declared and given to each next process after the sockets of Listen; 0 is none.
+	FDStoreMax uint32
 	// Reload is how Manager.Reload has it reload its configuration; nil is none.
 	Reload *Reload
 	// Replace is how its process is replaced: ReplaceStopFirst or ReplaceOverlap.
@@ -262,6 +265,7 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 		options.ready_json = mem.text("ready", string(text))
 	}
 	options.replace = C.int32_t(c.Replace)
+	options.fd_store_max = C.uint32_t(c.FDStoreMax)
 	setPeriod(&options.start_timeout_ms, c.StartTimeout)
 	setPeriod(&options.watchdog_ms, c.Watchdog)
 	if len(c.Listen) > 0 {

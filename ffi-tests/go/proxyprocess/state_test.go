@@ -55,6 +55,7 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		ReadyTCP:        "[::1]:80",
 		StartTimeout:    time.Microsecond,
 		Watchdog:        1500 * time.Millisecond,
+		FDStoreMax:      7,
 		Replace:         proxyprocess.ReplaceOverlap,
 		Listen:          []proxyprocess.Listen{{Address: "tcp:[::1]:80", IPv6Only: new(bool)}, {Address: "unix:/run/web", Mode: "0600"}},
 	}))
@@ -67,7 +68,7 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		"credentials": {"uid": 1, "gid": 2, "groups": [3, 4294967294]},
 		"unset_env": ["C", "D"], "clear_env": true, "leftover_grace_ms": 1000,
 		"descriptor_limit": 256, "oom_score_adj": 0, "detached": true,
-		"ready": {"tcp": "[::1]:80"}, "start_timeout_ms": 1, "watchdog_ms": 1500, "replace": "overlap",
+		"ready": {"tcp": "[::1]:80"}, "start_timeout_ms": 1, "watchdog_ms": 1500, "fd_store_max": 7, "replace": "overlap",
 		"listen": [{"address": "tcp:[::1]:80", "ipv6_only": false}, {"address": "unix:/run/web", "mode": "0600"}]
 	}`)
 

@@ -14,7 +14,7 @@ impl Supervised {
     /// For a start: those of the proxy, if it has any or had some.
     pub(super) fn sockets_for_start(&mut self) -> Option<Arc<ProxySockets>> {
         match &self.rare.sockets {
-            None if self.spec.config.listen.is_empty() => None,
+            None if !self.spec.config.may_have_sockets() => None,
             None => Some(self.rare.sockets.insert(Arc::default()).clone()),
             sockets => sockets.clone(),
         }
@@ -33,6 +33,7 @@ impl EventLoop {
     pub(super) fn sockets_to_close(&self, key: ProcessKey) -> Option<SocketsToClose> {
         let supervised = self.slots.get(&key).filter(|it| it.machine.state() == ProxyState::Stopped)?;
         let all = supervised.rare.sockets.clone()?;
-        Some(SocketsToClose { all, but: self.sockets_to_keep(key) })
+        let kept = self.sockets_to_keep(key);
+        Some(SocketsToClose { all, keeps_stored: kept.is_some(), but: kept.unwrap_or_default() })
     }
 }

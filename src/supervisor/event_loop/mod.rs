@@ -24,6 +24,7 @@ mod repair;
 mod scan_results;
 mod steering;
 mod stop_signals;
+mod stored_descriptors;
 mod supervised;
 mod timers;
 mod watchdog;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What the event loop does about the notifications of a process: has them read, and follows what they say.
 
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use super::EventLoop;
@@ -13,7 +14,7 @@ use crate::logging::Level;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::notifications::notice::Notice;
-use crate::supervisor::notifications::{Leader, Notifications, Read};
+use crate::supervisor::notifications::{Leader, Message, Notifications, Read};
 use crate::supervisor::process_key::ProcessKey;
 use crate::sys::fail;
 use crate::sys::notify_socket::{NotifySocket, SocketName};
@@ -53,11 +54,13 @@ impl EventLoop {
     pub(super) fn read_notifications(&mut self, key: ProcessKey) -> bool {
         let has_any = |supervised: &&mut Box<Supervised>| supervised.rare.notifications.is_some();
         let Some(supervised) = self.slots.get_mut(&key).filter(has_any) else { return true };
-        let (notices, was_all) = supervised.new_notices();
-        for notice in notices {
-            fail::point("notify:read");
-            self.follow(key, &notice);
-            self.tell_reloads(key, &notice);
+        let (messages, was_all) = supervised.new_messages();
+        for Message { notices, mut descriptors } in messages {
+            for notice in notices {
+                fail::point("notify:read");
+                self.follow(key, &notice, &mut descriptors);
+                self.tell_reloads(key, &notice);
+            }
         }
         self.arm_notifications(key);
         was_all
@@ -74,7 +77,7 @@ impl EventLoop {
         }
     }
 
-    fn follow(&mut self, key: ProcessKey, notice: &Notice) {
+    fn follow(&mut self, key: ProcessKey, notice: &Notice, descriptors: &mut Vec<OwnedFd>) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let Some(notifications) = supervised.rare.notifications.as_mut() else { return };
         let is_new = notifications.begins(notice);
@@ -105,6 +108,8 @@ impl EventLoop {
                 notifications.watchdog.pause(*by, Instant::now());
                 self.drive(key, MachineEvent::MoreTime { by: *by });
             }
+            Notice::StoreDescriptors(name) => self.store_descriptors(key, name, std::mem::take(descriptors)),
+            Notice::RemoveStored(name) => self.remove_stored(key, name),
             Notice::Alive => notifications.watchdog.feed(Instant::now()),
             Notice::ExpireWatchdog => {
                 self.expire_watchdog(key, "triggered by the process with WATCHDOG=trigger".to_owned());
@@ -134,17 +139,17 @@ impl EventLoop {
 }
 
 impl Supervised {
-    fn new_notices(&mut self) -> (Vec<Notice>, bool) {
+    fn new_messages(&mut self) -> (Vec<Message>, bool) {
         let declared_uid = self.spec.config.command.declared_credentials().map(|to| to.uid);
         let leader = self.pid.map(|pid| Leader { pid, group: self.group.unwrap_or(pid), declared_uid });
         let Some((notifications, leader)) = self.rare.notifications.as_mut().zip(leader) else {
             return (Vec::new(), true);
         };
-        let Read { notices, complaint, was_all } = notifications.read(leader, Instant::now());
+        let Read { messages, complaint, was_all } = notifications.read(leader, Instant::now());
         if let Some(complaint) = complaint {
             self.spec.context.log.about(Level::Warn, &self.slot.id, format_args!("{complaint}"));
         }
-        (notices, was_all)
+        (messages, was_all)
     }
 
     /// As of a process that was taken over by a snapshot.

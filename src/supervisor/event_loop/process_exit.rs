@@ -41,8 +41,8 @@ impl EventLoop {
     }
 
     pub(super) fn exited(&mut self, key: ProcessKey, Exit { pid, status, group_left, zombie }: Exit) {
-        // ORDER: before its end is told, what it said last.
-        self.read_notifications(key);
+        // ORDER: before its end is told, what it said last; what it has stored is for the next one.
+        self.read_all_notifications(key);
         if zombie.is_some() {
             if let Some(supervised) = self.slots.get_mut(&key) {
                 supervised.rare.zombies.extend(zombie);

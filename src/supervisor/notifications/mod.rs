@@ -7,6 +7,7 @@ pub(crate) mod notice;
 pub(crate) mod reloads;
 mod sender;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -69,11 +70,18 @@ enum Attention {
 /// What was read.
 #[derive(Debug, Default)]
 pub(crate) struct Read {
-    pub(crate) notices: Vec<Notice>,
+    pub(crate) messages: Vec<Message>,
     /// Why a notification was not taken, if that is to be logged now.
     pub(crate) complaint: Option<String>,
     /// Whether nothing was left to be read.
     pub(crate) was_all: bool,
+}
+
+/// What one message says, and the descriptors that are to be stored.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) descriptors: Vec<OwnedFd>,
 }
 
 impl Notifications {
@@ -147,7 +155,20 @@ impl Notifications {
                         if !datagram.is_truncated {
                             let is_former = sender.pid.is_some() && sender.pid == self.former_leader;
                             let counts = |notice: &Notice| !is_former || matches!(notice, Notice::Leader(_));
-                            read.notices.extend(notices(&datagram.text).into_iter().filter(counts));
+                            let notices: Vec<Notice> = notices(&datagram.text).into_iter().filter(counts).collect();
+                            let stores = notices.iter().any(|it| matches!(it, Notice::StoreDescriptors(_)));
+                            // Those of a barrier are closed.
+                            let descriptors = if stores { datagram.descriptors } else { Vec::new() };
+                            read.messages.push(Message { notices, descriptors });
+                            if stores && datagram.lost_descriptors {
+                                let lost =
+                                    "some descriptors that came with one were lost: this process can have no more";
+                                read.complaint = self.complain(lost, now).or(read.complaint);
+                            }
+                            if stores {
+                                // ORDER: no further ones before these are stored or closed: each message can have 253.
+                                break;
+                            }
                             continue;
                         }
                         "one of more than 4096 bytes was not read".to_owned()
@@ -189,6 +210,8 @@ impl Notifications {
             Notice::Reloading(_) => Activity::Reloading,
             Notice::Stopping => Activity::Stopping,
             Notice::Status(_)
+            | Notice::StoreDescriptors(_)
+            | Notice::RemoveStored(_)
             | Notice::Errno(_)
             | Notice::ExtendTimeout(_)
             | Notice::Alive

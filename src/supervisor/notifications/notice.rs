@@ -8,6 +8,12 @@ use crate::defaults::LONGEST_PERIOD;
 use crate::sys::monotonic_time::MonotonicTime;
 use crate::sys::pid::Pid;
 
+/// The name of descriptors that come without one.
+const UNNAMED: &str = "stored";
+
+/// The longest name of a descriptor, in bytes.
+const LONGEST_NAME: usize = 255;
+
 /// How many bytes of a status text are kept.
 const LONGEST_STATUS: usize = 512;
 
@@ -33,6 +39,10 @@ pub(crate) enum Notice {
     Alive,
     /// It asks to be treated as one that does not.
     ExpireWatchdog,
+    /// It hands over the descriptors that came with this, to be kept under this name.
+    StoreDescriptors(String),
+    /// Those of this name are not to be kept any more.
+    RemoveStored(String),
     /// It will feed its watchdog once in so long; with zero not at all.
     WatchdogPeriod(Duration),
     /// This process leads from now on; `None` if that is no pid.
@@ -43,14 +53,7 @@ pub(crate) enum Notice {
 /// descriptor that came with it is closed, which is done already. Of several lines of one kind the first counts, as with systemd.
 pub(crate) fn notices(text: &[u8]) -> Vec<Notice> {
     let mut found: Vec<Notice> = Vec::new();
-    let lines = || text.split(|&byte| byte == b'\n');
-    for mut notice in lines().filter_map(notice) {
-        if let Notice::Reloading(since) = &mut notice {
-            *since = lines()
-                .find_map(|line| line.strip_prefix(b"MONOTONIC_USEC="))
-                .and_then(number_of)
-                .map(MonotonicTime::of_microseconds);
-        }
+    for notice in lines(text).filter_map(notice).filter_map(|notice| completed(notice, text)) {
         if !found.iter().any(|earlier| discriminant(earlier) == discriminant(&notice)) {
             found.push(notice);
         }
@@ -65,6 +68,8 @@ fn notice(line: &[u8]) -> Option<Notice> {
         (b"READY", b"1") => Some(Notice::Ready),
         (b"RELOADING", b"1") => Some(Notice::Reloading(None)),
         (b"STOPPING", b"1") => Some(Notice::Stopping),
+        (b"FDSTORE", b"1") => Some(Notice::StoreDescriptors(UNNAMED.to_owned())),
+        (b"FDSTOREREMOVE", b"1") => Some(Notice::RemoveStored(String::new())),
         (b"STATUS", text) => Some(Notice::Status(status(text))),
         (b"ERRNO", number) => number_of(number).filter(|errno| *errno > 0).map(Notice::Errno),
         (b"EXTEND_TIMEOUT_USEC", number) => {
@@ -81,6 +86,33 @@ fn notice(line: &[u8]) -> Option<Notice> {
         }
         _ => None,
     }
+}
+
+/// With what the other lines say of it. A name that is none stores under the usual one, and removes nothing.
+fn completed(notice: Notice, text: &[u8]) -> Option<Notice> {
+    let value = |name: &[u8]| lines(text).find_map(|line| line.strip_prefix(name));
+    let name = || value(b"FDNAME=").and_then(stored_name);
+    match notice {
+        Notice::Reloading(_) => {
+            let since = value(b"MONOTONIC_USEC=").and_then(number_of).map(MonotonicTime::of_microseconds);
+            Some(Notice::Reloading(since))
+        }
+        Notice::StoreDescriptors(_) if lines(text).any(|line| line == b"FDSTOREREMOVE=1") => None,
+        Notice::StoreDescriptors(usual) => Some(Notice::StoreDescriptors(name().unwrap_or(usual))),
+        Notice::RemoveStored(_) => name().map(Notice::RemoveStored),
+        complete => Some(complete),
+    }
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&byte| byte == b'\n')
+}
+
+/// What LISTEN_FDNAMES can have (sd_listen_fds_with_names(3)).
+fn stored_name(name: &[u8]) -> Option<String> {
+    let good = |byte: &u8| (*byte == b' ' || byte.is_ascii_graphic()) && *byte != b':';
+    let is_name = (1..=LONGEST_NAME).contains(&name.len()) && name.iter().all(good);
+    is_name.then(|| String::from_utf8_lossy(name).into_owned())
 }
 
 fn number_of<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
@@ -106,7 +138,7 @@ mod tests {
         let text = b"STATUS=a=b\nX_OTHER=1\n\nREADY=1\nRELOADING=1\nMONOTONIC_USEC=7\nSTOPPING=1\nERRNO=2\nBARRIER=1\n\
                      EXTEND_TIMEOUT_USEC=1500000\nFDSTORE=1\nno line\nREADY=0\nERRNO=x\nERRNO=-1\nERRNO=0\n\
                      EXTEND_TIMEOUT_USEC=-1\nWATCHDOG=1\nWATCHDOG=trigger\nWATCHDOG_USEC=250000\n\
-                     WATCHDOG=2\nWATCHDOG=\nWATCHDOG_USEC=-1\nMAINPID=1\nready=1\n READY=1\nSTATUS=";
+                     WATCHDOG=2\nWATCHDOG=\nWATCHDOG_USEC=-1\nFDSTORE=2\nMAINPID=1\nready=1\n READY=1\nSTATUS=";
         let all = [
             Notice::Status("a=b".to_owned()),
             Notice::Ready,
@@ -114,6 +146,7 @@ mod tests {
             Notice::Stopping,
             Notice::Errno(2),
             Notice::ExtendTimeout(Duration::from_millis(1500)),
+            Notice::StoreDescriptors("stored".to_owned()),
             Notice::Alive,
             Notice::ExpireWatchdog,
             Notice::WatchdogPeriod(Duration::from_millis(250)),
@@ -136,6 +169,22 @@ mod tests {
         for (number, period) in periods {
             assert_eq!(notices(format!("WATCHDOG_USEC={number}").as_bytes()), [Notice::WatchdogPeriod(period)]);
         }
+    }
+
+    #[test]
+    fn descriptors_are_stored_and_removed_under_the_name_that_is_sent() {
+        let long = "x".repeat(LONGEST_NAME + 1);
+        for (name, stored) in
+            [("a b{c}", "a b{c}"), ("", "stored"), ("a:b", "stored"), ("ä", "stored"), (&long, "stored")]
+        {
+            let text = format!("FDNAME={name}\nFDSTORE=1\nFDNAME=other");
+            assert_eq!(notices(text.as_bytes()), [Notice::StoreDescriptors(stored.to_owned())]);
+            let removed = (stored == name).then(|| Notice::RemoveStored(name.to_owned()));
+            assert_eq!(notices(text.replace("FDSTORE", "FDSTOREREMOVE").as_bytes()), Vec::from_iter(removed));
+        }
+        let both = notices(b"FDSTORE=1\nFDSTOREREMOVE=1\nFDNAME=a");
+        assert_eq!(both, [Notice::RemoveStored("a".to_owned())]);
+        assert_eq!(notices(b"FDSTOREREMOVE=1"), []);
     }
 
     #[test]

@@ -67,6 +67,8 @@ impl AwaitedReloads {
                 self.0.iter_mut().for_each(|reload| reload.until = reload.until.max(until));
             }
             Notice::Stopping
+            | Notice::StoreDescriptors(_)
+            | Notice::RemoveStored(_)
             | Notice::Status(_)
             | Notice::Errno(_)
             | Notice::Alive

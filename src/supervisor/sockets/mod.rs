@@ -3,6 +3,7 @@
 //! that is made while no process lives waits in the backlog.
 
 mod socket_file;
+mod stored;
 pub(crate) mod take_over;
 
 use std::io;
@@ -17,11 +18,16 @@ use crate::sys::fail;
 use crate::sys::socket::{self, BindOptions, SocketKind};
 use crate::sys::socket_address::RawAddress;
 use socket_file::SocketFile;
+use stored::StoredDescriptors;
 
 /// The sockets of one proxy that are open. Dropped, they are closed, and the paths of unix sockets stay: a process that runs
 /// on may have them.
 #[derive(Debug, Default)]
-pub(crate) struct ProxySockets(Mutex<Sockets>);
+pub(crate) struct ProxySockets {
+    opened: Mutex<Sockets>,
+    /// What its processes have handed over.
+    pub(crate) stored: StoredDescriptors,
+}
 
 #[derive(Debug, Default)]
 struct Sockets {
@@ -94,7 +100,7 @@ impl ProxySockets {
     }
 
     fn lock(&self) -> MutexGuard<'_, Sockets> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct SocketsToClose {
     pub(crate) all: Arc<ProxySockets>,
     /// The other generation of the proxy has these.
     pub(crate) but: Vec<Listen>,
+    /// And may have what was stored.
+    pub(crate) keeps_stored: bool,
 }
 
 /// What the threads do.

@@ -196,7 +196,12 @@ impl Spawner {
             Job::Promote { spec, pid, .. } => Done::Promoted(spec.promote(pid)),
             Job::CleanUp { spec, after, sockets, .. } => {
                 let ended = end_leftovers(&spec, after.as_ref());
-                let closed = sockets.map_or(Ok(()), |SocketsToClose { all, but }| all.close_all_but(&but));
+                let closed = sockets.map_or(Ok(()), |SocketsToClose { all, but, keeps_stored }| {
+                    if !keeps_stored {
+                        all.stored.keep_first(0);
+                    }
+                    all.close_all_but(&but)
+                });
                 Done::CleanedUp(ended.and_then(|()| spec.clean_up()).and(closed))
             }
         }
@@ -236,7 +241,14 @@ impl Spawner {
         let (report, report_end) = report_pipe(spec)?.unzip();
         let notify = notify_socket(spec)?;
         let mut program = spec.program(generation);
-        program.sockets = opened.iter().filter_map(|socket| socket.get()).map(AsFd::as_fd).collect();
+        let stored = sockets.map(|sockets| sockets.stored.for_start(spec.config.fd_store_max as usize, spec.place));
+        let stored = stored.unwrap_or_default();
+        let all = opened.iter().chain(stored.iter().map(|stored| &stored.descriptor));
+        program.sockets = all.filter_map(|socket| socket.get()).map(AsFd::as_fd).collect();
+        if spec.config.fd_store_max > 0 {
+            program.set_variable(defaults::ENV_FDSTORE, &spec.config.fd_store_max.to_string());
+            spec.name_stored(&mut program, &stored.iter().map(|stored| stored.name.clone()).collect::<Vec<_>>());
+        }
         if !program.sockets.is_empty() {
             program.pid_variables.push(defaults::ENV_LISTEN_PID);
         }

@@ -71,6 +71,7 @@ fn add_later_fields(fingerprint: Fingerprint, config: &ProxyConfig) -> Fingerpri
     fields.extend(config.ready.part_of_process());
     let watchdog = Some(config.watchdog_period()).filter(|period| !period.is_zero());
     fields.extend(watchdog.map(|period| format!("watchdog_ms={}", period.as_millis())));
+    fields.extend((config.fd_store_max > 0).then(|| format!("fd_store_max={}", config.fd_store_max)));
     fields.extend(config.listen.iter().map(|socket| format!("listen={}", listen_json::to_json(socket))));
     let fingerprint = fields.iter().fold(fingerprint, |fingerprint, field| fingerprint.add(OsStr::new(field)));
     let withheld = command.declared_unset_env();

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Spec;
 use super::placeholders::filled;
 use crate::declaration::descriptor_numbers::{is_set_by_listen, with_numbers};
+use crate::declaration::fd_store::is_set_by_fd_store;
 use crate::declaration::watchdog::is_set_by_watchdog;
 use crate::declaration::{Listen, variable};
 use crate::defaults;
@@ -58,10 +60,13 @@ impl Spec {
         });
         let inherited = inherited.map(|inherited| Variable::Prepared(inherited.text()));
         let sockets = &self.config.listen;
-        let watches = !self.config.watchdog.is_zero();
-        let has_own =
-            |name: &OsStr| (sockets.is_empty() || !is_set_by_listen(name)) && !(watches && is_set_by_watchdog(name));
-        let own = own.iter().filter(|(name, _)| has_own(name)).map(|(name, value)| {
+        let (watches, stores) = (!self.config.watchdog.is_zero(), self.config.fd_store_max > 0);
+        let is_set = |name: &OsStr| {
+            (!sockets.is_empty() && is_set_by_listen(name))
+                || (watches && is_set_by_watchdog(name))
+                || (stores && is_set_by_fd_store(name))
+        };
+        let own = own.iter().filter(|(name, _)| !is_set(name)).map(|(name, value)| {
             let is_declared = !defaults::OWN_VARIABLES.iter().any(|own| own == name);
             let value = match command.declared_env().get(*name) {
                 Some(own) if is_declared => filled(&with_numbers(own, sockets), generation),
@@ -70,9 +75,11 @@ impl Spec {
             };
             Variable::Own(variable(name, &value))
         });
+        let listened = listen_variables(sockets, &[]).into_iter().flatten();
+        let listened = listened.map(|(name, value)| Variable::Own(format!("{name}={value}").into()));
         Program {
             argv,
-            env: inherited.chain(own).chain(variables_of(sockets)).collect(),
+            env: inherited.chain(own).chain(listened).collect(),
             dir: command.declared_dir().map(|dir| dir.clone().into_os_string()),
             credentials: command.declared_credentials().cloned(),
             descriptor_limit: command.declared_descriptor_limit(),
@@ -100,6 +107,13 @@ impl Spec {
         Program { argv, detached: false, ..program }
     }
 
+    /// Has the program find these descriptors after the sockets of `listen`, by their names.
+    pub(crate) fn name_stored(&self, program: &mut Program<'_>, stored: &[Arc<str>]) {
+        for (name, value) in listen_variables(&self.config.listen, stored).into_iter().flatten() {
+            program.set_variable(name, &value);
+        }
+    }
+
     /// # Errors
     /// [`ErrorCode::RootRefused`]: it would run as root, and its owner does not allow that.
     pub(crate) fn refuse_root(&self) -> Result<()> {
@@ -121,11 +135,9 @@ impl Spec {
 
 /// By which a process finds its sockets (sd_listen_fds(3)), besides its pid, which it writes itself. One without a name is
 /// called as by systemd.
-fn variables_of(sockets: &[Listen]) -> Vec<Variable<'_>> {
-    if sockets.is_empty() {
-        return Vec::new();
-    }
-    let names: Vec<&str> = sockets.iter().map(|socket| socket.name.as_deref().unwrap_or("unknown")).collect();
-    let texts = [format!("LISTEN_FDS={}", sockets.len()), format!("LISTEN_FDNAMES={}", names.join(":"))];
-    texts.map(|text| Variable::Own(text.into())).into()
+fn listen_variables(sockets: &[Listen], stored: &[Arc<str>]) -> Option<[(&'static str, String); 2]> {
+    let sockets = sockets.iter().map(|socket| socket.name.as_deref().unwrap_or("unknown"));
+    let names: Vec<&str> = sockets.chain(stored.iter().map(|name| &**name)).collect();
+    let texts = [(defaults::ENV_LISTEN_FDS, names.len().to_string()), (defaults::ENV_LISTEN_FDNAMES, names.join(":"))];
+    (!names.is_empty()).then_some(texts)
 }

@@ -35,7 +35,7 @@ impl EventLoop {
             None => (current.spec.with_stop(other.stop, other.claim.sockets()), Handover::drained()),
         };
         // Which the adoption of the one takes, the other one has as well.
-        if !other.claim.sockets().is_empty() || !spec.config.listen.is_empty() {
+        if !other.claim.sockets().is_empty() || spec.config.may_have_sockets() {
             current.rare.sockets.get_or_insert_default();
         }
         let (slot, sockets, begun) =

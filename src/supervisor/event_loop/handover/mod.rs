@@ -129,18 +129,18 @@ impl EventLoop {
     }
 
     /// The sockets that a clean-up of this generation leaves open: those of the other one, and those of what is declared.
-    /// When both are to be gone, and nothing after them, that is none.
-    pub(super) fn sockets_to_keep(&self, key: ProcessKey) -> Vec<Listen> {
+    /// `None` when both are to be gone, and nothing comes after them.
+    pub(super) fn sockets_to_keep(&self, key: ProcessKey) -> Option<Vec<Listen>> {
         let of = |key: ProcessKey| self.slots.get(&key).map_or(&[][..], |it| &it.spec.config.listen);
         let holder = self.slots.get(&key).and_then(|it| self.slots.get(&it.rare.partner.unwrap_or(key)));
-        let Some(ongoing) = holder.and_then(|holder| holder.rare.handover.as_ref()) else { return Vec::new() };
+        let ongoing = holder.and_then(|holder| holder.rare.handover.as_ref())?;
         let kept = match (ongoing.machine.is_ending(), ongoing.machine.awaits_next()) {
-            (true, false) => [&[][..], &[]],
+            (true, false) => return None,
             (true, true) => [&ongoing.wanted.config.listen[..], &[]],
             (false, true) => [of(self.other_of(key).unwrap_or(key)), &ongoing.wanted.config.listen],
             (false, false) => [of(self.other_of(key).unwrap_or(key)), &[]],
         };
-        kept.concat()
+        Some(kept.concat())
     }
 
     /// A stop of an id that is being handed over; its caller waits for both generations. False when there is one alone.
@@ -288,7 +288,7 @@ impl EventLoop {
             ongoing.other = other;
         }
         // Both have the same ones: what is declared to be open stays so for the one that serves.
-        if !wanted.config.listen.is_empty() && current.rare.sockets.is_none() {
+        if wanted.config.may_have_sockets() && current.rare.sockets.is_none() {
             current.rare.sockets = Some(Arc::default());
         }
         let sockets = current.rare.sockets.clone();
