@@ -184,6 +184,8 @@
 #define PROXYPROCESS_ENV_PROXY_ORIGIN "CONNECT_PROXY_ORIGIN"
 /** The environment variable that holds the generation of a process: which of the starts of its proxy it comes from. */
 #define PROXYPROCESS_ENV_PROXY_GENERATION "CONNECT_PROXY_GENERATION"
+/** The environment variable that holds the epoch of a process: one more than that of the process of its proxy beside which it was started, else 0. */
+#define PROXYPROCESS_ENV_PROXY_EPOCH "CONNECT_PROXY_EPOCH"
 /** The environment variable that holds the id of the service that a proxy is the sidecar of (EnvSidecarFor). */
 #define PROXYPROCESS_ENV_SIDECAR_FOR "CONNECT_SIDECAR_FOR"
 

@@ -74,12 +74,16 @@ pub const ENV_PROXY_ORIGIN: &str = "CONNECT_PROXY_ORIGIN";
 /// Name of the environment variable that holds the generation of a process: which of the starts of its proxy it comes from.
 pub const ENV_PROXY_GENERATION: &str = "CONNECT_PROXY_GENERATION";
 
+/// Name of the environment variable that holds the epoch of a process: one more than that of the process of its proxy beside
+/// which it was started, and 0 without any.
+pub const ENV_PROXY_EPOCH: &str = "CONNECT_PROXY_EPOCH";
+
 /// Name of the environment variable that holds the id of the service that a sidecar stands for (`EnvSidecarFor`).
 pub const ENV_SIDECAR_FOR: &str = "CONNECT_SIDECAR_FOR";
 
 /// The variables that the library sets, and no declaration can.
-pub(crate) const OWN_VARIABLES: [&str; 5] =
-    [ENV_PROXY_GENERATION, ENV_PROXY_ID, ENV_PROXY_ORIGIN, ENV_PROXY_TOKEN, ENV_SIDECAR_FOR];
+pub(crate) const OWN_VARIABLES: [&str; 6] =
+    [ENV_PROXY_EPOCH, ENV_PROXY_GENERATION, ENV_PROXY_ID, ENV_PROXY_ORIGIN, ENV_PROXY_TOKEN, ENV_SIDECAR_FOR];
 
 /// Name of the environment variable that holds the socket for the notifications of a process (sd_notify(3)).
 pub(crate) const ENV_NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";

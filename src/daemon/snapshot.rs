@@ -95,8 +95,8 @@ fn read(snapshot: ProxySnapshot, current: Declared) -> Result<Restored> {
     let (stdout, stderr, pid) = (path("stdout")?, path("stderr")?, path("pid_path")?);
     let entry = DaemonEntry::from_fields(fields)?;
     let process = match entry.process {
-        StoredProcess::Known(KnownProcess { identity, fingerprint, owner_tag, generation }) => {
-            Some((Claim::Snapshot { identity, owner_tag, generation }, Some(fingerprint)))
+        StoredProcess::Known(KnownProcess { identity, fingerprint, owner_tag, numbers }) => {
+            Some((Claim::Snapshot { identity, owner_tag, numbers }, Some(fingerprint)))
         }
         _ => None,
     };

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A proxy as the agent declares it: what to run and how to look after it. Pure data, with its JSON form.
 
-pub(crate) mod descriptor_numbers;
 pub(crate) mod fd_store;
 pub(crate) mod fields;
 mod fingerprint;
 mod listen;
+pub(crate) mod listen_in_command;
 pub(crate) mod listen_json;
+pub(crate) mod placeholders;
 mod read_json;
 mod ready;
 mod reload;
@@ -222,7 +223,7 @@ impl ProxyConfig {
         self.validate_watchdog()?;
         self.validate_fd_store()?;
         listen::validate(&self.listen, self.fd_store_max, self.ready.fd())?;
-        descriptor_numbers::validate(&self.listen, &self.command)
+        listen_in_command::validate(&self.listen, &self.command)
     }
 
     /// Whether a process of this declaration is one of the other as well: all that the process itself can see is

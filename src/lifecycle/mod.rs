@@ -9,6 +9,7 @@ pub(crate) mod machine_event;
 pub(crate) mod readiness;
 pub(crate) mod restart_backoff;
 mod settings;
+pub(crate) mod start_numbers;
 mod stop_escalation;
 mod stop_settings;
 pub(crate) mod wait_for;

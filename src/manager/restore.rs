@@ -301,7 +301,7 @@ fn write_down(core: &mut ManagedSet, id: &Arc<str>, entry: &DaemonEntry, consul:
                 token_generated: config.token_generated,
                 stop: config.stop.clone(),
                 owner_tag: process.owner_tag.clone(),
-                generation: process.generation,
+                numbers: process.numbers,
                 notifications: None,
                 sockets: Vec::new(),
             };
@@ -345,11 +345,11 @@ fn take_over_daemon(
         // A process of another declaration: whether it is replaced or wanted again is for the first sync to say.
         (Some(_), _) => None,
         (None, StoredProcess::Known(process)) if process.fingerprint == fingerprint => {
-            let KnownProcess { identity, owner_tag, generation, .. } = process;
-            Some(Claim::Snapshot { identity, owner_tag, generation })
+            let KnownProcess { identity, owner_tag, numbers, .. } = process;
+            Some(Claim::Snapshot { identity, owner_tag, numbers })
         }
         (None, StoredProcess::Known(process)) => {
-            let KnownProcess { identity, fingerprint, owner_tag, generation } = process;
+            let KnownProcess { identity, fingerprint, owner_tag, numbers } = process;
             let record = Record {
                 id: id.to_string(),
                 fingerprint,
@@ -358,7 +358,7 @@ fn take_over_daemon(
                 token_generated: false,
                 stop: config.stop.clone(),
                 owner_tag,
-                generation,
+                numbers,
                 notifications: None,
                 sockets: Vec::new(),
             };

@@ -14,7 +14,7 @@ use super::*;
 use crate::declaration::Fingerprint;
 use crate::defaults::MAX_SET_ASIDE;
 use crate::lifecycle::StopSettings;
-use crate::lifecycle::generation::Generation;
+use crate::lifecycle::start_numbers::StartNumbers;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 
@@ -32,7 +32,7 @@ fn header(id: &str) -> RecordHeader<'_> {
         token_generated: false,
         stop: &STOP,
         owner_tag: None,
-        generation: Generation::UNKNOWN,
+        numbers: StartNumbers::default(),
         notifications: None,
         sockets: &[],
     }

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::declaration::Fingerprint;
     use crate::lifecycle::StopSettings;
-    use crate::lifecycle::generation::Generation;
+    use crate::lifecycle::start_numbers::StartNumbers;
     use crate::store::process_record::RecordHeader;
     use crate::store::record_recovery::Lost;
     use crate::sys::pid::Pid;
@@ -114,12 +114,12 @@ mod tests {
     /// The files of a process with this pid.
     fn write(dir: &DataDir, place: FilePlace, id: &str, number: i32) {
         let stop = StopSettings::default();
-        let (fingerprint, generation) = (Fingerprint::new(), Generation::of(1));
+        let (fingerprint, numbers) = (Fingerprint::new(), StartNumbers::default());
         let (token, token_generated, owner_tag, notifications, sockets) = (None, false, None, None, &[][..]);
         let stop = &stop;
         #[rustfmt::skip]
         let header = RecordHeader {
-            id, fingerprint, token, token_generated, stop, owner_tag, generation, notifications, sockets,
+            id, fingerprint, token, token_generated, stop, owner_tag, numbers, notifications, sockets,
         };
         let group = pid(number);
         let identity = Identity { pid: group, group, start_ticks: 7, boot_id: "boot".into(), inode: None };

@@ -9,6 +9,7 @@ use crate::declaration::fields::Fields;
 use crate::declaration::{Fingerprint, milliseconds, read_stop, steps_to_json, strict, validate_id};
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::generation::Generation;
+use crate::lifecycle::start_numbers::{Epoch, StartNumbers};
 use crate::lifecycle::{StopSettings, StopStep};
 use crate::sys::digest;
 use crate::sys::pid::Pid;
@@ -40,8 +41,8 @@ pub(crate) struct Record {
     pub(crate) stop: StopSettings,
     /// The owner tag that the process has: by it, what left its group is known. Not in records of earlier versions.
     pub(crate) owner_tag: Option<String>,
-    /// Which start of the proxy it comes from. Not in records of earlier versions.
-    pub(crate) generation: Generation,
+    /// Those of the start that it comes from. Not in records of earlier versions.
+    pub(crate) numbers: StartNumbers,
     /// Of a process that sends notifications.
     pub(crate) notifications: Option<RecordedNotifications>,
     /// The sockets that were declared for it.
@@ -58,7 +59,7 @@ impl Record {
             token_generated: self.token_generated,
             stop: &self.stop,
             owner_tag: self.owner_tag.as_deref(),
-            generation: self.generation,
+            numbers: self.numbers,
             notifications: self.notifications,
             sockets: &self.sockets,
         }
@@ -74,7 +75,7 @@ pub(crate) struct RecordHeader<'a> {
     pub(crate) token_generated: bool,
     pub(crate) stop: &'a StopSettings,
     pub(crate) owner_tag: Option<&'a str>,
-    pub(crate) generation: Generation,
+    pub(crate) numbers: StartNumbers,
     pub(crate) notifications: Option<RecordedNotifications>,
     pub(crate) sockets: &'a [RecordedSocket],
 }
@@ -82,13 +83,15 @@ pub(crate) struct RecordHeader<'a> {
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>`, perhaps
 /// `,"pidfd_inode":<inode>`, and `,"check":"<digest>"}`.
 pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
-    let RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag, generation, notifications, sockets } =
+    let RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag, numbers, notifications, sockets } =
         header;
     let (id, boot_id) = (Value::from(id), Value::from(boot_id));
     let token = token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
     let generated = if token_generated { "\"token_generated\":true," } else { "" };
     let owner_tag = owner_tag.map(|owner_tag| format!("\"origin\":{},", Value::from(owner_tag))).unwrap_or_default();
-    let generation = generation.known().map(|number| format!("\"generation\":{number},")).unwrap_or_default();
+    let (generation, epoch) = (numbers.generation.known(), numbers.epoch.above_first());
+    let generation = generation.map(|number| format!("\"generation\":{number},")).unwrap_or_default();
+    let epoch = epoch.map(|number| format!("\"epoch\":{number},")).unwrap_or_default();
     let version = format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",");
     // A command is run as declared, so an agent that has only the record runs none.
     let signals: Vec<StopStep> = stop.steps.iter().filter(|step| !step.is_command()).cloned().collect();
@@ -102,7 +105,7 @@ pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
     let leftovers = format!("\"leftover_grace_ms\":{},", milliseconds(stop.leftover_grace));
     let leftovers = if is_default { "" } else { &leftovers };
     let notify = notifications.map(RecordedNotifications::to_json).unwrap_or_default();
-    let what = format!("{version}{token}{generated}{owner_tag}{generation}");
+    let what = format!("{version}{token}{generated}{owner_tag}{generation}{epoch}");
     let has_sockets = (!sockets.is_empty()).then(|| format!("\"sockets\":{},", recorded_socket::to_json(sockets)));
     let sockets = has_sockets.unwrap_or_default();
     format!("{what}{stopped}{leftovers}{notify}{sockets}\"boot_id\":{boot_id},").into_bytes()
@@ -153,25 +156,14 @@ pub(crate) fn parse(text: &[u8]) -> Result<Record> {
     let token = fields.string("token").map_err(as_corrupt)?;
     let token_generated = fields.boolean("token_generated").map_err(as_corrupt)?.unwrap_or(false);
     let owner_tag = read_origin(&mut fields).map_err(as_corrupt)?;
-    let generation = read_generation(&mut fields).map_err(as_corrupt)?;
+    let numbers = read_numbers(&mut fields).map_err(as_corrupt)?;
     // Whatever is wrong with these, the process is known.
     let mut stop = StopSettings::default();
     let _ = read_stop(&mut fields, &mut stop);
     let notifications = RecordedNotifications::read(&mut fields);
     let sockets = recorded_socket::read(&mut fields).unwrap_or_default();
     let identity = read_identity(fields).map_err(as_corrupt)?;
-    Ok(Record {
-        id,
-        fingerprint,
-        identity,
-        token,
-        token_generated,
-        stop,
-        owner_tag,
-        generation,
-        notifications,
-        sockets,
-    })
+    Ok(Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, numbers, notifications, sockets })
 }
 
 /// Reads the field `fingerprint`.
@@ -186,9 +178,12 @@ pub(super) fn read_origin(fields: &mut Fields) -> Result<Option<String>> {
     })
 }
 
-/// Reads the field `generation`: that of a process of an earlier version is unknown.
-pub(super) fn read_generation(fields: &mut Fields) -> Result<Generation> {
-    Ok(fields.integer("generation")?.map_or(Generation::UNKNOWN, Generation::of))
+/// Reads the fields `generation` and `epoch`. The generation of a process of an earlier version is unknown; its epoch is the
+/// first one, as it was given none.
+pub(super) fn read_numbers(fields: &mut Fields) -> Result<StartNumbers> {
+    let generation = fields.integer("generation")?.map_or(Generation::UNKNOWN, Generation::of);
+    let epoch = fields.integer("epoch")?.map_or(Epoch::FIRST, Epoch::of);
+    Ok(StartNumbers { generation, epoch })
 }
 
 /// Reads `boot_id`, `pid`, `start_ticks` and, if they are there, `pidfd_inode` and `group`, which only a process has that does
@@ -235,7 +230,8 @@ mod tests {
         let (grace_period, leftover_grace) = (Duration::from_millis(7), Duration::from_millis(8));
         let stop = StopSettings { signal: Signal::KILL, grace_period, leftover_grace, steps: vec![] };
         let (id, fingerprint, token_generated) = ("we\"b/ä".to_owned(), Fingerprint::new(), true);
-        let (owner_tag, generation) = (Some("801-7f".to_owned()), Generation::of(12));
+        let owner_tag = Some("801-7f".to_owned());
+        let numbers = StartNumbers { generation: Generation::of(12), epoch: Epoch::of(u64::MAX) };
         let name = SocketName::parse("0123456789abcdef0123456789abcdef").unwrap();
         let watchdog_period = Some(Duration::from_micros(u64::MAX));
         let notifications = Some(RecordedNotifications { name, watchdog_period });
@@ -245,18 +241,7 @@ mod tests {
         };
         let file = Some((1, u64::MAX, (-1, 999_999_999)));
         let sockets = vec![socket("tcp:127.0.0.1:80", u64::MAX, None), socket("unix:/run/ä", 7, file)];
-        Record {
-            id,
-            fingerprint,
-            identity,
-            token,
-            token_generated,
-            stop,
-            owner_tag,
-            generation,
-            notifications,
-            sockets,
-        }
+        Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, numbers, notifications, sockets }
     }
 
     fn text(record: &Record) -> Vec<u8> {
@@ -288,8 +273,8 @@ mod tests {
         let text = text(&record);
         assert_eq!(parse(&text).unwrap(), record);
         let identity = Identity { group: record.identity.pid, inode: None, ..record.identity.clone() };
-        let (owner_tag, generation, notifications, sockets) = (None, Generation::UNKNOWN, None, vec![]);
-        let without = Record { identity, owner_tag, generation, notifications, sockets, ..record };
+        let (owner_tag, numbers, notifications, sockets) = (None, StartNumbers::default(), None, vec![]);
+        let without = Record { identity, owner_tag, numbers, notifications, sockets, ..record };
         assert_eq!(parse(&self::text(&without)).unwrap(), without);
         for length in 0..text.len() - 1 {
             assert_eq!(parse(&text[..length]).unwrap_err().code(), ErrorCode::CorruptSnapshot);
@@ -297,13 +282,13 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_stop_settings_origin_and_generation_is_of_an_earlier_version() {
+    fn a_record_without_stop_settings_origin_and_numbers_is_of_an_earlier_version() {
         let text = r#"{"version":1,"id":"a","fingerprint":"0","boot_id":"b","pid":1,"start_ticks":2}"#;
         let text = text.replace("\"0\"", &format!("\"{}\"", Fingerprint::new()));
         let record = parse(text.as_bytes()).unwrap();
         assert_eq!(
-            (record.stop, record.owner_tag, record.generation),
-            (StopSettings::default(), None, Generation::UNKNOWN)
+            (record.stop, record.owner_tag, record.numbers),
+            (StopSettings::default(), None, StartNumbers::default())
         );
         assert_eq!(record.notifications, None);
         assert_eq!(record.sockets, []);
@@ -345,6 +330,8 @@ mod tests {
             ("origin", "7"),
             ("generation", "-1"),
             ("generation", "1.5"),
+            ("epoch", "-1"),
+            ("epoch", "1.5"),
             ("pid", "0"),
             ("pid", "-1"),
             ("pid", "4294967297"),

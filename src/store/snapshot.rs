@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::consul_snapshot;
-use super::process_record::{read_fingerprint, read_generation, read_identity, read_origin};
+use super::process_record::{read_fingerprint, read_identity, read_numbers, read_origin};
 use super::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::declaration::fields::Fields;
 use crate::declaration::{ExecMode, ProxyConfig, ProxySnapshot, strict, validate_id};
@@ -61,8 +61,11 @@ impl DaemonEntry {
             if let Some(owner_tag) = &known.owner_tag {
                 process["origin"] = owner_tag.as_str().into();
             }
-            if let Some(number) = known.generation.known() {
+            if let Some(number) = known.numbers.generation.known() {
                 process["generation"] = number.into();
+            }
+            if let Some(number) = known.numbers.epoch.above_first() {
+                process["epoch"] = number.into();
             }
             object.insert("process".to_owned(), process);
         }
@@ -84,8 +87,8 @@ fn read_process(mut fields: Fields) -> Result<KnownProcess> {
     let missing = fields.missing("fingerprint", "a fingerprint");
     let fingerprint = read_fingerprint(&mut fields)?.ok_or(missing)?;
     let owner_tag = read_origin(&mut fields)?;
-    let generation = read_generation(&mut fields)?;
-    Ok(KnownProcess { identity: read_identity(fields)?, fingerprint, owner_tag, generation })
+    let numbers = read_numbers(&mut fields)?;
+    Ok(KnownProcess { identity: read_identity(fields)?, fingerprint, owner_tag, numbers })
 }
 
 /// Writes the text of a snapshot file, proxy by proxy: ten thousand of them would be as many megabytes in memory.
@@ -192,6 +195,7 @@ mod tests {
     use crate::command::Command;
     use crate::declaration::Fingerprint;
     use crate::lifecycle::generation::Generation;
+    use crate::lifecycle::start_numbers::{Epoch, StartNumbers};
     use crate::sys::pid::Pid;
     use crate::sys::process_identity::Identity;
     use proptest::prelude::*;
@@ -202,8 +206,9 @@ mod tests {
         config.token_generated = true;
         let [pid, group] = [42, 41].map(|raw| Pid::from_raw(raw).unwrap());
         let identity = Identity { pid, group, start_ticks: 7, boot_id: "boot".into(), inode: Some(3) };
-        let (fingerprint, owner_tag, generation) = (Fingerprint::new(), Some("801-7f".to_owned()), Generation::of(12));
-        let process = StoredProcess::Known(KnownProcess { identity, fingerprint, owner_tag, generation });
+        let (fingerprint, owner_tag) = (Fingerprint::new(), Some("801-7f".to_owned()));
+        let numbers = StartNumbers { generation: Generation::of(12), epoch: Epoch::of(3) };
+        let process = StoredProcess::Known(KnownProcess { identity, fingerprint, owner_tag, numbers });
         let config = Arc::new(config);
         let daemon = |process| Entry::Daemon(DaemonEntry { config: config.clone(), process });
         let (with, without) = (daemon(process), daemon(StoredProcess::Unnamed));

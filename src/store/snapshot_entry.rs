@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use crate::declaration::{ExecMode, Fingerprint, ProxyConfig, ProxySnapshot};
-use crate::lifecycle::generation::Generation;
+use crate::lifecycle::start_numbers::StartNumbers;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 
@@ -44,8 +44,8 @@ pub(crate) struct KnownProcess {
     pub(crate) fingerprint: Fingerprint,
     /// The owner tag that the process has: by it, what left its group is known. Not in snapshots of earlier versions.
     pub(crate) owner_tag: Option<String>,
-    /// Which start of the proxy it comes from. Not in snapshots of earlier versions.
-    pub(crate) generation: Generation,
+    /// Those of the start that it comes from. Not in snapshots of earlier versions.
+    pub(crate) numbers: StartNumbers,
 }
 
 /// A process of Consul's manager.

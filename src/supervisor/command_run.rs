@@ -19,7 +19,7 @@ use super::spec::Spec;
 use crate::deadline::after;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
-use crate::lifecycle::generation::Generation;
+use crate::lifecycle::start_numbers::StartNumbers;
 use crate::sys::fork_safe::PerProcess;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd;
@@ -34,9 +34,9 @@ use crate::sys::wait::{ExitStatus, Reap};
 pub(crate) struct CommandRun {
     pub(crate) spec: Arc<Spec>,
     pub(crate) argv: Vec<OsString>,
-    /// The process for which it is run, and which one of the proxy that is.
+    /// The process for which it is run, and the numbers of its start.
     pub(crate) leader: Pid,
-    pub(crate) generation: Generation,
+    pub(crate) numbers: StartNumbers,
 }
 
 /// A command whose end the supervisor thread awaits.
@@ -134,7 +134,7 @@ impl CommandRun {
     /// [`ErrorCode::StartFailed`], [`ErrorCode::RootRefused`], [`ErrorCode::Io`]: it was not started.
     pub(crate) fn start(&self, stack: &mut ChildStack, streams: &mut StandardStreams) -> Result<Process> {
         self.spec.refuse_root()?;
-        let program = self.spec.command_program(&self.argv, self.leader, self.generation);
+        let program = self.spec.command_program(&self.argv, self.leader, self.numbers);
         let streams = streams.with(self.spec.open_outputs()?);
         let started = spawn::start(stack, program, streams.as_fds(), None).map_err(|error| {
             Error::os_text(ErrorCode::StartFailed, format!("{}: {error}", self.name()), error.source.raw_os_error())

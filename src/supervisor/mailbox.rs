@@ -20,7 +20,7 @@ use super::status::ProxyStatus;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::StopSettings;
-use crate::lifecycle::generation::Generation;
+use crate::lifecycle::start_numbers::StartNumbers;
 use crate::store::file_place::FilePlace;
 use crate::store::snapshot_entry::KnownProcess;
 use crate::sys::notify_socket::{NotifySocket, SocketName};
@@ -177,7 +177,7 @@ pub(crate) enum BegunReload {
 #[derive(Debug)]
 pub(crate) struct StartedProcess {
     pub(crate) pid: Pid,
-    pub(crate) generation: Generation,
+    pub(crate) numbers: StartNumbers,
     /// Whether the pid file could be written.
     pub(crate) written: Result<()>,
     /// Of one that is detached, and so no child of ours: what it is known by when it is gone.

@@ -76,6 +76,7 @@ fn with_a_cleared_environment_only_what_is_declared_remains() {
     let mut expected: Vec<&str> = own.iter().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     expected.extend([
         "MANAGER",
+        "CONNECT_PROXY_EPOCH",
         "CONNECT_PROXY_GENERATION",
         "CONNECT_PROXY_ID",
         "CONNECT_PROXY_ORIGIN",

@@ -43,6 +43,8 @@ const KNOWN_HERE: &str = r#"
 #define PROXYPROCESS_ENV_PROXY_ORIGIN "{env_proxy_origin}"
 /** The environment variable that holds the generation of a process: which of the starts of its proxy it comes from. */
 #define PROXYPROCESS_ENV_PROXY_GENERATION "{env_proxy_generation}"
+/** The environment variable that holds the epoch of a process: one more than that of the process of its proxy beside which it was started, else 0. */
+#define PROXYPROCESS_ENV_PROXY_EPOCH "{env_proxy_epoch}"
 /** The environment variable that holds the id of the service that a proxy is the sidecar of (EnvSidecarFor). */
 #define PROXYPROCESS_ENV_SIDECAR_FOR "{env_sidecar_for}"
 
@@ -73,6 +75,7 @@ pub(crate) fn generate() -> String {
         .replace("{env_proxy_token}", defaults::ENV_PROXY_TOKEN)
         .replace("{env_proxy_origin}", defaults::ENV_PROXY_ORIGIN)
         .replace("{env_proxy_generation}", defaults::ENV_PROXY_GENERATION)
+        .replace("{env_proxy_epoch}", defaults::ENV_PROXY_EPOCH)
         .replace("{env_sidecar_for}", defaults::ENV_SIDECAR_FOR)
         .replace("{version}", env!("CARGO_PKG_VERSION"))
         .replace("{major}", env!("CARGO_PKG_VERSION_MAJOR"))

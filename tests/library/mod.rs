@@ -11,6 +11,7 @@ mod detached;
 mod elsewhere;
 mod ends;
 mod environment;
+mod epoch;
 mod events;
 mod files;
 mod generation;

@@ -55,6 +55,9 @@ const (
 	EnvProxyOrigin = C.PROXYPROCESS_ENV_PROXY_ORIGIN
 	// EnvProxyGeneration holds the generation of the process: which of the starts of its proxy it comes from.
 	EnvProxyGeneration = C.PROXYPROCESS_ENV_PROXY_GENERATION
+	// EnvProxyEpoch holds the epoch of the process: one more than that of the process of its proxy beside which it was
+	// started, else 0.
+	EnvProxyEpoch = C.PROXYPROCESS_ENV_PROXY_EPOCH
 	// EnvSidecarFor holds the id of the service that the proxy is the sidecar of.
 	EnvSidecarFor = C.PROXYPROCESS_ENV_SIDECAR_FOR
 )

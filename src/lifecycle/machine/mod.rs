@@ -58,6 +58,11 @@ impl Machine {
         matches!(self.phase, MachinePhase::Starting { .. })
     }
 
+    /// Whether a process of an earlier agent may be there, and is not known yet.
+    pub(crate) fn awaits_adoption(&self) -> bool {
+        matches!(self.phase, MachinePhase::Adopting { .. } | MachinePhase::Waiting { then: Retry::Adopt { .. }, .. })
+    }
+
     /// Whether there is a process, and it was not told to stop.
     pub(crate) fn runs(&self) -> bool {
         matches!(self.phase, MachinePhase::Running { .. } | MachinePhase::AwaitingReady { .. })

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What is known of a process that may live, and why it was not adopted.
 
-use crate::lifecycle::generation::Generation;
+use crate::lifecycle::start_numbers::StartNumbers;
 use crate::store::{Record, RecordedNotifications, RecordedSocket};
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
@@ -15,12 +15,12 @@ pub(crate) enum Claim {
         identity: Identity,
         token: Option<String>,
         owner_tag: Option<String>,
-        generation: Generation,
+        numbers: StartNumbers,
         notifications: Option<RecordedNotifications>,
         sockets: Box<[RecordedSocket]>,
     },
     /// By a snapshot that is not this directory's: a record is written once it is proven.
-    Snapshot { identity: Identity, owner_tag: Option<String>, generation: Generation },
+    Snapshot { identity: Identity, owner_tag: Option<String>, numbers: StartNumbers },
     /// By a pid alone: of a snapshot of Consul, or of a pid file whose record cannot be read. What the process
     /// carries has to prove it.
     PidOnly {
@@ -51,11 +51,11 @@ impl Claim {
         }
     }
 
-    /// Which start of the proxy the process comes from.
-    pub(crate) fn generation(&self) -> Generation {
+    /// The numbers of the start that the process comes from.
+    pub(crate) fn numbers(&self) -> StartNumbers {
         match self {
-            Claim::Recorded { generation, .. } | Claim::Snapshot { generation, .. } => *generation,
-            Claim::PidOnly { .. } => Generation::UNKNOWN,
+            Claim::Recorded { numbers, .. } | Claim::Snapshot { numbers, .. } => *numbers,
+            Claim::PidOnly { .. } => StartNumbers::default(),
         }
     }
 
@@ -87,8 +87,8 @@ impl Claim {
 impl Record {
     /// What the record says of its process.
     pub(crate) fn into_claim(self) -> Claim {
-        let Record { identity, token, owner_tag, generation, notifications, sockets, .. } = self;
-        Claim::Recorded { identity, token, owner_tag, generation, notifications, sockets: sockets.into() }
+        let Record { identity, token, owner_tag, numbers, notifications, sockets, .. } = self;
+        Claim::Recorded { identity, token, owner_tag, numbers, notifications, sockets: sockets.into() }
     }
 }
 

@@ -16,7 +16,7 @@ use super::scan::known_tag::{KnownOwner, KnownTag, Shown};
 use super::spec::{Files, Spec};
 use crate::declaration::Fingerprint;
 use crate::error::Result;
-use crate::lifecycle::generation::Generation;
+use crate::lifecycle::start_numbers::StartNumbers;
 use crate::logging::Level;
 use crate::sys::pid::{Pid, effective_uid, own_pid};
 use crate::sys::proc::stat;
@@ -124,13 +124,13 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
         Claim::Recorded { .. } | Claim::Snapshot { .. } => None,
     };
     let owner_tag = known.as_deref().unwrap_or(claim).owner_tag();
-    let generation = known.as_deref().unwrap_or(claim).generation();
+    let numbers = known.as_deref().unwrap_or(claim).numbers();
     let rival = other_agent::claim(pid, pidfd.as_ref().map(|fd| fd.as_fd()), owner_tag, &spec.context.owner_tag);
     if let Some(reason) = rival.map_err(|error| undecided(pid, "look for the agent", &error))? {
         return Err(supervised(reason));
     }
     fail::point("adopt:proven");
-    record(spec, claim, (owner_tag, generation), &now).map_err(|error| unknown(error.to_string()))?;
+    record(spec, claim, (owner_tag, numbers), &now).map_err(|error| unknown(error.to_string()))?;
     // An agent that was killed may have left it without its pid file, or with that of its predecessor.
     let written = spec.write_pid_file(pid);
     fail::point("adopt:written-down");
@@ -147,9 +147,9 @@ fn runs_as_declared_user(spec: &Spec, pid: Pid) -> io::Result<bool> {
 /// What a process that was known by its pid alone says of itself.
 fn learn(spec: &Spec, identity: &Identity) -> io::Result<Claim> {
     let identity = identity.clone();
-    let Shown { token, owner_tag, generation } = Shown::by(identity.pid.as_raw())?;
+    let Shown { token, owner_tag, numbers } = Shown::by(identity.pid.as_raw())?;
     let token = token.or_else(|| spec.config.token.clone());
-    Ok(Claim::Recorded { identity, token, owner_tag, generation, notifications: None, sockets: [].into() })
+    Ok(Claim::Recorded { identity, token, owner_tag, numbers, notifications: None, sockets: [].into() })
 }
 
 /// From here on the process is known like one that we started. Supervised without a record, it would be lost together
@@ -157,11 +157,11 @@ fn learn(spec: &Spec, identity: &Identity) -> io::Result<Claim> {
 fn record(
     spec: &Spec,
     claim: &Claim,
-    (owner_tag, generation): (Option<&str>, Generation),
+    (owner_tag, numbers): (Option<&str>, StartNumbers),
     identity: &Identity,
 ) -> Result<()> {
     let Files::DataDir(data_dir) = &spec.context.files else { return Ok(()) };
-    let mut recorded = spec.record_header(generation, claim.sockets());
+    let mut recorded = spec.record_header(numbers, claim.sockets());
     recorded.owner_tag = owner_tag.or(recorded.owner_tag);
     match claim {
         Claim::Recorded { identity: recorded, .. } if recorded == identity => return Ok(()),

@@ -9,13 +9,13 @@ use std::ffi::{OsStr, OsString};
 
 use crate::command::Command;
 use crate::declaration::ProxyConfig;
+use crate::declaration::placeholders::may_become;
 use crate::defaults;
 use crate::error::{Error, Result, excerpt};
 use crate::store;
 use crate::store::snapshot_entry::Version1Process;
 use crate::supervisor::spec::Spec;
 use crate::supervisor::spec::base_environment::{BaseEnvironment, is_of_host};
-use crate::supervisor::spec::placeholders::may_become;
 use crate::sys::pid::Pid;
 use crate::sys::proc::command_line::UnrecordedProcess;
 

@@ -49,9 +49,9 @@ impl EventLoop {
     ) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let Some(leader) = supervised.pid else { return };
-        let (spec, generation) = (supervised.spec.clone(), supervised.generation);
+        let (spec, numbers) = (supervised.spec.clone(), supervised.numbers);
         let (command, name) = (new_key(), name_of(&argv));
-        let run = CommandRun { spec, argv: argv.clone(), leader, generation };
+        let run = CommandRun { spec, argv: argv.clone(), leader, numbers };
         supervised.spec.context.log.about(Level::Debug, &supervised.slot.id, format_args!("running {name}: {purpose}"));
         supervised.rare.commands.push(AwaitedCommand {
             key: command,

@@ -11,6 +11,7 @@ use crate::declaration::{Fingerprint, Replace};
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::MachineEvent;
+use crate::lifecycle::start_numbers::StartNumbers;
 use crate::store::snapshot_entry::KnownProcess;
 use crate::supervisor::mailbox::{Owner, Processes, Slot, StartMode, StopReply, StopWaiter, SupervisorCommand};
 use crate::supervisor::process_key::ProcessKey;
@@ -69,7 +70,8 @@ impl EventLoop {
         supervised.rare.start_waiters.extend(started);
         let event = match start {
             StartMode::Claimed { claim, start_if_gone, outdated, stop, others } => {
-                supervised.generation = supervised.generation.max(claim.generation());
+                let (claimed, last) = (claim.numbers(), supervised.numbers.generation);
+                supervised.numbers = StartNumbers { generation: last.max(claimed.generation), ..claimed };
                 (supervised.claim, supervised.was_claimed) = (Some(claim), true);
                 let overlaps = outdated && supervised.spec.config.replace == Replace::Overlap;
                 if overlaps {
@@ -193,10 +195,7 @@ impl EventLoop {
             let fingerprint =
                 if supervised.machine.runs() { supervised.spec.fingerprint() } else { Fingerprint::new() };
             let owner_tag = Some(supervised.owner_tag().to_string()).filter(|owner_tag| !owner_tag.is_empty());
-            known.push((
-                id.clone(),
-                KnownProcess { identity, fingerprint, owner_tag, generation: supervised.generation },
-            ));
+            known.push((id.clone(), KnownProcess { identity, fingerprint, owner_tag, numbers: supervised.numbers }));
         }
         Ok(known)
     }

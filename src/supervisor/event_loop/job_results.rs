@@ -74,8 +74,9 @@ impl EventLoop {
                 self.exchanged(key, result);
                 None
             }
-            Done::Started(StartedProcess { pid, generation, written, claim, report, notify }) => {
-                supervised.generation = generation;
+            Done::Started(StartedProcess { pid, numbers, written, claim, report, notify }) => {
+                supervised.numbers = numbers;
+                let generation = numbers.generation;
                 supervised.claim = claim;
                 (supervised.pid, supervised.adopted) = (Some(pid), false);
                 supervised.begins_well();
@@ -101,9 +102,9 @@ impl EventLoop {
             }
             Done::Adopted { pid, group, since, written, known, untaken } => {
                 if let Some(known) = known {
-                    (supervised.generation, supervised.claim) = (known.generation(), Some(known));
+                    (supervised.numbers, supervised.claim) = (known.numbers(), Some(known));
                 }
-                let generation = supervised.generation;
+                let generation = supervised.numbers.generation;
                 (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, untaken);
                 supervised.group = Some(group);
                 supervised.starts += 1;

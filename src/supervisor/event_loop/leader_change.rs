@@ -60,7 +60,7 @@ impl EventLoop {
             identity,
             token: supervised.token(),
             owner_tag: Some(given.owner_tag.to_string()).filter(|owner_tag| !owner_tag.is_empty()),
-            generation: given.generation,
+            numbers: given.numbers,
             notifications: given.notifications,
             sockets: claimed.as_ref().map_or([].into(), |claim| claim.sockets().into()),
         }));

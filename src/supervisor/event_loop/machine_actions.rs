@@ -66,8 +66,8 @@ impl EventLoop {
                 supervised.warn_of_held();
                 fail::point("spawn:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
-                let (sockets, generation) = (supervised.sockets_for_start(), self.draw_generation(key));
-                self.submit(key, Job::Start { key, spec, generation, after, sockets });
+                let (sockets, numbers) = (supervised.sockets_for_start(), self.draw_numbers(key));
+                self.submit(key, Job::Start { key, spec, numbers, after, sockets });
             }
             MachineAction::Adopt => {
                 (supervised.rare.repair, supervised.rare.told) = (None, None);
@@ -162,7 +162,7 @@ impl EventLoop {
             Announcement::Ready => return supervised.announce_ready(),
             Announcement::NotReady => return supervised.announce_not_ready(),
             Announcement::Stopping => {
-                ProxyOccurrence::Stopping { pid: supervised.pid, generation: supervised.generation }
+                ProxyOccurrence::Stopping { pid: supervised.pid, generation: supervised.numbers.generation }
             }
             // The proxy has another generation. With the last of them it is announced.
             Announcement::Stopped if supervised.rare.partner.is_some() || supervised.rare.handover.is_some() => return,

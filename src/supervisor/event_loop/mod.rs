@@ -190,8 +190,9 @@ impl EventLoop {
                 if let Some(partner) = supervised.rare.partner {
                     if let Some(current) = self.slots.get_mut(&partner) {
                         current.take_unproven(std::mem::take(&mut supervised.rare.unproven));
-                        if supervised.generation > current.generation {
-                            current.rare.spent = current.rare.spent.max(supervised.generation);
+                        let generation = supervised.numbers.generation;
+                        if generation > current.numbers.generation {
+                            current.rare.spent = current.rare.spent.max(generation);
                         }
                     }
                     self.hand_over(partner, HandoverEvent::OtherGone);

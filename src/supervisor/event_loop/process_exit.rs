@@ -72,7 +72,7 @@ impl EventLoop {
             supervised.ended_by_itself(status, since.elapsed());
         }
         let (id, context) = (supervised.slot.id.clone(), supervised.spec.context.clone());
-        let exited = ProxyOccurrence::Exited { pid, status, asked, generation: supervised.generation };
+        let exited = ProxyOccurrence::Exited { pid, status, asked, generation: supervised.numbers.generation };
         let publish = || context.publisher.of_proxy(&id, exited);
         // A scan finds what is left of a group that could not be signalled: what is to have its time, and what is not
         // proven to be of it and holds the start.

@@ -82,7 +82,10 @@ impl Supervised {
     /// The process is ready.
     pub(super) fn announce_ready(&mut self) {
         self.rare.last_error = self.rare.beside.take();
-        self.spec.context.publisher.of_proxy(&self.slot.id, ProxyOccurrence::Ready { generation: self.generation });
+        self.spec
+            .context
+            .publisher
+            .of_proxy(&self.slot.id, ProxyOccurrence::Ready { generation: self.numbers.generation });
     }
 
     /// It was not ready in time: why.
@@ -96,7 +99,7 @@ impl Supervised {
         };
         let message = format!("not ready in {} ms: {reason}", config.start_timeout.as_millis());
         let error = Error::new(ErrorCode::StartFailed, message);
-        let happened = ProxyOccurrence::NotReady { error: &error, reason, generation: self.generation };
+        let happened = ProxyOccurrence::NotReady { error: &error, reason, generation: self.numbers.generation };
         self.spec.context.publisher.of_proxy(&self.slot.id, happened);
         self.rare.last_error = Some(error);
     }

@@ -28,7 +28,7 @@ impl Supervised {
                 .filter(|period| *period != self.spec.config.watchdog_period()),
         });
         let (owner_tag, sockets) = (self.owner_tag(), self.rare.sockets.clone());
-        Given { owner_tag, generation: self.generation, notifications: heard.or_else(claimed), sockets }
+        Given { owner_tag, numbers: self.numbers, notifications: heard.or_else(claimed), sockets }
     }
 
     /// Has its process recorded as its declaration is now.

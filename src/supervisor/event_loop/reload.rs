@@ -38,8 +38,8 @@ impl EventLoop {
             Some(Reload::Command { argv, timeout }) => {
                 let log = &supervised.spec.context.log;
                 log.about(Level::Info, &slot.id, format_args!("running the command that reloads pid {leader}"));
-                let (spec, generation) = (supervised.spec.clone(), supervised.generation);
-                Ok(BegunReload::Command(CommandRun { spec, argv, leader, generation }, timeout))
+                let (spec, numbers) = (supervised.spec.clone(), supervised.numbers);
+                Ok(BegunReload::Command(CommandRun { spec, argv, leader, numbers }, timeout))
             }
         }
     }

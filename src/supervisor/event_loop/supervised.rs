@@ -9,9 +9,9 @@ use super::rare::{Rare, RareFields};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
-use crate::lifecycle::generation::Generation;
 use crate::lifecycle::machine::Machine;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent, Settings};
+use crate::lifecycle::start_numbers::StartNumbers;
 use crate::logging::Level;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::mailbox::Slot;
@@ -47,8 +47,8 @@ pub(crate) struct Supervised {
     /// Whether any of its processes was, or may have been, a child of an earlier agent.
     pub(crate) was_claimed: bool,
     pub(crate) starts: u64,
-    /// That of its process, or of the last one.
-    pub(crate) generation: Generation,
+    /// Those of its process, or of the last one; the epoch is that of a start as soon as it is decided.
+    pub(crate) numbers: StartNumbers,
     pub(crate) last_exit: Option<ExitStatus>,
     /// The tick from which on the processes are of it that no scan has covered yet; `None` where that is not known.
     pub(crate) unscanned_since: Option<u64>,
@@ -77,7 +77,7 @@ impl Supervised {
             adopted: false,
             was_claimed: false,
             starts: 0,
-            generation: Generation::UNKNOWN,
+            numbers: StartNumbers::default(),
             last_exit: None,
             unscanned_since: None,
             armed: None,
@@ -203,7 +203,7 @@ impl Supervised {
         status.last_error = self.rare.last_error.as_ref().map(Error::to_string);
         status.unproven = self.unproven().into_iter().map(Unproven::to_status).collect();
         let is_healthy = |since: Instant| since.elapsed() >= defaults::DAEMON_RESTART_HEALTHY;
-        status.generation = self.generation.known();
+        status.generation = self.numbers.generation.known();
         if let Some(notifications) = &self.rare.notifications {
             status.ready &= notifications.serves();
             status.status_text = notifications.status_text().map(str::to_owned);

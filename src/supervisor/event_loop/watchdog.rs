@@ -76,7 +76,7 @@ impl Supervised {
             reason.push_str(&notifications.status_in_words());
         }
         let error = Error::new(ErrorCode::Timeout, format!("watchdog: {reason}"));
-        let happened = ProxyOccurrence::WatchdogExpired { error: &error, reason, generation: self.generation };
+        let happened = ProxyOccurrence::WatchdogExpired { error: &error, reason, generation: self.numbers.generation };
         self.spec.context.publisher.of_proxy(&self.slot.id, happened);
         self.rare.last_error = Some(error);
     }

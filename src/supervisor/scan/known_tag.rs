@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::defaults;
 use crate::lifecycle::generation::Generation;
+use crate::lifecycle::start_numbers::{Epoch, StartNumbers};
 use crate::sys::fail;
 use crate::sys::proc::{environ, fdinfo};
 
@@ -45,7 +46,7 @@ impl KnownOwner<'_> {
 pub(crate) struct Shown {
     pub(crate) token: Option<String>,
     pub(crate) owner_tag: Option<String>,
-    pub(crate) generation: Generation,
+    pub(crate) numbers: StartNumbers,
 }
 
 impl Shown {
@@ -55,13 +56,15 @@ impl Shown {
     }
 
     pub(super) fn within(environment: &[u8]) -> Shown {
-        let [token, owner_tag, number] =
-            [defaults::ENV_PROXY_TOKEN, defaults::ENV_PROXY_ORIGIN, defaults::ENV_PROXY_GENERATION].map(|name| {
-                let value = environ::value(environment, name.as_bytes()).filter(|value| !value.is_empty());
-                value.map(|value| String::from_utf8_lossy(value).into_owned())
-            });
-        let generation = number.and_then(|number| number.parse().ok()).map_or(Generation::UNKNOWN, Generation::of);
-        Shown { token, owner_tag, generation }
+        let text = |name: &str| {
+            let value = environ::value(environment, name.as_bytes()).filter(|value| !value.is_empty());
+            value.map(|value| String::from_utf8_lossy(value).into_owned())
+        };
+        let number = |name: &str| text(name).and_then(|number| number.parse().ok());
+        let generation = number(defaults::ENV_PROXY_GENERATION).map_or(Generation::UNKNOWN, Generation::of);
+        let epoch = number(defaults::ENV_PROXY_EPOCH).map_or(Epoch::FIRST, Epoch::of);
+        let numbers = StartNumbers { generation, epoch };
+        Shown { token: text(defaults::ENV_PROXY_TOKEN), owner_tag: text(defaults::ENV_PROXY_ORIGIN), numbers }
     }
 }
 
@@ -109,19 +112,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn environment_without_a_number_shows_no_generation() {
+    fn environment_without_numbers_shows_no_generation_and_the_first_epoch() {
         let shown = |text: &[u8]| Shown::within(text);
-        let whole = b"CONNECT_PROXY_GENERATION=7\0CONNECT_PROXY_ORIGIN=o\0CONNECT_PROXY_TOKEN=t\0";
-        let of = |token: Option<&str>, owner_tag: Option<&str>, number| {
+        let whole =
+            b"CONNECT_PROXY_EPOCH=2\0CONNECT_PROXY_GENERATION=7\0CONNECT_PROXY_ORIGIN=o\0CONNECT_PROXY_TOKEN=t\0";
+        let of = |token: Option<&str>, owner_tag: Option<&str>, generation, epoch| {
             let (token, owner_tag) = (token.map(str::to_owned), owner_tag.map(str::to_owned));
-            Shown { token, owner_tag, generation: Generation::of(number) }
+            let numbers = StartNumbers { generation: Generation::of(generation), epoch: Epoch::of(epoch) };
+            Shown { token, owner_tag, numbers }
         };
-        assert_eq!(shown(whole), of(Some("t"), Some("o"), 7));
-        assert_eq!(shown(b"CONNECT_PROXY_TOKEN=t\0CONNECT_PROXY_ORIGIN=\0"), of(Some("t"), None, 0));
-        for damaged in
-            [&b"CONNECT_PROXY_GENERATION=\0"[..], b"CONNECT_PROXY_GENERATION=x\0", b"CONNECT_PROXY_GENERATION=-1"]
-        {
-            assert_eq!(shown(damaged), of(None, None, 0));
+        assert_eq!(shown(whole), of(Some("t"), Some("o"), 7, 2));
+        assert_eq!(shown(b"CONNECT_PROXY_TOKEN=t\0CONNECT_PROXY_ORIGIN=\0"), of(Some("t"), None, 0, 0));
+        for damaged in [
+            &b"CONNECT_PROXY_GENERATION=\0"[..],
+            b"CONNECT_PROXY_GENERATION=x\0",
+            b"CONNECT_PROXY_GENERATION=-1\0CONNECT_PROXY_EPOCH=-1",
+        ] {
+            assert_eq!(shown(damaged), of(None, None, 0, 0));
         }
     }
 

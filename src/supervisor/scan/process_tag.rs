@@ -105,7 +105,7 @@ impl Environment {
     fn read(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Environment> {
         match environ::read_with(pid.as_raw(), VARIABLES, buffer) {
             Ok(Some(text)) => {
-                let tagged = |tag| Environment::Tagged(tag, Shown::within(text).generation);
+                let tagged = |tag| Environment::Tagged(tag, Shown::within(text).numbers.generation);
                 Ok(ProcessTag::within(text).map_or(Environment::Foreign, tagged))
             }
             Ok(None) => Ok(Environment::Silent),

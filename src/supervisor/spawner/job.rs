@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::declaration::Listen;
 use crate::error::{Error, ErrorCode};
-use crate::lifecycle::generation::Generation;
+use crate::lifecycle::start_numbers::StartNumbers;
 use crate::store::RecordedNotifications;
 use crate::store::file_place::FilePlace;
 use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
@@ -34,7 +34,7 @@ pub(crate) struct ScanRequest {
 #[derive(Debug)]
 pub(crate) struct Given {
     pub(crate) owner_tag: Arc<str>,
-    pub(crate) generation: Generation,
+    pub(crate) numbers: StartNumbers,
     pub(crate) notifications: Option<RecordedNotifications>,
     /// Those of its proxy, if it has any.
     pub(crate) sockets: Option<Arc<ProxySockets>>,
@@ -64,8 +64,7 @@ pub(crate) enum Job {
     Start {
         key: ProcessKey,
         spec: Arc<Spec>,
-        /// Which it will be.
-        generation: Generation,
+        numbers: StartNumbers,
         /// Whose group may be left, here and below.
         after: Option<Claim>,
         /// Those of its proxy, if it has any or had some.

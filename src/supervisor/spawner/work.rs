@@ -12,7 +12,7 @@ use crate::declaration::validate_id;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host_code;
-use crate::lifecycle::generation::Generation;
+use crate::lifecycle::start_numbers::StartNumbers;
 use crate::logging::{self, Level};
 use crate::store::file_place::FilePlace;
 use crate::store::{self, RecordedNotifications};
@@ -149,8 +149,8 @@ impl Spawner {
 
     fn work(&self, job: Job, tools: &mut SpawnTools) -> Done {
         match job {
-            Job::Start { key, spec, generation, after, sockets } => {
-                match self.start(key, (&spec, generation), after.as_ref(), sockets.as_deref(), tools) {
+            Job::Start { key, spec, numbers, after, sockets } => {
+                match self.start(key, (&spec, numbers), after.as_ref(), sockets.as_deref(), tools) {
                     Ok(started) => Done::Started(started),
                     Err(error) => {
                         let hopeless = matches!(
@@ -228,7 +228,7 @@ impl Spawner {
     fn start(
         &self,
         key: ProcessKey,
-        (spec, generation): (&Spec, Generation),
+        (spec, numbers): (&Spec, StartNumbers),
         after: Option<&Claim>,
         sockets: Option<&ProxySockets>,
         tools: &mut SpawnTools,
@@ -240,7 +240,7 @@ impl Spawner {
         let opened = sockets.map(|sockets| open_sockets(spec, sockets)).transpose()?.unwrap_or_default();
         let (report, report_end) = report_pipe(spec)?.unzip();
         let notify = notify_socket(spec)?;
-        let mut program = spec.program(generation);
+        let mut program = spec.program(numbers);
         let stored = sockets.map(|sockets| sockets.stored.for_start(spec.config.fd_store_max as usize, spec.place));
         let stored = stored.unwrap_or_default();
         let all = opened.iter().chain(stored.iter().map(|stored| &stored.descriptor));
@@ -275,7 +275,7 @@ impl Spawner {
                 // A process of which the next agent could not know whether it lives must not begin to.
                 stat::check_mounted().map_err(|error| Error::os(ErrorCode::Io, "look for /proc/self", &error))?;
                 let recorded = recorded(spec, sockets);
-                let header = store::RecordHeader { notifications, ..spec.record_header(generation, &recorded) };
+                let header = store::RecordHeader { notifications, ..spec.record_header(numbers, &recorded) };
                 let record = data_dir.prepare_record(spec.place, header, &boot_id()?)?;
                 spawn::start(stack, program, standard, Some(&record))
             }
@@ -294,7 +294,7 @@ impl Spawner {
         let claim = detached.clone().map(|identity| {
             let (token, owner_tag) = (spec.config.token.clone(), Some(spec.context.owner_tag.to_string()));
             let sockets = [].into();
-            Box::new(Claim::Recorded { identity, token, owner_tag, generation, notifications, sockets })
+            Box::new(Claim::Recorded { identity, token, owner_tag, numbers, notifications, sockets })
         });
         // The child cannot be reaped before it is in the table.
         let of_child = || if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };
@@ -304,7 +304,7 @@ impl Spawner {
         // The pid file is for people and scripts; the process runs whether it can be written or not.
         let written = spec.replace_pid_file(started.pid);
         fail::point("start:written-down");
-        Ok(StartedProcess { pid: started.pid, generation, written, claim, report, notify })
+        Ok(StartedProcess { pid: started.pid, numbers, written, claim, report, notify })
     }
 
     fn record(&self, key: ProcessKey, spec: &Spec, given: &Given) -> Result<()> {
@@ -312,7 +312,7 @@ impl Spawner {
         if let Files::DataDir(data_dir) = &spec.context.files {
             let owner_tag = Some(&*given.owner_tag).filter(|owner_tag| !owner_tag.is_empty());
             let recorded = recorded(spec, given.sockets.as_deref());
-            let (header, notifications) = (spec.record_header(given.generation, &recorded), given.notifications);
+            let (header, notifications) = (spec.record_header(given.numbers, &recorded), given.notifications);
             let header = store::RecordHeader { owner_tag, notifications, ..header };
             data_dir.write_record(spec.place, header, &identity)?;
         }

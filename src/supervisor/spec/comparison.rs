@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use super::Spec;
-use super::placeholders::may_become;
+use crate::declaration::placeholders::may_become;
 use crate::declaration::{Fingerprint, ProxyConfig, listen_json};
 use crate::defaults;
 
@@ -41,11 +41,11 @@ impl Spec {
 
     /// The first variable whose value in the process differs from the declared one; `value` gives what the process has.
     /// What it inherited does not count unless it is to be withheld, nor do the owner tag, which an earlier owner may
-    /// have given it, and the number of its generation.
+    /// have given it, and the numbers of its start.
     pub(crate) fn changed_variable<'a>(&self, value: impl Fn(&OsStr) -> Option<&'a OsStr>) -> Option<&OsStr> {
         let sidecar = OsStr::new(defaults::ENV_SIDECAR_FOR);
         let own = self.own_environment();
-        let unlike = [defaults::ENV_PROXY_ORIGIN, defaults::ENV_PROXY_GENERATION];
+        let unlike = [defaults::ENV_PROXY_ORIGIN, defaults::ENV_PROXY_GENERATION, defaults::ENV_PROXY_EPOCH];
         let declared = own.iter().filter(|(name, _)| !unlike.iter().any(|unlike| unlike == *name));
         let changed = declared.map(|(name, wanted)| (*name, Some(*wanted)));
         // The service that the agent itself is a sidecar of is not inherited either.

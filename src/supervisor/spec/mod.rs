@@ -4,7 +4,6 @@
 pub(super) mod base_environment;
 mod comparison;
 mod files;
-pub(crate) mod placeholders;
 mod program;
 
 use std::ffi::OsString;
@@ -15,7 +14,7 @@ use super::events::Publisher;
 use crate::command::Command;
 use crate::declaration::ProxyConfig;
 use crate::lifecycle::StopSettings;
-use crate::lifecycle::generation::Generation;
+use crate::lifecycle::start_numbers::StartNumbers;
 use crate::logging::Log;
 use crate::store::file_place::FilePlace;
 use crate::store::{self, DataDir};
@@ -79,7 +78,7 @@ impl Spec {
     /// What a record of a process that this owner starts says besides who it is.
     pub(crate) fn record_header<'a>(
         &'a self,
-        generation: Generation,
+        numbers: StartNumbers,
         sockets: &'a [store::RecordedSocket],
     ) -> store::RecordHeader<'a> {
         let (token, token_generated) = (self.config.token.as_deref(), self.config.token_generated);
@@ -93,7 +92,7 @@ impl Spec {
             token_generated,
             stop,
             owner_tag,
-            generation,
+            numbers,
             notifications,
             sockets,
         }

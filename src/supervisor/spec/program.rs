@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Spec;
-use super::placeholders::filled;
-use crate::declaration::descriptor_numbers::{is_set_by_listen, with_numbers};
 use crate::declaration::fd_store::is_set_by_fd_store;
+use crate::declaration::listen_in_command::is_set_by_listen;
+use crate::declaration::placeholders::filled;
 use crate::declaration::watchdog::is_set_by_watchdog;
 use crate::declaration::{Listen, variable};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
-use crate::lifecycle::generation::Generation;
+use crate::lifecycle::start_numbers::StartNumbers;
 use crate::sys::pid::{Pid, has_root_uid};
 use crate::sys::proc::executable::ProgramName;
 use crate::sys::spawn::program::{Program, Variable};
@@ -44,14 +44,16 @@ impl Spec {
         own
     }
 
-    /// The program to execute as one generation of the proxy. What it inherits of the agent's environment, which is neither what is addressed to the agent
-    /// nor what is declared to be withheld, is overridden by its own.
-    pub(crate) fn program(&self, generation: Generation) -> Program<'_> {
-        let (command, mut own, number) = (&self.config.command, self.own_environment(), generation.to_string());
-        own.insert(OsStr::new(defaults::ENV_PROXY_GENERATION), OsStr::new(&number));
+    /// The program to execute at the start of the proxy that has these numbers. What it inherits of the agent's environment,
+    /// which is neither what is addressed to the agent nor what is declared to be withheld, is overridden by its own.
+    pub(crate) fn program(&self, numbers: StartNumbers) -> Program<'_> {
+        let (command, mut own) = (&self.config.command, self.own_environment());
+        let (generation, epoch) = (numbers.generation.to_string(), numbers.epoch.to_string());
+        own.insert(OsStr::new(defaults::ENV_PROXY_GENERATION), OsStr::new(&generation));
+        own.insert(OsStr::new(defaults::ENV_PROXY_EPOCH), OsStr::new(&epoch));
         let own = own;
         let words = command.argv().iter().enumerate();
-        let word = |word: &OsString| filled(&with_numbers(word, &self.config.listen), generation);
+        let word = |word: &OsString| filled(word, numbers, &self.config.listen);
         let argv = words.map(|(at, declared)| if at == 0 { declared.clone() } else { word(declared) }).collect();
         let base_env = (!command.clears_env()).then_some(&self.context.base_env);
         let inherited = base_env.into_iter().flat_map(|base_env| base_env.iter()).filter(|inherited| {
@@ -69,8 +71,8 @@ impl Spec {
         let own = own.iter().filter(|(name, _)| !is_set(name)).map(|(name, value)| {
             let is_declared = !defaults::OWN_VARIABLES.iter().any(|own| own == name);
             let value = match command.declared_env().get(*name) {
-                Some(own) if is_declared => filled(&with_numbers(own, sockets), generation),
-                _ if is_declared => filled(value, generation),
+                Some(own) if is_declared => filled(own, numbers, sockets),
+                _ if is_declared => filled(value, numbers, &[]),
                 _ => (*value).to_owned(),
             };
             Variable::Own(variable(name, &value))
@@ -92,8 +94,8 @@ impl Spec {
     }
 
     /// A command that is run for the process of the proxy, `leader`: in the same environment, with one variable more.
-    pub(crate) fn command_program(&self, argv: &[OsString], leader: Pid, generation: Generation) -> Program<'_> {
-        let mut program = self.program(generation);
+    pub(crate) fn command_program(&self, argv: &[OsString], leader: Pid, numbers: StartNumbers) -> Program<'_> {
+        let mut program = self.program(numbers);
         // The sockets are the leader's alone, and so is what it finds them by.
         let is_of_leader = |name: &[u8]| {
             name == b"MAINPID" || (!self.config.listen.is_empty() && is_set_by_listen(OsStr::from_bytes(name)))
@@ -103,7 +105,7 @@ impl Spec {
             .retain(|variable| !variable.as_bytes().split(|byte| *byte == b'=').next().is_some_and(is_of_leader));
         program.env.push(Variable::Own(format!("MAINPID={leader}").into()));
         let words = argv.iter().enumerate();
-        let argv = words.map(|(at, word)| if at == 0 { word.clone() } else { filled(word, generation) }).collect();
+        let argv = words.map(|(at, word)| if at == 0 { word.clone() } else { filled(word, numbers, &[]) }).collect();
         Program { argv, detached: false, ..program }
     }
 
@@ -126,7 +128,7 @@ impl Spec {
 
     /// How the program is named and where it is searched for.
     pub(crate) fn program_name(&self) -> Option<ProgramName> {
-        let program = self.program(Generation::UNKNOWN);
+        let program = self.program(StartNumbers::default());
         let path = program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
         let path = path.map(|path| OsStr::from_bytes(path).to_owned());
         Some(ProgramName { word: program.argv.first()?.clone(), path, dir: program.dir.map(PathBuf::from) })

@@ -10,6 +10,7 @@ use super::*;
 use crate::command::{Command, Credentials};
 use crate::declaration::ProxyConfig;
 use crate::lifecycle::generation::Generation;
+use crate::lifecycle::start_numbers::{Epoch, StartNumbers};
 use crate::logging::Log;
 use crate::store::file_place::FilePlace;
 use crate::supervisor::events::{EventRing, Publisher};
@@ -57,8 +58,12 @@ fn changed_variable_is_found_among_declared_ones_only() {
     assert_eq!(given(&whole), None);
     assert_eq!(
         given(
-            &[&whole[..], &[("HOME", "/root"), ("CONNECT_PROXY_ORIGIN", "other"), ("CONNECT_PROXY_GENERATION", "9")]]
-                .concat()
+            &[
+                &whole[..],
+                &[("HOME", "/root"), ("CONNECT_PROXY_ORIGIN", "other")],
+                &[("CONNECT_PROXY_EPOCH", "9"), ("CONNECT_PROXY_GENERATION", "9")]
+            ]
+            .concat()
         ),
         None
     );
@@ -77,27 +82,29 @@ fn each_environment_overrides_the_one_before() {
     let agent =
         [("A", "agent"), ("B", "agent"), ("OWN", "agent"), ("CONNECT_PROXY_ID", "x"), ("CONNECT_SIDECAR_FOR", "x")];
     let spec = spec(|_| {}, &[("B", "manager"), ("OWN", "manager")], &agent);
-    let own = ["CONNECT_PROXY_GENERATION=3", "CONNECT_PROXY_ID=web", "CONNECT_PROXY_ORIGIN=o", "CONNECT_PROXY_TOKEN=t"];
+    let own = ["CONNECT_PROXY_EPOCH=1", "CONNECT_PROXY_GENERATION=3", "CONNECT_PROXY_ID=web"];
+    let own = [&own[..], &["CONNECT_PROXY_ORIGIN=o", "CONNECT_PROXY_TOKEN=t"]].concat();
     assert_eq!(environment(&spec), [&["A=agent", "B=manager"], &own[..], &["OWN=1"]].concat());
 }
 
 #[test]
-fn generation_is_filled_in_where_it_is_declared_and_makes_no_other_process() {
+fn numbers_are_filled_in_where_they_are_declared_and_make_no_other_process() {
     let edit = |config: &mut ProxyConfig| {
-        let command = Command::new("/bin/{generation}").args(["--epoch={generation}", "{generation}{generation}"]);
-        config.command = command.dir("/{generation}").env("OWN", "run-{generation}");
+        let command = Command::new("/bin/{generation}").args(["--epoch={epoch}", "{generation}{generation}"]);
+        config.command = command.dir("/{generation}").env("OWN", "run-{generation}-{epoch}");
         config.token = Some("{generation}".to_owned());
     };
     let spec = spec(edit, &[("SHARED", "{generation}")], &[("INHERITED", "{generation}")]);
-    let program = spec.program(Generation::of(12));
-    assert_eq!(program.argv, ["/bin/{generation}", "--epoch=12", "1212"]);
+    let program = spec.program(numbers(12, 4));
+    assert_eq!(program.argv, ["/bin/{generation}", "--epoch=4", "1212"]);
     assert_eq!(program.dir, Some("/{generation}".into()));
-    let expected = ["INHERITED={generation}", "CONNECT_PROXY_GENERATION=12", "CONNECT_PROXY_ID=web"];
+    let expected =
+        ["INHERITED={generation}", "CONNECT_PROXY_EPOCH=4", "CONNECT_PROXY_GENERATION=12", "CONNECT_PROXY_ID=web"];
     let expected = [&expected[..], &["CONNECT_PROXY_ORIGIN=o", "CONNECT_PROXY_TOKEN={generation}"]].concat();
     let found = program.env.iter().map(|text| String::from_utf8(text.as_bytes().to_vec()).unwrap());
-    assert_eq!(found.collect::<Vec<_>>(), [&expected[..], &["OWN=run-12", "SHARED=12"]].concat());
+    assert_eq!(found.collect::<Vec<_>>(), [&expected[..], &["OWN=run-12-4", "SHARED=12"]].concat());
     for (own, shared, changed) in
-        [("run-12", "12", None), ("run-{generation}", "{generation}", None), ("run-", "1", Some("OWN"))]
+        [("run-12-0", "12", None), ("run-{generation}-{epoch}", "{generation}", None), ("run-", "1", Some("OWN"))]
     {
         let value = |name: &std::ffi::OsStr| match name.to_str()? {
             "OWN" => Some(own),
@@ -111,12 +118,12 @@ fn generation_is_filled_in_where_it_is_declared_and_makes_no_other_process() {
     }
 }
 
+fn numbers(generation: u64, epoch: u64) -> StartNumbers {
+    StartNumbers { generation: Generation::of(generation), epoch: Epoch::of(epoch) }
+}
+
 fn environment(spec: &Spec) -> Vec<String> {
-    spec.program(Generation::of(3))
-        .env
-        .iter()
-        .map(|text| String::from_utf8(text.as_bytes().to_vec()).unwrap())
-        .collect()
+    spec.program(numbers(3, 1)).env.iter().map(|text| String::from_utf8(text.as_bytes().to_vec()).unwrap()).collect()
 }
 
 #[test]

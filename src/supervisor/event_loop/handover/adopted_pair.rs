@@ -43,7 +43,7 @@ impl EventLoop {
         let (other_key, stops, spec) = (begun.other, !begun.machine.has_next(), spec.at(other.place));
         current.rare.handover = Some(begun);
         let mut next = Supervised::new(slot, other_key, spec);
-        next.generation = other.claim.generation();
+        next.numbers = other.claim.numbers();
         (next.claim, next.was_claimed) = (Some(Box::new(other.claim)), true);
         (next.rare.partner, next.rare.sockets) = (Some(key), sockets);
         self.slots.insert(other_key, Box::new(next));

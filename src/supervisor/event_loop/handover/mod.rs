@@ -16,6 +16,7 @@ use crate::lifecycle::ProxyState;
 use crate::lifecycle::generation::Generation;
 use crate::lifecycle::handover::{Handover, HandoverAction, HandoverEvent};
 use crate::lifecycle::machine_event::{Announcement, MachineEvent};
+use crate::lifecycle::start_numbers::{Epoch, StartNumbers};
 use crate::logging::Level;
 use crate::store::file_place::FilePlace;
 use crate::supervisor::adoption::claim::Claim;
@@ -168,19 +169,30 @@ impl EventLoop {
     pub(super) fn scanned_generations(&self, key: ProcessKey) -> (Generation, Generation) {
         let all = (Generation::UNKNOWN, Generation::LAST);
         let Some((supervised, other)) = self.slots.get(&key).zip(self.other_of(key)) else { return all };
-        let own = supervised.generation;
+        let own = supervised.numbers.generation;
         match self.slots.get(&other) {
-            Some(other) if other.generation < own => (other.generation.next(), own),
+            Some(other) if other.numbers.generation < own => (other.numbers.generation.next(), own),
             Some(_) => (all.0, own),
             None => all,
         }
     }
 
-    /// The number of the next start of this slot: greater than those of the other one, which may be being started or gone.
-    pub(super) fn draw_generation(&mut self, key: ProcessKey) -> Generation {
+    /// The numbers of the start of this slot that has been decided.
+    pub(super) fn draw_numbers(&mut self, key: ProcessKey) -> StartNumbers {
+        let beside = self.other_of(key).and_then(|other| self.slots.get(&other)).filter(|other| other.may_live());
+        let epoch = Epoch::beside(beside.map(|other| other.numbers.epoch));
+        if let Some(supervised) = self.slots.get_mut(&key) {
+            supervised.numbers.epoch = epoch;
+        }
+        StartNumbers { generation: self.draw_generation(key), epoch }
+    }
+
+    /// That of the next start of this slot: greater than those of the other one, which may be being started or gone.
+    fn draw_generation(&mut self, key: ProcessKey) -> Generation {
         let Some(supervised) = self.slots.get(&key) else { return Generation::UNKNOWN };
-        let (own, holder) = (supervised.generation, supervised.rare.partner.unwrap_or(key));
-        let of_other = self.other_of(key).map(|other| (other, self.slots.get(&other).map(|other| other.generation)));
+        let (own, holder) = (supervised.numbers.generation, supervised.rare.partner.unwrap_or(key));
+        let generation = |other| self.slots.get(&other).map(|other| other.numbers.generation);
+        let of_other = self.other_of(key).map(|other| (other, generation(other)));
         let Some(current) = self.slots.get_mut(&holder) else { return own.next() };
         let mut last = own.max(current.rare.spent);
         let Some((other, of_other)) = of_other else { return last.next() };
@@ -292,10 +304,10 @@ impl EventLoop {
             current.rare.sockets = Some(Arc::default());
         }
         let sockets = current.rare.sockets.clone();
-        let (slot, generation, spec) = (current.slot.clone(), current.generation, wanted.at(FilePlace::Next));
+        let (slot, last, spec) = (current.slot.clone(), current.numbers.generation, wanted.at(FilePlace::Next));
         let next = self.slots.entry(other).or_insert_with(|| Box::new(Supervised::new(slot, other, spec.clone())));
         (next.spec, next.forget, next.rare.partner, next.rare.sockets) = (spec, false, Some(key), sockets);
-        next.generation = next.generation.max(generation);
+        next.numbers.generation = next.numbers.generation.max(last);
         fail::point("handover:begun");
         self.drive(other, if is_new { MachineEvent::Start } else { MachineEvent::Replace });
         self.drive(other, MachineEvent::Settings);
@@ -303,6 +315,11 @@ impl EventLoop {
 }
 
 impl Supervised {
+    /// Whether a process of it lives, or may: one that is being started, or that an earlier agent has started.
+    fn may_live(&self) -> bool {
+        self.pid.is_some() || self.machine.is_starting() || self.machine.awaits_adoption()
+    }
+
     /// Whether its process is not what is declared, and serves until that one is ready.
     pub(super) fn is_being_succeeded(&self) -> bool {
         let ongoing = self.rare.handover.as_ref();
