@@ -20,6 +20,7 @@ mod kinds;
 mod locked;
 mod logs;
 mod overlap;
+mod overlap_adopted;
 mod overlap_faults;
 mod overlap_interplay;
 mod overlap_load;

@@ -39,7 +39,7 @@ impl EventLoop {
             return true;
         }
         let Some(ongoing) = supervised.rare.handover.as_mut() else {
-            let serves = supervised.machine.state() == ProxyState::Running && !supervised.forget;
+            let serves = supervised.may_serve() && !supervised.forget;
             if same_as_current || !serves || !supervised.may_be_beside(spec) {
                 return false;
             }
@@ -318,6 +318,11 @@ impl Supervised {
     /// Whether a process of it lives, or may: one that is being started, or that an earlier agent has started.
     fn may_live(&self) -> bool {
         self.pid.is_some() || self.machine.is_starting() || self.machine.awaits_adoption()
+    }
+
+    /// Whether its process is ready, or may have been before this agent came, which only its next probe can tell.
+    fn may_serve(&self) -> bool {
+        self.machine.state() == ProxyState::Running || self.adopted && self.machine.awaits_ready()
     }
 
     /// Whether its process is not what is declared, and serves until that one is ready.
