@@ -1384,7 +1384,8 @@ int32_t proxyprocess_events_next(const struct proxyprocess_events *events,
 /**
  * A descriptor that polls readable while there is an event to read or none will come any more, for hosts with an event
  * loop of their own. Wait for it with poll(2) or epoll(7), never read it; then call proxyprocess_events_next() with
- * timeout 0 until it says PROXYPROCESS_EVENT_NONE.
+ * timeout 0 until it says PROXYPROCESS_EVENT_NONE: poll again; or PROXYPROCESS_EVENT_END: leave the
+ * loop, for the descriptor stays readable from then on.
  *
  * `descriptor`: where its number is put. It belongs to the reader, is closed with it, and must not be closed otherwise.
  *
@@ -1648,7 +1649,8 @@ int32_t proxyprocess_manager_logs(const struct proxyprocess_manager *manager,
 
 /**
  * Restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops it (stop
- * signal to its group, grace period, SIGKILL), and started anew when nothing of it is left.
+ * signal to its group, grace period, SIGKILL), and started anew when nothing of it is left; with PROXYPROCESS_REPLACE_OVERLAP
+ * the next one is started first, and this one stopped when that is ready.
  *
  * Returns when the restart has begun, and waits neither for the stop nor for the start: proxyprocess_manager_wait_until()
  * does, and events tell both. The backoff begins anew, and a proxy that waits for its next start, or has failed, is started at

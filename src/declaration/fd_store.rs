@@ -84,7 +84,7 @@ mod tests {
             ),
             (
                 r#""fd_store_max": 2, "listen": ["tcp:127.0.0.1:1"], "ready": {"fd": 5}"#,
-                "ready.fd: expected a number from 6 on, got 5: 3 to 5 are those of listen and fd_store_max",
+                "ready.fd: expected a number from 6 on, got 5: those of listen and fd_store_max are below 6",
             ),
         ];
         for (fields, expected) in cases {

@@ -229,7 +229,7 @@ pub(super) fn validate(sockets: &[Listen], stored: u32, report: Option<u32>) -> 
     let first_free = FIRST_DESCRIPTOR + sockets.len() as u32 + stored;
     if let Some(number) = report.filter(|number| (FIRST_DESCRIPTOR..first_free).contains(number)) {
         let of = if stored == 0 { "the sockets of listen" } else { "those of listen and fd_store_max" };
-        let taken = format!("{FIRST_DESCRIPTOR} to {} are {of}", first_free - 1);
+        let taken = format!("{of} are below {first_free}");
         return Err(invalid(format!("ready.fd: expected a number from {first_free} on, got {number}: {taken}")));
     }
     Ok(())

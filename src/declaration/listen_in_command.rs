@@ -24,7 +24,9 @@ pub(super) fn validate(sockets: &[Listen], command: &Command) -> Result<()> {
         return Ok(());
     }
     let known = |place: String, text: &OsStr| match unknown_socket(text, sockets) {
-        Some(name) => Err(invalid(format!("{place}: expected the name of a socket of listen in {{fd:{name}}}"))),
+        Some(name) => {
+            Err(invalid(format!("{place}: expected the name of a socket of listen in {{fd:{name}}}, and none has it")))
+        }
         None => Ok(()),
     };
     for (index, word) in command.argv().iter().enumerate().skip(1) {

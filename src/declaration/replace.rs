@@ -14,7 +14,8 @@ pub enum Replace {
     #[default]
     StopFirst,
     /// The next process is started beside the last one, which is stopped once the next one is ready. The two must be able
-    /// to run at the same time: they share their address (`SO_REUSEPORT`), or hand it over by themselves.
+    /// to run at the same time: they have the sockets of [`Listen`](crate::Listen), bind theirs with `SO_REUSEPORT`, or hand
+    /// them over by themselves.
     Overlap,
 }
 

@@ -71,7 +71,8 @@ pub extern "C" fn proxyprocess_events_next(
 
 /// A descriptor that polls readable while there is an event to read or none will come any more, for hosts with an event
 /// loop of their own. Wait for it with poll(2) or epoll(7), never read it; then call proxyprocess_events_next() with
-/// timeout 0 until it says PROXYPROCESS_EVENT_NONE.
+/// timeout 0 until it says PROXYPROCESS_EVENT_NONE: poll again; or PROXYPROCESS_EVENT_END: leave the
+/// loop, for the descriptor stays readable from then on.
 ///
 /// `descriptor`: where its number is put. It belongs to the reader, is closed with it, and must not be closed otherwise.
 ///

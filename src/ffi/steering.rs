@@ -19,7 +19,8 @@ pub enum proxyprocess_wait_for {
 }
 
 /// Restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops it (stop
-/// signal to its group, grace period, SIGKILL), and started anew when nothing of it is left.
+/// signal to its group, grace period, SIGKILL), and started anew when nothing of it is left; with PROXYPROCESS_REPLACE_OVERLAP
+/// the next one is started first, and this one stopped when that is ready.
 ///
 /// Returns when the restart has begun, and waits neither for the stop nor for the start: proxyprocess_manager_wait_until()
 /// does, and events tell both. The backoff begins anew, and a proxy that waits for its next start, or has failed, is started at

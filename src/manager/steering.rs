@@ -20,8 +20,9 @@ use crate::sys::signal::Signal;
 
 impl Manager {
     /// Restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops it
-    /// (stop signal to its group, grace period, SIGKILL), and started anew when nothing of it is left. So a new program at the
-    /// same path and a moved log come into effect.
+    /// (stop signal to its group, grace period, SIGKILL), and started anew when nothing of it is left; with
+    /// [`Replace::Overlap`](crate::Replace::Overlap) the next one is started first, and this one stopped when that is ready. So a
+    /// new program at the same path and a moved log come into effect.
     ///
     /// Returns when the restart has begun, and waits neither for the stop nor for the start: [`Manager::wait_until`] does, and
     /// events tell both. The backoff begins anew, and a proxy that waits for its next start, or has failed, is started at once;
@@ -31,7 +32,7 @@ impl Manager {
     /// declaration, after which the old one is stopped and the new one started.
     ///
     /// When the agent ends or is killed before the restart is complete, the next one adopts the process that there is, or
-    /// starts one: there are never two.
+    /// starts one, or goes on with the handover.
     ///
     /// # Errors
     /// - [`ErrorCode::NotFound`]: no proxy of this id is managed. Nothing is before the first sync of [`Manager::run`].

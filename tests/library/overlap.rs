@@ -83,6 +83,7 @@ fn changed_proxy_serves_until_the_next_generation_is_ready() {
         host.events.until("the exit", |event| matches!(event.kind, EventKind::Exited { pid, .. } if pid == current));
         serves(&host, &next, generation);
         is_recorded_alone(&scene, &host, &next);
+        assert!(host.status("web").last_exit.is_some(), "its predecessor has ended");
     }
     assert!(first.process.is_gone());
     scene.reports.forget_signals();

@@ -17,7 +17,8 @@ type WaitFor int32
 const WaitRunning WaitFor = C.PROXYPROCESS_WAIT_RUNNING
 
 // Restart restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops
-// it, and started anew when nothing of it is left. It returns when the restart has begun, and waits neither for the stop nor
+// it, and started anew when nothing of it is left; with ReplaceOverlap the next one is started first, and this one stopped
+// when that is ready. It returns when the restart has begun, and waits neither for the stop nor
 // for the start: events tell both. The backoff begins anew, and a proxy that waits for its next start, or has failed, is
 // started at once. A Proxy of a registered kind is made anew by its Factory, after which the old one is stopped and the new
 // one started.

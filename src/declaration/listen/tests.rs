@@ -55,10 +55,13 @@ fn what_can_never_work_is_refused_by_the_name_of_its_field() {
             r#"[{"address": "unix:/a", "name": "web"}, {"address": "unix:/b", "name": "web"}]"#.to_owned(),
             "listen[1].name: is that of listen[0]",
         ),
-        (r#"["unix:/a"]"#.to_owned(), "command[1]: expected the name of a socket of listen in {fd:web}"),
+        (
+            r#"["unix:/a"]"#.to_owned(),
+            "command[1]: expected the name of a socket of listen in {fd:web}, and none has it",
+        ),
         (
             format!("{}, \"ready\": {{\"fd\": 3}}", web("")),
-            "ready.fd: expected a number from 4 on, got 3: 3 to 3 are the sockets",
+            "ready.fd: expected a number from 4 on, got 3: the sockets of listen are below 4",
         ),
         (
             format!("{}, \"env\": [\"LISTEN_PID=1\"]", web("")),
@@ -66,7 +69,7 @@ fn what_can_never_work_is_refused_by_the_name_of_its_field() {
         ),
         (
             format!("{}, \"env\": [\"A={{fd:x}}\"]", web("")),
-            "env: value of A: expected the name of a socket of listen in {fd:x}",
+            "env: value of A: expected the name of a socket of listen in {fd:x}, and none has it",
         ),
         (format!("{}, \"unset_env\": [\"LISTEN_FDS\"]", web("")), "unset_env: expected no variable that listen sets"),
         (format!("{}, \"mode\": \"noop\"", web("")), "listen: expected none for the mode \"noop\""),

@@ -54,6 +54,7 @@ impl EventLoop {
         supervised.last_exit = Some(status);
         supervised.end_reloads(status);
         supervised.pid = None;
+        let partner = supervised.rare.partner;
         if supervised.rare.notifications.is_some() {
             supervised.rare.notifications = None;
         }
@@ -80,6 +81,9 @@ impl EventLoop {
         let quietly = unsignalled || matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
         // A command that is run for it is killed now, and waited for as if it were of the group.
         let group_left = group_left || !supervised.rare.commands.is_empty();
+        if let Some(current) = partner.and_then(|partner| self.slots.get_mut(&partner)) {
+            current.last_exit = Some(status);
+        }
         self.told_of_exit(key);
         let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly }) else { return };
         if actions == [MachineAction::Spawn] {

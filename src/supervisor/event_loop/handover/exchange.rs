@@ -92,7 +92,7 @@ impl EventLoop {
             next.rare.partner = None;
             next.forget = forget.unwrap_or(next.forget);
             next.take_place(FilePlace::Current);
-            (next.starts, next.last_exit) = (next.starts + starts, next.last_exit.or(last_exit));
+            (next.starts, next.last_exit) = (next.starts + starts, last_exit.or(next.last_exit));
             next.rare.state_waiters = state_waiters;
             next.rare.handover = Some(ongoing);
         }
