@@ -161,7 +161,7 @@ FIELD(proxyprocess_proxy_options, watchdog_ms, 224, 8);
 FIELD(proxyprocess_proxy_options, replace, 232, 4);
 FIELD(proxyprocess_proxy_options, fd_store_max, 236, 4);
 
-SIZE(proxyprocess_manager_options, 56);
+SIZE(proxyprocess_manager_options, 64);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);
 FIELD(proxyprocess_manager_options, allow_root, 4, 1);
 FIELD(proxyprocess_manager_options, reserved, 5, 3);
@@ -171,6 +171,7 @@ FIELD(proxyprocess_manager_options, snapshot_period_ms, 24, 8);
 FIELD(proxyprocess_manager_options, coalesce_period_ms, 32, 8);
 FIELD(proxyprocess_manager_options, quiescent_period_ms, 40, 8);
 FIELD(proxyprocess_manager_options, event_capacity, 48, 8);
+FIELD(proxyprocess_manager_options, max_handovers, 56, 8);
 
 SIZE(proxyprocess_daemon_options, 32);
 FIELD(proxyprocess_daemon_options, struct_size, 0, 4);

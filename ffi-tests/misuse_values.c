@@ -179,7 +179,7 @@ static void manager_options(void)
     const int32_t size = PROXYPROCESS_E_STRUCT_SIZE;
     REFUSES_MANAGER(struct_size = 0, size, "manager_options.struct_size");
     REFUSES_MANAGER(struct_size = 1, size, "manager_options.struct_size");
-    REFUSES_MANAGER(struct_size = sizeof options - 1, size, "manager_options.struct_size");
+    REFUSES_MANAGER(struct_size = 56 - 1, size, "manager_options.struct_size");
     REFUSES_MANAGER(struct_size = 4097, size, "manager_options.struct_size");
     REFUSES_MANAGER(struct_size = UINT32_MAX, size, "manager_options.struct_size");
     REFUSES_MANAGER(allow_root = 2, argument, "allow_root");
@@ -191,6 +191,8 @@ static void manager_options(void)
     REFUSES_MANAGER(quiescent_period_ms = PROXYPROCESS_PERIOD_MAX_MS + 1, argument, "quiescent_period_ms");
     REFUSES_MANAGER(event_capacity = 0, argument, "event_capacity");
     REFUSES_MANAGER(event_capacity = UINT64_MAX, argument, "event_capacity");
+    REFUSES_MANAGER(max_handovers = 0, config, "max_handovers");
+    REFUSES_MANAGER(max_handovers = UINT64_MAX, config, "max_handovers");
 }
 
 /* Is a file of a daemon refused? */

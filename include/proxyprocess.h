@@ -703,6 +703,12 @@ typedef struct proxyprocess_manager_options {
     uint64_t quiescent_period_ms;
     /** How many lifecycle events are kept for readers that fell behind. */
     uint64_t event_capacity;
+    /**
+     * How many proxies at a time may be preparing their next process (PROXYPROCESS_REPLACE_OVERLAP), from its start until
+     * it is ready, 1 to 1048576 (one for each processor, up to 3): the others wait for their turn, in the order in which
+     * they were changed, and their current processes serve on. One that waits after a failure lets others go first.
+     */
+    uint64_t max_handovers;
 } proxyprocess_manager_options;
 
 /**

@@ -43,7 +43,8 @@ impl Life {
     }
 
     fn tell(&mut self, event: MachineEvent) -> usize {
-        let settings = Settings { restart: &self.restart, stop: &self.stop, readiness: Readiness::Started };
+        let (restart, stop, readiness) = (&self.restart, &self.stop, Readiness::Started);
+        let settings = Settings { restart, stop, readiness, needs_turn: false };
         self.machine.on(event, self.now, settings, 0.0).len()
     }
 }

@@ -59,6 +59,9 @@ pub const LOG_CAPACITY: usize = 1024;
 /// Rust code may declare.
 pub(crate) const LONGEST_PERIOD: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// The most handovers at a time: more than there can be processes is a mistake.
+pub(crate) const MOST_HANDOVERS: usize = 1 << 20;
+
 /// The most steps of a stop: more is a mistake, and all of them are in the record of each process.
 pub(crate) const MAX_STOP_STEPS: usize = 16;
 

@@ -94,6 +94,16 @@ static char *read_quiescent_period(struct config *config, const char *field, jso
     return read_period(&config->options.quiescent_period_ms, field, value);
 }
 
+static char *read_max_handovers(struct config *config, const char *field, json_t *value)
+{
+    json_int_t most = json_integer_value(value);
+
+    if (!json_is_integer(value) || most < 1 || most > 1048576)
+        return json_expected(field, "a number from 1 to 1048576", value);
+    config->options.max_handovers = (uint64_t)most;
+    return NULL;
+}
+
 static char *read_proxies(struct config *config, const char *field, json_t *value)
 {
     config->proxies = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -111,6 +121,7 @@ static const struct field {
     {"snapshot_period_ms", read_snapshot_period},
     {"coalesce_period_ms", read_coalesce_period},
     {"quiescent_period_ms", read_quiescent_period},
+    {"max_handovers", read_max_handovers},
     {"proxies", read_proxies},
 };
 

@@ -19,7 +19,7 @@ use crate::store::file_place::FilePlace;
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::{
     BaseEnvironment, Context, EventRing, Events, Files, Owner, ProxyStatus, Publisher, Slot, Spec, StartMode,
-    Supervisor, SupervisorCommand, random_owner_tag,
+    Supervisor, SupervisorCommand, most_spawners, random_owner_tag,
 };
 use crate::sys::fork::HomeProcess;
 use crate::sys::thread;
@@ -271,6 +271,7 @@ impl Daemon {
             log: self.log.clone(),
             // The original's daemon knows no such refusal; it is the manager's.
             allow_root: true,
+            max_handovers: most_spawners(),
         };
         Spec {
             id: declared.id.clone(),

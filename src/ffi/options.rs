@@ -39,6 +39,10 @@ pub struct proxyprocess_manager_options {
     pub quiescent_period_ms: u64,
     /// How many lifecycle events are kept for readers that fell behind.
     pub event_capacity: u64,
+    /// How many proxies at a time may be preparing their next process (PROXYPROCESS_REPLACE_OVERLAP), from its start until
+    /// it is ready, 1 to 1048576 (one for each processor, up to 3): the others wait for their turn, in the order in which
+    /// they were changed, and their current processes serve on. One that waits after a failure lets others go first.
+    pub max_handovers: u64,
 }
 
 /// In C: `const proxyprocess_manager_options *`.
@@ -63,6 +67,7 @@ unsafe impl SizedStruct for proxyprocess_manager_options {
             coalesce_period_ms: PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS,
             quiescent_period_ms: PROXYPROCESS_MANAGER_QUIESCENT_PERIOD_MS,
             event_capacity: PROXYPROCESS_EVENT_CAPACITY,
+            max_handovers: ManagerOptions::default().max_handovers as u64,
         }
     }
 }
@@ -82,7 +87,8 @@ impl proxyprocess_manager_options {
             .with_coalesce_period(period("coalesce_period_ms", self.coalesce_period_ms)?)
             .with_quiescent_period(period("quiescent_period_ms", self.quiescent_period_ms)?)
             .with_allow_root(boolean("allow_root", self.allow_root)?)
-            .with_event_capacity(capacity);
+            .with_event_capacity(capacity)
+            .with_max_handovers(self.max_handovers.try_into().unwrap_or(usize::MAX));
         options.data_dir = self.data_dir.optional_path();
         options.proxy_env = variables("proxy_env", self.proxy_env)?;
         Ok(options)

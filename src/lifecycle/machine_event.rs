@@ -25,7 +25,7 @@ pub enum ProxyState {
     /// The process ended, and what it may have left is looked for, and ended or waited for, before it is started again; or
     /// its parent has yet to reap it.
     Clearing,
-    /// The next start is due later.
+    /// The next start is due later: at its time, or when it is its turn.
     Waiting,
     /// The process was told to end.
     Stopping,
@@ -136,6 +136,8 @@ pub(crate) enum MachineEvent {
     StopCommandFailed {
         step: usize,
     },
+    /// The answer to [`MachineAction::AskTurn`], which may come much later.
+    Turn,
     /// The settings changed: waits and grace periods under way become no longer than they allow.
     Settings,
     /// The time of `Machine::deadline` has come.
@@ -146,6 +148,8 @@ pub(crate) enum MachineEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MachineAction {
     Spawn,
+    /// Wait for the turn of a start, and answer with [`MachineEvent::Turn`].
+    AskTurn,
     Adopt,
     /// Find out whether the process is ready, and answer with [`MachineEvent::Ready`] or [`MachineEvent::NotReady`].
     ProbeReady,
@@ -203,4 +207,6 @@ pub(crate) struct Settings<'a> {
     pub(crate) restart: &'a RestartSettings,
     pub(crate) stop: &'a StopSettings,
     pub(crate) readiness: Readiness,
+    /// Whether a start has to wait for its turn.
+    pub(crate) needs_turn: bool,
 }

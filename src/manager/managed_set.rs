@@ -96,6 +96,7 @@ impl ManagedSet {
             publisher: Publisher::new(events.clone(), log.clone()),
             log,
             allow_root: options.allow_root,
+            max_handovers: options.max_handovers,
         };
         ManagedSet {
             options,
@@ -136,9 +137,10 @@ impl ManagedSet {
     /// Takes other settings; daemons that are managed get them with the next sync.
     pub(super) fn reconfigure(&mut self, options: ManagerOptions) {
         let old = &*self.context;
-        if (&options.proxy_env, options.allow_root) != (&old.proxy_env, old.allow_root) {
-            let (proxy_env, allow_root) = (options.proxy_env.clone(), options.allow_root);
-            self.context = Arc::new(Context { proxy_env, allow_root, ..old.clone() });
+        let ManagerOptions { proxy_env, allow_root, max_handovers, .. } = &options;
+        if (proxy_env, *allow_root, *max_handovers) != (&old.proxy_env, old.allow_root, old.max_handovers) {
+            let (proxy_env, allow_root, max_handovers) = (proxy_env.clone(), *allow_root, *max_handovers);
+            self.context = Arc::new(Context { proxy_env, allow_root, max_handovers, ..old.clone() });
         }
         self.options = options;
         self.seen = None;

@@ -155,7 +155,7 @@ impl Manager {
         self.data_dir.as_ref().map(|data_dir| data_dir.snapshot_path())
     }
 
-    /// Takes other settings, at once: periods, environment and `allow_root`. Another `proxy_env` replaces every proxy
+    /// Takes other settings, at once: periods, environment, `allow_root` and `max_handovers`. Another `proxy_env` replaces every proxy
     /// whose environment comes out otherwise by it; `allow_root` has those tried again that were refused.
     ///
     /// # Errors

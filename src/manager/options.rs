@@ -9,6 +9,7 @@ use crate::command::validate_variable;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::Logger;
+use crate::supervisor::most_spawners;
 
 /// The settings of a [`Manager`](crate::Manager): what the fields of the original's type are.
 ///
@@ -40,6 +41,10 @@ pub struct ManagerOptions {
     /// Whether proxies may run as root. If not, and the agent is root, proxies that declare no other user are not
     /// started; each such failure is logged and in the status.
     pub allow_root: bool,
+    /// How many proxies at a time may be preparing their next process ([`Replace::Overlap`](crate::Replace::Overlap)), from its
+    /// start until it is ready, 1 to 1048576: the others wait for their turn, in the order in which they were changed, and their
+    /// current processes serve on. One that waits after a failure lets others go first.
+    pub max_handovers: usize,
     /// How many lifecycle events are kept for readers that fell behind.
     pub event_capacity: usize,
     /// Where the lines of the log about this manager and its proxies go; without one to the [`log`] facade, which the program
@@ -57,6 +62,7 @@ impl Default for ManagerOptions {
             coalesce_period: defaults::MANAGER_COALESCE_PERIOD,
             quiescent_period: defaults::MANAGER_QUIESCENT_PERIOD,
             allow_root: false,
+            max_handovers: most_spawners(),
             event_capacity: defaults::EVENT_CAPACITY,
             logger: None,
         }
@@ -106,6 +112,13 @@ impl ManagerOptions {
         self
     }
 
+    /// The same with this [`ManagerOptions::max_handovers`].
+    #[must_use]
+    pub fn with_max_handovers(mut self, most: usize) -> ManagerOptions {
+        self.max_handovers = most;
+        self
+    }
+
     /// The same with this [`ManagerOptions::event_capacity`].
     #[must_use]
     pub fn with_event_capacity(mut self, capacity: usize) -> ManagerOptions {
@@ -126,6 +139,11 @@ impl ManagerOptions {
         }
         if self.data_dir.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
             return Err(Error::new(ErrorCode::InvalidConfig, "data_dir: expected a path, got an empty string"));
+        }
+        if !(1..=defaults::MOST_HANDOVERS).contains(&self.max_handovers) {
+            let (most, got) = (defaults::MOST_HANDOVERS, self.max_handovers);
+            let message = format!("max_handovers: expected a number from 1 to {most}, got {got}");
+            return Err(Error::new(ErrorCode::InvalidConfig, message));
         }
         Ok(())
     }

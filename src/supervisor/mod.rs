@@ -42,6 +42,7 @@ pub(crate) use spec::{Context, Files, Spec, random_owner_tag};
 pub use status::{OtherGeneration, ProxyStatus, UnprovenProcess};
 
 use self::spawner::threads::Spawners;
+pub(crate) use self::spawner::threads::most_spawners;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host_code::outside_loggers;
 use crate::sys::fork::HomeProcess;

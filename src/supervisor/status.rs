@@ -63,7 +63,8 @@ pub struct OtherGeneration {
     /// one, smaller for the predecessor. Absent before the first start of the next one, and for a process that an earlier
     /// version of the library started.
     pub generation: Option<u64>,
-    /// What it is doing.
+    /// What it is doing. A next one is `Waiting` after a failure, and until it is its turn
+    /// ([`ManagerOptions::max_handovers`](crate::ManagerOptions::max_handovers)).
     pub state: ProxyState,
     /// Its process, while that lives.
     pub pid: Option<u32>,

@@ -7,6 +7,7 @@
 mod adopt;
 mod change;
 mod detached;
+mod handovers;
 mod output;
 mod refuse;
 mod restart;

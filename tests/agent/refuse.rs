@@ -18,6 +18,7 @@ fn a_bad_configuration_is_refused_by_the_name_of_the_field() {
         (good().set("alow_root", true), "alow_root: unknown field, expected one of data_dir, allow_root, "),
         (good().set("on_exit", "explode"), "on_exit: expected \"leave\" or \"stop\", got \"explode\""),
         (good().set("snapshot_period_ms", "soon"), "snapshot_period_ms"),
+        (good().set("max_handovers", 0), "max_handovers"),
         (
             good().set("proxy_env", ["A"].as_slice()),
             "proxy_env[0]: expected a string NAME=value, got a string without =",

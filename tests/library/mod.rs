@@ -15,6 +15,7 @@ mod epoch;
 mod events;
 mod files;
 mod generation;
+mod handover_turns;
 mod ids;
 mod kinds;
 mod locked;

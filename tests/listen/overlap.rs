@@ -68,6 +68,34 @@ fn both_generations_have_the_same_socket_and_no_connection_is_refused() {
 }
 
 #[test]
+fn no_connection_is_refused_while_many_are_handed_over_in_turn() {
+    let scene = Scene::of_library();
+    let all: Vec<SocketAddr> = (0..24).map(|_| address()).collect();
+    let mut host = Host::new(quick(&scene.data_dir()).with_max_handovers(2));
+    let id = |number: usize| format!("web {number}");
+    let declared = |version| {
+        let with = |at: &SocketAddr| overlapping(serving(&scene, &[]), &[tcp(*at)], version);
+        all.iter().map(with).enumerate().map(|(number, config)| (id(number), config)).collect::<Vec<_>>()
+    };
+    declared(0).into_iter().for_each(|(id, config)| host.set(&id, config));
+    host.run();
+    let first: Vec<Start> = (0..all.len()).map(|number| scene.reports.start(&id(number))).collect();
+    let clients: Vec<Client> = all.iter().step_by(8).map(|at| Client::of(*at)).collect();
+    declared(1).into_iter().for_each(|(id, config)| host.set(&id, config));
+    let next: Vec<Start> = (0..all.len()).map(|number| scene.reports.start(&id(number))).collect();
+    first.iter().for_each(|start| start.process.wait());
+    for (at, next) in all.iter().zip(&next) {
+        assert_eq!(ask(*at).unwrap(), (next.pid, 3));
+    }
+    for client in clients {
+        let (answered, refused) = client.end();
+        assert_eq!(refused, 0, "of {answered} connections");
+    }
+    host.kill();
+    scene.finish();
+}
+
+#[test]
 fn socket_that_one_generation_alone_has_is_closed_with_it() {
     let scene = Scene::of_library();
     let [stays, goes, comes] = ["stays", "goes", "comes"].map(|name| scene.path(name));

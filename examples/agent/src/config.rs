@@ -60,6 +60,8 @@ impl Config {
         ] {
             *period = fields.read(field, MILLISECONDS, milliseconds)?.unwrap_or(*period);
         }
+        let most = fields.read("max_handovers", "a number from 1 to 1048576", handovers)?;
+        options.max_handovers = most.unwrap_or(options.max_handovers);
         let on_exit = match fields.take("on_exit") {
             Some(value) => on_exit(&value)?,
             None => OnExit::Leave,
@@ -210,6 +212,10 @@ const MILLISECONDS: &str = "milliseconds, a whole number from 0 to 31622400000";
 /// At most a year, as in the fields of a proxy: longer ones are mistakes of the unit.
 fn milliseconds(value: &Value) -> Option<Duration> {
     value.as_u64().filter(|ms| *ms <= 31_622_400_000).map(Duration::from_millis)
+}
+
+fn handovers(value: &Value) -> Option<usize> {
+    value.as_u64().filter(|most| (1..=1_048_576).contains(most)).and_then(|most| most.try_into().ok())
 }
 
 /// No secret is meant to stand here, so what does is said, as far as it could be a word.

@@ -57,6 +57,7 @@ func parseConfig(text []byte, program string) (*configuration, error) {
 		SnapshotPeriod:  fields.period("snapshot_period_ms"),
 		CoalescePeriod:  fields.period("coalesce_period_ms"),
 		QuiescentPeriod: fields.period("quiescent_period_ms"),
+		MaxHandovers:    fields.number("max_handovers", 1, 1<<20),
 	}}
 	config.onExit = fields.onExit("on_exit")
 	proxies := fields.raw("proxies")

@@ -125,6 +125,13 @@ func (d *document) period(name string) (period time.Duration) {
 	return period
 }
 
+// number takes a whole number in this range; it is 0 when there is none.
+func (d *document) number(name string, least, most int) (number int) {
+	wanted := fmt.Sprintf("a number from %d to %d", least, most)
+	d.read(name, wanted, &number, func() bool { return least <= number && number <= most })
+	return number
+}
+
 // milliseconds is a period as options have it, where 0 is the default and less is none at all.
 func milliseconds(number uint64) time.Duration {
 	if number == 0 {

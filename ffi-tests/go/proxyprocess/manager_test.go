@@ -150,6 +150,7 @@ func TestManagerReconfigure(t *testing.T) {
 		func(options *proxyprocess.ManagerOptions) { options.DataDir = t.TempDir() },
 		func(options *proxyprocess.ManagerOptions) { options.ProxyEnv = []string{"A"} },
 		func(options *proxyprocess.ManagerOptions) { options.EventCapacity = 5 },
+		func(options *proxyprocess.ManagerOptions) { options.MaxHandovers = -1 },
 	} {
 		other := options
 		wrong(&other)

@@ -28,6 +28,10 @@ type ManagerOptions struct {
 	AllowRoot bool
 	// EventCapacity is how many lifecycle events are kept for readers that fell behind (EventCapacity).
 	EventCapacity int
+	// MaxHandovers is how many proxies at a time may be preparing their next process (ReplaceOverlap), from its start
+	// until it is ready, 1 to 1048576: the others wait for their turn, in the order in which they were changed, and their
+	// current processes serve on. One that waits after a failure lets others go first. 0 is one for each processor, up to 3.
+	MaxHandovers int
 }
 
 func (o *ManagerOptions) fill(options *C.proxyprocess_manager_options, mem *cMemory) error {
@@ -45,6 +49,9 @@ func (o *ManagerOptions) fill(options *C.proxyprocess_manager_options, mem *cMem
 	}
 	if o.EventCapacity != 0 {
 		options.event_capacity = C.uint64_t(o.EventCapacity)
+	}
+	if o.MaxHandovers != 0 {
+		options.max_handovers = C.uint64_t(o.MaxHandovers)
 	}
 	return mem.err
 }

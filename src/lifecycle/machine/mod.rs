@@ -47,7 +47,7 @@ impl Machine {
             | MachinePhase::Scanning { .. }
             | MachinePhase::Held { .. }
             | MachinePhase::AwaitingReap { .. } => ProxyState::Clearing,
-            MachinePhase::Waiting { .. } => ProxyState::Waiting,
+            MachinePhase::Waiting { .. } | MachinePhase::AwaitingTurn => ProxyState::Waiting,
             MachinePhase::Stopped => ProxyState::Stopped,
             MachinePhase::Failed => ProxyState::Failed,
         }
@@ -107,6 +107,33 @@ impl Machine {
         matches!(self.phase, MachinePhase::AwaitingReap { .. })
     }
 
+    /// Whether a start is due, and waits for its turn.
+    pub(crate) fn awaits_turn(&self) -> bool {
+        self.phase == MachinePhase::AwaitingTurn
+    }
+
+    /// Whether there is a process that is not ready, or may be; or it is about to be started, or what the last one has left is
+    /// ended.
+    pub(crate) fn prepares(&self) -> bool {
+        match self.phase {
+            MachinePhase::Adopting { .. }
+            | MachinePhase::Starting { .. }
+            | MachinePhase::AwaitingReady { .. }
+            | MachinePhase::Stopping { .. }
+            | MachinePhase::Clearing { .. }
+            | MachinePhase::Scanning { .. }
+            | MachinePhase::Held { .. }
+            | MachinePhase::AwaitingReap { .. }
+            | MachinePhase::Waiting { then: Retry::Adopt { .. }, .. } => true,
+            MachinePhase::Idle
+            | MachinePhase::Running { .. }
+            | MachinePhase::Waiting { then: Retry::Spawn, .. }
+            | MachinePhase::AwaitingTurn
+            | MachinePhase::Stopped
+            | MachinePhase::Failed => false,
+        }
+    }
+
     /// When [`MachineEvent::Timer`] is due, if ever.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.phase {
@@ -124,6 +151,7 @@ impl Machine {
             | MachinePhase::Adopting { .. }
             | MachinePhase::Starting { .. }
             | MachinePhase::Running { .. }
+            | MachinePhase::AwaitingTurn
             | MachinePhase::Stopped
             | MachinePhase::Failed => None,
         }
@@ -154,7 +182,7 @@ impl Machine {
         chance: f64,
     ) -> Vec<MachineAction> {
         match event {
-            MachineEvent::Start => self.start(now),
+            MachineEvent::Start => self.start(now, settings),
             MachineEvent::Adopt { start_if_gone } => self.adopt(start_if_gone),
             MachineEvent::Replace => self.replace(now, settings),
             MachineEvent::Restart => self.restart(now, settings),
@@ -173,21 +201,22 @@ impl Machine {
                 self.reap_until = Some(now + defaults::REAP_WAIT);
                 vec![]
             }
-            MachineEvent::Zombies { left, useless } => self.zombies(left, useless, now),
+            MachineEvent::Zombies { left, useless } => self.zombies(left, useless, now, settings),
             MachineEvent::Group { left } => self.group(left, now),
             MachineEvent::Scanned { left, held } => self.scanned(left, held, now, settings),
-            MachineEvent::Held { left } => self.held(left, now),
+            MachineEvent::Held { left } => self.held(left, now, settings),
             MachineEvent::Settings => self.settings_changed(now, settings),
+            MachineEvent::Turn => self.turn(),
             MachineEvent::Timer => self.timer(now, settings),
         }
     }
 
     /// What follows when the leader is gone and all that it left.
-    fn proceed(&mut self, cause: Cause, now: Instant) -> Vec<MachineAction> {
+    fn proceed(&mut self, cause: Cause, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         match cause {
             Cause::Ended { wait } | Cause::NotReady { wait } | Cause::Hung { wait } if self.wanted == Wanted::Up => {
                 if wait.is_zero() {
-                    self.spawn(now)
+                    self.spawn(now, settings)
                 } else {
                     self.wait(wait, now)
                 }
@@ -196,15 +225,15 @@ impl Machine {
                 self.phase = MachinePhase::Idle;
                 vec![MachineAction::CleanUp]
             }
-            Cause::Unseen { .. } if self.wanted == Wanted::Up => self.spawn(now),
-            _ => self.gone(now),
+            Cause::Unseen { .. } if self.wanted == Wanted::Up => self.spawn(now, settings),
+            _ => self.gone(now, settings),
         }
     }
 
     fn timer(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         match &mut self.phase {
             MachinePhase::Waiting { until, then } if now >= *until => match *then {
-                Retry::Spawn => self.spawn(now),
+                Retry::Spawn => self.spawn(now, settings),
                 Retry::Adopt { start_if_gone, outdated } => {
                     self.phase = MachinePhase::Adopting { start_if_gone, outdated };
                     vec![MachineAction::Adopt]
@@ -235,10 +264,22 @@ impl Machine {
         }
     }
 
-    fn spawn(&mut self, now: Instant) -> Vec<MachineAction> {
+    fn spawn(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         if self.reap_until.is_some() {
             self.phase = MachinePhase::AwaitingReap { probes: 0, probe_at: now };
             return vec![MachineAction::ProbeZombies];
+        }
+        if settings.needs_turn {
+            self.phase = MachinePhase::AwaitingTurn;
+            return vec![MachineAction::AskTurn];
+        }
+        self.phase = MachinePhase::Starting { outdated: false };
+        vec![MachineAction::Spawn]
+    }
+
+    fn turn(&mut self) -> Vec<MachineAction> {
+        if self.phase != MachinePhase::AwaitingTurn {
+            return vec![];
         }
         self.phase = MachinePhase::Starting { outdated: false };
         vec![MachineAction::Spawn]
@@ -278,9 +319,9 @@ impl Machine {
     }
 
     /// Nothing of the process is left, and it was not wanted, or not this one.
-    fn gone(&mut self, now: Instant) -> Vec<MachineAction> {
+    fn gone(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         match self.wanted {
-            Wanted::Up => [MachineAction::Settle].into_iter().chain(self.spawn(now)).collect(),
+            Wanted::Up => [MachineAction::Settle].into_iter().chain(self.spawn(now, settings)).collect(),
             Wanted::Down => {
                 self.phase = MachinePhase::Stopped;
                 vec![MachineAction::CleanUp, MachineAction::Announce(Announcement::Stopped), MachineAction::Settle]

@@ -72,6 +72,8 @@ pub(super) enum MachinePhase {
         probes: u32,
         probe_at: Instant,
     },
+    /// A start is due, and waits for its turn among those of other proxies.
+    AwaitingTurn,
     Stopped,
     Failed,
 }

@@ -30,10 +30,10 @@ impl Machine {
     ) -> Vec<MachineAction> {
         let MachinePhase::Starting { outdated } = self.phase else { return vec![] };
         if self.wanted == Wanted::Down {
-            return self.gone(now);
+            return self.gone(now, settings);
         }
         if outdated {
-            return self.spawn(now);
+            return self.spawn(now, settings);
         }
         if hopeless {
             self.phase = MachinePhase::Failed;
@@ -109,6 +109,7 @@ impl Machine {
             | MachinePhase::Held { .. }
             | MachinePhase::Waiting { .. }
             | MachinePhase::AwaitingReap { .. }
+            | MachinePhase::AwaitingTurn
             | MachinePhase::Stopped
             | MachinePhase::Failed => vec![],
         }
@@ -146,7 +147,7 @@ impl Machine {
             // has them ended.
             (false, true) if !quietly => {
                 let waits = self.reap_until.is_some().then_some(MachineAction::RemovePidFile);
-                return waits.into_iter().chain(self.spawn(now)).collect();
+                return waits.into_iter().chain(self.spawn(now, settings)).collect();
             }
             (false, _) => return self.scan_after_exit(cause, now, settings),
         }
@@ -171,7 +172,13 @@ impl Machine {
         }
     }
 
-    pub(super) fn zombies(&mut self, left: bool, useless: bool, now: Instant) -> Vec<MachineAction> {
+    pub(super) fn zombies(
+        &mut self,
+        left: bool,
+        useless: bool,
+        now: Instant,
+        settings: Settings<'_>,
+    ) -> Vec<MachineAction> {
         let MachinePhase::AwaitingReap { probes, probe_at } = &mut self.phase else { return vec![] };
         if let Some(until) = self.reap_until.filter(|until| left && !useless && now < *until) {
             *probes = probes.saturating_add(1);
@@ -179,7 +186,7 @@ impl Machine {
             return vec![];
         }
         self.reap_until = None;
-        left.then_some(MachineAction::TellZombies).into_iter().chain(self.spawn(now)).collect()
+        left.then_some(MachineAction::TellZombies).into_iter().chain(self.spawn(now, settings)).collect()
     }
 
     pub(super) fn group(&mut self, left: bool, now: Instant) -> Vec<MachineAction> {
@@ -222,16 +229,16 @@ impl Machine {
             // A stop does not wait for the start that follows it.
             return if cause == Cause::Asked { vec![MachineAction::Settle] } else { vec![] };
         }
-        self.proceed(cause, now)
+        self.proceed(cause, now, settings)
     }
 
-    pub(super) fn held(&mut self, left: bool, now: Instant) -> Vec<MachineAction> {
+    pub(super) fn held(&mut self, left: bool, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         let MachinePhase::Held { cause, until, probe_at } = &mut self.phase else { return vec![] };
         if left && now < *until {
             *probe_at = now + defaults::HELD_START_INTERVAL;
             return vec![];
         }
         let cause = *cause;
-        self.proceed(cause, now)
+        self.proceed(cause, now, settings)
     }
 }

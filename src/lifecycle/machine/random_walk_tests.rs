@@ -12,6 +12,8 @@ use crate::sys::signal::Signal;
 #[derive(Debug, Clone, Copy)]
 enum Move {
     Start,
+    /// A start that waits for its turn has it.
+    Turn,
     Settings,
     Adopt(bool),
     Replace,
@@ -43,6 +45,7 @@ enum Move {
 fn moves() -> impl Strategy<Value = Move> {
     prop_oneof![
         2 => Just(Move::Start),
+        4 => Just(Move::Turn),
         1 => any::<bool>().prop_map(Move::Adopt),
         2 => Just(Move::Replace),
         2 => Just(Move::Restart),
@@ -167,7 +170,11 @@ impl Outside {
                     self.found = false;
                     self.job = Some(action);
                 }
+                MachineAction::AskTurn => {
+                    assert!(world.needs_turn && self.job.is_none() && !self.stop_wanted, "a turn that is not needed");
+                }
                 MachineAction::Spawn | MachineAction::Adopt => {
+                    assert!(action == MachineAction::Adopt || !world.needs_turn, "a start before its turn");
                     assert_eq!(self.job, None, "two jobs at once");
                     assert!(action == MachineAction::Adopt || self.has_no_process(), "a second process of one id");
                     assert!(
@@ -243,6 +250,11 @@ impl Outside {
                 world.on(MachineEvent::Adopt { start_if_gone })
             }
             Move::Settings => world.on(MachineEvent::Settings),
+            Move::Turn if world.machine.awaits_turn() => {
+                world.needs_turn = false;
+                world.on(MachineEvent::Turn)
+            }
+            Move::Turn => world.on(MachineEvent::Turn),
             Move::Replace => {
                 self.stop_wanted = false;
                 world.on(MachineEvent::Replace)
@@ -337,14 +349,17 @@ impl Outside {
     }
 }
 
-/// At most one process, no start after a stop, every waiter is answered, and everything comes to rest.
-fn assert_invariants(walk: Vec<Move>, leftover_grace: u64, readiness: Readiness, steps: Vec<StopStep>) {
+/// At most one process, no start after a stop or before its turn, every waiter is answered, and everything comes to rest.
+fn assert_invariants(walk: Vec<Move>, leftover_grace: u64, readiness: Readiness, steps: Vec<StopStep>, turns: bool) {
     let (mut world, mut outside) = (World::new(), Outside::default());
+    world.needs_turn = turns;
     world.stop.leftover_grace = Duration::from_secs(leftover_grace);
     world.readiness = readiness;
     world.stop.steps = steps;
     for next in walk {
         outside.step(&mut world, next);
+        // A turn lasts until it is ready, or waits.
+        world.needs_turn |= turns && !world.machine.prepares();
         assert!(world.machine.state() != ProxyState::Running || outside.leader);
         let clears = matches!(world.machine.state(), ProxyState::Clearing | ProxyState::Stopping);
         assert!(!(clears && outside.pid_file && !outside.leader), "a pid file names a process that is gone");
@@ -374,7 +389,7 @@ proptest! {
     #[test]
     fn random_walks_keep_the_invariants(
         walk in proptest::collection::vec(moves(), 1..120), leftover_grace in 0u64..3, readiness in readiness(),
-        steps in proptest::collection::vec((0u64..4, 0..3), 0..4),
+        steps in proptest::collection::vec((0u64..4, 0..3), 0..4), turns: bool,
     ) {
         let steps = steps.into_iter().map(|(seconds, kind)| {
             let duration = Duration::from_secs(seconds);
@@ -384,7 +399,7 @@ proptest! {
                 _ => StopStep::command(["a"], duration),
             }
         });
-        assert_invariants(walk, leftover_grace, readiness, steps.collect());
+        assert_invariants(walk, leftover_grace, readiness, steps.collect(), turns);
     }
 }
 
@@ -396,6 +411,6 @@ fn walks_that_once_broke_the_invariants_keep_them() {
     let zombie_of_a_replaced_process =
         vec![Move::Start, Move::Start, exit(false), Move::Replace, finished(false), finished(true), exit(true)];
     for walk in [group_outlives_leader, zombie_of_a_replaced_process] {
-        assert_invariants(walk, 0, Readiness::Started, vec![]);
+        assert_invariants(walk, 0, Readiness::Started, vec![], false);
     }
 }

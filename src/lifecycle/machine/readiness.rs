@@ -94,6 +94,7 @@ impl Machine {
             | MachinePhase::Held { .. }
             | MachinePhase::Waiting { .. }
             | MachinePhase::AwaitingReap { .. }
+            | MachinePhase::AwaitingTurn
             | MachinePhase::Stopped
             | MachinePhase::Failed => {}
         }

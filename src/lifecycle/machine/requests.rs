@@ -10,10 +10,10 @@ use crate::deadline::after;
 use crate::lifecycle::machine_event::{MachineAction, Settings};
 
 impl Machine {
-    pub(super) fn start(&mut self, now: Instant) -> Vec<MachineAction> {
+    pub(super) fn start(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         self.wanted = Wanted::Up;
         match &mut self.phase {
-            MachinePhase::Idle | MachinePhase::Stopped | MachinePhase::Failed => self.spawn(now),
+            MachinePhase::Idle | MachinePhase::Stopped | MachinePhase::Failed => self.spawn(now, settings),
             MachinePhase::Adopting { start_if_gone, .. }
             | MachinePhase::Waiting { then: Retry::Adopt { start_if_gone, .. }, .. } => {
                 *start_if_gone = true;
@@ -32,6 +32,7 @@ impl Machine {
             | MachinePhase::Clearing { .. }
             | MachinePhase::Scanning { .. }
             | MachinePhase::AwaitingReap { .. }
+            | MachinePhase::AwaitingTurn
             | MachinePhase::Held { .. }
             | MachinePhase::Waiting { then: Retry::Spawn, .. } => vec![],
         }
@@ -53,6 +54,7 @@ impl Machine {
             | MachinePhase::Clearing { .. }
             | MachinePhase::Scanning { .. }
             | MachinePhase::AwaitingReap { .. }
+            | MachinePhase::AwaitingTurn
             | MachinePhase::Held { .. }
             | MachinePhase::Waiting { .. } => vec![],
         }
@@ -65,7 +67,7 @@ impl Machine {
             MachinePhase::Idle
             | MachinePhase::Stopped
             | MachinePhase::Failed
-            | MachinePhase::Waiting { then: Retry::Spawn, .. } => self.spawn(now),
+            | MachinePhase::Waiting { then: Retry::Spawn, .. } => self.spawn(now, settings),
             MachinePhase::Adopting { start_if_gone, outdated } => {
                 (*start_if_gone, *outdated) = (true, true);
                 vec![]
@@ -88,7 +90,7 @@ impl Machine {
                 *cause = Cause::Asked;
                 vec![]
             }
-            MachinePhase::AwaitingReap { .. } => vec![],
+            MachinePhase::AwaitingReap { .. } | MachinePhase::AwaitingTurn => vec![],
             MachinePhase::Clearing { escalation, cause, .. } | MachinePhase::Scanning { escalation, cause, .. } => {
                 *cause = Cause::Asked;
                 escalation.limit_as_stop(now, settings.stop);
@@ -112,12 +114,13 @@ impl Machine {
     pub(super) fn stop(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         self.wanted = Wanted::Down;
         match &mut self.phase {
-            MachinePhase::Idle | MachinePhase::Failed => self.gone(now),
+            MachinePhase::Idle | MachinePhase::Failed => self.gone(now, settings),
             MachinePhase::Stopped => vec![MachineAction::Settle],
             // The process is gone: a stop waits neither for the reaping of zombies nor for what holds the next start.
             MachinePhase::Waiting { then: Retry::Spawn, .. }
             | MachinePhase::AwaitingReap { .. }
-            | MachinePhase::Held { .. } => self.gone(now),
+            | MachinePhase::AwaitingTurn
+            | MachinePhase::Held { .. } => self.gone(now, settings),
             &mut MachinePhase::Waiting { then: Retry::Adopt { start_if_gone, outdated }, .. } => {
                 self.phase = MachinePhase::Adopting { start_if_gone, outdated };
                 vec![MachineAction::Adopt]
@@ -147,7 +150,7 @@ impl Machine {
     pub(super) fn settings_changed(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         match &mut self.phase {
             // What was refused may be allowed now.
-            MachinePhase::Failed if self.wanted == Wanted::Up => return self.spawn(now),
+            MachinePhase::Failed if self.wanted == Wanted::Up => return self.spawn(now, settings),
             MachinePhase::Waiting { until, .. } => *until = (*until).min(after(now, settings.restart.max_wait)),
             MachinePhase::AwaitingReady { .. } => return self.readiness_changed(now, settings),
             MachinePhase::Stopping { escalation, .. } => escalation.limit_as_stop(now, settings.stop),
@@ -160,6 +163,7 @@ impl Machine {
             | MachinePhase::Starting { .. }
             | MachinePhase::Running { .. }
             | MachinePhase::AwaitingReap { .. }
+            | MachinePhase::AwaitingTurn
             | MachinePhase::Stopped
             | MachinePhase::Failed => {}
         }

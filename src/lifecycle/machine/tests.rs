@@ -11,16 +11,19 @@ pub(super) struct World {
     pub(super) restart: RestartSettings,
     pub(super) stop: StopSettings,
     pub(super) readiness: Readiness,
+    pub(super) needs_turn: bool,
 }
 
 impl World {
     pub(super) fn new() -> World {
         let (restart, stop) = (RestartSettings::default(), StopSettings::default());
-        World { machine: Machine::new(), now: Instant::now(), restart, stop, readiness: Readiness::Started }
+        let (machine, now, readiness, needs_turn) = (Machine::new(), Instant::now(), Readiness::Started, false);
+        World { machine, now, restart, stop, readiness, needs_turn }
     }
 
     pub(super) fn on(&mut self, event: MachineEvent) -> Vec<MachineAction> {
-        let settings = Settings { restart: &self.restart, stop: &self.stop, readiness: self.readiness };
+        let World { restart, stop, readiness, needs_turn, .. } = self;
+        let settings = Settings { restart, stop, readiness: *readiness, needs_turn: *needs_turn };
         self.machine.on(event, self.now, settings, 0.5)
     }
 
@@ -304,4 +307,34 @@ fn wait_for_zombies_is_over_when_the_wait_for_the_next_start_was_longer() {
     world.end();
     assert_eq!(world.after(2).on(MachineEvent::Timer), [MachineAction::ProbeZombies]);
     assert_eq!(world.on(ZOMBIE), [MachineAction::TellZombies, MachineAction::Spawn]);
+}
+
+#[test]
+fn start_that_needs_its_turn_waits_for_it_and_a_stop_does_not() {
+    let mut world = World { needs_turn: true, ..World::new() };
+    assert_eq!(world.on(MachineEvent::Start), [MachineAction::AskTurn]);
+    for event in [MachineEvent::Start, MachineEvent::Replace, MachineEvent::Restart, MachineEvent::Settings] {
+        assert_eq!(world.after(100).on(event), []);
+        assert!(world.machine.awaits_turn() && !world.machine.prepares());
+        assert_eq!((world.machine.state(), world.machine.deadline()), (ProxyState::Waiting, None));
+    }
+    assert_eq!(world.on(MachineEvent::Stop), GONE);
+    assert_eq!(world.on(MachineEvent::Turn), []);
+    assert_eq!(world.on(MachineEvent::Start), [MachineAction::AskTurn]);
+    assert_eq!(world.on(MachineEvent::Turn), [MachineAction::Spawn]);
+    assert!(world.machine.prepares());
+    world.needs_turn = false;
+    world.on(MachineEvent::Spawned);
+    assert!(!world.machine.prepares());
+}
+
+#[test]
+fn start_after_a_wait_needs_its_turn_anew() {
+    let mut world = World::new();
+    world.on(MachineEvent::Start);
+    world.on(MachineEvent::SpawnFailed { hopeless: false });
+    assert!(!world.machine.prepares());
+    world.needs_turn = true;
+    assert_eq!(world.after(60).on(MachineEvent::Timer), [MachineAction::AskTurn]);
+    assert_eq!(world.on(MachineEvent::Turn), [MachineAction::Spawn]);
 }

@@ -171,12 +171,15 @@ impl EventLoop {
     }
 
     pub(super) fn release(&mut self, owner: Owner, released: &Sender<()>) {
-        let all = self.keys.of(owner).flat_map(|key| self.generations_of(key));
-        for key in all.collect::<Vec<_>>() {
-            if let Some(supervised) = self.slots.get_mut(&key) {
+        let all = self.keys.of(owner).flat_map(|key| self.generations_of(key)).collect::<Vec<_>>();
+        // ORDER: all of them first: what one does not need any more is given to none of the others.
+        for key in &all {
+            if let Some(supervised) = self.slots.get_mut(key) {
                 supervised.rare.released = Some(released.clone());
                 supervised.rare.state_waiters.dismiss();
             }
+        }
+        for key in all {
             self.revoke_commands(key);
             self.limit_wait_for_job(key);
             self.drop_if_done(key);

@@ -52,6 +52,7 @@ impl EventLoop {
             }
         }
         self.tend_watchdog(key);
+        self.tend_turn(key);
         self.told_if_ready(key);
         self.drop_if_done(key);
     }
@@ -69,6 +70,7 @@ impl EventLoop {
                 let (sockets, numbers) = (supervised.sockets_for_start(), self.draw_numbers(key));
                 self.submit(key, Job::Start { key, spec, numbers, after, sockets });
             }
+            MachineAction::AskTurn => self.ask_turn(key),
             MachineAction::Adopt => {
                 (supervised.rare.repair, supervised.rare.told) = (None, None);
                 let (spec, claim) = (supervised.spec.clone(), supervised.claim.clone());

@@ -46,6 +46,7 @@ use crate::lifecycle::handover::HandoverEvent;
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::{self, Level};
 use crate::sys::fail;
+use handover::turns::Turns;
 use keys_by_owner::Keys;
 use supervised::Supervised;
 use timers::Timers;
@@ -56,6 +57,7 @@ pub(crate) struct EventLoop {
     /// By key, which is the order in which they came, mostly that of their ids and of their places in memory.
     pub(crate) slots: BTreeMap<ProcessKey, Box<Supervised>>,
     keys: Keys,
+    turns: Turns,
     /// By the keys of the commands that are run for them.
     processes_of_commands: HashMap<ProcessKey, ProcessKey>,
     pub(crate) timers: Timers,
@@ -71,7 +73,7 @@ pub(crate) struct EventLoop {
 
 impl EventLoop {
     pub(crate) fn new(inbox: Inbox, spawners: Spawners, reaper: Arc<Reaper>) -> EventLoop {
-        let (slots, keys, timers) = (BTreeMap::new(), Keys::default(), Timers::default());
+        let (slots, keys, timers, turns) = (BTreeMap::new(), Keys::default(), Timers::default(), Turns::default());
         let (scan_queue, awaited, ending) = (ScanQueue::default(), 0, false);
         let unreaped_in_time = UnreapedInTime::default();
         let processes_of_commands = HashMap::new();
@@ -79,6 +81,7 @@ impl EventLoop {
             inbox,
             slots,
             keys,
+            turns,
             processes_of_commands,
             timers,
             spawners,
@@ -197,6 +200,7 @@ impl EventLoop {
                     }
                     self.hand_over(partner, HandoverEvent::OtherGone);
                 }
+                self.give_back_turn(supervised.slot.owner, supervised.rare.turn);
             }
         }
     }

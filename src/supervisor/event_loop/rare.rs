@@ -9,6 +9,7 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use super::handover::ongoing::OngoingHandover;
+use super::handover::turns::Turn;
 use super::leader::LeaderChange;
 use super::pending_repair::PendingRepair;
 use crate::error::{Error, Result};
@@ -66,6 +67,8 @@ pub(crate) struct RareFields {
     pub(crate) spent: Generation,
     /// The current generation, of the one that is not.
     pub(crate) partner: Option<ProcessKey>,
+    /// Of a next generation: whether it has the turn of its start, or waits for it.
+    pub(crate) turn: Turn,
     /// What is declared, while its process is being adopted that is of another declaration and serves until the next one
     /// is ready.
     pub(crate) declared: Option<Arc<Spec>>,
@@ -102,6 +105,7 @@ static NOTHING: RareFields = RareFields {
     handover: None,
     spent: Generation::UNKNOWN,
     partner: None,
+    turn: Turn::None,
     declared: None,
     queued: VecDeque::new(),
     released: None,
@@ -148,6 +152,7 @@ impl Rare {
             handover,
             spent,
             partner,
+            turn,
             declared,
             queued,
             released,
@@ -175,6 +180,7 @@ impl Rare {
             && handover.is_none()
             && *spent == Generation::UNKNOWN
             && partner.is_none()
+            && *turn == Turn::None
             && declared.is_none()
             && queued.is_empty()
             && released.is_none()

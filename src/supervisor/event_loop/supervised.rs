@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::handover::turns::Turn;
 use super::leader::Leader;
 use super::rare::{Rare, RareFields};
 use crate::defaults;
@@ -91,7 +92,8 @@ impl Supervised {
     pub(crate) fn on(&mut self, event: MachineEvent, now: Instant) -> Vec<MachineAction> {
         let config = &self.spec.config;
         let readiness = config.ready.readiness(config.start_timeout);
-        let settings = Settings { restart: &config.restart, stop: &config.stop, readiness };
+        let needs_turn = self.rare.partner.is_some() && self.rare.turn != Turn::Held;
+        let settings = Settings { restart: &config.restart, stop: &config.stop, readiness, needs_turn };
         let chance = if config.restart.jitter > 0.0 { crate::sys::random::chance() } else { 0.0 };
         self.machine.on(event, now, settings, chance)
     }

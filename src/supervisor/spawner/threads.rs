@@ -35,6 +35,11 @@ const STUCK_AFTER: Duration = Duration::from_secs(1);
 /// How many threads there can be in place of stuck ones. So many hung file systems, or more, hold up all.
 const MAX_STAND_INS: usize = 16;
 
+/// How many threads there are at most, as long as none is stuck.
+pub(crate) fn most_spawners() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get()).min(MAX_THREADS)
+}
+
 /// The threads and the way to them.
 #[derive(Debug)]
 pub(crate) struct Spawners {
@@ -77,8 +82,7 @@ impl Spawners {
         let (work, waiting) = crossbeam_channel::unbounded();
         let (spawner, idle) = (Spawner::new(mailbox, reaper)?, AtomicI64::new(0));
         let shared = Arc::new(Shared { waiting, spawner, idle });
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let (threads, limit) = (Vec::new(), cores.min(MAX_THREADS));
+        let (threads, limit) = (Vec::new(), most_spawners());
         let mut spawners = Spawners { work: Some(work), shared, threads, limit, check_at: None };
         spawners.add_thread()?;
         Ok(spawners)

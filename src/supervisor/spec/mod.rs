@@ -41,6 +41,8 @@ pub(crate) struct Context {
     pub(crate) publisher: Publisher,
     pub(crate) log: Log,
     pub(crate) allow_root: bool,
+    /// How many handovers prepare a next generation at the same time.
+    pub(crate) max_handovers: usize,
 }
 
 /// Where a process logs and is recorded.
@@ -112,6 +114,7 @@ impl Spec {
             publisher: Publisher::new(super::events::EventRing::new(1), log.clone()),
             log,
             allow_root: false,
+            max_handovers: 1,
         };
         Spec { id: id.into(), config: Arc::new(config), context: Arc::new(context), place: FilePlace::Current }
     }

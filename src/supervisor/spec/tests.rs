@@ -31,6 +31,7 @@ fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: 
         publisher: Publisher::new(EventRing::new(1), log.clone()),
         log,
         allow_root: false,
+        max_handovers: 1,
     };
     Spec { id: "web".into(), config: Arc::new(config), context: Arc::new(context), place: FilePlace::Current }
 }

@@ -47,6 +47,9 @@ impl EventLoop {
         (next.claim, next.was_claimed) = (Some(Box::new(other.claim)), true);
         (next.rare.partner, next.rare.sockets) = (Some(key), sockets);
         self.slots.insert(other_key, Box::new(next));
+        if !stops {
+            self.hold_turn(other_key);
+        }
         self.drive(other_key, MachineEvent::Adopt { start_if_gone: start_if_gone && !stops });
         if stops {
             self.stop_slot(other_key, true, None);

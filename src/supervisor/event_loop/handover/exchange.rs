@@ -9,6 +9,7 @@ use super::super::supervised::Supervised;
 use crate::error::Result;
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::handover::HandoverEvent;
+use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
 use crate::store::file_place::FilePlace;
 use crate::supervisor::process_key::ProcessKey;
@@ -99,6 +100,8 @@ impl EventLoop {
         self.keys.lead_to(&slot, other);
         fail::point("handover:promoted");
         self.hand_over(other, HandoverEvent::Promoted);
+        // It was to be started beside the one that has ended: now nothing else serves.
+        self.drive(other, MachineEvent::Turn);
         if let Some(next) = self.slots.get_mut(&other) {
             next.tell_state_waiters();
         }

@@ -6,6 +6,8 @@
 mod adopted_pair;
 mod exchange;
 pub(super) mod ongoing;
+mod taking_turns;
+pub(super) mod turns;
 
 use std::sync::Arc;
 
