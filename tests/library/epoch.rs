@@ -7,7 +7,7 @@ use std::time::Duration;
 use proxyprocess::{EventKind, ProxyConfig};
 use serde_json::Value;
 
-use super::overlap::{becomes_ready, gone, is_recorded_alone, overlapping, serves};
+use super::overlap::{becomes_ready, ends, gone, is_recorded_alone, overlapping, serves, takes_over};
 use crate::inside::{Host, quick};
 use crate::support::{Scene, Start};
 
@@ -47,13 +47,6 @@ fn begun(scene: &Scene, host: &mut Host, config: ProxyConfig) -> Start {
     let start = next_is(0, scene);
     becomes_ready(scene, host, &start, 1);
     start
-}
-
-#[track_caller]
-fn ends(scene: Scene, host: Host) {
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
 }
 
 #[track_caller]
@@ -174,9 +167,7 @@ fn next_agents_go_on_from_the_epoch_of_the_process_that_lives() {
     assert_eq!(host.events.adopted("web"), third.pid);
     host.set("web", ended_at_once(&scene, "3"));
     let fourth = next_is(2, &scene);
-    becomes_ready(&scene, &mut host, &fourth, 4);
-    gone(&mut host, &third);
-    serves(&host, &fourth, 4);
+    takes_over(&scene, &mut host, [&third, &fourth], 4);
     host.close();
 
     // Its record is of an earlier version, which gave no epoch.

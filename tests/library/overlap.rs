@@ -18,6 +18,14 @@ pub(super) fn overlapping(scene: &Scene, version: &str) -> ProxyConfig {
     config
 }
 
+/// It is never ready, and ends by SIGKILL alone, after this time.
+pub(super) fn never_ready(scene: &Scene, grace: Duration) -> ProxyConfig {
+    let mut config = helper(scene, &["stubborn"]).with_ready(Ready::Fd(3)).with_replace(Replace::Overlap);
+    config.command = config.command.env(OVERLAPS, "1");
+    config.stop.grace_period = grace;
+    config
+}
+
 /// One that runs and is ready.
 #[track_caller]
 pub(super) fn begun(scene: &Scene, host: &mut Host) -> Start {
@@ -51,6 +59,22 @@ pub(super) fn serves(host: &Host, start: &Start, generation: u64) {
         assert!(!deadline.is_over(), "{:?}", host.status("web"));
         std::thread::yield_now();
     }
+}
+
+/// The next generation becomes ready, and takes the place of the first one, which ends.
+#[track_caller]
+pub(super) fn takes_over(scene: &Scene, host: &mut Host, [first, next]: [&Start; 2], generation: u64) {
+    becomes_ready(scene, host, next, generation);
+    gone(host, first);
+    serves(host, next, generation);
+}
+
+/// All is stopped, and nothing is left.
+#[track_caller]
+pub(super) fn ends(scene: Scene, host: Host) {
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
 }
 
 /// Nothing but the files of one process.
@@ -87,9 +111,7 @@ fn changed_proxy_serves_until_the_next_generation_is_ready() {
     }
     assert!(first.process.is_gone());
     scene.reports.forget_signals();
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }
 
 #[test]
@@ -123,12 +145,8 @@ fn change_during_a_handover_supersedes_the_next_generation() {
     gone(&mut host, &second);
     let third = scene.reports.start("web");
     serves(&host, &first, 1);
-    becomes_ready(&scene, &mut host, &third, 3);
-    gone(&mut host, &first);
-    serves(&host, &third, 3);
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    takes_over(&scene, &mut host, [&first, &third], 3);
+    ends(scene, host);
 }
 
 #[test]
@@ -145,9 +163,7 @@ fn change_to_stop_first_during_a_handover_ends_both_before_it_starts_one() {
     host.manager.wait_until("web", WaitFor::Running, WATCHDOG).unwrap();
     serves(&host, &third, 3);
     is_recorded_alone(&scene, &host, &third);
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }
 
 #[test]
@@ -163,12 +179,8 @@ fn declaration_of_the_current_one_again_reverts_the_handover() {
     is_recorded_alone(&scene, &host, &first);
     host.set("web", overlapping(&scene, "3"));
     let third = scene.reports.start("web");
-    becomes_ready(&scene, &mut host, &third, 3);
-    gone(&mut host, &first);
-    serves(&host, &third, 3);
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    takes_over(&scene, &mut host, [&first, &third], 3);
+    ends(scene, host);
 }
 
 #[test]
@@ -179,12 +191,8 @@ fn restart_by_a_call_overlaps_as_declared() {
     host.manager.restart("web").unwrap();
     let second = scene.reports.start("web");
     serves(&host, &first, 1);
-    becomes_ready(&scene, &mut host, &second, 2);
-    gone(&mut host, &first);
-    serves(&host, &second, 2);
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    takes_over(&scene, &mut host, [&first, &second], 2);
+    ends(scene, host);
 }
 
 #[test]
@@ -199,9 +207,7 @@ fn current_generation_that_ends_is_succeeded_by_the_next_one() {
     becomes_ready(&scene, &mut host, &second, 2);
     serves(&host, &second, 2);
     is_recorded_alone(&scene, &host, &second);
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }
 
 #[test]
@@ -267,9 +273,7 @@ fn removal_and_declaration_again_during_a_handover_end_both_and_start_one() {
         first = third;
     }
     scene.reports.forget_signals();
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }
 
 #[test]
@@ -314,9 +318,7 @@ fn next_generation_is_ready_by_a_notification_of_its_own() {
         assert!(!deadline.is_over(), "{:?}", host.status("web"));
         std::thread::yield_now();
     }
-    becomes_ready(&scene, &mut host, &second, 2);
-    gone(&mut host, &first);
-    serves(&host, &second, 2);
+    takes_over(&scene, &mut host, [&first, &second], 2);
     assert_eq!(host.status("web").status_text, None);
     host.kill();
     scene.finish();
@@ -350,11 +352,7 @@ fn proxy_that_is_declared_again_while_its_next_generation_ends_has_a_number_of_i
     let scene = Scene::of_library();
     let mut host = Host::new(quick(&scene.data_dir()));
     let first = begun(&scene, &mut host);
-    // It is never ready, and ends by SIGKILL alone.
-    let mut stubborn = helper(&scene, &["stubborn"]).with_ready(Ready::Fd(3)).with_replace(Replace::Overlap);
-    stubborn.command = stubborn.command.env(OVERLAPS, "1");
-    stubborn.stop.grace_period = Duration::from_millis(500);
-    host.set("web", stubborn);
+    host.set("web", never_ready(&scene, Duration::from_millis(500)));
     let second = scene.reports.start("web");
     assert!(host.state.remove("web"));
     gone(&mut host, &first);
@@ -366,7 +364,5 @@ fn proxy_that_is_declared_again_while_its_next_generation_ends_has_a_number_of_i
     serves(&host, &third, host.status("web").generation.unwrap());
     is_recorded_alone(&scene, &host, &third);
     scene.reports.forget_signals();
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }

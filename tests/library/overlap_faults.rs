@@ -5,9 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proxyprocess::{Ready, Replace};
+use proxyprocess::Replace;
 
-use super::overlap::{becomes_ready, begun, gone, is_recorded_alone, overlapping, serves};
+use super::overlap::{
+    becomes_ready, begun, ends, gone, is_recorded_alone, never_ready, overlapping, serves, takes_over,
+};
 use crate::inside::{Host, helper, quick};
 use crate::support::{Deadline, OVERLAPS, Scene, Start};
 
@@ -52,9 +54,7 @@ fn current_generation_that_ends_before_the_files_are_renamed_is_succeeded_when_t
     serves(&host, &second, 2);
     is_recorded_alone(&scene, &host, &second);
     assert_eq!(host.status("web").restarts, 1);
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }
 
 #[test]
@@ -66,13 +66,9 @@ fn next_generation_whose_files_cannot_be_renamed_is_superseded() {
     gone(&mut host, &second);
     let third = scene.reports.start("web");
     fs::remove_dir(&in_the_way).unwrap();
-    becomes_ready(&scene, &mut host, &third, 3);
-    gone(&mut host, &first);
-    serves(&host, &third, 3);
+    takes_over(&scene, &mut host, [&first, &third], 3);
     is_recorded_alone(&scene, &host, &third);
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }
 
 #[test]
@@ -89,11 +85,7 @@ fn settings_that_change_while_a_next_generation_is_ended_are_those_of_the_curren
     host.run();
     let first = scene.reports.start("web");
     host.events.started("web");
-    // It is never ready, and ends by SIGKILL alone.
-    let mut stubborn = helper(&scene, &["stubborn"]).with_ready(Ready::Fd(3)).with_replace(Replace::Overlap);
-    stubborn.command = stubborn.command.env(OVERLAPS, "1");
-    stubborn.stop.grace_period = Duration::from_secs(1);
-    host.set("web", stubborn);
+    host.set("web", never_ready(&scene, Duration::from_secs(1)));
     let second = scene.reports.start("web");
     host.set("web", config("SIGTERM"));
     scene.reports.signal(&second);

@@ -2,13 +2,13 @@
 //! A handover of proxies that have a watchdog, and of those whose readiness and whose end are commands.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proxyprocess::{EventKind, ProxyConfig, ProxyState, Ready, Replace, StopStep};
 use rustix::process::Signal;
 
-use super::overlap::{becomes_ready, gone, is_recorded_alone, serves};
+use super::overlap::{becomes_ready, ends, gone, is_recorded_alone, serves};
 use crate::inside::{Host, helper, quick};
 use crate::support::{Deadline, OVERLAPS, Scene, Start};
 
@@ -40,9 +40,7 @@ fn current_generation_that_its_watchdog_ends_is_succeeded_by_the_next_one() {
     serves(&host, &second, 2);
     is_recorded_alone(&scene, &host, &second);
     assert_eq!(host.status("web").restarts, 1, "what is not declared any more is not started again");
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }
 
 /// Ready once the file is there; told to stop by a command, which writes a line.
@@ -72,18 +70,25 @@ fn is_told_by_its_command(scene: &Scene, start: &Start, version: &str) {
     }
 }
 
+/// The first one serves, and the second one is started and not ready.
+#[track_caller]
+fn in_a_handover(scene: &Scene, host: &mut Host, files: &[PathBuf]) -> [Start; 2] {
+    host.set("web", commanded(scene, &files[0], "1"));
+    host.run();
+    let first = scene.reports.start("web");
+    becomes_ready_by_its_file(host, &files[0], 1);
+    host.set("web", commanded(scene, &files[1], "2"));
+    let second = scene.reports.start("web");
+    host.events.until("its start", |event| event.kind == EventKind::Started { pid: Some(second.pid) });
+    [first, second]
+}
+
 #[test]
 fn commands_of_readiness_and_stop_are_run_for_the_generation_that_they_are_declared_of() {
     let scene = Scene::of_library();
     let files = ["v1", "v2", "v3"].map(|name| scene.path(name));
     let mut host = Host::new(quick(&scene.data_dir()));
-    host.set("web", commanded(&scene, &files[0], "1"));
-    host.run();
-    let first = scene.reports.start("web");
-    becomes_ready_by_its_file(&mut host, &files[0], 1);
-    host.set("web", commanded(&scene, &files[1], "2"));
-    let second = scene.reports.start("web");
-    host.events.until("its start", |event| event.kind == EventKind::Started { pid: Some(second.pid) });
+    let [first, second] = in_a_handover(&scene, &mut host, &files);
     serves(&host, &first, 1);
     // Superseded while its readiness is asked for: it is stopped as what takes its place declares.
     host.set("web", commanded(&scene, &files[2], "3"));
@@ -104,13 +109,7 @@ fn next_generation_that_is_adopted_is_made_ready_by_its_command() {
     let scene = Scene::of_library();
     let files = ["v1", "v2"].map(|name| scene.path(name));
     let mut host = Host::new(quick(&scene.data_dir()));
-    host.set("web", commanded(&scene, &files[0], "1"));
-    host.run();
-    let first = scene.reports.start("web");
-    becomes_ready_by_its_file(&mut host, &files[0], 1);
-    host.set("web", commanded(&scene, &files[1], "2"));
-    let second = scene.reports.start("web");
-    host.events.until("its start", |event| event.kind == EventKind::Started { pid: Some(second.pid) });
+    let [first, second] = in_a_handover(&scene, &mut host, &files);
     host.close();
     let mut host = Host::new(quick(&scene.data_dir()));
     host.set("web", commanded(&scene, &files[1], "2"));
@@ -125,7 +124,5 @@ fn next_generation_that_is_adopted_is_made_ready_by_its_command() {
     serves(&host, &second, 2);
     assert_eq!(host.status("web").state, ProxyState::Running);
     is_recorded_alone(&scene, &host, &second);
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }

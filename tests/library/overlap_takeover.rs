@@ -6,7 +6,7 @@ use std::fs;
 use proxyprocess::{EventKind, ProxyConfig, ProxyStatus, Ready, Replace, WaitFor};
 use rustix::process::Signal;
 
-use super::overlap::{becomes_ready, begun, gone, is_recorded_alone, overlapping, serves};
+use super::overlap::{becomes_ready, begun, ends, gone, is_recorded_alone, overlapping, serves, takes_over};
 use crate::inside::{Host, helper, quick};
 use crate::support::{Deadline, OVERLAPS, Scene, Start, WATCHDOG, list};
 
@@ -34,13 +34,9 @@ fn next_manager_starts_anew_a_next_generation_that_reports_its_readiness() {
     gone(&mut host, &second);
     let third = scene.reports.start("web");
     serves(&host, &first, 1);
-    becomes_ready(&scene, &mut host, &third, 3);
-    gone(&mut host, &first);
-    serves(&host, &third, 3);
+    takes_over(&scene, &mut host, [&first, &third], 3);
     is_recorded_alone(&scene, &host, &third);
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }
 
 #[test]
@@ -65,13 +61,9 @@ fn next_manager_finishes_a_handover() {
         host.events.until("the adoption", |event| matches!(event.kind, EventKind::Adopted { .. }));
     }
     serves(&host, &first, 1);
-    becomes_ready(&scene, &mut host, &second, 2);
-    gone(&mut host, &first);
-    serves(&host, &second, 2);
+    takes_over(&scene, &mut host, [&first, &second], 2);
     is_recorded_alone(&scene, &host, &second);
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }
 
 /// Whose record is damaged is known by its pid file, and nothing says that it is what is declared.
@@ -142,9 +134,7 @@ fn close_in_a_handover_leaves_what_the_next_manager_goes_on_from() {
         };
         assert!(first.process.is_gone());
         is_recorded_alone(&scene, &host, &current);
-        host.kill();
-        scene.reports.forget_unread();
-        scene.finish();
+        ends(scene, host);
     }
 }
 
@@ -166,9 +156,7 @@ fn next_manager_goes_on_with_the_generation_that_lives() {
         host.state.remove("marker");
         serves(&host, &both[1], if survivor == 0 { 3 } else { 2 });
         is_recorded_alone(&scene, &host, &both[1]);
-        host.kill();
-        scene.reports.forget_unread();
-        scene.finish();
+        ends(scene, host);
     }
 }
 
@@ -182,9 +170,7 @@ fn next_manager_stops_the_next_generation_of_what_is_declared_no_more() {
     gone(&mut host, &second);
     serves(&host, &first, 1);
     is_recorded_alone(&scene, &host, &first);
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }
 
 #[test]
@@ -214,12 +200,8 @@ fn next_manager_with_another_declaration_starts_it_beside_the_current_generation
         host.run();
         let second = scene.reports.start("web");
         serves(&host, &first, 1);
-        becomes_ready(&scene, &mut host, &second, 2);
-        gone(&mut host, &first);
-        serves(&host, &second, 2);
-        host.kill();
-        scene.reports.forget_unread();
-        scene.finish();
+        takes_over(&scene, &mut host, [&first, &second], 2);
+        ends(scene, host);
     }
 }
 
@@ -258,9 +240,7 @@ fn next_manager_finishes_a_restart_by_a_call() {
     gone(&mut host, &first);
     serves(&host, &second, 2);
     is_recorded_alone(&scene, &host, &second);
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }
 
 #[test]
@@ -295,9 +275,7 @@ fn restored_proxy_that_ended_while_its_predecessor_drained_is_started() {
     first.process.kill();
     is_recorded_alone(&scene, &host, &third);
     scene.reports.forget_signals();
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }
 
 #[test]
@@ -313,9 +291,7 @@ fn next_manager_starts_what_must_not_overlap_when_both_adopted_generations_are_g
     host.manager.wait_until("web", WaitFor::Running, WATCHDOG).unwrap();
     is_recorded_alone(&scene, &host, &third);
     scene.reports.forget_signals();
-    host.kill();
-    scene.reports.forget_unread();
-    scene.finish();
+    ends(scene, host);
 }
 
 #[test]

@@ -111,19 +111,26 @@ fn successor_in_the_group_or_with_the_tag_leads_however_the_old_leader_ends() {
     }
 }
 
+/// The new one leads, under the agent that heard of it or, if it is adopted, under the next one.
+#[track_caller]
+fn led(scene: &Scene, how: &str, adopted: bool) -> (Agent, [Start; 2]) {
+    let list = config(scene, &[how]);
+    let mut agent = Agent::start(scene, &list);
+    let both = handed_over(scene, &agent);
+    if adopted {
+        agent.kill();
+        agent = Agent::start(scene, &list);
+        leads(scene, &agent, &both[1]);
+    }
+    (agent, both)
+}
+
 #[test]
 fn old_leader_that_lives_on_is_stopped_with_the_new_one() {
     for how in ["successor", "session"] {
         for adopted in [false, true] {
             let scene = Scene::new();
-            let list = config(&scene, &[how]);
-            let mut agent = Agent::start(&scene, &list);
-            let [old, new] = handed_over(&scene, &agent);
-            if adopted {
-                agent.kill();
-                agent = Agent::start(&scene, &list);
-                leads(&scene, &agent, &new);
-            }
+            let (agent, [old, new]) = led(&scene, how, adopted);
             agent.quit();
             assert!(old.process.is_gone() && new.process.is_gone(), "{how} {adopted}");
             assert_eq!(scene.pid_files(), [""; 0]);
@@ -137,17 +144,10 @@ fn end_of_the_new_leader_is_that_of_the_proxy_and_the_old_one_is_ended_before_th
     for how in ["successor", "session"] {
         for adopted in [false, true] {
             let scene = Scene::new();
-            let list = config(&scene, &[how]);
-            let mut agent = Agent::start(&scene, &list);
-            let [old, new] = handed_over(&scene, &agent);
-            if adopted {
-                agent.kill();
-                agent = Agent::start(&scene, &list);
-                leads(&scene, &agent, &new);
-                if how == "session" {
-                    // A crash has the next start at once, beside what left the group.
-                    old.process.kill();
-                }
+            let (agent, [old, new]) = led(&scene, how, adopted);
+            if adopted && how == "session" {
+                // A crash has the next start at once, beside what left the group.
+                old.process.kill();
             }
             new.process.kill();
             // It would say so if it ran beside the old one.

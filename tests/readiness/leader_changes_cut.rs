@@ -2,6 +2,7 @@
 //! The agent, or the leader, ends while another process is about to lead.
 
 use std::fs;
+use std::path::PathBuf;
 
 use super::leader_changes::{config, handed_over, leads, next, ready};
 use crate::support::{Agent, Launch, Scene, Start, agent_with_fail_points};
@@ -104,19 +105,26 @@ fn next_agents_have_the_new_leader() {
     scene.finish();
 }
 
+/// The old leader has ended, while the spawner that proves the new one is held at this point until the file is there.
+#[track_caller]
+fn ended_while_held(scene: &Scene, point: &str) -> (Agent, PathBuf, [Start; 2]) {
+    let release = scene.path("release");
+    let agent = Launch::of(agent_with_fail_points(), scene)
+        .env("PROXYPROCESS_FAIL", &format!("{point}#1=hold"))
+        .env("PROXYPROCESS_FAIL_RELEASE", release.to_str().expect("a path in UTF-8"))
+        .start(&config(scene, &["successor", "exit 1"]));
+    let old = ready(scene, &agent);
+    next(scene, &old);
+    let new = scene.reports.grandchild("web");
+    next(scene, &old);
+    old.process.wait();
+    (agent, release, [old, new])
+}
+
 #[test]
 fn old_leader_that_ends_while_the_new_one_is_proven_is_no_end_of_the_proxy() {
     let scene = Scene::new();
-    let release = scene.path("release");
-    let agent = Launch::of(agent_with_fail_points(), &scene)
-        .env("PROXYPROCESS_FAIL", "leader:proven#1=hold")
-        .env("PROXYPROCESS_FAIL_RELEASE", release.to_str().expect("a path in UTF-8"))
-        .start(&config(&scene, &["successor", "exit 1"]));
-    let old = ready(&scene, &agent);
-    next(&scene, &old);
-    let new = scene.reports.grandchild("web");
-    next(&scene, &old);
-    old.process.wait();
+    let (agent, release, [old, new]) = ended_while_held(&scene, "leader:proven");
     // The agent has seen the end by then.
     agent.status();
     agent.status_running(&scene, "web", old.pid);
@@ -131,16 +139,7 @@ fn old_leader_that_ends_while_the_new_one_is_proven_is_no_end_of_the_proxy() {
 #[test]
 fn old_leader_that_ends_while_the_named_one_ends_as_well_is_the_end_of_the_proxy() {
     let scene = Scene::new();
-    let release = scene.path("release");
-    let agent = Launch::of(agent_with_fail_points(), &scene)
-        .env("PROXYPROCESS_FAIL", "leader:opened#1=hold")
-        .env("PROXYPROCESS_FAIL_RELEASE", release.to_str().expect("a path in UTF-8"))
-        .start(&config(&scene, &["successor", "exit 1"]));
-    let old = ready(&scene, &agent);
-    next(&scene, &old);
-    let new = scene.reports.grandchild("web");
-    next(&scene, &old);
-    old.process.wait();
+    let (agent, release, [_, new]) = ended_while_held(&scene, "leader:opened");
     new.process.kill();
     agent.status();
     fs::write(release, "").expect("release the spawner");

@@ -7,6 +7,15 @@ use super::HandoverEvent::{
 };
 use super::*;
 
+/// What leads to each phase with two generations that are not both ending.
+const PHASES: [&[HandoverEvent]; 5] = [
+    &[Wanted],
+    &[Wanted, NextReady],
+    &[Wanted, NextReady, Promoted],
+    &[Wanted, NextReady, Promoted, Wanted],
+    &[Wanted, Reverted],
+];
+
 /// What a sequence of events leads to, each with its actions.
 fn walk(events: &[(HandoverEvent, &[HandoverAction])]) -> Handover {
     let mut handover = Handover::new();
@@ -68,14 +77,7 @@ fn third_generation_waits_until_the_first_one_is_gone() {
 
 #[test]
 fn stop_ends_both_in_every_phase() {
-    let phases: [&[HandoverEvent]; 5] = [
-        &[Wanted],
-        &[Wanted, NextReady],
-        &[Wanted, NextReady, Promoted],
-        &[Wanted, NextReady, Promoted, Wanted],
-        &[Wanted, Reverted],
-    ];
-    for events in phases {
+    for events in PHASES {
         let mut handover = Handover::new();
         events.iter().for_each(|event| drop(handover.on(*event)));
         let actions = handover.on(Stop);
@@ -114,15 +116,7 @@ fn proxy_that_is_declared_again_while_files_are_exchanged_is_replaced_when_that_
 
 #[test]
 fn process_that_must_not_overlap_is_started_when_both_are_gone_in_every_phase() {
-    let phases: [&[HandoverEvent]; 6] = [
-        &[Wanted],
-        &[Wanted, NextReady],
-        &[Wanted, NextReady, Promoted],
-        &[Wanted, NextReady, Promoted, Wanted],
-        &[Wanted, Reverted],
-        &[Wanted, Stop],
-    ];
-    for events in phases {
+    for events in PHASES.into_iter().chain([&[Wanted, Stop][..]]) {
         let mut handover = Handover::new();
         let mut actions: Vec<HandoverAction> = events.iter().flat_map(|event| handover.on(*event)).collect();
         actions.extend(handover.on(WantedAlone));
