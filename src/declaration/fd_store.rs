@@ -1,25 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 //! How many descriptors of a proxy are kept for its next process, as it is declared.
 
-use std::ffi::OsStr;
-
 use super::fields::invalid;
-use super::listen::shown;
 use super::{ExecMode, ProxyConfig};
-use crate::defaults::{ENV_FDSTORE, ENV_LISTEN_FDNAMES, ENV_LISTEN_FDS, ENV_LISTEN_PID, ENV_NOTIFY_SOCKET};
 use crate::error::Result;
 
 /// With the sockets of `listen` they have numbers below 1024, the usual soft limit of an agent, which a child has until its own
 /// is set.
 pub(super) const MOST_STORED: u32 = 512;
-
-/// The variables by which a process finds what is stored (sd_listen_fds(3)), and that it can store.
-const SET_BY_FD_STORE: [&str; 5] = [ENV_NOTIFY_SOCKET, ENV_FDSTORE, ENV_LISTEN_FDS, ENV_LISTEN_FDNAMES, ENV_LISTEN_PID];
-
-/// Whether a declaration with `fd_store_max` sets this variable itself.
-pub(crate) fn is_set_by_fd_store(name: &OsStr) -> bool {
-    SET_BY_FD_STORE.iter().any(|own| *own == name)
-}
 
 impl ProxyConfig {
     /// Whether it has sockets, or may hand some over.
@@ -38,14 +26,7 @@ impl ProxyConfig {
             let got = self.fd_store_max;
             return Err(invalid(format!("fd_store_max: expected a number from 0 to {MOST_STORED}, got {got}")));
         }
-        let (env, unset_env) = (self.command.declared_env().keys(), self.command.declared_unset_env().iter());
-        let declared = env.map(|name| ("env", name)).chain(unset_env.map(|name| ("unset_env", name)));
-        match declared.into_iter().find(|(_, name)| is_set_by_fd_store(name)) {
-            Some((field, name)) => {
-                Err(invalid(format!("{field}: expected no variable that fd_store_max sets, got {}", shown(name))))
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

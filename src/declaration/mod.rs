@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A proxy as the agent declares it: what to run and how to look after it. Pure data, with its JSON form.
 
-pub(crate) mod fd_store;
+mod fd_store;
 pub(crate) mod fields;
 mod fingerprint;
 mod listen;
-pub(crate) mod listen_in_command;
+mod listen_in_command;
 pub(crate) mod listen_json;
 pub(crate) mod placeholders;
 mod read_json;
 mod ready;
 mod reload;
 mod replace;
+pub(crate) mod set_variables;
 mod stop;
 pub(crate) mod strict;
 mod text;
-pub(crate) mod watchdog;
+mod watchdog;
 mod with;
 mod write_json;
 
@@ -223,7 +224,8 @@ impl ProxyConfig {
         self.validate_watchdog()?;
         self.validate_fd_store()?;
         listen::validate(&self.listen, self.fd_store_max, self.ready.fd())?;
-        listen_in_command::validate(&self.listen, &self.command)
+        listen_in_command::validate(&self.listen, &self.command)?;
+        self.validate_variables()
     }
 
     /// Whether a process of this declaration is one of the other as well: all that the process itself can see is

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The watchdog of a proxy, as it is declared.
 
-use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::fields::invalid;
-use super::listen::shown;
 use super::{ExecMode, ProxyConfig, Ready};
-use crate::defaults::{ENV_NOTIFY_SOCKET, ENV_WATCHDOG_PID, ENV_WATCHDOG_USEC, LONGEST_PERIOD};
+use crate::defaults::LONGEST_PERIOD;
 use crate::error::Result;
-
-/// The variables by which a process finds its watchdog (sd_watchdog_enabled(3)).
-const SET_BY_WATCHDOG: [&str; 3] = [ENV_NOTIFY_SOCKET, ENV_WATCHDOG_USEC, ENV_WATCHDOG_PID];
-
-/// Whether a declaration with a watchdog sets this variable itself.
-pub(crate) fn is_set_by_watchdog(name: &OsStr) -> bool {
-    SET_BY_WATCHDOG.iter().any(|own| *own == name)
-}
 
 impl ProxyConfig {
     /// The period of the watchdog in whole milliseconds; zero without one.
@@ -42,17 +32,7 @@ impl ProxyConfig {
                 "watchdog_ms: expected milliseconds, a whole number from 0 to {most}, got {got}"
             )));
         }
-        let (mut env, mut unset_env) = (self.command.declared_env().keys(), self.command.declared_unset_env().iter());
-        let set = [
-            ("env", env.find(|name| is_set_by_watchdog(name))),
-            ("unset_env", unset_env.find(|name| is_set_by_watchdog(name))),
-        ];
-        match set.into_iter().find_map(|(field, name)| Some((field, name?))) {
-            Some((field, name)) => {
-                Err(invalid(format!("{field}: expected no variable that watchdog_ms sets, got {}", shown(name))))
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -107,12 +107,7 @@ impl Supervised {
         Some(String::from_utf8_lossy(&tag.token).into_owned()).filter(|token| !token.is_empty())
     }
 
-    /// Logged as seldom as other notifications that are refused.
     fn refuse_leader(&mut self, reason: &str) {
-        let Some(notifications) = &mut self.rare.notifications else { return };
-        let refused = format!("MAINPID= is refused: {reason}");
-        if let Some(complaint) = notifications.complain(&refused, std::time::Instant::now()) {
-            self.spec.context.log.about(Level::Warn, &self.slot.id, format_args!("{complaint}"));
-        }
+        self.complain(&format!("MAINPID= is refused: {reason}"));
     }
 }

@@ -152,6 +152,14 @@ impl Supervised {
         (messages, was_all)
     }
 
+    /// Says what is wrong with its notifications, as seldom as the rest of that is said.
+    pub(super) fn complain(&mut self, wrong: &str) {
+        let complaint = self.rare.notifications.as_mut().and_then(|it| it.complain(wrong, Instant::now()));
+        if let Some(complaint) = complaint {
+            self.spec.context.log.about(Level::Warn, &self.slot.id, format_args!("{complaint}"));
+        }
+    }
+
     /// As of a process that was taken over by a snapshot.
     fn say_notifications_unheard(&self) {
         if self.spec.config.takes_notifications() {

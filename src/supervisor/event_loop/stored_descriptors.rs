@@ -2,10 +2,8 @@
 //! What the event loop does about the descriptors that a process hands over to be kept.
 
 use std::os::fd::OwnedFd;
-use std::time::Instant;
 
 use super::EventLoop;
-use crate::logging::Level;
 use crate::supervisor::process_key::ProcessKey;
 
 impl EventLoop {
@@ -17,10 +15,8 @@ impl EventLoop {
             0 => descriptors.len(),
             _ => supervised.rare.sockets.get_or_insert_default().stored.add(name, descriptors, most),
         };
-        let Some(notifications) = supervised.rare.notifications.as_mut().filter(|_| refused > 0) else { return };
-        let wrong = format!("{refused} descriptors were closed and not stored: fd_store_max is {most}");
-        if let Some(complaint) = notifications.complain(&wrong, Instant::now()) {
-            supervised.spec.context.log.about(Level::Warn, &supervised.slot.id, format_args!("{complaint}"));
+        if refused > 0 {
+            supervised.complain(&format!("{refused} descriptors were closed and not stored: fd_store_max is {most}"));
         }
     }
 

@@ -60,12 +60,19 @@ impl Shown {
             let value = environ::value(environment, name.as_bytes()).filter(|value| !value.is_empty());
             value.map(|value| String::from_utf8_lossy(value).into_owned())
         };
-        let number = |name: &str| text(name).and_then(|number| number.parse().ok());
-        let generation = number(defaults::ENV_PROXY_GENERATION).map_or(Generation::UNKNOWN, Generation::of);
-        let epoch = number(defaults::ENV_PROXY_EPOCH).map_or(Epoch::FIRST, Epoch::of);
-        let numbers = StartNumbers { generation, epoch };
+        let epoch = number(environment, defaults::ENV_PROXY_EPOCH).map_or(Epoch::FIRST, Epoch::of);
+        let numbers = StartNumbers { generation: generation_within(environment), epoch };
         Shown { token: text(defaults::ENV_PROXY_TOKEN), owner_tag: text(defaults::ENV_PROXY_ORIGIN), numbers }
     }
+}
+
+/// The generation that an environment shows.
+pub(super) fn generation_within(environment: &[u8]) -> Generation {
+    number(environment, defaults::ENV_PROXY_GENERATION).map_or(Generation::UNKNOWN, Generation::of)
+}
+
+fn number(environment: &[u8], name: &str) -> Option<u64> {
+    std::str::from_utf8(environ::value(environment, name.as_bytes())?).ok()?.parse().ok()
 }
 
 impl KnownTag<'_> {

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::known_tag::Shown;
+use super::known_tag::generation_within;
 use super::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::defaults;
 use crate::lifecycle::generation::Generation;
@@ -105,7 +105,7 @@ impl Environment {
     fn read(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Environment> {
         match environ::read_with(pid.as_raw(), VARIABLES, buffer) {
             Ok(Some(text)) => {
-                let tagged = |tag| Environment::Tagged(tag, Shown::within(text).numbers.generation);
+                let tagged = |tag| Environment::Tagged(tag, generation_within(text));
                 Ok(ProcessTag::within(text).map_or(Environment::Foreign, tagged))
             }
             Ok(None) => Ok(Environment::Silent),

@@ -8,10 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Spec;
-use crate::declaration::fd_store::is_set_by_fd_store;
-use crate::declaration::listen_in_command::is_set_by_listen;
 use crate::declaration::placeholders::filled;
-use crate::declaration::watchdog::is_set_by_watchdog;
+use crate::declaration::set_variables::is_set_by_listen;
 use crate::declaration::{Listen, variable};
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
@@ -62,13 +60,7 @@ impl Spec {
         });
         let inherited = inherited.map(|inherited| Variable::Prepared(inherited.text()));
         let sockets = &self.config.listen;
-        let (watches, stores) = (!self.config.watchdog.is_zero(), self.config.fd_store_max > 0);
-        let is_set = |name: &OsStr| {
-            (!sockets.is_empty() && is_set_by_listen(name))
-                || (watches && is_set_by_watchdog(name))
-                || (stores && is_set_by_fd_store(name))
-        };
-        let own = own.iter().filter(|(name, _)| !is_set(name)).map(|(name, value)| {
+        let own = own.iter().filter(|(name, _)| !self.config.sets_variable(name)).map(|(name, value)| {
             let is_declared = !defaults::OWN_VARIABLES.iter().any(|own| own == name);
             let value = match command.declared_env().get(*name) {
                 Some(own) if is_declared => filled(own, numbers, sockets),

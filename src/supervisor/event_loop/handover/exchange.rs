@@ -19,8 +19,7 @@ use crate::sys::fail;
 impl EventLoop {
     /// Has the files of the two exchanged, when no job of either is being done: each writes to its own by their names.
     pub(crate) fn exchange_if_due(&mut self, key: ProcessKey) {
-        let Some(supervised) = self.slots.get(&key) else { return };
-        let current = supervised.rare.partner.unwrap_or(key);
+        let current = self.holder_of(key);
         let Some(supervised) = self.slots.get(&current) else { return };
         let Some(ongoing) = supervised.rare.handover.as_ref().filter(|ongoing| ongoing.exchange_due) else { return };
         let (other, spec) = (ongoing.other, supervised.spec.clone());
@@ -28,7 +27,7 @@ impl EventLoop {
         if supervised.busy || next.busy || supervised.rare.released.is_some() {
             return;
         }
-        let (may_be, pid) = (next.machine.state() == ProxyState::Running || supervised.pid.is_none(), next.pid);
+        let (may_be, pid) = (supervised.may_be_succeeded_by(next), next.pid);
         for key in [current, other] {
             if let Some(it) = self.slots.get_mut(&key) {
                 it.busy = may_be;
@@ -52,8 +51,9 @@ impl EventLoop {
         if ongoing.exchange_again_at.take_if(|at| *at <= now).is_none() {
             return;
         }
-        let (other, has_ended) = (ongoing.other, supervised.pid.is_none());
-        if has_ended || self.slots.get(&other).is_some_and(|next| next.machine.state() == ProxyState::Running) {
+        let other = ongoing.other;
+        let next = self.slots.get(&other).zip(self.slots.get(&key));
+        if next.is_some_and(|(next, current)| current.may_be_succeeded_by(next)) {
             self.hand_over(key, HandoverEvent::NextReady);
         }
     }
@@ -102,14 +102,16 @@ impl EventLoop {
         self.hand_over(other, HandoverEvent::Promoted);
         // It was to be started beside the one that has ended: now nothing else serves.
         self.drive(other, MachineEvent::Turn);
-        if let Some(next) = self.slots.get_mut(&other) {
-            next.tell_state_waiters();
-        }
         self.next_job(other);
     }
 }
 
 impl Supervised {
+    /// Whether this one may take its place: it is ready, or there is no process that serves.
+    fn may_be_succeeded_by(&self, next: &Supervised) -> bool {
+        next.machine.state() == ProxyState::Running || self.pid.is_none()
+    }
+
     /// Its process has these files from now on; so it is for what is to be done yet.
     fn take_place(&mut self, place: FilePlace) {
         let after = self.spec.at(place);

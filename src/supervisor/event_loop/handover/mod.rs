@@ -135,8 +135,7 @@ impl EventLoop {
     /// `None` when both are to be gone, and nothing comes after them.
     pub(super) fn sockets_to_keep(&self, key: ProcessKey) -> Option<Vec<Listen>> {
         let of = |key: ProcessKey| self.slots.get(&key).map_or(&[][..], |it| &it.spec.config.listen);
-        let holder = self.slots.get(&key).and_then(|it| self.slots.get(&it.rare.partner.unwrap_or(key)));
-        let ongoing = holder.and_then(|holder| holder.rare.handover.as_ref())?;
+        let ongoing = self.slots.get(&self.holder_of(key))?.rare.handover.as_ref()?;
         let kept = match (ongoing.machine.is_ending(), ongoing.machine.awaits_next()) {
             (true, false) => return None,
             (true, true) => [&ongoing.wanted.config.listen[..], &[]],
@@ -192,7 +191,7 @@ impl EventLoop {
     /// That of the next start of this slot: greater than those of the other one, which may be being started or gone.
     fn draw_generation(&mut self, key: ProcessKey) -> Generation {
         let Some(supervised) = self.slots.get(&key) else { return Generation::UNKNOWN };
-        let (own, holder) = (supervised.numbers.generation, supervised.rare.partner.unwrap_or(key));
+        let (own, holder) = (supervised.numbers.generation, self.holder_of(key));
         let generation = |other| self.slots.get(&other).map(|other| other.numbers.generation);
         let of_other = self.other_of(key).map(|other| (other, generation(other)));
         let Some(current) = self.slots.get_mut(&holder) else { return own.next() };
@@ -205,6 +204,11 @@ impl EventLoop {
         }
         ongoing.drawn = (key, last.next());
         last.next()
+    }
+
+    /// The current one of two generations, which has the handover.
+    fn holder_of(&self, key: ProcessKey) -> ProcessKey {
+        self.slots.get(&key).and_then(|it| it.rare.partner).unwrap_or(key)
     }
 
     /// The other one of two generations.
