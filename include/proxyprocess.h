@@ -618,7 +618,7 @@ typedef struct proxyprocess_proxy_options {
     uint8_t reserved_2[1];
     /**
      * It is ready when a TCP connect to this address succeeds, like "127.0.0.1:8080", ASCII, an IPv6 address in brackets;
-     * NULL is none. At most one of the five `ready_` fields is set; with none it is ready once it is started.
+     * NULL is none. It is no address of `listen_json`, nor is `ready_unix`. At most one of the five `ready_` fields is set; with none it is ready once it is started.
      */
     const char *ready_tcp;
     /** It is ready when a connect to the stream socket at this absolute path succeeds, any bytes; NULL is none. */

@@ -10,6 +10,7 @@ pub(crate) mod listen_json;
 pub(crate) mod placeholders;
 mod read_json;
 mod ready;
+mod ready_at_listen;
 mod reload;
 mod replace;
 pub(crate) mod set_variables;
@@ -225,6 +226,7 @@ impl ProxyConfig {
         self.validate_fd_store()?;
         listen::validate(&self.listen, self.fd_store_max, self.ready.fd())?;
         listen_in_command::validate(&self.listen, &self.command)?;
+        ready_at_listen::validate(&self.ready, &self.listen)?;
         self.validate_variables()
     }
 

@@ -23,8 +23,8 @@ use crate::sys::socket_address::LONGEST_SOCKET_PATH;
 /// and one that is not ready within [`start_timeout`](crate::ProxyConfig::start_timeout) is stopped, and started again as after a crash.
 ///
 /// A connect is closed at once and nothing is sent. It finds out that a process accepts connections there, and not which one
-/// does: an address that another process has as well (`SO_REUSEPORT`), or instead, is ready at once, and so is one of
-/// [`listen`](crate::ProxyConfig::listen), at which connections wait for the process.
+/// does: an address that another process has as well (`SO_REUSEPORT`), or instead, is ready at once. One of
+/// [`listen`](crate::ProxyConfig::listen), at which connections wait for the process, is refused.
 ///
 /// ```
 /// use proxyprocess::{Command, ProxyConfig, Ready};

@@ -59,8 +59,9 @@ type ProxyConfig struct {
 	// ends (PR_SET_PDEATHSIG), as Envoy does: as a child it ends with the agent, and when the last manager or daemon of
 	// the program is closed.
 	Detached bool
-	// ReadyTCP is the address at which a TCP connect succeeds when it is ready, like "127.0.0.1:8080"; empty is none. At
-	// most one of the five Ready fields is set; with none it is ready once it is started.
+	// ReadyTCP is the address at which a TCP connect succeeds when it is ready, like "127.0.0.1:8080"; empty is none. It
+	// is no address of Listen, nor is ReadyUnix. At most one of the five Ready fields is set; with none it is ready once it is
+	// started.
 	ReadyTCP string
 	// ReadyUnix is the absolute path of the stream socket at which a connect succeeds when it is ready; empty is none.
 	ReadyUnix string

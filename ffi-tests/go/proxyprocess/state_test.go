@@ -52,7 +52,7 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		DescriptorLimit: 256,
 		OOMScoreAdj:     &score,
 		Detached:        true,
-		ReadyTCP:        "[::1]:80",
+		ReadyTCP:        "[::1]:8080",
 		StartTimeout:    time.Microsecond,
 		Watchdog:        1500 * time.Millisecond,
 		FDStoreMax:      7,
@@ -68,7 +68,7 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		"credentials": {"uid": 1, "gid": 2, "groups": [3, 4294967294]},
 		"unset_env": ["C", "D"], "clear_env": true, "leftover_grace_ms": 1000,
 		"descriptor_limit": 256, "oom_score_adj": 0, "detached": true,
-		"ready": {"tcp": "[::1]:80"}, "start_timeout_ms": 1, "watchdog_ms": 1500, "fd_store_max": 7, "replace": "overlap",
+		"ready": {"tcp": "[::1]:8080"}, "start_timeout_ms": 1, "watchdog_ms": 1500, "fd_store_max": 7, "replace": "overlap",
 		"listen": [{"address": "tcp:[::1]:80", "ipv6_only": false}, {"address": "unix:/run/web", "mode": "0600"}]
 	}`)
 
