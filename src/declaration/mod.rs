@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A proxy as the agent declares it: what to run and how to look after it. Pure data, with its JSON form.
 
+pub(crate) mod command_settings;
 mod fd_store;
 pub(crate) mod fields;
 mod fingerprint;
@@ -24,18 +25,18 @@ mod write_json;
 use std::fmt;
 use std::time::Duration;
 
+pub(crate) use command_settings::{split_variable, variable};
 pub(crate) use fields::milliseconds;
 pub(crate) use fingerprint::Fingerprint;
 pub(crate) use listen::FIRST_DESCRIPTOR;
 pub use listen::{Listen, ListenAddress};
-pub(crate) use read_json::{proxies_from_json, split_variable};
+pub(crate) use read_json::proxies_from_json;
 pub use ready::Ready;
 pub use reload::Reload;
 pub use replace::Replace;
 #[cfg(feature = "capi")]
 pub(crate) use stop::read_steps;
 pub(crate) use stop::{read_stop, steps_to_json};
-pub(crate) use write_json::variable;
 
 use crate::command::Command;
 use crate::defaults;

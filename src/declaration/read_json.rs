@@ -2,22 +2,17 @@
 //! Reads the JSON form of declarations: in an agent's configuration, and in the snapshot.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-
-use serde_json::Value;
 
 use super::fields::Fields;
 use super::stop::read_stop;
-use super::{ExecMode, ProxyConfig, Ready, Reload, Replace, invalid, listen_json, strict, text, validate_id};
-use crate::command::{
-    Command, Credentials, DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, USER_OR_GROUP, validate_variable, validate_withheld,
+use super::{
+    ExecMode, ProxyConfig, Ready, Reload, Replace, command_settings, invalid, listen_json, strict, text, validate_id,
 };
+use crate::command::Command;
 use crate::error::{Result, excerpt};
 use crate::lifecycle::RestartSettings;
 
 const WORDS: &str = "strings";
-const VARIABLES: &str = "strings of the form NAME=value";
 
 /// Reads `{"<id>": {"command": [...], ...}, ...}`.
 pub(crate) fn proxies_from_json(place: &str, text: &str) -> Result<BTreeMap<String, ProxyConfig>> {
@@ -73,28 +68,7 @@ impl ProxyConfig {
         let argv = fields.list("command", WORDS, text::from_json)?;
         let no_command = argv.is_none().then(|| fields.missing("command", "a list of strings"));
         config.command = Command::from_argv(argv.unwrap_or_default());
-        if let Some(dir) = fields.read("dir", "a path", text::from_json)? {
-            config.command = config.command.dir(dir);
-        }
-        for (name, value) in variables(&mut fields, "env")? {
-            config.command = config.command.env(name, value);
-        }
-        for name in withheld(&mut fields, "unset_env")? {
-            config.command = config.command.unset_env(name);
-        }
-        if fields.boolean("clear_env")?.unwrap_or(false) {
-            config.command = config.command.clear_env();
-        }
-        if let Some(credentials) = fields.object("credentials")? {
-            config.command = config.command.credentials(read_credentials(credentials)?);
-        }
-        if let Some(limit) = fields.read("descriptor_limit", DESCRIPTOR_LIMIT, Value::as_u64)? {
-            config.command = config.command.descriptor_limit(limit);
-        }
-        let score = |value: &Value| value.as_i64().and_then(|number| number.try_into().ok());
-        if let Some(score) = fields.read("oom_score_adj", OOM_SCORE_ADJ, score)? {
-            config.command = config.command.oom_score_adj(score);
-        }
+        config.command = command_settings::read(&mut fields, config.command)?;
         if fields.boolean("detached")?.unwrap_or(false) {
             config.command = config.command.detached();
         }
@@ -124,17 +98,6 @@ impl ProxyConfig {
     }
 }
 
-fn read_credentials(mut fields: Fields) -> Result<Credentials> {
-    let (uid, gid) = (fields.unsigned("uid")?, fields.unsigned("gid")?);
-    let missing = |field| fields.missing(field, USER_OR_GROUP);
-    let (no_uid, no_gid) = (missing("uid"), missing("gid"));
-    let id = |value: &Value| value.as_u64().and_then(|number| number.try_into().ok());
-    let groups = fields.list("groups", "whole numbers from 0 to 4294967294", id)?.unwrap_or_default();
-    // ORDER: as above, the name of a user in the place of the uid.
-    fields.finish()?;
-    Ok(Credentials { uid: uid.ok_or(no_uid)?, gid: gid.ok_or(no_gid)?, groups })
-}
-
 fn read_restart(mut fields: Fields, restart: &mut RestartSettings) -> Result<()> {
     restart.healthy_after = fields.milliseconds("healthy_after_ms")?.unwrap_or(restart.healthy_after);
     restart.attempts_before_backoff =
@@ -142,40 +105,6 @@ fn read_restart(mut fields: Fields, restart: &mut RestartSettings) -> Result<()>
     restart.max_wait = fields.milliseconds("max_wait_ms")?.unwrap_or(restart.max_wait);
     restart.jitter = fields.number("jitter")?.unwrap_or(restart.jitter);
     fields.finish()
-}
-
-/// Reads a list of `NAME=value`.
-fn variables(fields: &mut Fields, field: &str) -> Result<Vec<(OsString, OsString)>> {
-    let place = fields.place(field);
-    let lines = fields.list(field, VARIABLES, text::from_json)?.unwrap_or_default();
-    let variable = |(index, line): (usize, OsString)| {
-        let place = format!("{place}[{index}]");
-        // Not what it is: that may be the secret alone.
-        let no_variable = || invalid(format!("{place}: expected {VARIABLES}, got a string without ="));
-        let (name, value) = split_variable(line).ok_or_else(no_variable)?;
-        validate_variable(&name, &value).map_err(|error| error.within(&place))?;
-        Ok((name, value))
-    };
-    lines.into_iter().enumerate().map(variable).collect()
-}
-
-/// Reads a list of names of variables.
-fn withheld(fields: &mut Fields, field: &str) -> Result<Vec<OsString>> {
-    let place = fields.place(field);
-    let names = fields.list(field, "names of variables", text::from_json)?.unwrap_or_default();
-    for (index, name) in names.iter().enumerate() {
-        validate_withheld(name).map_err(|error| error.within(format!("{place}[{index}]")))?;
-    }
-    Ok(names)
-}
-
-/// Splits `NAME=value` at the first `=`.
-pub(crate) fn split_variable(line: OsString) -> Option<(OsString, OsString)> {
-    let at = line.as_bytes().iter().position(|&byte| byte == b'=')?;
-    let mut name = line.into_vec();
-    let value = name.split_off(at + 1);
-    name.pop();
-    Some((OsString::from_vec(name), OsString::from_vec(value)))
 }
 
 #[cfg(test)]

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Writes the JSON form of declarations, for the snapshot.
 
-use std::ffi::{OsStr, OsString};
-
 use serde_json::{Value, json};
 
 use super::fields::milliseconds;
 use super::stop::put_stop;
-use super::{ExecMode, ProxyConfig, ProxySnapshot, Replace, listen_json, text};
+use super::{ExecMode, ProxyConfig, ProxySnapshot, Replace, command_settings, listen_json, text};
 use crate::defaults::START_TIMEOUT;
 use crate::lifecycle::RestartSettings;
 
@@ -24,29 +22,9 @@ impl ProxyConfig {
         if !self.command.argv().is_empty() {
             put("command", self.command.argv().iter().map(|word| text::to_json(word)).collect());
         }
-        if let Some(dir) = self.command.declared_dir() {
-            put("dir", text::to_json(dir.as_os_str()));
-        }
-        if !self.command.declared_env().is_empty() {
-            let line = |(name, value): (&OsString, &OsString)| text::to_json(&variable(name, value));
-            put("env", self.command.declared_env().iter().map(line).collect());
-        }
-        if let Some(to) = self.command.declared_credentials() {
-            put("credentials", json!({"uid": to.uid, "gid": to.gid, "groups": to.groups}));
-        }
-        if !self.command.declared_unset_env().is_empty() {
-            put("unset_env", self.command.declared_unset_env().iter().map(|name| text::to_json(name)).collect());
-        }
-        if let Some(limit) = self.command.declared_descriptor_limit() {
-            put("descriptor_limit", limit.into());
-        }
-        if let Some(score) = self.command.declared_oom_score_adj() {
-            put("oom_score_adj", score.into());
-        }
-        for (field, is_set) in [("clear_env", self.command.clears_env()), ("detached", self.command.is_detached())] {
-            if is_set {
-                put(field, true.into());
-            }
+        command_settings::put(&self.command, &mut put);
+        if self.command.is_detached() {
+            put("detached", true.into());
         }
         if let Some(token) = &self.token {
             put("token", token.as_str().into());
@@ -95,17 +73,9 @@ impl ProxyConfig {
     }
 }
 
-/// Joins `NAME=value`.
-pub(crate) fn variable(name: &OsStr, value: &OsStr) -> OsString {
-    let mut line = OsString::with_capacity(name.len() + value.len() + 1);
-    line.push(name);
-    line.push("=");
-    line.push(value);
-    line
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
     use std::time::Duration;
 
