@@ -118,7 +118,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 240);
+SIZE(proxyprocess_proxy_options, 280);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -160,6 +160,15 @@ FIELD(proxyprocess_proxy_options, ready_json, 216, 8);
 FIELD(proxyprocess_proxy_options, watchdog_ms, 224, 8);
 FIELD(proxyprocess_proxy_options, replace, 232, 4);
 FIELD(proxyprocess_proxy_options, fd_store_max, 236, 4);
+FIELD(proxyprocess_proxy_options, rlimits_json, 240, 8);
+FIELD(proxyprocess_proxy_options, cpu_affinity_json, 248, 8);
+FIELD(proxyprocess_proxy_options, argv0, 256, 8);
+FIELD(proxyprocess_proxy_options, nice, 264, 4);
+FIELD(proxyprocess_proxy_options, umask, 268, 4);
+FIELD(proxyprocess_proxy_options, has_nice, 272, 1);
+FIELD(proxyprocess_proxy_options, has_umask, 273, 1);
+FIELD(proxyprocess_proxy_options, no_new_privs, 274, 1);
+FIELD(proxyprocess_proxy_options, reserved_4, 275, 5);
 
 SIZE(proxyprocess_manager_options, 64);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);

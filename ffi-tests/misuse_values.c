@@ -81,6 +81,19 @@ static void proxy_options(void)
     REFUSES_PROXY(clear_env = 2, argument, "clear_env");
     REFUSES_PROXY(detached = 255, argument, "detached");
     REFUSES_PROXY(reserved_2[0] = 1, argument, "reserved_2");
+    REFUSES_PROXY(reserved_4[4] = 1, argument, "reserved_4");
+    REFUSES_PROXY(rlimits_json = "[]", config, "rlimits_json: expected an object");
+    REFUSES_PROXY(rlimits_json = "{\"files\": 1}", config, "rlimits_json.files");
+    REFUSES_PROXY(rlimits_json = "{\"nofile\": 1}"; options.descriptor_limit = 1, config, "rlimits.nofile");
+    REFUSES_PROXY(rlimits_json = NO_UTF8, utf8, "rlimits_json");
+    REFUSES_PROXY(cpu_affinity_json = "[]", config, "cpu_affinity");
+    REFUSES_PROXY(cpu_affinity_json = "[8192]", config, "cpu_affinity_json[0]");
+    REFUSES_PROXY(argv0 = "", config, "argv0");
+    REFUSES_PROXY(has_nice = 2, argument, "has_nice");
+    REFUSES_PROXY(has_nice = 1; options.nice = 20, config, "nice");
+    REFUSES_PROXY(has_umask = 2, argument, "has_umask");
+    REFUSES_PROXY(has_umask = 1; options.umask = 01000, config, "umask");
+    REFUSES_PROXY(no_new_privs = 2, argument, "no_new_privs");
     REFUSES_PROXY(reserved_3[2] = 1, argument, "reserved_3");
     REFUSES_PROXY(ready_tcp = "localhost:80", argument, "ready_tcp");
     REFUSES_PROXY(ready_tcp = NO_UTF8, utf8, "ready_tcp");
@@ -145,8 +158,10 @@ static void odd_proxy_options(void)
     options.restart_jitter = 1;
     options.leftover_grace_ms = PROXYPROCESS_PERIOD_MAX_MS;
     options.descriptor_limit = UINT64_MAX;
-    /* Not looked at without has_oom_score_adj. */
+    /* Not looked at without has_oom_score_adj, has_nice and has_umask. */
     options.oom_score_adj = INT32_MAX;
+    options.nice = INT32_MIN;
+    options.umask = UINT32_MAX;
     OK(proxyprocess_state_set(state, "web", &options, &error));
     /* Not looked at without has_credentials. */
     options.groups = NULL;

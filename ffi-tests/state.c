@@ -58,6 +58,14 @@ static void by_options(void)
     options.oom_score_adj = -7;
     options.has_oom_score_adj = 1;
     options.detached = 1;
+    options.rlimits_json = "{\"core\": 0, \"nproc\": {\"soft\": 1, \"hard\": \"unlimited\"}}";
+    options.cpu_affinity_json = "[7, \"0-2\"]";
+    options.argv0 = "web-server";
+    options.nice = -3;
+    options.has_nice = 1;
+    options.umask = 027;
+    options.has_umask = 1;
+    options.no_new_privs = 1;
     options.ready_tcp = "[::1]:80";
     options.start_timeout_ms = 6;
     options.watchdog_ms = 7;
@@ -82,6 +90,12 @@ static void by_options(void)
     has(state, "web-proxy", "\"descriptor_limit\":256");
     has(state, "web-proxy", "\"oom_score_adj\":-7");
     has(state, "web-proxy", "\"detached\":true");
+    has(state, "web-proxy", "\"rlimits\":{\"core\":0,\"nproc\":{\"hard\":\"unlimited\",\"soft\":1}}");
+    has(state, "web-proxy", "\"cpu_affinity\":[\"0-2\",7]");
+    has(state, "web-proxy", "\"argv0\":\"web-server\"");
+    has(state, "web-proxy", "\"nice\":-3");
+    has(state, "web-proxy", "\"umask\":\"0027\"");
+    has(state, "web-proxy", "\"no_new_privs\":true");
     has(state, "web-proxy", "\"ready\":{\"tcp\":\"[::1]:80\"}");
     has(state, "web-proxy", "\"start_timeout_ms\":6");
     has(state, "web-proxy", "\"watchdog_ms\":7");

@@ -536,6 +536,7 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
  * stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
+ * rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}}, nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0,
  * detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
  * reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
  * max_wait_ms, jitter}, mode and options.
@@ -669,6 +670,28 @@ typedef struct proxyprocess_proxy_options {
      * which are kept while it is declared and given to each next process after the sockets of `listen_json`; 0 is none.
      */
     uint32_t fd_store_max;
+    /**
+     * Its resource limits by their names in getrlimit(2), JSON: {"core": 0, "memlock": "unlimited", "nproc": {"soft": 64, "hard":
+     * 128}}. A number or "unlimited" is the soft and the hard limit; "soft" without "hard" leaves the agent's hard limit. NULL is
+     * none: the limits are the agent's. "nofile" excludes `descriptor_limit`.
+     */
+    const char *rlimits_json;
+    /** The CPUs on which it may run, a JSON list like [0, "2-5"]; NULL is the agent's. */
+    const char *cpu_affinity_json;
+    /** What it is told as its name in place of `argv[0]`, which is executed all the same, any bytes; NULL is that. */
+    const char *argv0;
+    /** Its nice value, -20 to 19; ignored without `has_nice`. One below the agent's needs CAP_SYS_NICE. */
+    int32_t nice;
+    /** Its umask, at most 0777; ignored without `has_umask`. */
+    uint32_t umask;
+    /** 1: it gets `nice`. 0: it gets the agent's nice value (0). */
+    uint8_t has_nice;
+    /** 1: it gets `umask`. 0: it gets the agent's (0). */
+    uint8_t has_umask;
+    /** 1: neither it nor what it starts gets privileges by executing a program (PR_SET_NO_NEW_PRIVS); 0: as the agent (0). */
+    uint8_t no_new_privs;
+    /** 0. */
+    uint8_t reserved_4[5];
 } proxyprocess_proxy_options;
 
 /**

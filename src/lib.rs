@@ -78,7 +78,7 @@ mod subscription;
 mod supervisor;
 mod sys;
 
-pub use command::{Command, Credentials};
+pub use command::{Command, Credentials, Resource, ResourceLimit};
 pub use daemon::Daemon;
 pub use declaration::{ExecMode, Listen, ListenAddress, ProxyConfig, ProxySnapshot, Ready, Reload, Replace};
 pub use error::{Error, ErrorCode, Result};

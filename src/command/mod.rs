@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What to run: program, arguments, directory, environment, credentials. Pure data, compared as declared.
 
+mod process_settings;
+mod resource;
 mod validation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub(crate) use process_settings::{LAST_CPU, NICE, ProcessSettings, UMASK};
+pub use resource::{Resource, ResourceLimit};
 pub(crate) use validation::{DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, USER_OR_GROUP, validate_variable, validate_withheld};
 
 /// The command of a proxy, as the agent declares it.
@@ -36,6 +40,7 @@ pub struct Command {
     descriptor_limit: Option<u64>,
     oom_score_adj: Option<i32>,
     detached: bool,
+    pub(crate) settings: ProcessSettings,
 }
 
 /// The user and groups that a process runs as; only a privileged agent can give others than its own.
@@ -242,7 +247,8 @@ impl Command {
             ("oom_score_adj", self.oom_score_adj.is_some()),
             ("detached", self.detached),
         ];
-        settings.into_iter().find(|(_, is_declared)| *is_declared).map(|(name, _)| name)
+        let declared = settings.into_iter().find(|(_, is_declared)| *is_declared).map(|(name, _)| name);
+        declared.or_else(|| self.settings.first_declared())
     }
 }
 
@@ -259,11 +265,18 @@ mod tests {
             plain.clone().clear_env(),
             plain.clone().descriptor_limit(1),
             plain.clone().oom_score_adj(0),
-            plain.detached(),
+            plain.clone().detached(),
+            plain.clone().rlimit(Resource::Core, ResourceLimit::new(0)),
+            plain.clone().nice(0),
+            plain.clone().cpu_affinity([0]),
+            plain.clone().umask(0),
+            plain.clone().no_new_privs(),
+            plain.argv0("a"),
         ];
         let names = others.iter().map(Command::setting_unknown_to_consul);
         let expected = ["credentials", "clear_env", "descriptor_limit", "oom_score_adj", "detached"];
-        assert!(names.eq(expected.map(Some)));
+        let of_process = ["rlimits", "nice", "cpu_affinity", "umask", "no_new_privs", "argv0"];
+        assert!(names.eq(expected.into_iter().chain(of_process).map(Some)));
     }
 
     #[test]

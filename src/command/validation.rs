@@ -50,12 +50,10 @@ impl Command {
         if self.descriptor_limit == Some(0) {
             return Err(invalid(format!("descriptor_limit: expected {DESCRIPTOR_LIMIT}, got 0")));
         }
-        match self.oom_score_adj {
-            Some(value) if !OOM_SCORES.contains(&value) => {
-                Err(invalid(format!("oom_score_adj: expected {OOM_SCORE_ADJ}, got {value}")))
-            }
-            _ => Ok(()),
+        if let Some(value) = self.oom_score_adj.filter(|value| !OOM_SCORES.contains(value)) {
+            return Err(invalid(format!("oom_score_adj: expected {OOM_SCORE_ADJ}, got {value}")));
         }
+        self.settings.validate(self.descriptor_limit)
     }
 }
 
@@ -97,14 +95,14 @@ fn shown(name: &OsStr) -> String {
     excerpt(&name.to_string_lossy()).to_string()
 }
 
-fn refuse_nul(text: &OsStr, field: impl Fn() -> String) -> Result<()> {
+pub(super) fn refuse_nul(text: &OsStr, field: impl Fn() -> String) -> Result<()> {
     match text.as_bytes().iter().position(|&byte| byte == 0) {
         None => Ok(()),
         Some(at) => Err(invalid(format!("{}: expected no NUL byte, got one at offset {at}", field()))),
     }
 }
 
-fn invalid(message: impl Into<String>) -> Error {
+pub(super) fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::InvalidConfig, message)
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{Fields, expected};
 use super::listen::{ADDRESS, BACKLOG, Listen, MODE};
+use super::text;
 use crate::error::Result;
 
 const ITEMS: &str = "a list of addresses (tcp:IP:PORT, udp:IP:PORT, unix:PATH) and objects with such an address";
@@ -38,15 +39,9 @@ pub(crate) fn read_item(place: String, item: Value) -> Result<Listen> {
     let backlog = fields.read("backlog", BACKLOG, |value| value.as_u64()?.try_into().ok())?;
     let reuse_port = fields.boolean("reuse_port")?.unwrap_or(false);
     let ipv6_only = fields.boolean("ipv6_only")?;
-    let mode = fields.read("mode", MODE, |value| octal(value.as_str()?))?;
+    let mode = fields.read("mode", MODE, |value| text::octal(value.as_str()?))?;
     fields.finish()?;
     Ok(Listen { name, backlog, reuse_port, ipv6_only, mode, ..Listen::new(address.ok_or(missing)?) })
-}
-
-/// Three or four octal digits.
-fn octal(text: &str) -> Option<u32> {
-    let is_octal = matches!(text.len(), 3 | 4) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    is_octal.then(|| u32::from_str_radix(text, 8).ok()).flatten()
 }
 
 /// The value of the field; `None` for no socket.

@@ -9,6 +9,7 @@ mod listen;
 mod listen_in_command;
 pub(crate) mod listen_json;
 pub(crate) mod placeholders;
+pub(crate) mod process_settings;
 mod read_json;
 mod ready;
 mod ready_at_listen;

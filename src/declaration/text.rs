@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Bytes in JSON: a string where they are UTF-8, a list of numbers where they are not, so that nothing is lost.
+//! Bytes in JSON: a string where they are UTF-8, a list of numbers where they are not, so that nothing is lost. And
+//! permissions, in octal digits.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -24,6 +25,12 @@ pub(super) fn from_json(value: &Value) -> Option<OsString> {
         }
         _ => None,
     }
+}
+
+/// Three or four octal digits.
+pub(super) fn octal(text: &str) -> Option<u32> {
+    let is_octal = matches!(text.len(), 3 | 4) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    is_octal.then(|| u32::from_str_radix(text, 8).ok()).flatten()
 }
 
 #[cfg(test)]

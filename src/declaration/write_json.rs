@@ -80,7 +80,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::command::{Command, Credentials};
+    use crate::command::{Command, Credentials, Resource, ResourceLimit};
     use crate::declaration::{Listen, Ready, Reload};
     use crate::defaults::LONGEST_PERIOD;
     use crate::lifecycle::StopSettings;
@@ -93,6 +93,9 @@ mod tests {
         config.target_service = Some("web".to_owned());
         config.command = config.command.unset_env("C").unset_env(OsString::from_vec(vec![0xff])).clear_env();
         config.command = config.command.descriptor_limit(u64::MAX).oom_score_adj(-1000).detached();
+        config.command = config.command.rlimit(Resource::Stack, ResourceLimit::soft(1).with_hard(u64::MAX)).nice(-20);
+        config.command =
+            config.command.cpu_affinity([1, 2, 9]).umask(0o27).no_new_privs().argv0(OsString::from_vec(vec![0xff]));
         config.stop = StopSettings {
             signal: "SIGUSR1".parse().unwrap(),
             grace_period: Duration::from_millis(7),

@@ -15,6 +15,7 @@
 #![allow(non_camel_case_types, unreachable_pub, missing_debug_implementations)]
 
 mod callback;
+mod command_options;
 mod daemon;
 mod entered;
 mod error;

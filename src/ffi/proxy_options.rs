@@ -5,10 +5,9 @@ use super::failure::{ErrorOut, Failure};
 use super::handle::enter;
 use super::input::{Numbers, Text, TextList, boolean};
 use super::json::{object, value};
-use super::options::{period, variables};
+use super::options::period;
 use super::sized::{In, Out, SizedStruct, reserved};
 use super::version::*;
-use crate::command::{Command, Credentials, validate_withheld};
 use crate::declaration::{ExecMode, ProxyConfig, Ready, Reload, Replace, listen_json, read_steps};
 use crate::sys::signal::Signal;
 
@@ -18,6 +17,7 @@ use crate::sys::signal::Signal;
 /// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
 /// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
 /// stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
+/// rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}}, nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0,
 /// detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
 /// reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
 /// max_wait_ms, jitter}, mode and options.
@@ -124,6 +124,26 @@ pub struct proxyprocess_proxy_options {
     /// How many descriptors it can hand over with FDSTORE=1 to the socket that NOTIFY_SOCKET names (sd_notify(3)), at most 512,
     /// which are kept while it is declared and given to each next process after the sockets of `listen_json`; 0 is none.
     pub fd_store_max: u32,
+    /// Its resource limits by their names in getrlimit(2), JSON: {"core": 0, "memlock": "unlimited", "nproc": {"soft": 64, "hard":
+    /// 128}}. A number or "unlimited" is the soft and the hard limit; "soft" without "hard" leaves the agent's hard limit. NULL is
+    /// none: the limits are the agent's. "nofile" excludes `descriptor_limit`.
+    pub rlimits_json: Text,
+    /// The CPUs on which it may run, a JSON list like [0, "2-5"]; NULL is the agent's.
+    pub cpu_affinity_json: Text,
+    /// What it is told as its name in place of `argv[0]`, which is executed all the same, any bytes; NULL is that.
+    pub argv0: Text,
+    /// Its nice value, -20 to 19; ignored without `has_nice`. One below the agent's needs CAP_SYS_NICE.
+    pub nice: i32,
+    /// Its umask, at most 0777; ignored without `has_umask`.
+    pub umask: u32,
+    /// 1: it gets `nice`. 0: it gets the agent's nice value (0).
+    pub has_nice: u8,
+    /// 1: it gets `umask`. 0: it gets the agent's (0).
+    pub has_umask: u8,
+    /// 1: neither it nor what it starts gets privileges by executing a program (PR_SET_NO_NEW_PRIVS); 0: as the agent (0).
+    pub no_new_privs: u8,
+    /// 0.
+    pub reserved_4: [u8; 5],
 }
 
 /// How the process of a proxy is replaced.
@@ -190,6 +210,15 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             watchdog_ms: 0,
             replace: proxyprocess_replace::PROXYPROCESS_REPLACE_STOP_FIRST as i32,
             fd_store_max: 0,
+            rlimits_json: Text::NULL,
+            cpu_affinity_json: Text::NULL,
+            argv0: Text::NULL,
+            nice: 0,
+            umask: 0,
+            has_nice: 0,
+            has_umask: 0,
+            no_new_privs: 0,
+            reserved_4: [0; 5],
         }
     }
 }
@@ -200,6 +229,7 @@ impl proxyprocess_proxy_options {
         reserved("reserved", &self.reserved)?;
         reserved("reserved_2", &self.reserved_2)?;
         reserved("reserved_3", &self.reserved_3)?;
+        reserved("reserved_4", &self.reserved_4)?;
         let mode = self.mode.optional_utf8("mode")?;
         let mode = mode.map_or(Ok(ExecMode::DAEMON), |mode| ExecMode::new(&mode))?;
         let mut config = ProxyConfig::of_mode(mode);
@@ -266,37 +296,6 @@ impl proxyprocess_proxy_options {
             ));
         }
         Ok(ready)
-    }
-
-    fn command(&self) -> Result<Command, Failure> {
-        let mut command = Command::from_argv(self.argv.words());
-        if let Some(dir) = self.dir.optional_path() {
-            command = command.dir(dir);
-        }
-        for (name, value) in variables("env", self.env)? {
-            command = command.env(name, value);
-        }
-        for (index, name) in self.unset_env.words().into_iter().enumerate() {
-            validate_withheld(&name).map_err(|error| error.within(format!("unset_env[{index}]")))?;
-            command = command.unset_env(name);
-        }
-        if boolean("clear_env", self.clear_env)? {
-            command = command.clear_env();
-        }
-        if boolean("has_credentials", self.has_credentials)? {
-            let groups = self.groups.of_length("groups", self.group_count)?.to_vec();
-            command = command.credentials(Credentials { uid: self.uid, gid: self.gid, groups });
-        }
-        if self.descriptor_limit != 0 {
-            command = command.descriptor_limit(self.descriptor_limit);
-        }
-        if boolean("has_oom_score_adj", self.has_oom_score_adj)? {
-            command = command.oom_score_adj(self.oom_score_adj);
-        }
-        if boolean("detached", self.detached)? {
-            command = command.detached();
-        }
-        Ok(command)
     }
 }
 

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use rustix::fs::Mode;
-use rustix::process::{Resource, getgid, getgroups, getrlimit, getuid, umask};
+use rustix::process::{Resource, getgid, getgroups, getpriority_process, getrlimit, getuid, umask};
 
 use crate::message::Inspection;
 
 /// Looks at everything that a parent can get wrong.
 pub(crate) fn inspect() -> Inspection {
-    let limit = getrlimit(Resource::Nofile);
+    let (limit, core) = (getrlimit(Resource::Nofile), getrlimit(Resource::Core));
     let umask_was = umask(Mode::empty());
     umask(umask_was);
     let (group, session) = group_and_session();
@@ -31,6 +31,10 @@ pub(crate) fn inspect() -> Inspection {
         groups: getgroups().unwrap_or_default().into_iter().map(|group| group.as_raw()).collect(),
         umask: umask_was.as_raw_mode(),
         oom_score_adj: oom_score_adj(),
+        nice: getpriority_process(None).unwrap_or(i32::MAX),
+        core: (core.current, core.maximum),
+        cpus: status_field("Cpus_allowed_list:").unwrap_or_default(),
+        no_new_privs: status_field("NoNewPrivs:").as_deref() == Some("1"),
     }
 }
 
@@ -63,7 +67,10 @@ fn oom_score_adj() -> i32 {
 }
 
 fn signals(field: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(field));
-    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX)
+    status_field(field).and_then(|mask| u64::from_str_radix(&mask, 16).ok()).unwrap_or(u64::MAX)
+}
+
+fn status_field(field: &str) -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| Some(line.strip_prefix(field)?.trim().to_owned()))
 }

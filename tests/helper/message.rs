@@ -63,4 +63,10 @@ pub(crate) struct Inspection {
     pub(crate) groups: Vec<u32>,
     pub(crate) umask: u32,
     pub(crate) oom_score_adj: i32,
+    pub(crate) nice: i32,
+    /// Soft and hard RLIMIT_CORE; nothing is unlimited.
+    pub(crate) core: (Option<u64>, Option<u64>),
+    /// The CPUs on which it may run, as ranges.
+    pub(crate) cpus: String,
+    pub(crate) no_new_privs: bool,
 }

@@ -55,6 +55,19 @@ type ProxyConfig struct {
 	// OOMScoreAdj is the absolute value of /proc/<pid>/oom_score_adj, from -1000 to 1000; nil is 0 if the kernel permits
 	// that, else the agent's. A value below the agent's needs CAP_SYS_RESOURCE.
 	OOMScoreAdj *int32
+	// RLimits are its resource limits, by their names in getrlimit(2) without RLIMIT_ and in lower case: "core", "nproc"; others
+	// are the agent's. "nofile" excludes DescriptorLimit.
+	RLimits map[string]RLimit
+	// Nice is its nice value, -20 to 19; nil is the agent's. A value below that needs CAP_SYS_NICE.
+	Nice *int32
+	// CPUAffinity holds the CPUs on which it may run; nil is the agent's.
+	CPUAffinity []uint32
+	// Umask is its umask, at most 0777; nil is the agent's.
+	Umask *uint32
+	// NoNewPrivs keeps it and what it starts from getting privileges by executing a program (PR_SET_NO_NEW_PRIVS).
+	NoNewPrivs bool
+	// Argv0 is what it is told as its name in place of the first word of Command, which is executed all the same; empty is that.
+	Argv0 string
 	// Detached starts it as an orphan and no child of the agent, for a program that asks to be killed when its parent
 	// ends (PR_SET_PDEATHSIG), as Envoy does: as a child it ends with the agent, and when the last manager or daemon of
 	// the program is closed.
@@ -108,6 +121,32 @@ type Listen struct {
 	IPv6Only *bool `json:"ipv6_only,omitempty"`
 	// Mode holds the permissions of a unix socket's path, like "0660"; empty is what the agent's umask leaves.
 	Mode string `json:"mode,omitempty"`
+}
+
+// RLimit is the soft and the hard limit of a resource, in the unit of getrlimit(2).
+type RLimit struct {
+	// Soft is what the kernel enforces; RLimitUnlimited is no limit.
+	Soft uint64
+	// Hard is up to where the process may raise the soft limit; nil is the agent's hard limit.
+	Hard *uint64
+}
+
+// RLimitUnlimited is no limit.
+const RLimitUnlimited uint64 = math.MaxUint64
+
+// MarshalJSON gives the limit as a declaration has it.
+func (l RLimit) MarshalJSON() ([]byte, error) {
+	value := func(limit uint64) interface{} {
+		if limit == RLimitUnlimited {
+			return "unlimited"
+		}
+		return limit
+	}
+	limits := map[string]interface{}{"soft": value(l.Soft)}
+	if l.Hard != nil {
+		limits["hard"] = value(*l.Hard)
+	}
+	return json.Marshal(limits)
 }
 
 // Reload is how a process reloads its configuration: by a signal or by a command.
@@ -253,6 +292,30 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 		options.has_oom_score_adj = 1
 		options.oom_score_adj = C.int32_t(*c.OOMScoreAdj)
 	}
+	if len(c.RLimits) > 0 {
+		text, err := json.Marshal(c.RLimits)
+		if err != nil {
+			return &Error{Code: ErrInvalidConfig, Message: fmt.Sprintf("rlimits: %v", err)}
+		}
+		options.rlimits_json = mem.text("rlimits", string(text))
+	}
+	if c.Nice != nil {
+		options.has_nice = 1
+		options.nice = C.int32_t(*c.Nice)
+	}
+	if c.CPUAffinity != nil {
+		text, err := json.Marshal(c.CPUAffinity)
+		if err != nil {
+			return &Error{Code: ErrInvalidConfig, Message: fmt.Sprintf("cpu_affinity: %v", err)}
+		}
+		options.cpu_affinity_json = mem.text("cpu_affinity", string(text))
+	}
+	if c.Umask != nil {
+		options.has_umask = 1
+		options.umask = C.uint32_t(*c.Umask)
+	}
+	options.no_new_privs = flag(c.NoNewPrivs)
+	options.argv0 = mem.optional("argv0", c.Argv0)
 	options.detached = flag(c.Detached)
 	options.ready_tcp = mem.optional("ready_tcp", c.ReadyTCP)
 	options.ready_unix = mem.optional("ready_unix", c.ReadyUnix)

@@ -33,7 +33,7 @@ func sameJSON(t *testing.T, got []byte, expected string) {
 
 func TestEveryFieldOfADeclaration(t *testing.T) {
 	state := newState(t)
-	score := int32(0)
+	score, nice, umask, hard := int32(0), int32(-3), uint32(0027), proxyprocess.RLimitUnlimited
 	check(t, state.Set("web", proxyprocess.ProxyConfig{
 		Command:       []string{"/bin/a", "b", "", "ü"},
 		Dir:           "/tmp",
@@ -51,6 +51,12 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		Credentials:     &proxyprocess.Credentials{UID: 1, GID: 2, Groups: []uint32{3, 4294967294}},
 		DescriptorLimit: 256,
 		OOMScoreAdj:     &score,
+		RLimits:         map[string]proxyprocess.RLimit{"core": {}, "nproc": {Soft: 1, Hard: &hard}},
+		Nice:            &nice,
+		CPUAffinity:     []uint32{7, 0, 1},
+		Umask:           &umask,
+		NoNewPrivs:      true,
+		Argv0:           "web-server",
 		Detached:        true,
 		ReadyTCP:        "[::1]:8080",
 		StartTimeout:    time.Microsecond,
@@ -68,6 +74,8 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		"credentials": {"uid": 1, "gid": 2, "groups": [3, 4294967294]},
 		"unset_env": ["C", "D"], "clear_env": true, "leftover_grace_ms": 1000,
 		"descriptor_limit": 256, "oom_score_adj": 0, "detached": true,
+		"rlimits": {"core": {"soft": 0}, "nproc": {"soft": 1, "hard": "unlimited"}}, "nice": -3, "cpu_affinity": ["0-1", 7],
+		"umask": "0027", "no_new_privs": true, "argv0": "web-server",
 		"ready": {"tcp": "[::1]:8080"}, "start_timeout_ms": 1, "watchdog_ms": 1500, "fd_store_max": 7, "replace": "overlap",
 		"listen": [{"address": "tcp:[::1]:80", "ipv6_only": false}, {"address": "unix:/run/web", "mode": "0600"}]
 	}`)
@@ -150,6 +158,9 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		outOfRange.OOMScoreAdj = &score
 		expect(t, state.Set("web", outOfRange), proxyprocess.ErrInvalidConfig)
 	}
+	noCPU := sleeper()
+	noCPU.CPUAffinity = []uint32{}
+	expect(t, state.Set("web", noCPU), proxyprocess.ErrInvalidConfig)
 	contradiction := sleeper()
 	contradiction.Env, contradiction.UnsetEnv = []string{"A=1"}, []string{"A"}
 	expect(t, state.Set("web", contradiction), proxyprocess.ErrInvalidConfig)

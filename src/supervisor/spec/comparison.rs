@@ -73,7 +73,9 @@ fn add_later_fields(fingerprint: Fingerprint, config: &ProxyConfig) -> Fingerpri
     fields.extend(watchdog.map(|period| format!("watchdog_ms={}", period.as_millis())));
     fields.extend((config.fd_store_max > 0).then(|| format!("fd_store_max={}", config.fd_store_max)));
     fields.extend(config.listen.iter().map(|socket| format!("listen={}", listen_json::to_json(socket))));
-    let fingerprint = fields.iter().fold(fingerprint, |fingerprint, field| fingerprint.add(OsStr::new(field)));
+    let of_process = command.settings.part_of_fingerprint();
+    let fields = fields.iter().map(OsStr::new).chain(of_process.iter().map(OsString::as_os_str));
+    let fingerprint = fields.fold(fingerprint, Fingerprint::add);
     let withheld = command.declared_unset_env();
     if withheld.is_empty() {
         return fingerprint;

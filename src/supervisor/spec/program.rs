@@ -78,6 +78,7 @@ impl Spec {
             credentials: command.declared_credentials().cloned(),
             descriptor_limit: command.declared_descriptor_limit(),
             oom_score_adj: command.declared_oom_score_adj(),
+            settings: command.settings.clone(),
             detached: command.is_detached(),
             report: None,
             pid_variables: Vec::new(),
@@ -98,6 +99,7 @@ impl Spec {
         program.env.push(Variable::Own(format!("MAINPID={leader}").into()));
         let words = argv.iter().enumerate();
         let argv = words.map(|(at, word)| if at == 0 { word.clone() } else { filled(word, numbers, &[]) }).collect();
+        program.settings.argv0 = None;
         Program { argv, detached: false, ..program }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::base_environment::BaseEnvironment;
 use super::*;
-use crate::command::{Command, Credentials};
+use crate::command::{Command, Credentials, Resource, ResourceLimit};
 use crate::declaration::ProxyConfig;
 use crate::lifecycle::generation::Generation;
 use crate::lifecycle::start_numbers::{Epoch, StartNumbers};
@@ -188,6 +188,18 @@ fn each_later_field_makes_another_process() {
         with(|command| command.descriptor_limit(2)),
         with(|command| command.oom_score_adj(0)),
         with(|command| command.oom_score_adj(-1)),
+        with(|command| command.rlimit(Resource::Core, ResourceLimit::soft(1))),
+        with(|command| command.rlimit(Resource::Core, ResourceLimit::new(1))),
+        with(|command| command.rlimit(Resource::Cpu, ResourceLimit::new(1))),
+        with(|command| command.nice(0)),
+        with(|command| command.nice(1)),
+        with(|command| command.cpu_affinity([0])),
+        with(|command| command.cpu_affinity([0, 1])),
+        with(|command| command.umask(0o22)),
+        with(|command| command.umask(0o27)),
+        with(Command::no_new_privs),
+        with(|command| command.argv0("b")),
+        with(|command| command.argv0("c")),
     ];
     for (index, other) in different.iter().enumerate() {
         for one in &different[..index] {

@@ -16,6 +16,7 @@ use super::fd_limit::Limit;
 use super::fd_table::FdTablePlan;
 use super::oom_score::{self, RawScore};
 use super::pid_variable::PidVariable;
+use super::process_settings::{self, RawSettings};
 use crate::sys::boot_time::BootTime;
 use crate::sys::fail::{ChildPlan, child_points as points};
 use crate::sys::signal;
@@ -36,6 +37,7 @@ pub(crate) struct Instructions<'a> {
     pub(crate) credentials: Option<RawCredentials>,
     pub(crate) division: FdTablePlan,
     pub(crate) descriptor_limit: Option<Limit>,
+    pub(crate) settings: &'a RawSettings,
     /// Pairs of a descriptor and the number that it gets, from 3 on: none of a descriptor here, of `report` and of `pipe`.
     pub(crate) sockets: &'a [[c_int; 2]],
     /// Where the environment is to say which pid it has.
@@ -151,10 +153,7 @@ fn prepare(it: &Instructions<'_>) -> Result<(), Failed> {
     if let (Some(score), None) = (&it.oom_score, &it.detached) {
         oom_score::set(score)?;
     }
-    if let Some(credentials) = &it.credentials {
-        change_user(credentials)?;
-    }
-    // ORDER: before the limit, below which they need not be.
+    // ORDER: before the limits, below which they need not be.
     for &[socket, number] in it.sockets {
         open_as(ChildStep::Sockets, socket, number)?;
     }
@@ -170,10 +169,16 @@ fn prepare(it: &Instructions<'_>) -> Result<(), Failed> {
             libc::syscall(libc::SYS_prlimit64, own_pid, libc::RLIMIT_NOFILE, &raw const wanted, no_old)
         })?;
     }
+    // ORDER: before the user changes, and with the OOM score: what is above the agent's is permitted to privileged users only.
+    process_settings::apply(it.settings)?;
+    if let Some(credentials) = &it.credentials {
+        change_user(credentials)?;
+    }
     if let Some([end, number]) = it.report {
         // It is below the limit of the process, or this fails.
         open_as(ChildStep::ReportDescriptor, end, number)?;
     }
+    process_settings::give_up_privileges(it.settings)?;
     signal::exchange_mask(0);
     pass(&it.fail, points::EXECUTE, ChildStep::Execute)
 }

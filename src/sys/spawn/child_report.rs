@@ -36,7 +36,7 @@ impl ChildOutcome {
     pub(crate) const DIVIDED: ChildOutcome = ChildOutcome { step: u32::MAX, errno: -1 };
 
     pub(crate) fn failed(step: ChildStep, errno: c_int) -> ChildOutcome {
-        ChildOutcome { step: step as u32, errno }
+        ChildOutcome { step: step.number(), errno }
     }
 
     /// The step that failed, and its errno.
@@ -182,9 +182,11 @@ mod tests {
 
     #[test]
     fn every_step_is_found_by_its_number() {
-        for number in ChildStep::Clone as u32..=ChildStep::Execute as u32 {
-            assert_eq!(ChildStep::from_number(number).unwrap() as u32, number);
+        for step in ChildStep::all() {
+            assert_eq!(ChildStep::from_number(step.number()), Some(step));
         }
+        assert_eq!(ChildStep::Clone.number(), 1, "0 is no step");
+        assert_eq!(ChildStep::from_number(0), None);
         assert_eq!(ChildOutcome::default().failure(), None);
         assert_eq!(ChildOutcome::BEGUN.failure(), None);
     }

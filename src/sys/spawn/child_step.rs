@@ -3,13 +3,13 @@
 
 use std::ffi::c_int;
 
+use crate::command::Resource;
 use crate::sys::fail::ChildPlan;
 
 /// A step of the child, by the number in [`ChildOutcome`](super::child_report::ChildOutcome).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
 pub(crate) enum ChildStep {
-    Clone = 1,
+    Clone,
     OpenPidfd,
     Session,
     Descriptors,
@@ -25,34 +25,51 @@ pub(crate) enum ChildStep {
     User,
     Sockets,
     DescriptorLimit,
+    ResourceLimit(Resource),
+    Nice,
+    CpuAffinity,
     ReportDescriptor,
+    NoNewPrivs,
     Execute,
 }
 
+/// The steps but those of [`ChildStep::ResourceLimit`], which are numbered after them.
+const STEPS: [ChildStep; 21] = [
+    ChildStep::Clone,
+    ChildStep::OpenPidfd,
+    ChildStep::Session,
+    ChildStep::Descriptors,
+    ChildStep::StartTime,
+    ChildStep::Inode,
+    ChildStep::Record,
+    ChildStep::StandardStreams,
+    ChildStep::CloseDescriptors,
+    ChildStep::ChangeDirectory,
+    ChildStep::OomScore,
+    ChildStep::Groups,
+    ChildStep::Group,
+    ChildStep::User,
+    ChildStep::Sockets,
+    ChildStep::DescriptorLimit,
+    ChildStep::Nice,
+    ChildStep::CpuAffinity,
+    ChildStep::ReportDescriptor,
+    ChildStep::NoNewPrivs,
+    ChildStep::Execute,
+];
+
 impl ChildStep {
+    /// CHILD: its number, from 1 on.
+    pub(crate) fn number(self) -> u32 {
+        (1..).zip(ChildStep::all()).find(|(_, step)| *step == self).map_or(0, |(number, _)| number)
+    }
+
     pub(crate) fn from_number(number: u32) -> Option<ChildStep> {
-        use ChildStep::*;
-        let all = [
-            Clone,
-            OpenPidfd,
-            Session,
-            Descriptors,
-            StartTime,
-            Inode,
-            Record,
-            StandardStreams,
-            CloseDescriptors,
-            ChangeDirectory,
-            OomScore,
-            Groups,
-            Group,
-            User,
-            Sockets,
-            DescriptorLimit,
-            ReportDescriptor,
-            Execute,
-        ];
-        all.into_iter().find(|step| *step as u32 == number)
+        ChildStep::all().nth(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    pub(crate) fn all() -> impl Iterator<Item = ChildStep> {
+        STEPS.into_iter().chain(Resource::ALL.into_iter().map(ChildStep::ResourceLimit))
     }
 }
 

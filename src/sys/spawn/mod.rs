@@ -22,6 +22,7 @@ mod intermediate_child;
 mod oom_score;
 mod passed_descriptors;
 mod pid_variable;
+mod process_settings;
 pub(crate) mod program;
 pub(crate) mod standard_streams;
 pub(crate) mod start_error;
@@ -48,6 +49,7 @@ use fd_table::FdTablePlan;
 use oom_score::RawScore;
 use passed_descriptors::PassedDescriptors;
 use pid_variable::PidVariable;
+use process_settings::RawSettings;
 use program::{Program, Variable};
 use start_error::{StartError, above_hard_limit, describe, explained, failure};
 
@@ -115,14 +117,18 @@ pub(crate) fn start(
     let (programs, variables) = (CStrings::new(candidates(&program)), std::mem::take(&mut program.env));
     let prepare = |source: io::Error| failure("prepare arguments of", &program.name(), source);
     let programs = programs.map_err(prepare)?;
-    let argv = CStrings::new(program.argv.iter().cloned()).map_err(prepare)?;
+    let words =
+        program.settings.argv0.iter().chain(program.argv.iter().skip(usize::from(program.settings.argv0.is_some())));
+    let argv = CStrings::new(words.cloned()).map_err(prepare)?;
     let (mut envp, _own_variables) = environment(variables).map_err(prepare)?;
     let mut pid_variables: Vec<PidVariable> = program.pid_variables.iter().map(|name| PidVariable::new(name)).collect();
     let pid_variables: Vec<_> = pid_variables.iter_mut().map(PidVariable::as_ptr).collect();
     // Before the NULL at the end, and of an array whose order means nothing.
     envp.splice(..0, pid_variables.iter().map(|text| text.cast_const()));
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
-    let descriptor_limit = fd_limit::descriptors_for_child(program.descriptor_limit);
+    let settings = RawSettings::of_child(&program.settings)?;
+    let descriptor_limit =
+        if settings.limits_descriptors() { None } else { fd_limit::descriptors_for_child(program.descriptor_limit) };
     if let Some(limit) = descriptor_limit.filter(|limit| limit.soft > limit.hard) {
         return Err(above_hard_limit(limit));
     }
@@ -163,6 +169,7 @@ pub(crate) fn start(
         }),
         division,
         descriptor_limit,
+        settings: &settings,
         sockets: passed.sockets(),
         pid_variables: &pid_variables,
         report: passed.report(),

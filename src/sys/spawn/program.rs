@@ -5,7 +5,7 @@ use std::ffi::{CStr, OsString, c_int};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::command::Credentials;
+use crate::command::{Credentials, ProcessSettings};
 
 /// What to execute, in the kernel's form.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(crate) struct Program<'a> {
     pub(crate) descriptor_limit: Option<u64>,
     /// Where one is declared; else it is 0, if the kernel permits that.
     pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) settings: ProcessSettings,
     /// Started as an orphan: see [`intermediate`](super::intermediate_child).
     pub(crate) detached: bool,
     /// Names of variables, of at most 12 bytes, that have its pid; they are not in `env`.

@@ -12,7 +12,7 @@ use super::child_step::ChildStep;
 use super::exec_diagnosis::Attempt;
 use super::fd_limit::Limit;
 use super::program::Program;
-use crate::command::Credentials;
+use crate::command::{Credentials, Resource, ResourceLimit};
 
 /// Why a process could not be started.
 #[derive(Debug)]
@@ -69,6 +69,25 @@ pub(crate) fn describe(step: ChildStep, errno: i32, program: &Program<'_>, recor
         ChildStep::DescriptorLimit => {
             ("set descriptor_limit", program.descriptor_limit.map(|limit| limit.to_string()).unwrap_or_default())
         }
+        ChildStep::ResourceLimit(resource) => {
+            let declared = program.settings.rlimits.get(&resource).map(|limit| limit.to_string());
+            return StartError {
+                why: (errno == libc::EPERM).then(|| why_no_limit(resource).to_owned()),
+                ..failure("set", &format!("rlimits.{resource} {}", declared.unwrap_or_default()), error)
+            };
+        }
+        ChildStep::Nice => {
+            let value = program.settings.nice.unwrap_or_default().to_string();
+            let why = "a value below the agent's needs CAP_SYS_NICE or a limit of nice";
+            let why = matches!(errno, libc::EACCES | libc::EPERM).then(|| why.to_owned());
+            return StartError { why, ..failure("set nice", &value, error) };
+        }
+        ChildStep::CpuAffinity => {
+            let why = (errno == libc::EINVAL).then(|| "the agent has none of these CPUs".to_owned());
+            let cpus: Vec<u32> = program.settings.cpu_affinity.iter().flatten().copied().collect();
+            return StartError { why, ..failure("set cpu_affinity", &format!("{cpus:?}"), error) };
+        }
+        ChildStep::NoNewPrivs => ("set no_new_privs", String::new()),
         ChildStep::ReportDescriptor => {
             ("open descriptor", program.report.map(|report| report.number.to_string()).unwrap_or_default())
         }
@@ -85,11 +104,28 @@ fn why_no_oom_score(errno: i32) -> &'static str {
     }
 }
 
+/// getrlimit(2): above the hard limit, or, of descriptors, above `/proc/sys/fs/nr_open`.
+fn why_no_limit(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Nofile => {
+            "a hard limit above the agent's needs CAP_SYS_RESOURCE, and none is above /proc/sys/fs/nr_open"
+        }
+        _ => "a hard limit above the agent's needs CAP_SYS_RESOURCE",
+    }
+}
+
 /// A declared limit of descriptors that the agent cannot give.
 pub(crate) fn above_hard_limit(limit: Limit) -> StartError {
     let why = Some(format!("above the agent's hard limit of {}", limit.hard));
     let source = io::Error::from_raw_os_error(libc::EINVAL);
     StartError { why, ..failure("set descriptor_limit", &limit.soft.to_string(), source) }
+}
+
+/// A declared soft limit that is to have the hard limit of the agent, and is above that.
+pub(crate) fn above_own_limit(resource: Resource, limit: ResourceLimit, hard: u64) -> StartError {
+    let why = Some(format!("above the agent's hard limit of {hard}"));
+    let source = io::Error::from_raw_os_error(libc::EINVAL);
+    StartError { why, ..failure("set", &format!("rlimits.{resource} {limit}"), source) }
 }
 
 pub(crate) fn failure(step: &'static str, object: &str, source: io::Error) -> StartError {

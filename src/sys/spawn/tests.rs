@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::super::process_identity::{Identity, boot_id};
 use super::*;
-use crate::command::Credentials;
+use crate::command::{Command, Credentials, ProcessSettings, Resource, ResourceLimit};
 use crate::sys::digest;
 use crate::sys::file::Dir;
 use crate::sys::wait::{ExitStatus, Reap, Waited};
@@ -33,6 +33,7 @@ fn program(argv: &[&str]) -> Program<'static> {
         credentials: None,
         descriptor_limit: None,
         oom_score_adj: None,
+        settings: ProcessSettings::default(),
         detached: false,
         report: None,
         pid_variables: vec![],
@@ -68,6 +69,25 @@ fn a_failure_names_the_step_and_the_object() {
 }
 
 #[test]
+fn declared_settings_are_those_of_the_process_alone() {
+    let own = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let fields = ["Umask:", "NoNewPrivs:", "Cpus_allowed_list:"];
+        let fields: Vec<_> = status.lines().filter(|line| fields.iter().any(|field| line.starts_with(field))).collect();
+        (fields.join("\n"), std::fs::read_to_string("/proc/self/limits").unwrap())
+    };
+    let before = own();
+    let command = Command::new("sh").rlimit(Resource::Core, ResourceLimit::soft(0)).nice(19).umask(0o27);
+    let command = command.rlimit(Resource::Nofile, ResourceLimit::new(50)).no_new_privs().argv0("name");
+    let look = "test $(umask) = 0027 && test $(ulimit -c) = 0 && test $(ulimit -Hn) = 50 && \
+                test $(cut -d' ' -f19 /proc/self/stat) = 19 && grep -q '^NoNewPrivs:.1$' /proc/self/status && \
+                test \"$(tr '\\0' ' ' </proc/$$/cmdline | cut -c-8)\" = 'name -c '";
+    let program = Program { settings: command.settings, ..program(&["sh", "-c", look]) };
+    assert_eq!(run(program).unwrap(), ExitStatus::Exited(0));
+    assert_eq!(own(), before);
+}
+
+#[test]
 fn a_declared_oom_score_and_descriptor_limit_are_those_of_the_process_alone() {
     let own =
         || (std::fs::read_to_string("/proc/self/oom_score_adj").unwrap(), fd_limit::descriptors_for_child(Some(50)));
@@ -84,7 +104,7 @@ fn record_in(dir: &Arc<Dir>, within: &Path) -> SelfRecord {
     SelfRecord { dir: dir.clone(), lock: Vec::new(), temporary, name, within: within.into(), head, with_inode }
 }
 
-/// Every step is taken: record, directory, OOM score, credentials, descriptor limit. An allocation on the way would end
+/// Every step is taken: record, directory, OOM score, credentials, limits and all other settings. An allocation on the way would end
 /// the child with 77.
 #[test]
 fn a_child_does_not_allocate_before_it_executes() {
@@ -95,7 +115,10 @@ fn a_child_does_not_allocate_before_it_executes() {
     let root = crate::sys::pid::effective_uid() == 0;
     let credentials = root.then(|| Credentials { uid: 65534, gid: 65534, groups: vec![1] });
     let (descriptor_limit, oom_score_adj) = (Some(50), Some(1000));
-    let program = Program { dir: Some("/".into()), credentials, descriptor_limit, oom_score_adj, ..program(&["true"]) };
+    let command = Command::new("true").rlimit(Resource::Core, ResourceLimit::soft(0)).nice(19).umask(0o27);
+    let settings = command.no_new_privs().argv0("a").settings;
+    let program =
+        Program { dir: Some("/".into()), credentials, descriptor_limit, oom_score_adj, settings, ..program(&["true"]) };
     let mut stack = ChildStack::new().unwrap();
     let started = start(&mut stack, program, [null.as_fd(); 3], Some(&record)).unwrap();
     let ended = wait::wait_blocking(Target::Pid(started.pid)).unwrap();

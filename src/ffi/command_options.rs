@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What a process is made of, as C declares it.
+
+use super::failure::Failure;
+use super::input::boolean;
+use super::json::value;
+use super::options::variables;
+use super::proxy_options::proxyprocess_proxy_options;
+use crate::command::{Command, Credentials, validate_withheld};
+use crate::declaration::process_settings::{read_cpus, read_rlimits};
+
+impl proxyprocess_proxy_options {
+    /// What to run, and what the process of it is made of.
+    pub(super) fn command(&self) -> Result<Command, Failure> {
+        let mut command = Command::from_argv(self.argv.words());
+        if let Some(dir) = self.dir.optional_path() {
+            command = command.dir(dir);
+        }
+        for (name, value) in variables("env", self.env)? {
+            command = command.env(name, value);
+        }
+        for (index, name) in self.unset_env.words().into_iter().enumerate() {
+            validate_withheld(&name).map_err(|error| error.within(format!("unset_env[{index}]")))?;
+            command = command.unset_env(name);
+        }
+        if boolean("clear_env", self.clear_env)? {
+            command = command.clear_env();
+        }
+        if boolean("has_credentials", self.has_credentials)? {
+            let groups = self.groups.of_length("groups", self.group_count)?.to_vec();
+            command = command.credentials(Credentials { uid: self.uid, gid: self.gid, groups });
+        }
+        if self.descriptor_limit != 0 {
+            command = command.descriptor_limit(self.descriptor_limit);
+        }
+        if boolean("has_oom_score_adj", self.has_oom_score_adj)? {
+            command = command.oom_score_adj(self.oom_score_adj);
+        }
+        if boolean("detached", self.detached)? {
+            command = command.detached();
+        }
+        self.settings(command)
+    }
+
+    fn settings(&self, mut command: Command) -> Result<Command, Failure> {
+        if let Some(limits) = self.rlimits_json.optional_utf8("rlimits_json")? {
+            command = read_rlimits("rlimits_json", value("rlimits_json", "object", &limits)?, command)?;
+        }
+        if let Some(cpus) = self.cpu_affinity_json.optional_utf8("cpu_affinity_json")? {
+            let cpus = value("cpu_affinity_json", "list", &cpus)?;
+            command = command.cpu_affinity(read_cpus("cpu_affinity_json", cpus)?);
+        }
+        if let Some(name) = self.argv0.optional_path() {
+            command = command.argv0(name);
+        }
+        if boolean("has_nice", self.has_nice)? {
+            command = command.nice(self.nice);
+        }
+        if boolean("has_umask", self.has_umask)? {
+            command = command.umask(self.umask);
+        }
+        if boolean("no_new_privs", self.no_new_privs)? {
+            command = command.no_new_privs();
+        }
+        Ok(command)
+    }
+}
