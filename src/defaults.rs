@@ -170,6 +170,9 @@ pub(crate) const ORPHANED_LOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// The largest file that is read as a process record or pid file. A record holds an id and a token, which is a variable
 /// of the environment: the kernel has none longer than 128 KiB, and JSON writes a byte in six at the most.
 pub(crate) const MAX_RECORD: u64 = 1024 * 1024;
+/// The most that a record says of the commands of a stop, in bytes: with more it might be too large to be read, and the process
+/// be lost.
+pub(crate) const MAX_RECORDED_COMMANDS: usize = 128 * 1024;
 
 /// The largest snapshot that is read, and so the largest that is written: a kilobyte for each of a quarter of a million
 /// proxies. What is larger is not read into memory.

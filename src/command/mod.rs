@@ -237,6 +237,11 @@ impl Command {
         self.credentials.as_ref().map_or(agent_has_root_id, |credentials| credentials.uid == 0)
     }
 
+    /// The same for any other program: without program and arguments, and for a process that is no orphan.
+    pub(crate) fn without_program(&self) -> Command {
+        Command { argv: Vec::new(), detached: false, ..self.clone() }
+    }
+
     /// The first declared setting that no process of Consul's has, by its name. What variables a process has shows by
     /// itself.
     pub(crate) fn setting_unknown_to_consul(&self) -> Option<&'static str> {

@@ -35,9 +35,7 @@ pub(crate) use read_json::proxies_from_json;
 pub use ready::Ready;
 pub use reload::Reload;
 pub use replace::Replace;
-#[cfg(feature = "capi")]
-pub(crate) use stop::read_steps;
-pub(crate) use stop::{read_stop, steps_to_json};
+pub(crate) use stop::{read_steps, read_stop, steps_to_json};
 
 use crate::command::Command;
 use crate::defaults;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The process of the generation of a proxy that is not its current one, which an earlier agent left in a handover.
 
-use crate::store::Record;
 use crate::store::file_place::FilePlace;
+use crate::store::{Record, RecordedStop};
 use crate::supervisor::{Claim, OtherClaim, Spec};
 use crate::sys::pid::Pid;
 
@@ -39,7 +39,7 @@ impl OtherProcess {
             },
             OtherProcess::Filed(place, _, pid) => {
                 let claim = Claim::PidOnly { pid, as_declared: false };
-                OtherClaim { place, stop: spec.config.stop.clone(), as_declared: false, claim }
+                OtherClaim { place, stop: RecordedStop::of(&spec.config), as_declared: false, claim }
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::state::State;
 use crate::store::file_place::FilePlace;
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
-use crate::store::{self, DataDir, Lost, Record};
+use crate::store::{self, DataDir, Lost, Record, RecordedStop};
 use crate::supervisor::adoption::unrecorded_process::{self, ConsulProcess};
 use crate::supervisor::{
     self, Claim, Context, Files, OtherClaim, Owner, Slot, SnapshotOccurrence, Spec, StartMode, Supervisor,
@@ -299,7 +299,7 @@ fn write_down(core: &mut ManagedSet, id: &Arc<str>, entry: &DaemonEntry, consul:
                 identity: process.identity.clone(),
                 token: config.token.clone(),
                 token_generated: config.token_generated,
-                stop: config.stop.clone(),
+                stop: RecordedStop::of(config),
                 owner_tag: process.owner_tag.clone(),
                 numbers: process.numbers,
                 notifications: None,
@@ -356,7 +356,7 @@ fn take_over_daemon(
                 identity,
                 token: config.token.clone(),
                 token_generated: false,
-                stop: config.stop.clone(),
+                stop: RecordedStop::of(&config),
                 owner_tag,
                 numbers,
                 notifications: None,

@@ -12,9 +12,10 @@ use super::sync_plan::{PlanStep, plan};
 use crate::command::Command as Program;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::error::{Error, Result};
-use crate::lifecycle::{ProxyState, StopSettings};
+use crate::lifecycle::ProxyState;
 use crate::logging::Level;
 use crate::state::{Changes, DesiredSet};
+use crate::store::RecordedStop;
 use crate::supervisor::adoption::unrecorded_process;
 use crate::supervisor::{
     Claim, Owner, ProxyOccurrence, ProxyStatus, Slot, Spec, StartMode, Supervisor, SupervisorCommand,
@@ -264,7 +265,9 @@ fn put(owner: Owner, supervisor: &Supervisor, spec: Arc<Spec>, start: StartMode)
 /// A process of the same id may live: of the same declaration it is adopted, of another one replaced.
 fn start_mode(core: &mut ManagedSet, id: &Arc<str>, spec: &Spec) -> StartMode {
     let (outdated, stop, claim) = match (core.unclaimed.remove(id), core.unrecorded.remove(id)) {
-        (Some(record), _) => (record.fingerprint != spec.fingerprint(), Some(record.stop.clone()), record.into_claim()),
+        (Some(record), _) => {
+            (record.fingerprint != spec.fingerprint(), Some(Box::new(record.stop.clone())), record.into_claim())
+        }
         (None, Some(stray)) => {
             let as_declared = unrecorded_process::is_of(&stray, spec);
             (!as_declared, None, Claim::PidOnly { pid: stray.pid, as_declared })
@@ -331,15 +334,18 @@ pub(super) fn claim_unclaimed(
     let recorded = recorded.map(|(id, record)| (id, record.stop.clone(), record.into_claim()));
     let unrecorded = std::mem::take(&mut core.unrecorded).into_iter();
     let by_number = |stray: UnrecordedProcess| Claim::PidOnly { pid: stray.pid, as_declared: false };
-    let unrecorded = unrecorded.map(|(id, stray)| (id, StopSettings::default(), by_number(stray)));
+    let unrecorded = unrecorded.map(|(id, stray)| (id, RecordedStop::default(), by_number(stray)));
     let mut claimed = BTreeMap::new();
     for (id, stop, claim) in unrecorded.chain(recorded) {
-        let config = match core.managed.get(&id) {
-            Some(Managed::Daemon(daemon)) => daemon.spec.config.clone(),
+        let spec = match core.managed.get(&id) {
+            Some(Managed::Daemon(daemon)) => Arc::new(core.spec(&id, &daemon.spec.config)),
             // All that is known of it is who it is, and perhaps how it is stopped.
-            _ => Arc::new(ProxyConfig { stop, ..ProxyConfig::new(Program::default()) }),
+            _ => core.spec(&id, &Arc::new(ProxyConfig::new(Program::default()))).with_stop(
+                stop,
+                claim.token(),
+                claim.sockets(),
+            ),
         };
-        let spec = Arc::new(core.spec(&id, &config));
         let others = core.others_of(&spec);
         let start =
             StartMode::Claimed { claim: Box::new(claim), start_if_gone: false, outdated: false, stop: None, others };

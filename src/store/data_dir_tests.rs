@@ -13,8 +13,8 @@ use super::super::record_recovery::{Lost, Records};
 use super::*;
 use crate::declaration::Fingerprint;
 use crate::defaults::MAX_SET_ASIDE;
-use crate::lifecycle::StopSettings;
 use crate::lifecycle::start_numbers::StartNumbers;
+use crate::store::recorded_stop::RecordedStop;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 
@@ -24,13 +24,13 @@ fn identity() -> Identity {
 }
 
 fn header(id: &str) -> RecordHeader<'_> {
-    static STOP: LazyLock<StopSettings> = LazyLock::new(StopSettings::default);
+    static STOP: LazyLock<RecordedStop> = LazyLock::new(RecordedStop::default);
     RecordHeader {
         id,
         fingerprint: Fingerprint::new(),
         token: None,
         token_generated: false,
-        stop: &STOP,
+        stop: STOP.as_header(),
         owner_tag: None,
         numbers: StartNumbers::default(),
         notifications: None,

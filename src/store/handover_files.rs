@@ -100,10 +100,10 @@ impl Records {
 mod tests {
     use super::*;
     use crate::declaration::Fingerprint;
-    use crate::lifecycle::StopSettings;
     use crate::lifecycle::start_numbers::StartNumbers;
     use crate::store::process_record::RecordHeader;
     use crate::store::record_recovery::Lost;
+    use crate::store::recorded_stop::RecordedStop;
     use crate::sys::pid::Pid;
     use crate::sys::process_identity::Identity;
 
@@ -113,10 +113,10 @@ mod tests {
 
     /// The files of a process with this pid.
     fn write(dir: &DataDir, place: FilePlace, id: &str, number: i32) {
-        let stop = StopSettings::default();
+        let stop = RecordedStop::default();
         let (fingerprint, numbers) = (Fingerprint::new(), StartNumbers::default());
         let (token, token_generated, owner_tag, notifications, sockets) = (None, false, None, None, &[][..]);
-        let stop = &stop;
+        let stop = stop.as_header();
         #[rustfmt::skip]
         let header = RecordHeader {
             id, fingerprint, token, token_generated, stop, owner_tag, numbers, notifications, sockets,

@@ -5,12 +5,12 @@ use serde_json::Value;
 
 use super::recorded_notifications::RecordedNotifications;
 use super::recorded_socket::{self, RecordedSocket};
+use super::recorded_stop::{RecordedStop, StopHeader};
 use crate::declaration::fields::Fields;
-use crate::declaration::{Fingerprint, milliseconds, read_stop, steps_to_json, strict, validate_id};
+use crate::declaration::{Fingerprint, strict, validate_id};
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::generation::Generation;
 use crate::lifecycle::start_numbers::{Epoch, StartNumbers};
-use crate::lifecycle::{StopSettings, StopStep};
 use crate::sys::digest;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
@@ -38,7 +38,7 @@ pub(crate) struct Record {
     /// Whether the token was generated: it must outlive a snapshot that cannot be read.
     pub(crate) token_generated: bool,
     /// How it is stopped, should nothing else be known of it.
-    pub(crate) stop: StopSettings,
+    pub(crate) stop: RecordedStop,
     /// The owner tag that the process has: by it, what left its group is known. Not in records of earlier versions.
     pub(crate) owner_tag: Option<String>,
     /// Those of the start that it comes from. Not in records of earlier versions.
@@ -57,7 +57,7 @@ impl Record {
             fingerprint: self.fingerprint,
             token: self.token.as_deref(),
             token_generated: self.token_generated,
-            stop: &self.stop,
+            stop: self.stop.as_header(),
             owner_tag: self.owner_tag.as_deref(),
             numbers: self.numbers,
             notifications: self.notifications,
@@ -73,7 +73,7 @@ pub(crate) struct RecordHeader<'a> {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) token: Option<&'a str>,
     pub(crate) token_generated: bool,
-    pub(crate) stop: &'a StopSettings,
+    pub(crate) stop: StopHeader<'a>,
     pub(crate) owner_tag: Option<&'a str>,
     pub(crate) numbers: StartNumbers,
     pub(crate) notifications: Option<RecordedNotifications>,
@@ -93,22 +93,12 @@ pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
     let generation = generation.map(|number| format!("\"generation\":{number},")).unwrap_or_default();
     let epoch = epoch.map(|number| format!("\"epoch\":{number},")).unwrap_or_default();
     let version = format!("{{\"version\":{VERSION},\"id\":{id},\"fingerprint\":\"{fingerprint}\",");
-    // A command is run as declared, so an agent that has only the record runs none.
-    let signals: Vec<StopStep> = stop.steps.iter().filter(|step| !step.is_command()).cloned().collect();
-    let stopped = if signals.is_empty() {
-        let (signal, grace_ms) = (stop.signal.stored_name(), milliseconds(stop.grace_period));
-        format!("\"stop_signal\":\"{signal}\",\"grace_period_ms\":{grace_ms},")
-    } else {
-        format!("\"stop\":{},", steps_to_json(&signals))
-    };
-    let is_default = stop.leftover_grace == StopSettings::default().leftover_grace;
-    let leftovers = format!("\"leftover_grace_ms\":{},", milliseconds(stop.leftover_grace));
-    let leftovers = if is_default { "" } else { &leftovers };
+    let stopped = stop.to_json();
     let notify = notifications.map(RecordedNotifications::to_json).unwrap_or_default();
     let what = format!("{version}{token}{generated}{owner_tag}{generation}{epoch}");
     let has_sockets = (!sockets.is_empty()).then(|| format!("\"sockets\":{},", recorded_socket::to_json(sockets)));
     let sockets = has_sockets.unwrap_or_default();
-    format!("{what}{stopped}{leftovers}{notify}{sockets}\"boot_id\":{boot_id},").into_bytes()
+    format!("{what}{stopped}{notify}{sockets}\"boot_id\":{boot_id},").into_bytes()
 }
 
 /// The whole record of a process that did not write its own.
@@ -124,16 +114,16 @@ pub(crate) fn whole(header: RecordHeader<'_>, identity: &Identity) -> Vec<u8> {
     text
 }
 
-/// Whether a record is as it was written. Without a digest it is of an earlier version.
+/// Checks that a record is as it was written, if it has a digest; whether it has. Without one it is of an earlier version.
 ///
 /// A bit that flipped in a number leaves a good document, which says that the process is gone, and would have it
 /// started a second time.
-fn check(text: &[u8]) -> Result<()> {
-    let Some(at) = text.windows(CHECK.len()).rposition(|part| part == CHECK.as_bytes()) else { return Ok(()) };
+fn check(text: &[u8]) -> Result<bool> {
+    let Some(at) = text.windows(CHECK.len()).rposition(|part| part == CHECK.as_bytes()) else { return Ok(false) };
     let (checked, rest) = text.split_at(at);
     let expected = format!("{CHECK}{:016x}\"}}", digest::add(digest::EMPTY, checked));
     if rest.trim_ascii_end() == expected.as_bytes() {
-        Ok(())
+        Ok(true)
     } else {
         Err(corrupt("check: the record is damaged".to_owned()))
     }
@@ -142,7 +132,7 @@ fn check(text: &[u8]) -> Result<()> {
 /// Reads a record.
 pub(crate) fn parse(text: &[u8]) -> Result<Record> {
     let value = strict::parse_bytes(text).map_err(|error| corrupt(format!("not a JSON document: {error}")))?;
-    check(text)?;
+    let is_checked = check(text)?;
     let mut fields = Fields::of("", value).map_err(as_corrupt)?;
     let version = fields.unsigned("version").map_err(as_corrupt)?;
     if version != Some(VERSION) {
@@ -158,8 +148,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Record> {
     let owner_tag = read_origin(&mut fields).map_err(as_corrupt)?;
     let numbers = read_numbers(&mut fields).map_err(as_corrupt)?;
     // Whatever is wrong with these, the process is known.
-    let mut stop = StopSettings::default();
-    let _ = read_stop(&mut fields, &mut stop);
+    let stop = RecordedStop::read(&mut fields, is_checked);
     let notifications = RecordedNotifications::read(&mut fields);
     let sockets = recorded_socket::read(&mut fields).unwrap_or_default();
     let identity = read_identity(fields).map_err(as_corrupt)?;
@@ -217,7 +206,9 @@ fn corrupt(message: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::declaration::Listen;
+    use crate::command::Command;
+    use crate::declaration::{Listen, ProxyConfig};
+    use crate::lifecycle::{StopSettings, StopStep};
     use crate::sys::notify_socket::SocketName;
     use crate::sys::signal::Signal;
     use std::time::Duration;
@@ -228,7 +219,8 @@ mod tests {
         let identity = Identity { pid, group, start_ticks: 7, boot_id, inode: Some(u64::MAX) };
         let token = Some("t\"".to_owned());
         let (grace_period, leftover_grace) = (Duration::from_millis(7), Duration::from_millis(8));
-        let stop = StopSettings { signal: Signal::KILL, grace_period, leftover_grace, steps: vec![] };
+        let settings = StopSettings { signal: Signal::KILL, grace_period, leftover_grace, steps: vec![] };
+        let stop = RecordedStop { settings, ..RecordedStop::default() };
         let (id, fingerprint, token_generated) = ("we\"b/ä".to_owned(), Fingerprint::new(), true);
         let owner_tag = Some("801-7f".to_owned());
         let numbers = StartNumbers { generation: Generation::of(12), epoch: Epoch::of(u64::MAX) };
@@ -251,20 +243,12 @@ mod tests {
     #[test]
     fn steps_of_a_stop_come_back() {
         let step = StopStep::new(Signal::INT, Duration::from_millis(7));
-        let stop = StopSettings::default().with_steps([step.clone().leader_only(), step]);
-        let record = Record { stop, ..example() };
-        assert_eq!(parse(&text(&record)).unwrap(), record);
-    }
-
-    #[test]
-    fn commands_of_a_stop_are_not_recorded() {
-        let (signal, command) = (StopStep::new(Signal::INT, Duration::ZERO), StopStep::command(["a"], Duration::MAX));
-        let read = |steps: &[&StopStep]| {
-            let stop = StopSettings::default().with_steps(steps.iter().map(|step| (*step).clone()));
-            parse(&text(&Record { stop, ..example() })).unwrap().stop
-        };
-        assert_eq!(read(&[&command, &signal, &command]).steps, [signal]);
-        assert_eq!(read(&[&command]), StopSettings::default());
+        let command = StopStep::command(["drain"], Duration::from_millis(7));
+        for steps in [vec![step.clone().leader_only(), step.clone()], vec![command, step]] {
+            let config = ProxyConfig::new(Command::new("a")).with_stop(StopSettings::default().with_steps(steps));
+            let record = Record { stop: RecordedStop::of(&config), ..example() };
+            assert_eq!(parse(&text(&record)).unwrap(), record);
+        }
     }
 
     #[test]
@@ -288,7 +272,7 @@ mod tests {
         let record = parse(text.as_bytes()).unwrap();
         assert_eq!(
             (record.stop, record.owner_tag, record.numbers),
-            (StopSettings::default(), None, StartNumbers::default())
+            (RecordedStop::default(), None, StartNumbers::default())
         );
         assert_eq!(record.notifications, None);
         assert_eq!(record.sockets, []);
@@ -360,9 +344,15 @@ mod tests {
     #[test]
     fn the_largest_record_is_within_the_limit() {
         let step = StopStep::new(Signal::INT, crate::defaults::LONGEST_PERIOD).leader_only();
-        let stop = StopSettings::default().with_steps(vec![step; crate::defaults::MAX_STOP_STEPS]);
+        let mut steps = vec![step; crate::defaults::MAX_STOP_STEPS];
+        let longest = "x".repeat(crate::defaults::MAX_RECORDED_COMMANDS - 2048);
+        steps[0] = StopStep::command([longest.as_str()], crate::defaults::LONGEST_PERIOD);
+        let config = ProxyConfig::new(Command::new("a")).with_stop(StopSettings::default().with_steps(steps));
+        let stop = RecordedStop::of(&config);
         let token = Some("\u{1}".repeat(128 * 1024));
         let record = Record { token, id: "\u{1}".repeat(1024), stop, ..example() };
-        assert!((text(&record).len() as u64) < crate::defaults::MAX_RECORD);
+        let text = text(&record);
+        assert!((text.len() as u64) < crate::defaults::MAX_RECORD);
+        assert!(String::from_utf8(text).unwrap().contains(&longest));
     }
 }

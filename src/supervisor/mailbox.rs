@@ -19,8 +19,8 @@ use super::state_waiters::StateWaiter;
 use super::status::ProxyStatus;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
-use crate::lifecycle::StopSettings;
 use crate::lifecycle::start_numbers::StartNumbers;
+use crate::store::RecordedStop;
 use crate::store::file_place::FilePlace;
 use crate::store::snapshot_entry::KnownProcess;
 use crate::sys::notify_socket::{NotifySocket, SocketName};
@@ -105,7 +105,7 @@ pub(crate) enum StartMode {
         /// It is of another declaration: it is stopped, and started anew from this one.
         outdated: bool,
         /// How a process of that other declaration is stopped, where it is known.
-        stop: Option<StopSettings>,
+        stop: Option<Box<RecordedStop>>,
         /// The other generations of it that may live: an earlier agent was about to hand over.
         others: Vec<OtherClaim>,
     },
@@ -116,7 +116,7 @@ pub(crate) enum StartMode {
 pub(crate) struct OtherClaim {
     pub(crate) place: FilePlace,
     pub(crate) claim: Claim,
-    pub(crate) stop: StopSettings,
+    pub(crate) stop: RecordedStop,
     /// Whether it is of what is declared.
     pub(crate) as_declared: bool,
 }

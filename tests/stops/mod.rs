@@ -12,6 +12,7 @@ mod groups;
 mod hung;
 mod late;
 mod many;
+mod recorded_commands;
 mod steps;
 mod stuck;
 mod traced;

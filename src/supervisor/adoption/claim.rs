@@ -51,6 +51,14 @@ impl Claim {
         }
     }
 
+    /// The token that the process has, where its record says it.
+    pub(crate) fn token(&self) -> Option<&str> {
+        match self {
+            Claim::Recorded { token, .. } => token.as_deref(),
+            Claim::Snapshot { .. } | Claim::PidOnly { .. } => None,
+        }
+    }
+
     /// The numbers of the start that the process comes from.
     pub(crate) fn numbers(&self) -> StartNumbers {
         match self {

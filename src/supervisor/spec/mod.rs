@@ -11,9 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::events::Publisher;
-use crate::command::Command;
 use crate::declaration::ProxyConfig;
-use crate::lifecycle::StopSettings;
 use crate::lifecycle::start_numbers::StartNumbers;
 use crate::logging::Log;
 use crate::store::file_place::FilePlace;
@@ -70,10 +68,17 @@ impl Spec {
         if self.place == place { self.clone() } else { Arc::new(Spec { place, ..(**self).clone() }) }
     }
 
-    /// One of which nothing is known but how it is stopped, and the sockets that it has.
-    pub(crate) fn with_stop(&self, stop: StopSettings, sockets: &[store::RecordedSocket]) -> Arc<Spec> {
-        let (token, listen) = (self.config.token.clone(), sockets.iter().map(|it| it.declared.clone()).collect());
-        let config = ProxyConfig { stop, token, listen, ..ProxyConfig::new(Command::default()) };
+    /// One of which nothing is known but how it is stopped, and, where that is known, the token and the sockets that it has.
+    pub(crate) fn with_stop(
+        &self,
+        stop: store::RecordedStop,
+        token: Option<&str>,
+        sockets: &[store::RecordedSocket],
+    ) -> Arc<Spec> {
+        let token = token.map(str::to_owned).or_else(|| self.config.token.clone());
+        let listen = sockets.iter().map(|socket| socket.declared.clone()).collect();
+        let store::RecordedStop { settings: stop, command, target_service } = stop;
+        let config = ProxyConfig { stop, token, target_service, listen, ..ProxyConfig::new(command) };
         Arc::new(Spec { config: Arc::new(config), ..self.clone() })
     }
 
@@ -84,7 +89,7 @@ impl Spec {
         sockets: &'a [store::RecordedSocket],
     ) -> store::RecordHeader<'a> {
         let (token, token_generated) = (self.config.token.as_deref(), self.config.token_generated);
-        let (stop, fingerprint) = (&self.config.stop, self.fingerprint());
+        let (stop, fingerprint) = (store::StopHeader::of(&self.config), self.fingerprint());
         let owner_tag = Some(&*self.context.owner_tag).filter(|owner_tag| !owner_tag.is_empty());
         let (notifications, id) = (None, &self.id);
         store::RecordHeader {

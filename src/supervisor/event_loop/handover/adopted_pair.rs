@@ -8,10 +8,10 @@ use super::super::EventLoop;
 use super::super::supervised::Supervised;
 use super::ongoing::OngoingHandover;
 use crate::declaration::Ready;
-use crate::lifecycle::StopSettings;
 use crate::lifecycle::handover::{Handover, HandoverEvent};
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
+use crate::store::RecordedStop;
 use crate::store::file_place::FilePlace;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::mailbox::OtherClaim;
@@ -32,7 +32,10 @@ impl EventLoop {
         let declared = declared.filter(|_| start_if_gone || !is_unknown);
         let (spec, machine) = match declared {
             Some(declared) => (declared, Handover::prepared()),
-            None => (current.spec.with_stop(other.stop, other.claim.sockets()), Handover::drained()),
+            None => {
+                let (token, sockets) = (other.claim.token(), other.claim.sockets());
+                (current.spec.with_stop(other.stop, token, sockets), Handover::drained())
+            }
         };
         // Which the adoption of the one takes, the other one has as well.
         if !other.claim.sockets().is_empty() || spec.config.may_have_sockets() {
@@ -111,10 +114,10 @@ fn may_live(claim: &Claim) -> bool {
 impl Supervised {
     /// The process that is adopted is of another declaration, of which little is known. It serves until the next one is
     /// ready.
-    pub(crate) fn replace_when_adopted(&mut self, stop: Option<StopSettings>) {
-        let declared = self.spec.clone();
-        let sockets = self.claim.as_deref().map_or(&[][..], Claim::sockets);
-        self.spec = declared.with_stop(stop.unwrap_or(declared.config.stop.clone()), sockets);
+    pub(crate) fn replace_when_adopted(&mut self, stop: Option<Box<RecordedStop>>) {
+        let (declared, claim) = (self.spec.clone(), self.claim.as_deref());
+        let stop = stop.map_or_else(|| RecordedStop::of(&declared.config), |stop| *stop);
+        self.spec = declared.with_stop(stop, claim.and_then(Claim::token), claim.map_or(&[][..], Claim::sockets));
         self.rare.declared = Some(declared);
     }
 }
