@@ -77,6 +77,14 @@ VALUE(PROXYPROCESS_PROXY_STOPPING, 6);
 VALUE(PROXYPROCESS_PROXY_STOPPED, 7);
 VALUE(PROXYPROCESS_PROXY_FAILED, 8);
 VALUE(PROXYPROCESS_PROXY_CLOSED, 9);
+
+SIZE(proxyprocess_ended_by, 4);
+VALUE(PROXYPROCESS_ENDED_BY_NONE, 0);
+VALUE(PROXYPROCESS_ENDED_BY_ITSELF, 1);
+VALUE(PROXYPROCESS_ENDED_BY_STOP, 2);
+VALUE(PROXYPROCESS_ENDED_BY_NOT_READY, 3);
+VALUE(PROXYPROCESS_ENDED_BY_WATCHDOG, 4);
+
 VALUE(PROXYPROCESS_REPLACE_STOP_FIRST, 0);
 VALUE(PROXYPROCESS_REPLACE_OVERLAP, 1);
 
@@ -189,7 +197,7 @@ FIELD(proxyprocess_daemon_options, pid_path, 8, 8);
 FIELD(proxyprocess_daemon_options, stdout_path, 16, 8);
 FIELD(proxyprocess_daemon_options, stderr_path, 24, 8);
 
-SIZE(proxyprocess_proxy_status, 136);
+SIZE(proxyprocess_proxy_status, 184);
 FIELD(proxyprocess_proxy_status, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_status, state, 4, 4);
 FIELD(proxyprocess_proxy_status, id, 8, 8);
@@ -213,6 +221,13 @@ FIELD(proxyprocess_proxy_status, other_generation, 112, 8);
 FIELD(proxyprocess_proxy_status, other_error, 120, 8);
 FIELD(proxyprocess_proxy_status, other_state, 128, 4);
 FIELD(proxyprocess_proxy_status, other_pid, 132, 4);
+FIELD(proxyprocess_proxy_status, state_ms, 136, 8);
+FIELD(proxyprocess_proxy_status, uptime_ms, 144, 8);
+FIELD(proxyprocess_proxy_status, last_stderr, 152, 8);
+FIELD(proxyprocess_proxy_status, stdout_log, 160, 8);
+FIELD(proxyprocess_proxy_status, stderr_log, 168, 8);
+FIELD(proxyprocess_proxy_status, last_exit_by, 176, 4);
+FIELD(proxyprocess_proxy_status, reserved_3, 180, 4);
 
 SIZE(proxyprocess_event, 88);
 FIELD(proxyprocess_event, struct_size, 0, 4);
@@ -331,6 +346,7 @@ int main(void)
     FUNCTION(int32_t, proxyprocess_status_list_json, const proxyprocess_status_list *, char **, size_t *,
              proxyprocess_error **);
     FUNCTION(const char *, proxyprocess_proxy_state_str, int32_t);
+    FUNCTION(const char *, proxyprocess_ended_by_str, int32_t);
     FUNCTION(void, proxyprocess_status_list_free, proxyprocess_status_list *);
     FUNCTION(int32_t, proxyprocess_events_next, const proxyprocess_events *, uint64_t, proxyprocess_event *,
              proxyprocess_error **);

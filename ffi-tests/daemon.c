@@ -61,6 +61,9 @@ static void life(void)
     CHECK_INT(again.status.restarts, 1);
     CHECK_INT(again.status.last_exit, PROXYPROCESS_EXIT_SIGNAL);
     CHECK_INT(again.status.last_exit_value, SIGKILL);
+    CHECK_INT(again.status.last_exit_by, PROXYPROCESS_ENDED_BY_ITSELF);
+    CHECK_TEXT(again.last_stderr, "err");
+    CHECK(again.status.uptime_ms < UINT64_MAX && again.status.state_ms < UINT64_MAX);
 
     OK(proxyprocess_daemon_stop(daemon, &error));
     CHECK(is_gone(first.status.pid) && is_gone(second));

@@ -102,6 +102,7 @@ typedef struct seen {
     proxyprocess_proxy_status status;
     char last_error[256];
     char status_text[64];
+    char last_stderr[256];
 } seen;
 
 /* Looks for a proxy in a list, and frees the list. */
@@ -118,6 +119,9 @@ static inline seen find(proxyprocess_status_list *list, const char *id)
                  found.status.last_error ? found.status.last_error : "");
         snprintf(found.status_text, sizeof found.status_text, "%s",
                  found.status.status_text ? found.status.status_text : "");
+        snprintf(found.last_stderr, sizeof found.last_stderr, "%s",
+                 found.status.last_stderr ? found.status.last_stderr : "");
+        found.status.last_stderr = found.status.stdout_log = found.status.stderr_log = NULL;
         found.status.status_text = found.status.other_error = NULL;
         found.status.id = found.status.mode = found.status.last_error = NULL;
         found.status.unproven = found.status.hint = NULL;

@@ -418,6 +418,9 @@ static void numbers(void)
         FAILS(proxyprocess_log_set_callback(none[index], NULL, NULL, NULL, &error), PROXYPROCESS_E_INVALID_ARGUMENT,
               "level");
     }
+    for (int32_t by = PROXYPROCESS_ENDED_BY_NONE; by <= PROXYPROCESS_ENDED_BY_WATCHDOG; by++)
+        CHECK(strcmp(proxyprocess_ended_by_str(by), "unknown") != 0);
+    CHECK_TEXT(proxyprocess_ended_by_str(5), "unknown");
     for (int32_t state = PROXYPROCESS_PROXY_IDLE; state <= PROXYPROCESS_PROXY_CLOSED; state++)
         CHECK(strcmp(proxyprocess_proxy_state_str(state), "unknown") != 0);
 }

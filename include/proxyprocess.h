@@ -378,6 +378,20 @@ typedef enum proxyprocess_exit {
     PROXYPROCESS_EXIT_UNKNOWN = 4,
 } proxyprocess_exit;
 
+/** What made a process end. A later version of the library may report others. */
+typedef enum proxyprocess_ended_by {
+    /** No process has ended. */
+    PROXYPROCESS_ENDED_BY_NONE = 0,
+    /** Nothing that the library did: it exited or crashed, or another process ended it. */
+    PROXYPROCESS_ENDED_BY_ITSELF = 1,
+    /** A stop, or its replacement. */
+    PROXYPROCESS_ENDED_BY_STOP = 2,
+    /** The stop of a process that was not ready within its start_timeout_ms. */
+    PROXYPROCESS_ENDED_BY_NOT_READY = 3,
+    /** Its watchdog. */
+    PROXYPROCESS_ENDED_BY_WATCHDOG = 4,
+} proxyprocess_ended_by;
+
 /** What happened. A later version of the library may report others. */
 typedef enum proxyprocess_event_kind {
     /** Nothing yet: the time to wait is over. */
@@ -822,6 +836,24 @@ typedef struct proxyprocess_proxy_status {
     int32_t other_state;
     /** Its process; 0 while there is none. */
     uint32_t other_pid;
+    /** Milliseconds that it has been in its state; UINT64_MAX of a kind that the host registered. */
+    uint64_t state_ms;
+    /** Milliseconds since its process was started, while that runs, else UINT64_MAX. */
+    uint64_t uptime_ms;
+    /**
+     * The last lines that its last process wrote to its standard error, UTF-8, with a newline between two: at most 10 of them
+     * and at most 4096 bytes, without empty ones, control characters replaced. NULL when it was ended by a stop, when it wrote
+     * none or not to a log, and until they are read, a moment after the end.
+     */
+    const char *last_stderr;
+    /** The path of the file that its standard output goes to; NULL when there is none. */
+    const char *stdout_log;
+    /** The same for its standard error. */
+    const char *stderr_log;
+    /** What made its last process end: a value of proxyprocess_ended_by. */
+    int32_t last_exit_by;
+    /** 0. */
+    uint8_t reserved_3[4];
 } proxyprocess_proxy_status;
 
 /**
@@ -1278,6 +1310,25 @@ int32_t proxyprocess_subscription_descriptor(const struct proxyprocess_subscript
 void proxyprocess_subscription_free(struct proxyprocess_subscription *subscription);
 
 /**
+ * The name of a state, like "running"; static. "unknown" for a number of a later version.
+ *
+ * `state`: a value of proxyprocess_proxy_state.
+ *
+ * Since 0.1.0.
+ */
+const char *proxyprocess_proxy_state_str(int32_t state);
+
+/**
+ * The name of what made a process end, like "watchdog"; static. "none" for PROXYPROCESS_ENDED_BY_NONE, "unknown" for a number
+ * of a later version.
+ *
+ * `by`: a value of proxyprocess_ended_by.
+ *
+ * Since 0.1.0.
+ */
+const char *proxyprocess_ended_by_str(int32_t by);
+
+/**
  * How many proxies are in the list; 0 for NULL.
  *
  * Since 0.1.0.
@@ -1305,7 +1356,9 @@ int32_t proxyprocess_status_list_get(const struct proxyprocess_status_list *list
 /**
  * One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
  * next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready, generation,
- * status_text and other (an object with generation, state, pid and last_error), in this order; null is what there is not.
+ * status_text, other (an object with generation, state, pid and last_error), state_ms, uptime_ms, last_exit_by
+ * ("itself", "stop", "not-ready" or "watchdog"), last_stderr (a list of lines), stdout_log and stderr_log, in this order;
+ * null is what there is not.
  *
  * `index`: from 0.
  *
@@ -1326,8 +1379,9 @@ int32_t proxyprocess_status_list_get_json(const struct proxyprocess_status_list 
 
 /**
  * The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
- * last_error, unproven (a list of objects with pid, program and why), hint, ready, generation, status_text
- * and other (an object with generation, state, pid and last_error); null is what there is not.
+ * last_error, unproven (a list of objects with pid, program and why), hint, ready, generation, status_text,
+ * other (an object with generation, state, pid and last_error), state_ms, uptime_ms, last_exit_by, last_stderr (a list of
+ * lines), stdout_log and stderr_log; null is what there is not.
  *
  * `json`: where the text is put; free it with proxyprocess_text_free().
  *
@@ -1342,15 +1396,6 @@ int32_t proxyprocess_status_list_json(const struct proxyprocess_status_list *lis
                                       char **json,
                                       size_t *json_length,
                                       proxyprocess_error **err);
-
-/**
- * The name of a state, like "running"; static. "unknown" for a number of a later version.
- *
- * `state`: a value of proxyprocess_proxy_state.
- *
- * Since 0.1.0.
- */
-const char *proxyprocess_proxy_state_str(int32_t state);
 
 /**
  * Frees a list.

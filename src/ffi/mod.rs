@@ -17,6 +17,7 @@
 mod callback;
 mod command_options;
 mod daemon;
+mod ended_by;
 mod entered;
 mod error;
 mod event;
@@ -36,6 +37,7 @@ mod output;
 mod owned_text;
 mod panic;
 mod proxy_options;
+mod proxy_state;
 mod running_manager;
 mod sized;
 mod state;

@@ -2,6 +2,8 @@
 //! Strings that go to C: those that stay with the library, and those that the caller gets to keep.
 
 use std::ffi::{CStr, CString, c_char};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// A string that belongs to the caller. In C: `char *`.
 #[repr(transparent)]
@@ -47,6 +49,11 @@ impl TextOut {
         // SAFETY: only asked of functions that return static texts.
         unsafe { CStr::from_ptr(self.0) }.to_str().unwrap()
     }
+}
+
+/// The bytes of a path, which has no NUL.
+pub(super) fn c_path(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
 }
 
 /// A string of the library's with any NUL replaced, for C to read up to its end.

@@ -4,42 +4,18 @@
 use std::ffi::CString;
 use std::mem::MaybeUninit;
 
+use super::ended_by::{ended_by, proxyprocess_ended_by};
 use super::exit::{exit, proxyprocess_exit};
 use super::failure::{ErrorOut, Failure};
 use super::handle::{Handle, call, free};
 use super::json::encode;
-use super::output::{OwnedText, TextOut, c_string};
+use super::output::{OwnedText, TextOut, c_path, c_string};
 use super::owned_text::give;
+use super::proxy_state::{proxyprocess_proxy_state, state};
 use super::sized::{Out, SizedStruct};
 use crate::declaration::ProxySnapshot;
 use crate::lifecycle::ProxyState;
 use crate::supervisor::{ProxyStatus, UnprovenProcess};
-
-/// What a proxy is doing. A later version of the library may report others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(C)]
-pub enum proxyprocess_proxy_state {
-    /// Never started; or restored when its process was gone: it is started when the manager runs, if it is declared then.
-    PROXYPROCESS_PROXY_IDLE = 0,
-    /// A process of an earlier agent is being identified.
-    PROXYPROCESS_PROXY_ADOPTING = 1,
-    /// The process is being started, or runs and is not ready yet, as its declaration says.
-    PROXYPROCESS_PROXY_STARTING = 2,
-    /// The process runs, and is ready.
-    PROXYPROCESS_PROXY_RUNNING = 3,
-    /// The process ended, and what it may have left is looked for, and ended or waited for, before it is started again.
-    PROXYPROCESS_PROXY_CLEARING = 4,
-    /// The next start is due later.
-    PROXYPROCESS_PROXY_WAITING = 5,
-    /// The process was asked to end.
-    PROXYPROCESS_PROXY_STOPPING = 6,
-    /// The process is gone, as was wanted.
-    PROXYPROCESS_PROXY_STOPPED = 7,
-    /// It cannot be started as it is declared, or may not be.
-    PROXYPROCESS_PROXY_FAILED = 8,
-    /// It was closed: whatever it was, it is no more supervised; a process may run on.
-    PROXYPROCESS_PROXY_CLOSED = 9,
-}
 
 /// What one proxy is doing, at one moment. The caller sets `struct_size` to `sizeof` of it before the call that fills it;
 /// the pointers are valid until the list is freed.
@@ -99,6 +75,22 @@ pub struct proxyprocess_proxy_status {
     pub other_state: i32,
     /// Its process; 0 while there is none.
     pub other_pid: u32,
+    /// Milliseconds that it has been in its state; UINT64_MAX of a kind that the host registered.
+    pub state_ms: u64,
+    /// Milliseconds since its process was started, while that runs, else UINT64_MAX.
+    pub uptime_ms: u64,
+    /// The last lines that its last process wrote to its standard error, UTF-8, with a newline between two: at most 10 of them
+    /// and at most 4096 bytes, without empty ones, control characters replaced. NULL when it was ended by a stop, when it wrote
+    /// none or not to a log, and until they are read, a moment after the end.
+    pub last_stderr: TextOut,
+    /// The path of the file that its standard output goes to; NULL when there is none.
+    pub stdout_log: TextOut,
+    /// The same for its standard error.
+    pub stderr_log: TextOut,
+    /// What made its last process end: a value of proxyprocess_ended_by.
+    pub last_exit_by: i32,
+    /// 0.
+    pub reserved_3: [u8; 4],
 }
 
 /// In C: `proxyprocess_proxy_status *`.
@@ -134,6 +126,13 @@ unsafe impl SizedStruct for proxyprocess_proxy_status {
             other_error: TextOut::NULL,
             other_state: proxyprocess_proxy_state::PROXYPROCESS_PROXY_IDLE as i32,
             other_pid: 0,
+            state_ms: u64::MAX,
+            uptime_ms: u64::MAX,
+            last_stderr: TextOut::NULL,
+            stdout_log: TextOut::NULL,
+            stderr_log: TextOut::NULL,
+            last_exit_by: proxyprocess_ended_by::PROXYPROCESS_ENDED_BY_NONE as i32,
+            reserved_3: [0; 4],
         }
     }
 }
@@ -157,6 +156,9 @@ struct Texts {
     status_text: Option<CString>,
     last_exit: Option<CString>,
     other_error: Option<CString>,
+    last_stderr: Option<CString>,
+    stdout_log: Option<CString>,
+    stderr_log: Option<CString>,
 }
 
 impl List {
@@ -176,6 +178,9 @@ impl proxyprocess_status_list {
             status_text: proxy.status_text.as_deref().map(c_string),
             other_error: proxy.other.as_ref().and_then(|other| other.last_error.as_deref()).map(c_string),
             last_exit: proxy.last_exit.map(|exit| c_string(&exit.to_string())),
+            last_stderr: (!proxy.last_stderr.is_empty()).then(|| c_string(&proxy.last_stderr.join("\n"))),
+            stdout_log: proxy.stdout_log.as_deref().map(c_path),
+            stderr_log: proxy.stderr_log.as_deref().map(c_path),
         });
         let texts = texts.collect();
         proxyprocess_status_list(Handle::new(List { proxies, texts }))
@@ -235,6 +240,12 @@ pub extern "C" fn proxyprocess_status_list_get(
             other_error: texts.other_error.as_deref().map_or(TextOut::NULL, TextOut::of),
             other_state: state(other.map_or(ProxyState::Idle, |other| other.state)) as i32,
             other_pid: other.and_then(|other| other.pid).unwrap_or(0),
+            state_ms: proxy.state_ms.unwrap_or(u64::MAX),
+            uptime_ms: proxy.uptime_ms.unwrap_or(u64::MAX),
+            last_stderr: texts.last_stderr.as_deref().map_or(TextOut::NULL, TextOut::of),
+            stdout_log: texts.stdout_log.as_deref().map_or(TextOut::NULL, TextOut::of),
+            stderr_log: texts.stderr_log.as_deref().map_or(TextOut::NULL, TextOut::of),
+            last_exit_by: ended_by(proxy.last_exit_by) as i32,
             ..proxyprocess_proxy_status::defaults()
         };
         status.fill("status", filled)
@@ -243,7 +254,9 @@ pub extern "C" fn proxyprocess_status_list_get(
 
 /// One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
 /// next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready, generation,
-/// status_text and other (an object with generation, state, pid and last_error), in this order; null is what there is not.
+/// status_text, other (an object with generation, state, pid and last_error), state_ms, uptime_ms, last_exit_by
+/// ("itself", "stop", "not-ready" or "watchdog"), last_stderr (a list of lines), stdout_log and stderr_log, in this order;
+/// null is what there is not.
 ///
 /// `index`: from 0.
 ///
@@ -272,8 +285,9 @@ pub extern "C" fn proxyprocess_status_list_get_json(
 }
 
 /// The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
-/// last_error, unproven (a list of objects with pid, program and why), hint, ready, generation, status_text
-/// and other (an object with generation, state, pid and last_error); null is what there is not.
+/// last_error, unproven (a list of objects with pid, program and why), hint, ready, generation, status_text,
+/// other (an object with generation, state, pid and last_error), state_ms, uptime_ms, last_exit_by, last_stderr (a list of
+/// lines), stdout_log and stderr_log; null is what there is not.
 ///
 /// `json`: where the text is put; free it with proxyprocess_text_free().
 ///
@@ -303,28 +317,6 @@ pub extern "C" fn proxyprocess_status_list_json(
     })
 }
 
-/// The name of a state, like "running"; static. "unknown" for a number of a later version.
-///
-/// `state`: a value of proxyprocess_proxy_state.
-///
-/// Since 0.1.0.
-#[unsafe(no_mangle)]
-pub extern "C" fn proxyprocess_proxy_state_str(state: i32) -> TextOut {
-    TextOut::of(match state {
-        0 => c"idle",
-        1 => c"adopting",
-        2 => c"starting",
-        3 => c"running",
-        4 => c"clearing",
-        5 => c"waiting",
-        6 => c"stopping",
-        7 => c"stopped",
-        8 => c"failed",
-        9 => c"closed",
-        _ => c"unknown",
-    })
-}
-
 /// Frees a list.
 ///
 /// `list`: may be NULL, which does nothing.
@@ -338,34 +330,4 @@ pub extern "C" fn proxyprocess_status_list_free(list: Option<Box<proxyprocess_st
 fn unproven(processes: &[UnprovenProcess]) -> Option<String> {
     let texts: Vec<String> = processes.iter().map(ToString::to_string).collect();
     (!texts.is_empty()).then(|| texts.join(", "))
-}
-
-fn state(state: ProxyState) -> proxyprocess_proxy_state {
-    use proxyprocess_proxy_state as C;
-    match state {
-        ProxyState::Idle => C::PROXYPROCESS_PROXY_IDLE,
-        ProxyState::Adopting => C::PROXYPROCESS_PROXY_ADOPTING,
-        ProxyState::Starting => C::PROXYPROCESS_PROXY_STARTING,
-        ProxyState::Running => C::PROXYPROCESS_PROXY_RUNNING,
-        ProxyState::Clearing => C::PROXYPROCESS_PROXY_CLEARING,
-        ProxyState::Waiting => C::PROXYPROCESS_PROXY_WAITING,
-        ProxyState::Stopping => C::PROXYPROCESS_PROXY_STOPPING,
-        ProxyState::Stopped => C::PROXYPROCESS_PROXY_STOPPED,
-        ProxyState::Failed => C::PROXYPROCESS_PROXY_FAILED,
-        ProxyState::Closed => C::PROXYPROCESS_PROXY_CLOSED,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn states_have_the_same_names_here() {
-        use ProxyState::*;
-        for known in [Idle, Adopting, Starting, Running, Clearing, Waiting, Stopping, Stopped, Failed, Closed] {
-            assert_eq!(proxyprocess_proxy_state_str(state(known) as i32).text(), known.as_str());
-        }
-        assert_eq!(proxyprocess_proxy_state_str(99).text(), "unknown");
-    }
 }

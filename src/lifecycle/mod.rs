@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The life of one process, decided purely: what to do next, given what happened and when.
 
-pub(crate) mod background_hint;
+mod ended_by;
 pub(crate) mod generation;
 pub(crate) mod handover;
+pub(crate) mod hints;
 pub(crate) mod machine;
 pub(crate) mod machine_event;
 pub(crate) mod readiness;
@@ -15,6 +16,7 @@ mod stop_settings;
 pub(crate) mod wait_for;
 pub(crate) mod watchdog;
 
+pub use ended_by::EndedBy;
 pub use machine_event::ProxyState;
 pub use restart_backoff::RestartSettings;
 pub use stop_settings::{StopAction, StopSettings, StopStep};

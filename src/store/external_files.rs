@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::io_error_code::code_of;
+use super::last_lines::{LogPart, last_lines};
 use crate::defaults::MAX_SNAPSHOT;
 use crate::error::{Error, Result};
 use crate::sys::file::{self, Dir};
@@ -40,4 +41,10 @@ pub(crate) fn open_output(path: Option<&Path>) -> Result<OwnedFd> {
             .map_err(|error| Error::os(code_of(&error), format_args!("open log file {}", path.display()), &error)),
         None => null::open_null().map_err(|error| Error::os(code_of(&error), "open /dev/null", &error)),
     }
+}
+
+/// The last lines that a process has written to a log outside a data directory. What is no regular file has none that can
+/// be read again.
+pub(crate) fn last_lines_of(path: &Path, part: LogPart, until: Option<u64>) -> std::io::Result<Vec<String>> {
+    file::open_regular(path).and_then(|log| last_lines(&log, part, until))
 }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The logs of the proxies.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::data_dir::{DataDir, NOT_FOLLOWED};
 use super::id_directories::{descend, descend_existing};
 use super::id_file_names::FileName;
+use super::last_lines::{LogPart, last_lines};
 use super::quarantine::set_foreign_aside;
 use super::subdirectories::Subdirectory;
 use crate::error::Result;
@@ -67,6 +68,23 @@ impl DataDir {
         );
         logging::write(Level::Warn, message);
         place.open_file(leaf, FLAGS)
+    }
+
+    /// The paths of the two logs of a proxy, whether they are there or not.
+    pub(crate) fn log_paths(&self, id: &str) -> [PathBuf; 2] {
+        let name = FileName::of(id);
+        let mut place = self.path().join(Subdirectory::Logs.as_str());
+        place.extend(name.parents.iter().map(|parent| OsStr::from_bytes(parent.as_bytes())));
+        SUFFIXES.map(|suffix| place.join(OsStr::from_bytes(name.leaf("", suffix).as_bytes())))
+    }
+
+    /// The last lines that a process has written to the second of them.
+    pub(crate) fn last_lines(&self, id: &str, part: LogPart, until: Option<u64>) -> std::io::Result<Vec<String>> {
+        let name = FileName::of(id);
+        let Some(place) = descend_existing(self.part_as_it_is(Subdirectory::Logs)?, &name)? else {
+            return Ok(Vec::new());
+        };
+        last_lines(&place.open_file(&name.leaf("", SUFFIXES[1]), libc::O_RDONLY)?, part, until)
     }
 
     /// Device and inode of the logs of a proxy, as far as they are there.

@@ -182,6 +182,8 @@ pub(crate) struct StartedProcess {
     pub(crate) written: Result<()>,
     /// Of one that is detached, and so no child of ours: what it is known by when it is gone.
     pub(crate) claim: Option<Box<Claim>>,
+    /// Where in its log its output begins.
+    pub(crate) output_begins: Option<u64>,
     /// Of one that reports when it is ready.
     pub(crate) report: Option<ReportReader>,
     /// Of one that sends notifications.
@@ -242,6 +244,8 @@ pub(crate) enum Message {
         key: ProcessKey,
         spec: Arc<Spec>,
         done: Done,
+        /// The last lines of the standard error of the process that has ended before.
+        last_stderr: Vec<String>,
     },
     /// What a scan has found, for each that asked for it: the processes that left the group of its leader, which is gone.
     Scanned {

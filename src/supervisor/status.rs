@@ -2,12 +2,13 @@
 //! What a proxy is doing, as it is reported to the user.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::{Serialize, Serializer};
 
 use crate::declaration::ExecMode;
-use crate::lifecycle::ProxyState;
+use crate::lifecycle::{EndedBy, ProxyState};
 use crate::sys::wait::ExitStatus;
 
 /// What a proxy is doing, at one moment.
@@ -53,6 +54,22 @@ pub struct ProxyStatus {
     /// The other generation during a handover ([`Replace::Overlap`](crate::Replace::Overlap)): the next one, which is not
     /// ready, or the predecessor, which is ending.
     pub other: Option<OtherGeneration>,
+    /// Milliseconds that it has been in its state. Absent of a kind that the agent registered.
+    pub state_ms: Option<u64>,
+    /// Milliseconds since its process was started, while that runs.
+    pub uptime_ms: Option<u64>,
+    /// What made its last process end.
+    pub last_exit_by: Option<EndedBy>,
+    /// The last lines that this process wrote to its standard error, at most 10 of them and at most 4096 bytes; empty lines are
+    /// left out, and control characters replaced. Empty when it was ended by a stop, when it wrote none or not to a log, and
+    /// until they are read, a moment after the end. In a handover, what either generation has written.
+    pub last_stderr: Vec<String>,
+    /// The file that its standard output goes to.
+    #[serde(serialize_with = "as_lossy_text")]
+    pub stdout_log: Option<PathBuf>,
+    /// The file that its standard error goes to.
+    #[serde(serialize_with = "as_lossy_text")]
+    pub stderr_log: Option<PathBuf>,
 }
 
 /// The generation of a proxy that is not the one which serves.
@@ -119,6 +136,12 @@ impl ProxyStatus {
             generation: None,
             status_text: None,
             other: None,
+            state_ms: None,
+            uptime_ms: None,
+            last_exit_by: None,
+            last_stderr: Vec::new(),
+            stdout_log: None,
+            stderr_log: None,
         }
     }
 }
@@ -127,6 +150,16 @@ impl ProxyStatus {
 pub(super) fn milliseconds_until(instant: Instant) -> u64 {
     let left = instant.saturating_duration_since(Instant::now());
     u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds from an instant to now.
+pub(super) fn milliseconds_since(instant: Instant) -> u64 {
+    u64::try_from(instant.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// JSON has no strings but of Unicode.
+fn as_lossy_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
 }
 
 fn as_text<S: Serializer>(mode: &ExecMode, serializer: S) -> Result<S::Ok, S::Error> {

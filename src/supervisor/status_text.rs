@@ -27,6 +27,9 @@ impl fmt::Display for ProxyStatus {
         if let Some(exit) = self.last_exit {
             write!(f, ", last exit: {exit}")?;
         }
+        if let Some(line) = self.last_stderr.last() {
+            write!(f, ", last line: {}", line.escape_debug())?;
+        }
         if let Some(error) = &self.last_error {
             write!(f, ", last error: {error}")?;
         }
@@ -45,7 +48,7 @@ impl fmt::Display for ProxyStatus {
 mod tests {
     use super::*;
     use crate::declaration::ExecMode;
-    use crate::lifecycle::ProxyState;
+    use crate::lifecycle::{EndedBy, ProxyState};
     use crate::supervisor::{OtherGeneration, UnprovenProcess};
     use crate::sys::wait::ExitStatus;
 
@@ -56,7 +59,7 @@ mod tests {
         let json = |status: &ProxyStatus| serde_json::to_string(status).unwrap();
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null,"ready":false,"generation":null,"status_text":null,"other":null}"#
+            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null,"ready":false,"generation":null,"status_text":null,"other":null,"state_ms":null,"uptime_ms":null,"last_exit_by":null,"last_stderr":[],"stdout_log":null,"stderr_log":null}"#
         );
         (status.state, status.pid, status.adopted, status.restarts) = (ProxyState::Running, Some(7), true, 2);
         status.last_exit = Some(ExitStatus::Signaled { signal: 9, core_dumped: false });
@@ -65,12 +68,14 @@ mod tests {
         (status.last_exit, status.next_start_ms) = (Some(ExitStatus::Exited(3)), Some(1999));
         (status.last_error, status.hint) = (Some("broken".to_owned()), Some("a question?".to_owned()));
         status.status_text = Some("2 \"workers\"".to_owned());
+        (status.last_exit_by, status.stdout_log) = (Some(EndedBy::Watchdog), Some("/logs/a".into()));
+        status.last_stderr = ["one", "two"].map(str::to_owned).to_vec();
         let process =
             |pid| UnprovenProcess { pid, program: "nginx".to_owned(), why: "it is of the session".to_owned() };
         status.unproven = vec![process(8), process(9)];
         assert_eq!(
             status.to_string(),
-            "proxy web: waiting, 1 restart, next start in 1999 ms, last exit: exit code 3, last error: broken, unproven: pid 8 \
+            "proxy web: waiting, 1 restart, next start in 1999 ms, last exit: exit code 3, last line: two, last error: broken, unproven: pid 8 \
              (nginx: it is of the session) and pid 9 (nginx: it is of the session), status: 2 \\\"workers\\\", hint: a question?"
         );
         status.unproven.truncate(1);
@@ -83,7 +88,7 @@ mod tests {
         );
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?","ready":false,"generation":4,"status_text":"2 \"workers\"","other":{"generation":5,"state":"waiting","pid":null,"last_error":"late"}}"#
+            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?","ready":false,"generation":4,"status_text":"2 \"workers\"","other":{"generation":5,"state":"waiting","pid":null,"last_error":"late"},"state_ms":null,"uptime_ms":null,"last_exit_by":"watchdog","last_stderr":["one","two"],"stdout_log":"/logs/a","stderr_log":null}"#
         );
     }
 }

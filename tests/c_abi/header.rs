@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use proxyprocess::{ExecMode, defaults};
 
 /// The files of the interface, in the order of the header.
-const FILES: [&str; 17] = [
+const FILES: [&str; 19] = [
     "version",
     "error",
     "text",
     "proxy_options",
     "options",
     "state",
+    "proxy_state",
+    "ended_by",
     "status",
     "exit",
     "event",

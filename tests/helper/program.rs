@@ -10,7 +10,7 @@
 //! | `bound` | asks to be killed by SIGTERM when its parent ends, then waits |
 //! | `stubborn` | handles SIGINT, SIGTERM and signal 40, says so, and stays |
 //! | `graceful` | on SIGINT, SIGTERM, SIGUSR1 or SIGQUIT says which, and ends |
-//! | `exit N` | ends with this code |
+//! | `exit N [LINE...]` | writes the lines to stderr, and ends with this code |
 //! | `crash SIGNAL` | ends by this signal |
 //! | `stopped` | stops itself as SIGSTOP does |
 //! | `log TEXT` | writes the line to stdout and stderr, then waits |

@@ -81,6 +81,7 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
         "graceful" => obey(&mut reporter),
         "exit" => {
             reporter.started(None);
+            words(args.get(1..).unwrap_or_default()).iter().for_each(|line| eprintln!("{line}"));
             word.parse::<u8>().map_or_else(|_| usage(&role), ExitCode::from)
         }
         "crash" => crash(&mut reporter, &word),

@@ -18,6 +18,7 @@ mod generation;
 mod handover_turns;
 mod ids;
 mod kinds;
+mod last_end;
 mod locked;
 mod logs;
 mod overlap;

@@ -88,10 +88,10 @@ func TestDaemonThatIsDetachedIsNoChild(t *testing.T) {
 
 func TestDaemonThatEndsByItself(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
-	config := shell(`echo "$CONNECT_PROXY_ID $CONNECT_PROXY_TOKEN $A"; exit 7`)
+	config := shell(`echo "$CONNECT_PROXY_ID $CONNECT_PROXY_TOKEN $A"; echo; echo "why" >&2; exit 7`)
 	config.Token, config.Env = "secret", []string{"A=b"}
 	config.Restart = proxyprocess.RestartPolicy{BackoffMin: -1}
-	daemon := newDaemon(t, "web", config, proxyprocess.DaemonOptions{StdoutPath: out, StderrPath: out})
+	daemon := newDaemon(t, "web", config, proxyprocess.DaemonOptions{StdoutPath: out, StderrPath: out + ".err"})
 	events := read(t, daemon)
 	check(t, daemon.Start())
 	expected := proxyprocess.Exit{Kind: proxyprocess.ExitCode, Value: 7}
@@ -105,7 +105,13 @@ func TestDaemonThatEndsByItself(t *testing.T) {
 	if got.State != proxyprocess.StateWaiting || got.NextStart < 0 || got.LastExit.String() != "exit status 7" {
 		t.Errorf("got %+v", got)
 	}
-	if text, err := os.ReadFile(out); err != nil || string(text) != "web secret b\n" {
+	for len(got.LastStderr) == 0 {
+		got = status(t, daemon)
+	}
+	if got.LastStderr[0] != "why" || got.LastExitBy.String() != "itself" || got.StdoutLog != out || got.Uptime >= 0 {
+		t.Errorf("got %+v", got)
+	}
+	if text, err := os.ReadFile(out); err != nil || string(text) != "web secret b\n\n" {
 		t.Errorf("got %q, %v", text, err)
 	}
 }

@@ -194,7 +194,8 @@ func (m *Manager) Status() ([]Status, error) {
 
 // StatusJSON returns the same as one object by id, each with mode, state, pid, adopted, restarts, last_exit,
 // next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready, generation,
-// status_text and other (an object with generation, state, pid and last_error); null is what there is not.
+// status_text, other (an object with generation, state, pid and last_error), state_ms, uptime_ms, last_exit_by, last_stderr
+// (a list of lines), stdout_log and stderr_log; null is what there is not.
 func (m *Manager) StatusJSON() (json.RawMessage, error) {
 	text := json.RawMessage("{}")
 	err := m.useStatus(func(list *statusList) (err error) {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -125,6 +126,41 @@ type Status struct {
 	// Other is the other generation during a handover (ReplaceOverlap): the next one, which is not ready, or the
 	// predecessor, which is ending; nil when there is none.
 	Other *OtherGeneration
+	// InState is how long it has been in its state; below 0 of a kind that the host registered.
+	InState time.Duration
+	// Uptime is the time since its process was started, while that runs, else below 0.
+	Uptime time.Duration
+	// LastExitBy is what made its last process end.
+	LastExitBy EndedBy
+	// LastStderr has the last lines that this process wrote to its standard error, at most 10 of them and at most 4096
+	// bytes, without empty ones, control characters replaced. It is empty when the process was ended by a stop, when it wrote
+	// none or not to a log, and until they are read, a moment after the end.
+	LastStderr []string
+	// StdoutLog and StderrLog are the files that its standard output and error go to, or empty.
+	StdoutLog string
+	StderrLog string
+}
+
+// EndedBy is what made a process end. A later version of the library may report others.
+type EndedBy int32
+
+// What can make a process end.
+const (
+	// EndedByNone: no process has ended.
+	EndedByNone EndedBy = C.PROXYPROCESS_ENDED_BY_NONE
+	// EndedByItself: nothing that the library did; it exited or crashed, or another process ended it.
+	EndedByItself EndedBy = C.PROXYPROCESS_ENDED_BY_ITSELF
+	// EndedByStop: a stop, or its replacement.
+	EndedByStop EndedBy = C.PROXYPROCESS_ENDED_BY_STOP
+	// EndedByNotReady: the stop of a process that was not ready within its StartTimeout.
+	EndedByNotReady EndedBy = C.PROXYPROCESS_ENDED_BY_NOT_READY
+	// EndedByWatchdog: its watchdog.
+	EndedByWatchdog EndedBy = C.PROXYPROCESS_ENDED_BY_WATCHDOG
+)
+
+// String returns the name, like "watchdog".
+func (b EndedBy) String() string {
+	return C.GoString(C.proxyprocess_ended_by_str(C.int32_t(b)))
 }
 
 // OtherGeneration is the generation of a proxy that is not the one which serves.
@@ -138,6 +174,14 @@ type OtherGeneration struct {
 	PID int
 	// LastError is the last thing that went wrong with it.
 	LastError string
+}
+
+// milliseconds is a time of the library, or -1 for what there is not.
+func milliseconds(number C.uint64_t) time.Duration {
+	if number == math.MaxUint64 {
+		return -1
+	}
+	return time.Duration(number) * time.Millisecond
 }
 
 // statusList takes what several proxies are doing from the library.
@@ -167,13 +211,21 @@ func (l *statusList) all() ([]Status, error) {
 			Adopted:    status.adopted != 0,
 			Restarts:   uint64(status.restarts),
 			LastExit:   Exit{ExitKind(status.last_exit), int(status.last_exit_value)},
-			NextStart:  -1,
+			NextStart:  milliseconds(status.next_start_ms),
 			LastError:  C.GoString(status.last_error),
 			Unproven:   C.GoString(status.unproven),
 			Hint:       C.GoString(status.hint),
 			Ready:      status.ready != 0,
 			Generation: uint64(status.generation),
 			StatusText: C.GoString(status.status_text),
+			InState:    milliseconds(status.state_ms),
+			Uptime:     milliseconds(status.uptime_ms),
+			LastExitBy: EndedBy(status.last_exit_by),
+			StdoutLog:  C.GoString(status.stdout_log),
+			StderrLog:  C.GoString(status.stderr_log),
+		}
+		if status.last_stderr != nil {
+			all[i].LastStderr = strings.Split(C.GoString(status.last_stderr), "\n")
 		}
 		if state := ProxyState(status.other_state); status.other_generation != 0 || state != 0 {
 			all[i].Other = &OtherGeneration{
@@ -182,9 +234,6 @@ func (l *statusList) all() ([]Status, error) {
 				PID:        int(status.other_pid),
 				LastError:  C.GoString(status.other_error),
 			}
-		}
-		if status.next_start_ms != math.MaxUint64 {
-			all[i].NextStart = time.Duration(status.next_start_ms) * time.Millisecond
 		}
 	}
 	return all, nil

@@ -11,6 +11,7 @@ mod requests;
 
 use std::time::{Duration, Instant};
 
+use super::EndedBy;
 use super::machine_event::{Announcement, MachineAction, MachineEvent, ProxyState, Settings};
 use super::restart_backoff::Backoff;
 use super::stop_escalation::{Escalation, StopTarget};
@@ -162,6 +163,16 @@ impl Machine {
         match self.phase {
             MachinePhase::Waiting { until, .. } | MachinePhase::Held { until, .. } => Some(until),
             _ => None,
+        }
+    }
+
+    /// What makes the process end that ends now.
+    pub(crate) fn ended_by(&self) -> EndedBy {
+        match self.phase {
+            MachinePhase::Stopping { cause: Cause::Asked, .. } => EndedBy::Stop,
+            MachinePhase::Stopping { cause: Cause::NotReady { .. }, .. } => EndedBy::NotReady,
+            MachinePhase::Stopping { cause: Cause::Hung { .. }, .. } => EndedBy::Watchdog,
+            _ => EndedBy::Itself,
         }
     }
 

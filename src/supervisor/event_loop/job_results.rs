@@ -74,8 +74,8 @@ impl EventLoop {
                 self.exchanged(key, result);
                 None
             }
-            Done::Started(StartedProcess { pid, numbers, written, claim, report, notify }) => {
-                supervised.numbers = numbers;
+            Done::Started(StartedProcess { pid, numbers, written, claim, output_begins, report, notify }) => {
+                (supervised.numbers, supervised.output_begins) = (numbers, output_begins);
                 let generation = numbers.generation;
                 supervised.claim = claim;
                 (supervised.pid, supervised.adopted) = (Some(pid), false);
@@ -106,7 +106,7 @@ impl EventLoop {
                 }
                 let generation = supervised.numbers.generation;
                 (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, untaken);
-                supervised.group = Some(group);
+                (supervised.group, supervised.output_begins) = (Some(group), None);
                 supervised.starts += 1;
                 supervised.unscanned_since = since;
                 let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
@@ -139,7 +139,7 @@ impl EventLoop {
                     unreaped = zombie.is_some();
                     supervised.rare.zombies.extend(zombie);
                     if !spec.config.stop.leftover_grace.is_zero() {
-                        supervised.rare.uncleared = claim.map(|claim| *claim);
+                        supervised.rare.uncleared = claim;
                     }
                 }
                 Some(MachineEvent::AdoptionRefused { gone })

@@ -67,7 +67,7 @@ impl EventLoop {
         if group != former_group {
             // What is left of that when the new leader ends is in the way of the next start.
             let of_child = Claim::PidOnly { pid: former_group, as_declared: false };
-            supervised.rare.uncleared = Some(claimed.unwrap_or(of_child));
+            supervised.rare.uncleared = Some(Box::new(claimed.unwrap_or(of_child)));
         }
         (supervised.pid, supervised.group, supervised.was_claimed) = (Some(pid), Some(group), true);
         if let Some(leader) = &mut supervised.leader {

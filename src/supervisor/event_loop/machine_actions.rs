@@ -26,7 +26,9 @@ impl EventLoop {
     pub(super) fn step(&mut self, key: ProcessKey, event: MachineEvent) -> Option<Vec<MachineAction>> {
         let supervised = self.slots.get_mut(&key)?;
         let before = supervised.machine.awaits_end();
-        let actions = supervised.on(event, Instant::now());
+        let now = Instant::now();
+        let actions = supervised.on(event, now);
+        supervised.note_state(now);
         match (before, supervised.machine.awaits_end()) {
             (false, true) => self.awaited += 1,
             (true, false) => self.awaited -= 1,
@@ -67,8 +69,9 @@ impl EventLoop {
                 supervised.warn_of_held();
                 fail::point("spawn:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
+                let unread = supervised.rare.unread_output.take();
                 let (sockets, numbers) = (supervised.sockets_for_start(), self.draw_numbers(key));
-                self.submit(key, Job::Start { key, spec, numbers, after, sockets });
+                self.submit(key, Job::Start { key, spec, numbers, after, sockets, unread });
             }
             MachineAction::AskTurn => self.ask_turn(key),
             MachineAction::Adopt => {
@@ -129,8 +132,9 @@ impl EventLoop {
                 (supervised.group, supervised.rare.repair, supervised.rare.told) = (None, None, None);
                 fail::point("clean-up:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
+                let unread = supervised.rare.unread_output.take();
                 let sockets = self.sockets_to_close(key);
-                self.submit(key, Job::CleanUp { key, spec, after, sockets });
+                self.submit(key, Job::CleanUp { key, spec, after, sockets, unread });
             }
             MachineAction::Settle => {
                 fail::point("stop:settled");

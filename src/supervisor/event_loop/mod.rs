@@ -9,6 +9,7 @@ mod commands;
 mod handover;
 mod job_results;
 mod keys_by_owner;
+mod last_end;
 mod leader;
 mod leader_change;
 mod listening;
@@ -133,7 +134,10 @@ impl EventLoop {
     fn take(&mut self, message: Message) {
         match message {
             Message::Command(command) => self.obey(command),
-            Message::Done { key, spec, done } => self.done(key, &spec, done),
+            Message::Done { key, spec, done, last_stderr } => {
+                self.take_last_stderr(key, last_stderr);
+                self.done(key, &spec, done);
+            }
             Message::Scanned { progress, found } => self.scanned(&progress, found),
         }
     }

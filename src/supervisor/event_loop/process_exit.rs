@@ -3,8 +3,8 @@
 
 use super::EventLoop;
 use super::supervised::Supervised;
-use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent};
+use crate::lifecycle::{EndedBy, ProxyState};
 use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::{Exit, Leftovers};
@@ -51,7 +51,8 @@ impl EventLoop {
         }
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         fail::point("exit:told");
-        supervised.last_exit = Some(status);
+        supervised.note_end(status);
+        let (by, killed_stops) = (supervised.last_exit_by, supervised.rare.killed_stops);
         supervised.end_reloads(status);
         supervised.pid = None;
         let partner = supervised.rare.partner;
@@ -65,7 +66,7 @@ impl EventLoop {
             // Only a process that is no child of ours has a claim, or one that leads in place of one: nothing keeps the pid of
             // its group from being recycled when it is gone.
             if let Some(claim) = supervised.claim.take() {
-                supervised.rare.uncleared = Some(*claim);
+                supervised.rare.uncleared = Some(claim);
             }
         }
         let asked = supervised.machine.state() == ProxyState::Stopping;
@@ -82,7 +83,10 @@ impl EventLoop {
         // A command that is run for it is killed now, and waited for as if it were of the group.
         let group_left = group_left || !supervised.rare.commands.is_empty();
         if let Some(current) = partner.and_then(|partner| self.slots.get_mut(&partner)) {
-            current.last_exit = Some(status);
+            (current.last_exit, current.last_exit_by) = (Some(status), by);
+            if by == Some(EndedBy::Stop) && current.rare.killed_stops != killed_stops {
+                current.rare.killed_stops = killed_stops;
+            }
         }
         self.told_of_exit(key);
         let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly }) else { return };

@@ -13,8 +13,10 @@ use super::handover::turns::Turn;
 use super::leader::LeaderChange;
 use super::pending_repair::PendingRepair;
 use crate::error::{Error, Result};
-use crate::lifecycle::background_hint::Background;
 use crate::lifecycle::generation::Generation;
+use crate::lifecycle::hints::background::Background;
+use crate::lifecycle::hints::killed_stops::KilledStops;
+use crate::store::LogPart;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::command_run::AwaitedCommand;
 use crate::supervisor::mailbox::StopWaiter;
@@ -44,9 +46,15 @@ pub(crate) struct RareFields {
     pub(crate) unproven: Vec<Unproven>,
     /// Whether the program seems to put itself into the background.
     pub(crate) background: Background,
+    /// Whether it does not obey the signals of its stops.
+    pub(crate) killed_stops: KilledStops,
     /// A claimed process that is gone, whose group was not cleared: it could not be signalled, or was given time.
-    pub(crate) uncleared: Option<Claim>,
+    pub(crate) uncleared: Option<Box<Claim>>,
     pub(crate) last_error: Option<Error>,
+    /// The last lines of the standard error of the process that has ended last.
+    pub(crate) last_stderr: Vec<String>,
+    /// Where they are, until they are read.
+    pub(crate) unread_output: Option<LogPart>,
     /// While it runs and is not ready yet.
     pub(crate) readiness: Option<AwaitedReadiness>,
     /// Those that are run for it, and have not ended.
@@ -93,8 +101,11 @@ static NOTHING: RareFields = RareFields {
     told: None,
     unproven: Vec::new(),
     background: Background::Unsuspected,
+    killed_stops: KilledStops::NONE,
     uncleared: None,
     last_error: None,
+    last_stderr: Vec::new(),
+    unread_output: None,
     readiness: None,
     commands: Vec::new(),
     sockets: None,
@@ -140,8 +151,11 @@ impl Rare {
             told,
             unproven,
             background,
+            killed_stops,
             uncleared,
             last_error,
+            last_stderr,
+            unread_output,
             readiness,
             commands,
             sockets,
@@ -168,8 +182,11 @@ impl Rare {
             && told.is_none()
             && unproven.is_empty()
             && *background == Background::Unsuspected
+            && *killed_stops == KilledStops::NONE
             && uncleared.is_none()
             && last_error.is_none()
+            && last_stderr.is_empty()
+            && unread_output.is_none()
             && readiness.is_none()
             && commands.is_empty()
             && sockets.is_none()

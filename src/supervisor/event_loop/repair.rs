@@ -88,7 +88,9 @@ impl EventLoop {
                     Some(PendingRepair { at: now + defaults::REPAIR_WAIT, what, error: repair.error });
                 return self.arm_repair(key);
             }
-            RepairTask::CleanUp(spec) => Job::CleanUp { key, spec, after, sockets: self.sockets_to_close(key) },
+            RepairTask::CleanUp(spec) => {
+                Job::CleanUp { key, spec, after, sockets: self.sockets_to_close(key), unread: None }
+            }
             RepairTask::RemovePidFile(spec) => Job::RemovePidFile { key, spec },
             RepairTask::PidFile(spec, pid) => Job::PidFile { key, spec, pid },
             RepairTask::Record(..) => supervised.record_job(),

@@ -7,12 +7,11 @@ use std::time::Instant;
 use super::handover::turns::Turn;
 use super::leader::Leader;
 use super::rare::{Rare, RareFields};
-use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
-use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine::Machine;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent, Settings};
 use crate::lifecycle::start_numbers::StartNumbers;
+use crate::lifecycle::{EndedBy, ProxyState};
 use crate::logging::Level;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::mailbox::Slot;
@@ -22,7 +21,7 @@ use crate::supervisor::scan::escaped_process::Escaped;
 use crate::supervisor::scan::process_tag::ProcessTag;
 use crate::supervisor::scan::unproven_process::Unproven;
 use crate::supervisor::spec::Spec;
-use crate::supervisor::status::{ProxyStatus, milliseconds_until};
+use crate::supervisor::status::{ProxyStatus, milliseconds_since, milliseconds_until};
 use crate::supervisor::zombies::Zombie;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::boot_id;
@@ -51,6 +50,11 @@ pub(crate) struct Supervised {
     /// Those of its process, or of the last one; the epoch is that of a start as soon as it is decided.
     pub(crate) numbers: StartNumbers,
     pub(crate) last_exit: Option<ExitStatus>,
+    pub(crate) last_exit_by: Option<EndedBy>,
+    /// Where in its log the output of its process begins, if that is known.
+    pub(crate) output_begins: Option<u64>,
+    /// Its state, and since when it has that.
+    pub(crate) state_since: (ProxyState, Instant),
     /// The tick from which on the processes are of it that no scan has covered yet; `None` where that is not known.
     pub(crate) unscanned_since: Option<u64>,
     /// The deadline that the timers know of.
@@ -80,6 +84,9 @@ impl Supervised {
             starts: 0,
             numbers: StartNumbers::default(),
             last_exit: None,
+            last_exit_by: None,
+            output_begins: None,
+            state_since: (ProxyState::Idle, Instant::now()),
             unscanned_since: None,
             armed: None,
             busy: false,
@@ -200,17 +207,20 @@ impl Supervised {
         status.pid = self.pid.map(Pid::as_u32);
         status.adopted = self.adopted;
         status.restarts = self.starts.saturating_sub(1);
-        status.last_exit = self.last_exit;
+        (status.last_exit, status.last_exit_by) = (self.last_exit, self.last_exit_by);
+        status.last_stderr.clone_from(&self.rare.last_stderr);
+        status.state_ms = Some(milliseconds_since(self.state_since.1));
+        status.uptime_ms = self.machine.running_since().map(milliseconds_since);
+        [status.stdout_log, status.stderr_log] = self.spec.log_paths();
         status.next_start_ms = self.machine.next_start().map(milliseconds_until);
         status.last_error = self.rare.last_error.as_ref().map(Error::to_string);
         status.unproven = self.unproven().into_iter().map(Unproven::to_status).collect();
-        let is_healthy = |since: Instant| since.elapsed() >= defaults::DAEMON_RESTART_HEALTHY;
         status.generation = self.numbers.generation.known();
         if let Some(notifications) = &self.rare.notifications {
             status.ready &= notifications.serves();
             status.status_text = notifications.status_text().map(str::to_owned);
         }
-        status.hint = self.rare.background.hint().filter(|_| !self.machine.running_since().is_some_and(is_healthy));
+        status.hint = self.hint();
         status
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::declaration::Listen;
 use crate::error::{Error, ErrorCode};
 use crate::lifecycle::start_numbers::StartNumbers;
-use crate::store::RecordedNotifications;
 use crate::store::file_place::FilePlace;
+use crate::store::{LogPart, RecordedNotifications};
 use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
 use crate::supervisor::adoption::named_leader::NamedLeader;
 use crate::supervisor::command_run::CommandRun;
@@ -66,9 +66,11 @@ pub(crate) enum Job {
         spec: Arc<Spec>,
         numbers: StartNumbers,
         /// Whose group may be left, here and below.
-        after: Option<Claim>,
+        after: Option<Box<Claim>>,
         /// Those of its proxy, if it has any or had some.
         sockets: Option<Arc<ProxySockets>>,
+        /// What the process before has written, here and below: its last lines are to be read.
+        unread: Option<LogPart>,
     },
     Adopt {
         key: ProcessKey,
@@ -95,7 +97,13 @@ pub(crate) enum Job {
     /// The process is gone, and others of it may be left: removes its pid file.
     RemovePidFile { key: ProcessKey, spec: Arc<Spec> },
     /// No process is left: removes pid file and record.
-    CleanUp { key: ProcessKey, spec: Arc<Spec>, after: Option<Claim>, sockets: Option<SocketsToClose> },
+    CleanUp {
+        key: ProcessKey,
+        spec: Arc<Spec>,
+        after: Option<Box<Claim>>,
+        sockets: Option<SocketsToClose>,
+        unread: Option<LogPart>,
+    },
     /// Gives the files of the next generation the place of those of the current one, which this is.
     Promote { key: ProcessKey, spec: Arc<Spec>, pid: Option<Pid> },
 }
@@ -114,6 +122,14 @@ impl Job {
             | Job::CleanUp { spec, .. }
             | Job::Promote { spec, .. } => *spec = spec.at(place),
             Job::Run { run, .. } => run.spec = run.spec.at(place),
+        }
+    }
+
+    /// What the process before has written, if its last lines are to be read after the job.
+    pub(super) fn unread(&self) -> Option<LogPart> {
+        match self {
+            Job::Start { unread, .. } | Job::CleanUp { unread, .. } => *unread,
+            _ => None,
         }
     }
 

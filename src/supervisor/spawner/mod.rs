@@ -3,5 +3,6 @@
 
 mod busy_timer;
 pub(crate) mod job;
+mod process_resources;
 pub(crate) mod threads;
 mod work;

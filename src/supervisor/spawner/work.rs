@@ -3,18 +3,18 @@
 //! on an exec is done here.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::job::{Given, Job, ScanRequest, SocketsToClose, Work};
+use super::process_resources::{notify_socket, open_sockets, recorded, report_pipe, take_over};
 use crate::declaration::validate_id;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host_code;
 use crate::lifecycle::start_numbers::StartNumbers;
 use crate::logging::{self, Level};
-use crate::store::file_place::FilePlace;
 use crate::store::{self, RecordedNotifications};
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::adoption::{self, Proven, named_leader};
@@ -27,16 +27,14 @@ use crate::supervisor::scan::process_scan::{Scan, ScanScope};
 use crate::supervisor::scan::spare_descriptor::SpareDescriptor;
 use crate::supervisor::scan::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::supervisor::sockets::ProxySockets;
-use crate::supervisor::sockets::take_over::not_taken;
 use crate::supervisor::spec::{Files, Spec};
-use crate::sys::closed_on_fork::ClosedOnFork;
 use crate::sys::fail;
-use crate::sys::notify_socket::{NotifySocket, SocketName};
+use crate::sys::file::end_of;
+use crate::sys::notify_socket::SocketName;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd;
 use crate::sys::proc::stat;
 use crate::sys::process_identity::{self, Identity};
-use crate::sys::report_pipe::{self, ReportReader};
 use crate::sys::signal::Signal;
 use crate::sys::spawn;
 use crate::sys::spawn::child_stack::ChildStack;
@@ -111,7 +109,7 @@ impl Spawner {
             | Job::Promote { key, spec, .. } => (*key, spec.clone()),
             Job::Run { key, run, .. } => (*key, run.spec.clone()),
         };
-        let panicked = job.panicked();
+        let (panicked, unread) = (job.panicked(), job.unread());
         let done = host_code::caught(|| self.work(job, tools)).unwrap_or(panicked);
         if self.closed.load(Ordering::Acquire) {
             return self.undo(key, &spec, &done);
@@ -121,8 +119,11 @@ impl Spawner {
             Done::Run { command, started: Ok(()) } => Some(*command),
             _ => None,
         };
+        // Before the answer, after which the owner may end. They are for people: what cannot be read is not told.
+        let next_begins = if let Done::Started(started) = &done { started.output_begins } else { None };
+        let last_stderr = unread.and_then(|unread| spec.last_lines(unread, next_begins).ok()).unwrap_or_default();
         // ORDER: the supervisor must get the start before it can get the exit.
-        self.mailbox.send(Message::Done { key, spec, done });
+        self.mailbox.send(Message::Done { key, spec, done, last_stderr });
         fail::point("job:told");
         if let Some(begun) = begun {
             self.reaper.watch(begun);
@@ -149,8 +150,8 @@ impl Spawner {
 
     fn work(&self, job: Job, tools: &mut SpawnTools) -> Done {
         match job {
-            Job::Start { key, spec, numbers, after, sockets } => {
-                match self.start(key, (&spec, numbers), after.as_ref(), sockets.as_deref(), tools) {
+            Job::Start { key, spec, numbers, after, sockets, .. } => {
+                match self.start(key, (&spec, numbers), after.as_deref(), sockets.as_deref(), tools) {
                     Ok(started) => Done::Started(started),
                     Err(error) => {
                         let hopeless = matches!(
@@ -195,7 +196,7 @@ impl Spawner {
             Job::RemovePidFile { spec, .. } => Done::PidFileRemoved(spec.remove_pid_file()),
             Job::Promote { spec, pid, .. } => Done::Promoted(spec.promote(pid)),
             Job::CleanUp { spec, after, sockets, .. } => {
-                let ended = end_leftovers(&spec, after.as_ref());
+                let ended = end_leftovers(&spec, after.as_deref());
                 let closed = sockets.map_or(Ok(()), |SocketsToClose { all, but, keeps_stored }| {
                     if !keeps_stored {
                         all.stored.keep_first(0);
@@ -265,7 +266,9 @@ impl Spawner {
         let number = spec.config.ready.fd().and_then(|number| number.try_into().ok());
         program.report =
             report_end.as_ref().zip(number).map(|(end, number)| ReportDescriptor { end: end.as_fd(), number });
-        let streams = tools.streams.with(spec.open_outputs()?);
+        let outputs = spec.open_outputs()?;
+        let output_begins = end_of(outputs[1].as_fd());
+        let streams = tools.streams.with(outputs);
         let (standard, stack) = (streams.as_fds(), &mut tools.stack);
         fail::point("start:prepared");
         // ORDER: before the start, for once a process runs nothing may fail that it is supervised by.
@@ -304,7 +307,7 @@ impl Spawner {
         // The pid file is for people and scripts; the process runs whether it can be written or not.
         let written = spec.replace_pid_file(started.pid);
         fail::point("start:written-down");
-        Ok(StartedProcess { pid: started.pid, numbers, written, claim, report, notify })
+        Ok(StartedProcess { pid: started.pid, numbers, written, claim, output_begins, report, notify })
     }
 
     fn record(&self, key: ProcessKey, spec: &Spec, given: &Given) -> Result<()> {
@@ -328,52 +331,6 @@ impl Spawner {
         let identity = self.reaper.identity(key);
         identity.map_err(|error| Error::os(ErrorCode::Io, "read start time of the process", &error))
     }
-}
-
-/// What the record says of the sockets.
-fn recorded(spec: &Spec, sockets: Option<&ProxySockets>) -> Vec<store::RecordedSocket> {
-    sockets.map(|sockets| sockets.recorded(&spec.config.listen)).unwrap_or_default()
-}
-
-/// Takes the sockets out of a process that is adopted; the first that could not be, and why.
-fn take_over(spec: &Spec, claim: &Claim, process: &Process, sockets: &ProxySockets) -> Option<Error> {
-    let pidfd = process.pidfd.as_ref().map(AsFd::as_fd);
-    let mut untaken = sockets.take_over(process.pid, pidfd, claim.sockets());
-    if let Claim::Snapshot { .. } = claim {
-        let unknown = io::Error::new(io::ErrorKind::NotFound, "it is not in the record");
-        untaken.extend(spec.config.listen.iter().map(|socket| not_taken(socket, process.pid, &unknown)));
-    }
-    for error in &untaken {
-        spec.context.log.about(Level::Warn, &spec.id, format_args!("{error}"));
-    }
-    untaken.into_iter().next()
-}
-
-/// The sockets that are declared, and no others: what is not declared any more is closed, unless another generation still
-/// serves there.
-fn open_sockets(spec: &Spec, sockets: &ProxySockets) -> Result<Vec<Arc<ClosedOnFork>>> {
-    if spec.place == FilePlace::Current {
-        for error in sockets.close_others(&spec.config.listen) {
-            spec.context.log.about(Level::Warn, &spec.id, format_args!("{error}"));
-        }
-    }
-    sockets.open(&spec.config.listen)
-}
-
-/// Both ends of the pipe by which a process reports that it is ready, if it does.
-fn report_pipe(spec: &Spec) -> Result<Option<(ReportReader, OwnedFd)>> {
-    let pipe = spec.config.ready.fd().map(|_| report_pipe::new()).transpose();
-    pipe.map_err(|error| Error::os(ErrorCode::StartFailed, "create the pipe for its report", &error))
-}
-
-/// The socket to which a process sends notifications, if it does. Each has a name of its own, so that none of an earlier
-/// process of the proxy counts for it.
-fn notify_socket(spec: &Spec) -> Result<Option<(SocketName, NotifySocket)>> {
-    if !spec.config.takes_notifications() {
-        return Ok(None);
-    }
-    let bound = SocketName::random().and_then(|name| NotifySocket::bind(name).map(|socket| Some((name, socket))));
-    bound.map_err(|error| Error::os(ErrorCode::StartFailed, "open the socket for its notifications", &error))
 }
 
 fn boot_id() -> Result<Arc<str>> {

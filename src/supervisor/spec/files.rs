@@ -4,11 +4,12 @@
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use super::{Files, Spec};
 use crate::error::{Error, ErrorCode, Result};
-use crate::store;
 use crate::store::file_place::FilePlace;
+use crate::store::{self, LogPart};
 use crate::sys::fail;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
@@ -35,6 +36,23 @@ impl Spec {
             Files::Paths { stdout, stderr, .. } => {
                 Ok([store::open_output(stdout.as_deref())?, store::open_output(stderr.as_deref())?])
             }
+        }
+    }
+
+    /// Where standard output and error go, as far as these are files.
+    pub(crate) fn log_paths(&self) -> [Option<PathBuf>; 2] {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.log_paths(&self.id).map(Some),
+            Files::Paths { stdout, stderr, .. } => [stdout, stderr].map(|path| path.as_deref().map(Path::to_owned)),
+        }
+    }
+
+    /// The last lines that a process has written to its standard error, as far as that is a file.
+    pub(crate) fn last_lines(&self, part: LogPart, until: Option<u64>) -> std::io::Result<Vec<String>> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.last_lines(&self.id, part, until),
+            Files::Paths { stderr: Some(path), .. } => store::last_lines_of(path, part, until),
+            Files::Paths { stderr: None, .. } => Ok(Vec::new()),
         }
     }
 

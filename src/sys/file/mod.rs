@@ -8,10 +8,10 @@ mod outside;
 mod owner;
 mod replace;
 
-pub(crate) use at::{open_at, stat_at};
+pub(crate) use at::{end_of, open_at, stat_at};
 pub(crate) use dir::Dir;
 pub(crate) use lock::{try_lock, unlock};
-pub(crate) use outside::{open_append, read_regular};
+pub(crate) use outside::{open_append, open_regular, read_regular};
 pub(crate) use owner::create_dir_all;
 pub(crate) use replace::write_all;
 

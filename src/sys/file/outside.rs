@@ -22,15 +22,19 @@ pub(super) fn read_whole(file: File, limit: u64) -> io::Result<Vec<u8>> {
     if content.len() as u64 > limit { too_large() } else { Ok(content) }
 }
 
-/// Reads a regular file of at most `limit` bytes at a path of the user's, following links. Anything else could block, or
-/// never end.
+/// Reads a regular file of at most `limit` bytes at a path of the user's, following links.
 pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read_whole(open_regular(path)?, limit)
+}
+
+/// Opens a regular file at a path of the user's for reading, following links. Anything else could block, or never end.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let file = File::from(open_at(libc::AT_FDCWD, &path, libc::O_RDONLY | libc::O_NONBLOCK, 0)?);
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    read_whole(file, limit)
+    Ok(file)
 }
 
 /// Opens a file outside a data directory, for appending, created with mode 0600. It may be a pipe or a terminal: opened

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What a proxy is doing: the numbers and names of its states.
+
+use super::output::TextOut;
+use crate::lifecycle::ProxyState;
+
+/// What a proxy is doing. A later version of the library may report others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum proxyprocess_proxy_state {
+    /// Never started; or restored when its process was gone: it is started when the manager runs, if it is declared then.
+    PROXYPROCESS_PROXY_IDLE = 0,
+    /// A process of an earlier agent is being identified.
+    PROXYPROCESS_PROXY_ADOPTING = 1,
+    /// The process is being started, or runs and is not ready yet, as its declaration says.
+    PROXYPROCESS_PROXY_STARTING = 2,
+    /// The process runs, and is ready.
+    PROXYPROCESS_PROXY_RUNNING = 3,
+    /// The process ended, and what it may have left is looked for, and ended or waited for, before it is started again.
+    PROXYPROCESS_PROXY_CLEARING = 4,
+    /// The next start is due later.
+    PROXYPROCESS_PROXY_WAITING = 5,
+    /// The process was asked to end.
+    PROXYPROCESS_PROXY_STOPPING = 6,
+    /// The process is gone, as was wanted.
+    PROXYPROCESS_PROXY_STOPPED = 7,
+    /// It cannot be started as it is declared, or may not be.
+    PROXYPROCESS_PROXY_FAILED = 8,
+    /// It was closed: whatever it was, it is no more supervised; a process may run on.
+    PROXYPROCESS_PROXY_CLOSED = 9,
+}
+
+/// The name of a state, like "running"; static. "unknown" for a number of a later version.
+///
+/// `state`: a value of proxyprocess_proxy_state.
+///
+/// Since 0.1.0.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_proxy_state_str(state: i32) -> TextOut {
+    TextOut::of(match state {
+        0 => c"idle",
+        1 => c"adopting",
+        2 => c"starting",
+        3 => c"running",
+        4 => c"clearing",
+        5 => c"waiting",
+        6 => c"stopping",
+        7 => c"stopped",
+        8 => c"failed",
+        9 => c"closed",
+        _ => c"unknown",
+    })
+}
+
+/// The number of a state.
+pub(super) fn state(state: ProxyState) -> proxyprocess_proxy_state {
+    use proxyprocess_proxy_state as C;
+    match state {
+        ProxyState::Idle => C::PROXYPROCESS_PROXY_IDLE,
+        ProxyState::Adopting => C::PROXYPROCESS_PROXY_ADOPTING,
+        ProxyState::Starting => C::PROXYPROCESS_PROXY_STARTING,
+        ProxyState::Running => C::PROXYPROCESS_PROXY_RUNNING,
+        ProxyState::Clearing => C::PROXYPROCESS_PROXY_CLEARING,
+        ProxyState::Waiting => C::PROXYPROCESS_PROXY_WAITING,
+        ProxyState::Stopping => C::PROXYPROCESS_PROXY_STOPPING,
+        ProxyState::Stopped => C::PROXYPROCESS_PROXY_STOPPED,
+        ProxyState::Failed => C::PROXYPROCESS_PROXY_FAILED,
+        ProxyState::Closed => C::PROXYPROCESS_PROXY_CLOSED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_have_the_same_names_here() {
+        use ProxyState::*;
+        for known in [Idle, Adopting, Starting, Running, Clearing, Waiting, Stopping, Stopped, Failed, Closed] {
+            assert_eq!(proxyprocess_proxy_state_str(state(known) as i32).text(), known.as_str());
+        }
+        assert_eq!(proxyprocess_proxy_state_str(99).text(), "unknown");
+    }
+}

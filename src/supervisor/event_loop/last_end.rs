@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What is told of the end of a process: what made it end, and the last lines of its standard error.
+//!
+//! A spawner reads the lines, for a file system may hang: as part of the job that follows each end, so that it is known
+//! where the output of the next process begins.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::EventLoop;
+use super::supervised::Supervised;
+use crate::defaults;
+use crate::lifecycle::EndedBy;
+use crate::lifecycle::hints::exit_code;
+use crate::store::LogPart;
+use crate::supervisor::process_key::ProcessKey;
+use crate::sys::wait::ExitStatus;
+
+/// The start of an adopted process is known in ticks of 10 ms, and the times of files go by the kernel's ticks as well.
+const CLOCKS_APART: Duration = Duration::from_millis(50);
+
+impl Supervised {
+    /// Takes note of how its process ended, before its machine is told of that.
+    pub(crate) fn note_end(&mut self, status: ExitStatus) {
+        let by = self.machine.ended_by();
+        (self.last_exit, self.last_exit_by) = (Some(status), Some(by));
+        if by == EndedBy::Stop {
+            let killed_stops = self.rare.killed_stops.after(status, &self.spec.config.stop);
+            if killed_stops != self.rare.killed_stops {
+                self.rare.killed_stops = killed_stops;
+            }
+        }
+        if !self.rare.last_stderr.is_empty() || self.rare.unread_output.is_some() {
+            (self.rare.last_stderr, self.rare.unread_output) = (Vec::new(), None);
+        }
+        if by != EndedBy::Stop {
+            self.rare.unread_output = Some(self.output_begins.map_or_else(|| self.output_since(), LogPart::From));
+        }
+    }
+
+    /// Advice from its ends. One that runs well has forgotten how its predecessors ended by themselves.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let runs_well = self.machine.running_since().is_some_and(|it| it.elapsed() >= defaults::DAEMON_RESTART_HEALTHY);
+        let by_itself = self.last_exit.filter(|_| self.last_exit_by == Some(EndedBy::Itself));
+        let of_exits = || self.rare.background.hint().or_else(|| by_itself.and_then(exit_code::hint));
+        let of_exits = if runs_well { None } else { of_exits() };
+        of_exits.or_else(|| self.rare.killed_stops.hint(&self.spec.config.stop))
+    }
+
+    /// An adopted process has written whatever was written since its start.
+    fn output_since(&self) -> LogPart {
+        let age = self.machine.running_since().map(|since| since.elapsed() + CLOCKS_APART);
+        LogPart::Since(age.and_then(|age| SystemTime::now().checked_sub(age)).unwrap_or(SystemTime::UNIX_EPOCH))
+    }
+
+    /// Takes note of since when it has its state.
+    pub(crate) fn note_state(&mut self, now: Instant) {
+        let state = self.machine.state();
+        if state != self.state_since.0 {
+            self.state_since = (state, now);
+        }
+    }
+}
+
+impl EventLoop {
+    /// The last lines of the process that has ended were read.
+    pub(super) fn take_last_stderr(&mut self, key: ProcessKey, lines: Vec<String>) {
+        if lines.is_empty() {
+            return;
+        }
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let partner = supervised.rare.partner;
+        supervised.rare.last_stderr.clone_from(&lines);
+        // The status of a proxy is that of its current generation, and names the last exit of either.
+        if let Some(current) = partner.and_then(|partner| self.slots.get_mut(&partner)) {
+            current.rare.last_stderr = lines;
+        }
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What the status tells of the last process that ended: how, by what, and its last lines.
+
+use std::time::Duration;
+
+use proxyprocess::{EndedBy, ExitStatus, ProxyConfig, ProxyState, ProxyStatus};
+
+use crate::inside::{Host, helper, quick};
+use crate::support::{Deadline, Scene};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Ends again and again; after `restarts` of them the next start is an hour away.
+fn crashing(scene: &Scene, args: &[&str], restarts: u32) -> ProxyConfig {
+    let mut config = helper(scene, args);
+    config.restart.attempts_before_backoff = restarts;
+    config.restart.max_wait = HOUR;
+    config.restart.healthy_after = HOUR;
+    config
+}
+
+/// Asks the supervisor thread again and again.
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Deadline::of(what);
+    while !holds() {
+        deadline.left();
+        std::thread::yield_now();
+    }
+}
+
+fn waiting(host: &mut Host, id: &str) -> ProxyStatus {
+    host.events.waiting(id);
+    until("the last lines", || !host.status(id).last_stderr.is_empty());
+    host.status(id)
+}
+
+#[test]
+fn last_lines_of_a_process_that_ended_by_itself_are_in_its_status() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", crashing(&scene, &["exit", "3", "first", "", "last: Address already in use"], 0));
+    host.run();
+    let status = waiting(&mut host, "web");
+    assert_eq!(status.last_stderr, ["first", "last: Address already in use"]);
+    assert_eq!((status.last_exit, status.last_exit_by), (Some(ExitStatus::Exited(3)), Some(EndedBy::Itself)));
+    assert_eq!((status.state, status.uptime_ms, status.hint.clone()), (ProxyState::Waiting, None, None));
+    assert!(
+        status.to_string().contains(", last exit: exit code 3, last line: last: Address already in use"),
+        "{status}"
+    );
+    assert_eq!(status.stderr_log, Some(scene.data_dir().join("logs/web-stderr.log")));
+    assert_eq!(std::fs::read_to_string(status.stdout_log.unwrap()).unwrap(), "");
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
+}
+
+#[test]
+fn lines_of_a_process_are_neither_those_of_its_predecessor_nor_of_its_successor() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", crashing(&scene, &["exit", "3", "line of {generation}"], 5));
+    host.run();
+    let status = waiting(&mut host, "web");
+    assert_eq!((status.generation, status.last_stderr), (Some(6), vec!["line of 6".to_owned()]));
+    // One more, which says nothing.
+    host.set("web", crashing(&scene, &["exit", "4"], 0));
+    until("its end", || host.status("web").last_exit == Some(ExitStatus::Exited(4)));
+    assert_eq!(host.status("web").last_stderr, [""; 0]);
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
+}
+
+#[test]
+fn process_that_a_stop_ended_has_no_last_lines() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["log", "a line"]));
+    host.run();
+    let first = scene.reports.start("web");
+    until("it to run", || host.status("web").uptime_ms.is_some());
+    host.manager.restart("web").unwrap();
+    scene.reports.start("web");
+    assert!(first.process.is_gone());
+    let status = host.status("web");
+    assert_eq!((status.last_exit_by, status.last_stderr), (Some(EndedBy::Stop), vec![]));
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn adopted_process_that_crashes_has_its_last_lines() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", crashing(&scene, &["log", "a line"], 0));
+    host.run();
+    let start = scene.reports.start("web");
+    host.close();
+    let mut next = Host::new(quick(&scene.data_dir()));
+    next.restore().unwrap();
+    next.set("web", crashing(&scene, &["log", "a line"], 0));
+    next.run();
+    until("the adoption", || next.status("web").adopted);
+    start.process.kill();
+    let status = waiting(&mut next, "web");
+    assert_eq!((status.last_stderr, status.last_exit_by), (vec!["a line".to_owned()], Some(EndedBy::Itself)));
+    next.kill();
+    scene.finish();
+}
+
+#[test]
+fn program_that_is_killed_at_each_stop_gets_a_hint() {
+    let scene = Scene::of_library();
+    let mut config = helper(&scene, &["stubborn"]);
+    config.stop.grace_period = Duration::from_millis(50);
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", config);
+    host.run();
+    for stops in 1..=2 {
+        let start = scene.reports.start("web");
+        assert_eq!(host.events.started("web"), start.pid);
+        assert_eq!(host.status("web").hint, None, "after {} stops", stops - 1);
+        host.manager.restart("web").unwrap();
+        assert_eq!(scene.reports.signal(&start), "SIGINT");
+    }
+    let last = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), last.pid);
+    let hint = host.status("web").hint.unwrap();
+    assert!(hint.starts_with("its last 2 stops ended by SIGKILL: if the program ignores SIGINT, "), "{hint}");
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
+}
+
+#[test]
+fn exit_code_of_a_launcher_is_explained_by_a_hint() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", crashing(&scene, &["exit", "137", "killed"], 0));
+    host.run();
+    let hint = waiting(&mut host, "web").hint.unwrap();
+    assert!(hint.starts_with("exit code 137 is 128 + 9: "), "{hint}");
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
+}
