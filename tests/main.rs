@@ -9,6 +9,7 @@ mod inside;
 mod support;
 
 mod agent;
+mod agent_commands;
 mod c_abi;
 mod crashes;
 mod directory;

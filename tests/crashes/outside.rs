@@ -92,7 +92,8 @@ pub(crate) fn check_processes(wanted: &Wanted, living: Vec<Living>) -> Result<BT
 pub(crate) fn check_files(dir: &Path, wanted: &Wanted, leaders: &BTreeMap<String, Living>) -> Result<(), String> {
     let known = |name: &&String| {
         let aside = name.strip_prefix("snapshot.json.corrupt-").is_some_and(|number| number.parse::<u32>().is_ok());
-        aside || ["lock", "logs", "pids", "records", "snapshot.json"].contains(&name.as_str())
+        let socket = ["agent.sock", ".agent.sock.tmp"].contains(&name.as_str());
+        aside || socket || ["lock", "logs", "pids", "records", "snapshot.json"].contains(&name.as_str())
     };
     if let Some(unknown) = list(dir).iter().find(|name| !known(name)) {
         return Err(format!("{unknown} in the data directory"));

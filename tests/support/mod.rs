@@ -28,7 +28,7 @@ pub(crate) use files::Changes;
 pub(crate) use leak::{Leak, OF_A_SPAWNER, spawners};
 pub(crate) use message::{Inspection, OVERLAPS};
 pub(crate) use process::{Process, children_of, have_inodes, readable};
-pub(crate) use programs::{HELPER, HELPER_VARIABLE, agent_under_test, agent_with_fail_points, example};
+pub(crate) use programs::{HELPER, HELPER_VARIABLE, agent_under_test, agent_with_fail_points, example, example_agent};
 pub(crate) use reports::Start;
 pub(crate) use scene::{Scene, list};
 pub(crate) use status::Status;

@@ -31,6 +31,11 @@ pub(crate) fn agent_under_test() -> &'static Path {
     })
 }
 
+/// The example agent, whatever agent is under test: for what it can beyond the others.
+pub(crate) fn example_agent() -> &'static Path {
+    &programs().agent
+}
+
 /// The example agent with fail points, in a target directory of its own, so that nothing else is built with them.
 ///
 /// Without cargo it is where an earlier run with cargo has built it.

@@ -21,55 +21,25 @@ use crate::{Result, complain, say};
 /// once would burn CPU until a connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Where connections come from and where they go, each `HOST:PORT`.
-#[derive(Debug)]
-pub(crate) struct Addresses {
-    listen: String,
-    upstream: String,
-}
-
-impl Addresses {
-    /// Reads `--listen ADDR --upstream ADDR`, in any order; the error says what is wrong.
-    pub(crate) fn parse(words: &[&str]) -> std::result::Result<Addresses, String> {
-        let (mut listen, mut upstream) = (None, None);
-        let mut words = words.iter();
-        while let Some(option) = words.next() {
-            let place = match *option {
-                "--listen" => &mut listen,
-                "--upstream" => &mut upstream,
-                other => return Err(format!("argument {other}: expected --listen or --upstream")),
-            };
-            let address = words.next().ok_or_else(|| format!("argument {option}: expected an address after it"))?;
-            if place.replace((*address).to_owned()).is_some() {
-                return Err(format!("argument {option}: expected once"));
-            }
-        }
-        match (listen, upstream) {
-            (Some(listen), Some(upstream)) => Ok(Addresses { listen, upstream }),
-            _ => Err("arguments of proxy: expected --listen ADDR --upstream ADDR".to_owned()),
-        }
-    }
-}
-
-/// Passes connections on until SIGTERM comes and all of them have ended.
+/// Passes connections on from one `HOST:PORT` to another until SIGTERM comes and all of them have ended.
 ///
 /// # Errors
 /// When the address cannot be listened on.
-pub(crate) fn run(addresses: &Addresses) -> Result<()> {
-    let wrong = |error| format!("listen {}: {error}", addresses.listen);
+pub(crate) fn run(listen: &str, upstream: &str) -> Result<()> {
+    let wrong = |error| format!("listen {listen}: {error}");
     let (told, teller) = UnixStream::pair().map_err(wrong)?;
     signal_hook::low_level::pipe::register(SIGTERM, teller).map_err(wrong)?;
-    let listener = match given(&addresses.listen).map_err(wrong)? {
+    let listener = match given(listen).map_err(wrong)? {
         Some(listener) => listener,
-        None => TcpListener::bind(&addresses.listen).map_err(wrong)?,
+        None => TcpListener::bind(listen).map_err(wrong)?,
     };
     // Another process may have the same socket, and be faster than this one when a connection comes.
     listener.set_nonblocking(true).map_err(wrong)?;
     let bound = listener.local_addr().map_err(wrong)?;
-    say(format_args!("listening on {bound}, upstream {}", addresses.upstream));
-    serve(listener, Some(&told), |client| match TcpStream::connect(&addresses.upstream) {
+    say(format_args!("listening on {bound}, upstream {upstream}"));
+    serve(listener, Some(&told), |client| match TcpStream::connect(upstream) {
         Ok(upstream) => relay(&client, &upstream),
-        Err(error) => Err(io::Error::new(error.kind(), format!("connect {}: {error}", addresses.upstream))),
+        Err(error) => Err(io::Error::new(error.kind(), format!("connect {upstream}: {error}"))),
     });
     Ok(())
 }

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The agent: a manager on a thread of its own, with the configuration that it follows. Signals and commands use it from
+//! several threads.
+
+mod descriptor_limit;
+mod run;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use proxyprocess::{Manager, ManagerOptions, ProxyConfig, State};
+
+use crate::Result;
+use crate::config::{Config, OnExit};
+pub(crate) use run::run;
+
+/// The manager and all that a reload needs.
+pub(crate) struct Agent {
+    path: PathBuf,
+    /// This executable, asked for once: the kernel names a file that was replaced since "... (deleted)".
+    program: PathBuf,
+    /// Fixed as long as the agent runs.
+    data_dir: Option<PathBuf>,
+    state: State,
+    pub(crate) manager: Arc<Manager>,
+    /// Held while the file is read again, so that of two reloads the later one has the later file.
+    reloading: Mutex<()>,
+    followed: Mutex<Followed>,
+}
+
+/// What the accepted configuration says.
+#[derive(Clone)]
+pub(crate) struct Followed {
+    pub(crate) on_exit: OnExit,
+    /// Each `NAME=value`.
+    pub(crate) proxy_env: Vec<String>,
+    pub(crate) proxies: BTreeMap<String, ProxyConfig>,
+}
+
+impl Followed {
+    fn of(config: &Config) -> Followed {
+        let Config { options, on_exit, proxies } = config;
+        Followed { on_exit: *on_exit, proxy_env: variables(options), proxies: proxies.clone() }
+    }
+}
+
+/// The variables for all proxies, which were read from JSON and are UTF-8.
+pub(crate) fn variables(options: &ManagerOptions) -> Vec<String> {
+    let line = |(name, value): &(OsString, OsString)| format!("{}={}", name.to_string_lossy(), value.to_string_lossy());
+    options.proxy_env.iter().map(line).collect()
+}
+
+impl Agent {
+    /// Reads the configuration and takes over what an earlier agent left.
+    fn start(path: &Path) -> Result<Agent> {
+        let program = std::env::current_exe().map_err(|error| format!("find own executable: {error}"))?;
+        let config = Config::load(path, &program)?;
+        let followed = Followed::of(&config);
+        let Config { options, proxies, .. } = config;
+        descriptor_limit::raise();
+        // ORDER: what is wanted comes before the manager runs, else it would stop all that it restored.
+        let state = State::new();
+        state.replace_all(proxies)?;
+        let data_dir = options.data_dir.clone();
+        let manager = Manager::new(state.clone(), options)?;
+        if let Some(snapshot) = manager.snapshot_path() {
+            if let Err(error) = manager.restore(&snapshot) {
+                log::error!("restore: {error}");
+            }
+        }
+        Ok(Agent {
+            path: path.to_owned(),
+            program,
+            data_dir,
+            state,
+            manager: Arc::new(manager),
+            reloading: Mutex::new(()),
+            followed: Mutex::new(followed),
+        })
+    }
+
+    /// Runs the manager on a thread; `ended` is dropped when it ends.
+    fn run_manager<T: Send + 'static>(&self, ended: T) -> Result<JoinHandle<proxyprocess::Result<()>>> {
+        let manager = Arc::clone(&self.manager);
+        let runner = move || {
+            let _ended = ended;
+            manager.run()
+        };
+        let spawned = thread::Builder::new().name("manager".to_owned()).spawn(runner);
+        Ok(spawned.map_err(|error| format!("start thread of the manager: {error}"))?)
+    }
+
+    /// Reads the file again, and says in the log what came of it.
+    ///
+    /// # Errors
+    /// Why it was not accepted. Everything is as it was then.
+    pub(crate) fn reload(&self) -> Result<()> {
+        let reloaded = self.read_again();
+        match &reloaded {
+            Ok(()) => log::info!("reloaded {}", self.path.display()),
+            Err(error) => log::error!("reload, nothing changed: {error}"),
+        }
+        reloaded
+    }
+
+    fn read_again(&self) -> Result<()> {
+        let _one_at_a_time = lock(&self.reloading);
+        let config = Config::load(&self.path, &self.program)?;
+        let followed = Followed::of(&config);
+        let Config { options, proxies, .. } = config;
+        if options.data_dir != self.data_dir {
+            return Err(format!("{}: data_dir: expected no change while the agent runs", self.path.display()).into());
+        }
+        // ORDER: new options hold at once, so they come last: a proxy whose command and environment both changed is
+        // replaced once, and one that is no longer wanted is not started again first.
+        self.state.replace_all(proxies)?;
+        self.manager.reconfigure(options)?;
+        *lock(&self.followed) = followed;
+        Ok(())
+    }
+
+    /// This executable.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The configuration that was accepted last.
+    pub(crate) fn followed(&self) -> Followed {
+        lock(&self.followed).clone()
+    }
+
+    fn on_exit(&self) -> OnExit {
+        lock(&self.followed).on_exit
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What it guards is whole at any time.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

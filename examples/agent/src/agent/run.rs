@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The life of the agent's process: from the command line to its exit code, steered by signals.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use proxyprocess::{Error, ErrorCode, ProxyStatus};
+use serde_json::{Map, Value, json};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::{Handle, Signals};
+
+use super::Agent;
+use crate::Result;
+use crate::config::OnExit;
+
+/// Runs the agent until a signal ends it. `serve` is called once it has its data directory, and has it answer commands.
+///
+/// # Errors
+/// When it cannot start. What fails later is logged, and is the exit code.
+pub(crate) fn run(path: &Path, serve: impl FnOnce(&Arc<Agent>, &Path) -> Result<()>) -> Result<ExitCode> {
+    start_logging();
+    // ORDER: the handlers come before the first process, so that no signal ends the agent behind the library's back.
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1])
+        .map_err(|error| format!("register signal handlers: {error}"))?;
+    let agent = Arc::new(Agent::start(path)?);
+    let runner = agent.run_manager(CloseOnDrop(signals.handle()))?;
+    if let Some(data_dir) = &agent.data_dir {
+        if let Err(error) = serve(&agent, data_dir) {
+            log::warn!("going on without commands: {error}");
+        }
+    }
+    log::info!("running {}", path.display());
+    // `None` when the manager ended by itself, which closed the handle.
+    let ended = match signals.forever().find_map(|signal| obey(&agent, signal)) {
+        Some(OnExit::Stop) => agent.manager.kill().inspect(|()| log::info!("ended, all proxies are stopped")),
+        Some(OnExit::Leave) | None => agent.manager.close().inspect(|()| log::info!("ended, proxies run on")),
+    };
+    let ran = match runner.join() {
+        // A signal has ended the manager before it began to run.
+        Ok(Err(error)) if error.code() == ErrorCode::Closed => Ok(()),
+        Ok(ran) => ran,
+        Err(_) => Err(Error::new(ErrorCode::Internal, "run manager: its thread panicked")),
+    };
+    let mut failures: Vec<Error> = [ran, ended].into_iter().filter_map(|result| result.err()).collect();
+    // The run has the result of the end.
+    failures.dedup();
+    for error in &failures {
+        log::error!("{error}");
+    }
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Does what a signal asks for; a signal that ends the agent says what becomes of the proxies.
+fn obey(agent: &Agent, signal: i32) -> Option<OnExit> {
+    match signal {
+        SIGQUIT => return Some(OnExit::Stop),
+        SIGINT | SIGTERM => return Some(agent.on_exit()),
+        // What comes of it is in the log.
+        SIGHUP => drop(agent.reload()),
+        _ => {
+            if let Err(error) = print_status(agent.manager.status()) {
+                log::warn!("print status: {error}");
+            }
+        }
+    }
+    None
+}
+
+/// Ends the wait for signals, also when the manager's thread panics.
+struct CloseOnDrop(Handle);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Prints `{"proxies":{"<id>":{...}}}` in one line.
+fn print_status(status: Vec<ProxyStatus>) -> Result<()> {
+    let mut proxies = Map::new();
+    for proxy in status {
+        let mut fields = serde_json::to_value(&proxy)?;
+        if let Value::Object(fields) = &mut fields {
+            fields.remove("id");
+        }
+        proxies.insert(proxy.id, fields);
+    }
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(format!("{}\n", json!({ "proxies": proxies })).as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
+/// Logs on standard error what RUST_LOG says, or else from the level info on.
+fn start_logging() {
+    let mut logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"));
+    logger.format(|out, record| {
+        let time = humantime::format_rfc3339_seconds(SystemTime::now());
+        writeln!(out, "[{time} {:<5} {}] {}", record.level(), record.target(), record.args())
+    });
+    logger.init();
+}

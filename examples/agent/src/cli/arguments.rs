@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The command line: what there is to ask for, and its help.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use proxyprocess::Signal;
+
+const AFTER_HELP: &str = "\
+Signals to a running agent:
+  SIGHUP           read the file again; a bad file changes nothing
+  SIGUSR1          print the status as one JSON line on stdout
+  SIGINT, SIGTERM  end as \"on_exit\" says: \"leave\" the proxies running (default) or \"stop\" them
+  SIGQUIT          stop the proxies and end
+
+Exit codes:
+  0  done as asked                     4  no such proxy
+  1  failure                           5  timed out
+  2  wrong arguments                   6  the proxy has no process now
+  3  no agent runs in the directory
+
+It logs on stderr (level: RUST_LOG, info unless set).";
+
+/// Runs the proxies that a configuration file declares, and steers those of a running agent.
+#[derive(Debug, Parser)]
+#[command(name = "agent", version, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, subcommand_value_name = "COMMAND", arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// Run the proxies of this file: the same as `agent run CONFIG`
+    pub(super) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the proxies that a file declares, in the foreground
+    Run {
+        /// The configuration
+        config: PathBuf,
+    },
+    /// Read a configuration and say what is wrong with it, by line and column
+    Check {
+        /// The configuration
+        config: PathBuf,
+        /// Say for each proxy what the agent that runs in its data directory would do with this configuration
+        #[arg(long)]
+        diff: bool,
+        /// Print what would be done as one JSON object a line
+        #[arg(long, requires = "diff")]
+        json: bool,
+    },
+    /// Show what the proxies are doing, and why one does not run
+    Status {
+        /// Show this proxy alone
+        id: Option<String>,
+        /// Print one JSON object a proxy and line
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// Restart proxies, and wait until they are ready
+    Restart {
+        /// The proxies
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+        /// Return when the restarts have begun
+        #[arg(long)]
+        no_wait: bool,
+        /// How long to wait for each
+        #[arg(long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration)]
+        timeout: Duration,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// Have the agent read its configuration again, or a proxy its own
+    Reload {
+        /// The proxy; it declares how it reloads
+        id: Option<String>,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// Send a signal to the process of a proxy
+    Signal {
+        /// The proxy
+        id: String,
+        /// A name (HUP, SIGHUP) or number
+        signal: Signal,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// Wait until a proxy is ready
+    Wait {
+        /// The proxy
+        id: String,
+        /// What to wait for
+        #[arg(value_enum, default_value_t = Awaited::Ready)]
+        what: Awaited,
+        /// How long to wait
+        #[arg(long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration)]
+        timeout: Duration,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// Show the version of this program, and of a running agent
+    Version {
+        #[command(flatten)]
+        agent: PerhapsAgent,
+    },
+    /// Pass TCP connections on: a proxy to try an agent with. SIGTERM ends it when all connections have ended
+    Proxy {
+        /// Where connections come from
+        #[arg(long, value_name = "ADDR")]
+        listen: String,
+        /// Where they go
+        #[arg(long, value_name = "ADDR")]
+        upstream: String,
+    },
+    /// Show traffic through a managed proxy that survives its own death and the agent's
+    Demo,
+}
+
+/// How a command finds the agent.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct WhichAgent {
+    /// The data directory of the agent
+    #[arg(long, value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// The configuration of the agent, which names its data directory
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// The same, for a command that can do without one.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct PerhapsAgent {
+    /// The data directory of an agent
+    #[arg(long, value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// The configuration of an agent, which names its data directory
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// What a proxy is waited for to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Awaited {
+    Ready,
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MPL-2.0
+//! `agent check`: whether a configuration is right, and what it would change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proxyprocess::ProxyConfig;
+use serde_json::{Value, json};
+
+use crate::agent;
+use crate::config::Config;
+use crate::control::client::Connection;
+use crate::control::protocol::{Answer, Request};
+use crate::output::plain;
+use crate::{Result, say};
+
+/// What becomes of a proxy with another configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Start,
+    Stop,
+    /// Its process is replaced by one of the new declaration.
+    Replace,
+    /// The process stays, and the new settings hold for it.
+    Settings,
+    Nothing,
+}
+
+impl Change {
+    fn as_str(self) -> &'static str {
+        match self {
+            Change::Start => "start",
+            Change::Stop => "stop",
+            Change::Replace => "replace",
+            Change::Settings => "settings only",
+            Change::Nothing => "nothing",
+        }
+    }
+
+    fn between(before: Option<&ProxyConfig>, after: Option<&ProxyConfig>) -> Change {
+        match (before, after) {
+            (None, None) => Change::Nothing,
+            (None, Some(_)) => Change::Start,
+            (Some(_), None) => Change::Stop,
+            (Some(before), Some(after)) if before == after => Change::Nothing,
+            (Some(before), Some(after)) if before.same_process(after) => Change::Settings,
+            (Some(_), Some(_)) => Change::Replace,
+        }
+    }
+}
+
+/// Checks a configuration; with `diff` prints also what it would change.
+///
+/// # Errors
+/// What is wrong with it; of a diff also why the agent cannot be asked.
+pub(super) fn check(path: &Path, diff: bool, json: bool) -> Result<()> {
+    let program = std::env::current_exe().map_err(|error| format!("find own executable: {error}"))?;
+    let config = Config::load(path, &program)?;
+    if !diff {
+        say(format_args!("{}: {} proxies, no error", path.display(), config.proxies.len()));
+        return Ok(());
+    }
+    let no_data_dir = || format!("{}: data_dir: expected a path, got nothing", path.display());
+    let data_dir = config.options.data_dir.ok_or_else(no_data_dir)?;
+    let running = Running::ask(&mut Connection::open(&data_dir)?)?;
+    // Once more, with the executable that the agent would put into the commands.
+    let config = Config::load(path, &running.program)?;
+    let changed = changed_variables(&running.proxy_env, &agent::variables(&config.options));
+    let ids: BTreeSet<&String> = running.proxies.keys().chain(config.proxies.keys()).collect();
+    for id in ids {
+        let change = match Change::between(running.proxies.get(id), config.proxies.get(id)) {
+            Change::Nothing | Change::Settings if is_affected(config.proxies.get(id), &changed) => Change::Replace,
+            change => change,
+        };
+        if json {
+            say(json!({ "id": id, "change": change.as_str() }));
+        } else {
+            say(format_args!("{}: {}", plain(id), change.as_str()));
+        }
+    }
+    Ok(())
+}
+
+/// What a running agent has accepted.
+#[derive(Default)]
+struct Running {
+    program: PathBuf,
+    proxy_env: Vec<String>,
+    proxies: BTreeMap<String, ProxyConfig>,
+}
+
+impl Running {
+    fn ask(agent: &mut Connection) -> Result<Running> {
+        let mut running = Running::default();
+        for request in [Request::Version {}, Request::Declarations {}] {
+            agent.ask(&request, Duration::ZERO, |answer| {
+                match answer {
+                    Answer::Agent { program, .. } => running.program = program.into(),
+                    Answer::Manager { proxy_env } => running.proxy_env = proxy_env,
+                    Answer::Declaration { id, declared } => {
+                        running.proxies.insert(id, ProxyConfig::from_json(&declared.to_string())?);
+                    }
+                    _ => {}
+                }
+                Ok(())
+            })?;
+        }
+        Ok(running)
+    }
+}
+
+/// The names of the variables for all proxies that have another value, or one no more.
+fn changed_variables(before: &[String], after: &[String]) -> BTreeSet<String> {
+    let values = |lines: &[String]| -> BTreeMap<String, String> {
+        lines
+            .iter()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    };
+    let (before, after) = (values(before), values(after));
+    let names = before.keys().chain(after.keys());
+    names.filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
+}
+
+/// Whether one of the variables comes to the process of a proxy: it has none of its own, and does not refuse it.
+fn is_affected(proxy: Option<&ProxyConfig>, changed: &BTreeSet<String>) -> bool {
+    let Some(declared) = proxy.and_then(|proxy| serde_json::to_value(proxy.to_json()).ok()) else { return false };
+    let lines = |field: &str| declared[field].as_array().cloned().unwrap_or_default();
+    let own: BTreeSet<String> = lines("env").iter().chain(&lines("unset_env")).filter_map(name_of).collect();
+    changed.iter().any(|name| !own.contains(name))
+}
+
+fn name_of(line: &Value) -> Option<String> {
+    line.as_str().map(|line| line.split('=').next().unwrap_or(line).to_owned())
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The configuration file: options of the manager, and the proxies, which [`State`] reads itself.
+
+mod fields;
+mod places;
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use proxyprocess::{ExecMode, ManagerOptions, ProxyConfig, State};
+use serde_json::Value;
+
+use crate::Result;
+use fields::{Fields, MILLISECONDS, expected, handovers, milliseconds, path};
+use places::{Place, line_and_column};
+
+/// The kinds of proxy of this agent; it registers none of its own.
+const MODES: [ExecMode; 2] = [ExecMode::DAEMON, ExecMode::NOOP];
+
+/// What the agent does with its proxies when SIGINT or SIGTERM ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnExit {
+    /// They keep running, and the next agent adopts them.
+    Leave,
+    /// They are stopped first.
+    Stop,
+}
+
+/// A configuration that was read and checked whole.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) options: ManagerOptions,
+    pub(crate) on_exit: OnExit,
+    pub(crate) proxies: BTreeMap<String, ProxyConfig>,
+}
+
+impl Config {
+    /// Reads the file at `path`; `program` is what `{self}` stands for.
+    ///
+    /// # Errors
+    /// "`path`:line:column: field: what was expected", or why the file cannot be read.
+    pub(crate) fn load(path: &Path, program: &Path) -> Result<Config> {
+        let text = read(path)?;
+        Config::parse(&text, program).map_err(|error| located(path, &text, &error.to_string()).into())
+    }
+
+    fn parse(text: &str, program: &Path) -> Result<Config> {
+        let mut fields = Fields::of(text)?;
+        let mut options = ManagerOptions::default();
+        options.data_dir = fields.read("data_dir", "a path", path)?;
+        options.allow_root = fields.read("allow_root", "true or false", Value::as_bool)?.unwrap_or(options.allow_root);
+        options.proxy_env = fields.variables("proxy_env")?;
+        for (field, period) in [
+            ("snapshot_period_ms", &mut options.snapshot_period),
+            ("coalesce_period_ms", &mut options.coalesce_period),
+            ("quiescent_period_ms", &mut options.quiescent_period),
+        ] {
+            *period = fields.read(field, MILLISECONDS, milliseconds)?.unwrap_or(*period);
+        }
+        let most = fields.read("max_handovers", "a number from 1 to 1048576", handovers)?;
+        options.max_handovers = most.unwrap_or(options.max_handovers);
+        let on_exit = match fields.take("on_exit") {
+            Some(value) => on_exit(&value)?,
+            None => OnExit::Leave,
+        };
+        let written = fields.text("proxies");
+        fields.finish()?;
+        let proxies = match written {
+            Some(proxies) => read_proxies(text, proxies.get(), program)?,
+            None => BTreeMap::new(),
+        };
+        Ok(Config { options, on_exit, proxies })
+    }
+}
+
+/// The data directory that a configuration file names; the rest of it may be wrong.
+///
+/// # Errors
+/// When the file cannot be read, is no such document, or names none.
+pub(crate) fn data_dir_of(file: &Path) -> Result<PathBuf> {
+    let text = read(file)?;
+    let found = Fields::of(&text).and_then(|mut fields| {
+        let found = fields.read("data_dir", "a path", path)?;
+        Ok(found.ok_or("data_dir: expected a path, got nothing: an agent without one cannot be asked")?)
+    });
+    found.map_err(|error| located(file, &text, &error.to_string()).into())
+}
+
+fn read(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))?;
+    // Some editors begin a file with a byte order mark.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// Reads the declarations as they are written, for an id that stands there twice is not in the value; and into a state
+/// without a manager: a reload must know that all is well before it changes anything.
+fn read_proxies(document: &str, proxies: &str, program: &Path) -> Result<BTreeMap<String, ProxyConfig>> {
+    let state = State::new();
+    // At the place that they have in the document, so that lines and columns in an error are those of the document.
+    let begin = proxies.as_ptr().addr() - document.as_ptr().addr();
+    let before = document[..begin].chars().map(|character| if character == '\n' { '\n' } else { ' ' });
+    state.replace_all_json(&before.chain(proxies.chars()).collect::<String>())?;
+    let unknown = state.list().into_iter().find(|(_, proxy)| !MODES.contains(&proxy.mode));
+    if let Some((id, proxy)) = unknown {
+        return Err(format!("proxies.{id}.mode: expected \"daemon\" or \"noop\", got \"{}\"", proxy.mode).into());
+    }
+    let own: BTreeMap<String, Value> = serde_json::from_str(proxies)?;
+    let read = |(id, proxy)| Ok((id, ProxyConfig::from_json(&expand_self(proxy, program).to_string())?));
+    own.into_iter().map(read).collect()
+}
+
+/// Puts the path of this program in place of a first word `{self}` of a declared command.
+fn expand_self(mut proxy: Value, program: &Path) -> Value {
+    if let Some(word) = proxy.pointer_mut("/command/0").filter(|word| **word == "{self}") {
+        *word = match program.to_str() {
+            Some(program) => Value::from(program),
+            None => Value::from(program.as_os_str().as_bytes()),
+        };
+    }
+    proxy
+}
+
+/// No secret is meant to stand here, so what does is said, as far as it could be a word.
+fn on_exit(value: &Value) -> Result<OnExit> {
+    const WANTED: &str = "\"leave\" or \"stop\"";
+    match value.as_str() {
+        Some("leave") => Ok(OnExit::Leave),
+        Some("stop") => Ok(OnExit::Stop),
+        Some(word) if !word.is_empty() && word.chars().count() <= 40 => {
+            Err(format!("on_exit: expected {WANTED}, got \"{}\"", word.escape_debug()).into())
+        }
+        _ => Err(expected("on_exit", WANTED, value).into()),
+    }
+}
+
+/// The message with the file, the line and the column of what it is about, as far as that is known.
+fn located(file: &Path, text: &str, message: &str) -> String {
+    let file = file.display();
+    // A message of the reader of JSON ends with the place.
+    let read = message.rsplit_once(" at line ").and_then(|(what, place)| {
+        let (line, column) = place.split_once(" column ")?;
+        Some((what, line.parse::<usize>().ok()?, column.parse::<usize>().ok()?))
+    });
+    if let Some((what, line, column)) = read {
+        return format!("{file}:{line}:{}: {what}", column.max(1));
+    }
+    match Place::of_json(text).and_then(|document| document.find(message)) {
+        Some(at) => {
+            let (line, column) = line_and_column(text, at);
+            format!("{file}:{line}:{column}: {message}")
+        }
+        None => format!("{file}: {message}"),
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Asks a running agent.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::protocol::{Answer, RefusalCode, Request};
+use super::socket;
+use crate::Result;
+use crate::failure::{Exit, Failure};
+
+/// How long an agent may be silent: it is stopped (SIGSTOP), or the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A connection to the agent of a data directory.
+pub(crate) struct Connection {
+    stream: BufReader<UnixStream>,
+    data_dir: PathBuf,
+}
+
+impl Connection {
+    /// # Errors
+    /// With [`Exit::NoAgent`]: no agent runs there.
+    pub(crate) fn open(data_dir: &Path) -> Result<Connection> {
+        let stream = socket::connect(data_dir).map_err(|error| {
+            let place = data_dir.display();
+            match error.kind() {
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory => {
+                    Failure::new(Exit::NoAgent, format!("no agent runs in {place}: connect agent.sock: {error}"))
+                }
+                _ => Failure::new(Exit::Failure, format!("connect agent.sock in {place}: {error}")),
+            }
+        })?;
+        Ok(Connection { stream: BufReader::new(stream), data_dir: data_dir.to_owned() })
+    }
+
+    /// The data directory of the agent.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Asks, and hands each line of the answer but the last to `each`. The answer may take as long as `longer` in addition
+    /// to what any answer may take.
+    ///
+    /// # Errors
+    /// What `each` fails with; why the agent refuses; with [`Exit::TimedOut`] also when it does not answer.
+    pub(crate) fn ask(
+        &mut self,
+        request: &Request,
+        longer: Duration,
+        mut each: impl FnMut(Answer) -> Result<()>,
+    ) -> Result<()> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.stream.get_ref().set_read_timeout(Some(PATIENCE.saturating_add(longer)))?;
+        self.stream.get_ref().set_write_timeout(Some(PATIENCE))?;
+        // One that refuses the connection does not read the request, and its answer can be read nevertheless.
+        let written = self.stream.get_mut().write_all(&line);
+        loop {
+            let mut line = Vec::new();
+            let read = self.stream.read_until(b'\n', &mut line).map_err(|error| self.failed(&error))?;
+            if read == 0 {
+                written.map_err(|error| self.failed(&error))?;
+                return Err(format!("the agent in {} ended before it had answered", self.data_dir.display()).into());
+            }
+            match serde_json::from_slice(&line).map_err(|error| format!("answer of the agent: {error}"))? {
+                Answer::Done {} => return Ok(()),
+                Answer::Error(refusal) => {
+                    let exit = match refusal.code {
+                        RefusalCode::NoSuchProxy => Exit::NoSuchProxy,
+                        RefusalCode::NotRunning => Exit::NotRunning,
+                        RefusalCode::TimedOut => Exit::TimedOut,
+                        RefusalCode::BadRequest | RefusalCode::Busy | RefusalCode::Failed => Exit::Failure,
+                    };
+                    return Err(Failure::new(exit, refusal.message).into());
+                }
+                answer => each(answer)?,
+            }
+        }
+    }
+
+    /// Asks for what is answered by the last line alone; `longer` as of [`Connection::ask`].
+    pub(crate) fn command(&mut self, request: &Request, longer: Duration) -> Result<()> {
+        self.ask(request, longer, |_| Ok(()))
+    }
+
+    fn failed(&self, error: &io::Error) -> Failure {
+        let place = self.data_dir.display();
+        match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                Failure::new(Exit::TimedOut, format!("the agent in {place} does not answer"))
+            }
+            _ => Failure::new(Exit::Failure, format!("ask the agent in {place}: {error}")),
+        }
+    }
+}

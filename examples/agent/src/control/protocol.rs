@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Requests and answers. A request is one line; its answers are lines too, of which the last is `done` or `error`.
+
+use proxyprocess::{Error, ErrorCode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What an agent is asked for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// What all proxies are doing, or one: `proxy` lines.
+    Status {
+        #[serde(default)]
+        id: Option<String>,
+    },
+    /// The configuration that the agent follows: a `manager` line and `declaration` lines.
+    Declarations {},
+    /// Restart one proxy; answered when the restart has begun.
+    Restart { id: String },
+    /// Have one proxy reload its configuration; without an id the agent reads its own again.
+    Reload {
+        #[serde(default)]
+        id: Option<String>,
+    },
+    /// Send a signal to the process of one proxy.
+    Signal { id: String, signal: String },
+    /// Answer when one proxy is ready.
+    Wait { id: String, timeout_ms: u64 },
+    /// Which agent this is: an `agent` line.
+    Version {},
+}
+
+/// One line of an answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    /// The status of a proxy.
+    Proxy(Value),
+    /// What a proxy is declared as.
+    Declaration { id: String, declared: Value },
+    /// The agent itself; `program` is what `{self}` stands for in its configuration.
+    Agent { version: String, pid: u32, program: String },
+    /// What is declared for all proxies; variables as `NAME=value`.
+    Manager { proxy_env: Vec<String> },
+    /// All went well. The last line.
+    Done {},
+    /// Why it did not. The last line.
+    Error(Refusal),
+}
+
+/// Why a request was not granted.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Refusal {
+    pub(crate) code: RefusalCode,
+    pub(crate) message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RefusalCode {
+    /// The line is no request.
+    BadRequest,
+    /// The agent has no proxy of this id.
+    NoSuchProxy,
+    /// The proxy has no process now.
+    NotRunning,
+    /// What was waited for has not come in time.
+    TimedOut,
+    /// The agent has as many connections as it takes.
+    Busy,
+    /// Anything else; the message says what.
+    Failed,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: RefusalCode, message: impl Into<String>) -> Refusal {
+        Refusal { code, message: message.into() }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        let code = match error.code() {
+            ErrorCode::NotFound => RefusalCode::NoSuchProxy,
+            ErrorCode::NotRunning => RefusalCode::NotRunning,
+            ErrorCode::Timeout => RefusalCode::TimedOut,
+            _ => RefusalCode::Failed,
+        };
+        Refusal::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Commands that have a running agent do something.
+
+use serde_json::json;
+
+use super::{ask, run, start};
+use crate::support::{Config, Proxy, Scene, example_agent};
+
+#[test]
+fn restart_returns_when_the_next_process_is_ready() {
+    let scene = Scene::new();
+    let agent =
+        start(&scene, &Config::new(&scene).proxy("a", Proxy::helper(&["run"])).proxy("b", Proxy::helper(&["run"])));
+    let before = ["a", "b"].map(|id| scene.reports.start(id));
+    let data_dir = scene.data_dir();
+    ask(&data_dir, &["wait", "a"]).ok();
+    ask(&data_dir, &["wait", "b", "ready", "--timeout", "30s"]).ok();
+    assert_eq!(ask(&data_dir, &["restart", "a", "b"]).ok(), "");
+    let status = agent.status();
+    let after = ["a", "b"].map(|id| scene.reports.start(id));
+    for (id, (before, after)) in ["a", "b"].iter().zip(before.iter().zip(&after)) {
+        assert!(status.runs(id, after.pid) && before.pid != after.pid, "{status:?}");
+    }
+    // One that is not there does not keep the other from its restart.
+    let said = ask(&data_dir, &["restart", "nosuch", "a", "neither", "--no-wait"]).failed(4);
+    assert!(said.contains("proxy nosuch: not managed") && said.contains("proxy neither: not managed"), "{said}");
+    scene.reports.start("a");
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn wait_ends_when_the_proxy_is_ready_and_fails_when_it_is_not_in_time() {
+    let scene = Scene::new();
+    let ready = json!({ "unix": scene.path("socket") });
+    let socket = scene.path("socket");
+    let config = Config::new(&scene)
+        .proxy("web", Proxy::helper(&["ready", "unix", socket.to_str().unwrap()]).set("ready", ready))
+        .proxy("missing", Proxy::command(&["/no/such/program"]));
+    let agent = start(&scene, &config);
+    let web = scene.reports.start("web");
+    let data_dir = scene.data_dir();
+    let said = ask(&data_dir, &["wait", "web", "--timeout", "1500ms"]).failed(5);
+    assert_eq!(said, "agent: proxy web: not ready after 1.5s\n");
+    assert_eq!(ask(&data_dir, &["wait", "missing", "--timeout", "1ms"]).code, Some(5));
+    assert_eq!(ask(&data_dir, &["wait", "nosuch"]).code, Some(4));
+    ask(&data_dir, &["signal", "web", "USR1"]).ok();
+    ask(&data_dir, &["wait", "web"]).ok();
+    assert!(agent.status().runs("web", web.pid));
+    scene.reports.signal(&web);
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn signal_goes_to_the_process_of_the_proxy() {
+    let scene = Scene::new();
+    let config = Config::new(&scene)
+        .proxy("web", Proxy::helper(&["graceful"]))
+        .proxy("missing", Proxy::command(&["/no/such/program"]));
+    let agent = start(&scene, &config);
+    let web = scene.reports.start("web");
+    let data_dir = scene.data_dir();
+    ask(&data_dir, &["wait", "web"]).ok();
+    ask(&data_dir, &["signal", "web", "SIGUSR1"]).ok();
+    assert_eq!(scene.reports.signal(&web), "SIGUSR1");
+    let next = scene.reports.start("web");
+    agent.status_when(&scene, "the other one waits", |status| status.is("missing", "waiting"));
+    assert_eq!(ask(&data_dir, &["signal", "nosuch", "HUP"]).code, Some(4));
+    assert_eq!(ask(&data_dir, &["signal", "missing", "HUP"]).code, Some(6));
+    assert!(ask(&data_dir, &["signal", "web", "SIGNOTHING"]).failed(2).contains("SIGNOTHING"));
+    agent.quit();
+    assert_eq!(scene.reports.signal(&next), "SIGINT");
+    scene.finish();
+}
+
+#[test]
+fn reload_of_a_bad_file_fails_and_changes_nothing() {
+    let scene = Scene::new();
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["run"]));
+    let agent = start(&scene, &config);
+    let web = scene.reports.start("web");
+    let (data_dir, file) = (scene.data_dir(), scene.path("agent.json"));
+    config.clone().proxy("next", Proxy::helper(&["run"])).write(&file);
+    assert_eq!(ask(&data_dir, &["reload"]).ok(), "");
+    scene.reports.start("next");
+    config.clone().proxy("web", Proxy::helper(&["run"]).set("comand", "x")).write(&file);
+    let said = ask(&data_dir, &["reload"]).failed(1);
+    assert!(said.contains("agent.json:1:") && said.contains(": proxies.web.comand: unknown field"), "{said}");
+    agent.wait_for_log("reload, nothing changed");
+    let other = config.clone().set("data_dir", scene.path("other").to_str().unwrap());
+    other.write(&file);
+    assert!(ask(&data_dir, &["reload"]).failed(1).contains("data_dir: expected no change"));
+    let status = agent.status();
+    assert!(status.runs("web", web.pid) && status.proxies.len() == 2, "{status:?}");
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn reload_of_a_proxy_is_what_it_declares() {
+    let scene = Scene::new();
+    let command = |words: &[&str]| json!({ "command": words });
+    let config = Config::new(&scene)
+        .proxy("good", Proxy::helper(&["run"]).set("reload", command(&["true"])))
+        .proxy("bad", Proxy::helper(&["run"]).set("reload", command(&["sh", "-c", "exit 7"])))
+        .proxy("none", Proxy::helper(&["run"]));
+    let agent = start(&scene, &config);
+    let data_dir = scene.data_dir();
+    for id in ["good", "bad", "none"] {
+        scene.reports.start(id);
+        ask(&data_dir, &["wait", id]).ok();
+    }
+    ask(&data_dir, &["reload", "good"]).ok();
+    assert!(ask(&data_dir, &["reload", "bad"]).failed(1).contains("exit code 7"));
+    assert!(ask(&data_dir, &["reload", "none"]).failed(1).contains("reload"));
+    assert_eq!(ask(&data_dir, &["reload", "nosuch"]).code, Some(4));
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn command_without_an_agent_says_so_by_its_exit_code() {
+    let scene = Scene::new();
+    let config = Config::new(&scene);
+    let nowhere = scene.path("nowhere");
+    let said = ask(&nowhere, &["status"]).failed(3);
+    assert!(said.starts_with(&format!("agent: no agent runs in {}: ", nowhere.display())), "{said}");
+    let file = scene.path("agent.json");
+    let by_file = ["status", "--config", file.to_str().unwrap()];
+    assert!(run(&by_file).failed(1).contains("agent.json"), "there is no file yet");
+    let agent = start(&scene, &config);
+    assert_eq!(run(&by_file).ok().lines().count(), 1);
+    // A mistake elsewhere in the file does not hide where the agent is.
+    config.set("alow_root", true).write(&file);
+    assert_eq!(run(&by_file).ok().lines().count(), 1);
+    agent.quit();
+    // The socket is there, and nothing listens.
+    assert_eq!(run(&by_file).code, Some(3));
+    scene.finish();
+}
+
+#[test]
+fn wrong_arguments_are_exit_code_2() {
+    for words in
+        [&["status"] as &[&str], &["status", "--data-dir", "a", "--config", "b"], &["--nosuch"], &["restart"], &[]]
+    {
+        let ran = run(words);
+        assert_eq!(ran.code, Some(2), "{words:?}: {ran:?}");
+        assert!(ran.stdout.is_empty() && ran.stderr.contains("Usage: agent"), "{words:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn version_is_that_of_the_program_and_of_the_running_agent() {
+    let scene = Scene::new();
+    let agent = start(&scene, &Config::new(&scene));
+    let own = format!("agent {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(&["version"]).ok(), own);
+    assert_eq!(run(&["--version"]).ok(), own);
+    let running = format!("running: agent {}, process {}\n", env!("CARGO_PKG_VERSION"), agent.pid());
+    assert_eq!(ask(&scene.data_dir(), &["version"]).ok(), own + &running);
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn run_is_the_same_as_the_file_alone() {
+    let scene = Scene::new();
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["run"]));
+    let under = [example_agent().to_str().unwrap(), "run"];
+    // `env` executes what the launch adds: the agent by its path, which is the argument that `run` does not want.
+    let words = ["/bin/sh", "-c", "shift; exec \"$0\" run \"$1\"", under[0]];
+    let agent = crate::support::Launch::of(example_agent(), &scene).under(&words).start(&config);
+    scene.reports.start("web");
+    agent.quit();
+    scene.finish();
+}
