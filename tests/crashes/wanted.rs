@@ -19,8 +19,10 @@ pub(crate) enum Kind {
     Runs,
     /// The same, as an orphan that asks to be killed when its parent ends.
     Detached,
-    /// The same, and says by a notification that it is ready.
+    /// The same, and says by a notification that it is ready; it has a watchdog, which does not expire.
     Notifies,
+    /// The same, and a command of its stop ends it.
+    Drains,
     /// The same, and has a socket that is open while the agent lives.
     Listens,
     /// The same, and its next process is started beside it.
@@ -96,7 +98,7 @@ impl Want {
     fn proxy(self) -> Proxy {
         let version = format!("v{}", self.version);
         let words: &[&str] = match self.kind {
-            Kind::Runs | Kind::Listens | Kind::Overlaps => &["run", &version],
+            Kind::Runs | Kind::Listens | Kind::Overlaps | Kind::Drains => &["run", &version],
             Kind::Detached => &["bound", &version],
             Kind::Notifies => &["notifies", "at-once", "READY=1", &version],
             Kind::Polite => &["graceful", &version],
@@ -110,10 +112,16 @@ impl Want {
             // However often it was killed, no test waits for it.
             _ => json!({"max_wait_ms": 20}),
         };
-        let proxy = Proxy::helper(words).set("restart", restart).grace_ms(self.grace_ms);
+        let proxy = Proxy::helper(words).set("restart", restart);
+        if self.kind == Kind::Drains {
+            let drain = json!(["/bin/sh", "-c", "kill -TERM $MAINPID"]);
+            let steps = json!([{"command": drain, "for_ms": 1000}, {"signal": "SIGTERM", "for_ms": self.grace_ms}]);
+            return proxy.set("stop", steps);
+        }
+        let proxy = proxy.grace_ms(self.grace_ms);
         match self.kind {
             Kind::Detached => proxy.set("detached", true),
-            Kind::Notifies => proxy.set("ready", "notify"),
+            Kind::Notifies => proxy.set("ready", "notify").set("watchdog_ms", 3_600_000),
             Kind::Overlaps => proxy.set("replace", "overlap").env(&[&format!("{OVERLAPS}=1")]),
             _ => proxy,
         }
