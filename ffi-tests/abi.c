@@ -126,7 +126,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 280);
+SIZE(proxyprocess_proxy_options, 296);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -177,6 +177,8 @@ FIELD(proxyprocess_proxy_options, has_nice, 272, 1);
 FIELD(proxyprocess_proxy_options, has_umask, 273, 1);
 FIELD(proxyprocess_proxy_options, no_new_privs, 274, 1);
 FIELD(proxyprocess_proxy_options, reserved_4, 275, 5);
+FIELD(proxyprocess_proxy_options, user, 280, 8);
+FIELD(proxyprocess_proxy_options, group, 288, 8);
 
 SIZE(proxyprocess_manager_options, 64);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);

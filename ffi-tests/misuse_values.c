@@ -90,6 +90,11 @@ static void proxy_options(void)
     REFUSES_PROXY(cpu_affinity_json = "[8192]", config, "cpu_affinity_json[0]");
     REFUSES_PROXY(argv0 = "", config, "argv0");
     REFUSES_PROXY(has_nice = 2, argument, "has_nice");
+    REFUSES_PROXY(user = "", config, "user");
+    REFUSES_PROXY(user = "0", config, "user");
+    REFUSES_PROXY(user = NO_UTF8, utf8, "user");
+    REFUSES_PROXY(user = "a"; options.has_credentials = 1, config, "user");
+    REFUSES_PROXY(group = "a", config, "group");
     REFUSES_PROXY(has_nice = 1; options.nice = 20, config, "nice");
     REFUSES_PROXY(has_umask = 2, argument, "has_umask");
     REFUSES_PROXY(has_umask = 1; options.umask = 01000, config, "umask");

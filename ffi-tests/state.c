@@ -99,6 +99,12 @@ static void by_options(void)
     has(state, "web-proxy", "\"ready\":{\"tcp\":\"[::1]:80\"}");
     has(state, "web-proxy", "\"start_timeout_ms\":6");
     has(state, "web-proxy", "\"watchdog_ms\":7");
+    options.has_credentials = 0;
+    options.user = "envoy";
+    options.group = "proxies";
+    OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
+    has(state, "web-proxy", "\"user\":\"envoy\"");
+    has(state, "web-proxy", "\"group\":\"proxies\"");
     options.ready_tcp = NULL;
     options.ready_unix = "/run/web";
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));

@@ -3,6 +3,7 @@
 
 mod process_settings;
 mod resource;
+mod user;
 mod validation;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 pub(crate) use process_settings::{LAST_CPU, NICE, ProcessSettings, UMASK};
 pub use resource::{Resource, ResourceLimit};
+pub(crate) use user::UserNames;
 pub(crate) use validation::{DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, USER_OR_GROUP, validate_variable, validate_withheld};
 
 /// The command of a proxy, as the agent declares it.
@@ -41,6 +43,7 @@ pub struct Command {
     oom_score_adj: Option<i32>,
     detached: bool,
     pub(crate) settings: ProcessSettings,
+    names: UserNames,
 }
 
 /// The user and groups that a process runs as; only a privileged agent can give others than its own.
@@ -138,7 +141,7 @@ impl Command {
         self
     }
 
-    /// Sets the user and groups of the process.
+    /// Sets the user and groups of the process by number; [`Command::user`] sets them by name.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Command {
         self.credentials = Some(credentials);
@@ -232,8 +235,11 @@ impl Command {
     }
 
     /// Whether a process of this command runs as root, or may become root again, when the agent may: without credentials it
-    /// has the agent's three user ids (credentials(7)).
+    /// has the agent's three user ids (credentials(7)). Of a user by name that is known only when it was looked up.
     pub(crate) fn runs_as_root(&self, agent_has_root_id: bool) -> bool {
+        if self.names != UserNames::default() {
+            return false;
+        }
         self.credentials.as_ref().map_or(agent_has_root_id, |credentials| credentials.uid == 0)
     }
 
@@ -247,6 +253,7 @@ impl Command {
     pub(crate) fn setting_unknown_to_consul(&self) -> Option<&'static str> {
         let settings = [
             ("credentials", self.credentials.is_some()),
+            ("user", self.declared_user().is_some()),
             ("clear_env", self.clear_env),
             ("descriptor_limit", self.descriptor_limit.is_some()),
             ("oom_score_adj", self.oom_score_adj.is_some()),
@@ -267,6 +274,7 @@ mod tests {
         assert_eq!(plain.setting_unknown_to_consul(), None);
         let others = [
             plain.clone().credentials(Credentials { uid: 0, gid: 0, groups: vec![] }),
+            plain.clone().user("a"),
             plain.clone().clear_env(),
             plain.clone().descriptor_limit(1),
             plain.clone().oom_score_adj(0),
@@ -279,7 +287,7 @@ mod tests {
             plain.argv0("a"),
         ];
         let names = others.iter().map(Command::setting_unknown_to_consul);
-        let expected = ["credentials", "clear_env", "descriptor_limit", "oom_score_adj", "detached"];
+        let expected = ["credentials", "user", "clear_env", "descriptor_limit", "oom_score_adj", "detached"];
         let of_process = ["rlimits", "nice", "cpu_affinity", "umask", "no_new_privs", "argv0"];
         assert!(names.eq(expected.into_iter().chain(of_process).map(Some)));
     }

@@ -47,6 +47,7 @@ impl Command {
                 return Err(invalid(format!("credentials.{field}: expected {USER_OR_GROUP}, got {id}")));
             }
         }
+        self.names.validate(self.credentials.is_some())?;
         if self.descriptor_limit == Some(0) {
             return Err(invalid(format!("descriptor_limit: expected {DESCRIPTOR_LIMIT}, got 0")));
         }

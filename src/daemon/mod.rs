@@ -271,6 +271,7 @@ impl Daemon {
             log: self.log.clone(),
             // The original's daemon knows no such refusal; it is the manager's.
             allow_root: true,
+            users: Arc::default(),
             max_handovers: most_spawners(),
         };
         Spec {

@@ -34,6 +34,12 @@ pub(crate) fn read(fields: &mut Fields, mut command: Command) -> Result<Command>
     if let Some(credentials) = fields.object("credentials")? {
         command = command.credentials(read_credentials(credentials)?);
     }
+    if let Some(user) = fields.string("user")? {
+        command = command.user(user);
+    }
+    if let Some(group) = fields.string("group")? {
+        command = command.group(group);
+    }
     if let Some(limit) = fields.read("descriptor_limit", DESCRIPTOR_LIMIT, Value::as_u64)? {
         command = command.descriptor_limit(limit);
     }
@@ -61,6 +67,11 @@ pub(crate) fn put(command: &Command, put: &mut impl FnMut(&str, Value)) {
     }
     if let Some(to) = command.declared_credentials() {
         put("credentials", json!({"uid": to.uid, "gid": to.gid, "groups": to.groups}));
+    }
+    for (field, name) in [("user", command.declared_user()), ("group", command.declared_group())] {
+        if let Some(name) = name {
+            put(field, name.into());
+        }
     }
     if let Some(limit) = command.declared_descriptor_limit() {
         put("descriptor_limit", limit.into());

@@ -30,6 +30,12 @@ impl proxyprocess_proxy_options {
             let groups = self.groups.of_length("groups", self.group_count)?.to_vec();
             command = command.credentials(Credentials { uid: self.uid, gid: self.gid, groups });
         }
+        if let Some(user) = self.user.optional_utf8("user")? {
+            command = command.user(user);
+        }
+        if let Some(group) = self.group.optional_utf8("group")? {
+            command = command.group(group);
+        }
         if self.descriptor_limit != 0 {
             command = command.descriptor_limit(self.descriptor_limit);
         }

@@ -16,7 +16,7 @@ use crate::sys::signal::Signal;
 ///
 /// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
 /// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
-/// stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, descriptor_limit, oom_score_adj,
+/// stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, user, group, descriptor_limit, oom_score_adj,
 /// rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}}, nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0,
 /// detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
 /// reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
@@ -144,6 +144,11 @@ pub struct proxyprocess_proxy_options {
     pub no_new_privs: u8,
     /// 0.
     pub reserved_4: [u8; 5],
+    /// The user that it runs as by name, UTF-8, which is looked up at each start, with the groups of that user, and HOME, USER and
+    /// LOGNAME in its environment; NULL is none. It excludes `has_credentials`.
+    pub user: Text,
+    /// The group that it has in place of the first one of `user`, by name, UTF-8; NULL is that.
+    pub group: Text,
 }
 
 /// How the process of a proxy is replaced.
@@ -219,6 +224,8 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             has_umask: 0,
             no_new_privs: 0,
             reserved_4: [0; 5],
+            user: Text::NULL,
+            group: Text::NULL,
         }
     }
 }

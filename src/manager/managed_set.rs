@@ -96,6 +96,7 @@ impl ManagedSet {
             publisher: Publisher::new(events.clone(), log.clone()),
             log,
             allow_root: options.allow_root,
+            users: Arc::default(),
             max_handovers: options.max_handovers,
         };
         ManagedSet {

@@ -134,7 +134,8 @@ impl CommandRun {
     /// [`ErrorCode::StartFailed`], [`ErrorCode::RootRefused`], [`ErrorCode::Io`]: it was not started.
     pub(crate) fn start(&self, stack: &mut ChildStack, streams: &mut StandardStreams) -> Result<Process> {
         self.spec.refuse_root()?;
-        let program = self.spec.command_program(&self.argv, self.leader, self.numbers);
+        let mut program = self.spec.command_program(&self.argv, self.leader, self.numbers);
+        self.spec.become_user(&mut program)?;
         let streams = streams.with(self.spec.open_outputs()?);
         let started = spawn::start(stack, program, streams.as_fds(), None).map_err(|error| {
             Error::os_text(ErrorCode::StartFailed, format!("{}: {error}", self.name()), error.source.raw_os_error())

@@ -7,6 +7,7 @@
 //! through the call, and the code between clone and exec ([`spawn::child_before_exec`]) makes system calls only.
 #![allow(unsafe_code)]
 
+pub(crate) mod account;
 pub(crate) mod boot_time;
 pub(crate) mod closed_on_fork;
 pub(crate) mod connect;

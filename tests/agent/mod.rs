@@ -16,3 +16,4 @@ mod scale;
 mod settings;
 mod start;
 mod stop;
+mod user_names;

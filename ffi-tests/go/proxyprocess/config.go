@@ -49,6 +49,11 @@ type ProxyConfig struct {
 	Restart RestartPolicy
 	// Credentials are the user that it runs as, which needs privilege; nil is the agent's.
 	Credentials *Credentials
+	// User is the user that it runs as by name, which is looked up at each start, with the groups of that user, and HOME, USER and
+	// LOGNAME in its environment; empty is none. It excludes Credentials.
+	User string
+	// Group is the group that it has in place of the first one of User, by name; empty is that.
+	Group string
 	// DescriptorLimit is how many descriptors it may have, its soft RLIMIT_NOFILE, at most the agent's hard limit; 0 is
 	// the soft limit that the agent was started with.
 	DescriptorLimit uint64
@@ -287,6 +292,8 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 		options.groups = mem.numbers(c.Credentials.Groups)
 		options.group_count = C.size_t(len(c.Credentials.Groups))
 	}
+	options.user = mem.optional("user", c.User)
+	options.group = mem.optional("group", c.Group)
 	options.descriptor_limit = C.uint64_t(c.DescriptorLimit)
 	if c.OOMScoreAdj != nil {
 		options.has_oom_score_adj = 1

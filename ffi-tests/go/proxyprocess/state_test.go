@@ -161,6 +161,18 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 	noCPU := sleeper()
 	noCPU.CPUAffinity = []uint32{}
 	expect(t, state.Set("web", noCPU), proxyprocess.ErrInvalidConfig)
+	named := sleeper()
+	named.User, named.Group = "envoy", "proxies"
+	check(t, state.Set("named", named))
+	declaration, err = state.Get("named")
+	check(t, err)
+	var names struct{ User, Group string }
+	check(t, json.Unmarshal(declaration, &names))
+	if names.User != named.User || names.Group != named.Group {
+		t.Fatalf("got %s", declaration)
+	}
+	named.Credentials = &proxyprocess.Credentials{UID: 1, GID: 1}
+	expect(t, state.Set("named", named), proxyprocess.ErrInvalidConfig)
 	contradiction := sleeper()
 	contradiction.Env, contradiction.UnsetEnv = []string{"A=1"}, []string{"A"}
 	expect(t, state.Set("web", contradiction), proxyprocess.ErrInvalidConfig)

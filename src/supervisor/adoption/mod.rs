@@ -18,7 +18,7 @@ use crate::declaration::Fingerprint;
 use crate::error::Result;
 use crate::lifecycle::start_numbers::StartNumbers;
 use crate::logging::Level;
-use crate::sys::pid::{Pid, effective_uid, own_pid};
+use crate::sys::pid::{Pid, own_pid};
 use crate::sys::proc::stat;
 use crate::sys::process_identity::{self, Identity, Presence};
 use crate::sys::{fail, pidfd};
@@ -139,9 +139,11 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
 
 /// Whether a process is of the user that the declaration names: the owner tag is no secret, and others can set it.
 fn runs_as_declared_user(spec: &Spec, pid: Pid) -> io::Result<bool> {
-    let declared = spec.config.command.declared_credentials().map(|to| to.uid);
     let owner = std::fs::metadata(format!("/proc/{pid}"))?.uid();
-    Ok(owner == declared.unwrap_or_else(effective_uid))
+    match spec.look_up_uid() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        declared => Ok(declared? == owner),
+    }
 }
 
 /// What a process that was known by its pid alone says of itself.

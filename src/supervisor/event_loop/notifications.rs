@@ -140,7 +140,7 @@ impl EventLoop {
 
 impl Supervised {
     fn new_messages(&mut self) -> (Vec<Message>, bool) {
-        let declared_uid = self.spec.config.command.declared_credentials().map(|to| to.uid);
+        let declared_uid = self.spec.known_uid();
         let leader = self.pid.map(|pid| Leader { pid, group: self.group.unwrap_or(pid), declared_uid });
         let Some((notifications, leader)) = self.rare.notifications.as_mut().zip(leader) else {
             return (Vec::new(), true);

@@ -16,7 +16,7 @@ use crate::store;
 use crate::supervisor::spec::Spec;
 use crate::supervisor::status::UnprovenProcess;
 use crate::sys::is_exhausted;
-use crate::sys::pid::{Pid, effective_uid};
+use crate::sys::pid::Pid;
 use crate::sys::proc::cgroup;
 use crate::sys::proc::executable::{FileId, ProgramName};
 use crate::sys::proc::stat::{self, Stat};
@@ -118,9 +118,8 @@ impl Untold {
             return Ok(None);
         }
         if self.is_unreadable {
-            let credentials = ancestor.spec.config.command.declared_credentials();
-            let user = credentials.map_or_else(effective_uid, |credentials| credentials.uid);
-            return Ok(stat::is_of_user(self.pid.as_raw(), user).then_some(Why::Unreadable));
+            let is_of_user = |user| stat::is_of_user(self.pid.as_raw(), user);
+            return Ok(ancestor.spec.known_uid().is_some_and(is_of_user).then_some(Why::Unreadable));
         }
         let logs = match ancestor.spec.log_files() {
             Err(error) if is_exhausted(&error) => return Err(error),

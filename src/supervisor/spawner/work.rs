@@ -122,11 +122,16 @@ impl Spawner {
         // Before the answer, after which the owner may end. They are for people: what cannot be read is not told.
         let next_begins = if let Done::Started(started) = &done { started.output_begins } else { None };
         let last_stderr = unread.and_then(|unread| spec.last_lines(unread, next_begins).ok()).unwrap_or_default();
+        let unknown_user = matches!(done, Done::Adopted { .. }).then(|| spec.unknown_user()).flatten();
         // ORDER: the supervisor must get the start before it can get the exit.
         self.mailbox.send(Message::Done { key, spec, done, last_stderr });
         fail::point("job:told");
         if let Some(begun) = begun {
             self.reaper.watch(begun);
+        }
+        // ORDER: when nothing waits for it, for it may take long; and without the declaration, whose owner may end meanwhile.
+        if let Some((users, user)) = unknown_user {
+            users.learn(&user);
         }
     }
 
@@ -242,23 +247,24 @@ impl Spawner {
         let (report, report_end) = report_pipe(spec)?.unzip();
         let notify = notify_socket(spec)?;
         let mut program = spec.program(numbers);
+        spec.become_user(&mut program)?;
         let stored = sockets.map(|sockets| sockets.stored.for_start(spec.config.fd_store_max as usize, spec.place));
         let stored = stored.unwrap_or_default();
         let all = opened.iter().chain(stored.iter().map(|stored| &stored.descriptor));
         program.sockets = all.filter_map(|socket| socket.get()).map(AsFd::as_fd).collect();
         if spec.config.fd_store_max > 0 {
-            program.set_variable(defaults::ENV_FDSTORE, &spec.config.fd_store_max.to_string());
+            program.set_variable(defaults::ENV_FDSTORE, spec.config.fd_store_max.to_string().as_ref());
             spec.name_stored(&mut program, &stored.iter().map(|stored| stored.name.clone()).collect::<Vec<_>>());
         }
         if !program.sockets.is_empty() {
             program.pid_variables.push(defaults::ENV_LISTEN_PID);
         }
         if let Some((name, _)) = &notify {
-            program.set_variable(defaults::ENV_NOTIFY_SOCKET, &name.to_string());
+            program.set_variable(defaults::ENV_NOTIFY_SOCKET, name.to_string().as_ref());
         }
         let watchdog = spec.config.watchdog_period();
         if !watchdog.is_zero() {
-            program.set_variable(defaults::ENV_WATCHDOG_USEC, &watchdog.as_micros().to_string());
+            program.set_variable(defaults::ENV_WATCHDOG_USEC, watchdog.as_micros().to_string().as_ref());
             program.pid_variables.push(defaults::ENV_WATCHDOG_PID);
         }
         let of_start = |(name, _): &(SocketName, _)| RecordedNotifications { name: *name, watchdog_period: None };

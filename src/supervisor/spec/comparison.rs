@@ -66,6 +66,8 @@ fn add_later_fields(fingerprint: Fingerprint, config: &ProxyConfig) -> Fingerpri
     let (mut fields, command) = (vec![], &config.command);
     fields.extend(command.declared_descriptor_limit().map(|limit| format!("descriptor_limit={limit}")));
     fields.extend(command.declared_oom_score_adj().map(|score| format!("oom_score_adj={score}")));
+    fields.extend(command.declared_user().map(|user| format!("user={user}")));
+    fields.extend(command.declared_group().map(|group| format!("group={group}")));
     fields.extend(command.clears_env().then(|| "clear_env".to_owned()));
     fields.extend(command.is_detached().then(|| "detached".to_owned()));
     fields.extend(config.ready.part_of_process());

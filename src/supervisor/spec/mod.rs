@@ -5,6 +5,7 @@ pub(super) mod base_environment;
 mod comparison;
 mod files;
 mod program;
+mod user;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use crate::store::file_place::FilePlace;
 use crate::store::{self, DataDir};
 use crate::sys::random;
 use base_environment::BaseEnvironment;
+pub(crate) use user::KnownUsers;
 
 /// By which the processes of one owner are known among those of other agents with the same ids and tokens: the variable
 /// `CONNECT_PROXY_ORIGIN` in their environment. That of a data directory is the same for the next agent.
@@ -39,6 +41,7 @@ pub(crate) struct Context {
     pub(crate) publisher: Publisher,
     pub(crate) log: Log,
     pub(crate) allow_root: bool,
+    pub(crate) users: Arc<KnownUsers>,
     /// How many handovers prepare a next generation at the same time.
     pub(crate) max_handovers: usize,
 }
@@ -119,6 +122,7 @@ impl Spec {
             publisher: Publisher::new(super::events::EventRing::new(1), log.clone()),
             log,
             allow_root: false,
+            users: Arc::default(),
             max_handovers: 1,
         };
         Spec { id: id.into(), config: Arc::new(config), context: Arc::new(context), place: FilePlace::Current }

@@ -12,9 +12,8 @@ use crate::declaration::placeholders::filled;
 use crate::declaration::set_variables::is_set_by_listen;
 use crate::declaration::{Listen, variable};
 use crate::defaults;
-use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::start_numbers::StartNumbers;
-use crate::sys::pid::{Pid, has_root_uid};
+use crate::sys::pid::Pid;
 use crate::sys::proc::executable::ProgramName;
 use crate::sys::spawn::program::{Program, Variable};
 
@@ -106,18 +105,8 @@ impl Spec {
     /// Has the program find these descriptors after the sockets of `listen`, by their names.
     pub(crate) fn name_stored(&self, program: &mut Program<'_>, stored: &[Arc<str>]) {
         for (name, value) in listen_variables(&self.config.listen, stored).into_iter().flatten() {
-            program.set_variable(name, &value);
+            program.set_variable(name, value.as_ref());
         }
-    }
-
-    /// # Errors
-    /// [`ErrorCode::RootRefused`]: it would run as root, and its owner does not allow that.
-    pub(crate) fn refuse_root(&self) -> Result<()> {
-        if !self.context.allow_root && self.config.command.runs_as_root(has_root_uid()) {
-            let message = "refused to run a proxy as root: declare credentials of another user, or set allow_root";
-            return Err(Error::new(ErrorCode::RootRefused, message));
-        }
-        Ok(())
     }
 
     /// How the program is named and where it is searched for.

@@ -31,6 +31,7 @@ fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: 
         publisher: Publisher::new(EventRing::new(1), log.clone()),
         log,
         allow_root: false,
+        users: Arc::default(),
         max_handovers: 1,
     };
     Spec { id: "web".into(), config: Arc::new(config), context: Arc::new(context), place: FilePlace::Current }
@@ -197,6 +198,9 @@ fn each_later_field_makes_another_process() {
         with(|command| command.cpu_affinity([0, 1])),
         with(|command| command.umask(0o22)),
         with(|command| command.umask(0o27)),
+        with(|command| command.user("a")),
+        with(|command| command.user("a").group("b")),
+        with(|command| command.user("b")),
         with(Command::no_new_privs),
         with(|command| command.argv0("b")),
         with(|command| command.argv0("c")),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What a child executes.
 
-use std::ffi::{CStr, OsString, c_int};
+use std::ffi::{CStr, OsStr, OsString, c_int};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 
@@ -40,10 +40,13 @@ pub(crate) struct ReportDescriptor<'a> {
 
 impl Program<'_> {
     /// Gives a variable this value, whatever it had.
-    pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
+    pub(crate) fn set_variable(&mut self, name: &str, value: &OsStr) {
         let is_it = |text: &[u8]| text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
         self.env.retain(|variable| !is_it(variable.as_bytes()));
-        self.env.push(Variable::Own(format!("{name}={value}").into()));
+        let mut text = OsString::from(name);
+        text.push("=");
+        text.push(value);
+        self.env.push(Variable::Own(text));
     }
 
     /// The program as it is named, for messages.
