@@ -25,6 +25,7 @@ use crate::store::file_place::FilePlace;
 use crate::store::snapshot_entry::KnownProcess;
 use crate::sys::notify_socket::{NotifySocket, SocketName};
 use crate::sys::pid::Pid;
+use crate::sys::proc::port_holder::PortHolder;
 use crate::sys::process_identity::Identity;
 use crate::sys::report_pipe::ReportReader;
 use crate::sys::signal::Signal;
@@ -236,6 +237,15 @@ pub(crate) enum Done {
     Promoted(Result<()>),
 }
 
+/// What a process has said before it ended.
+#[derive(Debug, Default)]
+pub(crate) struct LastWords {
+    /// The last lines of its standard error.
+    pub(crate) lines: Vec<String>,
+    /// The port that it could not have, if that is what they say, and what has it.
+    pub(crate) taken_port: Option<(u16, PortHolder)>,
+}
+
 /// Everything that arrives.
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -244,8 +254,8 @@ pub(crate) enum Message {
         key: ProcessKey,
         spec: Arc<Spec>,
         done: Done,
-        /// The last lines of the standard error of the process that has ended before.
-        last_stderr: Vec<String>,
+        /// What the process before has said last, if that was to be read.
+        last_words: LastWords,
     },
     /// What a scan has found, for each that asked for it: the processes that left the group of its leader, which is gone.
     Scanned {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use proxyprocess::{EndedBy, ExitStatus, ProxyConfig, ProxyState, ProxyStatus};
+use proxyprocess::{EndedBy, ExitStatus, Listen, ProxyConfig, ProxyState, ProxyStatus};
 
 use crate::inside::{Host, helper, quick};
 use crate::support::{Deadline, Scene};
@@ -141,6 +141,26 @@ fn exit_code_of_a_launcher_is_explained_by_a_hint() {
     host.run();
     let hint = waiting(&mut host, "web").hint.unwrap();
     assert!(hint.starts_with("exit code 137 is 128 + 9: "), "{hint}");
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
+}
+
+#[test]
+fn process_that_has_the_port_is_named_to_the_one_that_could_not_have_it() {
+    let scene = Scene::of_library();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", crashing(&scene, &["exit", "1", &format!("cannot bind {address}: Address already in use")], 0));
+    let listens = helper(&scene, &["run"]).with_listen(Listen::new(format!("tcp:{address}").parse().unwrap()));
+    host.set("inherits", listens);
+    host.run();
+    let hint = waiting(&mut host, "web").hint.unwrap();
+    assert!(hint.starts_with(&format!("port {} is taken by pid ", address.port())), "{hint}");
+    until("the error of listen", || host.status("inherits").last_error.is_some());
+    let error = host.status("inherits").last_error.unwrap();
+    assert!(error.contains("Address already in use") && error.ends_with(" has it"), "{error}");
     host.kill();
     scene.reports.forget_unread();
     scene.finish();

@@ -4,3 +4,4 @@
 pub(crate) mod background;
 pub(crate) mod exit_code;
 pub(crate) mod killed_stops;
+pub(crate) mod taken_port;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What is told of the end of a process: what made it end, and the last lines of its standard error.
+//! What is told of the end of a process: what made it end, and what it said last.
 //!
 //! A spawner reads the lines, for a file system may hang: as part of the job that follows each end, so that it is known
 //! where the output of the next process begins.
@@ -12,6 +12,7 @@ use crate::defaults;
 use crate::lifecycle::EndedBy;
 use crate::lifecycle::hints::exit_code;
 use crate::store::LogPart;
+use crate::supervisor::mailbox::LastWords;
 use crate::supervisor::process_key::ProcessKey;
 use crate::sys::wait::ExitStatus;
 
@@ -30,7 +31,7 @@ impl Supervised {
             }
         }
         if !self.rare.last_stderr.is_empty() || self.rare.unread_output.is_some() {
-            (self.rare.last_stderr, self.rare.unread_output) = (Vec::new(), None);
+            (self.rare.last_stderr, self.rare.taken_port, self.rare.unread_output) = (Vec::new(), None, None);
         }
         if by != EndedBy::Stop {
             self.rare.unread_output = Some(self.output_begins.map_or_else(|| self.output_since(), LogPart::From));
@@ -41,7 +42,11 @@ impl Supervised {
     pub(crate) fn hint(&self) -> Option<String> {
         let runs_well = self.machine.running_since().is_some_and(|it| it.elapsed() >= defaults::DAEMON_RESTART_HEALTHY);
         let by_itself = self.last_exit.filter(|_| self.last_exit_by == Some(EndedBy::Itself));
-        let of_exits = || self.rare.background.hint().or_else(|| by_itself.and_then(exit_code::hint));
+        let taken = self.rare.taken_port.as_ref().map(|(port, holder)| format!("port {port} is taken by {holder}"));
+        let of_exits = || {
+            let of_code = || by_itself.and_then(exit_code::hint);
+            taken.or_else(|| self.rare.background.hint()).or_else(of_code)
+        };
         let of_exits = if runs_well { None } else { of_exits() };
         of_exits.or_else(|| self.rare.killed_stops.hint(&self.spec.config.stop))
     }
@@ -62,17 +67,18 @@ impl Supervised {
 }
 
 impl EventLoop {
-    /// The last lines of the process that has ended were read.
-    pub(super) fn take_last_stderr(&mut self, key: ProcessKey, lines: Vec<String>) {
+    /// What the process that has ended said last was read.
+    pub(super) fn take_last_words(&mut self, key: ProcessKey, LastWords { lines, taken_port }: LastWords) {
         if lines.is_empty() {
             return;
         }
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let partner = supervised.rare.partner;
         supervised.rare.last_stderr.clone_from(&lines);
+        supervised.rare.taken_port.clone_from(&taken_port);
         // The status of a proxy is that of its current generation, and names the last exit of either.
         if let Some(current) = partner.and_then(|partner| self.slots.get_mut(&partner)) {
-            current.rare.last_stderr = lines;
+            (current.rare.last_stderr, current.rare.taken_port) = (lines, taken_port);
         }
     }
 }

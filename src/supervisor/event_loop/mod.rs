@@ -134,8 +134,8 @@ impl EventLoop {
     fn take(&mut self, message: Message) {
         match message {
             Message::Command(command) => self.obey(command),
-            Message::Done { key, spec, done, last_stderr } => {
-                self.take_last_stderr(key, last_stderr);
+            Message::Done { key, spec, done, last_words } => {
+                self.take_last_words(key, last_words);
                 self.done(key, &spec, done);
             }
             Message::Scanned { progress, found } => self.scanned(&progress, found),

@@ -31,6 +31,7 @@ use crate::supervisor::spec::Spec;
 use crate::supervisor::state_waiters::StateWaiters;
 use crate::supervisor::zombies::Zombie;
 use crate::sys::pid::Pid;
+use crate::sys::proc::port_holder::PortHolder;
 
 /// What most slots have nothing of, most of the time: of ten thousand it would be megabytes.
 #[derive(Debug, Default)]
@@ -53,6 +54,8 @@ pub(crate) struct RareFields {
     pub(crate) last_error: Option<Error>,
     /// The last lines of the standard error of the process that has ended last.
     pub(crate) last_stderr: Vec<String>,
+    /// The port that it could not have, and what has it.
+    pub(crate) taken_port: Option<(u16, PortHolder)>,
     /// Where they are, until they are read.
     pub(crate) unread_output: Option<LogPart>,
     /// While it runs and is not ready yet.
@@ -105,6 +108,7 @@ static NOTHING: RareFields = RareFields {
     uncleared: None,
     last_error: None,
     last_stderr: Vec::new(),
+    taken_port: None,
     unread_output: None,
     readiness: None,
     commands: Vec::new(),
@@ -155,6 +159,7 @@ impl Rare {
             uncleared,
             last_error,
             last_stderr,
+            taken_port,
             unread_output,
             readiness,
             commands,
@@ -186,6 +191,7 @@ impl Rare {
             && uncleared.is_none()
             && last_error.is_none()
             && last_stderr.is_empty()
+            && taken_port.is_none()
             && unread_output.is_none()
             && readiness.is_none()
             && commands.is_empty()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::job::{Given, Job, ScanRequest, SocketsToClose, Work};
+use super::last_words::last_words;
 use super::process_resources::{notify_socket, open_sockets, recorded, report_pipe, take_over};
 use crate::declaration::validate_id;
 use crate::defaults;
@@ -119,12 +120,11 @@ impl Spawner {
             Done::Run { command, started: Ok(()) } => Some(*command),
             _ => None,
         };
-        // Before the answer, after which the owner may end. They are for people: what cannot be read is not told.
-        let next_begins = if let Done::Started(started) = &done { started.output_begins } else { None };
-        let last_stderr = unread.and_then(|unread| spec.last_lines(unread, next_begins).ok()).unwrap_or_default();
+        // Before the answer, after which the owner may end.
+        let last_words = unread.map(|unread| last_words(&spec, unread, &done)).unwrap_or_default();
         let unknown_user = matches!(done, Done::Adopted { .. }).then(|| spec.unknown_user()).flatten();
         // ORDER: the supervisor must get the start before it can get the exit.
-        self.mailbox.send(Message::Done { key, spec, done, last_stderr });
+        self.mailbox.send(Message::Done { key, spec, done, last_words });
         fail::point("job:told");
         if let Some(begun) = begun {
             self.reaper.watch(begun);

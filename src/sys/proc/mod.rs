@@ -10,4 +10,5 @@ pub(crate) mod fdinfo;
 pub(crate) mod held_exec;
 pub(crate) mod lock_holder;
 pub(crate) mod orphans;
+pub(crate) mod port_holder;
 pub(crate) mod stat;
