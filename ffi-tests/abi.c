@@ -77,6 +77,7 @@ VALUE(PROXYPROCESS_PROXY_STOPPING, 6);
 VALUE(PROXYPROCESS_PROXY_STOPPED, 7);
 VALUE(PROXYPROCESS_PROXY_FAILED, 8);
 VALUE(PROXYPROCESS_PROXY_CLOSED, 9);
+VALUE(PROXYPROCESS_PROXY_COMPLETED, 10);
 
 SIZE(proxyprocess_ended_by, 4);
 VALUE(PROXYPROCESS_ENDED_BY_NONE, 0);
@@ -87,6 +88,9 @@ VALUE(PROXYPROCESS_ENDED_BY_WATCHDOG, 4);
 
 VALUE(PROXYPROCESS_REPLACE_STOP_FIRST, 0);
 VALUE(PROXYPROCESS_REPLACE_OVERLAP, 1);
+VALUE(PROXYPROCESS_RESTART_ALWAYS, 0);
+VALUE(PROXYPROCESS_RESTART_ON_FAILURE, 1);
+VALUE(PROXYPROCESS_RESTART_NEVER, 2);
 
 SIZE(proxyprocess_exit, 4);
 VALUE(PROXYPROCESS_EXIT_NONE, 0);
@@ -114,9 +118,11 @@ VALUE(PROXYPROCESS_EVENT_UNPROVEN, 14);
 VALUE(PROXYPROCESS_EVENT_READY, 15);
 VALUE(PROXYPROCESS_EVENT_NOT_READY, 16);
 VALUE(PROXYPROCESS_EVENT_WATCHDOG_EXPIRED, 17);
+VALUE(PROXYPROCESS_EVENT_COMPLETED, 18);
 
 SIZE(proxyprocess_wait_for, 4);
 VALUE(PROXYPROCESS_WAIT_RUNNING, 1);
+VALUE(PROXYPROCESS_WAIT_COMPLETED, 2);
 
 SIZE(proxyprocess_log_level, 4);
 VALUE(PROXYPROCESS_LOG_OFF, 0);
@@ -126,7 +132,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 296);
+SIZE(proxyprocess_proxy_options, 320);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -179,6 +185,10 @@ FIELD(proxyprocess_proxy_options, no_new_privs, 274, 1);
 FIELD(proxyprocess_proxy_options, reserved_4, 275, 5);
 FIELD(proxyprocess_proxy_options, user, 280, 8);
 FIELD(proxyprocess_proxy_options, group, 288, 8);
+FIELD(proxyprocess_proxy_options, restart_policy, 296, 4);
+FIELD(proxyprocess_proxy_options, restart_give_up_failures, 300, 4);
+FIELD(proxyprocess_proxy_options, restart_give_up_within_ms, 304, 8);
+FIELD(proxyprocess_proxy_options, expected_exit_json, 312, 8);
 
 SIZE(proxyprocess_manager_options, 64);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);

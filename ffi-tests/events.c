@@ -179,11 +179,11 @@ static void texts(void)
         "none",     "end",     "started", "start_failed",     "adopted",         "adoption_refused",
         "exited",   "waiting", "stopping", "stopped",         "failed",          "snapshot_written",
         "snapshot_failed", "gap", "unproven", "ready",        "not_ready",
-        "watchdog_expired",
+        "watchdog_expired", "completed",
     };
     for (int32_t kind = 0; kind < (int32_t)(sizeof names / sizeof *names); kind++)
         CHECK_TEXT(proxyprocess_event_kind_str(kind), names[kind]);
-    CHECK_TEXT(proxyprocess_event_kind_str(18), "unknown");
+    CHECK_TEXT(proxyprocess_event_kind_str(19), "unknown");
     CHECK_TEXT(proxyprocess_event_kind_str(INT32_MIN), "unknown");
 
     proxyprocess_event made = {.struct_size = sizeof made, .kind = PROXYPROCESS_EVENT_NONE};

@@ -136,6 +136,13 @@ static void proxy_options(void)
     REFUSES_PROXY(replace = 2, argument, "replace: expected 0 or 1, got 2");
     REFUSES_PROXY(replace = -1, argument, "replace");
     REFUSES_PROXY(fd_store_max = 513, config, "fd_store_max");
+    REFUSES_PROXY(restart_policy = 3, argument, "restart_policy");
+    REFUSES_PROXY(restart_give_up_within_ms = 1, argument, "restart_give_up_within_ms");
+    REFUSES_PROXY(restart_give_up_failures = 1, config, "restart.give_up_after.within_ms");
+    REFUSES_PROXY(restart_give_up_failures = 1001; options.restart_give_up_within_ms = 1, config,
+                  "restart.give_up_after.failures");
+    REFUSES_PROXY(expected_exit_json = "64", config, "expected_exit_json");
+    REFUSES_PROXY(expected_exit_json = "[256]", config, "expected_exit_json[0]");
     REFUSES_PROXY(reload_json = "", config, "reload_json");
     REFUSES_PROXY(reload_json = "[]", config, "reload_json");
     REFUSES_PROXY(reload_json = "{}", config, "reload_json");
@@ -417,7 +424,7 @@ static void paths(void)
 
 static void numbers(void)
 {
-    static const int32_t none[] = {-1, 10, INT32_MAX, INT32_MIN};
+    static const int32_t none[] = {-1, 99, INT32_MAX, INT32_MIN};
     for (size_t index = 0; index < sizeof none / sizeof *none; index++) {
         CHECK_TEXT(proxyprocess_proxy_state_str(none[index]), "unknown");
         FAILS(proxyprocess_log_set_callback(none[index], NULL, NULL, NULL, &error), PROXYPROCESS_E_INVALID_ARGUMENT,
@@ -426,7 +433,7 @@ static void numbers(void)
     for (int32_t by = PROXYPROCESS_ENDED_BY_NONE; by <= PROXYPROCESS_ENDED_BY_WATCHDOG; by++)
         CHECK(strcmp(proxyprocess_ended_by_str(by), "unknown") != 0);
     CHECK_TEXT(proxyprocess_ended_by_str(5), "unknown");
-    for (int32_t state = PROXYPROCESS_PROXY_IDLE; state <= PROXYPROCESS_PROXY_CLOSED; state++)
+    for (int32_t state = PROXYPROCESS_PROXY_IDLE; state <= PROXYPROCESS_PROXY_COMPLETED; state++)
         CHECK(strcmp(proxyprocess_proxy_state_str(state), "unknown") != 0);
 }
 

@@ -69,6 +69,10 @@ static void by_options(void)
     options.ready_tcp = "[::1]:80";
     options.start_timeout_ms = 6;
     options.watchdog_ms = 7;
+    options.restart_policy = PROXYPROCESS_RESTART_ON_FAILURE;
+    options.restart_give_up_failures = 8;
+    options.restart_give_up_within_ms = 9;
+    options.expected_exit_json = "[64, \"SIGTERM\"]";
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "[\"/bin/a\",\"-x\",\"\xc3\xa4\",");
     has(state, "web-proxy", "\"dir\":\"/tmp\"");
@@ -99,6 +103,9 @@ static void by_options(void)
     has(state, "web-proxy", "\"ready\":{\"tcp\":\"[::1]:80\"}");
     has(state, "web-proxy", "\"start_timeout_ms\":6");
     has(state, "web-proxy", "\"watchdog_ms\":7");
+    has(state, "web-proxy", "\"policy\":\"on-failure\"");
+    has(state, "web-proxy", "\"give_up_after\":{\"failures\":8,\"within_ms\":9}");
+    has(state, "web-proxy", "\"expected_exit\":[64,\"SIGTERM\"]");
     options.has_credentials = 0;
     options.user = "envoy";
     options.group = "proxies";

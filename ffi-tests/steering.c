@@ -153,11 +153,50 @@ static void waits(void)
     OK(proxyprocess_state_set(state, "late", &late, &error));
     FAILS(proxyprocess_manager_wait_until(manager, "late", running, 1, &error), PROXYPROCESS_E_TIMEOUT, "after 1ms");
     FAILS(proxyprocess_manager_wait_until(manager, "web", 0, 1, &error), PROXYPROCESS_E_INVALID_ARGUMENT, "what: ");
-    FAILS(proxyprocess_manager_wait_until(manager, "web", 2, 1, &error), PROXYPROCESS_E_INVALID_ARGUMENT, "what: ");
+    FAILS(proxyprocess_manager_wait_until(manager, "web", 99, 1, &error), PROXYPROCESS_E_INVALID_ARGUMENT, "what: ");
     FAILS(proxyprocess_manager_wait_until(manager, "\xff", running, 1, &error), PROXYPROCESS_E_INVALID_UTF8, "id");
     CHECK_INT(pthread_create(&waiter, NULL, wait_for_the_end, manager), 0);
     OK(proxyprocess_manager_kill(manager, &error));
     CHECK_INT(pthread_join(waiter, NULL), 0);
+    proxyprocess_manager_free(manager);
+    proxyprocess_state_free(state);
+}
+
+static void one_shots(void)
+{
+    static const char *const exits[] = {"/bin/sh", "-c", "exit 64", NULL};
+    const int32_t completed = PROXYPROCESS_WAIT_COMPLETED;
+    proxyprocess_state *state = new_state();
+    proxyprocess_manager *manager = new_manager(state, "data");
+    proxyprocess_events *events = events_of(manager);
+    proxyprocess_proxy_options web = proxy(exits);
+    CHECK_INT(web.restart_policy, PROXYPROCESS_RESTART_ALWAYS);
+    web.restart_policy = PROXYPROCESS_RESTART_NEVER;
+    OK(proxyprocess_state_set(state, "fails", &web, &error));
+    web.expected_exit_json = "[64]";
+    OK(proxyprocess_state_set(state, "web", &web, &error));
+    web.expected_exit_json = NULL;
+    web.restart_policy = PROXYPROCESS_RESTART_ON_FAILURE;
+    web.restart_give_up_failures = 2;
+    web.restart_give_up_within_ms = DEADLINE_MS;
+    OK(proxyprocess_state_set(state, "given-up", &web, &error));
+    OK(proxyprocess_manager_start(manager, &error));
+    OK(proxyprocess_manager_wait_until(manager, "web", completed, DEADLINE_MS, &error));
+    CHECK_INT(look(manager, "web").status.state, PROXYPROCESS_PROXY_COMPLETED);
+    FAILS(proxyprocess_manager_wait_until(manager, "web", PROXYPROCESS_WAIT_RUNNING, DEADLINE_MS, &error),
+          PROXYPROCESS_E_NOT_RUNNING, "completed");
+    FAILS(proxyprocess_manager_wait_until(manager, "fails", completed, DEADLINE_MS, &error),
+          PROXYPROCESS_E_NOT_RUNNING, "not restarted, for its restart policy is never: exit code 64");
+    FAILS(proxyprocess_manager_wait_until(manager, "given-up", completed, DEADLINE_MS, &error),
+          PROXYPROCESS_E_NOT_RUNNING, "gave up after 2 failures within");
+    OK(proxyprocess_manager_restart(manager, "web", &error));
+    for (int32_t times = 0; times < 2; times++) {
+        proxyprocess_event event = until(events, PROXYPROCESS_EVENT_COMPLETED, "web");
+        CHECK_INT(event.exit, PROXYPROCESS_EXIT_CODE);
+        CHECK_INT(event.exit_value, 64);
+    }
+    OK(proxyprocess_manager_kill(manager, &error));
+    proxyprocess_events_free(events);
     proxyprocess_manager_free(manager);
     proxyprocess_state_free(state);
 }
@@ -170,6 +209,7 @@ int main(void)
     reloads();
     overlaps();
     waits();
+    one_shots();
     nothing_is_left_since(before);
     return 0;
 }

@@ -350,10 +350,12 @@ typedef enum proxyprocess_proxy_state {
     PROXYPROCESS_PROXY_STOPPING = 6,
     /** The process is gone, as was wanted. */
     PROXYPROCESS_PROXY_STOPPED = 7,
-    /** It cannot be started as it is declared, or may not be. */
+    /** It cannot be started as it is declared, or may not be; or it has failed, and is not started again as its declaration says. */
     PROXYPROCESS_PROXY_FAILED = 8,
     /** It was closed: whatever it was, it is no more supervised; a process may run on. */
     PROXYPROCESS_PROXY_CLOSED = 9,
+    /** The process has ended as it may, and is not started again as its declaration says. */
+    PROXYPROCESS_PROXY_COMPLETED = 10,
 } proxyprocess_proxy_state;
 
 /** How the process of a proxy is replaced. */
@@ -363,6 +365,22 @@ typedef enum proxyprocess_replace {
     /** The next process is started beside the last one, which is stopped once the next one is ready. */
     PROXYPROCESS_REPLACE_OVERLAP = 1,
 } proxyprocess_replace;
+
+/**
+ * After which ends a proxy is started again. A failure is an exit that is no expected one, a start that failed, a process
+ * that was not ready in time, and one that has not fed its watchdog.
+ */
+typedef enum proxyprocess_restart_when {
+    /** After each end. */
+    PROXYPROCESS_RESTART_ALWAYS = 0,
+    /** After each failure. After an expected end it is in the state PROXYPROCESS_PROXY_COMPLETED. */
+    PROXYPROCESS_RESTART_ON_FAILURE = 1,
+    /**
+     * After none. After an expected end it is in the state PROXYPROCESS_PROXY_COMPLETED, after another one
+     * PROXYPROCESS_PROXY_FAILED.
+     */
+    PROXYPROCESS_RESTART_NEVER = 2,
+} proxyprocess_restart_when;
 
 /** How a process ended. */
 typedef enum proxyprocess_exit {
@@ -414,7 +432,10 @@ typedef enum proxyprocess_event_kind {
     PROXYPROCESS_EVENT_STOPPING = 8,
     /** The process is gone, as was wanted. The status may name a proxy that was removed an instant longer. */
     PROXYPROCESS_EVENT_STOPPED = 9,
-    /** The proxy cannot be started as it is declared, or may not be, and `text` says why. */
+    /**
+     * The proxy cannot be started as it is declared, or may not be; or it has failed, and is not started again as its
+     * declaration says; and `text` says why.
+     */
     PROXYPROCESS_EVENT_FAILED = 10,
     /** The snapshot was written. */
     PROXYPROCESS_EVENT_SNAPSHOT_WRITTEN = 11,
@@ -439,6 +460,11 @@ typedef enum proxyprocess_event_kind {
      * started again as after a crash.
      */
     PROXYPROCESS_EVENT_WATCHDOG_EXPIRED = 17,
+    /**
+     * The process has ended as it may, and the proxy is not started again as its declaration says: `exit`, `exit_value`. The
+     * next agent tells so again.
+     */
+    PROXYPROCESS_EVENT_COMPLETED = 18,
 } proxyprocess_event_kind;
 
 /** How much is logged: one level and all above it. */
@@ -461,6 +487,8 @@ typedef enum proxyprocess_log_level {
 typedef enum proxyprocess_wait_for {
     /** The proxy is in the state PROXYPROCESS_PROXY_RUNNING. */
     PROXYPROCESS_WAIT_RUNNING = 1,
+    /** The proxy is in the state PROXYPROCESS_PROXY_COMPLETED, which it never is with PROXYPROCESS_RESTART_ALWAYS. */
+    PROXYPROCESS_WAIT_COMPLETED = 2,
 } proxyprocess_wait_for;
 
 /**
@@ -553,7 +581,7 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}}, nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0,
  * detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
  * reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
- * max_wait_ms, jitter}, mode and options.
+ * max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures, within_ms}}, expected_exit, mode and options.
  */
 typedef struct proxyprocess_proxy_options {
     /** The size of this struct as the caller knows it. */
@@ -713,6 +741,17 @@ typedef struct proxyprocess_proxy_options {
     const char *user;
     /** The group that it has in place of the first one of `user`, by name, UTF-8; NULL is that. */
     const char *group;
+    /** After which ends it is started again: a value of proxyprocess_restart_when. */
+    int32_t restart_policy;
+    /** After so many failures within `restart_give_up_within_ms` it is not started any more, at most 1000; 0 is never. */
+    uint32_t restart_give_up_failures;
+    /** 0 without `restart_give_up_failures`. */
+    uint64_t restart_give_up_within_ms;
+    /**
+     * How it may end besides by exit code 0, a JSON list of exit codes and of signals in quotes: [64, "SIGTERM"]. Such an end is
+     * no failure. NULL is none.
+     */
+    const char *expected_exit_json;
 } proxyprocess_proxy_options;
 
 /**
@@ -1816,8 +1855,9 @@ int32_t proxyprocess_manager_reload(const struct proxyprocess_manager *manager,
  *
  * Returns 0; PROXYPROCESS_E_TIMEOUT; PROXYPROCESS_E_INVALID_ARGUMENT: `what` is none of the values; PROXYPROCESS_E_NOT_FOUND:
  * the proxy is not declared, or was removed meanwhile; the code with which the proxy has failed, such as
- * PROXYPROCESS_E_ROOT_REFUSED and PROXYPROCESS_E_START_FAILED: it cannot be started as it is declared; PROXYPROCESS_E_CLOSED,
- * also when the manager is closed or killed meanwhile.
+ * PROXYPROCESS_E_ROOT_REFUSED and PROXYPROCESS_E_START_FAILED: it cannot be started as it is declared;
+ * PROXYPROCESS_E_NOT_RUNNING: it has completed and was to run, or has failed with its exit and is not started again;
+ * PROXYPROCESS_E_CLOSED, also when the manager is closed or killed meanwhile.
  *
  * Since 0.1.0.
  */

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::lifecycle::machine::Machine;
 use crate::lifecycle::machine_event::{MachineEvent, Settings};
 use crate::lifecycle::readiness::Readiness;
+use crate::lifecycle::restart_policy::End;
 use crate::lifecycle::{RestartSettings, StopSettings};
 use crate::manager::{Manager, ManagerOptions};
 use crate::state::State;
@@ -39,7 +40,8 @@ impl Life {
     /// Two steps: the process ends, and its successor runs. Says how many actions that takes.
     pub fn crash_and_come_back(&mut self) -> usize {
         self.now += self.restart.healthy_after;
-        self.tell(MachineEvent::Exited { group_left: false, quietly: false }) + self.tell(MachineEvent::Spawned)
+        self.tell(MachineEvent::Exited { group_left: false, quietly: false, end: End::Unexpected })
+            + self.tell(MachineEvent::Spawned)
     }
 
     fn tell(&mut self, event: MachineEvent) -> usize {

@@ -59,6 +59,9 @@ pub const LOG_CAPACITY: usize = 1024;
 /// Rust code may declare.
 pub(crate) const LONGEST_PERIOD: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// The most failures after which a proxy is given up: more would be remembered one by one.
+pub(crate) const MOST_FAILURES: u32 = 1000;
+
 /// The most handovers at a time: more than there can be processes is a mistake.
 pub(crate) const MOST_HANDOVERS: usize = 1 << 20;
 

@@ -80,9 +80,13 @@ mod sys;
 
 pub use command::{Command, Credentials, Resource, ResourceLimit};
 pub use daemon::Daemon;
-pub use declaration::{ExecMode, Listen, ListenAddress, ProxyConfig, ProxySnapshot, Ready, Reload, Replace};
+pub use declaration::{
+    ExecMode, ExpectedExit, Listen, ListenAddress, ProxyConfig, ProxySnapshot, Ready, Reload, Replace,
+};
 pub use error::{Error, ErrorCode, Result};
-pub use lifecycle::{EndedBy, ProxyState, RestartSettings, StopAction, StopSettings, StopStep, WaitFor};
+pub use lifecycle::{
+    EndedBy, GiveUpAfter, ProxyState, RestartSettings, RestartWhen, StopAction, StopSettings, StopStep, WaitFor,
+};
 /// The crate whose levels and loggers [`Logs`], [`Manager::logs`] and [`Logger`] take.
 pub use log;
 pub use logging::{LogLine, Logger, Logs};

@@ -117,7 +117,8 @@ impl Daemon {
         self
     }
 
-    /// Starts the process and keeps it running. Starting a started daemon is no error; a stopped one is started anew.
+    /// Starts the process and keeps it running. Starting a started daemon is no error; one that was stopped, has
+    /// completed or is given up is started anew.
     ///
     /// It returns when the first attempt succeeded; or, after a failure that may pass (missing program, exhausted
     /// processes, full disk), with the next attempt scheduled and the failure in [`Daemon::status`] and the log.
@@ -135,7 +136,7 @@ impl Daemon {
             (inner.supervisor()?, self.spec(&inner.declared))
         };
         // Not under the lock: a stop must be able to overtake a start that takes long.
-        self.put(&supervisor, spec, StartMode::New)
+        self.put(&supervisor, spec, StartMode::Asked)
     }
 
     /// Stops the process: the stop signal to its group, SIGKILL after the grace period. It returns when the whole group

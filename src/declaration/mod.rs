@@ -2,6 +2,7 @@
 //! A proxy as the agent declares it: what to run and how to look after it. Pure data, with its JSON form.
 
 pub(crate) mod command_settings;
+mod expected_exit;
 mod fd_store;
 pub(crate) mod fields;
 mod fingerprint;
@@ -15,6 +16,7 @@ mod ready;
 mod ready_at_listen;
 mod reload;
 mod replace;
+mod restart;
 pub(crate) mod set_variables;
 mod stop;
 pub(crate) mod strict;
@@ -27,6 +29,9 @@ use std::fmt;
 use std::time::Duration;
 
 pub(crate) use command_settings::{split_variable, variable};
+pub use expected_exit::ExpectedExit;
+#[cfg(feature = "capi")]
+pub(crate) use expected_exit::read_expected_exit;
 pub(crate) use fields::milliseconds;
 pub(crate) use fingerprint::Fingerprint;
 pub(crate) use listen::FIRST_DESCRIPTOR;
@@ -123,6 +128,10 @@ pub struct ProxyConfig {
     pub stop: StopSettings,
     /// How to restart it.
     pub restart: RestartSettings,
+    /// How it may end besides by exit code 0: with these exit codes, and by these signals. Such an end is no failure for
+    /// [`RestartSettings::policy`] and [`RestartSettings::give_up_after`], unless it was to become ready
+    /// ([`ProxyConfig::ready`]) and has not. Must be empty for all kinds but `daemon`.
+    pub expected_exit: Vec<ExpectedExit>,
     /// When a process of it is ready; must be [`Ready::Started`] for all kinds but `daemon`.
     pub ready: Ready,
     /// How long a process may take from its start until it is [`ProxyConfig::ready`], before it is stopped; not zero.
@@ -166,6 +175,7 @@ impl ProxyConfig {
             target_service: None,
             stop: StopSettings::default(),
             restart: RestartSettings::default(),
+            expected_exit: Vec::new(),
             ready: Ready::Started,
             start_timeout: defaults::START_TIMEOUT,
             listen: Vec::new(),
@@ -199,9 +209,8 @@ impl ProxyConfig {
                 _ => {}
             }
         }
-        if !(0.0..=1.0).contains(&self.restart.jitter) {
-            return Err(invalid(format!("restart.jitter: expected a number from 0 to 1, got {}", self.restart.jitter)));
-        }
+        self.validate_restart()?;
+        self.validate_expected_exit()?;
         stop::validate_stop(&self.stop)?;
         if self.mode != ExecMode::DAEMON && self.ready != Ready::Started {
             return Err(invalid(format!("ready: expected \"started\" for the mode \"{}\"", self.mode)));

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use super::fields::Fields;
 use super::stop::read_stop;
 use super::{
-    ExecMode, ProxyConfig, Ready, Reload, Replace, command_settings, invalid, listen_json, strict, text, validate_id,
+    ExecMode, ProxyConfig, Ready, Reload, Replace, command_settings, expected_exit, invalid, listen_json, restart,
+    strict, text, validate_id,
 };
 use crate::command::Command;
 use crate::error::{Result, excerpt};
-use crate::lifecycle::RestartSettings;
 
 const WORDS: &str = "strings";
 
@@ -76,8 +76,9 @@ impl ProxyConfig {
         config.target_service = fields.string("target_service")?;
         read_stop(&mut fields, &mut config.stop)?;
         if let Some(restart) = fields.object("restart")? {
-            read_restart(restart, &mut config.restart)?;
+            restart::read(restart, &mut config.restart)?;
         }
+        config.expected_exit = expected_exit::read(&mut fields, "expected_exit")?;
         config.ready = Ready::read(&mut fields)?;
         config.replace = Replace::read(&mut fields)?;
         config.start_timeout = fields.milliseconds("start_timeout_ms")?.unwrap_or(config.start_timeout);
@@ -96,15 +97,6 @@ impl ProxyConfig {
         config.validate().map_err(within)?;
         Ok(config)
     }
-}
-
-fn read_restart(mut fields: Fields, restart: &mut RestartSettings) -> Result<()> {
-    restart.healthy_after = fields.milliseconds("healthy_after_ms")?.unwrap_or(restart.healthy_after);
-    restart.attempts_before_backoff =
-        fields.unsigned("attempts_before_backoff")?.unwrap_or(restart.attempts_before_backoff);
-    restart.max_wait = fields.milliseconds("max_wait_ms")?.unwrap_or(restart.max_wait);
-    restart.jitter = fields.number("jitter")?.unwrap_or(restart.jitter);
-    fields.finish()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Listen, ProxyConfig, Ready, Reload, Replace};
+use super::{ExpectedExit, Listen, ProxyConfig, Ready, Reload, Replace};
 use crate::lifecycle::{RestartSettings, StopSettings};
 
 impl ProxyConfig {
@@ -34,6 +34,13 @@ impl ProxyConfig {
     #[must_use]
     pub fn with_restart(mut self, restart: RestartSettings) -> ProxyConfig {
         self.restart = restart;
+        self
+    }
+
+    /// The same with one of the [`ProxyConfig::expected_exit`] more.
+    #[must_use]
+    pub fn with_expected_exit(mut self, exit: ExpectedExit) -> ProxyConfig {
+        self.expected_exit.push(exit);
         self
     }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Writes the JSON form of declarations, for the snapshot.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::fields::milliseconds;
 use super::stop::put_stop;
-use super::{ExecMode, ProxyConfig, ProxySnapshot, Replace, command_settings, listen_json, text};
+use super::{
+    ExecMode, ProxyConfig, ProxySnapshot, Replace, command_settings, expected_exit, listen_json, restart, text,
+};
 use crate::defaults::START_TIMEOUT;
 use crate::lifecycle::RestartSettings;
 
@@ -34,16 +36,10 @@ impl ProxyConfig {
         }
         put_stop(&self.stop, &mut put);
         if self.restart != RestartSettings::default() {
-            let restart = &self.restart;
-            put(
-                "restart",
-                json!({
-                    "healthy_after_ms": milliseconds(restart.healthy_after),
-                    "attempts_before_backoff": restart.attempts_before_backoff,
-                    "max_wait_ms": milliseconds(restart.max_wait),
-                    "jitter": restart.jitter,
-                }),
-            );
+            put("restart", restart::to_json(&self.restart));
+        }
+        if !self.expected_exit.is_empty() {
+            put("expected_exit", expected_exit::to_json(&self.expected_exit));
         }
         if let Some(ready) = self.ready.to_json() {
             put("ready", ready);
@@ -81,9 +77,9 @@ mod tests {
 
     use super::*;
     use crate::command::{Command, Credentials, Resource, ResourceLimit};
-    use crate::declaration::{Listen, Ready, Reload};
+    use crate::declaration::{ExpectedExit, Listen, Ready, Reload};
     use crate::defaults::LONGEST_PERIOD;
-    use crate::lifecycle::StopSettings;
+    use crate::lifecycle::{GiveUpAfter, RestartWhen, StopSettings};
 
     fn whole() -> ProxyConfig {
         let not_utf8 = OsString::from_vec(vec![b'a', 0xff]);
@@ -107,7 +103,10 @@ mod tests {
             attempts_before_backoff: 2,
             max_wait: Duration::from_millis(3),
             jitter: 0.5,
+            policy: RestartWhen::Never,
+            give_up_after: Some(GiveUpAfter::new(6, Duration::from_millis(7))),
         };
+        config.expected_exit = vec![ExpectedExit::Code(64)];
         config.start_timeout = Duration::from_millis(4);
         let address = |text: &str| text.parse().unwrap();
         config.listen = vec![

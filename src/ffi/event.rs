@@ -37,7 +37,8 @@ pub enum proxyprocess_event_kind {
     PROXYPROCESS_EVENT_STOPPING = 8,
     /// The process is gone, as was wanted. The status may name a proxy that was removed an instant longer.
     PROXYPROCESS_EVENT_STOPPED = 9,
-    /// The proxy cannot be started as it is declared, or may not be, and `text` says why.
+    /// The proxy cannot be started as it is declared, or may not be; or it has failed, and is not started again as its
+    /// declaration says; and `text` says why.
     PROXYPROCESS_EVENT_FAILED = 10,
     /// The snapshot was written.
     PROXYPROCESS_EVENT_SNAPSHOT_WRITTEN = 11,
@@ -56,6 +57,9 @@ pub enum proxyprocess_event_kind {
     /// The process has not fed its watchdog in time, or asked to be treated so, and `text` says which: it gets SIGABRT, and is
     /// started again as after a crash.
     PROXYPROCESS_EVENT_WATCHDOG_EXPIRED = 17,
+    /// The process has ended as it may, and the proxy is not started again as its declaration says: `exit`, `exit_value`. The
+    /// next agent tells so again.
+    PROXYPROCESS_EVENT_COMPLETED = 18,
 }
 
 /// One event. The caller sets `struct_size` to `sizeof` of it before the call that fills it; the pointers are valid until
@@ -155,6 +159,7 @@ fn kind_name(kind: i32) -> Option<&'static CStr> {
         15 => c"ready",
         16 => c"not_ready",
         17 => c"watchdog_expired",
+        18 => c"completed",
         _ => return None,
     })
 }

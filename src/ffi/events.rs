@@ -14,6 +14,7 @@ use super::handle::{Handle, call, free, place};
 use super::output::{TextOut, c_string};
 use super::sized::SizedStruct;
 use crate::supervisor::{Event, EventKind, Events, unix_ns};
+use crate::sys::wait::ExitStatus;
 
 /// A reader of lifecycle events. Reading slowly delays nothing: events that are lost to it are reported as a gap. It is for
 /// one thread at a time.
@@ -105,6 +106,12 @@ pub extern "C" fn proxyprocess_events_free(events: Option<Box<proxyprocess_event
 }
 
 impl Reader {
+    fn show_exit(&mut self, shown: &mut proxyprocess_event, status: ExitStatus) {
+        (shown.exit, shown.exit_value) = exit(Some(status));
+        self.exit = c_string(&status.to_string());
+        shown.exit_text = TextOut::of(&self.exit);
+    }
+
     /// An event in C's form; the strings stay here.
     fn show(&mut self, event: Option<Event>) -> proxyprocess_event {
         use proxyprocess_event_kind as C;
@@ -141,10 +148,12 @@ impl Reader {
             }
             EventKind::Exited { pid, status } => {
                 shown.pid = pid;
-                (shown.exit, shown.exit_value) = exit(Some(status));
-                self.exit = c_string(&status.to_string());
-                shown.exit_text = TextOut::of(&self.exit);
+                self.show_exit(&mut shown, status);
                 C::PROXYPROCESS_EVENT_EXITED
+            }
+            EventKind::Completed { status } => {
+                self.show_exit(&mut shown, status);
+                C::PROXYPROCESS_EVENT_COMPLETED
             }
             EventKind::Waiting { wait } => {
                 shown.wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -195,7 +204,6 @@ impl Reader {
 mod tests {
     use super::super::event::proxyprocess_event_kind_str;
     use super::*;
-    use crate::sys::wait::ExitStatus;
     use std::time::SystemTime;
 
     #[test]
@@ -211,6 +219,7 @@ mod tests {
             EventKind::Exited { pid: 7, status: ExitStatus::Signaled { signal: 9, core_dumped: false } },
             EventKind::Exited { pid: 7, status: ExitStatus::Signaled { signal: 6, core_dumped: true } },
             EventKind::Exited { pid: 7, status: ExitStatus::Unknown },
+            EventKind::Completed { status: ExitStatus::Exited(64) },
             EventKind::Waiting { wait: Duration::ZERO },
             EventKind::Ready,
             EventKind::NotReady { reason: text() },

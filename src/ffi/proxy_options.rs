@@ -8,7 +8,8 @@ use super::json::{object, value};
 use super::options::period;
 use super::sized::{In, Out, SizedStruct, reserved};
 use super::version::*;
-use crate::declaration::{ExecMode, ProxyConfig, Ready, Reload, Replace, listen_json, read_steps};
+use crate::declaration::{ExecMode, ProxyConfig, Ready, Reload, Replace, listen_json, read_expected_exit, read_steps};
+use crate::lifecycle::{GiveUpAfter, RestartWhen};
 use crate::sys::signal::Signal;
 
 /// The declaration of one proxy. Set it up with proxyprocess_proxy_options_init(), then set `argv`; everything else
@@ -20,7 +21,7 @@ use crate::sys::signal::Signal;
 /// rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}}, nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0,
 /// detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
 /// reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
-/// max_wait_ms, jitter}, mode and options.
+/// max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures, within_ms}}, expected_exit, mode and options.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_proxy_options {
@@ -149,6 +150,29 @@ pub struct proxyprocess_proxy_options {
     pub user: Text,
     /// The group that it has in place of the first one of `user`, by name, UTF-8; NULL is that.
     pub group: Text,
+    /// After which ends it is started again: a value of proxyprocess_restart_when.
+    pub restart_policy: i32,
+    /// After so many failures within `restart_give_up_within_ms` it is not started any more, at most 1000; 0 is never.
+    pub restart_give_up_failures: u32,
+    /// 0 without `restart_give_up_failures`.
+    pub restart_give_up_within_ms: u64,
+    /// How it may end besides by exit code 0, a JSON list of exit codes and of signals in quotes: [64, "SIGTERM"]. Such an end is
+    /// no failure. NULL is none.
+    pub expected_exit_json: Text,
+}
+
+/// After which ends a proxy is started again. A failure is an exit that is no expected one, a start that failed, a process
+/// that was not ready in time, and one that has not fed its watchdog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum proxyprocess_restart_when {
+    /// After each end.
+    PROXYPROCESS_RESTART_ALWAYS = 0,
+    /// After each failure. After an expected end it is in the state PROXYPROCESS_PROXY_COMPLETED.
+    PROXYPROCESS_RESTART_ON_FAILURE = 1,
+    /// After none. After an expected end it is in the state PROXYPROCESS_PROXY_COMPLETED, after another one
+    /// PROXYPROCESS_PROXY_FAILED.
+    PROXYPROCESS_RESTART_NEVER = 2,
 }
 
 /// How the process of a proxy is replaced.
@@ -226,6 +250,10 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             reserved_4: [0; 5],
             user: Text::NULL,
             group: Text::NULL,
+            restart_policy: proxyprocess_restart_when::PROXYPROCESS_RESTART_ALWAYS as i32,
+            restart_give_up_failures: 0,
+            restart_give_up_within_ms: 0,
+            expected_exit_json: Text::NULL,
         }
     }
 }
@@ -258,6 +286,12 @@ impl proxyprocess_proxy_options {
         config.restart.attempts_before_backoff = self.restart_attempts_before_backoff;
         config.restart.max_wait = period("restart_max_wait_ms", self.restart_max_wait_ms)?;
         config.restart.jitter = self.restart_jitter;
+        config.restart.policy = self.restart_policy()?;
+        config.restart.give_up_after = self.give_up_after()?;
+        if let Some(expected) = self.expected_exit_json.optional_utf8("expected_exit_json")? {
+            let list = value("expected_exit_json", "list", &expected)?;
+            config.expected_exit = read_expected_exit("expected_exit_json", list)?;
+        }
         config.ready = self.ready()?;
         if let Some(reload) = self.reload_json.optional_utf8("reload_json")? {
             let reload = value("reload_json", "value", &reload)?;
@@ -281,6 +315,27 @@ impl proxyprocess_proxy_options {
         ];
         let known = all.into_iter().find(|(number, _)| *number as i32 == self.replace).map(|(_, replace)| replace);
         known.ok_or_else(|| Failure::argument(format!("replace: expected 0 or 1, got {}", self.replace)))
+    }
+
+    fn restart_policy(&self) -> Result<RestartWhen, Failure> {
+        use proxyprocess_restart_when as C;
+        let all = [
+            (C::PROXYPROCESS_RESTART_ALWAYS, RestartWhen::Always),
+            (C::PROXYPROCESS_RESTART_ON_FAILURE, RestartWhen::OnFailure),
+            (C::PROXYPROCESS_RESTART_NEVER, RestartWhen::Never),
+        ];
+        let known = all.into_iter().find(|(number, _)| *number as i32 == self.restart_policy);
+        let unknown = || Failure::argument(format!("restart_policy: expected 0 to 2, got {}", self.restart_policy));
+        known.map(|(_, policy)| policy).ok_or_else(unknown)
+    }
+
+    fn give_up_after(&self) -> Result<Option<GiveUpAfter>, Failure> {
+        let within = period("restart_give_up_within_ms", self.restart_give_up_within_ms)?;
+        match self.restart_give_up_failures {
+            0 if within.is_zero() => Ok(None),
+            0 => Err(Failure::argument("restart_give_up_within_ms: expected 0 without restart_give_up_failures")),
+            failures => Ok(Some(GiveUpAfter::new(failures, within))),
+        }
     }
 
     fn ready(&self) -> Result<Ready, Failure> {

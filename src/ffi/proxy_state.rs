@@ -24,10 +24,12 @@ pub enum proxyprocess_proxy_state {
     PROXYPROCESS_PROXY_STOPPING = 6,
     /// The process is gone, as was wanted.
     PROXYPROCESS_PROXY_STOPPED = 7,
-    /// It cannot be started as it is declared, or may not be.
+    /// It cannot be started as it is declared, or may not be; or it has failed, and is not started again as its declaration says.
     PROXYPROCESS_PROXY_FAILED = 8,
     /// It was closed: whatever it was, it is no more supervised; a process may run on.
     PROXYPROCESS_PROXY_CLOSED = 9,
+    /// The process has ended as it may, and is not started again as its declaration says.
+    PROXYPROCESS_PROXY_COMPLETED = 10,
 }
 
 /// The name of a state, like "running"; static. "unknown" for a number of a later version.
@@ -48,6 +50,7 @@ pub extern "C" fn proxyprocess_proxy_state_str(state: i32) -> TextOut {
         7 => c"stopped",
         8 => c"failed",
         9 => c"closed",
+        10 => c"completed",
         _ => c"unknown",
     })
 }
@@ -66,6 +69,7 @@ pub(super) fn state(state: ProxyState) -> proxyprocess_proxy_state {
         ProxyState::Stopped => C::PROXYPROCESS_PROXY_STOPPED,
         ProxyState::Failed => C::PROXYPROCESS_PROXY_FAILED,
         ProxyState::Closed => C::PROXYPROCESS_PROXY_CLOSED,
+        ProxyState::Completed => C::PROXYPROCESS_PROXY_COMPLETED,
     }
 }
 
@@ -76,7 +80,8 @@ mod tests {
     #[test]
     fn states_have_the_same_names_here() {
         use ProxyState::*;
-        for known in [Idle, Adopting, Starting, Running, Clearing, Waiting, Stopping, Stopped, Failed, Closed] {
+        let all = [Idle, Adopting, Starting, Running, Clearing, Waiting, Stopping, Stopped, Failed, Closed, Completed];
+        for known in all {
             assert_eq!(proxyprocess_proxy_state_str(state(known) as i32).text(), known.as_str());
         }
         assert_eq!(proxyprocess_proxy_state_str(99).text(), "unknown");

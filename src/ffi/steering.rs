@@ -16,6 +16,8 @@ use crate::sys::signal::Signal;
 pub enum proxyprocess_wait_for {
     /// The proxy is in the state PROXYPROCESS_PROXY_RUNNING.
     PROXYPROCESS_WAIT_RUNNING = 1,
+    /// The proxy is in the state PROXYPROCESS_PROXY_COMPLETED, which it never is with PROXYPROCESS_RESTART_ALWAYS.
+    PROXYPROCESS_WAIT_COMPLETED = 2,
 }
 
 /// Restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops it (stop
@@ -118,8 +120,9 @@ pub extern "C" fn proxyprocess_manager_reload(
 ///
 /// Returns 0; PROXYPROCESS_E_TIMEOUT; PROXYPROCESS_E_INVALID_ARGUMENT: `what` is none of the values; PROXYPROCESS_E_NOT_FOUND:
 /// the proxy is not declared, or was removed meanwhile; the code with which the proxy has failed, such as
-/// PROXYPROCESS_E_ROOT_REFUSED and PROXYPROCESS_E_START_FAILED: it cannot be started as it is declared; PROXYPROCESS_E_CLOSED,
-/// also when the manager is closed or killed meanwhile.
+/// PROXYPROCESS_E_ROOT_REFUSED and PROXYPROCESS_E_START_FAILED: it cannot be started as it is declared;
+/// PROXYPROCESS_E_NOT_RUNNING: it has completed and was to run, or has failed with its exit and is not started again;
+/// PROXYPROCESS_E_CLOSED, also when the manager is closed or killed meanwhile.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -133,8 +136,10 @@ pub extern "C" fn proxyprocess_manager_wait_until(
 ) -> i32 {
     call_manager(manager.map(|manager| &manager.0), err, |running| {
         let id = id.utf8("id")?;
-        let known = [(proxyprocess_wait_for::PROXYPROCESS_WAIT_RUNNING as i32, WaitFor::Running)];
-        let known = known.into_iter().find(|(number, _)| *number == what);
+        use proxyprocess_wait_for as C;
+        let all =
+            [(C::PROXYPROCESS_WAIT_RUNNING, WaitFor::Running), (C::PROXYPROCESS_WAIT_COMPLETED, WaitFor::Completed)];
+        let known = all.into_iter().find(|(number, _)| *number as i32 == what);
         let unknown = || Failure::argument(format!("what: expected a value of proxyprocess_wait_for, got {what}"));
         let (_, what) = known.ok_or_else(unknown)?;
         Ok(running.manager.wait_until(id, what, Duration::from_millis(timeout_ms))?)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::readiness::Readiness;
+use super::restart_policy::{End, Rest};
 use super::{RestartSettings, StopSettings};
 
 /// What a proxy is doing.
@@ -31,10 +32,13 @@ pub enum ProxyState {
     Stopping,
     /// The process is gone, as was wanted.
     Stopped,
-    /// It cannot be started as it is declared, or may not be.
+    /// It cannot be started as it is declared, or may not be; or it has failed, and is not started again as its
+    /// [`RestartSettings`] say.
     Failed,
     /// It was closed: whatever it was, it is no more supervised; a process may run on.
     Closed,
+    /// The process has ended as it may, and is not started again as its [`RestartWhen`](crate::RestartWhen) says.
+    Completed,
 }
 
 impl ProxyState {
@@ -51,6 +55,7 @@ impl ProxyState {
             ProxyState::Stopped => "stopped",
             ProxyState::Failed => "failed",
             ProxyState::Closed => "closed",
+            ProxyState::Completed => "completed",
         }
     }
 }
@@ -87,8 +92,11 @@ pub(crate) enum MachineEvent {
         age: Option<Duration>,
     },
     /// Not taken over: it is certainly gone, or (not `gone`) that cannot be known now.
+    ///
+    /// `ended`: it was of what is declared now and ran since the machine was started, and ended so.
     AdoptionRefused {
         gone: bool,
+        ended: Option<End>,
     },
     /// The process is ready.
     Ready,
@@ -109,6 +117,7 @@ pub(crate) enum MachineEvent {
     Exited {
         group_left: bool,
         quietly: bool,
+        end: End,
     },
     /// Processes of it have ended and are zombies, which their parents have to reap: the next start waits for that.
     Unreaped,
@@ -181,6 +190,10 @@ pub(crate) enum MachineAction {
     ProbeHeld,
     /// No process is left: remove its pid file and record.
     CleanUp,
+    /// The leader is gone, and none will take its place: have its record say how it ended.
+    RecordEnd(Rest),
+    /// No process is left, and none will take its place: remove its pid file.
+    CleanUpButRecord,
     /// Tell the callers of a stop that the process is gone.
     Settle,
     /// Tell the callers of a stop that the process outlived SIGKILL.
@@ -199,6 +212,11 @@ pub(crate) enum Announcement {
     Stopping,
     Stopped,
     Failed,
+    /// It is not started again. `by_exit`: for its process has ended by itself, which no other error tells.
+    Rests {
+        rest: Rest,
+        by_exit: bool,
+    },
 }
 
 /// The settings that hold at this moment.

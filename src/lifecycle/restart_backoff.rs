@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::restart_policy::{GiveUpAfter, RestartWhen};
 use crate::defaults;
 
 /// How a proxy is restarted. Changing it needs no new process: it holds from the next exit on.
@@ -22,6 +23,11 @@ pub struct RestartSettings {
     pub max_wait: Duration,
     /// The fraction of each wait that is left to chance, 0 to 1: the wait is between `wait * (1 - jitter)` and `wait`.
     pub jitter: f64,
+    /// After which ends it is started again.
+    pub policy: RestartWhen,
+    /// When it is not started any more, but is [`ProxyState::Failed`](crate::ProxyState::Failed); `None` is never. It is
+    /// started again when it is asked for, when its declaration changes, and by the next agent.
+    pub give_up_after: Option<GiveUpAfter>,
 }
 
 impl Default for RestartSettings {
@@ -31,6 +37,8 @@ impl Default for RestartSettings {
             attempts_before_backoff: defaults::DAEMON_RESTART_BACKOFF_MIN,
             max_wait: defaults::DAEMON_RESTART_MAX_WAIT,
             jitter: defaults::DAEMON_RESTART_JITTER,
+            policy: RestartWhen::Always,
+            give_up_after: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{RestartSettings, StopSettings, StopStep};
+use super::{GiveUpAfter, RestartSettings, RestartWhen, StopSettings, StopStep};
 use crate::sys::signal::Signal;
 
 impl StopSettings {
@@ -62,6 +62,20 @@ impl RestartSettings {
     #[must_use]
     pub fn with_jitter(mut self, jitter: f64) -> RestartSettings {
         self.jitter = jitter;
+        self
+    }
+
+    /// The same with this [`RestartSettings::policy`].
+    #[must_use]
+    pub fn with_policy(mut self, policy: RestartWhen) -> RestartSettings {
+        self.policy = policy;
+        self
+    }
+
+    /// The same with this [`RestartSettings::give_up_after`].
+    #[must_use]
+    pub fn with_give_up_after(mut self, limit: GiveUpAfter) -> RestartSettings {
+        self.give_up_after = Some(limit);
         self
     }
 }

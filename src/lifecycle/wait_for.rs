@@ -11,12 +11,16 @@ use super::ProxyState;
 pub enum WaitFor {
     /// The proxy is [`ProxyState::Running`]: it runs, and is ready as its declaration says.
     Running,
+    /// The proxy is [`ProxyState::Completed`]: its process has ended as it may, and is not started again. It never is with
+    /// [`RestartWhen::Always`](crate::RestartWhen::Always).
+    Completed,
 }
 
 impl fmt::Display for WaitFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             WaitFor::Running => "running",
+            WaitFor::Completed => "completed",
         })
     }
 }
@@ -29,6 +33,8 @@ pub(crate) enum WaitProgress {
     Pending,
     /// It does not come from the declaration as it is.
     Failed,
+    /// It does not come before the proxy is started anew.
+    Rests,
     /// It does not come from this process: another one may be in its place, or none.
     Gone,
 }
@@ -36,9 +42,13 @@ pub(crate) enum WaitProgress {
 impl WaitFor {
     pub(crate) fn progress(self, state: ProxyState) -> WaitProgress {
         match (self, state) {
-            (WaitFor::Running, ProxyState::Running) => WaitProgress::Reached,
+            (WaitFor::Running, ProxyState::Running) | (WaitFor::Completed, ProxyState::Completed) => {
+                WaitProgress::Reached
+            }
+            (WaitFor::Completed, ProxyState::Running) => WaitProgress::Pending,
+            (WaitFor::Running, ProxyState::Completed) => WaitProgress::Rests,
             (
-                WaitFor::Running,
+                WaitFor::Running | WaitFor::Completed,
                 ProxyState::Idle
                 | ProxyState::Adopting
                 | ProxyState::Starting
@@ -46,8 +56,8 @@ impl WaitFor {
                 | ProxyState::Waiting
                 | ProxyState::Stopping,
             ) => WaitProgress::Pending,
-            (WaitFor::Running, ProxyState::Failed) => WaitProgress::Failed,
-            (WaitFor::Running, ProxyState::Stopped | ProxyState::Closed) => WaitProgress::Gone,
+            (WaitFor::Running | WaitFor::Completed, ProxyState::Failed) => WaitProgress::Failed,
+            (WaitFor::Running | WaitFor::Completed, ProxyState::Stopped | ProxyState::Closed) => WaitProgress::Gone,
         }
     }
 }
@@ -57,12 +67,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn running_is_reached_by_one_state_and_given_up_in_three() {
+    fn completed_is_reached_by_one_state_and_waits_while_the_process_runs() {
+        let progress = |state| WaitFor::Completed.progress(state);
+        assert_eq!(progress(ProxyState::Completed), WaitProgress::Reached);
+        assert_eq!(progress(ProxyState::Running), WaitProgress::Pending);
+        assert_eq!(progress(ProxyState::Failed), WaitProgress::Failed);
+        assert_eq!(progress(ProxyState::Stopped), WaitProgress::Gone);
+    }
+
+    #[test]
+    fn running_is_reached_by_one_state_and_given_up_in_four() {
         let progress = |state| WaitFor::Running.progress(state);
         assert_eq!(progress(ProxyState::Running), WaitProgress::Reached);
         assert_eq!(progress(ProxyState::Waiting), WaitProgress::Pending);
         assert_eq!(progress(ProxyState::Stopping), WaitProgress::Pending, "it may be started again");
         assert_eq!(progress(ProxyState::Failed), WaitProgress::Failed);
+        assert_eq!(progress(ProxyState::Completed), WaitProgress::Rests);
         for state in [ProxyState::Stopped, ProxyState::Closed] {
             assert_eq!(progress(state), WaitProgress::Gone);
         }

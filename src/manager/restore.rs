@@ -304,6 +304,7 @@ fn write_down(core: &mut ManagedSet, id: &Arc<str>, entry: &DaemonEntry, consul:
                 numbers: process.numbers,
                 notifications: None,
                 sockets: Vec::new(),
+                ended: None,
             };
             data_dir.write_record(FilePlace::Current, record.header(), &record.identity)?;
             core.unclaimed.insert(id.clone(), record);
@@ -361,6 +362,7 @@ fn take_over_daemon(
                 numbers,
                 notifications: None,
                 sockets: Vec::new(),
+                ended: None,
             };
             core.unclaimed.insert(id.clone(), record);
             None

@@ -143,6 +143,8 @@ impl Manager {
     /// - [`ErrorCode::NotFound`]: the proxy is not declared, or was removed meanwhile.
     /// - The error with which the proxy has failed, such as [`ErrorCode::RootRefused`] and [`ErrorCode::StartFailed`]: it
     ///   cannot be started as it is declared.
+    /// - [`ErrorCode::NotRunning`]: it is [`ProxyState::Completed`] and was to be running, or has failed with its exit and is
+    ///   not started again. Until then it may have run for an instant.
     /// - [`ErrorCode::Closed`], also when the manager is closed or killed meanwhile.
     ///
     /// ```

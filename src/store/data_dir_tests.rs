@@ -35,6 +35,7 @@ fn header(id: &str) -> RecordHeader<'_> {
         numbers: StartNumbers::default(),
         notifications: None,
         sockets: &[],
+        ended: None,
     }
 }
 

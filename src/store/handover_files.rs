@@ -119,7 +119,7 @@ mod tests {
         let stop = stop.as_header();
         #[rustfmt::skip]
         let header = RecordHeader {
-            id, fingerprint, token, token_generated, stop, owner_tag, numbers, notifications, sockets,
+            id, fingerprint, token, token_generated, stop, owner_tag, numbers, notifications, sockets, ended: None,
         };
         let group = pid(number);
         let identity = Identity { pid: group, group, start_ticks: 7, boot_id: "boot".into(), inode: None };

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::recorded_end::RecordedEnd;
 use super::recorded_notifications::RecordedNotifications;
 use super::recorded_socket::{self, RecordedSocket};
 use super::recorded_stop::{RecordedStop, StopHeader};
@@ -47,6 +48,8 @@ pub(crate) struct Record {
     pub(crate) notifications: Option<RecordedNotifications>,
     /// The sockets that were declared for it.
     pub(crate) sockets: Vec<RecordedSocket>,
+    /// Of one that has ended, and is not started again.
+    pub(crate) ended: Option<RecordedEnd>,
 }
 
 impl Record {
@@ -62,6 +65,7 @@ impl Record {
             numbers: self.numbers,
             notifications: self.notifications,
             sockets: &self.sockets,
+            ended: self.ended,
         }
     }
 }
@@ -78,13 +82,14 @@ pub(crate) struct RecordHeader<'a> {
     pub(crate) numbers: StartNumbers,
     pub(crate) notifications: Option<RecordedNotifications>,
     pub(crate) sockets: &'a [RecordedSocket],
+    pub(crate) ended: Option<RecordedEnd>,
 }
 
 /// The first part of a record, to which the child adds `"pid":<pid>,"start_ticks":<ticks>`, perhaps
 /// `,"pidfd_inode":<inode>`, and `,"check":"<digest>"}`.
 pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
-    let RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag, numbers, notifications, sockets } =
-        header;
+    let RecordHeader { id, fingerprint, token, token_generated, stop, owner_tag, numbers, .. } = header;
+    let RecordHeader { notifications, sockets, ended, .. } = header;
     let (id, boot_id) = (Value::from(id), Value::from(boot_id));
     let token = token.map(|token| format!("\"token\":{},", Value::from(token))).unwrap_or_default();
     let generated = if token_generated { "\"token_generated\":true," } else { "" };
@@ -98,7 +103,8 @@ pub(crate) fn head(header: RecordHeader<'_>, boot_id: &str) -> Vec<u8> {
     let what = format!("{version}{token}{generated}{owner_tag}{generation}{epoch}");
     let has_sockets = (!sockets.is_empty()).then(|| format!("\"sockets\":{},", recorded_socket::to_json(sockets)));
     let sockets = has_sockets.unwrap_or_default();
-    format!("{what}{stopped}{notify}{sockets}\"boot_id\":{boot_id},").into_bytes()
+    let ended = ended.map(RecordedEnd::to_json).unwrap_or_default();
+    format!("{what}{stopped}{notify}{sockets}{ended}\"boot_id\":{boot_id},").into_bytes()
 }
 
 /// The whole record of a process that did not write its own.
@@ -151,8 +157,21 @@ pub(crate) fn parse(text: &[u8]) -> Result<Record> {
     let stop = RecordedStop::read(&mut fields, is_checked);
     let notifications = RecordedNotifications::read(&mut fields);
     let sockets = recorded_socket::read(&mut fields).unwrap_or_default();
+    let ended = RecordedEnd::read(&mut fields);
     let identity = read_identity(fields).map_err(as_corrupt)?;
-    Ok(Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, numbers, notifications, sockets })
+    Ok(Record {
+        id,
+        fingerprint,
+        identity,
+        token,
+        token_generated,
+        stop,
+        owner_tag,
+        numbers,
+        notifications,
+        sockets,
+        ended,
+    })
 }
 
 /// Reads the field `fingerprint`.
@@ -211,6 +230,7 @@ mod tests {
     use crate::lifecycle::{StopSettings, StopStep};
     use crate::sys::notify_socket::SocketName;
     use crate::sys::signal::Signal;
+    use crate::sys::wait::ExitStatus;
     use std::time::Duration;
 
     fn example() -> Record {
@@ -233,7 +253,20 @@ mod tests {
         };
         let file = Some((1, u64::MAX, (-1, 999_999_999)));
         let sockets = vec![socket("tcp:127.0.0.1:80", u64::MAX, None), socket("unix:/run/ä", 7, file)];
-        Record { id, fingerprint, identity, token, token_generated, stop, owner_tag, numbers, notifications, sockets }
+        let ended = Some(RecordedEnd { status: ExitStatus::Exited(64), completed: true });
+        Record {
+            id,
+            fingerprint,
+            identity,
+            token,
+            token_generated,
+            stop,
+            owner_tag,
+            numbers,
+            notifications,
+            sockets,
+            ended,
+        }
     }
 
     fn text(record: &Record) -> Vec<u8> {
@@ -258,7 +291,7 @@ mod tests {
         assert_eq!(parse(&text).unwrap(), record);
         let identity = Identity { group: record.identity.pid, inode: None, ..record.identity.clone() };
         let (owner_tag, numbers, notifications, sockets) = (None, StartNumbers::default(), None, vec![]);
-        let without = Record { identity, owner_tag, numbers, notifications, sockets, ..record };
+        let without = Record { identity, owner_tag, numbers, notifications, sockets, ended: None, ..record };
         assert_eq!(parse(&self::text(&without)).unwrap(), without);
         for length in 0..text.len() - 1 {
             assert_eq!(parse(&text[..length]).unwrap_err().code(), ErrorCode::CorruptSnapshot);
@@ -276,6 +309,23 @@ mod tests {
         );
         assert_eq!(record.notifications, None);
         assert_eq!(record.sockets, []);
+        assert_eq!(record.ended, None);
+    }
+
+    #[test]
+    fn an_end_comes_back_and_one_that_cannot_be_read_is_unknown() {
+        for status in [ExitStatus::Unknown, ExitStatus::Signaled { signal: 9, core_dumped: false }] {
+            let record = Record { ended: Some(RecordedEnd { status, completed: false }), ..example() };
+            assert_eq!(parse(&text(&record)).unwrap(), record);
+        }
+        let with = |ended: &str| {
+            let text = r#"{"version":1,"id":"a","fingerprint":"0","boot_id":"b","pid":1,"start_ticks":2,"ended":E}"#;
+            let text = text.replace("\"0\"", &format!("\"{}\"", Fingerprint::new())).replace('E', ended);
+            parse(text.as_bytes()).unwrap().ended
+        };
+        for wrong in ["true", "{}", r#"{"completed":1}"#, r#"{"completed":true,"wait_status":4294967296}"#] {
+            assert_eq!(with(wrong), None, "{wrong}");
+        }
     }
 
     /// A bit in the name of the digest only loses the digest; all others are found.

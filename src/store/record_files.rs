@@ -9,8 +9,9 @@ use super::file_place::FilePlace;
 use super::id_directories::{descend, descend_existing, temporary};
 use super::id_file_names::FileName;
 use super::pid_file;
-use super::process_record::{self, RecordHeader};
+use super::process_record::{self, Record, RecordHeader};
 use super::record_recovery::{Lost, Records, Recovery};
+use super::recorded_end::RecordedEnd;
 use super::subdirectories::Subdirectory;
 use crate::defaults::MAX_RECORD;
 use crate::error::Result;
@@ -58,13 +59,24 @@ impl DataDir {
 
     /// Writes who a process is into its record, and leaves what else it says.
     pub(crate) fn update_identity(&self, file_place: FilePlace, id: &str, identity: &Identity) -> Result<()> {
+        let record = self.read_record(file_place, id)?;
+        self.write_record(file_place, record.header(), identity)
+    }
+
+    fn read_record(&self, file_place: FilePlace, id: &str) -> Result<Record> {
         let name = FileName::of(id);
         let leaf = name.leaf("", file_place.record());
         let shown = format!("{}/{}", Subdirectory::Records.as_str(), leaf.to_string_lossy());
         let place = descend(self.part(Subdirectory::Records)?, &name);
         let place = place.map_err(|error| self.failed("open records directory", "records", &error))?;
-        let record = self.recovery().read_record(&place, file_place, &leaf, &shown)?;
-        self.write_record(file_place, record.header(), identity)
+        self.recovery().read_record(&place, file_place, &leaf, &shown)
+    }
+
+    /// Writes how a process has ended into its record, and leaves what else it says.
+    pub(crate) fn record_end(&self, file_place: FilePlace, id: &str, ended: RecordedEnd) -> Result<()> {
+        let record = self.read_record(file_place, id)?;
+        let header = RecordHeader { ended: Some(ended), ..record.header() };
+        self.write_record(file_place, header, &record.identity)
     }
 
     /// Whether a proxy has a record, whatever is in it.

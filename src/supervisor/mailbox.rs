@@ -17,12 +17,11 @@ use super::scan::stalled_scan::ScanProgress;
 use super::spec::Spec;
 use super::state_waiters::StateWaiter;
 use super::status::ProxyStatus;
-use crate::error::{Error, ErrorCode, Result, excerpt};
-use crate::lifecycle::ProxyState;
+use crate::error::{Error, Result};
 use crate::lifecycle::start_numbers::StartNumbers;
-use crate::store::RecordedStop;
 use crate::store::file_place::FilePlace;
 use crate::store::snapshot_entry::KnownProcess;
+use crate::store::{RecordedEnd, RecordedStop};
 use crate::sys::notify_socket::{NotifySocket, SocketName};
 use crate::sys::pid::Pid;
 use crate::sys::proc::port_holder::PortHolder;
@@ -42,18 +41,6 @@ pub(crate) struct Slot {
 
 /// The answer to a stop: the slot, and what is left of it if anything is.
 pub(crate) type StopReply = (Slot, Result<()>);
-
-/// No proxy of this id is managed.
-#[cold]
-pub(crate) fn not_managed(id: &str) -> Error {
-    Error::new(ErrorCode::NotFound, format!("proxy {}: not managed", excerpt(id)))
-}
-
-/// The proxy has no process, or that has just ended.
-#[cold]
-pub(crate) fn not_running(id: &str, state: ProxyState) -> Error {
-    Error::new(ErrorCode::NotRunning, format!("proxy {}: has no process now, its state is {state}", excerpt(id)))
-}
 
 /// A caller that waits for a stop.
 #[derive(Debug, Clone)]
@@ -94,8 +81,10 @@ impl StopWaiter {
 /// How a process comes to be.
 #[derive(Debug)]
 pub(crate) enum StartMode {
-    /// It is started, unless it runs already as declared.
+    /// It is started, unless it runs already as declared, or has and rests since.
     New,
+    /// It is started, unless it runs already as declared: a caller asks for it.
+    Asked,
     /// It is started, in place of whatever runs.
     Anew,
     /// It may live already.
@@ -232,7 +221,10 @@ pub(crate) enum Done {
     PidFileRemoved(Result<()>),
     /// The process that was named as the leader is of the proxy, or why it is refused.
     LeaderNamed(std::result::Result<NewLeader, String>),
+    /// The record says how the process has ended.
+    EndRecorded(RecordedEnd, Result<()>),
     CleanedUp(Result<()>),
+    CleanedUpButRecord(Result<()>),
     /// The files of the next generation have taken the place of those of the current one.
     Promoted(Result<()>),
 }

@@ -12,6 +12,7 @@ mod other_agent;
 mod process_key;
 mod readiness;
 mod reaper;
+mod refusals;
 mod scan;
 mod sockets;
 mod spawner;
@@ -34,9 +35,8 @@ pub use events::{Event, EventKind, Events};
 #[cfg(feature = "capi")]
 pub(crate) use events::{EventFields, unix_ns};
 pub(crate) use events::{EventRing, ProxyOccurrence, Publisher, SnapshotOccurrence};
-pub(crate) use mailbox::{
-    BegunReload, OtherClaim, Owner, Slot, StartMode, StopReply, SupervisorCommand, not_managed, not_running,
-};
+pub(crate) use mailbox::{BegunReload, OtherClaim, Owner, Slot, StartMode, StopReply, SupervisorCommand};
+pub(crate) use refusals::{not_managed, not_running};
 pub(crate) use spec::base_environment::BaseEnvironment;
 pub(crate) use spec::{Context, Files, Spec, random_owner_tag};
 pub use status::{OtherGeneration, ProxyStatus, UnprovenProcess};

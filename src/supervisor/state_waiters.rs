@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::wait_for::{WaitFor, WaitProgress};
+use crate::supervisor::refusals::not_running;
 
 /// One caller.
 #[derive(Debug)]
@@ -62,6 +63,7 @@ impl StateWaiters {
                 WaitProgress::Pending => return true,
                 WaitProgress::Gone => return false,
                 WaitProgress::Reached => Ok(()),
+                WaitProgress::Rests => Err(not_running(id, state)),
                 WaitProgress::Failed => Err(error.cloned().unwrap_or_else(failed)),
             };
             // Its time may be over.
@@ -99,6 +101,9 @@ mod tests {
         let hopeless = wait(&mut waiters);
         tell(&mut waiters, ProxyState::Failed);
         assert_eq!(hopeless.answer.recv(), Ok(Err(failed())));
+        let one_shot = wait(&mut waiters);
+        tell(&mut waiters, ProxyState::Completed);
+        assert_eq!(one_shot.answer.recv().unwrap().unwrap_err().code(), ErrorCode::NotRunning);
         let (gone, dismissed) = (wait(&mut waiters), wait(&mut waiters));
         tell(&mut waiters, ProxyState::Stopped);
         assert!(gone.answer.recv().is_err() && dismissed.answer.recv().is_err());

@@ -31,10 +31,21 @@ pub enum ExitStatus {
 
 impl ExitStatus {
     /// The status in the encoding of wait(2).
-    pub(super) fn from_wait_status(status: i32) -> ExitStatus {
+    pub(crate) fn from_wait_status(status: i32) -> ExitStatus {
         match status & 0x7f {
             0 => ExitStatus::Exited(status >> 8 & 0xff),
             signal => ExitStatus::Signaled { signal, core_dumped: status & 0x80 != 0 },
+        }
+    }
+}
+
+impl ExitStatus {
+    /// The way back from [`ExitStatus::from_wait_status`], where it is known.
+    pub(crate) fn to_wait_status(self) -> Option<i32> {
+        match self {
+            ExitStatus::Exited(code) => Some((code & 0xff) << 8),
+            ExitStatus::Signaled { signal, core_dumped } => Some(signal & 0x7f | if core_dumped { 0x80 } else { 0 }),
+            ExitStatus::Unknown => None,
         }
     }
 }
@@ -153,6 +164,10 @@ mod tests {
         assert_eq!(killed.to_string(), "signal SIGKILL");
         let dumped = ExitStatus::from_wait_status(0x80 | 11);
         assert_eq!(dumped.to_string(), "signal SIGSEGV (core dumped)");
+        for status in [0, 7 << 8, 255 << 8, 9, 0x80 | 11] {
+            assert_eq!(ExitStatus::from_wait_status(status).to_wait_status(), Some(status));
+        }
+        assert_eq!(ExitStatus::Unknown.to_wait_status(), None);
     }
 
     #[test]

@@ -10,9 +10,10 @@ use crate::crashes::player::Player;
 use crate::crashes::{life, points};
 
 /// Passed only when the data directory is in use, or only where there are pidfds, or where there are none; or when another
-/// process leads, of which there are tests of its own.
-const NOT_IN_EVERY_LIFE: [&str; 10] = [
+/// process leads, or none follows an end, of which there are tests of their own.
+const NOT_IN_EVERY_LIFE: [&str; 11] = [
     "adopt:open",
+    "end:recorded",
     "leader:opened",
     "leader:proven",
     "leader:recorded",

@@ -28,6 +28,7 @@ mod overlap_interplay;
 mod overlap_load;
 mod overlap_takeover;
 mod periods;
+mod policy;
 mod reload;
 mod replace;
 mod restart;

@@ -34,8 +34,9 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 18] = [
+const SUPERVISOR_LAYERS: [&str; 19] = [
     "process_key",
+    "refusals",
     "status",
     "status_text",
     "zombies",

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -110,6 +111,46 @@ type ProxyConfig struct {
 	Reload *Reload
 	// Replace is how its process is replaced: ReplaceStopFirst or ReplaceOverlap.
 	Replace Replace
+	// ExpectedExit is how it may end besides by exit code 0. Such an end is no failure.
+	ExpectedExit []ExpectedExit
+}
+
+// ExpectedExit is an end that is no failure: by an exit code, or by a signal.
+type ExpectedExit struct {
+	// Code is an exit code, without Signal.
+	Code uint8
+	// Signal ends the process; 0 is none.
+	Signal syscall.Signal
+}
+
+// MarshalJSON gives the end as a declaration has it.
+func (e ExpectedExit) MarshalJSON() ([]byte, error) {
+	if e.Signal == 0 {
+		return json.Marshal(e.Code)
+	}
+	return json.Marshal(strconv.Itoa(int(e.Signal)))
+}
+
+// RestartWhen tells after which ends a proxy is started again. A failure is an exit that is no expected one, a start that
+// failed, a process that was not ready in time, and one that has not fed its watchdog.
+type RestartWhen int32
+
+const (
+	// RestartAlways: after each end.
+	RestartAlways RestartWhen = C.PROXYPROCESS_RESTART_ALWAYS
+	// RestartOnFailure: after each failure. After an expected end it is in StateCompleted.
+	RestartOnFailure RestartWhen = C.PROXYPROCESS_RESTART_ON_FAILURE
+	// RestartNever: after none. After an expected end it is in StateCompleted, after another one in StateFailed.
+	RestartNever RestartWhen = C.PROXYPROCESS_RESTART_NEVER
+)
+
+// GiveUpAfter tells when a proxy that fails again and again is not started any more, and is in StateFailed. It is started again
+// when it is asked for, when its declaration changes, and by the next agent.
+type GiveUpAfter struct {
+	// Failures is how many, 1 to 1000; 0 is never to give up.
+	Failures uint32
+	// Within is how long they may take together, in whole milliseconds, rounded up.
+	Within time.Duration
 }
 
 // Listen is a socket that the library opens before the first start of a proxy, and keeps open while the proxy is declared.
@@ -225,6 +266,10 @@ type RestartPolicy struct {
 	MaxWait time.Duration
 	// Jitter is the fraction of each wait that is left to chance, from 0 to 1.
 	Jitter float64
+	// Policy tells after which ends it is started again.
+	Policy RestartWhen
+	// GiveUpAfter tells when it is not started any more.
+	GiveUpAfter GiveUpAfter
 }
 
 // Credentials are a user and its groups.
@@ -286,6 +331,16 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 		options.restart_attempts_before_backoff = C.uint32_t(attempts)
 	}
 	options.restart_jitter = C.double(c.Restart.Jitter)
+	options.restart_policy = C.int32_t(c.Restart.Policy)
+	options.restart_give_up_failures = C.uint32_t(c.Restart.GiveUpAfter.Failures)
+	setPeriod(&options.restart_give_up_within_ms, c.Restart.GiveUpAfter.Within)
+	if len(c.ExpectedExit) > 0 {
+		text, err := json.Marshal(c.ExpectedExit)
+		if err != nil {
+			return &Error{Code: ErrInvalidConfig, Message: fmt.Sprintf("expected_exit: %v", err)}
+		}
+		options.expected_exit_json = mem.text("expected_exit", string(text))
+	}
 	if c.Credentials != nil {
 		options.has_credentials = 1
 		options.uid, options.gid = C.uint32_t(c.Credentials.UID), C.uint32_t(c.Credentials.GID)

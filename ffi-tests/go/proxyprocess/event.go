@@ -48,6 +48,9 @@ const (
 	// EventWatchdogExpired: the process has not fed its watchdog in time, or asked to be treated so, and Text says which: it
 	// gets SIGABRT, and is started again as after a crash.
 	EventWatchdogExpired EventKind = C.PROXYPROCESS_EVENT_WATCHDOG_EXPIRED
+	// EventCompleted: the process has ended as it may, and the proxy is not started again as its declaration says: Exit. The next
+	// agent tells so again.
+	EventCompleted EventKind = C.PROXYPROCESS_EVENT_COMPLETED
 )
 
 // What the library says in place of an event.

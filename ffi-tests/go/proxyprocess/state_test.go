@@ -46,7 +46,8 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		GracePeriod:   1500 * time.Microsecond,
 		LeftoverGrace: time.Second,
 		Restart: proxyprocess.RestartPolicy{
-			HealthyAfter: time.Nanosecond, BackoffMin: 7, MaxWait: -1, Jitter: 0.5,
+			HealthyAfter: time.Nanosecond, BackoffMin: 7, MaxWait: -1, Jitter: 0.5, Policy: proxyprocess.RestartNever,
+			GiveUpAfter: proxyprocess.GiveUpAfter{Failures: 8, Within: time.Microsecond},
 		},
 		Credentials:     &proxyprocess.Credentials{UID: 1, GID: 2, Groups: []uint32{3, 4294967294}},
 		DescriptorLimit: 256,
@@ -63,6 +64,7 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		Watchdog:        1500 * time.Millisecond,
 		FDStoreMax:      7,
 		Replace:         proxyprocess.ReplaceOverlap,
+		ExpectedExit:    []proxyprocess.ExpectedExit{{Code: 64}, {Signal: syscall.SIGTERM}},
 		Listen:          []proxyprocess.Listen{{Address: "tcp:[::1]:80", IPv6Only: new(bool)}, {Address: "unix:/run/web", Mode: "0600"}},
 	}))
 	declaration, err := state.Get("web")
@@ -70,7 +72,8 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 	sameJSON(t, declaration, `{
 		"command": ["/bin/a", "b", "", "ü"], "dir": "/tmp", "env": ["A=b=c", "B="], "token": "secret",
 		"target_service": "db", "stop_signal": "SIGUSR1", "grace_period_ms": 2,
-		"restart": {"healthy_after_ms": 1, "attempts_before_backoff": 7, "max_wait_ms": 0, "jitter": 0.5},
+		"restart": {"healthy_after_ms": 1, "attempts_before_backoff": 7, "max_wait_ms": 0, "jitter": 0.5,
+			"policy": "never", "give_up_after": {"failures": 8, "within_ms": 1}}, "expected_exit": [64, "SIGTERM"],
 		"credentials": {"uid": 1, "gid": 2, "groups": [3, 4294967294]},
 		"unset_env": ["C", "D"], "clear_env": true, "leftover_grace_ms": 1000,
 		"descriptor_limit": 256, "oom_score_adj": 0, "detached": true,

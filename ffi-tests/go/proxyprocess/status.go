@@ -37,10 +37,13 @@ const (
 	StateStopping ProxyState = C.PROXYPROCESS_PROXY_STOPPING
 	// StateStopped: the process is gone, as was wanted.
 	StateStopped ProxyState = C.PROXYPROCESS_PROXY_STOPPED
-	// StateFailed: it cannot be started as it is declared, or may not be.
+	// StateFailed: it cannot be started as it is declared, or may not be; or it has failed, and is not started again as its
+	// declaration says.
 	StateFailed ProxyState = C.PROXYPROCESS_PROXY_FAILED
 	// StateClosed: whatever it was, it is no more supervised; a process may run on.
 	StateClosed ProxyState = C.PROXYPROCESS_PROXY_CLOSED
+	// StateCompleted: the process has ended as it may, and is not started again as its declaration says.
+	StateCompleted ProxyState = C.PROXYPROCESS_PROXY_COMPLETED
 )
 
 // String returns the name of the state, like "running".

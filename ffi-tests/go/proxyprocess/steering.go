@@ -13,8 +13,12 @@ import (
 // WaitFor is what Manager.WaitUntil waits for.
 type WaitFor int32
 
-// WaitRunning: the proxy is in the state StateRunning.
-const WaitRunning WaitFor = C.PROXYPROCESS_WAIT_RUNNING
+const (
+	// WaitRunning: the proxy is in the state StateRunning.
+	WaitRunning WaitFor = C.PROXYPROCESS_WAIT_RUNNING
+	// WaitCompleted: the proxy is in the state StateCompleted, which it never is with RestartAlways.
+	WaitCompleted WaitFor = C.PROXYPROCESS_WAIT_COMPLETED
+)
 
 // Restart restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops
 // it, and started anew when nothing of it is left; with ReplaceOverlap the next one is started first, and this one stopped
@@ -69,8 +73,9 @@ func (m *Manager) Reload(id string) error {
 // and a negative one waits without limit. The wait keeps a thread, and cannot be interrupted.
 //
 // Its errors are ErrTimeout; ErrNotFound, when the proxy is not declared, or was removed meanwhile; the error with which the
-// proxy has failed, such as ErrRootRefused and ErrStartFailed, when it cannot be started as it is declared; and ErrClosed,
-// also when the manager is closed or killed meanwhile.
+// proxy has failed, such as ErrRootRefused and ErrStartFailed, when it cannot be started as it is declared; ErrNotRunning, when
+// it has completed and was to run, or has failed with its exit and is not started again; and ErrClosed, also when the manager is
+// closed or killed meanwhile.
 func (m *Manager) WaitUntil(id string, what WaitFor, timeout time.Duration) error {
 	return m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
 		return C.proxyprocess_manager_wait_until(manager, id, C.int32_t(what), timeoutOf(timeout), failure)

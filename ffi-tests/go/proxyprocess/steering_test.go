@@ -106,3 +106,24 @@ func TestManagerWaitUntil(t *testing.T) {
 	check(t, manager.Kill())
 	expect(t, <-waited, proxyprocess.ErrClosed)
 }
+
+func TestOneShot(t *testing.T) {
+	state := newState(t)
+	one := proxyprocess.ProxyConfig{Command: []string{"/bin/sh", "-c", "exit 64"}}
+	one.Restart.Policy = proxyprocess.RestartNever
+	check(t, state.Set("fails", one))
+	one.ExpectedExit = []proxyprocess.ExpectedExit{{Code: 64}}
+	check(t, state.Set("web", one))
+	manager := newManager(t, quick(state, ""))
+	events := read(t, manager)
+	run(t, manager)
+	const limit = time.Minute
+	check(t, manager.WaitUntil("web", proxyprocess.WaitCompleted, limit))
+	expect(t, manager.WaitUntil("web", proxyprocess.WaitRunning, limit), proxyprocess.ErrNotRunning)
+	expect(t, manager.WaitUntil("fails", proxyprocess.WaitCompleted, limit), proxyprocess.ErrNotRunning)
+	completed := events.until(proxyprocess.EventCompleted, "web")
+	if completed.Exit != (proxyprocess.Exit{Kind: proxyprocess.ExitCode, Value: 64}) {
+		t.Errorf("got %v", completed.Exit)
+	}
+	check(t, manager.Kill())
+}

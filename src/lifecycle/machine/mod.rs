@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 use super::EndedBy;
 use super::machine_event::{Announcement, MachineAction, MachineEvent, ProxyState, Settings};
 use super::restart_backoff::Backoff;
+use super::restart_policy::{Failures, Rest};
 use super::stop_escalation::{Escalation, StopTarget};
 use crate::deadline::after;
 use crate::defaults;
-use phase::{Cause, MachinePhase, Retry, Wanted};
+use phase::{Cause, MachinePhase, Next, Retry, Wanted};
 
 /// One process from declaration to end.
 #[derive(Debug)]
@@ -25,13 +26,15 @@ pub(crate) struct Machine {
     phase: MachinePhase,
     wanted: Wanted,
     backoff: Backoff,
+    failures: Failures,
     /// There are zombies of the last process, which a start waits for until then.
     reap_until: Option<Instant>,
 }
 
 impl Machine {
     pub(crate) fn new() -> Machine {
-        Machine { phase: MachinePhase::Idle, wanted: Wanted::Down, backoff: Backoff::default(), reap_until: None }
+        let (backoff, failures) = (Backoff::default(), Failures::default());
+        Machine { phase: MachinePhase::Idle, wanted: Wanted::Down, backoff, failures, reap_until: None }
     }
 
     pub(crate) fn state(&self) -> ProxyState {
@@ -50,7 +53,8 @@ impl Machine {
             | MachinePhase::AwaitingReap { .. } => ProxyState::Clearing,
             MachinePhase::Waiting { .. } | MachinePhase::AwaitingTurn => ProxyState::Waiting,
             MachinePhase::Stopped => ProxyState::Stopped,
-            MachinePhase::Failed => ProxyState::Failed,
+            MachinePhase::Failed | MachinePhase::Resting(Rest::NotRestarted | Rest::GaveUp(_)) => ProxyState::Failed,
+            MachinePhase::Resting(Rest::Completed) => ProxyState::Completed,
         }
     }
 
@@ -113,6 +117,11 @@ impl Machine {
         self.phase == MachinePhase::AwaitingTurn
     }
 
+    /// Whether its process has ended, and it is not started again by itself.
+    pub(crate) fn rests(&self) -> bool {
+        matches!(self.phase, MachinePhase::Resting(_))
+    }
+
     /// Whether there is a process that is not ready, or may be; or it is about to be started, or what the last one has left is
     /// ended.
     pub(crate) fn prepares(&self) -> bool {
@@ -131,7 +140,8 @@ impl Machine {
             | MachinePhase::Waiting { then: Retry::Spawn, .. }
             | MachinePhase::AwaitingTurn
             | MachinePhase::Stopped
-            | MachinePhase::Failed => false,
+            | MachinePhase::Failed
+            | MachinePhase::Resting(_) => false,
         }
     }
 
@@ -154,7 +164,8 @@ impl Machine {
             | MachinePhase::Running { .. }
             | MachinePhase::AwaitingTurn
             | MachinePhase::Stopped
-            | MachinePhase::Failed => None,
+            | MachinePhase::Failed
+            | MachinePhase::Resting(_) => None,
         }
     }
 
@@ -201,12 +212,14 @@ impl Machine {
             MachineEvent::Spawned => self.spawned(now, settings),
             MachineEvent::SpawnFailed { hopeless } => self.spawn_failed(hopeless, now, settings, chance),
             MachineEvent::Adopted { age } => self.adopted(age, now, settings),
-            MachineEvent::AdoptionRefused { gone } => self.adoption_refused(gone, now, settings, chance),
+            MachineEvent::AdoptionRefused { gone, ended } => self.adoption_refused(gone, ended, now, settings, chance),
             MachineEvent::Ready => self.ready(),
             MachineEvent::NotReady { known } => self.not_ready(known, now, settings, chance),
             MachineEvent::MoreTime { by } => self.more_time(by, now),
             MachineEvent::WatchdogExpired => self.watchdog_expired(now, settings, chance),
-            MachineEvent::Exited { group_left, quietly } => self.exited(group_left, quietly, now, settings, chance),
+            MachineEvent::Exited { group_left, quietly, end } => {
+                self.exited(end, group_left, quietly, now, settings, chance)
+            }
             MachineEvent::StopCommandFailed { step } => self.stop_command_failed(step, now, settings),
             MachineEvent::Unreaped => {
                 self.reap_until = Some(now + defaults::REAP_WAIT);
@@ -225,18 +238,24 @@ impl Machine {
     /// What follows when the leader is gone and all that it left.
     fn proceed(&mut self, cause: Cause, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         match cause {
-            Cause::Ended { wait } | Cause::NotReady { wait } | Cause::Hung { wait } if self.wanted == Wanted::Up => {
-                if wait.is_zero() {
-                    self.spawn(now, settings)
-                } else {
-                    self.wait(wait, now)
+            Cause::Ended { next } | Cause::NotReady { next } | Cause::Hung { next } if self.wanted == Wanted::Up => {
+                match next {
+                    Next::Start(Duration::ZERO) => self.spawn(now, settings),
+                    Next::Start(wait) => self.wait(wait, now),
+                    Next::Rest { rest, by_exit } => self.rest(rest, by_exit),
                 }
             }
-            Cause::Unseen { start_if_gone } if self.wanted == Wanted::Up && !start_if_gone => {
-                self.phase = MachinePhase::Idle;
-                vec![MachineAction::CleanUp]
+            Cause::Unseen { start_if_gone, ended } if self.wanted == Wanted::Up => {
+                // Also of one that is only restored: what the first sync finds is a proxy that has ended.
+                match ended.and_then(|end| settings.restart.policy.rest_after(end)) {
+                    Some(rest) => self.rest(rest, false),
+                    None if start_if_gone => self.spawn(now, settings),
+                    None => {
+                        self.phase = MachinePhase::Idle;
+                        vec![MachineAction::CleanUp]
+                    }
+                }
             }
-            Cause::Unseen { .. } if self.wanted == Wanted::Up => self.spawn(now, settings),
             _ => self.gone(now, settings),
         }
     }
@@ -314,6 +333,13 @@ impl Machine {
         vec![MachineAction::CleanUp, MachineAction::Announce(Announcement::Waiting(wait))]
     }
 
+    /// It is not started again.
+    fn rest(&mut self, rest: Rest, by_exit: bool) -> Vec<MachineAction> {
+        self.phase = MachinePhase::Resting(rest);
+        let clean_up = if rest.is_recorded() { MachineAction::CleanUpButRecord } else { MachineAction::CleanUp };
+        vec![clean_up, MachineAction::Announce(Announcement::Rests { rest, by_exit })]
+    }
+
     fn begin_stop(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         self.stop_because(Cause::Asked, now, settings)
     }
@@ -341,6 +367,8 @@ impl Machine {
     }
 }
 
+#[cfg(test)]
+mod policy_tests;
 #[cfg(test)]
 mod random_walk_tests;
 #[cfg(test)]

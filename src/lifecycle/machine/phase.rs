@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use crate::deadline::after;
-use crate::lifecycle::machine_event::Settings;
+use crate::lifecycle::machine_event::{MachineAction, Settings};
+use crate::lifecycle::restart_policy::{End, Rest};
 use crate::lifecycle::stop_escalation::{Escalation, StopTarget};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,38 @@ pub(super) enum MachinePhase {
     AwaitingTurn,
     Stopped,
     Failed,
+    /// Its process has ended, and it is not started again.
+    Resting(Rest),
+}
+
+/// What follows an end that was not asked for, once nothing is left of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Its successor has to wait so long.
+    Start(Duration),
+    /// It is not started again; for its process has ended by itself, or else (not `by_exit`) for an error that was told.
+    Rest { rest: Rest, by_exit: bool },
+}
+
+impl Next {
+    /// The successor does not wait.
+    pub(super) const AT_ONCE: Next = Next::Start(Duration::ZERO);
+
+    /// The same, decided by an exit.
+    pub(super) fn by_exit(self) -> Next {
+        match self {
+            Next::Rest { rest, .. } => Next::Rest { rest, by_exit: true },
+            Next::Start(_) => self,
+        }
+    }
+
+    /// What the record has to say of the end.
+    pub(super) fn record(self) -> Option<MachineAction> {
+        match self {
+            Next::Rest { rest, .. } if rest.is_recorded() => Some(MachineAction::RecordEnd(rest)),
+            Next::Start(_) | Next::Rest { .. } => None,
+        }
+    }
 }
 
 /// Why the leader is gone.
@@ -83,14 +116,14 @@ pub(super) enum MachinePhase {
 pub(super) enum Cause {
     /// It was stopped or replaced.
     Asked,
-    /// By itself; its successor has to wait so long.
-    Ended { wait: Duration },
-    /// It was stopped, because it was not ready in time; its successor has to wait so long.
-    NotReady { wait: Duration },
-    /// It has not fed its watchdog, and gets SIGABRT; its successor has to wait so long. Once it is gone, that is a crash.
-    Hung { wait: Duration },
-    /// No agent was there to see it.
-    Unseen { start_if_gone: bool },
+    /// By itself.
+    Ended { next: Next },
+    /// It was stopped, because it was not ready in time.
+    NotReady { next: Next },
+    /// It has not fed its watchdog, and gets SIGABRT. Once it is gone, that is a crash.
+    Hung { next: Next },
+    /// No agent was there to see it. `ended`: it was of what is declared now, and ended so.
+    Unseen { start_if_gone: bool, ended: Option<End> },
 }
 
 impl Cause {

@@ -5,10 +5,11 @@
 use std::time::{Duration, Instant};
 
 use super::Machine;
-use super::phase::{Cause, MachinePhase, Retry, Wanted};
+use super::phase::{Cause, MachinePhase, Next, Retry, Wanted};
 use crate::deadline::after;
 use crate::defaults;
 use crate::lifecycle::machine_event::{Announcement, MachineAction, Settings};
+use crate::lifecycle::restart_policy::End;
 use crate::lifecycle::stop_escalation::probe_interval;
 
 impl Machine {
@@ -39,8 +40,32 @@ impl Machine {
             self.phase = MachinePhase::Failed;
             return vec![MachineAction::CleanUp, MachineAction::Announce(Announcement::Failed)];
         }
+        // However it is restarted: the program has not run yet.
+        if let Some(gave_up) = self.failures.add(now, settings.restart.give_up_after) {
+            return self.rest(gave_up, false);
+        }
         let wait = self.backoff.after_failed_start(settings.restart, chance);
         self.wait(wait, now)
+    }
+
+    /// What follows the end of a process that was not asked to end, after so long.
+    pub(super) fn next_after(
+        &mut self,
+        end: End,
+        ran: Duration,
+        now: Instant,
+        settings: Settings<'_>,
+        chance: f64,
+    ) -> Next {
+        let by_policy = settings.restart.policy.rest_after(end);
+        let rest = by_policy.or_else(|| match end {
+            End::Expected => None,
+            End::Unexpected | End::Unknown => self.failures.add(now, settings.restart.give_up_after),
+        });
+        match rest {
+            Some(rest) => Next::Rest { rest, by_exit: false },
+            None => Next::Start(self.backoff.after_exit(settings.restart, ran, chance)),
+        }
     }
 
     pub(super) fn adopted(
@@ -60,6 +85,7 @@ impl Machine {
     pub(super) fn adoption_refused(
         &mut self,
         gone: bool,
+        ended: Option<End>,
         now: Instant,
         settings: Settings<'_>,
         chance: f64,
@@ -73,12 +99,16 @@ impl Machine {
             let announce = MachineAction::Announce(Announcement::Waiting(wait));
             return if self.wanted == Wanted::Down { vec![MachineAction::Stuck, announce] } else { vec![announce] };
         }
-        let cause = if self.wanted == Wanted::Down { Cause::Asked } else { Cause::Unseen { start_if_gone } };
+        // One that was restored may be of another declaration than the one that is wanted by now.
+        let ended = ended.filter(|_| !outdated);
+        let unseen = Cause::Unseen { start_if_gone, ended };
+        let cause = if self.wanted == Wanted::Down { Cause::Asked } else { unseen };
         self.scan_after_exit(cause, now, settings)
     }
 
     pub(super) fn exited(
         &mut self,
+        end: End,
         group_left: bool,
         quietly: bool,
         now: Instant,
@@ -86,20 +116,30 @@ impl Machine {
         chance: f64,
     ) -> Vec<MachineAction> {
         match self.phase {
-            MachinePhase::Running { .. } | MachinePhase::AwaitingReady { .. } => {
-                let ran = self.healthy_run(now).unwrap_or_default();
-                let wait = self.backoff.after_exit(settings.restart, ran, chance);
-                self.crashed(wait, group_left, quietly, now, settings)
+            MachinePhase::Running { since } => {
+                let next = self.next_after(end, now.saturating_duration_since(since), now, settings, chance);
+                self.crashed(next.by_exit(), group_left, quietly, now, settings)
             }
-            MachinePhase::Stopping { cause: Cause::Hung { wait }, .. } => {
-                self.crashed(wait, group_left, quietly, now, settings)
+            // A process that was to become ready, and has not, has failed however it ended.
+            MachinePhase::AwaitingReady { .. } => {
+                let next = self.next_after(End::Unexpected, Duration::ZERO, now, settings, chance);
+                self.crashed(next.by_exit(), group_left, quietly, now, settings)
+            }
+            MachinePhase::Stopping { cause: Cause::Hung { next }, .. } => {
+                self.crashed(next, group_left, quietly, now, settings)
             }
             MachinePhase::Stopping { escalation, cause } => {
-                if !group_left {
-                    return self.scan_after_stop(escalation, cause);
-                }
-                self.phase = MachinePhase::Clearing { escalation, cause, probes: 0, probe_at: now };
-                vec![MachineAction::RemovePidFile]
+                let record = match cause {
+                    Cause::NotReady { next } => next.record(),
+                    Cause::Asked | Cause::Ended { .. } | Cause::Hung { .. } | Cause::Unseen { .. } => None,
+                };
+                let follows = if group_left {
+                    self.phase = MachinePhase::Clearing { escalation, cause, probes: 0, probe_at: now };
+                    vec![MachineAction::RemovePidFile]
+                } else {
+                    self.scan_after_stop(escalation, cause)
+                };
+                record.into_iter().chain(follows).collect()
             }
             MachinePhase::Idle
             | MachinePhase::Adopting { .. }
@@ -111,7 +151,8 @@ impl Machine {
             | MachinePhase::AwaitingReap { .. }
             | MachinePhase::AwaitingTurn
             | MachinePhase::Stopped
-            | MachinePhase::Failed => vec![],
+            | MachinePhase::Failed
+            | MachinePhase::Resting(_) => vec![],
         }
     }
 
@@ -128,19 +169,22 @@ impl Machine {
 
     fn crashed(
         &mut self,
-        wait: Duration,
+        next: Next,
         group_left: bool,
         quietly: bool,
         now: Instant,
         settings: Settings<'_>,
     ) -> Vec<MachineAction> {
-        let cause = Cause::Ended { wait };
+        let cause = Cause::Ended { next };
+        // ORDER: before anything of what it has left is ended, which may take long: should the agent end meanwhile, the next
+        // one would not know how the process ended, and may run it again.
+        let record = next.record();
         let escalation = match self.phase {
             // SIGKILL went to the whole group, and nothing comes after that.
             MachinePhase::Stopping { escalation, .. } if escalation.has_killed() => escalation,
             _ => cause.escalation(now, settings),
         };
-        match (group_left, wait.is_zero()) {
+        match (group_left, next == Next::AT_ONCE) {
             (true, _) => {}
             // A scan takes time in proportion to the number of processes. What a crash left in another session
             // may be in the way of its successor; that crashes as well then, and the first one that has to wait
@@ -149,27 +193,23 @@ impl Machine {
                 let waits = self.reap_until.is_some().then_some(MachineAction::RemovePidFile);
                 return waits.into_iter().chain(self.spawn(now, settings)).collect();
             }
-            (false, _) => return self.scan_after_exit(cause, now, settings),
+            (false, _) => return record.into_iter().chain(self.scan_after_exit(cause, now, settings)).collect(),
         }
         self.phase = MachinePhase::Clearing { escalation, cause, probes: 0, probe_at: now };
-        escalation.signal(settings.stop).into_iter().chain([MachineAction::RemovePidFile]).collect()
+        let signal = escalation.signal(settings.stop);
+        record.into_iter().chain(signal).chain([MachineAction::RemovePidFile]).collect()
     }
 
     /// It is ended so that it leaves a core, and not asked to stop: it does not react.
     pub(super) fn watchdog_expired(&mut self, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<MachineAction> {
-        let Some(ran) = self.healthy_run(now) else { return vec![] };
-        let wait = self.backoff.after_exit(settings.restart, ran, chance);
-        self.stop_because(Cause::Hung { wait }, now, settings)
-    }
-
-    /// How long the process has run that runs, in the eyes of the backoff.
-    fn healthy_run(&self, now: Instant) -> Option<Duration> {
-        match self.phase {
-            MachinePhase::Running { since } => Some(now.saturating_duration_since(since)),
+        let ran = match self.phase {
+            MachinePhase::Running { since } => now.saturating_duration_since(since),
             // No healthy run, however long it was.
-            MachinePhase::AwaitingReady { .. } => Some(Duration::ZERO),
-            _ => None,
-        }
+            MachinePhase::AwaitingReady { .. } => Duration::ZERO,
+            _ => return vec![],
+        };
+        let next = self.next_after(End::Unexpected, ran, now, settings, chance);
+        self.stop_because(Cause::Hung { next }, now, settings)
     }
 
     pub(super) fn zombies(

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 
 use super::tests::World;
 use super::*;
-use crate::lifecycle::StopStep;
 use crate::lifecycle::readiness::Readiness;
+use crate::lifecycle::restart_policy::End;
+use crate::lifecycle::{GiveUpAfter, RestartWhen, StopStep};
 use crate::sys::signal::Signal;
 
 #[derive(Debug, Clone, Copy)]
@@ -27,10 +28,13 @@ enum Move {
         group_left: bool,
         escaped: bool,
         zombie: bool,
+        end: End,
     },
     Empty,
     Reap,
     Useless(bool),
+    /// Another restart policy is declared.
+    Policy(RestartWhen),
     /// It answers when it is probed, from now on or no longer.
     Answers(bool),
     Report,
@@ -52,8 +56,9 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => Just(Move::Settings),
         3 => Just(Move::Stop),
         6 => (any::<bool>(), any::<bool>()).prop_map(|(well, hopeless)| Move::Finish { well, hopeless }),
-        4 => (any::<bool>(), any::<bool>(), any::<bool>())
-            .prop_map(|(group_left, escaped, zombie)| Move::Exit { group_left, escaped, zombie }),
+        4 => (any::<bool>(), any::<bool>(), any::<bool>(), ends())
+            .prop_map(|(group_left, escaped, zombie, end)| Move::Exit { group_left, escaped, zombie, end }),
+        1 => proptest::sample::select(&RestartWhen::ALL[..]).prop_map(Move::Policy),
         3 => Just(Move::Empty),
         2 => Just(Move::Reap),
         1 => any::<bool>().prop_map(Move::Useless),
@@ -65,6 +70,10 @@ fn moves() -> impl Strategy<Value = Move> {
         6 => (0u64..90_000).prop_map(Move::Time),
         2 => (0u64..1000).prop_map(Move::Time),
     ]
+}
+
+fn ends() -> impl Strategy<Value = End> {
+    proptest::sample::select(&[End::Expected, End::Unexpected, End::Unknown][..])
 }
 
 fn readiness() -> impl Strategy<Value = Readiness> {
@@ -89,6 +98,10 @@ struct Outside {
     zombie: Option<Instant>,
     useless: bool,
     answers: bool,
+    /// How a process that is not adopted has ended.
+    unseen: Option<End>,
+    /// The record of the last process says that it has ended.
+    recorded_end: bool,
     /// The step whose command has failed.
     command: Option<usize>,
     /// The last step whose signal was sent, or command run, in the stop or clearing that is under way, and when; SIGKILL is after all of them.
@@ -218,6 +231,20 @@ impl Outside {
                     assert!(self.has_no_process() && self.job.is_none());
                     self.pid_file = false;
                 }
+                MachineAction::RecordEnd(rest) => {
+                    assert!(!self.leader && rest.is_recorded());
+                    self.recorded_end = true;
+                }
+                MachineAction::CleanUpButRecord => {
+                    assert!(self.has_no_process() && self.job.is_none());
+                    assert!(self.recorded_end || self.unseen.is_some(), "the next agent would run it again");
+                    self.pid_file = false;
+                }
+                MachineAction::Announce(Announcement::Rests { rest, .. }) => {
+                    assert!(self.has_no_process() && !self.stop_wanted && world.machine.rests());
+                    let limit = world.restart.give_up_after;
+                    assert!(!matches!(rest, Rest::GaveUp(gave_up) if Some(gave_up) != limit), "it may go on");
+                }
                 MachineAction::Settle => {
                     assert!(self.has_no_process() && self.job.is_none(), "settled too early");
                     self.waiters = 0;
@@ -244,7 +271,10 @@ impl Outside {
                 world.on(MachineEvent::Start)
             }
             Move::Adopt(start_if_gone) => {
-                if matches!(world.machine.state(), ProxyState::Idle | ProxyState::Stopped | ProxyState::Failed) {
+                self.unseen = start_if_gone.then_some(End::Unknown);
+                let is_at_rest = world.machine.rests();
+                let state = world.machine.state();
+                if is_at_rest || matches!(state, ProxyState::Idle | ProxyState::Stopped | ProxyState::Failed) {
                     self.stop_wanted = false;
                 }
                 world.on(MachineEvent::Adopt { start_if_gone })
@@ -282,13 +312,14 @@ impl Outside {
                 }
                 Some(job) => {
                     (self.leader, self.signalled) = (well, None);
+                    self.recorded_end &= !well;
                     // An adoption that fails leaves the pid file of a process that may live.
                     self.pid_file = well || job == MachineAction::Adopt;
                     world.on(match (job, well) {
                         (MachineAction::Spawn, true) => MachineEvent::Spawned,
                         (MachineAction::Spawn, false) => MachineEvent::SpawnFailed { hopeless },
                         (_, true) => MachineEvent::Adopted { age: hopeless.then_some(Duration::from_secs(1)) },
-                        (_, false) => MachineEvent::AdoptionRefused { gone: hopeless },
+                        (_, false) => MachineEvent::AdoptionRefused { gone: hopeless, ended: None },
                     })
                 }
             },
@@ -317,6 +348,10 @@ impl Outside {
                 }
                 _ => vec![],
             },
+            Move::Policy(policy) => {
+                world.restart.policy = policy;
+                world.on(MachineEvent::Settings)
+            }
             // Nor any other message.
             Move::Hang if self.leader => world.on(MachineEvent::WatchdogExpired),
             Move::Ask(milliseconds) if self.leader => {
@@ -324,13 +359,13 @@ impl Outside {
                 world.on(MachineEvent::MoreTime { by })
             }
             Move::Hang | Move::Ask(_) => vec![],
-            Move::Exit { group_left, escaped, zombie } if self.leader => {
+            Move::Exit { group_left, escaped, zombie, end } if self.leader => {
                 if zombie {
                     self.zombie = Some(world.now);
                     assert_eq!(world.on(MachineEvent::Unreaped), []);
                 }
                 (self.leader, self.group, self.escaped) = (false, group_left, escaped);
-                world.on(MachineEvent::Exited { group_left, quietly: escaped })
+                world.on(MachineEvent::Exited { group_left, quietly: escaped, end })
             }
             Move::Exit { .. } => vec![],
             Move::Empty => {
@@ -352,6 +387,7 @@ impl Outside {
 /// At most one process, no start after a stop or before its turn, every waiter is answered, and everything comes to rest.
 fn assert_invariants(walk: Vec<Move>, leftover_grace: u64, readiness: Readiness, steps: Vec<StopStep>, turns: bool) {
     let (mut world, mut outside) = (World::new(), Outside::default());
+    world.restart.give_up_after = Some(GiveUpAfter::new(4, Duration::from_secs(30)));
     world.needs_turn = turns;
     world.stop.leftover_grace = Duration::from_secs(leftover_grace);
     world.readiness = readiness;
@@ -380,7 +416,7 @@ fn assert_invariants(walk: Vec<Move>, leftover_grace: u64, readiness: Readiness,
 }
 
 fn exit(zombie: bool) -> Move {
-    Move::Exit { group_left: false, escaped: false, zombie }
+    Move::Exit { group_left: false, escaped: false, zombie, end: End::Unexpected }
 }
 
 proptest! {
@@ -406,8 +442,12 @@ proptest! {
 #[test]
 fn walks_that_once_broke_the_invariants_keep_them() {
     let finished = |well| Move::Finish { well, hopeless: false };
-    let group_outlives_leader =
-        vec![Move::Start, finished(true), Move::Exit { group_left: true, escaped: false, zombie: false }, Move::Empty];
+    let group_outlives_leader = vec![
+        Move::Start,
+        finished(true),
+        Move::Exit { group_left: true, escaped: false, zombie: false, end: End::Unexpected },
+        Move::Empty,
+    ];
     let zombie_of_a_replaced_process =
         vec![Move::Start, Move::Start, exit(false), Move::Replace, finished(false), finished(true), exit(true)];
     for walk in [group_outlives_leader, zombie_of_a_replaced_process] {

@@ -8,6 +8,7 @@ use super::phase::{Cause, MachinePhase};
 use crate::deadline::after;
 use crate::lifecycle::machine_event::{Announcement, MachineAction, Settings};
 use crate::lifecycle::readiness::{Readiness, probe_interval};
+use crate::lifecycle::restart_policy::End;
 
 impl Machine {
     /// The process was started just now.
@@ -68,8 +69,8 @@ impl Machine {
         let is_late = until.is_some_and(|until| now >= until);
         if is_late && known {
             // However long it ran, that was no healthy run.
-            let wait = self.backoff.after_exit(settings.restart, Duration::ZERO, chance);
-            let stop = self.stop_because(Cause::NotReady { wait }, now, settings);
+            let next = self.next_after(End::Unexpected, Duration::ZERO, now, settings, chance);
+            let stop = self.stop_because(Cause::NotReady { next }, now, settings);
             return [MachineAction::Announce(Announcement::NotReady)].into_iter().chain(stop).collect();
         }
         *probes = probes.saturating_add(1);
@@ -96,7 +97,8 @@ impl Machine {
             | MachinePhase::AwaitingReap { .. }
             | MachinePhase::AwaitingTurn
             | MachinePhase::Stopped
-            | MachinePhase::Failed => {}
+            | MachinePhase::Failed
+            | MachinePhase::Resting(_) => {}
         }
         vec![]
     }

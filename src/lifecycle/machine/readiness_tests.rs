@@ -4,6 +4,7 @@
 use super::tests::{ASKED, GONE, LEFT, World};
 use super::*;
 use crate::lifecycle::readiness::Readiness;
+use crate::lifecycle::restart_policy::End;
 
 const WITHIN: Duration = Duration::from_secs(90);
 const WAIT: Duration = Duration::from_secs(2);
@@ -84,7 +85,10 @@ fn process_that_is_not_ready_in_time_is_stopped_and_started_again_as_after_a_cra
 
     let mut world = World::probed();
     world.after(90).on(NOT_READY);
-    assert_eq!(world.on(MachineEvent::Exited { group_left: true, quietly: false }), [MachineAction::RemovePidFile]);
+    assert_eq!(
+        world.on(MachineEvent::Exited { group_left: true, quietly: false, end: End::Unexpected }),
+        [MachineAction::RemovePidFile]
+    );
     assert_eq!(world.on(MachineEvent::Settings), []);
     assert_eq!(world.on(MachineEvent::Timer), [MachineAction::ProbeGroup], "what it has left has the time of a stop");
     assert_eq!(world.on(MachineEvent::Group { left: false }), [MachineAction::Scan]);
@@ -131,7 +135,7 @@ fn request_during_the_stop_of_one_that_was_not_ready_is_followed() {
 #[test]
 fn end_before_readiness_is_no_healthy_run_however_long_it_was() {
     let mut world = World::probed();
-    let crash = MachineEvent::Exited { group_left: false, quietly: false };
+    let crash = MachineEvent::Exited { group_left: false, quietly: false, end: End::Unexpected };
     for _ in 0..3 {
         assert_eq!(world.after(60).on(crash), [MachineAction::Spawn]);
         world.on(MachineEvent::Spawned);

@@ -2,10 +2,10 @@
 //! What a machine does when it is asked for something: to start, to adopt, to replace or restart its process, to stop,
 //! or to follow new settings.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Machine;
-use super::phase::{Cause, MachinePhase, Retry, Wanted};
+use super::phase::{Cause, MachinePhase, Next, Retry, Wanted};
 use crate::deadline::after;
 use crate::lifecycle::machine_event::{MachineAction, Settings};
 
@@ -19,12 +19,14 @@ impl Machine {
                 *start_if_gone = true;
                 vec![]
             }
-            MachinePhase::Clearing { cause: Cause::Unseen { start_if_gone }, .. }
-            | MachinePhase::Scanning { cause: Cause::Unseen { start_if_gone }, .. }
-            | MachinePhase::Held { cause: Cause::Unseen { start_if_gone }, .. } => {
+            MachinePhase::Clearing { cause: Cause::Unseen { start_if_gone, .. }, .. }
+            | MachinePhase::Scanning { cause: Cause::Unseen { start_if_gone, .. }, .. }
+            | MachinePhase::Held { cause: Cause::Unseen { start_if_gone, .. }, .. } => {
                 *start_if_gone = true;
                 vec![]
             }
+            // It is wanted as it was, and has ended.
+            MachinePhase::Resting(_) => vec![],
             MachinePhase::Starting { .. }
             | MachinePhase::Running { .. }
             | MachinePhase::AwaitingReady { .. }
@@ -40,7 +42,7 @@ impl Machine {
 
     pub(super) fn adopt(&mut self, start_if_gone: bool) -> Vec<MachineAction> {
         match self.phase {
-            MachinePhase::Idle | MachinePhase::Stopped | MachinePhase::Failed => {
+            MachinePhase::Idle | MachinePhase::Stopped | MachinePhase::Failed | MachinePhase::Resting(_) => {
                 self.wanted = Wanted::Up;
                 self.phase = MachinePhase::Adopting { start_if_gone, outdated: false };
                 vec![MachineAction::Adopt]
@@ -63,10 +65,12 @@ impl Machine {
     pub(super) fn replace(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         self.wanted = Wanted::Up;
         self.backoff.reset();
+        self.failures.forget();
         match &mut self.phase {
             MachinePhase::Idle
             | MachinePhase::Stopped
             | MachinePhase::Failed
+            | MachinePhase::Resting(_)
             | MachinePhase::Waiting { then: Retry::Spawn, .. } => self.spawn(now, settings),
             MachinePhase::Adopting { start_if_gone, outdated } => {
                 (*start_if_gone, *outdated) = (true, true);
@@ -82,8 +86,8 @@ impl Machine {
             }
             MachinePhase::Running { .. } | MachinePhase::AwaitingReady { .. } => self.begin_stop(now, settings),
             // It is ended already, and all that it leaves is killed.
-            MachinePhase::Stopping { cause: Cause::Hung { wait }, .. } => {
-                *wait = Duration::ZERO;
+            MachinePhase::Stopping { cause: Cause::Hung { next }, .. } => {
+                *next = Next::AT_ONCE;
                 vec![]
             }
             MachinePhase::Stopping { cause, .. } => {
@@ -114,7 +118,7 @@ impl Machine {
     pub(super) fn stop(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         self.wanted = Wanted::Down;
         match &mut self.phase {
-            MachinePhase::Idle | MachinePhase::Failed => self.gone(now, settings),
+            MachinePhase::Idle | MachinePhase::Failed | MachinePhase::Resting(_) => self.gone(now, settings),
             MachinePhase::Stopped => vec![MachineAction::Settle],
             // The process is gone: a stop waits neither for the reaping of zombies nor for what holds the next start.
             MachinePhase::Waiting { then: Retry::Spawn, .. }
@@ -151,6 +155,10 @@ impl Machine {
         match &mut self.phase {
             // What was refused may be allowed now.
             MachinePhase::Failed if self.wanted == Wanted::Up => return self.spawn(now, settings),
+            MachinePhase::Resting(rest) if rest.is_over(settings.restart.policy) => {
+                self.failures.forget();
+                return self.spawn(now, settings);
+            }
             MachinePhase::Waiting { until, .. } => *until = (*until).min(after(now, settings.restart.max_wait)),
             MachinePhase::AwaitingReady { .. } => return self.readiness_changed(now, settings),
             MachinePhase::Stopping { escalation, .. } => escalation.limit_as_stop(now, settings.stop),
@@ -165,7 +173,8 @@ impl Machine {
             | MachinePhase::AwaitingReap { .. }
             | MachinePhase::AwaitingTurn
             | MachinePhase::Stopped
-            | MachinePhase::Failed => {}
+            | MachinePhase::Failed
+            | MachinePhase::Resting(_) => {}
         }
         vec![]
     }

@@ -48,7 +48,7 @@ fn restart_does_not_bring_back_a_process_that_is_to_be_gone() {
 fn restart_of_process_that_cannot_be_identified_now_adopts_and_replaces_it() {
     let mut world = World::new();
     world.on(MachineEvent::Adopt { start_if_gone: true });
-    world.on(MachineEvent::AdoptionRefused { gone: false });
+    world.on(MachineEvent::AdoptionRefused { gone: false, ended: None });
     assert_eq!(world.machine.state(), ProxyState::Waiting);
     assert_eq!(world.on(MachineEvent::Restart), [MachineAction::Adopt], "no second process beside it");
     assert_eq!(world.on(MachineEvent::Adopted { age: None }), ASKED);

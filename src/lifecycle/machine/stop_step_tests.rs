@@ -4,6 +4,7 @@
 use super::tests::{ASKED, GONE, World};
 use super::*;
 use crate::lifecycle::StopStep;
+use crate::lifecycle::restart_policy::End;
 use crate::sys::signal::Signal;
 
 /// Runs, and is stopped in steps of so many seconds.
@@ -74,7 +75,7 @@ fn step_that_comes_late_has_its_whole_time() {
 fn members_that_outlive_the_leader_get_the_steps_that_follow() {
     let mut world = world_of(&[3, 1]);
     world.on(MachineEvent::Stop);
-    let left = MachineEvent::Exited { group_left: true, quietly: true };
+    let left = MachineEvent::Exited { group_left: true, quietly: true, end: End::Unexpected };
     assert_eq!(world.after(1).on(left), [MachineAction::RemovePidFile]);
     assert_eq!(world.on(MachineEvent::Timer), [MachineAction::ProbeGroup]);
     assert_eq!(world.on(MachineEvent::Group { left: true }), []);
@@ -88,7 +89,7 @@ fn what_left_the_group_gets_the_signal_of_the_step_that_is_under_way() {
     let mut world = world_of(&[3, 1]);
     world.on(MachineEvent::Stop);
     world.after(3).on(MachineEvent::Timer);
-    world.on(MachineEvent::Exited { group_left: false, quietly: true });
+    world.on(MachineEvent::Exited { group_left: false, quietly: true, end: End::Unexpected });
     assert_eq!(world.on(MachineEvent::Scanned { left: true, held: false }), [sends(1)]);
     assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::Kill, MachineAction::ProbeGroup]);
 }
@@ -97,7 +98,7 @@ fn what_left_the_group_gets_the_signal_of_the_step_that_is_under_way() {
 fn leftovers_of_a_crash_that_have_time_begin_with_the_last_step() {
     let mut world = world_of(&[3, 1]);
     world.stop.leftover_grace = Duration::from_secs(2);
-    let crash = MachineEvent::Exited { group_left: true, quietly: false };
+    let crash = MachineEvent::Exited { group_left: true, quietly: false, end: End::Unexpected };
     assert_eq!(world.on(crash), [sends(1), MachineAction::RemovePidFile]);
     assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::ProbeGroup]);
     assert_eq!(world.on(MachineEvent::Group { left: true }), []);
@@ -109,7 +110,7 @@ fn stop_of_what_an_ended_leader_left_elsewhere_begins_with_the_first_step_when_i
     let mut world = World { machine: Machine::new(), ..world_of(&[3, 1]) };
     world.on(MachineEvent::Adopt { start_if_gone: false });
     world.on(MachineEvent::Stop);
-    assert_eq!(world.on(MachineEvent::AdoptionRefused { gone: true }), super::tests::LEFT);
+    assert_eq!(world.on(MachineEvent::AdoptionRefused { gone: true, ended: None }), super::tests::LEFT);
     // The scan takes longer than all steps.
     for _ in 0..2 {
         world.after(60).on(MachineEvent::Timer);
@@ -167,7 +168,7 @@ fn command_that_fails_begins_the_next_step_at_once() {
 fn no_command_is_run_for_what_a_leader_has_left() {
     let mut world = world_with_commands(&[("command", 3), ("command", 9), ("signal", 2)]);
     world.on(MachineEvent::Stop);
-    let left = MachineEvent::Exited { group_left: true, quietly: true };
+    let left = MachineEvent::Exited { group_left: true, quietly: true, end: End::Unexpected };
     assert_eq!(world.after(1).on(left), [MachineAction::RemovePidFile]);
     assert_eq!(world.machine.stop_step(), None);
     assert_eq!(world.on(MachineEvent::StopCommandFailed { step: 0 }), []);
@@ -180,7 +181,7 @@ fn no_command_is_run_for_what_a_leader_has_left() {
 
 #[test]
 fn leftovers_of_a_crash_get_the_last_signal_and_none_where_there_is_none() {
-    let crash = MachineEvent::Exited { group_left: true, quietly: false };
+    let crash = MachineEvent::Exited { group_left: true, quietly: false, end: End::Unexpected };
     let mut world = world_with_commands(&[("signal", 3), ("command", 9)]);
     world.stop.leftover_grace = Duration::from_secs(2);
     assert_eq!(world.on(crash), [sends(0), MachineAction::RemovePidFile]);

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::lifecycle::readiness::Readiness;
+use crate::lifecycle::restart_policy::End;
 use crate::lifecycle::{RestartSettings, StopSettings};
 
 pub(super) struct World {
@@ -29,7 +30,7 @@ impl World {
 
     /// The leader ends and leaves nothing.
     pub(super) fn end(&mut self) -> Vec<MachineAction> {
-        assert_eq!(self.on(MachineEvent::Exited { group_left: false, quietly: true }), LEFT);
+        assert_eq!(self.on(MachineEvent::Exited { group_left: false, quietly: true, end: End::Unexpected }), LEFT);
         self.on(MachineEvent::Scanned { left: false, held: false })
     }
 
@@ -123,7 +124,7 @@ fn a_failed_start_waits_and_a_hopeless_one_fails() {
 fn a_restored_process_that_is_gone_is_not_started_before_it_is_asked_for() {
     let mut world = World::new();
     assert_eq!(world.on(MachineEvent::Adopt { start_if_gone: false }), [MachineAction::Adopt]);
-    assert_eq!(world.on(MachineEvent::AdoptionRefused { gone: true }), LEFT);
+    assert_eq!(world.on(MachineEvent::AdoptionRefused { gone: true, ended: None }), LEFT);
     assert_eq!(world.on(MachineEvent::Scanned { left: false, held: false }), [MachineAction::CleanUp]);
     assert_eq!(world.machine.state(), ProxyState::Idle);
     assert_eq!(world.on(MachineEvent::Start), [MachineAction::Spawn]);
@@ -132,14 +133,14 @@ fn a_restored_process_that_is_gone_is_not_started_before_it_is_asked_for() {
 #[test]
 fn no_successor_runs_beside_what_left_the_group() {
     let mut world = World::running();
-    world.on(MachineEvent::Exited { group_left: false, quietly: true });
+    world.on(MachineEvent::Exited { group_left: false, quietly: true, end: End::Unexpected });
     assert_eq!(world.on(MachineEvent::Scanned { left: true, held: false }), [MachineAction::Kill]);
     assert_eq!(world.machine.state(), ProxyState::Clearing);
     world.on(MachineEvent::Group { left: false });
     assert_eq!(world.on(MachineEvent::Scanned { left: false, held: false }), [MachineAction::Spawn]);
     let mut world = World::new();
     world.on(MachineEvent::Adopt { start_if_gone: false });
-    world.on(MachineEvent::AdoptionRefused { gone: true });
+    world.on(MachineEvent::AdoptionRefused { gone: true, ended: None });
     assert_eq!(world.on(MachineEvent::Scanned { left: true, held: false }), [MachineAction::Kill]);
     assert_eq!(world.on(MachineEvent::Start), [], "it waits");
     world.on(MachineEvent::Group { left: false });
@@ -151,7 +152,7 @@ fn a_start_is_held_while_a_process_lives_that_may_be_of_the_old_group() {
     let held = |event: MachineEvent| {
         let mut world = World::new();
         world.on(MachineEvent::Adopt { start_if_gone: true });
-        world.on(MachineEvent::AdoptionRefused { gone: true });
+        world.on(MachineEvent::AdoptionRefused { gone: true, ended: None });
         assert_eq!(world.on(MachineEvent::Scanned { left: false, held: true }), []);
         assert_eq!((world.machine.state(), world.on(event)), (ProxyState::Clearing, vec![]));
         world
@@ -181,13 +182,13 @@ fn a_start_is_held_while_a_process_lives_that_may_be_of_the_old_group() {
 fn a_stop_is_not_held() {
     let mut world = World::running();
     world.on(MachineEvent::Stop);
-    world.on(MachineEvent::Exited { group_left: false, quietly: true });
+    world.on(MachineEvent::Exited { group_left: false, quietly: true, end: End::Unexpected });
     assert_eq!(world.on(MachineEvent::Scanned { left: false, held: true }), GONE);
 
     let mut world = World::running();
     world.on(MachineEvent::Stop);
     world.on(MachineEvent::Start);
-    world.on(MachineEvent::Exited { group_left: false, quietly: true });
+    world.on(MachineEvent::Exited { group_left: false, quietly: true, end: End::Unexpected });
     assert_eq!(
         world.on(MachineEvent::Scanned { left: false, held: true }),
         [MachineAction::Settle],
@@ -201,7 +202,7 @@ fn a_hold_that_begins_before_a_start_is_asked_for_holds_it_and_alone_starts_noth
     for (started, expected) in [(true, MachineAction::Spawn), (false, MachineAction::CleanUp)] {
         let mut world = World::new();
         world.on(MachineEvent::Adopt { start_if_gone: false });
-        world.on(MachineEvent::AdoptionRefused { gone: true });
+        world.on(MachineEvent::AdoptionRefused { gone: true, ended: None });
         assert_eq!(world.on(MachineEvent::Scanned { left: false, held: true }), []);
         if started {
             assert_eq!(world.on(MachineEvent::Start), []);
@@ -214,11 +215,11 @@ fn a_hold_that_begins_before_a_start_is_asked_for_holds_it_and_alone_starts_noth
 fn a_process_that_may_live_is_neither_doubled_nor_signalled() {
     let mut world = World::new();
     world.on(MachineEvent::Adopt { start_if_gone: true });
-    let actions = world.on(MachineEvent::AdoptionRefused { gone: false });
+    let actions = world.on(MachineEvent::AdoptionRefused { gone: false, ended: None });
     assert_eq!(actions, [MachineAction::Announce(Announcement::Waiting(Duration::from_secs(1)))]);
     assert_eq!(world.after(1).on(MachineEvent::Timer), [MachineAction::Adopt]);
     assert_eq!(world.on(MachineEvent::Stop), []);
-    let actions = world.on(MachineEvent::AdoptionRefused { gone: false });
+    let actions = world.on(MachineEvent::AdoptionRefused { gone: false, ended: None });
     assert_eq!(actions[0], MachineAction::Stuck, "the waiting stop returns that it is not certain");
     assert_eq!(world.on(MachineEvent::Stop), [MachineAction::Adopt]);
     assert_eq!(world.on(MachineEvent::Adopted { age: None }), ASKED);
@@ -246,7 +247,7 @@ fn new_settings_shorten_what_is_under_way() {
 /// An adopted process, whose zombie its parent has not reaped, crashes.
 fn crash_with_zombie(world: &mut World) -> Vec<MachineAction> {
     assert_eq!(world.on(MachineEvent::Unreaped), []);
-    world.on(MachineEvent::Exited { group_left: false, quietly: false })
+    world.on(MachineEvent::Exited { group_left: false, quietly: false, end: End::Unexpected })
 }
 
 const ZOMBIE: MachineEvent = MachineEvent::Zombies { left: true, useless: false };

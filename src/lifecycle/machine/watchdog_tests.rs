@@ -5,12 +5,13 @@ use super::tests::{ASKED, GONE, KILLED, LEFT, World};
 use super::*;
 use crate::lifecycle::StopStep;
 use crate::lifecycle::readiness::Readiness;
+use crate::lifecycle::restart_policy::End;
 use crate::sys::signal::Signal;
 
 const GRACE: Duration = Duration::from_secs(5);
 const ABORTED: [MachineAction; 2] = [MachineAction::Abort, MachineAction::Announce(Announcement::Stopping)];
-const CRASH: MachineEvent = MachineEvent::Exited { group_left: false, quietly: false };
-const REST_LEFT: MachineEvent = MachineEvent::Exited { group_left: true, quietly: false };
+const CRASH: MachineEvent = MachineEvent::Exited { group_left: false, quietly: false, end: End::Unexpected };
+const REST_LEFT: MachineEvent = MachineEvent::Exited { group_left: true, quietly: false, end: End::Unexpected };
 
 fn hung() -> World {
     let mut world = World::running();

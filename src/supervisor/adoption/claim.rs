@@ -2,7 +2,7 @@
 //! What is known of a process that may live, and why it was not adopted.
 
 use crate::lifecycle::start_numbers::StartNumbers;
-use crate::store::{Record, RecordedNotifications, RecordedSocket};
+use crate::store::{Record, RecordedEnd, RecordedNotifications, RecordedSocket};
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 
@@ -13,11 +13,13 @@ pub(crate) enum Claim {
     /// own that the process has.
     Recorded {
         identity: Identity,
-        token: Option<String>,
+        token: Option<Box<str>>,
         owner_tag: Option<String>,
         numbers: StartNumbers,
         notifications: Option<RecordedNotifications>,
         sockets: Box<[RecordedSocket]>,
+        /// Of one whose proxy rested since.
+        ended: Option<Box<RecordedEnd>>,
     },
     /// By a snapshot that is not this directory's: a record is written once it is proven.
     Snapshot { identity: Identity, owner_tag: Option<String>, numbers: StartNumbers },
@@ -83,6 +85,14 @@ impl Claim {
         }
     }
 
+    /// How the process has ended, where an earlier agent has recorded it.
+    pub(crate) fn ended(&self) -> Option<RecordedEnd> {
+        match self {
+            Claim::Recorded { ended, .. } => ended.as_deref().copied(),
+            Claim::Snapshot { .. } | Claim::PidOnly { .. } => None,
+        }
+    }
+
     /// More than the pid, where it is known.
     pub(crate) fn identity(&self) -> Option<&Identity> {
         match self {
@@ -95,8 +105,9 @@ impl Claim {
 impl Record {
     /// What the record says of its process.
     pub(crate) fn into_claim(self) -> Claim {
-        let Record { identity, token, owner_tag, numbers, notifications, sockets, .. } = self;
-        Claim::Recorded { identity, token, owner_tag, numbers, notifications, sockets: sockets.into() }
+        let Record { identity, token, owner_tag, numbers, notifications, sockets, ended, .. } = self;
+        let (token, sockets, ended) = (token.map(String::into), sockets.into(), ended.map(Box::new));
+        Claim::Recorded { identity, token, owner_tag, numbers, notifications, sockets, ended }
     }
 }
 

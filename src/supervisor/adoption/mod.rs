@@ -150,8 +150,8 @@ fn runs_as_declared_user(spec: &Spec, pid: Pid) -> io::Result<bool> {
 fn learn(spec: &Spec, identity: &Identity) -> io::Result<Claim> {
     let identity = identity.clone();
     let Shown { token, owner_tag, numbers } = Shown::by(identity.pid.as_raw())?;
-    let token = token.or_else(|| spec.config.token.clone());
-    Ok(Claim::Recorded { identity, token, owner_tag, numbers, notifications: None, sockets: [].into() })
+    let token = token.or_else(|| spec.config.token.clone()).map(String::into);
+    Ok(Claim::Recorded { identity, token, owner_tag, numbers, notifications: None, sockets: [].into(), ended: None })
 }
 
 /// From here on the process is known like one that we started. Supervised without a record, it would be lost together

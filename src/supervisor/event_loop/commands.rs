@@ -53,7 +53,7 @@ impl EventLoop {
 
     pub(super) fn put(&mut self, slot: Slot, spec: Arc<Spec>, start: StartMode, started: Option<Sender<Result<()>>>) {
         let anew = match &start {
-            StartMode::New => Some(false),
+            StartMode::New | StartMode::Asked => Some(false),
             StartMode::Anew => Some(true),
             StartMode::Claimed { .. } => None,
         };
@@ -86,8 +86,9 @@ impl EventLoop {
                 }
                 MachineEvent::Replace
             }
-            StartMode::New if same => MachineEvent::Start,
-            StartMode::New | StartMode::Anew => MachineEvent::Replace,
+            StartMode::Asked if same && supervised.machine.rests() => MachineEvent::Replace,
+            StartMode::New | StartMode::Asked if same => MachineEvent::Start,
+            StartMode::New | StartMode::Asked | StartMode::Anew => MachineEvent::Replace,
         };
         self.drive(key, event);
         // What is still being stopped, or waits, is under the new settings.

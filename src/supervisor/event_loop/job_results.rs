@@ -119,10 +119,15 @@ impl EventLoop {
                 Some(MachineEvent::Adopted { age: since.and_then(BootTime::age) })
             }
             Done::Refused(refusal) => {
-                let (reason, ended) = (refusal.reason.clone(), refusal.verdict == Verdict::Ended);
-                spec.context.publisher.of_proxy(&id, ProxyOccurrence::NotAdopted { reason, ended });
-                supervised.rare.last_error = Some(Error::new(ErrorCode::AdoptionRefused, refusal.reason));
                 let gone = refusal.verdict != Verdict::Unknown;
+                let claimed = supervised.claim.clone().filter(|_| gone);
+                let end = claimed.as_deref().and_then(|claim| supervised.unseen_end(claim, refusal.verdict));
+                // Its end is no news.
+                if !claimed.is_some_and(|claim| claim.ended().is_some() && refusal.verdict == Verdict::Ended) {
+                    let (reason, ended) = (refusal.reason.clone(), refusal.verdict == Verdict::Ended);
+                    spec.context.publisher.of_proxy(&id, ProxyOccurrence::NotAdopted { reason, ended });
+                    supervised.rare.last_error = Some(Error::new(ErrorCode::AdoptionRefused, refusal.reason));
+                }
                 if refusal.verdict == Verdict::Supervised {
                     // Nor is anything ended that has the same tag.
                     supervised.claim = None;
@@ -142,7 +147,7 @@ impl EventLoop {
                         supervised.rare.uncleared = claim;
                     }
                 }
-                Some(MachineEvent::AdoptionRefused { gone })
+                Some(MachineEvent::AdoptionRefused { gone, ended: end })
             }
             Done::Run { command, started } => self.command_started(key, command, started),
             Done::PidFile(pid, result) => {
@@ -164,6 +169,17 @@ impl EventLoop {
                 }
                 None
             }
+            Done::EndRecorded(ended, result) => {
+                supervised.note(RepairTask::RecordEnd(spec.clone(), ended), result);
+                None
+            }
+            Done::CleanedUpButRecord(result) => {
+                if result.is_ok() {
+                    supervised.rare.uncleared = None;
+                }
+                supervised.note(RepairTask::CleanUpButRecord(spec.clone()), result);
+                None
+            }
             Done::CleanedUp(result) => {
                 if result.is_ok() {
                     supervised.rare.uncleared = None;
@@ -175,7 +191,7 @@ impl EventLoop {
         if unreaped {
             self.drive(key, MachineEvent::Unreaped);
         }
-        if matches!(event, Some(MachineEvent::AdoptionRefused { gone: true })) {
+        if matches!(event, Some(MachineEvent::AdoptionRefused { gone: true, .. })) {
             self.told_of_refusal(key);
         }
         if let Some(event) = event {

@@ -58,11 +58,12 @@ impl EventLoop {
         let (given, claimed) = (supervised.given(), supervised.claim.take().map(|claim| *claim));
         supervised.claim = Some(Box::new(Claim::Recorded {
             identity,
-            token: supervised.token(),
+            token: supervised.token().map(String::into),
             owner_tag: Some(given.owner_tag.to_string()).filter(|owner_tag| !owner_tag.is_empty()),
             numbers: given.numbers,
             notifications: given.notifications,
             sockets: claimed.as_ref().map_or([].into(), |claim| claim.sockets().into()),
+            ended: None,
         }));
         if group != former_group {
             // What is left of that when the new leader ends is in the way of the next start.

@@ -136,6 +136,13 @@ impl EventLoop {
                 let sockets = self.sockets_to_close(key);
                 self.submit(key, Job::CleanUp { key, spec, after, sockets, unread });
             }
+            MachineAction::RecordEnd(rest) => self.record_end(key, rest),
+            MachineAction::CleanUpButRecord => {
+                (supervised.group, supervised.rare.told) = (None, None);
+                let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
+                let unread = supervised.rare.unread_output.take();
+                self.submit(key, Job::CleanUpButRecord { key, spec, after, unread });
+            }
             MachineAction::Settle => {
                 fail::point("stop:settled");
                 supervised.group = None;
@@ -174,6 +181,7 @@ impl EventLoop {
             Announcement::Stopped if supervised.rare.partner.is_some() || supervised.rare.handover.is_some() => return,
             Announcement::Stopped => ProxyOccurrence::Stopped,
             Announcement::Failed => ProxyOccurrence::Failed { error: supervised.rare.last_error.as_ref() },
+            Announcement::Rests { rest, by_exit } => return supervised.announce_rest(rest, by_exit),
         };
         supervised.spec.context.publisher.of_proxy(&supervised.slot.id, happened);
     }

@@ -22,6 +22,7 @@ mod readiness;
 mod recording;
 mod reload;
 mod repair;
+mod rest;
 mod scan_results;
 mod steering;
 mod stop_signals;

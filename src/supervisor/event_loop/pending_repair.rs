@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::Error;
+use crate::store::RecordedEnd;
 use crate::store::file_place::FilePlace;
 use crate::supervisor::spec::Spec;
 use crate::sys::pid::Pid;
@@ -24,6 +25,10 @@ pub(crate) struct PendingRepair {
 pub(crate) enum RepairTask {
     /// Files of a process that is gone are still there, or what it has left of its group.
     CleanUp(Arc<Spec>),
+    /// The same, but for its record.
+    CleanUpButRecord(Arc<Spec>),
+    /// The record of a process that is gone does not say how it ended.
+    RecordEnd(Arc<Spec>, RecordedEnd),
     /// The pid file of a process that is gone is still there.
     RemovePidFile(Arc<Spec>),
     /// The pid file of this process is not written.
@@ -40,6 +45,8 @@ impl RepairTask {
         match self {
             RepairTask::Record(spec, _) if Arc::ptr_eq(spec, before) => *spec = after.clone(),
             RepairTask::CleanUp(spec)
+            | RepairTask::CleanUpButRecord(spec)
+            | RepairTask::RecordEnd(spec, _)
             | RepairTask::RemovePidFile(spec)
             | RepairTask::PidFile(spec, _)
             | RepairTask::Record(spec, _) => *spec = spec.at(place),

@@ -4,6 +4,7 @@
 use super::EventLoop;
 use super::supervised::Supervised;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent};
+use crate::lifecycle::restart_policy::End;
 use crate::lifecycle::{EndedBy, ProxyState};
 use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::process_key::ProcessKey;
@@ -73,8 +74,10 @@ impl EventLoop {
         if let Some(since) = supervised.machine.running_since() {
             supervised.ended_by_itself(status, since.elapsed());
         }
+        let end = supervised.end_by(status);
         let (id, context) = (supervised.slot.id.clone(), supervised.spec.context.clone());
-        let exited = ProxyOccurrence::Exited { pid, status, asked, generation: supervised.numbers.generation };
+        let expected = asked || end == End::Expected;
+        let exited = ProxyOccurrence::Exited { pid, status, expected, generation: supervised.numbers.generation };
         let publish = || context.publisher.of_proxy(&id, exited);
         // A scan finds what is left of a group that could not be signalled: what is to have its time, and what is not
         // proven to be of it and holds the start.
@@ -89,7 +92,7 @@ impl EventLoop {
             }
         }
         self.told_of_exit(key);
-        let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly }) else { return };
+        let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly, end }) else { return };
         if actions == [MachineAction::Spawn] {
             // A successor waits neither for readers of events nor for the host's log.
             self.perform_all(key, actions);

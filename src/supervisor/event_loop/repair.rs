@@ -61,6 +61,8 @@ impl Supervised {
         match chore {
             // Forgotten with the next start.
             RepairTask::CleanUp(_) => true,
+            RepairTask::CleanUpButRecord(_) => self.machine.rests(),
+            RepairTask::RecordEnd(..) => self.machine.rests() || self.machine.state() == ProxyState::Clearing,
             RepairTask::RemovePidFile(_) => matches!(self.machine.state(), ProxyState::Stopping | ProxyState::Clearing),
             RepairTask::PidFile(_, pid) => self.pid == Some(*pid),
             RepairTask::Record(spec, pid) => {
@@ -91,6 +93,8 @@ impl EventLoop {
             RepairTask::CleanUp(spec) => {
                 Job::CleanUp { key, spec, after, sockets: self.sockets_to_close(key), unread: None }
             }
+            RepairTask::CleanUpButRecord(spec) => Job::CleanUpButRecord { key, spec, after, unread: None },
+            RepairTask::RecordEnd(spec, ended) => Job::RecordEnd { key, spec, ended },
             RepairTask::RemovePidFile(spec) => Job::RemovePidFile { key, spec },
             RepairTask::PidFile(spec, pid) => Job::PidFile { key, spec, pid },
             RepairTask::Record(..) => supervised.record_job(),

@@ -6,7 +6,8 @@ use super::supervised::Supervised;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
-use crate::supervisor::mailbox::{Slot, not_managed, not_running};
+use crate::supervisor::mailbox::Slot;
+use crate::supervisor::refusals::{not_managed, not_running};
 use crate::supervisor::state_waiters::StateWaiter;
 use crate::sys::signal::Signal;
 

@@ -189,11 +189,11 @@ impl Supervised {
     /// What the processes of a claim that was taken up, or is void, are known by.
     pub(crate) fn claimed_tag(&self, spec: &Spec) -> ProcessTag {
         let (token, owner_tag) = match self.claim.as_deref() {
-            Some(Claim::Recorded { token, owner_tag, .. }) => (token, owner_tag),
-            Some(Claim::Snapshot { owner_tag, .. }) => (&spec.config.token, owner_tag),
-            Some(Claim::PidOnly { .. }) | None => (&spec.config.token, &None),
+            Some(Claim::Recorded { token, owner_tag, .. }) => (token.as_deref(), owner_tag),
+            Some(Claim::Snapshot { owner_tag, .. }) => (spec.config.token.as_deref(), owner_tag),
+            Some(Claim::PidOnly { .. }) | None => (spec.config.token.as_deref(), &None),
         };
-        ProcessTag::of(&spec.id, token.as_deref(), owner_tag.as_deref().unwrap_or(&spec.context.owner_tag))
+        ProcessTag::of(&spec.id, token, owner_tag.as_deref().unwrap_or(&spec.context.owner_tag))
     }
 
     /// The tick in which the process of a claim was started that is gone, if it is known. Ticks of another boot say nothing.

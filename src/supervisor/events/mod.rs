@@ -94,7 +94,14 @@ pub enum EventKind {
     },
     /// The process is gone, as was wanted.
     Stopped,
-    /// The proxy cannot be started as it is declared, or may not be.
+    /// The process has ended as it may, and the proxy is not started again as its [`RestartWhen`](crate::RestartWhen) says. The
+    /// next agent tells so again.
+    Completed {
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// The proxy cannot be started as it is declared, or may not be; or it has failed and is not started again, as its
+    /// [`RestartSettings`](crate::RestartSettings) say.
     Failed {
         /// Why.
         error: String,

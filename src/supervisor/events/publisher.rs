@@ -39,6 +39,14 @@ pub(crate) enum ProxyOccurrence<'a> {
     Failed {
         error: Option<&'a Error>,
     },
+    /// It has failed, and is not started again.
+    GaveUp {
+        error: &'a Error,
+    },
+    /// Its process has ended as it may, and it is not started again.
+    Completed {
+        status: ExitStatus,
+    },
     /// The code of a registered kind has returned an error.
     KindStartFailed {
         error: &'a Error,
@@ -60,11 +68,11 @@ pub(crate) enum ProxyOccurrence<'a> {
     NotKnownToLive {
         reason: String,
     },
-    /// `asked`: it was told to end.
+    /// `expected`: it was told to end, or did so as it may.
     Exited {
         pid: Pid,
         status: ExitStatus,
-        asked: bool,
+        expected: bool,
         generation: Generation,
     },
     Waiting {
@@ -146,6 +154,14 @@ impl Publisher {
             ProxyOccurrence::Failed { error } => {
                 event(EventKind::Failed { error: error.map(Error::to_string).unwrap_or_default() });
             }
+            ProxyOccurrence::GaveUp { error } => {
+                line(Level::Error, format_args!("{error}"));
+                event(EventKind::Failed { error: error.to_string() });
+            }
+            ProxyOccurrence::Completed { status } => {
+                line(Level::Info, format_args!("completed: {status}"));
+                event(EventKind::Completed { status });
+            }
             ProxyOccurrence::KindStartFailed { error } => {
                 line(Level::Error, format_args!("start: {error}"));
                 event(EventKind::Failed { error: error.to_string() });
@@ -163,9 +179,9 @@ impl Publisher {
                 event(EventKind::AdoptionRefused { reason });
             }
             ProxyOccurrence::NotKnownToLive { reason } => event(EventKind::AdoptionRefused { reason }),
-            ProxyOccurrence::Exited { pid, status, asked, generation } => {
+            ProxyOccurrence::Exited { pid, status, expected, generation } => {
                 of_process(generation, EventKind::Exited { pid: pid.as_u32(), status });
-                line(if asked { Level::Info } else { Level::Warn }, format_args!("pid {pid} ended: {status}"));
+                line(if expected { Level::Info } else { Level::Warn }, format_args!("pid {pid} ended: {status}"));
             }
             ProxyOccurrence::Waiting { wait } => {
                 line(Level::Info, format_args!("next start in {wait:?}"));
@@ -250,6 +266,8 @@ mod tests {
             (P::StartHopeless { error }, "ERROR proxy web: why", ""),
             (P::Failed { error: Some(error) }, "", "failed: why"),
             (P::Failed { error: None }, "", "failed: "),
+            (P::GaveUp { error }, "ERROR proxy web: why", "failed: why"),
+            (P::Completed { status }, "INFO proxy web: completed: exit code 1", "completed: exit code 1"),
             (P::KindStartFailed { error }, "ERROR proxy web: start: why", "failed: why"),
             (P::Rejected { error }, "ERROR why", "failed: why"),
             (P::Adopted { pid, generation }, "INFO proxy web: adopted, pid 7", "adopted, pid 7"),
@@ -261,12 +279,12 @@ mod tests {
             ),
             (P::NotKnownToLive { reason: why() }, "", "adoption refused: why"),
             (
-                P::Exited { pid, status, asked: true, generation },
+                P::Exited { pid, status, expected: true, generation },
                 "INFO proxy web: pid 7 ended: exit code 1",
                 "exited, pid 7: exit code 1",
             ),
             (
-                P::Exited { pid, status, asked: false, generation },
+                P::Exited { pid, status, expected: false, generation },
                 "WARN proxy web: pid 7 ended: exit code 1",
                 "exited, pid 7: exit code 1",
             ),

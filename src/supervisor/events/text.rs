@@ -24,6 +24,7 @@ impl EventKind {
             EventKind::WatchdogExpired { .. } => "watchdog_expired",
             EventKind::Stopping { .. } => "stopping",
             EventKind::Stopped => "stopped",
+            EventKind::Completed { .. } => "completed",
             EventKind::Failed { .. } => "failed",
             EventKind::Unproven { .. } => "unproven",
             EventKind::SnapshotWritten => "snapshot_written",
@@ -51,6 +52,7 @@ impl fmt::Display for EventKind {
             EventKind::Stopping { pid: Some(pid) } => write!(f, "stopping, pid {pid}"),
             EventKind::Stopping { pid: None } => f.write_str("stopping"),
             EventKind::Stopped => f.write_str("stopped"),
+            EventKind::Completed { status } => write!(f, "completed: {status}"),
             EventKind::Failed { error } => write!(f, "failed: {error}"),
             EventKind::Unproven { processes } => write!(f, "unproven: {processes}"),
             EventKind::SnapshotWritten => f.write_str("snapshot written"),
@@ -119,6 +121,7 @@ impl EventFields<'_> {
             EventKind::Started { pid } | EventKind::Stopping { pid } => fields.pid = *pid,
             EventKind::Adopted { pid } => fields.pid = Some(*pid),
             EventKind::Exited { pid, status } => (fields.pid, fields.exit) = (Some(*pid), Some(*status)),
+            EventKind::Completed { status } => fields.exit = Some(*status),
             EventKind::Waiting { wait } => fields.wait_ms = Some(milliseconds(*wait)),
             EventKind::StartFailed { error: text }
             | EventKind::AdoptionRefused { reason: text }

@@ -7,7 +7,7 @@ use crate::declaration::Listen;
 use crate::error::{Error, ErrorCode};
 use crate::lifecycle::start_numbers::StartNumbers;
 use crate::store::file_place::FilePlace;
-use crate::store::{LogPart, RecordedNotifications};
+use crate::store::{LogPart, RecordedEnd, RecordedNotifications};
 use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
 use crate::supervisor::adoption::named_leader::NamedLeader;
 use crate::supervisor::command_run::CommandRun;
@@ -96,6 +96,8 @@ pub(crate) enum Job {
     ChangeLeader { key: ProcessKey, spec: Arc<Spec>, named: NamedLeader },
     /// The process is gone, and others of it may be left: removes its pid file.
     RemovePidFile { key: ProcessKey, spec: Arc<Spec> },
+    /// Has the record of a process that is gone say how it ended.
+    RecordEnd { key: ProcessKey, spec: Arc<Spec>, ended: RecordedEnd },
     /// No process is left: removes pid file and record.
     CleanUp {
         key: ProcessKey,
@@ -104,6 +106,8 @@ pub(crate) enum Job {
         sockets: Option<SocketsToClose>,
         unread: Option<LogPart>,
     },
+    /// The same, but the record stays.
+    CleanUpButRecord { key: ProcessKey, spec: Arc<Spec>, after: Option<Box<Claim>>, unread: Option<LogPart> },
     /// Gives the files of the next generation the place of those of the current one, which this is.
     Promote { key: ProcessKey, spec: Arc<Spec>, pid: Option<Pid> },
 }
@@ -119,7 +123,9 @@ impl Job {
             | Job::PidFile { spec, .. }
             | Job::ChangeLeader { spec, .. }
             | Job::RemovePidFile { spec, .. }
+            | Job::RecordEnd { spec, .. }
             | Job::CleanUp { spec, .. }
+            | Job::CleanUpButRecord { spec, .. }
             | Job::Promote { spec, .. } => *spec = spec.at(place),
             Job::Run { run, .. } => run.spec = run.spec.at(place),
         }
@@ -128,7 +134,7 @@ impl Job {
     /// What the process before has written, if its last lines are to be read after the job.
     pub(super) fn unread(&self) -> Option<LogPart> {
         match self {
-            Job::Start { unread, .. } | Job::CleanUp { unread, .. } => *unread,
+            Job::Start { unread, .. } | Job::CleanUp { unread, .. } | Job::CleanUpButRecord { unread, .. } => *unread,
             _ => None,
         }
     }
@@ -144,7 +150,9 @@ impl Job {
             Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),
             Job::ChangeLeader { .. } => Done::LeaderNamed(Err(error.to_string())),
             Job::RemovePidFile { .. } => Done::PidFileRemoved(Err(error)),
+            Job::RecordEnd { ended, .. } => Done::EndRecorded(*ended, Err(error)),
             Job::CleanUp { .. } => Done::CleanedUp(Err(error)),
+            Job::CleanUpButRecord { .. } => Done::CleanedUpButRecord(Err(error)),
             Job::Promote { .. } => Done::Promoted(Err(error)),
         }
     }

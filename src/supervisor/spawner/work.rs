@@ -106,7 +106,9 @@ impl Spawner {
             | Job::PidFile { key, spec, .. }
             | Job::ChangeLeader { key, spec, .. }
             | Job::RemovePidFile { key, spec }
+            | Job::RecordEnd { key, spec, .. }
             | Job::CleanUp { key, spec, .. }
+            | Job::CleanUpButRecord { key, spec, .. }
             | Job::Promote { key, spec, .. } => (*key, spec.clone()),
             Job::Run { key, run, .. } => (*key, run.spec.clone()),
         };
@@ -200,6 +202,11 @@ impl Spawner {
             }
             Job::RemovePidFile { spec, .. } => Done::PidFileRemoved(spec.remove_pid_file()),
             Job::Promote { spec, pid, .. } => Done::Promoted(spec.promote(pid)),
+            Job::RecordEnd { spec, ended, .. } => Done::EndRecorded(ended, spec.record_end(ended)),
+            Job::CleanUpButRecord { spec, after, .. } => {
+                let ended = end_leftovers(&spec, after.as_deref());
+                Done::CleanedUpButRecord(ended.and_then(|()| spec.remove_pid_file()))
+            }
             Job::CleanUp { spec, after, sockets, .. } => {
                 let ended = end_leftovers(&spec, after.as_deref());
                 let closed = sockets.map_or(Ok(()), |SocketsToClose { all, but, keeps_stored }| {
@@ -301,9 +308,10 @@ impl Spawner {
         });
         // Of a process that is no child of ours, as of one that is adopted.
         let claim = detached.clone().map(|identity| {
-            let (token, owner_tag) = (spec.config.token.clone(), Some(spec.context.owner_tag.to_string()));
-            let sockets = [].into();
-            Box::new(Claim::Recorded { identity, token, owner_tag, numbers, notifications, sockets })
+            let (token, owner_tag) =
+                (spec.config.token.clone().map(String::into), Some(spec.context.owner_tag.to_string()));
+            let (sockets, ended) = ([].into(), None);
+            Box::new(Claim::Recorded { identity, token, owner_tag, numbers, notifications, sockets, ended })
         });
         // The child cannot be reaped before it is in the table.
         let of_child = || if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };

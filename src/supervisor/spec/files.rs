@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{Files, Spec};
 use crate::error::{Error, ErrorCode, Result};
 use crate::store::file_place::FilePlace;
-use crate::store::{self, LogPart};
+use crate::store::{self, LogPart, RecordedEnd};
 use crate::sys::fail;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
@@ -79,6 +79,18 @@ impl Spec {
         }
         fail::point("leader:recorded");
         self.replace_pid_file(identity.pid)
+    }
+
+    /// Writes into the record of a process how it has ended, where the owner has records.
+    pub(crate) fn record_end(&self, ended: RecordedEnd) -> Result<()> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => {
+                data_dir.record_end(self.place, &self.id, ended)?;
+                fail::point("end:recorded");
+                Ok(())
+            }
+            Files::Paths { .. } => Ok(()),
+        }
     }
 
     /// Writes the pid file of a process that has just been started, where the owner has one.

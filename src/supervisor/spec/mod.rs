@@ -105,6 +105,7 @@ impl Spec {
             numbers,
             notifications,
             sockets,
+            ended: None,
         }
     }
 }

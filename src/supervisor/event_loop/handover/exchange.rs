@@ -107,9 +107,9 @@ impl EventLoop {
 }
 
 impl Supervised {
-    /// Whether this one may take its place: it is ready, or there is no process that serves.
+    /// Whether this one may take its place: it is ready, or has done its work; or there is no process that serves.
     fn may_be_succeeded_by(&self, next: &Supervised) -> bool {
-        next.machine.state() == ProxyState::Running || self.pid.is_none()
+        matches!(next.machine.state(), ProxyState::Running | ProxyState::Completed) || self.pid.is_none()
     }
 
     /// Its process has these files from now on; so it is for what is to be done yet.

@@ -224,7 +224,8 @@ impl EventLoop {
             return;
         };
         match supervised.machine.state() {
-            ProxyState::Running => {
+            // Or was, and has ended since as it may.
+            ProxyState::Running | ProxyState::Completed => {
                 self.hand_over(current, HandoverEvent::NextReady);
                 self.exchange_if_due(current);
             }
