@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::json;
 
 use super::{run, start};
-use crate::support::{Config, Proxy, Scene};
+use crate::support::{Config, HELPER, Launch, Proxy, Scene, example_agent};
 
 #[test]
 fn mistake_is_shown_by_file_line_and_column() {
@@ -56,6 +56,56 @@ fn mistake_is_shown_by_file_line_and_column() {
     }
     fs::write(&file, "{\"proxies\": {\"web\": {\"command\": [\"a\"]}}}").unwrap();
     assert_eq!(run(&["check", path]).ok(), format!("{path}: 1 proxies, no error\n"));
+    scene.finish();
+}
+
+#[test]
+fn mistake_in_toml_is_shown_by_file_line_and_column() {
+    let scene = Scene::new();
+    let file = scene.path("a.toml");
+    let path = file.to_str().unwrap();
+    let cases = [
+        ("# why\n\nalow_root = true\n", "3:1: alow_root: unknown field"),
+        ("data_dir = \"a\"\nproxies = [\n", "2:12: not a TOML document: "),
+        ("a = 1\na = 2\n", "2:1: not a TOML document: duplicate key"),
+        ("proxies = 7\n", "1:1: proxies: expected an object"),
+        ("proxy_env = [\"A=b\",\n  \"C\"]\n", "2:3: proxy_env[1]: expected"),
+        ("[proxies.web]\ncommand = [\"a\"]\ncomand = 1\n", "3:1: proxies.web.comand: unknown field"),
+        ("[proxies.web]\ndir = \"a\"\n", "1:10: proxies.web.command: expected a list of strings, got nothing"),
+        ("[proxies.\"a.b\"]\ncommand = [\"a\",\n 7]\n", "3:2: proxies.a.b.command[1]: expected"),
+        ("[proxies.web]\ncommand = [\"a\"]\nrestart.jitter = 2001-01-01\n", "3:18: not a configuration: expected"),
+        ("[proxies.web]\ncommand = [\"a\"]\nrestart.jitter = inf\n", "3:18: not a configuration: expected"),
+    ];
+    for (text, place) in cases {
+        fs::write(&file, text).unwrap();
+        let said = run(&["check", path]).failed(1);
+        assert!(said.starts_with(&format!("agent: {path}:{place}")), "{text}\n{said}{place}");
+    }
+    scene.finish();
+}
+
+#[test]
+fn agent_runs_a_configuration_in_toml() {
+    let scene = Scene::new();
+    let data_dir = scene.data_dir();
+    let text = |more: &str| {
+        format!(
+            "# a comment\ndata_dir = {data_dir:?}\nallow_root = true\nquiescent_period_ms = 0x0a\n\n\
+             [proxies.web]\ncommand = [{:?}, \"run\"]\nstop = [{{ signal = \"SIGTERM\", for_ms = 1_000 }}]\n\
+             restart.jitter = 0.25\n{more}",
+            *HELPER
+        )
+    };
+    let file = scene.path("agent.toml");
+    fs::write(&file, text("")).unwrap();
+    let words = ["/bin/sh", "-c", "exec \"$0\" \"${1%.json}.toml\""];
+    let agent = Launch::of(example_agent(), &scene).under(&words).start(&Config::new(&scene));
+    let web = scene.reports.start("web");
+    agent.status_running(&scene, "web", web.pid);
+    fs::write(&file, text(&format!("[proxies.next]\ncommand = [{:?}, \"run\"]\n", *HELPER))).unwrap();
+    run(&["reload", "--config", file.to_str().unwrap()]).ok();
+    scene.reports.start("next");
+    agent.quit();
     scene.finish();
 }
 

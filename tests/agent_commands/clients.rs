@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Clients of the socket that are slow, many, or say what is no request: the agent works on, and answers others.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -58,6 +58,7 @@ fn line_without_an_end_is_not_kept() {
     while sent < 64 << 20 {
         match stream.write(&[b'x'; 4096]) {
             Ok(length) => sent += length,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 assert!(matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{error}");
                 break;
@@ -103,6 +104,7 @@ fn client_that_does_not_read_is_left_and_others_are_answered() {
         deadline.left();
         match stream.write(requests.as_bytes()) {
             Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 ask(&scene.data_dir(), &["version"]).ok();
             }
@@ -134,8 +136,8 @@ fn thousand_connections_at_once_are_refused_and_then_forgotten() {
     agent.reload(&config.proxy("next", Proxy::helper(&["run"])));
     scene.reports.start("next");
     // The agent ends those that say nothing.
-    let mut first = silent.into_iter().next().expect("there are some");
-    assert_eq!(first.read(&mut [0]).expect("the end of the connection"), 0);
+    let first = silent.into_iter().next().expect("there are some");
+    assert_eq!(rest(first), Vec::<Value>::new());
     let deadline = Deadline::of("the agent to answer again");
     while ask(&scene.data_dir(), &["version"]).code != Some(0) {
         deadline.left();

@@ -3,6 +3,8 @@
 
 mod check;
 mod clients;
+mod generated;
+mod logs;
 mod socket;
 mod status;
 mod steer;

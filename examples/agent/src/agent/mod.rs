@@ -3,6 +3,7 @@
 //! several threads.
 
 mod descriptor_limit;
+mod recent_events;
 mod run;
 
 use std::collections::BTreeMap;
@@ -11,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use proxyprocess::{Manager, ManagerOptions, ProxyConfig, State};
+use proxyprocess::{Event, Manager, ManagerOptions, ProxyConfig, State};
 
 use crate::Result;
 use crate::config::{Config, OnExit};
+use recent_events::RecentEvents;
 pub(crate) use run::run;
 
 /// The manager and all that a reload needs.
@@ -29,6 +31,7 @@ pub(crate) struct Agent {
     /// Held while the file is read again, so that of two reloads the later one has the later file.
     reloading: Mutex<()>,
     followed: Mutex<Followed>,
+    recent: Mutex<RecentEvents>,
 }
 
 /// What the accepted configuration says.
@@ -66,6 +69,8 @@ impl Agent {
         state.replace_all(proxies)?;
         let data_dir = options.data_dir.clone();
         let manager = Manager::new(state.clone(), options)?;
+        // ORDER: before the restore, so that adoptions are among them.
+        let recent = RecentEvents::of(manager.events());
         if let Some(snapshot) = manager.snapshot_path() {
             if let Err(error) = manager.restore(&snapshot) {
                 log::error!("restore: {error}");
@@ -79,6 +84,7 @@ impl Agent {
             manager: Arc::new(manager),
             reloading: Mutex::new(()),
             followed: Mutex::new(followed),
+            recent: Mutex::new(recent),
         })
     }
 
@@ -125,6 +131,16 @@ impl Agent {
     /// This executable.
     pub(crate) fn program(&self) -> &Path {
         &self.program
+    }
+
+    /// As it is configured; empty without one.
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.data_dir.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// The last events, in order.
+    pub(crate) fn recent_events(&self) -> Vec<Event> {
+        lock(&self.recent).all()
     }
 
     /// The configuration that was accepted last.

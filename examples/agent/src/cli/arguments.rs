@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use proxyprocess::Signal;
 
 const AFTER_HELP: &str = "\
@@ -104,11 +105,48 @@ pub(super) enum Command {
         #[command(flatten)]
         agent: WhichAgent,
     },
+    /// Show what a proxy wrote to its logs
+    Logs {
+        /// The proxy
+        id: String,
+        /// Go on with what is written from now on
+        #[arg(short, long)]
+        follow: bool,
+        /// How many of the last lines
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+        lines: usize,
+        /// Its standard output alone
+        #[arg(long)]
+        stdout: bool,
+        /// Its standard error alone
+        #[arg(long)]
+        stderr: bool,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// Show what happened lately: starts, exits, readiness
+    Events {
+        /// Go on with what happens from now on
+        #[arg(short, long)]
+        follow: bool,
+        /// Print one JSON object an event and line
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
     /// Show the version of this program, and of a running agent
     Version {
         #[command(flatten)]
         agent: PerhapsAgent,
     },
+    /// Print the completions for a shell, to be read by it
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, for man(1)
+    Man,
     /// Pass TCP connections on: a proxy to try an agent with. SIGTERM ends it when all connections have ended
     Proxy {
         /// Where connections come from

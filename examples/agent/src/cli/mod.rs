@@ -3,6 +3,9 @@
 
 mod arguments;
 mod check;
+mod events;
+mod generated;
+mod logs;
 mod status;
 mod steer;
 
@@ -15,6 +18,7 @@ use crate::control::client::Connection;
 use crate::control::server;
 use crate::{Result, agent, config, demo, proxy};
 use arguments::{Arguments, Command};
+use logs::Streams;
 
 /// Does what the arguments of this process ask for. Wrong ones end it, with exit code 2.
 ///
@@ -43,10 +47,23 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Wait { id, what: arguments::Awaited::Ready, timeout, agent } => {
             steer::wait(&mut connect(agent.data_dir, agent.config)?, id, timeout)?;
         }
+        Command::Logs { id, follow, lines, stdout, stderr, agent } => {
+            let streams = match (stdout, stderr) {
+                (true, false) => Streams::Stdout,
+                (false, true) => Streams::Stderr,
+                _ => Streams::Both,
+            };
+            logs::logs(connect(agent.data_dir, agent.config)?, &id, streams, lines, follow)?;
+        }
+        Command::Events { follow, json, agent } => {
+            events::events(connect(agent.data_dir, agent.config)?, follow, json)?;
+        }
         Command::Version { agent } => {
             let named = agent.data_dir.is_some() || agent.config.is_some();
             steer::version(if named { Some(connect(agent.data_dir, agent.config)?) } else { None })?;
         }
+        Command::Completions { shell } => generated::completions(shell),
+        Command::Man => generated::man()?,
         Command::Proxy { listen, upstream } => proxy::run(&listen, &upstream)?,
         Command::Demo => demo::run()?,
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 //! `agent status`: what the proxies are doing, and why one does not run.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -9,7 +8,7 @@ use serde_json::Value;
 
 use crate::control::client::Connection;
 use crate::control::protocol::{Answer, Request};
-use crate::output::log_file::{self, Stream};
+use crate::output::log_file::LogFile;
 use crate::output::{Colour, Style, Table, plain};
 use crate::{Result, say};
 
@@ -33,6 +32,10 @@ struct Proxy {
     status_text: Option<String>,
     unproven: Vec<Process>,
     other: Option<Other>,
+    state_ms: Option<u64>,
+    last_exit_by: Option<String>,
+    last_stderr: Vec<String>,
+    stdout_log: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,27 +74,36 @@ pub(super) fn status(mut agent: Connection, id: Option<String>, json: bool) -> R
     if json {
         return Ok(());
     }
-    let head = ["PROXY", "STATE", "READY", "PID", "GENERATION", "RESTARTS", "LAST EXIT"];
+    let head = ["PROXY", "STATE", "FOR", "READY", "PID", "GENERATION", "RESTARTS", "LAST EXIT"];
     let mut table = Table::new(Style::of_stdout(), head);
     for proxy in &proxies {
         let colour = colour_of(&proxy.state, proxy.ready).map(|colour| (1, colour));
-        table.row(cells(proxy), colour, notes(proxy, agent.data_dir()));
+        table.row(cells(proxy), colour, notes(proxy));
     }
     table.lines().iter().for_each(say);
     Ok(())
 }
 
-fn cells(proxy: &Proxy) -> [String; 7] {
+fn cells(proxy: &Proxy) -> [String; 8] {
     let or_dash = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     [
         plain(&proxy.id).to_string(),
         proxy.state.clone(),
+        proxy.state_ms.map_or_else(|| "-".to_owned(), short),
         if proxy.ready { "yes" } else { "no" }.to_owned(),
         or_dash(proxy.pid.map(u64::from)),
         or_dash(proxy.generation),
         proxy.restarts.to_string(),
-        proxy.last_exit.clone().unwrap_or_else(|| "-".to_owned()),
+        last_exit(proxy),
     ]
+}
+
+fn last_exit(proxy: &Proxy) -> String {
+    match (proxy.last_exit.as_deref(), proxy.last_exit_by.as_deref()) {
+        (None, _) => "-".to_owned(),
+        (Some(exit), None | Some("itself")) => exit.to_owned(),
+        (Some(exit), Some(by)) => format!("{exit} ({by})"),
+    }
 }
 
 fn colour_of(state: &str, ready: bool) -> Option<Colour> {
@@ -104,7 +116,7 @@ fn colour_of(state: &str, ready: bool) -> Option<Colour> {
 }
 
 /// What there is to say about a proxy beside its row.
-fn notes(proxy: &Proxy, data_dir: &Path) -> Vec<String> {
+fn notes(proxy: &Proxy) -> Vec<String> {
     let mut notes = Vec::new();
     if proxy.adopted {
         notes.push("started by an earlier agent".to_owned());
@@ -120,8 +132,14 @@ fn notes(proxy: &Proxy, data_dir: &Path) -> Vec<String> {
         format!("may be its own: process {} ({}: {})", process.pid, plain(&process.program), plain(&process.why))
     };
     notes.extend(proxy.unproven.iter().map(unproven));
-    if proxy.pid.is_none() && proxy.last_exit.is_some() {
-        notes.extend(last_output(data_dir, &proxy.id));
+    let ended_by_a_stop = matches!(proxy.last_exit_by.as_deref(), None | Some("stop"));
+    if proxy.ready || ended_by_a_stop {
+        return notes;
+    }
+    let from = proxy.last_stderr.len().saturating_sub(LINES);
+    notes.extend(proxy.last_stderr[from..].iter().map(|line| format!("stderr: {}", plain(line))));
+    if proxy.last_stderr.is_empty() {
+        notes.extend(last_stdout(proxy).iter().map(|line| format!("stdout: {}", plain(line))));
     }
     notes
 }
@@ -133,14 +151,25 @@ fn other(other: &Other) -> String {
     format!("other generation{generation}: {}{pid}{error}", other.state)
 }
 
-/// The last lines of what a process wrote that has ended: on stderr, or else on stdout.
-fn last_output(data_dir: &Path, id: &str) -> Vec<String> {
-    for stream in [Stream::Stderr, Stream::Stdout] {
-        // A log that cannot be read says nothing, and the rest of the status does.
-        let lines = log_file::last_lines(&log_file::path(data_dir, id, stream), LINES).unwrap_or_default();
-        if !lines.is_empty() {
-            return lines.iter().map(|line| format!("{}: {}", stream.as_str(), plain(line))).collect();
-        }
+/// The last lines of what a process wrote to its standard output; none where it has no log.
+fn last_stdout(proxy: &Proxy) -> Vec<String> {
+    let Some(path) = &proxy.stdout_log else { return Vec::new() };
+    // One that cannot be read says nothing, and the rest of the status does.
+    let read = || {
+        let mut log = LogFile::new(path);
+        log.skip_to_last(LINES)?;
+        log.next_part()
+    };
+    String::from_utf8_lossy(&read().unwrap_or_default()).lines().map(str::to_owned).collect()
+}
+
+/// A time with its two largest units: `3d 4h`, `5m 12s`.
+fn short(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, seconds) => format!("{seconds}s"),
+        (0, 0, minutes, seconds) => format!("{minutes}m {seconds}s"),
+        (0, hours, minutes, _) => format!("{hours}h {minutes}m"),
+        (days, hours, ..) => format!("{days}d {hours}h"),
     }
-    Vec::new()
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The configuration file: options of the manager, and the proxies, which [`State`] reads itself.
+//! The configuration file, in JSON or TOML: options of the manager, and the proxies, which [`State`] reads itself.
 
+mod document;
 mod fields;
 mod places;
+mod toml;
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -12,8 +14,8 @@ use proxyprocess::{ExecMode, ManagerOptions, ProxyConfig, State};
 use serde_json::Value;
 
 use crate::Result;
+use document::Document;
 use fields::{Fields, MILLISECONDS, expected, handovers, milliseconds, path};
-use places::{Place, line_and_column};
 
 /// The kinds of proxy of this agent; it registers none of its own.
 const MODES: [ExecMode; 2] = [ExecMode::DAEMON, ExecMode::NOOP];
@@ -42,7 +44,8 @@ impl Config {
     /// "`path`:line:column: field: what was expected", or why the file cannot be read.
     pub(crate) fn load(path: &Path, program: &Path) -> Result<Config> {
         let text = read(path)?;
-        Config::parse(&text, program).map_err(|error| located(path, &text, &error.to_string()).into())
+        let document = Document::of(path, &text)?;
+        Config::parse(&document.json, program).map_err(|error| document.located(&error.to_string()).into())
     }
 
     fn parse(text: &str, program: &Path) -> Result<Config> {
@@ -80,11 +83,12 @@ impl Config {
 /// When the file cannot be read, is no such document, or names none.
 pub(crate) fn data_dir_of(file: &Path) -> Result<PathBuf> {
     let text = read(file)?;
-    let found = Fields::of(&text).and_then(|mut fields| {
+    let document = Document::of(file, &text)?;
+    let found = Fields::of(&document.json).and_then(|mut fields| {
         let found = fields.read("data_dir", "a path", path)?;
         Ok(found.ok_or("data_dir: expected a path, got nothing: an agent without one cannot be asked")?)
     });
-    found.map_err(|error| located(file, &text, &error.to_string()).into())
+    found.map_err(|error| document.located(&error.to_string()).into())
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -131,25 +135,5 @@ fn on_exit(value: &Value) -> Result<OnExit> {
             Err(format!("on_exit: expected {WANTED}, got \"{}\"", word.escape_debug()).into())
         }
         _ => Err(expected("on_exit", WANTED, value).into()),
-    }
-}
-
-/// The message with the file, the line and the column of what it is about, as far as that is known.
-fn located(file: &Path, text: &str, message: &str) -> String {
-    let file = file.display();
-    // A message of the reader of JSON ends with the place.
-    let read = message.rsplit_once(" at line ").and_then(|(what, place)| {
-        let (line, column) = place.split_once(" column ")?;
-        Some((what, line.parse::<usize>().ok()?, column.parse::<usize>().ok()?))
-    });
-    if let Some((what, line, column)) = read {
-        return format!("{file}:{line}:{}: {what}", column.max(1));
-    }
-    match Place::of_json(text).and_then(|document| document.find(message)) {
-        Some(at) => {
-            let (line, column) = line_and_column(text, at);
-            format!("{file}:{line}:{column}: {message}")
-        }
-        None => format!("{file}: {message}"),
     }
 }

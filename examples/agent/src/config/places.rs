@@ -11,7 +11,7 @@ pub(super) struct Place {
     inside: Inside,
 }
 
-enum Inside {
+pub(super) enum Inside {
     /// Each member: its name, where that stands, and the value.
     Object(Vec<(String, usize, Place)>),
     List(Vec<Place>),
@@ -19,6 +19,10 @@ enum Inside {
 }
 
 impl Place {
+    pub(super) fn new(at: usize, inside: Inside) -> Place {
+        Place { at, inside }
+    }
+
     /// The places of a JSON document that can be read.
     pub(super) fn of_json(text: &str) -> Option<Place> {
         read_json(text, serde_json::from_str(text).ok()?)
@@ -93,7 +97,7 @@ fn read_json(document: &str, value: &RawValue) -> Option<Place> {
         }
         _ => Inside::Nothing,
     };
-    Some(Place { at: at(value)?, inside })
+    Some(Place::new(at(value)?, inside))
 }
 
 /// The line and the column, both from 1 on, of a byte of a text. A column is a character.

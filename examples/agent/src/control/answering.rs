@@ -46,6 +46,11 @@ impl<'a> Client<'a> {
         Client { stream, by: Instant::now() + ANSWER_TIME }
     }
 
+    /// The same client, who has all the time of an answer from now on.
+    pub(super) fn with_all_its_time(&self) -> Client<'a> {
+        Client::of(self.stream)
+    }
+
     /// Sends one line.
     pub(super) fn tell(&self, answer: &Answer) -> Result<(), Ended> {
         send(self.stream, answer, self.by).map_err(|_| Ended::Gone)

@@ -63,7 +63,8 @@ impl Connection {
             let read = self.stream.read_until(b'\n', &mut line).map_err(|error| self.failed(&error))?;
             if read == 0 {
                 written.map_err(|error| self.failed(&error))?;
-                return Err(format!("the agent in {} ended before it had answered", self.data_dir.display()).into());
+                let message = format!("the agent in {} has ended", self.data_dir.display());
+                return Err(Failure::new(Exit::NoAgent, message).into());
             }
             match serde_json::from_slice(&line).map_err(|error| format!("answer of the agent: {error}"))? {
                 Answer::Done {} => return Ok(()),

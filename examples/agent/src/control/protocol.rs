@@ -27,6 +27,11 @@ pub(crate) enum Request {
     Signal { id: String, signal: String },
     /// Answer when one proxy is ready.
     Wait { id: String, timeout_ms: u64 },
+    /// The last events, and with `follow` those that come: `event` lines.
+    Events {
+        #[serde(default)]
+        follow: bool,
+    },
     /// Which agent this is: an `agent` line.
     Version {},
 }
@@ -40,7 +45,9 @@ pub(crate) enum Answer {
     /// What a proxy is declared as.
     Declaration { id: String, declared: Value },
     /// The agent itself; `program` is what `{self}` stands for in its configuration.
-    Agent { version: String, pid: u32, program: String },
+    Agent { version: String, pid: u32, program: String, data_dir: String },
+    /// Something that happened, with the same as text.
+    Event { event: Value, text: String },
     /// What is declared for all proxies; variables as `NAME=value`.
     Manager { proxy_env: Vec<String> },
     /// All went well. The last line.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use proxyprocess::{ErrorCode, Signal, WaitFor};
+use proxyprocess::{ErrorCode, Event, Signal, WaitFor};
 
 use super::answering::{Client, Ended};
 use super::protocol::{Answer, Refusal, RefusalCode, Request};
@@ -27,10 +27,12 @@ pub(super) fn perform(agent: &Agent, request: Request, client: &Client<'_>) -> R
             Ok(agent.manager.signal(&id, signal)?)
         }
         Request::Wait { id, timeout_ms } => wait(agent, &id, Duration::from_millis(timeout_ms), client),
+        Request::Events { follow } => events(agent, follow, client),
         Request::Version {} => client.tell(&Answer::Agent {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             program: agent.program().to_string_lossy().into_owned(),
+            data_dir: agent.data_dir().to_string_lossy().into_owned(),
         }),
     }
 }
@@ -76,6 +78,34 @@ fn wait(agent: &Agent, id: &str, timeout: Duration, client: &Client<'_>) -> Resu
             return Err(Ended::Gone);
         }
     }
+}
+
+/// Those that were kept, and then those that come.
+fn events(agent: &Agent, follow: bool, client: &Client<'_>) -> Result<(), Ended> {
+    // ORDER: the reader is there before the kept ones are taken, and skips those that are among them.
+    let mut coming = agent.manager.events();
+    let kept = agent.recent_events();
+    let last = kept.last().map_or(0, |event| event.number);
+    for event in kept {
+        tell_event(&event, client)?;
+    }
+    if !follow {
+        return Ok(());
+    }
+    loop {
+        match coming.next_timeout(WAIT_SLICE) {
+            Some(event) if event.number <= last => {}
+            Some(event) => tell_event(&event, &client.with_all_its_time())?,
+            // The process of an agent that has ended may end before it could say so: then the connection is its last word.
+            None if client.is_gone() || coming.is_ended() => return Err(Ended::Gone),
+            None => {}
+        }
+    }
+}
+
+fn tell_event(event: &Event, client: &Client<'_>) -> Result<(), Ended> {
+    let told = serde_json::to_value(event).map_err(|error| failed(&error))?;
+    client.tell(&Answer::Event { event: told, text: event.to_string() })
 }
 
 fn bad_request(error: &dyn std::error::Error) -> Refusal {

@@ -1,69 +1,98 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The logs of a proxy in the data directory.
+//! Reads a log of a proxy: its last lines, and what comes then.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The longest name without an ending that an id stands for itself in; `docs/files.md` of the library has the rules.
-const LONGEST_PLAIN: usize = 200;
+/// How much is read at once.
+const PART: u64 = 64 << 10;
 
-/// How much of the end of a log is read for its last lines.
-const TAIL: u64 = 8 << 10;
-
-/// One of the two outputs of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
-    Stdout,
-    Stderr,
+/// A log that is read from some place on. It may be moved, truncated or removed meanwhile.
+pub(crate) struct LogFile {
+    path: PathBuf,
+    /// The open file, with its device and inode.
+    open: Option<(File, (u64, u64))>,
+    /// How much of it was read.
+    read: u64,
 }
 
-impl Stream {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
+impl LogFile {
+    /// A log from its beginning on; it need not be there yet.
+    pub(crate) fn new(path: impl Into<PathBuf>) -> LogFile {
+        LogFile { path: path.into(), open: None, read: 0 }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Goes to where its last lines begin, so many of them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn skip_to_last(&mut self, lines: usize) -> io::Result<()> {
+        let Some(file) = self.current()? else { return Ok(()) };
+        let length = file.metadata()?.len();
+        // Each line but the last is behind the newline of the one before it; that at the end of the file is of the last one.
+        let (mut begin, mut wanted) = (length, lines);
+        while begin > 0 && wanted > 0 {
+            let from = begin.saturating_sub(PART);
+            file.seek(SeekFrom::Start(from))?;
+            let mut part = Vec::new();
+            file.take(begin - from).read_to_end(&mut part)?;
+            let searched = if begin == length { part.len().saturating_sub(1) } else { part.len() };
+            begin = from;
+            for at in (0..searched).rev().filter(|at| part[*at] == b'\n') {
+                wanted -= 1;
+                if wanted == 0 {
+                    begin = from + at as u64 + 1;
+                    break;
+                }
+            }
         }
+        self.read = begin;
+        Ok(())
     }
-}
 
-/// Where the log of a proxy is.
-pub(crate) fn path(data_dir: &Path, id: &str, stream: Stream) -> PathBuf {
-    let mut path = data_dir.join("logs");
-    let ending = format!("-{}.log", stream.as_str());
-    let is_plain = id.len() <= LONGEST_PLAIN
-        && !id.starts_with(['.', '%'])
-        && !id.contains(|character: char| character == '/' || character.is_control());
-    if is_plain {
-        path.push(format!("{id}{ending}"));
-        return path;
+    /// What was written since the last read, at most a part of it; empty when there is nothing now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn next_part(&mut self) -> io::Result<Vec<u8>> {
+        let read = self.read;
+        let Some(file) = self.current()? else { return Ok(Vec::new()) };
+        // A log that was truncated begins anew.
+        let read = if file.metadata()?.len() < read { 0 } else { read };
+        let mut part = Vec::new();
+        file.seek(SeekFrom::Start(read))?;
+        file.take(PART).read_to_end(&mut part)?;
+        self.read = read + part.len() as u64;
+        if part.is_empty() && self.is_replaced() {
+            (self.open, self.read) = (None, 0);
+            return self.next_part();
+        }
+        Ok(part)
     }
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    let mut encoded: String = id.bytes().map(encode).collect();
-    while encoded.len() > LONGEST_PLAIN - 1 {
-        let rest = encoded.split_off(LONGEST_PLAIN - 1);
-        path.push(format!("%{encoded}+"));
-        encoded = rest;
-    }
-    path.push(format!("%{encoded}{ending}"));
-    path
-}
 
-/// The last lines of a log, as far as they are among its last bytes; none when it is empty or not there.
-///
-/// # Errors
-/// When it cannot be read.
-pub(crate) fn last_lines(path: &Path, count: usize) -> io::Result<Vec<String>> {
-    let mut file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        opened => opened?,
-    };
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
-    let mut tail = Vec::new();
-    file.take(TAIL).read_to_end(&mut tail)?;
-    let text = String::from_utf8_lossy(&tail);
-    let lines: Vec<&str> = text.lines().collect();
-    Ok(lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect())
+    /// Whether another file has its path now.
+    fn is_replaced(&self) -> bool {
+        let Some((_, id)) = &self.open else { return false };
+        std::fs::metadata(&self.path).is_ok_and(|file| (file.dev(), file.ino()) != *id)
+    }
+
+    fn current(&mut self) -> io::Result<Option<&mut File>> {
+        if self.open.is_none() {
+            self.open = match File::open(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                opened => {
+                    let file = opened?;
+                    let metadata = file.metadata()?;
+                    Some((file, (metadata.dev(), metadata.ino())))
+                }
+            };
+        }
+        Ok(self.open.as_mut().map(|(file, _)| file))
+    }
 }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MPL-2.0
+//! A configuration file as a JSON document, whichever of the two formats it has, and where in the file something stands.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use super::places::{Place, line_and_column};
+use super::toml;
+use crate::Result;
+
+/// The text of a configuration file, as JSON.
+pub(super) struct Document<'a> {
+    file: &'a Path,
+    /// As it is written.
+    text: &'a str,
+    pub(super) json: Cow<'a, str>,
+    /// Of a file in TOML; in JSON they are looked for when there is something to be said about one.
+    places: Option<Place>,
+}
+
+impl<'a> Document<'a> {
+    /// Reads the text of a file: TOML by the name of the file, else JSON.
+    ///
+    /// # Errors
+    /// When it is no TOML. Of JSON that is found out by the reader of its fields.
+    pub(super) fn of(file: &'a Path, text: &'a str) -> Result<Document<'a>> {
+        let mut document = Document { file, text, json: Cow::Borrowed(text), places: None };
+        if file.extension().is_some_and(|extension| extension == "toml") {
+            let (value, places) = toml::parse(text).map_err(|wrong| document.at(wrong.at, &wrong.message))?;
+            document.json = Cow::Owned(value.to_string());
+            document.places = Some(places);
+        }
+        Ok(document)
+    }
+
+    /// The message with the file, the line and the column of what it is about, as far as that is known.
+    pub(super) fn located(&self, message: &str) -> String {
+        if let Some(places) = &self.places {
+            return self.at(places.find(message), message);
+        }
+        // A message of the reader of JSON ends with the place.
+        let read = message.rsplit_once(" at line ").and_then(|(what, place)| {
+            let (line, column) = place.split_once(" column ")?;
+            Some((what, line.parse::<usize>().ok()?, column.parse::<usize>().ok()?))
+        });
+        match read {
+            Some((what, line, column)) => format!("{}:{line}:{}: {what}", self.file.display(), column.max(1)),
+            None => self.at(Place::of_json(self.text).and_then(|places| places.find(message)), message),
+        }
+    }
+
+    fn at(&self, at: Option<usize>, message: &str) -> String {
+        let file = self.file.display();
+        match at.map(|at| line_and_column(self.text, at)) {
+            Some((line, column)) => format!("{file}:{line}:{column}: {message}"),
+            None => format!("{file}: {message}"),
+        }
+    }
+}
