@@ -391,6 +391,9 @@ int main(void)
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_reload, const proxyprocess_manager *, const char *,
              proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_manager_reset_crashes, const proxyprocess_manager *, const char *,
+             proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_manager_retry, const proxyprocess_manager *, const char *, proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_restart, const proxyprocess_manager *, const char *,
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_signal, const proxyprocess_manager *, const char *, int32_t,

@@ -44,6 +44,8 @@ static void managers_are_refused(void)
     REFUSED(proxyprocess_manager_status(manager, &list, &error));
     REFUSED(proxyprocess_manager_events(manager, &events, &error));
     REFUSED(proxyprocess_manager_restart(manager, "web", &error));
+    REFUSED(proxyprocess_manager_retry(manager, "web", &error));
+    REFUSED(proxyprocess_manager_reset_crashes(manager, "web", &error));
     REFUSED(proxyprocess_manager_reload(manager, "web", &error));
     REFUSED(proxyprocess_manager_signal(manager, "web", SIGHUP, &error));
     REFUSED(proxyprocess_manager_wait_until(manager, "web", PROXYPROCESS_WAIT_RUNNING, UINT64_MAX, &error));

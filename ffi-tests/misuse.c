@@ -211,6 +211,10 @@ static void managers(void)
     IS_NULL(proxyprocess_manager_logs, logs, manager, PROXYPROCESS_LOG_INFO, NULL);
     IS_NULL(proxyprocess_manager_reload, manager, NULL, "web");
     IS_NULL(proxyprocess_manager_reload, id, manager, NULL);
+    IS_NULL(proxyprocess_manager_reset_crashes, manager, NULL, "web");
+    IS_NULL(proxyprocess_manager_reset_crashes, id, manager, NULL);
+    IS_NULL(proxyprocess_manager_retry, manager, NULL, "web");
+    IS_NULL(proxyprocess_manager_retry, id, manager, NULL);
     IS_NULL(proxyprocess_manager_restart, manager, NULL, "web");
     IS_NULL(proxyprocess_manager_restart, id, manager, NULL);
     IS_NULL(proxyprocess_manager_signal, manager, NULL, "web", SIGHUP);

@@ -23,6 +23,15 @@ static void restart(void)
     CHECK_INT(look(manager, "web").status.pid, second);
     CHECK_INT(look(manager, "another").status.pid, another);
     FAILS(proxyprocess_manager_restart(manager, "", &error), PROXYPROCESS_E_NOT_FOUND, "");
+    CHECK_INT(look(manager, "web").status.restarts, 1);
+    OK(proxyprocess_manager_reset_crashes(manager, "web", &error));
+    CHECK_INT(look(manager, "web").status.restarts, 0);
+    FAILS(proxyprocess_manager_reset_crashes(manager, "none", &error), PROXYPROCESS_E_NOT_FOUND, "proxy none");
+    FAILS(proxyprocess_manager_reset_crashes(manager, "a\xff", &error), PROXYPROCESS_E_INVALID_UTF8, "id");
+    OK(proxyprocess_manager_retry(manager, "web", &error));
+    CHECK_INT(look(manager, "web").status.pid, second);
+    FAILS(proxyprocess_manager_retry(manager, "none", &error), PROXYPROCESS_E_NOT_FOUND, "proxy none");
+    FAILS(proxyprocess_manager_retry(manager, "a\xff", &error), PROXYPROCESS_E_INVALID_UTF8, "id");
     FAILS(proxyprocess_manager_restart(manager, "a\xff", &error), PROXYPROCESS_E_INVALID_UTF8, "id");
     OK(proxyprocess_manager_kill(manager, &error));
     FAILS(proxyprocess_manager_restart(manager, "web", &error), PROXYPROCESS_E_CLOSED, "closed");

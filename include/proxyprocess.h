@@ -1792,6 +1792,42 @@ int32_t proxyprocess_manager_restart(const struct proxyprocess_manager *manager,
                                      proxyprocess_error **err);
 
 /**
+ * Tries now what one proxy waits for: a start that is due later, or the identification of a process that may live; and starts
+ * one that has failed, or was given up, which has all its failures before it again. The backoff goes on where it was.
+ *
+ * Nothing happens to a proxy that runs, is being started or stopped, or has completed; and no start begins beside what holds
+ * it. Returns when it has begun. A proxy of a registered kind that has failed is restarted. A declaration that is set again
+ * unchanged retries nothing.
+ *
+ * `id`: UTF-8.
+ *
+ * Returns as proxyprocess_manager_restart().
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_retry(const struct proxyprocess_manager *manager,
+                                   const char *id,
+                                   proxyprocess_error **err);
+
+/**
+ * Forgets how often one proxy has crashed and how often its starts have failed: the backoff begins anew with the next crash,
+ * failures count anew for giving up, and `restarts` of its status is 0. A wait that is under way goes on, and a proxy that has
+ * failed stays so: see proxyprocess_manager_retry().
+ *
+ * `id`: UTF-8.
+ *
+ * Returns 0; PROXYPROCESS_E_NOT_FOUND: no proxy of this id is managed, as before the first sync of the run;
+ * PROXYPROCESS_E_CLOSED.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_reset_crashes(const struct proxyprocess_manager *manager,
+                                           const char *id,
+                                           proxyprocess_error **err);
+
+/**
  * Sends a signal to the process of one proxy, for what the program makes of it: SIGHUP to reload, SIGUSR1 to open its logs
  * anew. Only the leader gets it, no other process of its group, and never a process that has a recycled pid.
  *

@@ -47,6 +47,48 @@ pub extern "C" fn proxyprocess_manager_restart(
     call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.restart(id.utf8("id")?)?))
 }
 
+/// Tries now what one proxy waits for: a start that is due later, or the identification of a process that may live; and starts
+/// one that has failed, or was given up, which has all its failures before it again. The backoff goes on where it was.
+///
+/// Nothing happens to a proxy that runs, is being started or stopped, or has completed; and no start begins beside what holds
+/// it. Returns when it has begun. A proxy of a registered kind that has failed is restarted. A declaration that is set again
+/// unchanged retries nothing.
+///
+/// `id`: UTF-8.
+///
+/// Returns as proxyprocess_manager_restart().
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_retry(
+    manager: Option<&proxyprocess_manager>,
+    id: Text,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.retry(id.utf8("id")?)?))
+}
+
+/// Forgets how often one proxy has crashed and how often its starts have failed: the backoff begins anew with the next crash,
+/// failures count anew for giving up, and `restarts` of its status is 0. A wait that is under way goes on, and a proxy that has
+/// failed stays so: see proxyprocess_manager_retry().
+///
+/// `id`: UTF-8.
+///
+/// Returns 0; PROXYPROCESS_E_NOT_FOUND: no proxy of this id is managed, as before the first sync of the run;
+/// PROXYPROCESS_E_CLOSED.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_reset_crashes(
+    manager: Option<&proxyprocess_manager>,
+    id: Text,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.reset_crashes(id.utf8("id")?)?))
+}
+
 /// Sends a signal to the process of one proxy, for what the program makes of it: SIGHUP to reload, SIGUSR1 to open its logs
 /// anew. Only the leader gets it, no other process of its group, and never a process that has a recycled pid.
 ///

@@ -80,6 +80,10 @@ pub(crate) enum MachineEvent {
     Replace,
     /// It should run anew from the same declaration.
     Restart,
+    /// What it waits for, or has failed for, is tried now.
+    Retry,
+    /// How often it has failed is forgotten.
+    ResetCrashes,
     /// It should be gone.
     Stop,
     Spawned,

@@ -15,7 +15,7 @@ use crate::lifecycle::{ProxyState, WaitFor};
 #[cfg(doc)]
 use crate::state::State;
 use crate::supervisor::state_waiters::{StateAnswer, StateWaiter};
-use crate::supervisor::{Slot, Supervisor, SupervisorCommand, not_managed, not_running};
+use crate::supervisor::{Slot, Steering, Supervisor, SupervisorCommand, not_managed, not_running};
 use crate::sys::signal::Signal;
 
 impl Manager {
@@ -63,12 +63,74 @@ impl Manager {
     /// # Ok::<(), proxyprocess::Error>(())
     /// ```
     pub fn restart(&self, id: &str) -> Result<()> {
+        self.steer(id, Steering::Restart, restart_custom)
+    }
+
+    /// Tries now what one proxy waits for: a start that is due later, or the identification of a process that may live; and
+    /// starts one that has failed, or was given up ([`RestartSettings::give_up_after`](crate::RestartSettings::give_up_after)),
+    /// which has all its failures before it again. The backoff goes on where it was ([`Manager::reset_crashes`] begins it
+    /// anew).
+    ///
+    /// Nothing happens to a proxy that runs, is being started or stopped, or has completed; and no start begins beside what
+    /// holds it: processes that are left, or may be, zombies, and the turns of handovers. Returns when it has begun. A proxy of a
+    /// registered kind that has failed is restarted as by [`Manager::restart`].
+    ///
+    /// A declaration that is set again unchanged retries nothing: hosts set all of them periodically, and each time would
+    /// start at once all that wait.
+    ///
+    /// # Errors
+    /// As [`Manager::restart`].
+    ///
+    /// ```
+    /// # use proxyprocess::{Command, EventKind, Manager, ManagerOptions, ProxyConfig, State};
+    /// # let state = State::new();
+    /// # state.set("web", ProxyConfig::new(Command::new("/is/not/there")))?;
+    /// # let mut options = ManagerOptions::default();
+    /// # options.allow_root = true;
+    /// let manager = Manager::new(state, options)?;
+    /// let mut events = manager.events();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| manager.run());
+    ///     for _ in 0..10 {
+    ///         events.find(|event| matches!(event.kind, EventKind::Waiting { .. }));
+    ///         manager.retry("web")?; // and not after a second
+    ///     }
+    ///     manager.kill()
+    /// })?;
+    /// # Ok::<(), proxyprocess::Error>(())
+    /// ```
+    pub fn retry(&self, id: &str) -> Result<()> {
+        self.steer(id, Steering::Retry, |core, old| match old.status().state {
+            ProxyState::Failed => restart_custom(core, old),
+            _ => Ok(()),
+        })
+    }
+
+    /// Forgets how often one proxy has crashed and how often its starts have failed: the backoff begins anew with the next
+    /// crash, failures count anew for [`RestartSettings::give_up_after`](crate::RestartSettings::give_up_after), and
+    /// [`ProxyStatus::restarts`](crate::ProxyStatus::restarts) is 0. A wait that is under way goes on, and a proxy that has failed
+    /// stays so: see [`Manager::retry`]. Of a proxy of a registered kind nothing is counted.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::NotFound`]: no proxy of this id is managed. Nothing is before the first sync of [`Manager::run`].
+    /// - [`ErrorCode::Closed`].
+    pub fn reset_crashes(&self, id: &str) -> Result<()> {
+        self.steer(id, Steering::ResetCrashes, |_, _| Ok(()))
+    }
+
+    /// Steers one proxy: a daemon so, or one of a registered kind by `custom`.
+    fn steer(
+        &self,
+        id: &str,
+        what: Steering,
+        custom: impl FnOnce(&mut ManagedSet, CustomProxy) -> Result<()>,
+    ) -> Result<()> {
         self.check_usable()?;
         let (supervisor, slot) = {
             let mut core = self.core();
             self.check_open()?;
             // What could not even be tried has no process, and is tried again with all that the next sync compares.
-            let held = core.held.remove(id).is_some();
+            let held = what != Steering::ResetCrashes && core.held.remove(id).is_some();
             if held {
                 self.control.nudge();
             }
@@ -77,7 +139,7 @@ impl Manager {
                 None => return Err(not_managed(id)),
                 Some((_, Managed::Custom(old))) => {
                     let old = (**old).clone();
-                    return restart_custom(&mut core, old);
+                    return custom(&mut core, old);
                 }
                 Some((id, Managed::Daemon(_))) => {
                     let slot = Slot { owner: self.owner, id: id.clone() };
@@ -86,8 +148,8 @@ impl Manager {
             }
         };
         // Not under the lock, for it is answered by another thread. What was removed or closed meanwhile has no slot any more.
-        let restarted = supervisor.ask(|reply| SupervisorCommand::Restart { slot, reply })?;
-        restarted.map_err(|error| self.check_open().err().unwrap_or(error))
+        let begun = supervisor.ask(|reply| SupervisorCommand::Steer { slot, what, reply })?;
+        begun.map_err(|error| self.check_open().err().unwrap_or(error))
     }
 
     /// Sends a signal to the process of one proxy, for what the program makes of it: SIGHUP to reload, SIGUSR1 to open its

@@ -123,9 +123,8 @@ pub(crate) enum SupervisorCommand {
     /// The settings changed, and nothing that the process can see. `record`: and its record says something else then;
     /// dropped when that is written.
     Update { slot: Slot, spec: Arc<Spec>, record: Option<Sender<()>> },
-    /// The process should run anew from the same declaration, or at once if it waits for its next start. Answered when that
-    /// has begun.
-    Restart { slot: Slot, reply: Sender<Result<()>> },
+    /// A caller steers the proxy. Answered when that has begun.
+    Steer { slot: Slot, what: Steering, reply: Sender<Result<()>> },
     /// This signal is for the leader, and for no other process of its group. Answered when it is sent.
     Signal { slot: Slot, signal: Signal, reply: Sender<Result<()>> },
     /// The leader should reload its configuration. Answered when that has begun, or with what the caller has to do for it.
@@ -149,6 +148,17 @@ pub(crate) enum SupervisorCommand {
     ReapLeftBehind,
     /// The last handle is gone.
     Shutdown,
+}
+
+/// What a caller wants of a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Steering {
+    /// That its process runs anew from the same declaration, or at once if it waits for its next start.
+    Restart,
+    /// That what it waits for, or has failed for, is tried now.
+    Retry,
+    /// That its crashes are forgotten.
+    ResetCrashes,
 }
 
 /// A reload that was asked for.

@@ -193,6 +193,70 @@ fn proxy_that_fails_too_often_is_given_up_until_it_is_restarted_or_changed() {
 }
 
 #[test]
+fn retry_starts_what_waits_or_was_given_up_and_no_other() {
+    let scene = Scene::of_library();
+    let mut config = one_shot(&scene, 3, RestartWhen::Always);
+    config.restart.attempts_before_backoff = 0;
+    config.restart.max_wait = HOUR;
+    config.restart.healthy_after = HOUR;
+    let mut host = running(&scene, &config);
+    for runs in 1..=4 {
+        host.events.waiting("web");
+        assert_eq!(self::runs(&scene), runs);
+        host.manager.retry("web").unwrap();
+    }
+    host.events.waiting("web");
+    config.restart.give_up_after = Some(GiveUpAfter::new(2, HOUR));
+    host.set("web", config);
+    host.follow("marker");
+    assert_eq!(host.status("web").state, ProxyState::Waiting);
+    // The first failure that counts, and the second.
+    host.manager.retry("web").unwrap();
+    host.events.waiting("web");
+    host.manager.retry("web").unwrap();
+    host.events.waiting("web");
+    assert_eq!(runs(&scene), 7, "a retry has all of them before it again");
+
+    host.set("ready", helper(&scene, &["run"]));
+    let start = scene.reports.start("ready");
+    host.manager.retry("ready").unwrap();
+    assert_eq!(host.status("ready").pid, Some(start.pid));
+    let error = host.manager.retry("none").unwrap_err();
+    assert_eq!((error.code(), error.to_string()), (ErrorCode::NotFound, "proxy none: not managed".to_owned()));
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn forgotten_crashes_begin_the_backoff_and_the_count_anew() {
+    let scene = Scene::of_library();
+    let mut config = helper(&scene, &["run"]);
+    config.restart.attempts_before_backoff = 1;
+    config.restart.max_wait = HOUR;
+    config.restart.healthy_after = HOUR;
+    config.restart.give_up_after = Some(GiveUpAfter::new(2, HOUR));
+    let mut host = running(&scene, &config);
+    for _ in 0..5 {
+        let start = scene.reports.start("web");
+        assert_eq!(host.events.started("web"), start.pid);
+        host.manager.reset_crashes("web").unwrap();
+        assert_eq!(host.status("web").restarts, 0);
+        start.process.kill();
+    }
+    let start = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), start.pid);
+    assert_eq!(host.status("web").restarts, 1);
+    start.process.kill();
+    assert_eq!(host.events.failed("web"), "gave up after 2 failures within 3600000 ms: signal SIGKILL");
+    host.manager.reset_crashes("web").unwrap();
+    assert_eq!(host.status("web").state, ProxyState::Failed, "nothing is started by that");
+    host.manager.retry("web").unwrap();
+    scene.reports.start("web");
+    host.kill();
+    scene.finish();
+}
+
+#[test]
 fn changed_policy_restarts_nothing_and_holds_from_the_next_end_on() {
     let scene = Scene::of_library();
     let mut config = helper(&scene, &["run"]);

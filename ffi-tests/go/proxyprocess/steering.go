@@ -35,6 +35,30 @@ func (m *Manager) Restart(id string) error {
 	})
 }
 
+// Retry tries now what one proxy waits for: a start that is due later, or the identification of a process that may live; and
+// starts one that has failed, or was given up, which has all its failures before it again. The backoff goes on where it was.
+// Nothing happens to a proxy that runs, is being started or stopped, or has completed; and no start begins beside what holds it.
+// It returns when it has begun. A Proxy of a registered kind that has failed is restarted. A declaration that is set again
+// unchanged retries nothing.
+//
+// Its errors are those of Restart.
+func (m *Manager) Retry(id string) error {
+	return m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_manager_retry(manager, id, failure)
+	})
+}
+
+// ResetCrashes forgets how often one proxy has crashed and how often its starts have failed: the backoff begins anew with the
+// next crash, failures count anew for GiveUpAfter, and Status.Restarts is 0. A wait that is under way goes on, and a proxy that has
+// failed stays so: see Retry.
+//
+// Its errors are ErrNotFound, when no proxy of this id is managed, and ErrClosed.
+func (m *Manager) ResetCrashes(id string) error {
+	return m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_manager_reset_crashes(manager, id, failure)
+	})
+}
+
 // Signal sends a signal to the process of one proxy, for what the program makes of it: SIGHUP to reload, SIGUSR1 to open its
 // logs anew. Only the leader gets it, no other process of its group, and never a process that has a recycled pid. A process
 // that ends by it has ended by itself: it is restarted as after a crash. A proxy that is being stopped can be sent one as

@@ -25,6 +25,10 @@ func TestManagerRestart(t *testing.T) {
 		t.Error("just the one process is replaced")
 	}
 	expect(t, manager.Restart("undeclared"), proxyprocess.ErrNotFound)
+	expect(t, manager.Retry("undeclared"), proxyprocess.ErrNotFound)
+	expect(t, manager.ResetCrashes("undeclared"), proxyprocess.ErrNotFound)
+	check(t, manager.Retry("web"))
+	check(t, manager.ResetCrashes("web"))
 	expect(t, manager.Restart("a\x00b"), proxyprocess.ErrInvalidConfig)
 	expect(t, manager.Restart("\xff"), proxyprocess.ErrInvalidUTF8)
 	check(t, manager.Kill())

@@ -208,6 +208,8 @@ impl Machine {
             MachineEvent::Adopt { start_if_gone } => self.adopt(start_if_gone),
             MachineEvent::Replace => self.replace(now, settings),
             MachineEvent::Restart => self.restart(now, settings),
+            MachineEvent::Retry => self.retry(now, settings),
+            MachineEvent::ResetCrashes => self.reset_crashes(),
             MachineEvent::Stop => self.stop(now, settings),
             MachineEvent::Spawned => self.spawned(now, settings),
             MachineEvent::SpawnFailed { hopeless } => self.spawn_failed(hopeless, now, settings, chance),

@@ -198,3 +198,56 @@ fn a_stop_ends_a_rest_and_an_end_that_was_asked_for_is_not_judged() {
     let ended = exit(&mut world, End::Unexpected);
     assert_eq!(ended[2..], [MachineAction::Settle, MachineAction::Spawn]);
 }
+
+#[test]
+fn a_retry_ends_a_wait_and_a_failure_and_nothing_else() {
+    let mut world = World::new();
+    world.restart.give_up_after = Some(LIMIT);
+    world.on(MachineEvent::Start);
+    for _ in 0..2 {
+        world.on(MachineEvent::SpawnFailed { hopeless: false });
+        assert_eq!(world.machine.state(), ProxyState::Waiting);
+        assert_eq!(world.on(MachineEvent::Retry), [MachineAction::Spawn]);
+        assert_eq!(world.on(MachineEvent::Retry), [], "it is being started");
+    }
+    // Each retry grants all attempts anew.
+    for _ in 0..2 {
+        world.on(MachineEvent::SpawnFailed { hopeless: false });
+        world.after(10).on(MachineEvent::Timer);
+    }
+    world.on(MachineEvent::SpawnFailed { hopeless: false });
+    assert_eq!(world.machine.state(), ProxyState::Failed);
+    assert_eq!(world.on(MachineEvent::Retry), [MachineAction::Spawn]);
+    world.on(MachineEvent::SpawnFailed { hopeless: true });
+    assert_eq!(world.machine.state(), ProxyState::Failed);
+    assert_eq!(world.on(MachineEvent::Retry), [MachineAction::Spawn]);
+    world.on(MachineEvent::Spawned);
+    assert_eq!(world.on(MachineEvent::Retry), [], "it runs");
+    world.restart.policy = RestartWhen::Never;
+    exit(&mut world, End::Expected);
+    assert_eq!(world.on(MachineEvent::Retry), [], "it has not failed");
+    world.on(MachineEvent::Stop);
+    assert_eq!(world.on(MachineEvent::Retry), [], "it is not wanted");
+}
+
+#[test]
+fn a_retry_does_not_start_beside_what_may_live() {
+    let mut world = World::new();
+    world.on(MachineEvent::Adopt { start_if_gone: true });
+    world.on(MachineEvent::AdoptionRefused { gone: false, ended: None });
+    assert_eq!(world.on(MachineEvent::Retry), [MachineAction::Adopt]);
+    world.on(MachineEvent::AdoptionRefused { gone: true, ended: None });
+    world.on(MachineEvent::Scanned { left: false, held: true });
+    assert_eq!(world.on(MachineEvent::Retry), [], "the start is held");
+}
+
+#[test]
+fn crashes_that_are_forgotten_leave_the_free_attempts() {
+    let mut world = with(RestartWhen::Always);
+    world.restart.give_up_after = Some(LIMIT);
+    for _ in 0..10 {
+        assert_eq!(exit(&mut world, End::Unexpected)[2..], [MachineAction::Spawn]);
+        world.on(MachineEvent::Spawned);
+        assert_eq!(world.on(MachineEvent::ResetCrashes), []);
+    }
+}

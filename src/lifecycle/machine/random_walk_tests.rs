@@ -19,6 +19,8 @@ enum Move {
     Adopt(bool),
     Replace,
     Restart,
+    Retry,
+    ResetCrashes,
     Stop,
     Finish {
         well: bool,
@@ -53,6 +55,8 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => any::<bool>().prop_map(Move::Adopt),
         2 => Just(Move::Replace),
         2 => Just(Move::Restart),
+        2 => Just(Move::Retry),
+        1 => Just(Move::ResetCrashes),
         1 => Just(Move::Settings),
         3 => Just(Move::Stop),
         6 => (any::<bool>(), any::<bool>()).prop_map(|(well, hopeless)| Move::Finish { well, hopeless }),
@@ -296,6 +300,12 @@ impl Outside {
                 assert!(wanted == Wanted::Up || unchanged, "a restart of what is to be gone");
                 actions
             }
+            Move::Retry => {
+                let actions = world.on(MachineEvent::Retry);
+                assert!(actions.is_empty() || !self.stop_wanted, "a retry of what is to be gone");
+                actions
+            }
+            Move::ResetCrashes => world.on(MachineEvent::ResetCrashes),
             Move::Stop => {
                 self.stop_wanted = true;
                 self.waiters += 1;

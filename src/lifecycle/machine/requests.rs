@@ -8,6 +8,7 @@ use super::Machine;
 use super::phase::{Cause, MachinePhase, Next, Retry, Wanted};
 use crate::deadline::after;
 use crate::lifecycle::machine_event::{MachineAction, Settings};
+use crate::lifecycle::restart_policy::Rest;
 
 impl Machine {
     pub(super) fn start(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
@@ -113,6 +114,44 @@ impl Machine {
             Wanted::Up => self.replace(now, settings),
             Wanted::Down => vec![],
         }
+    }
+
+    /// What holds a start for the sake of what lives goes on holding it, and what has completed has not failed.
+    pub(super) fn retry(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
+        if self.wanted == Wanted::Down {
+            return vec![];
+        }
+        match self.phase {
+            MachinePhase::Failed
+            | MachinePhase::Resting(Rest::NotRestarted | Rest::GaveUp(_))
+            | MachinePhase::Waiting { then: Retry::Spawn, .. } => {
+                self.failures.forget();
+                self.spawn(now, settings)
+            }
+            MachinePhase::Waiting { then: Retry::Adopt { start_if_gone, outdated }, .. } => {
+                self.phase = MachinePhase::Adopting { start_if_gone, outdated };
+                vec![MachineAction::Adopt]
+            }
+            MachinePhase::Idle
+            | MachinePhase::Adopting { .. }
+            | MachinePhase::Starting { .. }
+            | MachinePhase::Running { .. }
+            | MachinePhase::AwaitingReady { .. }
+            | MachinePhase::Stopping { .. }
+            | MachinePhase::Clearing { .. }
+            | MachinePhase::Scanning { .. }
+            | MachinePhase::AwaitingReap { .. }
+            | MachinePhase::AwaitingTurn
+            | MachinePhase::Held { .. }
+            | MachinePhase::Stopped
+            | MachinePhase::Resting(Rest::Completed) => vec![],
+        }
+    }
+
+    pub(super) fn reset_crashes(&mut self) -> Vec<MachineAction> {
+        self.backoff.reset();
+        self.failures.forget();
+        vec![]
     }
 
     pub(super) fn stop(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {

@@ -23,8 +23,8 @@ impl EventLoop {
         match command {
             SupervisorCommand::Put { slot, spec, start, started } => self.put(slot, spec, start, started),
             SupervisorCommand::Update { slot, spec, record } => self.update(&slot, spec, record),
-            SupervisorCommand::Restart { slot, reply } => {
-                let _ = reply.send(self.restart(&slot));
+            SupervisorCommand::Steer { slot, what, reply } => {
+                let _ = reply.send(self.steer(&slot, what));
             }
             SupervisorCommand::Signal { slot, signal, reply } => {
                 let _ = reply.send(self.signal_leader(&slot, signal));

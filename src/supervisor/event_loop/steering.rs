@@ -6,18 +6,36 @@ use super::supervised::Supervised;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
-use crate::supervisor::mailbox::Slot;
+use crate::supervisor::mailbox::{Slot, Steering};
 use crate::supervisor::refusals::{not_managed, not_running};
 use crate::supervisor::state_waiters::StateWaiter;
 use crate::sys::signal::Signal;
 
 impl EventLoop {
-    pub(super) fn restart(&mut self, slot: &Slot) -> Result<()> {
+    pub(super) fn steer(&mut self, slot: &Slot, what: Steering) -> Result<()> {
         let supervised = self.declared(slot)?;
-        supervised.spec.context.log.about(Level::Info, &slot.id, format_args!("restart requested"));
-        let key = supervised.key;
-        if !self.restart_beside(slot, key) {
-            self.drive(key, MachineEvent::Restart);
+        let (key, log) = (supervised.key, supervised.spec.context.log.clone());
+        match what {
+            Steering::Restart => {
+                log.about(Level::Info, &slot.id, format_args!("restart requested"));
+                if !self.restart_beside(slot, key) {
+                    self.drive(key, MachineEvent::Restart);
+                }
+            }
+            Steering::Retry => {
+                log.about(Level::Info, &slot.id, format_args!("retry requested"));
+                for key in self.generations_of(key) {
+                    self.drive(key, MachineEvent::Retry);
+                }
+            }
+            Steering::ResetCrashes => {
+                for key in self.generations_of(key) {
+                    self.drive(key, MachineEvent::ResetCrashes);
+                    if let Some(supervised) = self.slots.get_mut(&key) {
+                        supervised.starts = supervised.starts.min(1);
+                    }
+                }
+            }
         }
         Ok(())
     }
