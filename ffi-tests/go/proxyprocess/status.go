@@ -179,8 +179,8 @@ type OtherGeneration struct {
 	LastError string
 }
 
-// milliseconds is a time of the library, or -1 for what there is not.
-func milliseconds(number C.uint64_t) time.Duration {
+// durationOf is a time of the library, or -1 for what there is not.
+func durationOf(number C.uint64_t) time.Duration {
 	if number == math.MaxUint64 {
 		return -1
 	}
@@ -214,15 +214,15 @@ func (l *statusList) all() ([]Status, error) {
 			Adopted:    status.adopted != 0,
 			Restarts:   uint64(status.restarts),
 			LastExit:   Exit{ExitKind(status.last_exit), int(status.last_exit_value)},
-			NextStart:  milliseconds(status.next_start_ms),
+			NextStart:  durationOf(status.next_start_ms),
 			LastError:  C.GoString(status.last_error),
 			Unproven:   C.GoString(status.unproven),
 			Hint:       C.GoString(status.hint),
 			Ready:      status.ready != 0,
 			Generation: uint64(status.generation),
 			StatusText: C.GoString(status.status_text),
-			InState:    milliseconds(status.state_ms),
-			Uptime:     milliseconds(status.uptime_ms),
+			InState:    durationOf(status.state_ms),
+			Uptime:     durationOf(status.uptime_ms),
 			LastExitBy: EndedBy(status.last_exit_by),
 			StdoutLog:  C.GoString(status.stdout_log),
 			StderrLog:  C.GoString(status.stderr_log),
