@@ -13,6 +13,7 @@ mod demo;
 mod failure;
 mod output;
 mod proxy;
+mod service;
 
 use std::io::Write;
 use std::process::ExitCode;

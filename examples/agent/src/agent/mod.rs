@@ -16,6 +16,7 @@ use proxyprocess::{Event, Manager, ManagerOptions, ProxyConfig, State};
 
 use crate::Result;
 use crate::config::{Config, OnExit};
+use crate::service::ServiceManager;
 use recent_events::RecentEvents;
 pub(crate) use run::run;
 
@@ -32,6 +33,7 @@ pub(crate) struct Agent {
     reloading: Mutex<()>,
     followed: Mutex<Followed>,
     recent: Mutex<RecentEvents>,
+    service_manager: ServiceManager,
 }
 
 /// What the accepted configuration says.
@@ -85,6 +87,7 @@ impl Agent {
             reloading: Mutex::new(()),
             followed: Mutex::new(followed),
             recent: Mutex::new(recent),
+            service_manager: ServiceManager::of_environment(),
         })
     }
 
@@ -99,21 +102,34 @@ impl Agent {
         Ok(spawned.map_err(|error| format!("start thread of the manager: {error}"))?)
     }
 
-    /// Reads the file again, and says in the log what came of it.
+    /// Reads the file again, and says what came of it in the log and to the service manager.
     ///
     /// # Errors
     /// Why it was not accepted. Everything is as it was then.
     pub(crate) fn reload(&self) -> Result<()> {
+        let _one_at_a_time = lock(&self.reloading);
+        self.service_manager.reloading();
         let reloaded = self.read_again();
         match &reloaded {
-            Ok(()) => log::info!("reloaded {}", self.path.display()),
-            Err(error) => log::error!("reload, nothing changed: {error}"),
+            Ok(()) => {
+                log::info!("reloaded {}", self.path.display());
+                self.tell_ready();
+            }
+            Err(error) => {
+                log::error!("reload, nothing changed: {error}");
+                self.service_manager.ready(format_args!("reload, nothing changed: {error}"));
+            }
         }
         reloaded
     }
 
+    /// Tells the service manager that it runs.
+    fn tell_ready(&self) {
+        let proxies = lock(&self.followed).proxies.len();
+        self.service_manager.ready(format_args!("{} with {proxies} proxies", self.path.display()));
+    }
+
     fn read_again(&self) -> Result<()> {
-        let _one_at_a_time = lock(&self.reloading);
         let config = Config::load(&self.path, &self.program)?;
         let followed = Followed::of(&config);
         let Config { options, proxies, .. } = config;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::SystemTime;
 
 use proxyprocess::{Error, ErrorCode, ProxyStatus};
@@ -15,6 +16,7 @@ use signal_hook::iterator::{Handle, Signals};
 use super::Agent;
 use crate::Result;
 use crate::config::OnExit;
+use crate::service;
 
 /// Runs the agent until a signal ends it. `serve` is called once it has its data directory, and has it answer commands.
 ///
@@ -32,9 +34,16 @@ pub(crate) fn run(path: &Path, serve: impl FnOnce(&Arc<Agent>, &Path) -> Result<
             log::warn!("going on without commands: {error}");
         }
     }
+    feed_watchdog(&agent)?;
     log::info!("running {}", path.display());
+    agent.tell_ready();
     // `None` when the manager ended by itself, which closed the handle.
-    let ended = match signals.forever().find_map(|signal| obey(&agent, signal)) {
+    let wanted = signals.forever().find_map(|signal| obey(&agent, signal));
+    agent.service_manager.stopping(match wanted {
+        Some(OnExit::Stop) => "stopping all proxies",
+        Some(OnExit::Leave) | None => "ending, proxies run on",
+    });
+    let ended = match wanted {
         Some(OnExit::Stop) => agent.manager.kill().inspect(|()| log::info!("ended, all proxies are stopped")),
         Some(OnExit::Leave) | None => agent.manager.close().inspect(|()| log::info!("ended, proxies run on")),
     };
@@ -67,6 +76,23 @@ fn obey(agent: &Agent, signal: i32) -> Option<OnExit> {
         }
     }
     None
+}
+
+/// Tells the service manager that the agent is alive, twice in each period that it has to, as long as the library answers. The
+/// thread ends with the process.
+fn feed_watchdog(agent: &Arc<Agent>) -> Result<()> {
+    let Some(period) = service::watchdog() else { return Ok(()) };
+    let agent = Arc::clone(agent);
+    let feed = move || {
+        loop {
+            agent.manager.status();
+            agent.service_manager.alive();
+            thread::sleep(period / 2);
+        }
+    };
+    let spawned = thread::Builder::new().name("watchdog".to_owned()).spawn(feed);
+    spawned.map_err(|error| format!("start thread of the watchdog: {error}"))?;
+    Ok(())
 }
 
 /// Ends the wait for signals, also when the manager's thread panics.
