@@ -16,6 +16,8 @@ pub(crate) const BODY: &str = "an answer";
 /// The path of the requests that take a second.
 pub(crate) const SLOW: &str = "/slow";
 
+const OK: &[u8] = b"HTTP/1.1 200";
+
 const FAST_THREADS: usize = 4;
 const SLOW_THREADS: usize = 4;
 
@@ -33,7 +35,7 @@ pub(crate) struct Counts {
     pub(crate) late: u64,
     /// An answer that is none of the server's, or an error of this machine.
     pub(crate) wrong: u64,
-    /// The longest time from connect(2) to the answer of a request that got one.
+    /// The longest time from connect(2) to the whole answer of a request that got one.
     pub(crate) slowest: Duration,
     /// The slow requests, and those of them that got no whole answer.
     pub(crate) held: u64,
@@ -102,10 +104,9 @@ impl Drop for Load {
 fn fast(address: SocketAddr, over: &AtomicBool) -> Counts {
     let mut counts = Counts::default();
     while !over.load(Ordering::Acquire) {
-        let began = Instant::now();
         counts.made += 1;
         match ask(address, "/") {
-            Ok(()) => counts.slowest = counts.slowest.max(began.elapsed()),
+            Ok(took) => counts.slowest = counts.slowest.max(took),
             Err(error) => {
                 let count = match error.kind() {
                     ErrorKind::ConnectionRefused => &mut counts.refused,
@@ -126,7 +127,7 @@ fn slow(address: SocketAddr, over: &AtomicBool) -> Counts {
     while !over.load(Ordering::Acquire) {
         counts.held += 1;
         match ask(address, SLOW) {
-            Ok(()) => {}
+            Ok(_) => {}
             // That no connection came about is counted by the fast ones.
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => counts.held -= 1,
             Err(error) => {
@@ -138,19 +139,33 @@ fn slow(address: SocketAddr, over: &AtomicBool) -> Counts {
     counts
 }
 
-/// One request of one connection.
-fn ask(address: SocketAddr, path: &str) -> io::Result<()> {
+/// One request of one connection, until the server closes that. How long it took to the end of the answer: an Envoy that drains
+/// keeps a connection for seconds that it has answered and said to close.
+fn ask(address: SocketAddr, path: &str) -> io::Result<Duration> {
+    let began = Instant::now();
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: gapless\r\nConnection: close\r\n\r\n").as_bytes())?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    if answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(BODY.as_bytes()) {
-        return Ok(());
+    let (mut answer, mut buffer, mut took) = (Vec::new(), [0; 2048], None);
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => break,
+            count => answer.extend_from_slice(&buffer[..count]),
+        }
+        if took.is_none() && is_whole(&answer) {
+            took = Some(began.elapsed());
+        }
     }
-    if answer.is_empty() || answer.starts_with(b"HTTP/1.1 200") {
+    if let Some(took) = took.filter(|_| is_whole(&answer)) {
+        return Ok(took);
+    }
+    if answer.is_empty() || answer.starts_with(OK) {
         return Err(io::Error::new(ErrorKind::UnexpectedEof, "the connection ended without a whole answer"));
     }
     let first = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
     Err(io::Error::other(format!("unexpected answer: {}", String::from_utf8_lossy(first))))
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    answer.starts_with(OK) && answer.ends_with(BODY.as_bytes())
 }

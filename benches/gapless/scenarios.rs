@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::Result;
 use crate::agent::{self, Agent};
 use crate::client::{Counts, Load};
+use crate::network;
 use crate::options::Options;
+use crate::peers::{self, Peer};
 use crate::programs::{Place, Program, Sockets};
 
 /// Before, between and after what happens, so that requests of both kinds are made then.
@@ -16,17 +18,15 @@ const PAUSE: Duration = Duration::from_millis(300);
 
 /// A kind of events.
 pub(crate) struct Scenario {
-    pub(crate) name: &'static str,
-    pub(crate) kills_proxy: bool,
+    pub(crate) event: Event,
     times: fn(&Options) -> u32,
     act: fn(Agent, &Program, &Place<'_>, u32) -> Result<Agent>,
 }
 
 pub(crate) static ALL: [Scenario; 5] = [
-    Scenario { name: "SIGKILL of the proxy", kills_proxy: true, times: |options| options.crashes, act: crash },
+    Scenario { event: CRASH, times: |options| options.crashes, act: crash },
     Scenario {
-        name: "changed declaration",
-        kills_proxy: false,
+        event: Event { name: "changed declaration", kills_proxy: false },
         times: |options| options.replacements,
         act: |mut agent, program, place, version| {
             agent.declare(&program.declaration(place, version)?)?;
@@ -34,20 +34,17 @@ pub(crate) static ALL: [Scenario; 5] = [
         },
     },
     Scenario {
-        name: "`Manager::restart`",
-        kills_proxy: false,
+        event: RESTART,
         times: |options| options.replacements,
         act: |mut agent, _, _, _| agent.restart().map(|_| agent),
     },
     Scenario {
-        name: "SIGKILL of the agent",
-        kills_proxy: false,
+        event: Event { name: "SIGKILL of the agent", kills_proxy: false },
         times: |options| options.agent_kills,
         act: |agent, _, _, _| agent.succeed(None),
     },
     Scenario {
-        name: "SIGKILL of the agent, and a changed declaration",
-        kills_proxy: false,
+        event: Event { name: "SIGKILL of the agent, and a changed declaration", kills_proxy: false },
         times: |options| options.agent_kills,
         act: |agent, program, place, version| agent.succeed(Some(&program.declaration(place, version)?)),
     },
@@ -61,14 +58,27 @@ fn crash(mut agent: Agent, _: &Program, _: &Place<'_>, _: u32) -> Result<Agent> 
     Ok(agent)
 }
 
-/// One line of the table.
+/// One line of a table.
 pub(crate) struct Row {
+    /// Another supervisor; `None` is the library.
+    pub(crate) peer: Option<&'static str>,
     pub(crate) program: &'static str,
     pub(crate) sockets: Sockets,
-    pub(crate) scenario: &'static Scenario,
+    pub(crate) event: Event,
     pub(crate) times: u32,
     pub(crate) counts: Counts,
 }
+
+/// What happens in a line, as the table says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) name: &'static str,
+    pub(crate) kills_proxy: bool,
+}
+
+/// What the library and other supervisors have in common.
+pub(crate) const CRASH: Event = Event { name: "SIGKILL of the proxy", kills_proxy: true };
+pub(crate) const RESTART: Event = Event { name: "restart", kills_proxy: false };
 
 /// Measures one scenario with one program.
 pub(crate) fn play(
@@ -78,13 +88,57 @@ pub(crate) fn play(
     upstream: SocketAddr,
     options: &Options,
 ) -> Result<Row> {
+    let times = (scenario.times)(options);
+    let counts = at_a_place(program, sockets, upstream, |place| under_load(scenario, program, place, times));
+    let event = scenario.event;
+    let counts = counts.map_err(|error| format!("{}, {sockets}, {}: {error}", program.name, event.name))?;
+    Ok(Row { peer: None, program: program.name, sockets, event, times, counts })
+}
+
+/// Measures what another supervisor makes of one program.
+pub(crate) fn play_under(
+    peer: &'static Peer,
+    event: Event,
+    program: &Program,
+    sockets: Sockets,
+    upstream: SocketAddr,
+    options: &Options,
+) -> Result<Row> {
+    let times = if event.kills_proxy { options.crashes } else { options.replacements };
+    let counts = at_a_place(program, sockets, upstream, |place| {
+        let mut supervised = peer.start(program, place)?;
+        let load = Load::begin(place.address)?;
+        thread::sleep(PAUSE);
+        for _ in 0..times {
+            let before = peers::running(&mut *supervised, None)?;
+            if event.kills_proxy {
+                agent::crash(before)?;
+            } else {
+                supervised.restart()?;
+            }
+            peers::running(&mut *supervised, Some(before))?;
+            thread::sleep(PAUSE);
+        }
+        load.end()
+    });
+    let counts = counts.map_err(|error| format!("{}, {}, {}: {error}", peer.name, program.name, event.name))?;
+    Ok(Row { peer: Some(peer.name), program: program.name, sockets, event, times, counts })
+}
+
+/// At a directory and an address of its own.
+fn at_a_place(
+    program: &Program,
+    sockets: Sockets,
+    upstream: SocketAddr,
+    measure: impl FnOnce(&Place<'_>) -> Result<Counts>,
+) -> Result<Counts> {
     let directory = tempfile::Builder::new().prefix("gapless-").tempdir()?;
     let place = Place { directory: directory.path(), address: free_address()?, upstream, sockets };
-    let times = (scenario.times)(options);
-    let counts = under_load(scenario, program, &place, times);
+    let migrated = (sockets == Sockets::Migrated).then(network::Migrated::begin).transpose()?;
+    let counts = measure(&place);
+    drop(migrated);
     program.clean_up(&place);
-    let counts = counts.map_err(|error| format!("{}, {sockets}, {}: {error}", program.name, scenario.name))?;
-    Ok(Row { program: program.name, sockets, scenario, times, counts })
+    counts
 }
 
 fn under_load(scenario: &Scenario, program: &Program, place: &Place<'_>, times: u32) -> Result<Counts> {
