@@ -132,7 +132,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 320);
+SIZE(proxyprocess_proxy_options, 328);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -189,6 +189,7 @@ FIELD(proxyprocess_proxy_options, restart_policy, 296, 4);
 FIELD(proxyprocess_proxy_options, restart_give_up_failures, 300, 4);
 FIELD(proxyprocess_proxy_options, restart_give_up_within_ms, 304, 8);
 FIELD(proxyprocess_proxy_options, expected_exit_json, 312, 8);
+FIELD(proxyprocess_proxy_options, output_json, 320, 8);
 
 SIZE(proxyprocess_manager_options, 64);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);

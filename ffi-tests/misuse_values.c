@@ -90,6 +90,10 @@ static void proxy_options(void)
     REFUSES_PROXY(cpu_affinity_json = "[8192]", config, "cpu_affinity_json[0]");
     REFUSES_PROXY(argv0 = "", config, "argv0");
     REFUSES_PROXY(has_nice = 2, argument, "has_nice");
+    REFUSES_PROXY(output_json = "[]", config, "output_json: expected an object");
+    REFUSES_PROXY(output_json = "{\"stdout\": \"log\"}", config, "output_json.stdout");
+    REFUSES_PROXY(output_json = "{\"stdout\": {\"path\": \"log\"}}", config, "output.stdout");
+    REFUSES_PROXY(output_json = NO_UTF8, utf8, "output_json");
     REFUSES_PROXY(user = "", config, "user");
     REFUSES_PROXY(user = "0", config, "user");
     REFUSES_PROXY(user = NO_UTF8, utf8, "user");

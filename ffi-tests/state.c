@@ -112,6 +112,9 @@ static void by_options(void)
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "\"user\":\"envoy\"");
     has(state, "web-proxy", "\"group\":\"proxies\"");
+    options.output_json = "{\"stdout\": \"/var/log/web\", \"stderr\": \"file\", \"owner\": \"proxy\"}";
+    OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
+    has(state, "web-proxy", "\"output\":{\"owner\":\"proxy\",\"stdout\":\"/var/log/web\"}");
     options.ready_tcp = NULL;
     options.ready_unix = "/run/web";
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));

@@ -579,7 +579,7 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
  * stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, user, group, descriptor_limit, oom_score_adj,
  * rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}}, nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0,
- * detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
+ * output {stdout, stderr, owner}, detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
  * reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
  * max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures, within_ms}}, expected_exit, mode and options.
  */
@@ -752,6 +752,12 @@ typedef struct proxyprocess_proxy_options {
      * no failure. NULL is none.
      */
     const char *expected_exit_json;
+    /**
+     * Where its standard output and error go, JSON: {"stdout": "null", "stderr": "journal"}, each "file" (the log in the data
+     * directory), "inherit" (where the agent's goes), "null", "journal" or an absolute path that is appended to, and "owner":
+     * "proxy" where the logs are to be of the user that it runs as, for a program that opens /dev/stdout. NULL is "file" for both.
+     */
+    const char *output_json;
 } proxyprocess_proxy_options;
 
 /**

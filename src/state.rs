@@ -136,7 +136,7 @@ impl State {
     /// Each has the fields `command` (a list; required for daemons), `dir`, `env` (a list of `NAME=value`), `unset_env`
     /// (a list of names), `clear_env`, `token`, `target_service`, `stop_signal`, `grace_period_ms`, `leftover_grace_ms`,
     /// `credentials` (`uid`, `gid`, `groups`), `user`, `group`, `descriptor_limit`, `oom_score_adj`, `rlimits`, `nice`, `cpu_affinity`,
-    /// `umask`, `no_new_privs`, `argv0`, `detached`, `restart`
+    /// `umask`, `no_new_privs`, `argv0`, `output`, `detached`, `restart`
     /// (`healthy_after_ms`, `attempts_before_backoff`, `max_wait_ms`, `jitter`), `mode` and `options`.
     /// [`Command`](crate::Command),
     /// [`StopSettings`](crate::StopSettings) and [`RestartSettings`](crate::RestartSettings) say what they mean. A UTF-8 byte

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What to run: program, arguments, directory, environment, credentials. Pure data, compared as declared.
 
+mod output;
 mod process_settings;
 mod resource;
 mod user;
@@ -10,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub(crate) use output::Outputs;
+pub use output::{Output, OutputOwner};
 pub(crate) use process_settings::{LAST_CPU, NICE, ProcessSettings, UMASK};
 pub use resource::{Resource, ResourceLimit};
 pub(crate) use user::UserNames;
@@ -44,6 +47,7 @@ pub struct Command {
     detached: bool,
     pub(crate) settings: ProcessSettings,
     names: UserNames,
+    pub(crate) outputs: Outputs,
 }
 
 /// The user and groups that a process runs as; only a privileged agent can give others than its own.
@@ -258,6 +262,7 @@ impl Command {
             ("descriptor_limit", self.descriptor_limit.is_some()),
             ("oom_score_adj", self.oom_score_adj.is_some()),
             ("detached", self.detached),
+            ("output", self.outputs != Outputs::default()),
         ];
         let declared = settings.into_iter().find(|(_, is_declared)| *is_declared).map(|(name, _)| name);
         declared.or_else(|| self.settings.first_declared())
@@ -279,6 +284,7 @@ mod tests {
             plain.clone().descriptor_limit(1),
             plain.clone().oom_score_adj(0),
             plain.clone().detached(),
+            plain.clone().stderr(Output::Null),
             plain.clone().rlimit(Resource::Core, ResourceLimit::new(0)),
             plain.clone().nice(0),
             plain.clone().cpu_affinity([0]),
@@ -287,7 +293,7 @@ mod tests {
             plain.argv0("a"),
         ];
         let names = others.iter().map(Command::setting_unknown_to_consul);
-        let expected = ["credentials", "user", "clear_env", "descriptor_limit", "oom_score_adj", "detached"];
+        let expected = ["credentials", "user", "clear_env", "descriptor_limit", "oom_score_adj", "detached", "output"];
         let of_process = ["rlimits", "nice", "cpu_affinity", "umask", "no_new_privs", "argv0"];
         assert!(names.eq(expected.into_iter().chain(of_process).map(Some)));
     }

@@ -54,7 +54,8 @@ impl Command {
         if let Some(value) = self.oom_score_adj.filter(|value| !OOM_SCORES.contains(value)) {
             return Err(invalid(format!("oom_score_adj: expected {OOM_SCORE_ADJ}, got {value}")));
         }
-        self.settings.validate(self.descriptor_limit)
+        self.settings.validate(self.descriptor_limit)?;
+        self.outputs.validate()
     }
 }
 

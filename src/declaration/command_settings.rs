@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The JSON form of what a command is run with besides its program and arguments: directory, environment, credentials,
-//! limits and the other settings of its process. A declaration has it, and a record for the commands of a stop.
+//! limits and the other settings of its process, and outputs. A declaration has it, and a record for the commands of a stop.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::fields::Fields;
 use super::invalid;
-use super::{process_settings, text};
+use super::{output, process_settings, text};
 use crate::command::{
     Command, Credentials, DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, USER_OR_GROUP, validate_variable, validate_withheld,
 };
@@ -47,7 +47,8 @@ pub(crate) fn read(fields: &mut Fields, mut command: Command) -> Result<Command>
     if let Some(score) = fields.read("oom_score_adj", OOM_SCORE_ADJ, score)? {
         command = command.oom_score_adj(score);
     }
-    process_settings::read(fields, command)
+    let command = process_settings::read(fields, command)?;
+    output::read(fields, command)
 }
 
 /// Puts the fields that [`read`] reads; what has its default value is left out.
@@ -80,6 +81,7 @@ pub(crate) fn put(command: &Command, put: &mut impl FnMut(&str, Value)) {
         put("oom_score_adj", score.into());
     }
     process_settings::put(&command.settings, put);
+    output::put(&command.outputs, put);
 }
 
 fn read_credentials(mut fields: Fields) -> Result<Credentials> {

@@ -9,6 +9,7 @@ mod fingerprint;
 mod listen;
 mod listen_in_command;
 pub(crate) mod listen_json;
+pub(crate) mod output;
 pub(crate) mod placeholders;
 pub(crate) mod process_settings;
 mod read_json;

@@ -7,6 +7,7 @@ use super::json::value;
 use super::options::variables;
 use super::proxy_options::proxyprocess_proxy_options;
 use crate::command::{Command, Credentials, validate_withheld};
+use crate::declaration::output::read_output;
 use crate::declaration::process_settings::{read_cpus, read_rlimits};
 
 impl proxyprocess_proxy_options {
@@ -58,6 +59,9 @@ impl proxyprocess_proxy_options {
         }
         if let Some(name) = self.argv0.optional_path() {
             command = command.argv0(name);
+        }
+        if let Some(output) = self.output_json.optional_utf8("output_json")? {
+            command = read_output("output_json", value("output_json", "object", &output)?, command)?;
         }
         if boolean("has_nice", self.has_nice)? {
             command = command.nice(self.nice);

@@ -14,6 +14,7 @@ use super::*;
 use crate::declaration::Fingerprint;
 use crate::defaults::MAX_SET_ASIDE;
 use crate::lifecycle::start_numbers::StartNumbers;
+use crate::store::LogOwner;
 use crate::store::recorded_stop::RecordedStop;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
@@ -113,7 +114,7 @@ fn records_of_any_id_are_found_again_and_forgotten() {
         let identity = Identity { pid: Pid::from_raw(pid).unwrap(), ..identity() };
         dir.write_record(FilePlace::Current, header(id), &identity).unwrap();
         dir.write_pid(FilePlace::Current, id, identity.pid).unwrap();
-        dir.open_logs(id).unwrap();
+        dir.open_logs(id, [true; 2], LogOwner::Agent).unwrap();
     }
     let Records { mut found, bad, .. } = dir.records().unwrap();
     found.sort_by(|one, other| one.id.cmp(&other.id));
@@ -136,7 +137,7 @@ fn everything_is_the_owners_alone() {
     let dir = DataDir::open(place.path()).unwrap();
     dir.write_record(FilePlace::Current, header("web"), &identity()).unwrap();
     dir.write_pid(FilePlace::Current, "web", identity().pid).unwrap();
-    dir.open_logs("web").unwrap();
+    dir.open_logs("web", [true; 2], LogOwner::Agent).unwrap();
     dir.write_snapshot(|file| file.write_all(b"{}")).unwrap();
     for name in ["", "logs", "pids", "records"] {
         assert_eq!(mode(&place.path().join(name)), 0o700, "{name}");
@@ -209,7 +210,7 @@ fn links_planted_for_any_file_are_not_followed() {
     for name in ["logs/web-stdout.log", "pids/web.pid", "pids/.web.tmp", "snapshot.json", ".snapshot.json.tmp"] {
         symlink(&victim, data.join(name)).unwrap();
     }
-    assert!(dir.open_logs("web").is_err());
+    assert!(dir.open_logs("web", [true; 2], LogOwner::Agent).is_err());
     assert!(dir.read_snapshot().is_err());
     // What was planted for their temporary files, or in their place, is removed.
     dir.write_pid(FilePlace::Current, "web", identity().pid).unwrap();

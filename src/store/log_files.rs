@@ -24,6 +24,13 @@ const SUFFIXES: [&str; 2] = ["-stdout.log", "-stderr.log"];
 
 const FLAGS: i32 = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT;
 
+/// Whose a log is to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum LogOwner {
+    Agent,
+    Proxy { uid: u32, gid: u32 },
+}
+
 /// Whether a path may be that of a log of a proxy, in whatever data directory.
 pub(crate) fn is_log(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_bytes();
@@ -32,28 +39,37 @@ pub(crate) fn is_log(path: &Path) -> bool {
 }
 
 impl DataDir {
-    /// Opens the two logs of a proxy for appending.
-    pub(crate) fn open_logs(&self, id: &str) -> Result<[OwnedFd; 2]> {
+    /// Opens those of the two logs of a proxy that are wanted, for appending.
+    pub(crate) fn open_logs(&self, id: &str, wanted: [bool; 2], owner: LogOwner) -> Result<[Option<OwnedFd>; 2]> {
         let name = FileName::of(id);
         let place = descend(self.part(Subdirectory::Logs)?, &name);
         let place = place.map_err(|error| self.failed("open logs directory", "logs", &error))?;
-        let open = |suffix: &str| -> Result<OwnedFd> {
+        let open = |stream: usize| -> Result<Option<OwnedFd>> {
+            if !wanted[stream] {
+                return Ok(None);
+            }
+            let suffix = SUFFIXES[stream];
             let leaf = name.leaf("", suffix);
             let shown = format!("logs/{}", leaf.to_string_lossy());
-            let file = fail::failing("logs:open").and_then(|()| self.open_log(&place, &leaf, &shown));
-            file.map(OwnedFd::from).map_err(|error| {
+            let file = fail::failing("logs:open").and_then(|()| self.open_log(&place, &leaf, &shown, owner));
+            file.map(|file| Some(file.into())).map_err(|error| {
                 let failed = self.failed("open log file", &shown, &error);
                 if place.is_link(&leaf) { failed.followed_by(NOT_FOLLOWED) } else { failed }
             })
         };
-        Ok([open(SUFFIXES[0])?, open(SUFFIXES[1])?])
+        Ok([open(0)?, open(1)?])
     }
 
     /// Opens a log. A proxy with more privilege than its workers gives it to them (nginx does when it reopens its logs):
-    /// then it is taken back, or, by an agent that may not do that, set aside.
-    fn open_log(&self, place: &Dir, leaf: &CStr, shown: &str) -> std::io::Result<File> {
-        let error = match place.open_file_taken_back(leaf, FLAGS) {
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => error,
+    /// then it is taken back, or, by an agent that may not do that, set aside. So is one to which a user that it belonged to
+    /// has given another name.
+    fn open_log(&self, place: &Dir, leaf: &CStr, shown: &str, owner: LogOwner) -> std::io::Result<File> {
+        let open = || match owner {
+            LogOwner::Agent => place.open_file_taken_back(leaf, FLAGS),
+            LogOwner::Proxy { uid, gid } => place.open_file_given_to(leaf, FLAGS, uid, gid),
+        };
+        let error = match open() {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => error,
             opened => return opened,
         };
         if !place.is_foreign_file(leaf) {
@@ -67,7 +83,7 @@ impl DataDir {
             aside.to_string_lossy()
         );
         logging::write(Level::Warn, message);
-        place.open_file(leaf, FLAGS)
+        open()
     }
 
     /// The paths of the two logs of a proxy, whether they are there or not.
@@ -84,7 +100,7 @@ impl DataDir {
         let Some(place) = descend_existing(self.part_as_it_is(Subdirectory::Logs)?, &name)? else {
             return Ok(Vec::new());
         };
-        last_lines(&place.open_file(&name.leaf("", SUFFIXES[1]), libc::O_RDONLY)?, part, until)
+        last_lines(&place.open_file_of_any_owner(&name.leaf("", SUFFIXES[1]))?, part, until)
     }
 
     /// Device and inode of the logs of a proxy, as far as they are there.

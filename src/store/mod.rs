@@ -37,7 +37,7 @@ pub(crate) use directory_id::DirectoryId;
 pub(crate) use external_files::{last_lines_of, open_output, read_file, replace_file};
 pub(crate) use io_error_code::code_of;
 pub(crate) use last_lines::LogPart;
-pub(crate) use log_files::is_log;
+pub(crate) use log_files::{LogOwner, is_log};
 pub(crate) use other_data_dir::{OtherDataDir, RecoveredProcesses, SnapshotLocation};
 pub(crate) use process_record::{Record, RecordHeader};
 pub(crate) use record_recovery::Lost;

@@ -136,7 +136,7 @@ impl CommandRun {
         self.spec.refuse_root()?;
         let mut program = self.spec.command_program(&self.argv, self.leader, self.numbers);
         self.spec.become_user(&mut program)?;
-        let streams = streams.with(self.spec.open_outputs()?);
+        let streams = streams.with(self.spec.open_outputs(program.credentials.as_ref())?);
         let started = spawn::start(stack, program, streams.as_fds(), None).map_err(|error| {
             Error::os_text(ErrorCode::StartFailed, format!("{}: {error}", self.name()), error.source.raw_os_error())
         })?;

@@ -34,6 +34,17 @@ pub(super) fn duplicate(fd: BorrowedFd<'_>, from: RawFd) -> io::Result<OwnedFd> 
     Ok(unsafe { OwnedFd::from_raw_fd(duplicate as RawFd) })
 }
 
+/// The same open file as one of the agent's, by its number, which another thread of the host may close meanwhile.
+///
+/// # Errors
+/// EBADF: the agent has none of this number.
+pub(crate) fn duplicate_of_agent(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers are passed; where nothing has the number the call fails.
+    let duplicate = check(i64::from(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) }))?;
+    // SAFETY: fcntl has just created it; nothing else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(duplicate as RawFd) })
+}
+
 /// Whether two descriptors are of one open file (kcmp(2)). Where the kernel does not compare, two that are of the same inode
 /// and were opened in the same way are taken for one, as by systemd.
 pub(crate) fn is_same_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {

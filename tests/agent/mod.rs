@@ -9,6 +9,7 @@ mod change;
 mod detached;
 mod handovers;
 mod output;
+mod output_places;
 mod process_settings;
 mod refuse;
 mod restart;

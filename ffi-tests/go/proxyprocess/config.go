@@ -74,6 +74,8 @@ type ProxyConfig struct {
 	NoNewPrivs bool
 	// Argv0 is what it is told as its name in place of the first word of Command, which is executed all the same; empty is that.
 	Argv0 string
+	// Output is where its standard output and error go; nil is to the logs in the data directory.
+	Output *Output
 	// Detached starts it as an orphan and no child of the agent, for a program that asks to be killed when its parent
 	// ends (PR_SET_PDEATHSIG), as Envoy does: as a child it ends with the agent, and when the last manager or daemon of
 	// the program is closed.
@@ -168,6 +170,31 @@ type Listen struct {
 	// Mode holds the permissions of a unix socket's path, like "0660"; empty is what the agent's umask leaves.
 	Mode string `json:"mode,omitempty"`
 }
+
+// Output is where the standard output and error of a process go.
+type Output struct {
+	// Stdout and Stderr are OutputFile, OutputInherit, OutputNull, OutputJournal, or an absolute path, UTF-8, that is appended to;
+	// empty is OutputFile.
+	Stdout string `json:"stdout,omitempty"`
+	Stderr string `json:"stderr,omitempty"`
+	// Owner is whose the logs in the data directory are: OutputOwnerAgent or OutputOwnerProxy; empty is OutputOwnerAgent.
+	Owner string `json:"owner,omitempty"`
+}
+
+const (
+	// OutputFile is the log of the proxy in the data directory.
+	OutputFile = "file"
+	// OutputInherit is where that of the agent goes.
+	OutputInherit = "inherit"
+	// OutputNull is nowhere.
+	OutputNull = "null"
+	// OutputJournal is the journal of systemd, with the id of the proxy as identifier.
+	OutputJournal = "journal"
+	// OutputOwnerAgent is the user of the agent.
+	OutputOwnerAgent = "agent"
+	// OutputOwnerProxy is the user that the process runs as, who can open its logs by name then, as /dev/stdout.
+	OutputOwnerProxy = "proxy"
+)
 
 // RLimit is the soft and the hard limit of a resource, in the unit of getrlimit(2).
 type RLimit struct {
@@ -375,6 +402,13 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 	if c.Umask != nil {
 		options.has_umask = 1
 		options.umask = C.uint32_t(*c.Umask)
+	}
+	if c.Output != nil {
+		text, err := json.Marshal(c.Output)
+		if err != nil {
+			return &Error{Code: ErrInvalidConfig, Message: fmt.Sprintf("output: %v", err)}
+		}
+		options.output_json = mem.text("output", string(text))
 	}
 	options.no_new_privs = flag(c.NoNewPrivs)
 	options.argv0 = mem.optional("argv0", c.Argv0)

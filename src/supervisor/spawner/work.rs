@@ -279,7 +279,7 @@ impl Spawner {
         let number = spec.config.ready.fd().and_then(|number| number.try_into().ok());
         program.report =
             report_end.as_ref().zip(number).map(|(end, number)| ReportDescriptor { end: end.as_fd(), number });
-        let outputs = spec.open_outputs()?;
+        let outputs = spec.open_outputs(program.credentials.as_ref())?;
         let output_begins = end_of(outputs[1].as_fd());
         let streams = tools.streams.with(outputs);
         let (standard, stack) = (streams.as_fds(), &mut tools.stack);

@@ -76,7 +76,9 @@ fn add_later_fields(fingerprint: Fingerprint, config: &ProxyConfig) -> Fingerpri
     fields.extend((config.fd_store_max > 0).then(|| format!("fd_store_max={}", config.fd_store_max)));
     fields.extend(config.listen.iter().map(|socket| format!("listen={}", listen_json::to_json(socket))));
     let of_process = command.settings.part_of_fingerprint();
-    let fields = fields.iter().map(OsStr::new).chain(of_process.iter().map(OsString::as_os_str));
+    let of_output = command.outputs.part_of_fingerprint();
+    let later = of_process.iter().chain(&of_output).map(OsString::as_os_str);
+    let fields = fields.iter().map(OsStr::new).chain(later);
     let fingerprint = fields.fold(fingerprint, Fingerprint::add);
     let withheld = command.declared_unset_env();
     if withheld.is_empty() {

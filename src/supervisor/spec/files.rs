@@ -1,61 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The files of a process, in a data directory or where the user named them: logs, pid file, record.
+//! The files of a process, in a data directory or where the user named them: pid file and record.
 
 use std::io::Write;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 
 use super::{Files, Spec};
 use crate::error::{Error, ErrorCode, Result};
 use crate::store::file_place::FilePlace;
-use crate::store::{self, LogPart, RecordedEnd};
+use crate::store::{self, RecordedEnd};
 use crate::sys::fail;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 
 impl Spec {
-    /// Device and inode of the files that the process's output goes to, as far as they are there.
-    ///
-    /// # Errors
-    /// When that cannot be known now.
-    pub(crate) fn log_files(&self) -> std::io::Result<Vec<(u64, u64)>> {
-        match &self.context.files {
-            Files::DataDir(data_dir) => data_dir.log_files(&self.id),
-            Files::Paths { stdout, stderr, .. } => {
-                let found = [stdout, stderr].into_iter().flatten().filter_map(|path| std::fs::metadata(path).ok());
-                Ok(found.map(|file| (file.dev(), file.ino())).collect())
-            }
-        }
-    }
-
-    /// Opens what becomes the process's standard output and error.
-    pub(crate) fn open_outputs(&self) -> Result<[OwnedFd; 2]> {
-        match &self.context.files {
-            Files::DataDir(data_dir) => data_dir.open_logs(&self.id),
-            Files::Paths { stdout, stderr, .. } => {
-                Ok([store::open_output(stdout.as_deref())?, store::open_output(stderr.as_deref())?])
-            }
-        }
-    }
-
-    /// Where standard output and error go, as far as these are files.
-    pub(crate) fn log_paths(&self) -> [Option<PathBuf>; 2] {
-        match &self.context.files {
-            Files::DataDir(data_dir) => data_dir.log_paths(&self.id).map(Some),
-            Files::Paths { stdout, stderr, .. } => [stdout, stderr].map(|path| path.as_deref().map(Path::to_owned)),
-        }
-    }
-
-    /// The last lines that a process has written to its standard error, as far as that is a file.
-    pub(crate) fn last_lines(&self, part: LogPart, until: Option<u64>) -> std::io::Result<Vec<String>> {
-        match &self.context.files {
-            Files::DataDir(data_dir) => data_dir.last_lines(&self.id, part, until),
-            Files::Paths { stderr: Some(path), .. } => store::last_lines_of(path, part, until),
-            Files::Paths { stderr: None, .. } => Ok(Vec::new()),
-        }
-    }
-
     /// Whether there is a record of its process, where the owner has records.
     pub(crate) fn is_recorded(&self) -> Result<bool> {
         match &self.context.files {

@@ -4,6 +4,7 @@
 pub(super) mod base_environment;
 mod comparison;
 mod files;
+mod outputs;
 mod program;
 mod user;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::base_environment::BaseEnvironment;
 use super::*;
-use crate::command::{Command, Credentials, Resource, ResourceLimit};
+use crate::command::{Command, Credentials, Output, OutputOwner, Resource, ResourceLimit};
 use crate::declaration::ProxyConfig;
 use crate::lifecycle::generation::Generation;
 use crate::lifecycle::start_numbers::{Epoch, StartNumbers};
@@ -201,6 +201,10 @@ fn each_later_field_makes_another_process() {
         with(|command| command.user("a")),
         with(|command| command.user("a").group("b")),
         with(|command| command.user("b")),
+        with(|command| command.stdout(Output::Null)),
+        with(|command| command.stderr(Output::Null)),
+        with(|command| command.stderr(Output::Path("/null".into()))),
+        with(|command| command.output_owner(OutputOwner::Proxy)),
         with(Command::no_new_privs),
         with(|command| command.argv0("b")),
         with(|command| command.argv0("c")),

@@ -116,6 +116,23 @@ impl Dir {
         })
     }
 
+    /// The same for writing, and the file is made one of this user and group, whosever it is; one with several names is
+    /// refused.
+    ///
+    /// # Errors
+    /// EPERM where that is not permitted.
+    pub(crate) fn open_file_given_to(&self, name: &CStr, flags: i32, uid: u32, gid: u32) -> io::Result<File> {
+        self.open_checked(name, flags, |file, found| match (found.st_uid, found.st_gid) == (uid, gid) {
+            false if found.st_nlink == 1 => owner::give(file, uid, gid),
+            _ => Ok(()),
+        })
+    }
+
+    /// Opens a regular file for reading, whosever it is: for what is in a directory that is ours alone and counts for nothing.
+    pub(crate) fn open_file_of_any_owner(&self, name: &CStr) -> io::Result<File> {
+        self.open_checked(name, libc::O_RDONLY, |_, _| Ok(()))
+    }
+
     fn open_checked(
         &self,
         name: &CStr,

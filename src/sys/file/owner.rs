@@ -41,8 +41,16 @@ pub(super) fn refused<T>(why: String) -> io::Result<T> {
 pub(super) fn take_back(file: &File) -> io::Result<()> {
     // SAFETY: getegid has no preconditions and cannot fail.
     let group = unsafe { libc::getegid() };
+    give(file, effective_uid(), group)
+}
+
+/// Makes an open file one of this user and group.
+///
+/// # Errors
+/// EPERM without CAP_CHOWN (chown(2)).
+pub(super) fn give(file: &File, uid: u32, gid: u32) -> io::Result<()> {
     // SAFETY: the descriptor is open for the time of the call.
-    check(i64::from(unsafe { libc::fchown(file.as_raw_fd(), effective_uid(), group) })).map(drop)
+    check(i64::from(unsafe { libc::fchown(file.as_raw_fd(), uid, gid) })).map(drop)
 }
 
 /// Opens a directory. One of this user's whose mode shuts its owner out gets mode 0700 first: mkdir(2) makes it so under

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Where the output of a process goes, and where it can be found again.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::{Files, Spec};
+use crate::command::{Credentials, Output, OutputOwner};
+use crate::error::{Error, ErrorCode, Result};
+use crate::store::{self, LogOwner, LogPart};
+use crate::sys::{fd, journal_stream};
+
+impl Spec {
+    /// Device and inode of the logs that the process writes to and no process of another proxy, as far as they are there.
+    ///
+    /// # Errors
+    /// When that cannot be known now.
+    pub(crate) fn log_files(&self) -> std::io::Result<Vec<(u64, u64)>> {
+        match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.log_files(&self.id),
+            Files::Paths { .. } => {
+                let paths = [0, 1].map(|stream| self.own_log_path(stream));
+                let found = paths.into_iter().flatten().filter_map(|path| std::fs::metadata(path).ok());
+                Ok(found.map(|file| (file.dev(), file.ino())).collect())
+            }
+        }
+    }
+
+    /// Opens what becomes the process's standard output and error. `user`: who the process runs as, if not the agent's.
+    pub(crate) fn open_outputs(&self, user: Option<&Credentials>) -> Result<[OwnedFd; 2]> {
+        let outputs = &self.config.command.outputs;
+        let [stdout, stderr] = self.open_logs(user)?;
+        Ok([self.open_output(&outputs.stdout, stdout, 1)?, self.open_output(&outputs.stderr, stderr, 2)?])
+    }
+
+    /// The logs of the streams that go to one.
+    fn open_logs(&self, user: Option<&Credentials>) -> Result<[Option<OwnedFd>; 2]> {
+        let outputs = &self.config.command.outputs;
+        let wanted = outputs.streams().map(|output| *output == Output::File);
+        match &self.context.files {
+            _ if wanted == [false; 2] => Ok([None, None]),
+            Files::DataDir(data_dir) => {
+                let user = user.filter(|_| outputs.owner == OutputOwner::Proxy);
+                let owner = user.map_or(LogOwner::Agent, |user| LogOwner::Proxy { uid: user.uid, gid: user.gid });
+                data_dir.open_logs(&self.id, wanted, owner)
+            }
+            Files::Paths { .. } if outputs.owner == OutputOwner::Proxy => {
+                let message = "output.owner: expected \"agent\" without a data directory";
+                Err(Error::new(ErrorCode::InvalidConfig, message))
+            }
+            Files::Paths { .. } => {
+                let open = |stream: usize| {
+                    let path = self.own_log_path(stream);
+                    wanted[stream].then(|| store::open_output(path)).transpose()
+                };
+                Ok([open(0)?, open(1)?])
+            }
+        }
+    }
+
+    fn open_output(&self, output: &Output, log: Option<OwnedFd>, number: i32) -> Result<OwnedFd> {
+        match (output, log) {
+            (Output::File, Some(log)) => Ok(log),
+            (Output::File | Output::Null, _) => store::open_output(None),
+            (Output::Path(path), _) => store::open_output(Some(path)),
+            (Output::Inherit, _) => fd::duplicate_of_agent(number).map_err(|error| {
+                Error::os(ErrorCode::StartFailed, format_args!("inherit descriptor {number} of the agent"), &error)
+            }),
+            (Output::Journal, _) => {
+                journal_stream::connect(Path::new(journal_stream::JOURNAL), &self.id).map_err(|error| {
+                    let what = format_args!("connect to the journal, {}", journal_stream::JOURNAL);
+                    Error::os(ErrorCode::StartFailed, what, &error)
+                })
+            }
+        }
+    }
+
+    /// Where standard output and error go, as far as these are files.
+    pub(crate) fn log_paths(&self) -> [Option<PathBuf>; 2] {
+        let logs = || match &self.context.files {
+            Files::DataDir(data_dir) => data_dir.log_paths(&self.id).map(Some),
+            Files::Paths { .. } => [0, 1].map(|stream| self.own_log_path(stream).map(Path::to_owned)),
+        };
+        let [stdout, stderr] = self.config.command.outputs.streams();
+        let [of_stdout, of_stderr] = if [stdout, stderr].contains(&&Output::File) { logs() } else { [None, None] };
+        let path = |output: &Output, log| match output {
+            Output::File => log,
+            Output::Path(path) => Some(path.clone()),
+            Output::Inherit | Output::Null | Output::Journal => None,
+        };
+        [path(stdout, of_stdout), path(stderr, of_stderr)]
+    }
+
+    /// The last lines that a process has written to its standard error, as far as that is a file.
+    pub(crate) fn last_lines(&self, part: LogPart, until: Option<u64>) -> std::io::Result<Vec<String>> {
+        match (&self.config.command.outputs.stderr, &self.context.files) {
+            (Output::File, Files::DataDir(data_dir)) => data_dir.last_lines(&self.id, part, until),
+            (Output::File, Files::Paths { stderr: Some(path), .. }) => store::last_lines_of(path, part, until),
+            (Output::Path(path), _) => store::last_lines_of(path, part, until),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The file that a daemon without a data directory has for a stream.
+    fn own_log_path(&self, stream: usize) -> Option<&Path> {
+        match &self.context.files {
+            Files::Paths { stdout, stderr, .. } => [stdout, stderr][stream].as_deref(),
+            Files::DataDir(_) => None,
+        }
+    }
+}
