@@ -361,6 +361,8 @@ int main(void)
     FUNCTION(const char *, proxyprocess_proxy_state_str, int32_t);
     FUNCTION(const char *, proxyprocess_ended_by_str, int32_t);
     FUNCTION(void, proxyprocess_status_list_free, proxyprocess_status_list *);
+    FUNCTION(int32_t, proxyprocess_manager_metrics, const proxyprocess_manager *, char **, size_t *,
+             proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_events_next, const proxyprocess_events *, uint64_t, proxyprocess_event *,
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_events_descriptor, const proxyprocess_events *, int32_t *, proxyprocess_error **);

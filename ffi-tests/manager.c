@@ -50,6 +50,12 @@ static uint32_t first_agent(int said)
     CHECK_TEXT(status.mode, "daemon");
     CHECK(status.last_error == NULL);
     CHECK_TEXT(proxyprocess_proxy_state_str(status.state), "running");
+    OK(proxyprocess_manager_metrics(manager, &json, &length, &error));
+    CHECK_INT(length, strlen(json));
+    CHECK_HAS(json, "\nproxyprocess_starts_total 2\n");
+    CHECK_HAS(json, "\nproxyprocess_proxy_ready{proxy=\"web\"} 1\n");
+    proxyprocess_text_free(json);
+    FAILS(proxyprocess_manager_metrics(manager, NULL, NULL, &error), PROXYPROCESS_E_NULL_ARGUMENT, "text");
     FAILS(proxyprocess_status_list_get(list, 2, &status, &error), PROXYPROCESS_E_INVALID_ARGUMENT, "index");
     OK(proxyprocess_status_list_json(list, &json, &length, &error));
     CHECK_INT(length, strlen(json));

@@ -890,7 +890,10 @@ typedef struct proxyprocess_proxy_status {
     uint32_t other_pid;
     /** Milliseconds that it has been in its state; UINT64_MAX of a kind that the host registered. */
     uint64_t state_ms;
-    /** Milliseconds since its process was started, while that runs, else UINT64_MAX. */
+    /**
+     * Milliseconds since its process was started, by this agent or an earlier one, while that lives and its start is known, else
+     * UINT64_MAX.
+     */
     uint64_t uptime_ms;
     /**
      * The last lines that its last process wrote to its standard error, UTF-8, with a newline between two: at most 10 of them
@@ -1909,6 +1912,25 @@ int32_t proxyprocess_manager_wait_until(const struct proxyprocess_manager *manag
                                         int32_t what,
                                         uint64_t timeout_ms,
                                         proxyprocess_error **err);
+
+/**
+ * What the manager and its proxies do, as metrics in the text format of Prometheus, version 0.0.4 (content type
+ * "text/plain; version=0.0.4"). The names of all families begin with "proxyprocess_". Counters of the manager begin with 0 at
+ * its creation; those of a proxy, which have the label "proxy", with its process.
+ *
+ * `text`: where the text is put, UTF-8; free it with proxyprocess_text_free().
+ *
+ * `text_length`: where its length is put; may be NULL.
+ *
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_metrics(const struct proxyprocess_manager *manager,
+                                     char **text,
+                                     size_t *text_length,
+                                     proxyprocess_error **err);
 
 /**
  * Makes a daemon that is not started.

@@ -31,6 +31,7 @@ mod kind;
 mod log;
 mod logs;
 mod manager;
+mod metrics;
 mod noop;
 mod options;
 mod output;

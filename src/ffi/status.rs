@@ -77,7 +77,8 @@ pub struct proxyprocess_proxy_status {
     pub other_pid: u32,
     /// Milliseconds that it has been in its state; UINT64_MAX of a kind that the host registered.
     pub state_ms: u64,
-    /// Milliseconds since its process was started, while that runs, else UINT64_MAX.
+    /// Milliseconds since its process was started, by this agent or an earlier one, while that lives and its start is known, else
+    /// UINT64_MAX.
     pub uptime_ms: u64,
     /// The last lines that its last process wrote to its standard error, UTF-8, with a newline between two: at most 10 of them
     /// and at most 4096 bytes, without empty ones, control characters replaced. NULL when it was ended by a stop, when it wrote

@@ -8,6 +8,8 @@ mod coalesce;
 mod custom_kinds;
 mod external_snapshot;
 mod managed_set;
+mod metrics;
+mod metrics_text;
 mod open_and_restore;
 mod options;
 mod other_process;
@@ -189,6 +191,25 @@ impl Manager {
     /// If the data directory was removed, every proxy has that as its last error, and a manager that runs makes it anew.
     pub fn status(&self) -> Vec<ProxyStatus> {
         self.look()
+    }
+
+    /// What the manager and its proxies do, as metrics in the text format of Prometheus, version 0.0.4 (content type
+    /// `text/plain; version=0.0.4`): a text to be served as it is.
+    ///
+    /// The names of all families begin with `proxyprocess_`. Counters of the manager begin with 0 at its creation; those of a
+    /// proxy, which have the label `proxy`, with its process. Processor time and memory are those of the leader, read from
+    /// `/proc`; what cannot be read is left out. Empty in a worker that the host forked off, and in a
+    /// [logger](crate::Logger).
+    ///
+    /// ```
+    /// use proxyprocess::{Manager, ManagerOptions, State};
+    ///
+    /// let manager = Manager::new(State::new(), ManagerOptions::default())?;
+    /// assert!(manager.metrics().contains("\nproxyprocess_starts_total 0\n"));
+    /// # Ok::<(), proxyprocess::Error>(())
+    /// ```
+    pub fn metrics(&self) -> String {
+        self.measure()
     }
 
     /// A reader of lifecycle events from now on. Take it before [`Manager::restore`] to see adoptions.

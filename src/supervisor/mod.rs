@@ -5,7 +5,7 @@
 pub(crate) mod adoption;
 mod command_run;
 mod event_loop;
-mod events;
+pub(crate) mod events;
 mod mailbox;
 mod notifications;
 mod other_agent;

@@ -56,7 +56,8 @@ pub struct ProxyStatus {
     pub other: Option<OtherGeneration>,
     /// Milliseconds that it has been in its state. Absent of a kind that the agent registered.
     pub state_ms: Option<u64>,
-    /// Milliseconds since its process was started, while that runs.
+    /// Milliseconds since its process was started, by this agent or an earlier one, while that lives; absent where its start is
+    /// not known.
     pub uptime_ms: Option<u64>,
     /// What made its last process end.
     pub last_exit_by: Option<EndedBy>,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proxyprocess::{ExecMode, defaults};
 
 /// The files of the interface, in the order of the header.
-const FILES: [&str; 19] = [
+const FILES: [&str; 20] = [
     "version",
     "error",
     "text",
@@ -22,6 +22,7 @@ const FILES: [&str; 19] = [
     "events",
     "manager",
     "steering",
+    "metrics",
     "daemon",
     "noop",
     "kind",

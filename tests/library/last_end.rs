@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What the status tells of the last process that ended: how, by what, and its last lines.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proxyprocess::{EndedBy, ExitStatus, Listen, ProxyConfig, ProxyState, ProxyStatus};
 
-use crate::inside::{Host, helper, quick};
+use crate::inside::{Host, helper, quick, spin};
 use crate::support::{Deadline, Scene};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -96,12 +96,17 @@ fn adopted_process_that_crashes_has_its_last_lines() {
     host.set("web", crashing(&scene, &["log", "a line"], 0));
     host.run();
     let start = scene.reports.start("web");
+    let since = Instant::now();
+    spin(Duration::from_millis(50));
     host.close();
+    let served = since.elapsed();
     let mut next = Host::new(quick(&scene.data_dir()));
     next.restore().unwrap();
     next.set("web", crashing(&scene, &["log", "a line"], 0));
     next.run();
     until("the adoption", || next.status("web").adopted);
+    // Not since the adoption: the agent that started it was there for at least so long.
+    assert!(next.status("web").uptime_ms.unwrap() >= served.as_millis() as u64);
     start.process.kill();
     let status = waiting(&mut next, "web");
     assert_eq!((status.last_stderr, status.last_exit_by), (vec!["a line".to_owned()], Some(EndedBy::Itself)));

@@ -21,6 +21,7 @@ mod kinds;
 mod last_end;
 mod locked;
 mod logs;
+mod metrics;
 mod overlap;
 mod overlap_adopted;
 mod overlap_faults;

@@ -205,6 +205,22 @@ func (m *Manager) StatusJSON() (json.RawMessage, error) {
 	return text, err
 }
 
+// Metrics returns what the manager and its proxies do, as metrics in the text format of Prometheus, version 0.0.4 (content type
+// "text/plain; version=0.0.4"). Counters of the manager begin with 0 at its creation; those of a proxy, which have the label
+// "proxy", with its process.
+func (m *Manager) Metrics() (string, error) {
+	var text *C.char
+	var length C.size_t
+	err := m.use(func(manager *C.proxyprocess_manager, failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_manager_metrics(manager, &text, &length, failure)
+	})
+	if err != nil {
+		return "", err
+	}
+	defer C.proxyprocess_text_free(text)
+	return C.GoStringN(text, C.int(length)), nil
+}
+
 func (m *Manager) useStatus(function func(*statusList) error) error {
 	var list statusList
 	err := m.use(func(manager *C.proxyprocess_manager, failure **C.proxyprocess_error) C.int32_t {

@@ -42,6 +42,11 @@ func TestManagerFollowsItsState(t *testing.T) {
 	if decoded["a"].PID != second {
 		t.Errorf("got %s", text)
 	}
+	metrics, err := manager.Metrics()
+	check(t, err)
+	if !strings.Contains(metrics, "\nproxyprocess_starts_total 2\n") {
+		t.Errorf("got %s", metrics)
+	}
 	_, err = state.Remove("a")
 	check(t, err)
 	events.until(proxyprocess.EventStopped, "a")

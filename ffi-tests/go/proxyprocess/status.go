@@ -131,7 +131,8 @@ type Status struct {
 	Other *OtherGeneration
 	// InState is how long it has been in its state; below 0 of a kind that the host registered.
 	InState time.Duration
-	// Uptime is the time since its process was started, while that runs, else below 0.
+	// Uptime is the time since its process was started, by this agent or an earlier one, while that lives and its start is
+	// known, else below 0.
 	Uptime time.Duration
 	// LastExitBy is what made its last process end.
 	LastExitBy EndedBy

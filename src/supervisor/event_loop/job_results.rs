@@ -79,6 +79,7 @@ impl EventLoop {
                 let generation = numbers.generation;
                 supervised.claim = claim;
                 (supervised.pid, supervised.adopted) = (Some(pid), false);
+                supervised.process_started = Some(Instant::now());
                 supervised.begins_well();
                 supervised.group = Some(pid);
                 (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
@@ -107,6 +108,8 @@ impl EventLoop {
                 let generation = supervised.numbers.generation;
                 (supervised.pid, supervised.adopted, supervised.rare.last_error) = (Some(pid), true, untaken);
                 (supervised.group, supervised.output_begins) = (Some(group), None);
+                let age = since.and_then(BootTime::age);
+                supervised.note_age(age);
                 supervised.starts += 1;
                 supervised.unscanned_since = since;
                 let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
@@ -116,7 +119,7 @@ impl EventLoop {
                 supervised.answer_start(&Ok(()));
                 supervised.say_taken_as_ready();
                 self.await_notifications_again(key);
-                Some(MachineEvent::Adopted { age: since.and_then(BootTime::age) })
+                Some(MachineEvent::Adopted { age })
             }
             Done::Refused(refusal) => {
                 let gone = refusal.verdict != Verdict::Unknown;

@@ -7,17 +7,30 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::EventLoop;
+use super::rare::RareFields;
 use super::supervised::Supervised;
 use crate::defaults;
 use crate::lifecycle::EndedBy;
 use crate::lifecycle::hints::exit_code;
+use crate::lifecycle::hints::killed_stops::KilledStops;
 use crate::store::LogPart;
 use crate::supervisor::mailbox::LastWords;
 use crate::supervisor::process_key::ProcessKey;
+use crate::sys::proc::port_holder::PortHolder;
 use crate::sys::wait::ExitStatus;
 
 /// The start of an adopted process is known in ticks of 10 ms, and the times of files go by the kernel's ticks as well.
 const CLOCKS_APART: Duration = Duration::from_millis(50);
+
+/// What is told of the last end of a process.
+#[derive(Debug)]
+pub(crate) struct LastEnd {
+    exit: Option<ExitStatus>,
+    by: Option<EndedBy>,
+    killed_stops: KilledStops,
+    last_stderr: Vec<String>,
+    taken_port: Option<(u16, PortHolder)>,
+}
 
 impl Supervised {
     /// Takes note of how its process ended, before its machine is told of that.
@@ -53,8 +66,29 @@ impl Supervised {
 
     /// An adopted process has written whatever was written since its start.
     fn output_since(&self) -> LogPart {
-        let age = self.machine.running_since().map(|since| since.elapsed() + CLOCKS_APART);
+        let age = self.process_started.map(|started| started.elapsed() + CLOCKS_APART);
         LogPart::Since(age.and_then(|age| SystemTime::now().checked_sub(age)).unwrap_or(SystemTime::UNIX_EPOCH))
+    }
+
+    /// What is told of its last end, for the generation that takes its place.
+    pub(crate) fn last_end(&self) -> LastEnd {
+        let (exit, by, killed_stops) = (self.last_exit, self.last_exit_by, self.rare.killed_stops);
+        let RareFields { last_stderr, taken_port, .. } = &*self.rare;
+        LastEnd { exit, by, killed_stops, last_stderr: last_stderr.clone(), taken_port: taken_port.clone() }
+    }
+
+    /// What is told of the last end of the generation before, as long as it is the last one.
+    pub(crate) fn inherit_last_end(&mut self, LastEnd { exit, by, killed_stops, last_stderr, taken_port }: LastEnd) {
+        if exit.is_none() {
+            return;
+        }
+        (self.last_exit, self.last_exit_by) = (exit, by);
+        (self.rare.killed_stops, self.rare.last_stderr, self.rare.taken_port) = (killed_stops, last_stderr, taken_port);
+    }
+
+    /// Takes note of how long ago its process was started, which it did not start, if that is known.
+    pub(crate) fn note_age(&mut self, age: Option<Duration>) {
+        self.process_started = age.and_then(|age| Instant::now().checked_sub(age));
     }
 
     /// Takes note of since when it has its state.

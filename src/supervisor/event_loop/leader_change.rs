@@ -12,6 +12,7 @@ use crate::supervisor::adoption::named_leader::NamedLeader;
 use crate::supervisor::mailbox::NewLeader;
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::spawner::job::Job;
+use crate::sys::boot_time::BootTime;
 use crate::sys::pid::Pid;
 
 impl EventLoop {
@@ -54,6 +55,7 @@ impl EventLoop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let Some((former, former_group)) = supervised.pid.zip(supervised.group) else { return };
         let (pid, group) = (identity.pid, identity.group);
+        supervised.note_age(BootTime::age(identity.start_ticks));
         self.reaper.change_leader(key, process);
         let (given, claimed) = (supervised.given(), supervised.claim.take().map(|claim| *claim));
         supervised.claim = Some(Box::new(Claim::Recorded {

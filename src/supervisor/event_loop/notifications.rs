@@ -89,7 +89,9 @@ impl EventLoop {
                 }
             }
             Notice::Ready if is_new && supervised.machine.state() == ProxyState::Running => {
-                context.publisher.of_proxy(id, ProxyOccurrence::Ready { generation: supervised.numbers.generation });
+                context
+                    .publisher
+                    .of_proxy(id, ProxyOccurrence::Ready { generation: supervised.numbers.generation, after: None });
             }
             Notice::Ready => {}
             Notice::Reloading(_) if is_new => context.log.about(Level::Info, id, format_args!("says that it reloads")),

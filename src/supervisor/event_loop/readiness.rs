@@ -82,10 +82,9 @@ impl Supervised {
     /// The process is ready.
     pub(super) fn announce_ready(&mut self) {
         self.rare.last_error = self.rare.beside.take();
-        self.spec
-            .context
-            .publisher
-            .of_proxy(&self.slot.id, ProxyOccurrence::Ready { generation: self.numbers.generation });
+        let after = self.machine.running_since().filter(|_| !self.adopted).map(|since| since.elapsed());
+        let happened = ProxyOccurrence::Ready { generation: self.numbers.generation, after };
+        self.spec.context.publisher.of_proxy(&self.slot.id, happened);
     }
 
     /// It was not ready in time: why.

@@ -51,6 +51,8 @@ pub(crate) struct Supervised {
     pub(crate) numbers: StartNumbers,
     pub(crate) last_exit: Option<ExitStatus>,
     pub(crate) last_exit_by: Option<EndedBy>,
+    /// When its process was started, by whatever agent, if that is known; or the last one.
+    pub(crate) process_started: Option<Instant>,
     /// Where in its log the output of its process begins, if that is known.
     pub(crate) output_begins: Option<u64>,
     /// Its state, and since when it has that.
@@ -85,6 +87,7 @@ impl Supervised {
             numbers: StartNumbers::default(),
             last_exit: None,
             last_exit_by: None,
+            process_started: None,
             output_begins: None,
             state_since: (ProxyState::Idle, Instant::now()),
             unscanned_since: None,
@@ -210,7 +213,7 @@ impl Supervised {
         (status.last_exit, status.last_exit_by) = (self.last_exit, self.last_exit_by);
         status.last_stderr.clone_from(&self.rare.last_stderr);
         status.state_ms = Some(milliseconds_since(self.state_since.1));
-        status.uptime_ms = self.machine.running_since().map(milliseconds_since);
+        status.uptime_ms = self.process_started.filter(|_| self.pid.is_some()).map(milliseconds_since);
         [status.stdout_log, status.stderr_log] = self.spec.log_paths();
         status.next_start_ms = self.machine.next_start().map(milliseconds_until);
         status.last_error = self.rare.last_error.as_ref().map(Error::to_string);

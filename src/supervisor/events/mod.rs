@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Lifecycle events, as they are reported to the user.
 
+mod counters;
 mod publisher;
 mod text;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::error::Result;
+pub(crate) use counters::{Counters, READY_BOUNDS_MS};
 pub(crate) use publisher::{ProxyOccurrence, Publisher, SnapshotOccurrence};
 #[cfg(feature = "capi")]
 pub(crate) use text::{EventFields, unix_ns};

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::counters::Counters;
 use super::{EventKind, EventRing};
 use crate::declaration::ExecMode;
 use crate::error::Error;
@@ -78,8 +79,10 @@ pub(crate) enum ProxyOccurrence<'a> {
     Waiting {
         wait: Duration,
     },
+    /// `after`: how long after its start; absent after a reload and for a process that was adopted.
     Ready {
         generation: Generation,
+        after: Option<Duration>,
     },
     /// `error`: what the status shows, and why it is stopped.
     NotReady {
@@ -125,15 +128,22 @@ pub(crate) enum SnapshotOccurrence<'a> {
 pub(crate) struct Publisher {
     events: Arc<EventRing>,
     log: Log,
+    counters: Arc<Counters>,
 }
 
 impl Publisher {
     pub(crate) fn new(events: Arc<EventRing>, log: Log) -> Publisher {
-        Publisher { events, log }
+        Publisher { events, log, counters: Arc::default() }
+    }
+
+    /// How often what has happened.
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// Publishes what happened to a proxy.
     pub(crate) fn of_proxy(&self, id: &Arc<str>, happened: ProxyOccurrence<'_>) {
+        self.counters.count(&happened);
         let line = |level: Level, message: fmt::Arguments<'_>| self.log.about(level, id, message);
         let event = |kind: EventKind| self.events.publish(Some(id), Generation::UNKNOWN, kind);
         let of_process = |generation: Generation, kind: EventKind| self.events.publish(Some(id), generation, kind);
@@ -187,7 +197,7 @@ impl Publisher {
                 line(Level::Info, format_args!("next start in {wait:?}"));
                 event(EventKind::Waiting { wait });
             }
-            ProxyOccurrence::Ready { generation } => {
+            ProxyOccurrence::Ready { generation, after: _ } => {
                 line(Level::Info, format_args!("ready"));
                 of_process(generation, EventKind::Ready);
             }
@@ -216,6 +226,7 @@ impl Publisher {
 
     /// Publishes what happened to the snapshot of a manager.
     pub(crate) fn of_snapshot(&self, happened: SnapshotOccurrence<'_>) {
+        self.counters.count_snapshot(&happened);
         let line = |message: fmt::Arguments<'_>| self.log.write(Level::Error, message);
         let event = |kind: EventKind| self.events.publish(None, Generation::UNKNOWN, kind);
         match happened {
@@ -289,7 +300,7 @@ mod tests {
                 "exited, pid 7: exit code 1",
             ),
             (P::Waiting { wait }, "INFO proxy web: next start in 1.5s", "waiting, next start in 1500 ms"),
-            (P::Ready { generation }, "INFO proxy web: ready", "ready"),
+            (P::Ready { generation, after: None }, "INFO proxy web: ready", "ready"),
             (
                 P::NotReady { error, reason: "no answer".to_owned(), generation },
                 "ERROR proxy web: why",

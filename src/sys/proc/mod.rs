@@ -12,3 +12,4 @@ pub(crate) mod lock_holder;
 pub(crate) mod orphans;
 pub(crate) mod port_holder;
 pub(crate) mod stat;
+pub(crate) mod usage;

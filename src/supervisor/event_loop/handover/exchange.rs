@@ -82,9 +82,10 @@ impl EventLoop {
         }
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let Some(mut ongoing) = supervised.rare.handover.take() else { return };
+        supervised.spec.context.publisher.counters().count_handover();
         supervised.rare.partner = Some(other);
         supervised.take_place(FilePlace::Predecessor);
-        let (slot, starts, last_exit) = (supervised.slot.clone(), supervised.starts, supervised.last_exit);
+        let (slot, starts, last_end) = (supervised.slot.clone(), supervised.starts, supervised.last_end());
         let state_waiters = std::mem::take(&mut supervised.rare.state_waiters);
         // Stopped meanwhile: whether the slot of the id is to stay is known of the one that had it.
         let forget = ongoing.machine.is_ending().then(|| std::mem::replace(&mut supervised.forget, true));
@@ -93,7 +94,8 @@ impl EventLoop {
             next.rare.partner = None;
             next.forget = forget.unwrap_or(next.forget);
             next.take_place(FilePlace::Current);
-            (next.starts, next.last_exit) = (next.starts + starts, last_exit.or(next.last_exit));
+            next.starts += starts;
+            next.inherit_last_end(last_end);
             next.rare.state_waiters = state_waiters;
             next.rare.handover = Some(ongoing);
         }

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What a manager and its proxies do, as metrics.
+
+use std::collections::BTreeMap;
+
+use super::Manager;
+use super::metrics_text::{MetricKind, MetricsText, Seconds};
+use crate::supervisor::ProxyStatus;
+use crate::supervisor::events::{Counters, READY_BOUNDS_MS};
+use crate::sys::proc::usage;
+
+use MetricKind::{Counter, Gauge, Histogram};
+
+impl Manager {
+    /// The body of [`Manager::metrics`].
+    pub(super) fn measure(&self) -> String {
+        if self.check_usable().is_err() {
+            return String::new(); // as the status
+        }
+        let all = self.look();
+        let counters = self.core().context.publisher.counters().clone();
+        let mut text = MetricsText::default();
+        of_manager(&mut text, &counters, &all);
+        of_proxies(&mut text, &all);
+        text.into_text()
+    }
+}
+
+fn of_manager(text: &mut MetricsText, counters: &Counters, all: &[ProxyStatus]) {
+    text.family("proxyprocess_info", Gauge, "The version of the library.");
+    text.sample("proxyprocess_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+
+    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    for status in all {
+        *states.entry(status.state.as_str()).or_default() += 1;
+    }
+    text.family("proxyprocess_proxies", Gauge, "Proxies by state, as far as there are any in it.");
+    for (state, count) in states {
+        text.sample("proxyprocess_proxies", &[("state", state)], count);
+    }
+    let ready = all.iter().filter(|status| status.ready).count();
+    text.single("proxyprocess_proxies_ready", Gauge, "Proxies that are ready.", ready);
+
+    let mut count = |name, help, value| text.single(name, Counter, help, value);
+    count("proxyprocess_starts_total", "Processes that were started.", counters.starts.get());
+    count("proxyprocess_start_failures_total", "Starts that failed.", counters.start_failures.get());
+    count("proxyprocess_adoptions_total", "Processes that were adopted.", counters.adoptions.get());
+    count("proxyprocess_waits_total", "Waits before a start.", counters.waits.get());
+    count("proxyprocess_given_up_total", "Proxies that were given up after failures.", counters.given_up.get());
+    count("proxyprocess_not_ready_total", "Processes that were not ready in time.", counters.not_ready.get());
+    let expirations = counters.watchdog_expirations.get();
+    count("proxyprocess_watchdog_expirations_total", "Processes that did not feed their watchdog.", expirations);
+    count("proxyprocess_handovers_total", "Handovers to a next process.", counters.handovers.get());
+    count("proxyprocess_snapshots_written_total", "Snapshots that were written.", counters.snapshots_written.get());
+    count(
+        "proxyprocess_snapshot_failures_total",
+        "Snapshots that could not be written.",
+        counters.snapshot_failures.get(),
+    );
+
+    let name = "proxyprocess_exits_total";
+    text.family(name, Counter, "Processes that ended: as expected or not, and how.");
+    for (expected, exits) in [("false", &counters.exits_unexpected), ("true", &counters.exits_expected)] {
+        let kinds = [
+            ("success", &exits.success),
+            ("code", &exits.code),
+            ("signal", &exits.signal),
+            ("unknown", &exits.unknown),
+        ];
+        for (kind, counter) in kinds {
+            text.sample(name, &[("expected", expected), ("kind", kind)], counter.get());
+        }
+    }
+    of_readiness(text, counters);
+}
+
+fn of_readiness(text: &mut MetricsText, counters: &Counters) {
+    text.family("proxyprocess_ready_seconds", Histogram, "Time from a start until the process was ready.");
+    let mut sum = 0;
+    for (index, counter) in counters.ready.iter().enumerate() {
+        sum += counter.get();
+        let bound = READY_BOUNDS_MS.get(index).map_or_else(|| "+Inf".to_owned(), |bound| Seconds(*bound).to_string());
+        text.sample("proxyprocess_ready_seconds_bucket", &[("le", &bound)], sum);
+    }
+    text.sample("proxyprocess_ready_seconds_sum", &[], Seconds(counters.ready_ms.get()));
+    text.sample("proxyprocess_ready_seconds_count", &[], sum);
+}
+
+fn of_proxies(text: &mut MetricsText, all: &[ProxyStatus]) {
+    text.family("proxyprocess_proxy_state", Gauge, "The state of the proxy: 1 of that which it has.");
+    for status in all {
+        text.sample("proxyprocess_proxy_state", &[("proxy", &status.id), ("state", status.state.as_str())], 1);
+    }
+    let mut each = |name: &str, kind, help: &str, value: &dyn Fn(&ProxyStatus) -> Option<String>| {
+        text.family(name, kind, help);
+        for status in all {
+            if let Some(value) = value(status) {
+                text.sample(name, &[("proxy", &status.id)], value);
+            }
+        }
+    };
+    let ready = |status: &ProxyStatus| Some(u8::from(status.ready).to_string());
+    each("proxyprocess_proxy_ready", Gauge, "Whether the proxy is ready.", &ready);
+    let restarts = |status: &ProxyStatus| Some(status.restarts.to_string());
+    each("proxyprocess_proxy_restarts_total", Counter, "Starts after the first start or adoption.", &restarts);
+    let uptime = |status: &ProxyStatus| Some(Seconds(status.uptime_ms?).to_string());
+    each("proxyprocess_proxy_uptime_seconds", Gauge, "How long its process has been running.", &uptime);
+    // One file a process, read once for both.
+    let usages: Vec<_> = all.iter().map(|status| status.pid.and_then(usage::of)).collect();
+    let used = || all.iter().zip(&usages).filter_map(|(status, usage)| Some((status.id.as_str(), usage.as_ref()?)));
+    text.family("proxyprocess_proxy_cpu_seconds_total", Counter, "Processor time of its process.");
+    for (id, usage) in used() {
+        text.sample("proxyprocess_proxy_cpu_seconds_total", &[("proxy", id)], Seconds(usage.cpu_ms));
+    }
+    text.family("proxyprocess_proxy_resident_bytes", Gauge, "Resident memory of its process.");
+    for (id, usage) in used() {
+        text.sample("proxyprocess_proxy_resident_bytes", &[("proxy", id)], usage.resident);
+    }
+}

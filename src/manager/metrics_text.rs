@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The text format of Prometheus, version 0.0.4 (its documentation, "Exposition formats"): families of samples.
+
+use std::fmt::{Display, Write};
+
+/// A text that grows by families.
+#[derive(Debug, Default)]
+pub(super) struct MetricsText(String);
+
+/// What a family is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum MetricKind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+impl MetricsText {
+    /// Begins a family; its samples follow.
+    pub(super) fn family(&mut self, name: &str, kind: MetricKind, help: &str) {
+        let kind = match kind {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
+        };
+        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+    }
+
+    /// A family of one sample without labels.
+    pub(super) fn single(&mut self, name: &str, kind: MetricKind, help: &str, value: impl Display) {
+        self.family(name, kind, help);
+        self.sample(name, &[], value);
+    }
+
+    /// A sample of the family.
+    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        for (index, (label, text)) in labels.iter().enumerate() {
+            self.0.push(if index == 0 { '{' } else { ',' });
+            self.0.push_str(label);
+            self.0.push_str("=\"");
+            escape(text, &mut self.0);
+            self.0.push('"');
+        }
+        if !labels.is_empty() {
+            self.0.push('}');
+        }
+        self.line(format_args!(" {value}"));
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // UNWRAP: not needed, for writing to a String never fails.
+        let _ = writeln!(self.0, "{line}");
+    }
+}
+
+fn escape(text: &str, to: &mut String) {
+    for c in text.chars() {
+        match c {
+            '\\' => to.push_str("\\\\"),
+            '"' => to.push_str("\\\""),
+            '\n' => to.push_str("\\n"),
+            c => to.push(c),
+        }
+    }
+}
+
+/// A number of milliseconds, in seconds.
+pub(super) struct Seconds(pub(super) u64);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (seconds, rest) = (self.0 / 1000, self.0 % 1000);
+        if rest == 0 { write!(f, "{seconds}") } else { write!(f, "{seconds}.{rest:03}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped_and_families_named() {
+        let mut text = MetricsText::default();
+        text.single("a_total", MetricKind::Counter, "How often.", 3);
+        text.family("b", MetricKind::Gauge, "What.");
+        text.sample("b", &[("proxy", "x\"\\\ny"), ("state", "idle")], Seconds(1500));
+        assert_eq!(
+            text.into_text(),
+            "# HELP a_total How often.\n# TYPE a_total counter\na_total 3\n\
+             # HELP b What.\n# TYPE b gauge\nb{proxy=\"x\\\"\\\\\\ny\",state=\"idle\"} 1.500\n"
+        );
+        assert_eq!(Seconds(60_000).to_string(), "60");
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What a manager tells as metrics.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::inside::{Host, helper, quick};
+use crate::support::Scene;
+
+/// The samples by name and labels. Each has a family, which was named before, and none stands twice.
+fn samples(text: &str) -> BTreeMap<String, f64> {
+    let (mut families, mut samples) = (BTreeSet::new(), BTreeMap::new());
+    for line in text.lines() {
+        if let Some(family) = line.strip_prefix("# TYPE ") {
+            assert!(families.insert(family.split(' ').next().unwrap().to_owned()), "{family} stands twice");
+        } else if !line.starts_with("# HELP ") {
+            let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line}"));
+            let family = name.split('{').next().unwrap();
+            let of_histogram = ["_bucket", "_sum", "_count"].iter().filter_map(|end| family.strip_suffix(end));
+            assert!([family].into_iter().chain(of_histogram).any(|name| families.contains(name)), "{line}");
+            assert!(samples.insert(name.to_owned(), value.parse().expect(line)).is_none(), "{name} stands twice");
+        }
+    }
+    assert!(text.ends_with('\n'));
+    samples
+}
+
+#[test]
+fn metrics_tell_what_has_happened_and_what_the_proxies_are_doing() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let mut crashing = helper(&scene, &["exit", "3"]);
+    crashing.restart.attempts_before_backoff = 1;
+    crashing.restart.max_wait = Duration::from_secs(3600);
+    host.set("ends\"", crashing);
+    host.set("runs", helper(&scene, &["run"]));
+    host.run();
+    let start = scene.reports.start("runs");
+    assert_eq!(host.events.started("runs"), start.pid);
+    while host.status("ends\"").next_start_ms.is_none() {
+        host.events.waiting("ends\"");
+    }
+    let all = samples(&host.manager.metrics());
+    let get = |name: &str| *all.get(name).unwrap_or_else(|| panic!("no {name} in {all:?}"));
+    assert_eq!(get("proxyprocess_starts_total"), 3.0);
+    assert_eq!(get(r#"proxyprocess_exits_total{expected="false",kind="code"}"#), 2.0);
+    assert_eq!(get(r#"proxyprocess_exits_total{expected="true",kind="signal"}"#), 0.0);
+    assert_eq!(get("proxyprocess_waits_total"), 1.0);
+    assert_eq!(get(r#"proxyprocess_proxies{state="running"}"#), 1.0);
+    assert_eq!(get("proxyprocess_proxies_ready"), 1.0);
+    assert_eq!(get(r#"proxyprocess_proxy_state{proxy="ends\"",state="waiting"}"#), 1.0);
+    assert_eq!(get(r#"proxyprocess_proxy_restarts_total{proxy="ends\""}"#), 1.0);
+    assert_eq!(get(r#"proxyprocess_proxy_ready{proxy="runs"}"#), 1.0);
+    assert!(get(r#"proxyprocess_proxy_resident_bytes{proxy="runs"}"#) > 10_000.0);
+    assert!(all.contains_key(r#"proxyprocess_proxy_cpu_seconds_total{proxy="runs"}"#));
+    assert!(!all.contains_key(r#"proxyprocess_proxy_resident_bytes{proxy="ends\""}"#));
+    assert_eq!(get(r#"proxyprocess_ready_seconds_bucket{le="+Inf"}"#), get("proxyprocess_ready_seconds_count"));
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
+}
+
+#[test]
+fn time_to_readiness_is_counted() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let socket = scene.data_dir().with_file_name("ready.sock");
+    let ready = helper(&scene, &["ready", "unix", socket.to_str().unwrap(), "at-once"]);
+    host.set("web", ready.with_ready(proxyprocess::Ready::Unix(socket)));
+    host.run();
+    host.events.until("its readiness", |event| event.kind == proxyprocess::EventKind::Ready);
+    let all = samples(&host.manager.metrics());
+    assert_eq!(all["proxyprocess_ready_seconds_count"], 1.0);
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
+}
