@@ -48,6 +48,7 @@ VALUE(PROXYPROCESS_E_NOT_FOUND, -18);
 VALUE(PROXYPROCESS_E_NOT_RUNNING, -19);
 VALUE(PROXYPROCESS_E_TIMEOUT, -20);
 VALUE(PROXYPROCESS_E_COMMAND_FAILED, -21);
+VALUE(PROXYPROCESS_E_PAUSED, -22);
 VALUE(PROXYPROCESS_E_NULL_ARGUMENT, -101);
 VALUE(PROXYPROCESS_E_INVALID_UTF8, -102);
 VALUE(PROXYPROCESS_E_STRUCT_SIZE, -103);
@@ -78,6 +79,7 @@ VALUE(PROXYPROCESS_PROXY_STOPPED, 7);
 VALUE(PROXYPROCESS_PROXY_FAILED, 8);
 VALUE(PROXYPROCESS_PROXY_CLOSED, 9);
 VALUE(PROXYPROCESS_PROXY_COMPLETED, 10);
+VALUE(PROXYPROCESS_PROXY_PAUSED, 11);
 
 SIZE(proxyprocess_ended_by, 4);
 VALUE(PROXYPROCESS_ENDED_BY_NONE, 0);
@@ -123,6 +125,7 @@ VALUE(PROXYPROCESS_EVENT_COMPLETED, 18);
 SIZE(proxyprocess_wait_for, 4);
 VALUE(PROXYPROCESS_WAIT_RUNNING, 1);
 VALUE(PROXYPROCESS_WAIT_COMPLETED, 2);
+VALUE(PROXYPROCESS_WAIT_PAUSED, 3);
 
 SIZE(proxyprocess_log_level, 4);
 VALUE(PROXYPROCESS_LOG_OFF, 0);
@@ -132,7 +135,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 328);
+SIZE(proxyprocess_proxy_options, 336);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -190,6 +193,8 @@ FIELD(proxyprocess_proxy_options, restart_give_up_failures, 300, 4);
 FIELD(proxyprocess_proxy_options, restart_give_up_within_ms, 304, 8);
 FIELD(proxyprocess_proxy_options, expected_exit_json, 312, 8);
 FIELD(proxyprocess_proxy_options, output_json, 320, 8);
+FIELD(proxyprocess_proxy_options, enabled, 328, 1);
+FIELD(proxyprocess_proxy_options, reserved_5, 329, 7);
 
 SIZE(proxyprocess_manager_options, 64);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);
@@ -396,6 +401,8 @@ int main(void)
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_reset_crashes, const proxyprocess_manager *, const char *,
              proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_manager_pause, const proxyprocess_manager *, const char *, proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_manager_resume, const proxyprocess_manager *, const char *, proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_retry, const proxyprocess_manager *, const char *, proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_restart, const proxyprocess_manager *, const char *,
              proxyprocess_error **);

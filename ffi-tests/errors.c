@@ -39,6 +39,7 @@ static const known KNOWN[] = {
     {PROXYPROCESS_E_NOT_RUNNING, STATE, "the proxy has no process now"},
     {PROXYPROCESS_E_TIMEOUT, STATE, "not in time"},
     {PROXYPROCESS_E_COMMAND_FAILED, PROCESS, "a command for the proxy has failed"},
+    {PROXYPROCESS_E_PAUSED, STATE, "proxy is paused"},
     {PROXYPROCESS_E_NULL_ARGUMENT, ARGUMENT, "argument is NULL"},
     {PROXYPROCESS_E_INVALID_UTF8, ARGUMENT, "text is not UTF-8"},
     {PROXYPROCESS_E_STRUCT_SIZE, ARGUMENT, "struct size is not possible"},

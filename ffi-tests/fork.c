@@ -43,6 +43,8 @@ static void managers_are_forked(void)
     FORKED(proxyprocess_manager_reload(manager, "web", &error));
     FORKED(proxyprocess_manager_restart(manager, "web", &error));
     FORKED(proxyprocess_manager_retry(manager, "web", &error));
+    FORKED(proxyprocess_manager_pause(manager, "web", &error));
+    FORKED(proxyprocess_manager_resume(manager, "web", &error));
     FORKED(proxyprocess_manager_reset_crashes(manager, "web", &error));
     FORKED(proxyprocess_manager_signal(manager, "web", SIGHUP, &error));
     FORKED(proxyprocess_manager_wait_until(manager, "web", PROXYPROCESS_WAIT_RUNNING, UINT64_MAX, &error));

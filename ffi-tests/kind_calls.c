@@ -46,6 +46,8 @@ static void managers_are_refused(void)
     REFUSED(proxyprocess_manager_events(manager, &events, &error));
     REFUSED(proxyprocess_manager_restart(manager, "web", &error));
     REFUSED(proxyprocess_manager_retry(manager, "web", &error));
+    REFUSED(proxyprocess_manager_pause(manager, "web", &error));
+    REFUSED(proxyprocess_manager_resume(manager, "web", &error));
     REFUSED(proxyprocess_manager_reset_crashes(manager, "web", &error));
     REFUSED(proxyprocess_manager_reload(manager, "web", &error));
     REFUSED(proxyprocess_manager_signal(manager, "web", SIGHUP, &error));

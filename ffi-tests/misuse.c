@@ -213,6 +213,10 @@ static void managers(void)
     IS_NULL(proxyprocess_manager_reload, id, manager, NULL);
     IS_NULL(proxyprocess_manager_reset_crashes, manager, NULL, "web");
     IS_NULL(proxyprocess_manager_reset_crashes, id, manager, NULL);
+    IS_NULL(proxyprocess_manager_pause, manager, NULL, "web");
+    IS_NULL(proxyprocess_manager_pause, id, manager, NULL);
+    IS_NULL(proxyprocess_manager_resume, manager, NULL, "web");
+    IS_NULL(proxyprocess_manager_resume, id, manager, NULL);
     IS_NULL(proxyprocess_manager_retry, manager, NULL, "web");
     IS_NULL(proxyprocess_manager_retry, id, manager, NULL);
     IS_NULL(proxyprocess_manager_restart, manager, NULL, "web");

@@ -140,6 +140,8 @@ static void proxy_options(void)
     REFUSES_PROXY(replace = 2, argument, "replace: expected 0 or 1, got 2");
     REFUSES_PROXY(replace = -1, argument, "replace");
     REFUSES_PROXY(fd_store_max = 513, config, "fd_store_max");
+    REFUSES_PROXY(enabled = 2, argument, "enabled");
+    REFUSES_PROXY(reserved_5[6] = 1, argument, "reserved_5");
     REFUSES_PROXY(restart_policy = 3, argument, "restart_policy");
     REFUSES_PROXY(restart_give_up_within_ms = 1, argument, "restart_give_up_within_ms");
     REFUSES_PROXY(restart_give_up_failures = 1, config, "restart.give_up_after.within_ms");
@@ -437,7 +439,7 @@ static void numbers(void)
     for (int32_t by = PROXYPROCESS_ENDED_BY_NONE; by <= PROXYPROCESS_ENDED_BY_WATCHDOG; by++)
         CHECK(strcmp(proxyprocess_ended_by_str(by), "unknown") != 0);
     CHECK_TEXT(proxyprocess_ended_by_str(5), "unknown");
-    for (int32_t state = PROXYPROCESS_PROXY_IDLE; state <= PROXYPROCESS_PROXY_COMPLETED; state++)
+    for (int32_t state = PROXYPROCESS_PROXY_IDLE; state <= PROXYPROCESS_PROXY_PAUSED; state++)
         CHECK(strcmp(proxyprocess_proxy_state_str(state), "unknown") != 0);
 }
 

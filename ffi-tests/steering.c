@@ -210,6 +210,36 @@ static void one_shots(void)
     proxyprocess_state_free(state);
 }
 
+static void pauses(void)
+{
+    const int32_t paused = PROXYPROCESS_WAIT_PAUSED;
+    proxyprocess_state *state = new_state();
+    proxyprocess_manager *manager = new_manager(state, "data");
+    proxyprocess_proxy_options web = proxy(SLEEP);
+    CHECK_INT(web.enabled, 1);
+    OK(proxyprocess_state_set(state, "web", &web, &error));
+    OK(proxyprocess_manager_start(manager, &error));
+    OK(proxyprocess_manager_wait_until(manager, "web", PROXYPROCESS_WAIT_RUNNING, DEADLINE_MS, &error));
+    uint32_t first = look(manager, "web").status.pid;
+    OK(proxyprocess_manager_pause(manager, "web", &error));
+    OK(proxyprocess_manager_wait_until(manager, "web", paused, DEADLINE_MS, &error));
+    CHECK(is_gone(first));
+    CHECK_INT(look(manager, "web").status.state, PROXYPROCESS_PROXY_PAUSED);
+    FAILS(proxyprocess_manager_restart(manager, "web", &error), PROXYPROCESS_E_PAUSED, "proxy web: it is paused");
+    OK(proxyprocess_manager_resume(manager, "web", &error));
+    OK(proxyprocess_manager_wait_until(manager, "web", PROXYPROCESS_WAIT_RUNNING, DEADLINE_MS, &error));
+    web.enabled = 0;
+    OK(proxyprocess_state_set(state, "web", &web, &error));
+    OK(proxyprocess_manager_wait_until(manager, "web", paused, DEADLINE_MS, &error));
+    FAILS(proxyprocess_manager_resume(manager, "web", &error), PROXYPROCESS_E_PAUSED, "proxy web: it is paused");
+    FAILS(proxyprocess_manager_pause(manager, "none", &error), PROXYPROCESS_E_NOT_FOUND, "proxy none");
+    FAILS(proxyprocess_manager_pause(manager, "a\xff", &error), PROXYPROCESS_E_INVALID_UTF8, "id");
+    FAILS(proxyprocess_manager_resume(manager, "a\xff", &error), PROXYPROCESS_E_INVALID_UTF8, "id");
+    OK(proxyprocess_manager_kill(manager, &error));
+    proxyprocess_manager_free(manager);
+    proxyprocess_state_free(state);
+}
+
 int main(void)
 {
     resources before = resources_now();
@@ -219,6 +249,7 @@ int main(void)
     overlaps();
     waits();
     one_shots();
+    pauses();
     nothing_is_left_since(before);
     return 0;
 }

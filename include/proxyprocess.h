@@ -293,6 +293,8 @@ typedef enum proxyprocess_code {
     PROXYPROCESS_E_TIMEOUT = -20,
     /** A command that was run for a proxy has failed; the message says how it ended. */
     PROXYPROCESS_E_COMMAND_FAILED = -21,
+    /** The proxy is paused, by its declaration or by a call. */
+    PROXYPROCESS_E_PAUSED = -22,
     /** A pointer is NULL that must not be; the message names the argument. */
     PROXYPROCESS_E_NULL_ARGUMENT = -101,
     /** A text must be UTF-8 and is not. */
@@ -356,6 +358,8 @@ typedef enum proxyprocess_proxy_state {
     PROXYPROCESS_PROXY_CLOSED = 9,
     /** The process has ended as it may, and is not started again as its declaration says. */
     PROXYPROCESS_PROXY_COMPLETED = 10,
+    /** It is declared and not run: by its declaration (`enabled`), or by proxyprocess_manager_pause(). */
+    PROXYPROCESS_PROXY_PAUSED = 11,
 } proxyprocess_proxy_state;
 
 /** How the process of a proxy is replaced. */
@@ -489,6 +493,8 @@ typedef enum proxyprocess_wait_for {
     PROXYPROCESS_WAIT_RUNNING = 1,
     /** The proxy is in the state PROXYPROCESS_PROXY_COMPLETED, which it never is with PROXYPROCESS_RESTART_ALWAYS. */
     PROXYPROCESS_WAIT_COMPLETED = 2,
+    /** The proxy is in the state PROXYPROCESS_PROXY_PAUSED: nothing of it runs. */
+    PROXYPROCESS_WAIT_PAUSED = 3,
 } proxyprocess_wait_for;
 
 /**
@@ -581,7 +587,7 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}}, nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0,
  * output {stdout, stderr, owner}, detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
  * reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
- * max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures, within_ms}}, expected_exit, mode and options.
+ * max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures, within_ms}}, expected_exit, enabled, mode and options.
  */
 typedef struct proxyprocess_proxy_options {
     /** The size of this struct as the caller knows it. */
@@ -758,6 +764,10 @@ typedef struct proxyprocess_proxy_options {
      * "proxy" where the logs are to be of the user that it runs as, for a program that opens /dev/stdout. NULL is "file" for both.
      */
     const char *output_json;
+    /** 1: it is run (1). 0: it is declared, and in the state PROXYPROCESS_PROXY_PAUSED. */
+    uint8_t enabled;
+    /** 0. */
+    uint8_t reserved_5[7];
 } proxyprocess_proxy_options;
 
 /**
@@ -1835,6 +1845,42 @@ PROXYPROCESS_MUST_USE
 int32_t proxyprocess_manager_reset_crashes(const struct proxyprocess_manager *manager,
                                            const char *id,
                                            proxyprocess_error **err);
+
+/**
+ * Pauses one proxy: its process is stopped as declared, and not started again, while the proxy stays declared and is shown as
+ * PROXYPROCESS_PROXY_PAUSED. Its `listen` sockets are closed, and what its processes have stored is forgotten. Returns when the
+ * stop has begun; proxyprocess_manager_wait_until() waits for its end.
+ *
+ * It is paused until proxyprocess_manager_resume(), also under a changed declaration and, with a data directory, by the next
+ * agent; until it is removed; or until it is declared with `enabled` 0, which holds from then on. A proxy that is paused stays so.
+ *
+ * `id`: UTF-8.
+ *
+ * Returns 0; PROXYPROCESS_E_NOT_FOUND: no proxy of this id is managed, as before the first sync of the run;
+ * PROXYPROCESS_E_INVALID_CONFIG: it is of another kind than "daemon"; PROXYPROCESS_E_IO: that could not be written down for the
+ * next agent, and nothing is stopped; PROXYPROCESS_E_CLOSED.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_pause(const struct proxyprocess_manager *manager,
+                                   const char *id,
+                                   proxyprocess_error **err);
+
+/**
+ * Runs one proxy again that proxyprocess_manager_pause() has paused, with a backoff that begins anew. Returns when that has
+ * begun. A proxy that is not paused stays as it is.
+ *
+ * `id`: UTF-8.
+ *
+ * Returns as proxyprocess_manager_pause(), and PROXYPROCESS_E_PAUSED: it is declared with `enabled` 0.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_resume(const struct proxyprocess_manager *manager,
+                                    const char *id,
+                                    proxyprocess_error **err);
 
 /**
  * Sends a signal to the process of one proxy, for what the program makes of it: SIGHUP to reload, SIGUSR1 to open its logs

@@ -81,8 +81,9 @@ pub struct Entries(BTreeMap<String, Entry>);
 
 impl Entries {
     pub fn of(state: &State) -> Entries {
-        let entry =
-            |config: ProxyConfig| Entry::Daemon(DaemonEntry { config: Arc::new(config), process: StoredProcess::None });
+        let entry = |config: ProxyConfig| {
+            Entry::Daemon(DaemonEntry { config: Arc::new(config), process: StoredProcess::None, paused: false })
+        };
         Entries(state.list().into_iter().map(|(id, config)| (id, entry(config))).collect())
     }
 

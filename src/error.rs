@@ -51,6 +51,8 @@ pub enum ErrorCode {
     Timeout = -20,
     /// A command that was run for a proxy has failed; the message says how it ended.
     CommandFailed = -21,
+    /// The proxy is paused, by its declaration or by a call.
+    Paused = -22,
     /// The call would wait for itself: it was made by a logger that the library had called.
     InCallback = -105,
 }

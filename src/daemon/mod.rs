@@ -19,7 +19,7 @@ use crate::store::file_place::FilePlace;
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::{
     BaseEnvironment, Context, EventRing, Events, Files, Owner, ProxyStatus, Publisher, Slot, Spec, StartMode,
-    Supervisor, SupervisorCommand, most_spawners, random_owner_tag,
+    Supervisor, SupervisorCommand, most_spawners, paused, random_owner_tag,
 };
 use crate::sys::fork::HomeProcess;
 use crate::sys::thread;
@@ -126,6 +126,7 @@ impl Daemon {
     /// # Errors
     /// - [`ErrorCode::InvalidConfig`], [`ErrorCode::InvalidId`]: it can never work.
     /// - [`ErrorCode::Closed`], [`ErrorCode::Stopped`]: it was closed, or stopped through [`Proxy::stop`].
+    /// - [`ErrorCode::Paused`]: it is declared with `enabled: false`.
     /// - [`ErrorCode::Exhausted`]: the library's own threads cannot be started.
     pub fn start(&self) -> Result<()> {
         self.check_usable()?;
@@ -133,6 +134,9 @@ impl Daemon {
             let mut inner = self.lock();
             inner.check_open()?;
             inner.declared.validate()?;
+            if !inner.declared.config.enabled {
+                return Err(paused(&inner.declared.id));
+            }
             (inner.supervisor()?, self.spec(&inner.declared))
         };
         // Not under the lock: a stop must be able to overtake a start that takes long.
@@ -280,6 +284,7 @@ impl Daemon {
             config: declared.config.clone(),
             context: Arc::new(context),
             place: FilePlace::Current,
+            paused: false,
         }
     }
 

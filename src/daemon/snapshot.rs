@@ -33,7 +33,7 @@ impl Daemon {
         let processes = supervisor.map(|supervisor| supervisor.processes(self.owner)).transpose();
         let process = processes.ok().flatten().and_then(|mut processes| processes.pop());
         let process = process.map_or(StoredProcess::Unnamed, |(_, process)| StoredProcess::Known(process));
-        let mut snapshot = DaemonEntry { config: declared.config.clone(), process }.to_json();
+        let mut snapshot = DaemonEntry { config: declared.config.clone(), process, paused: false }.to_json();
         snapshot.insert("id".to_owned(), Value::from(&*declared.id));
         let files = [("stdout", &declared.stdout), ("stderr", &declared.stderr), ("pid_path", &declared.pid)];
         for (field, path) in files {

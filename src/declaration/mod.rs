@@ -155,6 +155,9 @@ pub struct ProxyConfig {
     pub reload: Option<Reload>,
     /// How a process of it is replaced; must be [`Replace::StopFirst`] for all kinds but `daemon`.
     pub replace: Replace,
+    /// Whether it is run; else it is declared, and [`ProxyState::Paused`](crate::ProxyState::Paused). Must be true for all kinds but
+    /// `daemon`.
+    pub enabled: bool,
     /// Further configuration of a registered kind; must be empty for `daemon` and `noop`.
     pub options: ProxySnapshot,
     /// Whether `token` was not declared but drawn: another one drawn for the same id must not replace the process.
@@ -184,6 +187,7 @@ impl ProxyConfig {
             fd_store_max: 0,
             reload: None,
             replace: Replace::StopFirst,
+            enabled: true,
             options: ProxySnapshot::new(),
             token_generated: false,
         }
@@ -227,6 +231,9 @@ impl ProxyConfig {
         }
         if self.mode != ExecMode::DAEMON && self.replace != Replace::StopFirst {
             return Err(invalid(format!("replace: expected \"stop-first\" for the mode \"{}\"", self.mode)));
+        }
+        if self.mode != ExecMode::DAEMON && !self.enabled {
+            return Err(invalid(format!("enabled: expected true for the mode \"{}\"", self.mode)));
         }
         if self.start_timeout.as_millis() == 0 {
             return Err(invalid("start_timeout_ms: expected milliseconds, a whole number from 1 on, got 0"));

@@ -81,6 +81,7 @@ impl ProxyConfig {
         config.expected_exit = expected_exit::read(&mut fields, "expected_exit")?;
         config.ready = Ready::read(&mut fields)?;
         config.replace = Replace::read(&mut fields)?;
+        config.enabled = fields.boolean("enabled")?.unwrap_or(true);
         config.start_timeout = fields.milliseconds("start_timeout_ms")?.unwrap_or(config.start_timeout);
         config.listen = listen_json::read(&mut fields)?;
         config.watchdog = fields.milliseconds("watchdog_ms")?.unwrap_or_default();

@@ -58,6 +58,13 @@ impl ProxyConfig {
         self
     }
 
+    /// The same with this [`ProxyConfig::enabled`].
+    #[must_use]
+    pub fn with_enabled(mut self, enabled: bool) -> ProxyConfig {
+        self.enabled = enabled;
+        self
+    }
+
     /// The same with this [`ProxyConfig::start_timeout`].
     #[must_use]
     pub fn with_start_timeout(mut self, timeout: Duration) -> ProxyConfig {

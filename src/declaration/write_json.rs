@@ -47,6 +47,9 @@ impl ProxyConfig {
         if self.replace != Replace::StopFirst {
             put("replace", self.replace.as_str().into());
         }
+        if !self.enabled {
+            put("enabled", false.into());
+        }
         if self.start_timeout != START_TIMEOUT {
             put("start_timeout_ms", milliseconds(self.start_timeout));
         }
@@ -107,6 +110,7 @@ mod tests {
             give_up_after: Some(GiveUpAfter::new(6, Duration::from_millis(7))),
         };
         config.expected_exit = vec![ExpectedExit::Code(64)];
+        config.enabled = false;
         config.start_timeout = Duration::from_millis(4);
         let address = |text: &str| text.parse().unwrap();
         config.listen = vec![

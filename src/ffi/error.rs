@@ -56,6 +56,8 @@ pub enum proxyprocess_code {
     PROXYPROCESS_E_TIMEOUT = -20,
     /// A command that was run for a proxy has failed; the message says how it ended.
     PROXYPROCESS_E_COMMAND_FAILED = -21,
+    /// The proxy is paused, by its declaration or by a call.
+    PROXYPROCESS_E_PAUSED = -22,
     /// A pointer is NULL that must not be; the message names the argument.
     PROXYPROCESS_E_NULL_ARGUMENT = -101,
     /// A text must be UTF-8 and is not.
@@ -100,7 +102,7 @@ pub enum proxyprocess_class {
 use proxyprocess_class as Class;
 
 /// Every code with its class and its text.
-const CODES: [(Code, Class, &CStr); 30] = [
+const CODES: [(Code, Class, &CStr); 31] = [
     (Code::PROXYPROCESS_OK, Class::PROXYPROCESS_CLASS_NONE, c"no error"),
     (Code::PROXYPROCESS_E_INVALID_CONFIG, Class::PROXYPROCESS_CLASS_ARGUMENT, c"invalid configuration"),
     (Code::PROXYPROCESS_E_INVALID_ID, Class::PROXYPROCESS_CLASS_ARGUMENT, c"invalid proxy id"),
@@ -123,6 +125,7 @@ const CODES: [(Code, Class, &CStr); 30] = [
     (Code::PROXYPROCESS_E_NOT_RUNNING, Class::PROXYPROCESS_CLASS_STATE, c"the proxy has no process now"),
     (Code::PROXYPROCESS_E_TIMEOUT, Class::PROXYPROCESS_CLASS_STATE, c"not in time"),
     (Code::PROXYPROCESS_E_COMMAND_FAILED, Class::PROXYPROCESS_CLASS_PROCESS, c"a command for the proxy has failed"),
+    (Code::PROXYPROCESS_E_PAUSED, Class::PROXYPROCESS_CLASS_STATE, c"proxy is paused"),
     (Code::PROXYPROCESS_E_NULL_ARGUMENT, Class::PROXYPROCESS_CLASS_ARGUMENT, c"argument is NULL"),
     (Code::PROXYPROCESS_E_INVALID_UTF8, Class::PROXYPROCESS_CLASS_ARGUMENT, c"text is not UTF-8"),
     (Code::PROXYPROCESS_E_STRUCT_SIZE, Class::PROXYPROCESS_CLASS_ARGUMENT, c"struct size is not possible"),
@@ -138,7 +141,7 @@ fn known(code: i32) -> Option<&'static (Code, Class, &'static CStr)> {
 }
 
 /// The codes that the functions of a proxy kind may return.
-const FROM_KIND: [ErrorCode; 22] = [
+const FROM_KIND: [ErrorCode; 23] = [
     ErrorCode::InvalidConfig,
     ErrorCode::InvalidId,
     ErrorCode::Io,
@@ -160,6 +163,7 @@ const FROM_KIND: [ErrorCode; 22] = [
     ErrorCode::NotRunning,
     ErrorCode::Timeout,
     ErrorCode::CommandFailed,
+    ErrorCode::Paused,
     ErrorCode::InCallback,
 ];
 

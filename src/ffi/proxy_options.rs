@@ -21,7 +21,7 @@ use crate::sys::signal::Signal;
 /// rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}}, nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0,
 /// output {stdout, stderr, owner}, detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
 /// reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
-/// max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures, within_ms}}, expected_exit, mode and options.
+/// max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures, within_ms}}, expected_exit, enabled, mode and options.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_proxy_options {
@@ -163,6 +163,10 @@ pub struct proxyprocess_proxy_options {
     /// directory), "inherit" (where the agent's goes), "null", "journal" or an absolute path that is appended to, and "owner":
     /// "proxy" where the logs are to be of the user that it runs as, for a program that opens /dev/stdout. NULL is "file" for both.
     pub output_json: Text,
+    /// 1: it is run (1). 0: it is declared, and in the state PROXYPROCESS_PROXY_PAUSED.
+    pub enabled: u8,
+    /// 0.
+    pub reserved_5: [u8; 7],
 }
 
 /// After which ends a proxy is started again. A failure is an exit that is no expected one, a start that failed, a process
@@ -259,6 +263,8 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             restart_give_up_within_ms: 0,
             expected_exit_json: Text::NULL,
             output_json: Text::NULL,
+            enabled: 1,
+            reserved_5: [0; 7],
         }
     }
 }
@@ -309,6 +315,8 @@ impl proxyprocess_proxy_options {
         }
         config.fd_store_max = self.fd_store_max;
         config.replace = self.replace()?;
+        reserved("reserved_5", &self.reserved_5)?;
+        config.enabled = boolean("enabled", self.enabled)?;
         Ok(config)
     }
 

@@ -30,6 +30,8 @@ pub enum proxyprocess_proxy_state {
     PROXYPROCESS_PROXY_CLOSED = 9,
     /// The process has ended as it may, and is not started again as its declaration says.
     PROXYPROCESS_PROXY_COMPLETED = 10,
+    /// It is declared and not run: by its declaration (`enabled`), or by proxyprocess_manager_pause().
+    PROXYPROCESS_PROXY_PAUSED = 11,
 }
 
 /// The name of a state, like "running"; static. "unknown" for a number of a later version.
@@ -51,6 +53,7 @@ pub extern "C" fn proxyprocess_proxy_state_str(state: i32) -> TextOut {
         8 => c"failed",
         9 => c"closed",
         10 => c"completed",
+        11 => c"paused",
         _ => c"unknown",
     })
 }
@@ -70,6 +73,7 @@ pub(super) fn state(state: ProxyState) -> proxyprocess_proxy_state {
         ProxyState::Failed => C::PROXYPROCESS_PROXY_FAILED,
         ProxyState::Closed => C::PROXYPROCESS_PROXY_CLOSED,
         ProxyState::Completed => C::PROXYPROCESS_PROXY_COMPLETED,
+        ProxyState::Paused => C::PROXYPROCESS_PROXY_PAUSED,
     }
 }
 
@@ -80,7 +84,9 @@ mod tests {
     #[test]
     fn states_have_the_same_names_here() {
         use ProxyState::*;
-        let all = [Idle, Adopting, Starting, Running, Clearing, Waiting, Stopping, Stopped, Failed, Closed, Completed];
+        let all = [
+            Idle, Adopting, Starting, Running, Clearing, Waiting, Stopping, Stopped, Failed, Closed, Completed, Paused,
+        ];
         for known in all {
             assert_eq!(proxyprocess_proxy_state_str(state(known) as i32).text(), known.as_str());
         }

@@ -18,6 +18,8 @@ pub enum proxyprocess_wait_for {
     PROXYPROCESS_WAIT_RUNNING = 1,
     /// The proxy is in the state PROXYPROCESS_PROXY_COMPLETED, which it never is with PROXYPROCESS_RESTART_ALWAYS.
     PROXYPROCESS_WAIT_COMPLETED = 2,
+    /// The proxy is in the state PROXYPROCESS_PROXY_PAUSED: nothing of it runs.
+    PROXYPROCESS_WAIT_PAUSED = 3,
 }
 
 /// Restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops it (stop
@@ -87,6 +89,48 @@ pub extern "C" fn proxyprocess_manager_reset_crashes(
     err: ErrorOut<'_>,
 ) -> i32 {
     call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.reset_crashes(id.utf8("id")?)?))
+}
+
+/// Pauses one proxy: its process is stopped as declared, and not started again, while the proxy stays declared and is shown as
+/// PROXYPROCESS_PROXY_PAUSED. Its `listen` sockets are closed, and what its processes have stored is forgotten. Returns when the
+/// stop has begun; proxyprocess_manager_wait_until() waits for its end.
+///
+/// It is paused until proxyprocess_manager_resume(), also under a changed declaration and, with a data directory, by the next
+/// agent; until it is removed; or until it is declared with `enabled` 0, which holds from then on. A proxy that is paused stays so.
+///
+/// `id`: UTF-8.
+///
+/// Returns 0; PROXYPROCESS_E_NOT_FOUND: no proxy of this id is managed, as before the first sync of the run;
+/// PROXYPROCESS_E_INVALID_CONFIG: it is of another kind than "daemon"; PROXYPROCESS_E_IO: that could not be written down for the
+/// next agent, and nothing is stopped; PROXYPROCESS_E_CLOSED.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_pause(
+    manager: Option<&proxyprocess_manager>,
+    id: Text,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.pause(id.utf8("id")?)?))
+}
+
+/// Runs one proxy again that proxyprocess_manager_pause() has paused, with a backoff that begins anew. Returns when that has
+/// begun. A proxy that is not paused stays as it is.
+///
+/// `id`: UTF-8.
+///
+/// Returns as proxyprocess_manager_pause(), and PROXYPROCESS_E_PAUSED: it is declared with `enabled` 0.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_resume(
+    manager: Option<&proxyprocess_manager>,
+    id: Text,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.resume(id.utf8("id")?)?))
 }
 
 /// Sends a signal to the process of one proxy, for what the program makes of it: SIGHUP to reload, SIGUSR1 to open its logs
@@ -179,8 +223,11 @@ pub extern "C" fn proxyprocess_manager_wait_until(
     call_manager(manager.map(|manager| &manager.0), err, |running| {
         let id = id.utf8("id")?;
         use proxyprocess_wait_for as C;
-        let all =
-            [(C::PROXYPROCESS_WAIT_RUNNING, WaitFor::Running), (C::PROXYPROCESS_WAIT_COMPLETED, WaitFor::Completed)];
+        let all = [
+            (C::PROXYPROCESS_WAIT_RUNNING, WaitFor::Running),
+            (C::PROXYPROCESS_WAIT_COMPLETED, WaitFor::Completed),
+            (C::PROXYPROCESS_WAIT_PAUSED, WaitFor::Paused),
+        ];
         let known = all.into_iter().find(|(number, _)| *number as i32 == what);
         let unknown = || Failure::argument(format!("what: expected a value of proxyprocess_wait_for, got {what}"));
         let (_, what) = known.ok_or_else(unknown)?;

@@ -39,6 +39,9 @@ pub enum ProxyState {
     Closed,
     /// The process has ended as it may, and is not started again as its [`RestartWhen`](crate::RestartWhen) says.
     Completed,
+    /// It is declared and not run: by its declaration ([`ProxyConfig::enabled`](crate::ProxyConfig::enabled)), or by
+    /// [`Manager::pause`](crate::Manager::pause).
+    Paused,
 }
 
 impl ProxyState {
@@ -56,6 +59,7 @@ impl ProxyState {
             ProxyState::Failed => "failed",
             ProxyState::Closed => "closed",
             ProxyState::Completed => "completed",
+            ProxyState::Paused => "paused",
         }
     }
 }

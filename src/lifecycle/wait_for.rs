@@ -14,6 +14,8 @@ pub enum WaitFor {
     /// The proxy is [`ProxyState::Completed`]: its process has ended as it may, and is not started again. It never is with
     /// [`RestartWhen::Always`](crate::RestartWhen::Always).
     Completed,
+    /// The proxy is [`ProxyState::Paused`]: nothing of it runs.
+    Paused,
 }
 
 impl fmt::Display for WaitFor {
@@ -21,6 +23,7 @@ impl fmt::Display for WaitFor {
         f.write_str(match self {
             WaitFor::Running => "running",
             WaitFor::Completed => "completed",
+            WaitFor::Paused => "paused",
         })
     }
 }
@@ -35,6 +38,8 @@ pub(crate) enum WaitProgress {
     Failed,
     /// It does not come before the proxy is started anew.
     Rests,
+    /// It does not come while the proxy is paused.
+    Paused,
     /// It does not come from this process: another one may be in its place, or none.
     Gone,
 }
@@ -42,13 +47,17 @@ pub(crate) enum WaitProgress {
 impl WaitFor {
     pub(crate) fn progress(self, state: ProxyState) -> WaitProgress {
         match (self, state) {
-            (WaitFor::Running, ProxyState::Running) | (WaitFor::Completed, ProxyState::Completed) => {
-                WaitProgress::Reached
-            }
-            (WaitFor::Completed, ProxyState::Running) => WaitProgress::Pending,
+            (WaitFor::Running, ProxyState::Running)
+            | (WaitFor::Completed, ProxyState::Completed)
+            | (WaitFor::Paused, ProxyState::Paused) => WaitProgress::Reached,
             (WaitFor::Running, ProxyState::Completed) => WaitProgress::Rests,
-            (
-                WaitFor::Running | WaitFor::Completed,
+            (WaitFor::Running | WaitFor::Completed, ProxyState::Paused) => WaitProgress::Paused,
+            (WaitFor::Running | WaitFor::Completed, ProxyState::Failed) => WaitProgress::Failed,
+            (_, ProxyState::Stopped | ProxyState::Closed) => WaitProgress::Gone,
+            (WaitFor::Completed, ProxyState::Running)
+            | (WaitFor::Paused, ProxyState::Running | ProxyState::Completed | ProxyState::Failed)
+            | (
+                _,
                 ProxyState::Idle
                 | ProxyState::Adopting
                 | ProxyState::Starting
@@ -56,8 +65,6 @@ impl WaitFor {
                 | ProxyState::Waiting
                 | ProxyState::Stopping,
             ) => WaitProgress::Pending,
-            (WaitFor::Running | WaitFor::Completed, ProxyState::Failed) => WaitProgress::Failed,
-            (WaitFor::Running | WaitFor::Completed, ProxyState::Stopped | ProxyState::Closed) => WaitProgress::Gone,
         }
     }
 }
@@ -73,6 +80,18 @@ mod tests {
         assert_eq!(progress(ProxyState::Running), WaitProgress::Pending);
         assert_eq!(progress(ProxyState::Failed), WaitProgress::Failed);
         assert_eq!(progress(ProxyState::Stopped), WaitProgress::Gone);
+    }
+
+    #[test]
+    fn paused_is_reached_by_one_state_and_an_error_for_the_others_that_wait() {
+        for (what, expected) in [
+            (WaitFor::Paused, WaitProgress::Reached),
+            (WaitFor::Running, WaitProgress::Paused),
+            (WaitFor::Completed, WaitProgress::Paused),
+        ] {
+            assert_eq!(what.progress(ProxyState::Paused), expected);
+        }
+        assert_eq!(WaitFor::Paused.progress(ProxyState::Running), WaitProgress::Pending);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What a manager knows: the managed set, the records without a claim yet, and the snapshot as it was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::custom_kinds::{CustomProxy, Registry, Worker};
@@ -45,6 +45,8 @@ pub(super) struct ManagedSet {
     pub(super) context: Arc<Context>,
     pub(super) registry: Registry,
     pub(super) managed: BTreeMap<Arc<str>, Managed>,
+    /// Those that a call has paused: until another one resumes them, they are removed, or declared with `enabled: false`.
+    pub(super) paused: BTreeSet<Arc<str>>,
     /// Recorded processes that may live and that no restored declaration describes: adopted or stopped by the first
     /// sync, or stopped by a kill.
     pub(super) unclaimed: BTreeMap<Arc<str>, Record>,
@@ -104,6 +106,7 @@ impl ManagedSet {
             context: Arc::new(context),
             registry: Registry::default(),
             managed: BTreeMap::new(),
+            paused: BTreeSet::new(),
             unclaimed: unclaimed.into_iter().map(|record| (Arc::from(record.id.as_str()), record)).collect(),
             others,
             unrecorded: unrecorded.into_iter().map(|(id, stray)| (id.into(), stray)).collect(),
@@ -178,7 +181,16 @@ impl ManagedSet {
     }
 
     pub(super) fn spec(&self, id: &Arc<str>, config: &Arc<ProxyConfig>) -> Spec {
-        Spec { id: id.clone(), config: config.clone(), context: self.context.clone(), place: FilePlace::Current }
+        let (context, paused) = (self.context.clone(), self.paused.contains(id));
+        Spec { id: id.clone(), config: config.clone(), context, place: FilePlace::Current, paused }
+    }
+
+    /// Has a daemon follow whether it is paused.
+    pub(super) fn respecify(&mut self, id: &Arc<str>, config: &Arc<ProxyConfig>) {
+        let new = Arc::new(self.spec(id, config));
+        if let Some(Managed::Daemon(daemon)) = self.managed.get_mut(id) {
+            daemon.spec = new;
+        }
     }
 
     /// How a managed proxy relates to a declaration.

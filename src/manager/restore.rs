@@ -264,7 +264,7 @@ fn tell_refused(core: &ManagedSet, refused: &[Error], own: bool) {
 fn examine_consuls(core: &ManagedSet, snapshot: &Snapshot) -> Result<BTreeMap<String, ConsulProcess>> {
     let mut consuls = BTreeMap::new();
     for (id, entry) in &snapshot.proxies {
-        let Entry::Daemon(DaemonEntry { config, process: StoredProcess::Version1(stored) }) = entry else {
+        let Entry::Daemon(DaemonEntry { config, process: StoredProcess::Version1(stored), .. }) = entry else {
             continue;
         };
         let found = match (core.unclaimed.get(id.as_str()), core.unrecorded.get(id.as_str())) {
@@ -328,6 +328,9 @@ fn take_over_daemon(
     consul: Option<ConsulProcess>,
 ) -> Result<Option<Adoption>> {
     let config = entry.config;
+    if entry.paused {
+        core.paused.insert(id.clone());
+    }
     let spec = Arc::new(match &consul {
         Some(_) => spec_of_consul(core, id, &config),
         None => core.spec(id, &config),
@@ -404,5 +407,11 @@ fn adopt(
 fn spec_of_consul(core: &ManagedSet, id: &Arc<str>, config: &ProxyConfig) -> Spec {
     let context = Context { proxy_env: Vec::new(), ..(*core.context).clone() };
     let config = unrecorded_process::without_inherited(config, &context.base_env);
-    Spec { id: id.clone(), config: Arc::new(config), context: Arc::new(context), place: FilePlace::Current }
+    Spec {
+        id: id.clone(),
+        config: Arc::new(config),
+        context: Arc::new(context),
+        place: FilePlace::Current,
+        paused: false,
+    }
 }

@@ -41,7 +41,8 @@ impl Content<'_> {
         match managed {
             Managed::Daemon(daemon) => {
                 let process = self.processes.get(id).cloned().map_or(StoredProcess::Unnamed, StoredProcess::Known);
-                Entry::Daemon(DaemonEntry { config: daemon.spec.config.clone(), process })
+                let (config, paused) = (daemon.spec.config.clone(), daemon.spec.paused);
+                Entry::Daemon(DaemonEntry { config, process, paused })
             }
             Managed::Custom(other) => {
                 Entry::Other(other.mode.clone(), self.stored.get(id).cloned().unwrap_or_default())

@@ -38,7 +38,10 @@ fn of_all(core: &ManagedSet, supervised: Vec<ProxyStatus>) -> Vec<ProxyStatus> {
     for (id, managed) in &core.managed {
         if take_until(&mut all, &mut supervised, id).is_none() {
             all.push(match managed {
-                Managed::Daemon(_) => ProxyStatus::new(id, &ExecMode::DAEMON, ProxyState::Idle),
+                Managed::Daemon(daemon) => {
+                    let state = if daemon.spec.is_paused() { ProxyState::Paused } else { ProxyState::Idle };
+                    ProxyStatus::new(id, &ExecMode::DAEMON, state)
+                }
                 Managed::Custom(other) => other.status(),
             });
         }

@@ -12,10 +12,11 @@ use super::managed_set::{Managed, ManagedSet};
 use crate::deadline::after;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::{ProxyState, WaitFor};
+use crate::logging::Level;
 #[cfg(doc)]
 use crate::state::State;
 use crate::supervisor::state_waiters::{StateAnswer, StateWaiter};
-use crate::supervisor::{Slot, Steering, Supervisor, SupervisorCommand, not_managed, not_running};
+use crate::supervisor::{Slot, Steering, Supervisor, SupervisorCommand, not_managed, not_running, paused};
 use crate::sys::signal::Signal;
 
 impl Manager {
@@ -36,6 +37,7 @@ impl Manager {
     ///
     /// # Errors
     /// - [`ErrorCode::NotFound`]: no proxy of this id is managed. Nothing is before the first sync of [`Manager::run`].
+    /// - [`ErrorCode::Paused`]: it is paused.
     /// - [`ErrorCode::Closed`].
     /// - Of a proxy of a registered kind: what its factory fails with, and [`ErrorCode::Io`] when the snapshot cannot be
     ///   written. The old one goes on.
@@ -116,6 +118,92 @@ impl Manager {
     /// - [`ErrorCode::Closed`].
     pub fn reset_crashes(&self, id: &str) -> Result<()> {
         self.steer(id, Steering::ResetCrashes, |_, _| Ok(()))
+    }
+
+    /// Pauses one proxy: its process is stopped as declared, and not started again, while the proxy stays declared and is shown
+    /// as [`ProxyState::Paused`]. Its [`Listen`](crate::Listen) sockets are closed, and what its processes have stored is
+    /// forgotten. Returns when the stop has begun; [`Manager::wait_until`] waits for its end.
+    ///
+    /// It is paused until [`Manager::resume`], also under a changed declaration and, with a data directory, by the next agent;
+    /// until it is removed; or until it is declared with [`ProxyConfig::enabled`](crate::ProxyConfig::enabled) false, which
+    /// holds from then on. A proxy that is paused stays so.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::NotFound`]: no proxy of this id is managed. Nothing is before the first sync of [`Manager::run`].
+    /// - [`ErrorCode::InvalidConfig`]: it is of another kind than `daemon`.
+    /// - [`ErrorCode::Io`]: that could not be written down for the next agent; nothing is stopped.
+    /// - [`ErrorCode::Closed`].
+    ///
+    /// ```
+    /// # use proxyprocess::{Command, Manager, ManagerOptions, ProxyConfig, ProxyState, State, WaitFor};
+    /// # use std::time::Duration;
+    /// # let state = State::new();
+    /// # state.set("web", ProxyConfig::new(Command::new("sleep").arg("1000")))?;
+    /// # let mut options = ManagerOptions::default();
+    /// # options.allow_root = true;
+    /// # const LIMIT: Duration = Duration::from_secs(30);
+    /// let manager = Manager::new(state, options)?;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| manager.run());
+    ///     manager.wait_until("web", WaitFor::Running, LIMIT)?;
+    ///     manager.pause("web")?;
+    ///     manager.wait_until("web", WaitFor::Paused, LIMIT)?;
+    ///     assert_eq!(manager.status()[0].pid, None);
+    ///     manager.resume("web")?;
+    ///     manager.wait_until("web", WaitFor::Running, LIMIT)?;
+    ///     manager.kill()
+    /// })?;
+    /// # Ok::<(), proxyprocess::Error>(())
+    /// ```
+    pub fn pause(&self, id: &str) -> Result<()> {
+        self.set_paused(id, true)
+    }
+
+    /// Runs one proxy again that [`Manager::pause`] has paused, with a backoff that begins anew. Returns when that has begun. A
+    /// proxy that is not paused stays as it is.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::Paused`]: it is declared with [`ProxyConfig::enabled`](crate::ProxyConfig::enabled) false.
+    /// - Those of [`Manager::pause`].
+    pub fn resume(&self, id: &str) -> Result<()> {
+        self.set_paused(id, false)
+    }
+
+    fn set_paused(&self, id: &str, is_paused: bool) -> Result<()> {
+        self.check_usable()?;
+        // ORDER: sent under the lock, as by a sync, so that of two calls the last one holds.
+        let mut core = self.core();
+        self.check_open()?;
+        let (id, config) = match core.managed.get_key_value(id).filter(|_| core.synced) {
+            None => return Err(not_managed(id)),
+            Some((id, Managed::Custom(other))) => {
+                let message = format!("proxy {}: one of the kind {} cannot be paused", excerpt(id), other.mode);
+                return Err(Error::new(ErrorCode::InvalidConfig, message));
+            }
+            Some((id, Managed::Daemon(daemon))) => (id.clone(), daemon.spec.config.clone()),
+        };
+        if !config.enabled {
+            return if is_paused { Ok(()) } else { Err(paused(&id)) };
+        }
+        let changed = if is_paused { core.paused.insert(id.clone()) } else { core.paused.remove(&id) };
+        if !changed {
+            return Ok(());
+        }
+        core.respecify(&id, &config);
+        if let Err(error) = core.write_ahead(vec![&id]) {
+            if is_paused {
+                core.paused.remove(&id)
+            } else {
+                core.paused.insert(id.clone())
+            };
+            core.respecify(&id, &config);
+            return Err(error);
+        }
+        let what = if is_paused { "paused, as requested" } else { "resumed, as requested" };
+        core.context.log.about(Level::Info, &id, format_args!("{what}"));
+        let Some(Managed::Daemon(daemon)) = core.managed.get(&id) else { return Ok(()) };
+        let (spec, slot) = (daemon.spec.clone(), Slot { owner: self.owner, id: id.clone() });
+        core.supervisor()?.send(SupervisorCommand::Update { slot, spec, record: None })
     }
 
     /// Steers one proxy: a daemon so, or one of a registered kind by `custom`.
@@ -207,6 +295,7 @@ impl Manager {
     ///   cannot be started as it is declared.
     /// - [`ErrorCode::NotRunning`]: it is [`ProxyState::Completed`] and was to be running, or has failed with its exit and is
     ///   not started again. Until then it may have run for an instant.
+    /// - [`ErrorCode::Paused`]: it is paused, and was to run or to complete.
     /// - [`ErrorCode::Closed`], also when the manager is closed or killed meanwhile.
     ///
     /// ```

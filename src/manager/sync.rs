@@ -97,8 +97,13 @@ fn stage(core: &mut ManagedSet, steps: Vec<(Arc<str>, PlanStep)>, desired: &Desi
     for (id, step) in steps {
         let Some(wanted) = desired.get(&id) else {
             changes.removed.extend(core.managed.remove(&id));
+            core.paused.remove(&id);
             continue;
         };
+        // Its declaration says it from now on.
+        if !wanted.enabled || wanted.mode != ExecMode::DAEMON {
+            core.paused.remove(&id);
+        }
         match step {
             PlanStep::Remove => {}
             PlanStep::Update => update(core, &id, wanted, &mut changes),

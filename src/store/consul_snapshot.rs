@@ -70,7 +70,7 @@ pub(crate) fn read_daemon(mut fields: Fields) -> Result<DaemonEntry> {
     config.validate().map_err(|error| error.joined(place.trim_end_matches('.')))?;
     let process =
         pid.map_or(StoredProcess::None, |pid| StoredProcess::Version1(Version1Process { pid, argv0, environment }));
-    Ok(DaemonEntry { config: Arc::new(config), process })
+    Ok(DaemonEntry { config: Arc::new(config), process, paused: false })
 }
 
 #[cfg(test)]

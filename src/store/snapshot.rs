@@ -38,11 +38,14 @@ impl Entry {
 }
 
 impl DaemonEntry {
-    /// The entry's fields: those of the declaration, and `token_generated` and `process`.
+    /// The entry's fields: those of the declaration, and `token_generated`, `paused` and `process`.
     pub(crate) fn to_json(&self) -> ProxySnapshot {
         let mut object = self.config.to_json();
         if self.config.token_generated {
             object.insert("token_generated".to_owned(), true.into());
+        }
+        if self.paused {
+            object.insert("paused".to_owned(), true.into());
         }
         if let StoredProcess::Known(known) = &self.process {
             let identity = &known.identity;
@@ -77,9 +80,10 @@ impl DaemonEntry {
         let process = fields.object("process")?.map(read_process).transpose()?;
         let process = process.map_or(StoredProcess::Unnamed, StoredProcess::Known);
         let token_generated = fields.boolean("token_generated")?.unwrap_or(false);
+        let paused = fields.boolean("paused")?.unwrap_or(false);
         let mut config = ProxyConfig::from_fields(fields)?;
         config.token_generated = token_generated;
-        Ok(DaemonEntry { config: Arc::new(config), process })
+        Ok(DaemonEntry { config: Arc::new(config), process, paused })
     }
 }
 
@@ -210,7 +214,7 @@ mod tests {
         let numbers = StartNumbers { generation: Generation::of(12), epoch: Epoch::of(3) };
         let process = StoredProcess::Known(KnownProcess { identity, fingerprint, owner_tag, numbers });
         let config = Arc::new(config);
-        let daemon = |process| Entry::Daemon(DaemonEntry { config: config.clone(), process });
+        let daemon = |process| Entry::Daemon(DaemonEntry { config: config.clone(), process, paused: false });
         let (with, without) = (daemon(process), daemon(StoredProcess::Unnamed));
         let state = [("port".to_owned(), 80.into())].into_iter().collect();
         let other = Entry::Other(ExecMode::new("socket").unwrap(), state);

@@ -23,6 +23,8 @@ pub(crate) enum Entry {
 pub(crate) struct DaemonEntry {
     pub(crate) config: Arc<ProxyConfig>,
     pub(crate) process: StoredProcess,
+    /// A call has paused it. Not in snapshots of earlier versions.
+    pub(crate) paused: bool,
 }
 
 /// The process of a daemon, as a snapshot names it.

@@ -36,7 +36,7 @@ pub use events::{Event, EventKind, Events};
 pub(crate) use events::{EventFields, unix_ns};
 pub(crate) use events::{EventRing, ProxyOccurrence, Publisher, SnapshotOccurrence};
 pub(crate) use mailbox::{BegunReload, OtherClaim, Owner, Slot, StartMode, Steering, StopReply, SupervisorCommand};
-pub(crate) use refusals::{not_managed, not_running};
+pub(crate) use refusals::{not_managed, not_running, paused};
 pub(crate) use spec::base_environment::BaseEnvironment;
 pub(crate) use spec::{Context, Files, Spec, random_owner_tag};
 pub use status::{OtherGeneration, ProxyStatus, UnprovenProcess};

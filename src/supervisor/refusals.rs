@@ -10,6 +10,12 @@ pub(crate) fn not_managed(id: &str) -> Error {
     Error::new(ErrorCode::NotFound, format!("proxy {}: not managed", excerpt(id)))
 }
 
+/// The proxy is declared and not to run.
+#[cold]
+pub(crate) fn paused(id: &str) -> Error {
+    Error::new(ErrorCode::Paused, format!("proxy {}: it is paused", excerpt(id)))
+}
+
 /// The proxy has no process, or that has just ended.
 #[cold]
 pub(crate) fn not_running(id: &str, state: ProxyState) -> Error {

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::wait_for::{WaitFor, WaitProgress};
-use crate::supervisor::refusals::not_running;
+use crate::supervisor::refusals::{not_running, paused};
 
 /// One caller.
 #[derive(Debug)]
@@ -63,6 +63,7 @@ impl StateWaiters {
                 WaitProgress::Pending => return true,
                 WaitProgress::Gone => return false,
                 WaitProgress::Reached => Ok(()),
+                WaitProgress::Paused => Err(paused(id)),
                 WaitProgress::Rests => Err(not_running(id, state)),
                 WaitProgress::Failed => Err(error.cloned().unwrap_or_else(failed)),
             };

@@ -28,6 +28,7 @@ mod overlap_faults;
 mod overlap_interplay;
 mod overlap_load;
 mod overlap_takeover;
+mod pause;
 mod periods;
 mod policy;
 mod reload;

@@ -113,6 +113,8 @@ type ProxyConfig struct {
 	Reload *Reload
 	// Replace is how its process is replaced: ReplaceStopFirst or ReplaceOverlap.
 	Replace Replace
+	// Disabled: it is declared and not run, and in StatePaused.
+	Disabled bool
 	// ExpectedExit is how it may end besides by exit code 0. Such an end is no failure.
 	ExpectedExit []ExpectedExit
 }
@@ -425,6 +427,7 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 		options.ready_json = mem.text("ready", string(text))
 	}
 	options.replace = C.int32_t(c.Replace)
+	options.enabled = flag(!c.Disabled)
 	options.fd_store_max = C.uint32_t(c.FDStoreMax)
 	setPeriod(&options.start_timeout_ms, c.StartTimeout)
 	setPeriod(&options.watchdog_ms, c.Watchdog)

@@ -59,6 +59,8 @@ const (
 	ErrTimeout Code = C.PROXYPROCESS_E_TIMEOUT
 	// ErrCommandFailed: a command that was run for a proxy has failed; the message says how it ended.
 	ErrCommandFailed Code = C.PROXYPROCESS_E_COMMAND_FAILED
+	// ErrPaused: the proxy is paused, by its declaration or by a call.
+	ErrPaused Code = C.PROXYPROCESS_E_PAUSED
 	// ErrNullArgument: something is missing that must be there; the message names it.
 	ErrNullArgument Code = C.PROXYPROCESS_E_NULL_ARGUMENT
 	// ErrInvalidUTF8: a text must be UTF-8 and is not.

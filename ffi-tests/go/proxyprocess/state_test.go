@@ -65,6 +65,7 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		Watchdog:        1500 * time.Millisecond,
 		FDStoreMax:      7,
 		Replace:         proxyprocess.ReplaceOverlap,
+		Disabled:        true,
 		ExpectedExit:    []proxyprocess.ExpectedExit{{Code: 64}, {Signal: syscall.SIGTERM}},
 		Listen:          []proxyprocess.Listen{{Address: "tcp:[::1]:80", IPv6Only: new(bool)}, {Address: "unix:/run/web", Mode: "0600"}},
 	}))
@@ -74,7 +75,7 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		"command": ["/bin/a", "b", "", "ü"], "dir": "/tmp", "env": ["A=b=c", "B="], "token": "secret",
 		"target_service": "db", "stop_signal": "SIGUSR1", "grace_period_ms": 2,
 		"restart": {"healthy_after_ms": 1, "attempts_before_backoff": 7, "max_wait_ms": 0, "jitter": 0.5,
-			"policy": "never", "give_up_after": {"failures": 8, "within_ms": 1}}, "expected_exit": [64, "SIGTERM"],
+			"policy": "never", "give_up_after": {"failures": 8, "within_ms": 1}}, "expected_exit": [64, "SIGTERM"], "enabled": false,
 		"credentials": {"uid": 1, "gid": 2, "groups": [3, 4294967294]},
 		"unset_env": ["C", "D"], "clear_env": true, "leftover_grace_ms": 1000,
 		"descriptor_limit": 256, "oom_score_adj": 0, "detached": true,

@@ -44,6 +44,8 @@ const (
 	StateClosed ProxyState = C.PROXYPROCESS_PROXY_CLOSED
 	// StateCompleted: the process has ended as it may, and is not started again as its declaration says.
 	StateCompleted ProxyState = C.PROXYPROCESS_PROXY_COMPLETED
+	// StatePaused: it is declared and not run, by its declaration (Disabled) or by Manager.Pause.
+	StatePaused ProxyState = C.PROXYPROCESS_PROXY_PAUSED
 )
 
 // String returns the name of the state, like "running".

@@ -18,6 +18,8 @@ const (
 	WaitRunning WaitFor = C.PROXYPROCESS_WAIT_RUNNING
 	// WaitCompleted: the proxy is in the state StateCompleted, which it never is with RestartAlways.
 	WaitCompleted WaitFor = C.PROXYPROCESS_WAIT_COMPLETED
+	// WaitPaused: the proxy is in the state StatePaused, and nothing of it runs.
+	WaitPaused WaitFor = C.PROXYPROCESS_WAIT_PAUSED
 )
 
 // Restart restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops
@@ -56,6 +58,29 @@ func (m *Manager) Retry(id string) error {
 func (m *Manager) ResetCrashes(id string) error {
 	return m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
 		return C.proxyprocess_manager_reset_crashes(manager, id, failure)
+	})
+}
+
+// Pause pauses one proxy: its process is stopped as declared, and not started again, while the proxy stays declared and is shown
+// in StatePaused. Its Listen sockets are closed, and what its processes have stored is forgotten. It returns when the stop has
+// begun; WaitUntil waits for its end. The proxy is paused until Resume, also under a changed declaration and, with a data
+// directory, by the next agent; until it is removed; or until it is declared as Disabled, which holds from then on.
+//
+// Its errors are ErrNotFound, when no proxy of this id is managed; ErrInvalidConfig, when it is of another kind than ModeDaemon;
+// ErrIO, when that could not be written down for the next agent, and nothing is stopped; and ErrClosed.
+func (m *Manager) Pause(id string) error {
+	return m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_manager_pause(manager, id, failure)
+	})
+}
+
+// Resume runs one proxy again that Pause has paused, with a backoff that begins anew. It returns when that has begun. A proxy that
+// is not paused stays as it is.
+//
+// Its errors are those of Pause, and ErrPaused, when it is declared as Disabled.
+func (m *Manager) Resume(id string) error {
+	return m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_manager_resume(manager, id, failure)
 	})
 }
 

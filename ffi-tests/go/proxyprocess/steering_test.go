@@ -131,3 +131,24 @@ func TestOneShot(t *testing.T) {
 	}
 	check(t, manager.Kill())
 }
+
+func TestPause(t *testing.T) {
+	state := newState(t)
+	check(t, state.Set("web", sleeper()))
+	off := sleeper()
+	off.Disabled = true
+	check(t, state.Set("off", off))
+	manager := newManager(t, quick(state, ""))
+	run(t, manager)
+	const limit = time.Minute
+	check(t, manager.WaitUntil("off", proxyprocess.WaitPaused, limit))
+	check(t, manager.WaitUntil("web", proxyprocess.WaitRunning, limit))
+	check(t, manager.Pause("web"))
+	check(t, manager.WaitUntil("web", proxyprocess.WaitPaused, limit))
+	expect(t, manager.Restart("web"), proxyprocess.ErrPaused)
+	expect(t, manager.Resume("off"), proxyprocess.ErrPaused)
+	check(t, manager.Resume("web"))
+	check(t, manager.WaitUntil("web", proxyprocess.WaitRunning, limit))
+	expect(t, manager.Pause("undeclared"), proxyprocess.ErrNotFound)
+	check(t, manager.Kill())
+}

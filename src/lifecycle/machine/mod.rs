@@ -58,6 +58,11 @@ impl Machine {
         }
     }
 
+    /// Whether nothing was asked for yet, or nothing is there.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.phase == MachinePhase::Idle
+    }
+
     /// Whether the process is being started: it is not known yet whether there is one.
     pub(crate) fn is_starting(&self) -> bool {
         matches!(self.phase, MachinePhase::Starting { .. })

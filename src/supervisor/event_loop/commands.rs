@@ -52,6 +52,11 @@ impl EventLoop {
     }
 
     pub(super) fn put(&mut self, slot: Slot, spec: Arc<Spec>, start: StartMode, started: Option<Sender<Result<()>>>) {
+        // A restore starts and stops nothing.
+        let restores = matches!(start, StartMode::Claimed { start_if_gone: false, .. });
+        if spec.is_paused() && !restores {
+            return self.put_paused(slot, &spec, start);
+        }
         let anew = match &start {
             StartMode::New | StartMode::Asked => Some(false),
             StartMode::Anew => Some(true),
@@ -109,6 +114,12 @@ impl EventLoop {
 
     pub(super) fn update(&mut self, slot: &Slot, spec: Arc<Spec>, record: Option<Sender<()>>) {
         let Some(key) = self.keys.get(slot) else { return };
+        let was_paused = self.slots.get(&key).is_some_and(|supervised| supervised.spec.is_paused());
+        match (was_paused, spec.is_paused()) {
+            (_, true) => return self.put_paused(slot.clone(), &spec, StartMode::New),
+            (true, false) => return self.resume(key, slot.clone(), spec),
+            (false, false) => {}
+        }
         let Some(key) = self.declared_now(key, &spec) else { return };
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         supervised.spec = spec.at(supervised.spec.place);

@@ -93,7 +93,7 @@ impl Supervised {
 
     /// Takes note of since when it has its state.
     pub(crate) fn note_state(&mut self, now: Instant) {
-        let state = self.machine.state();
+        let state = self.state();
         if state != self.state_since.0 {
             self.state_since = (state, now);
         }

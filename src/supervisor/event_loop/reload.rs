@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::EventLoop;
+use super::steering::without_process;
 use super::supervised::Supervised;
 use crate::deadline::after;
 use crate::declaration::Reload;
@@ -15,7 +16,7 @@ use crate::supervisor::mailbox::{BegunReload, Slot};
 use crate::supervisor::notifications::notice::Notice;
 use crate::supervisor::notifications::reloads::{AwaitedReload, Missing};
 use crate::supervisor::process_key::ProcessKey;
-use crate::supervisor::refusals::{not_managed, not_running};
+use crate::supervisor::refusals::not_managed;
 use crate::sys::monotonic_time::MonotonicTime;
 use crate::sys::signal::Signal;
 use crate::sys::wait::ExitStatus;
@@ -25,7 +26,7 @@ impl EventLoop {
     pub(super) fn reload(&mut self, slot: &Slot) -> Result<BegunReload> {
         let supervised = self.keys.get(slot).and_then(|key| self.slots.get(&key));
         let supervised = supervised.ok_or_else(|| not_managed(&slot.id))?;
-        let Some(leader) = supervised.pid else { return Err(not_running(&slot.id, supervised.machine.state())) };
+        let Some(leader) = supervised.pid else { return Err(without_process(supervised)) };
         match supervised.spec.config.reload.clone() {
             None => {
                 let what = "reload: declare a signal or a command to be reloaded by";

@@ -4,10 +4,11 @@
 use super::EventLoop;
 use super::supervised::Supervised;
 use crate::error::{Error, ErrorCode, Result, excerpt};
+use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::MachineEvent;
 use crate::logging::Level;
 use crate::supervisor::mailbox::{Slot, Steering};
-use crate::supervisor::refusals::{not_managed, not_running};
+use crate::supervisor::refusals::{not_managed, not_running, paused};
 use crate::supervisor::state_waiters::StateWaiter;
 use crate::sys::signal::Signal;
 
@@ -15,6 +16,9 @@ impl EventLoop {
     pub(super) fn steer(&mut self, slot: &Slot, what: Steering) -> Result<()> {
         let supervised = self.declared(slot)?;
         let (key, log) = (supervised.key, supervised.spec.context.log.clone());
+        if supervised.spec.is_paused() && what != Steering::ResetCrashes {
+            return Err(paused(&slot.id));
+        }
         match what {
             Steering::Restart => {
                 log.about(Level::Info, &slot.id, format_args!("restart requested"));
@@ -45,7 +49,7 @@ impl EventLoop {
         let supervised = self.keys.get(slot).and_then(|key| self.slots.get(&key));
         let supervised = supervised.ok_or_else(|| not_managed(&slot.id))?;
         let state = supervised.machine.state();
-        let Some(pid) = supervised.pid else { return Err(not_running(&slot.id, state)) };
+        let Some(pid) = supervised.pid else { return Err(without_process(supervised)) };
         let failed = |error: std::io::Error| {
             let what = format_args!("proxy {}: send {signal} to pid {pid}", excerpt(&slot.id));
             Error::os(ErrorCode::Io, what, &error)
@@ -74,5 +78,13 @@ impl EventLoop {
         let supervised = self.keys.get(slot).and_then(|key| self.slots.get(&key));
         let declared = supervised.filter(|supervised| !supervised.forget);
         declared.map(|supervised| &**supervised).ok_or_else(|| not_managed(&slot.id))
+    }
+}
+
+/// Why there is no process to be signalled.
+pub(super) fn without_process(supervised: &Supervised) -> Error {
+    match supervised.state() {
+        ProxyState::Paused => paused(&supervised.slot.id),
+        state => not_running(&supervised.slot.id, state),
     }
 }

@@ -117,6 +117,14 @@ impl Supervised {
         [self.armed, self.rare.answer_at, repair, exchange].iter().chain(&notifications).any(|due| *due == Some(at))
     }
 
+    /// What the proxy is doing: one without a process that is not to have one is paused.
+    pub(crate) fn state(&self) -> ProxyState {
+        match self.machine.state() {
+            ProxyState::Idle | ProxyState::Stopped if self.spec.is_paused() && !self.forget => ProxyState::Paused,
+            state => state,
+        }
+    }
+
     pub(crate) fn answer_start(&mut self, result: &Result<()>) {
         for waiter in self.rare.start_waiters.drain(..) {
             // The caller may be gone.
@@ -136,7 +144,7 @@ impl Supervised {
         if self.rare.state_waiters.is_empty() || self.is_being_succeeded() {
             return;
         }
-        let state = self.machine.state();
+        let state = self.state();
         let RareFields { state_waiters, last_error, .. } = &mut *self.rare;
         state_waiters.tell(&self.slot.id, state, last_error.as_ref());
     }
@@ -206,7 +214,7 @@ impl Supervised {
     }
 
     pub(crate) fn status(&self) -> ProxyStatus {
-        let mut status = ProxyStatus::new(&self.slot.id, &self.spec.config.mode, self.machine.state());
+        let mut status = ProxyStatus::new(&self.slot.id, &self.spec.config.mode, self.state());
         status.pid = self.pid.map(Pid::as_u32);
         status.adopted = self.adopted;
         status.restarts = self.starts.saturating_sub(1);

@@ -64,9 +64,16 @@ pub(crate) struct Spec {
     pub(crate) context: Arc<Context>,
     /// Which generation's files its process has.
     pub(crate) place: FilePlace,
+    /// A call has paused it.
+    pub(crate) paused: bool,
 }
 
 impl Spec {
+    /// Whether it is declared and not to run.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused || !self.config.enabled
+    }
+
     /// The same for a process with other files.
     pub(crate) fn at(self: &Arc<Spec>, place: FilePlace) -> Arc<Spec> {
         if self.place == place { self.clone() } else { Arc::new(Spec { place, ..(**self).clone() }) }
@@ -127,7 +134,13 @@ impl Spec {
             users: Arc::default(),
             max_handovers: 1,
         };
-        Spec { id: id.into(), config: Arc::new(config), context: Arc::new(context), place: FilePlace::Current }
+        Spec {
+            id: id.into(),
+            config: Arc::new(config),
+            context: Arc::new(context),
+            place: FilePlace::Current,
+            paused: false,
+        }
     }
 }
 

@@ -34,7 +34,13 @@ fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: 
         users: Arc::default(),
         max_handovers: 1,
     };
-    Spec { id: "web".into(), config: Arc::new(config), context: Arc::new(context), place: FilePlace::Current }
+    Spec {
+        id: "web".into(),
+        config: Arc::new(config),
+        context: Arc::new(context),
+        place: FilePlace::Current,
+        paused: false,
+    }
 }
 
 #[test]

@@ -75,6 +75,14 @@ impl EventLoop {
         true
     }
 
+    /// What is declared now, for a handover that is ending.
+    pub(in super::super) fn follow_in_handover(&mut self, key: ProcessKey, spec: &Arc<Spec>) {
+        let ongoing = self.slots.get_mut(&key).and_then(|supervised| supervised.rare.handover.as_mut());
+        if let Some(ongoing) = ongoing {
+            ongoing.wanted = spec.clone();
+        }
+    }
+
     fn follow_settings(&mut self, key: ProcessKey, spec: &Arc<Spec>) {
         if let Some(supervised) = self.slots.get_mut(&key) {
             supervised.spec = spec.at(supervised.spec.place);
