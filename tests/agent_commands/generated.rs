@@ -6,11 +6,13 @@ use std::process::{Command, Stdio};
 use super::{Ran, run};
 use crate::support::Scene;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "check",
     "status",
     "restart",
+    "stop",
+    "start",
     "reload",
     "signal",
     "wait",
@@ -35,7 +37,7 @@ fn bash_completes_commands_and_options() {
     };
     let all = complete(&["agent", ""]);
     assert!(COMMANDS.iter().all(|name| all.lines().any(|line| line == *name)), "{all}");
-    assert_eq!(complete(&["agent", "sta"]), "status\n");
+    assert_eq!(complete(&["agent", "stat"]), "status\n");
     assert_eq!(complete(&["agent", "wait", "--time"]), "--timeout\n");
     scene.finish();
 }

@@ -30,6 +30,36 @@ fn restart_returns_when_the_next_process_is_ready() {
 }
 
 #[test]
+fn stopped_proxy_stays_so_for_the_next_agent_until_it_is_started() {
+    let scene = Scene::new();
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["run"])).proxy("other", Proxy::helper(&["run"]));
+    let agent = start(&scene, &config);
+    let (web, other) = (scene.reports.start("web"), scene.reports.start("other"));
+    let data_dir = scene.data_dir();
+    ask(&data_dir, &["wait", "web"]).ok();
+    assert_eq!(ask(&data_dir, &["wait", "web", "stopped", "--timeout", "1ms"]).code, Some(5));
+    assert_eq!(ask(&data_dir, &["stop", "web"]).ok(), "");
+    web.process.wait();
+    assert!(ask(&data_dir, &["status", "web"]).ok().contains("\nweb\tpaused\t"));
+    assert_eq!(ask(&data_dir, &["stop", "nosuch", "web"]).code, Some(4));
+    agent.kill();
+
+    let agent = start(&scene, &config);
+    ask(&data_dir, &["wait", "other"]).ok();
+    ask(&data_dir, &["wait", "web", "stopped"]).ok();
+    assert!(agent.status().runs("other", other.pid));
+    assert_eq!(ask(&data_dir, &["start", "web"]).ok(), "");
+    let web = scene.reports.start("web");
+    assert!(agent.status().runs("web", web.pid));
+    // One that runs stays as it is.
+    ask(&data_dir, &["start", "web", "other"]).ok();
+    let status = agent.status();
+    assert!(status.runs("web", web.pid) && status.runs("other", other.pid), "{status:?}");
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
 fn wait_ends_when_the_proxy_is_ready_and_fails_when_it_is_not_in_time() {
     let scene = Scene::new();
     let ready = json!({ "unix": scene.path("socket") });

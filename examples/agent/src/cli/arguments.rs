@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use proxyprocess::Signal;
 
@@ -67,12 +68,28 @@ pub(super) enum Command {
         /// The proxies
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
-        /// Return when the restarts have begun
-        #[arg(long)]
-        no_wait: bool,
-        /// How long to wait for each
-        #[arg(long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration)]
-        timeout: Duration,
+        #[command(flatten)]
+        wait: Wait,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// Stop proxies until they are started again, and wait until they are stopped
+    Stop {
+        /// The proxies
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+        #[command(flatten)]
+        wait: Wait,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// Start proxies that were stopped or have failed, and wait until they are ready
+    Start {
+        /// The proxies
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+        #[command(flatten)]
+        wait: Wait,
         #[command(flatten)]
         agent: WhichAgent,
     },
@@ -92,13 +109,13 @@ pub(super) enum Command {
         #[command(flatten)]
         agent: WhichAgent,
     },
-    /// Wait until a proxy is ready
+    /// Wait until a proxy is ready, or stopped
     Wait {
         /// The proxy
         id: String,
         /// What to wait for
-        #[arg(value_enum, default_value_t = Awaited::Ready)]
-        what: Awaited,
+        #[arg(value_parser = PossibleValuesParser::new(["ready", "stopped"]), default_value = "ready")]
+        until: String,
         /// How long to wait
         #[arg(long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration)]
         timeout: Duration,
@@ -160,6 +177,23 @@ pub(super) enum Command {
     Demo,
 }
 
+/// How long a command waits for what it has begun.
+#[derive(Debug, Args)]
+pub(super) struct Wait {
+    /// Return when it has begun
+    #[arg(long)]
+    no_wait: bool,
+    /// How long to wait for each
+    #[arg(long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+impl Wait {
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        (!self.no_wait).then_some(self.timeout)
+    }
+}
+
 /// How a command finds the agent.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
@@ -182,10 +216,4 @@ pub(super) struct PerhapsAgent {
     /// The configuration of an agent, which names its data directory
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-}
-
-/// What a proxy is waited for to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Awaited {
-    Ready,
 }

@@ -15,10 +15,12 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::control::client::Connection;
+use crate::control::protocol::Awaited;
 use crate::control::server;
 use crate::{Result, agent, config, demo, proxy};
 use arguments::{Arguments, Command};
 use logs::Streams;
+use steer::Steering;
 
 /// Does what the arguments of this process ask for. Wrong ones end it, with exit code 2.
 ///
@@ -36,16 +38,22 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Run { config } => return agent::run(&config, server::start),
         Command::Check { config, diff, json } => check::check(&config, diff, json)?,
         Command::Status { id, json, agent } => status::status(connect(agent.data_dir, agent.config)?, id, json)?,
-        Command::Restart { ids, no_wait, timeout, agent } => {
-            let wait = (!no_wait).then_some(timeout);
-            steer::restart(&mut connect(agent.data_dir, agent.config)?, &ids, wait)?;
+        Command::Restart { ids, wait, agent } => {
+            steer::each(&mut connect(agent.data_dir, agent.config)?, Steering::Restart, &ids, wait.timeout())?;
+        }
+        Command::Stop { ids, wait, agent } => {
+            steer::each(&mut connect(agent.data_dir, agent.config)?, Steering::Stop, &ids, wait.timeout())?;
+        }
+        Command::Start { ids, wait, agent } => {
+            steer::each(&mut connect(agent.data_dir, agent.config)?, Steering::Start, &ids, wait.timeout())?;
         }
         Command::Reload { id, agent } => steer::reload(&mut connect(agent.data_dir, agent.config)?, id)?,
         Command::Signal { id, signal, agent } => {
             steer::signal(&mut connect(agent.data_dir, agent.config)?, id, signal)?;
         }
-        Command::Wait { id, what: arguments::Awaited::Ready, timeout, agent } => {
-            steer::wait(&mut connect(agent.data_dir, agent.config)?, id, timeout)?;
+        Command::Wait { id, until, timeout, agent } => {
+            let until = if until == Awaited::Stopped.as_str() { Awaited::Stopped } else { Awaited::Ready };
+            steer::wait(&mut connect(agent.data_dir, agent.config)?, id, until, timeout)?;
         }
         Command::Logs { id, follow, lines, stdout, stderr, agent } => {
             let streams = match (stdout, stderr) {

@@ -110,7 +110,7 @@ fn colour_of(state: &str, ready: bool) -> Option<Colour> {
     match state {
         "running" if ready => Some(Colour::Green),
         "failed" | "waiting" => Some(Colour::Red),
-        "stopped" | "closed" => None,
+        "stopped" | "paused" | "closed" => None,
         _ => Some(Colour::Yellow),
     }
 }

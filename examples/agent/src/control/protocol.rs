@@ -25,8 +25,17 @@ pub(crate) enum Request {
     },
     /// Send a signal to the process of one proxy.
     Signal { id: String, signal: String },
-    /// Answer when one proxy is ready.
-    Wait { id: String, timeout_ms: u64 },
+    /// Stop one proxy until it is started; answered when the stop has begun.
+    Stop { id: String },
+    /// Start one proxy that was stopped, failed, or waits for its next start; answered when the start has begun.
+    Start { id: String },
+    /// Answer when one proxy is as wanted.
+    Wait {
+        id: String,
+        timeout_ms: u64,
+        #[serde(default)]
+        until: Awaited,
+    },
     /// The last events, and with `follow` those that come: `event` lines.
     Events {
         #[serde(default)]
@@ -34,6 +43,24 @@ pub(crate) enum Request {
     },
     /// Which agent this is: an `agent` line.
     Version {},
+}
+
+/// What a proxy is waited for to be.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Awaited {
+    #[default]
+    Ready,
+    Stopped,
+}
+
+impl Awaited {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Awaited::Ready => "ready",
+            Awaited::Stopped => "stopped",
+        }
+    }
 }
 
 /// One line of an answer.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use proxyprocess::{ErrorCode, Event, Signal, WaitFor};
 
 use super::answering::{Client, Ended};
-use super::protocol::{Answer, Refusal, RefusalCode, Request};
+use super::protocol::{Answer, Awaited, Refusal, RefusalCode, Request};
 use crate::agent::Agent;
 
 /// How long to wait for a proxy before looking whether the client is still there.
@@ -26,7 +26,12 @@ pub(super) fn perform(agent: &Agent, request: Request, client: &Client<'_>) -> R
             let signal: Signal = signal.parse().map_err(|error| bad_request(&error))?;
             Ok(agent.manager.signal(&id, signal)?)
         }
-        Request::Wait { id, timeout_ms } => wait(agent, &id, Duration::from_millis(timeout_ms), client),
+        Request::Stop { id } => Ok(agent.manager.pause(&id)?),
+        Request::Start { id } => {
+            agent.manager.resume(&id)?;
+            Ok(agent.manager.retry(&id)?)
+        }
+        Request::Wait { id, timeout_ms, until } => wait(agent, &id, until, Duration::from_millis(timeout_ms), client),
         Request::Events { follow } => events(agent, follow, client),
         Request::Version {} => client.tell(&Answer::Agent {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -62,14 +67,18 @@ fn declarations(agent: &Agent, client: &Client<'_>) -> Result<(), Ended> {
 }
 
 /// Waits in slices: a client that goes away must not keep its thread.
-fn wait(agent: &Agent, id: &str, timeout: Duration, client: &Client<'_>) -> Result<(), Ended> {
+fn wait(agent: &Agent, id: &str, until: Awaited, timeout: Duration, client: &Client<'_>) -> Result<(), Ended> {
+    let wanted = match until {
+        Awaited::Ready => WaitFor::Running,
+        Awaited::Stopped => WaitFor::Paused,
+    };
     let begun = Instant::now();
     loop {
         let left = timeout.saturating_sub(begun.elapsed());
-        match agent.manager.wait_until(id, WaitFor::Running, left.min(WAIT_SLICE)) {
+        match agent.manager.wait_until(id, wanted, left.min(WAIT_SLICE)) {
             Err(error) if error.code() == ErrorCode::Timeout && left > WAIT_SLICE => {}
             Err(error) if error.code() == ErrorCode::Timeout => {
-                let message = format!("proxy {id}: not ready after {timeout:?}");
+                let message = format!("proxy {id}: not {} after {timeout:?}", until.as_str());
                 return Err(Refusal::new(RefusalCode::TimedOut, message).into());
             }
             waited => return Ok(waited?),
