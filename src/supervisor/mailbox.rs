@@ -24,7 +24,7 @@ use crate::store::snapshot_entry::KnownProcess;
 use crate::store::{RecordedEnd, RecordedStop};
 use crate::sys::notify_socket::{NotifySocket, SocketName};
 use crate::sys::pid::Pid;
-use crate::sys::proc::port_holder::PortHolder;
+use crate::sys::proc::port_holder::{PortHolder, TakenAddress};
 use crate::sys::process_identity::Identity;
 use crate::sys::report_pipe::ReportReader;
 use crate::sys::signal::Signal;
@@ -244,8 +244,8 @@ pub(crate) enum Done {
 pub(crate) struct LastWords {
     /// The last lines of its standard error.
     pub(crate) lines: Vec<String>,
-    /// The port that it could not have, if that is what they say, and what has it.
-    pub(crate) taken_port: Option<(u16, PortHolder)>,
+    /// The address that could not be had, and what has it.
+    pub(crate) taken_address: Option<(TakenAddress, PortHolder)>,
 }
 
 /// Everything that arrives.

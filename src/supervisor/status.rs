@@ -63,7 +63,8 @@ pub struct ProxyStatus {
     pub last_exit_by: Option<EndedBy>,
     /// The last lines that this process wrote to its standard error, at most 10 of them and at most 4096 bytes; empty lines are
     /// left out, and control characters replaced. Empty when it was ended by a stop, when it wrote none or not to a log, and
-    /// until they are read, a moment after the end. In a handover, what either generation has written.
+    /// until they are read, a moment after the end. Of an adopted process they can be those of a process
+    /// before it, if it has written few. In a handover, what either generation has written.
     pub last_stderr: Vec<String>,
     /// The file that its standard output goes to.
     #[serde(serialize_with = "as_lossy_text")]

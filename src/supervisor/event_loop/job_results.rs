@@ -80,6 +80,7 @@ impl EventLoop {
                 supervised.claim = claim;
                 (supervised.pid, supervised.adopted) = (Some(pid), false);
                 supervised.process_started = Some(Instant::now());
+                supervised.forget_taken_address();
                 supervised.begins_well();
                 supervised.group = Some(pid);
                 (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
@@ -98,6 +99,7 @@ impl EventLoop {
                 };
                 spec.context.publisher.of_proxy(&id, happened);
                 supervised.answer_start(&answer);
+                supervised.note_failed_start(&error);
                 supervised.rare.last_error = Some(error);
                 Some(MachineEvent::SpawnFailed { hopeless })
             }

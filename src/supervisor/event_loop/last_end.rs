@@ -10,13 +10,15 @@ use super::EventLoop;
 use super::rare::RareFields;
 use super::supervised::Supervised;
 use crate::defaults;
+use crate::error::Error;
 use crate::lifecycle::EndedBy;
 use crate::lifecycle::hints::exit_code;
 use crate::lifecycle::hints::killed_stops::KilledStops;
 use crate::store::LogPart;
 use crate::supervisor::mailbox::LastWords;
 use crate::supervisor::process_key::ProcessKey;
-use crate::sys::proc::port_holder::PortHolder;
+use crate::supervisor::spawner::last_words::Unread;
+use crate::sys::proc::port_holder::{PortHolder, TakenAddress};
 use crate::sys::wait::ExitStatus;
 
 /// The start of an adopted process is known in ticks of 10 ms, and the times of files go by the kernel's ticks as well.
@@ -29,7 +31,7 @@ pub(crate) struct LastEnd {
     by: Option<EndedBy>,
     killed_stops: KilledStops,
     last_stderr: Vec<String>,
-    taken_port: Option<(u16, PortHolder)>,
+    taken_address: Option<(TakenAddress, PortHolder)>,
 }
 
 impl Supervised {
@@ -43,11 +45,30 @@ impl Supervised {
                 self.rare.killed_stops = killed_stops;
             }
         }
-        if !self.rare.last_stderr.is_empty() || self.rare.unread_output.is_some() {
-            (self.rare.last_stderr, self.rare.taken_port, self.rare.unread_output) = (Vec::new(), None, None);
+        if self.has_last_words() || self.rare.unread.is_some() {
+            (self.rare.last_stderr, self.rare.taken_address, self.rare.unread) = (Vec::new(), None, None);
         }
         if by != EndedBy::Stop {
-            self.rare.unread_output = Some(self.output_begins.map_or_else(|| self.output_since(), LogPart::From));
+            self.rare.unread =
+                Some(Unread::Output(self.output_begins.map_or_else(|| self.output_since(), LogPart::From)));
+        }
+    }
+
+    fn has_last_words(&self) -> bool {
+        !self.rare.last_stderr.is_empty() || self.rare.taken_address.is_some()
+    }
+
+    /// A start has failed: if an address of `listen` is taken, a job looks for what has it.
+    pub(crate) fn note_failed_start(&mut self, error: &Error) {
+        if error.errno() == Some(libc::EADDRINUSE) {
+            self.rare.unread = Some(Unread::TakenListen);
+        }
+    }
+
+    /// It runs: whatever address was taken is its own now.
+    pub(crate) fn forget_taken_address(&mut self) {
+        if self.rare.taken_address.is_some() {
+            self.rare.taken_address = None;
         }
     }
 
@@ -55,7 +76,11 @@ impl Supervised {
     pub(crate) fn hint(&self) -> Option<String> {
         let runs_well = self.machine.running_since().is_some_and(|it| it.elapsed() >= defaults::DAEMON_RESTART_HEALTHY);
         let by_itself = self.last_exit.filter(|_| self.last_exit_by == Some(EndedBy::Itself));
-        let taken = self.rare.taken_port.as_ref().map(|(port, holder)| format!("port {port} is taken by {holder}"));
+        let taken = self
+            .rare
+            .taken_address
+            .as_ref()
+            .map(|(address, holder)| format!("{address} seems to be taken by {holder}"));
         let of_exits = || {
             let of_code = || by_itself.and_then(exit_code::hint);
             taken.or_else(|| self.rare.background.hint()).or_else(of_code)
@@ -73,17 +98,18 @@ impl Supervised {
     /// What is told of its last end, for the generation that takes its place.
     pub(crate) fn last_end(&self) -> LastEnd {
         let (exit, by, killed_stops) = (self.last_exit, self.last_exit_by, self.rare.killed_stops);
-        let RareFields { last_stderr, taken_port, .. } = &*self.rare;
-        LastEnd { exit, by, killed_stops, last_stderr: last_stderr.clone(), taken_port: taken_port.clone() }
+        let RareFields { last_stderr, taken_address, .. } = &*self.rare;
+        LastEnd { exit, by, killed_stops, last_stderr: last_stderr.clone(), taken_address: taken_address.clone() }
     }
 
     /// What is told of the last end of the generation before, as long as it is the last one.
-    pub(crate) fn inherit_last_end(&mut self, LastEnd { exit, by, killed_stops, last_stderr, taken_port }: LastEnd) {
+    pub(crate) fn inherit_last_end(&mut self, LastEnd { exit, by, killed_stops, last_stderr, taken_address }: LastEnd) {
         if exit.is_none() {
             return;
         }
         (self.last_exit, self.last_exit_by) = (exit, by);
-        (self.rare.killed_stops, self.rare.last_stderr, self.rare.taken_port) = (killed_stops, last_stderr, taken_port);
+        (self.rare.killed_stops, self.rare.last_stderr, self.rare.taken_address) =
+            (killed_stops, last_stderr, taken_address);
     }
 
     /// Takes note of how long ago its process was started, which it did not start, if that is known.
@@ -102,17 +128,19 @@ impl Supervised {
 
 impl EventLoop {
     /// What the process that has ended said last was read.
-    pub(super) fn take_last_words(&mut self, key: ProcessKey, LastWords { lines, taken_port }: LastWords) {
-        if lines.is_empty() {
+    pub(super) fn take_last_words(&mut self, key: ProcessKey, LastWords { lines, taken_address }: LastWords) {
+        if lines.is_empty() && taken_address.is_none() {
             return;
         }
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let partner = supervised.rare.partner;
+        // A start that has failed says no more of the process before.
+        let lines = if lines.is_empty() { supervised.rare.last_stderr.clone() } else { lines };
         supervised.rare.last_stderr.clone_from(&lines);
-        supervised.rare.taken_port.clone_from(&taken_port);
+        supervised.rare.taken_address.clone_from(&taken_address);
         // The status of a proxy is that of its current generation, and names the last exit of either.
         if let Some(current) = partner.and_then(|partner| self.slots.get_mut(&partner)) {
-            (current.rare.last_stderr, current.rare.taken_port) = (lines, taken_port);
+            (current.rare.last_stderr, current.rare.taken_address) = (lines, taken_address);
         }
     }
 }

@@ -69,7 +69,7 @@ impl EventLoop {
                 supervised.warn_of_held();
                 fail::point("spawn:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
-                let unread = supervised.rare.unread_output.take();
+                let unread = supervised.rare.unread.take();
                 let (sockets, numbers) = (supervised.sockets_for_start(), self.draw_numbers(key));
                 self.submit(key, Job::Start { key, spec, numbers, after, sockets, unread });
             }
@@ -132,7 +132,7 @@ impl EventLoop {
                 (supervised.group, supervised.rare.repair, supervised.rare.told) = (None, None, None);
                 fail::point("clean-up:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
-                let unread = supervised.rare.unread_output.take();
+                let unread = supervised.rare.unread.take();
                 let sockets = self.sockets_to_close(key);
                 self.submit(key, Job::CleanUp { key, spec, after, sockets, unread });
             }
@@ -140,7 +140,7 @@ impl EventLoop {
             MachineAction::CleanUpButRecord => {
                 (supervised.group, supervised.rare.told) = (None, None);
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
-                let unread = supervised.rare.unread_output.take();
+                let unread = supervised.rare.unread.take();
                 self.submit(key, Job::CleanUpButRecord { key, spec, after, unread });
             }
             MachineAction::Settle => {

@@ -16,7 +16,6 @@ use crate::error::{Error, Result};
 use crate::lifecycle::generation::Generation;
 use crate::lifecycle::hints::background::Background;
 use crate::lifecycle::hints::killed_stops::KilledStops;
-use crate::store::LogPart;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::command_run::AwaitedCommand;
 use crate::supervisor::mailbox::StopWaiter;
@@ -27,11 +26,12 @@ use crate::supervisor::scan::escaped_process::Escaped;
 use crate::supervisor::scan::unproven_process::Unproven;
 use crate::supervisor::sockets::ProxySockets;
 use crate::supervisor::spawner::job::Job;
+use crate::supervisor::spawner::last_words::Unread;
 use crate::supervisor::spec::Spec;
 use crate::supervisor::state_waiters::StateWaiters;
 use crate::supervisor::zombies::Zombie;
 use crate::sys::pid::Pid;
-use crate::sys::proc::port_holder::PortHolder;
+use crate::sys::proc::port_holder::{PortHolder, TakenAddress};
 
 /// What most slots have nothing of, most of the time: of ten thousand it would be megabytes.
 #[derive(Debug, Default)]
@@ -54,10 +54,10 @@ pub(crate) struct RareFields {
     pub(crate) last_error: Option<Error>,
     /// The last lines of the standard error of the process that has ended last.
     pub(crate) last_stderr: Vec<String>,
-    /// The port that it could not have, and what has it.
-    pub(crate) taken_port: Option<(u16, PortHolder)>,
-    /// Where they are, until they are read.
-    pub(crate) unread_output: Option<LogPart>,
+    /// The address that it could not have, and what has it.
+    pub(crate) taken_address: Option<(TakenAddress, PortHolder)>,
+    /// What is to be read of its end, until a job does.
+    pub(crate) unread: Option<Unread>,
     /// While it runs and is not ready yet.
     pub(crate) readiness: Option<AwaitedReadiness>,
     /// Those that are run for it, and have not ended.
@@ -108,8 +108,8 @@ static NOTHING: RareFields = RareFields {
     uncleared: None,
     last_error: None,
     last_stderr: Vec::new(),
-    taken_port: None,
-    unread_output: None,
+    taken_address: None,
+    unread: None,
     readiness: None,
     commands: Vec::new(),
     sockets: None,
@@ -159,8 +159,8 @@ impl Rare {
             uncleared,
             last_error,
             last_stderr,
-            taken_port,
-            unread_output,
+            taken_address,
+            unread,
             readiness,
             commands,
             sockets,
@@ -191,8 +191,8 @@ impl Rare {
             && uncleared.is_none()
             && last_error.is_none()
             && last_stderr.is_empty()
-            && taken_port.is_none()
-            && unread_output.is_none()
+            && taken_address.is_none()
+            && unread.is_none()
             && readiness.is_none()
             && commands.is_empty()
             && sockets.is_none()

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{ProxyOccurrence, SnapshotOccurrence};
+use super::occurrence::{ProxyOccurrence, SnapshotOccurrence};
 use crate::sys::wait::ExitStatus;
 
 /// Upper bounds of the histogram of times from start to ready, in milliseconds; what took longer is beyond the last.

@@ -2,6 +2,7 @@
 //! Lifecycle events, as they are reported to the user.
 
 mod counters;
+mod occurrence;
 mod publisher;
 mod text;
 
@@ -11,7 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::error::Result;
 pub(crate) use counters::{Counters, READY_BOUNDS_MS};
-pub(crate) use publisher::{ProxyOccurrence, Publisher, SnapshotOccurrence};
+pub(crate) use occurrence::{ProxyOccurrence, SnapshotOccurrence};
+pub(crate) use publisher::Publisher;
 #[cfg(feature = "capi")]
 pub(crate) use text::{EventFields, unix_ns};
 

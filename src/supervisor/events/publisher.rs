@@ -6,122 +6,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::counters::Counters;
+use super::occurrence::{ProxyOccurrence, SnapshotOccurrence};
 use super::{EventKind, EventRing};
-use crate::declaration::ExecMode;
 use crate::error::Error;
 use crate::lifecycle::generation::Generation;
 use crate::logging::{Level, Log};
 use crate::sys::pid::Pid;
-use crate::sys::wait::ExitStatus;
-
-/// What happened to a proxy.
-#[derive(Debug)]
-pub(crate) enum ProxyOccurrence<'a> {
-    Started {
-        pid: Pid,
-        generation: Generation,
-    },
-    /// One of a registered kind.
-    KindStarted {
-        mode: &'a ExecMode,
-    },
-    /// It is tried again.
-    StartFailed {
-        error: &'a Error,
-    },
-    /// It would fail again. Whether the proxy has failed by that is for its machine to say.
-    StartHopeless {
-        error: &'a Error,
-    },
-    /// The machine has given up: the last error.
-    Failed {
-        error: Option<&'a Error>,
-    },
-    /// It has failed, and is not started again.
-    GaveUp {
-        error: &'a Error,
-    },
-    /// Its process has ended as it may, and it is not started again.
-    Completed {
-        status: ExitStatus,
-    },
-    /// The code of a registered kind has returned an error.
-    KindStartFailed {
-        error: &'a Error,
-    },
-    /// Its kind cannot make a proxy of the declaration; the error names the proxy.
-    Rejected {
-        error: &'a Error,
-    },
-    Adopted {
-        pid: Pid,
-        generation: Generation,
-    },
-    /// `ended`: the process has, which is nothing to worry about.
-    NotAdopted {
-        reason: String,
-        ended: bool,
-    },
-    /// The same of one proxy of many, which share one log line.
-    NotKnownToLive {
-        reason: String,
-    },
-    /// `expected`: it was told to end, or did so as it may.
-    Exited {
-        pid: Pid,
-        status: ExitStatus,
-        expected: bool,
-        generation: Generation,
-    },
-    Waiting {
-        wait: Duration,
-    },
-    /// `after`: how long after its start; absent after a reload and for a process that was adopted.
-    Ready {
-        generation: Generation,
-        after: Option<Duration>,
-    },
-    /// `error`: what the status shows, and why it is stopped.
-    NotReady {
-        error: &'a Error,
-        reason: String,
-        generation: Generation,
-    },
-    /// `error`: as above.
-    WatchdogExpired {
-        error: &'a Error,
-        reason: String,
-        generation: Generation,
-    },
-    Stopping {
-        pid: Option<Pid>,
-        generation: Generation,
-    },
-    Stopped,
-    Unproven {
-        processes: String,
-    },
-}
-
-/// What happened to a snapshot, or to the files beside it.
-#[derive(Debug)]
-pub(crate) enum SnapshotOccurrence<'a> {
-    Written,
-    NotWritten {
-        error: &'a Error,
-    },
-    /// The caller of the restore gets the error as well, and logs it.
-    NotRead {
-        error: &'a Error,
-    },
-    /// A part of it, or a file beside it: a record or a pid file.
-    PartNotUsed {
-        message: String,
-    },
-}
 
 /// Where the occurrences of a manager or daemon are published.
 #[derive(Debug, Clone)]
@@ -248,8 +140,12 @@ impl Publisher {
 mod tests {
     use log::LevelFilter;
 
+    use std::time::Duration;
+
     use super::*;
-    use crate::error::ErrorCode;
+    use crate::declaration::ExecMode;
+    use crate::error::{Error, ErrorCode};
+    use crate::sys::wait::ExitStatus;
 
     /// The log line and the event, each with the proxy, that `publish` leads to.
     fn published(publish: impl FnOnce(&Publisher)) -> [Option<String>; 2] {

@@ -15,7 +15,6 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::store::RecordedSocket;
 use crate::sys::closed_on_fork::ClosedOnFork;
 use crate::sys::fail;
-use crate::sys::proc::port_holder::{self, PortHolder};
 use crate::sys::socket::{self, BindOptions, SocketKind};
 use crate::sys::socket_address::RawAddress;
 use socket_file::SocketFile;
@@ -71,14 +70,8 @@ impl ProxySockets {
         let mut sockets = self.lock();
         let Sockets { open: all, untaken } = &mut *sockets;
         let socket = |wanted: &Listen| {
-            let failed = |error| {
-                let failed = Error::os(ErrorCode::StartFailed, format_args!("listen on {}", wanted.address), &error);
-                let is_taken = error.kind() == io::ErrorKind::AddrInUse;
-                match is_taken.then(|| holder(&wanted.address)).flatten() {
-                    Some(holder) => failed.followed_by(format_args!("{holder} has it")),
-                    None => failed,
-                }
-            };
+            let failed =
+                |error| Error::os(ErrorCode::StartFailed, format_args!("listen on {}", wanted.address), &error);
             if let Some(open) = all.iter_mut().find(|open| open.declared.is_same_socket(wanted)) {
                 open.follow(wanted).map_err(failed)?;
                 return Ok(open.socket.clone());
@@ -132,12 +125,6 @@ impl OpenSocket {
         fail::point("sockets:removed");
         removed
     }
-}
-
-/// What has the port of an address, as far as that can be known.
-fn holder(address: &ListenAddress) -> Option<PortHolder> {
-    let (ListenAddress::Tcp(address) | ListenAddress::Udp(address)) = address else { return None };
-    port_holder::of_any(&[address.port()]).ok().flatten().map(|(_, holder)| holder)
 }
 
 fn remove_file(declared: &Listen, file: Option<SocketFile>) -> Result<()> {

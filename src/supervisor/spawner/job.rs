@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use super::last_words::Unread;
 use crate::declaration::Listen;
 use crate::error::{Error, ErrorCode};
 use crate::lifecycle::start_numbers::StartNumbers;
 use crate::store::file_place::FilePlace;
-use crate::store::{LogPart, RecordedEnd, RecordedNotifications};
+use crate::store::{RecordedEnd, RecordedNotifications};
 use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
 use crate::supervisor::adoption::named_leader::NamedLeader;
 use crate::supervisor::command_run::CommandRun;
@@ -69,8 +70,8 @@ pub(crate) enum Job {
         after: Option<Box<Claim>>,
         /// Those of its proxy, if it has any or had some.
         sockets: Option<Arc<ProxySockets>>,
-        /// What the process before has written, here and below: its last lines are to be read.
-        unread: Option<LogPart>,
+        /// What is to be read of the end of the process before, here and below.
+        unread: Option<Unread>,
     },
     Adopt {
         key: ProcessKey,
@@ -104,10 +105,10 @@ pub(crate) enum Job {
         spec: Arc<Spec>,
         after: Option<Box<Claim>>,
         sockets: Option<SocketsToClose>,
-        unread: Option<LogPart>,
+        unread: Option<Unread>,
     },
     /// The same, but the record stays.
-    CleanUpButRecord { key: ProcessKey, spec: Arc<Spec>, after: Option<Box<Claim>>, unread: Option<LogPart> },
+    CleanUpButRecord { key: ProcessKey, spec: Arc<Spec>, after: Option<Box<Claim>>, unread: Option<Unread> },
     /// Gives the files of the next generation the place of those of the current one, which this is.
     Promote { key: ProcessKey, spec: Arc<Spec>, pid: Option<Pid> },
 }
@@ -131,8 +132,8 @@ impl Job {
         }
     }
 
-    /// What the process before has written, if its last lines are to be read after the job.
-    pub(super) fn unread(&self) -> Option<LogPart> {
+    /// What is to be read after the job of the end of the process before.
+    pub(super) fn unread(&self) -> Option<Unread> {
         match self {
             Job::Start { unread, .. } | Job::CleanUp { unread, .. } | Job::CleanUpButRecord { unread, .. } => *unread,
             _ => None,

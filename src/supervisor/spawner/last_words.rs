@@ -2,22 +2,82 @@
 //! Reads what a process said before it ended, and looks for what it complains of. All of it is for people: what cannot be
 //! read is not told.
 
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::declaration::ListenAddress;
 use crate::lifecycle::hints::taken_port;
 use crate::store::LogPart;
 use crate::supervisor::mailbox::{Done, LastWords};
 use crate::supervisor::spec::Spec;
-use crate::sys::proc::port_holder;
+use crate::sys::proc::port_holder::{self, PortHolder, TakenAddress};
 
-/// What the process said last that has ended before this job, which is done.
-pub(super) fn last_words(spec: &Spec, unread: LogPart, done: &Done) -> LastWords {
-    let next_begins = if let Done::Started(started) = done { started.output_begins } else { None };
-    let lines = spec.last_lines(unread, next_begins).unwrap_or_default();
-    // A look at the descriptors of all processes: only where the next start waits anyway.
-    let taken_port = match done {
-        Done::CleanedUp(_) => {
-            port_holder::of_any(&taken_port::ports(&lines, spec.config.command.argv())).ok().flatten()
+/// How often the descriptors of all processes are read, and how long that may take: with many processes it takes as long as
+/// many starts.
+const SEARCH_PERIOD: Duration = Duration::from_secs(2);
+const SEARCH_TIME: Duration = Duration::from_millis(100);
+
+/// What is to be read after the end of a process, or a start that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// What the process has written.
+    Output(LogPart),
+    /// An address of `listen` is taken: by what?
+    TakenListen,
+}
+
+/// Finds what has an address: one search at a time, for whichever proxy comes first.
+#[derive(Debug, Default)]
+pub(super) struct AddressSearch(Mutex<Option<Instant>>);
+
+impl AddressSearch {
+    fn of_any(&self, all: &[TakenAddress]) -> Option<(TakenAddress, PortHolder)> {
+        if all.is_empty() {
+            return None;
         }
-        _ => None,
+        let mut last = self.0.try_lock().ok()?;
+        if last.is_some_and(|last| last.elapsed() < SEARCH_PERIOD) {
+            return None;
+        }
+        let found = port_holder::of_any(all, Instant::now() + SEARCH_TIME).ok().flatten();
+        *last = Some(Instant::now());
+        found
+    }
+
+    /// What the process said last that has ended before this job, which is done.
+    pub(super) fn last_words(&self, spec: &Spec, unread: Unread, done: &Done) -> LastWords {
+        let (lines, taken) = match unread {
+            Unread::Output(part) => {
+                let next_begins = if let Done::Started(started) = done { started.output_begins } else { None };
+                let lines = spec.last_lines(part, next_begins).unwrap_or_default();
+                // Of an adopted process the lines may be those of another one.
+                let is_certain = matches!(part, LogPart::From(_));
+                let taken = if is_certain { in_lines(spec, &lines) } else { Vec::new() };
+                (lines, taken)
+            }
+            Unread::TakenListen => (Vec::new(), declared(spec)),
+        };
+        // Only where the next start waits anyway.
+        let taken_address = if let Done::CleanedUp(_) = done { self.of_any(&taken) } else { None };
+        LastWords { lines, taken_address }
+    }
+}
+
+fn declared(spec: &Spec) -> Vec<TakenAddress> {
+    let taken = |is_udp, address: &std::net::SocketAddr| {
+        Some(TakenAddress { is_udp, ip: Some(address.ip()), port: address.port() })
     };
-    LastWords { lines, taken_port }
+    let of_address = |address: &ListenAddress| match address {
+        ListenAddress::Tcp(address) => taken(false, address),
+        ListenAddress::Udp(address) => taken(true, address),
+        ListenAddress::Unix(_) => None,
+    };
+    spec.config.listen.iter().filter_map(|socket| of_address(&socket.address)).collect()
+}
+
+/// A program does not say whether it means TCP or UDP.
+fn in_lines(spec: &Spec, lines: &[String]) -> Vec<TakenAddress> {
+    let candidates = taken_port::candidates(lines, spec.config.command.argv());
+    let taken = |is_udp| candidates.iter().map(move |&(ip, port)| TakenAddress { is_udp, ip, port });
+    taken(false).chain(taken(true)).collect()
 }

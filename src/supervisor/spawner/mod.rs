@@ -3,7 +3,7 @@
 
 mod busy_timer;
 pub(crate) mod job;
-mod last_words;
+pub(crate) mod last_words;
 mod process_resources;
 pub(crate) mod threads;
 mod work;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::job::{Given, Job, ScanRequest, SocketsToClose, Work};
-use super::last_words::last_words;
+use super::last_words::AddressSearch;
 use super::process_resources::{notify_socket, open_sockets, recorded, report_pipe, take_over};
 use crate::declaration::validate_id;
 use crate::defaults;
@@ -69,6 +69,7 @@ pub(crate) struct Spawner {
     reaper: Arc<Reaper>,
     spare: SpareDescriptor,
     unreadable: UnreadableProcesses,
+    address_search: AddressSearch,
     /// No caller waits any more for the current jobs.
     closed: AtomicBool,
 }
@@ -76,7 +77,8 @@ pub(crate) struct Spawner {
 impl Spawner {
     pub(crate) fn new(mailbox: Mailbox, reaper: Arc<Reaper>) -> io::Result<Spawner> {
         let (spare, unreadable) = (SpareDescriptor::new()?, UnreadableProcesses::default());
-        Ok(Spawner { mailbox, reaper, spare, unreadable, closed: AtomicBool::new(false) })
+        let address_search = AddressSearch::default();
+        Ok(Spawner { mailbox, reaper, spare, unreadable, address_search, closed: AtomicBool::new(false) })
     }
 
     pub(crate) fn do_work(&self, work: Work, tools: &mut SpawnTools) {
@@ -123,7 +125,7 @@ impl Spawner {
             _ => None,
         };
         // Before the answer, after which the owner may end.
-        let last_words = unread.map(|unread| last_words(&spec, unread, &done)).unwrap_or_default();
+        let last_words = unread.map(|unread| self.address_search.last_words(&spec, unread, &done)).unwrap_or_default();
         let unknown_user = matches!(done, Done::Adopted { .. }).then(|| spec.unknown_user()).flatten();
         // ORDER: the supervisor must get the start before it can get the exit.
         self.mailbox.send(Message::Done { key, spec, done, last_words });

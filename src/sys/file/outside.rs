@@ -30,7 +30,7 @@ pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// Opens a regular file at a path of the user's for reading, following links. Anything else could block, or never end.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let file = File::from(open_at(libc::AT_FDCWD, &path, libc::O_RDONLY | libc::O_NONBLOCK, 0)?);
+    let file = File::from(open_at(libc::AT_FDCWD, &path, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY, 0)?);
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
