@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use super::{Ran, run};
 use crate::support::Scene;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "check",
     "status",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 15] = [
     "wait",
     "logs",
     "events",
+    "metrics",
     "version",
     "completions",
     "man",

@@ -5,6 +5,7 @@ mod check;
 mod clients;
 mod generated;
 mod logs;
+mod metrics;
 mod service_manager;
 mod socket;
 mod status;

@@ -152,6 +152,11 @@ pub(super) enum Command {
         #[command(flatten)]
         agent: WhichAgent,
     },
+    /// Print the metrics of the agent and its proxies, in the text format of Prometheus
+    Metrics {
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
     /// Show the version of this program, and of a running agent
     Version {
         #[command(flatten)]

@@ -6,6 +6,7 @@ mod check;
 mod events;
 mod generated;
 mod logs;
+mod metrics;
 mod status;
 mod steer;
 
@@ -66,6 +67,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Events { follow, json, agent } => {
             events::events(connect(agent.data_dir, agent.config)?, follow, json)?;
         }
+        Command::Metrics { agent } => metrics::metrics(&mut connect(agent.data_dir, agent.config)?)?,
         Command::Version { agent } => {
             let named = agent.data_dir.is_some() || agent.config.is_some();
             steer::version(if named { Some(connect(agent.data_dir, agent.config)?) } else { None })?;

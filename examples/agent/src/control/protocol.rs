@@ -41,6 +41,8 @@ pub(crate) enum Request {
         #[serde(default)]
         follow: bool,
     },
+    /// Figures for a collector: a `metrics` line.
+    Metrics {},
     /// Which agent this is: an `agent` line.
     Version {},
 }
@@ -75,6 +77,8 @@ pub(crate) enum Answer {
     Agent { version: String, pid: u32, program: String, data_dir: String },
     /// Something that happened, with the same as text.
     Event { event: Value, text: String },
+    /// The metrics of the manager and its proxies, in the text format of Prometheus.
+    Metrics { text: String },
     /// What is declared for all proxies; variables as `NAME=value`.
     Manager { proxy_env: Vec<String> },
     /// All went well. The last line.

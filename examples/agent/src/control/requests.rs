@@ -33,6 +33,7 @@ pub(super) fn perform(agent: &Agent, request: Request, client: &Client<'_>) -> R
         }
         Request::Wait { id, timeout_ms, until } => wait(agent, &id, until, Duration::from_millis(timeout_ms), client),
         Request::Events { follow } => events(agent, follow, client),
+        Request::Metrics {} => client.tell(&Answer::Metrics { text: agent.manager.metrics() }),
         Request::Version {} => client.tell(&Answer::Agent {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
