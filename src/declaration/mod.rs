@@ -198,6 +198,12 @@ impl ProxyConfig {
     /// # Errors
     /// [`ErrorCode::InvalidConfig`], naming the field.
     pub fn validate(&self) -> Result<()> {
+        self.validate_as_in_snapshots()?;
+        ready_at_listen::validate(&self.ready, &self.listen)
+    }
+
+    /// The same without what versions accepted that wrote snapshots which must still be read.
+    pub(crate) fn validate_as_in_snapshots(&self) -> Result<()> {
         if self.mode == ExecMode::DAEMON {
             self.command.validate()?;
         }
@@ -243,7 +249,6 @@ impl ProxyConfig {
         self.validate_fd_store()?;
         listen::validate(&self.listen, self.fd_store_max, self.ready.fd())?;
         listen_in_command::validate(&self.listen, &self.command)?;
-        ready_at_listen::validate(&self.ready, &self.listen)?;
         self.validate_variables()
     }
 

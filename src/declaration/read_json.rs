@@ -56,7 +56,17 @@ impl ProxyConfig {
     }
 
     /// Takes every field of a declaration, refuses others, and checks the whole.
-    pub(crate) fn from_fields(mut fields: Fields) -> Result<ProxyConfig> {
+    pub(crate) fn from_fields(fields: Fields) -> Result<ProxyConfig> {
+        ProxyConfig::read(fields, ProxyConfig::validate)
+    }
+
+    /// The same of a declaration in a snapshot. An earlier version accepted what no declaration may be any more, and its process
+    /// lives.
+    pub(crate) fn from_snapshot(fields: Fields) -> Result<ProxyConfig> {
+        ProxyConfig::read(fields, ProxyConfig::validate_as_in_snapshots)
+    }
+
+    fn read(mut fields: Fields, validate: fn(&ProxyConfig) -> Result<()>) -> Result<ProxyConfig> {
         let here = fields.place("");
         let place = here.trim_end_matches('.').to_owned();
         let within = |error: crate::Error| if place.is_empty() { error } else { error.joined(&place) };
@@ -95,7 +105,7 @@ impl ProxyConfig {
         if let Some(missing) = no_command.filter(|_| config.mode == ExecMode::DAEMON) {
             return Err(missing);
         }
-        config.validate().map_err(within)?;
+        validate(&config).map_err(within)?;
         Ok(config)
     }
 }

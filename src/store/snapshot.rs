@@ -81,7 +81,7 @@ impl DaemonEntry {
         let process = process.map_or(StoredProcess::Unnamed, StoredProcess::Known);
         let token_generated = fields.boolean("token_generated")?.unwrap_or(false);
         let paused = fields.boolean("paused")?.unwrap_or(false);
-        let mut config = ProxyConfig::from_fields(fields)?;
+        let mut config = ProxyConfig::from_snapshot(fields)?;
         config.token_generated = token_generated;
         Ok(DaemonEntry { config: Arc::new(config), process, paused })
     }
@@ -219,6 +219,19 @@ mod tests {
         let state = [("port".to_owned(), 80.into())].into_iter().collect();
         let other = Entry::Other(ExecMode::new("socket").unwrap(), state);
         [("a", with), ("b/../c", without), ("d", other)].into_iter().map(|(id, entry)| (id.to_owned(), entry)).collect()
+    }
+
+    /// As versions wrote it that accepted such a declaration.
+    #[test]
+    fn entry_that_is_ready_at_its_own_listen_is_read() {
+        let config = r#"{"command":["a"],"ready":{"tcp":"127.0.0.1:80"},"listen":["tcp:127.0.0.1:80"]}"#;
+        assert!(ProxyConfig::from_json(config).is_err());
+        let text = format!(r#"{{"Version":2,"Proxies":{{"web":{{"Mode":"daemon","Config":{config}}}}}}}"#);
+        let snapshot = decode(text.as_bytes()).unwrap();
+        assert!(snapshot.refused.is_empty(), "{:?}", snapshot.refused);
+        let mut again = Vec::new();
+        encode(snapshot.proxies.iter().map(|(id, entry)| (&**id, entry.clone())), &mut again).unwrap();
+        assert_eq!(decode(&again).unwrap().proxies, snapshot.proxies);
     }
 
     fn text() -> Vec<u8> {
