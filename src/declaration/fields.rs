@@ -144,6 +144,6 @@ pub(crate) fn expected(place: &str, wanted: &str, got: &Value) -> Error {
 }
 
 /// A declaration that cannot be used.
-pub(super) fn invalid(message: impl Into<String>) -> Error {
+pub(crate) fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::InvalidConfig, message)
 }

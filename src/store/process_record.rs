@@ -40,6 +40,8 @@ pub(crate) struct Record {
     pub(crate) token_generated: bool,
     /// How it is stopped, should nothing else be known of it.
     pub(crate) stop: RecordedStop,
+    /// Why the commands of that are not used which the record has.
+    pub(crate) unused_commands: Option<Error>,
     /// The owner tag that the process has: by it, what left its group is known. Not in records of earlier versions.
     pub(crate) owner_tag: Option<String>,
     /// Those of the start that it comes from. Not in records of earlier versions.
@@ -154,7 +156,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Record> {
     let owner_tag = read_origin(&mut fields).map_err(as_corrupt)?;
     let numbers = read_numbers(&mut fields).map_err(as_corrupt)?;
     // Whatever is wrong with these, the process is known.
-    let stop = RecordedStop::read(&mut fields, is_checked);
+    let (stop, unused_commands) = RecordedStop::read(&mut fields, is_checked);
     let notifications = RecordedNotifications::read(&mut fields);
     let sockets = recorded_socket::read(&mut fields).unwrap_or_default();
     let ended = RecordedEnd::read(&mut fields);
@@ -166,6 +168,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Record> {
         token,
         token_generated,
         stop,
+        unused_commands,
         owner_tag,
         numbers,
         notifications,
@@ -261,6 +264,7 @@ mod tests {
             token,
             token_generated,
             stop,
+            unused_commands: None,
             owner_tag,
             numbers,
             notifications,

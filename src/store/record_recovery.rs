@@ -98,7 +98,10 @@ impl Recovery<'_> {
             let leaf = CString::new(name.as_encoded_bytes()).unwrap_or_default();
             if let Some(stem) = shown.ends_with(".json").then(|| name.to_str()?.strip_suffix(".json")) {
                 match self.read_record(dir, FilePlace::Current, &leaf, &shown) {
-                    Ok(record) => records.found.push(record),
+                    Ok(record) => {
+                        records.bad.extend(self.unused_commands(&record, &shown));
+                        records.found.push(record);
+                    }
                     Err(error) if error.code() == ErrorCode::Exhausted => return Err(error),
                     Err(error) => {
                         records.damaged.extend(stem.and_then(|stem| FileName::id_of(parents, stem)));
@@ -107,7 +110,10 @@ impl Recovery<'_> {
                 }
             } else if let Some(place) = FilePlace::OTHERS.into_iter().find(|place| shown.ends_with(place.record())) {
                 match self.read_record(dir, place, &leaf, &shown) {
-                    Ok(record) => records.others.push((place, record)),
+                    Ok(record) => {
+                        records.bad.extend(self.unused_commands(&record, &shown));
+                        records.others.push((place, record));
+                    }
                     Err(error) if error.code() == ErrorCode::Exhausted => return Err(error),
                     Err(error) => records.bad.push(self.bad(dir, &leaf, error)),
                 }
@@ -128,6 +134,12 @@ impl Recovery<'_> {
     fn bad(&self, dir: &Dir, leaf: &CStr, error: Error) -> Error {
         let unreadable = error.errno().is_some_and(|errno| errno != libc::ELOOP);
         if unreadable || !self.set_aside { error } else { set_aside(dir, leaf, error) }
+    }
+
+    /// What is to be said of a process that is stopped without its commands, should nothing else be known of it.
+    fn unused_commands(&self, record: &Record, shown: &str) -> Option<Error> {
+        let error = record.unused_commands.clone()?.within(self.path.join(shown).display());
+        Some(error.within(format_args!("commands of the stop of {}", excerpt(&record.id))))
     }
 
     pub(super) fn read_record(&self, dir: &Dir, place: FilePlace, leaf: &CStr, shown: &str) -> Result<Record> {

@@ -10,10 +10,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::command::Command;
-use crate::declaration::fields::Fields;
+use crate::declaration::fields::{Fields, invalid};
 use crate::declaration::{ProxyConfig, command_settings, milliseconds, read_steps, read_stop, steps_to_json};
 use crate::defaults::MAX_RECORDED_COMMANDS;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lifecycle::{StopAction, StopSettings, StopStep};
 
 /// How a process is stopped of whose declaration nothing else may be known.
@@ -41,18 +41,23 @@ impl RecordedStop {
         StopHeader { settings: &self.settings, command: &self.command, target_service: self.target_service.as_deref() }
     }
 
-    /// Reads what [`StopHeader::to_json`] wrote. Whatever is wrong with it, the process is known.
-    pub(super) fn read(fields: &mut Fields, is_checked: bool) -> RecordedStop {
+    /// Reads what [`StopHeader::to_json`] wrote. Whatever is wrong with it, the process is known; why its commands are not used
+    /// is said beside.
+    pub(super) fn read(fields: &mut Fields, is_checked: bool) -> (RecordedStop, Option<Error>) {
         let mut read = RecordedStop::default();
         let _ = read_stop(fields, &mut read.settings);
-        let commands = fields.take("commands").filter(|_| is_checked);
-        match commands.map(|commands| read_commands(commands, read.settings.leftover_grace)) {
-            Some(Ok(with_commands)) => with_commands,
-            Some(Err(_)) | None => {
-                read.settings.steps.retain(|step| !step.is_command());
-                read
-            }
-        }
+        let no_digest = || invalid("commands: expected the digest of the record (check), got nothing");
+        let commands = fields.take("commands").map(|commands| match is_checked {
+            true => read_commands(commands, read.settings.leftover_grace),
+            false => Err(no_digest()),
+        });
+        let unused = match commands {
+            Some(Ok(with_commands)) => return (with_commands, None),
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        read.settings.steps.retain(|step| !step.is_command());
+        (read, unused)
     }
 }
 
@@ -114,6 +119,15 @@ impl<'a> StopHeader<'a> {
 
     /// None if they would make the record one that is too large to be read.
     fn commands(self) -> Option<String> {
+        self.all_commands().filter(|text| text.len() <= MAX_RECORDED_COMMANDS)
+    }
+
+    /// How many bytes the commands need, if those are too many for a record.
+    pub(crate) fn excess(self) -> Option<usize> {
+        self.all_commands().map(|text| text.len()).filter(|length| *length > MAX_RECORDED_COMMANDS)
+    }
+
+    fn all_commands(self) -> Option<String> {
         if !has_commands(self.settings) {
             return None;
         }
@@ -124,7 +138,7 @@ impl<'a> StopHeader<'a> {
         if let Some(target) = self.target_service {
             put("target_service", target.into());
         }
-        Some(format!("\"commands\":{},", Value::from(object))).filter(|text| text.len() <= MAX_RECORDED_COMMANDS)
+        Some(format!("\"commands\":{},", Value::from(object)))
     }
 }
 
@@ -139,6 +153,10 @@ mod tests {
     }
 
     fn read(fields: serde_json::Map<String, Value>, is_checked: bool) -> RecordedStop {
+        read_with_error(fields, is_checked).0
+    }
+
+    fn read_with_error(fields: serde_json::Map<String, Value>, is_checked: bool) -> (RecordedStop, Option<Error>) {
         RecordedStop::read(&mut Fields::of("", fields.into()).unwrap(), is_checked)
     }
 
@@ -200,9 +218,27 @@ mod tests {
     }
 
     #[test]
+    fn why_commands_are_not_used_is_said() {
+        let good = fields(StopHeader::of(&declared()));
+        let why = |fields, is_checked| read_with_error(fields, is_checked).1.map(|error| error.to_string());
+        assert_eq!(why(good.clone(), true), None);
+        let no_digest = "commands: expected the digest of the record (check), got nothing";
+        assert_eq!(why(good.clone(), false).as_deref(), Some(no_digest));
+        let mut later = good.clone();
+        later["commands"]["run_as"] = "nobody".into();
+        let unknown = why(later, true).unwrap();
+        assert!(unknown.starts_with("commands.run_as: unknown field"), "{unknown}");
+        let mut without = good;
+        without.remove("commands");
+        assert_eq!(why(without, false), None);
+    }
+
+    #[test]
     fn commands_that_would_fill_the_record_are_left_out() {
         let mut config = declared();
         config.command = config.command.env("LONG", "x".repeat(MAX_RECORDED_COMMANDS));
         assert_eq!(fields(StopHeader::of(&config)).get("commands"), None);
+        assert!(StopHeader::of(&config).excess().is_some_and(|length| length > MAX_RECORDED_COMMANDS));
+        assert_eq!(StopHeader::of(&declared()).excess(), None);
     }
 }

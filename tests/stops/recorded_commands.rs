@@ -92,8 +92,7 @@ fn next_agent_runs_the_command_of_a_process_that_is_declared_otherwise() {
 #[test]
 fn next_agent_runs_the_command_of_a_predecessor_again_that_was_being_drained() {
     let scene = Scene::new();
-    // That of the agent that died ends with the process: it has the whole time of its step.
-    let drain = json!(["/bin/sh", "-c", "echo began; while kill -0 $MAINPID; do sleep 0.1; done 2>/dev/null"]);
+    let drain = json!(["/bin/sh", "-c", "echo began; exec sleep 1000"]);
     let endless = json!([{"command": drain, "for_ms": HOUR_MS}, {"signal": "SIGTERM", "for_ms": HOUR_MS}]);
     let config = Config::new(&scene).proxy("web", drained("v1").set("stop", endless));
     let agent = Agent::start(&scene, &config);
@@ -114,7 +113,9 @@ fn next_agent_runs_the_command_of_a_predecessor_again_that_was_being_drained() {
     let commands: Vec<_> = scene.alive().into_iter().filter(|process| !known.contains(&process.pid())).collect();
     agent.kill();
     // It lost its parent, as the proxies did, and is this process's to reap.
-    commands.iter().for_each(|command| scene.reports.adopt(command));
+    let [command] = &commands[..] else { panic!("{commands:?}") };
+    scene.reports.adopt(command);
+    command.kill();
     let next = Agent::start(&scene, &changed);
     began(2);
     first.process.signal(Signal::USR1);
@@ -129,7 +130,7 @@ fn next_agent_runs_the_command_of_a_predecessor_again_that_was_being_drained() {
 #[test]
 fn command_of_a_record_is_run_as_the_user_of_the_proxy() {
     if !is_root() {
-        return; // no other user can be given
+        return println!("skipped: only root can start processes of another user");
     }
     let scene = Scene::new();
     let script = "echo $(id -u) $(id -g) $(id -G); kill -TERM $MAINPID; exec sleep 1000";
@@ -165,7 +166,27 @@ fn command_of_a_record_without_a_digest_is_not_run() {
     let next = Agent::start(&scene, &config.without("web"));
     assert_eq!(scene.reports.signal(&leader), "SIGTERM");
     leader.process.wait();
+    next.wait_for_log("commands of the stop of web: ");
+    next.wait_for_log("records/web.json: commands: expected the digest of the record (check), got nothing");
     next.quit();
     assert_eq!(scene.log("web", "stdout"), "");
+    scene.finish();
+}
+
+/// With what they are run with they would make the record one that is too large to be read.
+#[test]
+fn commands_that_are_too_long_for_a_record_are_left_out_and_the_log_says_so() {
+    let scene = Scene::new();
+    let [one, two] = ["ONE", "TWO"].map(|name| format!("{name}={}", "x".repeat(70_000)));
+    let config = Config::new(&scene).proxy("web", drained("v1").env(&[&one, &two]));
+    let agent = Agent::start(&scene, &config);
+    let leader = scene.reports.start("web");
+    agent.wait_for_log("its record is without the commands of its stop: ");
+    agent.kill();
+    remove_snapshot(&scene);
+    let next = Agent::start(&scene, &config.without("web"));
+    assert_eq!(scene.reports.signal(&leader), "SIGTERM");
+    leader.process.wait();
+    next.quit();
     scene.finish();
 }

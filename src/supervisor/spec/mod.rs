@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use super::events::Publisher;
 use crate::declaration::ProxyConfig;
+use crate::defaults::MAX_RECORDED_COMMANDS;
 use crate::lifecycle::start_numbers::StartNumbers;
-use crate::logging::Log;
+use crate::logging::{Level, Log};
 use crate::store::file_place::FilePlace;
 use crate::store::{self, DataDir};
 use crate::sys::random;
@@ -101,6 +102,12 @@ impl Spec {
     ) -> store::RecordHeader<'a> {
         let (token, token_generated) = (self.config.token.as_deref(), self.config.token_generated);
         let (stop, fingerprint) = (store::StopHeader::of(&self.config), self.fingerprint());
+        if let Some(length) = stop.excess() {
+            let why =
+                format_args!("{length} bytes, more than the {MAX_RECORDED_COMMANDS} that a record may have of them");
+            let message = format_args!("its record is without the commands of its stop: {why}");
+            self.context.log.about(Level::Warn, &self.id, message);
+        }
         let owner_tag = Some(&*self.context.owner_tag).filter(|owner_tag| !owner_tag.is_empty());
         let (notifications, id) = (None, &self.id);
         store::RecordHeader {
