@@ -48,7 +48,7 @@ fn data_directory_may_have_a_longer_path_than_a_socket() {
 #[test]
 fn another_user_than_the_agents_and_root_is_refused() {
     if !geteuid().is_root() {
-        return; // it cannot become another user
+        return println!("skipped: only root can become another user");
     }
     let scene = Scene::new();
     let agent = start(&scene, &Config::new(&scene));
