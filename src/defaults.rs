@@ -137,6 +137,10 @@ pub const HOST_VARIABLES: [&str; 17] = [
 /// uninterruptible system call, or one that we may not signal, ever takes this long.
 pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
+/// After so long without an answer of the user database to one start, the starts that would ask it fail, and are tried again.
+/// Only a database of another machine takes longer, and mostly one that is not there.
+pub(crate) const LOOKUP_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long a start waits for the zombies of its predecessor to be reaped by their parents. An init does so within
 /// milliseconds; one that has not by then may never.
 pub(crate) const REAP_WAIT: Duration = Duration::from_secs(2);

@@ -6,6 +6,10 @@ use std::ffi::{CStr, CString, OsString, c_char, c_int};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
+
+use super::fork_safe::PerProcess;
+use super::lookup_turn::LookupTurn;
 
 /// A user, as a process of it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +27,23 @@ const LARGEST_ENTRY: usize = 1 << 20;
 /// The most groups that a process can have (`NGROUPS_MAX`).
 const MOST_GROUPS: c_int = 65536;
 
-/// Looks a user up, and the group that is to be its first in place of its own, if one is named.
+/// That of the threads that ask the user database.
+static TURN: PerProcess<LookupTurn> = PerProcess::new(LookupTurn::default);
+
+/// Looks a user up, and the group that is to be its first in place of its own, if one is named. While another thread asks it
+/// waits, unless that has had no answer for as long as `patience`.
 ///
 /// # Errors
-/// [`io::ErrorKind::NotFound`] without an errno: there is no such user or group. Others: it could not be found out.
-/// Each begins with the field and the name.
-pub(crate) fn look_up(user: &str, group: Option<&str>) -> io::Result<Account> {
+/// [`io::ErrorKind::NotFound`] without an errno: there is no such user or group. [`io::ErrorKind::TimedOut`] without an errno:
+/// another thread has had no answer for so long. Others: it could not be found out. Each has the field and the name.
+pub(crate) fn look_up(user: &str, group: Option<&str>, patience: Duration) -> io::Result<Account> {
+    TURN.get().take(patience, || ask(user, group)).unwrap_or_else(|busy| {
+        let message = format!("look up user {user}: the user database has not answered another look-up for {busy:.0?}");
+        Err(io::Error::new(io::ErrorKind::TimedOut, message))
+    })
+}
+
+fn ask(user: &str, group: Option<&str>) -> io::Result<Account> {
     let name = c_name(user)?;
     let entry = entry(|buffer| {
         let (mut entry, mut found) = (MaybeUninit::<libc::passwd>::uninit(), std::ptr::null_mut());
@@ -40,14 +55,38 @@ pub(crate) fn look_up(user: &str, group: Option<&str>) -> io::Result<Account> {
         }
         // SAFETY: the call has found an entry and written it.
         let entry = unsafe { entry.assume_init() };
-        // SAFETY: the entry's text is NUL-terminated and in `buffer`, which lives.
-        let home = unsafe { CStr::from_ptr(entry.pw_dir) }.to_bytes().to_vec();
-        Ok((entry.pw_uid, entry.pw_gid, OsString::from_vec(home)))
+        // A service that knows no home may leave it NULL.
+        let home = if entry.pw_dir.is_null() {
+            c""
+        } else {
+            // SAFETY: the entry's text is NUL-terminated and in `buffer`, which lives.
+            unsafe { CStr::from_ptr(entry.pw_dir) }
+        };
+        Ok((entry.pw_uid, entry.pw_gid, OsString::from_vec(home.to_bytes().to_vec())))
     });
     let (uid, own_group, home) = entry.map_err(|error| about("user", user, &error))?;
     let gid = group.map_or(Ok(own_group), group_id)?;
     let groups = groups(&name, gid).map_err(|error| about("groups of user", user, &error))?;
+    refuse_unchanged(uid, gid, &groups).map_err(|error| about("user", user, &error))?;
     Ok(Account { uid, gid, groups, home })
+}
+
+/// The uid and gid that say to leave what a process has as it is (setresuid(2)): with them it would stay root.
+pub(crate) const UNCHANGED: u32 = u32::MAX;
+
+/// Refuses numbers that no user or group can have.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`], naming which it is.
+pub(crate) fn refuse_unchanged(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
+    let which = match () {
+        () if uid == UNCHANGED => "uid",
+        () if gid == UNCHANGED => "gid",
+        () if groups.contains(&UNCHANGED) => "gid of a supplementary group",
+        () => return Ok(()),
+    };
+    let message = format!("{which}: expected a whole number from 0 to {}, got {UNCHANGED}", UNCHANGED - 1);
+    Err(io::Error::new(io::ErrorKind::InvalidData, message))
 }
 
 fn group_id(group: &str) -> io::Result<u32> {
@@ -101,9 +140,11 @@ fn c_name(name: &str) -> io::Result<CString> {
 }
 
 fn about(what: &str, name: &str, error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        None => io::Error::new(io::ErrorKind::NotFound, format!("{what} {name}: there is none of this name")),
-        Some(_) => io::Error::new(error.kind(), format!("look up {what} {name}: {error}")),
+    match error.kind() {
+        io::ErrorKind::NotFound if error.raw_os_error().is_none() => {
+            io::Error::new(error.kind(), format!("{what} {name}: there is none of this name"))
+        }
+        _ => io::Error::new(error.kind(), format!("look up {what} {name}: {error}")),
     }
 }
 
@@ -113,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_user_has_its_numbers_its_groups_and_its_home() {
-        let root = look_up("root", None).unwrap();
+        let root = look_up("root", None, Duration::MAX).unwrap();
         assert_eq!((root.uid, root.gid), (0, 0));
         assert!(root.groups.contains(&0));
         assert!(!root.home.is_empty());
@@ -123,17 +164,31 @@ mod tests {
             Some((fields.next()?, fields.nth(1)?.parse::<u32>().ok()?))
         });
         let (name, gid) = other.into_iter().find(|(_, gid)| *gid != 0).unwrap();
-        let other = look_up("root", Some(name)).unwrap();
+        let other = look_up("root", Some(name), Duration::MAX).unwrap();
         assert_eq!((other.uid, other.gid), (0, gid));
         assert!(other.groups.contains(&gid));
     }
 
     #[test]
+    fn a_number_that_would_change_no_user_or_group_is_refused_and_named() {
+        assert!(refuse_unchanged(0, 0, &[0, UNCHANGED - 1]).is_ok());
+        let all =
+            [(UNCHANGED, 1, 1, "uid"), (1, UNCHANGED, 1, "gid"), (1, 1, UNCHANGED, "gid of a supplementary group")];
+        for (uid, gid, group, which) in all {
+            let error = refuse_unchanged(uid, gid, &[1, group]).unwrap_err();
+            let error = about("user", "web", &error).to_string();
+            let expected =
+                format!("look up user web: {which}: expected a whole number from 0 to 4294967294, got 4294967295");
+            assert_eq!(error, expected);
+        }
+    }
+
+    #[test]
     fn a_name_that_is_not_there_is_said_to_be_missing() {
-        let user = look_up("no-such-user", None).unwrap_err();
+        let user = look_up("no-such-user", None, Duration::MAX).unwrap_err();
         assert_eq!((user.kind(), user.raw_os_error()), (io::ErrorKind::NotFound, None));
         assert_eq!(user.to_string(), "user no-such-user: there is none of this name");
-        let group = look_up("root", Some("no-such-group")).unwrap_err();
+        let group = look_up("root", Some("no-such-group"), Duration::MAX).unwrap_err();
         assert_eq!(group.to_string(), "group no-such-group: there is none of this name");
     }
 

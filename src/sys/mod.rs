@@ -19,6 +19,7 @@ pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod fork_safe;
 pub(crate) mod journal_stream;
+pub(crate) mod lookup_turn;
 pub(crate) mod monotonic_time;
 pub(crate) mod non_child_exit;
 pub(crate) mod notify_socket;

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Proxies whose user is declared by name.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::Command;
 
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::json;
 
-use crate::support::{Agent, Config, Launch, Proxy, Scene};
+use crate::support::{Agent, Config, Launch, Proxy, Scene, Status};
 
 /// Prints who it is, and is ready then.
 const TELLS: &str = "id -u; id -g; id -G; echo \"$HOME:$USER:$LOGNAME\"; echo >&9; exec sleep 1000";
@@ -66,11 +69,88 @@ fn a_user_or_group_that_is_missing_is_named_and_root_is_refused() {
         ("group", "group no-such-group: there is none of this name"),
         ("root", "refused to run a proxy as root"),
     ] {
-        let status = agent.status_when(&scene, "it is refused", |status| status.error(id).is_some());
+        // Between two waits it is starting, with the error of the last start.
+        let state = if id == "root" { "failed" } else { "waiting" };
+        let refused = |status: &Status| status.error(id).is_some() && status.is(id, state);
+        let status = agent.status_when(&scene, "it is refused", refused);
         let error = status.error(id).unwrap();
         assert!(error.starts_with(expected), "{error}");
-        assert!(status.is(id, if id == "root" { "failed" } else { "waiting" }), "{status:?}");
     }
+    agent.quit();
+    scene.finish();
+}
+
+/// Whether a test can have a user database of its own, in a mount namespace.
+#[track_caller]
+fn has_mounts() -> bool {
+    let possible = Command::new("unshare").args(["--mount", "true"]).output();
+    if geteuid().is_root() && possible.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    let required = geteuid().is_root() && std::env::var_os("PROXYPROCESS_CI").is_some();
+    assert!(!required, "no mount namespace");
+    println!("skipped: no mount namespace");
+    false
+}
+
+/// What is to be run by a shell of a mount namespace, so that a program has this user database.
+fn with_users(file: &Path) -> String {
+    format!("mount --bind '{}' /etc/passwd && exec \"$@\"", file.display())
+}
+
+/// To setresuid(2) and setresgid(2) it means that nothing is changed: the process would be root.
+#[test]
+fn a_user_whose_uid_or_gid_is_the_highest_number_is_refused() {
+    if !has_mounts() {
+        return;
+    }
+    let scene = Scene::new();
+    let users = scene.path("passwd");
+    let before = fs::read_to_string("/etc/passwd").unwrap();
+    let lines = "no-uid:x:4294967295:65534::/:/bin/sh\nno-gid:x:65534:4294967295::/:/bin/sh\n";
+    fs::write(&users, format!("{before}{lines}")).unwrap();
+    let config = Config::new(&scene).set("allow_root", false);
+    let config = config.proxy("uid", tells("no-uid")).proxy("gid", tells("no-gid"));
+    let mount = with_users(&users);
+    let agent = Launch::new(&scene).under(&["unshare", "--mount", "sh", "-c", &mount, "sh"]).start(&config);
+    for id in ["uid", "gid"] {
+        let status = agent.status_when(&scene, "it is refused", |status| status.error(id).is_some());
+        let expected = "expected a whole number from 0 to 4294967294, got 4294967295";
+        assert_eq!(status.error(id).unwrap(), format!("look up user no-{id}: {id}: {expected}"));
+        assert_eq!(status[id].pid, None);
+    }
+    agent.quit();
+    scene.finish();
+}
+
+/// A FIFO that has no writer is a file that does not answer.
+#[test]
+fn a_user_database_that_does_not_answer_holds_up_the_proxies_with_a_user_alone() {
+    if !has_mounts() {
+        return;
+    }
+    let scene = Scene::new();
+    let users = scene.path("passwd");
+    mknodat(CWD, &users, FileType::Fifo, Mode::RUSR, 0).unwrap();
+    let restart = json!({"max_wait_ms": 100});
+    let named = (0..24).map(|number| format!("named-{number}"));
+    let config = Config::new(&scene).proxy("plain", Proxy::helper(&["run"]));
+    let config = named.fold(config, |config, id| config.proxy(&id, tells("nobody").set("restart", restart.clone())));
+    let mount = with_users(&users);
+    let agent = Launch::new(&scene).under(&["unshare", "--mount", "sh", "-c", &mount, "sh"]).start(&config);
+    let plain = scene.reports.start("plain");
+    agent.status_running(&scene, "plain", plain.pid);
+    // One asks, and goes on to.
+    agent.status_when(&scene, "the others are told why", |status| {
+        let why = "look up user nobody: the user database has not answered another look-up for ";
+        let told = status.proxies.keys().filter(|id| status.error(id).is_some_and(|error| error.starts_with(why)));
+        told.count() == 23
+    });
+    let pid = agent.pid().to_string();
+    said_by(&["nsenter", "--mount", "--target", &pid, "umount", "--lazy", "/etc/passwd"]);
+    // What the one that asks gets is an empty file.
+    drop(OpenOptions::new().write(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(&users).unwrap());
+    agent.status_when(&scene, "all run", |status| status.proxies.keys().all(|id| status.is(id, "running")));
     agent.quit();
     scene.finish();
 }
@@ -78,11 +158,8 @@ fn a_user_or_group_that_is_missing_is_named_and_root_is_refused() {
 /// In a mount namespace, where the user database is the test's own.
 #[test]
 fn a_user_that_comes_later_is_found_and_one_with_another_number_at_the_next_start() {
-    let possible = Command::new("unshare").args(["--mount", "true"]).output();
-    if !geteuid().is_root() || !possible.is_ok_and(|output| output.status.success()) {
-        let required = geteuid().is_root() && std::env::var_os("PROXYPROCESS_CI").is_some();
-        assert!(!required, "no mount namespace");
-        return println!("skipped: no mount namespace");
+    if !has_mounts() {
+        return;
     }
     let scene = Scene::new();
     let users = scene.path("passwd");
@@ -93,7 +170,7 @@ fn a_user_that_comes_later_is_found_and_one_with_another_number_at_the_next_star
         fs::write(&users, format!("{before}{line}")).unwrap();
     };
     write(None);
-    let mount = format!("mount --bind '{}' /etc/passwd && exec \"$@\"", users.display());
+    let mount = with_users(&users);
     let launch = || Launch::new(&scene);
     let under = ["unshare", "--mount", "sh", "-c", &mount, "sh"];
     let config = Config::new(&scene).proxy("web", tells("late-user").set("restart", json!({"max_wait_ms": 0})));

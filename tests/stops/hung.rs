@@ -44,7 +44,7 @@ fn a_process_that_cannot_be_read_to_its_end_makes_no_stop_untrue_and_is_passed_o
     let log = agent.log();
     assert_eq!(log.matches("passed over").count(), 1, "{log}");
     assert!(!log.contains("still running"), "{log}");
-    assert!(log.contains("stuck in a file system or an exec: left behind"), "{log}");
+    assert!(log.contains("stuck in a file system, the user database or an exec: left behind"), "{log}");
     assert!(!stranger.process.is_gone());
     stranger.process.kill();
     scene.reports.forget_unread();

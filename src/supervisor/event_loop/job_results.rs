@@ -237,7 +237,8 @@ impl EventLoop {
         let state = if supervised.machine.runs() { ProxyState::Running } else { supervised.machine.state() };
         let (what, code) = unfinished(state, supervised.rare.uncleared.is_some());
         let id = excerpt(&supervised.slot.id).to_string();
-        let message = format!("proxy {id}: {what} has not come to an end: stuck in a file system or an exec");
+        let message =
+            format!("proxy {id}: {what} has not come to an end: stuck in a file system, the user database or an exec");
         let error = Error::new(code, message);
         supervised.spec.context.log.write(Level::Error, format_args!("{error}"));
         supervised.answer_stop(&Err(error.clone()));

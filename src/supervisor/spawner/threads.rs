@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The threads of the spawners, at most one a core. One that is stuck, in a file system that hangs or in an exec from it,
-//! holds up only the proxy that it works for: another one is started in its place.
+//! The threads of the spawners, at most one a core. One that is stuck, in a file system that hangs, in an exec from it or in
+//! a user database that does not answer, holds up only the proxy that it works for: another one is started in its place.
 //!
 //! No thread ends before the library does, also not when stuck ones come back and there are more than a core needs: a
 //! program can ask to be killed when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)). What came back counts
@@ -140,7 +140,9 @@ impl Spawners {
             return;
         }
         if stuck > 0 {
-            let stuck = format_args!("spawner threads stuck in a file system or an exec: {stuck}; one more is started");
+            let stuck = format_args!(
+                "spawner threads stuck in a file system, the user database or an exec: {stuck}; one more is started"
+            );
             logging::write(Level::Warn, stuck);
         }
         // One more is a help, not a need: if there is none to be had, those that there are do the work.
@@ -181,7 +183,9 @@ impl Drop for Spawners {
             }
             if end == Err(RecvTimeoutError::Timeout) {
                 self.shared.spawner.close();
-                let message = format_args!("a spawner thread is stuck in a file system or an exec: left behind");
+                let message = format_args!(
+                    "a spawner thread is stuck in a file system, the user database or an exec: left behind"
+                );
                 logging::write(Level::Error, message);
             } else {
                 // One that panicked has been logged by the panic hook.

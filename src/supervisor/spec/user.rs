@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The user that a process runs as: declared by number, or by a name that is looked up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::Spec;
 use crate::command::Credentials;
+use crate::defaults::LOOKUP_PATIENCE;
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::account::{self, Account};
 use crate::sys::pid::{effective_uid, has_root_uid};
@@ -15,17 +17,40 @@ use crate::sys::spawn::program::Program;
 
 /// The numbers that users had when they were last looked up, by name: for threads that must not block.
 #[derive(Debug, Default)]
-pub(crate) struct KnownUsers(Mutex<BTreeMap<String, u32>>);
+pub(crate) struct KnownUsers(Mutex<Users>);
+
+#[derive(Debug, Default)]
+struct Users {
+    uids: BTreeMap<String, u32>,
+    to_learn: BTreeSet<String>,
+    is_learning: bool,
+}
 
 impl KnownUsers {
     /// Looks a user up. Errors are those of its next start.
+    ///
+    /// One thread looks all of them up, one after another, for a user database that does not answer may hold up no more.
     pub(crate) fn learn(&self, user: &str) {
-        if let Ok(account) = account::look_up(user, None) {
-            self.all().insert(user.to_owned(), account.uid);
+        let mut users = self.all();
+        users.to_learn.insert(user.to_owned());
+        if std::mem::replace(&mut users.is_learning, true) {
+            return;
         }
+        while let Some(user) = users.to_learn.pop_first() {
+            if users.uids.contains_key(&user) {
+                continue;
+            }
+            drop(users);
+            let account = account::look_up(&user, None, Duration::MAX);
+            users = self.all();
+            if let Ok(account) = account {
+                users.uids.insert(user, account.uid);
+            }
+        }
+        users.is_learning = false;
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+    fn all(&self) -> MutexGuard<'_, Users> {
         // Nothing panics while it is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -36,7 +61,7 @@ impl Spec {
     pub(crate) fn known_uid(&self) -> Option<u32> {
         let command = &self.config.command;
         match (command.declared_user(), command.declared_credentials()) {
-            (Some(user), _) => self.context.users.all().get(user).copied(),
+            (Some(user), _) => self.context.users.all().uids.get(user).copied(),
             (None, Some(credentials)) => Some(credentials.uid),
             (None, None) => Some(effective_uid()),
         }
@@ -63,7 +88,7 @@ impl Spec {
     /// Has a program run as the user that is declared by name, if one is, with the variables of that.
     ///
     /// # Errors
-    /// [`ErrorCode::StartFailed`]: the user or group cannot be found. [`ErrorCode::RootRefused`]: it is root, and its owner does
+    /// [`ErrorCode::StartFailed`]: the user or group cannot be found, or not now. [`ErrorCode::RootRefused`]: it is root, and its owner does
     /// not allow that.
     pub(crate) fn become_user(&self, program: &mut Program<'_>) -> Result<()> {
         let command = &self.config.command;
@@ -84,8 +109,8 @@ impl Spec {
     }
 
     fn account(&self, user: &str) -> io::Result<Account> {
-        let account = account::look_up(user, self.config.command.declared_group())?;
-        self.context.users.all().insert(user.to_owned(), account.uid);
+        let account = account::look_up(user, self.config.command.declared_group(), LOOKUP_PATIENCE)?;
+        self.context.users.all().uids.insert(user.to_owned(), account.uid);
         Ok(account)
     }
 

@@ -32,6 +32,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use super::account::refuse_unchanged;
 use super::boot_time::BootTime;
 use super::pid::{Pid, own_pid};
 use super::proc::executable::search_paths;
@@ -39,6 +40,7 @@ use super::proc::stat;
 use super::signal::MaskGuard;
 use super::wait::{self, Target};
 use super::{check, fail, is_refused, pidfd};
+use crate::command::Credentials;
 use child_before_exec::{Instructions, RawCredentials};
 use child_record::SelfRecord;
 use child_report::{ChildIdentity, ChildOutcome, ChildReport, Pipe, VFORK};
@@ -131,6 +133,10 @@ pub(crate) fn start(
         if settings.limits_descriptors() { None } else { fd_limit::descriptors_for_child(program.descriptor_limit) };
     if let Some(limit) = descriptor_limit.filter(|limit| limit.soft > limit.hard) {
         return Err(above_hard_limit(limit));
+    }
+    if let Some(Credentials { uid, gid, groups }) = &program.credentials {
+        // Where they come from has refused these. With them the process would be root, and no call would fail.
+        refuse_unchanged(*uid, *gid, groups).map_err(|source| failure("set credentials", "", source))?;
     }
     let no_child = |source| failure("clone", "", source);
     let detached = program.detached.then(|| intermediate_child::prepare(stack)).transpose().map_err(no_child)?;

@@ -69,6 +69,15 @@ fn a_failure_names_the_step_and_the_object() {
 }
 
 #[test]
+fn credentials_that_would_change_nothing_are_refused_before_there_is_a_child() {
+    for credentials in [Credentials::new(u32::MAX, 1), Credentials::new(1, u32::MAX)] {
+        let refused = run(Program { credentials: Some(credentials), ..program(&["true"]) }).unwrap_err().to_string();
+        assert!(refused.starts_with("set credentials: "), "{refused}");
+        assert!(refused.ends_with("id: expected a whole number from 0 to 4294967294, got 4294967295"), "{refused}");
+    }
+}
+
+#[test]
 fn declared_settings_are_those_of_the_process_alone() {
     let own = || {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
