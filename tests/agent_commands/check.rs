@@ -117,7 +117,9 @@ fn difference_to_what_runs_is_what_a_reload_does() {
     let before = ["same", "settings", "replaced", "removed", "own_variable"]
         .iter()
         .fold(Config::new(&scene), |config, id| config.proxy(id, proxy()))
-        .proxy("own_variable", proxy().env(&["TZ=UTC"]));
+        .proxy("own_variable", proxy().env(&["TZ=UTC"]))
+        .proxy("disabled", proxy().set("enabled", false))
+        .proxy("noop", Proxy::command(&[]).set("mode", "noop"));
     let agent = start(&scene, &before);
     let mut pids: Vec<(&str, u32)> = Vec::new();
     for id in ["same", "settings", "replaced", "removed", "own_variable"] {
@@ -133,7 +135,7 @@ fn difference_to_what_runs_is_what_a_reload_does() {
         config.write(&file);
         run(&[&["check", file.to_str().unwrap(), "--diff"], options].concat()).ok()
     };
-    let changes = "added: start\nown_variable: nothing\nremoved: stop\nreplaced: replace\nsame: nothing\nsettings: settings only\n";
+    let changes = "added: start\ndisabled: nothing\nnoop: nothing\nown_variable: nothing\nremoved: stop\nreplaced: replace\nsame: nothing\nsettings: settings only\n";
     assert_eq!(diff(&after, &[]), changes);
     let in_json = diff(&after, &["--json"]);
     assert_eq!(in_json.lines().next(), Some("{\"change\":\"start\",\"id\":\"added\"}"));
@@ -141,6 +143,7 @@ fn difference_to_what_runs_is_what_a_reload_does() {
     let with_variable = after.clone().set("proxy_env", ["TZ=UTC"].as_slice());
     let replaced = diff(&with_variable, &[]);
     assert!(replaced.contains("same: replace\n") && replaced.contains("settings: replace\n"), "{replaced}");
+    assert!(replaced.contains("disabled: nothing\nnoop: nothing\n"), "{replaced}");
     assert!(replaced.contains("own_variable: nothing\n") && replaced.contains("removed: stop\n"), "{replaced}");
 
     agent.reload(&after);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use proxyprocess::ProxyConfig;
+use proxyprocess::{ExecMode, ProxyConfig};
 use serde_json::{Value, json};
 
 use crate::agent;
@@ -124,8 +124,10 @@ fn changed_variables(before: &[String], after: &[String]) -> BTreeSet<String> {
     names.filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
 }
 
-/// Whether one of the variables comes to the process of a proxy: it has none of its own, and does not refuse it.
+/// Whether one of the variables comes to the process of a proxy: there is to be a process, and it has none of its own and
+/// does not refuse it.
 fn is_affected(proxy: Option<&ProxyConfig>, changed: &BTreeSet<String>) -> bool {
+    let proxy = proxy.filter(|proxy| proxy.mode == ExecMode::DAEMON && proxy.enabled);
     let Some(declared) = proxy.and_then(|proxy| serde_json::to_value(proxy.to_json()).ok()) else { return false };
     let lines = |field: &str| declared[field].as_array().cloned().unwrap_or_default();
     let own: BTreeSet<String> = lines("env").iter().chain(&lines("unset_env")).filter_map(name_of).collect();
