@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Clients of the socket that are slow, many, or say what is no request: the agent works on, and answers others.
 
-use std::io::{BufRead, BufReader, ErrorKind, Write};
-use std::os::unix::net::UnixStream;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{ask, start};
-use crate::support::{Config, Deadline, Proxy, Scene, WATCHDOG};
+use crate::support::{Agent, Config, Deadline, Proxy, Scene, WATCHDOG, example_agent};
 
 fn connect(scene: &Scene) -> UnixStream {
     let stream = UnixStream::connect(scene.data_dir().join("agent.sock")).expect("connect to the agent");
@@ -118,31 +119,106 @@ fn client_that_does_not_read_is_left_and_others_are_answered() {
     scene.finish();
 }
 
-/// Connections that say nothing take the places of others for a short time only.
+/// How many connections the agent answers: each has a thread.
+fn answered(agent: &Agent) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", agent.pid())).expect("the agent lives");
+    tasks
+        .flatten()
+        .filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "command\n"))
+        .count()
+}
+
+#[track_caller]
+fn until_answered(agent: &Agent, wanted: usize) {
+    let deadline = Deadline::of(format!("the agent to answer {wanted} connections"));
+    while answered(agent) != wanted {
+        deadline.left();
+        std::thread::yield_now();
+    }
+}
+
 #[test]
-fn thousand_connections_at_once_are_refused_and_then_forgotten() {
+fn connection_beyond_the_64th_is_told_busy_until_another_ends_and_the_agent_works_on() {
     let scene = Scene::new();
-    let config = Config::new(&scene).proxy("web", Proxy::helper(&["run"]));
+    let config = Config::new(&scene).proxy("web", Proxy::command(&["/no/such/program"]));
     let agent = start(&scene, &config);
-    scene.reports.start("web");
-    let silent: Vec<UnixStream> = (0..400).map(|_| connect(&scene)).collect();
-    let refused = |stream: &UnixStream| {
-        let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer).expect("read the answer");
-        answer.contains("\"busy\"")
-    };
-    assert!(refused(silent.last().expect("there are some")));
+    let request = json!({"command": "wait", "id": "web", "timeout_ms": 3_600_000});
+    let mut waiting = Vec::new();
+    for number in 1..=64 {
+        let mut stream = connect(&scene);
+        stream.write_all(format!("{request}\n").as_bytes()).unwrap();
+        waiting.push(stream);
+        until_answered(&agent, number);
+    }
+    for _ in 0..100 {
+        let answers = rest(connect(&scene));
+        assert_eq!(answers[0]["error"]["code"], "busy", "{answers:?}");
+    }
     // What the agent is for goes on.
     agent.reload(&config.proxy("next", Proxy::helper(&["run"])));
     scene.reports.start("next");
-    // The agent ends those that say nothing.
-    let first = silent.into_iter().next().expect("there are some");
-    assert_eq!(rest(first), Vec::<Value>::new());
-    let deadline = Deadline::of("the agent to answer again");
-    while ask(&scene.data_dir(), &["version"]).code != Some(0) {
-        deadline.left();
-    }
+    drop(waiting);
+    until_answered(&agent, 0);
+    ask(&scene.data_dir(), &["version"]).ok();
     agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn connections_that_say_nothing_are_closed_after_a_while() {
+    let scene = Scene::new();
+    let agent = start(&scene, &Config::new(&scene));
+    let silent: Vec<UnixStream> = (0..64).map(|_| connect(&scene)).collect();
+    for stream in silent {
+        assert_eq!(rest(stream), Vec::<Value>::new());
+    }
+    until_answered(&agent, 0);
+    agent.quit();
+    scene.finish();
+}
+
+/// The agent closes the connection of a client that is slow to read, and a pager is slow.
+#[test]
+fn slow_reader_of_a_command_gets_the_whole_answer() {
+    let scene = Scene::new();
+    let disabled = Proxy::command(&["/bin/true", &"x".repeat(200)]).set("enabled", false);
+    let config = (0..1000).fold(Config::new(&scene), |config, number| {
+        config.proxy(&format!("{}-{number}", "a".repeat(150)), disabled.clone())
+    });
+    let agent = start(&scene, &config);
+    let mut command = std::process::Command::new(example_agent());
+    command.args(["status", "--json", "--data-dir"]).arg(scene.data_dir());
+    let mut command = command.stdout(Stdio::piped()).spawn().expect("run the agent");
+    let mut printed = command.stdout.take().expect("a pipe");
+    let mut first = [0];
+    printed.read_exact(&mut first).unwrap();
+    until_answered(&agent, 0);
+    let mut all = String::new();
+    printed.read_to_string(&mut all).unwrap();
+    assert_eq!((all.lines().count(), command.wait().unwrap().code()), (1000, Some(0)));
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn lines_and_codes_of_a_later_agent_are_no_error() {
+    let scene = Scene::new();
+    std::fs::create_dir(scene.data_dir()).unwrap();
+    let listener = UnixListener::bind(scene.data_dir().join("agent.sock")).unwrap();
+    let answering = std::thread::spawn(move || {
+        let answers = [
+            "{\"news\":{\"a\":[1]}}\n{\"done\":{\"more\":1}}\n",
+            "{\"error\":{\"code\":\"new\",\"message\":\"why\"}}\n",
+        ];
+        for answer in answers {
+            let (stream, _) = listener.accept().unwrap();
+            BufReader::new(&stream).read_line(&mut String::new()).unwrap();
+            (&stream).write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    ask(&scene.data_dir(), &["reload"]).ok();
+    assert_eq!(ask(&scene.data_dir(), &["reload"]).failed(1), "agent: why\n");
+    answering.join().unwrap();
     scene.finish();
 }
 
@@ -151,27 +227,12 @@ fn wait_of_a_client_that_goes_away_is_given_up() {
     let scene = Scene::new();
     let agent = start(&scene, &Config::new(&scene).proxy("web", Proxy::command(&["/no/such/program"])));
     agent.status_when(&scene, "web waits", |status| status.is("web", "waiting"));
-    let threads = || {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", agent.pid())).expect("the agent lives");
-        tasks
-            .flatten()
-            .filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "command\n"))
-            .count()
-    };
     let request = json!({"command": "wait", "id": "web", "timeout_ms": 3_600_000});
     let mut stream = connect(&scene);
     stream.write_all(format!("{request}\n").as_bytes()).unwrap();
-    let deadline = Deadline::of("the request to be taken");
-    while threads() == 0 {
-        deadline.left();
-        std::thread::yield_now();
-    }
+    until_answered(&agent, 1);
     drop(stream);
-    let deadline = Deadline::of("the wait to be given up");
-    while threads() > 0 {
-        deadline.left();
-        std::thread::yield_now();
-    }
+    until_answered(&agent, 0);
     agent.quit();
     scene.finish();
 }

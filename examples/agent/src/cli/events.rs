@@ -14,14 +14,16 @@ use crate::output::plain;
 /// # Errors
 /// When the agent cannot be asked, or ends.
 pub(super) fn events(mut agent: Connection, follow: bool, json: bool) -> Result<()> {
-    let longer = if follow { Duration::MAX } else { Duration::ZERO };
     let mut is_read = true;
-    let asked = agent.ask(&Request::Events { follow }, longer, |answer| {
+    let each = |answer| {
         let Answer::Event { event, text } = answer else { return Ok(()) };
         let line = if json { event.to_string() } else { format!("{} {}", time_of(&event), plain(&text)) };
         is_read = writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush()).is_ok();
         if is_read { Ok(()) } else { Err("its reader is gone".into()) }
-    });
+    };
+    let request = Request::Events { follow };
+    let asked =
+        if follow { agent.follow(&request, Duration::MAX, each) } else { agent.ask(&request, Duration::ZERO, each) };
     if is_read { asked } else { Ok(()) }
 }
 

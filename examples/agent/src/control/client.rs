@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::protocol::{Answer, RefusalCode, Request};
+use super::protocol::{Answer, Line, RefusalCode, Request};
 use super::socket;
 use crate::Result;
 use crate::failure::{Exit, Failure};
@@ -41,12 +41,31 @@ impl Connection {
         &self.data_dir
     }
 
-    /// Asks, and hands each line of the answer but the last to `each`. The answer may take as long as `longer` in addition
-    /// to what any answer may take.
+    /// Asks, and hands each line of the answer but the last to `each`, once the whole answer is there: `each` may print to
+    /// a slow reader, and the agent closes the connection of a client that is slow to read. The answer may take as long as
+    /// `longer` in addition to what any answer may take.
     ///
     /// # Errors
     /// What `each` fails with; why the agent refuses; with [`Exit::TimedOut`] also when it does not answer.
     pub(crate) fn ask(
+        &mut self,
+        request: &Request,
+        longer: Duration,
+        each: impl FnMut(Answer) -> Result<()>,
+    ) -> Result<()> {
+        let mut answers = Vec::new();
+        self.follow(request, longer, |answer| {
+            answers.push(answer);
+            Ok(())
+        })?;
+        answers.into_iter().try_for_each(each)
+    }
+
+    /// The same for an answer without an end: `each` gets a line when it comes.
+    ///
+    /// # Errors
+    /// As [`Connection::ask`].
+    pub(crate) fn follow(
         &mut self,
         request: &Request,
         longer: Duration,
@@ -66,7 +85,9 @@ impl Connection {
                 let message = format!("the agent in {} has ended", self.data_dir.display());
                 return Err(Failure::new(Exit::NoAgent, message).into());
             }
-            match serde_json::from_slice(&line).map_err(|error| format!("answer of the agent: {error}"))? {
+            let line = serde_json::from_slice(&line).map_err(|error| format!("answer of the agent: {error}"))?;
+            let Line::Known(answer) = line else { continue };
+            match answer {
                 Answer::Done {} => return Ok(()),
                 Answer::Error(refusal) => {
                     let exit = match refusal.code {

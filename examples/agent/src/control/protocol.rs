@@ -87,6 +87,14 @@ pub(crate) enum Answer {
     Error(Refusal),
 }
 
+/// One line of an answer, as it is read: that of a later version may have lines of other kinds.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Line {
+    Known(Answer),
+    Other {},
+}
+
 /// Why a request was not granted.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Refusal {
@@ -107,7 +115,8 @@ pub(crate) enum RefusalCode {
     TimedOut,
     /// The agent has as many connections as it takes.
     Busy,
-    /// Anything else; the message says what.
+    /// Anything else, also what a later version may say; the message says what.
+    #[serde(other)]
     Failed,
 }
 
