@@ -205,6 +205,11 @@ static void managers(void)
     IS_NULL(proxyprocess_manager_reconfigure, options, manager, NULL);
     IS_NULL(proxyprocess_manager_status, manager, NULL, &list);
     IS_NULL(proxyprocess_manager_status, list, manager, NULL);
+    IS_NULL(proxyprocess_manager_metrics, manager, NULL, &path, NULL);
+    IS_NULL(proxyprocess_manager_metrics, text, manager, NULL, NULL);
+    MAY_BE_NULL(proxyprocess_manager_metrics, text_length, manager, &path, NULL);
+    proxyprocess_text_free(path);
+    path = NULL;
     IS_NULL(proxyprocess_manager_events, manager, NULL, &events);
     IS_NULL(proxyprocess_manager_events, events, manager, NULL);
     IS_NULL(proxyprocess_manager_logs, manager, NULL, PROXYPROCESS_LOG_INFO, &logs);

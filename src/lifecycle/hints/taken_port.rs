@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Which addresses a program may mean that says that one is in use.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -20,7 +21,15 @@ pub(crate) fn candidates(lines: &[String], argv: &[OsString]) -> Vec<Candidate> 
         return named;
     }
     let words: Vec<_> = argv.iter().map(|word| word.to_string_lossy()).collect();
-    addresses(&words.join(" "))
+    let named = addresses(&words.join(" "));
+    if named.is_empty() { positional_ports(&words) } else { named }
+}
+
+/// Arguments that are a number, and not the value of an option.
+fn positional_ports(words: &[Cow<'_, str>]) -> Vec<Candidate> {
+    let pairs = words.iter().zip(words.iter().skip(1));
+    let ports = pairs.filter(|(before, _)| !before.starts_with('-')).filter_map(|(_, word)| word.parse().ok());
+    ports.filter(|port| *port > 0).map(|port| (None, port)).collect()
 }
 
 /// The ports behind a colon, or the word "port". The minutes and seconds of a time are none.
@@ -92,6 +101,7 @@ mod tests {
         let python = ["OSError: [Errno 98] Address already in use"];
         assert_eq!(of(&python, &["http.server", "--port=8000", "--rate", "22"]), at("", 8000));
         assert_eq!(of(&python, &["serve", "--listen", "127.0.0.1:8000", "--timeout", "22"]), at("127.0.0.1", 8000));
+        assert_eq!(of(&python, &["python3", "-m", "http.server", "8000", "--rate", "22"]), at("", 8000));
         assert_eq!(of(&["all is well at 127.0.0.1:80"], &["--port", "8000"]), []);
     }
 }
