@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proxyprocess::Replace;
+use proxyprocess::{Listen, Replace};
 
 use super::overlap::{
     becomes_ready, begun, ends, gone, is_recorded_alone, never_ready, overlapping, serves, takes_over,
@@ -95,4 +95,42 @@ fn settings_that_change_while_a_next_generation_is_ended_are_those_of_the_curren
     assert_eq!(scene.reports.signal(&first), "SIGUSR1");
     scene.reports.forget_unread();
     scene.finish();
+}
+
+#[test]
+fn next_generation_whose_address_the_current_one_has_bound_by_itself_replaces_it_without_overlap() {
+    let scene = Scene::of_library();
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["ready", "tcp", &address.to_string(), "at-once"]).with_replace(Replace::Overlap));
+    host.run();
+    let first = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), first.pid);
+    let listens = Listen::new(format!("tcp:{address}").parse().unwrap());
+    let mut next = helper(&scene, &["run"]).with_replace(Replace::Overlap).with_listen(listens);
+    next.restart.max_wait = Duration::from_millis(100);
+    host.set("web", next);
+    let second = scene.reports.start("web");
+    assert!(first.process.is_gone());
+    assert_eq!(host.events.started("web"), second.pid);
+    assert_eq!((host.status("web").pid, host.status("web").hint), (Some(second.pid), None));
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
+}
+
+#[test]
+fn next_generation_that_is_not_to_overlap_any_more_is_started_when_both_are_gone() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let first = begun(&scene, &mut host);
+    host.set("web", overlapping(&scene, "2"));
+    let second = scene.reports.start("web");
+    host.set("web", overlapping(&scene, "2").with_replace(Replace::StopFirst));
+    let third = scene.reports.start("web");
+    assert!(first.process.is_gone() && second.process.is_gone());
+    becomes_ready(&scene, &mut host, &third, 3);
+    serves(&host, &third, 3);
+    assert_eq!(host.status("web").other, None);
+    ends(scene, host);
 }

@@ -120,7 +120,11 @@ impl EventLoop {
             (true, false) => return self.resume(key, slot.clone(), spec),
             (false, false) => {}
         }
-        let Some(key) = self.declared_now(key, &spec) else { return };
+        let Some(of_it) = self.declared_now(key, &spec) else { return };
+        if spec.config.replace == Replace::StopFirst {
+            self.end_overlap(key);
+        }
+        let key = of_it;
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         supervised.spec = spec.at(supervised.spec.place);
         // A process that is being replaced is not one of this declaration; one that is being started is recorded then.

@@ -54,6 +54,12 @@ impl Supervised {
         }
     }
 
+    /// Whether this is one of its processes.
+    fn has_group_of(&self, holder: &PortHolder) -> bool {
+        let PortHolder::Process { group, .. } = holder else { return false };
+        self.pid.is_some() && self.group.is_some_and(|own| own.as_raw() == *group)
+    }
+
     fn has_last_words(&self) -> bool {
         !self.rare.last_stderr.is_empty() || self.rare.taken_address.is_some()
     }
@@ -139,8 +145,11 @@ impl EventLoop {
         supervised.rare.last_stderr.clone_from(&lines);
         supervised.rare.taken_address.clone_from(&taken_address);
         // The status of a proxy is that of its current generation, and names the last exit of either.
-        if let Some(current) = partner.and_then(|partner| self.slots.get_mut(&partner)) {
-            (current.rare.last_stderr, current.rare.taken_address) = (lines, taken_address);
+        let Some(current) = partner.and_then(|partner| self.slots.get_mut(&partner)) else { return };
+        let has_it = taken_address.as_ref().is_some_and(|(_, holder)| current.has_group_of(holder));
+        (current.rare.last_stderr, current.rare.taken_address) = (lines, taken_address);
+        if let Some(partner) = partner.filter(|partner| has_it && self.next_of(*partner) == Some(key)) {
+            self.replace_alone(partner);
         }
     }
 }

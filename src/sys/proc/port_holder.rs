@@ -33,8 +33,8 @@ impl fmt::Display for TakenAddress {
 /// Which socket has an address at which connections or datagrams arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PortHolder {
-    /// One of this process.
-    Process { pid: i32, name: String },
+    /// One of this process, which is in this group.
+    Process { pid: i32, group: i32, name: String },
     /// One of a process whose descriptors cannot be read, or of the kernel.
     Unreadable,
 }
@@ -42,7 +42,7 @@ pub(crate) enum PortHolder {
 impl fmt::Display for PortHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PortHolder::Process { pid, name } => write!(f, "pid {pid} ({name})"),
+            PortHolder::Process { pid, name, .. } => write!(f, "pid {pid} ({name})"),
             PortHolder::Unreadable => f.write_str("a process whose descriptors cannot be read"),
         }
     }
@@ -148,7 +148,9 @@ fn process_with(inodes: &[String], deadline: Instant) -> io::Result<Found> {
             if u32::try_from(pid) == Ok(std::process::id()) {
                 return Ok(Found::Ourselves);
             }
-            return Ok(Found::Process(PortHolder::Process { pid, name: stat::name(pid).unwrap_or_default() }));
+            let group = stat::read(pid)?.map_or(0, |stat| stat.group);
+            let name = stat::name(pid).unwrap_or_default();
+            return Ok(Found::Process(PortHolder::Process { pid, group, name }));
         }
     }
     Ok(Found::Nothing)

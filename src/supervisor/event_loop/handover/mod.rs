@@ -262,6 +262,23 @@ impl EventLoop {
         }
     }
 
+    /// The next generation cannot have its sockets while the current one lives, whose process has bound an address of them by
+    /// itself: what is declared is started when both are gone.
+    pub(super) fn replace_alone(&mut self, key: ProcessKey) {
+        let ongoing = self.slots.get(&key).and_then(|current| current.rare.handover.as_ref());
+        let Some(wanted) = ongoing.map(|ongoing| ongoing.wanted.clone()) else { return };
+        say_that_it_cannot_listen(&wanted);
+        self.hand_over(key, HandoverEvent::WantedAlone);
+    }
+
+    /// The declaration of the next generation is not to be started beside the current one any more.
+    pub(super) fn end_overlap(&mut self, key: ProcessKey) {
+        let ongoing = self.slots.get(&key).and_then(|current| current.rare.handover.as_ref());
+        if ongoing.is_some_and(|it| it.machine.has_next() && it.machine.awaits_next() && !it.machine.is_promoting()) {
+            self.hand_over(key, HandoverEvent::WantedAlone);
+        }
+    }
+
     pub(super) fn hand_over(&mut self, key: ProcessKey, event: HandoverEvent) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         // Its manager is being closed: both run on, and the next agent goes on from their files.
@@ -329,6 +346,11 @@ impl EventLoop {
     }
 }
 
+fn say_that_it_cannot_listen(spec: &Spec) {
+    let why = "it cannot listen beside its predecessor: replaced without overlap";
+    spec.context.log.about(Level::Info, &spec.id, format_args!("{why}"));
+}
+
 impl Supervised {
     /// Whether a process of it lives, or may: one that is being started, or that an earlier agent has started.
     fn may_live(&self) -> bool {
@@ -351,8 +373,7 @@ impl Supervised {
         let overlaps = spec.config.replace == Replace::Overlap;
         let listens = overlaps && self.can_share_sockets(spec);
         if overlaps && !listens {
-            let why = "it cannot listen beside its predecessor: replaced without overlap";
-            spec.context.log.about(Level::Info, &spec.id, format_args!("{why}"));
+            say_that_it_cannot_listen(spec);
         }
         listens
     }
