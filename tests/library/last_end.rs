@@ -169,6 +169,7 @@ fn process_that_has_an_address_is_named_to_those_that_could_not_have_it() {
     host.events.waiting("says");
     // One search serves one proxy, and the other one later.
     until("the hint", || host.status("says").hint.is_some_and(|it| it.starts_with(&hint)));
+    host.state.remove("says");
     let listens = helper(&scene, &["run"]).with_listen(Listen::new(format!("tcp:{address}").parse().unwrap()));
     host.set("listens", crashing_slowly(listens));
     host.events.waiting("listens");
@@ -176,7 +177,6 @@ fn process_that_has_an_address_is_named_to_those_that_could_not_have_it() {
     let error = host.status("listens").last_error.unwrap();
     assert!(error.contains("Address already in use"), "{error}");
     // What is not true any more is not said.
-    host.state.remove("says");
     host.state.remove("holder");
     until("its start", || host.status("listens").pid.is_some());
     assert_eq!(host.status("listens").hint, None);
