@@ -13,7 +13,7 @@ chmod -R a+rX "$CARGO_TARGET_DIR"/{debug,fail-points/debug,ffi-tests}
 chmod a+x "$CARGO_TARGET_DIR"/fail-points{,/debug}
 
 # The crash tests have had their minute as root.
-export PROXYPROCESS_SWEEP_PART=5 PROXYPROCESS_CAMPAIGN_ROUNDS=50
+export PROXYPROCESS_SWEEP_PART=10 PROXYPROCESS_CAMPAIGN_ROUNDS=25
 
 cd "$home"
 as_nobody() {
