@@ -64,9 +64,9 @@ fn ten_thousand_restarts_leave_everything_as_it_was() {
         println!("{} restarts took {:?}", rounds(), began.elapsed());
         before.wait(&scene.data_dir());
         heap.check(rounds());
-        // Each of them has written to the log, and nothing else has.
+        // Each of them has written to the log, and nothing else has; the last one of each series may be stopped before.
         let written = scene.log("ends", "stdout");
-        assert!(written.len() / 2 >= rounds() + WARM_UP && written.lines().all(|line| line == "x"));
+        assert!(written.len() / 2 >= rounds() + WARM_UP - 2 && written.lines().all(|line| line == "x"));
         assert!(!stays.process.is_gone());
         drop(polled);
         host.manager.kill().unwrap();
