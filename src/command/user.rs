@@ -53,7 +53,7 @@ impl UserNames {
         for (field, name) in [("user", &self.user), ("group", &self.group)] {
             let Some(name) = name else { continue };
             refuse_nul(name.as_ref(), || field.to_owned())?;
-            // useradd(8) creates none, and whoever writes a number means that id, and not an account of this name.
+            // useradd(8) creates none: a number stands for an id, and not for an account of this name.
             if name.bytes().all(|byte| byte.is_ascii_digit()) {
                 let expected = "expected a name, with credentials in its place for numbers";
                 return Err(invalid(format!("{field}: {expected}, got \"{}\"", excerpt(name))));

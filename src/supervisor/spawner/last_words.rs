@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::declaration::ListenAddress;
+use crate::declaration::{Listen, ListenAddress};
 use crate::lifecycle::hints::taken_port;
 use crate::store::LogPart;
 use crate::supervisor::mailbox::{Done, LastWords};
@@ -64,15 +64,15 @@ impl AddressSearch {
 }
 
 fn declared(spec: &Spec) -> Vec<TakenAddress> {
-    let taken = |is_udp, address: &std::net::SocketAddr| {
+    let taken = |socket: &Listen| {
+        let (is_udp, address) = match &socket.address {
+            ListenAddress::Tcp(address) => (false, address),
+            ListenAddress::Udp(address) => (true, address),
+            ListenAddress::Unix(_) => return None,
+        };
         Some(TakenAddress { is_udp, ip: Some(address.ip()), port: address.port() })
     };
-    let of_address = |address: &ListenAddress| match address {
-        ListenAddress::Tcp(address) => taken(false, address),
-        ListenAddress::Udp(address) => taken(true, address),
-        ListenAddress::Unix(_) => None,
-    };
-    spec.config.listen.iter().filter_map(|socket| of_address(&socket.address)).collect()
+    spec.config.listen.iter().filter_map(taken).collect()
 }
 
 /// A program does not say whether it means TCP or UDP.

@@ -64,35 +64,11 @@ pub(super) enum Command {
         agent: WhichAgent,
     },
     /// Restart proxies, and wait until they are ready
-    Restart {
-        /// The proxies
-        #[arg(required = true, value_name = "ID")]
-        ids: Vec<String>,
-        #[command(flatten)]
-        wait: Wait,
-        #[command(flatten)]
-        agent: WhichAgent,
-    },
+    Restart(Several),
     /// Stop proxies until they are started again, and wait until they are stopped
-    Stop {
-        /// The proxies
-        #[arg(required = true, value_name = "ID")]
-        ids: Vec<String>,
-        #[command(flatten)]
-        wait: Wait,
-        #[command(flatten)]
-        agent: WhichAgent,
-    },
+    Stop(Several),
     /// Start proxies that were stopped or have failed, and wait until they are ready
-    Start {
-        /// The proxies
-        #[arg(required = true, value_name = "ID")]
-        ids: Vec<String>,
-        #[command(flatten)]
-        wait: Wait,
-        #[command(flatten)]
-        agent: WhichAgent,
-    },
+    Start(Several),
     /// Have the agent read its configuration again, or a proxy its own
     Reload {
         /// The proxy; it declares how it reloads
@@ -180,6 +156,18 @@ pub(super) enum Command {
     },
     /// Show traffic through a managed proxy that survives its own death and the agent's
     Demo,
+}
+
+/// What is done to each of several proxies, and waited for.
+#[derive(Debug, Args)]
+pub(super) struct Several {
+    /// The proxies
+    #[arg(required = true, value_name = "ID")]
+    pub(super) ids: Vec<String>,
+    #[command(flatten)]
+    pub(super) wait: Wait,
+    #[command(flatten)]
+    pub(super) agent: WhichAgent,
 }
 
 /// How long a command waits for what it has begun.

@@ -10,7 +10,6 @@ mod metrics;
 mod status;
 mod steer;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -19,7 +18,7 @@ use crate::control::client::Connection;
 use crate::control::protocol::Awaited;
 use crate::control::server;
 use crate::{Result, agent, config, demo, proxy};
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, PerhapsAgent, Several, WhichAgent};
 use logs::Streams;
 use steer::Steering;
 
@@ -38,23 +37,17 @@ pub(crate) fn run() -> Result<ExitCode> {
     match command {
         Command::Run { config } => return agent::run(&config, server::start),
         Command::Check { config, diff, json } => check::check(&config, diff, json)?,
-        Command::Status { id, json, agent } => status::status(connect(agent.data_dir, agent.config)?, id, json)?,
-        Command::Restart { ids, wait, agent } => {
-            steer::each(&mut connect(agent.data_dir, agent.config)?, Steering::Restart, &ids, wait.timeout())?;
-        }
-        Command::Stop { ids, wait, agent } => {
-            steer::each(&mut connect(agent.data_dir, agent.config)?, Steering::Stop, &ids, wait.timeout())?;
-        }
-        Command::Start { ids, wait, agent } => {
-            steer::each(&mut connect(agent.data_dir, agent.config)?, Steering::Start, &ids, wait.timeout())?;
-        }
-        Command::Reload { id, agent } => steer::reload(&mut connect(agent.data_dir, agent.config)?, id)?,
+        Command::Status { id, json, agent } => status::status(connect(agent)?, id, json)?,
+        Command::Restart(proxies) => steer_each(Steering::Restart, proxies)?,
+        Command::Stop(proxies) => steer_each(Steering::Stop, proxies)?,
+        Command::Start(proxies) => steer_each(Steering::Start, proxies)?,
+        Command::Reload { id, agent } => steer::reload(&mut connect(agent)?, id)?,
         Command::Signal { id, signal, agent } => {
-            steer::signal(&mut connect(agent.data_dir, agent.config)?, id, signal)?;
+            steer::signal(&mut connect(agent)?, id, signal)?;
         }
         Command::Wait { id, until, timeout, agent } => {
             let until = if until == Awaited::Stopped.as_str() { Awaited::Stopped } else { Awaited::Ready };
-            steer::wait(&mut connect(agent.data_dir, agent.config)?, id, until, timeout)?;
+            steer::wait(&mut connect(agent)?, id, until, timeout)?;
         }
         Command::Logs { id, follow, lines, stdout, stderr, agent } => {
             let streams = match (stdout, stderr) {
@@ -62,15 +55,16 @@ pub(crate) fn run() -> Result<ExitCode> {
                 (false, true) => Streams::Stderr,
                 _ => Streams::Both,
             };
-            logs::logs(connect(agent.data_dir, agent.config)?, &id, streams, lines, follow)?;
+            logs::logs(connect(agent)?, &id, streams, lines, follow)?;
         }
         Command::Events { follow, json, agent } => {
-            events::events(connect(agent.data_dir, agent.config)?, follow, json)?;
+            events::events(connect(agent)?, follow, json)?;
         }
-        Command::Metrics { agent } => metrics::metrics(&mut connect(agent.data_dir, agent.config)?)?,
+        Command::Metrics { agent } => metrics::metrics(&mut connect(agent)?)?,
         Command::Version { agent } => {
-            let named = agent.data_dir.is_some() || agent.config.is_some();
-            steer::version(if named { Some(connect(agent.data_dir, agent.config)?) } else { None })?;
+            let PerhapsAgent { data_dir, config } = agent;
+            let named = data_dir.is_some() || config.is_some();
+            steer::version(if named { Some(connect(WhichAgent { data_dir, config })?) } else { None })?;
         }
         Command::Completions { shell } => generated::completions(shell),
         Command::Man => generated::man()?,
@@ -81,9 +75,15 @@ pub(crate) fn run() -> Result<ExitCode> {
 }
 
 /// Connects to the agent of a data directory, or of the one that a configuration names.
-fn connect(data_dir: Option<PathBuf>, config: Option<PathBuf>) -> Result<Connection> {
-    match (data_dir, config) {
-        (Some(data_dir), _) => Connection::open(&data_dir),
-        (None, config) => Connection::open(&config::data_dir_of(&config.unwrap_or_default())?),
+fn connect(agent: WhichAgent) -> Result<Connection> {
+    match agent.data_dir {
+        Some(data_dir) => Connection::open(&data_dir),
+        None => Connection::open(&config::data_dir_of(&agent.config.unwrap_or_default())?),
     }
+}
+
+/// Does this to each of the proxies, as [`steer::each`].
+fn steer_each(steering: Steering, proxies: Several) -> Result<()> {
+    let Several { ids, wait, agent } = proxies;
+    steer::each(&mut connect(agent)?, steering, &ids, wait.timeout())
 }
