@@ -32,8 +32,9 @@ pub(crate) fn one_alone(data_dir: &Path) {
 pub(crate) struct Measure {
     descriptors: usize,
     threads: Vec<String>,
-    /// Size by path, of all but what the processes have written into their logs.
-    files: BTreeMap<String, u64>,
+    /// What is in them by path, of all but what the processes have written into their logs: with `#` for each number,
+    /// decimal or hexadecimal, as pids, inodes and times have more digits after a while.
+    files: BTreeMap<String, String>,
 }
 
 impl Measure {
@@ -41,8 +42,8 @@ impl Measure {
         let mut threads = library_threads();
         threads.retain(|name| !name.starts_with("proxy-spawner"));
         threads.sort();
-        let mut files = sizes(data_dir);
-        files.iter_mut().filter(|(path, _)| path.ends_with(".log")).for_each(|(_, size)| *size = 0);
+        let mut files = texts(data_dir);
+        files.iter_mut().filter(|(path, _)| path.ends_with(".log")).for_each(|(_, text)| text.clear());
         Measure { descriptors: descriptors(), threads, files }
     }
 
@@ -62,17 +63,33 @@ impl Measure {
     }
 }
 
-fn sizes(dir: &Path) -> BTreeMap<String, u64> {
+fn texts(dir: &Path) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(dir).expect("list a directory").flatten() {
-        let metadata = entry.metadata().expect("look at a file");
-        if metadata.is_dir() {
-            all.extend(sizes(&entry.path()));
+        if entry.file_type().expect("look at a file").is_dir() {
+            all.extend(texts(&entry.path()));
         } else {
-            all.insert(entry.path().to_string_lossy().into_owned(), metadata.len());
+            // It may have been removed since.
+            let text = fs::read_to_string(entry.path()).unwrap_or_default();
+            all.insert(entry.path().to_string_lossy().into_owned(), without_numbers(&text));
         }
     }
     all
+}
+
+/// The words of a text, with `#` for each of hexadecimal digits.
+fn without_numbers(text: &str) -> String {
+    let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let words = text.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(|word| if is_number(word) { "#" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn numbers_of_other_lengths_are_the_same_text_and_other_words_are_not() {
+    let record = without_numbers(r#"{"pid":99999,"start_ticks":99999,"origin":"fe00-18"}"#);
+    assert_eq!(record, without_numbers(r#"{"pid":100000,"start_ticks":100000,"origin":"0-1f18"}"#));
+    assert_ne!(record, without_numbers(r#"{"pid":100000,"start_ticks":100000,"origin":"0-1f18","more":1}"#));
+    assert_ne!(record, without_numbers(r#"{"pid":100000,"started":100000,"origin":"0-1f18"}"#));
 }
 
 /// Bytes of the heap that are in use, by everybody in this process.
