@@ -11,9 +11,9 @@
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
-/* A stop of it takes as long as its grace period, once it has said that it is ready. */
+/* A stop of it takes until the test kills it, once it has said that it is ready: a thread that is taken out of the call
+ * when that is about to return may have a lock, which is lost then. */
 static const char *const STUBBORN[] = {"/bin/sh", "-c", "trap '' INT; echo ready >ready; exec sleep 1000", NULL};
-#define GRACE_MS 700
 
 static _Thread_local sigjmp_buf before_call;
 
@@ -92,7 +92,7 @@ static void end_thread(leaver *this)
 static proxyprocess_proxy_options stubborn(void)
 {
     proxyprocess_proxy_options options = proxy(STUBBORN);
-    options.grace_period_ms = GRACE_MS;
+    options.grace_period_ms = 10 * DEADLINE_MS;
     return options;
 }
 
@@ -245,6 +245,7 @@ static void manager_kill(void)
     uint32_t pid = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
     is_ready(ready);
     leave_call(&leaver, kill_all, manager);
+    CHECK_INT(kill((pid_t)pid, SIGKILL), 0);
     OK(proxyprocess_manager_kill(manager, &error));
     CHECK(is_gone(pid));
     CHECK_INT(pthread_join(runner, NULL), 0);
@@ -269,6 +270,7 @@ static void daemon_stop(void)
     uint32_t pid = look_at_daemon(daemon, "web").status.pid;
     is_ready(ready);
     leave_call(&leaver, stop, daemon);
+    CHECK_INT(kill((pid_t)pid, SIGKILL), 0);
     OK(proxyprocess_daemon_stop(daemon, &error));
     CHECK(is_gone(pid));
     end_thread(&leaver);
@@ -350,7 +352,15 @@ static void calls_in_handler(int number)
     atomic_store(&handled, proxyprocess_manager_kill(of_handler, NULL));
 }
 
-/* A handler that calls the library with the handle that its thread is in a call with would wait for itself. */
+static void set_paused(const proxyprocess_state *state, const char *id)
+{
+    proxyprocess_proxy_options options = proxy(SLEEP);
+    options.enabled = 0;
+    OK(proxyprocess_state_set(state, id, &options, &error));
+}
+
+/* A handler that calls the library with the handle that its thread is in a call with would wait for itself; and the thread
+ * may be in the middle of an allocation, so the refusal may not allocate. */
 static void call_in_signal_handler(void)
 {
     pthread_t runner;
@@ -361,10 +371,16 @@ static void call_in_signal_handler(void)
     CHECK(signal(SIGUSR2, calls_in_handler) != SIG_ERR);
     CHECK_INT(pthread_create(&runner, NULL, runs, of_handler), 0);
     uint32_t pid = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
-    CHECK_INT(pthread_kill(runner, SIGUSR2), 0);
-    for (int64_t since = now_ms(); atomic_load(&handled) == 0; wait_a_turn(since, "the handler"))
-        ;
-    CHECK_INT(atomic_load(&handled), PROXYPROCESS_E_ABANDONED);
+    for (int time = 0; time < 300; time++) {
+        /* The run has something to do: what it follows has changed. */
+        set_paused(state, time % 2 == 0 ? "even" : "odd");
+        atomic_store(&handled, 0);
+        CHECK_INT(pthread_kill(runner, SIGUSR2), 0);
+        for (int64_t since = now_ms(); atomic_load(&handled) == 0; wait_a_turn(since, "the handler"))
+            ;
+        CHECK_INT(atomic_load(&handled), PROXYPROCESS_E_ABANDONED);
+        OK(proxyprocess_state_remove(state, time % 2 == 0 ? "even" : "odd", NULL, &error));
+    }
     /* The call that was interrupted goes on. */
     CHECK_INT(kill((pid_t)pid, 0), 0);
     OK(proxyprocess_manager_kill(of_handler, &error));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-/* Readers of lines of the log: of the whole library and of one manager, by wait and by descriptor, and what they lose. */
+/* Readers of lines of the log: of the whole library and of one manager, by wait and by descriptor. */
 
 #include "helpers.h"
 
@@ -132,26 +132,6 @@ static void managers(void)
     proxyprocess_state_free(other_state);
 }
 
-/* A reader that does not read loses the oldest lines, and is told how many. */
-static void lost(void)
-{
-    enum { MORE = 3 };
-    proxyprocess_logs *logs = logs_of_library(PROXYPROCESS_LOG_ERROR);
-    for (int count = 0; count < (int)PROXYPROCESS_LOG_CAPACITY + MORE; count++)
-        log_a_failure("web");
-    proxyprocess_log_line line = next(logs, 0);
-    CHECK_INT(line.missed, MORE);
-    CHECK_INT(line.number, MORE);
-    CHECK_INT(line.level, PROXYPROCESS_LOG_WARN);
-    CHECK_TEXT(line.message, "3 lines of the log are lost: the reader fell behind");
-    for (int count = 0; count < (int)PROXYPROCESS_LOG_CAPACITY; count++) {
-        line = next(logs, 0);
-        CHECK(line.number == (uint64_t)(MORE + 1 + count) && line.missed == 0);
-    }
-    CHECK_INT(next(logs, 0).level, PROXYPROCESS_LOG_OFF);
-    proxyprocess_logs_free(logs);
-}
-
 /* A host with an event loop waits for the descriptor, and reads until there is nothing. */
 static void loops(void)
 {
@@ -201,7 +181,6 @@ int main(void)
     resources before = resources_now();
     levels();
     managers();
-    lost();
     loops();
     threads();
     nothing_is_left_since(before);

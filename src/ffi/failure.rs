@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Failures on their way to C.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::mem::MaybeUninit;
 
@@ -13,11 +14,13 @@ use crate::error::{Error, OneLine};
 pub(super) struct Failure {
     code: i32,
     errno: i32,
-    message: String,
+    /// One that is known beforehand is not copied: a call that is refused in a signal handler must not allocate, for it may
+    /// have interrupted its own thread in the allocator.
+    message: Cow<'static, str>,
 }
 
 impl Failure {
-    pub(super) fn new(code: Code, message: impl Into<String>) -> Failure {
+    pub(super) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Failure {
         Failure { code: code as i32, errno: 0, message: message.into() }
     }
 
@@ -25,15 +28,15 @@ impl Failure {
         Failure::new(Code::PROXYPROCESS_E_NULL_ARGUMENT, format!("{name}: expected a pointer, got NULL"))
     }
 
-    pub(super) fn argument(message: impl Into<String>) -> Failure {
+    pub(super) fn argument(message: impl Into<Cow<'static, str>>) -> Failure {
         Failure::new(Code::PROXYPROCESS_E_INVALID_ARGUMENT, message)
     }
 
-    pub(super) fn config(message: impl Into<String>) -> Failure {
+    pub(super) fn config(message: impl Into<Cow<'static, str>>) -> Failure {
         Failure::new(Code::PROXYPROCESS_E_INVALID_CONFIG, message)
     }
 
-    pub(super) fn internal(message: impl Into<String>) -> Failure {
+    pub(super) fn internal(message: impl Into<Cow<'static, str>>) -> Failure {
         Failure::new(Code::PROXYPROCESS_E_INTERNAL, message)
     }
 
@@ -44,7 +47,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { code: error.code() as i32, errno: error.errno().unwrap_or(0), message: error.to_string() }
+        Failure { code: error.code() as i32, errno: error.errno().unwrap_or(0), message: error.to_string().into() }
     }
 }
 
@@ -72,5 +75,18 @@ impl ErrorOut<'_> {
             out.write(Some(Box::new(proxyprocess_error { code: failure.code, errno: failure.errno, message })));
         }
         failure.code
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entered::{self, Entered};
+    use super::*;
+
+    #[test]
+    fn refusal_of_a_call_in_a_signal_handler_allocates_nothing() {
+        let handle = entered::new_id();
+        let _interrupted = Entered::of(handle);
+        assert!(matches!(entered::check(handle), Err(Failure { message: Cow::Borrowed(_), .. })));
     }
 }
