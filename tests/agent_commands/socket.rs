@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The socket in the data directory.
 
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 
-use rustix::process::geteuid;
+use rustix::process::{Pid, Resource, Rlimit, geteuid, getrlimit, prlimit};
 
 use super::{Ran, ask, run, start};
-use crate::support::{Config, Launch, Proxy, Scene, example_agent};
+use crate::support::{Config, Deadline, Launch, Proxy, Scene, example_agent};
 
 #[test]
 fn socket_is_there_for_its_user_alone_and_that_of_a_killed_agent_is_replaced() {
@@ -27,6 +28,68 @@ fn socket_is_there_for_its_user_alone_and_that_of_a_killed_agent_is_replaced() {
     assert_ne!(fs::symlink_metadata(&path).unwrap().ino(), first.ino());
     assert!(ask(&scene.data_dir(), &["status", "web"]).ok().contains(&format!("\t{}\t", web.pid)));
     assert!(!scene.data_dir().join(".agent.sock.tmp").exists());
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn socket_and_directory_that_were_removed_are_made_anew() {
+    let scene = Scene::new();
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["run"]));
+    let agent = start(&scene, &config);
+    scene.reports.start("web");
+    // A command waits for the socket of an agent that runs.
+    fs::remove_file(scene.data_dir().join("agent.sock")).unwrap();
+    ask(&scene.data_dir(), &["version"]).ok();
+    fs::remove_dir_all(scene.data_dir()).unwrap();
+    // The directory is made anew when something is to be written there.
+    agent.reload(&config.proxy("next", Proxy::helper(&["run"])));
+    scene.reports.start("next");
+    // As long as there is no lock, no agent can be seen.
+    let deadline = Deadline::of("the agent to answer again");
+    loop {
+        let asked = ask(&scene.data_dir(), &["version"]);
+        if asked.code == Some(0) {
+            break;
+        }
+        assert_eq!(asked.code, Some(3), "{asked:?}");
+        deadline.left();
+    }
+    agent.quit();
+    assert_eq!(ask(&scene.data_dir(), &["version"]).code, Some(3));
+    scene.finish();
+}
+
+/// Each connection that cannot be accepted for want of descriptors is one pause of the thread that accepts them.
+#[test]
+fn agent_without_descriptors_says_so_once_and_answers_when_it_has_some() {
+    let scene = Scene::new();
+    let agent = start(&scene, &Config::new(&scene).proxy("web", Proxy::helper(&["run"])));
+    // What the agent has to open for its proxies is open then.
+    let web = scene.reports.start("web");
+    agent.status_running(&scene, "web", web.pid);
+    let pid = Pid::from_raw(agent.pid().cast_signed());
+    let limit = |current| Rlimit { current: Some(current), ..getrlimit(Resource::Nofile) };
+    prlimit(pid, Resource::Nofile, limit(1)).unwrap();
+    let asking = UnixStream::connect(scene.data_dir().join("agent.sock")).unwrap();
+    agent.wait_for_log("accept a command: ");
+    let tasks = || fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap().flatten();
+    let is_control = |task: &DirEntry| fs::read_to_string(task.path().join("comm")).is_ok_and(|it| it == "control\n");
+    let control = tasks().find(is_control).unwrap().path().join("status");
+    let pauses = || {
+        let status = fs::read_to_string(&control).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.unwrap().trim().parse::<u64>().unwrap()
+    };
+    let (before, deadline) = (pauses(), Deadline::of("some more connections not to be accepted"));
+    while pauses() < before + 4 {
+        deadline.left();
+        std::thread::yield_now();
+    }
+    prlimit(pid, Resource::Nofile, limit(1024)).unwrap();
+    ask(&scene.data_dir(), &["version"]).ok();
+    drop(asking);
+    assert_eq!(agent.log().matches("accept a command: ").count(), 1);
     agent.quit();
     scene.finish();
 }

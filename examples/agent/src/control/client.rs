@@ -4,7 +4,8 @@
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::protocol::{Answer, Line, RefusalCode, Request};
 use super::socket;
@@ -14,6 +15,13 @@ use crate::failure::{Exit, Failure};
 /// How long an agent may be silent: it is stopped (SIGSTOP), or the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long to wait for the socket of an agent that has its data directory: it takes over what an earlier one left before it
+/// takes commands.
+const START_TIME: Duration = Duration::from_secs(10);
+
+/// Between two looks for it.
+const CONNECT_PAUSE: Duration = Duration::from_millis(20);
+
 /// A connection to the agent of a data directory.
 pub(crate) struct Connection {
     stream: BufReader<UnixStream>,
@@ -21,19 +29,36 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Connects, and waits a while for an agent that has the directory and is just starting.
+    ///
     /// # Errors
     /// With [`Exit::NoAgent`]: no agent runs there.
     pub(crate) fn open(data_dir: &Path) -> Result<Connection> {
-        let stream = socket::connect(data_dir).map_err(|error| {
+        let begun = Instant::now();
+        loop {
+            let error = match socket::connect(data_dir) {
+                Ok(stream) => return Ok(Connection { stream: BufReader::new(stream), data_dir: data_dir.to_owned() }),
+                Err(error) => error,
+            };
             let place = data_dir.display();
-            match error.kind() {
-                ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory => {
-                    Failure::new(Exit::NoAgent, format!("no agent runs in {place}: connect agent.sock: {error}"))
-                }
-                _ => Failure::new(Exit::Failure, format!("connect agent.sock in {place}: {error}")),
+            let is_refused =
+                matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory);
+            if !is_refused {
+                return Err(Failure::new(Exit::Failure, format!("connect agent.sock in {place}: {error}")).into());
             }
-        })?;
-        Ok(Connection { stream: BufReader::new(stream), data_dir: data_dir.to_owned() })
+            let Some(pid) = socket::holder(data_dir) else {
+                let message = format!("no agent runs in {place}: connect agent.sock: {error}");
+                return Err(Failure::new(Exit::NoAgent, message).into());
+            };
+            if begun.elapsed() >= START_TIME {
+                let message = format!(
+                    "agent {pid} in {place} takes no commands: it is still starting, or cannot make its socket: \
+                     connect agent.sock: {error}"
+                );
+                return Err(Failure::new(Exit::Failure, message).into());
+            }
+            thread::sleep(CONNECT_PAUSE);
+        }
     }
 
     /// The data directory of the agent.

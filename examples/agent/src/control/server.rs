@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Accepts the connections of an agent's socket: only of its own user and of root, and only so many at a time.
 
-use std::io;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::Inotify;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::geteuid;
 
 use super::answering::refuse;
 use super::connection;
 use super::protocol::RefusalCode;
-use super::socket;
+use super::socket::{self, Socket};
 use crate::Result;
 use crate::agent::Agent;
 
@@ -26,28 +29,82 @@ const MOST_CONNECTIONS: usize = 64;
 /// once would burn CPU until one is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// After how many milliseconds a socket that is not there is tried to be made again: the library makes a data directory that
+/// was removed anew when it writes to it.
+const ABSENT: u16 = 1000;
+
+/// After how many milliseconds the socket is looked for where that cannot be watched.
+const UNWATCHED: u16 = 5000;
+
+/// How often it is said at most that connections cannot be accepted, or the socket not be made.
+const COMPLAINT_PERIOD: Duration = Duration::from_secs(60);
+
 /// Has an agent answer commands until its process ends.
 ///
 /// # Errors
 /// When the socket cannot be made in the data directory, or no thread be started.
 pub(crate) fn start(agent: &Arc<Agent>, data_dir: &Path) -> Result<()> {
-    let listener = socket::listen(data_dir);
-    let listener = listener.map_err(|error| format!("make socket in {}: {error}", data_dir.display()))?;
-    let agent = Arc::clone(agent);
-    let spawned = thread::Builder::new().name("control".to_owned()).spawn(move || accept(&listener, &agent));
+    let made = Socket::make(data_dir).map_err(|error| format!("make socket in {}: {error}", data_dir.display()))?;
+    let (agent, data_dir) = (Arc::clone(agent), data_dir.to_owned());
+    let spawned = thread::Builder::new().name("control".to_owned()).spawn(move || accept(made, &data_dir, &agent));
     spawned.map_err(|error| format!("start thread for commands: {error}"))?;
     Ok(())
 }
 
-fn accept(listener: &UnixListener, agent: &Arc<Agent>) {
+/// Accepts connections, and makes the socket anew when it was removed.
+fn accept(mut socket: Socket, data_dir: &Path, agent: &Arc<Agent>) {
     let open = Arc::new(AtomicUsize::new(0));
+    let mut complaints = Complaints::default();
     loop {
-        match listener.accept() {
+        let is_there = socket.is_in(data_dir);
+        // The directory may be another agent's by now.
+        if !is_there && socket::holder(data_dir) == Some(std::process::id()) {
+            match Socket::make(data_dir) {
+                Ok(made) => {
+                    log::info!("made the socket in {} anew", data_dir.display());
+                    socket = made;
+                    continue;
+                }
+                Err(error) => complaints.say("make the socket anew", &error),
+            }
+        }
+        wait(&socket, is_there);
+        match socket.listener.accept() {
             Ok((stream, _)) => begin(stream, agent, &open),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => {
-                log::warn!("accept a command: {error}");
+                complaints.say("accept a command", &error);
                 thread::sleep(ACCEPT_PAUSE);
             }
+        }
+    }
+}
+
+/// Waits for a connection, or until the socket may have gone, or may be made.
+fn wait(socket: &Socket, is_there: bool) {
+    let mut ready = vec![PollFd::new(socket.listener.as_fd(), PollFlags::POLLIN)];
+    ready.extend(socket.watch.iter().map(|watch| PollFd::new(watch.as_fd(), PollFlags::POLLIN)));
+    let timeout = match (is_there, &socket.watch) {
+        (false, _) => PollTimeout::from(ABSENT),
+        (true, None) => PollTimeout::from(UNWATCHED),
+        (true, Some(_)) => PollTimeout::NONE,
+    };
+    // What comes of it is seen by the calls that follow, also of a wait that a signal has ended.
+    let _ = poll(&mut ready, timeout);
+    let _ = socket.watch.as_ref().map(Inotify::read_events);
+}
+
+/// What is logged again and again, but not as often as it happens.
+#[derive(Default)]
+struct Complaints {
+    last: Option<Instant>,
+}
+
+impl Complaints {
+    fn say(&mut self, what: &str, error: &io::Error) {
+        if self.last.is_none_or(|at| at.elapsed() >= COMPLAINT_PERIOD) {
+            self.last = Some(Instant::now());
+            log::warn!("{what}: {error}; said once a minute at most");
         }
     }
 }

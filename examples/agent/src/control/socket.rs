@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The socket of an agent, in its data directory.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 /// The name of the socket.
 const NAME: &str = "agent.sock";
@@ -20,19 +22,67 @@ fn within(directory: &File, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}/{name}", directory.as_raw_fd()))
 }
 
-/// Makes the socket of the agent that has locked the data directory, in place of the one that an earlier agent left.
-pub(super) fn listen(data_dir: &Path) -> io::Result<UnixListener> {
-    let directory = File::open(data_dir)?;
-    let (temporary, path) = (within(&directory, TEMPORARY), within(&directory, NAME));
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// The socket of the agent that has locked the data directory.
+pub(super) struct Socket {
+    /// It does not block.
+    pub(super) listener: UnixListener,
+    /// Device and inode of its file.
+    file: (u64, u64),
+    /// Is readable when the file or its directory may have gone; none where there is no inotify(7) left.
+    pub(super) watch: Option<Inotify>,
+}
+
+impl Socket {
+    /// Makes it, in place of the one that an earlier agent left.
+    pub(super) fn make(data_dir: &Path) -> io::Result<Socket> {
+        let directory = File::open(data_dir)?;
+        let (temporary, path) = (within(&directory, TEMPORARY), within(&directory, NAME));
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&temporary)?;
+        listener.set_nonblocking(true)?;
+        // Only the agent's user can enter the directory, so no client connects before this.
+        fs::set_permissions(&temporary, Permissions::from_mode(0o600))?;
+        let file = identity(&fs::symlink_metadata(&temporary)?);
+        fs::rename(&temporary, &path)?;
+        // ORDER: whether it is there is asked after this, so that nothing comes in between.
+        let watch = watch(&within(&directory, "."), &path).ok();
+        Ok(Socket { listener, file, watch })
     }
-    let listener = UnixListener::bind(&temporary)?;
-    // Only the agent's user can enter the directory, so no client connects before this.
-    fs::set_permissions(&temporary, Permissions::from_mode(0o600))?;
-    fs::rename(&temporary, &path)?;
-    Ok(listener)
+
+    /// Whether it is in the directory, or it cannot be seen that it is not.
+    pub(super) fn is_in(&self, data_dir: &Path) -> bool {
+        match fs::symlink_metadata(data_dir.join(NAME)) {
+            Ok(found) => identity(&found) == self.file,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+}
+
+/// Watches for the end of a file, and that of its directory, and for other paths of either. The file of a socket that is open
+/// does not end when it is unlinked: its attributes change then.
+fn watch(directory: &Path, file: &Path) -> nix::Result<Inotify> {
+    let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+    let gone = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
+    watch.add_watch(directory, gone)?;
+    watch.add_watch(file, gone | AddWatchFlags::IN_ATTRIB)?;
+    Ok(watch)
+}
+
+fn identity(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
+}
+
+/// The pid of the agent that has the data directory: its lock file names a process that has the file open. To try the lock
+/// instead could keep an agent from it that is just starting.
+pub(super) fn holder(data_dir: &Path) -> Option<u32> {
+    let lock = data_dir.join("lock");
+    let pid: u32 = fs::read_to_string(&lock).ok()?.trim().parse().ok()?;
+    let locked = identity(&fs::metadata(&lock).ok()?);
+    let mut open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+    open.any(|file| fs::metadata(file.path()).is_ok_and(|file| identity(&file) == locked)).then_some(pid)
 }
 
 /// Connects to the agent of a data directory.
