@@ -808,6 +808,11 @@ typedef struct proxyprocess_manager_options {
      * they were changed, and their current processes serve on. One that waits after a failure lets others go first.
      */
     uint64_t max_handovers;
+    /**
+     * Where logs are in place of a data directory, for a manager that needs no more of one, any bytes; made with mode 0700. NULL is
+     * none; it is none with `data_dir`, which has logs of its own.
+     */
+    const char *log_dir;
 } proxyprocess_manager_options;
 
 /**

@@ -43,6 +43,9 @@ pub struct proxyprocess_manager_options {
     /// it is ready, 1 to 1048576 (one for each processor, up to 3): the others wait for their turn, in the order in which
     /// they were changed, and their current processes serve on. One that waits after a failure lets others go first.
     pub max_handovers: u64,
+    /// Where logs are in place of a data directory, for a manager that needs no more of one, any bytes; made with mode 0700. NULL is
+    /// none; it is none with `data_dir`, which has logs of its own.
+    pub log_dir: Text,
 }
 
 /// In C: `const proxyprocess_manager_options *`.
@@ -68,6 +71,7 @@ unsafe impl SizedStruct for proxyprocess_manager_options {
             quiescent_period_ms: PROXYPROCESS_MANAGER_QUIESCENT_PERIOD_MS,
             event_capacity: PROXYPROCESS_EVENT_CAPACITY,
             max_handovers: ManagerOptions::default().max_handovers as u64,
+            log_dir: Text::NULL,
         }
     }
 }
@@ -90,6 +94,7 @@ impl proxyprocess_manager_options {
             .with_event_capacity(capacity)
             .with_max_handovers(self.max_handovers.try_into().unwrap_or(usize::MAX));
         options.data_dir = self.data_dir.optional_path();
+        options.log_dir = self.log_dir.optional_path();
         options.proxy_env = variables("proxy_env", self.proxy_env)?;
         Ok(options)
     }

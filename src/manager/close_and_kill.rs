@@ -145,7 +145,7 @@ impl Manager {
     fn close_on_another_thread(&mut self) {
         let nothing = ManagedSet::new(
             ManagerOptions::default(),
-            None,
+            (None, None),
             &self.events,
             self.log.clone(),
             (Vec::new(), Vec::new()),

@@ -14,7 +14,7 @@ use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, Result};
 use crate::logging::Log;
 use crate::store::file_place::FilePlace;
-use crate::store::{DataDir, Record};
+use crate::store::{DataDir, LogDir, Record};
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::state_waiters::StateWaiters;
 use crate::supervisor::{
@@ -78,16 +78,17 @@ pub(super) struct ManagedSet {
 impl ManagedSet {
     pub(super) fn new(
         options: ManagerOptions,
-        data_dir: Option<&Arc<DataDir>>,
+        (data_dir, log_dir): (Option<&Arc<DataDir>>, Option<LogDir>),
         events: &Arc<EventRing>,
         log: Log,
         (unclaimed, others): (Vec<Record>, Vec<OtherProcess>),
         unrecorded: BTreeMap<String, UnrecordedProcess>,
         ignored: Vec<Error>,
     ) -> ManagedSet {
-        let files = match data_dir {
-            Some(data_dir) => Files::DataDir(data_dir.clone()),
-            None => Files::Paths { stdout: None, stderr: None, pid: None },
+        let files = match (data_dir, log_dir) {
+            (Some(data_dir), _) => Files::DataDir(data_dir.clone()),
+            (None, Some(log_dir)) => Files::LogDir(Arc::new(log_dir)),
+            (None, None) => Files::Paths { stdout: None, stderr: None, pid: None },
         };
         let owner_tag = data_dir.map_or_else(random_owner_tag, |data_dir| data_dir.owner_tag().clone());
         let context = Context {

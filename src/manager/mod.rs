@@ -36,7 +36,7 @@ use crate::host_code::outside_loggers;
 use crate::logging::{Log, Logs};
 use crate::proxy::{Proxy, ProxyContext};
 use crate::state::State;
-use crate::store::DataDir;
+use crate::store::{DataDir, LogDir};
 use crate::supervisor::{EventRing, Events, Owner, ProxyStatus, Supervisor};
 use crate::sys::fork::OnlyHome;
 use managed_set::ManagedSet;
@@ -100,12 +100,20 @@ impl Manager {
         options.validate()?;
         let log = Log::new(options.logger.clone());
         let data_dir = options.data_dir.as_deref().map(DataDir::open).transpose()?.map(Arc::new);
+        let log_dir = options.log_dir.as_deref().map(LogDir::open).transpose()?;
         let found = data_dir.as_ref().map(|data_dir| restore::find_processes(data_dir, &log)).transpose()?;
         let restore::Found { unclaimed, others, unrecorded, tokens, ignored } = found.unwrap_or_default();
         state.remember_tokens(tokens.into_iter());
         let events = EventRing::new(options.event_capacity);
-        let core =
-            ManagedSet::new(options, data_dir.as_ref(), &events, log.clone(), (unclaimed, others), unrecorded, ignored);
+        let core = ManagedSet::new(
+            options,
+            (data_dir.as_ref(), log_dir),
+            &events,
+            log.clone(),
+            (unclaimed, others),
+            unrecorded,
+            ignored,
+        );
         let owner = Supervisor::new_owner();
         Ok(Manager {
             state: Mutex::new(state),
@@ -161,7 +169,7 @@ impl Manager {
     /// whose environment comes out otherwise by it; `allow_root` has those tried again that were refused.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidConfig`], naming the option; `data_dir`, `event_capacity` and `logger` cannot be changed. Nothing is
+    /// [`ErrorCode::InvalidConfig`], naming the option; `data_dir`, `log_dir`, `event_capacity` and `logger` cannot be changed. Nothing is
     /// changed then. [`ErrorCode::Closed`].
     pub fn reconfigure(&self, options: ManagerOptions) -> Result<()> {
         options.validate()?;
@@ -174,6 +182,9 @@ impl Manager {
         };
         if core.options.data_dir != options.data_dir {
             return fixed("data_dir");
+        }
+        if core.options.log_dir != options.log_dir {
+            return fixed("log_dir");
         }
         if core.options.event_capacity != options.event_capacity {
             return fixed("event_capacity");

@@ -25,8 +25,11 @@ use crate::supervisor::most_spawners;
 #[non_exhaustive]
 pub struct ManagerOptions {
     /// Where logs, pid files, process records and the snapshot are. Without one nothing is written: the output of the
-    /// proxies is lost, and no later agent takes them over. It is created with mode 0700.
+    /// proxies is lost unless there is a [`ManagerOptions::log_dir`], and no later agent takes them over. It is created with mode 0700.
     pub data_dir: Option<PathBuf>,
+    /// Where logs are in place of a data directory, for a manager that needs no more of one: each proxy has two, by its id. It is
+    /// created with mode 0700. Must be `None` with a data directory, which has logs of its own.
+    pub log_dir: Option<PathBuf>,
     /// Environment variables for all proxies, over the agent's own and under each proxy's.
     pub proxy_env: Vec<(OsString, OsString)>,
     /// The snapshot is rewritten at most once in this period, when it changed. What is about to be started is
@@ -57,6 +60,7 @@ impl Default for ManagerOptions {
     fn default() -> Self {
         ManagerOptions {
             data_dir: None,
+            log_dir: None,
             proxy_env: Vec::new(),
             snapshot_period: defaults::MANAGER_SNAPSHOT_PERIOD,
             coalesce_period: defaults::MANAGER_COALESCE_PERIOD,
@@ -74,6 +78,13 @@ impl ManagerOptions {
     #[must_use]
     pub fn with_data_dir(mut self, path: impl Into<PathBuf>) -> ManagerOptions {
         self.data_dir = Some(path.into());
+        self
+    }
+
+    /// The same with this [`ManagerOptions::log_dir`].
+    #[must_use]
+    pub fn with_log_dir(mut self, path: impl Into<PathBuf>) -> ManagerOptions {
+        self.log_dir = Some(path.into());
         self
     }
 
@@ -137,8 +148,14 @@ impl ManagerOptions {
         for (name, value) in &self.proxy_env {
             validate_variable(name, value).map_err(|error| error.within("proxy_env"))?;
         }
-        if self.data_dir.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
-            return Err(Error::new(ErrorCode::InvalidConfig, "data_dir: expected a path, got an empty string"));
+        for (field, path) in [("data_dir", &self.data_dir), ("log_dir", &self.log_dir)] {
+            if path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+                let message = format!("{field}: expected a path, got an empty string");
+                return Err(Error::new(ErrorCode::InvalidConfig, message));
+            }
+        }
+        if self.data_dir.is_some() && self.log_dir.is_some() {
+            return Err(Error::new(ErrorCode::InvalidConfig, "log_dir: expected none beside a data_dir"));
         }
         if !(1..=defaults::MOST_HANDOVERS).contains(&self.max_handovers) {
             let (most, got) = (defaults::MOST_HANDOVERS, self.max_handovers);

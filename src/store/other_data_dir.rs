@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::data_dir_lock::Lock;
 use super::file_place::FilePlace;
 use super::io_error_code::code_of;
-use super::log_files;
+use super::log_place;
 use super::process_record::Record;
 use super::record_recovery::{Lost, Recovery};
 use super::snapshot_names;
@@ -117,7 +117,7 @@ impl OtherDataDir {
     /// Device and inode of the logs of a proxy, as far as they are there.
     pub(crate) fn log_files(&self, id: &str) -> io::Result<Vec<(u64, u64)>> {
         let part = self.part(Subdirectory::Logs).ok().and_then(|part| part.ok().flatten());
-        log_files::files_in(part.map(Arc::new), id)
+        log_place::files_in(part.map(Arc::new), id)
     }
 
     /// A part of it, if it is there and to be trusted.

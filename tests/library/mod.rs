@@ -20,6 +20,7 @@ mod ids;
 mod kinds;
 mod last_end;
 mod locked;
+mod log_dir;
 mod logs;
 mod metrics;
 mod overlap;

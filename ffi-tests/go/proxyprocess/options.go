@@ -15,6 +15,9 @@ type ManagerOptions struct {
 	// DataDir is where logs, pid files, process records and the snapshot are; it is made with mode 0700. When it is
 	// empty nothing is written, the output of the proxies is lost, and no later agent takes them over.
 	DataDir string
+	// LogDir is where logs are in place of a data directory, for a manager that needs no more of one; it is made with mode
+	// 0700. It is empty with DataDir, which has logs of its own.
+	LogDir string
 	// ProxyEnv holds environment variables for all proxies, over the agent's own and under each proxy's: NAME=value.
 	ProxyEnv []string
 	// SnapshotPeriod is the least time between two snapshots (ManagerSnapshotPeriod).
@@ -40,6 +43,7 @@ func (o *ManagerOptions) fill(options *C.proxyprocess_manager_options, mem *cMem
 		return Code(code)
 	}
 	options.data_dir = mem.optional("data_dir", o.DataDir)
+	options.log_dir = mem.optional("log_dir", o.LogDir)
 	options.proxy_env = mem.list("proxy_env", o.ProxyEnv)
 	setPeriod(&options.snapshot_period_ms, o.SnapshotPeriod)
 	setPeriod(&options.coalesce_period_ms, o.CoalescePeriod)

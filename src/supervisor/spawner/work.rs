@@ -297,7 +297,7 @@ impl Spawner {
                 let record = data_dir.prepare_record(spec.place, header, &boot_id()?)?;
                 spawn::start(stack, program, standard, Some(&record))
             }
-            Files::Paths { .. } => spawn::start(stack, program, standard, None),
+            Files::LogDir(_) | Files::Paths { .. } => spawn::start(stack, program, standard, None),
         };
         if let Some(error) = dumpable::take_failure() {
             logging::write(Level::Warn, format_args!("make this process dumpable again: {error}"));

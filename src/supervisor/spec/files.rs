@@ -16,7 +16,7 @@ impl Spec {
     pub(crate) fn is_recorded(&self) -> Result<bool> {
         match &self.context.files {
             Files::DataDir(data_dir) => data_dir.has_record(self.place, &self.id),
-            Files::Paths { .. } => Ok(true),
+            Files::LogDir(_) | Files::Paths { .. } => Ok(true),
         }
     }
 
@@ -24,7 +24,7 @@ impl Spec {
     pub(crate) fn write_pid_file(&self, pid: Pid) -> Result<()> {
         match &self.context.files {
             Files::DataDir(data_dir) => data_dir.write_pid(self.place, &self.id, pid),
-            Files::Paths { .. } => self.replace_pid_file(pid),
+            Files::LogDir(_) | Files::Paths { .. } => self.replace_pid_file(pid),
         }
     }
 
@@ -45,7 +45,7 @@ impl Spec {
                 fail::point("end:recorded");
                 Ok(())
             }
-            Files::Paths { .. } => Ok(()),
+            Files::LogDir(_) | Files::Paths { .. } => Ok(()),
         }
     }
 
@@ -58,7 +58,7 @@ impl Spec {
                     Error::os(ErrorCode::Io, format_args!("write pid file {}", path.display()), &error)
                 })
             }
-            Files::Paths { .. } => Ok(()),
+            Files::LogDir(_) | Files::Paths { .. } => Ok(()),
         }
     }
 
@@ -73,7 +73,7 @@ impl Spec {
             (Files::DataDir(data_dir), _) => data_dir.promote(&self.id),
             // There is one pid file alone.
             (Files::Paths { .. }, Some(pid)) => self.replace_pid_file(pid),
-            (Files::Paths { .. }, None) => Ok(()),
+            (Files::LogDir(_), _) | (Files::Paths { .. }, None) => Ok(()),
         }
     }
 
@@ -81,7 +81,7 @@ impl Spec {
     pub(crate) fn clean_up(&self) -> Result<()> {
         match &self.context.files {
             Files::DataDir(data_dir) => data_dir.forget(self.place, &self.id),
-            Files::Paths { .. } => self.remove_pid_file(),
+            Files::LogDir(_) | Files::Paths { .. } => self.remove_pid_file(),
         }
     }
 
@@ -97,7 +97,7 @@ impl Spec {
                     _ => Ok(()),
                 }
             }
-            Files::Paths { .. } => Ok(()),
+            Files::LogDir(_) | Files::Paths { .. } => Ok(()),
         }
     }
 }

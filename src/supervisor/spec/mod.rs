@@ -18,7 +18,7 @@ use crate::defaults::MAX_RECORDED_COMMANDS;
 use crate::lifecycle::start_numbers::StartNumbers;
 use crate::logging::{Level, Log};
 use crate::store::file_place::FilePlace;
-use crate::store::{self, DataDir};
+use crate::store::{self, DataDir, LogDir};
 use crate::sys::random;
 use base_environment::BaseEnvironment;
 pub(crate) use user::KnownUsers;
@@ -53,6 +53,8 @@ pub(crate) struct Context {
 pub(crate) enum Files {
     /// Everything by the proxy's id in a data directory.
     DataDir(Arc<DataDir>),
+    /// Logs by the proxy's id in a directory of their own, and nothing else.
+    LogDir(Arc<LogDir>),
     /// A daemon alone: what the user named, or nothing.
     Paths { stdout: Option<PathBuf>, stderr: Option<PathBuf>, pid: Option<PathBuf> },
 }

@@ -19,6 +19,7 @@ impl Spec {
     pub(crate) fn log_files(&self) -> std::io::Result<Vec<(u64, u64)>> {
         match &self.context.files {
             Files::DataDir(data_dir) => data_dir.log_files(&self.id),
+            Files::LogDir(log_dir) => log_dir.log_files(&self.id),
             Files::Paths { .. } => {
                 let paths = [0, 1].map(|stream| self.own_log_path(stream));
                 let found = paths.into_iter().flatten().filter_map(|path| std::fs::metadata(path).ok());
@@ -38,15 +39,14 @@ impl Spec {
     fn open_logs(&self, user: Option<&Credentials>) -> Result<[Option<OwnedFd>; 2]> {
         let outputs = &self.config.command.outputs;
         let wanted = outputs.streams().map(|output| *output == Output::File);
+        let user = user.filter(|_| outputs.owner == OutputOwner::Proxy);
+        let owner = user.map_or(LogOwner::Agent, |user| LogOwner::Proxy { uid: user.uid, gid: user.gid });
         match &self.context.files {
             _ if wanted == [false; 2] => Ok([None, None]),
-            Files::DataDir(data_dir) => {
-                let user = user.filter(|_| outputs.owner == OutputOwner::Proxy);
-                let owner = user.map_or(LogOwner::Agent, |user| LogOwner::Proxy { uid: user.uid, gid: user.gid });
-                data_dir.open_logs(&self.id, wanted, owner)
-            }
+            Files::DataDir(data_dir) => data_dir.open_logs(&self.id, wanted, owner),
+            Files::LogDir(log_dir) => log_dir.open_logs(&self.id, wanted, owner),
             Files::Paths { .. } if outputs.owner == OutputOwner::Proxy => {
-                let message = "output.owner: expected \"agent\" without a data directory";
+                let message = "output.owner: expected \"agent\" without a directory of logs";
                 Err(Error::new(ErrorCode::InvalidConfig, message))
             }
             Files::Paths { .. } => {
@@ -80,6 +80,7 @@ impl Spec {
     pub(crate) fn log_paths(&self) -> [Option<PathBuf>; 2] {
         let logs = || match &self.context.files {
             Files::DataDir(data_dir) => data_dir.log_paths(&self.id).map(Some),
+            Files::LogDir(log_dir) => log_dir.log_paths(&self.id).map(Some),
             Files::Paths { .. } => [0, 1].map(|stream| self.own_log_path(stream).map(Path::to_owned)),
         };
         let [stdout, stderr] = self.config.command.outputs.streams();
@@ -96,6 +97,7 @@ impl Spec {
     pub(crate) fn last_lines(&self, part: LogPart, until: Option<u64>) -> std::io::Result<Vec<String>> {
         match (&self.config.command.outputs.stderr, &self.context.files) {
             (Output::File, Files::DataDir(data_dir)) => data_dir.last_lines(&self.id, part, until),
+            (Output::File, Files::LogDir(log_dir)) => log_dir.last_lines(&self.id, part, until),
             (Output::File, Files::Paths { stderr: Some(path), .. }) => store::last_lines_of(path, part, until),
             (Output::Path(path), _) => store::last_lines_of(path, part, until),
             _ => Ok(Vec::new()),
@@ -106,7 +108,7 @@ impl Spec {
     fn own_log_path(&self, stream: usize) -> Option<&Path> {
         match &self.context.files {
             Files::Paths { stdout, stderr, .. } => [stdout, stderr][stream].as_deref(),
-            Files::DataDir(_) => None,
+            Files::DataDir(_) | Files::LogDir(_) => None,
         }
     }
 }

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MPL-2.0
+//! A directory with the logs of the proxies of a manager that has no data directory.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::last_lines::LogPart;
+use super::log_place::{LogOwner, LogPlace, failed, files_in, last_lines_in, paths_in};
+use crate::error::Result;
+use crate::sys::file::{Dir, create_dir_all};
+
+/// It is opened anew for each use, so that it can be moved away and made again at any time.
+#[derive(Debug)]
+pub(crate) struct LogDir {
+    /// Wherever the host's working directory is by then.
+    absolute: PathBuf,
+}
+
+impl LogDir {
+    /// Makes it, if it is not there.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Untrusted`](crate::ErrorCode::Untrusted) for one that is another user's or that others may write to,
+    /// [`ErrorCode::Io`](crate::ErrorCode::Io).
+    pub(crate) fn open(path: &Path) -> Result<LogDir> {
+        let absolute = std::path::absolute(path).map_err(|error| failed("find log directory", path, &error))?;
+        let log_dir = LogDir { absolute };
+        log_dir.dir().map(|_| log_dir)
+    }
+
+    fn dir(&self) -> Result<Arc<Dir>> {
+        let path = &self.absolute;
+        create_dir_all(path).map_err(|error| failed("create log directory", path, &error))?;
+        let dir = Dir::open_unless_planted(path).and_then(|dir| dir.make_private().map(|_| dir));
+        dir.map(Arc::new).map_err(|error| failed("open log directory", path, &error))
+    }
+
+    fn dir_as_it_is(&self) -> std::io::Result<Option<Arc<Dir>>> {
+        match Dir::open_unless_planted(&self.absolute) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(|dir| Some(Arc::new(dir))),
+        }
+    }
+
+    /// Opens those of the two logs of a proxy that are wanted, for appending.
+    pub(crate) fn open_logs(&self, id: &str, wanted: [bool; 2], owner: LogOwner) -> Result<[Option<OwnedFd>; 2]> {
+        LogPlace { dir: self.dir()?, path: self.absolute.clone() }.open(id, wanted, owner)
+    }
+
+    /// The paths of the two logs of a proxy, whether they are there or not.
+    pub(crate) fn log_paths(&self, id: &str) -> [PathBuf; 2] {
+        paths_in(&self.absolute, id)
+    }
+
+    /// The last lines that a process has written to the second of them.
+    pub(crate) fn last_lines(&self, id: &str, part: LogPart, until: Option<u64>) -> std::io::Result<Vec<String>> {
+        last_lines_in(self.dir_as_it_is()?, id, part, until)
+    }
+
+    /// Device and inode of the logs of a proxy, as far as they are there.
+    pub(crate) fn log_files(&self, id: &str) -> std::io::Result<Vec<(u64, u64)>> {
+        files_in(self.dir_as_it_is()?, id)
+    }
+}
