@@ -11,7 +11,7 @@ use rustix::process::{WaitOptions, wait};
 
 use crate::hosts::kernels::{KERNELS, Strangers};
 use crate::inside::{Observer, Place, inherited, kernel_tells_status_of_strangers, stage};
-use crate::support::{Agent, Config, Cost, HELPER, Launch, Proxy, Scene, Start};
+use crate::support::{Agent, Config, Cost, HELPER, Launch, Proxy, RaiseAtEnd, Scene, Start};
 
 fn that_waits_for_any_child(_: &Place) {
     let signals = Arc::new(AtomicUsize::new(0));
@@ -27,6 +27,7 @@ fn that_waits_for_any_child(_: &Place) {
                 }
             }
         });
+        let _ended = RaiseAtEnd(&ended);
         let mut config = inherited(&["graceful"]);
         config.command = config.command.detached();
         for _ in 0..50 {
@@ -40,7 +41,6 @@ fn that_waits_for_any_child(_: &Place) {
             let known = [ExitStatus::Exited(0), ExitStatus::Signaled { signal: 2, core_dumped: false }];
             assert!(unknown || known.contains(&status), "{status:?}");
         }
-        ended.store(true, Ordering::Relaxed);
     });
     assert_eq!((stolen.into_inner(), signals.load(Ordering::Relaxed)), (0, 0), "children that the host has seen");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proxyprocess::{ErrorCode, Manager, ManagerOptions, State};
 
 use crate::inside::{Host, Place, helper, inherited, quick, stage};
-use crate::support::{Scene, WATCHDOG};
+use crate::support::{RaiseAtEnd, Scene, WATCHDOG};
 
 #[test]
 fn a_second_run_returns_at_once() {
@@ -201,6 +201,7 @@ fn status_can_be_asked_from_everywhere_while_everything_happens() {
     let changed = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            let _ended = RaiseAtEnd(&changed);
             for round in 0..40 {
                 let id = ids[round % 4];
                 match round % 3 {
@@ -209,7 +210,6 @@ fn status_can_be_asked_from_everywhere_while_everything_happens() {
                 }
                 std::thread::yield_now();
             }
-            changed.store(true, std::sync::atomic::Ordering::Relaxed);
         });
         for _ in 0..4 {
             scope.spawn(|| {

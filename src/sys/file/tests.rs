@@ -94,11 +94,13 @@ fn reader_of_a_rewritten_file_sees_the_old_none_or_the_new() {
             }
             seen
         });
-        for round in 0..9999 {
+        let rewritten = (0..9999).try_for_each(|round| {
             let content = ["2222222\n", "1111111\n", "33333\n"][if round % 100 == 0 { 2 } else { round % 2 }];
-            dir.rewrite(c".t", c"file", content.as_bytes()).unwrap();
-        }
+            dir.rewrite(c".t", c"file", content.as_bytes())
+        });
+        // Before anything here may panic: the reader would go on for ever.
         done.store(true, std::sync::atomic::Ordering::Relaxed);
+        rewritten.unwrap();
         let seen = reader.join().unwrap();
         assert!(seen.iter().all(|text| matches!(&text[..], b"1111111\n" | b"2222222\n" | b"33333\n")), "{seen:?}");
         assert!(seen.len() > 1, "{seen:?}");
