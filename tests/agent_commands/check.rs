@@ -3,9 +3,10 @@
 
 use std::fs;
 
+use rustix::process::geteuid;
 use serde_json::json;
 
-use super::{run, start};
+use super::{ask, run, start};
 use crate::support::{Config, HELPER, Launch, Proxy, Scene, example_agent};
 
 #[test]
@@ -54,8 +55,87 @@ fn mistake_is_shown_by_file_line_and_column() {
         let said = run(&["check", path]).failed(1);
         assert!(said.starts_with(&format!("agent: {path}:{place}")), "{text}\n{said}{place}");
     }
-    fs::write(&file, "{\"proxies\": {\"web\": {\"command\": [\"a\"]}}}").unwrap();
-    assert_eq!(run(&["check", path]).ok(), format!("{path}: 1 proxies, no error\n"));
+    fs::write(&file, "{\"allow_root\": true, \"proxies\": {\"web\": {\"command\": [\"/bin/true\"]}}}").unwrap();
+    for words in [&["check", path] as &[&str], &["check", "--config", path]] {
+        assert_eq!(run(words).ok(), format!("{path}: 1 proxies, no error\n"));
+    }
+    scene.finish();
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_said_at_once() {
+    let scene = Scene::new();
+    let json = "{\n \"alow_root\": true,\n \"on_exit\": \"explode\",\n \"nosuch\": 1,\n \"proxies\": {\n  \
+                \"a\": {\"command\": [\"a\"], \"comand\": 1},\n  \"good\": {\"command\": [\"a\"]},\n  \
+                \"ä\": {\"command\": 7}, \"good\": {}}}";
+    let toml = "alow_root = true\n[proxies.a]\ncommand = [\"a\"]\ncomand = 1\n[proxies.b]\ncommand = 7\n";
+    let cases = [
+        (
+            "a.json",
+            json,
+            &[
+                "3:2: on_exit: expected",
+                "2:2: alow_root: unknown field",
+                "4:2: nosuch: unknown field",
+                "6:27: proxies.a.comand: unknown field",
+                "8:9: proxies.ä.command: expected",
+                "8:24: proxies.good: declared twice",
+            ] as &[&str],
+        ),
+        (
+            "a.toml",
+            toml,
+            &[
+                "1:1: alow_root: unknown field",
+                "4:1: proxies.a.comand: unknown field",
+                "6:1: proxies.b.command: expected",
+            ],
+        ),
+    ];
+    for (name, text, places) in cases {
+        let file = scene.path(name);
+        fs::write(&file, text).unwrap();
+        let path = file.to_str().unwrap();
+        let said = run(&["check", path]).failed(1);
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines.len(), places.len(), "{said}");
+        for (line, place) in lines.iter().zip(places) {
+            assert!(line.starts_with(&format!("agent: {path}:{place}")), "{place}\n{said}");
+        }
+        // An agent says how many there are, in one line.
+        let refused = run(&["run", path]).failed(1);
+        let more = format!("(and {} more: agent check says all)\n", places.len() - 1);
+        assert!(refused.ends_with(&more) && refused.lines().count() == 1, "{refused}");
+    }
+    scene.finish();
+}
+
+#[test]
+fn what_may_be_wrong_on_this_machine_is_a_warning() {
+    let scene = Scene::new();
+    let file = scene.path("a.toml");
+    let path = file.to_str().unwrap();
+    let text = "allow_root = true\n[proxies.a]\ncommand = [\"/no/such/program\"]\ndir = \"/no/such/directory\"\n\
+                [proxies.b]\ncommand = [\"no-such-program\"]\nenv = [\"PATH=/nowhere\"]\nuser = \"no-such-user\"\n\
+                [proxies.c]\ncommand = [\"/etc/passwd\"]\n[proxies.d]\ncommand = [\"sh\"]\n";
+    fs::write(&file, text).unwrap();
+    let ran = run(&["check", path]);
+    let warnings = [
+        "4:1: proxies.a.dir: no such directory: /no/such/directory",
+        "3:12: proxies.a.command[0]: no such program: /no/such/program",
+        "6:12: proxies.b.command[0]: no program no-such-program in /nowhere",
+        "8:1: proxies.b.user: no such user: no-such-user",
+        "10:12: proxies.c.command[0]: /etc/passwd is not executable",
+    ];
+    let warnings: String = warnings.iter().map(|warning| format!("agent: warning: {path}:{warning}\n")).collect();
+    assert_eq!((ran.code, ran.stderr), (Some(0), warnings));
+    assert_eq!(ran.stdout, format!("{path}: 4 proxies, no error\n"));
+    fs::write(&file, "[proxies.d]\ncommand = [\"sh\"]\n").unwrap();
+    let as_root = run(&["check", path]).stderr;
+    let warning = format!(
+        "agent: warning: {path}:1:10: proxies.d: it would run as root, and is not started without allow_root\n"
+    );
+    assert_eq!(as_root, if geteuid().is_root() { warning } else { String::new() });
     scene.finish();
 }
 
@@ -119,23 +199,33 @@ fn difference_to_what_runs_is_what_a_reload_does() {
         .fold(Config::new(&scene), |config, id| config.proxy(id, proxy()))
         .proxy("own_variable", proxy().env(&["TZ=UTC"]))
         .proxy("disabled", proxy().set("enabled", false))
+        .proxy("enabled_now", proxy().set("enabled", false))
+        .proxy("disabled_now", proxy())
+        .proxy("paused", proxy())
         .proxy("noop", Proxy::command(&[]).set("mode", "noop"));
     let agent = start(&scene, &before);
     let mut pids: Vec<(&str, u32)> = Vec::new();
-    for id in ["same", "settings", "replaced", "removed", "own_variable"] {
+    for id in ["same", "settings", "replaced", "removed", "own_variable", "disabled_now", "paused"] {
         pids.push((id, scene.reports.start(id).pid));
     }
+    ask(&scene.data_dir(), &["stop", "paused"]).ok();
     let after = before
         .without("removed")
         .proxy("settings", proxy().grace_ms(1).set("restart", json!({"jitter": 0.5})))
         .proxy("replaced", proxy().env(&["A=b"]))
+        .proxy("disabled", proxy().set("enabled", false).env(&["A=b"]))
+        .proxy("enabled_now", proxy())
+        .proxy("disabled_now", proxy().set("enabled", false))
+        .proxy("paused", proxy().env(&["A=b"]))
         .proxy("added", proxy());
     let file = scene.path("next.json");
     let diff = |config: &Config, options: &[&str]| {
         config.write(&file);
         run(&[&["check", file.to_str().unwrap(), "--diff"], options].concat()).ok()
     };
-    let changes = "added: start\ndisabled: nothing\nnoop: nothing\nown_variable: nothing\nremoved: stop\nreplaced: replace\nsame: nothing\nsettings: settings only\n";
+    let changes = "added: start\ndisabled: settings only\ndisabled_now: stop\nenabled_now: start\nnoop: nothing\n\
+                   own_variable: nothing\npaused: settings only\nremoved: stop\nreplaced: replace\nsame: nothing\n\
+                   settings: settings only\n";
     assert_eq!(diff(&after, &[]), changes);
     let in_json = diff(&after, &["--json"]);
     assert_eq!(in_json.lines().next(), Some("{\"change\":\"start\",\"id\":\"added\"}"));
@@ -143,13 +233,19 @@ fn difference_to_what_runs_is_what_a_reload_does() {
     let with_variable = after.clone().set("proxy_env", ["TZ=UTC"].as_slice());
     let replaced = diff(&with_variable, &[]);
     assert!(replaced.contains("same: replace\n") && replaced.contains("settings: replace\n"), "{replaced}");
-    assert!(replaced.contains("disabled: nothing\nnoop: nothing\n"), "{replaced}");
+    assert!(replaced.contains("disabled: settings only\n") && replaced.contains("noop: nothing\n"), "{replaced}");
+    assert!(replaced.contains("paused: settings only\n"), "{replaced}");
     assert!(replaced.contains("own_variable: nothing\n") && replaced.contains("removed: stop\n"), "{replaced}");
 
     agent.reload(&after);
     let (added, replaced) = (scene.reports.start("added"), scene.reports.start("replaced"));
+    scene.reports.start("enabled_now");
     let status = agent.status_when(&scene, "the reload is complete", |status| {
-        status.runs("added", added.pid) && status.runs("replaced", replaced.pid) && !status.is("removed", "stopping")
+        status.runs("added", added.pid)
+            && status.runs("replaced", replaced.pid)
+            && !status.is("removed", "stopping")
+            && status.is("paused", "paused")
+            && status.is("disabled_now", "paused")
     });
     for id in ["same", "settings", "own_variable"] {
         let pid = pids.iter().find(|(of, _)| *of == id).unwrap().1;

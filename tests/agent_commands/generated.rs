@@ -6,10 +6,11 @@ use std::process::{Command, Stdio};
 use super::{Ran, run};
 use crate::support::Scene;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "run",
     "check",
     "status",
+    "quit",
     "restart",
     "stop",
     "start",

@@ -7,6 +7,7 @@ mod generated;
 mod logs;
 mod metrics;
 mod service_manager;
+mod several;
 mod socket;
 mod status;
 mod steer;

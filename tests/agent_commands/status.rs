@@ -79,7 +79,28 @@ fn program_that_reports_on_its_standard_output_is_quoted_from_there() {
     let proxy = Proxy::command(&["/bin/sh", "-c", "seq 5; echo why; exit 3"]);
     let agent = start(&scene, &Config::new(&scene).proxy("a/b", proxy));
     let status = until(&scene, &["\tstdout: why\n", "\texit code 3\n"]);
-    assert!(status.contains("\tstdout: 4\n\tstdout: 5\n\tstdout: why\n"), "{status}");
+    assert!(!status.contains("stdout: 5"), "of all proxies there is one line each: {status}");
+    let deadline = Deadline::of("all lines");
+    while !ask(&scene.data_dir(), &["status", "a/b"]).ok().contains("\tstdout: 4\n\tstdout: 5\n\tstdout: why\n") {
+        deadline.left();
+    }
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn line_of_the_table_is_the_one_that_says_why() {
+    let scene = Scene::new();
+    let script = "echo 1 >&2; echo 'bind(): Permission denied' >&2; echo usage >&2; echo bye >&2; exit 1";
+    let agent = start(&scene, &Config::new(&scene).proxy("web", Proxy::command(&["/bin/sh", "-c", script])));
+    let status = until(&scene, &["\tstderr: bind(): Permission denied\n"]);
+    assert_eq!(status.matches("stderr: ").count(), 1, "{status}");
+    // An end that was just noted has its lines a moment later.
+    let deadline = Deadline::of("all lines");
+    let all = "\tstderr: 1\n\tstderr: bind(): Permission denied\n\tstderr: usage\n\tstderr: bye\n";
+    while !ask(&scene.data_dir(), &["status", "web"]).ok().contains(all) {
+        deadline.left();
+    }
     agent.quit();
     scene.finish();
 }

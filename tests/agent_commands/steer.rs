@@ -172,13 +172,32 @@ fn command_without_an_agent_says_so_by_its_exit_code() {
 
 #[test]
 fn wrong_arguments_are_exit_code_2() {
-    for words in
-        [&["status"] as &[&str], &["status", "--data-dir", "a", "--config", "b"], &["--nosuch"], &["restart"], &[]]
-    {
+    for words in [
+        &["status"] as &[&str],
+        &["status", "--data-dir", "a", "--config", "b"],
+        &["--nosuch"],
+        &["restart", "--data-dir", "a"],
+        &["stop", "web", "--all", "--data-dir", "a"],
+        &["check", "a", "--config", "b"],
+        &["statu", "web"],
+        &[],
+    ] {
         let ran = run(words);
         assert_eq!(ran.code, Some(2), "{words:?}: {ran:?}");
         assert!(ran.stdout.is_empty() && ran.stderr.contains("Usage: agent"), "{words:?}: {ran:?}");
     }
+}
+
+#[test]
+fn word_that_is_neither_a_command_nor_a_file_is_answered_with_the_command_that_is_like_it() {
+    for (word, hint) in
+        [("statu", "; is `agent status` meant?"), ("comp", "; is `agent completions` meant?"), ("xyzzyx", "")]
+    {
+        let said = run(&[word]).failed(2);
+        assert!(said.contains(&format!("no such command or file: {word}{hint}\n")), "{said}");
+    }
+    // A path is a configuration.
+    assert!(run(&["./statu"]).failed(1).contains("read ./statu: No such file"));
 }
 
 #[test]
@@ -195,14 +214,15 @@ fn version_is_that_of_the_program_and_of_the_running_agent() {
 }
 
 #[test]
-fn run_is_the_same_as_the_file_alone() {
+fn run_and_the_option_are_the_same_as_the_file_alone() {
     let scene = Scene::new();
     let config = Config::new(&scene).proxy("web", Proxy::helper(&["run"]));
-    let under = [example_agent().to_str().unwrap(), "run"];
-    // `env` executes what the launch adds: the agent by its path, which is the argument that `run` does not want.
-    let words = ["/bin/sh", "-c", "shift; exec \"$0\" run \"$1\"", under[0]];
-    let agent = crate::support::Launch::of(example_agent(), &scene).under(&words).start(&config);
-    scene.reports.start("web");
-    agent.quit();
+    for script in ["shift; exec \"$0\" run \"$1\"", "shift; exec \"$0\" --config \"$1\""] {
+        // The launch adds the agent by its path, which is not wanted, and the file.
+        let words = ["/bin/sh", "-c", script, example_agent().to_str().unwrap()];
+        let agent = crate::support::Launch::of(example_agent(), &scene).under(&words).start(&config);
+        scene.reports.start("web");
+        agent.quit();
+    }
     scene.finish();
 }

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use proxyprocess::{Event, Manager, ManagerOptions, ProxyConfig, State};
 
 use crate::Result;
@@ -142,6 +144,14 @@ impl Agent {
         self.manager.reconfigure(options)?;
         *lock(&self.followed) = followed;
         Ok(())
+    }
+
+    /// Ends the agent, as the signal does that means it: its main thread waits for one.
+    ///
+    /// # Errors
+    /// As kill(2), which has none of them for a process itself.
+    pub(crate) fn quit(&self, stop: bool) -> nix::Result<()> {
+        kill(Pid::this(), if stop { Signal::SIGQUIT } else { Signal::SIGTERM })
     }
 
     /// This executable.

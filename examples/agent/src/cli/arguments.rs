@@ -9,6 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use proxyprocess::Signal;
 
+use crate::control::protocol::Awaited;
+
 const AFTER_HELP: &str = "\
 Signals to a running agent:
   SIGHUP           read the file again; a bad file changes nothing
@@ -30,22 +32,33 @@ It logs on stderr (level: RUST_LOG, info unless set).";
 #[command(args_conflicts_with_subcommands = true, subcommand_value_name = "COMMAND", arg_required_else_help = true)]
 pub(super) struct Arguments {
     /// Run the proxies of this file: the same as `agent run CONFIG`
-    pub(super) config: Option<PathBuf>,
+    config: Option<PathBuf>,
+    /// The same
+    #[arg(long = "config", value_name = "FILE", conflicts_with = "config")]
+    named: Option<PathBuf>,
     #[command(subcommand)]
     pub(super) command: Option<Command>,
+}
+
+impl Arguments {
+    /// What to do; none without any argument.
+    pub(super) fn wanted(self) -> Option<Command> {
+        let run = |config| Command::Run { file: ConfigFile { config: Some(config), named: None } };
+        self.command.or(self.config.or(self.named).map(run))
+    }
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run the proxies that a file declares, in the foreground
     Run {
-        /// The configuration
-        config: PathBuf,
+        #[command(flatten)]
+        file: ConfigFile,
     },
-    /// Read a configuration and say what is wrong with it, by line and column
+    /// Read a configuration and say all that is wrong with it, by line and column
     Check {
-        /// The configuration
-        config: PathBuf,
+        #[command(flatten)]
+        file: ConfigFile,
         /// Say for each proxy what the agent that runs in its data directory would do with this configuration
         #[arg(long)]
         diff: bool,
@@ -63,11 +76,21 @@ pub(super) enum Command {
         #[command(flatten)]
         agent: WhichAgent,
     },
+    /// End the agent, as "on_exit" says, and wait until it has ended
+    Quit {
+        /// Stop the proxies first
+        #[arg(long)]
+        stop: bool,
+        #[command(flatten)]
+        wait: Wait,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
     /// Restart proxies, and wait until they are ready
     Restart(Several),
     /// Stop proxies until they are started again, and wait until they are stopped
     Stop(Several),
-    /// Start proxies that were stopped or have failed, and wait until they are ready
+    /// Start proxies that were stopped, have failed or have completed, and wait until they are ready
     Start(Several),
     /// Have the agent read its configuration again, or a proxy its own
     Reload {
@@ -85,12 +108,12 @@ pub(super) enum Command {
         #[command(flatten)]
         agent: WhichAgent,
     },
-    /// Wait until a proxy is ready, or stopped
+    /// Wait until a proxy is ready, has completed, or is stopped
     Wait {
         /// The proxy
         id: String,
         /// What to wait for
-        #[arg(value_parser = PossibleValuesParser::new(["ready", "stopped"]), default_value = "ready")]
+        #[arg(value_parser = PossibleValuesParser::new(Awaited::ALL.map(Awaited::as_str)), default_value = "ready")]
         until: String,
         /// How long to wait
         #[arg(long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration)]
@@ -158,12 +181,32 @@ pub(super) enum Command {
     Demo,
 }
 
+/// A configuration file, by itself or with its option.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct ConfigFile {
+    /// The configuration
+    config: Option<PathBuf>,
+    /// The same
+    #[arg(long = "config", value_name = "FILE")]
+    named: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    pub(super) fn path(self) -> PathBuf {
+        self.config.or(self.named).unwrap_or_default()
+    }
+}
+
 /// What is done to each of several proxies, and waited for.
 #[derive(Debug, Args)]
 pub(super) struct Several {
     /// The proxies
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required_unless_present = "all", value_name = "ID")]
     pub(super) ids: Vec<String>,
+    /// All proxies that are declared to run, but those that have completed, and to be restarted those that are stopped
+    #[arg(long, conflicts_with = "ids")]
+    pub(super) all: bool,
     #[command(flatten)]
     pub(super) wait: Wait,
     #[command(flatten)]
@@ -176,7 +219,7 @@ pub(super) struct Wait {
     /// Return when it has begun
     #[arg(long)]
     no_wait: bool,
-    /// How long to wait for each
+    /// How long to wait, for each proxy
     #[arg(long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration)]
     timeout: Duration,
 }

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::control::client::Connection;
 use crate::control::protocol::{Answer, Request};
 use crate::output::plain;
-use crate::{Result, say};
+use crate::{Result, complain, say};
 
 /// What becomes of a proxy with another configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,25 +38,48 @@ impl Change {
         }
     }
 
+    /// What becomes of a proxy that is not paused by a command. One that is not enabled has no process.
     fn between(before: Option<&ProxyConfig>, after: Option<&ProxyConfig>) -> Change {
+        let runs = |proxy: &ProxyConfig| proxy.enabled;
         match (before, after) {
             (None, None) => Change::Nothing,
             (None, Some(_)) => Change::Start,
             (Some(_), None) => Change::Stop,
             (Some(before), Some(after)) if before == after => Change::Nothing,
-            (Some(before), Some(after)) if before.same_process(after) => Change::Settings,
-            (Some(_), Some(_)) => Change::Replace,
+            (Some(before), Some(after)) => match (runs(before), runs(after)) {
+                (false, false) => Change::Settings,
+                (false, true) => Change::Start,
+                (true, false) => Change::Stop,
+                (true, true) if before.same_process(after) => Change::Settings,
+                (true, true) => Change::Replace,
+            },
+        }
+    }
+
+    /// The same for one that is paused by a command, and stays so while it is declared.
+    fn while_paused(self) -> Change {
+        match self {
+            Change::Start | Change::Stop | Change::Replace | Change::Settings => Change::Settings,
+            Change::Nothing => Change::Nothing,
         }
     }
 }
 
-/// Checks a configuration; with `diff` prints also what it would change.
+/// Checks a configuration, and prints what may be wrong with it; with `diff` prints also what it would change.
 ///
 /// # Errors
-/// What is wrong with it; of a diff also why the agent cannot be asked.
+/// What is wrong with it: the last mistake, and all others are printed; of a diff also why the agent cannot be asked.
 pub(super) fn check(path: &Path, diff: bool, json: bool) -> Result<()> {
     let program = std::env::current_exe().map_err(|error| format!("find own executable: {error}"))?;
-    let config = Config::load(path, &program)?;
+    let (config, doubts) = match Config::load_with_doubts(path, &program) {
+        Ok(read) => read,
+        Err(mistakes) => {
+            let (last, others) = mistakes.all().split_last().ok_or("no mistake")?;
+            others.iter().for_each(complain);
+            return Err(last.as_str().into());
+        }
+    };
+    doubts.iter().for_each(|doubt| complain(format_args!("warning: {doubt}")));
     if !diff {
         say(format_args!("{}: {} proxies, no error", path.display(), config.proxies.len()));
         return Ok(());
@@ -69,10 +92,7 @@ pub(super) fn check(path: &Path, diff: bool, json: bool) -> Result<()> {
     let changed = changed_variables(&running.proxy_env, &agent::variables(&config.options));
     let ids: BTreeSet<&String> = running.proxies.keys().chain(config.proxies.keys()).collect();
     for id in ids {
-        let change = match Change::between(running.proxies.get(id), config.proxies.get(id)) {
-            Change::Nothing | Change::Settings if is_affected(config.proxies.get(id), &changed) => Change::Replace,
-            change => change,
-        };
+        let change = running.change_to(id, config.proxies.get(id), &changed);
         if json {
             say(json!({ "id": id, "change": change.as_str() }));
         } else {
@@ -88,16 +108,32 @@ struct Running {
     program: PathBuf,
     proxy_env: Vec<String>,
     proxies: BTreeMap<String, ProxyConfig>,
+    /// Those that are not run now, by their declaration or by a command.
+    paused: BTreeSet<String>,
 }
 
 impl Running {
+    /// What becomes of a proxy that is declared so, if these variables for all proxies change as well.
+    fn change_to(&self, id: &str, after: Option<&ProxyConfig>, changed: &BTreeSet<String>) -> Change {
+        let before = self.proxies.get(id);
+        let change = match Change::between(before, after) {
+            Change::Nothing | Change::Settings if is_affected(after, changed) => Change::Replace,
+            change => change,
+        };
+        let is_paused = self.paused.contains(id) && before.is_some_and(|before| before.enabled);
+        if is_paused && after.is_some() { change.while_paused() } else { change }
+    }
+
     fn ask(agent: &mut Connection) -> Result<Running> {
         let mut running = Running::default();
-        for request in [Request::Version {}, Request::Declarations {}] {
+        for request in [Request::Version {}, Request::Declarations {}, Request::Status { id: None }] {
             agent.ask(&request, Duration::ZERO, |answer| {
                 match answer {
                     Answer::Agent { program, .. } => running.program = program.into(),
                     Answer::Manager { proxy_env } => running.proxy_env = proxy_env,
+                    Answer::Proxy(status) if status["state"] == "paused" => {
+                        running.paused.extend(status["id"].as_str().map(str::to_owned));
+                    }
                     Answer::Declaration { id, declared } => {
                         running.proxies.insert(id, ProxyConfig::from_json(&declared.to_string())?);
                     }

@@ -7,8 +7,12 @@ mod events;
 mod generated;
 mod logs;
 mod metrics;
+mod mistyped;
+mod proxy_status;
+mod quit;
 mod status;
 mod steer;
+mod steer_several;
 
 use std::process::ExitCode;
 
@@ -20,33 +24,30 @@ use crate::control::server;
 use crate::{Result, agent, config, demo, proxy};
 use arguments::{Arguments, Command, PerhapsAgent, Several, WhichAgent};
 use logs::Streams;
-use steer::Steering;
+use steer_several::Steering;
 
 /// Does what the arguments of this process ask for. Wrong ones end it, with exit code 2.
 ///
 /// # Errors
 /// What went wrong; a [`Failure`](crate::failure::Failure) has an exit code of its own.
 pub(crate) fn run() -> Result<ExitCode> {
-    let Arguments { config, command } = Arguments::parse();
-    let command = match (command, config) {
-        (Some(command), _) => command,
-        (None, Some(config)) => Command::Run { config },
-        // UNWRAP: without any argument the help was shown.
-        (None, None) => return Ok(ExitCode::from(2)),
-    };
+    mistyped::refuse();
+    // Without any argument the help was shown.
+    let Some(command) = Arguments::parse().wanted() else { return Ok(ExitCode::from(2)) };
     match command {
-        Command::Run { config } => return agent::run(&config, server::start),
-        Command::Check { config, diff, json } => check::check(&config, diff, json)?,
+        Command::Run { file } => return agent::run(&file.path(), server::start),
+        Command::Check { file, diff, json } => check::check(&file.path(), diff, json)?,
         Command::Status { id, json, agent } => status::status(connect(agent)?, id, json)?,
-        Command::Restart(proxies) => steer_each(Steering::Restart, proxies)?,
-        Command::Stop(proxies) => steer_each(Steering::Stop, proxies)?,
-        Command::Start(proxies) => steer_each(Steering::Start, proxies)?,
+        Command::Restart(proxies) => several(Steering::Restart, proxies)?,
+        Command::Stop(proxies) => several(Steering::Stop, proxies)?,
+        Command::Start(proxies) => several(Steering::Start, proxies)?,
+        Command::Quit { stop, wait, agent } => quit::quit(&mut connect(agent)?, stop, wait.timeout())?,
         Command::Reload { id, agent } => steer::reload(&mut connect(agent)?, id)?,
         Command::Signal { id, signal, agent } => {
             steer::signal(&mut connect(agent)?, id, signal)?;
         }
         Command::Wait { id, until, timeout, agent } => {
-            let until = if until == Awaited::Stopped.as_str() { Awaited::Stopped } else { Awaited::Ready };
+            let until = Awaited::ALL.into_iter().find(|known| known.as_str() == until).unwrap_or_default();
             steer::wait(&mut connect(agent)?, id, until, timeout)?;
         }
         Command::Logs { id, follow, lines, stdout, stderr, agent } => {
@@ -82,8 +83,10 @@ fn connect(agent: WhichAgent) -> Result<Connection> {
     }
 }
 
-/// Does this to each of the proxies, as [`steer::each`].
-fn steer_each(steering: Steering, proxies: Several) -> Result<()> {
-    let Several { ids, wait, agent } = proxies;
-    steer::each(&mut connect(agent)?, steering, &ids, wait.timeout())
+/// Does this to each of the proxies, as [`steer_several::each`].
+fn several(steering: Steering, proxies: Several) -> Result<()> {
+    let Several { ids, all, wait, agent } = proxies;
+    let mut agent = connect(agent)?;
+    let ids = if all { steer_several::all(&mut agent, steering)? } else { ids };
+    steer_several::each(&mut agent, steering, &ids, wait.timeout())
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Commands that have a running agent do something, and print nothing but what went wrong.
+//! Commands that have a running agent do one thing, and print nothing but what went wrong.
 
 use std::time::Duration;
 
@@ -7,63 +7,10 @@ use proxyprocess::Signal;
 
 use crate::control::client::Connection;
 use crate::control::protocol::{Answer, Awaited, Request};
-use crate::{Result, complain, say};
+use crate::{Result, say};
 
 /// How long a reload may take: as long as is declared, at most a year.
 const RELOAD: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-
-/// What is done to each of several proxies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Steering {
-    Restart,
-    Stop,
-    Start,
-}
-
-impl Steering {
-    fn request(self, id: &str) -> Request {
-        let id = id.to_owned();
-        match self {
-            Steering::Restart => Request::Restart { id },
-            Steering::Stop => Request::Stop { id },
-            Steering::Start => Request::Start { id },
-        }
-    }
-
-    /// What it comes to.
-    fn awaited(self) -> Awaited {
-        match self {
-            Steering::Restart | Steering::Start => Awaited::Ready,
-            Steering::Stop => Awaited::Stopped,
-        }
-    }
-}
-
-/// Does this to each of the proxies, and waits so long for what it comes to. One that fails does not keep the others from it.
-///
-/// # Errors
-/// The first failure; all others are printed.
-pub(super) fn each(agent: &mut Connection, steering: Steering, ids: &[String], wait: Option<Duration>) -> Result<()> {
-    let mut result = Ok(());
-    let mut note = |failed: Result<()>| {
-        if let Err(error) = failed {
-            match &result {
-                Ok(()) => result = Err(error),
-                Err(_) => complain(error),
-            }
-            return false;
-        }
-        true
-    };
-    let begun: Vec<&String> =
-        ids.iter().filter(|id| note(agent.command(&steering.request(id), Duration::ZERO))).collect();
-    if let Some(timeout) = wait {
-        for id in begun {
-            note(self::wait(agent, id.clone(), steering.awaited(), timeout));
-        }
-    }
-    result
-}
 
 /// Has a proxy reload its configuration, or the agent its own.
 pub(super) fn reload(agent: &mut Connection, id: Option<String>) -> Result<()> {

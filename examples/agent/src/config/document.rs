@@ -2,6 +2,7 @@
 //! A configuration file as a JSON document, whichever of the two formats it has, and where in the file something stands.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::path::Path;
 
 use super::places::{Place, line_and_column};
@@ -14,8 +15,8 @@ pub(super) struct Document<'a> {
     /// As it is written.
     text: &'a str,
     pub(super) json: Cow<'a, str>,
-    /// Of a file in TOML; in JSON they are looked for when there is something to be said about one.
-    places: Option<Place>,
+    /// Of a file in JSON they are looked for when there is something to be said about one.
+    places: OnceCell<Option<Place>>,
 }
 
 impl<'a> Document<'a> {
@@ -24,29 +25,28 @@ impl<'a> Document<'a> {
     /// # Errors
     /// When it is no TOML. Of JSON that is found out by the reader of its fields.
     pub(super) fn of(file: &'a Path, text: &'a str) -> Result<Document<'a>> {
-        let mut document = Document { file, text, json: Cow::Borrowed(text), places: None };
+        let mut document = Document { file, text, json: Cow::Borrowed(text), places: OnceCell::new() };
         if file.extension().is_some_and(|extension| extension == "toml") {
             let (value, places) = toml::parse(text).map_err(|wrong| document.at(wrong.at, &wrong.message))?;
             document.json = Cow::Owned(value.to_string());
-            document.places = Some(places);
+            document.places = OnceCell::from(Some(places));
         }
         Ok(document)
     }
 
     /// The message with the file, the line and the column of what it is about, as far as that is known.
     pub(super) fn located(&self, message: &str) -> String {
-        if let Some(places) = &self.places {
-            return self.at(places.find(message), message);
-        }
-        // A message of the reader of JSON ends with the place.
-        let read = message.rsplit_once(" at line ").and_then(|(what, place)| {
+        // A message of the reader of JSON ends with the place, which is that of the document that was made of TOML there.
+        let read = message.rsplit_once(" at line ").filter(|_| matches!(self.json, Cow::Borrowed(_)));
+        let read = read.and_then(|(what, place)| {
             let (line, column) = place.split_once(" column ")?;
             Some((what, line.parse::<usize>().ok()?, column.parse::<usize>().ok()?))
         });
-        match read {
-            Some((what, line, column)) => format!("{}:{line}:{}: {what}", self.file.display(), column.max(1)),
-            None => self.at(Place::of_json(self.text).and_then(|places| places.find(message)), message),
+        if let Some((what, line, column)) = read {
+            return format!("{}:{line}:{}: {what}", self.file.display(), column.max(1));
         }
+        let places = self.places.get_or_init(|| Place::of_json(self.text));
+        self.at(places.as_ref().and_then(|places| places.find(message)), message)
     }
 
     fn at(&self, at: Option<usize>, message: &str) -> String {

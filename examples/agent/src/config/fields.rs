@@ -102,11 +102,10 @@ impl<'a> Fields<'a> {
         lines.unwrap_or_default().into_iter().enumerate().map(variable).collect()
     }
 
-    pub(super) fn finish(self) -> Result<()> {
-        match self.members.keys().next() {
-            None => Ok(()),
-            Some(field) => Err(format!("{field}: unknown field, expected one of {}", self.known.join(", ")).into()),
-        }
+    /// A message for each field that was not taken.
+    pub(super) fn finish(self) -> Vec<String> {
+        let known = self.known.join(", ");
+        self.members.keys().map(|field| format!("{field}: unknown field, expected one of {known}")).collect()
     }
 }
 

@@ -2,7 +2,9 @@
 //! The configuration file, in JSON or TOML: options of the manager, and the proxies, which [`State`] reads itself.
 
 mod document;
+mod doubts;
 mod fields;
+mod mistakes;
 mod places;
 mod toml;
 
@@ -16,14 +18,17 @@ use serde_json::Value;
 use crate::Result;
 use document::Document;
 use fields::{Fields, MILLISECONDS, expected, handovers, milliseconds, path};
+pub(crate) use mistakes::Mistakes;
+use mistakes::Noted;
 
 /// The kinds of proxy of this agent; it registers none of its own.
 const MODES: [ExecMode; 2] = [ExecMode::DAEMON, ExecMode::NOOP];
 
 /// What the agent does with its proxies when SIGINT or SIGTERM ends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnExit {
     /// They keep running, and the next agent adopts them.
+    #[default]
     Leave,
     /// They are stopped first.
     Stop,
@@ -41,39 +46,62 @@ impl Config {
     /// Reads the file at `path`; `program` is what `{self}` stands for.
     ///
     /// # Errors
-    /// "`path`:line:column: field: what was expected", or why the file cannot be read.
-    pub(crate) fn load(path: &Path, program: &Path) -> Result<Config> {
+    /// "`path`:line:column: field: what was expected" for each mistake, or why the file cannot be read.
+    pub(crate) fn load(path: &Path, program: &Path) -> std::result::Result<Config, Mistakes> {
         let text = read(path)?;
         let document = Document::of(path, &text)?;
-        Config::parse(&document.json, program).map_err(|error| document.located(&error.to_string()).into())
+        Config::read(&document, program)
     }
 
-    fn parse(text: &str, program: &Path) -> Result<Config> {
-        let mut fields = Fields::of(text)?;
-        let mut options = ManagerOptions::default();
-        options.data_dir = fields.read("data_dir", "a path", path)?;
-        options.allow_root = fields.read("allow_root", "true or false", Value::as_bool)?.unwrap_or(options.allow_root);
-        options.proxy_env = fields.variables("proxy_env")?;
+    /// The same, with what may be wrong as well, and is no error: it may be put right before the agent starts a process.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(crate) fn load_with_doubts(
+        path: &Path,
+        program: &Path,
+    ) -> std::result::Result<(Config, Vec<String>), Mistakes> {
+        let text = read(path)?;
+        let document = Document::of(path, &text)?;
+        let config = Config::read(&document, program)?;
+        let doubts =
+            doubts::doubts(&config.options, &config.proxies).iter().map(|doubt| document.located(doubt)).collect();
+        Ok((config, doubts))
+    }
+
+    fn read(document: &Document<'_>, program: &Path) -> std::result::Result<Config, Mistakes> {
+        Config::parse(&document.json, program)
+            .map_err(|wrong| Mistakes(wrong.iter().map(|message| document.located(message)).collect()))
+    }
+
+    fn parse(text: &str, program: &Path) -> std::result::Result<Config, Vec<String>> {
+        let mut fields = Fields::of(text).map_err(|error| vec![error.to_string()])?;
+        let (mut options, mut wrong) = (ManagerOptions::default(), Noted::default());
+        options.data_dir = wrong.take(fields.read("data_dir", "a path", path));
+        let allow_root = wrong.take(fields.read("allow_root", "true or false", Value::as_bool));
+        options.allow_root = allow_root.unwrap_or(options.allow_root);
+        options.proxy_env = wrong.take(fields.variables("proxy_env"));
         for (field, period) in [
             ("snapshot_period_ms", &mut options.snapshot_period),
             ("coalesce_period_ms", &mut options.coalesce_period),
             ("quiescent_period_ms", &mut options.quiescent_period),
         ] {
-            *period = fields.read(field, MILLISECONDS, milliseconds)?.unwrap_or(*period);
+            *period = wrong.take(fields.read(field, MILLISECONDS, milliseconds)).unwrap_or(*period);
         }
-        let most = fields.read("max_handovers", "a number from 1 to 1048576", handovers)?;
+        let most = wrong.take(fields.read("max_handovers", "a number from 1 to 1048576", handovers));
         options.max_handovers = most.unwrap_or(options.max_handovers);
-        let on_exit = match fields.take("on_exit") {
-            Some(value) => on_exit(&value)?,
-            None => OnExit::Leave,
-        };
+        let on_exit = wrong.take(fields.take("on_exit").map(|value| on_exit(&value)).transpose()).unwrap_or_default();
         let written = fields.text("proxies");
-        fields.finish()?;
-        let proxies = match written {
-            Some(proxies) => read_proxies(text, proxies.get(), program)?,
+        fields.finish().into_iter().for_each(|unknown| wrong.add(unknown));
+        let proxies = match written.map(|proxies| read_proxies(text, proxies.get(), program)) {
+            Some(Ok(proxies)) => proxies,
+            Some(Err(messages)) => {
+                messages.into_iter().for_each(|message| wrong.add(message));
+                BTreeMap::new()
+            }
             None => BTreeMap::new(),
         };
-        Ok(Config { options, on_exit, proxies })
+        wrong.or(Config { options, on_exit, proxies })
     }
 }
 
@@ -99,19 +127,31 @@ fn read(path: &Path) -> Result<String> {
 
 /// Reads the declarations as they are written, for an id that stands there twice is not in the value; and into a state
 /// without a manager: a reload must know that all is well before it changes anything.
-fn read_proxies(document: &str, proxies: &str, program: &Path) -> Result<BTreeMap<String, ProxyConfig>> {
+fn read_proxies(
+    document: &str,
+    proxies: &str,
+    program: &Path,
+) -> std::result::Result<BTreeMap<String, ProxyConfig>, Vec<String>> {
     let state = State::new();
     // At the place that they have in the document, so that lines and columns in an error are those of the document.
-    let begin = proxies.as_ptr().addr() - document.as_ptr().addr();
-    let before = document[..begin].chars().map(|character| if character == '\n' { '\n' } else { ' ' });
-    state.replace_all_json(&before.chain(proxies.chars()).collect::<String>())?;
-    let unknown = state.list().into_iter().find(|(_, proxy)| !MODES.contains(&proxy.mode));
-    if let Some((id, proxy)) = unknown {
-        return Err(format!("proxies.{id}.mode: expected \"daemon\" or \"noop\", got \"{}\"", proxy.mode).into());
+    if let Err(error) = state.replace_all_json(&mistakes::at_its_place(document, proxies)) {
+        return Err(mistakes::of_each_proxy(document, proxies, error.to_string()));
     }
-    let own: BTreeMap<String, Value> = serde_json::from_str(proxies)?;
-    let read = |(id, proxy)| Ok((id, ProxyConfig::from_json(&expand_self(proxy, program).to_string())?));
-    own.into_iter().map(read).collect()
+    let unknown: Vec<String> = state
+        .list()
+        .into_iter()
+        .filter(|(_, proxy)| !MODES.contains(&proxy.mode))
+        .map(|(id, proxy)| format!("proxies.{id}.mode: expected \"daemon\" or \"noop\", got \"{}\"", proxy.mode))
+        .collect();
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    let read = || -> Result<BTreeMap<String, ProxyConfig>> {
+        let own: BTreeMap<String, Value> = serde_json::from_str(proxies)?;
+        let read = |(id, proxy)| Ok((id, ProxyConfig::from_json(&expand_self(proxy, program).to_string())?));
+        own.into_iter().map(read).collect()
+    };
+    read().map_err(|error| vec![error.to_string()])
 }
 
 /// Puts the path of this program in place of a first word `{self}` of a declared command.

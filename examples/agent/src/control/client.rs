@@ -66,6 +66,11 @@ impl Connection {
         &self.data_dir
     }
 
+    /// The pid of the agent that has the data directory now.
+    pub(crate) fn holder(&self) -> Option<u32> {
+        socket::holder(&self.data_dir)
+    }
+
     /// Asks, and hands each line of the answer but the last to `each`, once the whole answer is there: `each` may print to
     /// a slow reader, and the agent closes the connection of a client that is slow to read. The answer may take as long as
     /// `longer` in addition to what any answer may take.
@@ -107,8 +112,7 @@ impl Connection {
             let read = self.stream.read_until(b'\n', &mut line).map_err(|error| self.failed(&error))?;
             if read == 0 {
                 written.map_err(|error| self.failed(&error))?;
-                let message = format!("the agent in {} has ended", self.data_dir.display());
-                return Err(Failure::new(Exit::NoAgent, message).into());
+                return Err(self.failed(&ErrorKind::ConnectionReset.into()).into());
             }
             let line = serde_json::from_slice(&line).map_err(|error| format!("answer of the agent: {error}"))?;
             let Line::Known(answer) = line else { continue };
@@ -138,6 +142,9 @@ impl Connection {
         match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
                 Failure::new(Exit::TimedOut, format!("the agent in {place} does not answer"))
+            }
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                Failure::new(Exit::NoAgent, format!("the agent in {place} has ended"))
             }
             _ => Failure::new(Exit::Failure, format!("ask the agent in {place}: {error}")),
         }

@@ -29,6 +29,11 @@ pub(crate) enum Request {
     Stop { id: String },
     /// Start one proxy that was stopped, failed, or waits for its next start; answered when the start has begun.
     Start { id: String },
+    /// End the agent as its configuration says, or after it has stopped all proxies; answered when that begins.
+    Quit {
+        #[serde(default)]
+        stop: bool,
+    },
     /// Answer when one proxy is as wanted.
     Wait {
         id: String,
@@ -53,13 +58,17 @@ pub(crate) enum Request {
 pub(crate) enum Awaited {
     #[default]
     Ready,
+    Completed,
     Stopped,
 }
 
 impl Awaited {
+    pub(crate) const ALL: [Awaited; 3] = [Awaited::Ready, Awaited::Completed, Awaited::Stopped];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Awaited::Ready => "ready",
+            Awaited::Completed => "completed",
             Awaited::Stopped => "stopped",
         }
     }

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The status of a proxy as its agent tells it, as far as commands show or use it, and what there is to say about it.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::Result;
+use crate::control::client::Connection;
+use crate::control::protocol::{Answer, Request};
+use crate::failure::{Exit, Failure};
+use crate::output::log_file::LogFile;
+use crate::output::plain;
+
+/// How many of the last lines of standard output are looked at: as many as the library keeps of standard error.
+const LINES: usize = 10;
+
+/// How long a process must have run until nothing is said of the one before it: one that crashes again and again runs for an
+/// instant each time.
+const WELL: Duration = Duration::from_secs(10);
+
+/// What a line has, in lower case, that says why a program ends.
+const REASONS: [&str; 16] = [
+    "error",
+    "fatal",
+    "fail",
+    "emerg",
+    "panic",
+    "exception",
+    "cannot",
+    "can't",
+    "could not",
+    "unable",
+    "denied",
+    "in use",
+    "no such",
+    "not found",
+    "invalid",
+    "unknown",
+];
+
+/// What a proxy is doing; it has more in JSON.
+#[derive(Debug, Deserialize)]
+pub(super) struct ProxyStatus {
+    pub(super) id: String,
+    mode: String,
+    pub(super) state: String,
+    pub(super) ready: bool,
+    pub(super) pid: Option<u32>,
+    pub(super) generation: Option<u64>,
+    adopted: bool,
+    pub(super) restarts: u64,
+    pub(super) last_exit: Option<String>,
+    next_start_ms: Option<u64>,
+    pub(super) last_error: Option<String>,
+    hint: Option<String>,
+    status_text: Option<String>,
+    unproven: Vec<Process>,
+    pub(super) other: Option<Other>,
+    state_ms: Option<u64>,
+    pub(super) uptime_ms: Option<u64>,
+    pub(super) last_exit_by: Option<String>,
+    last_stderr: Vec<String>,
+    stdout_log: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Process {
+    pid: u32,
+    program: String,
+    why: String,
+}
+
+/// The other generation of a handover.
+#[derive(Debug, Deserialize)]
+pub(super) struct Other {
+    generation: Option<u64>,
+    state: String,
+    pid: Option<u32>,
+    last_error: Option<String>,
+}
+
+/// Hands the status of all proxies to `take`, or that of one.
+///
+/// # Errors
+/// When the agent cannot be asked, or has no such proxy; what `take` fails with.
+pub(super) fn each(
+    agent: &mut Connection,
+    id: Option<String>,
+    mut take: impl FnMut(Value) -> Result<()>,
+) -> Result<()> {
+    agent.ask(&Request::Status { id }, Duration::ZERO, |answer| match answer {
+        Answer::Proxy(status) => take(status),
+        _ => Ok(()),
+    })
+}
+
+/// The status of all proxies, or of one.
+///
+/// # Errors
+/// When the agent cannot be asked, or has no such proxy.
+pub(super) fn of(agent: &mut Connection, id: Option<String>) -> Result<Vec<ProxyStatus>> {
+    let mut proxies = Vec::new();
+    each(agent, id, |status| {
+        proxies.push(serde_json::from_value(status)?);
+        Ok(())
+    })?;
+    Ok(proxies)
+}
+
+/// The status of one proxy.
+///
+/// # Errors
+/// When the agent cannot be asked, or has no such proxy.
+pub(super) fn of_one(agent: &mut Connection, id: &str) -> Result<ProxyStatus> {
+    let found = of(agent, Some(id.to_owned()))?.pop();
+    found.ok_or_else(|| Failure::new(Exit::NoSuchProxy, format!("proxy {id}: not managed")).into())
+}
+
+impl ProxyStatus {
+    /// Whether it is one that is run, paused and restarted by the agent.
+    pub(super) fn is_daemon(&self) -> bool {
+        self.mode == "daemon"
+    }
+
+    /// How long it has been in its state; of a process that runs, also before this agent has adopted it.
+    pub(super) fn lasting_ms(&self) -> Option<u64> {
+        match self.state.as_str() {
+            "running" if self.adopted => self.uptime_ms.or(self.state_ms),
+            _ => self.state_ms,
+        }
+    }
+
+    /// What there is to say about it beside its row: of what its process wrote the lines that are kept, or only the one that
+    /// says most about its end.
+    pub(super) fn notes(&self, with_all_lines: bool) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.adopted {
+            notes.push("started by an earlier agent".to_owned());
+        }
+        notes.extend(self.next_start_ms.map(next_start));
+        notes.extend(self.last_error.iter().map(|error| format!("error: {}", plain(error))));
+        notes.extend(self.hint.iter().map(|hint| format!("hint: {}", plain(hint))));
+        notes.extend(self.status_text.iter().map(|text| format!("says: {}", plain(text))));
+        notes.extend(self.other.iter().map(other));
+        let unproven = |process: &Process| {
+            format!("may be its own: process {} ({}: {})", process.pid, plain(&process.program), plain(&process.why))
+        };
+        notes.extend(self.unproven.iter().map(unproven));
+        notes.extend(self.last_lines(with_all_lines));
+        notes
+    }
+
+    /// What a process wrote that has ended by itself, until the one after it has run for a while, or while the next process of a
+    /// handover has not come.
+    fn last_lines(&self, all: bool) -> Vec<String> {
+        let has_lasted = self.uptime_ms.is_none_or(|ms| Duration::from_millis(ms) >= WELL);
+        let is_well = self.ready && has_lasted && self.other.is_none();
+        if is_well || matches!(self.last_exit_by.as_deref(), None | Some("stop")) {
+            return Vec::new();
+        }
+        let (name, lines) = match &self.last_stderr[..] {
+            [] => ("stdout", self.last_stdout()),
+            lines => ("stderr", lines.to_vec()),
+        };
+        let shown = if all { &lines[..] } else { reason(&lines) };
+        shown.iter().map(|line| format!("{name}: {}", plain(line))).collect()
+    }
+
+    /// The last lines of what its processes wrote to their standard output; none where it has no log.
+    fn last_stdout(&self) -> Vec<String> {
+        let Some(path) = &self.stdout_log else { return Vec::new() };
+        // One that cannot be read says nothing, and the rest of the status does.
+        let read = || {
+            let mut log = LogFile::new(path);
+            log.skip_to_last(LINES)?;
+            log.next_part()
+        };
+        String::from_utf8_lossy(&read().unwrap_or_default()).lines().map(str::to_owned).collect()
+    }
+
+    /// Why the start that was asked for has failed, if it has.
+    pub(super) fn failed_start(&self) -> Option<String> {
+        let ended = || self.last_exit.as_ref().map(|exit| format!("ended soon after its start: {exit}"));
+        match self.state.as_str() {
+            "waiting" | "failed" => {
+                self.last_error.clone().or_else(ended).or_else(|| Some("could not be started".to_owned()))
+            }
+            _ => {
+                let next = self.other.as_ref().filter(|next| next.state == "waiting")?;
+                Some(format!("its next process could not be started: {}", next.last_error.as_ref()?))
+            }
+        }
+    }
+
+    /// Whether what its last process wrote may still be about to be read.
+    pub(super) fn may_say_more(&self) -> bool {
+        self.last_stderr.is_empty() && self.last_exit_by.as_deref().is_some_and(|by| by != "stop")
+    }
+
+    /// Whether the stop of its last process had to end with SIGKILL.
+    pub(super) fn was_killed(&self) -> bool {
+        self.last_exit_by.as_deref() == Some("stop") && self.last_exit.as_deref() == Some("signal SIGKILL")
+    }
+}
+
+fn next_start(ms: u64) -> String {
+    format!("next start in {:.1} s", Duration::from_millis(ms).as_secs_f64())
+}
+
+fn other(other: &Other) -> String {
+    let generation = other.generation.map_or_else(String::new, |generation| format!(" {generation}"));
+    let pid = other.pid.map_or_else(String::new, |pid| format!(", process {pid}"));
+    let error = other.last_error.iter().map(|error| format!(", error: {}", plain(error))).collect::<String>();
+    format!("other generation{generation}: {}{pid}{error}", other.state)
+}
+
+/// The last line that says why, or else the last one.
+fn reason(lines: &[String]) -> &[String] {
+    let says_why = |line: &String| {
+        let line = line.to_lowercase();
+        REASONS.iter().any(|word| line.contains(word))
+    };
+    let at = lines.iter().rposition(says_why).or(lines.len().checked_sub(1));
+    at.map_or(&[], |at| &lines[at..=at])
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MPL-2.0
+//! `agent quit`: the end of an agent.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::control::client::Connection;
+use crate::control::protocol::Request;
+use crate::failure::{Exit, Failure};
+
+/// Between two looks whether the agent has ended.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Ends an agent, and waits so long for that.
+///
+/// # Errors
+/// When it cannot be asked, or with [`Exit::TimedOut`] has not ended by then.
+pub(super) fn quit(agent: &mut Connection, stop: bool, wait: Option<Duration>) -> Result<()> {
+    let process = agent.holder().and_then(|pid| Some((pid, start_time(pid)?)));
+    if let Err(error) = agent.command(&Request::Quit { stop }, Duration::ZERO) {
+        // It may have ended before it could say that it will.
+        if error.downcast_ref::<Failure>().is_none_or(|failure| failure.exit != Exit::NoAgent) {
+            return Err(error);
+        }
+    }
+    let Some(timeout) = wait else { return Ok(()) };
+    let begun = Instant::now();
+    while process.as_ref().is_some_and(|(pid, start)| start_time(*pid).as_ref() == Some(start)) {
+        if begun.elapsed() >= timeout {
+            let message = format!("the agent in {} has not ended after {timeout:?}", agent.data_dir().display());
+            return Err(Failure::new(Exit::TimedOut, message).into());
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// When a process was started that lives, as proc_pid_stat(5) has it: another one that gets its pid has another time.
+fn start_time(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may have any characters, and ends at the last parenthesis; the state comes next.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let lives = !matches!(fields.next()?, "Z" | "X");
+    fields.nth(18).filter(|_| lives).map(str::to_owned)
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What may be wrong with a configuration that can be read: programs, directories and users that are not there, now and on
+//! this machine.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nix::unistd::{Group, User, geteuid};
+use proxyprocess::{ExecMode, ManagerOptions, ProxyConfig};
+use serde_json::Value;
+
+/// Where programs are searched for by a process without a PATH.
+const PATH_WITHOUT_ONE: &str = "/bin:/usr/bin";
+
+/// Each begins with the field that it is about.
+pub(super) fn doubts(options: &ManagerOptions, proxies: &BTreeMap<String, ProxyConfig>) -> Vec<String> {
+    let mut doubts = Vec::new();
+    for (id, proxy) in proxies.iter().filter(|(_, proxy)| proxy.mode == ExecMode::DAEMON) {
+        let Ok(declared) = serde_json::to_value(proxy.to_json()) else { continue };
+        let found = [
+            directory(&declared),
+            program(&declared, options),
+            account(&declared, "user", |name| User::from_name(name).map(|found| found.is_some())),
+            account(&declared, "group", |name| Group::from_name(name).map(|found| found.is_some())),
+        ];
+        doubts.extend(found.into_iter().flatten().map(|doubt| format!("proxies.{id}.{doubt}")));
+        if !options.allow_root && would_be_root(&declared) {
+            doubts.push(format!("proxies.{id}: it would run as root, and is not started without allow_root"));
+        }
+    }
+    doubts
+}
+
+fn directory(declared: &Value) -> Option<String> {
+    let path = declared["dir"].as_str()?;
+    match fs::metadata(path) {
+        Ok(found) if !found.is_dir() => Some(format!("dir: {path} is no directory")),
+        Err(error) if is_missing(&error) => Some(format!("dir: no such directory: {path}")),
+        _ => None,
+    }
+}
+
+fn program(declared: &Value, options: &ManagerOptions) -> Option<String> {
+    let program = declared["command"][0].as_str()?;
+    let wrong = if program.contains('/') {
+        let path = Path::new(declared["dir"].as_str().unwrap_or(".")).join(program);
+        let found = fs::metadata(&path);
+        match found {
+            Ok(found) if found.is_dir() => format!("{program} is a directory"),
+            Ok(found) if !is_executable(&found) => format!("{program} is not executable"),
+            Err(error) if is_missing(&error) => format!("no such program: {program}"),
+            _ => return None,
+        }
+    } else {
+        let path = search_path(declared, options);
+        if path
+            .split(':')
+            .any(|directory| fs::metadata(Path::new(directory).join(program)).is_ok_and(|it| is_executable(&it)))
+        {
+            return None;
+        }
+        format!("no program {program} in {path}")
+    };
+    Some(format!("command[0]: {wrong}"))
+}
+
+/// The PATH that the process will have, if the environment of the agent is that of this command.
+fn search_path(declared: &Value, options: &ManagerOptions) -> String {
+    let lines = |field: &str| declared[field].as_array().cloned().unwrap_or_default();
+    let own =
+        lines("env").iter().filter_map(Value::as_str).find_map(|line| line.strip_prefix("PATH=").map(str::to_owned));
+    let for_all = || {
+        let variables = options.proxy_env.iter();
+        let path = variables.rev().find(|(name, _)| name == OsStr::new("PATH"));
+        path.map(|(_, value)| value.to_string_lossy().into_owned())
+    };
+    let of_agent = || std::env::var("PATH").ok().filter(|_| declared["clear_env"] != true);
+    let is_unset = lines("unset_env").iter().any(|name| name == "PATH");
+    let inherited = || if is_unset { None } else { for_all().or_else(of_agent) };
+    own.or_else(inherited).unwrap_or_else(|| PATH_WITHOUT_ONE.to_owned())
+}
+
+/// A user or group whose name is not known. What the user database does not answer is no doubt.
+fn account(declared: &Value, field: &str, is_known: impl Fn(&str) -> nix::Result<bool>) -> Option<String> {
+    let name = declared[field].as_str()?;
+    (is_known(name) == Ok(false)).then(|| format!("{field}: no such {field}: {name}"))
+}
+
+/// Whether the process has the user of an agent that runs as this command does.
+fn would_be_root(declared: &Value) -> bool {
+    let uid = match declared["user"].as_str() {
+        // What is not known is no root.
+        Some(name) => User::from_name(name).ok().flatten().map_or(1, |user| user.uid.as_raw().into()),
+        None => declared["credentials"]["uid"].as_u64().unwrap_or_else(|| geteuid().as_raw().into()),
+    };
+    uid == 0 && geteuid().is_root()
+}
+
+fn is_missing(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn is_executable(found: &fs::Metadata) -> bool {
+    found.is_file() && found.permissions().mode() & 0o111 != 0
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What commands for several proxies say of their starts and stops, which proxies `--all` means, and the end of the agent.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{ask, start};
+use crate::support::{Config, Deadline, Proxy, Scene};
+
+fn status(data_dir: &Path, id: &str) -> Value {
+    serde_json::from_str(&ask(data_dir, &["status", id, "--json"]).ok()).expect("an object")
+}
+
+#[test]
+fn start_of_a_program_that_ends_at_once_fails_with_its_end_and_what_it_said() {
+    let scene = Scene::new();
+    let config = Config::new(&scene)
+        .proxy("ends", Proxy::command(&["/bin/sh", "-c", "echo one >&2; echo two >&2; exit 3"]))
+        .proxy("missing", Proxy::command(&["/no/such/program"]));
+    let agent = start(&scene, &config);
+    let data_dir = scene.data_dir();
+    agent.status_when(&scene, "both wait", |status| status.is("ends", "waiting") && status.is("missing", "waiting"));
+    for command in ["restart", "start"] {
+        let missing = ask(&data_dir, &[command, "missing"]).failed(1);
+        let error =
+            "agent: proxy missing: execute /no/such/program: no such file: No such file or directory (os error 2)\n";
+        assert!(missing.starts_with(error), "{missing}");
+        // The lines of a process are read a moment after its end.
+        let deadline = Deadline::of("the lines");
+        loop {
+            let ended = ask(&data_dir, &[command, "ends"]).failed(1);
+            assert!(ended.starts_with("agent: proxy ends: ended soon after its start: exit code 3\n"), "{ended}");
+            if ended.contains("\n    stderr: one\n    stderr: two\n") {
+                break;
+            }
+            deadline.left();
+        }
+    }
+    // What is only begun is not waited for.
+    assert_eq!(ask(&data_dir, &["restart", "ends", "--no-wait"]).ok(), "");
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn program_that_has_completed_is_started_again_by_its_id_alone() {
+    let scene = Scene::new();
+    let once = json!({ "policy": "never" });
+    let config = Config::new(&scene)
+        .proxy("job", Proxy::command(&["/bin/true"]).set("restart", once.clone()))
+        .proxy("fails", Proxy::command(&["/bin/false"]).set("restart", once))
+        .proxy("web", Proxy::helper(&["run"]));
+    let agent = start(&scene, &config);
+    scene.reports.start("web");
+    let data_dir = scene.data_dir();
+    ask(&data_dir, &["wait", "job", "completed"]).ok();
+    assert_eq!(ask(&data_dir, &["wait", "web", "completed", "--timeout", "1ms"]).code, Some(5));
+    assert_eq!(status(&data_dir, "job")["generation"], 1);
+    assert_eq!(ask(&data_dir, &["start", "job"]).ok(), "job: had completed, and is started again\n");
+    ask(&data_dir, &["wait", "job", "completed"]).ok();
+    for command in ["start", "restart"] {
+        let said = ask(&data_dir, &[command, "--all"]).failed(1);
+        assert!(said.contains("proxy fails: ") && said.contains("exit code 1"), "{said}");
+    }
+    scene.reports.start("web");
+    assert_eq!(status(&data_dir, "job")["generation"], 2);
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn stop_that_took_sigkill_says_so_once() {
+    let scene = Scene::new();
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["stubborn"]).grace_ms(1));
+    let agent = start(&scene, &config);
+    let web = scene.reports.start("web");
+    let data_dir = scene.data_dir();
+    ask(&data_dir, &["wait", "web"]).ok();
+    let killed = ask(&data_dir, &["stop", "web"]);
+    let said = "agent: proxy web: did not end in its time, and was killed (SIGKILL)\n";
+    assert_eq!((killed.code, killed.stderr.as_str()), (Some(0), said));
+    web.process.wait();
+    assert_eq!(ask(&data_dir, &["stop", "web"]).ok(), "");
+    scene.reports.forget_signals();
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn all_proxies_are_stopped_and_started_but_those_that_are_not_declared_to_run() {
+    let scene = Scene::new();
+    let run = || Proxy::helper(&["run"]);
+    let config = Config::new(&scene)
+        .proxy("a", run())
+        .proxy("b", run())
+        .proxy("disabled", run().set("enabled", false))
+        .proxy("noop", Proxy::command(&[]).set("mode", "noop"));
+    let agent = start(&scene, &config);
+    let first = ["a", "b"].map(|id| scene.reports.start(id));
+    let data_dir = scene.data_dir();
+    assert_eq!(ask(&data_dir, &["stop", "--all"]).ok(), "");
+    first.iter().for_each(|start| start.process.wait());
+    assert_eq!(ask(&data_dir, &["start", "a"]).ok(), "");
+    let a = scene.reports.start("a");
+    // One that is stopped stays so.
+    assert_eq!(ask(&data_dir, &["restart", "--all"]).ok(), "");
+    a.process.wait();
+    let a = scene.reports.start("a");
+    assert_eq!(ask(&data_dir, &["start", "--all"]).ok(), "");
+    let b = scene.reports.start("b");
+    let now = agent.status();
+    assert!(now.runs("a", a.pid) && now.runs("b", b.pid) && now.is("disabled", "paused"), "{now:?}");
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn quit_ends_the_agent_and_with_stop_its_proxies() {
+    let scene = Scene::new();
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["run"]));
+    let mut agent = start(&scene, &config);
+    let web = scene.reports.start("web");
+    let data_dir = scene.data_dir();
+    ask(&data_dir, &["wait", "web"]).ok();
+    assert_eq!(ask(&data_dir, &["quit"]).ok(), "");
+    assert_eq!(ask(&data_dir, &["status"]).code, Some(3));
+    assert!(agent.end().success());
+    assert!(!web.process.is_gone());
+    let mut agent = start(&scene, &config);
+    ask(&data_dir, &["wait", "web"]).ok();
+    assert!(agent.status().runs("web", web.pid));
+    assert_eq!(ask(&data_dir, &["quit", "--stop"]).ok(), "");
+    web.process.wait();
+    assert!(agent.end().success());
+    scene.finish();
+}
