@@ -6,6 +6,7 @@ mod clients;
 mod generated;
 mod logs;
 mod metrics;
+mod on_exit;
 mod service_manager;
 mod several;
 mod socket;

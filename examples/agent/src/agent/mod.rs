@@ -5,6 +5,7 @@
 mod descriptor_limit;
 mod recent_events;
 mod run;
+mod shutdown;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -36,6 +37,13 @@ pub(crate) struct Agent {
     followed: Mutex<Followed>,
     recent: Mutex<RecentEvents>,
     service_manager: ServiceManager,
+}
+
+/// What becomes of the proxies when the agent ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Leave,
+    Stop,
 }
 
 /// What the accepted configuration says.
@@ -174,8 +182,15 @@ impl Agent {
         lock(&self.followed).clone()
     }
 
-    fn on_exit(&self) -> OnExit {
-        lock(&self.followed).on_exit
+    /// What becomes of the proxies now that the agent is to end.
+    fn end(&self) -> End {
+        let on_exit = lock(&self.followed).on_exit;
+        match on_exit {
+            OnExit::Leave => End::Leave,
+            OnExit::Stop => End::Stop,
+            OnExit::Auto if shutdown::is_under_way() => End::Stop,
+            OnExit::Auto => End::Leave,
+        }
     }
 }
 

@@ -13,9 +13,8 @@ use serde_json::{Map, Value, json};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
 
-use super::Agent;
+use super::{Agent, End};
 use crate::Result;
-use crate::config::OnExit;
 use crate::service;
 
 /// Runs the agent until a signal ends it. `serve` is called once it has its data directory, and has it answer commands.
@@ -40,12 +39,12 @@ pub(crate) fn run(path: &Path, serve: impl FnOnce(&Arc<Agent>, &Path) -> Result<
     // `None` when the manager ended by itself, which closed the handle.
     let wanted = signals.forever().find_map(|signal| obey(&agent, signal));
     agent.service_manager.stopping(match wanted {
-        Some(OnExit::Stop) => "stopping all proxies",
-        Some(OnExit::Leave) | None => "ending, proxies run on",
+        Some(End::Stop) => "stopping all proxies",
+        Some(End::Leave) | None => "ending, proxies run on",
     });
     let ended = match wanted {
-        Some(OnExit::Stop) => agent.manager.kill().inspect(|()| log::info!("ended, all proxies are stopped")),
-        Some(OnExit::Leave) | None => agent.manager.close().inspect(|()| log::info!("ended, proxies run on")),
+        Some(End::Stop) => agent.manager.kill().inspect(|()| log::info!("ended, all proxies are stopped")),
+        Some(End::Leave) | None => agent.manager.close().inspect(|()| log::info!("ended, proxies run on")),
     };
     let ran = match runner.join() {
         // A signal has ended the manager before it began to run.
@@ -63,10 +62,10 @@ pub(crate) fn run(path: &Path, serve: impl FnOnce(&Arc<Agent>, &Path) -> Result<
 }
 
 /// Does what a signal asks for; a signal that ends the agent says what becomes of the proxies.
-fn obey(agent: &Agent, signal: i32) -> Option<OnExit> {
+fn obey(agent: &Agent, signal: i32) -> Option<End> {
     match signal {
-        SIGQUIT => return Some(OnExit::Stop),
-        SIGINT | SIGTERM => return Some(agent.on_exit()),
+        SIGQUIT => return Some(End::Stop),
+        SIGINT | SIGTERM => return Some(agent.end()),
         // What comes of it is in the log.
         SIGHUP => drop(agent.reload()),
         _ => {

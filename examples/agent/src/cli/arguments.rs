@@ -15,7 +15,8 @@ const AFTER_HELP: &str = "\
 Signals to a running agent:
   SIGHUP           read the file again; a bad file changes nothing
   SIGUSR1          print the status as one JSON line on stdout
-  SIGINT, SIGTERM  end as \"on_exit\" says: \"leave\" the proxies running (default) or \"stop\" them
+  SIGINT, SIGTERM  end as \"on_exit\" says: \"leave\" the proxies running (default), \"stop\" them, or \"auto\": stop
+                   them when the machine is shut down, or the container ends with the agent
   SIGQUIT          stop the proxies and end
 
 Exit codes:

@@ -32,6 +32,8 @@ pub(crate) enum OnExit {
     Leave,
     /// They are stopped first.
     Stop,
+    /// They are stopped when the machine is shut down, or the container ends with the agent, and left otherwise.
+    Auto,
 }
 
 /// A configuration that was read and checked whole.
@@ -167,10 +169,11 @@ fn expand_self(mut proxy: Value, program: &Path) -> Value {
 
 /// No secret is meant to stand here, so what does is said, as far as it could be a word.
 fn on_exit(value: &Value) -> Result<OnExit> {
-    const WANTED: &str = "\"leave\" or \"stop\"";
+    const WANTED: &str = "\"leave\", \"stop\" or \"auto\"";
     match value.as_str() {
         Some("leave") => Ok(OnExit::Leave),
         Some("stop") => Ok(OnExit::Stop),
+        Some("auto") => Ok(OnExit::Auto),
         Some(word) if !word.is_empty() && word.chars().count() <= 40 => {
             Err(format!("on_exit: expected {WANTED}, got \"{}\"", word.escape_debug()).into())
         }
