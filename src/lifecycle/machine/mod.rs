@@ -271,10 +271,7 @@ impl Machine {
         match &mut self.phase {
             MachinePhase::Waiting { until, then } if now >= *until => match *then {
                 Retry::Spawn => self.spawn(now, settings),
-                Retry::Adopt { start_if_gone, outdated } => {
-                    self.phase = MachinePhase::Adopting { start_if_gone, outdated };
-                    vec![MachineAction::Adopt]
-                }
+                Retry::Adopt { start_if_gone, outdated } => self.adopt_now(start_if_gone, outdated),
             },
             MachinePhase::Stopping { escalation, .. } => {
                 escalation.advance(now, settings.stop, StopTarget::Leader).into_iter().collect()

@@ -45,8 +45,7 @@ impl Machine {
         match self.phase {
             MachinePhase::Idle | MachinePhase::Stopped | MachinePhase::Failed | MachinePhase::Resting(_) => {
                 self.wanted = Wanted::Up;
-                self.phase = MachinePhase::Adopting { start_if_gone, outdated: false };
-                vec![MachineAction::Adopt]
+                self.adopt_now(start_if_gone, false)
             }
             // A machine that has a process, or is about to, has nothing to adopt.
             MachinePhase::Adopting { .. }
@@ -63,6 +62,12 @@ impl Machine {
         }
     }
 
+    /// Begins to identify the process; outdated: it is not what is wanted any more.
+    pub(super) fn adopt_now(&mut self, start_if_gone: bool, outdated: bool) -> Vec<MachineAction> {
+        self.phase = MachinePhase::Adopting { start_if_gone, outdated };
+        vec![MachineAction::Adopt]
+    }
+
     pub(super) fn replace(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         self.wanted = Wanted::Up;
         self.backoff.reset();
@@ -77,10 +82,7 @@ impl Machine {
                 (*start_if_gone, *outdated) = (true, true);
                 vec![]
             }
-            MachinePhase::Waiting { then: Retry::Adopt { .. }, .. } => {
-                self.phase = MachinePhase::Adopting { start_if_gone: true, outdated: true };
-                vec![MachineAction::Adopt]
-            }
+            MachinePhase::Waiting { then: Retry::Adopt { .. }, .. } => self.adopt_now(true, true),
             MachinePhase::Starting { outdated } => {
                 *outdated = true;
                 vec![]
@@ -129,8 +131,7 @@ impl Machine {
                 self.spawn(now, settings)
             }
             MachinePhase::Waiting { then: Retry::Adopt { start_if_gone, outdated }, .. } => {
-                self.phase = MachinePhase::Adopting { start_if_gone, outdated };
-                vec![MachineAction::Adopt]
+                self.adopt_now(start_if_gone, outdated)
             }
             MachinePhase::Idle
             | MachinePhase::Adopting { .. }
@@ -165,8 +166,7 @@ impl Machine {
             | MachinePhase::AwaitingTurn
             | MachinePhase::Held { .. } => self.gone(now, settings),
             &mut MachinePhase::Waiting { then: Retry::Adopt { start_if_gone, outdated }, .. } => {
-                self.phase = MachinePhase::Adopting { start_if_gone, outdated };
-                vec![MachineAction::Adopt]
+                self.adopt_now(start_if_gone, outdated)
             }
             MachinePhase::Running { .. } | MachinePhase::AwaitingReady { .. } => self.begin_stop(now, settings),
             // Settled when what is under way has ended.

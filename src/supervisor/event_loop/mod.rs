@@ -15,6 +15,7 @@ mod leader_change;
 mod listening;
 mod machine_actions;
 mod notifications;
+mod noting_ends;
 mod pause;
 mod pending_repair;
 mod process_exit;

@@ -3,9 +3,9 @@
 
 use super::EventLoop;
 use super::supervised::Supervised;
+use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent};
 use crate::lifecycle::restart_policy::End;
-use crate::lifecycle::{EndedBy, ProxyState};
 use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::{Exit, Leftovers};
@@ -53,10 +53,8 @@ impl EventLoop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         fail::point("exit:told");
         supervised.note_end(status);
-        let (by, killed_stops) = (supervised.last_exit_by, supervised.rare.killed_stops);
         supervised.end_reloads(status);
         supervised.pid = None;
-        let partner = supervised.rare.partner;
         if supervised.rare.notifications.is_some() {
             supervised.rare.notifications = None;
         }
@@ -85,12 +83,7 @@ impl EventLoop {
         let quietly = unsignalled || matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
         // A command that is run for it is killed now, and waited for as if it were of the group.
         let group_left = group_left || !supervised.rare.commands.is_empty();
-        if let Some(current) = partner.and_then(|partner| self.slots.get_mut(&partner)) {
-            (current.last_exit, current.last_exit_by) = (Some(status), by);
-            if by == Some(EndedBy::Stop) && current.rare.killed_stops != killed_stops {
-                current.rare.killed_stops = killed_stops;
-            }
-        }
+        self.tell_current_of_end(key);
         self.told_of_exit(key);
         let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly, end }) else { return };
         if actions == [MachineAction::Spawn] {

@@ -15,7 +15,6 @@ use super::pending_repair::PendingRepair;
 use crate::error::{Error, Result};
 use crate::lifecycle::generation::Generation;
 use crate::lifecycle::hints::background::Background;
-use crate::lifecycle::hints::killed_stops::KilledStops;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::command_run::AwaitedCommand;
 use crate::supervisor::mailbox::StopWaiter;
@@ -31,7 +30,6 @@ use crate::supervisor::spec::Spec;
 use crate::supervisor::state_waiters::StateWaiters;
 use crate::supervisor::zombies::Zombie;
 use crate::sys::pid::Pid;
-use crate::sys::proc::port_holder::{PortHolder, TakenAddress};
 
 /// What most slots have nothing of, most of the time: of ten thousand it would be megabytes.
 #[derive(Debug, Default)]
@@ -47,16 +45,10 @@ pub(crate) struct RareFields {
     pub(crate) unproven: Vec<Unproven>,
     /// Whether the program seems to put itself into the background.
     pub(crate) background: Background,
-    /// Whether it does not obey the signals of its stops.
-    pub(crate) killed_stops: KilledStops,
     /// A claimed process that is gone, whose group was not cleared: it could not be signalled, or was given time.
     pub(crate) uncleared: Option<Box<Claim>>,
     pub(crate) last_error: Option<Error>,
-    /// The last lines of the standard error of the process that has ended last.
-    pub(crate) last_stderr: Vec<String>,
-    /// The address that it could not have, and what has it.
-    pub(crate) taken_address: Option<(TakenAddress, PortHolder)>,
-    /// What is to be read of its end, until a job does.
+    /// What is to be read of its last end, until a job does.
     pub(crate) unread: Option<Unread>,
     /// While it runs and is not ready yet.
     pub(crate) readiness: Option<AwaitedReadiness>,
@@ -104,11 +96,8 @@ static NOTHING: RareFields = RareFields {
     told: None,
     unproven: Vec::new(),
     background: Background::Unsuspected,
-    killed_stops: KilledStops::NONE,
     uncleared: None,
     last_error: None,
-    last_stderr: Vec::new(),
-    taken_address: None,
     unread: None,
     readiness: None,
     commands: Vec::new(),
@@ -155,11 +144,8 @@ impl Rare {
             told,
             unproven,
             background,
-            killed_stops,
             uncleared,
             last_error,
-            last_stderr,
-            taken_address,
             unread,
             readiness,
             commands,
@@ -187,11 +173,8 @@ impl Rare {
             && told.is_none()
             && unproven.is_empty()
             && *background == Background::Unsuspected
-            && *killed_stops == KilledStops::NONE
             && uncleared.is_none()
             && last_error.is_none()
-            && last_stderr.is_empty()
-            && taken_address.is_none()
             && unread.is_none()
             && readiness.is_none()
             && commands.is_empty()

@@ -2,6 +2,7 @@
 //! The end of a process that is not started again: how its declaration judges it, what its record and its status say.
 
 use super::EventLoop;
+use super::last_end::LastEnd;
 use super::supervised::Supervised;
 use crate::error::{Error, ErrorCode};
 use crate::lifecycle::restart_policy::{End, Rest};
@@ -18,7 +19,7 @@ impl EventLoop {
     pub(super) fn record_end(&mut self, key: ProcessKey, rest: Rest) {
         let Some(supervised) = self.slots.get(&key) else { return };
         let (spec, completed) = (supervised.spec.clone(), rest == Rest::Completed);
-        let ended = RecordedEnd { status: supervised.last_exit.unwrap_or(ExitStatus::Unknown), completed };
+        let ended = RecordedEnd { status: supervised.last_end().exit.unwrap_or(ExitStatus::Unknown), completed };
         self.submit(key, Job::RecordEnd { key, spec, ended });
     }
 }
@@ -44,13 +45,13 @@ impl Supervised {
             return None;
         }
         let Some(ended) = claim.ended() else { return Some(End::Unknown) };
-        self.last_exit = Some(ended.status);
+        self.end = Some(Box::new(LastEnd::recorded(ended.status)));
         Some(if ended.completed { End::Expected } else { End::Unexpected })
     }
 
     /// It is not started again: why.
     pub(super) fn announce_rest(&mut self, rest: Rest, by_exit: bool) {
-        let status = self.last_exit.unwrap_or(ExitStatus::Unknown);
+        let status = self.last_end().exit.unwrap_or(ExitStatus::Unknown);
         let publisher = self.spec.context.publisher.clone();
         let why = match rest {
             Rest::Completed => return publisher.of_proxy(&self.slot.id, ProxyOccurrence::Completed { status }),

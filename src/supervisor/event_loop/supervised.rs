@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::handover::turns::Turn;
+use super::last_end::LastEnd;
 use super::leader::Leader;
 use super::rare::{Rare, RareFields};
 use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine::Machine;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent, Settings};
 use crate::lifecycle::start_numbers::StartNumbers;
-use crate::lifecycle::{EndedBy, ProxyState};
 use crate::logging::Level;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::mailbox::Slot;
@@ -25,7 +26,6 @@ use crate::supervisor::status::{ProxyStatus, milliseconds_since, milliseconds_un
 use crate::supervisor::zombies::Zombie;
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::boot_id;
-use crate::sys::wait::ExitStatus;
 
 /// A slot of the supervisor.
 #[derive(Debug)]
@@ -49,8 +49,8 @@ pub(crate) struct Supervised {
     pub(crate) starts: u64,
     /// Those of its process, or of the last one; the epoch is that of a start as soon as it is decided.
     pub(crate) numbers: StartNumbers,
-    pub(crate) last_exit: Option<ExitStatus>,
-    pub(crate) last_exit_by: Option<EndedBy>,
+    /// The last end of a process of it, if any has ended: in a handover that of either generation, for the current one.
+    pub(crate) end: Option<Box<LastEnd>>,
     /// When its process was started, by whatever agent, if that is known; or the last one.
     pub(crate) process_started: Option<Instant>,
     /// Where in its log the output of its process begins, if that is known.
@@ -85,8 +85,7 @@ impl Supervised {
             was_claimed: false,
             starts: 0,
             numbers: StartNumbers::default(),
-            last_exit: None,
-            last_exit_by: None,
+            end: None,
             process_started: None,
             output_begins: None,
             state_since: (ProxyState::Idle, Instant::now()),
@@ -218,8 +217,9 @@ impl Supervised {
         status.pid = self.pid.map(Pid::as_u32);
         status.adopted = self.adopted;
         status.restarts = self.starts.saturating_sub(1);
-        (status.last_exit, status.last_exit_by) = (self.last_exit, self.last_exit_by);
-        status.last_stderr.clone_from(&self.rare.last_stderr);
+        let end = self.last_end();
+        (status.last_exit, status.last_exit_by) = (end.exit, end.by);
+        status.last_stderr.clone_from(&end.last_stderr);
         status.state_ms = Some(milliseconds_since(self.state_since.1));
         status.uptime_ms = self.process_started.filter(|_| self.pid.is_some()).map(milliseconds_since);
         [status.stdout_log, status.stderr_log] = self.spec.log_paths();

@@ -85,7 +85,7 @@ impl EventLoop {
         supervised.spec.context.publisher.counters().count_handover();
         supervised.rare.partner = Some(other);
         supervised.take_place(FilePlace::Predecessor);
-        let (slot, starts, last_end) = (supervised.slot.clone(), supervised.starts, supervised.last_end());
+        let (slot, starts, last_end) = (supervised.slot.clone(), supervised.starts, supervised.end.clone());
         let state_waiters = std::mem::take(&mut supervised.rare.state_waiters);
         // Stopped meanwhile: whether the slot of the id is to stay is known of the one that had it.
         let forget = ongoing.machine.is_ending().then(|| std::mem::replace(&mut supervised.forget, true));
