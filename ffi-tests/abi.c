@@ -216,7 +216,7 @@ FIELD(proxyprocess_daemon_options, pid_path, 8, 8);
 FIELD(proxyprocess_daemon_options, stdout_path, 16, 8);
 FIELD(proxyprocess_daemon_options, stderr_path, 24, 8);
 
-SIZE(proxyprocess_proxy_status, 184);
+SIZE(proxyprocess_proxy_status, 232);
 FIELD(proxyprocess_proxy_status, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_status, state, 4, 4);
 FIELD(proxyprocess_proxy_status, id, 8, 8);
@@ -247,6 +247,16 @@ FIELD(proxyprocess_proxy_status, stdout_log, 160, 8);
 FIELD(proxyprocess_proxy_status, stderr_log, 168, 8);
 FIELD(proxyprocess_proxy_status, last_exit_by, 176, 4);
 FIELD(proxyprocess_proxy_status, reserved_3, 180, 4);
+FIELD(proxyprocess_proxy_status, other_next_start_ms, 184, 8);
+FIELD(proxyprocess_proxy_status, other_attempts, 192, 8);
+FIELD(proxyprocess_proxy_status, other_last_exit_text, 200, 8);
+FIELD(proxyprocess_proxy_status, other_last_stderr, 208, 8);
+FIELD(proxyprocess_proxy_status, other_last_exit, 216, 4);
+FIELD(proxyprocess_proxy_status, other_last_exit_value, 220, 4);
+FIELD(proxyprocess_proxy_status, other_last_exit_by, 224, 4);
+FIELD(proxyprocess_proxy_status, other_last_exit_expected, 228, 1);
+FIELD(proxyprocess_proxy_status, last_exit_expected, 229, 1);
+FIELD(proxyprocess_proxy_status, reserved_4, 230, 2);
 
 SIZE(proxyprocess_event, 88);
 FIELD(proxyprocess_event, struct_size, 0, 4);

@@ -62,6 +62,8 @@ static void life(void)
     CHECK_INT(again.status.last_exit, PROXYPROCESS_EXIT_SIGNAL);
     CHECK_INT(again.status.last_exit_value, SIGKILL);
     CHECK_INT(again.status.last_exit_by, PROXYPROCESS_ENDED_BY_ITSELF);
+    CHECK_INT(again.status.last_exit_expected, 0);
+    CHECK_INT(again.status.other_next_start_ms, UINT64_MAX);
     CHECK_TEXT(again.last_stderr, "err");
     CHECK(again.status.uptime_ms < UINT64_MAX && again.status.state_ms < UINT64_MAX);
 

@@ -161,7 +161,7 @@ static void texts(void)
         CHECK_TEXT(status.last_exit_text, exits[index]);
         CHECK(status.generation >= 1);
         OK(proxyprocess_status_list_get_json(list, 0, &json, NULL, &error));
-        snprintf(wanted, sizeof wanted, "\"last_exit\":\"%s\",\"next_start_ms\":null,", exits[index]);
+        snprintf(wanted, sizeof wanted, "\"last_exit\":\"%s\",\"last_exit_kind\":\"", exits[index]);
         CHECK_HAS(json, wanted);
         CHECK_HAS(json, "{\"id\":\"web\",\"mode\":\"daemon\",\"state\":\"stopped\",\"pid\":null,\"adopted\":false,\"restarts\":");
         proxyprocess_text_free(json);

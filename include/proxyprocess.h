@@ -924,6 +924,32 @@ typedef struct proxyprocess_proxy_status {
     int32_t last_exit_by;
     /** 0. */
     uint8_t reserved_3[4];
+    /** Milliseconds until the next start of the other generation while it waits for one, else UINT64_MAX. */
+    uint64_t other_next_start_ms;
+    /**
+     * Of a next generation: how many processes were started in this handover to take over, also of declarations that were
+     * superseded meanwhile. 0 of a predecessor.
+     */
+    uint64_t other_attempts;
+    /** How the last process of the other generation ended as text, UTF-8; NULL when none has ended. */
+    const char *other_last_exit_text;
+    /** The last lines that this process wrote to its standard error, as `last_stderr`. */
+    const char *other_last_stderr;
+    /** How it ended: a value of proxyprocess_exit. */
+    int32_t other_last_exit;
+    /** The exit code or the signal. */
+    int32_t other_last_exit_value;
+    /** What made it end: a value of proxyprocess_ended_by. */
+    int32_t other_last_exit_by;
+    /** 1 when that end was expected, as `last_exit_expected`, else 0. */
+    uint8_t other_last_exit_expected;
+    /**
+     * 1 when the end of its last process was expected: by a stop or a replacement, or by itself in a way that its declaration
+     * names (expected_exit). Else 0, also when none has ended.
+     */
+    uint8_t last_exit_expected;
+    /** 0. */
+    uint8_t reserved_4[2];
 } proxyprocess_proxy_status;
 
 /**
@@ -1425,10 +1451,12 @@ int32_t proxyprocess_status_list_get(const struct proxyprocess_status_list *list
 
 /**
  * One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
- * next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready, generation,
- * status_text, other (an object with generation, state, pid and last_error), state_ms, uptime_ms, last_exit_by
- * ("itself", "stop", "not-ready" or "watchdog"), last_stderr (a list of lines), stdout_log and stderr_log, in this order;
- * null is what there is not.
+ * last_exit_kind ("code", "signal" or "unknown"), last_exit_value (the exit code, or the number of the signal),
+ * last_exit_core_dumped (of a signal), next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint,
+ * ready, generation, status_text, other (an object with generation, state, pid, last_error, attempts, next_start_ms, and the
+ * keys that begin with last_exit, and last_stderr), state_ms, uptime_ms, last_exit_by ("itself", "stop", "not-ready" or
+ * "watchdog"), last_exit_expected, last_stderr (a list of lines), stdout_log and stderr_log, in this order; null is what there
+ * is not.
  *
  * `index`: from 0.
  *
@@ -1448,10 +1476,8 @@ int32_t proxyprocess_status_list_get_json(const struct proxyprocess_status_list 
                                           proxyprocess_error **err);
 
 /**
- * The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
- * last_error, unproven (a list of objects with pid, program and why), hint, ready, generation, status_text,
- * other (an object with generation, state, pid and last_error), state_ms, uptime_ms, last_exit_by, last_stderr (a list of
- * lines), stdout_log and stderr_log; null is what there is not.
+ * The list as one JSON object by id, each with the keys of proxyprocess_status_list_get_json() but for the id; null is what
+ * there is not.
  *
  * `json`: where the text is put; free it with proxyprocess_text_free().
  *

@@ -16,6 +16,7 @@ use super::sized::{Out, SizedStruct};
 use crate::declaration::ProxySnapshot;
 use crate::lifecycle::ProxyState;
 use crate::supervisor::{ProxyStatus, UnprovenProcess};
+use crate::sys::wait::ExitStatus;
 
 /// What one proxy is doing, at one moment. The caller sets `struct_size` to `sizeof` of it before the call that fills it;
 /// the pointers are valid until the list is freed.
@@ -92,6 +93,28 @@ pub struct proxyprocess_proxy_status {
     pub last_exit_by: i32,
     /// 0.
     pub reserved_3: [u8; 4],
+    /// Milliseconds until the next start of the other generation while it waits for one, else UINT64_MAX.
+    pub other_next_start_ms: u64,
+    /// Of a next generation: how many processes were started in this handover to take over, also of declarations that were
+    /// superseded meanwhile. 0 of a predecessor.
+    pub other_attempts: u64,
+    /// How the last process of the other generation ended as text, UTF-8; NULL when none has ended.
+    pub other_last_exit_text: TextOut,
+    /// The last lines that this process wrote to its standard error, as `last_stderr`.
+    pub other_last_stderr: TextOut,
+    /// How it ended: a value of proxyprocess_exit.
+    pub other_last_exit: i32,
+    /// The exit code or the signal.
+    pub other_last_exit_value: i32,
+    /// What made it end: a value of proxyprocess_ended_by.
+    pub other_last_exit_by: i32,
+    /// 1 when that end was expected, as `last_exit_expected`, else 0.
+    pub other_last_exit_expected: u8,
+    /// 1 when the end of its last process was expected: by a stop or a replacement, or by itself in a way that its declaration
+    /// names (expected_exit). Else 0, also when none has ended.
+    pub last_exit_expected: u8,
+    /// 0.
+    pub reserved_4: [u8; 2],
 }
 
 /// In C: `proxyprocess_proxy_status *`.
@@ -134,6 +157,16 @@ unsafe impl SizedStruct for proxyprocess_proxy_status {
             stderr_log: TextOut::NULL,
             last_exit_by: proxyprocess_ended_by::PROXYPROCESS_ENDED_BY_NONE as i32,
             reserved_3: [0; 4],
+            other_next_start_ms: u64::MAX,
+            other_attempts: 0,
+            other_last_exit_text: TextOut::NULL,
+            other_last_stderr: TextOut::NULL,
+            other_last_exit: proxyprocess_exit::PROXYPROCESS_EXIT_NONE as i32,
+            other_last_exit_value: 0,
+            other_last_exit_by: proxyprocess_ended_by::PROXYPROCESS_ENDED_BY_NONE as i32,
+            other_last_exit_expected: 0,
+            last_exit_expected: 0,
+            reserved_4: [0; 2],
         }
     }
 }
@@ -157,6 +190,8 @@ struct Texts {
     status_text: Option<CString>,
     last_exit: Option<CString>,
     other_error: Option<CString>,
+    other_last_exit: Option<CString>,
+    other_last_stderr: Option<CString>,
     last_stderr: Option<CString>,
     stdout_log: Option<CString>,
     stderr_log: Option<CString>,
@@ -178,8 +213,10 @@ impl proxyprocess_status_list {
             hint: proxy.hint.as_deref().map(c_string),
             status_text: proxy.status_text.as_deref().map(c_string),
             other_error: proxy.other.as_ref().and_then(|other| other.last_error.as_deref()).map(c_string),
-            last_exit: proxy.last_exit.map(|exit| c_string(&exit.to_string())),
-            last_stderr: (!proxy.last_stderr.is_empty()).then(|| c_string(&proxy.last_stderr.join("\n"))),
+            last_exit: proxy.last_exit.map(exit_text),
+            other_last_exit: proxy.other.as_ref().and_then(|other| other.last_exit).map(exit_text),
+            other_last_stderr: proxy.other.as_ref().and_then(|other| lines(&other.last_stderr)),
+            last_stderr: lines(&proxy.last_stderr),
             stdout_log: proxy.stdout_log.as_deref().map(c_path),
             stderr_log: proxy.stderr_log.as_deref().map(c_path),
         });
@@ -220,6 +257,7 @@ pub extern "C" fn proxyprocess_status_list_get(
         };
         let (last_exit, last_exit_value) = exit(proxy.last_exit);
         let other = proxy.other.as_ref();
+        let (other_last_exit, other_last_exit_value) = exit(other.and_then(|other| other.last_exit));
         let filled = proxyprocess_proxy_status {
             state: state(proxy.state) as i32,
             id: TextOut::of(&texts.id),
@@ -247,6 +285,15 @@ pub extern "C" fn proxyprocess_status_list_get(
             stdout_log: texts.stdout_log.as_deref().map_or(TextOut::NULL, TextOut::of),
             stderr_log: texts.stderr_log.as_deref().map_or(TextOut::NULL, TextOut::of),
             last_exit_by: ended_by(proxy.last_exit_by) as i32,
+            other_next_start_ms: other.and_then(|other| other.next_start_ms).unwrap_or(u64::MAX),
+            other_attempts: other.map_or(0, |other| other.attempts),
+            other_last_exit_text: texts.other_last_exit.as_deref().map_or(TextOut::NULL, TextOut::of),
+            other_last_stderr: texts.other_last_stderr.as_deref().map_or(TextOut::NULL, TextOut::of),
+            other_last_exit,
+            other_last_exit_value,
+            other_last_exit_by: ended_by(other.and_then(|other| other.last_exit_by)) as i32,
+            other_last_exit_expected: u8::from(other.and_then(|other| other.last_exit_expected) == Some(true)),
+            last_exit_expected: u8::from(proxy.last_exit_expected == Some(true)),
             ..proxyprocess_proxy_status::defaults()
         };
         status.fill("status", filled)
@@ -254,10 +301,12 @@ pub extern "C" fn proxyprocess_status_list_get(
 }
 
 /// One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
-/// next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready, generation,
-/// status_text, other (an object with generation, state, pid and last_error), state_ms, uptime_ms, last_exit_by
-/// ("itself", "stop", "not-ready" or "watchdog"), last_stderr (a list of lines), stdout_log and stderr_log, in this order;
-/// null is what there is not.
+/// last_exit_kind ("code", "signal" or "unknown"), last_exit_value (the exit code, or the number of the signal),
+/// last_exit_core_dumped (of a signal), next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint,
+/// ready, generation, status_text, other (an object with generation, state, pid, last_error, attempts, next_start_ms, and the
+/// keys that begin with last_exit, and last_stderr), state_ms, uptime_ms, last_exit_by ("itself", "stop", "not-ready" or
+/// "watchdog"), last_exit_expected, last_stderr (a list of lines), stdout_log and stderr_log, in this order; null is what there
+/// is not.
 ///
 /// `index`: from 0.
 ///
@@ -285,10 +334,8 @@ pub extern "C" fn proxyprocess_status_list_get_json(
     })
 }
 
-/// The list as one JSON object by id, each with mode, state, pid, adopted, restarts, last_exit, next_start_ms,
-/// last_error, unproven (a list of objects with pid, program and why), hint, ready, generation, status_text,
-/// other (an object with generation, state, pid and last_error), state_ms, uptime_ms, last_exit_by, last_stderr (a list of
-/// lines), stdout_log and stderr_log; null is what there is not.
+/// The list as one JSON object by id, each with the keys of proxyprocess_status_list_get_json() but for the id; null is what
+/// there is not.
 ///
 /// `json`: where the text is put; free it with proxyprocess_text_free().
 ///
@@ -326,6 +373,15 @@ pub extern "C" fn proxyprocess_status_list_json(
 #[unsafe(no_mangle)]
 pub extern "C" fn proxyprocess_status_list_free(list: Option<Box<proxyprocess_status_list>>) {
     free(list, |list| &list.0);
+}
+
+fn exit_text(exit: ExitStatus) -> CString {
+    c_string(&exit.to_string())
+}
+
+/// NULL for none.
+fn lines(lines: &[String]) -> Option<CString> {
+    (!lines.is_empty()).then(|| c_string(&lines.join("\n")))
 }
 
 fn unproven(processes: &[UnprovenProcess]) -> Option<String> {

@@ -28,7 +28,10 @@ pub struct ProxyStatus {
     pub adopted: bool,
     /// How many times it was started after its first start or adoption.
     pub restarts: u64,
-    /// How its last process ended.
+    /// How its last process ended; in a handover, the last one of either generation. The JSON form has it as text, and as
+    /// `last_exit_kind` (`code`, `signal` or `unknown`), `last_exit_value` (the exit code, or the number of the signal) and
+    /// `last_exit_core_dumped` (of a signal).
+    #[serde(flatten, serialize_with = "as_last_exit")]
     pub last_exit: Option<ExitStatus>,
     /// Milliseconds until the next start, while it waits for one.
     pub next_start_ms: Option<u64>,
@@ -59,8 +62,11 @@ pub struct ProxyStatus {
     /// Milliseconds since its process was started, by this agent or an earlier one, while that lives; absent where its start is
     /// not known.
     pub uptime_ms: Option<u64>,
-    /// What made its last process end.
+    /// What made its last process end. Absent where an earlier agent has recorded the end.
     pub last_exit_by: Option<EndedBy>,
+    /// Whether that end was expected: by a stop or a replacement, or by itself in a way that
+    /// [`ProxyConfig::expected_exit`](crate::ProxyConfig) names.
+    pub last_exit_expected: Option<bool>,
     /// The last lines that this process wrote to its standard error, at most 10 of them and at most 4096 bytes; empty lines are
     /// left out, and control characters replaced. Empty when it was ended by a stop, when it wrote none or not to a log, and
     /// until they are read, a moment after the end. Of an adopted process they can be those of a process
@@ -89,6 +95,39 @@ pub struct OtherGeneration {
     pub pid: Option<u32>,
     /// The last thing that went wrong with it.
     pub last_error: Option<String>,
+    /// Of a next one: how many processes were started in this handover to take over, also of declarations that were
+    /// superseded meanwhile. 0 of a predecessor.
+    pub attempts: u64,
+    /// Milliseconds until its next start, while it waits for one.
+    pub next_start_ms: Option<u64>,
+    /// How its last process ended, in JSON as [`ProxyStatus::last_exit`].
+    #[serde(flatten, serialize_with = "as_last_exit")]
+    pub last_exit: Option<ExitStatus>,
+    /// What made that process end.
+    pub last_exit_by: Option<EndedBy>,
+    /// Whether that end was expected, as [`ProxyStatus::last_exit_expected`].
+    pub last_exit_expected: Option<bool>,
+    /// The last lines that this process wrote to its standard error, as [`ProxyStatus::last_stderr`].
+    pub last_stderr: Vec<String>,
+}
+
+impl OtherGeneration {
+    pub(super) fn of(status: ProxyStatus, generation: Option<u64>, attempts: u64) -> OtherGeneration {
+        let ProxyStatus { state, pid, last_error, next_start_ms, last_stderr, .. } = status;
+        let ProxyStatus { last_exit, last_exit_by, last_exit_expected, .. } = status;
+        OtherGeneration {
+            generation,
+            state,
+            pid,
+            last_error,
+            attempts,
+            next_start_ms,
+            last_exit,
+            last_exit_by,
+            last_exit_expected,
+            last_stderr,
+        }
+    }
 }
 
 impl fmt::Display for OtherGeneration {
@@ -98,6 +137,9 @@ impl fmt::Display for OtherGeneration {
             None => write!(f, "the other process: {}", self.state)?,
         }
         self.pid.iter().try_for_each(|pid| write!(f, ", pid {pid}"))?;
+        self.next_start_ms.iter().try_for_each(|wait| write!(f, ", next start in {wait} ms"))?;
+        self.last_exit.iter().try_for_each(|exit| write!(f, ", last exit: {exit}"))?;
+        self.last_stderr.last().iter().try_for_each(|line| write!(f, ", last line: {}", line.escape_debug()))?;
         self.last_error.iter().try_for_each(|error| write!(f, ", last error: {error}"))
     }
 }
@@ -141,6 +183,7 @@ impl ProxyStatus {
             state_ms: None,
             uptime_ms: None,
             last_exit_by: None,
+            last_exit_expected: None,
             last_stderr: Vec::new(),
             stdout_log: None,
             stderr_log: None,
@@ -162,6 +205,24 @@ pub(super) fn milliseconds_since(instant: Instant) -> u64 {
 /// JSON has no strings but of Unicode.
 fn as_lossy_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
     path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
+}
+
+/// The text for people, and beside it what it consists of.
+fn as_last_exit<S: Serializer>(exit: &Option<ExitStatus>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct LastExit {
+        last_exit: Option<ExitStatus>,
+        last_exit_kind: Option<&'static str>,
+        last_exit_value: Option<i32>,
+        last_exit_core_dumped: Option<bool>,
+    }
+    let (last_exit_kind, last_exit_value, last_exit_core_dumped) = match *exit {
+        None => (None, None, None),
+        Some(ExitStatus::Exited(code)) => (Some("code"), Some(code), None),
+        Some(ExitStatus::Signaled { signal, core_dumped }) => (Some("signal"), Some(signal), Some(core_dumped)),
+        Some(ExitStatus::Unknown) => (Some("unknown"), None, None),
+    };
+    LastExit { last_exit: *exit, last_exit_kind, last_exit_value, last_exit_core_dumped }.serialize(serializer)
 }
 
 fn as_text<S: Serializer>(mode: &ExecMode, serializer: S) -> Result<S::Ok, S::Error> {

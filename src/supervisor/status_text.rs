@@ -59,7 +59,7 @@ mod tests {
         let json = |status: &ProxyStatus| serde_json::to_string(status).unwrap();
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null,"ready":false,"generation":null,"status_text":null,"other":null,"state_ms":null,"uptime_ms":null,"last_exit_by":null,"last_stderr":[],"stdout_log":null,"stderr_log":null}"#
+            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"last_exit_kind":null,"last_exit_value":null,"last_exit_core_dumped":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null,"ready":false,"generation":null,"status_text":null,"other":null,"state_ms":null,"uptime_ms":null,"last_exit_by":null,"last_exit_expected":null,"last_stderr":[],"stdout_log":null,"stderr_log":null}"#
         );
         (status.state, status.pid, status.adopted, status.restarts) = (ProxyState::Running, Some(7), true, 2);
         status.last_exit = Some(ExitStatus::Signaled { signal: 9, core_dumped: false });
@@ -68,6 +68,7 @@ mod tests {
         (status.last_exit, status.next_start_ms) = (Some(ExitStatus::Exited(3)), Some(1999));
         (status.last_error, status.hint) = (Some("broken".to_owned()), Some("a question?".to_owned()));
         status.status_text = Some("2 \"workers\"".to_owned());
+        status.last_exit_expected = Some(false);
         (status.last_exit_by, status.stdout_log) = (Some(EndedBy::Watchdog), Some("/logs/a".into()));
         status.last_stderr = ["one", "two"].map(str::to_owned).to_vec();
         let process =
@@ -80,15 +81,22 @@ mod tests {
         );
         status.unproven.truncate(1);
         status.generation = Some(4);
-        let (generation, state, last_error) = (Some(5), ProxyState::Waiting, Some("late".to_owned()));
-        status.other = Some(OtherGeneration { generation, state, pid: None, last_error });
+        let mut next = ProxyStatus::new("web", &ExecMode::DAEMON, ProxyState::Waiting);
+        (next.last_error, next.next_start_ms) = (Some("late".to_owned()), Some(1500));
+        next.last_exit = Some(ExitStatus::Signaled { signal: 11, core_dumped: true });
+        (next.last_exit_by, next.last_exit_expected) = (Some(EndedBy::Itself), Some(false));
+        next.last_stderr = vec!["no file".to_owned()];
+        status.other = Some(OtherGeneration::of(next, Some(5), 2));
         assert!(
-            status.to_string().ends_with(", hint: a question?; generation 5: waiting, last error: late"),
+            status.to_string().ends_with(
+                ", hint: a question?; generation 5: waiting, next start in 1500 ms, last exit: signal SIGSEGV (core dumped), \
+                 last line: no file, last error: late"
+            ),
             "{status}"
         );
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?","ready":false,"generation":4,"status_text":"2 \"workers\"","other":{"generation":5,"state":"waiting","pid":null,"last_error":"late"},"state_ms":null,"uptime_ms":null,"last_exit_by":"watchdog","last_stderr":["one","two"],"stdout_log":"/logs/a","stderr_log":null}"#
+            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","last_exit_kind":"code","last_exit_value":3,"last_exit_core_dumped":null,"next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?","ready":false,"generation":4,"status_text":"2 \"workers\"","other":{"generation":5,"state":"waiting","pid":null,"last_error":"late","attempts":2,"next_start_ms":1500,"last_exit":"signal SIGSEGV (core dumped)","last_exit_kind":"signal","last_exit_value":11,"last_exit_core_dumped":true,"last_exit_by":"itself","last_exit_expected":false,"last_stderr":["no file"]},"state_ms":null,"uptime_ms":null,"last_exit_by":"watchdog","last_exit_expected":false,"last_stderr":["one","two"],"stdout_log":"/logs/a","stderr_log":null}"#
         );
     }
 }

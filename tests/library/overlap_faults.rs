@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proxyprocess::{Listen, Replace};
+use proxyprocess::{EndedBy, ExitStatus, Listen, ProxyState, Ready, Replace};
 
 use super::overlap::{
     becomes_ready, begun, ends, gone, is_recorded_alone, never_ready, overlapping, serves, takes_over,
@@ -133,4 +133,41 @@ fn next_generation_that_is_not_to_overlap_any_more_is_started_when_both_are_gone
     serves(&host, &third, 3);
     assert_eq!(host.status("web").other, None);
     ends(scene, host);
+}
+
+#[test]
+fn next_generation_that_ends_is_told_with_its_exit_its_last_lines_and_its_next_start() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let first = begun(&scene, &mut host);
+    let mut broken = helper(&scene, &["exit", "3", "no certificate"]).with_ready(Ready::Fd(3));
+    broken.command = broken.command.env(OVERLAPS, "1");
+    broken.restart.attempts_before_backoff = 1;
+    broken.restart.max_wait = Duration::from_secs(3600);
+    host.set("web", broken.with_replace(Replace::Overlap));
+    for _ in 0..2 {
+        scene.reports.start("web");
+    }
+    let deadline = Deadline::of("its last lines");
+    let other = loop {
+        match host.status("web").other {
+            Some(other) if other.next_start_ms.is_some() && !other.last_stderr.is_empty() => break other,
+            other => assert!(!deadline.is_over(), "{other:?}"),
+        }
+    };
+    assert_eq!((other.state, other.pid, other.attempts), (ProxyState::Waiting, None, 2));
+    assert_eq!((other.last_exit, other.last_exit_by), (Some(ExitStatus::Exited(3)), Some(EndedBy::Itself)));
+    assert_eq!((other.last_exit_expected, &other.last_stderr[..]), (Some(false), &["no certificate".to_owned()][..]));
+    assert!(other.next_start_ms.is_some_and(|wait| wait > 0), "{other:?}");
+    let status = host.status("web");
+    assert_eq!((status.state, status.pid, status.generation), (ProxyState::Running, Some(first.pid), Some(1)));
+    assert_eq!((status.last_exit, status.next_start_ms), (other.last_exit, None));
+    // The next declaration has not failed yet.
+    host.set("web", overlapping(&scene, "2"));
+    let second = scene.reports.start("web");
+    becomes_ready(&scene, &mut host, &second, 4);
+    serves(&host, &second, 4);
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
 }

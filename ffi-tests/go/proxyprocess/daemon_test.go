@@ -56,7 +56,7 @@ func TestDaemonLife(t *testing.T) {
 			t.Error("it lives")
 		}
 		events.until(proxyprocess.EventStopped, "web")
-		if got := status(t, daemon); got.State.String() != "stopped" || got.LastExit.Value != int(syscall.SIGTERM) {
+		if got := status(t, daemon); got.State.String() != "stopped" || got.LastExit.Value != int(syscall.SIGTERM) || !got.LastExitExpected {
 			t.Errorf("got %+v", got)
 		}
 	}
@@ -108,7 +108,7 @@ func TestDaemonThatEndsByItself(t *testing.T) {
 	for len(got.LastStderr) == 0 {
 		got = status(t, daemon)
 	}
-	if got.LastStderr[0] != "why" || got.LastExitBy.String() != "itself" || got.StdoutLog != out || got.Uptime >= 0 {
+	if got.LastStderr[0] != "why" || got.LastExitBy.String() != "itself" || got.LastExitExpected || got.StdoutLog != out || got.Uptime >= 0 {
 		t.Errorf("got %+v", got)
 	}
 	if text, err := os.ReadFile(out); err != nil || string(text) != "web secret b\n\n" {

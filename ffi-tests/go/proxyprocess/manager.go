@@ -192,10 +192,12 @@ func (m *Manager) Status() ([]Status, error) {
 	return all, err
 }
 
-// StatusJSON returns the same as one object by id, each with mode, state, pid, adopted, restarts, last_exit,
-// next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint, ready, generation,
-// status_text, other (an object with generation, state, pid and last_error), state_ms, uptime_ms, last_exit_by, last_stderr
-// (a list of lines), stdout_log and stderr_log; null is what there is not.
+// StatusJSON returns the same as one object by id, each with mode, state, pid, adopted, restarts, last_exit (as text),
+// last_exit_kind ("code", "signal" or "unknown"), last_exit_value, last_exit_core_dumped, next_start_ms, last_error, unproven
+// (a list of objects with pid, program and why), hint, ready, generation, status_text, other (an object with generation,
+// state, pid, last_error, attempts, next_start_ms, and the keys that begin with last_exit, and last_stderr), state_ms,
+// uptime_ms, last_exit_by, last_exit_expected, last_stderr (a list of lines), stdout_log and stderr_log; null is what there
+// is not.
 func (m *Manager) StatusJSON() (json.RawMessage, error) {
 	text := json.RawMessage("{}")
 	err := m.useStatus(func(list *statusList) (err error) {

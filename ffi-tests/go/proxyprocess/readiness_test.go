@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,8 +85,30 @@ func TestProxyIsReadyWhenItReportsAndStoppedWhenItIsLate(t *testing.T) {
 			t.Errorf("%s: the other generation is %v", status.ID, status.Other)
 		} else if status.ID == "replaced" {
 			other := proxyprocess.OtherGeneration{Generation: 2, State: proxyprocess.StateStarting, PID: next.PID}
-			if *status.Other != other || status.Generation != 1 {
+			other.Attempts, other.NextStart = 1, -1
+			if !reflect.DeepEqual(*status.Other, other) || status.Generation != 1 {
 				t.Errorf("expected %v beside the first one, got %v beside %d", other, *status.Other, status.Generation)
+			}
+		}
+	}
+	// Nor while each next one ends.
+	ends := shell(`echo why >&2; exit 7`)
+	ends.Replace, ends.ReadyFD, ends.Restart = replaced.Replace, 3, proxyprocess.RestartPolicy{BackoffMin: -1}
+	ends.Output = &proxyprocess.Output{Stderr: filepath.Join(t.TempDir(), "stderr")}
+	check(t, state.Set("replaced", ends))
+	ctx := deadline(t)
+	for told := false; !told; {
+		check(t, ctx.Err())
+		all, err = manager.Status()
+		check(t, err)
+		for _, status := range all {
+			if other := status.Other; other != nil && len(other.LastStderr) > 0 && other.NextStart > 0 {
+				told = true
+				exit := proxyprocess.Exit{Kind: proxyprocess.ExitCode, Value: 7}
+				if other.LastExit != exit || other.LastExitBy != proxyprocess.EndedByItself || other.LastExitExpected ||
+					other.LastStderr[0] != "why" || other.Attempts != 2 || status.LastExit != exit {
+					t.Errorf("got %+v of %+v", other, status)
+				}
 			}
 		}
 	}

@@ -138,6 +138,9 @@ type Status struct {
 	Uptime time.Duration
 	// LastExitBy is what made its last process end.
 	LastExitBy EndedBy
+	// LastExitExpected tells that this end was expected: by a stop or a replacement, or by itself in a way that
+	// ProxyOptions.ExpectedExit names.
+	LastExitExpected bool
 	// LastStderr has the last lines that this process wrote to its standard error, at most 10 of them and at most 4096
 	// bytes, without empty ones, control characters replaced. It is empty when the process was ended by a stop, when it wrote
 	// none or not to a log, and until they are read, a moment after the end.
@@ -180,6 +183,27 @@ type OtherGeneration struct {
 	PID int
 	// LastError is the last thing that went wrong with it.
 	LastError string
+	// Attempts is, of a next one, how many processes were started in this handover to take over, also of declarations that
+	// were superseded meanwhile. 0 of a predecessor.
+	Attempts uint64
+	// NextStart is the time until its next start while it waits for one, else below 0.
+	NextStart time.Duration
+	// LastExit is how its last process ended.
+	LastExit Exit
+	// LastExitBy is what made that process end.
+	LastExitBy EndedBy
+	// LastExitExpected tells that this end was expected, as that of Status.
+	LastExitExpected bool
+	// LastStderr has the last lines that this process wrote to its standard error, as that of Status.
+	LastStderr []string
+}
+
+// linesOf splits lines; NULL has none.
+func linesOf(text *C.char) []string {
+	if text == nil {
+		return nil
+	}
+	return strings.Split(C.GoString(text), "\n")
 }
 
 // durationOf is a time of the library, or -1 for what there is not.
@@ -227,11 +251,11 @@ func (l *statusList) all() ([]Status, error) {
 			InState:    durationOf(status.state_ms),
 			Uptime:     durationOf(status.uptime_ms),
 			LastExitBy: EndedBy(status.last_exit_by),
+			LastStderr: linesOf(status.last_stderr),
 			StdoutLog:  C.GoString(status.stdout_log),
 			StderrLog:  C.GoString(status.stderr_log),
-		}
-		if status.last_stderr != nil {
-			all[i].LastStderr = strings.Split(C.GoString(status.last_stderr), "\n")
+
+			LastExitExpected: status.last_exit_expected != 0,
 		}
 		if state := ProxyState(status.other_state); status.other_generation != 0 || state != 0 {
 			all[i].Other = &OtherGeneration{
@@ -239,6 +263,13 @@ func (l *statusList) all() ([]Status, error) {
 				State:      state,
 				PID:        int(status.other_pid),
 				LastError:  C.GoString(status.other_error),
+				Attempts:   uint64(status.other_attempts),
+				NextStart:  durationOf(status.other_next_start_ms),
+				LastExit:   Exit{ExitKind(status.other_last_exit), int(status.other_last_exit_value)},
+				LastExitBy: EndedBy(status.other_last_exit_by),
+				LastStderr: linesOf(status.other_last_stderr),
+
+				LastExitExpected: status.other_last_exit_expected != 0,
 			}
 		}
 	}

@@ -3,7 +3,9 @@
 
 use crate::lifecycle::hints::exit_code;
 use crate::lifecycle::hints::killed_stops::KilledStops;
+use crate::lifecycle::restart_policy::End;
 use crate::lifecycle::{EndedBy, StopSettings};
+use crate::store::RecordedEnd;
 use crate::supervisor::mailbox::LastWords;
 use crate::sys::proc::port_holder::{PortHolder, TakenAddress};
 use crate::sys::wait::ExitStatus;
@@ -15,6 +17,8 @@ pub(crate) struct LastEnd {
     pub(crate) exit: Option<ExitStatus>,
     /// What made it end, unless an earlier agent has recorded the end.
     pub(crate) by: Option<EndedBy>,
+    /// Whether that was a stop, or a way in which the declaration has it end by itself.
+    pub(crate) expected: Option<bool>,
     /// The last lines of its standard error, once they are read.
     pub(crate) last_stderr: Vec<String>,
     /// The address that it, or a start after it, could not have, and what has that.
@@ -28,20 +32,25 @@ impl LastEnd {
     pub(crate) const NONE: &LastEnd = &LastEnd {
         exit: None,
         by: None,
+        expected: None,
         last_stderr: Vec::new(),
         taken_address: None,
         killed_stops: KilledStops::NONE,
     };
 
-    /// The end that comes after this one.
-    pub(crate) fn next(&self, exit: ExitStatus, by: EndedBy, stop: &StopSettings) -> LastEnd {
-        let killed_stops = if by == EndedBy::Stop { self.killed_stops.after(exit, stop) } else { self.killed_stops };
-        LastEnd { exit: Some(exit), by: Some(by), killed_stops, ..LastEnd::NONE.clone() }
+    /// The end that comes after this one; `end`: what the declaration has such an exit mean.
+    pub(crate) fn next(&self, exit: ExitStatus, end: End, by: EndedBy, stop: &StopSettings) -> LastEnd {
+        let (expected, killed_stops) = match by {
+            EndedBy::Stop => (true, self.killed_stops.after(exit, stop)),
+            EndedBy::Itself => (end == End::Expected, self.killed_stops),
+            EndedBy::NotReady | EndedBy::Watchdog => (false, self.killed_stops),
+        };
+        LastEnd { exit: Some(exit), by: Some(by), expected: Some(expected), killed_stops, ..LastEnd::NONE.clone() }
     }
 
     /// An end that an earlier agent has recorded.
-    pub(crate) fn recorded(exit: ExitStatus) -> LastEnd {
-        LastEnd { exit: Some(exit), ..LastEnd::NONE.clone() }
+    pub(crate) fn recorded(RecordedEnd { status, completed }: RecordedEnd) -> LastEnd {
+        LastEnd { exit: Some(status), expected: Some(completed), ..LastEnd::NONE.clone() }
     }
 
     /// This end, which is the last one of its proxy, after one of the other generation. A crash says nothing of stops.
@@ -85,6 +94,7 @@ mod tests {
     use super::*;
 
     const KILLED: ExitStatus = ExitStatus::Signaled { signal: libc::SIGKILL, core_dumped: false };
+    const EXITED: ExitStatus = ExitStatus::Exited(1);
 
     fn words(lines: &[&str], port: Option<u16>) -> LastWords {
         let taken = |port| (TakenAddress { is_udp: false, ip: None, port }, PortHolder::Unreadable);
@@ -94,21 +104,20 @@ mod tests {
     #[test]
     fn next_end_keeps_nothing_of_the_one_before_but_its_killed_stops() {
         let stop = StopSettings::default();
-        let mut end = LastEnd::NONE.next(KILLED, EndedBy::Stop, &stop);
+        let mut end = LastEnd::NONE.next(KILLED, End::Unexpected, EndedBy::Stop, &stop);
         end.learn(&words(&["a line"], Some(80)));
-        let next = end.next(ExitStatus::Exited(1), EndedBy::Itself, &stop);
-        let expected =
-            LastEnd { exit: Some(ExitStatus::Exited(1)), by: Some(EndedBy::Itself), ..LastEnd::NONE.clone() };
-        assert_eq!(next, LastEnd { killed_stops: end.killed_stops, ..expected });
+        let next = end.next(EXITED, End::Unexpected, EndedBy::Itself, &stop);
+        assert_eq!((next.exit, next.by, next.expected), (Some(EXITED), Some(EndedBy::Itself), Some(false)));
+        assert_eq!((&next.last_stderr[..], &next.taken_address), (&[][..], &None));
         assert_eq!(next.hint_of_stops(&stop), None, "one killed stop is no habit");
-        assert!(next.next(KILLED, EndedBy::Stop, &stop).hint_of_stops(&stop).is_some());
+        assert!(next.next(KILLED, End::Unexpected, EndedBy::Stop, &stop).hint_of_stops(&stop).is_some());
     }
 
     #[test]
     fn crash_of_the_other_generation_is_the_last_end_and_leaves_the_killed_stops() {
         let stop = StopSettings::default();
-        let stopped = LastEnd::NONE.next(KILLED, EndedBy::Stop, &stop);
-        let mut crashed = LastEnd::NONE.next(ExitStatus::Exited(127), EndedBy::Itself, &stop);
+        let stopped = LastEnd::NONE.next(KILLED, End::Unexpected, EndedBy::Stop, &stop);
+        let mut crashed = LastEnd::NONE.next(ExitStatus::Exited(127), End::Unexpected, EndedBy::Itself, &stop);
         crashed.learn(&words(&["not found"], None));
         let told = crashed.after_other(&stopped);
         assert_eq!((told.exit, &told.last_stderr), (crashed.exit, &crashed.last_stderr));
@@ -119,12 +128,25 @@ mod tests {
 
     #[test]
     fn failed_start_leaves_the_lines_of_the_process_before() {
-        let mut end = LastEnd::recorded(ExitStatus::Exited(1));
+        let mut end = LastEnd::recorded(RecordedEnd { status: EXITED, completed: false });
         end.learn(&words(&["a line"], None));
         end.learn(&words(&[], Some(80)));
         assert_eq!(end.last_stderr, ["a line"]);
         assert!(end.hint_of_address().is_some_and(|hint| hint.starts_with("tcp port 80 ")));
         end.forget_taken_address();
         assert_eq!(end.hint_of_address(), None);
+    }
+
+    #[test]
+    fn end_is_expected_by_a_stop_and_as_declared_and_not_of_a_process_that_is_stopped_as_failed() {
+        let expected = |end, by| LastEnd::NONE.next(EXITED, end, by, &StopSettings::default()).expected;
+        assert_eq!(expected(End::Unexpected, EndedBy::Stop), Some(true));
+        assert_eq!(expected(End::Expected, EndedBy::Itself), Some(true));
+        for end in [End::Unexpected, End::Unknown] {
+            assert_eq!(expected(end, EndedBy::Itself), Some(false));
+        }
+        for by in [EndedBy::NotReady, EndedBy::Watchdog] {
+            assert_eq!(expected(End::Expected, by), Some(false));
+        }
     }
 }

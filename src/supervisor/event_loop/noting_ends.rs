@@ -31,7 +31,7 @@ impl Supervised {
     /// Takes note of how its process ended, before its machine is told of that.
     pub(crate) fn note_end(&mut self, status: ExitStatus) {
         let by = self.machine.ended_by();
-        self.end = Some(Box::new(self.last_end().next(status, by, &self.spec.config.stop)));
+        self.end = Some(Box::new(self.last_end().next(status, self.end_by(status), by, &self.spec.config.stop)));
         if by != EndedBy::Stop {
             self.rare.unread =
                 Some(Unread::Output(self.output_begins.map_or_else(|| self.output_since(), LogPart::From)));

@@ -5,7 +5,6 @@ use super::EventLoop;
 use super::supervised::Supervised;
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent};
-use crate::lifecycle::restart_policy::End;
 use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::{Exit, Leftovers};
@@ -68,13 +67,12 @@ impl EventLoop {
                 supervised.rare.uncleared = Some(claim);
             }
         }
-        let asked = supervised.machine.state() == ProxyState::Stopping;
         if let Some(since) = supervised.machine.running_since() {
             supervised.ended_by_itself(status, since.elapsed());
         }
         let end = supervised.end_by(status);
         let (id, context) = (supervised.slot.id.clone(), supervised.spec.context.clone());
-        let expected = asked || end == End::Expected;
+        let expected = supervised.last_end().expected == Some(true);
         let exited = ProxyOccurrence::Exited { pid, status, expected, generation: supervised.numbers.generation };
         let publish = || context.publisher.of_proxy(&id, exited);
         // A scan finds what is left of a group that could not be signalled: what is to have its time, and what is not

@@ -45,7 +45,7 @@ impl Supervised {
             return None;
         }
         let Some(ended) = claim.ended() else { return Some(End::Unknown) };
-        self.end = Some(Box::new(LastEnd::recorded(ended.status)));
+        self.end = Some(Box::new(LastEnd::recorded(ended)));
         Some(if ended.completed { End::Expected } else { End::Unexpected })
     }
 

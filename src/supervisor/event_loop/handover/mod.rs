@@ -122,12 +122,12 @@ impl EventLoop {
     /// What a proxy is doing, with its other generation.
     pub(super) fn status(&self, supervised: &Supervised) -> ProxyStatus {
         let mut status = supervised.status();
-        let other = supervised.rare.handover.as_ref().and_then(|ongoing| self.slots.get(&ongoing.other));
-        status.other = other.map(|other| {
-            let ProxyStatus { generation, state, pid, last_error, .. } = other.status();
+        let Some(ongoing) = &supervised.rare.handover else { return status };
+        status.other = self.slots.get(&ongoing.other).map(|other| {
+            let attempts = if ongoing.machine.has_next() { other.starts } else { 0 };
             // Until its first start it has the number of the current one, after which it counts on.
-            let generation = generation.filter(|_| other.starts > 0);
-            OtherGeneration { generation, state, pid, last_error }
+            let generation = other.numbers.generation.known().filter(|_| other.starts > 0);
+            OtherGeneration::of(other.status(), generation, attempts)
         });
         status
     }
