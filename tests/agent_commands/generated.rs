@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Completions and the manual page are those of the commands that there are.
+//! Completions, the manual page and the schema are those of the commands and fields that there are.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
+
+use serde_json::Value;
 
 use super::{Ran, run};
 use crate::support::Scene;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "run",
     "check",
     "status",
@@ -22,6 +25,7 @@ const COMMANDS: [&str; 17] = [
     "metrics",
     "version",
     "completions",
+    "schema",
     "man",
     "proxy",
 ];
@@ -41,6 +45,20 @@ fn bash_completes_commands_and_options() {
     assert!(COMMANDS.iter().all(|name| all.lines().any(|line| line == *name)), "{all}");
     assert_eq!(complete(&["agent", "stat"]), "status\n");
     assert_eq!(complete(&["agent", "wait", "--time"]), "--timeout\n");
+    scene.finish();
+}
+
+#[test]
+fn schema_has_the_fields_that_a_configuration_may_have() {
+    let scene = Scene::new();
+    let schema: Value = serde_json::from_str(&run(&["schema"]).ok()).unwrap();
+    let file = scene.path("a.json");
+    std::fs::write(&file, "{\"nosuch\": 1}").unwrap();
+    let said = run(&["check", file.to_str().unwrap()]).failed(1);
+    let (_, known) = said.trim_end().split_once("unknown field, expected one of ").unwrap();
+    let known: BTreeSet<&str> = known.split(", ").collect();
+    let described: BTreeSet<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(described, known);
     scene.finish();
 }
 

@@ -6,5 +6,6 @@ mod duplicates;
 mod facts;
 mod guarantees;
 mod imports;
+mod schema;
 mod sources;
 mod statics;

@@ -167,6 +167,8 @@ pub(super) enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Print the JSON schema of configurations, for editors
+    Schema,
     /// Print the manual page, for man(1)
     Man,
     /// Pass TCP connections on: a proxy to try an agent with. SIGTERM ends it when all connections have ended

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What is generated from the command line: completions and the manual page.
+//! What other programs read of this one: completions, the manual page, and the schema of configurations.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use super::arguments::Arguments;
-use crate::Result;
+use crate::{Result, config};
 
 /// Prints what a shell reads to complete the arguments.
 pub(super) fn completions(shell: Shell) {
@@ -16,6 +16,14 @@ pub(super) fn completions(shell: Shell) {
     clap_complete::generate(shell, &mut Arguments::command(), "agent", &mut script);
     // As of all that is said, its reader may be gone.
     let _ = io::stdout().write_all(&script);
+}
+
+/// Prints the JSON schema of configurations.
+///
+/// # Errors
+/// When it cannot be printed.
+pub(super) fn schema() -> Result<()> {
+    Ok(io::stdout().write_all(config::SCHEMA.as_bytes())?)
 }
 
 /// Prints the manual page: the agent, and then a section for each command.

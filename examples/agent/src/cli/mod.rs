@@ -68,6 +68,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             steer::version(if named { Some(connect(WhichAgent { data_dir, config })?) } else { None })?;
         }
         Command::Completions { shell } => generated::completions(shell),
+        Command::Schema => generated::schema()?,
         Command::Man => generated::man()?,
         Command::Proxy { listen, upstream } => proxy::run(&listen, &upstream)?,
         Command::Demo => demo::run()?,

@@ -21,6 +21,9 @@ use fields::{Fields, MILLISECONDS, expected, handovers, milliseconds, path};
 pub(crate) use mistakes::Mistakes;
 use mistakes::Noted;
 
+/// What a configuration may have, as JSON schema. The tests of the project compare it with what the library reads.
+pub(crate) const SCHEMA: &str = include_str!("schema.json");
+
 /// The kinds of proxy of this agent; it registers none of its own.
 const MODES: [ExecMode; 2] = [ExecMode::DAEMON, ExecMode::NOOP];
 
