@@ -5,6 +5,8 @@
 //! `cargo bench -p proxyprocess-benches --bench gapless -- --help` tells what can be asked for.
 
 mod agent;
+#[path = "../bars.rs"]
+mod bars;
 mod chart;
 mod client;
 mod host;

@@ -5,6 +5,8 @@
 //! `cargo bench -p proxyprocess-benches --bench side_by_side -- --help` tells what can be asked for.
 
 mod agent;
+#[path = "../bars.rs"]
+mod bars;
 mod beacons;
 mod chart;
 mod compare;
