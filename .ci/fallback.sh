@@ -7,4 +7,5 @@ set -euo pipefail
 # The crash tests are left to the other runs: they need an agent of their own, and minutes.
 export RUSTFLAGS="--cfg proxyprocess_no_pidfd" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/no-pidfd"
 cargo test --locked --lib
-cargo test --locked --test integration -- agent:: faults:: hosts:: library:: listen:: readiness:: stops:: strangers:: --skip other_agents::
+cargo test --locked --test integration -- agent:: faults:: hosts:: library:: listen:: readiness:: stops:: strangers:: \
+    --skip other_agents:: --skip c_abi::
