@@ -2,11 +2,12 @@
 //! What a manager and its proxies do, as metrics.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Manager;
 use super::metrics_text::{MetricKind, MetricsText, Seconds};
 use crate::supervisor::ProxyStatus;
-use crate::supervisor::events::{Counters, READY_BOUNDS_MS};
+use crate::supervisor::events::{BOUNDS_MS, Counters, TimeHistogram};
 use crate::sys::proc::usage;
 
 use MetricKind::{Counter, Gauge, Histogram};
@@ -71,19 +72,23 @@ fn of_manager(text: &mut MetricsText, counters: &Counters, all: &[ProxyStatus]) 
             text.sample(name, &[("expected", expected), ("kind", kind)], counter.get());
         }
     }
-    of_readiness(text, counters);
+    let name = "proxyprocess_start_seconds";
+    times(text, name, "Time of a start until the program was executed.", &counters.start_times);
+    let name = "proxyprocess_ready_seconds";
+    times(text, name, "Time from a start until the process was ready.", &counters.ready_times);
 }
 
-fn of_readiness(text: &mut MetricsText, counters: &Counters) {
-    text.family("proxyprocess_ready_seconds", Histogram, "Time from a start until the process was ready.");
+fn times(text: &mut MetricsText, name: &str, help: &str, times: &TimeHistogram) {
+    text.family(name, Histogram, help);
     let mut sum = 0;
-    for (index, counter) in counters.ready.iter().enumerate() {
+    for (index, counter) in times.counts.iter().enumerate() {
         sum += counter.get();
-        let bound = READY_BOUNDS_MS.get(index).map_or_else(|| "+Inf".to_owned(), |bound| Seconds(*bound).to_string());
-        text.sample("proxyprocess_ready_seconds_bucket", &[("le", &bound)], sum);
+        let seconds = |bound: &u64| Seconds(Duration::from_millis(*bound)).to_string();
+        let bound = BOUNDS_MS.get(index).map_or_else(|| "+Inf".to_owned(), seconds);
+        text.sample(&format!("{name}_bucket"), &[("le", &bound)], sum);
     }
-    text.sample("proxyprocess_ready_seconds_sum", &[], Seconds(counters.ready_ms.get()));
-    text.sample("proxyprocess_ready_seconds_count", &[], sum);
+    text.sample(&format!("{name}_sum"), &[], Seconds(times.sum()));
+    text.sample(&format!("{name}_count"), &[], sum);
 }
 
 fn of_proxies(text: &mut MetricsText, all: &[ProxyStatus]) {
@@ -103,14 +108,14 @@ fn of_proxies(text: &mut MetricsText, all: &[ProxyStatus]) {
     each("proxyprocess_proxy_ready", Gauge, "Whether the proxy is ready.", &ready);
     let restarts = |status: &ProxyStatus| Some(status.restarts.to_string());
     each("proxyprocess_proxy_restarts_total", Counter, "Starts after the first start or adoption.", &restarts);
-    let uptime = |status: &ProxyStatus| Some(Seconds(status.uptime_ms?).to_string());
+    let uptime = |status: &ProxyStatus| Some(Seconds(Duration::from_millis(status.uptime_ms?)).to_string());
     each("proxyprocess_proxy_uptime_seconds", Gauge, "How long its process has been running.", &uptime);
     // One file a process, read once for both.
     let usages: Vec<_> = all.iter().map(|status| status.pid.and_then(usage::of)).collect();
     let used = || all.iter().zip(&usages).filter_map(|(status, usage)| Some((status.id.as_str(), usage.as_ref()?)));
     text.family("proxyprocess_proxy_cpu_seconds_total", Counter, "Processor time of its process.");
     for (id, usage) in used() {
-        text.sample("proxyprocess_proxy_cpu_seconds_total", &[("proxy", id)], Seconds(usage.cpu_ms));
+        text.sample("proxyprocess_proxy_cpu_seconds_total", &[("proxy", id)], Seconds(usage.cpu));
     }
     text.family("proxyprocess_proxy_resident_bytes", Gauge, "Resident memory of its process.");
     for (id, usage) in used() {

@@ -2,6 +2,7 @@
 //! The text format of Prometheus, version 0.0.4 (its documentation, "Exposition formats"): families of samples.
 
 use std::fmt::{Display, Write};
+use std::time::Duration;
 
 /// A text that grows by families.
 #[derive(Debug, Default)]
@@ -69,13 +70,17 @@ fn escape(text: &str, to: &mut String) {
     }
 }
 
-/// A number of milliseconds, in seconds.
-pub(super) struct Seconds(pub(super) u64);
+/// A time in seconds, to the microsecond.
+pub(super) struct Seconds(pub(super) Duration);
 
 impl Display for Seconds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (seconds, rest) = (self.0 / 1000, self.0 % 1000);
-        if rest == 0 { write!(f, "{seconds}") } else { write!(f, "{seconds}.{rest:03}") }
+        let (seconds, ms, us) = (self.0.as_secs(), self.0.subsec_millis(), self.0.subsec_micros());
+        match (us, us % 1000) {
+            (0, _) => write!(f, "{seconds}"),
+            (_, 0) => write!(f, "{seconds}.{ms:03}"),
+            _ => write!(f, "{seconds}.{us:06}"),
+        }
     }
 }
 
@@ -88,12 +93,13 @@ mod tests {
         let mut text = MetricsText::default();
         text.single("a_total", MetricKind::Counter, "How often.", 3);
         text.family("b", MetricKind::Gauge, "What.");
-        text.sample("b", &[("proxy", "x\"\\\ny"), ("state", "idle")], Seconds(1500));
+        text.sample("b", &[("proxy", "x\"\\\ny"), ("state", "idle")], Seconds(Duration::from_millis(1500)));
         assert_eq!(
             text.into_text(),
             "# HELP a_total How often.\n# TYPE a_total counter\na_total 3\n\
              # HELP b What.\n# TYPE b gauge\nb{proxy=\"x\\\"\\\\\\ny\",state=\"idle\"} 1.500\n"
         );
-        assert_eq!(Seconds(60_000).to_string(), "60");
+        assert_eq!(Seconds(Duration::from_secs(60)).to_string(), "60");
+        assert_eq!(Seconds(Duration::from_micros(1_000_040)).to_string(), "1.000040");
     }
 }

@@ -188,6 +188,8 @@ pub(crate) struct StartedProcess {
     pub(crate) report: Option<ReportReader>,
     /// Of one that sends notifications.
     pub(crate) notify: Option<(SocketName, NotifySocket)>,
+    /// From when a thread began with the start until the program was executed.
+    pub(crate) took: Duration,
 }
 
 /// A process that was named as the leader, and proven to be of the proxy.

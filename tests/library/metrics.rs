@@ -54,7 +54,10 @@ fn metrics_tell_what_has_happened_and_what_the_proxies_are_doing() {
     assert!(get(r#"proxyprocess_proxy_resident_bytes{proxy="runs"}"#) > 10_000.0);
     assert!(all.contains_key(r#"proxyprocess_proxy_cpu_seconds_total{proxy="runs"}"#));
     assert!(!all.contains_key(r#"proxyprocess_proxy_resident_bytes{proxy="ends\""}"#));
-    assert_eq!(get(r#"proxyprocess_ready_seconds_bucket{le="+Inf"}"#), get("proxyprocess_ready_seconds_count"));
+    assert_eq!(get(r#"proxyprocess_start_seconds_bucket{le="+Inf"}"#), 3.0);
+    assert_eq!(get("proxyprocess_start_seconds_count"), 3.0);
+    assert!(get("proxyprocess_start_seconds_sum") > 0.0);
+    assert_eq!(get("proxyprocess_ready_seconds_count"), 0.0);
     host.kill();
     scene.reports.forget_unread();
     scene.finish();

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The time that many take.
+//! The time that many take, and what is answered meanwhile.
 
 use std::time::{Duration, SystemTime};
 
-use proxyprocess::EventKind;
+use proxyprocess::{EventKind, ProxyState};
 
 use crate::inside::{Host, helper, quick};
-use crate::support::{Scene, alone};
+use crate::support::{Deadline, Scene, alone};
 
 const MANY: usize = 200;
 const GRACE: Duration = Duration::from_secs(1);
@@ -41,4 +41,39 @@ fn two_hundred_stubborn_ones_with_a_second_of_grace_are_gone_within_two() {
         scene.reports.forget_signals();
         scene.finish();
     });
+}
+
+/// Their grace is longer than the test may take, so each answer came while they were being stopped.
+#[test]
+fn status_and_metrics_are_answered_while_many_stubborn_ones_are_being_stopped() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let ids: Vec<String> = (0..MANY / 10).map(|number| format!("p{number}")).collect();
+    for id in &ids {
+        let mut config = helper(&scene, &["stubborn"]);
+        config.stop.grace_period = Duration::from_secs(3600);
+        host.set(id, config);
+    }
+    host.run();
+    let starts: Vec<_> = ids.iter().map(|id| scene.reports.start(id)).collect();
+    for id in &ids {
+        host.state.remove(id);
+    }
+    let stopping = |host: &Host| {
+        let all = host.manager.status();
+        all.iter().filter(|status| status.state == ProxyState::Stopping && status.pid.is_some()).count()
+    };
+    let deadline = Deadline::of("all to be asked to end");
+    while stopping(&host) < ids.len() {
+        deadline.left();
+        std::thread::yield_now();
+    }
+    let metrics = host.manager.metrics();
+    let line = format!("proxyprocess_proxies{{state=\"stopping\"}} {}\n", ids.len());
+    assert!(metrics.contains(&line), "{metrics}");
+    assert!(starts.iter().all(|start| !start.process.is_gone()));
+    starts.iter().for_each(|start| start.process.kill());
+    host.kill();
+    scene.reports.forget_signals();
+    scene.finish();
 }

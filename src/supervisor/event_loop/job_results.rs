@@ -74,7 +74,7 @@ impl EventLoop {
                 self.exchanged(key, result);
                 None
             }
-            Done::Started(StartedProcess { pid, numbers, written, claim, output_begins, report, notify }) => {
+            Done::Started(StartedProcess { pid, numbers, written, claim, output_begins, report, notify, took }) => {
                 (supervised.numbers, supervised.output_begins) = (numbers, output_begins);
                 let generation = numbers.generation;
                 supervised.claim = claim;
@@ -85,7 +85,7 @@ impl EventLoop {
                 supervised.group = Some(pid);
                 (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
                 supervised.leader = Some(Leader { pid: Some(pid), source: Source::Started(spec.clone()) });
-                spec.context.publisher.of_proxy(&id, ProxyOccurrence::Started { pid, generation });
+                spec.context.publisher.of_proxy(&id, ProxyOccurrence::Started { pid, generation, took });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
                 notify.into_iter().for_each(|(name, socket)| self.await_notifications(key, name, socket));

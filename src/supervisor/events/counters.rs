@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::occurrence::{ProxyOccurrence, SnapshotOccurrence};
 use crate::sys::wait::ExitStatus;
 
-/// Upper bounds of the histogram of times from start to ready, in milliseconds; what took longer is beyond the last.
-pub(crate) const READY_BOUNDS_MS: [u64; 10] = [10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000];
+/// Upper bounds of the histograms of times, in milliseconds; what took longer is beyond the last.
+pub(crate) const BOUNDS_MS: [u64; 12] = [1, 5, 10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000];
 
 /// One number that only grows.
 #[derive(Debug, Default)]
@@ -21,6 +21,27 @@ impl Counter {
 
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How long something took, each time.
+#[derive(Debug, Default)]
+pub(crate) struct TimeHistogram {
+    /// By bound, each without those of the bounds before it, and what took longer.
+    pub(crate) counts: [Counter; BOUNDS_MS.len() + 1],
+    sum_us: Counter,
+}
+
+impl TimeHistogram {
+    fn add(&self, took: Duration) {
+        let within = |bound: &u64| took <= Duration::from_millis(*bound);
+        let bound = BOUNDS_MS.iter().position(within).unwrap_or(BOUNDS_MS.len());
+        self.counts[bound].add(1);
+        self.sum_us.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn sum(&self) -> Duration {
+        Duration::from_micros(self.sum_us.get())
     }
 }
 
@@ -50,15 +71,20 @@ pub(crate) struct Counters {
     pub(crate) handovers: Counter,
     pub(crate) snapshots_written: Counter,
     pub(crate) snapshot_failures: Counter,
-    /// By bound, each without those of the bounds before it, and what took longer.
-    pub(crate) ready: [Counter; READY_BOUNDS_MS.len() + 1],
-    pub(crate) ready_ms: Counter,
+    /// Until the program was executed.
+    pub(crate) start_times: TimeHistogram,
+    /// From a start until the process was ready.
+    pub(crate) ready_times: TimeHistogram,
 }
 
 impl Counters {
     pub(super) fn count(&self, happened: &ProxyOccurrence<'_>) {
         let counter = match happened {
-            ProxyOccurrence::Started { .. } | ProxyOccurrence::KindStarted { .. } => &self.starts,
+            ProxyOccurrence::Started { took, .. } => {
+                self.start_times.add(*took);
+                &self.starts
+            }
+            ProxyOccurrence::KindStarted { .. } => &self.starts,
             ProxyOccurrence::StartFailed { .. }
             | ProxyOccurrence::StartHopeless { .. }
             | ProxyOccurrence::KindStartFailed { .. } => &self.start_failures,
@@ -73,7 +99,7 @@ impl Counters {
                 }
             }
             ProxyOccurrence::Waiting { .. } => &self.waits,
-            ProxyOccurrence::Ready { after: Some(after), .. } => return self.count_ready(*after),
+            ProxyOccurrence::Ready { after: Some(after), .. } => return self.ready_times.add(*after),
             ProxyOccurrence::GaveUp { .. } => &self.given_up,
             ProxyOccurrence::NotReady { .. } => &self.not_ready,
             ProxyOccurrence::WatchdogExpired { .. } => &self.watchdog_expirations,
@@ -88,13 +114,6 @@ impl Counters {
             | ProxyOccurrence::Unproven { .. } => return,
         };
         counter.add(1);
-    }
-
-    fn count_ready(&self, after: Duration) {
-        let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-        let bound = READY_BOUNDS_MS.iter().position(|bound| after <= *bound).unwrap_or(READY_BOUNDS_MS.len());
-        self.ready[bound].add(1);
-        self.ready_ms.add(after);
     }
 
     pub(super) fn count_snapshot(&self, happened: &SnapshotOccurrence<'_>) {
@@ -118,16 +137,20 @@ mod tests {
     use crate::sys::pid::Pid;
 
     #[test]
-    fn times_to_ready_are_in_the_bound_that_holds_them() {
+    fn times_are_in_the_bound_that_holds_them() {
         let counters = Counters::default();
         for after in [0, 10, 11, 60_000, 60_001] {
             let after = Some(Duration::from_millis(after));
             counters.count(&ProxyOccurrence::Ready { generation: Generation::UNKNOWN, after });
         }
         counters.count(&ProxyOccurrence::Ready { generation: Generation::UNKNOWN, after: None });
-        let counts: Vec<u64> = counters.ready.iter().map(Counter::get).collect();
-        assert_eq!(counts, [2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
-        assert_eq!(counters.ready_ms.get(), 120_022);
+        let counts = |it: &TimeHistogram| it.counts.iter().map(Counter::get).collect::<Vec<u64>>();
+        assert_eq!(counts(&counters.ready_times), [1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
+        assert_eq!(counters.ready_times.sum(), Duration::from_millis(120_022));
+        let (pid, generation, took) = (Pid::from_raw(7).unwrap(), Generation::UNKNOWN, Duration::from_micros(1001));
+        counters.count(&ProxyOccurrence::Started { pid, generation, took });
+        assert_eq!(counts(&counters.start_times), [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!((counters.start_times.sum(), counters.starts.get()), (took, 1));
     }
 
     #[test]

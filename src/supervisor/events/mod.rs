@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::error::Result;
-pub(crate) use counters::{Counters, READY_BOUNDS_MS};
+pub(crate) use counters::{BOUNDS_MS, Counters, TimeHistogram};
 pub(crate) use occurrence::{ProxyOccurrence, SnapshotOccurrence};
 pub(crate) use publisher::Publisher;
 #[cfg(feature = "capi")]

@@ -15,6 +15,8 @@ pub(crate) enum ProxyOccurrence<'a> {
     Started {
         pid: Pid,
         generation: Generation,
+        /// From when a thread began with the start until the program was executed.
+        took: Duration,
     },
     /// One of a registered kind.
     KindStarted {

@@ -40,7 +40,7 @@ impl Publisher {
         let event = |kind: EventKind| self.events.publish(Some(id), Generation::UNKNOWN, kind);
         let of_process = |generation: Generation, kind: EventKind| self.events.publish(Some(id), generation, kind);
         match happened {
-            ProxyOccurrence::Started { pid, generation } => {
+            ProxyOccurrence::Started { pid, generation, took: _ } => {
                 line(Level::Info, format_args!("started, pid {pid}"));
                 of_process(generation, EventKind::Started { pid: Some(pid.as_u32()) });
             }
@@ -167,7 +167,7 @@ mod tests {
             (Pid::from_raw(7).unwrap(), &Error::new(ErrorCode::Io, "why"), ExitStatus::Exited(1));
         let (why, wait, generation) = (|| "why".to_owned(), Duration::from_millis(1500), Generation::of(3));
         let of_proxies = [
-            (P::Started { pid, generation }, "INFO proxy web: started, pid 7", "started, pid 7"),
+            (P::Started { pid, generation, took: Duration::ZERO }, "INFO proxy web: started, pid 7", "started, pid 7"),
             (P::KindStarted { mode: &ExecMode::NOOP }, "INFO proxy web: started, of the kind noop", "started"),
             (P::StartFailed { error }, "ERROR proxy web: why", "start failed: why"),
             (P::StartHopeless { error }, "ERROR proxy web: why", ""),

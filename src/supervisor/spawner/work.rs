@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use super::job::{Given, Job, ScanRequest, SocketsToClose, Work};
 use super::last_words::AddressSearch;
@@ -248,6 +249,7 @@ impl Spawner {
         sockets: Option<&ProxySockets>,
         tools: &mut SpawnTools,
     ) -> Result<StartedProcess> {
+        let begun = Instant::now();
         validate_id(&spec.id)?;
         spec.config.validate()?;
         spec.refuse_root()?;
@@ -303,6 +305,7 @@ impl Spawner {
             logging::write(Level::Warn, format_args!("make this process dumpable again: {error}"));
         }
         let started = started.map_err(|error| start_failed(&error))?;
+        let took = begun.elapsed();
         drop((streams, report_end));
         let detached = started.start_ticks.zip(boot_id_of_detached).map(|(start_ticks, boot_id)| {
             let inode = started.pidfd.as_ref().and_then(|fd| pidfd::inode(fd.as_fd()).ok().flatten());
@@ -323,7 +326,7 @@ impl Spawner {
         // The pid file is for people and scripts; the process runs whether it can be written or not.
         let written = spec.replace_pid_file(started.pid);
         fail::point("start:written-down");
-        Ok(StartedProcess { pid: started.pid, numbers, written, claim, output_begins, report, notify })
+        Ok(StartedProcess { pid: started.pid, numbers, written, claim, output_begins, report, notify, took })
     }
 
     fn record(&self, key: ProcessKey, spec: &Spec, given: &Given) -> Result<()> {

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The processor time and the memory of a process (proc_pid_stat(5)).
 
+use std::time::Duration;
+
 use super::stat::integer;
 
 /// What a process uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// In user and kernel mode, of all its threads, in milliseconds.
-    pub(crate) cpu_ms: u64,
+    /// In user and kernel mode, of all its threads.
+    pub(crate) cpu: Duration,
     /// Resident, in bytes.
     pub(crate) resident: u64,
 }
@@ -26,7 +28,8 @@ fn parse(text: &[u8], page: u64) -> Option<Usage> {
     // Fields 14, 15 and 24; the first word is field 3.
     let (user, system) = (integer::<u64>(words.nth(11)?)?, integer::<u64>(words.next()?)?);
     let pages: u64 = integer(words.nth(8)?)?;
-    Some(Usage { cpu_ms: user.checked_add(system)?.checked_mul(TICK_MS)?, resident: pages.checked_mul(page)? })
+    let cpu = Duration::from_millis(user.checked_add(system)?.checked_mul(TICK_MS)?);
+    Some(Usage { cpu, resident: pages.checked_mul(page)? })
 }
 
 fn page_size() -> Option<u64> {
@@ -41,7 +44,7 @@ mod tests {
     #[test]
     fn fields_are_counted_behind_the_name() {
         let text = b"7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 4711 1000000 300 184 1 1 0 0\n";
-        assert_eq!(parse(text, 4096), Some(Usage { cpu_ms: 3000, resident: 300 * 4096 }));
+        assert_eq!(parse(text, 4096), Some(Usage { cpu: Duration::from_secs(3), resident: 300 * 4096 }));
         assert_eq!(parse(b"7 (a) S 1", 4096), None);
     }
 
