@@ -23,8 +23,18 @@ command -v cmake >/dev/null || missing+=(cmake)
 command -v pkg-config >/dev/null || missing+=(pkg-config)
 [[ -e /usr/include/jansson.h ]] || missing+=(libjansson-dev)
 [[ -e /usr/include/openssl/ssl.h ]] || missing+=(libssl-dev) # for cargo-c
+promtool=
+command -v promtool >/dev/null || promtool=missing
+if ((${#missing[@]})) || [[ $promtool ]]; then apt-get update; fi
 if ((${#missing[@]})); then
-    apt-get update
     # Only the programs: no service of theirs may start and take a port.
     DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends "${missing[@]}"
+fi
+# The tool alone: its package is a service, with 90 MB.
+if [[ $promtool ]]; then
+    unpacked=$(mktemp -d)
+    trap 'rm -rf "$unpacked"' EXIT
+    (cd "$unpacked" && apt-get -o APT::Sandbox::User=root download prometheus)
+    dpkg-deb --fsys-tarfile "$unpacked"/prometheus_*.deb | tar -x -C "$unpacked" ./usr/bin/promtool
+    install "$unpacked/usr/bin/promtool" /usr/local/bin/
 fi

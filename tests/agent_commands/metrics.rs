@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The metrics of an agent, for a collector.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use super::{ask, start};
 use crate::support::{Config, Proxy, Scene};
 
@@ -19,7 +22,22 @@ fn metrics_of_the_agent_and_its_proxies_are_printed_as_they_are() {
         assert!(text.lines().any(|printed| printed == line), "{line}\n{text}");
     }
     assert!(text.starts_with("# HELP ") && text.ends_with('\n') && !text.contains("\n\n"), "{text}");
+    is_clean(&text);
     agent.quit();
     assert_eq!(ask(&scene.data_dir(), &["metrics"]).code, Some(3));
     scene.finish();
+}
+
+/// What Prometheus' own tool says of them: nothing. It is installed by .ci/packages.sh.
+fn is_clean(metrics: &str) {
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = promtool.spawn() else {
+        assert!(std::env::var_os("PROXYPROCESS_CI").is_none(), "not installed: promtool");
+        return println!("skipped, not installed: promtool");
+    };
+    child.stdin.take().expect("its input").write_all(metrics.as_bytes()).expect("write to promtool");
+    let output = child.wait_with_output().expect("wait for promtool");
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(output.status.success() && said.is_empty(), "{}: {said}\n{metrics}", output.status);
 }
