@@ -4,6 +4,7 @@
 mod check;
 mod clients;
 mod generated;
+mod http;
 mod logs;
 mod metrics;
 mod on_exit;

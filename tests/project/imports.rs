@@ -57,7 +57,8 @@ const SUPERVISOR_LAYERS: [&str; 19] = [
 ];
 
 /// The same within `examples/agent/src`.
-const AGENT_LAYERS: [&str; 9] = ["failure", "output", "config", "service", "proxy", "demo", "agent", "control", "cli"];
+const AGENT_LAYERS: [&str; 11] =
+    ["failure", "output", "config", "service", "clients", "proxy", "demo", "agent", "control", "http", "cli"];
 
 /// A path of modules below the crate, and perhaps an item at its end.
 type ItemPath = Vec<String>;

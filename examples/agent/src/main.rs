@@ -7,10 +7,12 @@
 
 mod agent;
 mod cli;
+mod clients;
 mod config;
 mod control;
 mod demo;
 mod failure;
+mod http;
 mod output;
 mod proxy;
 mod service;

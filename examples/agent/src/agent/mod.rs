@@ -16,6 +16,7 @@ use std::thread::{self, JoinHandle};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proxyprocess::{Event, Manager, ManagerOptions, ProxyConfig, State};
+use serde_json::{Map, Value, json};
 
 use crate::Result;
 use crate::config::{Config, OnExit};
@@ -152,6 +153,22 @@ impl Agent {
         self.manager.reconfigure(options)?;
         *lock(&self.followed) = followed;
         Ok(())
+    }
+
+    /// What all proxies are doing: `{"proxies":{"<id>":{...}}}`.
+    ///
+    /// # Errors
+    /// What no status has: one that is no JSON.
+    pub(crate) fn status(&self) -> Result<Value> {
+        let mut proxies = Map::new();
+        for proxy in self.manager.status() {
+            let mut fields = serde_json::to_value(&proxy)?;
+            if let Value::Object(fields) = &mut fields {
+                fields.remove("id");
+            }
+            proxies.insert(proxy.id, fields);
+        }
+        Ok(json!({ "proxies": proxies }))
     }
 
     /// Ends the agent, as the signal does that means it: its main thread waits for one.

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
 
-use proxyprocess::{Error, ErrorCode, ProxyStatus};
-use serde_json::{Map, Value, json};
+use proxyprocess::{Error, ErrorCode};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
 
@@ -17,11 +16,16 @@ use super::{Agent, End};
 use crate::Result;
 use crate::service;
 
-/// Runs the agent until a signal ends it. `serve` is called once it has its data directory, and has it answer commands.
+/// Runs the agent until a signal ends it. `serve` is called once it has its data directory, and has it answer commands; `show`
+/// likewise, with or without a directory, and has it show what there is to see.
 ///
 /// # Errors
 /// When it cannot start. What fails later is logged, and is the exit code.
-pub(crate) fn run(path: &Path, serve: impl FnOnce(&Arc<Agent>, &Path) -> Result<()>) -> Result<ExitCode> {
+pub(crate) fn run(
+    path: &Path,
+    serve: impl FnOnce(&Arc<Agent>, &Path) -> Result<()>,
+    show: impl FnOnce(&Arc<Agent>) -> Result<()>,
+) -> Result<ExitCode> {
     start_logging();
     // ORDER: the handlers come before the first process, so that no signal ends the agent behind the library's back.
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1])
@@ -32,6 +36,9 @@ pub(crate) fn run(path: &Path, serve: impl FnOnce(&Arc<Agent>, &Path) -> Result<
         if let Err(error) = serve(&agent, data_dir) {
             log::warn!("going on without commands: {error}");
         }
+    }
+    if let Err(error) = show(&agent) {
+        log::warn!("going on without http: {error}");
     }
     feed_watchdog(&agent)?;
     log::info!("running {}", path.display());
@@ -69,7 +76,7 @@ fn obey(agent: &Agent, signal: i32) -> Option<End> {
         // What comes of it is in the log.
         SIGHUP => drop(agent.reload()),
         _ => {
-            if let Err(error) = print_status(agent.manager.status()) {
+            if let Err(error) = print_status(agent) {
                 log::warn!("print status: {error}");
             }
         }
@@ -103,18 +110,10 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// Prints `{"proxies":{"<id>":{...}}}` in one line.
-fn print_status(status: Vec<ProxyStatus>) -> Result<()> {
-    let mut proxies = Map::new();
-    for proxy in status {
-        let mut fields = serde_json::to_value(&proxy)?;
-        if let Value::Object(fields) = &mut fields {
-            fields.remove("id");
-        }
-        proxies.insert(proxy.id, fields);
-    }
+/// Prints the status in one line.
+fn print_status(agent: &Agent) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(format!("{}\n", json!({ "proxies": proxies })).as_bytes())?;
+    stdout.write_all(format!("{}\n", agent.status()?).as_bytes())?;
     Ok(stdout.flush()?)
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The command line: what there is to ask for, and its help.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,7 +45,8 @@ pub(super) struct Arguments {
 impl Arguments {
     /// What to do; none without any argument.
     pub(super) fn wanted(self) -> Option<Command> {
-        let run = |config| Command::Run { file: ConfigFile { config: Some(config), named: None } };
+        let run =
+            |config| Command::Run { file: ConfigFile { config: Some(config), named: None }, http: Http::default() };
         self.command.or(self.config.or(self.named).map(run))
     }
 }
@@ -55,6 +57,8 @@ pub(super) enum Command {
     Run {
         #[command(flatten)]
         file: ConfigFile,
+        #[command(flatten)]
+        http: Http,
     },
     /// Read a configuration and say all that is wrong with it, by line and column
     Check {
@@ -199,6 +203,20 @@ impl ConfigFile {
     pub(super) fn path(self) -> PathBuf {
         self.config.or(self.named).unwrap_or_default()
     }
+}
+
+/// What an agent shows over HTTP.
+#[derive(Debug, Default, Args)]
+pub(super) struct Http {
+    /// Show the proxies, their status and metrics at this address, as 127.0.0.1:9000, to all users of this machine
+    #[arg(long = "http", value_name = "ADDR")]
+    pub(super) address: Option<SocketAddr>,
+    /// Let the address be one that other machines reach
+    #[arg(long = "http-public", requires = "address")]
+    pub(super) is_public: bool,
+    /// A name by which clients call this machine, beside its addresses and localhost
+    #[arg(long = "http-host", value_name = "NAME", requires = "address")]
+    pub(super) hosts: Vec<String>,
 }
 
 /// What is done to each of several proxies, and waited for.

@@ -14,6 +14,7 @@ mod status;
 mod steer;
 mod steer_several;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -21,8 +22,8 @@ use clap::Parser;
 use crate::control::client::Connection;
 use crate::control::protocol::Awaited;
 use crate::control::server;
-use crate::{Result, agent, config, demo, proxy};
-use arguments::{Arguments, Command, PerhapsAgent, Several, WhichAgent};
+use crate::{Result, agent, config, demo, http, proxy};
+use arguments::{Arguments, Command, Http, PerhapsAgent, Several, WhichAgent};
 use logs::Streams;
 use steer_several::Steering;
 
@@ -35,7 +36,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     // Without any argument the help was shown.
     let Some(command) = Arguments::parse().wanted() else { return Ok(ExitCode::from(2)) };
     match command {
-        Command::Run { file } => return agent::run(&file.path(), server::start),
+        Command::Run { file, http } => return run_agent(&file.path(), http),
         Command::Check { file, diff, json } => check::check(&file.path(), diff, json)?,
         Command::Status { id, json, agent } => status::status(connect(agent)?, id, json)?,
         Command::Restart(proxies) => several(Steering::Restart, proxies)?,
@@ -74,6 +75,13 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Demo => demo::run()?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the agent. Where it is to listen is found out before it starts anything.
+fn run_agent(config: &Path, http: Http) -> Result<ExitCode> {
+    let Http { address, is_public, hosts } = http;
+    let http = address.map(|address| http::Server::bind(address, is_public, hosts)).transpose()?;
+    agent::run(config, server::start, |agent| http.map_or(Ok(()), |http| http.start(agent)))
 }
 
 /// Connects to the agent of a data directory, or of the one that a configuration names.

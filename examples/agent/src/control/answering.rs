@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::lines;
 use super::protocol::{Answer, Refusal, RefusalCode};
+use crate::clients;
 
 /// How long a client may take to read an answer as a whole.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
@@ -73,5 +73,5 @@ pub(super) fn refuse(stream: &UnixStream, code: RefusalCode, message: &str) {
 fn send(stream: &UnixStream, answer: &Answer, by: Instant) -> io::Result<()> {
     let mut line = serde_json::to_vec(answer)?;
     line.push(b'\n');
-    lines::write(stream, &line, by)
+    clients::write(stream, &line, by)
 }

@@ -6,10 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use super::answering::{Client, Ended, refuse};
-use super::lines::Lines;
 use super::protocol::{Answer, RefusalCode, Request};
 use super::requests;
 use crate::agent::Agent;
+use crate::clients::Lines;
 
 /// How long a client may take for its next request.
 const REQUEST_TIME: Duration = Duration::from_secs(5);

@@ -4,7 +4,6 @@
 mod answering;
 pub(crate) mod client;
 mod connection;
-mod lines;
 pub(crate) mod protocol;
 mod requests;
 pub(crate) mod server;

@@ -6,9 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::Inotify;
@@ -21,13 +19,10 @@ use super::protocol::RefusalCode;
 use super::socket::{self, Socket};
 use crate::Result;
 use crate::agent::Agent;
+use crate::clients::{Complaints, Places};
 
 /// How many connections are answered at the same time, each by a thread.
 const MOST_CONNECTIONS: usize = 64;
-
-/// The wait after a connection that could not be accepted: most often descriptors are exhausted, and trying again at
-/// once would burn CPU until one is free.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// After how many milliseconds a socket that is not there is tried to be made again: the library makes a data directory that
 /// was removed anew when it writes to it.
@@ -35,9 +30,6 @@ const ABSENT: u16 = 1000;
 
 /// After how many milliseconds the socket is looked for where that cannot be watched.
 const UNWATCHED: u16 = 5000;
-
-/// How often it is said at most that connections cannot be accepted, or the socket not be made.
-const COMPLAINT_PERIOD: Duration = Duration::from_secs(60);
 
 /// Has an agent answer commands until its process ends.
 ///
@@ -53,7 +45,7 @@ pub(crate) fn start(agent: &Arc<Agent>, data_dir: &Path) -> Result<()> {
 
 /// Accepts connections, and makes the socket anew when it was removed.
 fn accept(mut socket: Socket, data_dir: &Path, agent: &Arc<Agent>) {
-    let open = Arc::new(AtomicUsize::new(0));
+    let places = Places::new(MOST_CONNECTIONS);
     let mut complaints = Complaints::default();
     loop {
         let is_there = socket.is_in(data_dir);
@@ -65,17 +57,14 @@ fn accept(mut socket: Socket, data_dir: &Path, agent: &Arc<Agent>) {
                     socket = made;
                     continue;
                 }
-                Err(error) => complaints.say("make the socket anew", &error),
+                Err(error) => complaints.say("make the socket anew", error),
             }
         }
         wait(&socket, is_there);
         match socket.listener.accept() {
-            Ok((stream, _)) => begin(stream, agent, &open),
+            Ok((stream, _)) => begin(stream, agent, &places),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => {
-                complaints.say("accept a command", &error);
-                thread::sleep(ACCEPT_PAUSE);
-            }
+            Err(error) => complaints.not_accepted("accept a command", error),
         }
     }
 }
@@ -94,31 +83,15 @@ fn wait(socket: &Socket, is_there: bool) {
     let _ = socket.watch.as_ref().map(Inotify::read_events);
 }
 
-/// What is logged again and again, but not as often as it happens.
-#[derive(Default)]
-struct Complaints {
-    last: Option<Instant>,
-}
-
-impl Complaints {
-    fn say(&mut self, what: &str, error: &io::Error) {
-        if self.last.is_none_or(|at| at.elapsed() >= COMPLAINT_PERIOD) {
-            self.last = Some(Instant::now());
-            log::warn!("{what}: {error}; said once a minute at most");
-        }
-    }
-}
-
-fn begin(stream: UnixStream, agent: &Arc<Agent>, open: &Arc<AtomicUsize>) {
+fn begin(stream: UnixStream, agent: &Arc<Agent>, places: &Places) {
     match peer_may_command(&stream) {
         Ok(true) => {}
         Ok(false) => return refuse(&stream, RefusalCode::Failed, "expected the agent's user or root"),
         Err(error) => return log::warn!("find out the user of a command: {error}"),
     }
-    let place = Place::take(open);
-    if place.before >= MOST_CONNECTIONS {
+    let Some(place) = places.take() else {
         return refuse(&stream, RefusalCode::Busy, "the agent answers as many commands as it can already");
-    }
+    };
     let agent = Arc::clone(agent);
     let answer = move || {
         let _place = place;
@@ -133,23 +106,4 @@ fn begin(stream: UnixStream, agent: &Arc<Agent>, open: &Arc<AtomicUsize>) {
 fn peer_may_command(stream: &UnixStream) -> io::Result<bool> {
     let peer = getsockopt(stream, PeerCredentials)?.uid();
     Ok(peer == 0 || peer == geteuid().as_raw())
-}
-
-/// One of the open connections, until it is dropped.
-struct Place {
-    open: Arc<AtomicUsize>,
-    /// How many there were before.
-    before: usize,
-}
-
-impl Place {
-    fn take(open: &Arc<AtomicUsize>) -> Place {
-        Place { open: Arc::clone(open), before: open.fetch_add(1, Ordering::Relaxed) }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-    }
 }

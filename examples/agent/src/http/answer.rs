@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MPL-2.0
+//! An answer of HTTP/1.1, as it is sent.
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// The page has its own script and style alone, and is in no frame of another.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Ok,
+    BadRequest,
+    NotFound,
+    NotAllowed,
+    /// The request is for another server.
+    Misdirected,
+    TooLarge,
+    Failed,
+    Busy,
+    NotSupported,
+}
+
+impl Status {
+    fn as_str(self) -> &'static str {
+        match self {
+            Status::Ok => "200 OK",
+            Status::BadRequest => "400 Bad Request",
+            Status::NotFound => "404 Not Found",
+            Status::NotAllowed => "405 Method Not Allowed",
+            Status::Misdirected => "421 Misdirected Request",
+            Status::TooLarge => "431 Request Header Fields Too Large",
+            Status::Failed => "500 Internal Server Error",
+            Status::Busy => "503 Service Unavailable",
+            Status::NotSupported => "505 HTTP Version Not Supported",
+        }
+    }
+}
+
+pub(super) struct Answer {
+    status: Status,
+    kind: &'static str,
+    body: String,
+}
+
+impl Answer {
+    pub(super) fn new(kind: &'static str, body: impl Into<String>) -> Answer {
+        Answer { status: Status::Ok, kind, body: body.into() }
+    }
+
+    /// One that says no more than that.
+    pub(super) fn of(status: Status) -> Answer {
+        Answer { status, kind: PLAIN, body: format!("{}\n", status.as_str()) }
+    }
+
+    /// As it is sent.
+    pub(super) fn bytes(&self, with_body: bool) -> Vec<u8> {
+        let Answer { status, kind, body } = self;
+        let allow = if *status == Status::NotAllowed { "Allow: GET, HEAD\r\n" } else { "" };
+        let head = format!(
+            "HTTP/1.1 {}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{allow}Cache-Control: no-store\r\n\
+             Content-Security-Policy: {POLICY}\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+             Cross-Origin-Resource-Policy: same-origin\r\nConnection: close\r\n\r\n",
+            status.as_str(),
+            body.len()
+        );
+        let mut bytes = head.into_bytes();
+        if with_body {
+            bytes.extend_from_slice(body.as_bytes());
+        }
+        bytes
+    }
+}
