@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What commands for several proxies say of their starts and stops, which proxies `--all` means, and the end of the agent.
 
+use std::io::Read;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use super::{ask, start};
-use crate::support::{Config, Deadline, Proxy, Scene};
+use crate::support::{Config, Deadline, Proxy, Scene, example_agent};
 
 fn status(data_dir: &Path, id: &str) -> Value {
     serde_json::from_str(&ask(data_dir, &["status", id, "--json"]).ok()).expect("an object")
@@ -82,6 +84,35 @@ fn stop_that_took_sigkill_says_so_once() {
     assert_eq!((killed.code, killed.stderr.as_str()), (Some(0), said));
     web.process.wait();
     assert_eq!(ask(&data_dir, &["stop", "web"]).ok(), "");
+    scene.reports.forget_signals();
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn stop_that_waits_says_on_a_terminal_when_sigkill_comes() {
+    let scene = Scene::new();
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["stubborn"]).grace_ms(3_600_000));
+    let agent = start(&scene, &config);
+    let web = scene.reports.start("web");
+    let data_dir = scene.data_dir();
+    ask(&data_dir, &["wait", "web"]).ok();
+    let command = format!("{} stop web --timeout 1h --data-dir {}", example_agent().display(), data_dir.display());
+    let mut script = Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut stopping = script.spawn().expect("run script(1)");
+    let mut said = String::new();
+    let mut output = stopping.stdout.take().unwrap();
+    while !said.contains("\r\u{1b}[Kweb: SIGKILL in 3") {
+        let mut part = [0; 256];
+        let length = output.read(&mut part).unwrap();
+        assert!(length > 0, "{said:?}");
+        said += str::from_utf8(&part[..length]).unwrap();
+    }
+    ask(&data_dir, &["signal", "web", "KILL"]).ok();
+    output.read_to_string(&mut said).unwrap();
+    assert!(stopping.wait().unwrap().success(), "{said:?}");
+    web.process.wait();
     scene.reports.forget_signals();
     agent.quit();
     scene.finish();

@@ -8,6 +8,7 @@ mod generated;
 mod logs;
 mod metrics;
 mod mistyped;
+mod progress;
 mod proxy_status;
 mod quit;
 mod status;

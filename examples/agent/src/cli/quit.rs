@@ -4,6 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::progress::{self, StopProgress};
 use crate::Result;
 use crate::control::client::Connection;
 use crate::control::protocol::Request;
@@ -26,12 +27,18 @@ pub(super) fn quit(agent: &mut Connection, stop: bool, wait: Option<Duration>) -
     }
     let Some(timeout) = wait else { return Ok(()) };
     let begun = Instant::now();
+    let (mut progress, mut shown) = (StopProgress::of_terminal(), Instant::now());
     while process.as_ref().is_some_and(|(pid, start)| start_time(*pid).as_ref() == Some(start)) {
         if begun.elapsed() >= timeout {
             let message = format!("the agent in {} has not ended after {timeout:?}", agent.data_dir().display());
             return Err(Failure::new(Exit::TimedOut, message).into());
         }
         thread::sleep(PAUSE);
+        if shown.elapsed() >= progress::PERIOD {
+            // An agent that does not answer any more has ended, which is seen above.
+            progress = progress.and_then(|mut line| line.show(agent).is_ok().then_some(line));
+            shown = Instant::now();
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::progress::{self, StopProgress};
 use super::proxy_status::{self, ProxyStatus};
 use super::steer;
 use crate::control::client::Connection;
@@ -115,11 +116,34 @@ fn begin(agent: &mut Connection, steering: Steering, id: &str) -> Result<ProxySt
 
 /// Waits until a proxy is stopped, and says if that took SIGKILL.
 fn await_stop(agent: &mut Connection, id: &str, before: &ProxyStatus, timeout: Duration) -> Result<()> {
-    steer::wait(agent, id.to_owned(), Awaited::Stopped, timeout)?;
+    match StopProgress::of_terminal() {
+        None => steer::wait(agent, id.to_owned(), Awaited::Stopped, timeout)?,
+        Some(progress) => await_visibly(agent, id, timeout, progress)?,
+    }
     if before.pid.is_some() && proxy_status::of_one(agent, id)?.was_killed() {
         complain(format_args!("proxy {}: did not end in its time, and was killed (SIGKILL)", plain(id)));
     }
     Ok(())
+}
+
+/// Waits until a proxy is stopped, with a line that says so.
+fn await_visibly(agent: &mut Connection, id: &str, timeout: Duration, mut progress: StopProgress) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let left = timeout.saturating_sub(begun.elapsed());
+        match steer::wait(agent, id.to_owned(), Awaited::Stopped, left.min(progress::PERIOD)) {
+            Err(error) if has_timed_out(&*error) && left > progress::PERIOD => progress.show(agent)?,
+            Err(error) if has_timed_out(&*error) => {
+                let message = format!("proxy {id}: not stopped after {timeout:?}");
+                return Err(Failure::new(Exit::TimedOut, message).into());
+            }
+            waited => return waited,
+        }
+    }
+}
+
+fn has_timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<Failure>().is_some_and(|failure| failure.exit == Exit::TimedOut)
 }
 
 /// Waits until a proxy is ready or has completed, or its start has failed.
@@ -128,7 +152,6 @@ fn await_start(agent: &mut Connection, id: &str, timeout: Duration) -> Result<()
     loop {
         let left = by.map_or(SLICE, |by| by.saturating_duration_since(Instant::now()).min(SLICE));
         let Err(error) = steer::wait(agent, id.to_owned(), Awaited::Ready, left) else { return Ok(()) };
-        let timed_out = error.downcast_ref::<Failure>().is_some_and(|failure| failure.exit == Exit::TimedOut);
         let now = proxy_status::of_one(agent, id)?;
         if now.state == "completed" {
             return Ok(());
@@ -136,7 +159,7 @@ fn await_start(agent: &mut Connection, id: &str, timeout: Duration) -> Result<()
         if now.failed_start().is_some() {
             return Err(not_started(agent, id)?.into());
         }
-        if !timed_out {
+        if !has_timed_out(&*error) {
             return Err(error);
         }
         if by.is_some_and(|by| by <= Instant::now()) {
