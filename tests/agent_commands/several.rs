@@ -46,6 +46,32 @@ fn start_of_a_program_that_ends_at_once_fails_with_its_end_and_what_it_said() {
 }
 
 #[test]
+fn next_generation_that_ends_at_once_is_shown_beside_the_current_one_that_serves() {
+    let scene = Scene::new();
+    let serves = Proxy::helper(&["run"]).set("replace", "overlap");
+    let config = Config::new(&scene).proxy("web", serves);
+    let agent = start(&scene, &config);
+    let web = scene.reports.start("web");
+    let data_dir = scene.data_dir();
+    ask(&data_dir, &["wait", "web"]).ok();
+    // One that is ready once it is started would take over.
+    let ends = Proxy::command(&["/bin/sh", "-c", "echo why >&2; exit 3"]).set("replace", "overlap");
+    agent.reload(&config.proxy("web", ends.set("ready", json!({ "command": ["/bin/false"] }))));
+    let deadline = Deadline::of("the end of the next generation");
+    let says = |text: &str, parts: &[&str]| parts.iter().all(|part| text.contains(part));
+    let shown =
+        ["\nweb\trunning\t", "\tyes\t", ": waiting, next start in ", ", last exit: exit code 3", "\tstderr: why\n"];
+    while !says(&ask(&data_dir, &["status"]).ok(), &shown) {
+        deadline.left();
+    }
+    let failed = ask(&data_dir, &["restart", "web"]).failed(1);
+    assert!(failed.starts_with("agent: proxy web: its next process ended soon: exit code 3\n"), "{failed}");
+    assert!(agent.status().runs("web", web.pid));
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
 fn program_that_has_completed_is_started_again_by_its_id_alone() {
     let scene = Scene::new();
     let once = json!({ "policy": "never" });

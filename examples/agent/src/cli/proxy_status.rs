@@ -79,6 +79,10 @@ pub(super) struct Other {
     state: String,
     pid: Option<u32>,
     last_error: Option<String>,
+    next_start_ms: Option<u64>,
+    last_exit: Option<String>,
+    #[serde(default)]
+    last_stderr: Vec<String>,
 }
 
 /// Hands the status of all proxies to `take`, or that of one.
@@ -160,9 +164,10 @@ impl ProxyStatus {
         if is_well || matches!(self.last_exit_by.as_deref(), None | Some("stop")) {
             return Vec::new();
         }
-        let (name, lines) = match &self.last_stderr[..] {
-            [] => ("stdout", self.last_stdout()),
-            lines => ("stderr", lines.to_vec()),
+        let of_next = self.other.as_ref().map_or(&[][..], |next| &next.last_stderr);
+        let (name, lines) = match (of_next, &self.last_stderr[..]) {
+            ([], []) => ("stdout", self.last_stdout()),
+            ([], lines) | (lines, _) => ("stderr", lines.to_vec()),
         };
         let shown = if all { &lines[..] } else { reason(&lines) };
         shown.iter().map(|line| format!("{name}: {}", plain(line))).collect()
@@ -189,14 +194,17 @@ impl ProxyStatus {
             }
             _ => {
                 let next = self.other.as_ref().filter(|next| next.state == "waiting")?;
-                Some(format!("its next process could not be started: {}", next.last_error.as_ref()?))
+                let exit = || next.last_exit.as_ref().map(|exit| format!("its next process ended soon: {exit}"));
+                let error = |error: &String| format!("its next process could not be started: {error}");
+                next.last_error.as_ref().map(error).or_else(exit)
             }
         }
     }
 
     /// Whether what its last process wrote may still be about to be read.
     pub(super) fn may_say_more(&self) -> bool {
-        self.last_stderr.is_empty() && self.last_exit_by.as_deref().is_some_and(|by| by != "stop")
+        let lines = self.other.as_ref().map_or(&self.last_stderr, |next| &next.last_stderr);
+        lines.is_empty() && self.last_exit_by.as_deref().is_some_and(|by| by != "stop")
     }
 
     /// Whether the stop of its last process had to end with SIGKILL.
@@ -211,9 +219,12 @@ fn next_start(ms: u64) -> String {
 
 fn other(other: &Other) -> String {
     let generation = other.generation.map_or_else(String::new, |generation| format!(" {generation}"));
-    let pid = other.pid.map_or_else(String::new, |pid| format!(", process {pid}"));
-    let error = other.last_error.iter().map(|error| format!(", error: {}", plain(error))).collect::<String>();
-    format!("other generation{generation}: {}{pid}{error}", other.state)
+    let mut parts = vec![format!("other generation{generation}: {}", other.state)];
+    parts.extend(other.pid.map(|pid| format!("process {pid}")));
+    parts.extend(other.next_start_ms.map(next_start));
+    parts.extend(other.last_exit.iter().map(|exit| format!("last exit: {exit}")));
+    parts.extend(other.last_error.iter().map(|error| format!("error: {}", plain(error))));
+    parts.join(", ")
 }
 
 /// The last line that says why, or else the last one.

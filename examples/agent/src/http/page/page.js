@@ -42,13 +42,16 @@ function notes(proxy) {
   if (proxy.last_error !== null) lines.push(`error: ${proxy.last_error}`);
   if (proxy.hint !== null) lines.push(`hint: ${proxy.hint}`);
   if (proxy.status_text !== null) lines.push(`says: ${proxy.status_text}`);
-  if (proxy.other !== null) {
-    const error = proxy.other.last_error === null ? "" : `, error: ${proxy.other.last_error}`;
-    lines.push(`other generation: ${proxy.other.state}${error}`);
+  const other = proxy.other;
+  if (other !== null) {
+    const next = other.next_start_ms === null ? "" : `, next start in ${(other.next_start_ms / 1000).toFixed(1)} s`;
+    const exit = other.last_exit === null ? "" : `, last exit: ${other.last_exit}`;
+    const error = other.last_error === null ? "" : `, error: ${other.last_error}`;
+    lines.push(`other generation: ${other.state}${next}${exit}${error}`);
+    for (const line of other.last_stderr) lines.push(`its stderr: ${line}`);
   }
   for (const process of proxy.unproven) lines.push(`may be its own: process ${process.pid} (${process.program}: ${process.why})`);
-  const isWell = proxy.ready && proxy.other === null;
-  if (!isWell && proxy.last_exit_by !== null && proxy.last_exit_by !== "stop") {
+  if (!proxy.ready && other === null && proxy.last_exit_by !== null && proxy.last_exit_by !== "stop") {
     for (const line of proxy.last_stderr) lines.push(`stderr: ${line}`);
   }
   return lines;
