@@ -2,6 +2,7 @@
 //! What a manager and its proxies do, as metrics.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 use super::Manager;
@@ -91,25 +92,36 @@ fn times(text: &mut MetricsText, name: &str, help: &str, times: &TimeHistogram) 
     text.sample(&format!("{name}_count"), &[], sum);
 }
 
+/// A family with a sample of each proxy that has one.
+fn each<T: Display>(
+    text: &mut MetricsText,
+    all: &[ProxyStatus],
+    name: &str,
+    kind: MetricKind,
+    help: &str,
+    value: impl Fn(&ProxyStatus) -> Option<T>,
+) {
+    text.family(name, kind, help);
+    for status in all {
+        if let Some(value) = value(status) {
+            text.sample(name, &[("proxy", &status.id)], value);
+        }
+    }
+}
+
 fn of_proxies(text: &mut MetricsText, all: &[ProxyStatus]) {
     text.family("proxyprocess_proxy_state", Gauge, "The state of the proxy: 1 of that which it has.");
     for status in all {
         text.sample("proxyprocess_proxy_state", &[("proxy", &status.id), ("state", status.state.as_str())], 1);
     }
-    let mut each = |name: &str, kind, help: &str, value: &dyn Fn(&ProxyStatus) -> Option<String>| {
-        text.family(name, kind, help);
-        for status in all {
-            if let Some(value) = value(status) {
-                text.sample(name, &[("proxy", &status.id)], value);
-            }
-        }
-    };
-    let ready = |status: &ProxyStatus| Some(u8::from(status.ready).to_string());
-    each("proxyprocess_proxy_ready", Gauge, "Whether the proxy is ready.", &ready);
-    let restarts = |status: &ProxyStatus| Some(status.restarts.to_string());
-    each("proxyprocess_proxy_restarts_total", Counter, "Starts after the first start or adoption.", &restarts);
-    let uptime = |status: &ProxyStatus| Some(Seconds(Duration::from_millis(status.uptime_ms?)).to_string());
-    each("proxyprocess_proxy_uptime_seconds", Gauge, "How long its process has been running.", &uptime);
+    each(text, all, "proxyprocess_proxy_ready", Gauge, "Whether the proxy is ready.", |status| {
+        Some(u8::from(status.ready))
+    });
+    let help = "Starts after the first start or adoption.";
+    each(text, all, "proxyprocess_proxy_restarts_total", Counter, help, |status| Some(status.restarts));
+    each(text, all, "proxyprocess_proxy_uptime_seconds", Gauge, "How long its process has been running.", |status| {
+        Some(Seconds(Duration::from_millis(status.uptime_ms?)))
+    });
     // One file a process, read once for both.
     let usages: Vec<_> = all.iter().map(|status| status.pid.and_then(usage::of)).collect();
     let used = || all.iter().zip(&usages).filter_map(|(status, usage)| Some((status.id.as_str(), usage.as_ref()?)));

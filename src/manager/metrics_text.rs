@@ -60,14 +60,17 @@ impl MetricsText {
 }
 
 fn escape(text: &str, to: &mut String) {
-    for c in text.chars() {
-        match c {
-            '\\' => to.push_str("\\\\"),
-            '"' => to.push_str("\\\""),
-            '\n' => to.push_str("\\n"),
-            c => to.push(c),
-        }
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'\\' | b'"' | b'\n')) {
+        to.push_str(&rest[..at]);
+        to.push_str(match rest.as_bytes()[at] {
+            b'\n' => "\\n",
+            b'"' => "\\\"",
+            _ => "\\\\",
+        });
+        rest = &rest[at + 1..];
     }
+    to.push_str(rest);
 }
 
 /// A time in seconds, to the microsecond.
