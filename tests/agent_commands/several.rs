@@ -92,7 +92,9 @@ fn program_that_has_completed_is_started_again_by_its_id_alone() {
         assert!(said.contains("proxy fails: ") && said.contains("exit code 1"), "{said}");
     }
     scene.reports.start("web");
-    assert_eq!(status(&data_dir, "job")["generation"], 2);
+    ask(&data_dir, &["stop", "--all"]).ok();
+    let job = status(&data_dir, "job");
+    assert_eq!((&job["generation"], &job["state"]), (&2.into(), &"completed".into()));
     agent.quit();
     scene.finish();
 }

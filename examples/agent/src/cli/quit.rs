@@ -43,11 +43,14 @@ pub(super) fn quit(agent: &mut Connection, stop: bool, wait: Option<Duration>) -
     Ok(())
 }
 
-/// When a process was started that lives, as proc_pid_stat(5) has it: another one that gets its pid has another time.
+/// When a process was started that lives, as proc_pid_stat(5) has it: another one that gets its pid has another time. One whose
+/// first thread has ended lives, with its descriptors, until its last thread has.
 fn start_time(pid: u32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name may have any characters, and ends at the last parenthesis; the state comes next.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let lives = !matches!(fields.next()?, "Z" | "X");
-    fields.nth(18).filter(|_| lives).map(str::to_owned)
+    let has_ended = matches!(fields.next()?, "Z" | "X");
+    let threads = fields.nth(16)?;
+    let start = fields.nth(1)?;
+    (!has_ended || threads != "1").then(|| start.to_owned())
 }

@@ -53,11 +53,7 @@ pub(super) fn all(agent: &mut Connection, steering: Steering) -> Result<Vec<Stri
         Ok(())
     })?;
     let is_meant = |proxy: &ProxyStatus| {
-        let is_left = match steering {
-            Steering::Stop => false,
-            Steering::Start => proxy.state == "completed",
-            Steering::Restart => proxy.state == "completed" || proxy.state == "paused",
-        };
+        let is_left = proxy.state == "completed" || (steering == Steering::Restart && proxy.state == "paused");
         proxy.is_daemon() && !disabled.contains(&proxy.id) && !is_left
     };
     let proxies = proxy_status::of(agent, None)?;
