@@ -205,6 +205,25 @@ static void nowhere(void)
     proxyprocess_state_free(state);
 }
 
+/* Without a directory but one for logs, these are written. */
+static void logs_alone(void)
+{
+    static const char *const says[] = {"/bin/sh", "-c", "echo hello; exec sleep 1000", NULL};
+    char text[64] = "";
+    proxyprocess_state *state = new_state();
+    proxyprocess_manager_options options = quick(NULL);
+    options.log_dir = "logs";
+    proxyprocess_manager *manager = NULL;
+    OK(proxyprocess_manager_new(state, &options, &manager, &error));
+    set(state, "web", says);
+    OK(proxyprocess_manager_start(manager, &error));
+    for (int64_t since = now_ms(); strcmp(text, "hello\n") != 0; wait_a_turn(since, "the line in the log"))
+        read_file("logs/web-stdout.log", text, sizeof text);
+    OK(proxyprocess_manager_kill(manager, &error));
+    proxyprocess_manager_free(manager);
+    proxyprocess_state_free(state);
+}
+
 /* What cannot be read is put aside, and the agent goes on. */
 static void corrupt(void)
 {
@@ -226,6 +245,7 @@ int main(void)
     last_agent(third_agent(second_agent(said, first_agent(said))));
     close(said);
     nowhere();
+    logs_alone();
     corrupt();
     nothing_is_left_since(before);
     return 0;

@@ -142,7 +142,8 @@
  *   handle as it is, never to be freed. On other threads the handle works: a close, a kill or a stop that was left is
  *   completed by the library and can be waited for again; a run that was left follows the state no more, and counts as
  *   executing until the manager is closed or killed. What was left at any other moment may be locked for ever. The same
- *   code is returned to a signal handler that calls the library with the handle that its thread is in a call with.
+ *   code is returned to a signal handler that calls the library with the handle that its thread is in a call with; only
+ *   with NULL for the error, which is allocated, does that not wait for what the handler may have interrupted.
  *
  * Signals, fork, and what the library does not do to its host
  *
@@ -786,7 +787,7 @@ typedef struct proxyprocess_manager_options {
     uint8_t reserved[3];
     /**
      * Where logs, pid files, process records and the snapshot are, any bytes; made with mode 0700. NULL: nothing is
-     * written, the output of the proxies is lost, and no later agent takes them over.
+     * written but logs to a `log_dir`, without which the output of the proxies is lost, and no later agent takes them over.
      */
     const char *data_dir;
     /**
@@ -809,8 +810,8 @@ typedef struct proxyprocess_manager_options {
      */
     uint64_t max_handovers;
     /**
-     * Where logs are in place of a data directory, for a manager that needs no more of one, any bytes; made with mode 0700. NULL is
-     * none; it is none with `data_dir`, which has logs of its own.
+     * Where logs are in place of a data directory, for a manager that needs no more of one, any bytes; made with mode 0700, and
+     * one that is there keeps its mode. NULL is none; it is none with `data_dir`, which has logs of its own.
      */
     const char *log_dir;
 } proxyprocess_manager_options;

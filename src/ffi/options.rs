@@ -26,7 +26,7 @@ pub struct proxyprocess_manager_options {
     /// 0.
     pub reserved: [u8; 3],
     /// Where logs, pid files, process records and the snapshot are, any bytes; made with mode 0700. NULL: nothing is
-    /// written, the output of the proxies is lost, and no later agent takes them over.
+    /// written but logs to a `log_dir`, without which the output of the proxies is lost, and no later agent takes them over.
     pub data_dir: Text,
     /// Environment variables for all proxies, over the agent's own and under each proxy's: NAME=value of any bytes,
     /// with a NULL at the end; NULL is none.
@@ -43,8 +43,8 @@ pub struct proxyprocess_manager_options {
     /// it is ready, 1 to 1048576 (one for each processor, up to 3): the others wait for their turn, in the order in which
     /// they were changed, and their current processes serve on. One that waits after a failure lets others go first.
     pub max_handovers: u64,
-    /// Where logs are in place of a data directory, for a manager that needs no more of one, any bytes; made with mode 0700. NULL is
-    /// none; it is none with `data_dir`, which has logs of its own.
+    /// Where logs are in place of a data directory, for a manager that needs no more of one, any bytes; made with mode 0700, and
+    /// one that is there keeps its mode. NULL is none; it is none with `data_dir`, which has logs of its own.
     pub log_dir: Text,
 }
 

@@ -28,7 +28,7 @@ pub struct ManagerOptions {
     /// proxies is lost unless there is a [`ManagerOptions::log_dir`], and no later agent takes them over. It is created with mode 0700.
     pub data_dir: Option<PathBuf>,
     /// Where logs are in place of a data directory, for a manager that needs no more of one: each proxy has two, by its id. It is
-    /// created with mode 0700. Must be `None` with a data directory, which has logs of its own.
+    /// created with mode 0700; one that is there keeps its mode. Must be `None` with a data directory, which has logs of its own.
     pub log_dir: Option<PathBuf>,
     /// Environment variables for all proxies, over the agent's own and under each proxy's.
     pub proxy_env: Vec<(OsString, OsString)>,

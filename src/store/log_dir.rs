@@ -18,7 +18,8 @@ pub(crate) struct LogDir {
 }
 
 impl LogDir {
-    /// Makes it, if it is not there.
+    /// Makes it, for this user alone, if it is not there. One that is there keeps its mode: those who may read it, as a group of
+    /// log readers, are its owner's to choose.
     ///
     /// # Errors
     /// [`ErrorCode::Untrusted`](crate::ErrorCode::Untrusted) for one that is another user's or that others may write to,
@@ -32,7 +33,7 @@ impl LogDir {
     fn dir(&self) -> Result<Arc<Dir>> {
         let path = &self.absolute;
         create_dir_all(path).map_err(|error| failed("create log directory", path, &error))?;
-        let dir = Dir::open_unless_planted(path).and_then(|dir| dir.make_private().map(|_| dir));
+        let dir = Dir::open_unless_planted(path).and_then(|dir| dir.check_private().map(|_| dir));
         dir.map(Arc::new).map_err(|error| failed("open log directory", path, &error))
     }
 

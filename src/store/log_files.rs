@@ -10,10 +10,9 @@ use super::log_place::{LogOwner, LogPlace, files_in, is_log_name, last_lines_in,
 use super::subdirectories::Subdirectory;
 use crate::error::Result;
 
-/// Whether a path may be that of a log of a proxy, in whatever data directory.
+/// Whether a path may be that of a log of a proxy, in whatever data directory or log directory.
 pub(crate) fn is_log(path: &Path) -> bool {
     is_log_name(path.file_name().unwrap_or_default())
-        && path.components().any(|component| component.as_os_str() == "logs")
 }
 
 impl DataDir {
@@ -49,8 +48,8 @@ mod tests {
 
     #[test]
     fn logs_are_known_by_their_paths() {
-        let logs = ["/data/logs/web-stdout.log", "/logs/%a+/%b-stderr.log"];
-        let others = ["/data/web-stdout.log", "/data/logs/web.log", "/logs", "/"];
+        let logs = ["/data/logs/web-stdout.log", "/logs/%a+/%b-stderr.log", "/var/log/proxies/web-stderr.log"];
+        let others = ["/data/stdout.log", "/data/logs/web.log", "/logs", "/"];
         assert!(logs.iter().all(|path| is_log(Path::new(path))));
         assert!(!others.iter().any(|path| is_log(Path::new(path))));
     }

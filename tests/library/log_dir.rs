@@ -52,8 +52,14 @@ fn a_log_directory_beside_a_data_directory_or_open_to_others_is_refused() {
     let both = Manager::new(State::new(), both).unwrap_err();
     assert_eq!(both.to_string(), "log_dir: expected none beside a data_dir");
     fs::create_dir(&place).unwrap();
-    fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).unwrap();
-    let open = Manager::new(State::new(), with_log_dir(&scene, &place)).unwrap_err();
-    assert_eq!(open.code(), ErrorCode::Untrusted, "{open}");
+    let open = |mode| {
+        fs::set_permissions(&place, fs::Permissions::from_mode(mode)).unwrap();
+        Manager::new(State::new(), with_log_dir(&scene, &place))
+    };
+    let open_to_others = open(0o777).unwrap_err();
+    assert_eq!(open_to_others.code(), ErrorCode::Untrusted, "{open_to_others}");
+    // Those who may read it go on to.
+    drop(open(0o755).unwrap());
+    assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o7777, 0o755);
     scene.finish();
 }

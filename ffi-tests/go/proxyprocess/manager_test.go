@@ -168,6 +168,22 @@ func TestManagerReconfigure(t *testing.T) {
 	expect(t, manager.Reconfigure(options), proxyprocess.ErrClosed)
 }
 
+func TestManagerHasLogsAloneInADirectory(t *testing.T) {
+	state := newState(t)
+	check(t, state.Set("web", sleeper()))
+	options := quick(state, "")
+	options.LogDir = filepath.Join(t.TempDir(), "logs")
+	manager := newManager(t, options)
+	events := read(t, manager)
+	run(t, manager)
+	events.until(proxyprocess.EventStarted, "web")
+	status, err := manager.Status()
+	check(t, err)
+	if want := filepath.Join(options.LogDir, "web-stdout.log"); len(status) != 1 || status[0].StdoutLog != want {
+		t.Errorf("got %+v, expected the log %s", status, want)
+	}
+}
+
 func TestManagerRefusesRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can be refused")

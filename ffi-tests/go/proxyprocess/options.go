@@ -13,10 +13,11 @@ type ManagerOptions struct {
 	// State is the desired set, required. It may be closed at any time; the manager keeps the set.
 	State *State
 	// DataDir is where logs, pid files, process records and the snapshot are; it is made with mode 0700. When it is
-	// empty nothing is written, the output of the proxies is lost, and no later agent takes them over.
+	// empty nothing is written but logs to LogDir, without which the output of the proxies is lost, and no later agent takes
+	// them over.
 	DataDir string
 	// LogDir is where logs are in place of a data directory, for a manager that needs no more of one; it is made with mode
-	// 0700. It is empty with DataDir, which has logs of its own.
+	// 0700, and keeps its mode when it is there. It is empty with DataDir, which has logs of its own.
 	LogDir string
 	// ProxyEnv holds environment variables for all proxies, over the agent's own and under each proxy's: NAME=value.
 	ProxyEnv []string

@@ -7,6 +7,7 @@ use crate::lifecycle::restart_policy::End;
 use crate::lifecycle::{EndedBy, StopSettings};
 use crate::store::RecordedEnd;
 use crate::supervisor::mailbox::LastWords;
+use crate::supervisor::process_key::ProcessKey;
 use crate::sys::proc::port_holder::{PortHolder, TakenAddress};
 use crate::sys::wait::ExitStatus;
 
@@ -19,6 +20,8 @@ pub(crate) struct LastEnd {
     pub(crate) by: Option<EndedBy>,
     /// Whether that was a stop, or a way in which the declaration has it end by itself.
     pub(crate) expected: Option<bool>,
+    /// The other generation of a handover, if it is an end of that one.
+    of_other: Option<ProcessKey>,
     /// The last lines of its standard error, once they are read.
     pub(crate) last_stderr: Vec<String>,
     /// The address that it, or a start after it, could not have, and what has that.
@@ -33,6 +36,7 @@ impl LastEnd {
         exit: None,
         by: None,
         expected: None,
+        of_other: None,
         last_stderr: Vec::new(),
         taken_address: None,
         killed_stops: KilledStops::NONE,
@@ -53,10 +57,19 @@ impl LastEnd {
         LastEnd { exit: Some(status), expected: Some(completed), ..LastEnd::NONE.clone() }
     }
 
-    /// This end, which is the last one of its proxy, after one of the other generation. A crash says nothing of stops.
-    pub(crate) fn after_other(&self, other: &LastEnd) -> LastEnd {
+    /// This end of the generation `key`, which is the last one of its proxy, after one of the other generation. A crash says
+    /// nothing of stops.
+    pub(crate) fn after_other(&self, key: ProcessKey, other: &LastEnd) -> LastEnd {
         let killed_stops = if self.by == Some(EndedBy::Stop) { self.killed_stops } else { other.killed_stops };
-        LastEnd { killed_stops, ..self.clone() }
+        LastEnd { of_other: Some(key), killed_stops, ..self.clone() }
+    }
+
+    /// The same as [`LastEnd::learn`], from the other generation. Lines are of its end: this generation may have ended by itself
+    /// while they were read.
+    pub(crate) fn learn_of_other(&mut self, other: ProcessKey, words: &LastWords) {
+        if words.lines.is_empty() || self.of_other == Some(other) {
+            self.learn(words);
+        }
     }
 
     /// Takes what was found out after the end, or after a start that failed, which has no lines.
@@ -119,11 +132,25 @@ mod tests {
         let stopped = LastEnd::NONE.next(KILLED, End::Unexpected, EndedBy::Stop, &stop);
         let mut crashed = LastEnd::NONE.next(ExitStatus::Exited(127), End::Unexpected, EndedBy::Itself, &stop);
         crashed.learn(&words(&["not found"], None));
-        let told = crashed.after_other(&stopped);
+        let told = crashed.after_other(7, &stopped);
         assert_eq!((told.exit, &told.last_stderr), (crashed.exit, &crashed.last_stderr));
         assert_eq!(told.killed_stops, stopped.killed_stops);
         assert!(told.hint_of_exit().is_some());
-        assert_eq!(stopped.after_other(&crashed), stopped);
+        assert_eq!(LastEnd { of_other: None, ..stopped.after_other(7, &crashed) }, stopped);
+    }
+
+    #[test]
+    fn lines_of_the_other_generation_are_not_of_an_end_of_this_one_that_came_meanwhile() {
+        let end = |exit| LastEnd::NONE.next(exit, End::Unexpected, EndedBy::Itself, &StopSettings::default());
+        let mut told = end(EXITED).after_other(7, LastEnd::NONE);
+        let mut ended_meanwhile = told.next(KILLED, End::Unexpected, EndedBy::Itself, &StopSettings::default());
+        let lines = words(&["bind: Address already in use"], Some(80));
+        told.learn_of_other(7, &lines);
+        ended_meanwhile.learn_of_other(7, &lines);
+        assert_eq!(told.last_stderr, lines.lines);
+        assert_eq!(ended_meanwhile, end(KILLED));
+        ended_meanwhile.learn_of_other(7, &words(&[], Some(80)));
+        assert!(ended_meanwhile.hint_of_address().is_some(), "of a start that failed");
     }
 
     #[test]

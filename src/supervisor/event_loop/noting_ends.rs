@@ -105,7 +105,7 @@ impl EventLoop {
         let Some(ended) = self.slots.get(&key) else { return };
         let (end, partner) = (ended.last_end(), ended.rare.partner);
         let Some(current) = partner.and_then(|partner| self.slots.get(&partner)) else { return };
-        let end = Some(Box::new(end.after_other(current.last_end())));
+        let end = Some(Box::new(end.after_other(key, current.last_end())));
         if let Some(current) = partner.and_then(|partner| self.slots.get_mut(&partner)) {
             current.end = end;
         }
@@ -121,7 +121,7 @@ impl EventLoop {
         supervised.end.get_or_insert_with(|| Box::new(LastEnd::NONE.clone())).learn(&words);
         let Some(current) = partner.and_then(|partner| self.slots.get_mut(&partner)) else { return };
         let has_it = words.taken_address.as_ref().is_some_and(|(_, holder)| current.has_group_of(holder));
-        current.end.get_or_insert_with(|| Box::new(LastEnd::NONE.clone())).learn(&words);
+        current.end.get_or_insert_with(|| Box::new(LastEnd::NONE.clone())).learn_of_other(key, &words);
         if let Some(partner) = partner.filter(|partner| has_it && self.next_of(*partner) == Some(key)) {
             self.replace_alone(partner);
         }
