@@ -93,6 +93,8 @@ static void proxy_options(void)
     REFUSES_PROXY(output_json = "[]", config, "output_json: expected an object");
     REFUSES_PROXY(output_json = "{\"stdout\": \"log\"}", config, "output_json.stdout");
     REFUSES_PROXY(output_json = "{\"stdout\": {\"path\": \"log\"}}", config, "output.stdout");
+    REFUSES_PROXY(output_json = "{\"max_bytes\": 65535}", config, "output.max_bytes");
+    REFUSES_PROXY(output_json = "{\"keep\": 1}", config, "output.keep");
     REFUSES_PROXY(output_json = NO_UTF8, utf8, "output_json");
     REFUSES_PROXY(user = "", config, "user");
     REFUSES_PROXY(user = "0", config, "user");

@@ -194,3 +194,13 @@ pub(crate) const MAX_REFUSED_NAMED: usize = 16;
 
 /// The longest id, in bytes. Longer ones would not fit the paths of the files that are named after them.
 pub(crate) const MAX_ID_BYTES: usize = 1024;
+
+/// The least limit of a log: what is removed at a time is whole blocks of the file system, which may have 64 KiB, and a
+/// part that has the end of a line.
+pub(crate) const MIN_LOG_LIMIT: u64 = 64 * 1024;
+
+/// The largest limit of a log: no file system has files of this size.
+pub(crate) const MAX_LOG_LIMIT: u64 = 1 << 50;
+
+/// The most files with older lines that are kept beside a log.
+pub(crate) const MAX_OLD_LOGS: u32 = 99;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub(crate) use output::Outputs;
+pub(crate) use output::{LogLimits, Outputs};
 pub use output::{Output, OutputOwner};
 pub(crate) use process_settings::{LAST_CPU, NICE, ProcessSettings, UMASK};
 pub use resource::{Resource, ResourceLimit};
@@ -249,7 +249,14 @@ impl Command {
 
     /// The same for any other program: without program and arguments, and for a process that is no orphan.
     pub(crate) fn without_program(&self) -> Command {
-        Command { argv: Vec::new(), detached: false, ..self.clone() }
+        let outputs = Outputs { limits: LogLimits::default(), ..self.outputs.clone() };
+        Command { argv: Vec::new(), detached: false, outputs, ..self.clone() }
+    }
+
+    /// Whether a process of this one is one of the other as well.
+    pub(crate) fn same_process(&self, other: &Command) -> bool {
+        let outputs = Outputs { limits: other.outputs.limits, ..self.outputs.clone() };
+        self == other || Command { outputs, ..self.clone() } == *other
     }
 
     /// The first declared setting that no process of Consul's has, by its name. What variables a process has shows by

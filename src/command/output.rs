@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::Command;
 use super::validation::{invalid, refuse_nul};
+use crate::defaults::{MAX_LOG_LIMIT, MAX_OLD_LOGS, MIN_LOG_LIMIT};
 use crate::error::Result;
 
 /// Where one of the two output streams of a process goes. It is opened at each start, by the agent; nothing is between the
@@ -48,6 +49,16 @@ pub(crate) struct Outputs {
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
     pub(crate) owner: OutputOwner,
+    pub(crate) limits: LogLimits,
+}
+
+/// How large the logs of a proxy may become. No process sees it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LogLimits {
+    /// Each of the logs; none is without a limit.
+    pub(crate) max_bytes: Option<u64>,
+    /// How many files with older lines there may be beside each.
+    pub(crate) keep: u32,
 }
 
 impl Command {
@@ -70,6 +81,33 @@ impl Command {
     pub fn output_owner(mut self, owner: OutputOwner) -> Command {
         self.outputs.owner = owner;
         self
+    }
+
+    /// Sets how large each of the files may become that the outputs go to, 64 KiB to 1 PiB: of one that is larger the oldest lines
+    /// are removed while the process writes on; `None` is without a limit. An agent looks after it while it runs. One of the
+    /// outputs must be [`Output::File`] or [`Output::Path`].
+    #[must_use]
+    pub fn output_max_bytes(mut self, max_bytes: impl Into<Option<u64>>) -> Command {
+        self.outputs.limits.max_bytes = max_bytes.into();
+        self
+    }
+
+    /// Sets how many files with older lines are kept beside each log, `<log>.1` being the youngest, at most 99. Needs
+    /// [`Command::output_max_bytes`].
+    #[must_use]
+    pub fn output_keep(mut self, files: u32) -> Command {
+        self.outputs.limits.keep = files;
+        self
+    }
+
+    /// How large each log may become.
+    pub fn declared_output_max_bytes(&self) -> Option<u64> {
+        self.outputs.limits.max_bytes
+    }
+
+    /// How many files with older lines are kept beside each.
+    pub fn declared_output_keep(&self) -> u32 {
+        self.outputs.limits.keep
     }
 
     /// Where the standard output goes.
@@ -107,6 +145,22 @@ impl Outputs {
         }
         if self.owner == OutputOwner::Proxy && !self.streams().contains(&&Output::File) {
             return Err(invalid("output.owner: expected \"agent\" where neither stdout nor stderr is \"file\""));
+        }
+        let LogLimits { max_bytes, keep } = self.limits;
+        if let Some(bytes) = max_bytes.filter(|bytes| !(MIN_LOG_LIMIT..=MAX_LOG_LIMIT).contains(bytes)) {
+            return Err(invalid(format!(
+                "output.max_bytes: expected a whole number from {MIN_LOG_LIMIT} to {MAX_LOG_LIMIT}, got {bytes}"
+            )));
+        }
+        if keep > MAX_OLD_LOGS {
+            return Err(invalid(format!("output.keep: expected a whole number from 0 to {MAX_OLD_LOGS}, got {keep}")));
+        }
+        if keep > 0 && max_bytes.is_none() {
+            return Err(invalid("output.keep: expected 0 without max_bytes"));
+        }
+        if max_bytes.is_some() && !self.streams().iter().any(|output| matches!(output, Output::File | Output::Path(_)))
+        {
+            return Err(invalid("output.max_bytes: expected none where neither stdout nor stderr is a file"));
         }
         Ok(())
     }

@@ -257,7 +257,7 @@ impl ProxyConfig {
     /// socket.
     pub fn same_process(&self, other: &ProxyConfig) -> bool {
         self.mode == other.mode
-            && self.command == other.command
+            && self.command.same_process(&other.command)
             && self.token == other.token
             && self.target_service == other.target_service
             && self.options == other.options

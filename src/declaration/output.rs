@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The JSON form of `output`: where the standard output and error of a process go, and whose the logs are.
+//! The JSON form of `output`: where the standard output and error of a process go, whose the logs are, and how
+//! large they may become.
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,12 @@ pub(crate) fn read_output(place: &str, value: Value, mut command: Command) -> Re
     };
     if let Some(owner) = fields.read("owner", OWNER, owner)? {
         command = command.output_owner(owner);
+    }
+    if let Some(max_bytes) = fields.integer("max_bytes")? {
+        command = command.output_max_bytes(max_bytes);
+    }
+    if let Some(keep) = fields.unsigned("keep")? {
+        command = command.output_keep(keep);
     }
     fields.finish()?;
     Ok(command)
@@ -75,7 +82,15 @@ pub(super) fn put(outputs: &Outputs, put: &mut impl FnMut(&str, Value)) {
         }),
     };
     let owner = (outputs.owner == OutputOwner::Proxy).then(|| "proxy".into());
-    let fields = [("stdout", stream(&outputs.stdout)), ("stderr", stream(&outputs.stderr)), ("owner", owner)];
+    let max_bytes = outputs.limits.max_bytes.map(Value::from);
+    let keep = Some(outputs.limits.keep).filter(|keep| *keep > 0).map(Value::from);
+    let fields = [
+        ("stdout", stream(&outputs.stdout)),
+        ("stderr", stream(&outputs.stderr)),
+        ("owner", owner),
+        ("max_bytes", max_bytes),
+        ("keep", keep),
+    ];
     let object: Map<String, Value> =
         fields.into_iter().filter_map(|(field, value)| Some((field.to_owned(), value?))).collect();
     if !object.is_empty() {
@@ -119,6 +134,15 @@ mod tests {
             assert_eq!((config.command.declared_stdout(), config.command.declared_stderr()), (&stdout, &stderr));
             let written = serde_json::to_string(&config.to_json()).unwrap();
             assert_eq!(ProxyConfig::from_json(&written).unwrap(), config);
+            let limited = ProxyConfig {
+                command: config.command.clone().output_max_bytes(1 << 50).output_keep(99),
+                ..config.clone()
+            };
+            if limited.validate().is_ok() {
+                let written = serde_json::to_string(&limited.to_json()).unwrap();
+                assert_eq!(ProxyConfig::from_json(&written).unwrap(), limited);
+                assert!(config.same_process(&limited) && config != limited);
+            }
             assert_eq!(config.to_json().get("output").and_then(|output| output.get("owner")?.as_str()), owner);
         }
         assert_eq!(read("{}").unwrap().to_json().get("output"), None);
@@ -129,7 +153,10 @@ mod tests {
         let output = "expected \"file\", \"inherit\", \"null\", \"journal\" or an absolute path";
         let cases = [
             ("1", "output: expected an object, got 1".to_owned()),
-            (r#"{"stdin": "null"}"#, "output.stdin: unknown field, expected one of stdout, stderr, owner".to_owned()),
+            (
+                r#"{"stdin": "null"}"#,
+                "output.stdin: unknown field, expected one of stdout, stderr, owner, max_bytes, keep".to_owned(),
+            ),
             (r#"{"stdout": 1}"#, format!("output.stdout: {output}, got 1")),
             (r#"{"stderr": "log.txt"}"#, format!("output.stderr: {output}, got a string")),
             (
@@ -138,6 +165,20 @@ mod tests {
             ),
             (r#"{"stderr": {}}"#, "output.stderr.path: expected an absolute path, got nothing".to_owned()),
             (r#"{"stdout": "/a\u0000"}"#, "output.stdout: expected no NUL byte".to_owned()),
+            (r#"{"max_bytes": "1m"}"#, "output.max_bytes: expected a whole number, got a string".to_owned()),
+            (
+                r#"{"max_bytes": 65535}"#,
+                "output.max_bytes: expected a whole number from 65536 to 1125899906842624, got 65535".to_owned(),
+            ),
+            (
+                r#"{"max_bytes": 65536, "keep": 100}"#,
+                "output.keep: expected a whole number from 0 to 99, got 100".to_owned(),
+            ),
+            (r#"{"keep": 1}"#, "output.keep: expected 0 without max_bytes".to_owned()),
+            (
+                r#"{"stdout": "null", "stderr": "inherit", "max_bytes": 65536}"#,
+                "output.max_bytes: expected none where neither stdout nor stderr is a file".to_owned(),
+            ),
             (r#"{"owner": "root"}"#, "output.owner: expected \"agent\" or \"proxy\"".to_owned()),
             (
                 r#"{"stdout": "null", "stderr": "null", "owner": "proxy"}"#,

@@ -19,7 +19,7 @@ use crate::sys::signal::Signal;
 /// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
 /// stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, user, group, descriptor_limit, oom_score_adj,
 /// rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}}, nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0,
-/// output {stdout, stderr, owner}, detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
+/// output {stdout, stderr, owner, max_bytes, keep}, detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
 /// reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
 /// max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures, within_ms}}, expected_exit, enabled, mode and options.
 #[derive(Debug, Clone, Copy)]
@@ -161,7 +161,9 @@ pub struct proxyprocess_proxy_options {
     pub expected_exit_json: Text,
     /// Where its standard output and error go, JSON: {"stdout": "null", "stderr": "journal"}, each "file" (the log in the data
     /// directory), "inherit" (where the agent's goes), "null", "journal" or an absolute path that is appended to, and "owner":
-    /// "proxy" where the logs are to be of the user that it runs as, for a program that opens /dev/stdout. NULL is "file" for both.
+    /// "proxy" where the logs are to be of the user that it runs as, for a program that opens /dev/stdout. "max_bytes", 65536 to 2^50: how large
+    /// each of the files may become, of which the oldest lines are removed then while it writes on; "keep", 0 to 99: how many files
+    /// with older lines are kept beside each. NULL is "file" for both.
     pub output_json: Text,
     /// 1: it is run (1). 0: it is declared, and in the state PROXYPROCESS_PROXY_PAUSED.
     pub enabled: u8,

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::io_error_code::code_of;
 use super::last_lines::{LogPart, last_lines};
+use super::log_positions::LogPositions;
 use crate::defaults::MAX_SNAPSHOT;
 use crate::error::{Error, Result};
 use crate::sys::file::{self, Dir};
@@ -45,10 +46,15 @@ pub(crate) fn open_output(path: Option<&Path>) -> Result<OwnedFd> {
 
 /// The last lines that a process has written to a log outside a data directory. What is no regular file has none that can
 /// be read again.
-pub(crate) fn last_lines_of(path: &Path, part: LogPart, until: Option<u64>) -> std::io::Result<Vec<String>> {
+pub(crate) fn last_lines_of(
+    path: &Path,
+    part: LogPart,
+    until: Option<u64>,
+    positions: &LogPositions,
+) -> std::io::Result<Vec<String>> {
     // A pipe would have a second reader for a moment, and a terminal might become that of this session.
     if !std::fs::metadata(path)?.is_file() {
         return Ok(Vec::new());
     }
-    file::open_regular(path).and_then(|log| last_lines(&log, part, until))
+    file::open_regular(path).and_then(|log| last_lines(&log, part, until, positions))
 }

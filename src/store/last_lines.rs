@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::SystemTime;
 
+use super::log_positions::LogPositions;
+
 /// How many lines are told at the most.
 const LINES: usize = 10;
 
@@ -25,19 +27,28 @@ pub(crate) enum LogPart {
 ///
 /// `until`: where the next process of the log begins, if there is one. A log that is shorter than it was has been cut off
 /// meanwhile, and all that it has came later.
-pub(super) fn last_lines(log: &File, part: LogPart, until: Option<u64>) -> io::Result<Vec<String>> {
-    let found = log.metadata()?;
-    let until = until.unwrap_or(u64::MAX).min(found.len());
-    let from = match part {
-        LogPart::From(offset) if offset <= found.len() => offset,
-        LogPart::From(_) => 0,
-        LogPart::Since(time) if found.modified()? < time => return Ok(Vec::new()),
-        LogPart::Since(_) => 0,
-    };
-    let first = from.max(until.saturating_sub(BYTES));
-    let mut content = vec![0; usize::try_from(until.saturating_sub(first)).unwrap_or_default()];
-    log.read_exact_at(&mut content, first)?;
-    Ok(lines(&content))
+pub(super) fn last_lines(
+    log: &File,
+    part: LogPart,
+    until: Option<u64>,
+    positions: &LogPositions,
+) -> io::Result<Vec<String>> {
+    positions.reading(log, |removed| {
+        let found = log.metadata()?;
+        let until = until.map_or(u64::MAX, |until| until.saturating_sub(removed)).min(found.len());
+        let from = match part {
+            LogPart::From(offset) if offset <= found.len() + removed => offset.saturating_sub(removed),
+            LogPart::From(_) => 0,
+            LogPart::Since(time) if found.modified()? < time => return Ok(Vec::new()),
+            LogPart::Since(_) => 0,
+        };
+        let first = from.max(until.saturating_sub(BYTES));
+        let mut content = vec![0; usize::try_from(until.saturating_sub(first)).unwrap_or_default()];
+        log.read_exact_at(&mut content, first)?;
+        // What takes no space any more.
+        let freed = content.iter().take_while(|byte| **byte == 0).count();
+        Ok(lines(&content[freed..]))
+    })
 }
 
 /// Control characters are replaced: a line is shown on terminals.
@@ -65,30 +76,49 @@ mod tests {
 
     #[test]
     fn lines_are_those_of_one_process_alone() {
+        let none = LogPositions::default();
         let log = log("old\nfirst\nlast\nnew\n");
-        assert_eq!(last_lines(&log, LogPart::From(4), Some(15)).unwrap(), ["first", "last"]);
-        assert_eq!(last_lines(&log, LogPart::From(15), None).unwrap(), ["new"]);
-        assert_eq!(last_lines(&log, LogPart::From(19), None).unwrap(), [""; 0]);
+        assert_eq!(last_lines(&log, LogPart::From(4), Some(15), &none).unwrap(), ["first", "last"]);
+        assert_eq!(last_lines(&log, LogPart::From(15), None, &none).unwrap(), ["new"]);
+        assert_eq!(last_lines(&log, LogPart::From(19), None, &none).unwrap(), [""; 0]);
         // It was cut off meanwhile.
-        assert_eq!(last_lines(&log, LogPart::From(500), None).unwrap(), ["old", "first", "last", "new"]);
-        assert_eq!(last_lines(&log, LogPart::From(15), Some(4)).unwrap(), [""; 0]);
+        assert_eq!(last_lines(&log, LogPart::From(500), None, &none).unwrap(), ["old", "first", "last", "new"]);
+        assert_eq!(last_lines(&log, LogPart::From(15), Some(4), &none).unwrap(), [""; 0]);
     }
 
     #[test]
     fn a_log_that_was_written_before_the_process_has_no_lines_of_it() {
+        let none = LogPositions::default();
         let log = log("old\n");
         let written = log.metadata().unwrap().modified().unwrap();
-        assert_eq!(last_lines(&log, LogPart::Since(written + Duration::from_secs(1)), None).unwrap(), [""; 0]);
-        assert_eq!(last_lines(&log, LogPart::Since(written), None).unwrap(), ["old"]);
+        assert_eq!(last_lines(&log, LogPart::Since(written + Duration::from_secs(1)), None, &none).unwrap(), [""; 0]);
+        assert_eq!(last_lines(&log, LogPart::Since(written), None, &none).unwrap(), ["old"]);
     }
 
     #[test]
     fn of_many_or_long_lines_the_last_are_told() {
+        let none = LogPositions::default();
         let many: String = (0..1000).map(|number| format!("{number}\n")).collect();
-        let told = last_lines(&log(&many), LogPart::From(0), None).unwrap();
+        let told = last_lines(&log(&many), LogPart::From(0), None, &none).unwrap();
         assert_eq!((told.len(), told[0].as_str(), told[9].as_str()), (10, "990", "999"));
-        let told = last_lines(&log(&format!("{}end", "x".repeat(10_000))), LogPart::From(0), None).unwrap();
+        let told = last_lines(&log(&format!("{}end", "x".repeat(10_000))), LogPart::From(0), None, &none).unwrap();
         assert_eq!((told.len(), told[0].len()), (1, 4096));
+    }
+
+    #[test]
+    fn lines_are_found_after_the_front_of_the_log_was_removed() {
+        let positions = LogPositions::default();
+        let cut = log("last\nnew\n");
+        // Of "old\nfirst\nlast\nnew\n" the first ten bytes are gone.
+        *positions.removed(crate::sys::file::id_of(&cut).unwrap()).lock().unwrap() = 10;
+        let read = |from, until| last_lines(&cut, LogPart::From(from), until, &positions).unwrap();
+        assert_eq!(read(15, None), ["new"]);
+        assert_eq!(read(4, Some(15)), ["last"]);
+        assert_eq!(read(19, None), [""; 0]);
+        assert_eq!(positions.end_of(std::os::fd::AsFd::as_fd(&cut)), Some(19));
+        // Its front takes no space.
+        let freed = log("\0\0\0\0\0last\n");
+        assert_eq!(last_lines(&freed, LogPart::From(2), None, &positions).unwrap(), ["last"]);
     }
 
     #[test]

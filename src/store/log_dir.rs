@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A directory with the logs of the proxies of a manager that has no data directory.
 
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::last_lines::LogPart;
-use super::log_place::{LogOwner, LogPlace, failed, files_in, last_lines_in, paths_in};
+use super::log_place::{LogOwner, LogPlace, failed, files_in, last_lines_in, paths_in, place_in};
+use super::log_positions::LogPositions;
 use crate::error::Result;
 use crate::sys::file::{Dir, create_dir_all};
 
@@ -55,8 +57,19 @@ impl LogDir {
     }
 
     /// The last lines that a process has written to the second of them.
-    pub(crate) fn last_lines(&self, id: &str, part: LogPart, until: Option<u64>) -> std::io::Result<Vec<String>> {
-        last_lines_in(self.dir_as_it_is()?, id, part, until)
+    pub(crate) fn last_lines(
+        &self,
+        id: &str,
+        part: LogPart,
+        until: Option<u64>,
+        positions: &LogPositions,
+    ) -> std::io::Result<Vec<String>> {
+        last_lines_in(self.dir_as_it_is()?, id, part, until, positions)
+    }
+
+    /// Where a log of a proxy is, if its directory is there.
+    pub(super) fn log_place(&self, id: &str, stream: usize) -> std::io::Result<Option<(Arc<Dir>, CString)>> {
+        place_in(self.dir_as_it_is()?, id, stream)
     }
 
     /// Device and inode of the logs of a proxy, as far as they are there.

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The logs of the proxies in a data directory.
 
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::data_dir::DataDir;
 use super::last_lines::LogPart;
-use super::log_place::{LogOwner, LogPlace, files_in, is_log_name, last_lines_in, paths_in};
+use super::log_place::{LogOwner, LogPlace, files_in, is_log_name, last_lines_in, paths_in, place_in};
+use super::log_positions::LogPositions;
 use super::subdirectories::Subdirectory;
 use crate::error::Result;
+use crate::sys::file::Dir;
 
 /// Whether a path may be that of a log of a proxy, in whatever data directory or log directory.
 pub(crate) fn is_log(path: &Path) -> bool {
@@ -28,8 +32,19 @@ impl DataDir {
     }
 
     /// The last lines that a process has written to the second of them.
-    pub(crate) fn last_lines(&self, id: &str, part: LogPart, until: Option<u64>) -> std::io::Result<Vec<String>> {
-        last_lines_in(self.part_as_it_is(Subdirectory::Logs)?, id, part, until)
+    pub(crate) fn last_lines(
+        &self,
+        id: &str,
+        part: LogPart,
+        until: Option<u64>,
+        positions: &LogPositions,
+    ) -> std::io::Result<Vec<String>> {
+        last_lines_in(self.part_as_it_is(Subdirectory::Logs)?, id, part, until, positions)
+    }
+
+    /// Where a log of a proxy is, if its directory is there.
+    pub(super) fn log_place(&self, id: &str, stream: usize) -> std::io::Result<Option<(Arc<Dir>, CString)>> {
+        place_in(self.part_as_it_is(Subdirectory::Logs)?, id, stream)
     }
 
     /// Device and inode of the logs of a proxy, as far as they are there.

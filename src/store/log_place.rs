@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The logs of the proxies in an open directory: that of a data directory, or one of their own.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +13,7 @@ use super::id_directories::{descend, descend_existing};
 use super::id_file_names::FileName;
 use super::io_error_code::code_of;
 use super::last_lines::{LogPart, last_lines};
+use super::log_positions::LogPositions;
 use super::quarantine::set_foreign_aside;
 use crate::error::{Error, Result};
 use crate::logging::{self, Level};
@@ -51,16 +52,23 @@ pub(super) fn files_in(dir: Option<Arc<Dir>>, id: &str) -> std::io::Result<Vec<(
     SUFFIXES.iter().filter_map(|suffix| place.inode(&name.leaf("", suffix)).transpose()).collect()
 }
 
+/// The directory of a log of a proxy and its name there, in a directory that may be missing.
+pub(super) fn place_in(dir: Option<Arc<Dir>>, id: &str, stream: usize) -> std::io::Result<Option<(Arc<Dir>, CString)>> {
+    let name = FileName::of(id);
+    Ok(descend_existing(dir, &name)?.map(|place| (place, name.leaf("", SUFFIXES[stream]))))
+}
+
 /// The last lines that a process has written to the second log of a proxy, in a directory that may be missing.
 pub(super) fn last_lines_in(
     dir: Option<Arc<Dir>>,
     id: &str,
     part: LogPart,
     until: Option<u64>,
+    positions: &LogPositions,
 ) -> std::io::Result<Vec<String>> {
     let name = FileName::of(id);
     let Some(place) = descend_existing(dir, &name)? else { return Ok(Vec::new()) };
-    last_lines(&place.open_file_of_any_owner(&name.leaf("", SUFFIXES[1]))?, part, until)
+    last_lines(&place.open_file_of_any_owner(&name.leaf("", SUFFIXES[1]))?, part, until, positions)
 }
 
 /// A directory in which logs are opened, and its path, for messages.

@@ -2,6 +2,7 @@
 //! Everything on disk: the data directory and its lock, process records, the snapshot, logs and pid files. The only code
 //! that names, opens, writes or removes a file there.
 
+mod bounded_log;
 mod consul_snapshot;
 mod data_dir;
 mod data_dir_lock;
@@ -14,9 +15,12 @@ pub(crate) mod id_file_names;
 mod io_error_code;
 pub(crate) mod journal;
 mod last_lines;
+mod log_cut;
+mod log_cut_place;
 mod log_dir;
 mod log_files;
 mod log_place;
+mod log_positions;
 mod other_data_dir;
 pub(crate) mod pid_file;
 pub(crate) mod process_record;
@@ -33,15 +37,18 @@ mod snapshot_file;
 mod snapshot_names;
 mod subdirectories;
 
+pub(crate) use bounded_log::{BoundedLog, LogLocation};
 pub(crate) use consul_snapshot::read_daemon as read_version1_daemon;
 pub(crate) use data_dir::{DataDir, is_of_dead_file_system};
 pub(crate) use directory_id::DirectoryId;
 pub(crate) use external_files::{last_lines_of, open_output, read_file, replace_file};
 pub(crate) use io_error_code::code_of;
 pub(crate) use last_lines::LogPart;
+pub(crate) use log_cut::cut;
 pub(crate) use log_dir::LogDir;
 pub(crate) use log_files::is_log;
 pub(crate) use log_place::LogOwner;
+pub(crate) use log_positions::{FileId, LogPositions};
 pub(crate) use other_data_dir::{OtherDataDir, RecoveredProcesses, SnapshotLocation};
 pub(crate) use process_record::{Record, RecordHeader};
 pub(crate) use record_recovery::Lost;

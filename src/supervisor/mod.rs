@@ -6,6 +6,7 @@ pub(crate) mod adoption;
 mod command_run;
 mod event_loop;
 pub(crate) mod events;
+mod log_keeper;
 mod mailbox;
 mod notifications;
 mod other_agent;
@@ -45,9 +46,11 @@ use self::spawner::threads::Spawners;
 pub(crate) use self::spawner::threads::most_spawners;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host_code::outside_loggers;
+use crate::store::LogPositions;
 use crate::sys::fork::HomeProcess;
 use crate::sys::fork_safe::PerProcess;
 use crate::sys::thread;
+use log_keeper::LogKeeper;
 use mailbox::{Mailbox, Message, Processes};
 use reaper::Reaper;
 
@@ -82,8 +85,9 @@ impl Supervisor {
         let failed = |error: std::io::Error| Error::os(ErrorCode::Exhausted, "start supervisor threads", &error);
         let reaper = Arc::new(Reaper::new().map_err(failed)?);
         let (mailbox, inbox) = mailbox::mailbox(&reaper);
-        let spawners = Spawners::start(mailbox.clone(), reaper.clone()).map_err(failed)?;
-        let supervisor = event_loop::EventLoop::new(inbox, spawners, reaper);
+        let positions = Arc::new(LogPositions::default());
+        let spawners = Spawners::start(mailbox.clone(), reaper.clone(), positions.clone()).map_err(failed)?;
+        let supervisor = event_loop::EventLoop::new(inbox, spawners, reaper, LogKeeper::new(positions));
         let thread = thread::start("proxy-superv", move || supervisor.run()).map_err(failed)?;
         Ok(Supervisor { mailbox, thread: Mutex::new(Some(thread)), home: HomeProcess::here() })
     }

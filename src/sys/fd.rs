@@ -68,6 +68,11 @@ pub(crate) struct FileNumber {
     pub(super) inode: u64,
 }
 
+/// Device and inode of an open file, where they can be known.
+pub(crate) fn number_of_file(fd: BorrowedFd<'_>) -> Option<(u64, u64)> {
+    file_number(fd.as_raw_fd()).map(|found| (found.device, found.inode))
+}
+
 /// Which file has this number; `None` where it has none, or where that cannot be known. Async-signal-safe, and does not
 /// wait for a file system that does not answer (AT_STATX_DONT_SYNC): it may run in a worker that the host has just forked.
 pub(crate) fn file_number(fd: RawFd) -> Option<FileNumber> {

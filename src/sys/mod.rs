@@ -18,6 +18,7 @@ pub(crate) mod fd;
 pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod fork_safe;
+pub(crate) mod inotify;
 pub(crate) mod journal_stream;
 pub(crate) mod lookup_turn;
 pub(crate) mod monotonic_time;

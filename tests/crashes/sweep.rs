@@ -11,13 +11,18 @@ use crate::crashes::{life, points};
 
 /// Passed only when the data directory is in use, or only where there are pidfds, or where there are none; or when another
 /// process leads, or none follows an end, of which there are tests of their own.
-const NOT_IN_EVERY_LIFE: [&str; 11] = [
+const NOT_IN_EVERY_LIFE: [&str; 16] = [
     "adopt:open",
     "end:recorded",
     "leader:opened",
     "leader:proven",
     "leader:recorded",
     "lock:busy",
+    "log:blanked",
+    "log:collapse",
+    "log:cut",
+    "log:kept",
+    "log:punch",
     "pidfd:probe",
     "socket:take",
     "sockets:taken",

@@ -2,6 +2,7 @@
 //! What the documentation of the library promises, item by item, with real processes: a daemon alone, other kinds of
 //! proxies, the state, and the manager.
 
+mod bounded_logs;
 mod coalescing;
 mod consul;
 mod daemon;

@@ -34,7 +34,7 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 19] = [
+const SUPERVISOR_LAYERS: [&str; 20] = [
     "process_key",
     "refusals",
     "status",
@@ -49,6 +49,7 @@ const SUPERVISOR_LAYERS: [&str; 19] = [
     "command_run",
     "readiness",
     "notifications",
+    "log_keeper",
     "adoption",
     "state_waiters",
     "mailbox",

@@ -181,6 +181,11 @@ type Output struct {
 	Stderr string `json:"stderr,omitempty"`
 	// Owner is whose the logs in the data directory are: OutputOwnerAgent or OutputOwnerProxy; empty is OutputOwnerAgent.
 	Owner string `json:"owner,omitempty"`
+	// MaxBytes is how large each of the files may become that the outputs go to, 65536 to 1<<50: of one that is larger the oldest
+	// lines are removed while the process writes on. 0 is without a limit.
+	MaxBytes uint64 `json:"max_bytes,omitempty"`
+	// Keep is how many files with older lines are kept beside each, at most 99; <log>.1 is the youngest. Needs MaxBytes.
+	Keep uint32 `json:"keep,omitempty"`
 }
 
 const (

@@ -58,7 +58,7 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		Umask:           &umask,
 		NoNewPrivs:      true,
 		Argv0:           "web-server",
-		Output:          &proxyprocess.Output{Stdout: "/log/ü", Stderr: proxyprocess.OutputFile, Owner: proxyprocess.OutputOwnerProxy},
+		Output:          &proxyprocess.Output{Stdout: "/log/ü", Stderr: proxyprocess.OutputFile, Owner: proxyprocess.OutputOwnerProxy, MaxBytes: 65536, Keep: 99},
 		Detached:        true,
 		ReadyTCP:        "[::1]:8080",
 		StartTimeout:    time.Microsecond,
@@ -80,7 +80,7 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		"unset_env": ["C", "D"], "clear_env": true, "leftover_grace_ms": 1000,
 		"descriptor_limit": 256, "oom_score_adj": 0, "detached": true,
 		"rlimits": {"core": {"soft": 0}, "nproc": {"soft": 1, "hard": "unlimited"}}, "nice": -3, "cpu_affinity": ["0-1", 7],
-		"umask": "0027", "no_new_privs": true, "argv0": "web-server", "output": {"stdout": "/log/ü", "owner": "proxy"},
+		"umask": "0027", "no_new_privs": true, "argv0": "web-server", "output": {"stdout": "/log/ü", "owner": "proxy", "max_bytes": 65536, "keep": 99},
 		"ready": {"tcp": "[::1]:8080"}, "start_timeout_ms": 1, "watchdog_ms": 1500, "fd_store_max": 7, "replace": "overlap",
 		"listen": [{"address": "tcp:[::1]:80", "ipv6_only": false}, {"address": "unix:/run/web", "mode": "0600"}]
 	}`)

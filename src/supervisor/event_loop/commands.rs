@@ -95,6 +95,7 @@ impl EventLoop {
             StartMode::New | StartMode::Asked if same => MachineEvent::Start,
             StartMode::New | StartMode::Asked | StartMode::Anew => MachineEvent::Replace,
         };
+        self.keep_logs(key);
         self.drive(key, event);
         // What is still being stopped, or waits, is under the new settings.
         self.drive(key, MachineEvent::Settings);
@@ -127,6 +128,8 @@ impl EventLoop {
         let key = of_it;
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         supervised.spec = spec.at(supervised.spec.place);
+        self.keep_logs(key);
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
         // A process that is being replaced is not one of this declaration; one that is being started is recorded then.
         if record.is_some() && supervised.machine.runs() {
             supervised.rare.record_waiters.extend(record);

@@ -199,6 +199,9 @@ impl EventLoop {
         if matches!(event, Some(MachineEvent::AdoptionRefused { gone: true, .. })) {
             self.told_of_refusal(key);
         }
+        if matches!(event, Some(MachineEvent::Spawned | MachineEvent::Adopted { .. })) {
+            self.keep_logs(key);
+        }
         if let Some(event) = event {
             self.drive(key, event);
             self.record_again(key, event, spec);

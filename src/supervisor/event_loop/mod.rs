@@ -37,6 +37,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::log_keeper::LogKeeper;
 use super::mailbox::{Inbox, Message, Owner};
 use super::process_key::{ProcessKey, Reported, reported};
 use super::reaper::Reaper;
@@ -67,6 +68,7 @@ pub(crate) struct EventLoop {
     pub(crate) timers: Timers,
     pub(crate) spawners: Spawners,
     reaper: Arc<Reaper>,
+    log_keeper: LogKeeper,
     pub(crate) scan_queue: ScanQueue<ScanRequest>,
     /// How many processes were asked to stop and have not ended yet.
     pub(crate) awaited: usize,
@@ -76,7 +78,7 @@ pub(crate) struct EventLoop {
 }
 
 impl EventLoop {
-    pub(crate) fn new(inbox: Inbox, spawners: Spawners, reaper: Arc<Reaper>) -> EventLoop {
+    pub(crate) fn new(inbox: Inbox, spawners: Spawners, reaper: Arc<Reaper>, log_keeper: LogKeeper) -> EventLoop {
         let (slots, keys, timers, turns) = (BTreeMap::new(), Keys::default(), Timers::default(), Turns::default());
         let (scan_queue, awaited, ending) = (ScanQueue::default(), 0, false);
         let unreaped_in_time = UnreapedInTime::default();
@@ -90,6 +92,7 @@ impl EventLoop {
             timers,
             spawners,
             reaper,
+            log_keeper,
             scan_queue,
             awaited,
             unreaped_in_time,
@@ -124,6 +127,7 @@ impl EventLoop {
             self.guarded(|it| it.spawners.reinforce(Instant::now()));
         }
         drop(self.spawners);
+        drop(self.log_keeper);
         self.reaper.leave_all_behind();
     }
 
@@ -142,6 +146,13 @@ impl EventLoop {
                 self.done(key, &spec, done);
             }
             Message::Scanned { progress, found } => self.scanned(&progress, found),
+        }
+    }
+
+    /// Has the logs of a process kept within the limits that are declared now.
+    fn keep_logs(&self, key: ProcessKey) {
+        if let Some(supervised) = self.slots.get(&key).filter(|supervised| supervised.pid.is_some()) {
+            self.log_keeper.keep(key, supervised.spec.bounded_logs());
         }
     }
 
@@ -193,6 +204,7 @@ impl EventLoop {
         }
         if released || forgotten {
             if let Some(mut supervised) = self.slots.remove(&key) {
+                self.log_keeper.keep(key, Vec::new());
                 self.awaited -= usize::from(supervised.machine.awaits_end());
                 if self.keys.get(&supervised.slot) == Some(key) {
                     self.keys.remove(&supervised.slot);

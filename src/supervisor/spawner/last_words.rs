@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::declaration::{Listen, ListenAddress};
 use crate::lifecycle::hints::taken_port;
-use crate::store::LogPart;
+use crate::store::{LogPart, LogPositions};
 use crate::supervisor::mailbox::{Done, LastWords};
 use crate::supervisor::spec::Spec;
 use crate::sys::proc::port_holder::{self, PortHolder, TakenAddress};
@@ -45,11 +45,11 @@ impl AddressSearch {
     }
 
     /// What the process said last that has ended before this job, which is done.
-    pub(super) fn last_words(&self, spec: &Spec, unread: Unread, done: &Done) -> LastWords {
+    pub(super) fn last_words(&self, spec: &Spec, unread: Unread, done: &Done, positions: &LogPositions) -> LastWords {
         let (lines, taken) = match unread {
             Unread::Output(part) => {
                 let next_begins = if let Done::Started(started) = done { started.output_begins } else { None };
-                let lines = spec.last_lines(part, next_begins).unwrap_or_default();
+                let lines = spec.last_lines(part, next_begins, positions).unwrap_or_default();
                 // Of an adopted process the lines may be those of another one.
                 let is_certain = matches!(part, LogPart::From(_));
                 let taken = if is_certain { in_lines(spec, &lines) } else { Vec::new() };

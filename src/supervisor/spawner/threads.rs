@@ -19,6 +19,7 @@ use super::job::{Job, ScanRequest, Work};
 use super::work::{SpawnTools, Spawner};
 use crate::defaults::KILL_PATIENCE;
 use crate::logging::{self, Level};
+use crate::store::LogPositions;
 use crate::supervisor::mailbox::Mailbox;
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::scan::stalled_scan::ScanProgress;
@@ -78,9 +79,9 @@ struct Shared {
 
 impl Spawners {
     /// Starts the first thread; others follow when there is work for them.
-    pub(crate) fn start(mailbox: Mailbox, reaper: Arc<Reaper>) -> io::Result<Spawners> {
+    pub(crate) fn start(mailbox: Mailbox, reaper: Arc<Reaper>, positions: Arc<LogPositions>) -> io::Result<Spawners> {
         let (work, waiting) = crossbeam_channel::unbounded();
-        let (spawner, idle) = (Spawner::new(mailbox, reaper)?, AtomicI64::new(0));
+        let (spawner, idle) = (Spawner::new(mailbox, reaper, positions)?, AtomicI64::new(0));
         let shared = Arc::new(Shared { waiting, spawner, idle });
         let (threads, limit) = (Vec::new(), most_spawners());
         let mut spawners = Spawners { work: Some(work), shared, threads, limit, check_at: None };

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::host_code;
 use crate::lifecycle::start_numbers::StartNumbers;
 use crate::logging::{self, Level};
-use crate::store::{self, RecordedNotifications};
+use crate::store::{self, LogPositions, RecordedNotifications};
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::adoption::{self, Proven, named_leader};
 use crate::supervisor::command_run::any_is_run_by_a_caller;
@@ -31,7 +31,6 @@ use crate::supervisor::scan::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::supervisor::sockets::ProxySockets;
 use crate::supervisor::spec::{Files, Spec};
 use crate::sys::fail;
-use crate::sys::file::end_of;
 use crate::sys::notify_socket::SocketName;
 use crate::sys::pid::Pid;
 use crate::sys::pidfd;
@@ -71,15 +70,17 @@ pub(crate) struct Spawner {
     spare: SpareDescriptor,
     unreadable: UnreadableProcesses,
     address_search: AddressSearch,
+    positions: Arc<LogPositions>,
     /// No caller waits any more for the current jobs.
     closed: AtomicBool,
 }
 
 impl Spawner {
-    pub(crate) fn new(mailbox: Mailbox, reaper: Arc<Reaper>) -> io::Result<Spawner> {
+    pub(crate) fn new(mailbox: Mailbox, reaper: Arc<Reaper>, positions: Arc<LogPositions>) -> io::Result<Spawner> {
         let (spare, unreadable) = (SpareDescriptor::new()?, UnreadableProcesses::default());
         let address_search = AddressSearch::default();
-        Ok(Spawner { mailbox, reaper, spare, unreadable, address_search, closed: AtomicBool::new(false) })
+        let closed = AtomicBool::new(false);
+        Ok(Spawner { mailbox, reaper, spare, unreadable, address_search, positions, closed })
     }
 
     pub(crate) fn do_work(&self, work: Work, tools: &mut SpawnTools) {
@@ -126,7 +127,9 @@ impl Spawner {
             _ => None,
         };
         // Before the answer, after which the owner may end.
-        let last_words = unread.map(|unread| self.address_search.last_words(&spec, unread, &done)).unwrap_or_default();
+        let last_words = unread
+            .map(|unread| self.address_search.last_words(&spec, unread, &done, &self.positions))
+            .unwrap_or_default();
         let unknown_user = matches!(done, Done::Adopted { .. }).then(|| spec.unknown_user()).flatten();
         // ORDER: the supervisor must get the start before it can get the exit.
         self.mailbox.send(Message::Done { key, spec, done, last_words });
@@ -284,7 +287,7 @@ impl Spawner {
         program.report =
             report_end.as_ref().zip(number).map(|(end, number)| ReportDescriptor { end: end.as_fd(), number });
         let outputs = spec.open_outputs(program.credentials.as_ref())?;
-        let output_begins = end_of(outputs[1].as_fd());
+        let output_begins = self.positions.end_of(outputs[1].as_fd());
         let streams = tools.streams.with(outputs);
         let (standard, stack) = (streams.as_fds(), &mut tools.stack);
         fail::point("start:prepared");

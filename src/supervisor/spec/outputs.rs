@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Files, Spec};
 use crate::command::{Credentials, Output, OutputOwner};
 use crate::error::{Error, ErrorCode, Result};
-use crate::store::{self, LogOwner, LogPart};
+use crate::store::{self, BoundedLog, LogLocation, LogOwner, LogPart, LogPositions};
 use crate::sys::{fd, journal_stream};
 
 impl Spec {
@@ -94,14 +94,48 @@ impl Spec {
     }
 
     /// The last lines that a process has written to its standard error, as far as that is a file.
-    pub(crate) fn last_lines(&self, part: LogPart, until: Option<u64>) -> std::io::Result<Vec<String>> {
+    pub(crate) fn last_lines(
+        &self,
+        part: LogPart,
+        until: Option<u64>,
+        positions: &LogPositions,
+    ) -> std::io::Result<Vec<String>> {
         match (&self.config.command.outputs.stderr, &self.context.files) {
-            (Output::File, Files::DataDir(data_dir)) => data_dir.last_lines(&self.id, part, until),
-            (Output::File, Files::LogDir(log_dir)) => log_dir.last_lines(&self.id, part, until),
-            (Output::File, Files::Paths { stderr: Some(path), .. }) => store::last_lines_of(path, part, until),
-            (Output::Path(path), _) => store::last_lines_of(path, part, until),
+            (Output::File, Files::DataDir(data_dir)) => data_dir.last_lines(&self.id, part, until, positions),
+            (Output::File, Files::LogDir(log_dir)) => log_dir.last_lines(&self.id, part, until, positions),
+            (Output::File, Files::Paths { stderr: Some(path), .. }) => {
+                store::last_lines_of(path, part, until, positions)
+            }
+            (Output::Path(path), _) => store::last_lines_of(path, part, until, positions),
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// The logs that are to be kept within a limit.
+    pub(crate) fn bounded_logs(&self) -> Vec<BoundedLog> {
+        let outputs = &self.config.command.outputs;
+        let limits = outputs.limits;
+        if limits.max_bytes.is_none() {
+            return Vec::new();
+        }
+        let bounded = |location| BoundedLog { location, limits };
+        self.log_locations().into_iter().flatten().map(bounded).collect()
+    }
+
+    /// Where the two outputs are, as far as these are files.
+    fn log_locations(&self) -> [Option<LogLocation>; 2] {
+        let outputs = self.config.command.outputs.streams();
+        [0, 1].map(|stream| match (outputs[stream], &self.context.files) {
+            (Output::File, Files::DataDir(data_dir)) => {
+                Some(LogLocation::InDataDir(data_dir.clone(), self.id.clone(), stream))
+            }
+            (Output::File, Files::LogDir(log_dir)) => {
+                Some(LogLocation::InLogDir(log_dir.clone(), self.id.clone(), stream))
+            }
+            (Output::File, Files::Paths { .. }) => self.own_log_path(stream).map(|path| LogLocation::At(path.into())),
+            (Output::Path(path), _) => Some(LogLocation::At(path.clone())),
+            (Output::Inherit | Output::Null | Output::Journal, _) => None,
+        })
     }
 
     /// The file that a daemon without a data directory has for a stream.

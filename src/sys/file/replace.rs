@@ -3,7 +3,7 @@
 
 use std::ffi::CStr;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::at::open_at;
@@ -28,6 +28,14 @@ impl Dir {
     ) -> io::Result<()> {
         let file = fail::failing("replace:open").and_then(|()| self.create_file(temporary))?;
         self.put(file, temporary, name, write)
+    }
+
+    /// Appends to a file of this user's, which is made if it is missing.
+    pub(crate) fn append_by(&self, name: &CStr, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+        let mut file = self.open_file(name, libc::O_WRONLY | libc::O_CREAT)?;
+        // Not O_APPEND, with which copy_file_range(2) does not work.
+        file.seek(SeekFrom::End(0))?;
+        signal::without_file_size_signal(|| write(&mut file))
     }
 
     /// Replaces the content of a file whose old content is not needed any more: meanwhile there is no file. Where one of

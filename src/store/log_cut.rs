@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Takes the oldest lines away of a log that has become too large, while processes write to it.
+//!
+//! They have it open for appending, so the file has to stay the same one, and a rename would change nothing for them. What
+//! the file system has decides:
+//!
+//! - its first blocks are removed (`FALLOC_FL_COLLAPSE_RANGE`: ext4, XFS, F2FS), and nothing is lost;
+//! - or their space is given back (`FALLOC_FL_PUNCH_HOLE`: tmpfs, btrfs, ZFS): nothing is lost, but the file begins with
+//!   zeros that take no space;
+//! - or it is copied and truncated: what was written between the two is lost.
+//!
+//! A line that a cut goes through is overwritten with spaces before, so that no half of it is ever seen at the beginning,
+//! also when the agent dies in between: then it does all of it again.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use super::bounded_log::OpenLog;
+use super::log_cut_place::{choose, possible, window};
+use super::log_positions::{LogPositions, locked};
+use crate::command::LogLimits;
+use crate::sys::fail;
+use crate::sys::file::{free_front, id_of, is_not_supported, remove_front};
+
+/// What became of a log.
+#[derive(Debug, Default)]
+pub(crate) struct Cut {
+    /// Where it begins now: what is before takes no space.
+    pub(crate) begins: u64,
+    /// What was written in this moment may be lost.
+    pub(crate) truncated: bool,
+    /// Why what was removed is not kept elsewhere, if it was to be.
+    pub(crate) not_kept: Option<io::Error>,
+}
+
+/// Blocks larger than these are not asked for: a stripe of disks, or of a network, is no block.
+const BLOCKS: [u64; 2] = [4096, 64 * 1024];
+
+/// Cuts a log that begins at `begins`, of which what is before was freed already.
+///
+/// # Errors
+/// When nothing of it could be removed.
+pub(crate) fn cut(log: &OpenLog, begins: u64, limits: LogLimits, positions: &LogPositions) -> io::Result<Cut> {
+    let (file, unchanged) = (&log.file, Cut { begins, ..Cut::default() });
+    let found = file.metadata()?;
+    let block = found.blksize().clamp(BLOCKS[0], BLOCKS[1]).next_power_of_two();
+    let max_bytes = limits.max_bytes.unwrap_or(u64::MAX);
+    let Some(possible) = possible(found.len(), begins, block, max_bytes, limits.keep > 0) else {
+        return Ok(unchanged);
+    };
+    let window = window(&possible, begins, found.len());
+    let mut content = vec![0; usize::try_from(window.end - window.start).unwrap_or_default()];
+    file.read_exact_at(&mut content, window.start)?;
+    let place = choose(&content, window.start, &possible, block);
+    drop(content);
+    let keep = || log.keep_old(limits.keep, |old| copy(file, lines_begin(file, begins)?, place.lines_end(), old));
+    let not_kept = if limits.keep > 0 { keep().err() } else { None };
+    fail::point("log:kept");
+    if !place.line.is_empty() {
+        let blank = vec![b' '; usize::try_from(place.line.end - place.line.start).unwrap_or_default()];
+        file.write_all_at(&blank, place.line.start)?;
+    }
+    fail::point("log:blanked");
+    let removed = positions.removed(id_of(file)?);
+    // ORDER: whoever reads the log by a place in it waits, for the place moves.
+    let mut removed = locked(&removed);
+    match remove_front(file, place.at) {
+        Ok(()) => {
+            *removed += place.at;
+            fail::point("log:cut");
+            return Ok(Cut { begins: 0, not_kept, ..unchanged });
+        }
+        Err(error) if is_not_supported(&error) => {}
+        Err(error) => return Err(error),
+    }
+    match free_front(file, place.at) {
+        Ok(()) => return Ok(Cut { begins: place.at, not_kept, ..unchanged }),
+        Err(error) if is_not_supported(&error) => {}
+        Err(error) => return Err(error),
+    }
+    let not_kept = match limits.keep {
+        0 => log.keep_old(1, |old| copy(file, lines_begin(file, begins)?, u64::MAX, old)),
+        _ => log.keep_more(|old| copy(file, place.lines_end(), u64::MAX, old)),
+    };
+    *removed += file.metadata()?.len();
+    file.set_len(0)?;
+    Ok(Cut { begins: 0, truncated: true, not_kept: not_kept.err() })
+}
+
+/// Where the lines of a log begin: behind the blanks of the one that the last cut went through.
+fn lines_begin(log: &File, begins: u64) -> io::Result<u64> {
+    let mut content = [0; BLOCKS[0] as usize];
+    let read = log.read_at(&mut content, begins)?;
+    let blanks = content[..read].iter().take_while(|byte| **byte == b' ').count();
+    let is_line = blanks > 0 && content[..read].get(blanks) == Some(&b'\n');
+    Ok(if is_line { begins + blanks as u64 + 1 } else { begins })
+}
+
+/// Copies a part of a log, by the kernel where that can be.
+fn copy(log: &File, from: u64, until: u64, to: &mut File) -> io::Result<()> {
+    let mut log = log;
+    log.seek(SeekFrom::Start(from))?;
+    io::copy(&mut log.take(until - from), to).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::store::bounded_log::LogLocation;
+    use crate::sys::file::data_begins;
+
+    /// A directory for one test, on a file system of its own kind where there is one.
+    struct Place(PathBuf);
+
+    impl Place {
+        /// In the directory for temporary files, and in memory, where no block can be removed.
+        fn all() -> Vec<Place> {
+            let name = format!("proxyprocess-cut-{}", crate::sys::random::uuid().unwrap());
+            let all = [std::env::temp_dir(), "/dev/shm".into()].map(|place| Place(place.join(&name)));
+            all.into_iter().filter(|place| std::fs::create_dir(&place.0).is_ok()).collect()
+        }
+
+        fn log(&self, content: &str) -> (PathBuf, OpenLog) {
+            let path = self.0.join("web-stdout.log");
+            File::options().append(true).create(true).open(&path).unwrap().write_all(content.as_bytes()).unwrap();
+            let open = LogLocation::At(path.clone()).open().unwrap().unwrap();
+            (path, open)
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn lines(range: std::ops::Range<u32>) -> String {
+        range.map(|number| format!("line {number:06} {}\n", "x".repeat(number as usize % 90))).collect()
+    }
+
+    fn limits(keep: u32) -> LogLimits {
+        LogLimits { max_bytes: Some(65_536), keep }
+    }
+
+    /// What of a log is not freed, without a line of blanks.
+    fn content(path: &Path) -> String {
+        let open = LogLocation::At(path.to_owned()).open().unwrap().unwrap();
+        let begins = data_begins(&open.file).unwrap();
+        let content = String::from_utf8(std::fs::read(path).unwrap().split_off(begins as usize)).unwrap();
+        without_blanks(&content)
+    }
+
+    fn without_blanks(content: &str) -> String {
+        content.lines().filter(|line| !line.trim().is_empty()).map(|line| format!("{line}\n")).collect()
+    }
+
+    fn old(path: &Path, number: u32) -> PathBuf {
+        path.with_extension(format!("log.{number}"))
+    }
+
+    #[test]
+    fn whole_lines_stay_of_a_log_that_is_cut_again_and_again() {
+        for place in Place::all() {
+            let (path, mut begins) = (place.0.join("web-stdout.log"), 0);
+            for round in 0..5 {
+                let (_, log) = place.log(&lines(round * 1500..(round + 1) * 1500));
+                let done = cut(&log, begins, limits(0), &LogPositions::default()).unwrap();
+                assert!(!done.truncated && done.not_kept.is_none());
+                begins = done.begins;
+                let left = content(&path);
+                assert!(left.len() > 30_000 && left.len() <= 49_152, "{}", left.len());
+                assert!(lines(0..(round + 1) * 1500).ends_with(&format!("\n{left}")), "{left:.99}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_that_are_taken_away_are_in_the_older_files() {
+        for place in Place::all() {
+            let (path, mut begins) = (place.0.join("web-stdout.log"), 0);
+            for round in 0..5 {
+                let (_, log) = place.log(&lines(round * 1500..(round + 1) * 1500));
+                begins = cut(&log, begins, limits(3), &LogPositions::default()).unwrap().begins;
+            }
+            let kept = [3, 2, 1].map(|number| std::fs::read_to_string(old(&path, number)).unwrap());
+            let all = without_blanks(&kept.concat()) + &content(&path);
+            assert!(lines(0..7500).ends_with(&format!("\n{all}")) && all.len() > 3 * 65_536, "{}", all.len());
+            assert!(!old(&path, 4).exists());
+            // Fewer are to be kept.
+            let (_, log) = place.log(&lines(7500..9000));
+            cut(&log, begins, limits(1), &LogPositions::default()).unwrap();
+            assert!(old(&path, 1).exists() && !old(&path, 2).exists() && !old(&path, 3).exists());
+        }
+    }
+
+    #[test]
+    fn log_is_cut_when_the_older_lines_cannot_be_kept() {
+        for place in Place::all() {
+            let (path, log) = place.log(&lines(0..1500));
+            // A directory cannot be removed as a file.
+            std::fs::create_dir_all(old(&path, 1).join("in the way")).unwrap();
+            let done = cut(&log, 0, limits(1), &LogPositions::default()).unwrap();
+            assert!(done.not_kept.is_some());
+            assert!(lines(0..1500).ends_with(&content(&path)) && content(&path).len() < 65_536);
+        }
+    }
+
+    #[test]
+    fn how_much_was_removed_is_known() {
+        for place in Place::all() {
+            let (path, log) = place.log(&lines(0..1500));
+            let (before, positions) = (log.file.metadata().unwrap().len(), LogPositions::default());
+            cut(&log, 0, limits(0), &positions).unwrap();
+            let removed = *locked(&positions.removed(id_of(&log.file).unwrap()));
+            assert_eq!(std::fs::metadata(path).unwrap().len() + removed, before);
+        }
+    }
+
+    #[test]
+    fn what_is_no_log_of_the_agent_is_not_opened() {
+        let places = Place::all();
+        let place = &places[0].0;
+        let at = |name: &str| LogLocation::At(place.join(name));
+        let (path, _) = places[0].log("line\n");
+        std::os::unix::fs::symlink(&path, place.join("link")).unwrap();
+        assert!(at("link").find().is_err() && at("link").open().is_err());
+        assert!(LogLocation::At(place.clone()).find().is_err() && at(".").open().is_err());
+        std::process::Command::new("mkfifo").arg(place.join("fifo")).status().unwrap();
+        assert!(at("fifo").find().is_err() && at("fifo").open().is_err());
+        std::fs::hard_link(&path, place.join("other")).unwrap();
+        assert_eq!(at("other").open().unwrap_err().to_string(), "a file with 2 names, expected 1");
+        std::fs::remove_file(place.join("other")).unwrap();
+        assert!(at("web-stdout.log").open().unwrap().is_some());
+        assert!(at("missing").open().unwrap().is_none() && at("missing").find().unwrap().is_none());
+        assert!(at("missing/missing").find().unwrap().is_none());
+        if std::os::unix::fs::chown(&path, Some(65_534), None).is_ok() {
+            assert!(at("web-stdout.log").open().unwrap_err().to_string().starts_with("owned by user 65534"));
+        }
+    }
+}

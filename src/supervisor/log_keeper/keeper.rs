@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The thread: waits until a log is written to, looks at it, and waits on when it is not written to any more.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::Receiver;
+
+use super::request::Request;
+use super::watched_log::{Next, WatchedLog};
+use crate::host_code::caught;
+use crate::logging::{self, Level};
+use crate::store::{BoundedLog, FileId, LogPositions};
+use crate::supervisor::process_key::ProcessKey;
+use crate::sys::epoll::{Epoll, Wakeup};
+use crate::sys::inotify::{Inotify, Watch};
+
+/// One of the logs of a process.
+type LogKey = (ProcessKey, usize);
+
+const WAKEUP: u64 = 0;
+const WRITTEN: u64 = 1;
+
+/// The thread's state.
+pub(super) struct Keeper {
+    requests: Receiver<Request>,
+    wakeup: Arc<Wakeup>,
+    epoll: Epoll,
+    inotify: Inotify,
+    positions: Arc<LogPositions>,
+    logs: HashMap<ProcessKey, Vec<WatchedLog>>,
+    due: BTreeSet<(Instant, LogKey)>,
+    /// Several processes may write to the same file.
+    watched: HashMap<Watch, Vec<LogKey>>,
+    users: HashMap<FileId, usize>,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        requests: Receiver<Request>,
+        wakeup: Arc<Wakeup>,
+        positions: Arc<LogPositions>,
+    ) -> io::Result<Keeper> {
+        let (epoll, inotify) = (Epoll::new()?, Inotify::new()?);
+        epoll.add(wakeup.fd(), WAKEUP)?;
+        epoll.add(inotify.as_fd(), WRITTEN)?;
+        let (logs, due, watched, users) = (HashMap::new(), BTreeSet::new(), HashMap::new(), HashMap::new());
+        Ok(Keeper { requests, wakeup, epoll, inotify, positions, logs, due, watched, users })
+    }
+
+    pub(super) fn run(mut self) {
+        let mut ready = Vec::new();
+        loop {
+            let patience = self.due.first().map(|(at, _)| at.saturating_duration_since(Instant::now()));
+            if let Err(error) = self.epoll.wait(patience, &mut ready) {
+                // Only a host that closed our descriptor can cause this.
+                return logging::write(Level::Error, format_args!("wait for logs that are written to: {error}"));
+            }
+            self.wakeup.drain();
+            while let Ok(request) = self.requests.try_recv() {
+                match request {
+                    Request::Keep(key, logs) => self.keep(key, logs),
+                    Request::End => return,
+                }
+            }
+            self.note_written();
+            self.look_at_due();
+        }
+    }
+
+    fn keep(&mut self, key: ProcessKey, logs: Vec<BoundedLog>) {
+        for number in 0..self.logs.get(&key).map_or(0, Vec::len) {
+            self.leave((key, number));
+        }
+        let gone = self.logs.remove(&key).into_iter().flatten().filter_map(|log| log.file).collect::<Vec<_>>();
+        if !logs.is_empty() {
+            let (now, count) = (Instant::now(), logs.len());
+            self.logs.insert(key, logs.into_iter().map(|log| WatchedLog::new(log, now)).collect());
+            (0..count).for_each(|number| self.look((key, number)));
+        }
+        // ORDER: after the new ones, which are mostly the same files, and places in these are known.
+        for file in gone {
+            self.release(file);
+        }
+    }
+
+    /// Forgets what is to be done with a log.
+    fn leave(&mut self, key: LogKey) {
+        let Some(log) = self.logs.get(&key.0).and_then(|logs| logs.get(key.1)) else { return };
+        match log.next {
+            Next::Watched(watch) => {
+                let others = self.watched.get_mut(&watch);
+                let is_last = others.is_none_or(|keys| {
+                    keys.retain(|it| *it != key);
+                    keys.is_empty()
+                });
+                if is_last {
+                    self.watched.remove(&watch);
+                    self.inotify.forget(watch);
+                }
+            }
+            Next::Look(at) => drop(self.due.remove(&(at, key))),
+            Next::Nothing => {}
+        }
+    }
+
+    fn release(&mut self, file: FileId) {
+        let Some(users) = self.users.get_mut(&file) else { return };
+        *users -= 1;
+        if *users == 0 {
+            self.users.remove(&file);
+            self.positions.forget(file);
+        }
+    }
+
+    fn note_written(&mut self) {
+        let mut written = Vec::new();
+        if !self.inotify.written(&mut written) {
+            // Too many at once: it may be any.
+            written = self.watched.keys().copied().collect();
+        }
+        let now = Instant::now();
+        let keys = written.into_iter().filter_map(|watch| self.watched.remove(&watch)).flatten();
+        for key in keys.collect::<Vec<_>>() {
+            let Some(log) = self.logs.get_mut(&key.0).and_then(|logs| logs.get_mut(key.1)) else { continue };
+            log.written(now);
+            self.plan(key);
+        }
+    }
+
+    fn look_at_due(&mut self) {
+        let now = Instant::now();
+        while let Some((at, key)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            self.due.remove(&(at, key));
+            self.look(key);
+        }
+    }
+
+    fn look(&mut self, key: LogKey) {
+        let Some(log) = self.logs.get_mut(&key.0).and_then(|logs| logs.get_mut(key.1)) else { return };
+        let before = log.file;
+        let (inotify, positions) = (&self.inotify, &self.positions);
+        // A fault of this library with one log must not leave all others without a limit.
+        if caught(|| log.look(inotify, positions)).is_err() {
+            log.next = Next::Nothing;
+        }
+        let after = log.file;
+        if before != after {
+            after.into_iter().for_each(|file| *self.users.entry(file).or_default() += 1);
+            before.into_iter().for_each(|file| self.release(file));
+        }
+        self.plan(key);
+    }
+
+    fn plan(&mut self, key: LogKey) {
+        let Some(log) = self.logs.get(&key.0).and_then(|logs| logs.get(key.1)) else { return };
+        match log.next {
+            Next::Watched(watch) => self.watched.entry(watch).or_default().push(key),
+            Next::Look(at) => drop(self.due.insert((at, key))),
+            Next::Nothing => {}
+        }
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Keeps logs within their limits: a thread of its own, which there is once a log has a limit. What hangs in a file system
+//! holds up no start and no stop.
+
+mod keeper;
+mod pace;
+mod request;
+mod watched_log;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::process_key::ProcessKey;
+use crate::defaults::KILL_PATIENCE;
+use crate::logging::{self, Level};
+use crate::store::{BoundedLog, LogPositions};
+use crate::sys::epoll::Wakeup;
+use crate::sys::thread;
+use keeper::Keeper;
+use request::Request;
+
+/// The thread, if there is one, and the way to it.
+#[derive(Debug)]
+pub(crate) struct LogKeeper {
+    positions: Arc<LogPositions>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: Option<Running>,
+    /// What it is to be told as soon as it could be started.
+    untold: HashMap<ProcessKey, Vec<BoundedLog>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    requests: Sender<Request>,
+    wakeup: Arc<Wakeup>,
+    thread: JoinHandle<()>,
+    /// Closes when it ends.
+    ended: Receiver<()>,
+}
+
+impl LogKeeper {
+    pub(crate) fn new(positions: Arc<LogPositions>) -> LogKeeper {
+        LogKeeper { positions, state: Mutex::default() }
+    }
+
+    /// Keeps these logs, those of a process that may write to them, within their limits from now on, and no others of it.
+    pub(crate) fn keep(&self, key: ProcessKey, logs: Vec<BoundedLog>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = &state.running {
+            return running.send(Request::Keep(key, logs));
+        }
+        if logs.is_empty() {
+            state.untold.remove(&key);
+            return;
+        }
+        state.untold.insert(key, logs);
+        match self.start() {
+            Ok(running) => {
+                std::mem::take(&mut state.untold)
+                    .into_iter()
+                    .for_each(|(key, logs)| running.send(Request::Keep(key, logs)));
+                state.running = Some(running);
+            }
+            // The next start of a process tries it again.
+            Err(error) => {
+                let message = format_args!("start the thread that keeps logs within their limits: {error}");
+                logging::write(Level::Error, message);
+            }
+        }
+    }
+
+    fn start(&self) -> io::Result<Running> {
+        let (requests, received) = crossbeam_channel::unbounded();
+        let wakeup = Arc::new(Wakeup::new()?);
+        let keeper = Keeper::new(received, wakeup.clone(), self.positions.clone())?;
+        let (ends, ended) = crossbeam_channel::bounded(0);
+        let thread = thread::start("proxy-logs", move || {
+            keeper.run();
+            drop(ends);
+        })?;
+        Ok(Running { requests, wakeup, thread, ended })
+    }
+}
+
+impl Running {
+    fn send(&self, request: Request) {
+        // A thread that has panicked, which is logged, takes none.
+        let _ = self.requests.send(request);
+        self.wakeup.wake();
+    }
+}
+
+/// Ends the thread. Only one that hangs in a file system is left behind, as a spawner is.
+impl Drop for LogKeeper {
+    fn drop(&mut self) {
+        let running = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).running.take();
+        let Some(running) = running else { return };
+        running.send(Request::End);
+        match running.ended.recv_timeout(KILL_PATIENCE) {
+            Err(crossbeam_channel::RecvTimeoutError::Timeout) => {
+                logging::write(
+                    Level::Error,
+                    format_args!("the thread of the logs is stuck in a file system: left behind"),
+                );
+            }
+            // One that panicked has been logged by the panic hook.
+            _ => drop(running.thread.join()),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MPL-2.0
+//! One log that is kept within its limit.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use super::pace::next_look;
+use crate::logging::{self, Level};
+use crate::store::{BoundedLog, FileId, LogPositions, cut};
+use crate::sys::file::data_begins;
+use crate::sys::inotify::{Inotify, Watch};
+
+/// How often a log is looked at that cannot be watched.
+const UNWATCHED: Duration = Duration::from_secs(10);
+
+/// What is done with a log next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing before it is written to.
+    Watched(Watch),
+    /// It is looked at.
+    Look(Instant),
+    /// Nothing: it is not there, or cannot be kept within its limit.
+    Nothing,
+}
+
+#[derive(Debug)]
+pub(super) struct WatchedLog {
+    pub(super) log: BoundedLog,
+    /// The file that it was when it was looked at last.
+    pub(super) file: Option<FileId>,
+    pub(super) next: Next,
+    /// Where it begins: what is before takes no space.
+    begins: u64,
+    size: u64,
+    looked_at: Instant,
+    /// What was said of it already.
+    said: Option<String>,
+}
+
+impl WatchedLog {
+    pub(super) fn new(log: BoundedLog, now: Instant) -> WatchedLog {
+        let (begins, size) = (0, u64::MAX);
+        WatchedLog { log, file: None, next: Next::Look(now), begins, size, looked_at: now, said: None }
+    }
+
+    /// Something was written to it.
+    pub(super) fn written(&mut self, now: Instant) {
+        if let Next::Watched(_) = self.next {
+            let room = self.max_bytes().saturating_sub(self.size - self.begins.min(self.size));
+            self.next = Next::Look(now + next_look(room, 0, Duration::MAX));
+        }
+    }
+
+    /// Looks at its size, and cuts it if that is too large.
+    pub(super) fn look(&mut self, inotify: &Inotify, positions: &LogPositions) {
+        self.next = self.try_look(inotify, positions).unwrap_or_else(|error| {
+            self.say(Level::Warn, format!("not kept within its limit before the next start: {error}"));
+            Next::Nothing
+        });
+    }
+
+    fn try_look(&mut self, inotify: &Inotify, positions: &LogPositions) -> io::Result<Next> {
+        let now = Instant::now();
+        let Some(found) = self.log.location.find()? else { return Ok(Next::Nothing) };
+        let is_new = self.file != Some(found.id);
+        let grown = if is_new || found.size < self.size { found.size } else { found.size - self.size };
+        if is_new {
+            let Some(open) = self.log.location.open()? else { return Ok(Next::Nothing) };
+            (self.file, self.begins) = (Some(found.id), data_begins(&open.file)?);
+        } else if found.size < self.size {
+            // It was truncated, by whatever.
+            self.begins = 0;
+        }
+        let time = now.saturating_duration_since(self.looked_at);
+        (self.size, self.looked_at) = (found.size, now);
+        if self.used() > self.max_bytes() {
+            self.cut(positions)?;
+        } else if grown == 0 || is_new {
+            return self.watch(inotify, now);
+        }
+        let room = self.max_bytes().saturating_sub(self.used());
+        Ok(Next::Look(now + next_look(room, grown, time)))
+    }
+
+    fn cut(&mut self, positions: &LogPositions) -> io::Result<()> {
+        let Some(open) = self.log.location.open()? else { return Ok(()) };
+        let cut = cut(&open, self.begins, self.log.limits, positions)?;
+        (self.begins, self.size) = (cut.begins, open.file.metadata()?.len());
+        if let Some(error) = cut.not_kept {
+            self.say(Level::Warn, format!("older lines could not be kept and are lost: {error}"));
+        }
+        if cut.truncated {
+            let why = "its file system removes no part of a file";
+            self.say(Level::Warn, format!("truncated, for {why}: lines that are written in this moment are lost"));
+        }
+        Ok(())
+    }
+
+    fn watch(&mut self, inotify: &Inotify, now: Instant) -> io::Result<Next> {
+        let Some(open) = self.log.location.open()? else { return Ok(Next::Nothing) };
+        let watch = match inotify.watch_once(open.file.as_fd()) {
+            Ok(watch) => watch,
+            Err(error) => {
+                self.say(Level::Warn, format!("looked at every {UNWATCHED:?}, for it cannot be watched: {error}"));
+                return Ok(Next::Look(now + UNWATCHED));
+            }
+        };
+        // ORDER: what was written before the watch is not reported.
+        if open.file.metadata()?.len() == self.size { Ok(Next::Watched(watch)) } else { Ok(Next::Look(now)) }
+    }
+
+    fn used(&self) -> u64 {
+        self.size.saturating_sub(self.begins)
+    }
+
+    fn max_bytes(&self) -> u64 {
+        self.log.limits.max_bytes.unwrap_or(u64::MAX)
+    }
+
+    /// Once, however often it happens one after the other.
+    fn say(&mut self, level: Level, what: String) {
+        if self.said.as_ref() != Some(&what) {
+            logging::write(level, format_args!("log {}: {what}", self.log.location.path().display()));
+            self.said = Some(what);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
+    use super::*;
+    use crate::command::LogLimits;
+    use crate::store::LogLocation;
+
+    #[test]
+    fn log_that_is_not_written_to_is_not_looked_at() {
+        let path = std::env::temp_dir().join(format!("proxyprocess-log-{}", crate::sys::random::uuid().unwrap()));
+        let mut file = File::options().append(true).create_new(true).open(&path).unwrap();
+        let limits = LogLimits { max_bytes: Some(65_536), keep: 0 };
+        let bounded = BoundedLog { location: LogLocation::At(path.clone()), limits };
+        let (inotify, positions, now) = (Inotify::new().unwrap(), LogPositions::default(), Instant::now());
+        let mut log = WatchedLog::new(bounded, now);
+        for round in 0..2 {
+            log.look(&inotify, &positions);
+            let Next::Watched(watch) = log.next else { panic!("{round}: {log:?}") };
+            file.write_all(b"line\n").unwrap();
+            let mut written = Vec::new();
+            assert!(inotify.written(&mut written) && written == [watch]);
+            log.written(now);
+            assert!(matches!(log.next, Next::Look(at) if at > now), "{log:?}");
+            // It has grown: it may go on.
+            log.look(&inotify, &positions);
+            assert!(matches!(log.next, Next::Look(_)), "{log:?}");
+        }
+        file.write_all(&[b'x'; 70_000]).unwrap();
+        log.look(&inotify, &positions);
+        assert!(matches!(log.next, Next::Look(_)) && log.used() <= 65_536, "{log:?}");
+        std::fs::remove_file(&path).unwrap();
+        log.look(&inotify, &positions);
+        assert_eq!(log.next, Next::Nothing);
+    }
+}
