@@ -2,7 +2,7 @@
 //! What the proxies write, and what happens to them.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -101,6 +101,33 @@ fn followed_log_shows_what_is_written_also_after_it_was_moved_or_truncated() {
     web.process.kill();
     scene.reports.start("web");
     assert_eq!(follow.line(), "a line\n");
+    drop(follow);
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn followed_log_goes_on_where_it_was_when_its_oldest_lines_are_removed() {
+    let scene = Scene::new();
+    let output = serde_json::json!({"max_bytes": 65536});
+    let agent = start(&scene, &Config::new(&scene).proxy("web", Proxy::helper(&["run"]).set("output", output)));
+    scene.reports.start("web");
+    let data_dir = scene.data_dir();
+    ask(&data_dir, &["wait", "web"]).ok();
+    let mut log = fs::File::options().append(true).open(data_dir.join("logs/web-stdout.log")).unwrap();
+    log.write_all(b"the first line\n").unwrap();
+    let mut follow = Following::start(&data_dir, &["logs", "web", "-f", "--stdout"]);
+    assert_eq!(follow.line(), "the first line\n");
+    let mut number = 0_u32;
+    for round in 0..12 {
+        let lines: String = (number..number + 500).map(|number| format!("a line with the number {number}\n")).collect();
+        log.write_all(lines.as_bytes()).unwrap();
+        // Fewer than stay in any case.
+        for _ in 0..500 {
+            assert_eq!(follow.line(), format!("a line with the number {number}\n"), "{round}");
+            number += 1;
+        }
+    }
     drop(follow);
     agent.quit();
     scene.finish();

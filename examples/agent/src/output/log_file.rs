@@ -9,19 +9,24 @@ use std::path::{Path, PathBuf};
 /// How much is read at once.
 const PART: u64 = 64 << 10;
 
-/// A log that is read from some place on. It may be moved, truncated or removed meanwhile.
+/// How much of what was read is remembered, by which the place is found again in a log whose front was removed.
+const REMEMBERED: usize = 1024;
+
+/// A log that is read from some place on. It may be moved, truncated, cut or removed meanwhile.
 pub(crate) struct LogFile {
     path: PathBuf,
     /// The open file, with its device and inode.
     open: Option<(File, (u64, u64))>,
     /// How much of it was read.
     read: u64,
+    /// What was read last.
+    last: Vec<u8>,
 }
 
 impl LogFile {
     /// A log from its beginning on; it need not be there yet.
     pub(crate) fn new(path: impl Into<PathBuf>) -> LogFile {
-        LogFile { path: path.into(), open: None, read: 0 }
+        LogFile { path: path.into(), open: None, read: 0, last: Vec::new() }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -61,17 +66,36 @@ impl LogFile {
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn next_part(&mut self) -> io::Result<Vec<u8>> {
-        let read = self.read;
+        loop {
+            let mut part = self.read_part()?;
+            let is_end = part.is_empty();
+            // A file system may have freed the space of the oldest lines, which reads as zeros.
+            part.drain(..part.iter().take_while(|byte| **byte == 0).count());
+            if is_end || !part.is_empty() {
+                let kept = self.last.len().min(REMEMBERED.saturating_sub(part.len()));
+                self.last.drain(..self.last.len() - kept);
+                self.last.extend_from_slice(&part[part.len().saturating_sub(REMEMBERED)..]);
+                return Ok(part);
+            }
+        }
+    }
+
+    fn read_part(&mut self) -> io::Result<Vec<u8>> {
+        let (mut read, mut last) = (self.read, std::mem::take(&mut self.last));
         let Some(file) = self.current()? else { return Ok(Vec::new()) };
-        // A log that was truncated begins anew.
-        let read = if file.metadata()?.len() < read { 0 } else { read };
+        if !follows(file, read, &last)? {
+            read = continuation(file, &last)?;
+            if read == 0 {
+                last.clear();
+            }
+        }
         let mut part = Vec::new();
         file.seek(SeekFrom::Start(read))?;
         file.take(PART).read_to_end(&mut part)?;
-        self.read = read + part.len() as u64;
+        (self.read, self.last) = (read + part.len() as u64, last);
         if part.is_empty() && self.is_replaced() {
-            (self.open, self.read) = (None, 0);
-            return self.next_part();
+            (self.open, self.read, self.last) = (None, 0, Vec::new());
+            return self.read_part();
         }
         Ok(part)
     }
@@ -95,4 +119,25 @@ impl LogFile {
         }
         Ok(self.open.as_mut().map(|(file, _)| file))
     }
+}
+
+/// Whether this place in a log is behind `last`, as it was.
+fn follows(file: &mut File, read: u64, last: &[u8]) -> io::Result<bool> {
+    if file.metadata()?.len() < read {
+        return Ok(false);
+    }
+    let mut found = Vec::new();
+    file.seek(SeekFrom::Start(read - last.len() as u64))?;
+    file.take(last.len() as u64).read_to_end(&mut found)?;
+    Ok(found == last)
+}
+
+/// Where what comes after `last` begins in a log that has become shorter: behind that, if the oldest lines were removed, and
+/// at its beginning, if it was truncated and begins anew.
+fn continuation(file: &mut File, last: &[u8]) -> io::Result<u64> {
+    let mut content = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut content)?;
+    let found = if last.is_empty() { None } else { content.windows(last.len()).rposition(|window| window == last) };
+    Ok(found.map_or(0, |at| (at + last.len()) as u64))
 }
