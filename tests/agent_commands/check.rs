@@ -67,7 +67,7 @@ fn all_mistakes_of_a_file_are_said_at_once() {
     let scene = Scene::new();
     let json = "{\n \"alow_root\": true,\n \"on_exit\": \"explode\",\n \"nosuch\": 1,\n \"proxies\": {\n  \
                 \"a\": {\"command\": [\"a\"], \"comand\": 1},\n  \"good\": {\"command\": [\"a\"]},\n  \
-                \"ä\": {\"command\": 7}, \"good\": {}}}";
+                \"ä\": {\"command\": 7}, \"good\": {},\n  \"b\": {\"command\": [\"a\"], \"mode\": \"other\"}}}";
     let toml = "alow_root = true\n[proxies.a]\ncommand = [\"a\"]\ncomand = 1\n[proxies.b]\ncommand = 7\n";
     let cases = [
         (
@@ -80,6 +80,7 @@ fn all_mistakes_of_a_file_are_said_at_once() {
                 "6:27: proxies.a.comand: unknown field",
                 "8:9: proxies.ä.command: expected",
                 "8:24: proxies.good: declared twice",
+                "9:27: proxies.b.mode: expected \"daemon\" or \"noop\", got \"other\"",
             ] as &[&str],
         ),
         (

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What the agent shows over HTTP, to whom, and what clients cannot do to it.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -128,9 +130,15 @@ fn clients_that_say_nothing_keep_others_out_for_a_while_and_not_the_agent() {
     let scene = Scene::new();
     let config = Config::new(&scene);
     let (agent, address) = start(&scene, &config, "");
-    let silent: Vec<TcpStream> = (0..16).map(|_| connect(&address)).collect();
-    // They are accepted in turn.
-    assert_eq!(answer(connect(&address)).expect("an answer").0, "HTTP/1.1 503 Service Unavailable");
+    let deadline = Deadline::of("no place");
+    // They are accepted in turn, and kept for a while only.
+    let silent = loop {
+        let silent: Vec<TcpStream> = (0..16).map(|_| connect(&address)).collect();
+        if answer(connect(&address)).is_some_and(|(status, ..)| status == "HTTP/1.1 503 Service Unavailable") {
+            break silent;
+        }
+        deadline.left();
+    };
     agent.reload(&config.proxy("next", Proxy::helper(&["run"])));
     scene.reports.start("next");
     drop(silent);
@@ -144,6 +152,38 @@ fn clients_that_say_nothing_keep_others_out_for_a_while_and_not_the_agent() {
     scene.finish();
 }
 
+/// The state of the proxy has lasted longer in each answer that is made.
+#[test]
+fn status_is_made_at_most_once_a_second_however_often_it_is_asked_for() {
+    let scene = Scene::new();
+    let (agent, address) = start(&scene, &Config::new(&scene).proxy("web", Proxy::helper(&["run"])), "");
+    scene.reports.start("web");
+    let begun = Instant::now();
+    let answers: BTreeSet<String> = (0..100).map(|_| get(&address, "/status.json").2).collect();
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap();
+    assert!(answers.len() <= seconds + 2, "{} in {seconds} s", answers.len());
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn agent_whose_port_is_taken_runs_its_proxies_and_shows_them_once_it_has_the_port() {
+    let scene = Scene::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let script = format!("shift; exec \"$0\" run \"$1\" --http {address}");
+    let words = ["/bin/sh", "-c", &script, example_agent().to_str().unwrap()];
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["run"]));
+    let agent = Launch::of(example_agent(), &scene).under(&words).start(&config);
+    scene.reports.start("web");
+    agent.wait_for_log(&format!("listen for http: {address}: Address already in use (os error 98)"));
+    drop(taken);
+    agent.wait_for_log(&format!("serving http://{address}/"));
+    assert_eq!(get(&address, "/").0, "HTTP/1.1 200 OK");
+    agent.quit();
+    scene.finish();
+}
+
 #[test]
 fn address_that_others_reach_has_to_be_wanted() {
     let scene = Scene::new();
@@ -151,10 +191,6 @@ fn address_that_others_reach_has_to_be_wanted() {
     Config::new(&scene).write(&file);
     let said = run(&["run", file.to_str().unwrap(), "--http", "0.0.0.0:0"]).failed(1);
     assert_eq!(said, "agent: http 0.0.0.0:0: expected an address of this machine alone, or --http-public\n");
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let said = run(&["run", file.to_str().unwrap(), "--http", &address]).failed(1);
-    assert_eq!(said, format!("agent: http {address}: listen: Address already in use (os error 98)\n"));
     assert_eq!(run(&["run", file.to_str().unwrap(), "--http-public"]).code, Some(2));
     scene.finish();
 }

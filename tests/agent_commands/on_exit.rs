@@ -15,18 +15,19 @@ fn proxies_are_stopped_when_systemd_stops_the_machine_and_left_otherwise() {
     let systemctl = scene.path("systemctl");
     let path = format!("{}:{}", scene.path("").display(), std::env::var("PATH").unwrap());
     let config = Config::new(&scene).set("on_exit", "auto").proxy("web", Proxy::helper(&["run"]));
-    let run_while = |state: &str| {
-        let script = format!("#!/bin/sh\n[ \"$*\" = is-system-running ] && echo {state}\n");
+    let run_while = |state: &str, then: &str| {
+        let script = format!("#!/bin/sh\n[ \"$*\" = is-system-running ] && echo {state}\n{then}\n");
         fs::write(&systemctl, script).unwrap();
         fs::set_permissions(&systemctl, Permissions::from_mode(0o755)).unwrap();
         let agent = Launch::of(example_agent(), &scene).env("PATH", &path).start(&config);
         agent.wait_for_log("running ");
         agent
     };
-    let agent = run_while("degraded");
+    let agent = run_while("degraded", "");
     let web = scene.reports.start("web");
     agent.end_by(Signal::TERM);
-    let agent = run_while("stopping");
+    // What it does after its answer is not waited for.
+    let agent = run_while("stopping", "exec sleep 3600 >&-");
     agent.status_running(&scene, "web", web.pid);
     agent.end_by(Signal::TERM);
     assert!(web.process.is_gone());
@@ -41,14 +42,14 @@ fn proxies_are_stopped_by_an_agent_that_is_pid_1_of_its_container() {
     }
     let scene = Scene::new();
     let said = scene.path("said");
-    let script = "trap 'echo stopped >\"$0\"; exit' INT; echo started >\"$0\"; while :; do sleep 0.01; done";
+    let script = "trap 'echo stopped >\"$0\"; exit' INT; echo started >\"$0\"; while :; do /bin/sleep 0.01; done";
     let web = Proxy::command(&["/bin/sh", "-c", script, said.to_str().unwrap()]);
     let file = scene.path("agent.json");
     Config::new(&scene).set("on_exit", "auto").proxy("web", web).write(&file);
     let mut container = Command::new("unshare");
     // Without a systemctl, as in most images.
-    container.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(example_agent()).arg(&file);
-    let mut container = container.env("PATH", "/nowhere:/bin").stderr(Stdio::null()).spawn().expect("run unshare");
+    container.args(["--pid", "--fork", "--mount-proc", "--kill-child", "env", "PATH=/nowhere"]);
+    let mut container = container.arg(example_agent()).arg(&file).stderr(Stdio::null()).spawn().expect("run unshare");
     let deadline = Deadline::of("the proxy to run");
     while fs::read_to_string(&said).unwrap_or_default() != "started\n" {
         deadline.left();

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// How long systemd is waited for.
@@ -38,9 +39,9 @@ fn state_of_systemd() -> Option<String> {
     let state = read_state(&mut asked);
     if state.is_none() {
         log::warn!("systemctl is-system-running: no answer within {PATIENCE:?}");
-        let _ = asked.kill();
     }
-    // It has closed its output, or been killed.
+    // It may have closed its output and go on.
+    let _ = asked.kill();
     let _ = asked.wait();
     state
 }
@@ -51,8 +52,11 @@ fn read_state(asked: &mut Child) -> Option<String> {
     loop {
         let left = PollTimeout::try_from(by.saturating_duration_since(Instant::now())).ok()?;
         let mut ready = [PollFd::new(answer.get_ref().as_fd(), PollFlags::POLLIN)];
-        if poll(&mut ready, left) == Ok(0) {
-            return None;
+        match poll(&mut ready, left) {
+            // A read would wait as long as it likes.
+            Err(Errno::EINTR) => continue,
+            Ok(0) | Err(_) => return None,
+            Ok(_) => {}
         }
         let mut part = [0; 64];
         match answer.read(&mut part).ok()? {

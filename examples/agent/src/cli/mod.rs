@@ -78,10 +78,10 @@ pub(crate) fn run() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the agent. Where it is to listen is found out before it starts anything.
+/// Runs the agent. Whether it may listen there is found out before it starts anything.
 fn run_agent(config: &Path, http: Http) -> Result<ExitCode> {
     let Http { address, is_public, hosts } = http;
-    let http = address.map(|address| http::Server::bind(address, is_public, hosts)).transpose()?;
+    let http = address.map(|address| http::Server::new(address, is_public, hosts)).transpose()?;
     agent::run(config, server::start, |agent| http.map_or(Ok(()), |http| http.start(agent)))
 }
 

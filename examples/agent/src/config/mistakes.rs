@@ -4,10 +4,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use proxyprocess::State;
+use proxyprocess::{ExecMode, State};
 
 use super::fields::Members;
 use crate::Result;
+
+/// The kinds of proxy of this agent; it registers none of its own.
+const MODES: [ExecMode; 2] = [ExecMode::DAEMON, ExecMode::NOOP];
 
 /// What is wrong with a configuration file: one message or more.
 #[derive(Debug)]
@@ -76,6 +79,14 @@ fn offset(document: &str, part: &str) -> usize {
     part.as_ptr().addr() - document.as_ptr().addr()
 }
 
+/// A message for each proxy of a kind that this agent does not have, which the library leaves to its user.
+pub(super) fn unknown_modes(state: &State) -> Vec<String> {
+    let unknown = state.list().into_iter().filter(|(_, proxy)| !MODES.contains(&proxy.mode));
+    unknown
+        .map(|(id, proxy)| format!("proxies.{id}.mode: expected \"daemon\" or \"noop\", got \"{}\"", proxy.mode))
+        .collect()
+}
+
 /// What is wrong with each of the declarations, if `first` is wrong with all of them. Of one declaration only the first mistake
 /// is known.
 pub(super) fn of_each_proxy(document: &str, proxies: &str, first: String) -> Vec<String> {
@@ -89,7 +100,9 @@ pub(super) fn of_each_proxy(document: &str, proxies: &str, first: String) -> Vec
             continue;
         }
         let alone = format!("{{{}}}", &document[begin..end]);
-        if State::new().replace_all_json(&alone).is_ok() {
+        let state = State::new();
+        if state.replace_all_json(&alone).is_ok() {
+            messages.extend(unknown_modes(&state));
             continue;
         }
         // Before the id there is at least the brace of the object, or a comma: one character in place of which a brace is put.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use proxyprocess::{ExecMode, ManagerOptions, ProxyConfig, State};
+use proxyprocess::{ManagerOptions, ProxyConfig, State};
 use serde_json::Value;
 
 use crate::Result;
@@ -23,9 +23,6 @@ use mistakes::Noted;
 
 /// What a configuration may have, as JSON schema. The tests of the project compare it with what the library reads.
 pub(crate) const SCHEMA: &str = include_str!("schema.json");
-
-/// The kinds of proxy of this agent; it registers none of its own.
-const MODES: [ExecMode; 2] = [ExecMode::DAEMON, ExecMode::NOOP];
 
 /// What the agent does with its proxies when SIGINT or SIGTERM ends it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -142,12 +139,7 @@ fn read_proxies(
     if let Err(error) = state.replace_all_json(&mistakes::at_its_place(document, proxies)) {
         return Err(mistakes::of_each_proxy(document, proxies, error.to_string()));
     }
-    let unknown: Vec<String> = state
-        .list()
-        .into_iter()
-        .filter(|(_, proxy)| !MODES.contains(&proxy.mode))
-        .map(|(id, proxy)| format!("proxies.{id}.mode: expected \"daemon\" or \"noop\", got \"{}\"", proxy.mode))
-        .collect();
+    let unknown = mistakes::unknown_modes(&state);
     if !unknown.is_empty() {
         return Err(unknown);
     }

@@ -28,8 +28,9 @@ const MOST_CONNECTIONS: usize = 64;
 /// was removed anew when it writes to it.
 const ABSENT: u16 = 1000;
 
-/// After how many milliseconds the socket is looked for where that cannot be watched.
-const UNWATCHED: u16 = 5000;
+/// After how many milliseconds the socket is looked for that nothing is said of: there may be no inotify(7) left, and a parent of
+/// the directory that is renamed, a link that is changed and a mount over it give no event.
+const UNSEEN: u16 = 5000;
 
 /// Has an agent answer commands until its process ends.
 ///
@@ -62,7 +63,7 @@ fn accept(mut socket: Socket, data_dir: &Path, agent: &Arc<Agent>) {
         }
         wait(&socket, is_there);
         match socket.listener.accept() {
-            Ok((stream, _)) => begin(stream, agent, &places),
+            Ok((stream, _)) => begin(stream, agent, &places, &mut complaints),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => complaints.not_accepted("accept a command", error),
         }
@@ -73,32 +74,30 @@ fn accept(mut socket: Socket, data_dir: &Path, agent: &Arc<Agent>) {
 fn wait(socket: &Socket, is_there: bool) {
     let mut ready = vec![PollFd::new(socket.listener.as_fd(), PollFlags::POLLIN)];
     ready.extend(socket.watch.iter().map(|watch| PollFd::new(watch.as_fd(), PollFlags::POLLIN)));
-    let timeout = match (is_there, &socket.watch) {
-        (false, _) => PollTimeout::from(ABSENT),
-        (true, None) => PollTimeout::from(UNWATCHED),
-        (true, Some(_)) => PollTimeout::NONE,
-    };
+    let timeout = PollTimeout::from(if is_there { UNSEEN } else { ABSENT });
     // What comes of it is seen by the calls that follow, also of a wait that a signal has ended.
     let _ = poll(&mut ready, timeout);
     let _ = socket.watch.as_ref().map(Inotify::read_events);
 }
 
-fn begin(stream: UnixStream, agent: &Arc<Agent>, places: &Places) {
+fn begin(stream: UnixStream, agent: &Arc<Agent>, places: &Places, complaints: &mut Complaints) {
     match peer_may_command(&stream) {
         Ok(true) => {}
         Ok(false) => return refuse(&stream, RefusalCode::Failed, "expected the agent's user or root"),
-        Err(error) => return log::warn!("find out the user of a command: {error}"),
+        Err(error) => return complaints.say("find out the user of a command", error),
     }
     let Some(place) = places.take() else {
         return refuse(&stream, RefusalCode::Busy, "the agent answers as many commands as it can already");
     };
-    let agent = Arc::clone(agent);
+    let stream = Arc::new(stream);
+    let (answered, agent) = (Arc::clone(&stream), Arc::clone(agent));
     let answer = move || {
         let _place = place;
-        connection::serve(&stream, &agent);
+        connection::serve(&answered, &agent);
     };
     if let Err(error) = thread::Builder::new().name("command".to_owned()).spawn(answer) {
-        log::warn!("start thread for a command: {error}");
+        complaints.say("start thread for a command", error);
+        refuse(&stream, RefusalCode::Busy, "the agent can start no thread for a command");
     }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! An answer of HTTP/1.1, as it is sent.
 
+use std::sync::Arc;
+
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// The page has its own script and style alone, and is in no frame of another.
@@ -37,26 +39,26 @@ impl Status {
     }
 }
 
+/// Clients that are sent the same one share its bytes.
+#[derive(Clone)]
 pub(super) struct Answer {
-    status: Status,
-    kind: &'static str,
-    body: String,
+    bytes: Arc<[u8]>,
+    /// Where the body begins.
+    body: usize,
 }
 
 impl Answer {
-    pub(super) fn new(kind: &'static str, body: impl Into<String>) -> Answer {
-        Answer { status: Status::Ok, kind, body: body.into() }
+    pub(super) fn new(kind: &str, body: &str) -> Answer {
+        Answer::with(Status::Ok, kind, body)
     }
 
     /// One that says no more than that.
     pub(super) fn of(status: Status) -> Answer {
-        Answer { status, kind: PLAIN, body: format!("{}\n", status.as_str()) }
+        Answer::with(status, PLAIN, &format!("{}\n", status.as_str()))
     }
 
-    /// As it is sent.
-    pub(super) fn bytes(&self, with_body: bool) -> Vec<u8> {
-        let Answer { status, kind, body } = self;
-        let allow = if *status == Status::NotAllowed { "Allow: GET, HEAD\r\n" } else { "" };
+    fn with(status: Status, kind: &str, body: &str) -> Answer {
+        let allow = if status == Status::NotAllowed { "Allow: GET, HEAD\r\n" } else { "" };
         let head = format!(
             "HTTP/1.1 {}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{allow}Cache-Control: no-store\r\n\
              Content-Security-Policy: {POLICY}\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
@@ -64,10 +66,11 @@ impl Answer {
             status.as_str(),
             body.len()
         );
-        let mut bytes = head.into_bytes();
-        if with_body {
-            bytes.extend_from_slice(body.as_bytes());
-        }
-        bytes
+        Answer { bytes: [head.as_bytes(), body.as_bytes()].concat().into(), body: head.len() }
+    }
+
+    /// As it is sent.
+    pub(super) fn bytes(&self, with_body: bool) -> &[u8] {
+        if with_body { &self.bytes } else { &self.bytes[..self.body] }
     }
 }

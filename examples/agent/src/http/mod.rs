@@ -2,6 +2,7 @@
 //! What the agent shows over HTTP, and never takes: its status, its metrics, and a page of the proxies.
 
 mod answer;
+mod kept;
 mod pages;
 mod request;
 
@@ -15,6 +16,7 @@ use crate::Result;
 use crate::agent::Agent;
 use crate::clients::{self, Complaints, Places};
 use answer::{Answer, Status};
+use pages::Pages;
 use request::Refused;
 
 /// How many connections are answered at the same time, each by a thread.
@@ -31,73 +33,104 @@ const ANSWER_TIME: Duration = Duration::from_secs(10);
 const REST_TIME: Duration = Duration::from_secs(1);
 const REST: u64 = 64 << 10;
 
+/// After how long an address that could not be had is tried again: another program may have the port, or an interface not be up.
+const LISTEN_PAUSE: Duration = Duration::from_secs(1);
+
 /// Where the agent listens, and by which names it may be called.
 pub(crate) struct Server {
-    listener: TcpListener,
-    hosts: Arc<[String]>,
+    address: SocketAddr,
+    hosts: Vec<String>,
 }
 
 impl Server {
-    /// Listens at an address: of this machine alone, unless `is_public`.
+    /// One that is to listen at an address: of this machine alone, unless `is_public`.
     ///
     /// # Errors
-    /// When that cannot be.
-    pub(crate) fn bind(address: SocketAddr, is_public: bool, hosts: Vec<String>) -> Result<Server> {
+    /// When the address is another one.
+    pub(crate) fn new(address: SocketAddr, is_public: bool, hosts: Vec<String>) -> Result<Server> {
         if !address.ip().is_loopback() && !is_public {
             return Err(format!("http {address}: expected an address of this machine alone, or --http-public").into());
         }
-        let listener = TcpListener::bind(address).map_err(|error| format!("http {address}: listen: {error}"))?;
-        Ok(Server { listener, hosts: hosts.into() })
+        Ok(Server { address, hosts })
     }
 
-    /// Answers until the process ends.
+    /// Answers until the process ends, once the address can be had: any user may have taken the port, and proxies are more than
+    /// what is shown of them.
     ///
     /// # Errors
     /// When no thread can be started.
     pub(crate) fn start(self, agent: &Arc<Agent>) -> Result<()> {
-        log::info!("serving http://{}/", self.listener.local_addr()?);
+        let mut complaints = Complaints::default();
+        let first = self.listen(&mut complaints);
         let agent = Arc::clone(agent);
-        let spawned = thread::Builder::new().name("http".to_owned()).spawn(move || self.accept(&agent));
+        let serve = move || {
+            let listener = first.unwrap_or_else(|| self.listen_later(&mut complaints));
+            accept(&listener, &Arc::new(Pages::of(agent, self.hosts)), &mut complaints);
+        };
+        let spawned = thread::Builder::new().name("http".to_owned()).spawn(serve);
         spawned.map_err(|error| format!("start thread for http: {error}"))?;
         Ok(())
     }
 
-    fn accept(&self, agent: &Arc<Agent>) {
-        let (places, mut complaints) = (Places::new(MOST_CONNECTIONS), Complaints::default());
+    fn listen(&self, complaints: &mut Complaints) -> Option<TcpListener> {
+        let listening = TcpListener::bind(self.address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        match listening {
+            Ok((address, listener)) => {
+                log::info!("serving http://{address}/");
+                Some(listener)
+            }
+            Err(error) => {
+                complaints.say("listen for http", format_args!("{}: {error}", self.address));
+                None
+            }
+        }
+    }
+
+    fn listen_later(&self, complaints: &mut Complaints) -> TcpListener {
         loop {
-            let stream = match self.listener.accept() {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    complaints.not_accepted("accept a client of http", error);
-                    continue;
-                }
-            };
-            let Some(place) = places.take() else {
-                // It may not read at all.
-                let _ = stream.set_nonblocking(true);
-                let _ = clients::write(&stream, &Answer::of(Status::Busy).bytes(true), Instant::now() + ANSWER_TIME);
-                continue;
-            };
-            let (agent, hosts) = (Arc::clone(agent), Arc::clone(&self.hosts));
-            let answer = move || {
-                let _place = place;
-                serve(&stream, &agent, &hosts);
-            };
-            if let Err(error) = thread::Builder::new().name("http-client".to_owned()).spawn(answer) {
-                complaints.say("start thread for a client of http", error);
+            thread::sleep(LISTEN_PAUSE);
+            if let Some(listener) = self.listen(complaints) {
+                return listener;
             }
         }
     }
 }
 
+fn accept(listener: &TcpListener, pages: &Arc<Pages>, complaints: &mut Complaints) {
+    let places = Places::new(MOST_CONNECTIONS);
+    loop {
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                complaints.not_accepted("accept a client of http", error);
+                continue;
+            }
+        };
+        let Some(place) = places.take() else {
+            // It may not read at all.
+            let _ = stream.set_nonblocking(true);
+            let _ = clients::write(&stream, Answer::of(Status::Busy).bytes(true), Instant::now() + ANSWER_TIME);
+            continue;
+        };
+        let pages = Arc::clone(pages);
+        let answer = move || {
+            let _place = place;
+            serve(&stream, &pages);
+        };
+        if let Err(error) = thread::Builder::new().name("http-client".to_owned()).spawn(answer) {
+            complaints.say("start thread for a client of http", error);
+        }
+    }
+}
+
 /// Answers the one request of a connection.
-fn serve(stream: &TcpStream, agent: &Agent, hosts: &[String]) {
+fn serve(stream: &TcpStream, pages: &Pages) {
     let (answer, with_body) = match request::read(stream, Instant::now() + REQUEST_TIME) {
-        Ok(request) => (pages::answer(&request, agent, hosts), !request.is_head),
+        Ok(request) => (pages.answer(&request), !request.is_head),
         Err(Refused::Because(status)) => (Answer::of(status), true),
         Err(Refused::Gone) => return,
     };
-    if clients::write(stream, &answer.bytes(with_body), Instant::now() + ANSWER_TIME).is_err() {
+    if clients::write(stream, answer.bytes(with_body), Instant::now() + ANSWER_TIME).is_err() {
         return;
     }
     // It may be gone by now.

@@ -92,7 +92,7 @@ function newRow(id) {
 function show(proxies) {
   const ids = Object.keys(proxies).sort();
   for (const [id, row] of rows) {
-    if (!(id in proxies)) {
+    if (!Object.hasOwn(proxies, id)) {
       row.line.remove();
       row.more.remove();
       rows.delete(id);
