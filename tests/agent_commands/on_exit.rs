@@ -2,6 +2,7 @@
 //! `"on_exit": "auto"`: proxies are left at a restart of the agent, and stopped with their machine or container.
 
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
@@ -30,6 +31,35 @@ fn proxies_are_stopped_when_systemd_stops_the_machine_and_left_otherwise() {
     let agent = run_while("stopping", "exec sleep 3600 >&-");
     agent.status_running(&scene, "web", web.pid);
     agent.end_by(Signal::TERM);
+    assert!(web.process.is_gone());
+    scene.finish();
+}
+
+/// The agent asks systemd meanwhile.
+#[test]
+fn stop_that_is_asked_for_while_the_agent_is_about_to_leave_its_proxies_stops_them() {
+    let scene = Scene::new();
+    let (systemctl, asked, answer) = (scene.path("systemctl"), scene.path("asked"), scene.path("answer"));
+    rustix::fs::mknodat(rustix::fs::CWD, &answer, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let script = format!("#!/bin/sh\necho >{}; read state <{} && echo $state\n", asked.display(), answer.display());
+    fs::write(&systemctl, script).unwrap();
+    fs::set_permissions(&systemctl, Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", scene.path("").display(), std::env::var("PATH").unwrap());
+    let config = Config::new(&scene).set("on_exit", "auto").proxy("web", Proxy::helper(&["run"]));
+    let mut agent = Launch::of(example_agent(), &scene).env("PATH", &path).start(&config);
+    agent.wait_for_log("running ");
+    let web = scene.reports.start("web");
+    super::ask(&scene.data_dir(), &["quit", "--no-wait"]).ok();
+    let deadline = Deadline::of("the question");
+    while !asked.exists() {
+        deadline.left();
+        std::thread::yield_now();
+    }
+    super::ask(&scene.data_dir(), &["quit", "--stop", "--no-wait"]).ok();
+    // What is written stays there until it is read, for this is a reader too.
+    let mut answer = fs::OpenOptions::new().read(true).write(true).open(&answer).unwrap();
+    answer.write_all(b"running\n").unwrap();
+    assert!(agent.end().success());
     assert!(web.process.is_gone());
     scene.finish();
 }

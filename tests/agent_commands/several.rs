@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rustix::process::geteuid;
 use serde_json::{Value, json};
 
 use super::{ask, start};
@@ -192,5 +193,27 @@ fn quit_ends_the_agent_and_with_stop_its_proxies() {
     assert_eq!(ask(&data_dir, &["quit", "--stop"]).ok(), "");
     web.process.wait();
     assert!(agent.end().success());
+    scene.finish();
+}
+
+/// Nothing of the agent is in /proc there.
+#[test]
+fn quit_in_another_pid_namespace_returns_when_the_agent_has_ended() {
+    if !geteuid().is_root() {
+        return println!("skipped: only root can make a pid namespace");
+    }
+    let scene = Scene::new();
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["stubborn"]).grace_ms(300));
+    let mut agent = start(&scene, &config);
+    let web = scene.reports.start("web");
+    let data_dir = scene.data_dir();
+    let mut quit = Command::new("unshare");
+    quit.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(example_agent()).args(["quit", "--stop"]);
+    let quit = quit.arg("--data-dir").arg(&data_dir).output().expect("run unshare");
+    assert!(quit.status.success(), "{quit:?}");
+    assert_eq!(ask(&data_dir, &["version"]).code, Some(3));
+    web.process.wait();
+    assert!(agent.end().success());
+    scene.reports.forget_signals();
     scene.finish();
 }

@@ -38,6 +38,7 @@ pub(crate) struct Agent {
     followed: Mutex<Followed>,
     recent: Mutex<RecentEvents>,
     service_manager: ServiceManager,
+    ending: Mutex<Ending>,
 }
 
 /// What becomes of the proxies when the agent ends.
@@ -45,6 +46,15 @@ pub(crate) struct Agent {
 enum End {
     Leave,
     Stop,
+}
+
+/// How the agent is to end.
+#[derive(Default)]
+struct Ending {
+    /// A command has asked for the end of the proxies too.
+    with_stop: bool,
+    /// Since then nothing changes it.
+    decided: Option<End>,
 }
 
 /// What the accepted configuration says.
@@ -99,6 +109,7 @@ impl Agent {
             followed: Mutex::new(followed),
             recent: Mutex::new(recent),
             service_manager: ServiceManager::of_environment(),
+            ending: Mutex::default(),
         })
     }
 
@@ -174,9 +185,23 @@ impl Agent {
     /// Ends the agent, as the signal does that means it: its main thread waits for one.
     ///
     /// # Errors
-    /// As kill(2), which has none of them for a process itself.
-    pub(crate) fn quit(&self, stop: bool) -> nix::Result<()> {
-        kill(Pid::this(), if stop { Signal::SIGQUIT } else { Signal::SIGTERM })
+    /// When it already ends and leaves the proxies that were to be stopped.
+    pub(crate) fn quit(&self, stop: bool) -> Result<()> {
+        let mut ending = lock(&self.ending);
+        if stop && ending.decided == Some(End::Leave) {
+            return Err("the agent ends already, and leaves its proxies running".into());
+        }
+        // The main thread may have had another signal, and not see this one any more.
+        ending.with_stop |= stop;
+        Ok(kill(Pid::this(), if stop { Signal::SIGQUIT } else { Signal::SIGTERM })?)
+    }
+
+    /// Decides how the agent ends, when a signal has said so or the manager has ended.
+    fn decide(&self, wanted: Option<End>) -> End {
+        let mut ending = lock(&self.ending);
+        let decided = if ending.with_stop { End::Stop } else { wanted.unwrap_or(End::Leave) };
+        ending.decided = Some(decided);
+        decided
     }
 
     /// This executable.

@@ -44,14 +44,14 @@ pub(crate) fn run(
     log::info!("running {}", path.display());
     agent.tell_ready();
     // `None` when the manager ended by itself, which closed the handle.
-    let wanted = signals.forever().find_map(|signal| obey(&agent, signal));
-    agent.service_manager.stopping(match wanted {
-        Some(End::Stop) => "stopping all proxies",
-        Some(End::Leave) | None => "ending, proxies run on",
+    let end = agent.decide(signals.forever().find_map(|signal| obey(&agent, signal)));
+    agent.service_manager.stopping(match end {
+        End::Stop => "stopping all proxies",
+        End::Leave => "ending, proxies run on",
     });
-    let ended = match wanted {
-        Some(End::Stop) => agent.manager.kill().inspect(|()| log::info!("ended, all proxies are stopped")),
-        Some(End::Leave) | None => agent.manager.close().inspect(|()| log::info!("ended, proxies run on")),
+    let ended = match end {
+        End::Stop => agent.manager.kill().inspect(|()| log::info!("ended, all proxies are stopped")),
+        End::Leave => agent.manager.close().inspect(|()| log::info!("ended, proxies run on")),
     };
     let ran = match runner.join() {
         // A signal has ended the manager before it began to run.

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// When it cannot be asked, or with [`Exit::TimedOut`] has not ended by then.
 pub(super) fn quit(agent: &mut Connection, stop: bool, wait: Option<Duration>) -> Result<()> {
-    let process = agent.holder().and_then(|pid| Some((pid, start_time(pid)?)));
+    let process = agent.pid().and_then(|pid| Some((pid, start_time(pid)?)));
     if let Err(error) = agent.command(&Request::Quit { stop }, Duration::ZERO) {
         // It may have ended before it could say that it will.
         if error.downcast_ref::<Failure>().is_none_or(|failure| failure.exit != Exit::NoAgent) {
@@ -28,7 +28,15 @@ pub(super) fn quit(agent: &mut Connection, stop: bool, wait: Option<Duration>) -
     let Some(timeout) = wait else { return Ok(()) };
     let begun = Instant::now();
     let (mut progress, mut shown) = (StopProgress::of_terminal(), Instant::now());
-    while process.as_ref().is_some_and(|(pid, start)| start_time(*pid).as_ref() == Some(start)) {
+    loop {
+        let has_ended = match &process {
+            Some((pid, start)) => start_time(*pid).as_ref() != Some(start),
+            // It is in another pid namespace, or hidden (hidepid of proc(5)).
+            None => agent.has_ended(),
+        };
+        if has_ended {
+            return Ok(());
+        }
         if begun.elapsed() >= timeout {
             let message = format!("the agent in {} has not ended after {timeout:?}", agent.data_dir().display());
             return Err(Failure::new(Exit::TimedOut, message).into());
@@ -40,7 +48,6 @@ pub(super) fn quit(agent: &mut Connection, stop: bool, wait: Option<Duration>) -
             shown = Instant::now();
         }
     }
-    Ok(())
 }
 
 /// When a process was started that lives, as proc_pid_stat(5) has it: another one that gets its pid has another time. One whose

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+
 use super::protocol::{Answer, Line, RefusalCode, Request};
 use super::socket;
 use crate::Result;
@@ -19,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// takes commands.
 const START_TIME: Duration = Duration::from_secs(10);
 
+/// How long an agent may live after it has closed a connection as one that ends: it has to close the rest.
+const ENDING_TIME: Duration = Duration::from_secs(10);
+
 /// Between two looks for it.
 const CONNECT_PAUSE: Duration = Duration::from_millis(20);
 
@@ -26,6 +31,8 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) struct Connection {
     stream: BufReader<UnixStream>,
     data_dir: PathBuf,
+    /// The file of the socket.
+    socket: Option<(u64, u64)>,
 }
 
 impl Connection {
@@ -36,8 +43,11 @@ impl Connection {
     pub(crate) fn open(data_dir: &Path) -> Result<Connection> {
         let begun = Instant::now();
         loop {
+            let socket = socket::file(data_dir);
             let error = match socket::connect(data_dir) {
-                Ok(stream) => return Ok(Connection { stream: BufReader::new(stream), data_dir: data_dir.to_owned() }),
+                Ok(stream) => {
+                    return Ok(Connection { stream: BufReader::new(stream), data_dir: data_dir.to_owned(), socket });
+                }
                 Err(error) => error,
             };
             let place = data_dir.display();
@@ -66,9 +76,15 @@ impl Connection {
         &self.data_dir
     }
 
-    /// The pid of the agent that has the data directory now.
-    pub(crate) fn holder(&self) -> Option<u32> {
-        socket::holder(&self.data_dir)
+    /// The pid of the agent; none where it is not seen, as in another pid namespace.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        let peer = getsockopt(self.stream.get_ref(), PeerCredentials).ok()?;
+        u32::try_from(peer.pid()).ok().filter(|pid| *pid != 0)
+    }
+
+    /// Whether the agent has ended, by its socket alone.
+    pub(crate) fn has_ended(&self) -> bool {
+        socket::file(&self.data_dir) != self.socket || !socket::is_listened_to(&self.data_dir)
     }
 
     /// Asks, and hands each line of the answer but the last to `each`, once the whole answer is there: `each` may print to
@@ -144,6 +160,14 @@ impl Connection {
                 Failure::new(Exit::TimedOut, format!("the agent in {place} does not answer"))
             }
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                let begun = Instant::now();
+                while !self.has_ended() {
+                    if begun.elapsed() >= ENDING_TIME {
+                        let message = format!("the agent in {place} runs, and has closed the connection");
+                        return Failure::new(Exit::Failure, message);
+                    }
+                    thread::sleep(CONNECT_PAUSE);
+                }
                 Failure::new(Exit::NoAgent, format!("the agent in {place} has ended"))
             }
             _ => Failure::new(Exit::Failure, format!("ask the agent in {place}: {error}")),

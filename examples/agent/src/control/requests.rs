@@ -31,7 +31,7 @@ pub(super) fn perform(agent: &Agent, request: Request, client: &Client<'_>) -> R
             agent.manager.resume(&id)?;
             Ok(agent.manager.retry(&id)?)
         }
-        Request::Quit { stop } => agent.quit(stop).map_err(|error| failed(&error).into()),
+        Request::Quit { stop } => agent.quit(stop).map_err(|error| failed(&*error).into()),
         Request::Wait { id, timeout_ms, until } => wait(agent, &id, until, Duration::from_millis(timeout_ms), client),
         Request::Events { follow } => events(agent, follow, client),
         Request::Metrics {} => client.tell(&Answer::Metrics { text: agent.manager.metrics() }),

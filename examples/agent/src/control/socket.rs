@@ -8,7 +8,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr};
 
 /// The name of the socket.
 const NAME: &str = "agent.sock";
@@ -76,13 +78,44 @@ fn identity(file: &Metadata) -> (u64, u64) {
 }
 
 /// The pid of the agent that has the data directory: its lock file names a process that has the file open. To try the lock
-/// instead could keep an agent from it that is just starting.
+/// instead could keep an agent from it that is just starting. What is open in an agent with capabilities is not shown to a client
+/// without them, and then it is asked who has locked the file.
 pub(super) fn holder(data_dir: &Path) -> Option<u32> {
     let lock = data_dir.join("lock");
     let pid: u32 = fs::read_to_string(&lock).ok()?.trim().parse().ok()?;
     let locked = identity(&fs::metadata(&lock).ok()?);
-    let mut open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
-    open.any(|file| fs::metadata(file.path()).is_ok_and(|file| identity(&file) == locked)).then_some(pid)
+    let is_held = match fs::read_dir(format!("/proc/{pid}/fd")) {
+        Ok(open) => open.flatten().any(|file| fs::metadata(file.path()).is_ok_and(|file| identity(&file) == locked)),
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied && has_locked(pid, locked.1),
+    };
+    is_held.then_some(pid)
+}
+
+/// Whether a process has locked a file of this inode, by a line such as `1: FLOCK  ADVISORY  WRITE 4711 fe:00:42 0 EOF`
+/// (proc_locks(5)). The device is not that of stat(2) on every file system.
+fn has_locked(pid: u32, inode: u64) -> bool {
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    locks.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words[..], [_, "FLOCK", _, "WRITE", holder, file, ..] if holder.parse() == Ok(pid)
+            && file.rsplit(':').next().is_some_and(|number| number.parse() == Ok(inode)))
+    })
+}
+
+/// Device and inode of the socket; the next agent makes its own beside it, which has another inode.
+pub(super) fn file(data_dir: &Path) -> Option<(u64, u64)> {
+    Some(identity(&fs::symlink_metadata(data_dir.join(NAME)).ok()?))
+}
+
+/// Whether a process has the socket, or it cannot be seen that none has. It is not waited for one that accepts no connection.
+pub(super) fn is_listened_to(data_dir: &Path) -> bool {
+    let connecting = || -> nix::Result<()> {
+        let directory = File::open(data_dir).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let stream = nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        nix::sys::socket::connect(stream.as_raw_fd(), &UnixAddr::new(&within(&directory, NAME))?)
+    };
+    !matches!(connecting(), Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ECONNREFUSED))
 }
 
 /// Connects to the agent of a data directory.
