@@ -121,7 +121,7 @@ impl Manager {
         let (supervisor, stops) = {
             let mut core = self.core();
             failed.extend(self.restore_again(&mut core).err());
-            if core.supervisor.is_none() && core.unclaimed.is_empty() && core.unrecorded.is_empty() {
+            if core.supervisor.get().is_none() && core.unclaimed.is_empty() && core.unrecorded.is_empty() {
                 failed.extend(stop_others(&mut core));
                 return Ok(());
             }
@@ -137,7 +137,7 @@ impl Manager {
         let stuck: BTreeSet<String> = supervisor.status(self.owner)?.into_iter().map(|status| status.id).collect();
         core.managed.retain(|id, managed| as_other(managed).is_some() || stuck.contains(&**id));
         failed.extend(stop_others(&mut core));
-        core.supervisor = None;
+        drop(core.supervisor.take());
         supervisor.release(self.owner)
     }
 
@@ -160,6 +160,9 @@ impl Manager {
             events: self.events.clone(),
             log: self.log.clone(),
             control: std::mem::replace(&mut self.control, Control::new()),
+            supervisor: self.supervisor.clone(),
+            counters: self.counters.clone(),
+            last_look: Mutex::default(),
             core: std::mem::replace(&mut self.core, OnlyHome::new(Mutex::new(nothing))),
         });
         if let Err(error) = thread::start("proxy-free", move || drop(ManuallyDrop::into_inner(manager))) {

@@ -117,7 +117,7 @@ fn take_stock(dir: OtherDataDir, mut snapshot: Snapshot, text: &[u8]) -> Result<
 /// When that could not be written down: without it they would be lost together with this agent.
 pub(super) fn take_note(core: &mut ManagedSet, owner: Owner, found: Found) -> Result<()> {
     core.tell_bad("ignored beside the snapshot", &found.ignored);
-    let supervised = core.supervisor.as_ref().map(|supervisor| supervisor.status(owner)).transpose()?;
+    let supervised = core.supervisor.get().map(|supervisor| supervisor.status(owner)).transpose()?;
     let supervised: BTreeMap<String, u32> =
         supervised.into_iter().flatten().filter_map(|status| Some((status.id, status.pid?))).collect();
     for record in found.unclaimed {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::current_supervisor::CurrentSupervisor;
 use super::custom_kinds::{CustomProxy, Registry, Worker};
 use super::options::ManagerOptions;
 use super::other_process::OtherProcess;
@@ -56,8 +57,7 @@ pub(super) struct ManagedSet {
     pub(super) unrecorded: BTreeMap<Arc<str>, UnrecordedProcess>,
     /// Wanted, and not even tried: as what, and why.
     pub(super) held: BTreeMap<Arc<str>, ProxyStatus>,
-    /// There from the first restore or run on.
-    pub(super) supervisor: Option<Arc<Supervisor>>,
+    pub(super) supervisor: CurrentSupervisor,
     pub(super) worker: Option<Worker>,
     /// The snapshot of the data directory is there and could not be taken over: nothing may be started before, and it
     /// must not be overwritten.
@@ -112,7 +112,7 @@ impl ManagedSet {
             others,
             unrecorded: unrecorded.into_iter().map(|(id, stray)| (id.into(), stray)).collect(),
             held: BTreeMap::new(),
-            supervisor: None,
+            supervisor: CurrentSupervisor::default(),
             worker: None,
             unrestored: false,
             synced: false,
@@ -153,11 +153,11 @@ impl ManagedSet {
 
     /// The threads that supervise, started if need be.
     pub(super) fn supervisor(&mut self) -> Result<Arc<Supervisor>> {
-        if let Some(supervisor) = &self.supervisor {
-            return Ok(supervisor.clone());
+        if let Some(supervisor) = self.supervisor.get() {
+            return Ok(supervisor);
         }
         let supervisor = Supervisor::shared()?;
-        self.supervisor = Some(supervisor.clone());
+        self.supervisor.set(supervisor.clone());
         Ok(supervisor)
     }
 
@@ -232,7 +232,7 @@ impl ManagedSet {
             // What there is by these names may be another's.
             self.written = WrittenSnapshot::default();
         }
-        if let Some(supervisor) = &self.supervisor {
+        if let Some(supervisor) = self.supervisor.get() {
             supervisor.send(SupervisorCommand::RecordMissing { owner })?;
         }
         renewed

@@ -20,9 +20,8 @@ impl Manager {
             return String::new(); // as the status
         }
         let all = self.look();
-        let counters = self.core().context.publisher.counters().clone();
         let mut text = MetricsText::default();
-        of_manager(&mut text, &counters, &all);
+        of_manager(&mut text, &self.counters, &all);
         of_proxies(&mut text, &all);
         text.into_text()
     }

@@ -5,8 +5,10 @@
 mod bench_hooks;
 mod close_and_kill;
 mod coalesce;
+mod current_supervisor;
 mod custom_kinds;
 mod external_snapshot;
+mod last_look;
 mod managed_set;
 mod metrics;
 mod metrics_text;
@@ -37,8 +39,11 @@ use crate::logging::{Log, Logs};
 use crate::proxy::{Proxy, ProxyContext};
 use crate::state::State;
 use crate::store::{DataDir, LogDir};
+use crate::supervisor::events::Counters;
 use crate::supervisor::{EventRing, Events, Owner, ProxyStatus, Supervisor};
 use crate::sys::fork::OnlyHome;
+use current_supervisor::CurrentSupervisor;
+use last_look::LastLook;
 use managed_set::ManagedSet;
 use run_control::Control;
 
@@ -82,6 +87,10 @@ pub struct Manager {
     events: Arc<EventRing>,
     log: Log,
     control: Control,
+    /// That of the managed set, for what must not wait for it.
+    supervisor: CurrentSupervisor,
+    counters: Arc<Counters>,
+    last_look: Mutex<LastLook>,
     core: OnlyHome<Mutex<ManagedSet>>,
 }
 
@@ -122,6 +131,9 @@ impl Manager {
             events,
             log,
             control: Control::new(),
+            supervisor: core.supervisor.clone(),
+            counters: core.context.publisher.counters().clone(),
+            last_look: Mutex::default(),
             core: OnlyHome::new(Mutex::new(core)),
         })
     }
@@ -153,7 +165,7 @@ impl Manager {
         if self.data_dir.as_ref().is_some_and(|data_dir| data_dir.is_snapshot(path)) {
             return core.write_snapshot();
         }
-        let processes = match &core.supervisor {
+        let processes = match core.supervisor.get() {
             Some(supervisor) => supervisor.processes(self.owner)?,
             None => Vec::new(),
         };
@@ -200,6 +212,9 @@ impl Manager {
     /// What every proxy is doing, by id. Empty after the end, and in a [logger](crate::Logger), for whose return it would wait.
     ///
     /// If the data directory was removed, every proxy has that as its last error, and a manager that runs makes it anew.
+    ///
+    /// It waits for no disk once the manager has begun to restore or run. While a file system hangs, that error, proxies without a
+    /// process and those that could not be followed are told as they were last.
     pub fn status(&self) -> Vec<ProxyStatus> {
         self.look()
     }

@@ -1,14 +1,33 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What all proxies are doing: what the supervisor knows, what is declared, and what cannot be followed now.
+//!
+//! It is answered also while a file system hangs. A sync that waits for the disk has the managed set locked, and a look at
+//! the data directory may never come back: what these would tell is then told as it was last.
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
+use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 
 use super::Manager;
-use super::managed_set::{Managed, ManagedSet};
-use crate::declaration::ExecMode;
-use crate::lifecycle::ProxyState;
-use crate::supervisor::ProxyStatus;
+use super::last_look::{LastLook, Unsupervised};
+use super::managed_set::ManagedSet;
+use crate::error::Error;
+use crate::supervisor::{ProxyStatus, Supervisor};
+
+/// How long the managed set is waited for, and while that was in vain the last time: a sync that does not wait for the disk is
+/// soon done.
+const PATIENCE: Duration = Duration::from_millis(200);
+const PATIENCE_WHEN_HELD_UP: Duration = Duration::from_millis(2);
+
+/// How long a look at the data directory is waited for, which comes after the jobs that wait for a spawner.
+const PATIENCE_FOR_LOOK: Duration = Duration::from_millis(5);
+
+/// From one try to have the managed set to the next.
+const TRY_AGAIN: Duration = Duration::from_micros(100);
 
 impl Manager {
     /// The body of [`Manager::status`].
@@ -16,11 +35,12 @@ impl Manager {
         if self.check_usable().is_err() {
             return Vec::new(); // a worker that the host forked off has none
         }
-        // Not under the lock, for it is answered by another thread.
-        let supervisor = self.core().supervisor.clone();
-        let supervised = supervisor.and_then(|supervisor| supervisor.status(self.owner).ok());
-        let mut all = of_all(&self.core(), supervised.unwrap_or_default());
-        if let Some(error) = self.data_dir.as_ref().and_then(|data_dir| data_dir.removed()) {
+        let supervisor = self.supervisor.get();
+        let supervised = supervisor.as_ref().and_then(|supervisor| supervisor.status(self.owner).ok());
+        let supervised = supervised.unwrap_or_default();
+        let unsupervised = self.unsupervised(&supervised);
+        let mut all = of_all(supervised, &unsupervised);
+        if let Some(error) = self.trouble(supervisor.as_deref()) {
             for status in all.iter_mut().filter(|status| status.last_error.is_none()) {
                 status.last_error = Some(error.to_string());
             }
@@ -29,34 +49,80 @@ impl Manager {
         }
         all
     }
-}
 
-/// All by id, in one pass: what the supervisor knows is better than what is merely declared.
-fn of_all(core: &ManagedSet, supervised: Vec<ProxyStatus>) -> Vec<ProxyStatus> {
-    let mut all = Vec::with_capacity(supervised.len().max(core.managed.len()));
-    let mut supervised = supervised.into_iter().peekable();
-    for (id, managed) in &core.managed {
-        if take_until(&mut all, &mut supervised, id).is_none() {
-            all.push(match managed {
-                Managed::Daemon(daemon) => {
-                    let state = if daemon.spec.is_paused() { ProxyState::Paused } else { ProxyState::Idle };
-                    ProxyStatus::new(id, &ExecMode::DAEMON, state)
-                }
-                Managed::Custom(other) => other.status(),
-            });
+    fn unsupervised(&self, supervised: &[ProxyStatus]) -> Arc<Unsupervised> {
+        let patience = if self.last_look().is_held_up { PATIENCE_WHEN_HELD_UP } else { PATIENCE };
+        let found = self.core_within(patience).map(|core| Arc::new(Unsupervised::of(&core, supervised)));
+        let mut last = self.last_look();
+        last.is_held_up = found.is_none();
+        if let Some(found) = found {
+            last.unsupervised = found;
+        }
+        last.unsupervised.clone()
+    }
+
+    fn core_within(&self, patience: Duration) -> Option<MutexGuard<'_, ManagedSet>> {
+        let by = Instant::now() + patience;
+        loop {
+            match self.core.anywhere().try_lock() {
+                Ok(core) => return Some(core),
+                // As for a lock that waits.
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() >= by => return None,
+                Err(TryLockError::WouldBlock) => thread::sleep(TRY_AGAIN),
+            }
         }
     }
-    all.extend(supervised);
-    if core.held.is_empty() {
+
+    /// What is wrong with the data directory, if anything is.
+    fn trouble(&self, supervisor: Option<&Supervisor>) -> Option<Error> {
+        let data_dir = self.data_dir.as_ref()?;
+        // Nothing has begun yet, and there are no threads for what may hang.
+        let Some(supervisor) = supervisor else { return data_dir.removed() };
+        {
+            let mut last = self.last_look();
+            match last.late.as_ref().map(Receiver::try_recv) {
+                Some(Err(TryRecvError::Empty)) => return last.trouble.clone(),
+                Some(Ok(found)) => (last.late, last.trouble) = (None, found),
+                Some(Err(TryRecvError::Disconnected)) | None => last.late = None,
+            }
+        }
+        let answer = supervisor.look_at(data_dir).ok()?;
+        let found = answer.recv_timeout(PATIENCE_FOR_LOOK);
+        let mut last = self.last_look();
+        match found {
+            Ok(found) => last.trouble = found,
+            Err(RecvTimeoutError::Timeout) => last.late = Some(answer),
+            Err(RecvTimeoutError::Disconnected) => {}
+        }
+        last.trouble.clone()
+    }
+
+    fn last_look(&self) -> MutexGuard<'_, LastLook> {
+        // Nothing panics while it is held.
+        self.last_look.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All by id: what the supervisor knows is better than what is merely declared.
+fn of_all(supervised: Vec<ProxyStatus>, unsupervised: &Unsupervised) -> Vec<ProxyStatus> {
+    let Unsupervised { declared, held } = unsupervised;
+    let all = merged(supervised, declared, |_, _| {});
+    // What goes on under the same id is reported, and why it is not what is wanted.
+    merged(all, held, |known, held| known.last_error.clone_from(&held.last_error))
+}
+
+/// Those of both lists; of the same id the first one, as `meet` has it.
+fn merged(all: Vec<ProxyStatus>, more: &[ProxyStatus], meet: fn(&mut ProxyStatus, &ProxyStatus)) -> Vec<ProxyStatus> {
+    if more.is_empty() {
         return all;
     }
-    let mut told = Vec::with_capacity(all.len() + core.held.len());
+    let mut told = Vec::with_capacity(all.len() + more.len());
     let mut all = all.into_iter().peekable();
-    for (id, held) in &core.held {
-        match take_until(&mut told, &mut all, id) {
-            // What goes on under the same id is reported, and why it is not what is wanted.
-            Some(known) => known.last_error.clone_from(&held.last_error),
-            None => told.push(held.clone()),
+    for other in more {
+        match take_until(&mut told, &mut all, &other.id) {
+            Some(known) => meet(known, other),
+            None => told.push(other.clone()),
         }
     }
     told.extend(all);
@@ -84,6 +150,8 @@ fn take_until<'to>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::declaration::ExecMode;
+    use crate::lifecycle::ProxyState;
 
     #[test]
     fn what_comes_before_an_id_is_moved_and_what_has_it_is_found() {

@@ -266,7 +266,7 @@ impl Manager {
         let (managed, supervisor) = {
             let core = self.core();
             self.check_open()?;
-            (core.managed.get(id).cloned(), core.supervisor.clone())
+            (core.managed.get(id).cloned(), core.supervisor.get())
         };
         // What no slot knows may still be managed.
         let unknown = |error: Error| match &managed {

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::start_numbers::StartNumbers;
 use crate::store::file_place::FilePlace;
 use crate::store::snapshot_entry::KnownProcess;
-use crate::store::{RecordedEnd, RecordedStop};
+use crate::store::{DataDir, RecordedEnd, RecordedStop};
 use crate::sys::notify_socket::{NotifySocket, SocketName};
 use crate::sys::pid::Pid;
 use crate::sys::proc::port_holder::{PortHolder, TakenAddress};
@@ -142,6 +142,8 @@ pub(crate) enum SupervisorCommand {
     RecordMissing { owner: Owner },
     /// What the processes of the owner are doing, in any order.
     Status { owner: Owner, reply: Sender<Vec<ProxyStatus>> },
+    /// What is wrong with a data directory, if anything is.
+    LookAt { data_dir: Arc<DataDir>, reply: Sender<Option<Error>> },
     /// The living processes of the owner.
     Processes { owner: Owner, reply: Sender<Result<Processes>> },
     /// An earlier supervisor left children behind.

@@ -46,7 +46,7 @@ use self::spawner::threads::Spawners;
 pub(crate) use self::spawner::threads::most_spawners;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host_code::outside_loggers;
-use crate::store::LogPositions;
+use crate::store::{DataDir, LogPositions};
 use crate::sys::fork::HomeProcess;
 use crate::sys::fork_safe::PerProcess;
 use crate::sys::thread;
@@ -116,6 +116,16 @@ impl Supervisor {
         let (reply, answer) = crossbeam_channel::bounded(1);
         self.send(command(reply))?;
         answer.recv().map_err(|_| mailbox::gone())
+    }
+
+    /// Has a spawner find out what is wrong with a data directory, if anything is.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Forked`] in a process that the host forked off.
+    pub(crate) fn look_at(&self, data_dir: &Arc<DataDir>) -> Result<Receiver<Option<Error>>> {
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        self.send(SupervisorCommand::LookAt { data_dir: data_dir.clone(), reply })?;
+        Ok(answer)
     }
 
     /// What the processes of an owner are doing, by id.

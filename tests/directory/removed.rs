@@ -79,8 +79,9 @@ fn status_names_a_removed_directory_and_has_it_made_again() {
         let web = scene.reports.start("web");
         wait_for_files(&data_dir, &[&web]);
         fs::remove_dir_all(data_dir.join(part)).unwrap();
-        let status = agent.status();
-        assert!(status.error("web").is_some_and(|error| error.contains("was removed")), "{status:?}");
+        // It is made again once that was told.
+        let names_it = |status: &Status| status.error("web").is_some_and(|error| error.contains("was removed"));
+        agent.status_when(&scene, "the removed directory is named", names_it);
         agent.status_when(&scene, "all is well", |status| status.error("web").is_none());
         // Nothing has been started meanwhile that would have a log.
         agent.status_running(&scene, "web", web.pid);

@@ -5,7 +5,7 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::support::{Agent, Config, Deadline, Launch, Proxy, Scene, Start, agent_with_fail_points};
+use crate::support::{Agent, Config, Deadline, Launch, Process, Proxy, Scene, Start, agent_with_fail_points};
 
 fn config(scene: &Scene, grace_ms: u64, ids: &[&str]) -> Config {
     let proxy = || Proxy::helper(&["graceful"]).grace_ms(grace_ms);
@@ -115,6 +115,63 @@ fn starts_that_hang_hold_up_only_their_own_proxies_and_not_the_end() {
     for id in ["a", "b", "c", "d"] {
         assert!(log.contains(&format!("proxy {id}: its start has not come to an end")), "{log}");
     }
+    scene.reports.forget_unread();
+    scene.finish();
+}
+
+/// An agent a thread of which stands still at a point, once it has passed that.
+fn held_at(scene: &Scene, point: &str, ids: &[&str], do_it: impl FnOnce(&Agent)) -> Agent {
+    let trace = scene.path("passed");
+    let agent = Launch::of(agent_with_fail_points(), scene)
+        .env("PROXYPROCESS_FAIL", &format!("{point}=stall"))
+        .env("PROXYPROCESS_FAIL_TRACE", trace.to_str().expect("a path in UTF-8"))
+        .start(&config(scene, 20_000, ids));
+    let (name, time) = point.split_once('#').expect("a point and which time");
+    let time: usize = time.parse().expect("a number");
+    do_it(&agent);
+    let deadline = Deadline::of("the agent at the point");
+    let passed =
+        || fs::read_to_string(&trace).is_ok_and(|text| text.lines().filter(|line| *line == name).count() >= time);
+    while !passed() {
+        deadline.left();
+        std::thread::yield_now();
+    }
+    agent
+}
+
+#[test]
+fn status_is_answered_while_a_sync_waits_for_the_disk() {
+    let scene = Scene::new();
+    let agent = held_at(&scene, "sync:planned#2", &["a"], |agent| {
+        let a = scene.reports.start("a");
+        agent.status_running(&scene, "a", a.pid);
+        agent.reload(&config(&scene, 20_000, &["a", "b"]));
+    });
+    let status = agent.status();
+    assert_eq!(status.proxies.keys().collect::<Vec<_>>(), ["a"], "what the sync would tell is told as it was");
+    // What runs is supervised and shown meanwhile.
+    Process::open(status.proxies["a"].pid.expect("it runs")).expect("it lives").kill();
+    let again = scene.reports.start("a");
+    agent.status_running(&scene, "a", again.pid);
+    agent.kill();
+    again.process.kill();
+    scene.reports.forget_unread();
+    scene.finish();
+}
+
+#[test]
+fn status_is_answered_while_a_look_at_the_data_directory_hangs() {
+    let scene = Scene::new();
+    let agent = held_at(&scene, "status:look#1", &["a"], |agent| {
+        let a = scene.reports.start("a");
+        agent.status_running(&scene, "a", a.pid);
+    });
+    // Removed, which no status finds out now.
+    fs::remove_dir_all(scene.data_dir()).expect("remove the data directory");
+    let status = agent.status();
+    assert_eq!((status.error("a"), &*status.proxies["a"].state), (None, "running"));
+    agent.kill();
+    Process::open(status.proxies["a"].pid.expect("it runs")).expect("it lives").kill();
     scene.reports.forget_unread();
     scene.finish();
 }

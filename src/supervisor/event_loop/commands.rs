@@ -43,6 +43,7 @@ impl EventLoop {
             SupervisorCommand::Status { owner, reply } => {
                 let _ = reply.send(self.of_owner(owner).map(|supervised| self.status(supervised)).collect());
             }
+            SupervisorCommand::LookAt { data_dir, reply } => self.spawners.look_at(data_dir, reply),
             SupervisorCommand::Processes { owner, reply } => {
                 let _ = reply.send(self.processes(owner));
             }

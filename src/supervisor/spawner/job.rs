@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use crossbeam_channel::Sender;
+
 use super::last_words::Unread;
 use crate::declaration::Listen;
 use crate::error::{Error, ErrorCode};
 use crate::lifecycle::start_numbers::StartNumbers;
 use crate::store::file_place::FilePlace;
-use crate::store::{RecordedEnd, RecordedNotifications};
+use crate::store::{DataDir, RecordedEnd, RecordedNotifications};
 use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
 use crate::supervisor::adoption::named_leader::NamedLeader;
 use crate::supervisor::command_run::CommandRun;
@@ -57,6 +59,8 @@ pub(crate) enum Work {
     Job(Job),
     /// One scan of processes.
     Scan(Vec<ScanRequest>, Arc<ScanProgress>),
+    /// A look whether a data directory is there.
+    LookAt(Arc<DataDir>, Sender<Option<Error>>),
 }
 
 /// Work on one process; there is never more than one piece at a time for the same.

@@ -18,8 +18,9 @@ use super::busy_timer::BusyTimer;
 use super::job::{Job, ScanRequest, Work};
 use super::work::{SpawnTools, Spawner};
 use crate::defaults::KILL_PATIENCE;
+use crate::error::Error;
 use crate::logging::{self, Level};
-use crate::store::LogPositions;
+use crate::store::{DataDir, LogPositions};
 use crate::supervisor::mailbox::Mailbox;
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::scan::stalled_scan::ScanProgress;
@@ -96,6 +97,11 @@ impl Spawners {
     /// Has one scan of processes made for all of these.
     pub(crate) fn scan(&mut self, all: Vec<ScanRequest>, progress: Arc<ScanProgress>) {
         self.hand_over(Work::Scan(all, progress));
+    }
+
+    /// Has a look at a data directory.
+    pub(crate) fn look_at(&mut self, data_dir: Arc<DataDir>, reply: Sender<Option<Error>>) {
+        self.hand_over(Work::LookAt(data_dir, reply));
     }
 
     /// Has later scans skip a process that stalls them.
