@@ -4,8 +4,9 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use rustix::process::geteuid;
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::{Value, json};
 
 use super::{ask, start};
@@ -103,12 +104,16 @@ fn program_that_has_completed_is_started_again_by_its_id_alone() {
 #[test]
 fn stop_that_took_sigkill_says_so_once() {
     let scene = Scene::new();
-    let config = Config::new(&scene).proxy("web", Proxy::helper(&["stubborn"]).grace_ms(1));
+    // One that is always stopped by it is not said to be late.
+    let by_sigkill = Proxy::helper(&["run"]).set("stop_signal", "SIGKILL");
+    let config =
+        Config::new(&scene).proxy("web", Proxy::helper(&["stubborn"]).grace_ms(1)).proxy("by-sigkill", by_sigkill);
     let agent = start(&scene, &config);
-    let web = scene.reports.start("web");
+    let [web, _] = ["web", "by-sigkill"].map(|id| scene.reports.start(id));
     let data_dir = scene.data_dir();
     ask(&data_dir, &["wait", "web"]).ok();
-    let killed = ask(&data_dir, &["stop", "web"]);
+    ask(&data_dir, &["wait", "by-sigkill"]).ok();
+    let killed = ask(&data_dir, &["stop", "by-sigkill", "web"]);
     let said = "agent: proxy web: did not end in its time, and was killed (SIGKILL)\n";
     assert_eq!((killed.code, killed.stderr.as_str()), (Some(0), said));
     web.process.wait();
@@ -215,5 +220,22 @@ fn quit_in_another_pid_namespace_returns_when_the_agent_has_ended() {
     web.process.wait();
     assert!(agent.end().success());
     scene.reports.forget_signals();
+    scene.finish();
+}
+
+#[test]
+fn quit_of_an_agent_that_does_not_answer_fails_after_its_timeout() {
+    let scene = Scene::new();
+    let mut agent = start(&scene, &Config::new(&scene));
+    let pid = Pid::from_raw(agent.pid().cast_signed()).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    let begun = Instant::now();
+    let said = ask(&scene.data_dir(), &["quit", "--timeout", "50ms"]).failed(5);
+    assert!(said.ends_with(" does not answer\n"), "{said}");
+    // Other commands wait for a minute.
+    assert!(begun.elapsed() < Duration::from_secs(50));
+    kill_process(pid, Signal::CONT).unwrap();
+    // It has been asked.
+    assert!(agent.end().success());
     scene.finish();
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use proxyprocess::defaults::DAEMON_GRACE_PERIOD;
 use serde_json::Value;
 
 use super::proxy_status::{self, ProxyStatus};
@@ -15,9 +16,6 @@ use crate::output::plain;
 
 /// How often the line is written anew.
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
-
-/// The time between the stop signal and SIGKILL where nothing is declared, as docs/configuration.md has it.
-const GRACE_MS: u64 = 5000;
 
 /// The line, until it is dropped.
 #[derive(Default)]
@@ -86,15 +84,20 @@ fn times(agent: &mut Connection) -> Result<BTreeMap<String, u64>> {
 fn time_of_stop(declared: &Value) -> u64 {
     match declared["stop"].as_array() {
         Some(steps) => steps.iter().filter_map(|step| step["for_ms"].as_u64()).sum(),
-        None => declared["grace_period_ms"].as_u64().unwrap_or(GRACE_MS),
+        None => declared["grace_period_ms"].as_u64().unwrap_or_else(default_time),
     }
+}
+
+/// The time between the stop signal and SIGKILL where nothing is declared.
+fn default_time() -> u64 {
+    u64::try_from(DAEMON_GRACE_PERIOD.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The proxy whose stop may take longest, and how many there are; a step may have had more time, and then nothing is said of it.
 fn line(proxies: &[ProxyStatus], times: &BTreeMap<&str, u64>) -> Option<String> {
     let stopping: Vec<&ProxyStatus> = proxies.iter().filter(|proxy| proxy.state == "stopping").collect();
     let left = |proxy: &ProxyStatus| {
-        let time = times.get(proxy.id.as_str()).copied().unwrap_or(GRACE_MS);
+        let time = times.get(proxy.id.as_str()).copied().unwrap_or_else(default_time);
         time.saturating_sub(proxy.lasting_ms().unwrap_or(0))
     };
     let last = stopping.iter().max_by_key(|proxy| left(proxy))?;

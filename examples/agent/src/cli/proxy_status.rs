@@ -119,7 +119,11 @@ pub(super) fn of(agent: &mut Connection, id: Option<String>) -> Result<Vec<Proxy
 /// When the agent cannot be asked, or has no such proxy.
 pub(super) fn of_one(agent: &mut Connection, id: &str) -> Result<ProxyStatus> {
     let found = of(agent, Some(id.to_owned()))?.pop();
-    found.ok_or_else(|| Failure::new(Exit::NoSuchProxy, format!("proxy {id}: not managed")).into())
+    found.ok_or_else(|| no_such_proxy(id).into())
+}
+
+pub(super) fn no_such_proxy(id: &str) -> Failure {
+    Failure::new(Exit::NoSuchProxy, format!("proxy {}: not managed", plain(id)))
 }
 
 impl ProxyStatus {
@@ -193,7 +197,9 @@ impl ProxyStatus {
                 self.last_error.clone().or_else(ended).or_else(|| Some("could not be started".to_owned()))
             }
             _ => {
-                let next = self.other.as_ref().filter(|next| next.state == "waiting")?;
+                // One that waits for its turn, and not for its next start, has not failed.
+                let has_failed = |next: &&Other| next.state == "waiting" && next.next_start_ms.is_some();
+                let next = self.other.as_ref().filter(has_failed)?;
                 let exit = || next.last_exit.as_ref().map(|exit| format!("its next process ended soon: {exit}"));
                 let error = |error: &String| format!("its next process could not be started: {error}");
                 next.last_error.as_ref().map(error).or_else(exit)

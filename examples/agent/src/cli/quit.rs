@@ -19,6 +19,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// When it cannot be asked, or with [`Exit::TimedOut`] has not ended by then.
 pub(super) fn quit(agent: &mut Connection, stop: bool, wait: Option<Duration>) -> Result<()> {
     let process = agent.pid().and_then(|pid| Some((pid, start_time(pid)?)));
+    if let Some(timeout) = wait {
+        agent.limit_patience(timeout);
+    }
     if let Err(error) = agent.command(&Request::Quit { stop }, Duration::ZERO) {
         // It may have ended before it could say that it will.
         if error.downcast_ref::<Failure>().is_none_or(|failure| failure.exit != Exit::NoAgent) {

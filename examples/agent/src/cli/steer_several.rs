@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 //! `agent restart`, `stop` and `start`: what is begun for several proxies at once, and what comes of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use super::progress::{self, StopProgress};
 use super::proxy_status::{self, ProxyStatus};
@@ -60,7 +62,7 @@ pub(super) fn all(agent: &mut Connection, steering: Steering) -> Result<Vec<Stri
     Ok(proxies.into_iter().filter(is_meant).map(|proxy| proxy.id).collect())
 }
 
-/// Does this to each of the proxies, and waits so long for what it comes to. One that fails does not keep the others from it.
+/// Does this to each of the proxies, and waits so long, from when it has begun with all, for what it comes to. One that fails does not keep the others from it.
 ///
 /// # Errors
 /// The first failure; all others are printed.
@@ -76,63 +78,122 @@ pub(super) fn each(agent: &mut Connection, steering: Steering, ids: &[String], w
         }
         true
     };
-    let mut begun: Vec<(&String, ProxyStatus)> = Vec::new();
+    let before = statuses(agent, ids)?;
+    let mut begun: Vec<&String> = Vec::new();
     for id in ids {
-        let begin = begin(agent, steering, id).map(|before| begun.push((id, before)));
-        note(begin);
-    }
-    let Some(timeout) = wait else { return result };
-    let mut started = Vec::new();
-    for (id, before) in begun {
-        match steering {
-            Steering::Stop => drop(note(await_stop(agent, id, &before, timeout))),
-            Steering::Restart | Steering::Start => {
-                if note(await_start(agent, id, timeout)) {
-                    started.push(id);
-                }
-            }
+        let now = before.get(id).ok_or_else(|| proxy_status::no_such_proxy(id).into());
+        if note(now.and_then(|now| begin(agent, steering, now))) {
+            begun.push(id);
         }
     }
-    for id in started {
-        note(await_settled(agent, id, timeout));
+    let Some(timeout) = wait else { return result };
+    let limit = Limit { timeout, by: Instant::now().checked_add(timeout) };
+    match steering {
+        Steering::Stop => {
+            begun.retain(|id| note(await_stop(agent, id, &limit)));
+            begun.retain(|id| before.get(*id).is_some_and(|before| before.pid.is_some()));
+            note(say_who_was_killed(agent, &begun));
+        }
+        Steering::Restart | Steering::Start => {
+            begun.retain(|id| note(await_start(agent, id, &limit)));
+            let failed = await_settled(agent, begun, &limit, |failed| {
+                note(failed);
+            });
+            note(failed);
+        }
     }
     result
 }
 
-/// Begins with one proxy, and returns how it was before.
-fn begin(agent: &mut Connection, steering: Steering, id: &str) -> Result<ProxyStatus> {
-    let before = proxy_status::of_one(agent, id)?;
+/// How long is waited for proxies that began at the same time.
+struct Limit {
+    timeout: Duration,
+    /// None where the time is too far away.
+    by: Option<Instant>,
+}
+
+impl Limit {
+    /// What is left of it; nothing less than what an agent needs to answer.
+    fn left(&self) -> Duration {
+        self.by.map_or(self.timeout, |by| by.saturating_duration_since(Instant::now())).max(SLICE)
+    }
+
+    fn is_over(&self) -> bool {
+        self.by.is_some_and(|by| by <= Instant::now())
+    }
+
+    fn timed_out(&self, id: &str, what: &str) -> Failure {
+        Failure::new(Exit::TimedOut, format!("proxy {}: not {what} after {:?}", plain(id), self.timeout))
+    }
+}
+
+/// How these proxies are, by id, with one request: the agent makes the status of all for each.
+fn statuses<I: AsRef<str>>(agent: &mut Connection, ids: &[I]) -> Result<BTreeMap<String, ProxyStatus>> {
+    let one = match ids {
+        [id] => Some(id.as_ref().to_owned()),
+        _ => None,
+    };
+    Ok(proxy_status::of(agent, one)?.into_iter().map(|status| (status.id.clone(), status)).collect())
+}
+
+/// Begins with one proxy that was like this before.
+fn begin(agent: &mut Connection, steering: Steering, before: &ProxyStatus) -> Result<()> {
+    let id = &before.id;
     let has_completed = steering == Steering::Start && before.state == "completed";
     agent.command(&if has_completed { Steering::Restart } else { steering }.request(id), Duration::ZERO)?;
     if has_completed {
         say(format_args!("{}: had completed, and is started again", plain(id)));
     }
-    Ok(before)
+    Ok(())
 }
 
-/// Waits until a proxy is stopped, and says if that took SIGKILL.
-fn await_stop(agent: &mut Connection, id: &str, before: &ProxyStatus, timeout: Duration) -> Result<()> {
-    match StopProgress::of_terminal() {
-        None => steer::wait(agent, id.to_owned(), Awaited::Stopped, timeout)?,
-        Some(progress) => await_visibly(agent, id, timeout, progress)?,
+/// Waits until a proxy is stopped.
+fn await_stop(agent: &mut Connection, id: &str, limit: &Limit) -> Result<()> {
+    if let Some(progress) = StopProgress::of_terminal() {
+        return await_visibly(agent, id, limit, progress);
     }
-    if before.pid.is_some() && proxy_status::of_one(agent, id)?.was_killed() {
+    match steer::wait(agent, id.to_owned(), Awaited::Stopped, limit.left()) {
+        Err(error) if has_timed_out(&*error) => Err(limit.timed_out(id, "stopped").into()),
+        waited => waited,
+    }
+}
+
+/// Says which of these proxies, which were stopped, took SIGKILL, unless that is the signal that they declare.
+fn say_who_was_killed(agent: &mut Connection, ids: &[&String]) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let now = statuses(agent, ids)?;
+    let mut killed: Vec<&String> =
+        ids.iter().copied().filter(|id| now.get(*id).is_some_and(ProxyStatus::was_killed)).collect();
+    if killed.is_empty() {
+        return Ok(());
+    }
+    agent.ask(&Request::Declarations {}, Duration::ZERO, |answer| {
+        match answer {
+            Answer::Declaration { id, declared } if stops_by_sigkill(&declared) => killed.retain(|one| **one != id),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    for id in killed {
         complain(format_args!("proxy {}: did not end in its time, and was killed (SIGKILL)", plain(id)));
     }
     Ok(())
 }
 
+fn stops_by_sigkill(declared: &Value) -> bool {
+    declared["stop_signal"] == "SIGKILL"
+        || declared["stop"].as_array().is_some_and(|steps| steps.iter().any(|step| step["signal"] == "SIGKILL"))
+}
+
 /// Waits until a proxy is stopped, with a line that says so.
-fn await_visibly(agent: &mut Connection, id: &str, timeout: Duration, mut progress: StopProgress) -> Result<()> {
-    let begun = Instant::now();
+fn await_visibly(agent: &mut Connection, id: &str, limit: &Limit, mut progress: StopProgress) -> Result<()> {
     loop {
-        let left = timeout.saturating_sub(begun.elapsed());
+        let left = limit.left();
         match steer::wait(agent, id.to_owned(), Awaited::Stopped, left.min(progress::PERIOD)) {
             Err(error) if has_timed_out(&*error) && left > progress::PERIOD => progress.show(agent)?,
-            Err(error) if has_timed_out(&*error) => {
-                let message = format!("proxy {id}: not stopped after {timeout:?}");
-                return Err(Failure::new(Exit::TimedOut, message).into());
-            }
+            Err(error) if has_timed_out(&*error) => return Err(limit.timed_out(id, "stopped").into()),
             waited => return waited,
         }
     }
@@ -143,10 +204,9 @@ fn has_timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// Waits until a proxy is ready or has completed, or its start has failed.
-fn await_start(agent: &mut Connection, id: &str, timeout: Duration) -> Result<()> {
-    let by = Instant::now().checked_add(timeout);
+fn await_start(agent: &mut Connection, id: &str, limit: &Limit) -> Result<()> {
     loop {
-        let left = by.map_or(SLICE, |by| by.saturating_duration_since(Instant::now()).min(SLICE));
+        let left = limit.left().min(SLICE);
         let Err(error) = steer::wait(agent, id.to_owned(), Awaited::Ready, left) else { return Ok(()) };
         let now = proxy_status::of_one(agent, id)?;
         if now.state == "completed" {
@@ -158,34 +218,56 @@ fn await_start(agent: &mut Connection, id: &str, timeout: Duration) -> Result<()
         if !has_timed_out(&*error) {
             return Err(error);
         }
-        if by.is_some_and(|by| by <= Instant::now()) {
-            let message = format!("proxy {id}: not ready after {timeout:?}");
-            return Err(Failure::new(Exit::TimedOut, message).into());
+        if limit.is_over() {
+            return Err(limit.timed_out(id, "ready").into());
         }
     }
 }
 
-/// Waits until the process of a proxy has run for a while. One that has completed meanwhile, or is stopped, is well too.
-fn await_settled(agent: &mut Connection, id: &str, timeout: Duration) -> Result<()> {
-    let by = Instant::now().checked_add(timeout);
-    let mut first = None;
-    while by.is_none_or(|by| Instant::now() < by) {
-        let now = proxy_status::of_one(agent, id)?;
-        let is_next = *first.get_or_insert(now.generation) != now.generation;
-        if now.failed_start().is_some() || (is_next && now.last_exit_by.as_deref() != Some("stop")) {
-            return Err(not_started(agent, id)?.into());
+/// Waits until the processes of proxies have run for a while, also when their time is over before. Those that have completed
+/// meanwhile, or are stopped, are well too.
+fn await_settled(
+    agent: &mut Connection,
+    mut ids: Vec<&String>,
+    limit: &Limit,
+    mut note: impl FnMut(Result<()>),
+) -> Result<()> {
+    let by = limit.by.map(|by| by.max(Instant::now() + 2 * SETTLED));
+    let mut first = BTreeMap::new();
+    while !ids.is_empty() {
+        let all = statuses(agent, &ids)?;
+        let is_late = by.is_some_and(|by| by <= Instant::now());
+        let mut waiting = Vec::new();
+        for id in ids {
+            let Some(now) = all.get(id) else {
+                note(Err(proxy_status::no_such_proxy(id).into()));
+                continue;
+            };
+            let is_next = *first.entry(id).or_insert(now.generation) != now.generation;
+            if now.failed_start().is_some() || (is_next && now.last_exit_by.as_deref() != Some("stop")) {
+                note(not_started(agent, id).and_then(|failure| Err(failure.into())));
+            } else if has_settled(now) {
+                continue;
+            } else if is_late {
+                note(Err(limit.timed_out(id, "ready").into()));
+            } else {
+                waiting.push(id);
+            }
         }
-        let has_settled = match now.state.as_str() {
-            // Of proxies of another kind it is not known how long they have run.
-            "running" => now.uptime_ms.is_none_or(|ms| Duration::from_millis(ms) >= SETTLED),
-            state => matches!(state, "completed" | "paused" | "stopped" | "closed"),
-        };
-        if has_settled {
-            break;
+        ids = waiting;
+        if !ids.is_empty() {
+            thread::sleep(SLICE);
         }
-        thread::sleep(SLICE);
     }
     Ok(())
+}
+
+fn has_settled(now: &ProxyStatus) -> bool {
+    match now.state.as_str() {
+        // Of proxies of another kind it is not known how long they have run.
+        "running" => now.uptime_ms.is_none_or(|ms| Duration::from_millis(ms) >= SETTLED),
+        state => matches!(state, "completed" | "paused" | "stopped" | "closed"),
+    }
 }
 
 /// The failure of a start, with all that the agent knows about it.

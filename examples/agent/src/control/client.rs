@@ -33,6 +33,8 @@ pub(crate) struct Connection {
     data_dir: PathBuf,
     /// The file of the socket.
     socket: Option<(u64, u64)>,
+    /// How long the agent may be silent.
+    patience: Duration,
 }
 
 impl Connection {
@@ -46,7 +48,8 @@ impl Connection {
             let socket = socket::file(data_dir);
             let error = match socket::connect(data_dir) {
                 Ok(stream) => {
-                    return Ok(Connection { stream: BufReader::new(stream), data_dir: data_dir.to_owned(), socket });
+                    let stream = BufReader::new(stream);
+                    return Ok(Connection { stream, data_dir: data_dir.to_owned(), socket, patience: PATIENCE });
                 }
                 Err(error) => error,
             };
@@ -74,6 +77,12 @@ impl Connection {
     /// The data directory of the agent.
     pub(crate) fn data_dir(&self) -> &Path {
         &self.data_dir
+    }
+
+    /// From now on the agent may be silent for no longer than this.
+    pub(crate) fn limit_patience(&mut self, longest: Duration) {
+        // A timeout of zero would mean none.
+        self.patience = self.patience.min(longest).max(Duration::from_millis(1));
     }
 
     /// The pid of the agent; none where it is not seen, as in another pid namespace.
@@ -119,8 +128,8 @@ impl Connection {
     ) -> Result<()> {
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
-        self.stream.get_ref().set_read_timeout(Some(PATIENCE.saturating_add(longer)))?;
-        self.stream.get_ref().set_write_timeout(Some(PATIENCE))?;
+        self.stream.get_ref().set_read_timeout(Some(self.patience.saturating_add(longer)))?;
+        self.stream.get_ref().set_write_timeout(Some(self.patience))?;
         // One that refuses the connection does not read the request, and its answer can be read nevertheless.
         let written = self.stream.get_mut().write_all(&line);
         loop {
