@@ -2,6 +2,7 @@
 //! What commands for several proxies say of their starts and stops, which proxies `--all` means, and the end of the agent.
 
 use std::io::Read;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -43,6 +44,21 @@ fn start_of_a_program_that_ends_at_once_fails_with_its_end_and_what_it_said() {
     }
     // What is only begun is not waited for.
     assert_eq!(ask(&data_dir, &["restart", "ends", "--no-wait"]).ok(), "");
+    agent.quit();
+    scene.finish();
+}
+
+#[test]
+fn start_of_a_repaired_program_fails_with_its_end_and_not_with_the_error_of_an_earlier_start() {
+    let scene = Scene::new();
+    let program = scene.path("sh");
+    let web =
+        Proxy::command(&[program.to_str().unwrap(), "-c", "exit 1"]).set("ready", json!({ "command": ["/bin/false"] }));
+    let agent = start(&scene, &Config::new(&scene).proxy("web", web));
+    agent.status_when(&scene, "web waits", |status| status.is("web", "waiting"));
+    symlink("/bin/sh", &program).unwrap();
+    let said = ask(&scene.data_dir(), &["start", "web"]).failed(1);
+    assert!(said.starts_with("agent: proxy web: ended soon after its start: exit code 1\n"), "{said}");
     agent.quit();
     scene.finish();
 }

@@ -189,12 +189,18 @@ impl ProxyStatus {
         String::from_utf8_lossy(&read().unwrap_or_default()).lines().map(str::to_owned).collect()
     }
 
-    /// Why the start that was asked for has failed, if it has.
-    pub(super) fn failed_start(&self) -> Option<String> {
+    /// Why the start that was asked for when the proxy was like `before` has failed, if it has.
+    pub(super) fn failed_start(&self, before: &ProxyStatus) -> Option<String> {
         let ended = || self.last_exit.as_ref().map(|exit| format!("ended soon after its start: {exit}"));
         match self.state.as_str() {
             "waiting" | "failed" => {
-                self.last_error.clone().or_else(ended).or_else(|| Some("could not be started".to_owned()))
+                // The error of an earlier start stays until a process is ready.
+                let is_of_earlier = self.state == "waiting"
+                    && self.generation != before.generation
+                    && self.last_error == before.last_error
+                    && self.last_exit_by.as_deref() == Some("itself");
+                let error = self.last_error.clone().filter(|_| !is_of_earlier);
+                error.or_else(ended).or_else(|| Some("could not be started".to_owned()))
             }
             _ => {
                 // One that waits for its turn, and not for its next start, has not failed.

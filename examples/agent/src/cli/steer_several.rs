@@ -95,8 +95,8 @@ pub(super) fn each(agent: &mut Connection, steering: Steering, ids: &[String], w
             note(say_who_was_killed(agent, &begun));
         }
         Steering::Restart | Steering::Start => {
-            begun.retain(|id| note(await_start(agent, id, &limit)));
-            let failed = await_settled(agent, begun, &limit, |failed| {
+            begun.retain(|id| before.get(*id).is_some_and(|before| note(await_start(agent, before, &limit))));
+            let failed = await_settled(agent, begun, &before, &limit, |failed| {
                 note(failed);
             });
             note(failed);
@@ -204,7 +204,8 @@ fn has_timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// Waits until a proxy is ready or has completed, or its start has failed.
-fn await_start(agent: &mut Connection, id: &str, limit: &Limit) -> Result<()> {
+fn await_start(agent: &mut Connection, before: &ProxyStatus, limit: &Limit) -> Result<()> {
+    let id = &before.id;
     loop {
         let left = limit.left().min(SLICE);
         let Err(error) = steer::wait(agent, id.to_owned(), Awaited::Ready, left) else { return Ok(()) };
@@ -212,8 +213,8 @@ fn await_start(agent: &mut Connection, id: &str, limit: &Limit) -> Result<()> {
         if now.state == "completed" {
             return Ok(());
         }
-        if now.failed_start().is_some() {
-            return Err(not_started(agent, id)?.into());
+        if now.failed_start(before).is_some() {
+            return Err(not_started(agent, before)?.into());
         }
         if !has_timed_out(&*error) {
             return Err(error);
@@ -229,6 +230,7 @@ fn await_start(agent: &mut Connection, id: &str, limit: &Limit) -> Result<()> {
 fn await_settled(
     agent: &mut Connection,
     mut ids: Vec<&String>,
+    before: &BTreeMap<String, ProxyStatus>,
     limit: &Limit,
     mut note: impl FnMut(Result<()>),
 ) -> Result<()> {
@@ -239,13 +241,13 @@ fn await_settled(
         let is_late = by.is_some_and(|by| by <= Instant::now());
         let mut waiting = Vec::new();
         for id in ids {
-            let Some(now) = all.get(id) else {
+            let (Some(now), Some(before)) = (all.get(id), before.get(id)) else {
                 note(Err(proxy_status::no_such_proxy(id).into()));
                 continue;
             };
             let is_next = *first.entry(id).or_insert(now.generation) != now.generation;
-            if now.failed_start().is_some() || (is_next && now.last_exit_by.as_deref() != Some("stop")) {
-                note(not_started(agent, id).and_then(|failure| Err(failure.into())));
+            if now.failed_start(before).is_some() || (is_next && now.last_exit_by.as_deref() != Some("stop")) {
+                note(not_started(agent, before).and_then(|failure| Err(failure.into())));
             } else if has_settled(now) {
                 continue;
             } else if is_late {
@@ -271,7 +273,8 @@ fn has_settled(now: &ProxyStatus) -> bool {
 }
 
 /// The failure of a start, with all that the agent knows about it.
-fn not_started(agent: &mut Connection, id: &str) -> Result<Failure> {
+fn not_started(agent: &mut Connection, before: &ProxyStatus) -> Result<Failure> {
+    let id = &before.id;
     let begun = Instant::now();
     let now = loop {
         let now = proxy_status::of_one(agent, id)?;
@@ -281,7 +284,7 @@ fn not_started(agent: &mut Connection, id: &str) -> Result<Failure> {
         thread::sleep(SLICE / 5);
     };
     let exit = || now.last_exit.as_ref().map(|exit| format!("ended soon after its start: {exit}"));
-    let why = now.failed_start().or_else(exit).unwrap_or_else(|| "could not be started".to_owned());
+    let why = now.failed_start(before).or_else(exit).unwrap_or_else(|| "could not be started".to_owned());
     let mut message = format!("proxy {}: {}", plain(id), plain(&why));
     for note in now.notes(true).into_iter().filter(|note| *note != format!("error: {}", plain(&why))) {
         message.push_str("\n    ");
