@@ -84,11 +84,9 @@ pub(super) fn holder(data_dir: &Path) -> Option<u32> {
     let lock = data_dir.join("lock");
     let pid: u32 = fs::read_to_string(&lock).ok()?.trim().parse().ok()?;
     let locked = identity(&fs::metadata(&lock).ok()?);
-    let is_held = match fs::read_dir(format!("/proc/{pid}/fd")) {
-        Ok(open) => open.flatten().any(|file| fs::metadata(file.path()).is_ok_and(|file| identity(&file) == locked)),
-        Err(error) => error.kind() == io::ErrorKind::PermissionDenied && has_locked(pid, locked.1),
-    };
-    is_held.then_some(pid)
+    let mut open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let has_open = open.any(|file| fs::metadata(file.path()).is_ok_and(|file| identity(&file) == locked));
+    (has_open || has_locked(pid, locked.1)).then_some(pid)
 }
 
 /// Whether a process has locked a file of this inode, by a line such as `1: FLOCK  ADVISORY  WRITE 4711 fe:00:42 0 EOF`
