@@ -145,6 +145,10 @@ pub(crate) const LOOKUP_PATIENCE: Duration = Duration::from_secs(1);
 /// milliseconds; one that has not by then may never.
 pub(crate) const REAP_WAIT: Duration = Duration::from_secs(2);
 
+/// How long the next process of a handover runs before it is first probed: most programs that end for a mistake in their
+/// configuration have ended by then.
+pub(crate) const NEXT_IS_PROBED_AFTER: Duration = Duration::from_secs(1);
+
 /// How soon a process has ended that has perhaps put itself into the background.
 pub(crate) const BACKGROUND_WITHIN: Duration = Duration::from_secs(2);
 

@@ -14,7 +14,7 @@ use super::fields::{Fields, expected, invalid, milliseconds};
 use super::stop::words_to_json;
 use super::text;
 use crate::command::Command;
-use crate::defaults::{ENV_NOTIFY_SOCKET, READY_COMMAND_TIMEOUT};
+use crate::defaults::{ENV_NOTIFY_SOCKET, NEXT_IS_PROBED_AFTER, READY_COMMAND_TIMEOUT};
 use crate::error::Result;
 use crate::lifecycle::readiness::Readiness;
 use crate::sys::socket_address::LONGEST_SOCKET_PATH;
@@ -147,11 +147,17 @@ impl Ready {
         }
     }
 
-    /// What the lifecycle has to know of it.
-    pub(crate) fn readiness(&self, timeout: Duration) -> Readiness {
+    /// What the lifecycle has to know of it; `is_next`: of the next process of a handover.
+    ///
+    /// The current one may answer the probes of the next one, as at sockets that both have, or a command may find what the one
+    /// before has left: then what ends at once, for a mistake in its configuration, must not have been taken for ready.
+    pub(crate) fn readiness(&self, timeout: Duration, is_next: bool) -> Readiness {
         match self {
             Ready::Started => Readiness::Started,
-            Ready::Tcp(_) | Ready::Unix(_) | Ready::Command { .. } => Readiness::Probed { within: timeout },
+            Ready::Tcp(_) | Ready::Unix(_) | Ready::Command { .. } => {
+                let first = if is_next { NEXT_IS_PROBED_AFTER.min(timeout / 2) } else { Duration::ZERO };
+                Readiness::Probed { within: timeout, first }
+            }
             Ready::Fd(_) | Ready::Notify => Readiness::Reported { within: timeout },
         }
     }

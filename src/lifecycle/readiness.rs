@@ -8,8 +8,8 @@ use std::time::Duration;
 pub(crate) enum Readiness {
     /// Once it is started.
     Started,
-    /// Once a probe succeeds.
-    Probed { within: Duration },
+    /// Once a probe succeeds, the first of which is made so long after the start.
+    Probed { within: Duration, first: Duration },
     /// Once it reports so, to the agent that has started it and no later one.
     Reported { within: Duration },
 }

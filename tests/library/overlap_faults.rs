@@ -171,3 +171,32 @@ fn next_generation_that_ends_is_told_with_its_exit_its_last_lines_and_its_next_s
     scene.reports.forget_unread();
     scene.finish();
 }
+
+/// As a connect to sockets that both have, or a command that finds what an earlier process has left.
+#[test]
+fn next_generation_that_ends_at_once_is_not_ready_by_a_probe_that_the_current_one_answers() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let probed = |role: &[&str]| {
+        let mut config = helper(&scene, role).with_ready(Ready::command(["/bin/true"])).with_replace(Replace::Overlap);
+        config.command = config.command.env(OVERLAPS, "1");
+        config.restart.attempts_before_backoff = 1;
+        config.restart.max_wait = Duration::from_secs(3600);
+        config
+    };
+    host.set("web", probed(&["run"]));
+    host.run();
+    let first = scene.reports.start("web");
+    host.events.ready("web");
+    host.set("web", probed(&["exit", "3", "wrong configuration"]));
+    let deadline = Deadline::of("the wait of the next generation");
+    while host.status("web").other.is_none_or(|other| other.next_start_ms.is_none()) {
+        assert!(!deadline.is_over(), "{:?}", host.status("web"));
+    }
+    let status = host.status("web");
+    assert_eq!((status.state, status.pid), (ProxyState::Running, Some(first.pid)));
+    assert!(!first.process.is_gone());
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
+}

@@ -82,7 +82,11 @@ fn ends() -> impl Strategy<Value = End> {
 
 fn readiness() -> impl Strategy<Value = Readiness> {
     let within = Duration::from_secs(5);
-    prop_oneof![Just(Readiness::Started), Just(Readiness::Probed { within }), Just(Readiness::Reported { within })]
+    prop_oneof![
+        Just(Readiness::Started),
+        Just(Readiness::Probed { within, first: Duration::ZERO }),
+        Just(Readiness::Reported { within })
+    ]
 }
 
 /// The world outside: one leader at the most, a group that outlives it, one job in flight.

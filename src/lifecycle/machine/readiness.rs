@@ -15,7 +15,7 @@ impl Machine {
     pub(super) fn run_started(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         match settings.readiness {
             Readiness::Started => self.run(now),
-            Readiness::Probed { within } => self.probe_until(Some(after(now, within)), now),
+            Readiness::Probed { within, first } => self.probe_until(Some(after(now, within)), first, now),
             Readiness::Reported { within } => {
                 let until = Some(after(now, within));
                 self.phase = MachinePhase::AwaitingReady { since: now, until, probes: 0, probe_at: None };
@@ -35,9 +35,10 @@ impl Machine {
     ) -> Vec<MachineAction> {
         match settings.readiness {
             Readiness::Started | Readiness::Reported { .. } => self.run(now),
-            Readiness::Probed { within } => {
+            Readiness::Probed { within, first } => {
                 let left = age.and_then(|age| within.checked_sub(age)).filter(|left| !left.is_zero());
-                self.probe_until(left.map(|left| after(now, left)), now)
+                let first = age.map_or(Duration::ZERO, |age| first.saturating_sub(age));
+                self.probe_until(left.map(|left| after(now, left)), first, now)
             }
         }
     }
@@ -47,9 +48,10 @@ impl Machine {
         vec![]
     }
 
-    fn probe_until(&mut self, until: Option<Instant>, now: Instant) -> Vec<MachineAction> {
-        self.phase = MachinePhase::AwaitingReady { since: now, until, probes: 0, probe_at: Some(now) };
-        vec![MachineAction::ProbeReady]
+    fn probe_until(&mut self, until: Option<Instant>, first: Duration, now: Instant) -> Vec<MachineAction> {
+        let probe_at = Some(after(now, first));
+        self.phase = MachinePhase::AwaitingReady { since: now, until, probes: 0, probe_at };
+        first.is_zero().then_some(MachineAction::ProbeReady).into_iter().collect()
     }
 
     pub(super) fn ready(&mut self) -> Vec<MachineAction> {
@@ -106,13 +108,14 @@ impl Machine {
     /// The settings changed while it was not ready. One that reports stays one: that takes a descriptor which a process gets
     /// at its start.
     pub(super) fn readiness_changed(&mut self, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
-        let MachinePhase::AwaitingReady { until, probe_at, .. } = &mut self.phase else { return vec![] };
+        let MachinePhase::AwaitingReady { until, probes, probe_at, .. } = &mut self.phase else { return vec![] };
         match settings.readiness {
             Readiness::Started => self.ready(),
-            Readiness::Probed { within } | Readiness::Reported { within } => {
+            Readiness::Probed { within, .. } | Readiness::Reported { within } => {
                 *until = until.map(|until| until.min(after(now, within)));
-                // The address may be another one.
-                probe_at.is_some().then_some(MachineAction::ProbeReady).into_iter().collect()
+                // The address may be another one. The first probe has its time.
+                let is_probed = probe_at.is_some_and(|at| at <= now || *probes > 0);
+                is_probed.then_some(MachineAction::ProbeReady).into_iter().collect()
             }
         }
     }

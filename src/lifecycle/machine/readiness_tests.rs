@@ -22,7 +22,7 @@ impl World {
     }
 
     fn probed() -> World {
-        let mut world = World::awaiting(Readiness::Probed { within: WITHIN });
+        let mut world = World::awaiting(Readiness::Probed { within: WITHIN, first: Duration::ZERO });
         assert_eq!(world.on(NOT_READY), []);
         world
     }
@@ -54,6 +54,26 @@ fn process_is_starting_until_a_probe_succeeds() {
     assert_eq!(world.on(MachineEvent::Ready), READY);
     assert_eq!((world.machine.state(), world.machine.deadline()), (ProxyState::Running, None));
     assert_eq!(world.on(MachineEvent::Ready), [], "a second answer");
+}
+
+#[test]
+fn next_process_of_a_handover_is_first_probed_when_it_has_run_for_a_while() {
+    let first = Duration::from_secs(1);
+    let probed_late = Readiness::Probed { within: WITHIN, first };
+    let mut world = World::awaiting(probed_late);
+    let begun = world.now;
+    assert_eq!(world.on(MachineEvent::Settings), [], "its address may be another one");
+    assert_eq!(world.at_deadline(), [MachineAction::ProbeReady]);
+    assert_eq!(world.now - begun, first);
+    assert_eq!(world.on(MachineEvent::Ready), READY);
+    // One of an earlier agent has run for a part of it.
+    let (mut world, actions) = World::adopted(Readiness::Probed { within: WITHIN, first: 3 * first }, Some(1));
+    let begun = world.now;
+    assert_eq!(actions, []);
+    assert_eq!(world.at_deadline(), [MachineAction::ProbeReady]);
+    assert_eq!(world.now - begun, 2 * first);
+    let (_, actions) = World::adopted(probed_late, Some(1));
+    assert_eq!(actions, [MachineAction::ProbeReady]);
 }
 
 #[test]
@@ -102,7 +122,9 @@ fn process_that_is_not_ready_in_time_is_stopped_and_started_again_as_after_a_cra
 #[test]
 fn process_is_not_stopped_while_the_agent_cannot_ask_whether_it_is_ready() {
     let unknown = MachineEvent::NotReady { known: false };
-    for readiness in [Readiness::Probed { within: WITHIN }, Readiness::Reported { within: WITHIN }] {
+    for readiness in
+        [Readiness::Probed { within: WITHIN, first: Duration::ZERO }, Readiness::Reported { within: WITHIN }]
+    {
         let mut world = World::awaiting(readiness);
         assert_eq!(world.after(90).on(unknown), []);
         assert_eq!(world.at_deadline(), [MachineAction::ProbeReady]);
@@ -160,7 +182,7 @@ fn stop_and_replacement_do_not_wait_for_readiness() {
 
 #[test]
 fn adopted_process_has_the_rest_of_its_time_and_an_older_one_is_not_stopped() {
-    let probed = Readiness::Probed { within: WITHIN };
+    let probed = Readiness::Probed { within: WITHIN, first: Duration::ZERO };
     let (mut young, actions) = World::adopted(probed, Some(80));
     assert_eq!((actions, young.machine.state()), (vec![MachineAction::ProbeReady], ProxyState::Starting));
     assert_eq!(young.after(9).on(NOT_READY), []);
@@ -183,7 +205,7 @@ fn adopted_process_that_reports_is_taken_as_ready() {
 #[test]
 fn new_settings_hold_for_a_start_that_is_under_way() {
     let mut world = World::probed();
-    world.readiness = Readiness::Probed { within: Duration::from_secs(1) };
+    world.readiness = Readiness::Probed { within: Duration::from_secs(1), first: Duration::ZERO };
     assert_eq!(world.on(MachineEvent::Settings), [MachineAction::ProbeReady], "the address may be another one");
     assert_eq!(world.after(1).on(NOT_READY), LATE, "its time is shorter");
 
@@ -192,7 +214,7 @@ fn new_settings_hold_for_a_start_that_is_under_way() {
     assert_eq!(world.on(MachineEvent::Settings), READY);
 
     let mut running = World::running();
-    running.readiness = Readiness::Probed { within: WITHIN };
+    running.readiness = Readiness::Probed { within: WITHIN, first: Duration::ZERO };
     assert_eq!(running.on(MachineEvent::Settings), [], "it is ready as it was declared");
     assert_eq!(running.machine.state(), ProxyState::Running);
 }

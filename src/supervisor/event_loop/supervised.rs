@@ -100,8 +100,9 @@ impl Supervised {
 
     pub(crate) fn on(&mut self, event: MachineEvent, now: Instant) -> Vec<MachineAction> {
         let config = &self.spec.config;
-        let readiness = config.ready.readiness(config.start_timeout);
-        let needs_turn = self.rare.partner.is_some() && self.rare.turn != Turn::Held;
+        let is_next = self.rare.partner.is_some();
+        let readiness = config.ready.readiness(config.start_timeout, is_next);
+        let needs_turn = is_next && self.rare.turn != Turn::Held;
         let settings = Settings { restart: &config.restart, stop: &config.stop, readiness, needs_turn };
         let chance = if config.restart.jitter > 0.0 { crate::sys::random::chance() } else { 0.0 };
         self.machine.on(event, now, settings, chance)
