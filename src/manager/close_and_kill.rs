@@ -162,7 +162,7 @@ impl Manager {
             control: std::mem::replace(&mut self.control, Control::new()),
             supervisor: self.supervisor.clone(),
             counters: self.counters.clone(),
-            last_look: Mutex::default(),
+            last_look: self.last_look.clone(),
             core: std::mem::replace(&mut self.core, OnlyHome::new(Mutex::new(nothing))),
         });
         if let Err(error) = thread::start("proxy-free", move || drop(ManuallyDrop::into_inner(manager))) {

@@ -1,15 +1,32 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What a status has found out besides what the supervisor knows, for one that cannot find it out in time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Receiver;
 
-use super::managed_set::{Managed, ManagedSet};
-use crate::declaration::ExecMode;
 use crate::error::Error;
-use crate::lifecycle::ProxyState;
 use crate::supervisor::ProxyStatus;
+
+/// What was found out last. Clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SharedLook(Arc<Mutex<LastLook>>);
+
+impl SharedLook {
+    pub(super) fn lock(&self) -> MutexGuard<'_, LastLook> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A sync is about to begin these, and may wait for the disk first.
+    pub(super) fn begin(&self, begun: impl Iterator<Item = ProxyStatus>) {
+        let mut last = self.lock();
+        let declared = &mut Arc::make_mut(&mut last.unsupervised).declared;
+        declared.extend(begun);
+        declared.sort_by(|one, other| one.id.cmp(&other.id));
+        declared.dedup_by(|one, other| one.id == other.id);
+    }
+}
 
 /// What was found out last.
 #[derive(Debug, Default)]
@@ -24,30 +41,10 @@ pub(super) struct LastLook {
 }
 
 /// What the supervisor does not know, by id.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Unsupervised {
     /// Declared, and without a process.
     pub(super) declared: Vec<ProxyStatus>,
     /// Wanted, and not even tried.
     pub(super) held: Vec<ProxyStatus>,
-}
-
-impl Unsupervised {
-    pub(super) fn of(core: &ManagedSet, supervised: &[ProxyStatus]) -> Unsupervised {
-        let mut supervised = supervised.iter().map(|status| status.id.as_str()).peekable();
-        let mut declared = Vec::new();
-        for (id, managed) in &core.managed {
-            while supervised.next_if(|known| *known < &**id).is_some() {}
-            if supervised.next_if(|known| *known == &**id).is_none() {
-                declared.push(match managed {
-                    Managed::Daemon(daemon) => {
-                        let state = if daemon.spec.is_paused() { ProxyState::Paused } else { ProxyState::Idle };
-                        ProxyStatus::new(id, &ExecMode::DAEMON, state)
-                    }
-                    Managed::Custom(other) => other.status(),
-                });
-            }
-        }
-        Unsupervised { declared, held: core.held.values().cloned().collect() }
-    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::current_supervisor::CurrentSupervisor;
 use super::custom_kinds::{CustomProxy, Registry, Worker};
+use super::last_look::{SharedLook, Unsupervised};
 use super::options::ManagerOptions;
 use super::other_process::OtherProcess;
 use super::sync_plan::Relation;
@@ -13,6 +14,7 @@ use super::written_snapshot::WrittenSnapshot;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, Result};
+use crate::lifecycle::ProxyState;
 use crate::logging::Log;
 use crate::store::file_place::FilePlace;
 use crate::store::{DataDir, LogDir, Record};
@@ -29,6 +31,19 @@ use crate::sys::proc::command_line::UnrecordedProcess;
 pub(super) enum Managed {
     Daemon(ManagedDaemon),
     Custom(Box<CustomProxy>),
+}
+
+impl Managed {
+    /// Its status while it has no process.
+    pub(super) fn status(&self, id: &str) -> ProxyStatus {
+        match self {
+            Managed::Daemon(daemon) => {
+                let state = if daemon.spec.is_paused() { ProxyState::Paused } else { ProxyState::Idle };
+                ProxyStatus::new(id, &ExecMode::DAEMON, state)
+            }
+            Managed::Custom(other) => other.status(),
+        }
+    }
 }
 
 /// A daemon, which the supervisor looks after.
@@ -58,6 +73,8 @@ pub(super) struct ManagedSet {
     /// Wanted, and not even tried: as what, and why.
     pub(super) held: BTreeMap<Arc<str>, ProxyStatus>,
     pub(super) supervisor: CurrentSupervisor,
+    /// For a status that cannot wait for this set.
+    pub(super) last_look: SharedLook,
     pub(super) worker: Option<Worker>,
     /// The snapshot of the data directory is there and could not be taken over: nothing may be started before, and it
     /// must not be overwritten.
@@ -113,6 +130,7 @@ impl ManagedSet {
             unrecorded: unrecorded.into_iter().map(|(id, stray)| (id.into(), stray)).collect(),
             held: BTreeMap::new(),
             supervisor: CurrentSupervisor::default(),
+            last_look: SharedLook::default(),
             worker: None,
             unrestored: false,
             synced: false,
@@ -137,6 +155,19 @@ impl ManagedSet {
         if let Some(more @ 1..) = errors.len().checked_sub(MAX_REFUSED_NAMED) {
             tell(format!("{what}: {more} more, {} in all", errors.len()));
         }
+    }
+
+    /// What is not among those that the supervisor has told, by id.
+    pub(super) fn unsupervised(&self, supervised: &[ProxyStatus]) -> Unsupervised {
+        let mut supervised = supervised.iter().map(|status| status.id.as_str()).peekable();
+        let mut declared = Vec::new();
+        for (id, managed) in &self.managed {
+            while supervised.next_if(|known| *known < &**id).is_some() {}
+            if supervised.next_if(|known| *known == &**id).is_none() {
+                declared.push(managed.status(id));
+            }
+        }
+        Unsupervised { declared, held: self.held.values().cloned().collect() }
     }
 
     /// Takes other settings; daemons that are managed get them with the next sync.

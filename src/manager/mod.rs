@@ -43,7 +43,7 @@ use crate::supervisor::events::Counters;
 use crate::supervisor::{EventRing, Events, Owner, ProxyStatus, Supervisor};
 use crate::sys::fork::OnlyHome;
 use current_supervisor::CurrentSupervisor;
-use last_look::LastLook;
+use last_look::SharedLook;
 use managed_set::ManagedSet;
 use run_control::Control;
 
@@ -90,7 +90,7 @@ pub struct Manager {
     /// That of the managed set, for what must not wait for it.
     supervisor: CurrentSupervisor,
     counters: Arc<Counters>,
-    last_look: Mutex<LastLook>,
+    last_look: SharedLook,
     core: OnlyHome<Mutex<ManagedSet>>,
 }
 
@@ -133,7 +133,7 @@ impl Manager {
             control: Control::new(),
             supervisor: core.supervisor.clone(),
             counters: core.context.publisher.counters().clone(),
-            last_look: Mutex::default(),
+            last_look: core.last_look.clone(),
             core: OnlyHome::new(Mutex::new(core)),
         })
     }

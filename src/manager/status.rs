@@ -6,14 +6,14 @@
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
-use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, MutexGuard, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 
 use super::Manager;
-use super::last_look::{LastLook, Unsupervised};
+use super::last_look::Unsupervised;
 use super::managed_set::ManagedSet;
 use crate::error::Error;
 use crate::supervisor::{ProxyStatus, Supervisor};
@@ -51,9 +51,9 @@ impl Manager {
     }
 
     fn unsupervised(&self, supervised: &[ProxyStatus]) -> Arc<Unsupervised> {
-        let patience = if self.last_look().is_held_up { PATIENCE_WHEN_HELD_UP } else { PATIENCE };
-        let found = self.core_within(patience).map(|core| Arc::new(Unsupervised::of(&core, supervised)));
-        let mut last = self.last_look();
+        let patience = if self.last_look.lock().is_held_up { PATIENCE_WHEN_HELD_UP } else { PATIENCE };
+        let found = self.core_within(patience).map(|core| Arc::new(core.unsupervised(supervised)));
+        let mut last = self.last_look.lock();
         last.is_held_up = found.is_none();
         if let Some(found) = found {
             last.unsupervised = found;
@@ -80,7 +80,7 @@ impl Manager {
         // Nothing has begun yet, and there are no threads for what may hang.
         let Some(supervisor) = supervisor else { return data_dir.removed() };
         {
-            let mut last = self.last_look();
+            let mut last = self.last_look.lock();
             match last.late.as_ref().map(Receiver::try_recv) {
                 Some(Err(TryRecvError::Empty)) => return last.trouble.clone(),
                 Some(Ok(found)) => (last.late, last.trouble) = (None, found),
@@ -89,18 +89,13 @@ impl Manager {
         }
         let answer = supervisor.look_at(data_dir).ok()?;
         let found = answer.recv_timeout(PATIENCE_FOR_LOOK);
-        let mut last = self.last_look();
+        let mut last = self.last_look.lock();
         match found {
             Ok(found) => last.trouble = found,
             Err(RecvTimeoutError::Timeout) => last.late = Some(answer),
             Err(RecvTimeoutError::Disconnected) => {}
         }
         last.trouble.clone()
-    }
-
-    fn last_look(&self) -> MutexGuard<'_, LastLook> {
-        // Nothing panics while it is held.
-        self.last_look.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
