@@ -250,6 +250,8 @@ pub(crate) struct LastWords {
     pub(crate) lines: Vec<String>,
     /// The address that could not be had, and what has it.
     pub(crate) taken_address: Option<(TakenAddress, PortHolder)>,
+    /// The proxy of the same owner that this is a process of: the event loop knows.
+    pub(crate) taken_by: Option<Arc<str>>,
 }
 
 /// Everything that arrives.

@@ -168,7 +168,8 @@ fn process_that_has_an_address_is_named_to_those_that_could_not_have_it() {
     host.set("says", says);
     host.events.waiting("says");
     // One search serves one proxy, and the other one later.
-    until("the hint", || host.status("says").hint.is_some_and(|it| it.starts_with(&hint)));
+    let names_it = |it: String| it.starts_with(&hint) && it.ends_with(") of proxy holder");
+    until("the hint", || host.status("says").hint.is_some_and(names_it));
     host.state.remove("says");
     let listens = helper(&scene, &["run"]).with_listen(Listen::new(format!("tcp:{address}").parse().unwrap()));
     host.set("listens", crashing_slowly(listens));

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What is told of the last end of a process of a proxy: one value, which the other generation of a handover takes over.
 
+use std::sync::Arc;
+
+use crate::error::excerpt;
 use crate::lifecycle::hints::exit_code;
 use crate::lifecycle::hints::killed_stops::KilledStops;
 use crate::lifecycle::restart_policy::End;
@@ -24,8 +27,8 @@ pub(crate) struct LastEnd {
     of_other: Option<ProcessKey>,
     /// The last lines of its standard error, once they are read.
     pub(crate) last_stderr: Vec<String>,
-    /// The address that it, or a start after it, could not have, and what has that.
-    taken_address: Option<(TakenAddress, PortHolder)>,
+    /// The address that it, or a start after it, could not have, and what has that, if that is known of which proxy.
+    taken_address: Option<(TakenAddress, PortHolder, Option<Arc<str>>)>,
     /// Whether the program does not obey the signals of its stops.
     killed_stops: KilledStops,
 }
@@ -73,11 +76,11 @@ impl LastEnd {
     }
 
     /// Takes what was found out after the end, or after a start that failed, which has no lines.
-    pub(crate) fn learn(&mut self, LastWords { lines, taken_address }: &LastWords) {
+    pub(crate) fn learn(&mut self, LastWords { lines, taken_address, taken_by }: &LastWords) {
         if !lines.is_empty() {
             self.last_stderr.clone_from(lines);
         }
-        self.taken_address.clone_from(taken_address);
+        self.taken_address = taken_address.clone().map(|(address, holder)| (address, holder, taken_by.clone()));
     }
 
     /// A process runs: whatever address was taken is its own now.
@@ -87,8 +90,9 @@ impl LastEnd {
 
     /// Advice from a taken address.
     pub(crate) fn hint_of_address(&self) -> Option<String> {
-        let (address, holder) = self.taken_address.as_ref()?;
-        Some(format!("{address} seems to be taken by {holder}"))
+        let (address, holder, proxy) = self.taken_address.as_ref()?;
+        let of_proxy = proxy.as_ref().map(|proxy| format!(" of proxy {}", excerpt(proxy))).unwrap_or_default();
+        Some(format!("{address} seems to be taken by {holder}{of_proxy}"))
     }
 
     /// Advice from how a process ended by itself.
@@ -111,7 +115,11 @@ mod tests {
 
     fn words(lines: &[&str], port: Option<u16>) -> LastWords {
         let taken = |port| (TakenAddress { is_udp: false, ip: None, port }, PortHolder::Unreadable);
-        LastWords { lines: lines.iter().map(ToString::to_string).collect(), taken_address: port.map(taken) }
+        LastWords {
+            lines: lines.iter().map(ToString::to_string).collect(),
+            taken_address: port.map(taken),
+            taken_by: None,
+        }
     }
 
     #[test]

@@ -112,9 +112,14 @@ impl EventLoop {
     }
 
     /// What the process that has ended said last was read.
-    pub(super) fn take_last_words(&mut self, key: ProcessKey, words: LastWords) {
+    pub(super) fn take_last_words(&mut self, key: ProcessKey, mut words: LastWords) {
         if words.lines.is_empty() && words.taken_address.is_none() {
             return;
+        }
+        if let (Some((_, holder)), Some(own)) = (&words.taken_address, self.slots.get(&key)) {
+            let has_it = |it: &&Supervised| it.slot.owner == own.slot.owner && it.has_group_of(holder);
+            let of_proxy = self.slots.values().map(|it| &**it).find(has_it);
+            words.taken_by = of_proxy.map(|it| it.slot.id.clone());
         }
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let partner = supervised.rare.partner;

@@ -59,7 +59,7 @@ impl AddressSearch {
         };
         // Only where the next start waits anyway.
         let taken_address = if let Done::CleanedUp(_) = done { self.of_any(&taken) } else { None };
-        LastWords { lines, taken_address }
+        LastWords { lines, taken_address, taken_by: None }
     }
 }
 
