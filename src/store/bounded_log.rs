@@ -89,8 +89,29 @@ impl OpenLog {
     /// Writes a new file with older lines, and removes the oldest one.
     ///
     /// # Errors
-    /// When it could not be written. The other ones have moved on then.
-    pub(super) fn keep_old(&self, keep: u32, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    /// When it could not be written. The other ones are as they were then, but without the oldest one on a full disk.
+    pub(super) fn keep_old(&self, keep: u32, write: impl Fn(&mut File) -> io::Result<()>) -> io::Result<()> {
+        let temporary = CString::new([b".", self.leaf.to_bytes(), b".tmp"].concat())?;
+        let put = || {
+            self.dir.replace_by(&temporary, &self.old(1)?, |file| {
+                write(file)?;
+                // ORDER: after it was written. One that cannot be written again and again must not cost all that are there.
+                self.move_on(keep)
+            })
+        };
+        let is_full = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT));
+        match put() {
+            Err(error) if is_full(&error) && self.dir.inode(&self.old(keep)?)?.is_some() => {
+                // It would go anyway; and only once, for the others do not move.
+                self.dir.remove(&self.old(keep)?)?;
+                put()
+            }
+            done => done,
+        }
+    }
+
+    /// Removes the oldest file, and gives each of the others the number after its own.
+    fn move_on(&self, keep: u32) -> io::Result<()> {
         // Also those that were kept when there were to be more of them.
         let mut number = keep;
         while self.dir.inode(&self.old(number)?)?.is_some() {
@@ -103,8 +124,7 @@ impl OpenLog {
                 _ => {}
             }
         }
-        let temporary = CString::new([b".", self.leaf.to_bytes(), b".tmp"].concat())?;
-        self.dir.replace_by(&temporary, &self.old(1)?, write)
+        Ok(())
     }
 
     /// Appends to the youngest file with older lines.
@@ -117,5 +137,39 @@ impl OpenLog {
 
     fn old(&self, number: u32) -> io::Result<CString> {
         Ok(CString::new([self.leaf.to_bytes(), format!(".{number}").as_bytes()].concat())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn file_that_cannot_be_written_again_and_again_does_not_cost_the_older_ones() {
+        let place = std::env::temp_dir().join(format!("proxyprocess-keep-{}", crate::sys::random::uuid().unwrap()));
+        std::fs::create_dir(&place).unwrap();
+        let path = place.join("web.log");
+        std::fs::write(&path, "now\n").unwrap();
+        let log = LogLocation::At(path.clone()).open().unwrap().unwrap();
+        for text in ["first", "second", "third"] {
+            log.keep_old(3, |file| file.write_all(text.as_bytes())).unwrap();
+        }
+        let kept = || [1, 2, 3].map(|it| std::fs::read_to_string(path.with_extension(format!("log.{it}"))).ok());
+        let all = ["third", "second", "first"].map(|text| Some(text.to_owned()));
+        for _ in 0..5 {
+            assert!(log.keep_old(3, |_| Err(io::Error::from_raw_os_error(libc::EIO))).is_err());
+            assert_eq!(kept(), all);
+        }
+        // On a full disk the oldest goes, which would go anyway, and no other.
+        let [third, second, _] = all;
+        for _ in 0..5 {
+            assert!(log.keep_old(3, |_| Err(io::Error::from_raw_os_error(libc::ENOSPC))).is_err());
+            assert_eq!(kept(), [third.clone(), second.clone(), None]);
+        }
+        log.keep_old(3, |file| file.write_all(b"fourth")).unwrap();
+        assert_eq!(kept(), [Some("fourth".to_owned()), third, second]);
+        std::fs::remove_dir_all(place).unwrap();
     }
 }

@@ -14,6 +14,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::bounded_log::OpenLog;
@@ -21,7 +22,9 @@ use super::log_cut_place::{choose, possible, window};
 use super::log_positions::{LogPositions, locked};
 use crate::command::LogLimits;
 use crate::sys::fail;
-use crate::sys::file::{free_front, id_of, is_not_supported, remove_front};
+use crate::sys::file::{
+    data_after, data_begins, free_front, hole_after, id_of, is_not_supported, remove_front, try_lock, unlock,
+};
 
 /// What became of a log.
 #[derive(Debug, Default)]
@@ -30,6 +33,8 @@ pub(crate) struct Cut {
     pub(crate) begins: u64,
     /// What was written in this moment may be lost.
     pub(crate) truncated: bool,
+    /// Nothing was done, for another process, or another manager of this one, has its lock.
+    pub(crate) is_locked: bool,
     /// Why what was removed is not kept elsewhere, if it was to be.
     pub(crate) not_kept: Option<io::Error>,
 }
@@ -37,15 +42,31 @@ pub(crate) struct Cut {
 /// Blocks larger than these are not asked for: a stripe of disks, or of a network, is no block.
 const BLOCKS: [u64; 2] = [4096, 64 * 1024];
 
-/// Cuts a log that begins at `begins`, of which what is before was freed already.
+/// Cuts a log, if it is larger than its limit.
 ///
 /// # Errors
 /// When nothing of it could be removed.
-pub(crate) fn cut(log: &OpenLog, begins: u64, limits: LogLimits, positions: &LogPositions) -> io::Result<Cut> {
-    let (file, unchanged) = (&log.file, Cut { begins, ..Cut::default() });
+pub(crate) fn cut(log: &OpenLog, limits: LogLimits, positions: &LogPositions) -> io::Result<Cut> {
+    // Of a file system that has no such locks nothing else than this process is expected to cut its files.
+    if let Ok(false) = try_lock(log.file.as_fd()) {
+        return Ok(Cut { begins: data_begins(&log.file)?, is_locked: true, ..Cut::default() });
+    }
+    let done = cut_locked(log, limits, positions);
+    unlock(log.file.as_fd());
+    done
+}
+
+fn cut_locked(log: &OpenLog, limits: LogLimits, positions: &LogPositions) -> io::Result<Cut> {
+    let file = &log.file;
     let found = file.metadata()?;
+    // Not as the caller knows it: the same file may be the log of several streams, and of several agents.
+    let begins = data_begins(file)?;
+    let unchanged = Cut { begins, ..Cut::default() };
     let block = found.blksize().clamp(BLOCKS[0], BLOCKS[1]).next_power_of_two();
     let max_bytes = limits.max_bytes.unwrap_or(u64::MAX);
+    if found.len().saturating_sub(begins) <= max_bytes {
+        return Ok(unchanged);
+    }
     let Some(possible) = possible(found.len(), begins, block, max_bytes, limits.keep > 0) else {
         return Ok(unchanged);
     };
@@ -53,10 +74,14 @@ pub(crate) fn cut(log: &OpenLog, begins: u64, limits: LogLimits, positions: &Log
     let mut content = vec![0; usize::try_from(window.end - window.start).unwrap_or_default()];
     file.read_exact_at(&mut content, window.start)?;
     let place = choose(&content, window.start, &possible, block);
-    drop(content);
     let keep = || log.keep_old(limits.keep, |old| copy(file, lines_begin(file, begins)?, place.lines_end(), old));
     let not_kept = if limits.keep > 0 { keep().err() } else { None };
     fail::point("log:kept");
+    // ORDER: after the copy, which can take long. A log that was truncated meanwhile has lines that are in no copy.
+    if !is_still(file, window.start, &content)? {
+        return Ok(Cut { begins: data_begins(file)?, not_kept, ..unchanged });
+    }
+    drop(content);
     if !place.line.is_empty() {
         let blank = vec![b' '; usize::try_from(place.line.end - place.line.start).unwrap_or_default()];
         file.write_all_at(&blank, place.line.start)?;
@@ -65,43 +90,86 @@ pub(crate) fn cut(log: &OpenLog, begins: u64, limits: LogLimits, positions: &Log
     let removed = positions.removed(id_of(file)?);
     // ORDER: whoever reads the log by a place in it waits, for the place moves.
     let mut removed = locked(&removed);
-    match remove_front(file, place.at) {
-        Ok(()) => {
-            *removed += place.at;
-            fail::point("log:cut");
-            return Ok(Cut { begins: 0, not_kept, ..unchanged });
+    if is_appended_to(file, begins, found.len())? {
+        match remove_front(file, place.at) {
+            Ok(()) => {
+                *removed += place.at;
+                fail::point("log:cut");
+                return Ok(Cut { begins: 0, not_kept, ..unchanged });
+            }
+            Err(error) if is_not_supported(&error) => {}
+            Err(error) => return Err(error),
         }
-        Err(error) if is_not_supported(&error) => {}
-        Err(error) => return Err(error),
+    }
+    if file.metadata()?.len() < found.len() {
+        // It was truncated in this moment.
+        return Ok(Cut { begins: data_begins(file)?, not_kept, ..unchanged });
     }
     match free_front(file, place.at) {
         Ok(()) => return Ok(Cut { begins: place.at, not_kept, ..unchanged }),
         Err(error) if is_not_supported(&error) => {}
         Err(error) => return Err(error),
     }
-    let not_kept = match limits.keep {
+    let rest_not_kept = match limits.keep {
         0 => log.keep_old(1, |old| copy(file, lines_begin(file, begins)?, u64::MAX, old)),
         _ => log.keep_more(|old| copy(file, place.lines_end(), u64::MAX, old)),
     };
     *removed += file.metadata()?.len();
     file.set_len(0)?;
-    Ok(Cut { begins: 0, truncated: true, not_kept: not_kept.err() })
+    Ok(Cut { begins: 0, truncated: true, not_kept: not_kept.or(rest_not_kept.err()), ..unchanged })
 }
 
-/// Where the lines of a log begin: behind the blanks of the one that the last cut went through.
-fn lines_begin(log: &File, begins: u64) -> io::Result<u64> {
+/// Whether a part of a log is as it was.
+fn is_still(log: &File, from: u64, content: &[u8]) -> io::Result<bool> {
+    let mut now = vec![0; content.len()];
+    match log.read_exact_at(&mut now, from) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read.map(|()| now == content),
+    }
+}
+
+/// Whether all that is written to a log goes to its end. A process that has it open without O_APPEND goes on at its old
+/// place when the front was removed, and leaves a hole before that; then only the space of the front is given back.
+fn is_appended_to(log: &File, begins: u64, size: u64) -> io::Result<bool> {
+    // In memory a block at the end that is just being written to can be taken for a hole.
+    Ok(begins == 0 && hole_after(log, 0)? + BLOCKS[0] >= size)
+}
+
+/// Where the lines of a log begin: behind zeros, where a file system does not say which take no space, and behind the blanks
+/// of the line that the last cut went through.
+fn lines_begin(log: &File, mut begins: u64) -> io::Result<u64> {
     let mut content = [0; BLOCKS[0] as usize];
-    let read = log.read_at(&mut content, begins)?;
+    let read = loop {
+        let read = log.read_at(&mut content, begins)?;
+        match content[..read].iter().position(|byte| *byte != 0) {
+            Some(0) => break read,
+            Some(zeros) => begins += zeros as u64,
+            None if read == 0 => break read,
+            None => begins += read as u64,
+        }
+    };
     let blanks = content[..read].iter().take_while(|byte| **byte == b' ').count();
     let is_line = blanks > 0 && content[..read].get(blanks) == Some(&b'\n');
     Ok(if is_line { begins + blanks as u64 + 1 } else { begins })
 }
 
-/// Copies a part of a log, by the kernel where that can be.
+/// Copies a part of a log, by the kernel where that can be, without its holes.
 fn copy(log: &File, from: u64, until: u64, to: &mut File) -> io::Result<()> {
-    let mut log = log;
-    log.seek(SeekFrom::Start(from))?;
-    io::copy(&mut log.take(until - from), to).map(drop)
+    let (mut log, mut at) = (log, from);
+    loop {
+        // It may grow, and it may be truncated.
+        let until = until.min(log.metadata()?.len());
+        if at >= until {
+            return Ok(());
+        }
+        let data = data_after(log, at)?.unwrap_or(until).min(until);
+        let ends = if data < until { hole_after(log, data)?.clamp(data, until) } else { until };
+        // A small one may be a block that is just being written to.
+        let begins = if data - at > BLOCKS[0] { data } else { at };
+        log.seek(SeekFrom::Start(begins))?;
+        io::copy(&mut log.take(ends - begins), to)?;
+        at = ends.max(data + 1);
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +179,6 @@ mod tests {
 
     use super::*;
     use crate::store::bounded_log::LogLocation;
-    use crate::sys::file::data_begins;
 
     /// A directory for one test, on a file system of its own kind where there is one.
     struct Place(PathBuf);
@@ -165,12 +232,11 @@ mod tests {
     #[test]
     fn whole_lines_stay_of_a_log_that_is_cut_again_and_again() {
         for place in Place::all() {
-            let (path, mut begins) = (place.0.join("web-stdout.log"), 0);
+            let path = place.0.join("web-stdout.log");
             for round in 0..5 {
                 let (_, log) = place.log(&lines(round * 1500..(round + 1) * 1500));
-                let done = cut(&log, begins, limits(0), &LogPositions::default()).unwrap();
+                let done = cut(&log, limits(0), &LogPositions::default()).unwrap();
                 assert!(!done.truncated && done.not_kept.is_none());
-                begins = done.begins;
                 let left = content(&path);
                 assert!(left.len() > 30_000 && left.len() <= 49_152, "{}", left.len());
                 assert!(lines(0..(round + 1) * 1500).ends_with(&format!("\n{left}")), "{left:.99}");
@@ -181,10 +247,10 @@ mod tests {
     #[test]
     fn lines_that_are_taken_away_are_in_the_older_files() {
         for place in Place::all() {
-            let (path, mut begins) = (place.0.join("web-stdout.log"), 0);
+            let path = place.0.join("web-stdout.log");
             for round in 0..5 {
                 let (_, log) = place.log(&lines(round * 1500..(round + 1) * 1500));
-                begins = cut(&log, begins, limits(3), &LogPositions::default()).unwrap().begins;
+                cut(&log, limits(3), &LogPositions::default()).unwrap();
             }
             let kept = [3, 2, 1].map(|number| std::fs::read_to_string(old(&path, number)).unwrap());
             let all = without_blanks(&kept.concat()) + &content(&path);
@@ -192,8 +258,50 @@ mod tests {
             assert!(!old(&path, 4).exists());
             // Fewer are to be kept.
             let (_, log) = place.log(&lines(7500..9000));
-            cut(&log, begins, limits(1), &LogPositions::default()).unwrap();
+            cut(&log, limits(1), &LogPositions::default()).unwrap();
             assert!(old(&path, 1).exists() && !old(&path, 2).exists() && !old(&path, 3).exists());
+        }
+    }
+
+    #[test]
+    fn log_that_was_cut_for_one_stream_is_not_cut_again_for_the_other() {
+        for place in Place::all() {
+            let (path, first) = place.log(&lines(0..1500));
+            let second = LogLocation::At(path.clone()).open().unwrap().unwrap();
+            let begins = cut(&first, limits(2), &LogPositions::default()).unwrap().begins;
+            let kept = std::fs::read_to_string(old(&path, 1)).unwrap();
+            assert_eq!(cut(&second, limits(2), &LogPositions::default()).unwrap().begins, begins);
+            assert!(std::fs::read_to_string(old(&path, 1)).unwrap() == kept && !old(&path, 2).exists());
+        }
+    }
+
+    #[test]
+    fn log_that_another_has_locked_is_cut_after_that() {
+        let place = &Place::all()[0];
+        let (path, log) = place.log(&lines(0..1500));
+        let other = LogLocation::At(path.clone()).open().unwrap().unwrap();
+        assert!(try_lock(other.file.as_fd()).unwrap());
+        assert!(cut(&log, limits(0), &LogPositions::default()).unwrap().is_locked);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), lines(0..1500));
+        unlock(other.file.as_fd());
+        assert!(!cut(&log, limits(0), &LogPositions::default()).unwrap().is_locked);
+        assert!(try_lock(other.file.as_fd()).unwrap());
+    }
+
+    #[test]
+    fn lines_of_a_writer_that_does_not_append_are_kept_without_the_hole_before_them() {
+        for place in Place::all() {
+            let (path, _) = place.log("");
+            let mut writer = File::options().write(true).open(&path).unwrap();
+            for round in 0..4 {
+                writer.write_all(lines(round * 1500..(round + 1) * 1500).as_bytes()).unwrap();
+                let log = LogLocation::At(path.clone()).open().unwrap().unwrap();
+                cut(&log, limits(9), &LogPositions::default()).unwrap();
+            }
+            let files = (1..=9).rev().map(|number| old(&path, number)).filter(|it| it.exists()).chain([path.clone()]);
+            let all: String = files.map(|file| std::fs::read_to_string(file).unwrap().replace('\0', "")).collect();
+            assert!(without_blanks(&all) == lines(0..6000), "{}", all.len());
+            assert!((1..=9).all(|number| std::fs::metadata(old(&path, number)).map_or(0, |it| it.len()) < 200_000));
         }
     }
 
@@ -203,7 +311,7 @@ mod tests {
             let (path, log) = place.log(&lines(0..1500));
             // A directory cannot be removed as a file.
             std::fs::create_dir_all(old(&path, 1).join("in the way")).unwrap();
-            let done = cut(&log, 0, limits(1), &LogPositions::default()).unwrap();
+            let done = cut(&log, limits(1), &LogPositions::default()).unwrap();
             assert!(done.not_kept.is_some());
             assert!(lines(0..1500).ends_with(&content(&path)) && content(&path).len() < 65_536);
         }
@@ -214,7 +322,7 @@ mod tests {
         for place in Place::all() {
             let (path, log) = place.log(&lines(0..1500));
             let (before, positions) = (log.file.metadata().unwrap().len(), LogPositions::default());
-            cut(&log, 0, limits(0), &positions).unwrap();
+            cut(&log, limits(0), &positions).unwrap();
             let removed = *locked(&positions.removed(id_of(&log.file).unwrap()));
             assert_eq!(std::fs::metadata(path).unwrap().len() + removed, before);
         }

@@ -35,7 +35,9 @@ impl LogPositions {
 
     /// Has a log read while nothing is removed of it. `read` is given how much was removed.
     pub(super) fn reading<T>(&self, log: &File, read: impl FnOnce(u64) -> std::io::Result<T>) -> std::io::Result<T> {
-        let removed = self.all().get(&id_of(log)?).cloned();
+        // ORDER: before it is locked, for it may hang in a file system.
+        let file = id_of(log)?;
+        let removed = self.all().get(&file).cloned();
         match removed {
             Some(removed) => read(*locked(&removed)),
             None => read(0),

@@ -205,6 +205,33 @@ fn cut_that_the_agent_dies_in_is_finished_by_the_next_one() {
     }
 }
 
+#[test]
+fn line_that_is_written_after_a_truncation_during_the_copy_stays() {
+    let scene = Scene::new();
+    let log = scene.data_dir().join("logs/web-stdout.log");
+    let proxy = Proxy::command(&["/bin/sh", "-c", "yes 'an old line' | head -n 8000; exec sleep 1000"]);
+    let config = Config::new(&scene).proxy("web", proxy.set("output", json!({"max_bytes": LIMIT, "keep": 9})));
+    let release = scene.path("release");
+    let agent = Launch::of(agent_with_fail_points(), &scene)
+        .env("PROXYPROCESS_FAIL", "log:kept#1=hold")
+        .env("PROXYPROCESS_FAIL_RELEASE", release.to_str().expect("a path in UTF-8"))
+        .start(&config);
+    // It is there when it was written as a whole.
+    until("the copy", || old(&log, 1).exists());
+    until("all old lines", || fs::metadata(&log).is_ok_and(|found| found.len() == 8000 * 12));
+    let mut file = fs::File::options().append(true).open(&log).unwrap();
+    file.set_len(0).unwrap();
+    file.write_all(b"the first new line\n").unwrap();
+    fs::write(&release, "").unwrap();
+    file.write_all("a new line\n".repeat(9000).as_bytes()).unwrap();
+    until("a cut", || used(&log) <= LIMIT);
+    let lines = lines_of(&log);
+    let new: Vec<_> = lines.iter().skip_while(|line| *line == "an old line").collect();
+    assert!(new.len() == 9001 && new[0] == "the first new line" && new[1..].iter().all(|line| *line == "a new line"));
+    agent.quit();
+    scene.finish();
+}
+
 /// Where a file system removes no part of a file, and gives no space back.
 #[test]
 fn log_is_truncated_where_nothing_else_can_be_done_and_that_is_said() {

@@ -14,6 +14,9 @@ use crate::sys::inotify::{Inotify, Watch};
 /// How often a log is looked at that cannot be watched.
 const UNWATCHED: Duration = Duration::from_secs(10);
 
+/// How soon a log is looked at again that is being cut elsewhere.
+const LOCKED: Duration = Duration::from_secs(1);
+
 /// What is done with a log next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
@@ -76,7 +79,9 @@ impl WatchedLog {
         let time = now.saturating_duration_since(self.looked_at);
         (self.size, self.looked_at) = (found.size, now);
         if self.used() > self.max_bytes() {
-            self.cut(positions)?;
+            if !self.cut(positions)? {
+                return Ok(Next::Look(now + LOCKED));
+            }
         } else if grown == 0 || is_new {
             return self.watch(inotify, now);
         }
@@ -84,9 +89,10 @@ impl WatchedLog {
         Ok(Next::Look(now + next_look(room, grown, time)))
     }
 
-    fn cut(&mut self, positions: &LogPositions) -> io::Result<()> {
-        let Some(open) = self.log.location.open()? else { return Ok(()) };
-        let cut = cut(&open, self.begins, self.log.limits, positions)?;
+    /// False when that cannot be now.
+    fn cut(&mut self, positions: &LogPositions) -> io::Result<bool> {
+        let Some(open) = self.log.location.open()? else { return Ok(true) };
+        let cut = cut(&open, self.log.limits, positions)?;
         (self.begins, self.size) = (cut.begins, open.file.metadata()?.len());
         if let Some(error) = cut.not_kept {
             self.say(Level::Warn, format!("older lines could not be kept and are lost: {error}"));
@@ -95,7 +101,10 @@ impl WatchedLog {
             let why = "its file system removes no part of a file";
             self.say(Level::Warn, format!("truncated, for {why}: lines that are written in this moment are lost"));
         }
-        Ok(())
+        if cut.is_locked {
+            self.say(Level::Warn, "not cut as long as another process has it locked (flock(2))".to_owned());
+        }
+        Ok(!cut.is_locked)
     }
 
     fn watch(&mut self, inotify: &Inotify, now: Instant) -> io::Result<Next> {
@@ -163,5 +172,31 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         log.look(&inotify, &positions);
         assert_eq!(log.next, Next::Nothing);
+    }
+
+    #[test]
+    fn both_streams_of_one_file_keep_its_lines() {
+        // In memory no block can be removed: the space of the front is given back, and the size stays.
+        for place in [std::env::temp_dir(), "/dev/shm".into()] {
+            let path = place.join(format!("proxyprocess-{}.log", crate::sys::random::uuid().unwrap()));
+            let Ok(mut file) = File::options().append(true).create_new(true).open(&path) else { continue };
+            let limits = LogLimits { max_bytes: Some(65_536), keep: 9 };
+            let bounded = BoundedLog { location: LogLocation::At(path.clone()), limits };
+            let (inotify, positions, now) = (Inotify::new().unwrap(), LogPositions::default(), Instant::now());
+            let mut logs = [0, 1].map(|_| WatchedLog::new(bounded.clone(), now));
+            let lines = |round: u32| (0..8000).map(move |line| format!("{round} a line {line}\n")).collect::<String>();
+            for round in 0..3 {
+                file.write_all(lines(round).as_bytes()).unwrap();
+                logs.iter_mut().for_each(|log| log.look(&inotify, &positions));
+            }
+            let older = (1..=9).rev().map(|number| path.with_extension(format!("log.{number}")));
+            let older: Vec<_> = older.filter(|file| file.exists()).collect();
+            assert_eq!(older.len(), 3, "{older:?}");
+            let files = older.iter().chain([&path]).map(|file| std::fs::read_to_string(file).unwrap());
+            let all = files.collect::<String>().replace('\0', "");
+            let all: Vec<&str> = all.lines().filter(|line| !line.trim().is_empty()).collect();
+            assert_eq!(all.join("\n") + "\n", (0..3).map(lines).collect::<String>());
+            older.iter().chain([&path]).for_each(|file| std::fs::remove_file(file).unwrap());
+        }
     }
 }

@@ -78,7 +78,7 @@ pub(crate) fn free_front(file: &File, length: u64) -> io::Result<()> {
 
 /// Whether a file system does not have what it was asked for.
 pub(crate) fn is_not_supported(error: &io::Error) -> bool {
-    // EINVAL: blocks of another size than the file system says.
+    // EINVAL: blocks of another size than the file system says; or the file is not so long any more.
     matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL))
 }
 
@@ -90,10 +90,27 @@ fn fallocate(file: &File, mode: libc::c_int, length: u64) -> io::Result<()> {
 
 /// Where the first byte of a file is that takes space; its end, when none does.
 pub(crate) fn data_begins(file: &File) -> io::Result<u64> {
+    Ok(data_after(file, 0)?.unwrap_or(file.metadata()?.len()))
+}
+
+/// Where the first byte of a file is, from a place on, that takes space (lseek(2), `SEEK_DATA`; Linux 3.1); `None` when none
+/// does. A file system that does not know it says that all bytes do.
+pub(crate) fn data_after(file: &File, from: u64) -> io::Result<Option<u64>> {
+    seek(file, from, libc::SEEK_DATA)
+}
+
+/// Where the first byte of a file is, from a place on, that takes no space, or its end (`SEEK_HOLE`).
+pub(crate) fn hole_after(file: &File, from: u64) -> io::Result<u64> {
+    Ok(seek(file, from, libc::SEEK_HOLE)?.unwrap_or(from))
+}
+
+/// `None` behind the end of a file.
+fn seek(file: &File, from: u64, whence: libc::c_int) -> io::Result<Option<u64>> {
+    let from = libc::off_t::try_from(from).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
     // SAFETY: the descriptor is open for the time of the call, which takes no pointer.
-    let begins = check(unsafe { libc::lseek(file.as_raw_fd(), 0, libc::SEEK_DATA) } as i64);
-    match begins {
-        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => file.metadata().map(|found| found.len()),
-        begins => begins.map(|begins| u64::try_from(begins).unwrap_or_default()),
+    let found = check(unsafe { libc::lseek(file.as_raw_fd(), from, whence) } as i64);
+    match found {
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Ok(None),
+        found => found.map(|found| Some(u64::try_from(found).unwrap_or_default())),
     }
 }

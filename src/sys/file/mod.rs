@@ -11,7 +11,9 @@ mod replace;
 
 pub(crate) use at::{end_of, open_at, stat_at};
 pub(crate) use dir::Dir;
-pub(crate) use front::{FoundFile, data_begins, free_front, id_of, is_not_supported, remove_front};
+pub(crate) use front::{
+    FoundFile, data_after, data_begins, free_front, hole_after, id_of, is_not_supported, remove_front,
+};
 pub(crate) use lock::{try_lock, unlock};
 pub(crate) use outside::{open_append, open_regular, read_regular};
 pub(crate) use owner::create_dir_all;
