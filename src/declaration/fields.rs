@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::similar::similar;
 use crate::defaults::LONGEST_PERIOD;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 
@@ -112,8 +113,10 @@ impl Fields {
         match self.object.keys().next() {
             None => Ok(()),
             Some(field) => {
+                let meant =
+                    similar(field, &self.known).map(|name| format!("is \"{name}\" meant? ")).unwrap_or_default();
                 let known = self.known.join(", ");
-                Err(invalid(format!("{}: unknown field, expected one of {known}", self.place(field))))
+                Err(invalid(format!("{}: unknown field, {meant}expected one of {known}", self.place(field))))
             }
         }
     }

@@ -19,6 +19,7 @@ mod reload;
 mod replace;
 mod restart;
 pub(crate) mod set_variables;
+mod similar;
 mod stop;
 pub(crate) mod strict;
 mod text;

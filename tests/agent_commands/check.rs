@@ -21,9 +21,14 @@ fn mistake_is_shown_by_file_line_and_column() {
         ("{\n  \"proxy_env\": [\"A=b\",\n  \"C\"]}".to_owned(), "3:3: proxy_env[1]: expected"),
         ("{\n  \"proxies\": {,}\n}".to_owned(), "2:15: not a JSON document: "),
         ("[]".to_owned(), " document: expected an object"),
+        ("# why\ndata_dir = \"a\"\n".to_owned(), "1:1: not a JSON document (a file with TOML has to be named .toml): "),
+        (
+            "{\"data-dir\": 1}".to_owned(),
+            "1:2: data-dir: unknown field, is \"data_dir\" meant? expected one of data_dir, ",
+        ),
         (
             proxies("    \"web\": {\"command\": [\"a\"],\n      \"comand\": 1}"),
-            "4:7: proxies.web.comand: unknown field",
+            "4:7: proxies.web.comand: unknown field, is \"command\" meant? expected one of mode, command, ",
         ),
         (
             proxies("    \"web\": {\n      \"dir\": \"a\"}"),
@@ -55,9 +60,10 @@ fn mistake_is_shown_by_file_line_and_column() {
         let said = run(&["check", path]).failed(1);
         assert!(said.starts_with(&format!("agent: {path}:{place}")), "{text}\n{said}{place}");
     }
-    fs::write(&file, "{\"allow_root\": true, \"proxies\": {\"web\": {\"command\": [\"/bin/true\"]}}}").unwrap();
+    let text = "{\"data_dir\": \"/d\", \"allow_root\": true, \"proxies\": {\"web\": {\"command\": [\"/bin/true\"]}}}";
+    fs::write(&file, text).unwrap();
     for words in [&["check", path] as &[&str], &["check", "--config", path]] {
-        assert_eq!(run(words).ok(), format!("{path}: 1 proxies, no error\n"));
+        assert_eq!(run(words).ok(), format!("{path}: 1 proxy, no error\n"));
     }
     scene.finish();
 }
@@ -116,27 +122,60 @@ fn what_may_be_wrong_on_this_machine_is_a_warning() {
     let scene = Scene::new();
     let file = scene.path("a.toml");
     let path = file.to_str().unwrap();
-    let text = "allow_root = true\n[proxies.a]\ncommand = [\"/no/such/program\"]\ndir = \"/no/such/directory\"\n\
+    let text = "data_dir=\"d\"\nallow_root = true\n[proxies.a]\ncommand = [\"/no/such/program\"]\ndir = \"/no/such/directory\"\n\
                 [proxies.b]\ncommand = [\"no-such-program\"]\nenv = [\"PATH=/nowhere\"]\nuser = \"no-such-user\"\n\
                 [proxies.c]\ncommand = [\"/etc/passwd\"]\n[proxies.d]\ncommand = [\"sh\"]\n";
     fs::write(&file, text).unwrap();
     let ran = run(&["check", path]);
     let warnings = [
-        "4:1: proxies.a.dir: no such directory: /no/such/directory",
-        "3:12: proxies.a.command[0]: no such program: /no/such/program",
-        "6:12: proxies.b.command[0]: no program no-such-program in /nowhere",
-        "8:1: proxies.b.user: no such user: no-such-user",
-        "10:12: proxies.c.command[0]: /etc/passwd is not executable",
+        "5:1: proxies.a.dir: no such directory: /no/such/directory",
+        "4:12: proxies.a.command[0]: no such program: /no/such/program",
+        "7:12: proxies.b.command[0]: no program no-such-program in /nowhere",
+        "9:1: proxies.b.user: no such user: no-such-user",
+        "11:12: proxies.c.command[0]: /etc/passwd is not executable",
     ];
     let warnings: String = warnings.iter().map(|warning| format!("agent: warning: {path}:{warning}\n")).collect();
     assert_eq!((ran.code, ran.stderr), (Some(0), warnings));
     assert_eq!(ran.stdout, format!("{path}: 4 proxies, no error\n"));
-    fs::write(&file, "[proxies.d]\ncommand = [\"sh\"]\n").unwrap();
+    fs::write(&file, "data_dir=\"d\"\n[proxies.d]\ncommand = [\"sh\"]\n").unwrap();
     let as_root = run(&["check", path]).stderr;
     let warning = format!(
-        "agent: warning: {path}:1:10: proxies.d: it would run as root, and is not started without allow_root\n"
+        "agent: warning: {path}:2:10: proxies.d: it would run as root, and is not started without allow_root\n"
     );
     assert_eq!(as_root, if geteuid().is_root() { warning } else { String::new() });
+    scene.finish();
+}
+
+#[test]
+fn programs_and_directories_of_all_fields_and_what_two_proxies_have_are_warnings() {
+    let scene = Scene::new();
+    let file = scene.path("a.toml");
+    let path = file.to_str().unwrap();
+    let text = "allow_root = true\n[proxies.a]\ncommand = [\"sh\"]\nready.command = [\"/no/ready\"]\n\
+                stop = [{ command = [\"/no/stop\"], for_ms = 1 }]\nreload.command = [\"/no/reload\"]\n\
+                output.stdout = \"/no/such/log\"\nlisten = [\"unix:/no/such/socket\"]\n\
+                [proxies.b]\ncommand = [\"sh\"]\nlisten = [\"tcp:[::1]:80\", { address = \"udp:127.0.0.1:80\", reuse_port = true }]\n\
+                ready.tcp = \"127.0.0.1:81\"\noutput = { stdout = \"/tmp/\", stderr = \"/dev/null\" }\n\
+                [proxies.c]\ncommand = [\"sh\"]\n\
+                listen = [{ address = \"udp:127.0.0.1:80\", reuse_port = true }, \"tcp:[0:0:0:0:0:0:0:1]:80\"]\n\
+                ready.tcp = \"127.0.0.1:81\"\noutput = { stdout = \"/no-such.log\", stderr = \"/no-such.log\" }\n\
+                [proxies.d]\ncommand = [\"sh\"]\noutput = { stdout = \"/no-such.log\", stderr = \"/dev/null\" }\n\
+                [proxies.e]\ncommand = [\"sh\"]\nenabled = false\nready.tcp = \"127.0.0.1:81\"\n";
+    fs::write(&file, text).unwrap();
+    let ran = run(&["check", path]);
+    let warnings = [
+        ": data_dir: there is none: the agent takes no commands, and no later agent finds its processes",
+        ":4:18: proxies.a.ready.command[0]: no such program: /no/ready",
+        ":6:19: proxies.a.reload.command[0]: no such program: /no/reload",
+        ":5:22: proxies.a.stop[0].command[0]: no such program: /no/stop",
+        ":8:11: proxies.a.listen[0]: no such directory: /no/such",
+        ":7:8: proxies.a.output.stdout: no such directory: /no/such",
+        ":16:64: proxies.c.listen[1]: tcp:[::1]:80 is also that of proxies.b.listen[0]",
+        ":17:7: proxies.c.ready.tcp: 127.0.0.1:81 is also that of proxies.b.ready.tcp",
+        ":21:12: proxies.d.output.stdout: /no-such.log is also that of proxies.c.output.stdout",
+    ];
+    let warnings: String = warnings.iter().map(|warning| format!("agent: warning: {path}{warning}\n")).collect();
+    assert_eq!((ran.code, ran.stderr), (Some(0), warnings));
     scene.finish();
 }
 

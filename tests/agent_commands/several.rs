@@ -82,6 +82,10 @@ fn next_generation_that_ends_at_once_is_shown_beside_the_current_one_that_serves
     while !says(&ask(&data_dir, &["status"]).ok(), &shown) {
         deadline.left();
     }
+    let late = ask(&data_dir, &["wait", "web", "--timeout", "1ms"]).failed(5);
+    let awaited =
+        "agent: proxy web: not ready after 1ms\n    its process is ready, and the next one of a handover is awaited\n";
+    assert!(late.starts_with(awaited), "{late}");
     let failed = ask(&data_dir, &["restart", "web"]).failed(1);
     assert!(failed.starts_with("agent: proxy web: its next process ended soon: exit code 3\n"), "{failed}");
     assert!(agent.status().runs("web", web.pid));

@@ -42,6 +42,9 @@ fn stopped_proxy_stays_so_for_the_next_agent_until_it_is_started() {
     web.process.wait();
     assert!(ask(&data_dir, &["status", "web"]).ok().contains("\nweb\tpaused\t"));
     assert_eq!(ask(&data_dir, &["stop", "nosuch", "web"]).code, Some(4));
+    for words in [&["restart", "web"] as &[&str], &["wait", "web"]] {
+        assert_eq!(ask(&data_dir, words).failed(1), "agent: proxy web: it is paused: agent start ID runs it again\n");
+    }
     agent.kill();
 
     let agent = start(&scene, &config);
@@ -71,8 +74,10 @@ fn wait_ends_when_the_proxy_is_ready_and_fails_when_it_is_not_in_time() {
     let web = scene.reports.start("web");
     let data_dir = scene.data_dir();
     let said = ask(&data_dir, &["wait", "web", "--timeout", "1500ms"]).failed(5);
-    assert_eq!(said, "agent: proxy web: not ready after 1.5s\n");
-    assert_eq!(ask(&data_dir, &["wait", "missing", "--timeout", "1ms"]).code, Some(5));
+    assert_eq!(said, "agent: proxy web: not ready after 1.5s\n    state: starting\n");
+    agent.status_when(&scene, "missing waits", |status| status.is("missing", "waiting"));
+    let said = ask(&data_dir, &["wait", "missing", "--timeout", "1ms"]).failed(5);
+    assert!(said.contains("\n    error: execute /no/such/program: no such file: "), "{said}");
     assert_eq!(ask(&data_dir, &["wait", "nosuch"]).code, Some(4));
     ask(&data_dir, &["signal", "web", "USR1"]).ok();
     ask(&data_dir, &["wait", "web"]).ok();

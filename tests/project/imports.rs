@@ -58,8 +58,9 @@ const SUPERVISOR_LAYERS: [&str; 20] = [
 ];
 
 /// The same within `examples/agent/src`.
-const AGENT_LAYERS: [&str; 11] =
-    ["failure", "output", "config", "service", "clients", "proxy", "demo", "agent", "control", "http", "cli"];
+const AGENT_LAYERS: [&str; 12] = [
+    "failure", "spelling", "output", "config", "service", "clients", "proxy", "demo", "agent", "control", "http", "cli",
+];
 
 /// A path of modules below the crate, and perhaps an item at its end.
 type ItemPath = Vec<String>;

@@ -16,6 +16,7 @@ mod http;
 mod output;
 mod proxy;
 mod service;
+mod spelling;
 
 use std::io::Write;
 use std::process::ExitCode;

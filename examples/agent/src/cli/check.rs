@@ -81,7 +81,11 @@ pub(super) fn check(path: &Path, diff: bool, json: bool) -> Result<()> {
     };
     doubts.iter().for_each(|doubt| complain(format_args!("warning: {doubt}")));
     if !diff {
-        say(format_args!("{}: {} proxies, no error", path.display(), config.proxies.len()));
+        let proxies = match config.proxies.len() {
+            1 => "1 proxy".to_owned(),
+            number => format!("{number} proxies"),
+        };
+        say(format_args!("{}: {proxies}, no error", path.display()));
         return Ok(());
     }
     let no_data_dir = || format!("{}: data_dir: expected a path, got nothing", path.display());

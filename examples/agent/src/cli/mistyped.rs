@@ -7,6 +7,7 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::arguments::Arguments;
+use crate::spelling::distance;
 
 /// Ends this process, with exit code 2, when its first argument is neither a command nor a file, and is not written like
 /// the path of one.
@@ -26,19 +27,4 @@ pub(super) fn refuse() {
     let meant = begun.or_else(|| like().map(|(_, name)| name));
     let hint = meant.map_or_else(String::new, |name| format!("; is `agent {name}` meant?"));
     command.error(ErrorKind::InvalidSubcommand, format!("no such command or file: {word}{hint}")).exit();
-}
-
-/// How many characters have to be added, removed or replaced to make one word of the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (line, of_a) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
-        for (column, of_b) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(of_a != *of_b);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -50,7 +50,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
         Command::Wait { id, until, timeout, agent } => {
             let until = Awaited::ALL.into_iter().find(|known| known.as_str() == until).unwrap_or_default();
-            steer::wait(&mut connect(agent)?, id, until, timeout)?;
+            steer::wait_or_say_why(&mut connect(agent)?, id, until, timeout)?;
         }
         Command::Logs { id, follow, lines, stdout, stderr, agent } => {
             let streams = match (stdout, stderr) {

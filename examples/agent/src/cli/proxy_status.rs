@@ -160,6 +160,15 @@ impl ProxyStatus {
         notes
     }
 
+    /// What it is doing now, for one that waits for something else.
+    pub(super) fn progress(&self) -> String {
+        if self.ready && self.other.is_some() {
+            return "its process is ready, and the next one of a handover is awaited".to_owned();
+        }
+        let exit = self.last_exit.as_ref().map_or_else(String::new, |exit| format!(", last exit: {exit}"));
+        format!("state: {}{exit}", self.state)
+    }
+
     /// What a process wrote that has ended by itself, until the one after it has run for a while, or while the next process of a
     /// handover has not come.
     fn last_lines(&self, all: bool) -> Vec<String> {

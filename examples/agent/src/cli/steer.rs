@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use proxyprocess::Signal;
 
+use super::proxy_status;
 use crate::control::client::Connection;
 use crate::control::protocol::{Answer, Awaited, Request};
+use crate::failure::{Exit, Failure};
 use crate::{Result, say};
 
 /// How long a reload may take: as long as is declared, at most a year.
 const RELOAD: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// How long the status may take that is asked for after a wait in vain.
+const STATUS: Duration = Duration::from_secs(5);
 
 /// Has a proxy reload its configuration, or the agent its own.
 pub(super) fn reload(agent: &mut Connection, id: Option<String>) -> Result<()> {
@@ -27,6 +32,23 @@ pub(super) fn signal(agent: &mut Connection, id: String, signal: Signal) -> Resu
 pub(super) fn wait(agent: &mut Connection, id: String, until: Awaited, timeout: Duration) -> Result<()> {
     let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
     agent.command(&Request::Wait { id, timeout_ms, until }, timeout)
+}
+
+/// Waits until a proxy is as wanted, and says of one that is not in time what the agent knows.
+pub(super) fn wait_or_say_why(agent: &mut Connection, id: String, until: Awaited, timeout: Duration) -> Result<()> {
+    let Err(error) = wait(agent, id.clone(), until, timeout) else { return Ok(()) };
+    if error.downcast_ref::<Failure>().is_none_or(|failure| failure.exit != Exit::TimedOut) {
+        return Err(error);
+    }
+    // An agent that has not answered is not waited for once more.
+    agent.limit_patience(STATUS);
+    let Ok(now) = proxy_status::of_one(agent, &id) else { return Err(error) };
+    let mut message = error.to_string();
+    for note in [vec![now.progress()], now.notes(true)].concat() {
+        message.push_str("\n    ");
+        message.push_str(&note);
+    }
+    Err(Failure::new(Exit::TimedOut, message).into())
 }
 
 /// Prints the version of this program, and that of an agent.

@@ -275,10 +275,18 @@ fn has_settled(now: &ProxyStatus) -> bool {
 /// The failure of a start, with all that the agent knows about it.
 fn not_started(agent: &mut Connection, before: &ProxyStatus) -> Result<Failure> {
     let id = &before.id;
-    let begun = Instant::now();
+    let (begun, mut ended) = (Instant::now(), None);
     let now = loop {
         let now = proxy_status::of_one(agent, id)?;
-        if !now.may_say_more() || begun.elapsed() >= LAST_LINES {
+        // After a first failure the next process is started at once. If that ends as well, there are a hint and the next start.
+        let runs_again = now.other.is_none()
+            && matches!(now.state.as_str(), "idle" | "adopting" | "starting" | "running" | "clearing" | "stopping");
+        let is_known = if runs_again {
+            begun.elapsed() >= 2 * SETTLED
+        } else {
+            !now.may_say_more() || ended.get_or_insert_with(Instant::now).elapsed() >= LAST_LINES
+        };
+        if is_known {
             break now;
         }
         thread::sleep(SLICE / 5);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What may be wrong with a configuration that can be read: programs, directories and users that are not there, now and on
-//! this machine.
+//! this machine, and what more than one proxy has.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -13,25 +13,37 @@ use nix::unistd::{Group, User, geteuid};
 use proxyprocess::{ExecMode, ManagerOptions, ProxyConfig};
 use serde_json::Value;
 
+use super::conflicts::conflicts;
+
 /// Where programs are searched for by a process without a PATH.
 const PATH_WITHOUT_ONE: &str = "/bin:/usr/bin";
 
 /// Each begins with the field that it is about.
 pub(super) fn doubts(options: &ManagerOptions, proxies: &BTreeMap<String, ProxyConfig>) -> Vec<String> {
     let mut doubts = Vec::new();
+    if options.data_dir.is_none() {
+        doubts.push(
+            "data_dir: there is none: the agent takes no commands, and no later agent finds its processes".to_owned(),
+        );
+    }
+    let (mut of_proxies, mut enabled) = (Vec::new(), Vec::new());
     for (id, proxy) in proxies.iter().filter(|(_, proxy)| proxy.mode == ExecMode::DAEMON) {
         let Ok(declared) = serde_json::to_value(proxy.to_json()) else { continue };
-        let found = [
-            directory(&declared),
-            program(&declared, options),
-            account(&declared, "user", |name| User::from_name(name).map(|found| found.is_some())),
-            account(&declared, "group", |name| Group::from_name(name).map(|found| found.is_some())),
-        ];
-        doubts.extend(found.into_iter().flatten().map(|doubt| format!("proxies.{id}.{doubt}")));
+        let mut found: Vec<String> = directory(&declared).into_iter().collect();
+        found.extend(programs(&declared, options));
+        found.extend(directories_of_files(&declared));
+        found.extend(account(&declared, "user", |name| User::from_name(name).map(|found| found.is_some())));
+        found.extend(account(&declared, "group", |name| Group::from_name(name).map(|found| found.is_some())));
+        of_proxies.extend(found.iter().map(|doubt| format!("proxies.{id}.{doubt}")));
         if !options.allow_root && would_be_root(&declared) {
-            doubts.push(format!("proxies.{id}: it would run as root, and is not started without allow_root"));
+            of_proxies.push(format!("proxies.{id}: it would run as root, and is not started without allow_root"));
+        }
+        if proxy.enabled {
+            enabled.push((id.as_str(), declared));
         }
     }
+    doubts.extend(of_proxies);
+    doubts.extend(conflicts(enabled.iter().map(|(id, declared)| (*id, declared))));
     doubts
 }
 
@@ -44,8 +56,38 @@ fn directory(declared: &Value) -> Option<String> {
     }
 }
 
-fn program(declared: &Value, options: &ManagerOptions) -> Option<String> {
-    let program = declared["command"][0].as_str()?;
+/// The directories of outputs and of unix sockets that the agent opens.
+fn directories_of_files(declared: &Value) -> Vec<String> {
+    let mut files = Vec::new();
+    for (index, socket) in declared["listen"].as_array().into_iter().flatten().enumerate() {
+        let address = socket.as_str().or_else(|| socket["address"].as_str());
+        files.extend(address.and_then(|at| at.strip_prefix("unix:")).map(|path| (format!("listen[{index}]"), path)));
+    }
+    for stream in ["stdout", "stderr"] {
+        files.extend(declared["output"][stream].as_str().map(|path| (format!("output.{stream}"), path)));
+    }
+    let doubt = |(field, path): (String, &str)| {
+        let directory = Path::new(path).parent().filter(|_| path.starts_with('/'))?;
+        let is_absent = fs::metadata(directory).is_err_and(|error| is_missing(&error));
+        is_absent.then(|| format!("{field}: no such directory: {}", directory.display()))
+    };
+    files.into_iter().filter_map(doubt).collect()
+}
+
+/// The programs of the process, and of the commands that are run for it.
+fn programs(declared: &Value, options: &ManagerOptions) -> Vec<String> {
+    let mut commands = vec![("command".to_owned(), &declared["command"])];
+    for field in ["ready", "reload"] {
+        commands.push((format!("{field}.command"), &declared[field]["command"]));
+    }
+    for (index, step) in declared["stop"].as_array().into_iter().flatten().enumerate() {
+        commands.push((format!("stop[{index}].command"), &step["command"]));
+    }
+    commands.iter().filter_map(|(field, words)| program(field, words, declared, options)).collect()
+}
+
+fn program(field: &str, words: &Value, declared: &Value, options: &ManagerOptions) -> Option<String> {
+    let program = words[0].as_str()?;
     let wrong = if program.contains('/') {
         let path = Path::new(declared["dir"].as_str().unwrap_or(".")).join(program);
         let found = fs::metadata(&path);
@@ -65,7 +107,7 @@ fn program(declared: &Value, options: &ManagerOptions) -> Option<String> {
         }
         format!("no program {program} in {path}")
     };
-    Some(format!("command[0]: {wrong}"))
+    Some(format!("{field}[0]: {wrong}"))
 }
 
 /// The PATH that the process will have, if the environment of the agent is that of this command.

@@ -12,6 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::Result;
+use crate::spelling::distance;
 
 /// The members of an object as they are written, also of a name that stands there twice.
 pub(super) struct Members<'a>(pub(super) Vec<(&'a RawValue, &'a RawValue)>);
@@ -49,7 +50,10 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     pub(super) fn of(text: &'a str) -> Result<Fields<'a>> {
-        let not_json = |error| format!("not a JSON document: {error}");
+        // What follows a place in the message would hide that from its reader.
+        let is_other = !text.trim_start().is_empty() && !text.trim_start().starts_with('{');
+        let named = if is_other { " (a file with TOML has to be named .toml)" } else { "" };
+        let not_json = |error| format!("not a JSON document{named}: {error}");
         let document: Value = serde_json::from_str(text).map_err(not_json)?;
         if !document.is_object() {
             return Err(expected("document", "an object", &document).into());
@@ -105,7 +109,14 @@ impl<'a> Fields<'a> {
     /// A message for each field that was not taken.
     pub(super) fn finish(self) -> Vec<String> {
         let known = self.known.join(", ");
-        self.members.keys().map(|field| format!("{field}: unknown field, expected one of {known}")).collect()
+        // A name can be as long as the document.
+        let is_near = |field: &str, name: &str| field.len().abs_diff(name.len()) <= 2 && distance(field, name) <= 2;
+        let message = |field: &String| {
+            let meant = self.known.iter().find(|name| is_near(field, name));
+            let meant = meant.map_or_else(String::new, |name| format!("is \"{name}\" meant? "));
+            format!("{field}: unknown field, {meant}expected one of {known}")
+        };
+        self.members.keys().map(message).collect()
     }
 }
 

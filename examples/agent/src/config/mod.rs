@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The configuration file, in JSON or TOML: options of the manager, and the proxies, which [`State`] reads itself.
 
+mod conflicts;
 mod document;
 mod doubts;
 mod fields;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use proxyprocess::{ErrorCode, Event, Signal, WaitFor};
+use proxyprocess::{Error, ErrorCode, Event, Signal, WaitFor};
 
 use super::answering::{Client, Ended};
 use super::protocol::{Answer, Awaited, Refusal, RefusalCode, Request};
@@ -17,8 +17,10 @@ pub(super) fn perform(agent: &Agent, request: Request, client: &Client<'_>) -> R
     match request {
         Request::Status { id } => status(agent, id.as_deref(), client),
         Request::Declarations {} => declarations(agent, client),
-        Request::Restart { id } => Ok(agent.manager.restart(&id)?),
-        Request::Reload { id: Some(id) } => Ok(agent.manager.reload(&id)?),
+        Request::Restart { id } => Ok(agent.manager.restart(&id).map_err(|error| refusal(agent, &id, error))?),
+        Request::Reload { id: Some(id) } => {
+            Ok(agent.manager.reload(&id).map_err(|error| refusal(agent, &id, error))?)
+        }
         Request::Reload { id: None } => {
             agent.reload().map_err(|error| Refusal::new(RefusalCode::Failed, error.to_string()).into())
         }
@@ -28,7 +30,7 @@ pub(super) fn perform(agent: &Agent, request: Request, client: &Client<'_>) -> R
         }
         Request::Stop { id } => Ok(agent.manager.pause(&id)?),
         Request::Start { id } => {
-            agent.manager.resume(&id)?;
+            agent.manager.resume(&id).map_err(|error| refusal(agent, &id, error))?;
             Ok(agent.manager.retry(&id)?)
         }
         Request::Quit { stop } => agent.quit(stop).map_err(|error| failed(&*error).into()),
@@ -84,7 +86,7 @@ fn wait(agent: &Agent, id: &str, until: Awaited, timeout: Duration, client: &Cli
                 let message = format!("proxy {id}: not {} after {timeout:?}", until.as_str());
                 return Err(Refusal::new(RefusalCode::TimedOut, message).into());
             }
-            waited => return Ok(waited?),
+            waited => return Ok(waited.map_err(|error| refusal(agent, id, error))?),
         }
         if client.is_gone() {
             return Err(Ended::Gone);
@@ -118,6 +120,19 @@ fn events(agent: &Agent, follow: bool, client: &Client<'_>) -> Result<(), Ended>
 fn tell_event(event: &Event, client: &Client<'_>) -> Result<(), Ended> {
     let told = serde_json::to_value(event).map_err(|error| failed(&error))?;
     client.tell(&Answer::Event { event: told, text: event.to_string() })
+}
+
+/// A refusal that says of a paused proxy what has it run again.
+fn refusal(agent: &Agent, id: &str, error: Error) -> Refusal {
+    let is_paused = error.code() == ErrorCode::Paused;
+    let mut refusal = Refusal::from(error);
+    if is_paused {
+        let is_disabled = agent.followed().proxies.get(id).is_some_and(|declared| !declared.enabled);
+        let remedy =
+            if is_disabled { "it is declared with \"enabled\": false" } else { "agent start ID runs it again" };
+        refusal.message = format!("{}: {remedy}", refusal.message);
+    }
+    refusal
 }
 
 fn bad_request(error: &dyn std::error::Error) -> Refusal {
