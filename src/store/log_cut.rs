@@ -106,12 +106,15 @@ fn cut_locked(log: &OpenLog, limits: LogLimits, positions: &LogPositions) -> io:
         return Ok(Cut { begins: data_begins(file)?, not_kept, ..unchanged });
     }
     match free_front(file, place.at) {
-        Ok(()) => return Ok(Cut { begins: place.at, not_kept, ..unchanged }),
+        Ok(()) => {
+            fail::point("log:cut");
+            return Ok(Cut { begins: place.at, not_kept, ..unchanged });
+        }
         Err(error) if is_not_supported(&error) => {}
         Err(error) => return Err(error),
     }
     let rest_not_kept = match limits.keep {
-        0 => log.keep_old(1, |old| copy(file, lines_begin(file, begins)?, u64::MAX, old)),
+        0 => log.keep_old(1, |old| copy(file, place.lines_end(), u64::MAX, old)),
         _ => log.keep_more(|old| copy(file, place.lines_end(), u64::MAX, old)),
     };
     *removed += file.metadata()?.len();

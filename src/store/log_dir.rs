@@ -69,11 +69,38 @@ impl LogDir {
 
     /// Where a log of a proxy is, if its directory is there.
     pub(super) fn log_place(&self, id: &str, stream: usize) -> std::io::Result<Option<(Arc<Dir>, CString)>> {
-        place_in(self.dir_as_it_is()?, id, stream)
+        let dir = self.dir_as_it_is()?;
+        if let Some(dir) = &dir {
+            // What is cut may be of any owner, so that no other user may have put it there.
+            dir.check_private()?;
+        }
+        place_in(dir, id, stream)
     }
 
     /// Device and inode of the logs of a proxy, as far as they are there.
     pub(crate) fn log_files(&self, id: &str) -> std::io::Result<Vec<(u64, u64)>> {
         files_in(self.dir_as_it_is()?, id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::store::LogLocation;
+
+    #[test]
+    fn log_in_a_directory_that_others_may_write_to_is_not_opened_for_a_cut() {
+        let path = std::env::temp_dir().join(format!("proxyprocess-logs-{}", crate::sys::random::uuid().unwrap()));
+        let logs = Arc::new(LogDir::open(&path).unwrap());
+        std::fs::write(path.join("web-stdout.log"), "line\n").unwrap();
+        let log = LogLocation::InLogDir(logs, "web".into(), 0);
+        assert!(log.open().unwrap().is_some());
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
+        let error = log.open().unwrap_err().to_string();
+        assert!(error.starts_with("others may write to it"), "{error}");
+        assert!(log.find().is_err());
+        std::fs::remove_dir_all(path).unwrap();
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use crossbeam_channel::Receiver;
 
 use super::request::Request;
-use super::watched_log::{Next, WatchedLog};
+use super::watched_log::{Next, UNWATCHED, WatchedLog};
 use crate::host_code::caught;
 use crate::logging::{self, Level};
 use crate::store::{BoundedLog, FileId, LogPositions};
@@ -29,7 +29,8 @@ pub(super) struct Keeper {
     requests: Receiver<Request>,
     wakeup: Arc<Wakeup>,
     epoll: Epoll,
-    inotify: Inotify,
+    /// Without it logs are looked at now and then.
+    inotify: Option<Inotify>,
     positions: Arc<LogPositions>,
     logs: HashMap<ProcessKey, Vec<WatchedLog>>,
     due: BTreeSet<(Instant, LogKey)>,
@@ -44,9 +45,14 @@ impl Keeper {
         wakeup: Arc<Wakeup>,
         positions: Arc<LogPositions>,
     ) -> io::Result<Keeper> {
-        let (epoll, inotify) = (Epoll::new()?, Inotify::new()?);
+        let (epoll, inotify) = (Epoll::new()?, Inotify::new());
         epoll.add(wakeup.fd(), WAKEUP)?;
-        epoll.add(inotify.as_fd(), WRITTEN)?;
+        let inotify = inotify.and_then(|inotify| epoll.add(inotify.as_fd(), WRITTEN).map(|()| inotify));
+        let inotify = inotify.inspect_err(|error| {
+            let message = format_args!("logs with a limit are looked at every {UNWATCHED:?}: inotify(7): {error}");
+            logging::write(Level::Warn, message);
+        });
+        let inotify = inotify.ok();
         let (logs, due, watched, users) = (HashMap::new(), BTreeSet::new(), HashMap::new(), HashMap::new());
         Ok(Keeper { requests, wakeup, epoll, inotify, positions, logs, due, watched, users })
     }
@@ -66,7 +72,9 @@ impl Keeper {
                     Request::End => return,
                 }
             }
-            self.note_written();
+            if ready.contains(&WRITTEN) {
+                self.note_written();
+            }
             self.look_at_due();
         }
     }
@@ -99,7 +107,7 @@ impl Keeper {
                 });
                 if is_last {
                     self.watched.remove(&watch);
-                    self.inotify.forget(watch);
+                    self.inotify.iter().for_each(|inotify| inotify.forget(watch));
                 }
             }
             Next::Look(at) => drop(self.due.remove(&(at, key))),
@@ -118,7 +126,7 @@ impl Keeper {
 
     fn note_written(&mut self) {
         let mut written = Vec::new();
-        if !self.inotify.written(&mut written) {
+        if !self.inotify.as_ref().is_none_or(|inotify| inotify.written(&mut written)) {
             // Too many at once: it may be any.
             written = self.watched.keys().copied().collect();
         }
@@ -142,7 +150,7 @@ impl Keeper {
     fn look(&mut self, key: LogKey) {
         let Some(log) = self.logs.get_mut(&key.0).and_then(|logs| logs.get_mut(key.1)) else { return };
         let before = log.file;
-        let (inotify, positions) = (&self.inotify, &self.positions);
+        let (inotify, positions) = (self.inotify.as_ref(), &self.positions);
         // A fault of this library with one log must not leave all others without a limit.
         if caught(|| log.look(inotify, positions)).is_err() {
             log.next = Next::Nothing;

@@ -35,6 +35,8 @@ struct State {
     running: Option<Running>,
     /// What it is to be told as soon as it could be started.
     untold: HashMap<ProcessKey, Vec<BoundedLog>>,
+    /// That it could not be started was said.
+    is_failure_said: bool,
 }
 
 #[derive(Debug)]
@@ -70,7 +72,9 @@ impl LogKeeper {
                 state.running = Some(running);
             }
             // The next start of a process tries it again.
+            Err(_) if state.is_failure_said => {}
             Err(error) => {
+                state.is_failure_said = true;
                 let message = format_args!("start the thread that keeps logs within their limits: {error}");
                 logging::write(Level::Error, message);
             }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! One log that is kept within its limit.
 
+use std::collections::HashMap;
+use std::fmt::Display;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -11,8 +13,8 @@ use crate::store::{BoundedLog, FileId, LogPositions, cut};
 use crate::sys::file::data_begins;
 use crate::sys::inotify::{Inotify, Watch};
 
-/// How often a log is looked at that cannot be watched.
-const UNWATCHED: Duration = Duration::from_secs(10);
+/// How often a log is looked at that cannot be watched, or that could not be looked at.
+pub(super) const UNWATCHED: Duration = Duration::from_secs(10);
 
 /// How soon a log is looked at again that is being cut elsewhere.
 const LOCKED: Duration = Duration::from_secs(1);
@@ -38,14 +40,15 @@ pub(super) struct WatchedLog {
     begins: u64,
     size: u64,
     looked_at: Instant,
-    /// What was said of it already.
-    said: Option<String>,
+    /// What was said of it last, of each kind.
+    said: HashMap<&'static str, String>,
 }
 
 impl WatchedLog {
     pub(super) fn new(log: BoundedLog, now: Instant) -> WatchedLog {
         let (begins, size) = (0, u64::MAX);
-        WatchedLog { log, file: None, next: Next::Look(now), begins, size, looked_at: now, said: None }
+        let said = HashMap::new();
+        WatchedLog { log, file: None, next: Next::Look(now), begins, size, looked_at: now, said }
     }
 
     /// Something was written to it.
@@ -57,14 +60,22 @@ impl WatchedLog {
     }
 
     /// Looks at its size, and cuts it if that is too large.
-    pub(super) fn look(&mut self, inotify: &Inotify, positions: &LogPositions) {
-        self.next = self.try_look(inotify, positions).unwrap_or_else(|error| {
-            self.say(Level::Warn, format!("not kept within its limit before the next start: {error}"));
-            Next::Nothing
-        });
+    pub(super) fn look(&mut self, inotify: Option<&Inotify>, positions: &LogPositions) {
+        self.next = match self.try_look(inotify, positions) {
+            Ok(next) => next,
+            // What is refused here has no errno, and stays as it is; what the system has refused may pass.
+            Err(error) if error.raw_os_error().is_none() => {
+                self.say("not kept within its limit before the next start", &error);
+                Next::Nothing
+            }
+            Err(error) => {
+                self.say("not kept within its limit now, and tried again every 10 s", &error);
+                Next::Look(Instant::now() + UNWATCHED)
+            }
+        };
     }
 
-    fn try_look(&mut self, inotify: &Inotify, positions: &LogPositions) -> io::Result<Next> {
+    fn try_look(&mut self, inotify: Option<&Inotify>, positions: &LogPositions) -> io::Result<Next> {
         let now = Instant::now();
         let Some(found) = self.log.location.find()? else { return Ok(Next::Nothing) };
         let is_new = self.file != Some(found.id);
@@ -95,24 +106,25 @@ impl WatchedLog {
         let cut = cut(&open, self.log.limits, positions)?;
         (self.begins, self.size) = (cut.begins, open.file.metadata()?.len());
         if let Some(error) = cut.not_kept {
-            self.say(Level::Warn, format!("older lines could not be kept and are lost: {error}"));
+            self.say("older lines could not be kept and are lost", &error);
         }
         if cut.truncated {
             let why = "its file system removes no part of a file";
-            self.say(Level::Warn, format!("truncated, for {why}: lines that are written in this moment are lost"));
+            self.say("truncated, and lines that are written in this moment are lost", &why);
         }
         if cut.is_locked {
-            self.say(Level::Warn, "not cut as long as another process has it locked (flock(2))".to_owned());
+            self.say("not cut now", &"another process has it locked (flock(2))");
         }
         Ok(!cut.is_locked)
     }
 
-    fn watch(&mut self, inotify: &Inotify, now: Instant) -> io::Result<Next> {
+    fn watch(&mut self, inotify: Option<&Inotify>, now: Instant) -> io::Result<Next> {
+        let Some(inotify) = inotify else { return Ok(Next::Look(now + UNWATCHED)) };
         let Some(open) = self.log.location.open()? else { return Ok(Next::Nothing) };
         let watch = match inotify.watch_once(open.file.as_fd()) {
             Ok(watch) => watch,
             Err(error) => {
-                self.say(Level::Warn, format!("looked at every {UNWATCHED:?}, for it cannot be watched: {error}"));
+                self.say("looked at every 10 s, for it cannot be watched", &error);
                 return Ok(Next::Look(now + UNWATCHED));
             }
         };
@@ -128,11 +140,12 @@ impl WatchedLog {
         self.log.limits.max_bytes.unwrap_or(u64::MAX)
     }
 
-    /// Once, however often it happens one after the other.
-    fn say(&mut self, level: Level, what: String) {
-        if self.said.as_ref() != Some(&what) {
-            logging::write(level, format_args!("log {}: {what}", self.log.location.path().display()));
-            self.said = Some(what);
+    /// Once for each reason, however often it happens one after the other.
+    fn say(&mut self, what: &'static str, why: &dyn Display) {
+        let why = why.to_string();
+        if self.said.get(what) != Some(&why) {
+            logging::write(Level::Warn, format_args!("log {}: {what}: {why}", self.log.location.path().display()));
+            self.said.insert(what, why);
         }
     }
 }
@@ -141,6 +154,7 @@ impl WatchedLog {
 mod tests {
     use std::fs::File;
     use std::io::Write;
+    use std::path::PathBuf;
 
     use super::*;
     use crate::command::LogLimits;
@@ -155,7 +169,7 @@ mod tests {
         let (inotify, positions, now) = (Inotify::new().unwrap(), LogPositions::default(), Instant::now());
         let mut log = WatchedLog::new(bounded, now);
         for round in 0..2 {
-            log.look(&inotify, &positions);
+            log.look(Some(&inotify), &positions);
             let Next::Watched(watch) = log.next else { panic!("{round}: {log:?}") };
             file.write_all(b"line\n").unwrap();
             let mut written = Vec::new();
@@ -163,15 +177,35 @@ mod tests {
             log.written(now);
             assert!(matches!(log.next, Next::Look(at) if at > now), "{log:?}");
             // It has grown: it may go on.
-            log.look(&inotify, &positions);
+            log.look(Some(&inotify), &positions);
             assert!(matches!(log.next, Next::Look(_)), "{log:?}");
         }
         file.write_all(&[b'x'; 70_000]).unwrap();
-        log.look(&inotify, &positions);
+        log.look(Some(&inotify), &positions);
         assert!(matches!(log.next, Next::Look(_)) && log.used() <= 65_536, "{log:?}");
         std::fs::remove_file(&path).unwrap();
-        log.look(&inotify, &positions);
+        log.look(Some(&inotify), &positions);
         assert_eq!(log.next, Next::Nothing);
+    }
+
+    #[test]
+    fn log_is_looked_at_again_unless_it_may_not_be_cut() {
+        let limits = LogLimits { max_bytes: Some(65_536), keep: 0 };
+        let (inotify, positions, now) = (Inotify::new().unwrap(), LogPositions::default(), Instant::now());
+        let look = |path: PathBuf, inotify: Option<&Inotify>| {
+            let mut log = WatchedLog::new(BoundedLog { location: LogLocation::At(path), limits }, now);
+            log.look(inotify, &positions);
+            log.next
+        };
+        let later = |next| matches!(next, Next::Look(at) if at >= now + UNWATCHED);
+        // ENOTDIR: it may be a directory again by then.
+        assert!(later(look("/dev/null/web.log".into(), Some(&inotify))));
+        assert_eq!(look("/dev/null".into(), Some(&inotify)), Next::Nothing);
+        let path = std::env::temp_dir().join(format!("proxyprocess-log-{}", crate::sys::random::uuid().unwrap()));
+        std::fs::write(&path, "line\n").unwrap();
+        assert!(matches!(look(path.clone(), Some(&inotify)), Next::Watched(_)));
+        assert!(later(look(path.clone(), None)));
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]
@@ -187,7 +221,7 @@ mod tests {
             let lines = |round: u32| (0..8000).map(move |line| format!("{round} a line {line}\n")).collect::<String>();
             for round in 0..3 {
                 file.write_all(lines(round).as_bytes()).unwrap();
-                logs.iter_mut().for_each(|log| log.look(&inotify, &positions));
+                logs.iter_mut().for_each(|log| log.look(Some(&inotify), &positions));
             }
             let older = (1..=9).rev().map(|number| path.with_extension(format!("log.{number}")));
             let older: Vec<_> = older.filter(|file| file.exists()).collect();
