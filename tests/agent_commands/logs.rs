@@ -114,7 +114,8 @@ fn followed_log_goes_on_where_it_was_when_its_oldest_lines_are_removed() {
     scene.reports.start("web");
     let data_dir = scene.data_dir();
     ask(&data_dir, &["wait", "web"]).ok();
-    let mut log = fs::File::options().append(true).open(data_dir.join("logs/web-stdout.log")).unwrap();
+    let path = data_dir.join("logs/web-stdout.log");
+    let mut log = fs::File::options().append(true).open(&path).unwrap();
     log.write_all(b"the first line\n").unwrap();
     let mut follow = Following::start(&data_dir, &["logs", "web", "-f", "--stdout"]);
     assert_eq!(follow.line(), "the first line\n");
@@ -127,6 +128,11 @@ fn followed_log_goes_on_where_it_was_when_its_oldest_lines_are_removed() {
             assert_eq!(follow.line(), format!("a line with the number {number}\n"), "{round}");
             number += 1;
         }
+    }
+    // It is truncated twice, and has a line again that it had before.
+    for lines in ["listening\n", "a new start\nlistening\nerror\n"] {
+        fs::write(&path, lines).unwrap();
+        lines.split_inclusive('\n').for_each(|line| assert_eq!(follow.line(), line));
     }
     drop(follow);
     agent.quit();

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// How much is read at once.
 const PART: u64 = 64 << 10;
 
+/// Of what size the least blocks are that are removed from the front of a log.
+const BLOCK: u64 = 4096;
+
 /// How much of what was read is remembered, by which the place is found again in a log whose front was removed.
 const REMEMBERED: usize = 1024;
 
@@ -57,7 +60,11 @@ impl LogFile {
                 }
             }
         }
-        self.read = begin;
+        let mut last = Vec::new();
+        let remembered = begin.min(REMEMBERED as u64);
+        file.seek(SeekFrom::Start(begin - remembered))?;
+        file.take(remembered).read_to_end(&mut last)?;
+        (self.read, self.last) = (begin, last);
         Ok(())
     }
 
@@ -84,7 +91,7 @@ impl LogFile {
         let (mut read, mut last) = (self.read, std::mem::take(&mut self.last));
         let Some(file) = self.current()? else { return Ok(Vec::new()) };
         if !follows(file, read, &last)? {
-            read = continuation(file, &last)?;
+            read = continuation(file, read, &last)?;
             if read == 0 {
                 last.clear();
             }
@@ -132,12 +139,17 @@ fn follows(file: &mut File, read: u64, last: &[u8]) -> io::Result<bool> {
     Ok(found == last)
 }
 
-/// Where what comes after `last` begins in a log that has become shorter: behind that, if the oldest lines were removed, and
-/// at its beginning, if it was truncated and begins anew.
-fn continuation(file: &mut File, last: &[u8]) -> io::Result<u64> {
-    let mut content = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.read_to_end(&mut content)?;
-    let found = if last.is_empty() { None } else { content.windows(last.len()).rposition(|window| window == last) };
-    Ok(found.map_or(0, |at| (at + last.len()) as u64))
+/// Where what comes after `last`, which ended at `read`, begins in a log that has become shorter: behind that, if the oldest
+/// lines were removed, whole blocks of them, and at its beginning, if it was truncated and begins anew.
+fn continuation(file: &mut File, read: u64, last: &[u8]) -> io::Result<u64> {
+    let length = file.metadata()?.len();
+    let mut at = read - read.saturating_sub(length).next_multiple_of(BLOCK).min(read);
+    // Nothing that was read is its beginning.
+    while !last.is_empty() && at >= last.len() as u64 {
+        if at < read && follows(file, at, last)? {
+            return Ok(at);
+        }
+        at = at.saturating_sub(BLOCK);
+    }
+    Ok(0)
 }
