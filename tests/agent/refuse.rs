@@ -15,10 +15,7 @@ fn a_bad_configuration_is_refused_by_the_name_of_the_field() {
     let scene = Scene::new();
     let good = || Config::new(&scene).proxy("good", run());
     let cases = [
-        (
-            good().set("alow_root", true),
-            "alow_root: unknown field, is \"allow_root\" meant? expected one of data_dir, allow_root, ",
-        ),
+        (good().set("colour", true), "colour: unknown field, expected one of data_dir, allow_root, "),
         (good().set("on_exit", "explode"), "on_exit: expected \"leave\""),
         (good().set("snapshot_period_ms", "soon"), "snapshot_period_ms"),
         (good().set("max_handovers", 0), "max_handovers"),
