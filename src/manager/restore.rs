@@ -15,7 +15,7 @@ use crate::state::State;
 use crate::store::file_place::FilePlace;
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
-use crate::store::{self, DataDir, Lost, Record, RecordedStop};
+use crate::store::{self, DataDir, LogHome, Lost, Record, RecordedStop};
 use crate::supervisor::adoption::unrecorded_process::{self, ConsulProcess};
 use crate::supervisor::{
     self, Claim, Context, Files, OtherClaim, Owner, Slot, SnapshotOccurrence, Spec, StartMode, Supervisor,

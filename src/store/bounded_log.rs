@@ -8,16 +8,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::data_dir::DataDir;
-use super::log_dir::LogDir;
+use super::log_home::LogHome;
 use crate::command::LogLimits;
 use crate::sys::file::{Dir, FoundFile};
 
 /// Where the log of a stream of a proxy is.
 #[derive(Debug, Clone)]
 pub(crate) enum LogLocation {
-    InDataDir(Arc<DataDir>, Arc<str>, usize),
-    InLogDir(Arc<LogDir>, Arc<str>, usize),
+    /// By the proxy's id, with those of others.
+    In(Arc<dyn LogHome>, Arc<str>, usize),
     /// A file of the user's.
     At(PathBuf),
 }
@@ -33,8 +32,7 @@ impl LogLocation {
     /// Its path, for messages.
     pub(crate) fn path(&self) -> PathBuf {
         match self {
-            LogLocation::InDataDir(data_dir, id, stream) => data_dir.log_paths(id)[*stream].clone(),
-            LogLocation::InLogDir(log_dir, id, stream) => log_dir.log_paths(id)[*stream].clone(),
+            LogLocation::In(home, id, stream) => home.log_paths(id)[*stream].clone(),
             LogLocation::At(path) => path.clone(),
         }
     }
@@ -63,8 +61,7 @@ impl LogLocation {
 
     fn place(&self) -> io::Result<Option<(Arc<Dir>, CString)>> {
         match self {
-            LogLocation::InDataDir(data_dir, id, stream) => data_dir.log_place(id, *stream),
-            LogLocation::InLogDir(log_dir, id, stream) => log_dir.log_place(id, *stream),
+            LogLocation::In(home, id, stream) => home.log_place(id, *stream),
             LogLocation::At(path) => {
                 let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 let leaf = CString::new(path.file_name().unwrap_or(OsStr::new(".")).as_bytes())?;

@@ -14,8 +14,8 @@ use super::*;
 use crate::declaration::Fingerprint;
 use crate::defaults::MAX_SET_ASIDE;
 use crate::lifecycle::start_numbers::StartNumbers;
-use crate::store::LogOwner;
 use crate::store::recorded_stop::RecordedStop;
+use crate::store::{LogHome, LogOwner};
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 

@@ -88,7 +88,7 @@ fn cut_locked(log: &OpenLog, limits: LogLimits, positions: &LogPositions) -> io:
     }
     fail::point("log:blanked");
     let removed = positions.removed(id_of(file)?);
-    // ORDER: whoever reads the log by a place in it waits, for the place moves.
+    // ORDER: a reader that goes by a place in the log waits meanwhile, for the place moves.
     let mut removed = locked(&removed);
     if is_appended_to(file, begins, found.len())? {
         match remove_front(file, place.at) {

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A directory with the logs of the proxies of a manager that has no data directory.
 
-use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::last_lines::LogPart;
-use super::log_place::{LogOwner, LogPlace, failed, files_in, last_lines_in, paths_in, place_in};
-use super::log_positions::LogPositions;
+use super::log_home::LogHome;
+use super::log_place::failed;
 use crate::error::Result;
 use crate::sys::file::{Dir, create_dir_all};
 
@@ -29,57 +27,35 @@ impl LogDir {
     pub(crate) fn open(path: &Path) -> Result<LogDir> {
         let absolute = std::path::absolute(path).map_err(|error| failed("find log directory", path, &error))?;
         let log_dir = LogDir { absolute };
-        log_dir.dir().map(|_| log_dir)
+        log_dir.logs_dir().map(|_| log_dir)
+    }
+}
+
+impl LogHome for LogDir {
+    fn logs_path(&self) -> PathBuf {
+        self.absolute.clone()
     }
 
-    fn dir(&self) -> Result<Arc<Dir>> {
+    fn logs_dir(&self) -> Result<Arc<Dir>> {
         let path = &self.absolute;
         create_dir_all(path).map_err(|error| failed("create log directory", path, &error))?;
         let dir = Dir::open_unless_planted(path).and_then(|dir| dir.check_private().map(|_| dir));
         dir.map(Arc::new).map_err(|error| failed("open log directory", path, &error))
     }
 
-    fn dir_as_it_is(&self) -> std::io::Result<Option<Arc<Dir>>> {
+    fn logs_dir_as_it_is(&self) -> io::Result<Option<Arc<Dir>>> {
         match Dir::open_unless_planted(&self.absolute) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             opened => opened.map(|dir| Some(Arc::new(dir))),
         }
     }
 
-    /// Opens those of the two logs of a proxy that are wanted, for appending.
-    pub(crate) fn open_logs(&self, id: &str, wanted: [bool; 2], owner: LogOwner) -> Result<[Option<OwnedFd>; 2]> {
-        LogPlace { dir: self.dir()?, path: self.absolute.clone() }.open(id, wanted, owner)
-    }
-
-    /// The paths of the two logs of a proxy, whether they are there or not.
-    pub(crate) fn log_paths(&self, id: &str) -> [PathBuf; 2] {
-        paths_in(&self.absolute, id)
-    }
-
-    /// The last lines that a process has written to the second of them.
-    pub(crate) fn last_lines(
-        &self,
-        id: &str,
-        part: LogPart,
-        until: Option<u64>,
-        positions: &LogPositions,
-    ) -> std::io::Result<Vec<String>> {
-        last_lines_in(self.dir_as_it_is()?, id, part, until, positions)
-    }
-
-    /// Where a log of a proxy is, if its directory is there.
-    pub(super) fn log_place(&self, id: &str, stream: usize) -> std::io::Result<Option<(Arc<Dir>, CString)>> {
-        let dir = self.dir_as_it_is()?;
+    fn private_logs_dir(&self) -> io::Result<Option<Arc<Dir>>> {
+        let dir = self.logs_dir_as_it_is()?;
         if let Some(dir) = &dir {
-            // What is cut may be of any owner, so that no other user may have put it there.
             dir.check_private()?;
         }
-        place_in(dir, id, stream)
-    }
-
-    /// Device and inode of the logs of a proxy, as far as they are there.
-    pub(crate) fn log_files(&self, id: &str) -> std::io::Result<Vec<(u64, u64)>> {
-        files_in(self.dir_as_it_is()?, id)
+        Ok(dir)
     }
 }
 
@@ -95,7 +71,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("proxyprocess-logs-{}", crate::sys::random::uuid().unwrap()));
         let logs = Arc::new(LogDir::open(&path).unwrap());
         std::fs::write(path.join("web-stdout.log"), "line\n").unwrap();
-        let log = LogLocation::InLogDir(logs, "web".into(), 0);
+        let log = LogLocation::In(logs, "web".into(), 0);
         assert!(log.open().unwrap().is_some());
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
         let error = log.open().unwrap_err().to_string();

@@ -1,8 +1,20 @@
 // SPDX-License-Identifier: MPL-2.0
-//! How far a mistyped word is from one that is known.
+//! The known word that a mistyped one was meant to be.
+
+/// How many characters may be added, removed or replaced.
+const MOST_EDITS: usize = 2;
+
+/// The name that is most like a word, if any is like it.
+pub(crate) fn nearest<S: AsRef<str> + Ord>(word: &str, names: impl IntoIterator<Item = S>) -> Option<S> {
+    // A word can be as long as a document.
+    let length = word.chars().take(100).count();
+    let is_as_long = |name: &S| name.as_ref().chars().count().abs_diff(length) <= MOST_EDITS;
+    let near = names.into_iter().filter(is_as_long).map(|name| (distance(word, name.as_ref()), name));
+    near.filter(|(edits, _)| *edits <= MOST_EDITS).min().map(|(_, name)| name)
+}
 
 /// How many characters have to be added, removed or replaced to make one word of the other (Levenshtein).
-pub(crate) fn distance(a: &str, b: &str) -> usize {
+fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (line, of_a) in a.chars().enumerate() {

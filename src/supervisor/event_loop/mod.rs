@@ -150,7 +150,7 @@ impl EventLoop {
     }
 
     /// Has the logs of a process kept within the limits that are declared now.
-    fn keep_logs(&self, key: ProcessKey) {
+    fn keep_logs(&mut self, key: ProcessKey) {
         if let Some(supervised) = self.slots.get(&key).filter(|supervised| supervised.pid.is_some()) {
             self.log_keeper.keep(key, supervised.spec.bounded_logs());
         }

@@ -9,7 +9,7 @@ mod watched_log;
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -27,11 +27,6 @@ use request::Request;
 #[derive(Debug)]
 pub(crate) struct LogKeeper {
     positions: Arc<LogPositions>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
     running: Option<Running>,
     /// What it is to be told as soon as it could be started.
     untold: HashMap<ProcessKey, Vec<BoundedLog>>,
@@ -50,31 +45,28 @@ struct Running {
 
 impl LogKeeper {
     pub(crate) fn new(positions: Arc<LogPositions>) -> LogKeeper {
-        LogKeeper { positions, state: Mutex::default() }
+        LogKeeper { positions, running: None, untold: HashMap::new(), is_failure_said: false }
     }
 
     /// Keeps these logs, those of a process that may write to them, within their limits from now on, and no others of it.
-    pub(crate) fn keep(&self, key: ProcessKey, logs: Vec<BoundedLog>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = &state.running {
+    pub(crate) fn keep(&mut self, key: ProcessKey, logs: Vec<BoundedLog>) {
+        if let Some(running) = &self.running {
             return running.send(Request::Keep(key, logs));
         }
         if logs.is_empty() {
-            state.untold.remove(&key);
+            self.untold.remove(&key);
             return;
         }
-        state.untold.insert(key, logs);
+        self.untold.insert(key, logs);
         match self.start() {
             Ok(running) => {
-                std::mem::take(&mut state.untold)
-                    .into_iter()
-                    .for_each(|(key, logs)| running.send(Request::Keep(key, logs)));
-                state.running = Some(running);
+                self.untold.drain().for_each(|(key, logs)| running.send(Request::Keep(key, logs)));
+                self.running = Some(running);
             }
             // The next start of a process tries it again.
-            Err(_) if state.is_failure_said => {}
+            Err(_) if self.is_failure_said => {}
             Err(error) => {
-                state.is_failure_said = true;
+                self.is_failure_said = true;
                 let message = format_args!("start the thread that keeps logs within their limits: {error}");
                 logging::write(Level::Error, message);
             }
@@ -105,8 +97,7 @@ impl Running {
 /// Ends the thread. Only one that hangs in a file system is left behind, as a spawner is.
 impl Drop for LogKeeper {
     fn drop(&mut self) {
-        let running = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).running.take();
-        let Some(running) = running else { return };
+        let Some(running) = self.running.take() else { return };
         running.send(Request::End);
         match running.ended.recv_timeout(KILL_PATIENCE) {
             Err(crossbeam_channel::RecvTimeoutError::Timeout) => {

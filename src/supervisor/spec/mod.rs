@@ -18,7 +18,7 @@ use crate::defaults::MAX_RECORDED_COMMANDS;
 use crate::lifecycle::start_numbers::StartNumbers;
 use crate::logging::{Level, Log};
 use crate::store::file_place::FilePlace;
-use crate::store::{self, DataDir, LogDir};
+use crate::store::{self, DataDir, LogDir, LogHome};
 use crate::sys::random;
 use base_environment::BaseEnvironment;
 pub(crate) use user::KnownUsers;
@@ -57,6 +57,17 @@ pub(crate) enum Files {
     LogDir(Arc<LogDir>),
     /// A daemon alone: what the user named, or nothing.
     Paths { stdout: Option<PathBuf>, stderr: Option<PathBuf>, pid: Option<PathBuf> },
+}
+
+impl Files {
+    /// The directory with the logs of the proxies, if these are found there by their ids.
+    pub(crate) fn log_home(&self) -> Option<Arc<dyn LogHome>> {
+        match self {
+            Files::DataDir(data_dir) => Some(data_dir.clone()),
+            Files::LogDir(log_dir) => Some(log_dir.clone()),
+            Files::Paths { .. } => None,
+        }
+    }
 }
 
 /// What one process is started from.

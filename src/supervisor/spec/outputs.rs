@@ -17,15 +17,12 @@ impl Spec {
     /// # Errors
     /// When that cannot be known now.
     pub(crate) fn log_files(&self) -> std::io::Result<Vec<(u64, u64)>> {
-        match &self.context.files {
-            Files::DataDir(data_dir) => data_dir.log_files(&self.id),
-            Files::LogDir(log_dir) => log_dir.log_files(&self.id),
-            Files::Paths { .. } => {
-                let paths = [0, 1].map(|stream| self.own_log_path(stream));
-                let found = paths.into_iter().flatten().filter_map(|path| std::fs::metadata(path).ok());
-                Ok(found.map(|file| (file.dev(), file.ino())).collect())
-            }
+        if let Some(home) = self.context.files.log_home() {
+            return home.log_files(&self.id);
         }
+        let paths = [0, 1].map(|stream| self.own_log_path(stream));
+        let found = paths.into_iter().flatten().filter_map(|path| std::fs::metadata(path).ok());
+        Ok(found.map(|file| (file.dev(), file.ino())).collect())
     }
 
     /// Opens what becomes the process's standard output and error. `user`: who the process runs as, if not the agent's.
@@ -41,15 +38,14 @@ impl Spec {
         let wanted = outputs.streams().map(|output| *output == Output::File);
         let user = user.filter(|_| outputs.owner == OutputOwner::Proxy);
         let owner = user.map_or(LogOwner::Agent, |user| LogOwner::Proxy { uid: user.uid, gid: user.gid });
-        match &self.context.files {
+        match self.context.files.log_home() {
             _ if wanted == [false; 2] => Ok([None, None]),
-            Files::DataDir(data_dir) => data_dir.open_logs(&self.id, wanted, owner),
-            Files::LogDir(log_dir) => log_dir.open_logs(&self.id, wanted, owner),
-            Files::Paths { .. } if outputs.owner == OutputOwner::Proxy => {
+            Some(home) => home.open_logs(&self.id, wanted, owner),
+            None if outputs.owner == OutputOwner::Proxy => {
                 let message = "output.owner: expected \"agent\" without a directory of logs";
                 Err(Error::new(ErrorCode::InvalidConfig, message))
             }
-            Files::Paths { .. } => {
+            None => {
                 let open = |stream: usize| {
                     let path = self.own_log_path(stream);
                     wanted[stream].then(|| store::open_output(path)).transpose()
@@ -78,10 +74,9 @@ impl Spec {
 
     /// Where standard output and error go, as far as these are files.
     pub(crate) fn log_paths(&self) -> [Option<PathBuf>; 2] {
-        let logs = || match &self.context.files {
-            Files::DataDir(data_dir) => data_dir.log_paths(&self.id).map(Some),
-            Files::LogDir(log_dir) => log_dir.log_paths(&self.id).map(Some),
-            Files::Paths { .. } => [0, 1].map(|stream| self.own_log_path(stream).map(Path::to_owned)),
+        let logs = || match self.context.files.log_home() {
+            Some(home) => home.log_paths(&self.id).map(Some),
+            None => [0, 1].map(|stream| self.own_log_path(stream).map(Path::to_owned)),
         };
         let [stdout, stderr] = self.config.command.outputs.streams();
         let [of_stdout, of_stderr] = if [stdout, stderr].contains(&&Output::File) { logs() } else { [None, None] };
@@ -100,15 +95,15 @@ impl Spec {
         until: Option<u64>,
         positions: &LogPositions,
     ) -> std::io::Result<Vec<String>> {
-        match (&self.config.command.outputs.stderr, &self.context.files) {
-            (Output::File, Files::DataDir(data_dir)) => data_dir.last_lines(&self.id, part, until, positions),
-            (Output::File, Files::LogDir(log_dir)) => log_dir.last_lines(&self.id, part, until, positions),
-            (Output::File, Files::Paths { stderr: Some(path), .. }) => {
-                store::last_lines_of(path, part, until, positions)
-            }
-            (Output::Path(path), _) => store::last_lines_of(path, part, until, positions),
-            _ => Ok(Vec::new()),
-        }
+        let path = match &self.config.command.outputs.stderr {
+            Output::File => match self.context.files.log_home() {
+                Some(home) => return home.last_lines(&self.id, part, until, positions),
+                None => self.own_log_path(1),
+            },
+            Output::Path(path) => Some(&**path),
+            Output::Inherit | Output::Null | Output::Journal => None,
+        };
+        path.map_or(Ok(Vec::new()), |path| store::last_lines_of(path, part, until, positions))
     }
 
     /// The logs that are to be kept within a limit.
@@ -125,16 +120,13 @@ impl Spec {
     /// Where the two outputs are, as far as these are files.
     fn log_locations(&self) -> [Option<LogLocation>; 2] {
         let outputs = self.config.command.outputs.streams();
-        [0, 1].map(|stream| match (outputs[stream], &self.context.files) {
-            (Output::File, Files::DataDir(data_dir)) => {
-                Some(LogLocation::InDataDir(data_dir.clone(), self.id.clone(), stream))
-            }
-            (Output::File, Files::LogDir(log_dir)) => {
-                Some(LogLocation::InLogDir(log_dir.clone(), self.id.clone(), stream))
-            }
-            (Output::File, Files::Paths { .. }) => self.own_log_path(stream).map(|path| LogLocation::At(path.into())),
-            (Output::Path(path), _) => Some(LogLocation::At(path.clone())),
-            (Output::Inherit | Output::Null | Output::Journal, _) => None,
+        [0, 1].map(|stream| match outputs[stream] {
+            Output::File => match self.context.files.log_home() {
+                Some(home) => Some(LogLocation::In(home, self.id.clone(), stream)),
+                None => self.own_log_path(stream).map(|path| LogLocation::At(path.into())),
+            },
+            Output::Path(path) => Some(LogLocation::At(path.clone())),
+            Output::Inherit | Output::Null | Output::Journal => None,
         })
     }
 

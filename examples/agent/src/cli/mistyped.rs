@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::arguments::Arguments;
-use crate::spelling::distance;
+use crate::spelling::nearest;
 
 /// Ends this process, with exit code 2, when its first argument is neither a command nor a file, and is not written like
 /// the path of one.
@@ -23,8 +23,7 @@ pub(super) fn refuse() {
         return;
     }
     let begun = names.iter().find(|name| name.starts_with(&word));
-    let like = || names.iter().map(|name| (distance(&word, name), name)).min().filter(|(distance, _)| *distance <= 2);
-    let meant = begun.or_else(|| like().map(|(_, name)| name));
+    let meant = begun.or_else(|| nearest(&word, &names));
     let hint = meant.map_or_else(String::new, |name| format!("; is `agent {name}` meant?"));
     command.error(ErrorKind::InvalidSubcommand, format!("no such command or file: {word}{hint}")).exit();
 }

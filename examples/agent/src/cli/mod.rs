@@ -3,6 +3,7 @@
 
 mod arguments;
 mod check;
+mod declarations;
 mod events;
 mod generated;
 mod logs;

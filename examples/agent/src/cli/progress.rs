@@ -8,10 +8,10 @@ use std::time::Duration;
 use proxyprocess::defaults::DAEMON_GRACE_PERIOD;
 use serde_json::Value;
 
+use super::declarations;
 use super::proxy_status::{self, ProxyStatus};
 use crate::Result;
 use crate::control::client::Connection;
-use crate::control::protocol::{Answer, Request};
 use crate::output::plain;
 
 /// How often the line is written anew.
@@ -71,14 +71,8 @@ fn write(text: &str) {
 }
 
 fn times(agent: &mut Connection) -> Result<BTreeMap<String, u64>> {
-    let mut times = BTreeMap::new();
-    agent.ask(&Request::Declarations {}, Duration::ZERO, |answer| {
-        if let Answer::Declaration { id, declared } = answer {
-            times.insert(id, time_of_stop(&declared));
-        }
-        Ok(())
-    })?;
-    Ok(times)
+    let declared = declarations::of_all(agent)?;
+    Ok(declared.into_iter().map(|(id, declared)| (id, time_of_stop(&declared))).collect())
 }
 
 fn time_of_stop(declared: &Value) -> u64 {

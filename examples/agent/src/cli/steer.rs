@@ -37,7 +37,7 @@ pub(super) fn wait(agent: &mut Connection, id: String, until: Awaited, timeout: 
 /// Waits until a proxy is as wanted, and says of one that is not in time what the agent knows.
 pub(super) fn wait_or_say_why(agent: &mut Connection, id: String, until: Awaited, timeout: Duration) -> Result<()> {
     let Err(error) = wait(agent, id.clone(), until, timeout) else { return Ok(()) };
-    if error.downcast_ref::<Failure>().is_none_or(|failure| failure.exit != Exit::TimedOut) {
+    if !has_timed_out(&*error) {
         return Err(error);
     }
     // An agent that has not answered is not waited for once more.
@@ -49,6 +49,11 @@ pub(super) fn wait_or_say_why(agent: &mut Connection, id: String, until: Awaited
         message.push_str(&note);
     }
     Err(Failure::new(Exit::TimedOut, message).into())
+}
+
+/// Whether a request has failed because a proxy was not as wanted in time, or because the agent did not answer.
+pub(super) fn has_timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<Failure>().is_some_and(|failure| failure.exit == Exit::TimedOut)
 }
 
 /// Prints the version of this program, and that of an agent.

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MPL-2.0
 //! `agent restart`, `stop` and `start`: what is begun for several proxies at once, and what comes of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::declarations;
 use super::progress::{self, StopProgress};
 use super::proxy_status::{self, ProxyStatus};
-use super::steer;
+use super::steer::{self, has_timed_out};
 use crate::control::client::Connection;
-use crate::control::protocol::{Answer, Awaited, Request};
+use crate::control::protocol::{Awaited, Request};
 use crate::failure::{Exit, Failure};
 use crate::output::plain;
 use crate::{Result, complain, say};
@@ -46,23 +47,18 @@ impl Steering {
 
 /// The proxies that `--all` means.
 pub(super) fn all(agent: &mut Connection, steering: Steering) -> Result<Vec<String>> {
-    let mut disabled = BTreeSet::new();
-    agent.ask(&Request::Declarations {}, Duration::ZERO, |answer| {
-        match answer {
-            Answer::Declaration { id, declared } if declared["enabled"] == false => drop(disabled.insert(id)),
-            _ => {}
-        }
-        Ok(())
-    })?;
+    let declared = declarations::of_all(agent)?;
+    let is_disabled = |id: &str| declared.get(id).is_some_and(|declared| declared["enabled"] == false);
     let is_meant = |proxy: &ProxyStatus| {
         let is_left = proxy.state == "completed" || (steering == Steering::Restart && proxy.state == "paused");
-        proxy.is_daemon() && !disabled.contains(&proxy.id) && !is_left
+        proxy.is_daemon() && !is_disabled(&proxy.id) && !is_left
     };
     let proxies = proxy_status::of(agent, None)?;
     Ok(proxies.into_iter().filter(is_meant).map(|proxy| proxy.id).collect())
 }
 
-/// Does this to each of the proxies, and waits so long, from when it has begun with all, for what it comes to. One that fails does not keep the others from it.
+/// Does this to each of the proxies, and waits so long, from when it has begun with all, for what it comes to. One that fails
+/// does not keep the others from it.
 ///
 /// # Errors
 /// The first failure; all others are printed.
@@ -169,13 +165,8 @@ fn say_who_was_killed(agent: &mut Connection, ids: &[&String]) -> Result<()> {
     if killed.is_empty() {
         return Ok(());
     }
-    agent.ask(&Request::Declarations {}, Duration::ZERO, |answer| {
-        match answer {
-            Answer::Declaration { id, declared } if stops_by_sigkill(&declared) => killed.retain(|one| **one != id),
-            _ => {}
-        }
-        Ok(())
-    })?;
+    let declared = declarations::of_all(agent)?;
+    killed.retain(|id| !declared.get(*id).is_some_and(stops_by_sigkill));
     for id in killed {
         complain(format_args!("proxy {}: did not end in its time, and was killed (SIGKILL)", plain(id)));
     }
@@ -197,10 +188,6 @@ fn await_visibly(agent: &mut Connection, id: &str, limit: &Limit, mut progress: 
             waited => return waited,
         }
     }
-}
-
-fn has_timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<Failure>().is_some_and(|failure| failure.exit == Exit::TimedOut)
 }
 
 /// Waits until a proxy is ready or has completed, or its start has failed.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::Result;
-use crate::spelling::distance;
+use crate::spelling::nearest;
 
 /// The members of an object as they are written, also of a name that stands there twice.
 pub(super) struct Members<'a>(pub(super) Vec<(&'a RawValue, &'a RawValue)>);
@@ -109,11 +109,8 @@ impl<'a> Fields<'a> {
     /// A message for each field that was not taken.
     pub(super) fn finish(self) -> Vec<String> {
         let known = self.known.join(", ");
-        // A name can be as long as the document.
-        let is_near = |field: &str, name: &str| field.len().abs_diff(name.len()) <= 2 && distance(field, name) <= 2;
         let message = |field: &String| {
-            let meant = self.known.iter().find(|name| is_near(field, name));
-            let meant = meant.map_or_else(String::new, |name| format!("is \"{name}\" meant? "));
+            let meant = nearest(field, &self.known).map_or_else(String::new, |name| format!("is \"{name}\" meant? "));
             format!("{field}: unknown field, {meant}expected one of {known}")
         };
         self.members.keys().map(message).collect()
