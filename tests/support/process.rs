@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
@@ -98,12 +98,31 @@ pub(crate) fn children_of(parent: &Process) -> Vec<Process> {
 /// The live processes that have `NAME=value` in their environment, this one left out.
 pub(crate) fn with_variable(name: &str, value: &str) -> Vec<Process> {
     let line = format!("{name}={value}");
-    let has = |pid: u32| {
-        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environ.split(|byte| *byte == 0).any(|variable| variable == line.as_bytes())
-    };
+    let has = |pid: u32| environment_of(pid).split(|byte| *byte == 0).any(|variable| variable == line.as_bytes());
     let own = std::process::id();
     processes(|pid| pid != own && has(pid))
+}
+
+/// The environment of a process; empty where it cannot be read. One in the middle of execve(2) shows none until the
+/// kernel has placed it, and is waited for: a second, as its file system may never answer.
+fn environment_of(pid: u32) -> Vec<u8> {
+    let end = Instant::now() + Duration::from_secs(1);
+    loop {
+        let environment = fs::read(format!("/proc/{pid}/environ"));
+        let is_unplaced = environment.as_ref().is_ok_and(|bytes| bytes.is_empty() && is_in_exec(pid));
+        if !is_unplaced || Instant::now() >= end {
+            return environment.unwrap_or_default();
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Whether a process has memory, and no place of its environment in it yet.
+fn is_in_exec(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit_once(") ").map_or(vec![], |(_, rest)| rest.split_ascii_whitespace().collect());
+    // Fields 23 and 51 of proc_pid_stat(5); the third is the first here.
+    matches!((fields.get(20), fields.get(48)), (Some(size), Some(end)) if *size != "0" && *end == "0")
 }
 
 /// The live processes that `wanted` picks by number. Each is opened before it is looked at and must not have ended
