@@ -196,7 +196,7 @@ FIELD(proxyprocess_proxy_options, output_json, 320, 8);
 FIELD(proxyprocess_proxy_options, enabled, 328, 1);
 FIELD(proxyprocess_proxy_options, reserved_5, 329, 7);
 
-SIZE(proxyprocess_manager_options, 72);
+SIZE(proxyprocess_manager_options, 80);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);
 FIELD(proxyprocess_manager_options, allow_root, 4, 1);
 FIELD(proxyprocess_manager_options, reserved, 5, 3);
@@ -208,6 +208,9 @@ FIELD(proxyprocess_manager_options, quiescent_period_ms, 40, 8);
 FIELD(proxyprocess_manager_options, event_capacity, 48, 8);
 FIELD(proxyprocess_manager_options, max_handovers, 56, 8);
 FIELD(proxyprocess_manager_options, log_dir, 64, 8);
+FIELD(proxyprocess_manager_options, keep_removed, 72, 4);
+FIELD(proxyprocess_manager_options, has_keep_removed, 76, 1);
+FIELD(proxyprocess_manager_options, reserved_removed, 77, 3);
 
 SIZE(proxyprocess_daemon_options, 32);
 FIELD(proxyprocess_daemon_options, struct_size, 0, 4);

@@ -227,6 +227,8 @@ static void manager_options(void)
     REFUSES_MANAGER(event_capacity = 0, argument, "event_capacity");
     REFUSES_MANAGER(event_capacity = UINT64_MAX, argument, "event_capacity");
     REFUSES_MANAGER(max_handovers = 0, config, "max_handovers");
+    REFUSES_MANAGER(has_keep_removed = 2, argument, "has_keep_removed");
+    REFUSES_MANAGER(reserved_removed[2] = 1, argument, "reserved_removed");
     REFUSES_MANAGER(log_dir = "", config, "log_dir");
     REFUSES_MANAGER(log_dir = "logs"; options.data_dir = "data", config, "log_dir");
     REFUSES_MANAGER(max_handovers = UINT64_MAX, config, "max_handovers");

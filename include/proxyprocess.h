@@ -816,6 +816,16 @@ typedef struct proxyprocess_manager_options {
      * one that is there keeps its mode. NULL is none; it is none with `data_dir`, which has logs of its own.
      */
     const char *log_dir;
+    /**
+     * The logs of how many proxies that were removed stay, of those that were written to last, with the files of older lines
+     * beside them; the others are deleted once nothing of their proxy runs any more. Only with `has_keep_removed`, without which
+     * all stay.
+     */
+    uint32_t keep_removed;
+    /** Whether `keep_removed` counts: 0 or 1 (0). */
+    uint8_t has_keep_removed;
+    /** 0. */
+    uint8_t reserved_removed[3];
 } proxyprocess_manager_options;
 
 /**

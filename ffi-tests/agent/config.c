@@ -104,6 +104,17 @@ static char *read_max_handovers(struct config *config, const char *field, json_t
     return NULL;
 }
 
+static char *read_keep_removed(struct config *config, const char *field, json_t *value)
+{
+    json_int_t most = json_integer_value(value);
+
+    if (!json_is_integer(value) || most < 0 || most > UINT32_MAX)
+        return json_expected(field, "a number from 0 to 4294967295", value);
+    config->options.keep_removed = (uint32_t)most;
+    config->options.has_keep_removed = 1;
+    return NULL;
+}
+
 static char *read_proxies(struct config *config, const char *field, json_t *value)
 {
     config->proxies = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -122,6 +133,7 @@ static const struct field {
     {"coalesce_period_ms", read_coalesce_period},
     {"quiescent_period_ms", read_quiescent_period},
     {"max_handovers", read_max_handovers},
+    {"keep_removed", read_keep_removed},
     {"proxies", read_proxies},
 };
 

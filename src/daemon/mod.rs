@@ -278,6 +278,7 @@ impl Daemon {
             allow_root: true,
             users: Arc::default(),
             max_handovers: most_spawners(),
+            removed_logs: None,
         };
         Spec {
             id: declared.id.clone(),

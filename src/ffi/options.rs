@@ -46,6 +46,14 @@ pub struct proxyprocess_manager_options {
     /// Where logs are in place of a data directory, for a manager that needs no more of one, any bytes; made with mode 0700, and
     /// one that is there keeps its mode. NULL is none; it is none with `data_dir`, which has logs of its own.
     pub log_dir: Text,
+    /// The logs of how many proxies that were removed stay, of those that were written to last, with the files of older lines
+    /// beside them; the others are deleted once nothing of their proxy runs any more. Only with `has_keep_removed`, without which
+    /// all stay.
+    pub keep_removed: u32,
+    /// Whether `keep_removed` counts: 0 or 1 (0).
+    pub has_keep_removed: u8,
+    /// 0.
+    pub reserved_removed: [u8; 3],
 }
 
 /// In C: `const proxyprocess_manager_options *`.
@@ -72,6 +80,9 @@ unsafe impl SizedStruct for proxyprocess_manager_options {
             event_capacity: PROXYPROCESS_EVENT_CAPACITY,
             max_handovers: ManagerOptions::default().max_handovers as u64,
             log_dir: Text::NULL,
+            keep_removed: 0,
+            has_keep_removed: 0,
+            reserved_removed: [0; 3],
         }
     }
 }
@@ -81,6 +92,7 @@ impl proxyprocess_manager_options {
         /// A million events are some hundred megabytes; more is a mistake.
         const MOST_EVENTS: u64 = 1 << 20;
         reserved("reserved", &self.reserved)?;
+        reserved("reserved_removed", &self.reserved_removed)?;
         let capacity = Some(self.event_capacity).filter(|capacity| (1..=MOST_EVENTS).contains(capacity));
         let capacity = capacity.and_then(|capacity| capacity.try_into().ok()).ok_or_else(|| {
             let got = self.event_capacity;
@@ -92,7 +104,8 @@ impl proxyprocess_manager_options {
             .with_quiescent_period(period("quiescent_period_ms", self.quiescent_period_ms)?)
             .with_allow_root(boolean("allow_root", self.allow_root)?)
             .with_event_capacity(capacity)
-            .with_max_handovers(self.max_handovers.try_into().unwrap_or(usize::MAX));
+            .with_max_handovers(self.max_handovers.try_into().unwrap_or(usize::MAX))
+            .with_keep_removed(boolean("has_keep_removed", self.has_keep_removed)?.then_some(self.keep_removed));
         options.data_dir = self.data_dir.optional_path();
         options.log_dir = self.log_dir.optional_path();
         options.proxy_env = variables("proxy_env", self.proxy_env)?;

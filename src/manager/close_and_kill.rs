@@ -62,6 +62,7 @@ impl Manager {
 
     fn end_by_closing(&self) -> Result<()> {
         let mut core = self.core();
+        core.leave_logs();
         let renewed = core.renew_files(self.owner, false);
         // What the processes are is in the records; what was declared is written for the last time. A manager that
         // never followed the state knows nothing better than what is there.
@@ -103,6 +104,7 @@ impl Manager {
 
     fn end_by_killing(&self) -> Result<()> {
         fail::point("kill:begun");
+        self.core().leave_logs();
         let mut failed = Vec::new();
         let stopped = self.stop_all(&mut failed);
         failed.extend(stopped.err());

@@ -16,13 +16,14 @@ use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, Result};
 use crate::lifecycle::ProxyState;
 use crate::logging::Log;
+use crate::state::State;
 use crate::store::file_place::FilePlace;
 use crate::store::{DataDir, LogDir, Record};
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::state_waiters::StateWaiters;
 use crate::supervisor::{
-    BaseEnvironment, Context, EventRing, Files, OtherClaim, Owner, ProxyStatus, Publisher, SnapshotOccurrence, Spec,
-    Supervisor, SupervisorCommand, random_owner_tag,
+    BaseEnvironment, Context, EventRing, Files, OtherClaim, Owner, ProxyStatus, Publisher, RemovedLogs,
+    SnapshotOccurrence, Spec, Supervisor, SupervisorCommand, random_owner_tag,
 };
 use crate::sys::proc::command_line::UnrecordedProcess;
 
@@ -118,6 +119,7 @@ impl ManagedSet {
             allow_root: options.allow_root,
             users: Arc::default(),
             max_handovers: options.max_handovers,
+            removed_logs: None,
         };
         ManagedSet {
             options,
@@ -139,6 +141,30 @@ impl ManagedSet {
             followed: None,
             state_waiters: StateWaiters::NONE,
             ignored,
+        }
+    }
+
+    /// Has the logs of proxies that this state does not declare any more removed, as far as the options say.
+    pub(super) fn look_after_logs(&mut self, state: State) {
+        let Some(home) = self.context.files.log_home() else { return };
+        let removed = RemovedLogs::new(home, self.context.log.clone(), move |id| state.is_declared(id));
+        self.context = Arc::new(Context { removed_logs: Some(Arc::new(removed)), ..(*self.context).clone() });
+    }
+
+    /// All that an earlier agent has left is known to the supervisor: what logs of removed proxies there are may go.
+    pub(super) fn sweep_logs(&self, supervisor: &Supervisor) -> Result<()> {
+        match &self.context.removed_logs {
+            Some(removed) if removed.allow(self.options.keep_removed) => {
+                supervisor.send(SupervisorCommand::SweepLogs(removed.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// No log is removed any more, for the next agent may have its directory soon.
+    pub(super) fn leave_logs(&self) {
+        if let Some(removed) = &self.context.removed_logs {
+            removed.end();
         }
     }
 

@@ -114,7 +114,7 @@ impl Manager {
         let restore::Found { unclaimed, others, unrecorded, tokens, ignored } = found.unwrap_or_default();
         state.remember_tokens(tokens.into_iter());
         let events = EventRing::new(options.event_capacity);
-        let core = ManagedSet::new(
+        let mut core = ManagedSet::new(
             options,
             (data_dir.as_ref(), log_dir),
             &events,
@@ -123,6 +123,7 @@ impl Manager {
             unrecorded,
             ignored,
         );
+        core.look_after_logs(state.clone());
         let owner = Supervisor::new_owner();
         Ok(Manager {
             state: Mutex::new(state),
@@ -177,7 +178,7 @@ impl Manager {
         self.data_dir.as_ref().map(|data_dir| data_dir.snapshot_path())
     }
 
-    /// Takes other settings, at once: periods, environment, `allow_root` and `max_handovers`. Another `proxy_env` replaces every proxy
+    /// Takes other settings, at once: periods, environment, `allow_root`, `max_handovers` and `keep_removed`. Another `proxy_env` replaces every proxy
     /// whose environment comes out otherwise by it; `allow_root` has those tried again that were refused.
     ///
     /// # Errors

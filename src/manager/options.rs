@@ -48,6 +48,9 @@ pub struct ManagerOptions {
     /// start until it is ready, 1 to 1048576: the others wait for their turn, in the order in which they were changed, and their
     /// current processes serve on. One that waits after a failure lets others go first.
     pub max_handovers: usize,
+    /// The logs of how many proxies that were removed stay, of those that were written to last, with the files of older lines
+    /// beside them; the others are deleted once nothing of their proxy runs any more. `None`: all stay.
+    pub keep_removed: Option<u32>,
     /// How many lifecycle events are kept for readers that fell behind.
     pub event_capacity: usize,
     /// Where the lines of the log about this manager and its proxies go; without one to the [`log`] facade, which the program
@@ -67,6 +70,7 @@ impl Default for ManagerOptions {
             quiescent_period: defaults::MANAGER_QUIESCENT_PERIOD,
             allow_root: false,
             max_handovers: most_spawners(),
+            keep_removed: None,
             event_capacity: defaults::EVENT_CAPACITY,
             logger: None,
         }
@@ -127,6 +131,13 @@ impl ManagerOptions {
     #[must_use]
     pub fn with_max_handovers(mut self, most: usize) -> ManagerOptions {
         self.max_handovers = most;
+        self
+    }
+
+    /// The same with this [`ManagerOptions::keep_removed`].
+    #[must_use]
+    pub fn with_keep_removed(mut self, proxies: impl Into<Option<u32>>) -> ManagerOptions {
+        self.keep_removed = proxies.into();
         self
     }
 

@@ -87,6 +87,9 @@ pub(super) fn follow(core: &mut ManagedSet, owner: Owner, state: &Changes) -> Re
         settle_restored(core, owner, &supervisor, restored)?;
         core.synced = true;
     }
+    if core.synced {
+        core.sweep_logs(&supervisor)?;
+    }
     core.followed = Some(state.version);
     // What was refused or held back is compared again by the next sync.
     core.seen = (written.is_ok() && core.held.is_empty()).then_some(state.version);

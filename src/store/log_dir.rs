@@ -57,6 +57,11 @@ impl LogHome for LogDir {
         }
         Ok(dir)
     }
+
+    fn knows_processes(&self) -> bool {
+        // Those that an earlier agent has left are recorded nowhere.
+        false
+    }
 }
 
 #[cfg(test)]

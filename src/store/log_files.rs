@@ -34,6 +34,10 @@ impl LogHome for DataDir {
         // Below a directory that no other user may enter.
         self.logs_dir_as_it_is()
     }
+
+    fn knows_processes(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ pub(crate) trait LogHome: Debug + Send + Sync {
     /// The same, and no other user may have put anything there: what is cut may be of any owner.
     fn private_logs_dir(&self) -> io::Result<Option<Arc<Dir>>>;
 
+    /// Whether it is known here, and by the next agent, which processes write to these logs.
+    fn knows_processes(&self) -> bool;
+
     /// Opens those of the two logs of a proxy that are wanted, for appending.
     fn open_logs(&self, id: &str, wanted: [bool; 2], owner: LogOwner) -> Result<[Option<OwnedFd>; 2]> {
         LogPlace { dir: self.logs_dir()?, path: self.logs_path() }.open(id, wanted, owner)

@@ -21,7 +21,7 @@ use crate::sys::fail;
 use crate::sys::file::Dir;
 
 /// How the two logs of a proxy end.
-const SUFFIXES: [&str; 2] = ["-stdout.log", "-stderr.log"];
+pub(super) const SUFFIXES: [&str; 2] = ["-stdout.log", "-stderr.log"];
 
 const FLAGS: i32 = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT;
 

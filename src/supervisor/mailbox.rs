@@ -12,6 +12,7 @@ use super::command_run::CommandRun;
 use super::process_key::ProcessKey;
 use super::reaper::Reaper;
 use super::reaper::process::Process;
+use super::removed_logs::RemovedLogs;
 use super::scan::process_scan::ScanResult;
 use super::scan::stalled_scan::ScanProgress;
 use super::spec::Spec;
@@ -144,6 +145,8 @@ pub(crate) enum SupervisorCommand {
     Status { owner: Owner, reply: Sender<Vec<ProxyStatus>> },
     /// What is wrong with a data directory, if anything is.
     LookAt { data_dir: Arc<DataDir>, reply: Sender<Option<Error>> },
+    /// All that an earlier agent has left has a slot, or other logs of removed proxies may stay than before.
+    SweepLogs(Arc<RemovedLogs>),
     /// The living processes of the owner.
     Processes { owner: Owner, reply: Sender<Result<Processes>> },
     /// An earlier supervisor left children behind.

@@ -34,6 +34,7 @@ mod pause;
 mod periods;
 mod policy;
 mod reload;
+mod removed_logs;
 mod replace;
 mod restart;
 mod restore;

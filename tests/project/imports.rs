@@ -34,9 +34,10 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 20] = [
+const SUPERVISOR_LAYERS: [&str; 21] = [
     "process_key",
     "refusals",
+    "removed_logs",
     "status",
     "status_text",
     "zombies",

@@ -58,6 +58,7 @@ func parseConfig(text []byte, program string) (*configuration, error) {
 		CoalescePeriod:  fields.period("coalesce_period_ms"),
 		QuiescentPeriod: fields.period("quiescent_period_ms"),
 		MaxHandovers:    fields.number("max_handovers", 1, 1<<20),
+		KeepRemoved:     fields.count("keep_removed"),
 	}}
 	config.onExit = fields.onExit("on_exit")
 	proxies := fields.raw("proxies")

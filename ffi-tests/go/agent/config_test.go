@@ -17,6 +17,7 @@ func TestWholeConfiguration(t *testing.T) {
 	config, err := parseConfig([]byte(`{
 		"data_dir": "/var/lib/agent", "allow_root": true, "on_exit": "stop", "proxy_env": ["A=b=c", "B="],
 		"snapshot_period_ms": 7, "coalesce_period_ms": 0, "quiescent_period_ms": null, "max_handovers": 2,
+		"keep_removed": 0,
 		"proxies": {
 			"web": {"command": ["{self}", "{self}", "a"], "grace_period_ms": 31622400000},
 			"db": {"command": ["/bin/db"], "mode": "daemon"},
@@ -33,7 +34,7 @@ func TestWholeConfiguration(t *testing.T) {
 	if options.SnapshotPeriod != 7*time.Millisecond || options.CoalescePeriod >= 0 || options.QuiescentPeriod != 0 {
 		t.Errorf("got %+v", options)
 	}
-	if options.MaxHandovers != 2 {
+	if options.MaxHandovers != 2 || options.KeepRemoved == nil || *options.KeepRemoved != 0 {
 		t.Errorf("got %+v", options)
 	}
 	if config.onExit != stopProxies {

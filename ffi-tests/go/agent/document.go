@@ -132,6 +132,13 @@ func (d *document) number(name string, least, most int) (number int) {
 	return number
 }
 
+// count takes a whole number of 32 bits; it is nil when there is none.
+func (d *document) count(name string) *uint32 {
+	var number *uint32
+	d.read(name, "a number from 0 to 4294967295", &number, func() bool { return true })
+	return number
+}
+
 // milliseconds is a period as options have it, where 0 is the default and less is none at all.
 func milliseconds(number uint64) time.Duration {
 	if number == 0 {

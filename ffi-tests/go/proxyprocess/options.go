@@ -36,6 +36,9 @@ type ManagerOptions struct {
 	// until it is ready, 1 to 1048576: the others wait for their turn, in the order in which they were changed, and their
 	// current processes serve on. One that waits after a failure lets others go first. 0 is one for each processor, up to 3.
 	MaxHandovers int
+	// KeepRemoved is the logs of how many proxies that were removed stay, of those that were written to last, with the files of
+	// older lines beside them; the others are deleted once nothing of their proxy runs any more. nil: all stay.
+	KeepRemoved *uint32
 }
 
 func (o *ManagerOptions) fill(options *C.proxyprocess_manager_options, mem *cMemory) error {
@@ -57,6 +60,10 @@ func (o *ManagerOptions) fill(options *C.proxyprocess_manager_options, mem *cMem
 	}
 	if o.MaxHandovers != 0 {
 		options.max_handovers = C.uint64_t(o.MaxHandovers)
+	}
+	if o.KeepRemoved != nil {
+		options.keep_removed = C.uint32_t(*o.KeepRemoved)
+		options.has_keep_removed = 1
 	}
 	return mem.err
 }

@@ -44,6 +44,7 @@ impl EventLoop {
                 let _ = reply.send(self.of_owner(owner).map(|supervised| self.status(supervised)).collect());
             }
             SupervisorCommand::LookAt { data_dir, reply } => self.spawners.look_at(data_dir, reply),
+            SupervisorCommand::SweepLogs(removed) => self.log_keeper.sweep(removed),
             SupervisorCommand::Processes { owner, reply } => {
                 let _ = reply.send(self.processes(owner));
             }
@@ -53,6 +54,9 @@ impl EventLoop {
     }
 
     pub(super) fn put(&mut self, slot: Slot, spec: Arc<Spec>, start: StartMode, started: Option<Sender<Result<()>>>) {
+        if let Some(removed) = &spec.context.removed_logs {
+            removed.begin_use(&slot.id);
+        }
         // A restore starts and stops nothing.
         let restores = matches!(start, StartMode::Claimed { start_if_gone: false, .. });
         if spec.is_paused() && !restores {

@@ -156,6 +156,14 @@ impl EventLoop {
         }
     }
 
+    /// Nothing is left of a proxy that was removed: its logs may be too many. What is released runs on.
+    fn end_use_of_logs(&mut self, supervised: &Supervised, released: bool) {
+        let Some(removed) = supervised.spec.context.removed_logs.as_ref().filter(|_| !released) else { return };
+        if removed.end_use(&supervised.slot.id) {
+            self.log_keeper.sweep(removed.clone());
+        }
+    }
+
     fn of_owner(&self, owner: Owner) -> impl Iterator<Item = &Supervised> {
         self.keys.of(owner).filter_map(|key| self.slots.get(&key).map(|supervised| &**supervised))
     }
@@ -208,6 +216,7 @@ impl EventLoop {
                 self.awaited -= usize::from(supervised.machine.awaits_end());
                 if self.keys.get(&supervised.slot) == Some(key) {
                     self.keys.remove(&supervised.slot);
+                    self.end_use_of_logs(&supervised, released);
                 }
                 if let Some(partner) = supervised.rare.partner {
                     if let Some(current) = self.slots.get_mut(&partner) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The thread: waits until a log is written to, looks at it, and waits on when it is not written to any more.
+//! The thread: waits until a log is written to, looks at it, and waits on when it is not written to any more. Between that it
+//! removes the logs of removed proxies.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -10,6 +11,7 @@ use std::time::Instant;
 use crossbeam_channel::Receiver;
 
 use super::request::Request;
+use super::sweep::Sweep;
 use super::watched_log::{Next, UNWATCHED, WatchedLog};
 use crate::host_code::caught;
 use crate::logging::{self, Level};
@@ -37,6 +39,7 @@ pub(super) struct Keeper {
     /// Several processes may write to the same file.
     watched: HashMap<Watch, Vec<LogKey>>,
     users: HashMap<FileId, usize>,
+    sweeps: Vec<Sweep>,
 }
 
 impl Keeper {
@@ -54,13 +57,16 @@ impl Keeper {
         });
         let inotify = inotify.ok();
         let (logs, due, watched, users) = (HashMap::new(), BTreeSet::new(), HashMap::new(), HashMap::new());
-        Ok(Keeper { requests, wakeup, epoll, inotify, positions, logs, due, watched, users })
+        let sweeps = Vec::new();
+        Ok(Keeper { requests, wakeup, epoll, inotify, positions, logs, due, watched, users, sweeps })
     }
 
     pub(super) fn run(mut self) {
         let mut ready = Vec::new();
         loop {
-            let patience = self.due.first().map(|(at, _)| at.saturating_duration_since(Instant::now()));
+            let sweep = self.sweeps.iter().map(|sweep| sweep.at);
+            let next = self.due.first().map(|(at, _)| *at).into_iter().chain(sweep).min();
+            let patience = next.map(|at| at.saturating_duration_since(Instant::now()));
             if let Err(error) = self.epoll.wait(patience, &mut ready) {
                 // Only a host that closed our descriptor can cause this.
                 return logging::write(Level::Error, format_args!("wait for logs that are written to: {error}"));
@@ -69,6 +75,7 @@ impl Keeper {
             while let Ok(request) = self.requests.try_recv() {
                 match request {
                     Request::Keep(key, logs) => self.keep(key, logs),
+                    Request::Sweep(removed) => self.sweeps.push(Sweep::new(removed, Instant::now())),
                     Request::End => return,
                 }
             }
@@ -76,7 +83,15 @@ impl Keeper {
                 self.note_written();
             }
             self.look_at_due();
+            self.sweep();
         }
+    }
+
+    /// Does a piece of each sweep that is due.
+    fn sweep(&mut self) {
+        let now = Instant::now();
+        // As with a log: a fault with one is the end of that one alone.
+        self.sweeps.retain_mut(|sweep| sweep.at > now || caught(|| sweep.go_on(now)).unwrap_or(false));
     }
 
     fn keep(&mut self, key: ProcessKey, logs: Vec<BoundedLog>) {

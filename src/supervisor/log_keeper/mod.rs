@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Keeps logs within their limits: a thread of its own, which there is once a log has a limit. What hangs in a file system
-//! holds up no start and no stop.
+//! Keeps logs within their limits, and removes those of removed proxies: a thread of its own, which there is once there is
+//! something to do for it. What hangs in a file system holds up no start and no stop.
 
 mod keeper;
 mod pace;
 mod request;
+mod sweep;
 mod watched_log;
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
 use super::process_key::ProcessKey;
+use super::removed_logs::RemovedLogs;
 use crate::defaults::KILL_PATIENCE;
 use crate::logging::{self, Level};
 use crate::store::{BoundedLog, LogPositions};
@@ -58,19 +61,35 @@ impl LogKeeper {
             return;
         }
         self.untold.insert(key, logs);
-        match self.start() {
-            Ok(running) => {
-                self.untold.drain().for_each(|(key, logs)| running.send(Request::Keep(key, logs)));
-                self.running = Some(running);
-            }
-            // The next start of a process tries it again.
-            Err(_) if self.is_failure_said => {}
-            Err(error) => {
-                self.is_failure_said = true;
-                let message = format_args!("start the thread that keeps logs within their limits: {error}");
-                logging::write(Level::Error, message);
+        // The next start of a process tries it again.
+        self.have_thread();
+    }
+
+    /// Has a look at which proxies were removed, and removes the logs of those that are too many.
+    pub(crate) fn sweep(&mut self, removed: Arc<RemovedLogs>) {
+        match self.have_thread() {
+            Some(running) => running.send(Request::Sweep(removed)),
+            // Only the next agent does then, unless another proxy is removed.
+            None => drop(removed.begin(Instant::now())),
+        }
+    }
+
+    /// Starts the thread, if it is not there yet and can be had.
+    fn have_thread(&mut self) -> Option<&Running> {
+        if self.running.is_none() {
+            match self.start() {
+                Ok(running) => {
+                    self.untold.drain().for_each(|(key, logs)| running.send(Request::Keep(key, logs)));
+                    self.running = Some(running);
+                }
+                Err(_) if self.is_failure_said => {}
+                Err(error) => {
+                    self.is_failure_said = true;
+                    logging::write(Level::Error, format_args!("start the thread of the logs: {error}"));
+                }
             }
         }
+        self.running.as_ref()
     }
 
     fn start(&self) -> io::Result<Running> {

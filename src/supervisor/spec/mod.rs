@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::events::Publisher;
+use super::removed_logs::RemovedLogs;
 use crate::declaration::ProxyConfig;
 use crate::defaults::MAX_RECORDED_COMMANDS;
 use crate::lifecycle::start_numbers::StartNumbers;
@@ -46,6 +47,8 @@ pub(crate) struct Context {
     pub(crate) users: Arc<KnownUsers>,
     /// How many handovers prepare a next generation at the same time.
     pub(crate) max_handovers: usize,
+    /// Of a manager with a directory of logs.
+    pub(crate) removed_logs: Option<Arc<RemovedLogs>>,
 }
 
 /// Where a process logs and is recorded.
@@ -153,6 +156,7 @@ impl Spec {
             allow_root: false,
             users: Arc::default(),
             max_handovers: 1,
+            removed_logs: None,
         };
         Spec {
             id: id.into(),

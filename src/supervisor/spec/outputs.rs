@@ -40,7 +40,12 @@ impl Spec {
         let owner = user.map_or(LogOwner::Agent, |user| LogOwner::Proxy { uid: user.uid, gid: user.gid });
         match self.context.files.log_home() {
             _ if wanted == [false; 2] => Ok([None, None]),
-            Some(home) => home.open_logs(&self.id, wanted, owner),
+            Some(home) => {
+                if let Some(removed) = &self.context.removed_logs {
+                    removed.await_removal(&self.id);
+                }
+                home.open_logs(&self.id, wanted, owner)
+            }
             None if outputs.owner == OutputOwner::Proxy => {
                 let message = "output.owner: expected \"agent\" without a directory of logs";
                 Err(Error::new(ErrorCode::InvalidConfig, message))

@@ -33,6 +33,7 @@ fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: 
         allow_root: false,
         users: Arc::default(),
         max_handovers: 1,
+        removed_logs: None,
     };
     Spec {
         id: "web".into(),

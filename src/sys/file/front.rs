@@ -18,6 +18,8 @@ pub(crate) struct FoundFile {
     /// Device and inode.
     pub(crate) id: (u64, u64),
     pub(crate) size: u64,
+    /// When it was last written to: seconds and nanoseconds.
+    pub(crate) written: (i64, i64),
 }
 
 impl Dir {
@@ -33,7 +35,8 @@ impl Dir {
         if found.st_mode & libc::S_IFMT != libc::S_IFREG {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        Ok(Some(FoundFile { id: (found.st_dev, found.st_ino), size: u64::try_from(found.st_size).unwrap_or_default() }))
+        let (id, written) = ((found.st_dev, found.st_ino), (found.st_mtime, found.st_mtime_nsec));
+        Ok(Some(FoundFile { id, size: u64::try_from(found.st_size).unwrap_or_default(), written }))
     }
 
     /// Opens the regular file under a name for taking its front away. No link is followed, and a file with several names is

@@ -4,6 +4,7 @@
 mod at;
 mod dir;
 mod front;
+mod lease;
 mod lock;
 mod outside;
 mod owner;

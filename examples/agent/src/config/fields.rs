@@ -144,6 +144,10 @@ pub(super) fn handovers(value: &Value) -> Option<usize> {
     value.as_u64().filter(|most| (1..=1_048_576).contains(most)).and_then(|most| most.try_into().ok())
 }
 
+pub(super) fn removed(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|most| most.try_into().ok())
+}
+
 fn variable(line: &Value) -> Option<(OsString, OsString)> {
     let (name, value) = line.as_str().filter(|line| !line.contains('\0'))?.split_once('=')?;
     (!name.is_empty()).then(|| (name.into(), value.into()))
