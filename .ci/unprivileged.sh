@@ -26,9 +26,9 @@ for program in "${tests[@]}"; do
     integration-*)
         # The other agents are built by root; below is what is done with them. valgrind and the sanitizers look at the same
         # memory for any user, compilers read the same text, ten thousand restarts leak the same, damaged and huge documents
-        # are read in the same way, and slow clients are as slow.
+        # are read in the same way, slow clients are as slow, and a browser shows the same.
         as_nobody "$program" --skip other_agents:: --skip valgrind --skip sanitized --skip c_abi::languages --skip leaks:: \
-            --skip documents:: --skip scarcity:: --skip directory:: --skip agent_commands::clients
+            --skip documents:: --skip scarcity:: --skip directory:: --skip agent_commands::clients --skip agent_commands::page
         # The limit of a user's processes counts those of all tests; and from a user namespace, which an ordinary user needs
         # to mount anything, the environment of processes outside cannot be read: they might be of any proxy.
         as_nobody "$program" scarcity:: directory:: --test-threads=1

@@ -12,8 +12,13 @@ use super::run;
 use crate::support::{Agent, Config, Deadline, Launch, Proxy, Scene, WATCHDOG, example_agent};
 
 /// An agent that shows its proxies, and where.
-fn start(scene: &Scene, config: &Config, options: &str) -> (Agent, String) {
-    let script = format!("shift; exec \"$0\" run \"$1\" --http 127.0.0.1:0 {options}");
+pub(super) fn start(scene: &Scene, config: &Config, options: &str) -> (Agent, String) {
+    start_at(scene, config, "127.0.0.1:0", options)
+}
+
+/// The same at an address.
+pub(super) fn start_at(scene: &Scene, config: &Config, address: &str, options: &str) -> (Agent, String) {
+    let script = format!("shift; exec \"$0\" run \"$1\" --http {address} {options}");
     let words = ["/bin/sh", "-c", &script, example_agent().to_str().unwrap()];
     let agent = Launch::of(example_agent(), scene).under(&words).start(config);
     agent.wait_for_log("] running ");

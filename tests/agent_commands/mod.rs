@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The commands of the example agent in Rust, with real agents: what they print, what they end with, and their socket.
 
+mod browser;
 mod check;
 mod clients;
 mod generated;
@@ -8,6 +9,7 @@ mod http;
 mod logs;
 mod metrics;
 mod on_exit;
+mod page;
 mod service_manager;
 mod several;
 mod socket;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// The page has its own script and style alone, and is in no frame of another.
+/// The page has its own script and style alone, is in no frame of another, and makes no elements of a text.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'none'";
+                      form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+                      trusted-types 'none'";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
