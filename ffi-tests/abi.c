@@ -398,6 +398,7 @@ int main(void)
     FUNCTION(int32_t, proxyprocess_manager_run, const proxyprocess_manager *, proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_start, const proxyprocess_manager *, proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_close, const proxyprocess_manager *, proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_manager_end_grace, const proxyprocess_manager *, proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_kill, const proxyprocess_manager *, proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_snapshot, const proxyprocess_manager *, const char *,
              proxyprocess_error **);
@@ -430,6 +431,7 @@ int main(void)
              const proxyprocess_daemon_options *, proxyprocess_daemon **, proxyprocess_error **);
     FUNCTION(void, proxyprocess_daemon_free, proxyprocess_daemon *);
     FUNCTION(int32_t, proxyprocess_daemon_start, const proxyprocess_daemon *, proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_daemon_end_grace, const proxyprocess_daemon *, proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_daemon_stop, const proxyprocess_daemon *, proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_daemon_close, const proxyprocess_daemon *, proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_daemon_equal, const proxyprocess_daemon *, const proxyprocess_daemon *, uint8_t *,

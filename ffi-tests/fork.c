@@ -50,6 +50,7 @@ static void managers_are_forked(void)
     FORKED(proxyprocess_manager_wait_until(manager, "web", PROXYPROCESS_WAIT_RUNNING, UINT64_MAX, &error));
     FORKED(proxyprocess_manager_close(manager, &error));
     FORKED(proxyprocess_manager_kill(manager, &error));
+    FORKED(proxyprocess_manager_end_grace(manager, &error));
     CHECK(!other_list && !other_events && !other_logs && !text);
 }
 
@@ -66,6 +67,7 @@ static void others_are_forked(void)
     char *text = NULL;
     FORKED(proxyprocess_daemon_start(daemon_handle, &error));
     FORKED(proxyprocess_daemon_stop(daemon_handle, &error));
+    FORKED(proxyprocess_daemon_end_grace(daemon_handle, &error));
     FORKED(proxyprocess_daemon_close(daemon_handle, &error));
     FORKED(proxyprocess_daemon_equal(daemon_handle, daemon_handle, &flag, &error));
     FORKED(proxyprocess_daemon_marshal_snapshot(daemon_handle, &text, NULL, &error));

@@ -38,6 +38,7 @@ static void managers_are_refused(void)
     REFUSED(proxyprocess_manager_start(manager, &error));
     REFUSED(proxyprocess_manager_close(manager, &error));
     REFUSED(proxyprocess_manager_kill(manager, &error));
+    REFUSED(proxyprocess_manager_end_grace(manager, &error));
     REFUSED(proxyprocess_manager_snapshot(manager, "copy", &error));
     REFUSED(proxyprocess_manager_snapshot_path(manager, &path, &error));
     REFUSED(proxyprocess_manager_reconfigure(manager, &options, &error));
@@ -69,6 +70,7 @@ static void others_are_allowed(void)
     proxyprocess_subscription_free(changes);
     OK(proxyprocess_daemon_start(daemon, &error));
     uint32_t pid = look_at_daemon(daemon, "inner").status.pid;
+    OK(proxyprocess_daemon_end_grace(daemon, &error));
     OK(proxyprocess_daemon_stop(daemon, &error));
     CHECK(is_gone(pid));
     proxyprocess_daemon_free(daemon);

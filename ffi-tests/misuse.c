@@ -197,6 +197,7 @@ static void managers(void)
     IS_NULL(proxyprocess_manager_start, manager, NULL);
     IS_NULL(proxyprocess_manager_close, manager, NULL);
     IS_NULL(proxyprocess_manager_kill, manager, NULL);
+    IS_NULL(proxyprocess_manager_end_grace, manager, NULL);
     IS_NULL(proxyprocess_manager_snapshot, manager, NULL, "path");
     IS_NULL(proxyprocess_manager_snapshot, path, manager, NULL);
     IS_NULL(proxyprocess_manager_snapshot_path, manager, NULL, &path);
@@ -321,6 +322,7 @@ static void daemons(void)
     MAY_BE_NULL(proxyprocess_daemon_new, files, "web", &options, NULL, &daemon);
     IS_NULL(proxyprocess_daemon_start, daemon, NULL);
     IS_NULL(proxyprocess_daemon_stop, daemon, NULL);
+    IS_NULL(proxyprocess_daemon_end_grace, daemon, NULL);
     IS_NULL(proxyprocess_daemon_close, daemon, NULL);
     IS_NULL(proxyprocess_daemon_equal, daemon, NULL, daemon, &equal);
     IS_NULL(proxyprocess_daemon_equal, other, daemon, NULL, &equal);

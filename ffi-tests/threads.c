@@ -54,6 +54,7 @@ static void *use(void *name)
         ok_or(proxyprocess_manager_snapshot(manager, path, &error), PROXYPROCESS_E_CLOSED);
         ok_or(proxyprocess_manager_reconfigure(manager, &options, &error), PROXYPROCESS_E_CLOSED);
         ok_or(proxyprocess_manager_start(manager, &error), PROXYPROCESS_E_CLOSED);
+        OK(proxyprocess_manager_end_grace(manager, &error));
         int32_t restarted = proxyprocess_manager_restart(manager, name, &error);
         ok_or(restarted, restarted == PROXYPROCESS_E_CLOSED ? restarted : PROXYPROCESS_E_NOT_FOUND);
         OK(proxyprocess_state_remove(state, name, NULL, &error));

@@ -1737,6 +1737,28 @@ int32_t proxyprocess_manager_kill(const struct proxyprocess_manager *manager,
                                   proxyprocess_error **err);
 
 /**
+ * Ends the grace of all stops that are under way: what is left of their processes gets SIGKILL now, whatever time and
+ * whichever steps they have, and for those that are just being started or adopted to be stopped it comes as soon as they are
+ * there. So an agent that was asked to end, and is asked again, need not wait for a grace period of an hour.
+ *
+ * That concerns proxyprocess_manager_kill(), proxyprocess_manager_pause(), proxyprocess_manager_restart() and each stop by the
+ * state alike; in a handover both generations, as far as they are being stopped; what a crash has left, and a process that
+ * writes its core. Commands of a stop are killed. Stops that begin later have their grace, and while none is under way it
+ * does nothing. A proxy of a registered kind is stopped by its own functions, which this does not reach.
+ *
+ * It returns at once, and the stop as always when all are gone: at the latest about five seconds later, with
+ * PROXYPROCESS_E_STILL_RUNNING if anything outlives SIGKILL. Call it from any thread, while others run, kill or close the
+ * manager, and as often as you like; not from a signal handler.
+ *
+ * Returns 0, also after the end of the manager.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_end_grace(const struct proxyprocess_manager *manager,
+                                       proxyprocess_error **err);
+
+/**
  * Writes a snapshot to a path, atomically. Unlike the one that the manager keeps in its data directory, it names the
  * living processes, so that it can be restored by a manager of another data directory. Needed only for that: the
  * manager writes its own whenever something changed.
@@ -2102,6 +2124,18 @@ int32_t proxyprocess_daemon_start(const struct proxyprocess_daemon *daemon,
 PROXYPROCESS_MUST_USE
 int32_t proxyprocess_daemon_stop(const struct proxyprocess_daemon *daemon,
                                  proxyprocess_error **err);
+
+/**
+ * Ends the grace of a proxyprocess_daemon_stop() that is under way in another thread, as proxyprocess_manager_end_grace() does:
+ * what is left of the process gets SIGKILL now. While nothing is being ended it does nothing.
+ *
+ * Returns 0.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_daemon_end_grace(const struct proxyprocess_daemon *daemon,
+                                      proxyprocess_error **err);
 
 /**
  * Ends the supervision and leaves the process running. From now on proxyprocess_daemon_stop() has no effect.

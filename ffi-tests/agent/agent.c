@@ -145,6 +145,17 @@ char *agent_end(const struct agent *agent, enum on_exit on_exit)
     return NULL;
 }
 
+void agent_end_grace(const struct agent *agent, const char *signal)
+{
+    proxyprocess_error *error = NULL;
+
+    log_line(PROXYPROCESS_LOG_WARN, "%s during the stop: what is left gets SIGKILL now", signal);
+    if (proxyprocess_manager_end_grace(agent->manager, &error) != PROXYPROCESS_OK) {
+        log_line(PROXYPROCESS_LOG_ERROR, "end grace: %s", proxyprocess_error_message(error, NULL));
+        proxyprocess_error_free(error);
+    }
+}
+
 void agent_free(struct agent *agent)
 {
     proxyprocess_manager_free(agent->manager);

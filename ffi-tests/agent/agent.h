@@ -28,6 +28,9 @@ MUST_USE char *agent_print_status(const struct agent *agent);
 /* Ends the manager; the proxies run on, or are stopped first. */
 MUST_USE char *agent_end(const struct agent *agent, enum on_exit on_exit);
 
+/* What is being stopped gets SIGKILL now, as this signal asks for. */
+void agent_end_grace(const struct agent *agent, const char *signal);
+
 void agent_free(struct agent *agent);
 
 #endif

@@ -3,7 +3,8 @@
  * An agent that runs real proxies with the library, in the foreground: the agent of examples/agent again, in C.
  *
  * `agent CONFIG.json` runs the proxies of a configuration file. SIGHUP reads the file again, SIGUSR1 prints the status
- * as one JSON line on stdout, SIGINT and SIGTERM end the agent, SIGQUIT ends it and its proxies.
+ * as one JSON line on stdout, SIGINT and SIGTERM end the agent, SIGQUIT ends it and its proxies. While these are stopped,
+ * another SIGINT or SIGQUIT kills what is left.
  */
 
 #define _POSIX_C_SOURCE 200809L /* sigaction */
@@ -34,6 +35,7 @@ static const char HELP[] =
     "                 SIGINT, SIGTERM  end as \"on_exit\" says: \"leave\" the proxies running (default) or"
     " \"stop\" them\n"
     "                 SIGQUIT  stop the proxies and end\n"
+    "                 SIGINT, SIGQUIT  once more, while they are stopped: SIGKILL to what is left\n"
     "\n"
     "exit code: 0 ended as asked, 1 failure, 2 wrong arguments\n";
 

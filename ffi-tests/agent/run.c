@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -98,6 +99,42 @@ static char *obey_signals(struct agent *agent, int signals, enum on_exit *on_exi
     return failure("read signals: %s", strerror(errno));
 }
 
+struct impatience {
+    const struct agent *agent;
+    int signals;
+};
+
+/* While the proxies are stopped, another SIGINT or SIGQUIT ends their grace. Until the manager has ended. */
+static void *obey_impatience(void *argument)
+{
+    const struct impatience *this = argument;
+    struct signalfd_siginfo signal;
+
+    while (read(this->signals, &signal, sizeof signal) == sizeof signal && signal.ssi_signo != MANAGER_HAS_ENDED)
+        if (signal.ssi_signo == SIGINT || signal.ssi_signo == SIGQUIT)
+            agent_end_grace(this->agent, signal.ssi_signo == SIGINT ? "SIGINT" : "SIGQUIT");
+    return NULL;
+}
+
+/* Ends the manager, and obeys impatience meanwhile where there is something to wait for. */
+static char *end(const struct agent *agent, int signals, enum on_exit on_exit)
+{
+    struct impatience impatience = {agent, signals};
+    pthread_t obeying;
+    bool obeys = false;
+
+    if (on_exit == ON_EXIT_STOP) {
+        int code = pthread_create(&obeying, NULL, obey_impatience, &impatience);
+        obeys = code == 0;
+        if (!obeys)
+            log_line(PROXYPROCESS_LOG_WARN, "start thread for signals: %s", strerror(code));
+    }
+    char *failed = agent_end(agent, on_exit);
+    if (obeys)
+        pthread_join(obeying, NULL);
+    return failed;
+}
+
 /* Logs a failure, which is freed, if there is one. */
 static void report(char *failed)
 {
@@ -118,7 +155,7 @@ static char *serve(struct agent *agent, int signals, int *status)
         return failure("start thread of the manager: %s", strerror(code));
     log_line(PROXYPROCESS_LOG_INFO, "running %s", agent->path);
     char *obeyed = obey_signals(agent, signals, &on_exit);
-    char *ended = agent_end(agent, on_exit);
+    char *ended = end(agent, signals, on_exit);
     pthread_join(runner, &ran);
     *status = obeyed == NULL && ended == NULL && ran == NULL ? EXIT_SUCCESS : EXIT_FAILURE;
     if (ran != NULL && ended != NULL && strcmp(ran, ended) == 0) {

@@ -169,6 +169,18 @@ impl Daemon {
         result
     }
 
+    /// Ends the grace of a [`Daemon::stop`] that is under way in another thread, as [`Manager::end_grace`](crate::Manager::end_grace)
+    /// does: what is left of the process gets SIGKILL now. While nothing is being ended it does nothing.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::Forked`] in a process that the host forked off.
+    /// - [`ErrorCode::InCallback`] within a logger.
+    pub fn end_grace(&self) -> Result<()> {
+        self.check_usable()?;
+        let supervisor = self.lock().supervisor.clone();
+        supervisor.map_or(Ok(()), |supervisor| supervisor.send(SupervisorCommand::EndGrace { owner: self.owner }))
+    }
+
     /// Ends the supervision and leaves the process running, unless it has asked to be killed when its parent ends (see
     /// [`Command::detached`](crate::Command::detached)). From now on [`Daemon::stop`] has no effect.
     ///

@@ -134,6 +134,18 @@ pub extern "C" fn proxyprocess_daemon_stop(daemon: Option<&proxyprocess_daemon>,
     call("daemon", daemon.map(|daemon| &daemon.0), err, |daemon| Ok(daemon.stop()?))
 }
 
+/// Ends the grace of a proxyprocess_daemon_stop() that is under way in another thread, as proxyprocess_manager_end_grace() does:
+/// what is left of the process gets SIGKILL now. While nothing is being ended it does nothing.
+///
+/// Returns 0.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_daemon_end_grace(daemon: Option<&proxyprocess_daemon>, err: ErrorOut<'_>) -> i32 {
+    call("daemon", daemon.map(|daemon| &daemon.0), err, |daemon| Ok(daemon.end_grace()?))
+}
+
 /// Ends the supervision and leaves the process running. From now on proxyprocess_daemon_stop() has no effect.
 ///
 /// Returns 0; PROXYPROCESS_E_FORKED.

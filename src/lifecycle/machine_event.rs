@@ -90,6 +90,8 @@ pub(crate) enum MachineEvent {
     ResetCrashes,
     /// It should be gone.
     Stop,
+    /// What is being ended, or is to be ended as soon as it is there, has no time any more.
+    EndGrace,
     Spawned,
     /// The program never ran. Hopeless: it never will.
     SpawnFailed {

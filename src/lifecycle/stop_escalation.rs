@@ -73,7 +73,17 @@ impl Escalation {
         }
     }
 
-    fn killed(now: Instant) -> Escalation {
+    /// The time of every step is over.
+    pub(super) fn end_grace(&mut self, now: Instant) -> Option<MachineAction> {
+        if self.has_killed() {
+            return None;
+        }
+        *self = Escalation::killed(now);
+        Some(MachineAction::Kill)
+    }
+
+    /// SIGKILL is due.
+    pub(super) fn killed(now: Instant) -> Escalation {
         Escalation::Killed { probe_at: now + PROBE_INTERVAL, give_up_at: now + defaults::KILL_PATIENCE }
     }
 

@@ -60,6 +60,55 @@ impl Manager {
         ending.finish(self.end_by_killing())
     }
 
+    /// Ends the grace of all stops that are under way: what is left of their processes gets SIGKILL now, whatever time and
+    /// whichever steps they have, and for those that are just being started or adopted to be stopped it comes as soon as they are
+    /// there. So an agent that was asked to end, and is asked again, need not wait for a grace period of an hour.
+    ///
+    /// That concerns [`Manager::kill`], [`Manager::pause`], [`Manager::restart`] and each stop by the state alike; in a
+    /// [handover](crate::Replace::Overlap) both generations, as far as they are being stopped; what a crash has left, and a
+    /// process that writes its core. Commands of a stop are killed. Stops that begin later have their grace, and while none is
+    /// under way it does nothing. A proxy of a registered kind is stopped by its own code, which this does not reach.
+    ///
+    /// It returns at once, and the stop as always when all are gone: at the latest about five seconds later, with
+    /// [`ErrorCode::StillRunning`] if anything outlives SIGKILL. Any thread may call it, while others run, kill or close the
+    /// manager, and as often as it likes.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::Forked`] in a process that the host forked off.
+    /// - [`ErrorCode::InCallback`] within a logger.
+    ///
+    /// ```
+    /// # use proxyprocess::{Command, Manager, ManagerOptions, ProxyConfig, ProxyState, State, WaitFor};
+    /// # use std::time::Duration;
+    /// # let state = State::new();
+    /// # let mut options = ManagerOptions::default();
+    /// # options.allow_root = true;
+    /// # let stubborn = Command::new("/bin/sh").args(["-c", "trap '' INT; while :; do sleep 1; done"]);
+    /// let mut config = ProxyConfig::new(stubborn);
+    /// config.stop.grace_period = Duration::from_secs(3600);
+    /// state.set("web", config)?;
+    /// let manager = Manager::new(state, options)?;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| manager.run());
+    ///     manager.wait_until("web", WaitFor::Running, Duration::from_secs(30))?;
+    ///     let killing = scope.spawn(|| manager.kill());
+    ///     while manager.status().iter().any(|status| status.state != ProxyState::Stopping) {
+    ///         std::thread::yield_now();
+    ///     }
+    ///     manager.end_grace()?;
+    ///     killing.join().unwrap()
+    /// })?;
+    /// # Ok::<(), proxyprocess::Error>(())
+    /// ```
+    pub fn end_grace(&self) -> Result<()> {
+        self.check_usable()?;
+        // ORDER: before the processes are told. A kill asks them to end and then looks here: so either it sees this, or they hear
+        // of it after they were asked.
+        self.control.end_grace();
+        let supervisor = self.supervisor.get();
+        supervisor.map_or(Ok(()), |supervisor| supervisor.send(SupervisorCommand::EndGrace { owner: self.owner }))
+    }
+
     fn end_by_closing(&self) -> Result<()> {
         let mut core = self.core();
         core.leave_logs();
@@ -130,6 +179,9 @@ impl Manager {
             let supervisor = core.supervisor()?;
             let stops = begin_stop(&mut core, self.owner, &supervisor)?;
             fail::point("kill:asked");
+            if self.control.is_grace_ended() {
+                supervisor.send(SupervisorCommand::EndGrace { owner: self.owner })?;
+            }
             (supervisor, stops)
         };
         // Not under the lock: until the last one is gone the status can be asked.

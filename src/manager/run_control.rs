@@ -36,6 +36,8 @@ struct EndProgress {
     has_run: bool,
     /// The run has something new to follow.
     nudged: bool,
+    /// Since the end has begun a caller has ended the grace of the stops under way.
+    grace_ended: bool,
 }
 
 /// The coordination between a run and the calls that end or reconfigure it.
@@ -72,7 +74,8 @@ impl Drop for Running<'_> {
 impl Control {
     pub(super) fn new() -> Control {
         let (wake, woken) = crossbeam_channel::bounded(1);
-        let progress = EndProgress { phase: RunPhase::Open, run: Run::None, has_run: false, nudged: false };
+        let (phase, run) = (RunPhase::Open, Run::None);
+        let progress = EndProgress { phase, run, has_run: false, nudged: false, grace_ended: false };
         Control { progress: Mutex::new(progress), changed: Condvar::new(), wake, woken }
     }
 
@@ -150,6 +153,16 @@ impl Control {
             progress = self.wait(progress);
         }
         Some(Ending(self))
+    }
+
+    /// Has a kill that has begun stop all without grace, also those that it has not asked yet.
+    pub(super) fn end_grace(&self) {
+        let mut progress = self.lock();
+        progress.grace_ended |= !progress.is_open();
+    }
+
+    pub(super) fn is_grace_ended(&self) -> bool {
+        self.lock().grace_ended
     }
 
     /// Waits until the manager has ended; how that went.

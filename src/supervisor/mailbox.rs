@@ -137,6 +137,8 @@ pub(crate) enum SupervisorCommand {
     /// All processes of the owner should be gone, and their slots. What is left of one is reported; the channel closes when
     /// that is all.
     StopAll { owner: Owner, left: Sender<StopReply> },
+    /// What is being ended of the owner's processes gets SIGKILL now.
+    EndGrace { owner: Owner },
     /// All processes of the owner run on unsupervised. Answered when nothing is in flight any more.
     Release { owner: Owner, released: Sender<()> },
     /// Files of the owner may have been removed: what is not recorded any more is recorded again.

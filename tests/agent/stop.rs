@@ -76,6 +76,59 @@ fn on_exit_stop_stops_them_on_sigterm_and_sigint() {
     }
 }
 
+/// What an agent says when it is told to wait no longer.
+const SAID: &str = "during the stop: what is left gets SIGKILL now";
+
+#[test]
+fn another_sigint_or_sigquit_kills_at_once_what_has_an_hour_of_grace() {
+    for (first, another) in [(Signal::INT, Signal::INT), (Signal::QUIT, Signal::QUIT), (Signal::TERM, Signal::INT)] {
+        let scene = Scene::new();
+        let config = Config::new(&scene)
+            .set("on_exit", "stop")
+            .proxy("alone", Proxy::helper(&["stubborn"]).grace_ms(3_600_000))
+            .proxy("group", Proxy::helper(&["grandchild", "stubborn"]).grace_ms(3_600_000));
+        let agent = Agent::start(&scene, &config);
+        let leaders = ["alone", "group"].map(|id| scene.reports.start(id));
+        let member = scene.reports.grandchild("group");
+        leaders.iter().for_each(|leader| drop(agent.status_running(&scene, &leader.id, leader.pid)));
+        // The next agent, which has adopted them.
+        agent.kill();
+        let mut agent = Agent::start(&scene, &config);
+        leaders.iter().for_each(|leader| drop(agent.status_running(&scene, &leader.id, leader.pid)));
+        agent.signal(first);
+        for told in [&leaders[0], &member] {
+            assert_eq!(scene.reports.signal(told), "SIGINT");
+        }
+        agent.signal(another);
+        assert!(agent.end().success(), "{}", agent.log());
+        assert!(leaders.iter().chain([&member]).all(|start| start.process.is_gone()));
+        let name = if another == Signal::INT { "SIGINT" } else { "SIGQUIT" };
+        assert_eq!(agent.log().matches(&format!("{name} {SAID}")).count(), 1, "{}", agent.log());
+        assert_eq!(scene.pid_files(), [""; 0]);
+        scene.finish();
+    }
+}
+
+/// Service managers send it more than once.
+#[test]
+fn another_sigterm_leaves_the_grace_as_it_is() {
+    let scene = Scene::new();
+    let config = Config::new(&scene)
+        .set("on_exit", "stop")
+        .proxy("web", Proxy::helper(&["stubborn"]).set("stop_signal", "SIGTERM").grace_ms(3_600_000));
+    let mut agent = Agent::start(&scene, &config);
+    let web = scene.reports.start("web");
+    agent.signal(Signal::TERM);
+    assert_eq!(scene.reports.signal(&web), "SIGTERM");
+    agent.signal(Signal::TERM);
+    agent.signal(Signal::INT);
+    assert!(agent.end().success(), "{}", agent.log());
+    let log = agent.log();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains(SAID)).collect();
+    assert!(matches!(said[..], [line] if line.contains("SIGINT during")), "{log}");
+    scene.finish();
+}
+
 #[test]
 fn on_exit_leave_leaves_them_running_and_is_the_default() {
     for on_exit in [None, Some("leave")] {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Commands that have a running agent do something.
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use super::{ask, run, start};
@@ -84,6 +85,27 @@ fn wait_ends_when_the_proxy_is_ready_and_fails_when_it_is_not_in_time() {
     assert!(agent.status().runs("web", web.pid));
     scene.reports.signal(&web);
     agent.quit();
+    scene.finish();
+}
+
+/// Unlike a second SIGQUIT, by which a person says that the stop takes too long.
+#[test]
+fn quit_that_is_asked_for_again_leaves_the_grace_as_it_is() {
+    let scene = Scene::new();
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["stubborn"]).grace_ms(3_600_000));
+    let mut agent = start(&scene, &config);
+    let web = scene.reports.start("web");
+    let data_dir = scene.data_dir();
+    ask(&data_dir, &["quit", "--stop", "--no-wait"]).ok();
+    assert_eq!(scene.reports.signal(&web), "SIGINT");
+    ask(&data_dir, &["quit", "--stop", "--no-wait"]).ok();
+    ask(&data_dir, &["quit", "--no-wait"]).ok();
+    assert!(!web.process.is_gone());
+    agent.signal(Signal::INT);
+    assert!(agent.end().success(), "{}", agent.log());
+    let log = agent.log();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains("during the stop")).collect();
+    assert!(matches!(said[..], [line] if line.contains("SIGINT during")), "{log}");
     scene.finish();
 }
 

@@ -24,6 +24,7 @@ macro_rules! programs {
 programs! {
     abi: plain; // what it asserts holds when it is compiled
     daemon: plain sanitized valgrind;
+    end_grace: plain sanitized valgrind;
     errors: plain sanitized valgrind;
     events: plain sanitized valgrind;
     exhausted: plain sanitized; // valgrind has a limit of its own

@@ -6,6 +6,7 @@ mod bombs;
 mod commands;
 mod common;
 mod crashed;
+mod end_grace;
 mod escaped;
 mod gone;
 mod groups;

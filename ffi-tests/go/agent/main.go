@@ -3,7 +3,8 @@
 // An agent that runs real proxies with the library, in the foreground: the example agent of the library in Go.
 //
 // It runs the proxies of a configuration file. SIGHUP reads the file again, SIGUSR1 prints the status as one JSON line
-// on stdout, SIGINT and SIGTERM end the agent, SIGQUIT ends it and its proxies.
+// on stdout, SIGINT and SIGTERM end the agent, SIGQUIT ends it and its proxies. While these are stopped, another SIGINT or
+// SIGQUIT kills what is left.
 package main
 
 import (
@@ -21,6 +22,7 @@ const help = `
                  SIGUSR1  print the status as one JSON line on stdout
                  SIGINT, SIGTERM  end as "on_exit" says: "leave" the proxies running (default) or "stop" them
                  SIGQUIT  stop the proxies and end
+                 SIGINT, SIGQUIT  once more, while they are stopped: SIGKILL to what is left
 
 exit code: 0 ended as asked, 1 failure, 2 wrong arguments`
 

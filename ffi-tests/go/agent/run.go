@@ -132,7 +132,7 @@ func (a *runningAgent) obey(signals signalChannels, ran <-chan error) (runErr, e
 			return runErr, a.end(leaveProxies)
 		}
 	}
-	endErr = a.end(end)
+	endErr = a.endImpatiently(end, signals)
 	runErr = <-ran
 	if errors.Is(runErr, proxyprocess.ErrClosed) {
 		// A signal has ended the manager before it began to run.
@@ -143,6 +143,30 @@ func (a *runningAgent) obey(signals signalChannels, ran <-chan error) (runErr, e
 		runErr = nil
 	}
 	return runErr, endErr
+}
+
+// endImpatiently ends the manager. While the proxies are stopped, another SIGINT or SIGQUIT ends their grace.
+func (a *runningAgent) endImpatiently(how onExit, signals signalChannels) error {
+	ended := make(chan error, 1)
+	go func() { ended <- a.end(how) }()
+	for {
+		var name string
+		select {
+		case <-signals.interrupt:
+			name = "SIGINT"
+		case <-signals.quit:
+			name = "SIGQUIT"
+		case err := <-ended:
+			return err
+		}
+		if how != stopProxies {
+			continue
+		}
+		logf(proxyprocess.LogWarn, "%s during the stop: what is left gets SIGKILL now", name)
+		if err := a.manager.EndGrace(); err != nil {
+			logf(proxyprocess.LogError, "end grace: %v", err)
+		}
+	}
 }
 
 func (a *runningAgent) end(how onExit) error {

@@ -121,6 +121,18 @@ func (d *Daemon) Stop() error {
 	return err
 }
 
+// EndGrace ends the grace of a Stop that is under way in another goroutine, as Manager.EndGrace does: what is left of the process
+// gets SIGKILL now. While nothing is being ended, and after Close, it does nothing.
+func (d *Daemon) EndGrace() error {
+	err := d.use(func(daemon *C.proxyprocess_daemon, failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_daemon_end_grace(daemon, failure)
+	})
+	if errors.Is(err, ErrClosed) {
+		return nil
+	}
+	return err
+}
+
 // Close ends the supervision, leaves the process running, and releases the daemon.
 func (d *Daemon) Close() error {
 	return d.handle.end(func(object unsafe.Pointer, failure **C.proxyprocess_error) C.int32_t {

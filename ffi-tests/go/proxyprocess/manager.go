@@ -167,6 +167,27 @@ func (m *Manager) Kill() error {
 	})
 }
 
+// EndGrace ends the grace of all stops that are under way: what is left of their processes gets SIGKILL now, whatever time and
+// whichever steps they have, and for those that are just being started or adopted to be stopped it comes as soon as they are
+// there. So an agent that was asked to end, and is asked again, need not wait for a grace period of an hour.
+//
+// That concerns Kill, Pause, Restart and each stop by the State alike; in a handover both generations, as far as they are being
+// stopped; what a crash has left, and a process that writes its core. Commands of a stop are killed. Stops that begin later have
+// their grace, and while none is under way it does nothing. A Proxy of a registered kind is stopped by its own Stop, which this
+// does not reach.
+//
+// It returns at once, and the stop as always when all are gone: at the latest about five seconds later, with ErrStillRunning if
+// anything outlives SIGKILL. After the end it does nothing.
+func (m *Manager) EndGrace() error {
+	err := m.use(func(manager *C.proxyprocess_manager, failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_manager_end_grace(manager, failure)
+	})
+	if errors.Is(err, ErrClosed) {
+		return nil
+	}
+	return err
+}
+
 // Reconfigure takes other settings, at once: periods, ProxyEnv and AllowRoot. Another ProxyEnv replaces every proxy
 // whose environment comes out otherwise by it; AllowRoot has those tried again that were refused. DataDir and
 // EventCapacity must be as they were, and State is not looked at. After an error nothing is changed.

@@ -4,6 +4,7 @@
 //! What is wanted (up or down) is kept apart from what is (the phase). Replacing a process is being down with up
 //! wanted: the old one is stopped like any other, and the new one is started when the old is gone.
 
+mod end_grace;
 mod phase;
 mod process_events;
 mod readiness;
@@ -29,12 +30,15 @@ pub(crate) struct Machine {
     failures: Failures,
     /// There are zombies of the last process, which a start waits for until then.
     reap_until: Option<Instant>,
+    /// What is being ended, or is to be ended as soon as it is there, gets SIGKILL at once.
+    grace_ended: bool,
 }
 
 impl Machine {
     pub(crate) fn new() -> Machine {
         let (backoff, failures) = (Backoff::default(), Failures::default());
-        Machine { phase: MachinePhase::Idle, wanted: Wanted::Down, backoff, failures, reap_until: None }
+        let (phase, wanted) = (MachinePhase::Idle, Wanted::Down);
+        Machine { phase, wanted, backoff, failures, reap_until: None, grace_ended: false }
     }
 
     pub(crate) fn state(&self) -> ProxyState {
@@ -208,6 +212,13 @@ impl Machine {
         settings: Settings<'_>,
         chance: f64,
     ) -> Vec<MachineAction> {
+        let actions = self.take(event, now, settings, chance);
+        // It is for what was being ended then, and for no process that is started after it.
+        self.grace_ended &= self.is_ending();
+        actions
+    }
+
+    fn take(&mut self, event: MachineEvent, now: Instant, settings: Settings<'_>, chance: f64) -> Vec<MachineAction> {
         match event {
             MachineEvent::Start => self.start(now, settings),
             MachineEvent::Adopt { start_if_gone } => self.adopt(start_if_gone),
@@ -216,6 +227,7 @@ impl Machine {
             MachineEvent::Retry => self.retry(now, settings),
             MachineEvent::ResetCrashes => self.reset_crashes(),
             MachineEvent::Stop => self.stop(now, settings),
+            MachineEvent::EndGrace => self.end_grace(now),
             MachineEvent::Spawned => self.spawned(now, settings),
             MachineEvent::SpawnFailed { hopeless } => self.spawn_failed(hopeless, now, settings, chance),
             MachineEvent::Adopted { age } => self.adopted(age, now, settings),
@@ -327,7 +339,7 @@ impl Machine {
 
     /// As [`Machine::scan_after_stop`], but it was not asked to end.
     fn scan_after_exit(&mut self, cause: Cause, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
-        let (escalation, unsignalled) = (cause.escalation(now, settings), Some(cause));
+        let (escalation, unsignalled) = (self.escalation(cause, now, settings), Some(cause));
         self.phase = MachinePhase::Scanning { escalation, cause, probes: 0, unsignalled };
         vec![MachineAction::RemovePidFile, MachineAction::Scan]
     }
@@ -350,6 +362,7 @@ impl Machine {
 
     fn stop_because(&mut self, cause: Cause, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         let escalation = match cause {
+            _ if self.grace_ended => Escalation::killed(now),
             Cause::Hung { .. } => Escalation::abort(now, settings.stop),
             Cause::Asked | Cause::NotReady { .. } | Cause::Ended { .. } | Cause::Unseen { .. } => {
                 Escalation::begin(now, settings.stop, StopTarget::Leader)
@@ -371,6 +384,8 @@ impl Machine {
     }
 }
 
+#[cfg(test)]
+mod end_grace_tests;
 #[cfg(test)]
 mod policy_tests;
 #[cfg(test)]

@@ -182,7 +182,7 @@ impl Machine {
         let escalation = match self.phase {
             // SIGKILL went to the whole group, and nothing comes after that.
             MachinePhase::Stopping { escalation, .. } if escalation.has_killed() => escalation,
-            _ => cause.escalation(now, settings),
+            _ => self.escalation(cause, now, settings),
         };
         match (group_left, next == Next::AT_ONCE) {
             (true, _) => {}
@@ -251,7 +251,7 @@ impl Machine {
         let MachinePhase::Scanning { escalation, cause, probes, unsignalled } = self.phase else { return vec![] };
         if left {
             let anew = |begun: Cause| {
-                let mut escalation = begun.escalation(now, settings);
+                let mut escalation = self.escalation(begun, now, settings);
                 // A stop that came meanwhile gives no more.
                 cause.limit(&mut escalation, now, settings);
                 escalation

@@ -22,6 +22,7 @@ enum Move {
     Retry,
     ResetCrashes,
     Stop,
+    EndGrace,
     Finish {
         well: bool,
         hopeless: bool,
@@ -59,6 +60,7 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => Just(Move::ResetCrashes),
         1 => Just(Move::Settings),
         3 => Just(Move::Stop),
+        1 => Just(Move::EndGrace),
         6 => (any::<bool>(), any::<bool>()).prop_map(|(well, hopeless)| Move::Finish { well, hopeless }),
         4 => (any::<bool>(), any::<bool>(), any::<bool>(), ends())
             .prop_map(|(group_left, escaped, zombie, end)| Move::Exit { group_left, escaped, zombie, end }),
@@ -117,9 +119,15 @@ struct Outside {
 }
 
 impl Outside {
-    /// No step is left out, comes twice with less than all of its time, or comes after SIGKILL.
+    /// No step is left out, comes twice with less than all of its time, or comes after SIGKILL; and once a grace is ended
+    /// there is nothing but SIGKILL.
     fn check_order_of_signals(&mut self, world: &World, action: MachineAction) {
         let count = world.stop.steps.len().max(1);
+        if world.machine.is_grace_ended() {
+            assert_eq!(action, MachineAction::Kill, "time after the end of the grace");
+            self.signalled = Some((count, world.now));
+            return;
+        }
         // A command is run for a leader that lives alone.
         let comes = |step: usize| self.leader || world.stop.step(step).is_none_or(|step| !step.is_command());
         let step = match action {
@@ -314,6 +322,17 @@ impl Outside {
                 self.stop_wanted = true;
                 self.waiters += 1;
                 world.on(MachineEvent::Stop)
+            }
+            Move::EndGrace => {
+                let before = world.machine.phase;
+                let actions = world.on(MachineEvent::EndGrace);
+                assert!(matches!(actions[..], [] | [MachineAction::Kill]));
+                let is_ending = matches!(
+                    before,
+                    MachinePhase::Stopping { .. } | MachinePhase::Clearing { .. } | MachinePhase::Scanning { .. }
+                );
+                assert!(is_ending || world.machine.phase == before && actions.is_empty(), "it was not being ended");
+                actions
             }
             Move::Finish { well, hopeless } => match self.job.take() {
                 None => vec![],

@@ -38,6 +38,7 @@ impl EventLoop {
             }
             SupervisorCommand::Stop { slot, forget, stopped } => self.stop(slot, forget, stopped),
             SupervisorCommand::StopAll { owner, left } => self.stop_all(owner, &left),
+            SupervisorCommand::EndGrace { owner } => self.end_grace(owner),
             SupervisorCommand::Release { owner, released } => self.release(owner, &released),
             SupervisorCommand::RecordMissing { owner } => self.record_missing(owner),
             SupervisorCommand::Status { owner, reply } => {
@@ -159,6 +160,13 @@ impl EventLoop {
             self.stop_slot(key, true, Some(StopWaiter::Failure(left.clone())));
         }
         // The waiter's channel closes when the last of these clones is dropped.
+    }
+
+    fn end_grace(&mut self, owner: Owner) {
+        for key in self.keys.of(owner).flat_map(|key| self.generations_of(key)).collect::<Vec<_>>() {
+            self.drive(key, MachineEvent::EndGrace);
+            self.shorten_wait_for_job(key);
+        }
     }
 
     pub(super) fn stop_slot(&mut self, key: ProcessKey, forget: bool, mut waiter: Option<StopWaiter>) {

@@ -220,14 +220,24 @@ impl EventLoop {
     /// a disk may be stuck, or an exec.
     pub(crate) fn limit_wait_for_job(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key).filter(|supervised| supervised.waits_for_job()) else { return };
-        let (now, patience) = (Instant::now(), supervised.spec.config.stop.time_until_kill());
+        let (now, time) = (Instant::now(), supervised.time_until_kill());
         if supervised.rare.answer_at.is_some() {
             // A later caller does not extend the wait.
             return self.answer_without_job(key, now);
         }
-        let at = after(now, patience.saturating_add(defaults::KILL_PATIENCE));
+        let at = after(now, time.saturating_add(defaults::KILL_PATIENCE));
         supervised.rare.answer_at = Some(at);
         self.timers.arm(at, key);
+    }
+
+    /// Those who wait for a process to be gone whose grace was ended wait no longer than for one that was sent SIGKILL.
+    pub(crate) fn shorten_wait_for_job(&mut self, key: ProcessKey) {
+        let Some(supervised) = self.slots.get_mut(&key).filter(|it| it.machine.is_grace_ended()) else { return };
+        let at = Instant::now() + defaults::KILL_PATIENCE;
+        if supervised.rare.answer_at.is_some_and(|later| at < later) {
+            supervised.rare.answer_at = Some(at);
+            self.timers.arm(at, key);
+        }
     }
 
     /// Answers the callers that have waited long enough for a job.

@@ -55,6 +55,11 @@ impl LastEnd {
         LastEnd { exit: Some(exit), by: Some(by), expected: Some(expected), killed_stops, ..LastEnd::NONE.clone() }
     }
 
+    /// The same of a process whose grace a caller has ended: that it was killed says nothing of what it obeys.
+    pub(crate) fn without_grace(self, before: &LastEnd) -> LastEnd {
+        LastEnd { killed_stops: before.killed_stops, ..self }
+    }
+
     /// An end that an earlier agent has recorded.
     pub(crate) fn recorded(RecordedEnd { status, completed }: RecordedEnd) -> LastEnd {
         LastEnd { exit: Some(status), expected: Some(completed), ..LastEnd::NONE.clone() }
@@ -132,6 +137,15 @@ mod tests {
         assert_eq!((&next.last_stderr[..], &next.taken_address), (&[][..], &None));
         assert_eq!(next.hint_of_stops(&stop), None, "one killed stop is no habit");
         assert!(next.next(KILLED, End::Unexpected, EndedBy::Stop, &stop).hint_of_stops(&stop).is_some());
+    }
+
+    #[test]
+    fn kill_of_a_process_whose_grace_a_caller_has_ended_is_no_habit() {
+        let stop = StopSettings::default();
+        let killed = LastEnd::NONE.next(KILLED, End::Unexpected, EndedBy::Stop, &stop);
+        let again = killed.next(KILLED, End::Unexpected, EndedBy::Stop, &stop);
+        assert!(again.hint_of_stops(&stop).is_some());
+        assert_eq!(again.without_grace(&killed).hint_of_stops(&stop), None);
     }
 
     #[test]

@@ -31,7 +31,9 @@ impl Supervised {
     /// Takes note of how its process ended, before its machine is told of that.
     pub(crate) fn note_end(&mut self, status: ExitStatus) {
         let by = self.machine.ended_by();
-        self.end = Some(Box::new(self.last_end().next(status, self.end_by(status), by, &self.spec.config.stop)));
+        let end = self.last_end().next(status, self.end_by(status), by, &self.spec.config.stop);
+        let end = if self.machine.is_grace_ended() { end.without_grace(self.last_end()) } else { end };
+        self.end = Some(Box::new(end));
         if by != EndedBy::Stop {
             self.rare.unread =
                 Some(Unread::Output(self.output_begins.map_or_else(|| self.output_since(), LogPart::From)));

@@ -2,7 +2,7 @@
 //! One supervised process: its machine, its declaration, what is known of it, and the callers that wait for it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::handover::turns::Turn;
 use super::last_end::LastEnd;
@@ -125,6 +125,11 @@ impl Supervised {
         }
     }
 
+    /// How long its stop may take until SIGKILL.
+    pub(crate) fn time_until_kill(&self) -> Duration {
+        if self.machine.is_grace_ended() { Duration::ZERO } else { self.spec.config.stop.time_until_kill() }
+    }
+
     pub(crate) fn answer_start(&mut self, result: &Result<()>) {
         for waiter in self.rare.start_waiters.drain(..) {
             // The caller may be gone.
@@ -242,7 +247,6 @@ mod tests {
     use super::super::pending_repair::{PendingRepair, RepairTask, StopSignal};
     use super::*;
     use crate::declaration::ProxyConfig;
-    use std::time::Duration;
 
     #[test]
     fn each_pending_deadline_of_a_process_keeps_its_timer() {

@@ -182,7 +182,8 @@ impl Agent {
         Ok(json!({ "proxies": proxies }))
     }
 
-    /// Ends the agent, as the signal does that means it: its main thread waits for one.
+    /// Ends the agent by the signal that its main thread waits for. It is the one that says nothing more to an agent that is
+    /// stopping its proxies already.
     ///
     /// # Errors
     /// When it already ends and leaves the proxies that were to be stopped.
@@ -193,7 +194,7 @@ impl Agent {
         }
         // The main thread may have had another signal, and not see this one any more.
         ending.with_stop |= stop;
-        Ok(kill(Pid::this(), if stop { Signal::SIGQUIT } else { Signal::SIGTERM })?)
+        Ok(kill(Pid::this(), Signal::SIGTERM)?)
     }
 
     /// Decides how the agent ends, when a signal has said so or the manager has ended.
@@ -226,6 +227,9 @@ impl Agent {
 
     /// What becomes of the proxies now that the agent is to end.
     fn end(&self) -> End {
+        if lock(&self.ending).with_stop {
+            return End::Stop;
+        }
         let on_exit = lock(&self.followed).on_exit;
         match on_exit {
             OnExit::Leave => End::Leave,

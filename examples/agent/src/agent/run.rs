@@ -50,7 +50,10 @@ pub(crate) fn run(
         End::Leave => "ending, proxies run on",
     });
     let ended = match end {
-        End::Stop => agent.manager.kill().inspect(|()| log::info!("ended, all proxies are stopped")),
+        End::Stop => {
+            obey_impatience(&agent, signals);
+            agent.manager.kill().inspect(|()| log::info!("ended, all proxies are stopped"))
+        }
         End::Leave => agent.manager.close().inspect(|()| log::info!("ended, proxies run on")),
     };
     let ran = match runner.join() {
@@ -82,6 +85,28 @@ fn obey(agent: &Agent, signal: i32) -> Option<End> {
         }
     }
     None
+}
+
+/// While the proxies are stopped, another SIGINT or SIGQUIT ends their grace. SIGTERM does not: a service manager may send it
+/// more than once. The thread ends when the manager has.
+fn obey_impatience(agent: &Arc<Agent>, mut signals: Signals) {
+    let agent = Arc::clone(agent);
+    let obey = move || {
+        for signal in signals.forever() {
+            let name = match signal {
+                SIGINT => "SIGINT",
+                SIGQUIT => "SIGQUIT",
+                _ => continue,
+            };
+            log::warn!("{name} during the stop: what is left gets SIGKILL now");
+            if let Err(error) = agent.manager.end_grace() {
+                log::error!("end grace: {error}");
+            }
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("signals".to_owned()).spawn(obey) {
+        log::warn!("start thread for signals: {error}");
+    }
 }
 
 /// Tells the service manager that the agent is alive, twice in each period that it has to, as long as the library answers. The

@@ -19,6 +19,7 @@ Signals to a running agent:
   SIGINT, SIGTERM  end as \"on_exit\" says: \"leave\" the proxies running (default), \"stop\" them, or \"auto\": stop
                    them when the machine is shut down, or the container ends with the agent
   SIGQUIT          stop the proxies and end
+  SIGINT, SIGQUIT  once more, while the proxies are stopped: SIGKILL to what is left of them
 
 Exit codes:
   0  done as asked                     4  no such proxy
