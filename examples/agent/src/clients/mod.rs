@@ -4,7 +4,9 @@
 mod complaints;
 mod lines;
 mod places;
+mod spare;
 
 pub(crate) use complaints::Complaints;
 pub(crate) use lines::{Lines, write};
 pub(crate) use places::Places;
+pub(crate) use spare::Spare;

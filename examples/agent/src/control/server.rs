@@ -19,7 +19,7 @@ use super::protocol::RefusalCode;
 use super::socket::{self, Socket};
 use crate::Result;
 use crate::agent::Agent;
-use crate::clients::{Complaints, Places};
+use crate::clients::{Complaints, Places, Spare};
 
 /// How many connections are answered at the same time, each by a thread.
 const MOST_CONNECTIONS: usize = 64;
@@ -38,14 +38,18 @@ const UNSEEN: u16 = 5000;
 /// When the socket cannot be made in the data directory, or no thread be started.
 pub(crate) fn start(agent: &Arc<Agent>, data_dir: &Path) -> Result<()> {
     let made = Socket::make(data_dir).map_err(|error| format!("make socket in {}: {error}", data_dir.display()))?;
+    let answering = Arc::clone(agent);
+    let spare = Spare::start("command-spare", move |stream: Arc<UnixStream>| connection::serve(&stream, &answering));
+    let spare = spare.map_err(|error| format!("start spare thread for commands: {error}"))?;
     let (agent, data_dir) = (Arc::clone(agent), data_dir.to_owned());
-    let spawned = thread::Builder::new().name("control".to_owned()).spawn(move || accept(made, &data_dir, &agent));
+    let accept = move || accept(made, &data_dir, &agent, &spare);
+    let spawned = thread::Builder::new().name("control".to_owned()).spawn(accept);
     spawned.map_err(|error| format!("start thread for commands: {error}"))?;
     Ok(())
 }
 
 /// Accepts connections, and makes the socket anew when it was removed.
-fn accept(mut socket: Socket, data_dir: &Path, agent: &Arc<Agent>) {
+fn accept(mut socket: Socket, data_dir: &Path, agent: &Arc<Agent>, spare: &Spare<Arc<UnixStream>>) {
     let places = Places::new(MOST_CONNECTIONS);
     let mut complaints = Complaints::default();
     loop {
@@ -63,7 +67,7 @@ fn accept(mut socket: Socket, data_dir: &Path, agent: &Arc<Agent>) {
         }
         wait(&socket, is_there);
         match socket.listener.accept() {
-            Ok((stream, _)) => begin(stream, agent, &places, &mut complaints),
+            Ok((stream, _)) => begin(stream, agent, &places, spare, &mut complaints),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => complaints.not_accepted("accept a command", error),
         }
@@ -80,7 +84,13 @@ fn wait(socket: &Socket, is_there: bool) {
     let _ = socket.watch.as_ref().map(Inotify::read_events);
 }
 
-fn begin(stream: UnixStream, agent: &Arc<Agent>, places: &Places, complaints: &mut Complaints) {
+fn begin(
+    stream: UnixStream,
+    agent: &Arc<Agent>,
+    places: &Places,
+    spare: &Spare<Arc<UnixStream>>,
+    complaints: &mut Complaints,
+) {
     match peer_may_command(&stream) {
         Ok(true) => {}
         Ok(false) => return refuse(&stream, RefusalCode::Failed, "expected the agent's user or root"),
@@ -97,7 +107,9 @@ fn begin(stream: UnixStream, agent: &Arc<Agent>, places: &Places, complaints: &m
     };
     if let Err(error) = thread::Builder::new().name("command".to_owned()).spawn(answer) {
         complaints.say("start thread for a command", error);
-        refuse(&stream, RefusalCode::Busy, "the agent can start no thread for a command");
+        if let Err(stream) = spare.answer(stream) {
+            refuse(&stream, RefusalCode::Busy, "the agent can start no thread for a command, and answers another one");
+        }
     }
 }
 

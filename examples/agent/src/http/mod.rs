@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::agent::Agent;
-use crate::clients::{self, Complaints, Places};
+use crate::clients::{self, Complaints, Places, Spare};
 use answer::{Answer, Status};
 use pages::Pages;
 use request::Refused;
@@ -62,10 +62,13 @@ impl Server {
     pub(crate) fn start(self, agent: &Arc<Agent>) -> Result<()> {
         let mut complaints = Complaints::default();
         let first = self.listen(&mut complaints);
-        let agent = Arc::clone(agent);
+        let pages = Arc::new(Pages::of(Arc::clone(agent), self.hosts.clone()));
+        let answering = Arc::clone(&pages);
+        let spare = Spare::start("http-spare", move |stream: Arc<TcpStream>| serve(&stream, &answering));
+        let spare = spare.map_err(|error| format!("start spare thread for http: {error}"))?;
         let serve = move || {
             let listener = first.unwrap_or_else(|| self.listen_later(&mut complaints));
-            accept(&listener, &Arc::new(Pages::of(agent, self.hosts)), &mut complaints);
+            accept(&listener, &pages, &spare, &mut complaints);
         };
         let spawned = thread::Builder::new().name("http".to_owned()).spawn(serve);
         spawned.map_err(|error| format!("start thread for http: {error}"))?;
@@ -96,7 +99,7 @@ impl Server {
     }
 }
 
-fn accept(listener: &TcpListener, pages: &Arc<Pages>, complaints: &mut Complaints) {
+fn accept(listener: &TcpListener, pages: &Arc<Pages>, spare: &Spare<Arc<TcpStream>>, complaints: &mut Complaints) {
     let places = Places::new(MOST_CONNECTIONS);
     loop {
         let stream = match listener.accept() {
@@ -107,20 +110,29 @@ fn accept(listener: &TcpListener, pages: &Arc<Pages>, complaints: &mut Complaint
             }
         };
         let Some(place) = places.take() else {
-            // It may not read at all.
-            let _ = stream.set_nonblocking(true);
-            let _ = clients::write(&stream, Answer::of(Status::Busy).bytes(true), Instant::now() + ANSWER_TIME);
+            refuse(&stream);
             continue;
         };
-        let pages = Arc::clone(pages);
+        let stream = Arc::new(stream);
+        let (answered, pages) = (Arc::clone(&stream), Arc::clone(pages));
         let answer = move || {
             let _place = place;
-            serve(&stream, &pages);
+            serve(&answered, &pages);
         };
         if let Err(error) = thread::Builder::new().name("http-client".to_owned()).spawn(answer) {
             complaints.say("start thread for a client of http", error);
+            if let Err(stream) = spare.answer(stream) {
+                refuse(&stream);
+            }
         }
     }
+}
+
+/// Answers that this cannot be answered now.
+fn refuse(stream: &TcpStream) {
+    // It may not read at all.
+    let _ = stream.set_nonblocking(true);
+    let _ = clients::write(stream, Answer::of(Status::Busy).bytes(true), Instant::now() + ANSWER_TIME);
 }
 
 /// Answers the one request of a connection.
