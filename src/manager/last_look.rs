@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::Receiver;
 
 use crate::error::Error;
-use crate::supervisor::ProxyStatus;
+use crate::supervisor::{LogSizes, ProxyStatus};
 
 /// What was found out last. Clones are the same one.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +38,8 @@ pub(super) struct LastLook {
     pub(super) trouble: Option<Error>,
     /// The answer of a look at it that was not waited for any longer.
     pub(super) late: Option<Receiver<Option<Error>>>,
+    /// The sizes of logs that were not waited for any longer.
+    pub(super) late_sizes: Option<Receiver<Vec<LogSizes>>>,
 }
 
 /// What the supervisor does not know, by id.

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Manager;
 use super::metrics_text::{MetricKind, MetricsText, Seconds};
-use crate::supervisor::ProxyStatus;
 use crate::supervisor::events::{BOUNDS_MS, Counters, TimeHistogram};
+use crate::supervisor::{LogSizes, ProxyStatus};
 use crate::sys::proc::usage;
 
 use MetricKind::{Counter, Gauge, Histogram};
@@ -19,10 +20,12 @@ impl Manager {
         if self.check_usable().is_err() {
             return String::new(); // as the status
         }
-        let all = self.look();
+        let all = Arc::new(self.look());
+        let sizes = self.log_sizes(&all);
         let mut text = MetricsText::default();
         of_manager(&mut text, &self.counters, &all);
         of_proxies(&mut text, &all);
+        of_logs(&mut text, &all, &sizes);
         text.into_text()
     }
 }
@@ -58,6 +61,9 @@ fn of_manager(text: &mut MetricsText, counters: &Counters, all: &[ProxyStatus]) 
         "Snapshots that could not be written.",
         counters.snapshot_failures.get(),
     );
+
+    let cut = counters.log_bytes_cut.get();
+    count("proxyprocess_log_cut_bytes_total", "Bytes that were taken away from logs with a limit.", cut);
 
     let name = "proxyprocess_exits_total";
     text.family(name, Counter, "Processes that ended: as expected or not, and how.");
@@ -104,6 +110,18 @@ fn each<T: Display>(
     for status in all {
         if let Some(value) = value(status) {
             text.sample(name, &[("proxy", &status.id)], value);
+        }
+    }
+}
+
+fn of_logs(text: &mut MetricsText, all: &[ProxyStatus], sizes: &[LogSizes]) {
+    let name = "proxyprocess_proxy_log_bytes";
+    text.family(name, Gauge, "How much of its log is on disk.");
+    for (status, sizes) in all.iter().zip(sizes) {
+        for (stream, size) in ["stdout", "stderr"].into_iter().zip(sizes) {
+            if let Some(size) = size {
+                text.sample(name, &[("proxy", &status.id), ("stream", stream)], size);
+            }
         }
     }
 }

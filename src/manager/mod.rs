@@ -225,7 +225,8 @@ impl Manager {
     ///
     /// The names of all families begin with `proxyprocess_`. Counters of the manager begin with 0 at its creation; those of a
     /// proxy, which have the label `proxy`, with its process. Processor time and memory are those of the leader, read from
-    /// `/proc`; what cannot be read is left out. Empty in a worker that the host forked off, and in a
+    /// `/proc`; what cannot be read is left out. So are the sizes of logs when they are not known after a second, as while a file
+    /// system hangs; later calls do not wait for them until that has passed. Empty in a worker that the host forked off, and in a
     /// [logger](crate::Logger).
     ///
     /// ```

@@ -16,7 +16,7 @@ use super::Manager;
 use super::last_look::Unsupervised;
 use super::managed_set::ManagedSet;
 use crate::error::Error;
-use crate::supervisor::{ProxyStatus, Supervisor};
+use crate::supervisor::{LogSizes, ProxyStatus, Supervisor};
 
 /// How long the managed set is waited for, and while that was in vain the last time: a sync that does not wait for the disk is
 /// soon done.
@@ -25,6 +25,9 @@ const PATIENCE_WHEN_HELD_UP: Duration = Duration::from_millis(2);
 
 /// How long a look at the data directory is waited for, which comes after the jobs that wait for a spawner.
 const PATIENCE_FOR_LOOK: Duration = Duration::from_millis(5);
+
+/// How long the sizes of logs are waited for: of ten thousand proxies, some tens of milliseconds.
+const PATIENCE_FOR_SIZES: Duration = Duration::from_secs(1);
 
 /// From one try to have the managed set to the next.
 const TRY_AGAIN: Duration = Duration::from_micros(100);
@@ -48,6 +51,25 @@ impl Manager {
             self.control.nudge();
         }
         all
+    }
+
+    /// How large the logs of these are; empty while a file system hangs that one of them is on.
+    pub(super) fn log_sizes(&self, all: &Arc<Vec<ProxyStatus>>) -> Vec<LogSizes> {
+        let Some(supervisor) = self.supervisor.get() else { return Vec::new() };
+        {
+            let mut last = self.last_look.lock();
+            if last.late_sizes.as_ref().is_some_and(|late| late.try_recv() == Err(TryRecvError::Empty)) {
+                return Vec::new();
+            }
+            last.late_sizes = None;
+        }
+        let Ok(answer) = supervisor.measure_logs(all) else { return Vec::new() };
+        match answer.recv_timeout(PATIENCE_FOR_SIZES) {
+            Ok(sizes) => return sizes,
+            Err(RecvTimeoutError::Timeout) => self.last_look.lock().late_sizes = Some(answer),
+            Err(RecvTimeoutError::Disconnected) => {}
+        }
+        Vec::new()
     }
 
     fn unsupervised(&self, supervised: &[ProxyStatus]) -> Arc<Unsupervised> {

@@ -31,6 +31,8 @@ use crate::sys::file::{
 pub(crate) struct Cut {
     /// Where it begins now: what is before takes no space.
     pub(crate) begins: u64,
+    /// How much that took space was taken away.
+    pub(crate) removed: u64,
     /// What was written in this moment may be lost.
     pub(crate) truncated: bool,
     /// Nothing was done, for another process, or another manager of this one, has its lock.
@@ -95,7 +97,7 @@ fn cut_locked(log: &OpenLog, limits: LogLimits, positions: &LogPositions) -> io:
             Ok(()) => {
                 *removed += place.at;
                 fail::point("log:cut");
-                return Ok(Cut { begins: 0, not_kept, ..unchanged });
+                return Ok(Cut { begins: 0, removed: place.at, not_kept, ..unchanged });
             }
             Err(error) if is_not_supported(&error) => {}
             Err(error) => return Err(error),
@@ -108,7 +110,7 @@ fn cut_locked(log: &OpenLog, limits: LogLimits, positions: &LogPositions) -> io:
     match free_front(file, place.at) {
         Ok(()) => {
             fail::point("log:cut");
-            return Ok(Cut { begins: place.at, not_kept, ..unchanged });
+            return Ok(Cut { begins: place.at, removed: place.at.saturating_sub(begins), not_kept, ..unchanged });
         }
         Err(error) if is_not_supported(&error) => {}
         Err(error) => return Err(error),
@@ -117,9 +119,11 @@ fn cut_locked(log: &OpenLog, limits: LogLimits, positions: &LogPositions) -> io:
         0 => log.keep_old(1, |old| copy(file, place.lines_end(), u64::MAX, old)),
         _ => log.keep_more(|old| copy(file, place.lines_end(), u64::MAX, old)),
     };
-    *removed += file.metadata()?.len();
+    let length = file.metadata()?.len();
+    *removed += length;
     file.set_len(0)?;
-    Ok(Cut { begins: 0, truncated: true, not_kept: not_kept.or(rest_not_kept.err()), ..unchanged })
+    let (removed, not_kept) = (length.saturating_sub(begins), not_kept.or(rest_not_kept.err()));
+    Ok(Cut { begins: 0, removed, truncated: true, not_kept, ..unchanged })
 }
 
 /// Whether a part of a log is as it was.

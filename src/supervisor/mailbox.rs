@@ -15,6 +15,7 @@ use super::reaper::process::Process;
 use super::removed_logs::RemovedLogs;
 use super::scan::process_scan::ScanResult;
 use super::scan::stalled_scan::ScanProgress;
+use super::spawner::job::LogSizes;
 use super::spec::Spec;
 use super::state_waiters::StateWaiter;
 use super::status::ProxyStatus;
@@ -147,6 +148,8 @@ pub(crate) enum SupervisorCommand {
     Status { owner: Owner, reply: Sender<Vec<ProxyStatus>> },
     /// What is wrong with a data directory, if anything is.
     LookAt { data_dir: Arc<DataDir>, reply: Sender<Option<Error>> },
+    /// How large the logs of these are.
+    MeasureLogs { all: Arc<Vec<ProxyStatus>>, reply: Sender<Vec<LogSizes>> },
     /// All that an earlier agent has left has a slot, or other logs of removed proxies may stay than before.
     SweepLogs(Arc<RemovedLogs>),
     /// The living processes of the owner.

@@ -44,6 +44,7 @@ pub(crate) use spec::base_environment::BaseEnvironment;
 pub(crate) use spec::{Context, Files, Spec, random_owner_tag};
 pub use status::{OtherGeneration, ProxyStatus, UnprovenProcess};
 
+pub(crate) use self::spawner::job::LogSizes;
 use self::spawner::threads::Spawners;
 pub(crate) use self::spawner::threads::most_spawners;
 use crate::error::{Error, ErrorCode, Result};
@@ -127,6 +128,16 @@ impl Supervisor {
     pub(crate) fn look_at(&self, data_dir: &Arc<DataDir>) -> Result<Receiver<Option<Error>>> {
         let (reply, answer) = crossbeam_channel::bounded(1);
         self.send(SupervisorCommand::LookAt { data_dir: data_dir.clone(), reply })?;
+        Ok(answer)
+    }
+
+    /// Has a spawner find out how large the logs of these are.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Forked`] in a process that the host forked off.
+    pub(crate) fn measure_logs(&self, all: &Arc<Vec<ProxyStatus>>) -> Result<Receiver<Vec<LogSizes>>> {
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        self.send(SupervisorCommand::MeasureLogs { all: all.clone(), reply })?;
         Ok(answer)
     }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::{ask, start};
-use crate::support::{Config, Proxy, Scene};
+use crate::support::{Config, Launch, Proxy, Scene, agent_with_fail_points};
 
 #[test]
 fn metrics_of_the_agent_and_its_proxies_are_printed_as_they_are() {
@@ -25,6 +25,27 @@ fn metrics_of_the_agent_and_its_proxies_are_printed_as_they_are() {
     is_clean(&text);
     agent.quit();
     assert_eq!(ask(&scene.data_dir(), &["metrics"]).code, Some(3));
+    scene.finish();
+}
+
+#[test]
+fn metrics_are_answered_without_the_sizes_of_logs_while_these_cannot_be_found_out() {
+    let scene = Scene::new();
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["run"]));
+    let agent =
+        Launch::of(agent_with_fail_points(), &scene).env("PROXYPROCESS_FAIL", "log:measure#4=stall").start(&config);
+    let web = scene.reports.start("web");
+    ask(&scene.data_dir(), &["wait", "web"]).ok();
+    let metrics = || ask(&scene.data_dir(), &["metrics"]).ok();
+    let sizes = |text: &str| text.matches("proxyprocess_proxy_log_bytes{").count();
+    assert_eq!(sizes(&metrics()), 2);
+    for _ in 0..3 {
+        let text = metrics();
+        assert!(text.contains("\nproxyprocess_proxy_resident_bytes{proxy=\"web\"} "), "{text}");
+        assert_eq!(sizes(&text), 0, "{text}");
+    }
+    agent.kill();
+    web.process.kill();
     scene.finish();
 }
 

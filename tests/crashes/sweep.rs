@@ -11,7 +11,7 @@ use crate::crashes::{life, points};
 
 /// Passed only when the data directory is in use, or only where there are pidfds, or where there are none; or when another
 /// process leads, or none follows an end, of which there are tests of their own.
-const NOT_IN_EVERY_LIFE: [&str; 16] = [
+const NOT_IN_EVERY_LIFE: [&str; 18] = [
     "adopt:open",
     "end:recorded",
     "leader:opened",
@@ -22,6 +22,8 @@ const NOT_IN_EVERY_LIFE: [&str; 16] = [
     "log:collapse",
     "log:cut",
     "log:kept",
+    "log:lease",
+    "log:measure",
     "log:punch",
     "pidfd:probe",
     "socket:take",

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::inside::{Host, helper, quick};
-use crate::support::Scene;
+use proxyprocess::{Command, Output};
+
+use crate::support::{Deadline, Scene};
 
 /// The samples by name and labels. Each has a family, which was named before, and none stands twice.
 fn samples(text: &str) -> BTreeMap<String, f64> {
@@ -58,6 +60,42 @@ fn metrics_tell_what_has_happened_and_what_the_proxies_are_doing() {
     assert_eq!(get("proxyprocess_start_seconds_count"), 3.0);
     assert!(get("proxyprocess_start_seconds_sum") > 0.0);
     assert_eq!(get("proxyprocess_ready_seconds_count"), 0.0);
+    assert_eq!(get(r#"proxyprocess_proxy_log_bytes{proxy="runs",stream="stderr"}"#), 0.0);
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
+}
+
+#[test]
+fn sizes_of_logs_are_what_they_take_and_what_was_cut_is_counted() {
+    const LIMIT: u64 = 65_536;
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    let (own, log) = (scene.path("own.log"), scene.data_dir().join("logs/web-stdout.log"));
+    std::fs::write(&own, "six hundred").unwrap();
+    let script = "head -c 1000000 /dev/zero | tr '\\0' '\\n'; exec sleep 1000";
+    let mut config = proxyprocess::ProxyConfig::new(Command::new("/bin/sh").args(["-c", script]));
+    config.command = config.command.stderr(Output::Path(own)).output_max_bytes(LIMIT);
+    host.set("web", config);
+    let mut nowhere = helper(&scene, &["run"]);
+    nowhere.command = nowhere.command.stdout(Output::Null).stderr(Output::Path("/dev/null".into()));
+    host.set("nowhere", nowhere);
+    host.run();
+    scene.reports.start("nowhere");
+    let name = |stream: &str| format!("proxyprocess_proxy_log_bytes{{proxy=\"web\",stream=\"{stream}\"}}");
+    let deadline = Deadline::of("the log to be written and cut");
+    loop {
+        deadline.left();
+        let all = samples(&host.manager.metrics());
+        assert!(!all.keys().any(|name| name.contains("log_bytes{proxy=\"nowhere\"")), "{all:?}");
+        let (Some(size), cut) = (all.get(&name("stdout")), all["proxyprocess_log_cut_bytes_total"]) else { continue };
+        // All that was written is there or was taken away, but for a block where only the space of the front was given back.
+        if (1_000_000.0..=1_004_096.0).contains(&(size + cut)) && *size <= LIMIT as f64 {
+            assert_eq!(all[&name("stderr")], 11.0);
+            break;
+        }
+    }
+    assert!(std::fs::metadata(log).unwrap().len() > 0);
     host.kill();
     scene.reports.forget_unread();
     scene.finish();

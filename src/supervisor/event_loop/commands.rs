@@ -45,6 +45,7 @@ impl EventLoop {
                 let _ = reply.send(self.of_owner(owner).map(|supervised| self.status(supervised)).collect());
             }
             SupervisorCommand::LookAt { data_dir, reply } => self.spawners.look_at(data_dir, reply),
+            SupervisorCommand::MeasureLogs { all, reply } => self.spawners.measure_logs(all, reply),
             SupervisorCommand::SweepLogs(removed) => self.log_keeper.sweep(removed),
             SupervisorCommand::Processes { owner, reply } => {
                 let _ = reply.send(self.processes(owner));

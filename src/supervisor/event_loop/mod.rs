@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::log_keeper::LogKeeper;
+use super::log_keeper::{KeptLogs, LogKeeper};
 use super::mailbox::{Inbox, Message, Owner};
 use super::process_key::{ProcessKey, Reported, reported};
 use super::reaper::Reaper;
@@ -152,7 +152,8 @@ impl EventLoop {
     /// Has the logs of a process kept within the limits that are declared now.
     fn keep_logs(&mut self, key: ProcessKey) {
         if let Some(supervised) = self.slots.get(&key).filter(|supervised| supervised.pid.is_some()) {
-            self.log_keeper.keep(key, supervised.spec.bounded_logs());
+            let counters = supervised.spec.context.publisher.counters().clone();
+            self.log_keeper.keep(key, KeptLogs { logs: supervised.spec.bounded_logs(), counters });
         }
     }
 
@@ -212,7 +213,8 @@ impl EventLoop {
         }
         if released || forgotten {
             if let Some(mut supervised) = self.slots.remove(&key) {
-                self.log_keeper.keep(key, Vec::new());
+                let counters = supervised.spec.context.publisher.counters().clone();
+                self.log_keeper.keep(key, KeptLogs { logs: Vec::new(), counters });
                 self.awaited -= usize::from(supervised.machine.awaits_end());
                 if self.keys.get(&supervised.slot) == Some(key) {
                     self.keys.remove(&supervised.slot);

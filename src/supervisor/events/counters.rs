@@ -15,7 +15,7 @@ pub(crate) const BOUNDS_MS: [u64; 12] = [1, 5, 10, 50, 100, 250, 500, 1000, 2500
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    fn add(&self, number: u64) {
+    pub(crate) fn add(&self, number: u64) {
         self.0.fetch_add(number, Ordering::Relaxed);
     }
 
@@ -71,6 +71,8 @@ pub(crate) struct Counters {
     pub(crate) handovers: Counter,
     pub(crate) snapshots_written: Counter,
     pub(crate) snapshot_failures: Counter,
+    /// Of logs with a limit, also what went to their older files.
+    pub(crate) log_bytes_cut: Counter,
     /// Until the program was executed.
     pub(crate) start_times: TimeHistogram,
     /// From a start until the process was ready.

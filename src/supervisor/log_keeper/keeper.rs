@@ -10,12 +10,12 @@ use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 
-use super::request::Request;
+use super::request::{KeptLogs, Request};
 use super::sweep::Sweep;
 use super::watched_log::{Next, UNWATCHED, WatchedLog};
 use crate::host_code::caught;
 use crate::logging::{self, Level};
-use crate::store::{BoundedLog, FileId, LogPositions};
+use crate::store::{FileId, LogPositions};
 use crate::supervisor::process_key::ProcessKey;
 use crate::sys::epoll::{Epoll, Wakeup};
 use crate::sys::inotify::{Inotify, Watch};
@@ -94,14 +94,14 @@ impl Keeper {
         self.sweeps.retain_mut(|sweep| sweep.at > now || caught(|| sweep.go_on(now)).unwrap_or(false));
     }
 
-    fn keep(&mut self, key: ProcessKey, logs: Vec<BoundedLog>) {
+    fn keep(&mut self, key: ProcessKey, KeptLogs { logs, counters }: KeptLogs) {
         for number in 0..self.logs.get(&key).map_or(0, Vec::len) {
             self.leave((key, number));
         }
         let gone = self.logs.remove(&key).into_iter().flatten().filter_map(|log| log.file).collect::<Vec<_>>();
         if !logs.is_empty() {
             let (now, count) = (Instant::now(), logs.len());
-            self.logs.insert(key, logs.into_iter().map(|log| WatchedLog::new(log, now)).collect());
+            self.logs.insert(key, logs.into_iter().map(|log| WatchedLog::new(log, counters.clone(), now)).collect());
             (0..count).for_each(|number| self.look((key, number)));
         }
         // ORDER: after the new ones, which are mostly the same files, and places in these are known.

@@ -20,10 +20,11 @@ use super::process_key::ProcessKey;
 use super::removed_logs::RemovedLogs;
 use crate::defaults::KILL_PATIENCE;
 use crate::logging::{self, Level};
-use crate::store::{BoundedLog, LogPositions};
+use crate::store::LogPositions;
 use crate::sys::epoll::Wakeup;
 use crate::sys::thread;
 use keeper::Keeper;
+pub(crate) use request::KeptLogs;
 use request::Request;
 
 /// The thread, if there is one, and the way to it.
@@ -32,7 +33,7 @@ pub(crate) struct LogKeeper {
     positions: Arc<LogPositions>,
     running: Option<Running>,
     /// What it is to be told as soon as it could be started.
-    untold: HashMap<ProcessKey, Vec<BoundedLog>>,
+    untold: HashMap<ProcessKey, KeptLogs>,
     /// That it could not be started was said.
     is_failure_said: bool,
 }
@@ -52,15 +53,15 @@ impl LogKeeper {
     }
 
     /// Keeps these logs, those of a process that may write to them, within their limits from now on, and no others of it.
-    pub(crate) fn keep(&mut self, key: ProcessKey, logs: Vec<BoundedLog>) {
+    pub(crate) fn keep(&mut self, key: ProcessKey, kept: KeptLogs) {
         if let Some(running) = &self.running {
-            return running.send(Request::Keep(key, logs));
+            return running.send(Request::Keep(key, kept));
         }
-        if logs.is_empty() {
+        if kept.logs.is_empty() {
             self.untold.remove(&key);
             return;
         }
-        self.untold.insert(key, logs);
+        self.untold.insert(key, kept);
         // The next start of a process tries it again.
         self.have_thread();
     }
@@ -79,7 +80,7 @@ impl LogKeeper {
         if self.running.is_none() {
             match self.start() {
                 Ok(running) => {
-                    self.untold.drain().for_each(|(key, logs)| running.send(Request::Keep(key, logs)));
+                    self.untold.drain().for_each(|(key, kept)| running.send(Request::Keep(key, kept)));
                     self.running = Some(running);
                 }
                 Err(_) if self.is_failure_said => {}

@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::pace::next_look;
 use crate::logging::{self, Level};
 use crate::store::{BoundedLog, FileId, LogPositions, cut};
+use crate::supervisor::events::Counters;
 use crate::sys::file::data_begins;
 use crate::sys::inotify::{Inotify, Watch};
 
@@ -33,6 +35,7 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(super) struct WatchedLog {
     pub(super) log: BoundedLog,
+    counters: Arc<Counters>,
     /// The file that it was when it was looked at last.
     pub(super) file: Option<FileId>,
     pub(super) next: Next,
@@ -45,10 +48,10 @@ pub(super) struct WatchedLog {
 }
 
 impl WatchedLog {
-    pub(super) fn new(log: BoundedLog, now: Instant) -> WatchedLog {
+    pub(super) fn new(log: BoundedLog, counters: Arc<Counters>, now: Instant) -> WatchedLog {
         let (begins, size) = (0, u64::MAX);
         let said = HashMap::new();
-        WatchedLog { log, file: None, next: Next::Look(now), begins, size, looked_at: now, said }
+        WatchedLog { log, counters, file: None, next: Next::Look(now), begins, size, looked_at: now, said }
     }
 
     /// Something was written to it.
@@ -104,6 +107,7 @@ impl WatchedLog {
     fn cut(&mut self, positions: &LogPositions) -> io::Result<bool> {
         let Some(open) = self.log.location.open()? else { return Ok(true) };
         let cut = cut(&open, self.log.limits, positions)?;
+        self.counters.log_bytes_cut.add(cut.removed);
         (self.begins, self.size) = (cut.begins, open.file.metadata()?.len());
         if let Some(error) = cut.not_kept {
             self.say("older lines could not be kept and are lost", &error);
@@ -167,7 +171,7 @@ mod tests {
         let limits = LogLimits { max_bytes: Some(65_536), keep: 0 };
         let bounded = BoundedLog { location: LogLocation::At(path.clone()), limits };
         let (inotify, positions, now) = (Inotify::new().unwrap(), LogPositions::default(), Instant::now());
-        let mut log = WatchedLog::new(bounded, now);
+        let mut log = WatchedLog::new(bounded, Arc::default(), now);
         for round in 0..2 {
             log.look(Some(&inotify), &positions);
             let Next::Watched(watch) = log.next else { panic!("{round}: {log:?}") };
@@ -193,7 +197,7 @@ mod tests {
         let limits = LogLimits { max_bytes: Some(65_536), keep: 0 };
         let (inotify, positions, now) = (Inotify::new().unwrap(), LogPositions::default(), Instant::now());
         let look = |path: PathBuf, inotify: Option<&Inotify>| {
-            let mut log = WatchedLog::new(BoundedLog { location: LogLocation::At(path), limits }, now);
+            let mut log = WatchedLog::new(BoundedLog { location: LogLocation::At(path), limits }, Arc::default(), now);
             log.look(inotify, &positions);
             log.next
         };
@@ -217,7 +221,7 @@ mod tests {
             let limits = LogLimits { max_bytes: Some(65_536), keep: 9 };
             let bounded = BoundedLog { location: LogLocation::At(path.clone()), limits };
             let (inotify, positions, now) = (Inotify::new().unwrap(), LogPositions::default(), Instant::now());
-            let mut logs = [0, 1].map(|_| WatchedLog::new(bounded.clone(), now));
+            let mut logs = [0, 1].map(|_| WatchedLog::new(bounded.clone(), Arc::default(), now));
             let lines = |round: u32| (0..8000).map(move |line| format!("{round} a line {line}\n")).collect::<String>();
             for round in 0..3 {
                 file.write_all(lines(round).as_bytes()).unwrap();

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::busy_timer::BusyTimer;
-use super::job::{Job, ScanRequest, Work};
+use super::job::{Job, LogSizes, ScanRequest, Work};
 use super::work::{SpawnTools, Spawner};
 use crate::defaults::KILL_PATIENCE;
 use crate::error::Error;
@@ -24,6 +24,7 @@ use crate::store::{DataDir, LogPositions};
 use crate::supervisor::mailbox::Mailbox;
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::scan::stalled_scan::ScanProgress;
+use crate::supervisor::status::ProxyStatus;
 use crate::sys::pid::Pid;
 use crate::sys::{fail, thread};
 
@@ -102,6 +103,11 @@ impl Spawners {
     /// Has a look at a data directory.
     pub(crate) fn look_at(&mut self, data_dir: Arc<DataDir>, reply: Sender<Option<Error>>) {
         self.hand_over(Work::LookAt(data_dir, reply));
+    }
+
+    /// Has the logs of these measured.
+    pub(crate) fn measure_logs(&mut self, all: Arc<Vec<ProxyStatus>>, reply: Sender<Vec<LogSizes>>) {
+        self.hand_over(Work::MeasureLogs(all, reply));
     }
 
     /// Has later scans skip a process that stalls them.

@@ -30,6 +30,7 @@ use crate::supervisor::scan::spare_descriptor::SpareDescriptor;
 use crate::supervisor::scan::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::supervisor::sockets::ProxySockets;
 use crate::supervisor::spec::{Files, Spec};
+use crate::supervisor::status::ProxyStatus;
 use crate::sys::fail;
 use crate::sys::notify_socket::SocketName;
 use crate::sys::pid::Pid;
@@ -91,6 +92,14 @@ impl Spawner {
                 fail::point("status:look");
                 if let Ok(found) = host_code::caught(|| data_dir.removed()) {
                     // The caller may have gone on.
+                    let _ = reply.send(found);
+                }
+            }
+            Work::MeasureLogs(all, reply) => {
+                let sizes = |status: &ProxyStatus| {
+                    [&status.stdout_log, &status.stderr_log].map(|log| log.as_deref().and_then(store::size_on_disk))
+                };
+                if let Ok(found) = host_code::caught(|| all.iter().map(sizes).collect()) {
                     let _ = reply.send(found);
                 }
             }
