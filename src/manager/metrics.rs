@@ -10,9 +10,13 @@ use super::Manager;
 use super::metrics_text::{MetricKind, MetricsText, Seconds};
 use crate::supervisor::events::{BOUNDS_MS, Counters, TimeHistogram};
 use crate::supervisor::{LogSizes, ProxyStatus};
-use crate::sys::proc::usage;
+use crate::sys::proc::usage::UsageReader;
 
 use MetricKind::{Counter, Gauge, Histogram};
+
+/// How long the text mostly is, and how much of it each proxy has.
+const BYTES: usize = 8 << 10;
+const BYTES_OF_PROXY: usize = 640;
 
 impl Manager {
     /// The body of [`Manager::metrics`].
@@ -22,7 +26,7 @@ impl Manager {
         }
         let all = Arc::new(self.look());
         let sizes = self.log_sizes(&all);
-        let mut text = MetricsText::default();
+        let mut text = MetricsText::with_capacity(BYTES + all.len() * BYTES_OF_PROXY);
         of_manager(&mut text, &self.counters, &all);
         of_proxies(&mut text, &all);
         of_logs(&mut text, &all, &sizes);
@@ -140,7 +144,9 @@ fn of_proxies(text: &mut MetricsText, all: &[ProxyStatus]) {
         Some(Seconds(Duration::from_millis(status.uptime_ms?)))
     });
     // One file a process, read once for both.
-    let usages: Vec<_> = all.iter().map(|status| status.pid.and_then(usage::of)).collect();
+    let reader = UsageReader::new();
+    let usage = |status: &ProxyStatus| reader.as_ref().and_then(|reader| reader.usage(status.pid?));
+    let usages: Vec<_> = all.iter().map(usage).collect();
     let used = || all.iter().zip(&usages).filter_map(|(status, usage)| Some((status.id.as_str(), usage.as_ref()?)));
     text.family("proxyprocess_proxy_cpu_seconds_total", Counter, "Processor time of its process.");
     for (id, usage) in used() {

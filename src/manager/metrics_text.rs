@@ -17,6 +17,11 @@ pub(super) enum MetricKind {
 }
 
 impl MetricsText {
+    /// An empty text that will have so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> MetricsText {
+        MetricsText(String::with_capacity(bytes))
+    }
+
     /// Begins a family; its samples follow.
     pub(super) fn family(&mut self, name: &str, kind: MetricKind, help: &str) {
         let kind = match kind {
@@ -60,6 +65,10 @@ impl MetricsText {
 }
 
 fn escape(text: &str, to: &mut String) {
+    // Most have nothing to be escaped, which all bytes at a time can be asked.
+    if !text.bytes().fold(false, |found, byte| found | matches!(byte, b'\\' | b'"' | b'\n')) {
+        return to.push_str(text);
+    }
     let mut rest = text;
     while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'\\' | b'"' | b'\n')) {
         to.push_str(&rest[..at]);

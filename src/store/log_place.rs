@@ -42,7 +42,12 @@ pub(super) fn paths_in(dir: &Path, id: &str) -> [PathBuf; 2] {
     let name = FileName::of(id);
     let mut place = dir.to_owned();
     place.extend(name.parents.iter().map(|parent| OsStr::from_bytes(parent.as_bytes())));
-    SUFFIXES.map(|suffix| place.join(OsStr::from_bytes(name.leaf("", suffix).as_bytes())))
+    SUFFIXES.map(|suffix| {
+        let leaf = name.leaf("", suffix);
+        let mut path = PathBuf::with_capacity(place.as_os_str().len() + 1 + leaf.as_bytes().len());
+        path.extend([place.as_path(), Path::new(OsStr::from_bytes(leaf.as_bytes()))]);
+        path
+    })
 }
 
 /// Device and inode of the logs of a proxy, as far as they are there, in a directory that may be missing.

@@ -53,7 +53,7 @@ pub(crate) use log_files::is_log;
 pub(crate) use log_home::LogHome;
 pub(crate) use log_place::LogOwner;
 pub(crate) use log_positions::{FileId, LogPositions};
-pub(crate) use log_sizes::size_on_disk;
+pub(crate) use log_sizes::LogMeasure;
 pub(crate) use logs_by_id::{LogsOfId, logs_by_id};
 pub(crate) use other_data_dir::{OtherDataDir, RecoveredProcesses, SnapshotLocation};
 pub(crate) use process_record::{Record, RecordHeader};

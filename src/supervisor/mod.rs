@@ -42,9 +42,9 @@ pub(crate) use refusals::{not_managed, not_running, paused};
 pub(crate) use removed_logs::RemovedLogs;
 pub(crate) use spec::base_environment::BaseEnvironment;
 pub(crate) use spec::{Context, Files, Spec, random_owner_tag};
+pub(crate) use status::LogSizes;
 pub use status::{OtherGeneration, ProxyStatus, UnprovenProcess};
 
-pub(crate) use self::spawner::job::LogSizes;
 use self::spawner::threads::Spawners;
 pub(crate) use self::spawner::threads::most_spawners;
 use crate::error::{Error, ErrorCode, Result};

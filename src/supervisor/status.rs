@@ -80,6 +80,9 @@ pub struct ProxyStatus {
     pub stderr_log: Option<PathBuf>,
 }
 
+/// How much of the logs of a proxy is on disk, in bytes, of standard output and of standard error; `None` of what is no file.
+pub(crate) type LogSizes = [Option<u64>; 2];
+
 /// The generation of a proxy that is not the one which serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

@@ -21,7 +21,7 @@ use crate::supervisor::scan::stalled_scan::ScanProgress;
 use crate::supervisor::scan::unproven_process::Ancestor;
 use crate::supervisor::sockets::ProxySockets;
 use crate::supervisor::spec::Spec;
-use crate::supervisor::status::ProxyStatus;
+use crate::supervisor::status::{LogSizes, ProxyStatus};
 use crate::sys::pid::Pid;
 
 /// A leader whose group is gone: a scan finds processes that left the group before.
@@ -65,9 +65,6 @@ pub(crate) enum Work {
     /// How large the logs of these are.
     MeasureLogs(Arc<Vec<ProxyStatus>>, Sender<Vec<LogSizes>>),
 }
-
-/// How much of the logs of a proxy is on disk, in bytes, of standard output and of standard error; `None` of what is no file.
-pub(crate) type LogSizes = [Option<u64>; 2];
 
 /// Work on one process; there is never more than one piece at a time for the same.
 #[derive(Debug)]

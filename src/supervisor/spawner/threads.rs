@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::busy_timer::BusyTimer;
-use super::job::{Job, LogSizes, ScanRequest, Work};
+use super::job::{Job, ScanRequest, Work};
 use super::work::{SpawnTools, Spawner};
 use crate::defaults::KILL_PATIENCE;
 use crate::error::Error;
@@ -24,7 +24,7 @@ use crate::store::{DataDir, LogPositions};
 use crate::supervisor::mailbox::Mailbox;
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::scan::stalled_scan::ScanProgress;
-use crate::supervisor::status::ProxyStatus;
+use crate::supervisor::status::{LogSizes, ProxyStatus};
 use crate::sys::pid::Pid;
 use crate::sys::{fail, thread};
 

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -30,7 +31,6 @@ use crate::supervisor::scan::spare_descriptor::SpareDescriptor;
 use crate::supervisor::scan::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::supervisor::sockets::ProxySockets;
 use crate::supervisor::spec::{Files, Spec};
-use crate::supervisor::status::ProxyStatus;
 use crate::sys::fail;
 use crate::sys::notify_socket::SocketName;
 use crate::sys::pid::Pid;
@@ -96,10 +96,12 @@ impl Spawner {
                 }
             }
             Work::MeasureLogs(all, reply) => {
-                let sizes = |status: &ProxyStatus| {
-                    [&status.stdout_log, &status.stderr_log].map(|log| log.as_deref().and_then(store::size_on_disk))
+                let measured = || {
+                    let mut measure = store::LogMeasure::default();
+                    let mut size = |log: &Option<PathBuf>| log.as_deref().and_then(|log| measure.size(log));
+                    all.iter().map(|status| [&status.stdout_log, &status.stderr_log].map(&mut size)).collect()
                 };
-                if let Ok(found) = host_code::caught(|| all.iter().map(sizes).collect()) {
+                if let Ok(found) = host_code::caught(measured) {
                     let _ = reply.send(found);
                 }
             }

@@ -2,11 +2,14 @@
 //! The processor time and the memory of a process (clock_getcpuclockid(3), proc_pid_statm(5)). Of ten thousand processes
 //! each system call counts, and `/proc/<pid>/stat`, which has both, takes the kernel longer than the clock and statm do.
 
+use std::ffi::CStr;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use super::stat::integer;
+use crate::sys::file::open_at;
 
 /// What a process uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +20,33 @@ pub(crate) struct Usage {
     pub(crate) resident: u64,
 }
 
-/// Of a process by its pid; `None` when it is gone or cannot be read.
-pub(crate) fn of(pid: u32) -> Option<Usage> {
-    let mut text = [0; 256];
-    // In one read, which returns all of it (seq_file).
-    let length = File::open(format!("/proc/{pid}/statm")).ok()?.read(&mut text).ok()?;
-    Some(Usage { cpu: cpu_time(pid)?, resident: resident_pages(text.get(..length)?)?.checked_mul(page_size()?)? })
+/// Reads it of many processes.
+#[derive(Debug)]
+pub(crate) struct UsageReader {
+    /// `/proc`, so that the way there is not walked for each.
+    proc: OwnedFd,
+    page_size: u64,
+}
+
+impl UsageReader {
+    /// `None` where there is no `/proc`, or no descriptor for it now.
+    pub(crate) fn new() -> Option<UsageReader> {
+        let proc = open_at(libc::AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0).ok()?;
+        Some(UsageReader { proc, page_size: page_size()? })
+    }
+
+    /// That of a process by its pid; `None` when it is gone or cannot be read.
+    pub(crate) fn usage(&self, pid: u32) -> Option<Usage> {
+        let mut path = [0; 32];
+        // One byte is left, the NUL at its end.
+        write!(&mut path[..31], "{pid}/statm").ok()?;
+        let file = open_at(self.proc.as_raw_fd(), CStr::from_bytes_until_nul(&path).ok()?, libc::O_RDONLY, 0).ok()?;
+        let mut text = [0; 256];
+        // In one read, which returns all of it (seq_file).
+        let length = File::from(file).read(&mut text).ok()?;
+        let resident = resident_pages(text.get(..length)?)?.checked_mul(self.page_size)?;
+        Some(Usage { cpu: cpu_time(pid)?, resident })
+    }
 }
 
 /// Field 2.
@@ -63,9 +87,10 @@ mod tests {
 
     #[test]
     fn this_process_has_memory_and_has_run() {
-        let usage = of(std::process::id()).unwrap();
+        let reader = UsageReader::new().unwrap();
+        let usage = reader.usage(std::process::id()).unwrap();
         assert!(usage.resident > 100_000 && !usage.cpu.is_zero(), "{usage:?}");
-        assert_eq!(of(0), None);
+        assert_eq!([0, u32::MAX].map(|pid| reader.usage(pid)), [None; 2]);
     }
 
     #[test]
