@@ -90,6 +90,9 @@ VALUE(PROXYPROCESS_ENDED_BY_WATCHDOG, 4);
 
 VALUE(PROXYPROCESS_REPLACE_STOP_FIRST, 0);
 VALUE(PROXYPROCESS_REPLACE_OVERLAP, 1);
+VALUE(PROXYPROCESS_CGROUP_OFF, 0);
+VALUE(PROXYPROCESS_CGROUP_AUTO, 1);
+VALUE(PROXYPROCESS_CGROUP_REQUIRED, 2);
 VALUE(PROXYPROCESS_RESTART_ALWAYS, 0);
 VALUE(PROXYPROCESS_RESTART_ON_FAILURE, 1);
 VALUE(PROXYPROCESS_RESTART_NEVER, 2);
@@ -196,7 +199,7 @@ FIELD(proxyprocess_proxy_options, output_json, 320, 8);
 FIELD(proxyprocess_proxy_options, enabled, 328, 1);
 FIELD(proxyprocess_proxy_options, reserved_5, 329, 7);
 
-SIZE(proxyprocess_manager_options, 80);
+SIZE(proxyprocess_manager_options, 96);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);
 FIELD(proxyprocess_manager_options, allow_root, 4, 1);
 FIELD(proxyprocess_manager_options, reserved, 5, 3);
@@ -211,6 +214,9 @@ FIELD(proxyprocess_manager_options, log_dir, 64, 8);
 FIELD(proxyprocess_manager_options, keep_removed, 72, 4);
 FIELD(proxyprocess_manager_options, has_keep_removed, 76, 1);
 FIELD(proxyprocess_manager_options, reserved_removed, 77, 3);
+FIELD(proxyprocess_manager_options, cgroup_base, 80, 8);
+FIELD(proxyprocess_manager_options, cgroup, 88, 4);
+FIELD(proxyprocess_manager_options, reserved_2, 92, 4);
 
 SIZE(proxyprocess_daemon_options, 32);
 FIELD(proxyprocess_daemon_options, struct_size, 0, 4);

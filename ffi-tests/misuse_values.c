@@ -232,6 +232,11 @@ static void manager_options(void)
     REFUSES_MANAGER(log_dir = "", config, "log_dir");
     REFUSES_MANAGER(log_dir = "logs"; options.data_dir = "data", config, "log_dir");
     REFUSES_MANAGER(max_handovers = UINT64_MAX, config, "max_handovers");
+    REFUSES_MANAGER(cgroup = -1, argument, "cgroup");
+    REFUSES_MANAGER(cgroup = 3, argument, "cgroup");
+    REFUSES_MANAGER(cgroup_base = "/sys/fs/cgroup", config, "cgroup_base");
+    REFUSES_MANAGER(cgroup = PROXYPROCESS_CGROUP_AUTO; options.cgroup_base = "", config, "cgroup_base");
+    REFUSES_MANAGER(reserved_2 = 1, argument, "reserved_2");
 }
 
 /* Is a file of a daemon refused? */

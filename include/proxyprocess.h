@@ -371,6 +371,16 @@ typedef enum proxyprocess_replace {
     PROXYPROCESS_REPLACE_OVERLAP = 1,
 } proxyprocess_replace;
 
+/** Whether each proxy has a cgroup of its own. */
+typedef enum proxyprocess_cgroup {
+    /** None has. */
+    PROXYPROCESS_CGROUP_OFF = 0,
+    /** Each has one where this process may make cgroups; what the log says when the manager is made. */
+    PROXYPROCESS_CGROUP_AUTO = 1,
+    /** Each has one. A manager that may make none is refused, and a process that cannot enter is not started. */
+    PROXYPROCESS_CGROUP_REQUIRED = 2,
+} proxyprocess_cgroup;
+
 /**
  * After which ends a proxy is started again. A failure is an exit that is no expected one, a start that failed, a process
  * that was not ready in time, and one that has not fed its watchdog.
@@ -826,6 +836,18 @@ typedef struct proxyprocess_manager_options {
     uint8_t has_keep_removed;
     /** 0. */
     uint8_t reserved_removed[3];
+    /**
+     * The directory of the cgroup below which the manager makes its own, any bytes. NULL: that of this process, or the one above
+     * it where systemd has delegated that (`DelegateSubgroup=`). NULL with PROXYPROCESS_CGROUP_OFF.
+     */
+    const char *cgroup_base;
+    /**
+     * Whether each proxy has a cgroup (version 2) of its own, which has all that its process starts, whatever those do, and by
+     * which a stop ends all of it: a value of proxyprocess_cgroup.
+     */
+    int32_t cgroup;
+    /** 0. */
+    uint32_t reserved_2;
 } proxyprocess_manager_options;
 
 /**

@@ -94,7 +94,7 @@ pub use manager::{Manager, ManagerOptions};
 pub use proxy::{Noop, Proxy, ProxyContext, ProxyFactory};
 pub use state::State;
 pub use subscription::Subscription;
-pub use supervisor::{Event, EventKind, Events, OtherGeneration, ProxyStatus, UnprovenProcess};
+pub use supervisor::{CgroupUse, Event, EventKind, Events, OtherGeneration, ProxyStatus, UnprovenProcess};
 pub use sys::signal::Signal;
 pub use sys::wait::ExitStatus;
 

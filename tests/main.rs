@@ -11,6 +11,7 @@ mod support;
 mod agent;
 mod agent_commands;
 mod c_abi;
+mod cgroups;
 mod crashes;
 mod directory;
 mod documents;

@@ -115,6 +115,29 @@ static char *read_keep_removed(struct config *config, const char *field, json_t 
     return NULL;
 }
 
+static char *read_cgroup(struct config *config, const char *field, json_t *value)
+{
+    static const char *const NAMES[] = {"off", "auto", "required"};
+    const char *name = json_text(value);
+
+    for (int32_t cgroup = PROXYPROCESS_CGROUP_OFF; name != NULL && cgroup <= PROXYPROCESS_CGROUP_REQUIRED; cgroup++)
+        if (strcmp(name, NAMES[cgroup]) == 0) {
+            config->options.cgroup = cgroup;
+            return NULL;
+        }
+    return json_expected(field, "\"off\", \"auto\" or \"required\"", value);
+}
+
+static char *read_cgroup_base(struct config *config, const char *field, json_t *value)
+{
+    const char *path = json_text(value);
+
+    if (path == NULL || *path == '\0')
+        return json_expected(field, "a path", value);
+    config->options.cgroup_base = path;
+    return NULL;
+}
+
 static char *read_proxies(struct config *config, const char *field, json_t *value)
 {
     config->proxies = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -134,6 +157,8 @@ static const struct field {
     {"quiescent_period_ms", read_quiescent_period},
     {"max_handovers", read_max_handovers},
     {"keep_removed", read_keep_removed},
+    {"cgroup", read_cgroup},
+    {"cgroup_base", read_cgroup_base},
     {"proxies", read_proxies},
 };
 

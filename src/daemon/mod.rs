@@ -291,6 +291,7 @@ impl Daemon {
             users: Arc::default(),
             max_handovers: most_spawners(),
             removed_logs: None,
+            cgroups: None,
         };
         Spec {
             id: declared.id.clone(),

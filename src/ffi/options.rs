@@ -12,6 +12,7 @@ use super::sized::{In, Out, SizedStruct, reserved};
 use super::version::*;
 use crate::declaration::split_variable;
 use crate::manager::ManagerOptions;
+use crate::supervisor::CgroupUse;
 
 /// The settings of a manager. Set it up with proxyprocess_manager_options_init(); all that it points to is copied by the
 /// call that gets it.
@@ -54,6 +55,26 @@ pub struct proxyprocess_manager_options {
     pub has_keep_removed: u8,
     /// 0.
     pub reserved_removed: [u8; 3],
+    /// The directory of the cgroup below which the manager makes its own, any bytes. NULL: that of this process, or the one above
+    /// it where systemd has delegated that (`DelegateSubgroup=`). NULL with PROXYPROCESS_CGROUP_OFF.
+    pub cgroup_base: Text,
+    /// Whether each proxy has a cgroup (version 2) of its own, which has all that its process starts, whatever those do, and by
+    /// which a stop ends all of it: a value of proxyprocess_cgroup.
+    pub cgroup: i32,
+    /// 0.
+    pub reserved_2: u32,
+}
+
+/// Whether each proxy has a cgroup of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum proxyprocess_cgroup {
+    /// None has.
+    PROXYPROCESS_CGROUP_OFF = 0,
+    /// Each has one where this process may make cgroups; what the log says when the manager is made.
+    PROXYPROCESS_CGROUP_AUTO = 1,
+    /// Each has one. A manager that may make none is refused, and a process that cannot enter is not started.
+    PROXYPROCESS_CGROUP_REQUIRED = 2,
 }
 
 /// In C: `const proxyprocess_manager_options *`.
@@ -83,6 +104,9 @@ unsafe impl SizedStruct for proxyprocess_manager_options {
             keep_removed: 0,
             has_keep_removed: 0,
             reserved_removed: [0; 3],
+            cgroup_base: Text::NULL,
+            cgroup: proxyprocess_cgroup::PROXYPROCESS_CGROUP_OFF as i32,
+            reserved_2: 0,
         }
     }
 }
@@ -93,6 +117,7 @@ impl proxyprocess_manager_options {
         const MOST_EVENTS: u64 = 1 << 20;
         reserved("reserved", &self.reserved)?;
         reserved("reserved_removed", &self.reserved_removed)?;
+        reserved("reserved_2", &self.reserved_2.to_ne_bytes())?;
         let capacity = Some(self.event_capacity).filter(|capacity| (1..=MOST_EVENTS).contains(capacity));
         let capacity = capacity.and_then(|capacity| capacity.try_into().ok()).ok_or_else(|| {
             let got = self.event_capacity;
@@ -108,8 +133,21 @@ impl proxyprocess_manager_options {
             .with_keep_removed(boolean("has_keep_removed", self.has_keep_removed)?.then_some(self.keep_removed));
         options.data_dir = self.data_dir.optional_path();
         options.log_dir = self.log_dir.optional_path();
+        options.cgroup = self.cgroup()?;
+        options.cgroup_base = self.cgroup_base.optional_path();
         options.proxy_env = variables("proxy_env", self.proxy_env)?;
         Ok(options)
+    }
+
+    fn cgroup(&self) -> Result<CgroupUse, Failure> {
+        use proxyprocess_cgroup as C;
+        let all = [
+            (C::PROXYPROCESS_CGROUP_OFF, CgroupUse::Off),
+            (C::PROXYPROCESS_CGROUP_AUTO, CgroupUse::Auto),
+            (C::PROXYPROCESS_CGROUP_REQUIRED, CgroupUse::Required),
+        ];
+        let known = all.into_iter().find(|(number, _)| *number as i32 == self.cgroup).map(|(_, cgroup)| cgroup);
+        known.ok_or_else(|| Failure::argument(format!("cgroup: expected 0 to 2, got {}", self.cgroup)))
     }
 }
 

@@ -198,10 +198,10 @@ impl Manager {
     /// For a drop within a logger, which must not wait for the end: another thread makes it.
     fn close_on_another_thread(&mut self) {
         let nothing = ManagedSet::new(
-            ManagerOptions::default(),
+            (ManagerOptions::default(), None),
             (None, None),
             &self.events,
-            self.log.clone(),
+            ("".into(), self.log.clone()),
             (Vec::new(), Vec::new()),
             BTreeMap::new(),
             Vec::new(),
@@ -225,6 +225,9 @@ impl Manager {
     }
 
     fn finish(&self, core: &mut ManagedSet) {
+        if let Some(cgroups) = &core.context.cgroups {
+            cgroups.close(&self.log);
+        }
         core.managed.clear();
         core.held.clear();
         core.unclaimed.clear();

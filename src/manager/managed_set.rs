@@ -22,8 +22,8 @@ use crate::store::{DataDir, LogDir, Record};
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::state_waiters::StateWaiters;
 use crate::supervisor::{
-    BaseEnvironment, Context, EventRing, Files, OtherClaim, Owner, ProxyStatus, Publisher, RemovedLogs,
-    SnapshotOccurrence, Spec, Supervisor, SupervisorCommand, random_owner_tag,
+    BaseEnvironment, Cgroups, Context, EventRing, Files, OtherClaim, Owner, OwnerTag, ProxyStatus, Publisher,
+    RemovedLogs, SnapshotOccurrence, Spec, Supervisor, SupervisorCommand,
 };
 use crate::sys::proc::command_line::UnrecordedProcess;
 
@@ -95,10 +95,10 @@ pub(super) struct ManagedSet {
 
 impl ManagedSet {
     pub(super) fn new(
-        options: ManagerOptions,
+        (options, cgroups): (ManagerOptions, Option<Arc<Cgroups>>),
         (data_dir, log_dir): (Option<&Arc<DataDir>>, Option<LogDir>),
         events: &Arc<EventRing>,
-        log: Log,
+        (owner_tag, log): (OwnerTag, Log),
         (unclaimed, others): (Vec<Record>, Vec<OtherProcess>),
         unrecorded: BTreeMap<String, UnrecordedProcess>,
         ignored: Vec<Error>,
@@ -108,7 +108,6 @@ impl ManagedSet {
             (None, Some(log_dir)) => Files::LogDir(Arc::new(log_dir)),
             (None, None) => Files::Paths { stdout: None, stderr: None, pid: None },
         };
-        let owner_tag = data_dir.map_or_else(random_owner_tag, |data_dir| data_dir.owner_tag().clone());
         let context = Context {
             base_env: BaseEnvironment::capture(),
             proxy_env: options.proxy_env.clone(),
@@ -120,6 +119,7 @@ impl ManagedSet {
             users: Arc::default(),
             max_handovers: options.max_handovers,
             removed_logs: None,
+            cgroups,
         };
         ManagedSet {
             options,

@@ -40,7 +40,7 @@ use crate::proxy::{Proxy, ProxyContext};
 use crate::state::State;
 use crate::store::{DataDir, LogDir};
 use crate::supervisor::events::Counters;
-use crate::supervisor::{EventRing, Events, Owner, ProxyStatus, Supervisor};
+use crate::supervisor::{Cgroups, EventRing, Events, Owner, ProxyStatus, Supervisor, random_owner_tag};
 use crate::sys::fork::OnlyHome;
 use current_supervisor::CurrentSupervisor;
 use last_look::SharedLook;
@@ -110,15 +110,17 @@ impl Manager {
         let log = Log::new(options.logger.clone());
         let data_dir = options.data_dir.as_deref().map(DataDir::open).transpose()?.map(Arc::new);
         let log_dir = options.log_dir.as_deref().map(LogDir::open).transpose()?;
+        let owner_tag = data_dir.as_ref().map_or_else(random_owner_tag, |data_dir| data_dir.owner_tag().clone());
+        let cgroups = Cgroups::open(options.cgroup, options.cgroup_base.as_deref(), &owner_tag, &log)?;
         let found = data_dir.as_ref().map(|data_dir| restore::find_processes(data_dir, &log)).transpose()?;
         let restore::Found { unclaimed, others, unrecorded, tokens, ignored } = found.unwrap_or_default();
         state.remember_tokens(tokens.into_iter());
         let events = EventRing::new(options.event_capacity);
         let mut core = ManagedSet::new(
-            options,
+            (options, cgroups),
             (data_dir.as_ref(), log_dir),
             &events,
-            log.clone(),
+            (owner_tag, log.clone()),
             (unclaimed, others),
             unrecorded,
             ignored,
@@ -178,12 +180,12 @@ impl Manager {
         self.data_dir.as_ref().map(|data_dir| data_dir.snapshot_path())
     }
 
-    /// Takes other settings, at once: periods, environment, `allow_root`, `max_handovers` and `keep_removed`. Another `proxy_env` replaces every proxy
-    /// whose environment comes out otherwise by it; `allow_root` has those tried again that were refused.
+    /// Takes other settings, at once: periods, environment, `allow_root`, `max_handovers` and `keep_removed`. Another `proxy_env`
+    /// replaces every proxy whose environment comes out otherwise by it; `allow_root` has those tried again that were refused.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidConfig`], naming the option; `data_dir`, `log_dir`, `event_capacity` and `logger` cannot be changed. Nothing is
-    /// changed then. [`ErrorCode::Closed`].
+    /// [`ErrorCode::InvalidConfig`], naming the option; `data_dir`, `log_dir`, `cgroup`, `cgroup_base`, `event_capacity` and
+    /// `logger` cannot be changed. Nothing is changed then. [`ErrorCode::Closed`].
     pub fn reconfigure(&self, options: ManagerOptions) -> Result<()> {
         options.validate()?;
         self.check_usable()?;
@@ -198,6 +200,12 @@ impl Manager {
         }
         if core.options.log_dir != options.log_dir {
             return fixed("log_dir");
+        }
+        if core.options.cgroup != options.cgroup {
+            return fixed("cgroup");
+        }
+        if core.options.cgroup_base != options.cgroup_base {
+            return fixed("cgroup_base");
         }
         if core.options.event_capacity != options.event_capacity {
             return fixed("event_capacity");

@@ -9,7 +9,7 @@ use crate::command::validate_variable;
 use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::Logger;
-use crate::supervisor::most_spawners;
+use crate::supervisor::{CgroupUse, most_spawners};
 
 /// The settings of a [`Manager`](crate::Manager): what the fields of the original's type are.
 ///
@@ -51,6 +51,13 @@ pub struct ManagerOptions {
     /// The logs of how many proxies that were removed stay, of those that were written to last, with the files of older lines
     /// beside them; the others are deleted once nothing of their proxy runs any more. `None`: all stay.
     pub keep_removed: Option<u32>,
+    /// Whether each proxy has a cgroup (version 2) of its own, which has all that its process starts, whatever those do, and by
+    /// which a stop ends all of it. [`CgroupUse::Off`] without a word.
+    pub cgroup: CgroupUse,
+    /// The directory of the cgroup below which the manager makes its own. Without one it is that of this process, or the one above
+    /// it where systemd has delegated that (`DelegateSubgroup=`); and where systemd has delegated neither, none can be made. Must be
+    /// `None` with [`CgroupUse::Off`].
+    pub cgroup_base: Option<PathBuf>,
     /// How many lifecycle events are kept for readers that fell behind.
     pub event_capacity: usize,
     /// Where the lines of the log about this manager and its proxies go; without one to the [`log`] facade, which the program
@@ -71,6 +78,8 @@ impl Default for ManagerOptions {
             allow_root: false,
             max_handovers: most_spawners(),
             keep_removed: None,
+            cgroup: CgroupUse::Off,
+            cgroup_base: None,
             event_capacity: defaults::EVENT_CAPACITY,
             logger: None,
         }
@@ -141,6 +150,20 @@ impl ManagerOptions {
         self
     }
 
+    /// The same with this [`ManagerOptions::cgroup`].
+    #[must_use]
+    pub fn with_cgroup(mut self, cgroup: CgroupUse) -> ManagerOptions {
+        self.cgroup = cgroup;
+        self
+    }
+
+    /// The same with this [`ManagerOptions::cgroup_base`].
+    #[must_use]
+    pub fn with_cgroup_base(mut self, path: impl Into<PathBuf>) -> ManagerOptions {
+        self.cgroup_base = Some(path.into());
+        self
+    }
+
     /// The same with this [`ManagerOptions::event_capacity`].
     #[must_use]
     pub fn with_event_capacity(mut self, capacity: usize) -> ManagerOptions {
@@ -159,7 +182,9 @@ impl ManagerOptions {
         for (name, value) in &self.proxy_env {
             validate_variable(name, value).map_err(|error| error.within("proxy_env"))?;
         }
-        for (field, path) in [("data_dir", &self.data_dir), ("log_dir", &self.log_dir)] {
+        for (field, path) in
+            [("data_dir", &self.data_dir), ("log_dir", &self.log_dir), ("cgroup_base", &self.cgroup_base)]
+        {
             if path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
                 let message = format!("{field}: expected a path, got an empty string");
                 return Err(Error::new(ErrorCode::InvalidConfig, message));
@@ -167,6 +192,9 @@ impl ManagerOptions {
         }
         if self.data_dir.is_some() && self.log_dir.is_some() {
             return Err(Error::new(ErrorCode::InvalidConfig, "log_dir: expected none beside a data_dir"));
+        }
+        if self.cgroup_base.is_some() && self.cgroup == CgroupUse::Off {
+            return Err(Error::new(ErrorCode::InvalidConfig, "cgroup_base: expected none with cgroup off"));
         }
         if !(1..=defaults::MOST_HANDOVERS).contains(&self.max_handovers) {
             let (most, got) = (defaults::MOST_HANDOVERS, self.max_handovers);

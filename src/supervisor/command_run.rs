@@ -8,6 +8,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -37,6 +38,8 @@ pub(crate) struct CommandRun {
     /// The process for which it is run, and the numbers of its start.
     pub(crate) leader: Pid,
     pub(crate) numbers: StartNumbers,
+    /// Where it begins, if its process has a cgroup of its own.
+    pub(crate) cgroup: Option<Arc<Path>>,
 }
 
 /// A command whose end the supervisor thread awaits.
@@ -136,6 +139,7 @@ impl CommandRun {
         self.spec.refuse_root()?;
         let mut program = self.spec.command_program(&self.argv, self.leader, self.numbers);
         self.spec.become_user(&mut program)?;
+        program.cgroup = self.spec.enter_for_command(self.cgroup.as_ref())?;
         let streams = streams.with(self.spec.open_outputs(program.credentials.as_ref())?);
         let started = spawn::start(stack, program, streams.as_fds(), None).map_err(|error| {
             Error::os_text(ErrorCode::StartFailed, format!("{}: {error}", self.name()), error.source.raw_os_error())

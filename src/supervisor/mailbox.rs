@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The messages of handles and spawners to the supervisor thread, and the queue that they go through.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -199,6 +200,8 @@ pub(crate) struct StartedProcess {
     pub(crate) notify: Option<(SocketName, NotifySocket)>,
     /// From when a thread began with the start until the program was executed.
     pub(crate) took: Duration,
+    /// The cgroup of its own that it is in.
+    pub(crate) cgroup: Option<Arc<Path>>,
 }
 
 /// A process that was named as the leader, and proven to be of the proxy.
@@ -230,6 +233,8 @@ pub(crate) enum Done {
         known: Option<Box<Claim>>,
         /// The first of its sockets that could not be taken over, and why.
         untaken: Option<Error>,
+        /// The cgroup of its own that it is in.
+        cgroup: Option<Arc<Path>>,
     },
     Refused(Refusal),
     /// A command was started, or could not be.

@@ -3,6 +3,7 @@
 //! program together.
 
 pub(crate) mod adoption;
+mod cgroups;
 mod command_run;
 mod event_loop;
 pub(crate) mod events;
@@ -33,6 +34,8 @@ use crossbeam_channel::{Receiver, Sender};
 pub(crate) use self::scan::find_by_log::find_by_log;
 pub(crate) use self::scan::find_by_owner_tag::find_by_owner_tag;
 pub(crate) use adoption::claim::Claim;
+pub use cgroups::CgroupUse;
+pub(crate) use cgroups::Cgroups;
 pub use events::{Event, EventKind, Events};
 #[cfg(feature = "capi")]
 pub(crate) use events::{EventFields, unix_ns};
@@ -41,7 +44,7 @@ pub(crate) use mailbox::{BegunReload, OtherClaim, Owner, Slot, StartMode, Steeri
 pub(crate) use refusals::{not_managed, not_running, paused};
 pub(crate) use removed_logs::RemovedLogs;
 pub(crate) use spec::base_environment::BaseEnvironment;
-pub(crate) use spec::{Context, Files, Spec, random_owner_tag};
+pub(crate) use spec::{Context, Files, OwnerTag, Spec, random_owner_tag};
 pub(crate) use status::LogSizes;
 pub use status::{OtherGeneration, ProxyStatus, UnprovenProcess};
 

@@ -5,6 +5,7 @@
 //! The variable `PROXYPROCESS_AGENT` names another program to test in its place; without it the example is built.
 
 mod adopt;
+mod cgroups;
 mod change;
 mod detached;
 mod handovers;

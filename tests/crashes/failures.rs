@@ -25,12 +25,17 @@ const ENOLCK: i32 = 37;
 const EADDRINUSE: i32 = 98;
 
 /// The calls that can fail, and how they do.
-const CALLS: [(&str, &[i32]); 50] = [
+const CALLS: [(&str, &[i32]); 55] = [
     ("adopt:open", &[EMFILE, ENOMEM]),
     ("ahead:open", &[ENOSPC, EMFILE, EIO]),
     ("ahead:write", &[ENOSPC, EFBIG, EIO]),
     ("aside:rename", &[ENOSPC, EIO]),
     ("boot-id:read", &[EMFILE, ENOMEM]),
+    ("cgroup:kill", &[ENOMEM, EIO]),
+    ("cgroup:make", &[EAGAIN, ENOMEM]),
+    ("cgroup:open", &[EMFILE, ENOMEM]),
+    ("cgroup:read", &[EMFILE, EIO]),
+    ("cgroup:remove", &[EIO]),
     ("child:between", &[EAGAIN, ENOMEM, EMFILE]),
     ("child:cloned", &[EMFILE, ENOMEM]),
     ("child:divide", &[EPERM, ENOMEM]),
@@ -80,7 +85,8 @@ const CALLS: [(&str, &[i32]); 50] = [
 
 /// Calls that some do only to look, and then look again; or that can be done without. A status looks before there is
 /// anybody of whom it could tell.
-const JUST_REPEATED: [&str; 9] = [
+const JUST_REPEATED: [&str; 10] = [
+    "cgroup:read",
     "child:divide",
     "dir:look",
     "exit:seen",

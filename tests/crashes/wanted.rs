@@ -85,7 +85,8 @@ impl Wanted {
 
     /// The configuration of an agent.
     pub(crate) fn config(&self, scene: &Scene) -> Config {
-        self.0.iter().fold(Config::new(scene), |config, (id, want)| match id.as_str() {
+        // Where none can be made there are none.
+        self.0.iter().fold(Config::new(scene).set("cgroup", "auto"), |config, (id, want)| match id.as_str() {
             CONSUL => config.proxy(id, want.proxy().set("token", TOKEN)),
             _ if want.kind == Kind::Listens => config
                 .proxy(id, want.proxy().set("listen", json!([format!("unix:{}", socket_of(scene, id).display())]))),

@@ -24,7 +24,7 @@ mod locked;
 mod log_dir;
 mod logs;
 mod metrics;
-mod overlap;
+pub(crate) mod overlap;
 mod overlap_adopted;
 mod overlap_faults;
 mod overlap_interplay;

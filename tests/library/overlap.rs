@@ -12,7 +12,7 @@ use crate::inside::{Host, helper, quick};
 use crate::support::{Deadline, OVERLAPS, Scene, Start, WATCHDOG, list};
 
 /// It becomes ready on SIGUSR1.
-pub(super) fn overlapping(scene: &Scene, version: &str) -> ProxyConfig {
+pub(crate) fn overlapping(scene: &Scene, version: &str) -> ProxyConfig {
     let mut config = helper(scene, &["ready", "fd", "3"]).with_ready(Ready::Fd(3)).with_replace(Replace::Overlap);
     config.command = config.command.env("VERSION", version).env(OVERLAPS, "1");
     config
@@ -37,7 +37,7 @@ pub(super) fn begun(scene: &Scene, host: &mut Host) -> Start {
 }
 
 #[track_caller]
-pub(super) fn becomes_ready(scene: &Scene, host: &mut Host, start: &Start, generation: u64) {
+pub(crate) fn becomes_ready(scene: &Scene, host: &mut Host, start: &Start, generation: u64) {
     start.process.signal(Signal::USR1);
     assert_eq!(scene.reports.signal(start), "SIGUSR1");
     let ready = host.events.until("it is ready", |event| event.kind == EventKind::Ready);
@@ -45,14 +45,14 @@ pub(super) fn becomes_ready(scene: &Scene, host: &mut Host, start: &Start, gener
 }
 
 #[track_caller]
-pub(super) fn gone(host: &mut Host, start: &Start) {
+pub(crate) fn gone(host: &mut Host, start: &Start) {
     let pid = start.pid;
     host.events.until("its exit", |event| matches!(event.kind, EventKind::Exited { pid: its, .. } if its == pid));
     assert!(start.process.is_gone());
 }
 
 #[track_caller]
-pub(super) fn serves(host: &Host, start: &Start, generation: u64) {
+pub(crate) fn serves(host: &Host, start: &Start, generation: u64) {
     let deadline = Deadline::of(format!("generation {generation} to serve"));
     let is = |status: &ProxyStatus| (status.state, status.pid, status.generation);
     while is(&host.status("web")) != (ProxyState::Running, Some(start.pid), Some(generation)) {

@@ -9,7 +9,7 @@ use proxyprocess::{
     WaitFor,
 };
 
-use crate::inside::{Host, helper, json, quick};
+use crate::inside::{Host, helper, json, quick, wait_until};
 use crate::support::{Agent, Config, Launch, Proxy, Scene, WATCHDOG, agent_with_fail_points};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -269,7 +269,9 @@ fn changed_policy_restarts_nothing_and_holds_from_the_next_end_on() {
     assert_eq!(host.status("web").pid, Some(first.pid));
     first.process.kill();
     assert_eq!(rests(&host), Ok(()));
-    assert_eq!(json(&scene.data_dir().join("records/web.json"))["ended"]["completed"], true);
+    let record = scene.data_dir().join("records/web.json");
+    let is_completed = || json(&record)["ended"]["completed"] == true;
+    wait_until(record.parent().unwrap(), "the record to say how it has ended", is_completed);
     config.restart.policy = RestartWhen::Always;
     host.set("web", config);
     let second = scene.reports.start("web");

@@ -34,10 +34,11 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 21] = [
+const SUPERVISOR_LAYERS: [&str; 22] = [
     "process_key",
     "refusals",
     "removed_logs",
+    "cgroups",
     "status",
     "status_text",
     "zombies",

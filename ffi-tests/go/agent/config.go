@@ -59,6 +59,8 @@ func parseConfig(text []byte, program string) (*configuration, error) {
 		QuiescentPeriod: fields.period("quiescent_period_ms"),
 		MaxHandovers:    fields.number("max_handovers", 1, 1<<20),
 		KeepRemoved:     fields.count("keep_removed"),
+		Cgroup:          cgroups[fields.text("cgroup", `"off", "auto" or "required"`, isCgroup)],
+		CgroupBase:      fields.text("cgroup_base", "a path", isPath),
 	}}
 	config.onExit = fields.onExit("on_exit")
 	proxies := fields.raw("proxies")
@@ -158,6 +160,15 @@ func word(text string) (json.RawMessage, error) {
 
 func isPath(text string) bool {
 	return text != "" && !strings.ContainsRune(text, 0)
+}
+
+var cgroups = map[string]proxyprocess.Cgroup{
+	"off": proxyprocess.CgroupOff, "auto": proxyprocess.CgroupAuto, "required": proxyprocess.CgroupRequired,
+}
+
+func isCgroup(text string) bool {
+	_, known := cgroups[text]
+	return known
 }
 
 func isVariable(text string) bool {

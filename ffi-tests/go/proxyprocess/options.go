@@ -39,7 +39,25 @@ type ManagerOptions struct {
 	// KeepRemoved is the logs of how many proxies that were removed stay, of those that were written to last, with the files of
 	// older lines beside them; the others are deleted once nothing of their proxy runs any more. nil: all stay.
 	KeepRemoved *uint32
+	// Cgroup is whether each proxy has a cgroup (version 2) of its own, which has all that its process starts, whatever those
+	// do, and by which a stop ends all of it.
+	Cgroup Cgroup
+	// CgroupBase is the directory of the cgroup below which the manager makes its own. When it is empty it is that of this
+	// process, or the one above it where systemd has delegated that (DelegateSubgroup=). It is empty with CgroupOff.
+	CgroupBase string
 }
+
+// Cgroup is whether each proxy has a cgroup of its own.
+type Cgroup int32
+
+const (
+	// CgroupOff: none has.
+	CgroupOff Cgroup = C.PROXYPROCESS_CGROUP_OFF
+	// CgroupAuto: each has one where this process may make cgroups; what the log says when the manager is made.
+	CgroupAuto Cgroup = C.PROXYPROCESS_CGROUP_AUTO
+	// CgroupRequired: each has one. A manager that may make none is refused, and a process that cannot enter is not started.
+	CgroupRequired Cgroup = C.PROXYPROCESS_CGROUP_REQUIRED
+)
 
 func (o *ManagerOptions) fill(options *C.proxyprocess_manager_options, mem *cMemory) error {
 	code := C.proxyprocess_manager_options_init(options, C.sizeof_proxyprocess_manager_options)
@@ -48,6 +66,8 @@ func (o *ManagerOptions) fill(options *C.proxyprocess_manager_options, mem *cMem
 	}
 	options.data_dir = mem.optional("data_dir", o.DataDir)
 	options.log_dir = mem.optional("log_dir", o.LogDir)
+	options.cgroup_base = mem.optional("cgroup_base", o.CgroupBase)
+	options.cgroup = C.int32_t(o.Cgroup)
 	options.proxy_env = mem.list("proxy_env", o.ProxyEnv)
 	setPeriod(&options.snapshot_period_ms, o.SnapshotPeriod)
 	setPeriod(&options.coalesce_period_ms, o.CoalescePeriod)

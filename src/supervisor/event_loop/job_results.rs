@@ -74,7 +74,9 @@ impl EventLoop {
                 self.exchanged(key, result);
                 None
             }
-            Done::Started(StartedProcess { pid, numbers, written, claim, output_begins, report, notify, took }) => {
+            Done::Started(started) => {
+                let StartedProcess { pid, numbers, written, claim, output_begins, report, notify, took, cgroup } =
+                    started;
                 (supervised.numbers, supervised.output_begins) = (numbers, output_begins);
                 let generation = numbers.generation;
                 supervised.claim = claim;
@@ -84,7 +86,7 @@ impl EventLoop {
                 supervised.begins_well();
                 supervised.group = Some(pid);
                 (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
-                supervised.leader = Some(Leader { pid: Some(pid), source: Source::Started(spec.clone()) });
+                supervised.led_by(Leader { pid: Some(pid), source: Source::Started(spec.clone()), cgroup });
                 spec.context.publisher.of_proxy(&id, ProxyOccurrence::Started { pid, generation, took });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
@@ -103,7 +105,7 @@ impl EventLoop {
                 supervised.rare.last_error = Some(error);
                 Some(MachineEvent::SpawnFailed { hopeless })
             }
-            Done::Adopted { pid, group, since, written, known, untaken } => {
+            Done::Adopted { pid, group, since, written, known, untaken, cgroup } => {
                 if let Some(known) = known {
                     (supervised.numbers, supervised.claim) = (known.numbers(), Some(known));
                 }
@@ -115,7 +117,7 @@ impl EventLoop {
                 supervised.starts += 1;
                 supervised.unscanned_since = since;
                 let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
-                supervised.leader = Some(Leader { pid: Some(group), source });
+                supervised.led_by(Leader { pid: Some(group), source, cgroup });
                 spec.context.publisher.of_proxy(&id, ProxyOccurrence::Adopted { pid, generation });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
@@ -142,7 +144,8 @@ impl EventLoop {
                     // A recycled pid says nothing of the group with this number.
                     let pid =
                         supervised.claim.as_deref().map(Claim::group).filter(|_| refusal.verdict == Verdict::Ended);
-                    supervised.leader = Some(Leader { pid, source });
+                    // What it has left may be in any cgroup of its proxy, or in none.
+                    supervised.led_by(Leader { pid, source, cgroup: None });
                     let claim = supervised.claim.take();
                     let leader = claim.as_deref().and_then(Claim::identity);
                     let zombie = leader.and_then(|leader| Zombie::of_process(leader.pid, leader.start_ticks));
@@ -272,13 +275,23 @@ impl EventLoop {
             return;
         }
         for (key, found) in found {
-            let Some(supervised) = self.slots.get_mut(&key) else { continue };
             fail::point("job:heard");
-            let event = supervised.found(found);
-            self.drive(key, event);
-            self.answer_unless_starting(key);
-            self.arm_repair(key);
+            if let (Some(supervised), Ok(ScanResult { seen: false, .. })) = (self.slots.get_mut(&key), &found) {
+                if supervised.rare.unscanned_outside {
+                    supervised.rare.unscanned_outside = false;
+                }
+            }
+            self.found(key, found);
         }
+    }
+
+    /// What follows from what a scan has found, or a look into a cgroup.
+    pub(super) fn found(&mut self, key: ProcessKey, found: std::io::Result<ScanResult>) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let event = supervised.found(found);
+        self.drive(key, event);
+        self.answer_unless_starting(key);
+        self.arm_repair(key);
     }
 
     /// The record of a process tells how it is stopped, and what Consul started has to be recorded as it was declared
@@ -306,7 +319,10 @@ impl EventLoop {
         if supervised.busy {
             return;
         }
-        if std::mem::take(&mut supervised.settle) {
+        // ORDER: what is still to be cleaned up for the stop is a part of its result; a start that follows is not.
+        let cleans_up = |job: &Job| matches!(job, Job::CleanUp { .. } | Job::CleanUpButRecord { .. });
+        if supervised.settle && !supervised.rare.queued.iter().any(cleans_up) {
+            supervised.settle = false;
             let result = supervised.stopped();
             supervised.answer_stop(&result);
         }

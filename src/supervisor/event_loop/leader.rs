@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The leader of the processes of a slot, and by what those are known.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::supervisor::scan::process_tag::ProcessTag;
@@ -13,6 +14,8 @@ pub(crate) struct Leader {
     /// Its pid, unless that was recycled; that of its group if it leads in place of the process that was started.
     pub(crate) pid: Option<Pid>,
     pub(crate) source: Source,
+    /// Where all of its processes are, if it began in a cgroup of its own.
+    pub(crate) cgroup: Option<Arc<Path>>,
 }
 
 /// What a leader was started from, or found by.

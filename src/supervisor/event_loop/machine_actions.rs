@@ -13,7 +13,7 @@ use crate::supervisor::reaper::Group;
 use crate::supervisor::spawner::job::Job;
 use crate::supervisor::zombies::Zombie;
 use crate::sys::boot_time::BootTime;
-use crate::sys::fail;
+use crate::sys::{fail, is_exhausted};
 
 impl EventLoop {
     /// Gives an event to a machine and does what it says.
@@ -71,7 +71,8 @@ impl EventLoop {
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
                 let unread = supervised.rare.unread.take();
                 let (sockets, numbers) = (supervised.sockets_for_start(), self.draw_numbers(key));
-                self.submit(key, Job::Start { key, spec, numbers, after, sockets, unread });
+                let last_cgroup = self.slots.get(&key).and_then(|supervised| supervised.last_cgroup());
+                self.submit(key, Job::Start { key, spec, numbers, after, sockets, last_cgroup, unread });
             }
             MachineAction::AskTurn => self.ask_turn(key),
             MachineAction::Adopt => {
@@ -84,6 +85,11 @@ impl EventLoop {
             }
             MachineAction::Scan => {
                 supervised.rare.escaped.clear();
+                // A scan has a descriptor in reserve.
+                let found = supervised.is_contained().then(|| supervised.look_into_cgroup());
+                if let Some(found) = found.filter(|found| !found.as_ref().is_err_and(is_exhausted)) {
+                    return self.found(key, found);
+                }
                 let generations = self.scanned_generations(key);
                 match self.slots.get(&key).and_then(|supervised| supervised.scan_request(generations)) {
                     Some(request) => self.request_scan(request),
@@ -133,8 +139,8 @@ impl EventLoop {
                 fail::point("clean-up:decided");
                 let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
                 let unread = supervised.rare.unread.take();
-                let sockets = self.sockets_to_close(key);
-                self.submit(key, Job::CleanUp { key, spec, after, sockets, unread });
+                let (sockets, cgroup) = (self.sockets_to_close(key), self.cgroup_to_remove(key));
+                self.submit(key, Job::CleanUp { key, spec, after, sockets, cgroup, unread });
             }
             MachineAction::RecordEnd(rest) => self.record_end(key, rest),
             MachineAction::CleanUpButRecord => {

@@ -6,6 +6,7 @@
 
 mod command_runs;
 mod commands;
+mod containment;
 mod handover;
 mod job_results;
 mod keys_by_owner;

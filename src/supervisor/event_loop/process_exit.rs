@@ -81,6 +81,8 @@ impl EventLoop {
         let quietly = unsignalled || matches!(status, ExitStatus::Exited(0) | ExitStatus::Unknown);
         // A command that is run for it is killed now, and waited for as if it were of the group.
         let group_left = group_left || !supervised.rare.commands.is_empty();
+        // What a crash has left elsewhere in its cgroup is found at once, and is in the way of no successor.
+        let group_left = supervised.machine.runs() && supervised.note_left_in_cgroup() || group_left;
         self.tell_current_of_end(key);
         self.told_of_exit(key);
         let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly, end }) else { return };

@@ -39,6 +39,10 @@ pub(crate) struct Rare(Option<Box<RareFields>>);
 pub(crate) struct RareFields {
     /// Processes that were found outside of the group of the last leader when it was gone.
     pub(crate) escaped: Vec<Escaped>,
+    /// Whether a process of it was in no cgroup of its own, and no scan has covered since what that may have left.
+    pub(crate) unscanned_outside: bool,
+    /// Whether all processes of its cgroup were ended at once since the last start.
+    pub(crate) cgroup_killed: bool,
     /// The leader whose group was sent the signal of this step of a stop.
     pub(crate) told: Option<(Pid, usize)>,
     /// Processes that may have been left by this leader or an earlier one. They are not signalled.
@@ -93,6 +97,8 @@ pub(crate) struct RareFields {
 
 static NOTHING: RareFields = RareFields {
     escaped: Vec::new(),
+    unscanned_outside: false,
+    cgroup_killed: false,
     told: None,
     unproven: Vec::new(),
     background: Background::Unsuspected,
@@ -141,6 +147,8 @@ impl Rare {
     pub(crate) fn tidy(&mut self) {
         let RareFields {
             escaped,
+            unscanned_outside,
+            cgroup_killed,
             told,
             unproven,
             background,
@@ -170,6 +178,8 @@ impl Rare {
             record_waiters,
         } = &**self;
         let nothing = escaped.is_empty()
+            && !unscanned_outside
+            && !cgroup_killed
             && told.is_none()
             && unproven.is_empty()
             && *background == Background::Unsuspected

@@ -41,7 +41,8 @@ impl EventLoop {
                 let log = &supervised.spec.context.log;
                 log.about(Level::Info, &slot.id, format_args!("running the command that reloads pid {leader}"));
                 let (spec, numbers) = (supervised.spec.clone(), supervised.numbers);
-                Ok(BegunReload::Command(CommandRun { spec, argv, leader, numbers }, timeout))
+                let cgroup = EventLoop::cgroup_for_command(supervised);
+                Ok(BegunReload::Command(CommandRun { spec, argv, leader, numbers, cgroup }, timeout))
             }
         }
     }

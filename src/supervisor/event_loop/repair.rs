@@ -91,7 +91,8 @@ impl EventLoop {
                 return self.arm_repair(key);
             }
             RepairTask::CleanUp(spec) => {
-                Job::CleanUp { key, spec, after, sockets: self.sockets_to_close(key), unread: None }
+                let (sockets, cgroup) = (self.sockets_to_close(key), self.cgroup_to_remove(key));
+                Job::CleanUp { key, spec, after, sockets, cgroup, unread: None }
             }
             RepairTask::CleanUpButRecord(spec) => Job::CleanUpButRecord { key, spec, after, unread: None },
             RepairTask::RecordEnd(spec, ended) => Job::RecordEnd { key, spec, ended },

@@ -54,7 +54,10 @@ impl EventLoop {
             _ => signal,
         };
         let each = supervised.rare.escaped.iter().map(|escaped| escaped.signal(due(escaped)));
-        let sent: io::Result<()> = each.fold(sent, |sent, one| sent.and(one));
+        let mut sent: io::Result<()> = each.fold(sent, |sent, one| sent.and(one));
+        if signal == Signal::KILL {
+            sent = sent.and(supervised.kill_cgroup());
+        }
         fail::point("signal:sent");
         let failed = |error| Error::os(ErrorCode::Io, format_args!("send {signal} to {whom}"), &error);
         supervised.note(RepairTask::Signal(which), sent.map_err(failed));

@@ -120,7 +120,12 @@ impl Supervised {
     /// What the proxy is doing: one without a process that is not to have one is paused.
     pub(crate) fn state(&self) -> ProxyState {
         match self.machine.state() {
-            ProxyState::Idle | ProxyState::Stopped if self.spec.is_paused() && !self.forget => ProxyState::Paused,
+            // As long as another generation is being ended it has a process.
+            ProxyState::Idle | ProxyState::Stopped
+                if self.spec.is_paused() && !self.forget && self.rare.handover.is_none() =>
+            {
+                ProxyState::Paused
+            }
             state => state,
         }
     }

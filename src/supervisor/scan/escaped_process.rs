@@ -2,19 +2,26 @@
 //! A process of a proxy that has left its group for another session (setsid(2), daemon(3)): no signal to the group
 //! reaches it, and it would hold the ports of the successor.
 //!
-//! It is known by the process tag in its environment, and found by a scan of processes once the group is gone.
+//! It is known by the process tag in its environment, and found by a scan of processes once the group is gone; or it is in the
+//! cgroup of the proxy.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use super::process_tag::{EnvironmentReader, Wanted};
 use crate::supervisor::zombies::Zombie;
+use crate::sys::cgroup::directory;
 use crate::sys::pid::Pid;
 use crate::sys::proc::stat;
 use crate::sys::proc::stat::Stat;
 use crate::sys::signal::{self, Signal};
 use crate::sys::{is_exhausted, pidfd};
+
+/// Each costs a descriptor while it is being ended.
+const MOST_OF_CGROUP: usize = 256;
 
 /// A process that was proven to be of a proxy that is gone.
 #[derive(Debug)]
@@ -47,6 +54,29 @@ impl Escaped {
         let escaped = Escaped { pid, start_ticks: stat.start_ticks, group: stat.group, pidfd };
         // If it lives now, the pid was its own all the time.
         Ok((proven && escaped.lives()).then_some(escaped))
+    }
+
+    /// Those that are in a cgroup now, at most so many that a stop names and signals each; all others are ended with it.
+    ///
+    /// ORDER: their descriptors first, then the proof, as above: what is listed again is what was opened, if it lives.
+    pub(crate) fn of_cgroup(path: &Path) -> io::Result<Vec<Escaped>> {
+        if !directory::is_populated(path)? {
+            return Ok(Vec::new());
+        }
+        let mut opened = Vec::new();
+        for pid in directory::processes(path)?.into_iter().take(MOST_OF_CGROUP) {
+            let pidfd = match pidfd::is_supported().then(|| pidfd::open(pid)).transpose() {
+                Err(error) if is_exhausted(&error) => return Err(error),
+                Err(_) => continue, // gone
+                Ok(pidfd) => pidfd,
+            };
+            if let Some(stat) = stat::read(pid.as_raw())? {
+                opened.push(Escaped { pid, start_ticks: stat.start_ticks, group: stat.group, pidfd });
+            }
+        }
+        let listed: HashSet<Pid> = directory::processes(path)?.into_iter().collect();
+        opened.retain(|escaped| listed.contains(&escaped.pid) && escaped.lives());
+        Ok(opened)
     }
 
     /// Itself, if it has ended and was not reaped.

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use crate::store;
 use crate::supervisor::spec::Spec;
 use crate::supervisor::status::UnprovenProcess;
+use crate::sys::cgroup::membership;
 use crate::sys::is_exhausted;
 use crate::sys::pid::Pid;
-use crate::sys::proc::cgroup;
 use crate::sys::proc::executable::{FileId, ProgramName};
 use crate::sys::proc::stat::{self, Stat};
 
@@ -142,7 +142,7 @@ impl Untold {
     }
 
     fn shares_cgroup(&self) -> bool {
-        *self.details.shares_cgroup.get_or_init(|| cgroup::shares_ours(self.pid.as_raw()))
+        *self.details.shares_cgroup.get_or_init(|| membership::shares_ours(self.pid.as_raw()))
     }
 
     fn executable(&self) -> Option<FileId> {

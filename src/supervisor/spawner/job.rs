@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The jobs that the event loop gives to the spawner threads.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
@@ -13,6 +14,7 @@ use crate::store::file_place::FilePlace;
 use crate::store::{DataDir, RecordedEnd, RecordedNotifications};
 use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
 use crate::supervisor::adoption::named_leader::NamedLeader;
+use crate::supervisor::cgroups::StartPlace;
 use crate::supervisor::command_run::CommandRun;
 use crate::supervisor::mailbox::Done;
 use crate::supervisor::process_key::ProcessKey;
@@ -77,6 +79,8 @@ pub(crate) enum Job {
         after: Option<Box<Claim>>,
         /// Those of its proxy, if it has any or had some.
         sockets: Option<Arc<ProxySockets>>,
+        /// The cgroup of the last process, if that had one of its own.
+        last_cgroup: Option<StartPlace>,
         /// What is to be read of the end of the process before, here and below.
         unread: Option<Unread>,
     },
@@ -112,6 +116,8 @@ pub(crate) enum Job {
         spec: Arc<Spec>,
         after: Option<Box<Claim>>,
         sockets: Option<SocketsToClose>,
+        /// That of a proxy that is to be gone.
+        cgroup: Option<Arc<Path>>,
         unread: Option<Unread>,
     },
     /// The same, but the record stays.

@@ -21,6 +21,7 @@ use crate::logging::{self, Level};
 use crate::store::{self, LogPositions, RecordedNotifications};
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::adoption::{self, Proven, named_leader};
+use crate::supervisor::cgroups::{self, StartPlace};
 use crate::supervisor::command_run::any_is_run_by_a_caller;
 use crate::supervisor::mailbox::{Done, Mailbox, Message, NewLeader, StartedProcess};
 use crate::supervisor::process_key::ProcessKey;
@@ -181,8 +182,9 @@ impl Spawner {
 
     fn work(&self, job: Job, tools: &mut SpawnTools) -> Done {
         match job {
-            Job::Start { key, spec, numbers, after, sockets, .. } => {
-                match self.start(key, (&spec, numbers), after.as_deref(), sockets.as_deref(), tools) {
+            Job::Start { key, spec, numbers, after, sockets, last_cgroup, .. } => {
+                let place = (sockets.as_deref(), last_cgroup);
+                match self.start(key, (&spec, numbers), after.as_deref(), place, tools) {
                     Ok(started) => Done::Started(started),
                     Err(error) => {
                         let hopeless = matches!(
@@ -201,7 +203,9 @@ impl Spawner {
                     let untaken = sockets.and_then(|sockets| take_over(&spec, &claim, &process, &sockets));
                     self.reaper.insert(key, process);
                     fail::point("adopt:listed");
-                    Done::Adopted { pid, group, since, written, known, untaken }
+                    let cgroups = spec.context.cgroups.as_ref();
+                    let cgroup = cgroups.and_then(|cgroups| cgroups.of_adopted(&spec.id, pid));
+                    Done::Adopted { pid, group, since, written, known, untaken, cgroup }
                 }
                 Err(refusal) => Done::Refused(refusal),
             },
@@ -231,7 +235,7 @@ impl Spawner {
                 let ended = end_leftovers(&spec, after.as_deref());
                 Done::CleanedUpButRecord(ended.and_then(|()| spec.remove_pid_file()))
             }
-            Job::CleanUp { spec, after, sockets, .. } => {
+            Job::CleanUp { spec, after, sockets, cgroup, .. } => {
                 let ended = end_leftovers(&spec, after.as_deref());
                 let closed = sockets.map_or(Ok(()), |SocketsToClose { all, but, keeps_stored }| {
                     if !keeps_stored {
@@ -239,7 +243,8 @@ impl Spawner {
                     }
                     all.close_all_but(&but)
                 });
-                Done::CleanedUp(ended.and_then(|()| spec.clean_up()).and(closed))
+                let removed = cgroup.map_or(Ok(()), |cgroup| cgroups::remove(&cgroup));
+                Done::CleanedUp(ended.and_then(|()| spec.clean_up()).and(closed).and(removed))
             }
         }
     }
@@ -267,7 +272,7 @@ impl Spawner {
         key: ProcessKey,
         (spec, numbers): (&Spec, StartNumbers),
         after: Option<&Claim>,
-        sockets: Option<&ProxySockets>,
+        (sockets, last_cgroup): (Option<&ProxySockets>, Option<StartPlace>),
         tools: &mut SpawnTools,
     ) -> Result<StartedProcess> {
         let begun = Instant::now();
@@ -304,6 +309,7 @@ impl Spawner {
         let number = spec.config.ready.fd().and_then(|number| number.try_into().ok());
         program.report =
             report_end.as_ref().zip(number).map(|(end, number)| ReportDescriptor { end: end.as_fd(), number });
+        program.cgroup = spec.enter(last_cgroup.as_ref())?;
         let outputs = spec.open_outputs(program.credentials.as_ref())?;
         let output_begins = self.positions.end_of(outputs[1].as_fd());
         let streams = tools.streams.with(outputs);
@@ -326,6 +332,10 @@ impl Spawner {
             logging::write(Level::Warn, format_args!("make this process dumpable again: {error}"));
         }
         let started = started.map_err(|error| start_failed(&error))?;
+        if let Some(why) = &started.uncontained {
+            spec.warn_of_uncontained(why);
+        }
+        let cgroup = started.cgroup.clone();
         let took = begun.elapsed();
         drop((streams, report_end));
         let detached = started.start_ticks.zip(boot_id_of_detached).map(|(start_ticks, boot_id)| {
@@ -347,7 +357,7 @@ impl Spawner {
         // The pid file is for people and scripts; the process runs whether it can be written or not.
         let written = spec.replace_pid_file(started.pid);
         fail::point("start:written-down");
-        Ok(StartedProcess { pid: started.pid, numbers, written, claim, output_begins, report, notify, took })
+        Ok(StartedProcess { pid: started.pid, numbers, written, claim, output_begins, report, notify, took, cgroup })
     }
 
     fn record(&self, key: ProcessKey, spec: &Spec, given: &Given) -> Result<()> {

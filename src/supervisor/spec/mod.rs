@@ -2,6 +2,7 @@
 //! What one process is started from: its declaration, and what all processes of one owner share.
 
 pub(super) mod base_environment;
+mod cgroup;
 mod comparison;
 mod files;
 mod outputs;
@@ -12,6 +13,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::cgroups::Cgroups;
 use super::events::Publisher;
 use super::removed_logs::RemovedLogs;
 use crate::declaration::ProxyConfig;
@@ -49,6 +51,8 @@ pub(crate) struct Context {
     pub(crate) max_handovers: usize,
     /// Of a manager with a directory of logs.
     pub(crate) removed_logs: Option<Arc<RemovedLogs>>,
+    /// Where each proxy has one of its own.
+    pub(crate) cgroups: Option<Arc<Cgroups>>,
 }
 
 /// Where a process logs and is recorded.
@@ -157,6 +161,7 @@ impl Spec {
             users: Arc::default(),
             max_handovers: 1,
             removed_logs: None,
+            cgroups: None,
         };
         Spec {
             id: id.into(),

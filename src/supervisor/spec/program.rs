@@ -80,6 +80,7 @@ impl Spec {
             settings: command.settings.clone(),
             detached: command.is_detached(),
             report: None,
+            cgroup: None,
             pid_variables: Vec::new(),
             sockets: Vec::new(),
         }

@@ -34,6 +34,7 @@ fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: 
         users: Arc::default(),
         max_handovers: 1,
         removed_logs: None,
+        cgroups: None,
     };
     Spec {
         id: "web".into(),

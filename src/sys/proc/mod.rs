@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What /proc says of processes (proc(5)), one file or directory of it a module.
 
-pub(crate) mod cgroup;
 pub(crate) mod command_line;
 pub(crate) mod environ;
 pub(crate) mod executable;

@@ -33,6 +33,8 @@ pub(crate) struct Instructions<'a> {
     pub(crate) dir: *const c_char,
     /// Descriptors above 2 that become 0, 1 and 2.
     pub(crate) standard: [c_int; 3],
+    /// The `cgroup.procs` of the cgroup that it moves itself into, unless it was cloned into one.
+    pub(crate) cgroup_procs: Option<c_int>,
     pub(crate) oom_score: Option<RawScore>,
     pub(crate) credentials: Option<RawCredentials>,
     pub(crate) division: FdTablePlan,
@@ -129,6 +131,11 @@ fn prepare(it: &Instructions<'_>) -> Result<(), Failed> {
     // SAFETY: no pointers are passed.
     step(ChildStep::Session, unsafe { libc::syscall(libc::SYS_setsid) })?;
     leave_table(it)?;
+    // ORDER: before the record, for what has one is in its cgroup.
+    if let Some(procs) = it.cgroup_procs {
+        // SAFETY: the pointer and size are of one literal; "0" is the writing process.
+        step(ChildStep::Cgroup, unsafe { libc::syscall(libc::SYS_write, procs, c"0".as_ptr(), 1) })?;
+    }
     pass(&it.fail, points::SESSION, ChildStep::StartTime)?;
     if it.record.is_some() || it.detached.is_some() {
         let start_ticks = own_start_ticks(it.cloned_after)?;

@@ -44,6 +44,13 @@ impl ChildStack {
         unsafe { self.base.byte_add(Self::GUARD + Self::SIZE) }
     }
 
+    /// Its lowest byte and its size, as clone3(2) has them.
+    pub(crate) fn bounds(&mut self) -> (u64, u64) {
+        // SAFETY: an address within the mapping that `new` made.
+        let lowest = unsafe { self.base.byte_add(Self::GUARD) };
+        (lowest as u64, Self::SIZE as u64)
+    }
+
     /// The same of the part below the intermediate child's, for the process that this one clones: both live for a
     /// moment.
     pub(crate) fn top_beside_intermediate(&mut self) -> *mut libc::c_void {

@@ -13,6 +13,7 @@ pub(crate) enum ChildStep {
     OpenPidfd,
     Session,
     Descriptors,
+    Cgroup,
     StartTime,
     Inode,
     Record,
@@ -34,11 +35,12 @@ pub(crate) enum ChildStep {
 }
 
 /// The steps but those of [`ChildStep::ResourceLimit`], which are numbered after them.
-const STEPS: [ChildStep; 21] = [
+const STEPS: [ChildStep; 22] = [
     ChildStep::Clone,
     ChildStep::OpenPidfd,
     ChildStep::Session,
     ChildStep::Descriptors,
+    ChildStep::Cgroup,
     ChildStep::StartTime,
     ChildStep::Inode,
     ChildStep::Record,

@@ -13,6 +13,7 @@ pub(crate) mod child_record;
 mod child_report;
 pub(crate) mod child_stack;
 mod child_step;
+pub(crate) mod clone_into_cgroup;
 mod detached_report;
 pub(crate) mod dumpable;
 mod exec_diagnosis;
@@ -31,6 +32,8 @@ use std::ffi::{CString, OsString, c_char, c_int};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::sync::Arc;
 
 use super::account::refuse_unchanged;
 use super::boot_time::BootTime;
@@ -39,7 +42,7 @@ use super::proc::executable::search_paths;
 use super::proc::stat;
 use super::signal::MaskGuard;
 use super::wait::{self, Target};
-use super::{check, fail, is_refused, pidfd};
+use super::{check, fail, is_exhausted, is_refused, pidfd};
 use crate::command::Credentials;
 use child_before_exec::{Instructions, RawCredentials};
 use child_record::SelfRecord;
@@ -52,8 +55,8 @@ use oom_score::RawScore;
 use passed_descriptors::PassedDescriptors;
 use pid_variable::PidVariable;
 use process_settings::RawSettings;
-use program::{Program, Variable};
-use start_error::{StartError, above_hard_limit, describe, explained, failure};
+use program::{EnteredCgroup, Program, Variable};
+use start_error::{ENTER_CGROUP, StartError, above_hard_limit, describe, explained, failure};
 
 /// A process that was started.
 #[derive(Debug)]
@@ -63,6 +66,10 @@ pub(crate) struct Started {
     pub(crate) pidfd: Option<OwnedFd>,
     /// Of a process that is detached: another one can have got its pid by now.
     pub(crate) start_ticks: Option<u64>,
+    /// The cgroup that it is in, if it has entered that of its program.
+    pub(crate) cgroup: Option<Arc<Path>>,
+    /// Why it has not.
+    pub(crate) uncontained: Option<StartError>,
 }
 
 /// An array of C strings, NULL-terminated, that owns them.
@@ -159,6 +166,7 @@ pub(crate) fn start(
     let mut pipe = new_pipe()?;
     let division = divide(&program, standard, record, pipe.as_ref(), &passed);
     let division = division.map_err(no_child)?;
+    let mut uncontained = None;
     let mut report = ChildReport::default();
     let mut instructions = Instructions {
         programs: programs.pointers.as_ptr(),
@@ -166,6 +174,7 @@ pub(crate) fn start(
         envp: envp.as_ptr(),
         dir: dir.as_ref().map_or(std::ptr::null(), |dir| dir.as_ptr()),
         standard: standard.map(|fd| fd.as_raw_fd()),
+        cgroup_procs: None,
         oom_score: RawScore::of_child(program.oom_score_adj),
         credentials: program.credentials.as_ref().map(|to| RawCredentials {
             uid: to.uid,
@@ -195,7 +204,19 @@ pub(crate) fn start(
         // SAFETY: as above.
         unsafe { instructions.birth.write_volatile(ChildIdentity::default()) };
         let user_change = changes_user.then(UserChange::begins);
-        let child = match clone(stack, &instructions) {
+        // A process that is detached is not cloned by this thread.
+        let enters = program.cgroup.as_ref().is_some_and(|cgroup| !cgroup.moves_itself);
+        let is_cloned_into = enters && !program.detached && clone_into_cgroup::may_work();
+        let entrance = program.cgroup.as_ref().map(|cgroup| &cgroup.entrance);
+        instructions.cgroup_procs = entrance.filter(|_| !is_cloned_into).map(|entrance| entrance.procs.as_raw_fd());
+        let into = entrance.filter(|_| is_cloned_into).map(|entrance| entrance.directory.as_fd());
+        let child = match clone(stack, &instructions, into) {
+            Err(error) if is_cloned_into && clone_into_cgroup::is_refused(&error) => continue,
+            // EAGAIN is also of a clone elsewhere.
+            Err(error) if is_cloned_into && !is_exhausted(&error) && error.raw_os_error() != Some(libc::EAGAIN) => {
+                uncontained = Some(stay_outside(&mut program, error)?);
+                continue;
+            }
             Err(error) if is_refused(&error) && instructions.division.is_shared() => {
                 fd_table::failed(libc::EPERM);
                 instructions.division.give_up();
@@ -210,6 +231,12 @@ pub(crate) fn start(
         if outcome == ChildOutcome::DIVIDED {
             fd_table::works();
         }
+        if let Some(cgroup) = program.cgroup.as_mut().filter(|_| is_cloned_into && outcome == ChildOutcome::default()) {
+            // Killed before it began, as it seems by the kernel: see `clone_into_cgroup`.
+            cgroup.moves_itself = true;
+            child.reap_failed();
+            continue;
+        }
         let report = child_report::of_child(ChildReport { outcome, birth }, pipe.take());
         let child = child.known_by(report.birth);
         let Some((step, errno)) = report.outcome.failure() else {
@@ -219,7 +246,8 @@ pub(crate) fn start(
                 child.reap_failed();
                 return Err(no_child(io::Error::from_raw_os_error(libc::EINTR)));
             };
-            let started = Started { pid, pidfd: child.pidfd, start_ticks: child.start_ticks };
+            let cgroup = program.cgroup.take().map(|cgroup| cgroup.path);
+            let started = Started { pid, pidfd: child.pidfd, start_ticks: child.start_ticks, cgroup, uncontained };
             if let Some(before) = before {
                 try_clock_out(before, &started);
             }
@@ -227,7 +255,12 @@ pub(crate) fn start(
         };
         child.reap_failed();
         drop(user_change);
-        if step != ChildStep::Descriptors {
+        if step == ChildStep::Cgroup && program.cgroup.as_ref().is_some_and(|cgroup| !cgroup.is_required) {
+            uncontained = Some(stay_outside(&mut program, io::Error::from_raw_os_error(errno))?);
+        } else if step == ChildStep::Descriptors {
+            fd_table::failed(errno);
+            instructions.division.give_up();
+        } else {
             let failed = describe(step, errno, &program, record);
             return Err(if step == ChildStep::Execute {
                 explained(failed, errno, &program, &programs.owned)
@@ -235,10 +268,21 @@ pub(crate) fn start(
                 failed
             });
         }
-        fd_table::failed(errno);
-        instructions.division.give_up();
         pipe = new_pipe()?;
         instructions.pipe = pipe.as_ref().map(Pipe::writer);
+    }
+}
+
+/// Has the process begin where the agent is.
+///
+/// # Errors
+/// What kept it out, where it may not run outside.
+fn stay_outside(program: &mut Program<'_>, source: io::Error) -> Result<StartError, StartError> {
+    let shown = program.cgroup.as_ref().map(EnteredCgroup::shown).unwrap_or_default();
+    let why = failure(ENTER_CGROUP, &shown, source);
+    match program.cgroup.take_if(|cgroup| !cgroup.is_required) {
+        Some(_) => Ok(why),
+        None => Err(why),
     }
 }
 
@@ -252,7 +296,8 @@ fn divide(
 ) -> io::Result<FdTablePlan> {
     let of_record = record.into_iter().flat_map(|record| record.lock.iter().copied().chain([record.dir_fd()]));
     let of_streams = standard.iter().map(AsRawFd::as_raw_fd).chain(pipe.into_iter().flat_map(Pipe::ends));
-    let needed: Vec<c_int> = of_streams.chain(of_record).chain(passed.ends()).collect();
+    let of_cgroup = program.cgroup.iter().map(|cgroup| cgroup.entrance.procs.as_raw_fd());
+    let needed: Vec<c_int> = of_streams.chain(of_record).chain(passed.ends()).chain(of_cgroup).collect();
     let named = program.argv.first().into_iter().chain(&program.dir);
     let needs_any = named.into_iter().any(|path| is_of_descriptor(path.as_bytes()));
     FdTablePlan::above((!needs_any).then_some(&needed), standard[0], child_report::memory_is_shared())
@@ -275,7 +320,7 @@ fn try_clock_out(before: BootTime, started: &Started) {
     }
 }
 
-fn clone(stack: &mut ChildStack, instructions: &Instructions<'_>) -> io::Result<Child> {
+fn clone(stack: &mut ChildStack, instructions: &Instructions<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Child> {
     if let Some(detached) = &instructions.detached {
         fail::failing("start:clone")?;
         intermediate_child::clone(stack, instructions, detached)?;
@@ -283,28 +328,43 @@ fn clone(stack: &mut ChildStack, instructions: &Instructions<'_>) -> io::Result<
         return Ok(Child { pid: None, pidfd: detached.take_pidfd(), start_ticks: None });
     }
     if !pidfd::is_supported() {
-        return clone_with(0, stack, instructions);
+        return clone_with(0, stack, instructions, cgroup);
     }
-    match clone_with(libc::CLONE_PIDFD, stack, instructions) {
+    match clone_with(libc::CLONE_PIDFD, stack, instructions, cgroup) {
         // An emulator (qemu-user) or a sandbox that has pidfds, but not from clone. The pid is the child's own until
         // it is reaped.
-        Err(error) if is_refused(&error) => {
-            let child = clone_with(0, stack, instructions)?;
+        Err(error) if cgroup.is_none() && is_refused(&error) => {
+            let child = clone_with(0, stack, instructions, None)?;
             Ok(Child { pidfd: child.pid.and_then(|pid| pidfd::open(pid).ok()), ..child })
         }
         result => result,
     }
 }
 
-fn clone_with(flags: c_int, stack: &mut ChildStack, instructions: &Instructions<'_>) -> io::Result<Child> {
+fn clone_with(
+    flags: c_int,
+    stack: &mut ChildStack,
+    instructions: &Instructions<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> io::Result<Child> {
     let sharing = if instructions.division.is_shared() { libc::CLONE_FILES } else { 0 };
     let flags = VFORK | libc::SIGCHLD | flags | sharing;
     let mut raw_pidfd: RawFd = -1;
     let argument = std::ptr::from_ref(instructions).cast_mut().cast();
-    let top = stack.top();
     fail::failing("start:clone")?;
     // The child inherits the mask and opens it when no handler of the host is left.
     let guard = MaskGuard::block_all();
+    if let Some(cgroup) = cgroup {
+        // SAFETY: as below.
+        let cloned = unsafe { clone_into_cgroup::clone_into(cgroup, flags, stack, child_before_exec::run, argument) };
+        drop(guard);
+        fail::point("start:cloned");
+        let (pid, pidfd) = cloned?;
+        // SAFETY: as below.
+        let pidfd = (pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
+        return Ok(Child { pid: Some(pid), pidfd, start_ticks: None });
+    }
+    let top = stack.top();
     // SAFETY: `child_before_exec::run` keeps to system calls, on a stack that nothing else uses, with instructions that
     // live until it is done: the kernel suspends this thread until the child has executed or exited. Or it has a copy
     // of both.

@@ -4,8 +4,11 @@
 use std::ffi::{CStr, OsStr, OsString, c_int};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::command::{Credentials, ProcessSettings};
+use crate::sys::cgroup::directory::Entrance;
 
 /// What to execute, in the kernel's form.
 #[derive(Debug)]
@@ -28,6 +31,26 @@ pub(crate) struct Program<'a> {
     pub(crate) sockets: Vec<BorrowedFd<'a>>,
     /// What it reports to when it is ready.
     pub(crate) report: Option<ReportDescriptor<'a>>,
+    /// Where it begins, instead of the cgroup of the agent.
+    pub(crate) cgroup: Option<EnteredCgroup>,
+}
+
+/// The cgroup that a process begins in.
+#[derive(Debug)]
+pub(crate) struct EnteredCgroup {
+    pub(crate) path: Arc<Path>,
+    pub(crate) entrance: Entrance,
+    /// Whether it is not started where it cannot enter.
+    pub(crate) is_required: bool,
+    /// Whether it moves itself there, for it would be killed if it were cloned into it.
+    pub(crate) moves_itself: bool,
+}
+
+impl EnteredCgroup {
+    /// Its path, for messages.
+    pub(crate) fn shown(&self) -> String {
+        self.path.display().to_string()
+    }
 }
 
 /// A descriptor that a process gets besides its standard streams.

@@ -11,8 +11,11 @@ use super::child_record::SelfRecord;
 use super::child_step::ChildStep;
 use super::exec_diagnosis::Attempt;
 use super::fd_limit::Limit;
-use super::program::Program;
+use super::program::{EnteredCgroup, Program};
 use crate::command::{Credentials, Resource, ResourceLimit};
+
+/// What is said when a process cannot be put into its cgroup.
+pub(crate) const ENTER_CGROUP: &str = "enter cgroup";
 
 /// Why a process could not be started.
 #[derive(Debug)]
@@ -47,6 +50,7 @@ pub(crate) fn describe(step: ChildStep, errno: i32, program: &Program<'_>, recor
         ChildStep::OpenPidfd => ("open pidfd", String::new()),
         ChildStep::Session => ("setsid", String::new()),
         ChildStep::Descriptors => ("leave the agent's descriptors", String::new()),
+        ChildStep::Cgroup => (ENTER_CGROUP, program.cgroup.as_ref().map(EnteredCgroup::shown).unwrap_or_default()),
         ChildStep::StartTime => ("read", "/proc/self/stat".to_owned()),
         ChildStep::Inode => ("open own pidfd", String::new()),
         ChildStep::Record => ("write process record", record.map(|record| record.shown(errno)).unwrap_or_default()),

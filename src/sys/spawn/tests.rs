@@ -36,6 +36,7 @@ fn program(argv: &[&str]) -> Program<'static> {
         settings: ProcessSettings::default(),
         detached: false,
         report: None,
+        cgroup: None,
         pid_variables: vec![],
         sockets: vec![],
     }

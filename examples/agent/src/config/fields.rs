@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use proxyprocess::CgroupUse;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -131,6 +132,12 @@ pub(super) fn expected(place: &str, wanted: &str, got: &Value) -> String {
 
 pub(super) fn path(value: &Value) -> Option<PathBuf> {
     value.as_str().filter(|path| !path.is_empty() && !path.contains('\0')).map(PathBuf::from)
+}
+
+/// Whether each proxy has a cgroup of its own.
+pub(super) fn cgroup(value: &Value) -> Option<CgroupUse> {
+    let all = [CgroupUse::Off, CgroupUse::Auto, CgroupUse::Required];
+    all.into_iter().find(|known| value.as_str() == Some(known.as_str()))
 }
 
 pub(super) const MILLISECONDS: &str = "milliseconds, a whole number from 0 to 31622400000";

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::Result;
 use document::Document;
-use fields::{Fields, MILLISECONDS, expected, handovers, milliseconds, path, removed};
+use fields::{Fields, MILLISECONDS, cgroup, expected, handovers, milliseconds, path, removed};
 pub(crate) use mistakes::Mistakes;
 use mistakes::Noted;
 
@@ -94,6 +94,9 @@ impl Config {
         let most = wrong.take(fields.read("max_handovers", "a number from 1 to 1048576", handovers));
         options.max_handovers = most.unwrap_or(options.max_handovers);
         options.keep_removed = wrong.take(fields.read("keep_removed", "a number from 0 to 4294967295", removed));
+        let cgroup = wrong.take(fields.read("cgroup", "\"off\", \"auto\" or \"required\"", cgroup));
+        options.cgroup = cgroup.unwrap_or(options.cgroup);
+        options.cgroup_base = wrong.take(fields.read("cgroup_base", "a path", path));
         let on_exit = wrong.take(fields.take("on_exit").map(|value| on_exit(&value)).transpose()).unwrap_or_default();
         let written = fields.text("proxies");
         fields.finish().into_iter().for_each(|unknown| wrong.add(unknown));

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The cgroups of one manager: one for each generation of a proxy that may live, below a directory of the manager's own.
+//!
+//! What is in one is of the proxy, whatever it has done to its environment, its session and its parents; and all of it ends
+//! at once. Other processes get in only when someone moves them there.
+
+use std::fmt::Write;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::logging::{Level, Log};
+use crate::sys::cgroup::directory::{self, Entrance};
+use crate::sys::cgroup::hierarchy::{self, Whose};
+use crate::sys::digest;
+use crate::sys::pid::Pid;
+use crate::sys::spawn::program::EnteredCgroup;
+
+/// Whether each proxy has a cgroup of its own ([`ManagerOptions::cgroup`](crate::ManagerOptions::cgroup)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum CgroupUse {
+    /// None has.
+    #[default]
+    Off,
+    /// Each has one where this process may make cgroups; what the log says at the start of the manager.
+    Auto,
+    /// Each has one. A manager that may make none is refused, and a process that cannot enter is not started.
+    Required,
+}
+
+impl CgroupUse {
+    /// Its name in configurations: `"off"`, `"auto"`, `"required"`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CgroupUse::Off => "off",
+            CgroupUse::Auto => "auto",
+            CgroupUse::Required => "required",
+        }
+    }
+}
+
+/// Where systemd says that it manages the cgroups of this system (sd_booted(3)).
+const SYSTEMD: &str = "/run/systemd/system";
+
+/// How the name of a manager's directory begins, before its owner tag.
+const PREFIX: &str = "proxyprocess-";
+
+/// How the name of a proxy's cgroup ends: no file of the kernel's does. During a handover a proxy has two; and in one there may
+/// be a process that another agent has adopted, on a copy of the data directory.
+const SUFFIXES: [&str; 4] = [".proxy", ".proxy-2", ".proxy-3", ".proxy-4"];
+
+/// How long a process is waited for that has ended, and still counts.
+const REMOVAL_PATIENCE: Duration = Duration::from_millis(100);
+
+/// The longest part of an id that is in a name as it is.
+const LONGEST_PART: usize = 180;
+
+/// Where a process begins.
+#[derive(Debug, Clone)]
+pub(crate) struct StartPlace {
+    pub(crate) path: Arc<Path>,
+    /// Whether all processes of it were ended at once, after which none can be cloned into it
+    /// ([`clone_into_cgroup`](crate::sys::spawn::clone_into_cgroup)).
+    pub(crate) was_killed: bool,
+}
+
+/// A cgroup that is open for a process, or why it has none where it needs none.
+pub(crate) type Opened = Result<std::result::Result<EnteredCgroup, Error>>;
+
+/// The cgroups of a manager.
+#[derive(Debug)]
+pub(crate) struct Cgroups {
+    /// The directory of all.
+    home: PathBuf,
+    is_required: bool,
+}
+
+impl Cgroups {
+    /// Makes the directory for the cgroups of a manager; `None` where there are to be none, or none can be made and they are
+    /// not required, which is logged.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Io`]: they are required, and cannot be made; the message says why.
+    pub(crate) fn open(
+        wanted: CgroupUse,
+        base: Option<&Path>,
+        owner_tag: &str,
+        log: &Log,
+    ) -> Result<Option<Arc<Cgroups>>> {
+        let is_required = match wanted {
+            CgroupUse::Off => return Ok(None),
+            CgroupUse::Auto => false,
+            CgroupUse::Required => true,
+        };
+        let made = base.map_or_else(find_base, |base| Ok(base.to_owned())).and_then(|base| make_home(&base, owner_tag));
+        match made {
+            Ok(home) => {
+                let kind = if is_required { "required" } else { "auto" };
+                log.write(Level::Info, format_args!("cgroup: {kind}: each proxy has one below {}", home.display()));
+                remove_unused(&home, log);
+                Ok(Some(Arc::new(Cgroups { home, is_required })))
+            }
+            Err(why) if is_required => Err(Error::new(ErrorCode::Io, format!("cgroup: required: {why}"))),
+            Err(why) => {
+                log.write(Level::Info, format_args!("cgroup: auto: proxies have none of their own: {why}"));
+                Ok(None)
+            }
+        }
+    }
+
+    fn paths_of(&self, id: &str) -> impl Iterator<Item = PathBuf> {
+        SUFFIXES.iter().map(move |suffix| self.home.join(name_of(id, suffix)))
+    }
+
+    /// The cgroup that a process of a proxy begins in: that of the last one, which is empty, or the first one that is. Never one
+    /// in which a process lives, for the end of this one would be its end as well.
+    fn free_one(&self, id: &str, last: Option<&StartPlace>) -> io::Result<StartPlace> {
+        let of_last = last.filter(|last| !matches!(directory::is_populated(&last.path), Ok(true)));
+        if let Some(last) = of_last {
+            return Ok(last.clone());
+        }
+        for path in self.paths_of(id) {
+            if !directory::is_populated(&path)? {
+                return Ok(StartPlace { path: path.into(), was_killed: false });
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, "processes live in all that the proxy may have"))
+    }
+
+    /// The cgroup of a process that is adopted, if it is in one of its proxy.
+    pub(crate) fn of_adopted(&self, id: &str, pid: Pid) -> Option<Arc<Path>> {
+        let is_in = hierarchy::directory_of(Whose::Of(pid)).ok().flatten()?;
+        // Its processes may have made some below it.
+        self.paths_of(id).find(|own| is_in.starts_with(own)).map(Arc::from)
+    }
+
+    /// Opens a cgroup for a process of a proxy that begins in it; `last`: that of the last one. `None` where that cannot be done
+    /// and is not required, with the reason.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StartFailed`]: it cannot be opened, and is required.
+    pub(crate) fn open_for_start(&self, id: &str, last: Option<&StartPlace>) -> Opened {
+        let opened = self.free_one(id, last).and_then(|place| {
+            // A new one is as if it had never been killed. One that cannot be made anew is entered as it is.
+            let moves_itself = place.was_killed && directory::remove(&place.path).is_err();
+            Ok((self.open_entrance(&place.path)?, place.path, moves_itself))
+        });
+        self.checked(opened)
+    }
+
+    /// The same of the cgroup for a command that is run for a process, below that of the process.
+    pub(crate) fn open_for_command(&self, path: &Arc<Path>) -> Opened {
+        self.checked(self.open_entrance(path).map(|entrance| (entrance, path.clone(), false)))
+    }
+
+    fn checked(&self, opened: io::Result<(Entrance, Arc<Path>, bool)>) -> Opened {
+        match opened {
+            Ok((entrance, path, moves_itself)) => {
+                Ok(Ok(EnteredCgroup { path, entrance, is_required: self.is_required, moves_itself }))
+            }
+            Err(error) => {
+                let what = format_args!("make a cgroup in {}", self.home.display());
+                let error = Error::os(ErrorCode::StartFailed, what, &error);
+                if self.is_required { Err(error) } else { Ok(Err(error)) }
+            }
+        }
+    }
+
+    /// The directory of all may have been removed, by hand or with the unit that it was made in.
+    fn open_entrance(&self, path: &Path) -> io::Result<Entrance> {
+        directory::open(path).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => directory::make(&self.home).and_then(|()| directory::open(path)),
+            _ => Err(error),
+        })
+    }
+
+    /// Removes the directory, unless a process is in any.
+    pub(crate) fn close(&self, log: &Log) {
+        remove_unused(&self.home, log);
+        if let Err(error) = directory::remove_empty(&self.home).or_else(unless_in_use) {
+            log.write(Level::Warn, format_args!("remove cgroup {}: {error}", self.home.display()));
+        }
+    }
+}
+
+/// Removes the cgroup of a proxy that is gone.
+///
+/// # Errors
+/// [`ErrorCode::Io`]: a process was moved into it, or is still on its way out of it after a while.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    let until = Instant::now() + REMOVAL_PATIENCE;
+    loop {
+        match directory::remove(path) {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < until => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            removed => {
+                let failed = |error| Error::os(ErrorCode::Io, format_args!("remove cgroup {}", path.display()), &error);
+                return removed.map_err(failed);
+            }
+        }
+    }
+}
+
+/// Where this process may make cgroups: below its own, or beside it where systemd has put it into a part of what is delegated
+/// (`DelegateSubgroup=`).
+fn find_base() -> std::result::Result<PathBuf, String> {
+    let own = hierarchy::directory_of(Whose::Own).map_err(|error| format!("read /proc/self/cgroup: {error}"))?;
+    let own = own.ok_or("no mount shows the cgroup v2 of this process")?;
+    let candidates = [Some(&*own), own.parent()];
+    if let Some(delegated) = candidates.into_iter().flatten().find(|path| directory::is_delegated(path)) {
+        return Ok(delegated.to_owned());
+    }
+    if Path::new(SYSTEMD).exists() {
+        return Err(format!("systemd manages {} and has not delegated it (Delegate=yes)", own.display()));
+    }
+    Ok(own)
+}
+
+fn make_home(base: &Path, owner_tag: &str) -> std::result::Result<PathBuf, String> {
+    if owner_tag.is_empty() {
+        return Err("there is no random source for its name".to_owned());
+    }
+    let home = base.join(format!("{PREFIX}{owner_tag}"));
+    if !directory::is_cgroup(base) {
+        return Err(format!("{} is no directory of cgroup v2", base.display()));
+    }
+    // Whether processes may be put into it is known only with one.
+    directory::make(&home).map_err(|error| format!("make {}: {error}", home.display()))?;
+    Ok(home)
+}
+
+/// Removes the cgroups that no process is in: a proxy that is started again has a new one. What is in use stays for the next
+/// agent, or is of another one.
+fn remove_unused(home: &Path, log: &Log) {
+    if let Err(error) = directory::remove_children(home).or_else(unless_in_use) {
+        log.write(Level::Warn, format_args!("remove cgroups in {}: {error}", home.display()));
+    }
+}
+
+fn unless_in_use(error: io::Error) -> io::Result<()> {
+    let is_in_use = matches!(error.raw_os_error(), Some(libc::EBUSY | libc::ENOTEMPTY));
+    if is_in_use { Ok(()) } else { Err(error) }
+}
+
+/// The name of a proxy's cgroup: no two ids have the same, and none is a path.
+fn name_of(id: &str, suffix: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let mut name = String::with_capacity(id.len() + suffix.len());
+    for byte in id.bytes() {
+        if is_plain(byte) && !(name.is_empty() && byte == b'.') {
+            name.push(byte.into());
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(name, "%{byte:02X}");
+        }
+    }
+    if name.len() > LONGEST_PART {
+        let whole = digest::add(digest::EMPTY, id.as_bytes());
+        name.truncate(LONGEST_PART);
+        // No encoded id has a tilde.
+        let _ = write!(name, "~{whole:016x}");
+    }
+    name.push_str(suffix);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_are_readable_and_none_is_a_path_or_a_file_of_the_kernel() {
+        let names = [
+            ("web", "web.proxy"),
+            ("a/b", "a%2Fb.proxy"),
+            ("..", "%2E..proxy"),
+            ("cgroup.procs", "cgroup.procs.proxy"),
+            ("a%2Fb", "a%252Fb.proxy"),
+            ("two words", "two%20words.proxy"),
+        ];
+        for (id, name) in names {
+            assert_eq!(name_of(id, ".proxy"), name);
+        }
+        let long = name_of(&"ä".repeat(512), ".proxy-2");
+        assert!(long.len() <= 255 && long.contains('~'), "{long}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_ids_have_the_same_name(one in ".{0,40}|[./%a]{1,8}", other in ".{0,40}|[./%a]{1,8}") {
+            prop_assert_eq!(one == other, name_of(&one, ".proxy") == name_of(&other, ".proxy"));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What a process has left in its cgroup, and the end of all of that at once; and in which one the next process begins.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::EventLoop;
+use super::leader::Leader;
+use super::supervised::Supervised;
+use crate::lifecycle::ProxyState;
+use crate::supervisor::cgroups::StartPlace;
+use crate::supervisor::process_key::ProcessKey;
+use crate::supervisor::scan::escaped_process::Escaped;
+use crate::supervisor::scan::process_scan::ScanResult;
+use crate::sys::cgroup::directory;
+use crate::sys::is_exhausted;
+
+impl EventLoop {
+    /// The cgroup for a command that is run for a process: below that of the process, with which it ends, also when this agent
+    /// has died meanwhile.
+    pub(super) fn cgroup_for_command(supervised: &Supervised) -> Option<Arc<Path>> {
+        supervised.cgroup().map(|cgroup| cgroup.join("commands").into())
+    }
+
+    /// For a clean-up: the cgroup of a proxy that is to be gone. While it is declared it is kept.
+    pub(super) fn cgroup_to_remove(&self, key: ProcessKey) -> Option<Arc<Path>> {
+        let supervised = self.slots.get(&key).filter(|it| it.machine.state() == ProxyState::Stopped)?;
+        supervised.cgroup().cloned()
+    }
+}
+
+impl Supervised {
+    /// Takes note of a process that leads.
+    pub(super) fn led_by(&mut self, leader: Leader) {
+        // Where none has a cgroup, each end is followed by a scan in any case.
+        if leader.cgroup.is_none() && self.spec.context.cgroups.is_some() {
+            self.rare.unscanned_outside = true;
+        }
+        if self.rare.cgroup_killed {
+            self.rare.cgroup_killed = false;
+        }
+        self.leader = Some(leader);
+    }
+
+    /// That of its last process.
+    pub(super) fn cgroup(&self) -> Option<&Arc<Path>> {
+        self.leader.as_ref()?.cgroup.as_ref()
+    }
+
+    /// The cgroup of its last process, for the next one: it stays the same over restarts.
+    pub(super) fn last_cgroup(&self) -> Option<StartPlace> {
+        self.cgroup().map(|path| StartPlace { path: path.clone(), was_killed: self.rare.cgroup_killed })
+    }
+
+    /// Whether all that can be left of its processes is in their cgroup: no scan is needed to find it.
+    pub(super) fn is_contained(&self) -> bool {
+        self.cgroup().is_some() && !self.rare.unscanned_outside
+    }
+
+    /// What there is in its cgroup, as a scan would find it.
+    pub(super) fn look_into_cgroup(&self) -> io::Result<ScanResult> {
+        let escaped = match self.cgroup() {
+            Some(cgroup) => Escaped::of_cgroup(cgroup)?,
+            None => Vec::new(),
+        };
+        Ok(ScanResult { seen: !escaped.is_empty(), escaped, unproven: Vec::new() })
+    }
+
+    /// Takes note of what a process that has crashed has left in its cgroup, and not in its group: whether there is any. Where
+    /// that cannot be known there may be.
+    pub(super) fn note_left_in_cgroup(&mut self) -> bool {
+        match self.look_into_cgroup() {
+            Ok(ScanResult { escaped, .. }) => {
+                let group = self.leader.as_ref().and_then(|leader| leader.pid);
+                let mut escaped = escaped;
+                escaped.retain(|escaped| !group.is_some_and(|group| escaped.is_in_group_of(group)));
+                let any = !escaped.is_empty();
+                if any {
+                    self.rare.escaped = escaped;
+                }
+                any
+            }
+            // As without a cgroup: it is found by the next look, if it is in the way of the successor.
+            Err(error) if is_exhausted(&error) => false,
+            Err(error) => {
+                self.group_scan_failed(&error);
+                true
+            }
+        }
+    }
+
+    /// Ends all processes of its cgroup.
+    pub(super) fn kill_cgroup(&mut self) -> io::Result<()> {
+        let Some(cgroup) = self.cgroup() else { return Ok(()) };
+        let killed = directory::kill_all(cgroup);
+        self.rare.cgroup_killed = true;
+        killed
+    }
+}

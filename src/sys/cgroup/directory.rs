@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MPL-2.0
+//! One cgroup of version 2, by the path of its directory. No descriptor is kept: there may be ten thousand.
+//!
+//! What is said of a cgroup holds for those that its processes have made below it.
+
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::sys::fail;
+use crate::sys::pid::Pid;
+use crate::sys::signal::{Signal, kill_process};
+
+/// How deep cgroups of a process's own are looked through, and removed. The kernel has a limit as well (`cgroup.max.depth`).
+const DEPTH: usize = 32;
+
+/// What a child needs to enter a cgroup.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    /// The directory, for `CLONE_INTO_CGROUP`.
+    pub(crate) directory: File,
+    /// Its `cgroup.procs`, for a child that moves itself.
+    pub(crate) procs: File,
+}
+
+/// Makes a cgroup, unless it is there.
+pub(crate) fn make(path: &Path) -> io::Result<()> {
+    fail::failing("cgroup:make")?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// Opens a cgroup for a child, and makes it if it is not there.
+pub(crate) fn open(path: &Path) -> io::Result<Entrance> {
+    match open_made(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make(path)?;
+            open_made(path)
+        }
+        opened => opened,
+    }
+}
+
+fn open_made(path: &Path) -> io::Result<Entrance> {
+    fail::failing("cgroup:open")?;
+    let directory = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(path)?;
+    let procs = OpenOptions::new().write(true).open(path.join("cgroup.procs"))?;
+    Ok(Entrance { directory, procs })
+}
+
+/// Whether any process is in it. One that was removed has none.
+///
+/// A process that has ended may count for a moment longer, and until it is reaped it does not.
+pub(crate) fn is_populated(path: &Path) -> io::Result<bool> {
+    fail::failing("cgroup:read")?;
+    Ok(if_there(fs::read(path.join("cgroup.events")))?.is_some_and(|events| says_populated(&events)))
+}
+
+fn says_populated(events: &[u8]) -> bool {
+    events.split(|byte| *byte == b'\n').any(|line| line == b"populated 1")
+}
+
+/// The processes in it that have not ended. Those of another pid namespace have no number here and are left out.
+pub(crate) fn processes(path: &Path) -> io::Result<Vec<Pid>> {
+    fail::failing("cgroup:read")?;
+    let mut found = Vec::new();
+    each(path, DEPTH, &mut |path| {
+        let listed = match if_there(fs::read(path.join("cgroup.procs"))) {
+            // A threaded cgroup lists its processes in the cgroup above it.
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => None,
+            listed => listed?,
+        };
+        let listed = listed.unwrap_or_default();
+        let numbers =
+            listed.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok());
+        found.extend(numbers.filter_map(Pid::from_raw));
+        Ok(())
+    })?;
+    found.sort_unstable_by_key(|pid| pid.as_raw());
+    found.dedup();
+    Ok(found)
+}
+
+/// Ends all processes in it with SIGKILL, those included that are being forked, and frozen ones. One that was removed has none.
+pub(crate) fn kill_all(path: &Path) -> io::Result<()> {
+    fail::failing("cgroup:kill")?;
+    match write(&path.join("cgroup.kill"), "1") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_cgroup(path) => kill_each(path),
+        killed => if_there(killed).map(drop),
+    }
+}
+
+/// Before Linux 5.14: one by one, while they are frozen and so cannot fork (Linux 5.2). SIGKILL ends a frozen process.
+fn kill_each(path: &Path) -> io::Result<()> {
+    let freeze = |state: &str| if_there(write(&path.join("cgroup.freeze"), state)).map(drop);
+    let frozen = freeze("1");
+    let killed = processes(path).and_then(|processes| {
+        // A pid that was listed can be recycled only once its process was ended by another one, in between.
+        let mut kills = processes.into_iter().map(|pid| kill_process(pid, Signal::KILL));
+        kills.find(|sent| sent.as_ref().is_err_and(|error| error.raw_os_error() != Some(libc::ESRCH))).unwrap_or(Ok(()))
+    });
+    killed.and(frozen).and(freeze("0"))
+}
+
+/// Whether a path is that of a directory of the hierarchy.
+pub(crate) fn is_cgroup(path: &Path) -> bool {
+    path.join("cgroup.procs").exists()
+}
+
+/// Removes it, if it is there and neither a process nor another cgroup is in it.
+///
+/// # Errors
+/// EBUSY or ENOTEMPTY where there is one.
+pub(crate) fn remove_empty(path: &Path) -> io::Result<()> {
+    if_there(fs::remove_dir(path)).map(drop)
+}
+
+/// Removes those right below it that no process is in, and says of the first that could not be why.
+pub(crate) fn remove_children(path: &Path) -> io::Result<()> {
+    let mut result: io::Result<()> = Ok(());
+    for entry in if_there(fs::read_dir(path))?.into_iter().flatten() {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            // What is in use says least.
+            result = match (result, remove(&entry.path())) {
+                (Err(error), _) if error.raw_os_error() != Some(libc::EBUSY) => Err(error),
+                (_, Err(error)) => Err(error),
+                (result, Ok(())) => result,
+            };
+        }
+    }
+    result
+}
+
+/// Removes it with those below it, if it is there.
+///
+/// # Errors
+/// EBUSY while a process is in it.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    fail::failing("cgroup:remove")?;
+    match if_there(fs::remove_dir(path)) {
+        // Its processes have made some below it.
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) && !is_populated(path)? => {
+            each(path, DEPTH, &mut |path| if_there(fs::remove_dir(path)).map(drop))
+        }
+        removed => removed.map(drop),
+    }
+}
+
+/// Whether the one who may write to it has given it away to this process, with all below it: systemd says so in an attribute
+/// (`Delegate=`, systemd 238; for other users than root 251).
+pub(crate) fn is_delegated(path: &Path) -> bool {
+    ["trusted.delegate", "user.delegate"].iter().any(|name| attribute(path, name) == Some(b'1'))
+}
+
+/// The only byte of an extended attribute.
+fn attribute(path: &Path, name: &str) -> Option<u8> {
+    let c_string = |text: &[u8]| CString::new(text).ok();
+    let (path, name) = (c_string(path.as_os_str().as_bytes())?, c_string(name.as_bytes())?);
+    let mut value = 0u8;
+    // SAFETY: two NUL-terminated strings and a buffer of the size that is passed, which live through the call.
+    let length = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), (&raw mut value).cast(), 1) };
+    (length == 1).then_some(value)
+}
+
+/// Does something for those below one, and then for itself.
+fn each(path: &Path, depth: usize, action: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    let entries = if_there(fs::read_dir(path))?;
+    for entry in entries.into_iter().flatten() {
+        let entry = entry?;
+        if depth > 0 && entry.file_type()?.is_dir() {
+            each(&entry.path(), depth - 1, action)?;
+        }
+    }
+    action(path)
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
+}
+
+/// `None` where it is not there, or was removed while it was open.
+fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => Ok(None),
+        result => result.map(Some),
+    }
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Control groups, version 2: where this process may make some, and what is done with one (cgroups(7), and the kernel's
+//! `Documentation/admin-guide/cgroup-v2.rst`).
+
+pub(crate) mod directory;
+pub(crate) mod hierarchy;
+pub(crate) mod membership;

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MPL-2.0
+//! clone3(2) with `CLONE_INTO_CGROUP` (Linux 5.7): the child is in its cgroup from its first instant.
+//!
+//! A process that moves itself there has the kernel wait for all processors, and the cgroups of the whole system are locked
+//! meanwhile: a restart takes several times as long. The C library has no function for it, and a child on a stack of its own
+//! cannot return from the one for any system call; so the call is made here. Where that is not written down for the
+//! architecture, or a sandbox refuses it, the child moves itself.
+//!
+//! Linux 6.18 (6.12 does not) kills a child at once that is cloned into a cgroup which `cgroup.kill` was written to at any time
+//! before, or from such a one: the number of kills is compared with that of the parent's cgroup
+//! (`findings/clone-into-killed-cgroup.sh`). Such a child never begins, which the parent sees, and another one moves itself.
+
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::child_stack::ChildStack;
+use crate::sys::pid::Pid;
+
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+static IS_REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether it is worth trying.
+pub(crate) fn may_work() -> bool {
+    cfg!(target_arch = "x86_64") && !cfg!(proxyprocess_no_pidfd) && !IS_REFUSED.load(Ordering::Relaxed)
+}
+
+/// Whether the kernel or a sandbox does not do it, whichever the cgroup. It is not tried again then.
+pub(crate) fn is_refused(error: &io::Error) -> bool {
+    let refused = matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM | libc::EINVAL | libc::E2BIG));
+    if refused {
+        IS_REFUSED.store(true, Ordering::Relaxed);
+    }
+    refused
+}
+
+/// Clones a child that runs a function on a stack of its own, in this cgroup. With `CLONE_PIDFD` in the flags also its pidfd.
+///
+/// # Safety
+/// As for clone(2): the function and what its argument points to are fit to be used by the child, and the stack by nothing
+/// else, until the child has executed or exited.
+#[cfg(target_arch = "x86_64")]
+pub(crate) unsafe fn clone_into(
+    cgroup: BorrowedFd<'_>,
+    flags: c_int,
+    stack: &mut ChildStack,
+    run: extern "C" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+) -> io::Result<(Pid, RawFd)> {
+    let mut raw_pidfd: RawFd = -1;
+    let (stack, stack_size) = stack.bounds();
+    let signal = flags & 0xff;
+    let arguments = Arguments {
+        flags: (flags & !signal) as u64 | CLONE_INTO_CGROUP,
+        pidfd: (&raw mut raw_pidfd) as u64,
+        exit_signal: signal as u64,
+        stack,
+        stack_size,
+        cgroup: cgroup.as_raw_fd() as u64,
+        ..Arguments::default()
+    };
+    let result: i64;
+    // SAFETY: the child returns from the system call on its own stack, aligned as a function expects it, with all registers as
+    // here: it calls the function, which the caller vouches for, and exits. In the parent the call changes rax, rcx and r11.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r9",
+            "call r8",
+            "mov edi, eax",
+            "mov eax, {exit_group}",
+            "syscall",
+            "ud2",
+            "2:",
+            exit_group = const libc::SYS_exit_group,
+            inlateout("rax") libc::SYS_clone3 => result,
+            in("rdi") &raw const arguments,
+            in("rsi") size_of::<Arguments>(),
+            in("r8") run,
+            in("r9") argument,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    match Pid::from_raw(i32::try_from(result).unwrap_or_default()) {
+        Some(pid) => Ok((pid, raw_pidfd)),
+        None => Err(io::Error::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EINVAL))),
+    }
+}
+
+/// Nothing is known of other architectures: [`may_work`] says so.
+///
+/// # Safety
+/// None: it does nothing.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) unsafe fn clone_into(
+    _cgroup: BorrowedFd<'_>,
+    _flags: c_int,
+    _stack: &mut ChildStack,
+    _run: extern "C" fn(*mut c_void) -> c_int,
+    _argument: *mut c_void,
+) -> io::Result<(Pid, RawFd)> {
+    Err(io::Error::from_raw_os_error(libc::ENOSYS))
+}
+
+/// The kernel's struct clone_args, as of Linux 5.7.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Arguments {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}

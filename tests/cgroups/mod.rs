@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MPL-2.0
+//! A cgroup for each proxy: what is in it, and that a stop ends all of it.
+
+mod options;
+mod stops;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use proxyprocess::{CgroupUse, ManagerOptions};
+use rustix::process::{geteuid, getpid, set_child_subreaper};
+
+use crate::inside::quick;
+use crate::support::{Deadline, Process, Scene, Start, alone};
+
+/// A manager whose proxies have to have a cgroup each; `None` where this process may make none, which is said.
+#[track_caller]
+fn contained(scene: &Scene) -> Option<ManagerOptions> {
+    Some(quick(&scene.data_dir()).with_cgroup(CgroupUse::Required).with_cgroup_base(base()?))
+}
+
+/// Where cgroups can be made. Named, for a systemd of this machine has delegated nothing to the tests.
+#[track_caller]
+pub(crate) fn base() -> Option<PathBuf> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (own, number) = (cgroup_of(std::process::id()), NEXT.fetch_add(1, Ordering::Relaxed));
+    let probe = own.as_ref().map(|own| own.join(format!("probe-{}-{number}", std::process::id())));
+    let made = probe.map(|probe| fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)));
+    if !matches!(made, Some(Ok(()))) {
+        let required = geteuid().is_root() && std::env::var_os("PROXYPROCESS_CI").is_some();
+        assert!(!required, "no cgroup can be made in {own:?}: {made:?}");
+        println!("skipped: no cgroup can be made in {own:?}: {made:?}");
+        return None;
+    }
+    own
+}
+
+/// The directory of the cgroup v2 of a process, below the only mount of it.
+pub(crate) fn cgroup_of(pid: u32) -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("read mountinfo");
+    let mount = mounts.lines().find_map(|line| {
+        let (place, kind) = line.split_once(" - ")?;
+        let is_whole = kind.starts_with("cgroup2 ") && place.split(' ').nth(3) == Some("/");
+        is_whole.then(|| PathBuf::from(place.split(' ').nth(4).unwrap()))
+    })?;
+    let all = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let path = all.lines().find_map(|line| line.strip_prefix("0::/"))?.to_owned();
+    Some(if path.is_empty() { mount } else { mount.join(path) })
+}
+
+/// The directory of the manager that a process belongs to.
+fn home_of(process: &Process) -> PathBuf {
+    cgroup_of(process.pid()).and_then(|path| path.parent().map(Path::to_owned)).expect("the cgroup of a process")
+}
+
+fn names_in(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut names: Vec<String> = dirs.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Waits until there are these cgroups of proxies. No event tells when one was removed.
+#[track_caller]
+fn until_names(home: &Path, expected: &[&str]) {
+    let deadline = Deadline::of(format!("{expected:?} in {}, where {:?} are", home.display(), names_in(home)));
+    while names_in(home) != expected {
+        deadline.left();
+        std::thread::yield_now();
+    }
+}
+
+/// Takes the exit status of a process that has ended, and has lost its parent to this process.
+#[track_caller]
+fn reap(start: &Start) {
+    let deadline = Deadline::of(format!("the reaping of {}", start.pid));
+    while !start.process.reap() {
+        deadline.left();
+        std::thread::yield_now();
+    }
+}
+
+/// Runs a test in a process of its own, to which what loses its parent is given.
+#[track_caller]
+fn as_reaper(name: &str, body: impl FnOnce()) {
+    alone(name, || {
+        set_child_subreaper(Some(getpid())).expect("become a subreaper");
+        body();
+    });
+}

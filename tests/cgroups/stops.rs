@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What a stop, a crash and a replacement end: all that is in the cgroup, whatever it has made of itself.
+
+use std::fs;
+use std::time::Duration;
+
+use proxyprocess::ProxyConfig;
+use rustix::process::Signal;
+
+use super::{as_reaper, base, cgroup_of, contained, home_of, reap, until_names};
+use crate::inside::{Host, Part, Place, helper, inherited, park, quick, stage};
+use crate::library::overlap::{becomes_ready, gone, overlapping, serves};
+use crate::support::{Config, Launch, Proxy, Scene, agent_with_fail_points};
+
+fn with_grace(mut config: ProxyConfig, grace: Duration) -> ProxyConfig {
+    config.stop.grace_period = grace;
+    config
+}
+
+/// Nothing in its environment, in its session or among its parents says whose it is.
+#[test]
+fn stop_ends_a_process_with_a_cleared_environment() {
+    as_reaper("cgroups::stops::stop_ends_a_process_with_a_cleared_environment", || {
+        let scene = Scene::of_library();
+        let Some(options) = contained(&scene) else { return };
+        let mut host = Host::new(options);
+        host.set("web", helper(&scene, &["grandchild", "cleared"]));
+        host.run();
+        let (leader, left) = (scene.reports.start("web"), scene.reports.grandchild("web"));
+        let home = home_of(&leader.process);
+        assert_eq!(cgroup_of(left.pid), cgroup_of(leader.pid));
+        host.kill();
+        assert!(leader.process.is_gone() && left.process.is_gone());
+        assert!(!home.exists());
+        reap(&left);
+        scene.finish();
+    });
+}
+
+#[test]
+fn stop_signal_reaches_what_left_for_another_session_and_sigkill_ends_what_ignores_it() {
+    as_reaper(
+        "cgroups::stops::stop_signal_reaches_what_left_for_another_session_and_sigkill_ends_what_ignores_it",
+        || {
+            let scene = Scene::of_library();
+            let Some(options) = contained(&scene) else { return };
+            let mut host = Host::new(options);
+            host.set("polite", with_grace(helper(&scene, &["escaped"]), Duration::from_secs(600)));
+            host.set("stubborn", with_grace(helper(&scene, &["escaped", "stubborn"]), Duration::from_millis(300)));
+            host.run();
+            let leaders = ["polite", "stubborn"].map(|id| scene.reports.start(id));
+            let escaped = ["polite", "stubborn"].map(|id| scene.reports.grandchild(id));
+            host.kill();
+            assert!(leaders.iter().chain(&escaped).all(|start| start.process.is_gone()));
+            for one in &escaped {
+                assert_eq!(scene.reports.signal(one), "SIGINT", "{}", one.id);
+                reap(one);
+            }
+            scene.finish();
+        },
+    );
+}
+
+/// Also at the first restarts, which do not wait: without a cgroup those are made without a scan.
+#[test]
+fn no_successor_is_started_beside_what_a_crash_has_left_for_another_session() {
+    as_reaper("cgroups::stops::no_successor_is_started_beside_what_a_crash_has_left_for_another_session", || {
+        let scene = Scene::of_library();
+        let Some(options) = contained(&scene) else { return };
+        let mut host = Host::new(options);
+        host.set("web", helper(&scene, &["escaped", "stubborn"]));
+        host.run();
+        let (mut leader, mut escaped) = (scene.reports.start("web"), scene.reports.grandchild("web"));
+        for _ in 0..3 {
+            leader.process.kill();
+            leader = scene.reports.start("web");
+            assert!(escaped.process.is_gone(), "the successor runs beside it");
+            reap(&escaped);
+            escaped = scene.reports.grandchild("web");
+        }
+        host.kill();
+        assert!(leader.process.is_gone() && escaped.process.is_gone());
+        reap(&escaped);
+        scene.reports.forget_signals();
+        scene.finish();
+    });
+}
+
+/// SIGKILL of its cgroup ends a process that stands still.
+#[test]
+fn stop_ends_a_frozen_cgroup() {
+    let scene = Scene::of_library();
+    let Some(options) = contained(&scene) else { return };
+    let mut host = Host::new(options);
+    host.set("web", with_grace(helper(&scene, &["run"]), Duration::from_millis(100)));
+    host.run();
+    let leader = scene.reports.start("web");
+    fs::write(cgroup_of(leader.pid).unwrap().join("cgroup.freeze"), "1").unwrap();
+    host.kill();
+    assert!(leader.process.is_gone());
+    scene.finish();
+}
+
+#[test]
+fn cgroups_that_a_process_has_made_in_its_own_go_with_it() {
+    as_reaper("cgroups::stops::cgroups_that_a_process_has_made_in_its_own_go_with_it", || {
+        let scene = Scene::of_library();
+        let Some(options) = contained(&scene) else { return };
+        let mut host = Host::new(options);
+        host.set("web", helper(&scene, &["grandchild", "cleared"]));
+        host.run();
+        let (leader, left) = (scene.reports.start("web"), scene.reports.grandchild("web"));
+        let home = home_of(&leader.process);
+        let below = home.join("web.proxy").join("a").join("b");
+        fs::create_dir_all(&below).unwrap();
+        fs::write(below.join("cgroup.procs"), left.pid.to_string()).unwrap();
+        host.state.remove("web");
+        host.events.stopped("web");
+        assert!(left.process.is_gone());
+        until_names(&home, &[]);
+        reap(&left);
+        host.kill();
+        scene.finish();
+    });
+}
+
+/// Each generation has its own, or the end of the old one would be that of the new one.
+#[test]
+fn predecessor_is_ended_without_its_successor() {
+    let scene = Scene::of_library();
+    let Some(options) = contained(&scene) else { return };
+    let mut host = Host::new(options);
+    host.set("web", overlapping(&scene, "1"));
+    host.run();
+    let mut current = scene.reports.start("web");
+    becomes_ready(&scene, &mut host, &current, 1);
+    let home = home_of(&current.process);
+    for generation in 2..5u64 {
+        host.set("web", overlapping(&scene, &generation.to_string()));
+        let next = scene.reports.start("web");
+        assert_ne!(cgroup_of(next.pid), cgroup_of(current.pid));
+        becomes_ready(&scene, &mut host, &next, generation);
+        gone(&mut host, &current);
+        serves(&host, &next, generation);
+        current = next;
+    }
+    host.kill();
+    assert!(!home.exists());
+    scene.reports.forget_unread();
+    scene.finish();
+}
+
+fn agent(place: &Place) {
+    let base = cgroup_of(std::process::id()).unwrap();
+    let options = quick(&place.data_dir()).with_cgroup(proxyprocess::CgroupUse::Required).with_cgroup_base(base);
+    let mut host = Host::new(options);
+    host.set("web", inherited(&["grandchild", "cleared"]));
+    host.run();
+    host.events.started("web");
+    park();
+}
+
+#[test]
+fn next_agent_ends_with_an_adopted_process_what_cleared_its_environment() {
+    let name = "cgroups::stops::next_agent_ends_with_an_adopted_process_what_cleared_its_environment";
+    let parts: [Part; 1] = [("agent", agent)];
+    let Some(stage) = stage(name, &parts) else { return };
+    let Some(options) = contained(&stage.scene) else { return };
+    let first = stage.begin("agent", &[]);
+    let (leader, left) = (stage.scene.reports.start("web"), stage.scene.reports.grandchild("web"));
+    first.kill();
+    let home = home_of(&leader.process);
+    let mut next = Host::new(options);
+    next.restore().unwrap();
+    next.set("web", helper(&stage.scene, &["grandchild", "cleared"]));
+    next.run();
+    assert_eq!(next.events.adopted("web"), leader.pid);
+    leader.process.signal(Signal::KILL);
+    let again = stage.scene.reports.start("web");
+    assert!(left.process.is_gone(), "the successor runs beside it");
+    assert_eq!(home_of(&again.process), home);
+    next.kill();
+    assert!(!home.exists());
+    stage.scene.reports.forget_unread();
+    stage.scene.finish();
+}
+
+/// A scan of /proc takes the longer the more processes there are, and can be blind.
+#[test]
+fn no_restart_and_no_stop_lists_the_processes_of_the_machine() {
+    let Some(base) = base() else { return };
+    let scene = Scene::new();
+    let trace = scene.path("passed");
+    let config = Config::new(&scene)
+        .set("cgroup", "required")
+        .set("cgroup_base", base.to_str().unwrap())
+        .proxy("web", Proxy::helper(&["escaped", "stubborn"]).grace_ms(50));
+    let launch = Launch::of(agent_with_fail_points(), &scene);
+    let agent = launch.env("PROXYPROCESS_FAIL_TRACE", trace.to_str().unwrap()).start(&config);
+    agent.status_when(&scene, "web runs", |status| status.is("web", "running"));
+    // An agent that finds no record looks for processes of its data directory.
+    let begun = fs::read_to_string(&trace).unwrap().lines().count();
+    for _ in 0..2 {
+        let (leader, escaped) = (scene.reports.start("web"), scene.reports.grandchild("web"));
+        agent.status_running(&scene, "web", leader.pid);
+        leader.process.kill();
+        escaped.process.wait();
+    }
+    scene.reports.start("web");
+    let changed = config.clone().proxy("web", Proxy::helper(&["run"]));
+    agent.reload(&changed);
+    let last = scene.reports.start("web");
+    agent.status_running(&scene, "web", last.pid);
+    agent.quit();
+    let passed = fs::read_to_string(&trace).unwrap();
+    let lists = ["orphans:list", "processes:list", "scan:reads", "environ:read"];
+    let listed: Vec<&str> = passed.lines().skip(begun).filter(|point| lists.contains(point)).collect();
+    assert_eq!(listed, [""; 0]);
+    assert!(passed.lines().any(|point| point == "cgroup:kill"), "{passed}");
+    scene.reports.forget_unread();
+    scene.finish();
+}
