@@ -20,6 +20,11 @@ pub(super) enum Escalation {
     Aborted {
         until: Instant,
     },
+    /// A caller has ended the grace: SIGKILL is due. It is sent when a timer tells, as at the end of a time, so that many
+    /// processes get it as many timers: one after the other, with what else there is to do in between.
+    Over {
+        since: Instant,
+    },
     /// The supervisor polls a process thoroughly whenever a timer of its stop is due: one that a debugger holds may have
     /// ended without a report.
     Killed {
@@ -45,6 +50,7 @@ impl Escalation {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Escalation::Asked { until, .. } | Escalation::Aborted { until } => Some(until),
+            Escalation::Over { since } => Some(since),
             Escalation::Killed { probe_at, give_up_at } => Some(probe_at.min(give_up_at)),
             Escalation::Stuck => None,
         }
@@ -57,7 +63,7 @@ impl Escalation {
                 *self = Escalation::from_step(step + 1, now, stop, target);
                 Some(self.action(stop))
             }
-            Escalation::Aborted { until } if now >= until => {
+            Escalation::Aborted { until } | Escalation::Over { since: until } if now >= until => {
                 *self = Escalation::killed(now);
                 Some(MachineAction::Kill)
             }
@@ -74,12 +80,10 @@ impl Escalation {
     }
 
     /// The time of every step is over.
-    pub(super) fn end_grace(&mut self, now: Instant) -> Option<MachineAction> {
-        if self.has_killed() {
-            return None;
+    pub(super) fn end_grace(&mut self, now: Instant) {
+        if let Escalation::Asked { .. } | Escalation::Aborted { .. } = self {
+            *self = Escalation::Over { since: now };
         }
-        *self = Escalation::killed(now);
-        Some(MachineAction::Kill)
     }
 
     /// SIGKILL is due.
@@ -160,7 +164,7 @@ impl Escalation {
         let time = match *self {
             Escalation::Asked { step, .. } => stop.step(step).map_or(Duration::ZERO, |settings| settings.duration),
             Escalation::Aborted { .. } => Escalation::time_to_abort(stop),
-            Escalation::Killed { .. } | Escalation::Stuck => return,
+            Escalation::Over { .. } | Escalation::Killed { .. } | Escalation::Stuck => return,
         };
         self.limit(after(now, time));
     }
@@ -169,7 +173,9 @@ impl Escalation {
     pub(super) fn step(self) -> Option<usize> {
         match self {
             Escalation::Asked { step, .. } => Some(step),
-            Escalation::Aborted { .. } | Escalation::Killed { .. } | Escalation::Stuck => None,
+            Escalation::Aborted { .. } | Escalation::Over { .. } | Escalation::Killed { .. } | Escalation::Stuck => {
+                None
+            }
         }
     }
 
@@ -181,7 +187,7 @@ impl Escalation {
             }
             Escalation::Asked { step, .. } => MachineAction::SignalStop { step },
             Escalation::Aborted { .. } => MachineAction::Abort,
-            Escalation::Killed { .. } | Escalation::Stuck => MachineAction::Kill,
+            Escalation::Over { .. } | Escalation::Killed { .. } | Escalation::Stuck => MachineAction::Kill,
         }
     }
 

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The time that many take, and what is answered meanwhile.
 
+use std::fs;
 use std::time::{Duration, SystemTime};
 
 use proxyprocess::{EventKind, ProxyState};
+use rustix::process::Signal;
+use serde_json::json;
 
 use crate::inside::{Host, helper, quick};
-use crate::support::{Deadline, Scene, alone};
+use crate::stops::common::wait_for_state_of;
+use crate::support::{Agent, Config, Deadline, Launch, Proxy, Scene, Start, Status, agent_with_fail_points, alone};
 
 const MANY: usize = 200;
 const GRACE: Duration = Duration::from_secs(1);
@@ -75,5 +79,105 @@ fn status_and_metrics_are_answered_while_many_stubborn_ones_are_being_stopped() 
     starts.iter().for_each(|start| start.process.kill());
     host.kill();
     scene.reports.forget_signals();
+    scene.finish();
+}
+
+/// How many are handled before the supervisor stands still for a moment, and how many before it does so for ever.
+const HELD_AFTER: usize = 10;
+const STALLED_AFTER: usize = 15;
+
+/// An agent whose supervisor has a lot to do at once, for each of so many processes, and stands still at a point of that.
+struct Busy<'a> {
+    scene: &'a Scene,
+    point: &'a str,
+    agent: Agent,
+    starts: Vec<Start>,
+}
+
+impl Busy<'_> {
+    /// `passed`: how often the point is passed before.
+    fn with<'a>(scene: &'a Scene, point: &'a str, passed: usize, config: &Config) -> Busy<'a> {
+        let (held, stalled) = (passed + HELD_AFTER, passed + STALLED_AFTER);
+        let path = |name: &str| scene.path(name).to_str().expect("a path in UTF-8").to_owned();
+        let agent = Launch::of(agent_with_fail_points(), scene)
+            .env("PROXYPROCESS_FAIL", &format!("{point}#{held}=hold,{point}#{stalled}=stall"))
+            .env("PROXYPROCESS_FAIL_TRACE", &path("passed"))
+            .env("PROXYPROCESS_FAIL_RELEASE", &path("release"))
+            .start(config);
+        let starts: Vec<_> = (0..MANY / 10).map(|_| scene.reports.any_start()).collect();
+        agent.status_when(scene, "all run", |status| starts.iter().all(|start| status.runs(&start.id, start.pid)));
+        Busy { scene, point, agent, starts }
+    }
+
+    /// All at once: nothing of it is handled while the agent stands still.
+    fn while_it_stands_still(&self, happens: impl FnOnce(&[Start])) {
+        self.agent.signal(Signal::STOP);
+        wait_for_state_of(self.agent.pid(), "T");
+        happens(&self.starts);
+        self.agent.signal(Signal::CONT);
+    }
+
+    /// The question is there when the supervisor goes on, and not all is handled when it stalls.
+    #[track_caller]
+    fn answers(self, held: usize) -> Status {
+        let passed = || fs::read_to_string(self.scene.path("passed")).unwrap_or_default();
+        wait(&format!("the supervisor at {}", self.point), || {
+            passed().lines().filter(|line| *line == self.point).count() >= held + HELD_AFTER
+        });
+        // The thread that asks waits for the answer, and not for a signal any more.
+        let (syscall, futex) = (format!("/proc/{}/syscall", self.agent.pid()), format!("{} ", nix::libc::SYS_futex));
+        let released = self.scene.path("release");
+        let release = move || {
+            wait("the question", || fs::read_to_string(&syscall).is_ok_and(|text| text.starts_with(&futex)));
+            fs::write(released, "").expect("release the supervisor");
+        };
+        let status = std::thread::scope(|scope| {
+            scope.spawn(release);
+            self.agent.status()
+        });
+        self.agent.kill();
+        self.starts.iter().for_each(|start| start.process.kill());
+        status
+    }
+}
+
+#[track_caller]
+fn wait(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Deadline::of(what);
+    while !holds() {
+        deadline.left();
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn status_is_answered_between_the_ends_of_many() {
+    let scene = Scene::new();
+    let waits = json!({"attempts_before_backoff": 0, "max_wait_ms": 3_600_000});
+    let proxy = || Proxy::helper(&["run"]).set("restart", waits.clone());
+    let config =
+        (0..MANY / 10).fold(Config::new(&scene), |config, number| config.proxy(&format!("p{number}"), proxy()));
+    let busy = Busy::with(&scene, "exit:told", 0, &config);
+    busy.while_it_stands_still(|starts| {
+        starts.iter().for_each(|start| start.process.kill());
+        starts.iter().for_each(|start| start.process.wait());
+    });
+    let status = busy.answers(0);
+    let running = status.proxies.values().filter(|proxy| proxy.state == "running").count();
+    assert!((MANY / 10 - STALLED_AFTER..=MANY / 10 - HELD_AFTER).contains(&running), "{running} are not told of");
+    scene.finish();
+}
+
+#[test]
+fn status_is_answered_between_the_timers_of_many() {
+    let scene = Scene::new();
+    let stubborn = || Proxy::helper(&["stubborn"]).grace_ms(GRACE.as_millis() as u64);
+    let with = |config, number| Config::proxy(config, &format!("p{number}"), stubborn());
+    let busy = Busy::with(&scene, "signal:sent", MANY / 10, &(0..MANY / 10).fold(Config::new(&scene), with));
+    busy.agent.reload(&Config::new(&scene));
+    busy.starts.iter().for_each(|start| assert_eq!(scene.reports.signal(start), "SIGINT"));
+    busy.while_it_stands_still(|_| std::thread::sleep(GRACE));
+    let status = busy.answers(MANY / 10);
+    assert!(status.proxies.values().all(|proxy| proxy.state == "stopping"), "{status:?}");
     scene.finish();
 }

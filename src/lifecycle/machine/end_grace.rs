@@ -20,13 +20,13 @@ impl Machine {
         if self.grace_ended { Escalation::killed(now) } else { cause.escalation(now, settings) }
     }
 
-    /// What is being ended gets SIGKILL, and so does later what is there to be ended then. Nothing else is told.
+    /// What is being ended gets SIGKILL with the next timer, and so does later what is there to be ended then.
     pub(super) fn end_grace(&mut self, now: Instant) -> Vec<MachineAction> {
         self.grace_ended = self.is_ending();
         match &mut self.phase {
             MachinePhase::Stopping { escalation, .. }
             | MachinePhase::Clearing { escalation, .. }
-            | MachinePhase::Scanning { escalation, .. } => escalation.end_grace(now).into_iter().collect(),
+            | MachinePhase::Scanning { escalation, .. } => escalation.end_grace(now),
             MachinePhase::Idle
             | MachinePhase::Adopting { .. }
             | MachinePhase::Starting { .. }
@@ -38,8 +38,9 @@ impl Machine {
             | MachinePhase::Waiting { .. }
             | MachinePhase::Stopped
             | MachinePhase::Failed
-            | MachinePhase::Resting(_) => vec![],
+            | MachinePhase::Resting(_) => {}
         }
+        vec![]
     }
 
     /// Whether a process, or what one has left, is being ended, or will be, should it turn out to be there; or was, for a file of

@@ -10,11 +10,21 @@ use crate::sys::signal::Signal;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const KILL: [MachineAction; 1] = [MachineAction::Kill];
+const KILL_AND_PROBE: [MachineAction; 2] = [MachineAction::Kill, MachineAction::ProbeGroup];
 const KILLED_WHEN_THERE: [MachineAction; 2] = [MachineAction::Kill, MachineAction::Announce(Announcement::Stopping)];
 const LEADER_GONE: MachineEvent = MachineEvent::Exited { group_left: true, quietly: false, end: End::Unexpected };
 const ALL_GONE: MachineEvent = MachineEvent::Exited { group_left: false, quietly: true, end: End::Unexpected };
 const FOUND: MachineEvent = MachineEvent::Scanned { left: true, held: false };
 const NONE_FOUND: MachineEvent = MachineEvent::Scanned { left: false, held: false };
+
+impl World {
+    /// What follows the end of the grace.
+    fn end_grace(&mut self) -> Vec<MachineAction> {
+        assert_eq!(self.on(MachineEvent::EndGrace), []);
+        assert!(self.machine.deadline().is_none_or(|deadline| deadline <= self.now), "nothing is waited for");
+        self.on(MachineEvent::Timer)
+    }
+}
 
 fn patient(mut world: World) -> World {
     (world.stop.grace_period, world.stop.leftover_grace) = (HOUR, HOUR);
@@ -30,7 +40,7 @@ fn stopping() -> World {
 #[test]
 fn stop_under_way_kills_at_once_and_has_the_patience_of_any_kill() {
     let mut world = stopping();
-    assert_eq!(world.after(1).on(MachineEvent::EndGrace), KILL);
+    assert_eq!(world.after(1).end_grace(), KILL);
     assert_eq!(world.on(MachineEvent::EndGrace), [], "once");
     assert_eq!(world.on(MachineEvent::Stop), []);
     assert_eq!(world.after(4).on(MachineEvent::Timer), []);
@@ -53,7 +63,7 @@ fn no_step_comes_after_the_end_of_the_grace() {
         world.stop = world.stop.with_steps(steps);
         world.on(MachineEvent::Stop);
         (0..done).for_each(|_| drop(world.after(1).on(MachineEvent::Timer)));
-        assert_eq!(world.on(MachineEvent::EndGrace), KILL);
+        assert_eq!(world.end_grace(), KILL);
         assert_eq!(world.on(MachineEvent::StopCommandFailed { step: 1 }), []);
         assert_eq!(world.on(MachineEvent::MoreTime { by: HOUR }), []);
         assert_eq!(world.after(5).on(MachineEvent::Timer), [MachineAction::Stuck]);
@@ -64,7 +74,7 @@ fn no_step_comes_after_the_end_of_the_grace() {
 fn what_the_leader_has_left_is_killed_whether_it_is_found_before_or_after() {
     let mut world = stopping();
     world.on(LEADER_GONE);
-    assert_eq!(world.on(MachineEvent::EndGrace), KILL);
+    assert_eq!(world.end_grace(), KILL_AND_PROBE);
     assert_eq!(world.on(MachineEvent::Group { left: false }), [MachineAction::Scan]);
     assert_eq!(world.on(FOUND), KILL);
 
@@ -74,6 +84,19 @@ fn what_the_leader_has_left_is_killed_whether_it_is_found_before_or_after() {
     assert_eq!(world.on(FOUND), KILL);
     world.on(MachineEvent::Group { left: false });
     assert_eq!(world.on(NONE_FOUND), GONE);
+}
+
+#[test]
+fn process_that_has_ended_before_its_grace_is_ended_for_it_is_not_killed_and_what_it_has_left_is() {
+    let mut world = stopping();
+    assert_eq!(world.on(MachineEvent::EndGrace), []);
+    assert_eq!(world.end(), GONE);
+
+    let mut world = stopping();
+    world.on(MachineEvent::EndGrace);
+    assert_eq!(world.on(LEADER_GONE), [MachineAction::RemovePidFile]);
+    assert_eq!(world.on(MachineEvent::Timer), KILL_AND_PROBE);
+    assert_eq!(world.after(5).on(MachineEvent::Timer)[0], MachineAction::Stuck);
 }
 
 #[test]
@@ -134,7 +157,7 @@ fn what_is_wanted_again_before_it_is_there_lives() {
 fn only_the_old_process_of_a_replacement_is_killed() {
     let mut world = patient(World::running());
     assert_eq!(world.on(MachineEvent::Replace), ASKED);
-    assert_eq!(world.on(MachineEvent::EndGrace), KILL);
+    assert_eq!(world.end_grace(), KILL);
     assert_eq!(world.end(), [MachineAction::Settle, MachineAction::Spawn]);
     assert_eq!(world.on(MachineEvent::EndGrace), [], "the new one is only being started");
     assert_eq!(world.on(MachineEvent::Spawned), []);
@@ -184,7 +207,7 @@ fn what_is_not_being_ended_is_not_touched() {
 fn leftovers_of_a_crash_and_a_process_that_writes_its_core_have_no_more_time() {
     let mut world = patient(World::running());
     assert_eq!(world.on(LEADER_GONE), TOLD);
-    assert_eq!(world.on(MachineEvent::EndGrace), KILL);
+    assert_eq!(world.end_grace(), KILL_AND_PROBE);
     world.on(MachineEvent::Group { left: false });
     assert_eq!(world.on(NONE_FOUND), [MachineAction::Spawn]);
 
@@ -195,7 +218,7 @@ fn leftovers_of_a_crash_and_a_process_that_writes_its_core_have_no_more_time() {
 
     let mut hung = patient(World::running());
     assert_eq!(hung.on(MachineEvent::WatchdogExpired)[0], MachineAction::Abort);
-    assert_eq!(hung.on(MachineEvent::EndGrace), KILL);
+    assert_eq!(hung.end_grace(), KILL);
     assert_eq!(hung.on(MachineEvent::Stop), [], "SIGKILL was sent");
     assert_eq!(hung.end(), GONE);
 }

@@ -326,12 +326,20 @@ impl Outside {
             Move::EndGrace => {
                 let before = world.machine.phase;
                 let actions = world.on(MachineEvent::EndGrace);
-                assert!(matches!(actions[..], [] | [MachineAction::Kill]));
+                assert_eq!(actions, []);
                 let is_ending = matches!(
                     before,
                     MachinePhase::Stopping { .. } | MachinePhase::Clearing { .. } | MachinePhase::Scanning { .. }
                 );
-                assert!(is_ending || world.machine.phase == before && actions.is_empty(), "it was not being ended");
+                assert!(is_ending || world.machine.phase == before, "it was not being ended");
+                let (MachinePhase::Stopping { escalation, .. }
+                | MachinePhase::Clearing { escalation, .. }
+                | MachinePhase::Scanning { escalation, .. }) = world.machine.phase
+                else {
+                    return;
+                };
+                let due = escalation.deadline().is_some_and(|deadline| deadline <= world.now);
+                assert!(escalation.has_killed() || due, "it has time");
                 actions
             }
             Move::Finish { well, hopeless } => match self.job.take() {

@@ -110,12 +110,12 @@ impl EventLoop {
             let patience = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             self.inbox.wait(patience, &mut ready);
             for _ in 0..self.inbox.arrived() {
-                let Some(message) = self.inbox.take() else { break };
-                self.guarded(|it| it.take(message));
+                self.take_next();
                 // However many messages come, no timer waits for a pause between them.
                 self.guarded(EventLoop::fire_timers);
             }
             for &number in &ready {
+                self.take_arrived();
                 self.guarded(|it| match reported(number) {
                     Reported::End(key) => it.check_exit(key),
                     Reported::Readiness(key) => it.check_ready(key),
@@ -136,6 +136,20 @@ impl EventLoop {
     fn guarded(&mut self, step: impl FnOnce(&mut EventLoop)) {
         if caught(|| step(self)).is_err() {
             logging::write(Level::Error, format_args!("the supervisor thread panicked and goes on"));
+        }
+    }
+
+    /// Takes the messages that have arrived by now. Called between the ends of many processes and between many timers: who asks
+    /// for the status does not wait for all of them.
+    fn take_arrived(&mut self) {
+        for _ in 0..self.inbox.arrived() {
+            self.take_next();
+        }
+    }
+
+    fn take_next(&mut self) {
+        if let Some(message) = self.inbox.take() {
+            self.guarded(|it| it.take(message));
         }
     }
 
@@ -176,6 +190,7 @@ impl EventLoop {
         }
         let now = Instant::now();
         while let Some(key) = self.timers.due(now) {
+            self.take_arrived();
             // This thread may have stood still, with the whole program or for want of a processor: then a process that
             // ended long ago is not known to have ended, and would be killed, or named as one that survived SIGKILL.
             if self.slots.get(&key).is_some_and(|supervised| supervised.machine.awaits_end()) {
