@@ -10,6 +10,7 @@ mod logs;
 mod metrics;
 mod on_exit;
 mod page;
+mod pid_1;
 mod service_manager;
 mod several;
 mod socket;

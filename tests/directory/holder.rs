@@ -48,12 +48,16 @@ fn holder_in_a_pid_namespace_below_is_named_by_its_pid_here() {
     let scene = Scene::new();
     let holder = Launch::new(&scene).under(&under).spawn(&Config::new(&scene));
     let lock = scene.data_dir().join("lock");
-    wait_until(&scene.data_dir(), "the lock", || fs::read_to_string(&lock).is_ok_and(|text| text == "1\n"));
-    let [agent] = &children_of(holder.process())[..] else { panic!("expected one child") };
+    // PID 1 starts the agent as its first child.
+    wait_until(&scene.data_dir(), "the lock", || fs::read_to_string(&lock).is_ok_and(|text| text.ends_with('\n')));
+    let [init] = &children_of(holder.process())[..] else { panic!("expected one child") };
+    let [agent] = &children_of(init)[..] else { panic!("expected one child") };
+    assert_ne!(fs::read_to_string(&lock).unwrap().trim(), agent.pid().to_string());
     let error = Manager::new(State::new(), quick(&scene.data_dir())).expect_err("it is in use");
     assert_eq!(error.code(), ErrorCode::Locked);
     assert!(error.to_string().ends_with(&format!("is in use by process {}", agent.pid())), "{error}");
     agent.kill();
+    init.wait();
     drop(holder);
     scene.finish();
 }

@@ -60,8 +60,9 @@ const SUPERVISOR_LAYERS: [&str; 22] = [
 ];
 
 /// The same within `examples/agent/src`.
-const AGENT_LAYERS: [&str; 12] = [
-    "failure", "spelling", "output", "config", "service", "clients", "proxy", "demo", "agent", "control", "http", "cli",
+const AGENT_LAYERS: [&str; 13] = [
+    "failure", "spelling", "init", "output", "config", "service", "clients", "proxy", "demo", "agent", "control",
+    "http", "cli",
 ];
 
 /// A path of modules below the crate, and perhaps an item at its end.

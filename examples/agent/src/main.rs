@@ -13,6 +13,7 @@ mod control;
 mod demo;
 mod failure;
 mod http;
+mod init;
 mod output;
 mod proxy;
 mod service;

@@ -24,7 +24,7 @@ use clap::Parser;
 use crate::control::client::Connection;
 use crate::control::protocol::Awaited;
 use crate::control::server;
-use crate::{Result, agent, config, demo, http, proxy};
+use crate::{Result, agent, config, demo, http, init, proxy};
 use arguments::{Arguments, Command, Http, PerhapsAgent, Several, WhichAgent};
 use logs::Streams;
 use steer_several::Steering;
@@ -79,8 +79,11 @@ pub(crate) fn run() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the agent. Whether it may listen there is found out before it starts anything.
+/// Runs the agent, as a child where this is PID 1. Whether it may listen there is found out before it starts anything.
 fn run_agent(config: &Path, http: Http) -> Result<ExitCode> {
+    if init::is_needed() {
+        return init::run_child();
+    }
     let Http { address, is_public, hosts } = http;
     let http = address.map(|address| http::Server::new(address, is_public, hosts)).transpose()?;
     agent::run(config, server::start, |agent| http.map_or(Ok(()), |http| http.start(agent)))
