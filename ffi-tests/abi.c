@@ -225,7 +225,7 @@ FIELD(proxyprocess_daemon_options, pid_path, 8, 8);
 FIELD(proxyprocess_daemon_options, stdout_path, 16, 8);
 FIELD(proxyprocess_daemon_options, stderr_path, 24, 8);
 
-SIZE(proxyprocess_proxy_status, 232);
+SIZE(proxyprocess_proxy_status, 240);
 FIELD(proxyprocess_proxy_status, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_status, state, 4, 4);
 FIELD(proxyprocess_proxy_status, id, 8, 8);
@@ -266,6 +266,7 @@ FIELD(proxyprocess_proxy_status, other_last_exit_by, 224, 4);
 FIELD(proxyprocess_proxy_status, other_last_exit_expected, 228, 1);
 FIELD(proxyprocess_proxy_status, last_exit_expected, 229, 1);
 FIELD(proxyprocess_proxy_status, reserved_4, 230, 2);
+FIELD(proxyprocess_proxy_status, cgroup, 232, 8);
 
 SIZE(proxyprocess_event, 88);
 FIELD(proxyprocess_event, struct_size, 0, 4);

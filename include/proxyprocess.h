@@ -985,6 +985,8 @@ typedef struct proxyprocess_proxy_status {
     uint8_t last_exit_expected;
     /** 0. */
     uint8_t reserved_4[2];
+    /** The directory of the cgroup that its processes are in, or were; NULL when it has none of its own. */
+    const char *cgroup;
 } proxyprocess_proxy_status;
 
 /**
@@ -1490,8 +1492,8 @@ int32_t proxyprocess_status_list_get(const struct proxyprocess_status_list *list
  * last_exit_core_dumped (of a signal), next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint,
  * ready, generation, status_text, other (an object with generation, state, pid, last_error, attempts, next_start_ms, and the
  * keys that begin with last_exit, and last_stderr), state_ms, uptime_ms, last_exit_by ("itself", "stop", "not-ready" or
- * "watchdog"), last_exit_expected, last_stderr (a list of lines), stdout_log and stderr_log, in this order; null is what there
- * is not.
+ * "watchdog"), last_exit_expected, last_stderr (a list of lines), stdout_log, stderr_log and cgroup, in this order; null is what
+ * there is not.
  *
  * `index`: from 0.
  *

@@ -115,6 +115,8 @@ pub struct proxyprocess_proxy_status {
     pub last_exit_expected: u8,
     /// 0.
     pub reserved_4: [u8; 2],
+    /// The directory of the cgroup that its processes are in, or were; NULL when it has none of its own.
+    pub cgroup: TextOut,
 }
 
 /// In C: `proxyprocess_proxy_status *`.
@@ -167,6 +169,7 @@ unsafe impl SizedStruct for proxyprocess_proxy_status {
             other_last_exit_expected: 0,
             last_exit_expected: 0,
             reserved_4: [0; 2],
+            cgroup: TextOut::NULL,
         }
     }
 }
@@ -195,6 +198,7 @@ struct Texts {
     last_stderr: Option<CString>,
     stdout_log: Option<CString>,
     stderr_log: Option<CString>,
+    cgroup: Option<CString>,
 }
 
 impl List {
@@ -219,6 +223,7 @@ impl proxyprocess_status_list {
             last_stderr: lines(&proxy.last_stderr),
             stdout_log: proxy.stdout_log.as_deref().map(c_path),
             stderr_log: proxy.stderr_log.as_deref().map(c_path),
+            cgroup: proxy.cgroup.as_deref().map(c_path),
         });
         let texts = texts.collect();
         proxyprocess_status_list(Handle::new(List { proxies, texts }))
@@ -284,6 +289,7 @@ pub extern "C" fn proxyprocess_status_list_get(
             last_stderr: texts.last_stderr.as_deref().map_or(TextOut::NULL, TextOut::of),
             stdout_log: texts.stdout_log.as_deref().map_or(TextOut::NULL, TextOut::of),
             stderr_log: texts.stderr_log.as_deref().map_or(TextOut::NULL, TextOut::of),
+            cgroup: texts.cgroup.as_deref().map_or(TextOut::NULL, TextOut::of),
             last_exit_by: ended_by(proxy.last_exit_by) as i32,
             other_next_start_ms: other.and_then(|other| other.next_start_ms).unwrap_or(u64::MAX),
             other_attempts: other.map_or(0, |other| other.attempts),
@@ -305,8 +311,8 @@ pub extern "C" fn proxyprocess_status_list_get(
 /// last_exit_core_dumped (of a signal), next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint,
 /// ready, generation, status_text, other (an object with generation, state, pid, last_error, attempts, next_start_ms, and the
 /// keys that begin with last_exit, and last_stderr), state_ms, uptime_ms, last_exit_by ("itself", "stop", "not-ready" or
-/// "watchdog"), last_exit_expected, last_stderr (a list of lines), stdout_log and stderr_log, in this order; null is what there
-/// is not.
+/// "watchdog"), last_exit_expected, last_stderr (a list of lines), stdout_log, stderr_log and cgroup, in this order; null is what
+/// there is not.
 ///
 /// `index`: from 0.
 ///

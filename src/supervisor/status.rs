@@ -78,6 +78,10 @@ pub struct ProxyStatus {
     /// The file that its standard error goes to.
     #[serde(serialize_with = "as_lossy_text")]
     pub stderr_log: Option<PathBuf>,
+    /// The directory of the cgroup that its processes are in, or were, if it has one of its own
+    /// ([`ManagerOptions::cgroup`](crate::ManagerOptions::cgroup)).
+    #[serde(serialize_with = "as_lossy_text")]
+    pub cgroup: Option<PathBuf>,
 }
 
 /// How much of the logs of a proxy is on disk, in bytes, of standard output and of standard error; `None` of what is no file.
@@ -190,6 +194,7 @@ impl ProxyStatus {
             last_stderr: Vec::new(),
             stdout_log: None,
             stderr_log: None,
+            cgroup: None,
         }
     }
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Which managers have cgroups, and what is said where none can be made.
 
-use proxyprocess::{CgroupUse, ErrorCode, EventKind, Manager, ManagerOptions, State};
+use proxyprocess::{CgroupUse, ErrorCode, EventKind, Manager, ManagerOptions, State, WaitFor};
 
 use super::{cgroup_of, contained, home_of, names_in, until_names};
 use crate::inside::{Host, helper, quick};
-use crate::support::Scene;
+use crate::support::{Scene, WATCHDOG};
 
 fn refusal(options: ManagerOptions) -> (ErrorCode, String) {
     let error = Manager::new(State::new(), options).unwrap_err();
@@ -52,6 +52,8 @@ fn process_begins_in_a_cgroup_of_its_proxy_which_is_kept_over_restarts_and_goes_
     let home = home_of(&web.process);
     assert_eq!(names_in(&home), ["a%2Fb.proxy", "web.proxy"]);
     assert_eq!(cgroup_of(web.pid), Some(home.join("web.proxy")));
+    host.manager.wait_until("web", WaitFor::Running, WATCHDOG).unwrap();
+    assert_eq!(host.status("web").cgroup, cgroup_of(web.pid));
     assert_eq!(cgroup_of(other.pid), Some(home.join("a%2Fb.proxy")));
     web.process.kill();
     let again = scene.reports.start("web");

@@ -148,6 +148,8 @@ type Status struct {
 	// StdoutLog and StderrLog are the files that its standard output and error go to, or empty.
 	StdoutLog string
 	StderrLog string
+	// Cgroup is the directory of the cgroup that its processes are in, or were; empty when it has none of its own.
+	Cgroup string
 }
 
 // EndedBy is what made a process end. A later version of the library may report others.
@@ -254,6 +256,7 @@ func (l *statusList) all() ([]Status, error) {
 			LastStderr: linesOf(status.last_stderr),
 			StdoutLog:  C.GoString(status.stdout_log),
 			StderrLog:  C.GoString(status.stderr_log),
+			Cgroup:     C.GoString(status.cgroup),
 
 			LastExitExpected: status.last_exit_expected != 0,
 		}

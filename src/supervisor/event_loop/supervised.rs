@@ -234,6 +234,7 @@ impl Supervised {
         status.state_ms = Some(milliseconds_since(self.state_since.1));
         status.uptime_ms = self.process_started.filter(|_| self.pid.is_some()).map(milliseconds_since);
         [status.stdout_log, status.stderr_log] = self.spec.log_paths();
+        status.cgroup = self.cgroup().map(|cgroup| cgroup.to_path_buf());
         status.next_start_ms = self.machine.next_start().map(milliseconds_until);
         status.last_error = self.rare.last_error.as_ref().map(Error::to_string);
         status.unproven = self.unproven().into_iter().map(Unproven::to_status).collect();
