@@ -138,7 +138,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 336);
+SIZE(proxyprocess_proxy_options, 352);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -198,6 +198,11 @@ FIELD(proxyprocess_proxy_options, expected_exit_json, 312, 8);
 FIELD(proxyprocess_proxy_options, output_json, 320, 8);
 FIELD(proxyprocess_proxy_options, enabled, 328, 1);
 FIELD(proxyprocess_proxy_options, reserved_5, 329, 7);
+FIELD(proxyprocess_proxy_options, stdout_fd, 336, 4);
+FIELD(proxyprocess_proxy_options, stderr_fd, 340, 4);
+FIELD(proxyprocess_proxy_options, has_stdout_fd, 344, 1);
+FIELD(proxyprocess_proxy_options, has_stderr_fd, 345, 1);
+FIELD(proxyprocess_proxy_options, reserved_6, 346, 6);
 
 SIZE(proxyprocess_manager_options, 96);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);

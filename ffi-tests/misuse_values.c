@@ -144,6 +144,13 @@ static void proxy_options(void)
     REFUSES_PROXY(fd_store_max = 513, config, "fd_store_max");
     REFUSES_PROXY(enabled = 2, argument, "enabled");
     REFUSES_PROXY(reserved_5[6] = 1, argument, "reserved_5");
+    REFUSES_PROXY(has_stdout_fd = 2, argument, "has_stdout_fd");
+    REFUSES_PROXY(has_stderr_fd = 2, argument, "has_stderr_fd");
+    REFUSES_PROXY(has_stdout_fd = 1, config, "stdout_fd");
+    REFUSES_PROXY(has_stderr_fd = 1; options.stderr_fd = 1000000, config, "stderr_fd");
+    REFUSES_PROXY(has_stderr_fd = 1; options.output_json = "{\"stderr\": \"null\"}", config, "stderr_fd");
+    REFUSES_PROXY(output_json = "{\"stderr\": \"descriptor\"}", config, "output.stderr");
+    REFUSES_PROXY(reserved_6[5] = 1, argument, "reserved_6");
     REFUSES_PROXY(restart_policy = 3, argument, "restart_policy");
     REFUSES_PROXY(restart_give_up_within_ms = 1, argument, "restart_give_up_within_ms");
     REFUSES_PROXY(restart_give_up_failures = 1, config, "restart.give_up_after.within_ms");

@@ -115,6 +115,22 @@ static void by_options(void)
     options.output_json = "{\"stdout\": \"/var/log/web\", \"stderr\": \"file\", \"owner\": \"proxy\"}";
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "\"output\":{\"owner\":\"proxy\",\"stdout\":\"/var/log/web\"}");
+    /* Descriptors: duplicated by the call, and closed with the last declaration. */
+    int ends[2];
+    CHECK_INT(pipe(ends), 0);
+    options.output_json = NULL;
+    options.stderr_fd = ends[1];
+    options.has_stderr_fd = 1;
+    OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
+    has(state, "web-proxy", "\"output\":{\"stderr\":\"descriptor\"}");
+    options.stderr_fd = ends[0];
+    FAILS(proxyprocess_state_set(state, "web-proxy", &options, &error), PROXYPROCESS_E_INVALID_CONFIG, "stderr_fd");
+    close(ends[1]);
+    options.has_stderr_fd = 0;
+    OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
+    char end_of_file;
+    CHECK_INT(read(ends[0], &end_of_file, 1), 0);
+    close(ends[0]);
     options.ready_tcp = NULL;
     options.ready_unix = "/run/web";
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));

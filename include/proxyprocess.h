@@ -781,6 +781,20 @@ typedef struct proxyprocess_proxy_options {
     uint8_t enabled;
     /** 0. */
     uint8_t reserved_5[7];
+    /**
+     * A descriptor that its standard output goes to, open for writing: a file, pipe, socket or terminal. It is duplicated by the
+     * call that gets it, so that it may be closed then, and given to each start. The next agent does not have it: what that
+     * starts before the proxy is declared again writes to its log. Ignored without `has_stdout_fd`.
+     */
+    int32_t stdout_fd;
+    /** The same for its standard error; ignored without `has_stderr_fd`. */
+    int32_t stderr_fd;
+    /** 1: its standard output goes to `stdout_fd`, and `output_json` has no "stdout" (0). */
+    uint8_t has_stdout_fd;
+    /** 1: its standard error goes to `stderr_fd`, and `output_json` has no "stderr" (0). */
+    uint8_t has_stderr_fd;
+    /** 0. */
+    uint8_t reserved_6[6];
 } proxyprocess_proxy_options;
 
 /**

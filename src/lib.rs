@@ -78,7 +78,7 @@ mod subscription;
 mod supervisor;
 mod sys;
 
-pub use command::{Command, Credentials, Output, OutputOwner, Resource, ResourceLimit};
+pub use command::{Command, Credentials, HostDescriptor, Output, OutputOwner, Resource, ResourceLimit};
 pub use daemon::Daemon;
 pub use declaration::{
     ExecMode, ExpectedExit, Listen, ListenAddress, ProxyConfig, ProxySnapshot, Ready, Reload, Replace,

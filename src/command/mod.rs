@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use output::{HostDescriptor, Output, OutputOwner};
 pub(crate) use output::{LogLimits, Outputs};
-pub use output::{Output, OutputOwner};
 pub(crate) use process_settings::{LAST_CPU, NICE, ProcessSettings, UMASK};
 pub use resource::{Resource, ResourceLimit};
 pub(crate) use user::UserNames;
@@ -255,8 +255,8 @@ impl Command {
 
     /// Whether a process of this one is one of the other as well.
     pub(crate) fn same_process(&self, other: &Command) -> bool {
-        let outputs = Outputs { limits: other.outputs.limits, ..self.outputs.clone() };
-        self == other || Command { outputs, ..self.clone() } == *other
+        let with_its_outputs = || Command { outputs: other.outputs.clone(), ..self.clone() };
+        self == other || self.outputs.same_process(&other.outputs) && with_its_outputs() == *other
     }
 
     /// The first declared setting that no process of Consul's has, by its name. What variables a process has shows by

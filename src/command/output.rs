@@ -2,7 +2,9 @@
 //! Where the standard output and error of a process go.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Command;
 use super::validation::{invalid, refuse_nul};
@@ -28,7 +30,41 @@ pub enum Output {
     /// To what is at this absolute path, which is appended to: a file, created with mode 0600 if it is missing, a pipe that has
     /// a reader, a terminal. Links are followed. Several proxies may have the same one.
     Path(PathBuf),
+    /// To a descriptor of the host, as [`Output::descriptor`] makes it. The declaration of an earlier agent has one that this
+    /// one does not: until it is declared again, the output of a process that is started goes to its log.
+    Descriptor(HostDescriptor),
 }
+
+/// A duplicate of a descriptor of the host, which is closed when no declaration and no start needs it any more. Two are equal
+/// that are of the same open file.
+#[derive(Debug, Clone)]
+pub struct HostDescriptor(Option<Arc<OwnedFd>>);
+
+impl HostDescriptor {
+    /// One that is there, and for the same open file always the same.
+    pub(crate) fn of(fd: Arc<OwnedFd>) -> HostDescriptor {
+        HostDescriptor(Some(fd))
+    }
+
+    /// That of an earlier agent.
+    pub(crate) const GONE: HostDescriptor = HostDescriptor(None);
+
+    /// The duplicate; `None` of an earlier agent's.
+    pub(crate) fn fd(&self) -> Option<&Arc<OwnedFd>> {
+        self.0.as_ref()
+    }
+}
+
+impl PartialEq for HostDescriptor {
+    fn eq(&self, other: &HostDescriptor) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+}
+
+impl Eq for HostDescriptor {}
 
 /// Whose the logs of a proxy in the data directory are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -131,6 +167,30 @@ impl Outputs {
         [&self.stdout, &self.stderr]
     }
 
+    /// Whether a process with these outputs is one with the others: which descriptor of the host it is cannot be known of one that
+    /// an earlier agent has started.
+    pub(super) fn same_process(&self, other: &Outputs) -> bool {
+        let is_same = |(one, other): (&Output, &Output)| match (one, other) {
+            (Output::Descriptor(_), Output::Descriptor(_)) => true,
+            (one, other) => one == other,
+        };
+        self.streams().into_iter().zip(other.streams()).all(is_same) && self.owner == other.owner
+    }
+
+    /// Checks that each descriptor is there, as none is that was read from JSON.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`](crate::ErrorCode::InvalidConfig), naming the field.
+    pub(crate) fn validate_descriptors(&self) -> Result<()> {
+        for (field, output) in ["stdout", "stderr"].into_iter().zip(self.streams()) {
+            if *output == Output::Descriptor(HostDescriptor::GONE) {
+                let what = "no descriptor, which only the program that has it can declare";
+                return Err(invalid(format!("output.{field}: expected {what}")));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks what can never work.
     ///
     /// # Errors
@@ -176,6 +236,7 @@ impl Outputs {
                 Output::Null => part.push("null"),
                 Output::Journal => part.push("journal"),
                 Output::Path(path) => part.push(path),
+                Output::Descriptor(_) => part.push("descriptor"),
             }
             parts.push(part);
         }

@@ -315,7 +315,7 @@ impl Declared {
             let message = format!("mode: expected \"daemon\", got \"{}\"", self.config.mode);
             return Err(Error::new(ErrorCode::InvalidConfig, message));
         }
-        self.config.validate()
+        self.config.validate_to_start()
     }
 }
 

@@ -6,6 +6,7 @@ mod expected_exit;
 mod fd_store;
 pub(crate) mod fields;
 mod fingerprint;
+mod host_descriptor;
 mod listen;
 mod listen_in_command;
 pub(crate) mod listen_json;
@@ -199,6 +200,12 @@ impl ProxyConfig {
     /// # Errors
     /// [`ErrorCode::InvalidConfig`], naming the field.
     pub fn validate(&self) -> Result<()> {
+        self.validate_to_start()?;
+        self.command.outputs.validate_descriptors()
+    }
+
+    /// The same of what is to be started, which may be of an earlier agent that had a descriptor.
+    pub(crate) fn validate_to_start(&self) -> Result<()> {
         self.validate_as_in_snapshots()?;
         ready_at_listen::validate(&self.ready, &self.listen)
     }

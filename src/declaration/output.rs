@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::fields::{Fields, expected};
 use super::text;
-use crate::command::{Command, Output, OutputOwner, Outputs};
+use crate::command::{Command, HostDescriptor, Output, OutputOwner, Outputs};
 use crate::error::Result;
 
 const OUTPUT: &str = "\"file\", \"inherit\", \"null\", \"journal\" or an absolute path";
@@ -63,6 +63,7 @@ fn read_stream(fields: &mut Fields, field: &str) -> Result<Option<Output>> {
             "inherit" => Some(Output::Inherit),
             "null" => Some(Output::Null),
             "journal" => Some(Output::Journal),
+            "descriptor" => Some(Output::Descriptor(HostDescriptor::GONE)),
             path => Path::new(path).is_absolute().then(|| Output::Path(path.into())),
         }),
     };
@@ -76,6 +77,7 @@ pub(super) fn put(outputs: &Outputs, put: &mut impl FnMut(&str, Value)) {
         Output::Inherit => Some("inherit".into()),
         Output::Null => Some("null".into()),
         Output::Journal => Some("journal".into()),
+        Output::Descriptor(_) => Some("descriptor".into()),
         Output::Path(path) => Some(match text::to_json(path.as_os_str()) {
             Value::String(path) => path.into(),
             bytes => json!({"path": bytes}),

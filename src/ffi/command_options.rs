@@ -6,7 +6,7 @@ use super::input::boolean;
 use super::json::value;
 use super::options::variables;
 use super::proxy_options::proxyprocess_proxy_options;
-use crate::command::{Command, Credentials, validate_withheld};
+use crate::command::{Command, Credentials, Output, validate_withheld};
 use crate::declaration::output::read_output;
 use crate::declaration::process_settings::{read_cpus, read_rlimits};
 
@@ -62,6 +62,18 @@ impl proxyprocess_proxy_options {
         }
         if let Some(output) = self.output_json.optional_utf8("output_json")? {
             command = read_output("output_json", value("output_json", "object", &output)?, command)?;
+        }
+        let none_beside = |field: &str, output: &Output| match output {
+            Output::File => Ok(()),
+            _ => Err(Failure::config(format!("{field}: expected none beside one in output_json"))),
+        };
+        if boolean("has_stdout_fd", self.has_stdout_fd)? {
+            none_beside("stdout_fd", command.declared_stdout())?;
+            command = command.stdout(Output::descriptor_by_number("stdout_fd", self.stdout_fd)?);
+        }
+        if boolean("has_stderr_fd", self.has_stderr_fd)? {
+            none_beside("stderr_fd", command.declared_stderr())?;
+            command = command.stderr(Output::descriptor_by_number("stderr_fd", self.stderr_fd)?);
         }
         if boolean("has_nice", self.has_nice)? {
             command = command.nice(self.nice);

@@ -169,6 +169,18 @@ pub struct proxyprocess_proxy_options {
     pub enabled: u8,
     /// 0.
     pub reserved_5: [u8; 7],
+    /// A descriptor that its standard output goes to, open for writing: a file, pipe, socket or terminal. It is duplicated by the
+    /// call that gets it, so that it may be closed then, and given to each start. The next agent does not have it: what that
+    /// starts before the proxy is declared again writes to its log. Ignored without `has_stdout_fd`.
+    pub stdout_fd: i32,
+    /// The same for its standard error; ignored without `has_stderr_fd`.
+    pub stderr_fd: i32,
+    /// 1: its standard output goes to `stdout_fd`, and `output_json` has no "stdout" (0).
+    pub has_stdout_fd: u8,
+    /// 1: its standard error goes to `stderr_fd`, and `output_json` has no "stderr" (0).
+    pub has_stderr_fd: u8,
+    /// 0.
+    pub reserved_6: [u8; 6],
 }
 
 /// After which ends a proxy is started again. A failure is an exit that is no expected one, a start that failed, a process
@@ -267,6 +279,11 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             output_json: Text::NULL,
             enabled: 1,
             reserved_5: [0; 7],
+            stdout_fd: -1,
+            stderr_fd: -1,
+            has_stdout_fd: 0,
+            has_stderr_fd: 0,
+            reserved_6: [0; 6],
         }
     }
 }
@@ -318,6 +335,7 @@ impl proxyprocess_proxy_options {
         config.fd_store_max = self.fd_store_max;
         config.replace = self.replace()?;
         reserved("reserved_5", &self.reserved_5)?;
+        reserved("reserved_6", &self.reserved_6)?;
         config.enabled = boolean("enabled", self.enabled)?;
         Ok(config)
     }

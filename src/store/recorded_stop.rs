@@ -74,10 +74,10 @@ fn read_commands(commands: Value, leftover_grace: Duration) -> Result<RecordedSt
         StopAction::Command(argv) => argv.first(),
         StopAction::Signal { .. } => None,
     });
-    // What a declaration may not have, a record may not have either.
+    // What a declaration in a snapshot may not have, a record may not have either.
     let mut declared = ProxyConfig::new(command.clone().arg(runs.cloned().unwrap_or_default())).with_stop(settings);
     declared.target_service = target_service;
-    declared.validate()?;
+    declared.validate_as_in_snapshots()?;
     Ok(RecordedStop { command, ..RecordedStop::of(&declared) })
 }
 

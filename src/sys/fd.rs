@@ -27,7 +27,7 @@ pub(super) fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
 }
 
 /// The same open file under the lowest free number from this one on.
-pub(super) fn duplicate(fd: BorrowedFd<'_>, from: RawFd) -> io::Result<OwnedFd> {
+pub(crate) fn duplicate(fd: BorrowedFd<'_>, from: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is open for the time of the call.
     let duplicate = check(i64::from(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, from) }))?;
     // SAFETY: fcntl has just created it; nothing else has it.
@@ -43,6 +43,13 @@ pub(crate) fn duplicate_of_agent(number: RawFd) -> io::Result<OwnedFd> {
     let duplicate = check(i64::from(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) }))?;
     // SAFETY: fcntl has just created it; nothing else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(duplicate as RawFd) })
+}
+
+/// Whether a descriptor is open for writing.
+pub(crate) fn is_writable(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: no pointers are passed.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+    flags != -1 && flags & libc::O_PATH == 0 && flags & libc::O_ACCMODE != libc::O_RDONLY
 }
 
 /// Whether two descriptors are of one open file (kcmp(2)). Where the kernel does not compare, two that are of the same inode

@@ -24,6 +24,7 @@ mod locked;
 mod log_dir;
 mod logs;
 mod metrics;
+mod output_descriptor;
 pub(crate) mod overlap;
 mod overlap_adopted;
 mod overlap_faults;

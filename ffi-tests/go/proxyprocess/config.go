@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -179,6 +180,11 @@ type Output struct {
 	// empty is OutputFile.
 	Stdout string `json:"stdout,omitempty"`
 	Stderr string `json:"stderr,omitempty"`
+	// StdoutFile and StderrFile are open files that they go to in place of that, a pipe or socket too; nil is none. Each is
+	// duplicated by the call that gets it, which has Fd make it a blocking one, so that it may be closed then. The next agent does
+	// not have it: what that starts before the proxy is declared again writes to its log.
+	StdoutFile *os.File `json:"-"`
+	StderrFile *os.File `json:"-"`
 	// Owner is whose the logs in the data directory are: OutputOwnerAgent or OutputOwnerProxy; empty is OutputOwnerAgent.
 	Owner string `json:"owner,omitempty"`
 	// MaxBytes is how large each of the files may become that the outputs go to, 65536 to 1<<50: of one that is larger the oldest
@@ -416,6 +422,14 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 			return &Error{Code: ErrInvalidConfig, Message: fmt.Sprintf("output: %v", err)}
 		}
 		options.output_json = mem.text("output", string(text))
+		if c.Output.StdoutFile != nil {
+			options.has_stdout_fd = 1
+			options.stdout_fd = mem.descriptor(c.Output.StdoutFile)
+		}
+		if c.Output.StderrFile != nil {
+			options.has_stderr_fd = 1
+			options.stderr_fd = mem.descriptor(c.Output.StderrFile)
+		}
 	}
 	options.no_new_privs = flag(c.NoNewPrivs)
 	options.argv0 = mem.optional("argv0", c.Argv0)

@@ -3,6 +3,7 @@
 package proxyprocess_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -181,6 +182,27 @@ func TestManagerHasLogsAloneInADirectory(t *testing.T) {
 	check(t, err)
 	if want := filepath.Join(options.LogDir, "web-stdout.log"); len(status) != 1 || status[0].StdoutLog != want {
 		t.Errorf("got %+v, expected the log %s", status, want)
+	}
+}
+
+func TestOutputGoesToAnOpenFileThatIsClosed(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	check(t, err)
+	defer reader.Close()
+	state := newState(t)
+	config := shell("echo text >&2; exec sleep 300")
+	config.Output = &proxyprocess.Output{Stdout: proxyprocess.OutputNull, StderrFile: writer}
+	check(t, state.Set("web", config))
+	config.Output = &proxyprocess.Output{StdoutFile: reader}
+	expect(t, state.Set("other", config), proxyprocess.ErrInvalidConfig)
+	writer.Close()
+	config.Output = &proxyprocess.Output{StdoutFile: writer}
+	expect(t, state.Set("other", config), proxyprocess.ErrInvalidConfig)
+	run(t, newManager(t, quick(state, "")))
+	line, err := bufio.NewReader(reader).ReadString('\n')
+	check(t, err)
+	if line != "text\n" {
+		t.Errorf("got %q", line)
 	}
 }
 

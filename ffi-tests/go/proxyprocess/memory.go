@@ -3,11 +3,14 @@
 package proxyprocess
 
 // #include <proxyprocess.h>
+// #include <stdint.h>
 // #include <stdlib.h>
 import "C"
 
 import (
 	"fmt"
+	"os"
+	"runtime"
 	"strings"
 	"unsafe"
 )
@@ -15,13 +18,22 @@ import (
 // cMemory is what the library is given to read during one call. Its methods note the first text that C cannot hold.
 type cMemory struct {
 	allocated []unsafe.Pointer
-	err       error
+	// Open until the call is over.
+	files []*os.File
+	err   error
 }
 
 func (m *cMemory) free() {
 	for _, pointer := range m.allocated {
 		C.free(pointer)
 	}
+	runtime.KeepAlive(m.files)
+}
+
+// descriptor is the number of an open file.
+func (m *cMemory) descriptor(file *os.File) C.int32_t {
+	m.files = append(m.files, file)
+	return C.int32_t(file.Fd())
 }
 
 func (m *cMemory) keep(pointer unsafe.Pointer) unsafe.Pointer {

@@ -277,7 +277,7 @@ impl Spawner {
     ) -> Result<StartedProcess> {
         let begun = Instant::now();
         validate_id(&spec.id)?;
-        spec.config.validate()?;
+        spec.config.validate_to_start()?;
         spec.refuse_root()?;
         end_leftovers(spec, after)?;
         let opened = sockets.map(|sockets| open_sockets(spec, sockets)).transpose()?.unwrap_or_default();

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Where the output of a process goes, and where it can be found again.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Files, Spec};
 use crate::command::{Credentials, Output, OutputOwner};
 use crate::error::{Error, ErrorCode, Result};
+use crate::logging::Level;
 use crate::store::{self, BoundedLog, LogLocation, LogOwner, LogPart, LogPositions};
 use crate::sys::{fd, journal_stream};
 
@@ -35,7 +36,7 @@ impl Spec {
     /// The logs of the streams that go to one.
     fn open_logs(&self, user: Option<&Credentials>) -> Result<[Option<OwnedFd>; 2]> {
         let outputs = &self.config.command.outputs;
-        let wanted = outputs.streams().map(|output| *output == Output::File);
+        let wanted = [0, 1].map(|stream| self.goes_to_log(stream));
         let user = user.filter(|_| outputs.owner == OutputOwner::Proxy);
         let owner = user.map_or(LogOwner::Agent, |user| LogOwner::Proxy { uid: user.uid, gid: user.gid });
         match self.context.files.log_home() {
@@ -60,9 +61,30 @@ impl Spec {
         }
     }
 
+    /// Whether a stream goes to a log, also in place of a descriptor that only an earlier agent had.
+    fn goes_to_log(&self, stream: usize) -> bool {
+        match self.config.command.outputs.streams()[stream] {
+            Output::File => true,
+            Output::Descriptor(descriptor) => descriptor.fd().is_none(),
+            Output::Inherit | Output::Null | Output::Journal | Output::Path(_) => false,
+        }
+    }
+
     fn open_output(&self, output: &Output, log: Option<OwnedFd>, number: i32) -> Result<OwnedFd> {
         match (output, log) {
             (Output::File, Some(log)) => Ok(log),
+            (Output::Descriptor(descriptor), log) => match descriptor.fd() {
+                Some(fd) => fd::duplicate(fd.as_fd(), 3).map_err(|error| {
+                    let what = format_args!("duplicate the descriptor of the host for descriptor {number}");
+                    Error::os(ErrorCode::StartFailed, what, &error)
+                }),
+                None => {
+                    let stream = ["stdout", "stderr"][usize::from(number == 2)];
+                    let why = "for the descriptor of the earlier agent is not declared again yet";
+                    self.context.log.about(Level::Warn, &self.id, format_args!("its {stream} goes to its log, {why}"));
+                    log.map_or_else(|| store::open_output(None), Ok)
+                }
+            },
             (Output::File | Output::Null, _) => store::open_output(None),
             (Output::Path(path), _) => store::open_output(Some(path)),
             (Output::Inherit, _) => fd::duplicate_of_agent(number).map_err(|error| {
@@ -88,7 +110,7 @@ impl Spec {
         let path = |output: &Output, log| match output {
             Output::File => log,
             Output::Path(path) => Some(path.clone()),
-            Output::Inherit | Output::Null | Output::Journal => None,
+            Output::Inherit | Output::Null | Output::Journal | Output::Descriptor(_) => None,
         };
         [path(stdout, of_stdout), path(stderr, of_stderr)]
     }
@@ -106,7 +128,7 @@ impl Spec {
                 None => self.own_log_path(1),
             },
             Output::Path(path) => Some(&**path),
-            Output::Inherit | Output::Null | Output::Journal => None,
+            Output::Inherit | Output::Null | Output::Journal | Output::Descriptor(_) => None,
         };
         path.map_or(Ok(Vec::new()), |path| store::last_lines_of(path, part, until, positions))
     }
@@ -131,7 +153,7 @@ impl Spec {
                 None => self.own_log_path(stream).map(|path| LogLocation::At(path.into())),
             },
             Output::Path(path) => Some(LogLocation::At(path.clone())),
-            Output::Inherit | Output::Null | Output::Journal => None,
+            Output::Inherit | Output::Null | Output::Journal | Output::Descriptor(_) => None,
         })
     }
 
