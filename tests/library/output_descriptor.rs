@@ -79,14 +79,23 @@ fn each_start_writes_to_the_pipe_socket_or_file_of_a_host_that_has_closed_its_ow
     until_runs(&host, "pipe", before);
     host.manager.restart("pipe").unwrap();
     assert_ne!(of_pipe(), before);
+    let last_of_file = |count: usize| {
+        let deadline = Deadline::of(format!("{count} lines"));
+        loop {
+            let text = fs::read_to_string(&path).unwrap();
+            if text.ends_with('\n') && text.lines().count() == count {
+                return text.lines().last().unwrap().parse().expect("a pid");
+            }
+            deadline.left();
+            std::thread::yield_now();
+        }
+    };
+    let first = last_of_file(2);
+    until_runs(&host, "file", first);
     let status = host.status("file");
     assert_eq!((status.stdout_log, status.stderr_log), (None, None));
-    kill(status.pid.expect("it runs"));
-    let deadline = Deadline::of("three lines");
-    while fs::read_to_string(&path).unwrap().lines().count() < 3 {
-        deadline.left();
-        std::thread::yield_now();
-    }
+    kill(first);
+    until_runs(&host, "file", last_of_file(3));
     assert!(fs::read_to_string(&path).unwrap().starts_with("before\n"));
     assert!(!scene.data_dir().join("logs/file-stdout.log").exists());
     host.kill();
