@@ -418,6 +418,8 @@ int main(void)
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_reconfigure, const proxyprocess_manager *,
              const proxyprocess_manager_options *, proxyprocess_error **);
+    FUNCTION(int32_t, proxyprocess_manager_status_of, const proxyprocess_manager *, const char *,
+             proxyprocess_status_list **, proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_status, const proxyprocess_manager *, proxyprocess_status_list **,
              proxyprocess_error **);
     FUNCTION(int32_t, proxyprocess_manager_events, const proxyprocess_manager *, proxyprocess_events **,

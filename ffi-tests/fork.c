@@ -37,6 +37,7 @@ static void managers_are_forked(void)
     FORKED(proxyprocess_manager_snapshot_path(manager, &text, &error));
     FORKED(proxyprocess_manager_reconfigure(manager, &options, &error));
     FORKED(proxyprocess_manager_status(manager, &other_list, &error));
+    FORKED(proxyprocess_manager_status_of(manager, "web", &other_list, &error));
     FORKED(proxyprocess_manager_metrics(manager, &text, NULL, &error));
     FORKED(proxyprocess_manager_events(manager, &other_events, &error));
     FORKED(proxyprocess_manager_logs(manager, PROXYPROCESS_LOG_INFO, &other_logs, &error));

@@ -43,6 +43,7 @@ static void managers_are_refused(void)
     REFUSED(proxyprocess_manager_snapshot_path(manager, &path, &error));
     REFUSED(proxyprocess_manager_reconfigure(manager, &options, &error));
     REFUSED(proxyprocess_manager_status(manager, &list, &error));
+    REFUSED(proxyprocess_manager_status_of(manager, "web", &list, &error));
     REFUSED(proxyprocess_manager_metrics(manager, &path, NULL, &error));
     REFUSED(proxyprocess_manager_events(manager, &events, &error));
     REFUSED(proxyprocess_manager_restart(manager, "web", &error));

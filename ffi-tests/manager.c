@@ -63,6 +63,13 @@ static uint32_t first_agent(int said)
     CHECK_HAS(json, "\"last_error\":null");
     proxyprocess_text_free(json);
 
+    proxyprocess_status_list *one = NULL;
+    OK(proxyprocess_manager_status_of(manager, "web", &one, &error));
+    CHECK_INT(proxyprocess_status_list_count(one), 1);
+    CHECK_INT(find(one, "web").status.pid, pid);
+    FAILS(proxyprocess_manager_status_of(manager, "none", &one, &error), PROXYPROCESS_E_NOT_FOUND, "proxy none: not managed");
+    FAILS(proxyprocess_manager_status_of(manager, "a\xff", &one, &error), PROXYPROCESS_E_INVALID_UTF8, "id");
+
     OK(proxyprocess_state_remove(state, "another", NULL, &error));
     until(events, PROXYPROCESS_EVENT_STOPPED, "another");
     CHECK(is_gone(another));
@@ -81,6 +88,7 @@ static uint32_t first_agent(int said)
     FAILS(proxyprocess_manager_start(manager, &error), PROXYPROCESS_E_CLOSED, "closed");
     FAILS(proxyprocess_manager_run(manager, &error), PROXYPROCESS_E_CLOSED, "closed");
     FAILS(proxyprocess_manager_restore(manager, NULL, &error), PROXYPROCESS_E_CLOSED, "closed");
+    FAILS(proxyprocess_manager_status_of(manager, "web", &one, &error), PROXYPROCESS_E_CLOSED, "closed");
     FAILS(proxyprocess_manager_snapshot(manager, "copy", &error), PROXYPROCESS_E_CLOSED, "closed");
     proxyprocess_manager_options options = quick("data");
     FAILS(proxyprocess_manager_reconfigure(manager, &options, &error), PROXYPROCESS_E_CLOSED, "closed");

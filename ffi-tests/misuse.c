@@ -206,6 +206,9 @@ static void managers(void)
     IS_NULL(proxyprocess_manager_reconfigure, options, manager, NULL);
     IS_NULL(proxyprocess_manager_status, manager, NULL, &list);
     IS_NULL(proxyprocess_manager_status, list, manager, NULL);
+    IS_NULL(proxyprocess_manager_status_of, manager, NULL, "web", &list);
+    IS_NULL(proxyprocess_manager_status_of, id, manager, NULL, &list);
+    IS_NULL(proxyprocess_manager_status_of, list, manager, "web", NULL);
     IS_NULL(proxyprocess_manager_metrics, manager, NULL, &path, NULL);
     IS_NULL(proxyprocess_manager_metrics, text, manager, NULL, NULL);
     MAY_BE_NULL(proxyprocess_manager_metrics, text_length, manager, &path, NULL);

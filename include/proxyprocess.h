@@ -1857,6 +1857,24 @@ int32_t proxyprocess_manager_status(const struct proxyprocess_manager *manager,
                                     proxyprocess_error **err);
 
 /**
+ * What one proxy is doing: what proxyprocess_manager_status() says of it, without the cost of all others.
+ *
+ * `id`: UTF-8.
+ *
+ * `list`: where a list of this one is put; free it with proxyprocess_status_list_free().
+ *
+ * Returns 0; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id, where one that was removed is there until its stop is
+ * done; PROXYPROCESS_E_CLOSED: nor will there be one.
+ *
+ * Since 0.1.0.
+ */
+PROXYPROCESS_MUST_USE
+int32_t proxyprocess_manager_status_of(const struct proxyprocess_manager *manager,
+                                       const char *id,
+                                       struct proxyprocess_status_list **list,
+                                       proxyprocess_error **err);
+
+/**
  * A reader of the manager's lifecycle events from now on. Take it before proxyprocess_manager_restore() to get the
  * events of adoptions.
  *

@@ -312,6 +312,32 @@ pub extern "C" fn proxyprocess_manager_status(
     })
 }
 
+/// What one proxy is doing: what proxyprocess_manager_status() says of it, without the cost of all others.
+///
+/// `id`: UTF-8.
+///
+/// `list`: where a list of this one is put; free it with proxyprocess_status_list_free().
+///
+/// Returns 0; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id, where one that was removed is there until its stop is
+/// done; PROXYPROCESS_E_CLOSED: nor will there be one.
+///
+/// Since 0.1.0.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn proxyprocess_manager_status_of(
+    manager: Option<&proxyprocess_manager>,
+    id: Text,
+    list: Option<&mut MaybeUninit<Option<Box<proxyprocess_status_list>>>>,
+    err: ErrorOut<'_>,
+) -> i32 {
+    call_manager(manager.map(|manager| &manager.0), err, |running| {
+        let place = place("list", list)?;
+        let status = running.manager.status_of(id.utf8("id")?)?;
+        place.write(Some(Box::new(proxyprocess_status_list::new(vec![status]))));
+        Ok(())
+    })
+}
+
 /// A reader of the manager's lifecycle events from now on. Take it before proxyprocess_manager_restore() to get the
 /// events of adoptions.
 ///

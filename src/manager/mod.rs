@@ -228,6 +228,33 @@ impl Manager {
         self.look()
     }
 
+    /// What one proxy is doing: what [`Manager::status`] says of it, without the cost of all others.
+    ///
+    /// # Errors
+    /// - [`ErrorCode::NotFound`]: there is no proxy of this id; one that was removed is there until its stop is done.
+    /// - [`ErrorCode::Closed`]: nor will there be one.
+    ///
+    /// ```
+    /// # use proxyprocess::{Command, ErrorCode, Manager, ManagerOptions, ProxyConfig, ProxyState, State, WaitFor};
+    /// # use std::time::Duration;
+    /// # let state = State::new();
+    /// # state.set("web", ProxyConfig::new(Command::new("sleep").arg("1000")))?;
+    /// # let mut options = ManagerOptions::default();
+    /// # options.allow_root = true;
+    /// let manager = Manager::new(state, options)?;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| manager.run());
+    ///     manager.wait_until("web", WaitFor::Running, Duration::from_secs(30))?;
+    ///     assert_eq!(manager.status_of("web")?.state, ProxyState::Running);
+    ///     assert_eq!(manager.status_of("other").unwrap_err().code(), ErrorCode::NotFound);
+    ///     manager.kill()
+    /// })?;
+    /// # Ok::<(), proxyprocess::Error>(())
+    /// ```
+    pub fn status_of(&self, id: &str) -> Result<ProxyStatus> {
+        self.look_at(id)
+    }
+
     /// What the manager and its proxies do, as metrics in the text format of Prometheus, version 0.0.4 (content type
     /// `text/plain; version=0.0.4`): a text to be served as it is.
     ///

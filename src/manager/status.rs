@@ -15,8 +15,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use super::Manager;
 use super::last_look::Unsupervised;
 use super::managed_set::ManagedSet;
-use crate::error::Error;
-use crate::supervisor::{LogSizes, ProxyStatus, Supervisor};
+use crate::error::{Error, Result};
+use crate::supervisor::{LogSizes, ProxyStatus, Slot, Supervisor, not_managed};
 
 /// How long the managed set is waited for, and while that was in vain the last time: a sync that does not wait for the disk is
 /// soon done.
@@ -53,6 +53,46 @@ impl Manager {
         all
     }
 
+    /// The body of [`Manager::status_of`].
+    pub(super) fn look_at(&self, id: &str) -> Result<ProxyStatus> {
+        self.check_usable()?;
+        let supervisor = self.supervisor.get();
+        let slot = Slot { owner: self.owner, id: id.into() };
+        let supervised = supervisor.as_ref().map_or(Ok(None), |supervisor| supervisor.status_of(slot))?;
+        let Some(mut status) = self.unsupervised_of(id, supervised) else {
+            return Err(self.check_open().err().unwrap_or_else(|| not_managed(id)));
+        };
+        if let Some(error) = self.trouble(supervisor.as_deref()) {
+            status.last_error.get_or_insert_with(|| error.to_string());
+            self.control.nudge();
+        }
+        Ok(status)
+    }
+
+    /// What the supervisor knows of one, with what it does not know; `None` when there is nothing.
+    fn unsupervised_of(&self, id: &str, supervised: Option<ProxyStatus>) -> Option<ProxyStatus> {
+        let of_core = |core: &ManagedSet| {
+            let declared = || core.managed.get(id).map(|managed| managed.status(id));
+            (supervised.clone().or_else(declared), core.held.get(id).cloned())
+        };
+        let found = self.core_within(self.patience()).map(|core| of_core(&core));
+        let mut last = self.last_look.lock();
+        last.is_held_up = found.is_none();
+        let (known, held) = found.unwrap_or_else(|| {
+            let of_last = |all: &[ProxyStatus]| all.iter().find(|status| status.id == id).cloned();
+            let Unsupervised { declared, held } = &*last.unsupervised;
+            (supervised.clone().or_else(|| of_last(declared)), of_last(held))
+        });
+        match (known, held) {
+            (Some(known), Some(held)) => Some(ProxyStatus { last_error: held.last_error, ..known }),
+            (known, held) => known.or(held),
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        if self.last_look.lock().is_held_up { PATIENCE_WHEN_HELD_UP } else { PATIENCE }
+    }
+
     /// How large the logs of these are; empty while a file system hangs that one of them is on.
     pub(super) fn log_sizes(&self, all: &Arc<Vec<ProxyStatus>>) -> Vec<LogSizes> {
         let Some(supervisor) = self.supervisor.get() else { return Vec::new() };
@@ -73,8 +113,7 @@ impl Manager {
     }
 
     fn unsupervised(&self, supervised: &[ProxyStatus]) -> Arc<Unsupervised> {
-        let patience = if self.last_look.lock().is_held_up { PATIENCE_WHEN_HELD_UP } else { PATIENCE };
-        let found = self.core_within(patience).map(|core| Arc::new(core.unsupervised(supervised)));
+        let found = self.core_within(self.patience()).map(|core| Arc::new(core.unsupervised(supervised)));
         let mut last = self.last_look.lock();
         last.is_held_up = found.is_none();
         if let Some(found) = found {

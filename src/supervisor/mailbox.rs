@@ -146,6 +146,8 @@ pub(crate) enum SupervisorCommand {
     RecordMissing { owner: Owner },
     /// What the processes of the owner are doing, in any order.
     Status { owner: Owner, reply: Sender<Vec<ProxyStatus>> },
+    /// What one proxy is doing, if there is such a slot.
+    StatusOf { slot: Slot, reply: Sender<Option<ProxyStatus>> },
     /// What is wrong with a data directory, if anything is.
     LookAt { data_dir: Arc<DataDir>, reply: Sender<Option<Error>> },
     /// How large the logs of these are.

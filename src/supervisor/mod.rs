@@ -152,6 +152,11 @@ impl Supervisor {
         Ok(all)
     }
 
+    /// What one proxy is doing; `None` when it has no slot.
+    pub(crate) fn status_of(&self, slot: Slot) -> Result<Option<ProxyStatus>> {
+        self.ask(|reply| SupervisorCommand::StatusOf { slot, reply })
+    }
+
     /// The living processes of an owner.
     ///
     /// # Errors

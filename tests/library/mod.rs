@@ -40,6 +40,7 @@ mod replace;
 mod restart;
 mod restore;
 mod signal;
+mod status_of;
 mod threads;
 mod users;
 mod waits;

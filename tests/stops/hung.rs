@@ -2,10 +2,13 @@
 //! What never comes to an end, as on a file system that hangs, or where a stranger holds up reads of its /proc files.
 
 use std::fs;
+use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::support::{Agent, Config, Deadline, Launch, Process, Proxy, Scene, Start, agent_with_fail_points};
+use crate::support::{
+    Agent, Config, Deadline, Launch, Process, Proxy, Scene, Start, agent_with_fail_points, example_agent,
+};
 
 fn config(scene: &Scene, grace_ms: u64, ids: &[&str]) -> Config {
     let proxy = || Proxy::helper(&["graceful"]).grace_ms(grace_ms);
@@ -149,6 +152,10 @@ fn status_is_answered_while_a_sync_waits_for_the_disk() {
     });
     let status = agent.status();
     assert!(status.is("b", "idle"), "the sync is about to begin it: {status:?}");
+    let mut of_one = Command::new(example_agent());
+    let told = of_one.args(["status", "b", "--json", "--data-dir"]).arg(scene.data_dir()).output().expect("run agent");
+    let told = String::from_utf8_lossy(&told.stdout);
+    assert!(told.contains("\"state\":\"idle\""), "{told}");
     // What runs is supervised and shown meanwhile.
     Process::open(status.proxies["a"].pid.expect("it runs")).expect("it lives").kill();
     let again = scene.reports.start("a");

@@ -213,6 +213,26 @@ func (m *Manager) Status() ([]Status, error) {
 	return all, err
 }
 
+// StatusOf returns what one proxy is doing: what Status says of it, without the cost of all others.
+//
+// Its errors are ErrNotFound, when there is no proxy of this id, where one that was removed is there until its stop is done; and
+// ErrClosed, when there will be none.
+func (m *Manager) StatusOf(id string) (Status, error) {
+	var list statusList
+	err := m.steer(id, func(manager *C.proxyprocess_manager, id *C.char, failure **C.proxyprocess_error) C.int32_t {
+		return C.proxyprocess_manager_status_of(manager, id, &list.list, failure)
+	})
+	if err != nil {
+		return Status{}, err
+	}
+	defer list.free()
+	all, err := list.all()
+	if err != nil || len(all) == 0 {
+		return Status{}, err
+	}
+	return all[0], nil
+}
+
 // StatusJSON returns the same as one object by id, each with mode, state, pid, adopted, restarts, last_exit (as text),
 // last_exit_kind ("code", "signal" or "unknown"), last_exit_value, last_exit_core_dumped, next_start_ms, last_error, unproven
 // (a list of objects with pid, program and why), hint, ready, generation, status_text, other (an object with generation,

@@ -36,6 +36,13 @@ func TestManagerFollowsItsState(t *testing.T) {
 	if len(all) != 1 || all[0].ID != "a" || all[0].PID != second || all[0].LastError != "" {
 		t.Errorf("got %+v", all)
 	}
+	one, err := manager.StatusOf("a")
+	check(t, err)
+	if one.ID != "a" || one.PID != second {
+		t.Errorf("got %+v", one)
+	}
+	_, err = manager.StatusOf("undeclared")
+	expect(t, err, proxyprocess.ErrNotFound)
 	text, err := manager.StatusJSON()
 	check(t, err)
 	var decoded map[string]struct{ PID int }

@@ -47,6 +47,10 @@ impl EventLoop {
                 all.extend(self.of_owner(owner).map(|supervised| self.status(supervised)));
                 let _ = reply.send(all);
             }
+            SupervisorCommand::StatusOf { slot, reply } => {
+                let supervised = self.keys.get(&slot).and_then(|key| self.slots.get(&key));
+                let _ = reply.send(supervised.map(|supervised| self.status(supervised)));
+            }
             SupervisorCommand::LookAt { data_dir, reply } => self.spawners.look_at(data_dir, reply),
             SupervisorCommand::MeasureLogs { all, reply } => self.spawners.measure_logs(all, reply),
             SupervisorCommand::SweepLogs(removed) => self.log_keeper.sweep(removed),

@@ -47,14 +47,11 @@ pub(super) fn perform(agent: &Agent, request: Request, client: &Client<'_>) -> R
 }
 
 fn status(agent: &Agent, id: Option<&str>, client: &Client<'_>) -> Result<(), Ended> {
-    let mut all = agent.manager.status();
-    if let Some(id) = id {
-        all.retain(|status| status.id == id);
-        if all.is_empty() {
-            return Err(Refusal::new(RefusalCode::NoSuchProxy, format!("proxy {id}: not managed")).into());
-        }
-    }
-    for status in all {
+    let told = match id {
+        Some(id) => vec![agent.manager.status_of(id)?],
+        None => agent.manager.status(),
+    };
+    for status in told {
         client.tell(&Answer::Proxy(serde_json::to_value(&status).map_err(|error| failed(&error))?))?;
     }
     Ok(())
