@@ -111,10 +111,10 @@ impl Manager {
         let data_dir = options.data_dir.as_deref().map(DataDir::open).transpose()?.map(Arc::new);
         let log_dir = options.log_dir.as_deref().map(LogDir::open).transpose()?;
         let owner_tag = data_dir.as_ref().map_or_else(random_owner_tag, |data_dir| data_dir.owner_tag().clone());
-        let cgroups = Cgroups::open(options.cgroup, options.cgroup_base.as_deref(), &owner_tag, &log)?;
         let found = data_dir.as_ref().map(|data_dir| restore::find_processes(data_dir, &log)).transpose()?;
         let restore::Found { unclaimed, others, unrecorded, tokens, ignored } = found.unwrap_or_default();
         state.remember_tokens(tokens.into_iter());
+        let cgroups = Cgroups::open(options.cgroup, options.cgroup_base.as_deref(), &owner_tag, &log)?;
         let events = EventRing::new(options.event_capacity);
         let mut core = ManagedSet::new(
             (options, cgroups),

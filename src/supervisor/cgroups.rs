@@ -118,34 +118,40 @@ impl Cgroups {
     }
 
     /// The cgroup that a process of a proxy begins in: that of the last one, which is empty, or the first one that is. Never one
-    /// in which a process lives, for the end of this one would be its end as well.
-    fn free_one(&self, id: &str, last: Option<&StartPlace>) -> io::Result<StartPlace> {
-        let of_last = last.filter(|last| !matches!(directory::is_populated(&last.path), Ok(true)));
-        if let Some(last) = of_last {
-            return Ok(last.clone());
+    /// in which a process lives, for the end of this one would be its end as well; nor that of the other generation.
+    fn free_one(&self, id: &str, last: Option<&StartPlace>, other: Option<&Path>) -> io::Result<StartPlace> {
+        let is_free = |path: &Path| Ok::<_, io::Error>(other != Some(path) && !directory::is_populated(path)?);
+        // What enters a frozen one stands still, and this thread with it: it is made anew.
+        let is_frozen = |path: &Path| directory::state(path).map(|state| state.is_frozen);
+        if let Some(last) = last.filter(|last| is_free(&last.path).unwrap_or(false)) {
+            return Ok(StartPlace { was_killed: last.was_killed || is_frozen(&last.path)?, ..last.clone() });
         }
         for path in self.paths_of(id) {
-            if !directory::is_populated(&path)? {
-                return Ok(StartPlace { path: path.into(), was_killed: false });
+            if is_free(&path)? {
+                return Ok(StartPlace { was_killed: is_frozen(&path)?, path: path.into() });
             }
         }
         Err(io::Error::new(io::ErrorKind::ResourceBusy, "processes live in all that the proxy may have"))
     }
 
-    /// The cgroup of a process that is adopted, if it is in one of its proxy.
+    /// The cgroup of a process that is adopted, if it is in one of its proxy. By its name, for the base may be seen by several
+    /// paths.
     pub(crate) fn of_adopted(&self, id: &str, pid: Pid) -> Option<Arc<Path>> {
         let is_in = hierarchy::directory_of(Whose::Of(pid)).ok().flatten()?;
         // Its processes may have made some below it.
-        self.paths_of(id).find(|own| is_in.starts_with(own)).map(Arc::from)
+        let mut below = is_in.iter().skip_while(|name| Some(*name) != self.home.file_name()).skip(1);
+        let name = below.next()?;
+        self.paths_of(id).find(|own| own.file_name() == Some(name)).map(Arc::from)
     }
 
-    /// Opens a cgroup for a process of a proxy that begins in it; `last`: that of the last one. `None` where that cannot be done
+    /// Opens a cgroup for a process of a proxy that begins in it; `last`: that of the last one, `other`: that of the other
+    /// generation. `None` where that cannot be done
     /// and is not required, with the reason.
     ///
     /// # Errors
     /// [`ErrorCode::StartFailed`]: it cannot be opened, and is required.
-    pub(crate) fn open_for_start(&self, id: &str, last: Option<&StartPlace>) -> Opened {
-        let opened = self.free_one(id, last).and_then(|place| {
+    pub(crate) fn open_for_start(&self, id: &str, last: Option<&StartPlace>, other: Option<&Path>) -> Opened {
+        let opened = self.free_one(id, last, other).and_then(|place| {
             // A new one is as if it had never been killed. One that cannot be made anew is entered as it is.
             let moves_itself = place.was_killed && directory::remove(&place.path).is_err();
             Ok((self.open_entrance(&place.path)?, place.path, moves_itself))
@@ -155,7 +161,11 @@ impl Cgroups {
 
     /// The same of the cgroup for a command that is run for a process, below that of the process.
     pub(crate) fn open_for_command(&self, path: &Arc<Path>) -> Opened {
-        self.checked(self.open_entrance(path).map(|entrance| (entrance, path.clone(), false)))
+        let opened = directory::state(path).and_then(|state| match state.is_frozen {
+            true => Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is frozen, and so would be the command")),
+            false => self.open_entrance(path),
+        });
+        self.checked(opened.map(|entrance| (entrance, path.clone(), false)))
     }
 
     fn checked(&self, opened: io::Result<(Entrance, Arc<Path>, bool)>) -> Opened {

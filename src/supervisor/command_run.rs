@@ -144,6 +144,9 @@ impl CommandRun {
         let started = spawn::start(stack, program, streams.as_fds(), None).map_err(|error| {
             Error::os_text(ErrorCode::StartFailed, format!("{}: {error}", self.name()), error.source.raw_os_error())
         })?;
+        if let Some(why) = &started.uncontained {
+            self.spec.warn_of_uncontained(why);
+        }
         Ok(Process { pid: started.pid, pidfd: started.pidfd, identity: None })
     }
 

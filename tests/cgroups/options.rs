@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Which managers have cgroups, and what is said where none can be made.
 
-use proxyprocess::{CgroupUse, ErrorCode, EventKind, Manager, ManagerOptions, State, WaitFor};
+use proxyprocess::{
+    CgroupUse, Command, ErrorCode, Event, EventKind, Manager, ManagerOptions, ProxyConfig, State, WaitFor,
+};
 
 use super::{cgroup_of, contained, home_of, names_in, until_names};
 use crate::inside::{Host, helper, quick};
@@ -96,5 +98,22 @@ fn directory_of_the_cgroups_that_was_removed_is_made_again() {
     assert_eq!(cgroup_of(second.pid), Some(home.join("web.proxy")));
     host.kill();
     assert!(!home.exists());
+    scene.finish();
+}
+
+#[test]
+fn start_that_fails_leaves_no_cgroup() {
+    let scene = Scene::of_library();
+    let Some(options) = contained(&scene) else { return };
+    let mut host = Host::new(options);
+    host.set("missing", ProxyConfig::new(Command::new("/is/not/there")));
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    let start = scene.reports.start("web");
+    let failed =
+        |event: &Event| event.id.as_deref() == Some("missing") && matches!(event.kind, EventKind::StartFailed { .. });
+    host.events.until("the failed start", failed);
+    assert_eq!(names_in(&home_of(&start.process)), ["web.proxy"]);
+    host.kill();
     scene.finish();
 }

@@ -150,6 +150,102 @@ fn predecessor_is_ended_without_its_successor() {
     scene.finish();
 }
 
+/// It gets SIGABRT, which is no stop, and is started again at once.
+#[test]
+fn no_successor_is_started_beside_what_a_process_has_left_that_its_watchdog_ended() {
+    as_reaper("cgroups::stops::no_successor_is_started_beside_what_a_process_has_left_that_its_watchdog_ended", || {
+        let scene = Scene::of_library();
+        let Some(options) = contained(&scene) else { return };
+        let mut host = Host::new(options);
+        let web = helper(&scene, &["escaped", "stubborn"]).with_watchdog(Duration::from_millis(200));
+        host.set("web", web);
+        host.run();
+        let (first, escaped) = (scene.reports.start("web"), scene.reports.grandchild("web"));
+        let second = scene.reports.start("web");
+        assert!(first.process.is_gone() && escaped.process.is_gone(), "the successor runs beside it");
+        reap(&escaped);
+        let again = scene.reports.grandchild("web");
+        host.kill();
+        assert!(second.process.is_gone() && again.process.is_gone());
+        reap(&again);
+        scene.reports.forget_unread();
+        scene.finish();
+    });
+}
+
+/// What enters a frozen cgroup stands still, and so would what starts it.
+#[test]
+fn process_is_started_again_when_its_cgroup_is_frozen() {
+    let scene = Scene::of_library();
+    let Some(options) = contained(&scene) else { return };
+    let mut host = Host::new(options);
+    host.set("web", helper(&scene, &["run"]));
+    host.run();
+    let first = scene.reports.start("web");
+    let cgroup = cgroup_of(first.pid).unwrap();
+    fs::write(cgroup.join("cgroup.freeze"), "1").unwrap();
+    first.process.kill();
+    let second = scene.reports.start("web");
+    assert_eq!(cgroup_of(second.pid), Some(cgroup));
+    host.kill();
+    scene.finish();
+}
+
+/// Its next process begins in one, and a scan alone would be blind.
+#[test]
+fn what_is_in_the_cgroup_of_a_proxy_that_was_not_started_in_one_is_ended_as_well() {
+    as_reaper("cgroups::stops::what_is_in_the_cgroup_of_a_proxy_that_was_not_started_in_one_is_ended_as_well", || {
+        let scene = Scene::of_library();
+        let Some(options) = contained(&scene) else { return };
+        let mut first = Host::new(quick(&scene.data_dir()));
+        first.set("web", helper(&scene, &["run"]));
+        first.run();
+        let outside = scene.reports.start("web");
+        first.events.started("web");
+        first.close();
+        let mut host = Host::new(options);
+        host.restore().unwrap();
+        host.set("web", helper(&scene, &["run"]));
+        host.run();
+        assert_eq!(host.events.adopted("web"), outside.pid);
+        host.set("web", helper(&scene, &["grandchild", "cleared"]));
+        let (leader, left) = (scene.reports.start("web"), scene.reports.grandchild("web"));
+        assert!(outside.process.is_gone());
+        leader.process.kill();
+        let (second, again) = (scene.reports.start("web"), scene.reports.grandchild("web"));
+        assert!(left.process.is_gone(), "the successor runs beside it");
+        reap(&left);
+        host.kill();
+        assert!(second.process.is_gone() && again.process.is_gone());
+        reap(&again);
+        scene.reports.forget_unread();
+        scene.finish();
+    });
+}
+
+/// The removal of its cgroup stands still.
+#[test]
+fn stop_is_answered_when_its_clean_up_does_not_come_to_an_end() {
+    let Some(base) = base() else { return };
+    let scene = Scene::new();
+    let config = Config::new(&scene)
+        .set("cgroup", "required")
+        .set("cgroup_base", base.to_str().unwrap())
+        .proxy("web", Proxy::helper(&["run"]).grace_ms(50));
+    let launch = Launch::of(agent_with_fail_points(), &scene).env("PROXYPROCESS_FAIL", "cgroup:remove#1=stall");
+    let mut agent = launch.start(&config);
+    let start = scene.reports.start("web");
+    agent.status_running(&scene, "web", start.pid);
+    let home = home_of(&start.process);
+    agent.signal(Signal::QUIT);
+    assert_eq!(agent.end().code(), Some(1));
+    assert!(agent.log().contains("proxy web: its clean-up has not come to an end"), "{}", agent.log());
+    assert!(start.process.is_gone());
+    // At its end the manager removes what it can.
+    assert!(!home.exists());
+    scene.finish();
+}
+
 fn agent(place: &Place) {
     let base = cgroup_of(std::process::id()).unwrap();
     let options = quick(&place.data_dir()).with_cgroup(proxyprocess::CgroupUse::Required).with_cgroup_base(base);

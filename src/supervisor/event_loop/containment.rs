@@ -33,8 +33,10 @@ impl EventLoop {
 impl Supervised {
     /// Takes note of a process that leads.
     pub(super) fn led_by(&mut self, leader: Leader) {
-        // Where none has a cgroup, each end is followed by a scan in any case.
-        if leader.cgroup.is_none() && self.spec.context.cgroups.is_some() {
+        // Where none has a cgroup, each end is followed by a scan in any case. One that begins in another cgroup than the last one
+        // does so because that is in use.
+        let is_elsewhere = self.cgroup().is_some_and(|last| leader.cgroup.as_ref() != Some(last));
+        if leader.cgroup.is_none() && self.spec.context.cgroups.is_some() || is_elsewhere {
             self.rare.unscanned_outside = true;
         }
         if self.rare.cgroup_killed {
@@ -53,6 +55,17 @@ impl Supervised {
         self.cgroup().map(|path| StartPlace { path: path.clone(), was_killed: self.rare.cgroup_killed })
     }
 
+    /// What a scan has not found that was made because not all of its processes were in its cgroup.
+    pub(super) fn also_in_cgroup(&self, found: io::Result<ScanResult>) -> io::Result<ScanResult> {
+        match (found, self.cgroup()) {
+            (Ok(found), Some(_)) if !found.seen => {
+                let look = self.look_into_cgroup()?;
+                Ok(if look.seen { look } else { found })
+            }
+            (found, _) => found,
+        }
+    }
+
     /// Whether all that can be left of its processes is in their cgroup: no scan is needed to find it.
     pub(super) fn is_contained(&self) -> bool {
         self.cgroup().is_some() && !self.rare.unscanned_outside
@@ -60,23 +73,22 @@ impl Supervised {
 
     /// What there is in its cgroup, as a scan would find it.
     pub(super) fn look_into_cgroup(&self) -> io::Result<ScanResult> {
-        let escaped = match self.cgroup() {
-            Some(cgroup) => Escaped::of_cgroup(cgroup)?,
-            None => Vec::new(),
-        };
-        Ok(ScanResult { seen: !escaped.is_empty(), escaped, unproven: Vec::new() })
+        let (seen, escaped) =
+            self.cgroup().map_or_else(|| Ok((false, Vec::new())), |cgroup| Escaped::of_cgroup(cgroup))?;
+        Ok(ScanResult { seen, escaped, unproven: Vec::new() })
     }
 
     /// Takes note of what a process that has crashed has left in its cgroup, and not in its group: whether there is any. Where
     /// that cannot be known there may be.
     pub(super) fn note_left_in_cgroup(&mut self) -> bool {
         match self.look_into_cgroup() {
-            Ok(ScanResult { escaped, .. }) => {
+            Ok(ScanResult { seen, mut escaped, .. }) => {
+                let of_group = escaped.len();
                 let group = self.leader.as_ref().and_then(|leader| leader.pid);
-                let mut escaped = escaped;
                 escaped.retain(|escaped| !group.is_some_and(|group| escaped.is_in_group_of(group)));
-                let any = !escaped.is_empty();
-                if any {
+                // What is of its group is ended with that.
+                let any = !escaped.is_empty() || seen && of_group == 0;
+                if !escaped.is_empty() {
                     self.rare.escaped = escaped;
                 }
                 any

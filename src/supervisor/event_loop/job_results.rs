@@ -276,10 +276,10 @@ impl EventLoop {
         }
         for (key, found) in found {
             fail::point("job:heard");
-            if let (Some(supervised), Ok(ScanResult { seen: false, .. })) = (self.slots.get_mut(&key), &found) {
-                if supervised.rare.unscanned_outside {
-                    supervised.rare.unscanned_outside = false;
-                }
+            let Some(supervised) = self.slots.get_mut(&key) else { continue };
+            let found = supervised.also_in_cgroup(found);
+            if supervised.rare.unscanned_outside && found.as_ref().is_ok_and(|found| !found.seen) {
+                supervised.rare.unscanned_outside = false;
             }
             self.found(key, found);
         }
@@ -330,7 +330,12 @@ impl EventLoop {
         let Some(supervised) = self.slots.get_mut(&key).filter(|supervised| !supervised.busy) else { return };
         if let Some(job) = supervised.rare.queued.pop_front() {
             supervised.busy = true;
+            let settles = supervised.settle;
             self.spawners.submit(job);
+            if settles {
+                // The end of the job before has ended the limit.
+                self.limit_wait_for_job(key);
+            }
         }
         self.drop_if_done(key);
     }

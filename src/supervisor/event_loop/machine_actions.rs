@@ -72,7 +72,8 @@ impl EventLoop {
                 let unread = supervised.rare.unread.take();
                 let (sockets, numbers) = (supervised.sockets_for_start(), self.draw_numbers(key));
                 let last_cgroup = self.slots.get(&key).and_then(|supervised| supervised.last_cgroup());
-                self.submit(key, Job::Start { key, spec, numbers, after, sockets, last_cgroup, unread });
+                let other_cgroup = self.other_of(key).and_then(|other| self.slots.get(&other)?.cgroup().cloned());
+                self.submit(key, Job::Start { key, spec, numbers, after, sockets, last_cgroup, other_cgroup, unread });
             }
             MachineAction::AskTurn => self.ask_turn(key),
             MachineAction::Adopt => {

@@ -3,8 +3,8 @@
 
 use super::EventLoop;
 use super::supervised::Supervised;
-use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine_event::{MachineAction, MachineEvent};
+use crate::lifecycle::{EndedBy, ProxyState};
 use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::{Exit, Leftovers};
@@ -82,7 +82,8 @@ impl EventLoop {
         // A command that is run for it is killed now, and waited for as if it were of the group.
         let group_left = group_left || !supervised.rare.commands.is_empty();
         // What a crash has left elsewhere in its cgroup is found at once, and is in the way of no successor.
-        let group_left = supervised.machine.runs() && supervised.note_left_in_cgroup() || group_left;
+        let follows = supervised.machine.runs() || supervised.machine.ended_by() == EndedBy::Watchdog;
+        let group_left = follows && supervised.note_left_in_cgroup() || group_left;
         self.tell_current_of_end(key);
         self.told_of_exit(key);
         let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly, end }) else { return };

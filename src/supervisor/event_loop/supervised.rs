@@ -120,11 +120,9 @@ impl Supervised {
     /// What the proxy is doing: one without a process that is not to have one is paused.
     pub(crate) fn state(&self) -> ProxyState {
         match self.machine.state() {
-            // As long as another generation is being ended it has a process.
-            ProxyState::Idle | ProxyState::Stopped
-                if self.spec.is_paused() && !self.forget && self.rare.handover.is_none() =>
-            {
-                ProxyState::Paused
+            ProxyState::Idle | ProxyState::Stopped if self.spec.is_paused() && !self.forget => {
+                // As long as another generation is being ended it has a process.
+                if self.rare.handover.is_some() { ProxyState::Stopping } else { ProxyState::Paused }
             }
             state => state,
         }

@@ -56,12 +56,13 @@ impl Escaped {
         Ok((proven && escaped.lives()).then_some(escaped))
     }
 
-    /// Those that are in a cgroup now, at most so many that a stop names and signals each; all others are ended with it.
+    /// Those that are in a cgroup now, at most so many that a stop names and signals each; all others are ended with it. And
+    /// whether any is in it: one that has ended since may have left others.
     ///
     /// ORDER: their descriptors first, then the proof, as above: what is listed again is what was opened, if it lives.
-    pub(crate) fn of_cgroup(path: &Path) -> io::Result<Vec<Escaped>> {
+    pub(crate) fn of_cgroup(path: &Path) -> io::Result<(bool, Vec<Escaped>)> {
         if !directory::is_populated(path)? {
-            return Ok(Vec::new());
+            return Ok((false, Vec::new()));
         }
         let mut opened = Vec::new();
         for pid in directory::processes(path)?.into_iter().take(MOST_OF_CGROUP) {
@@ -76,7 +77,8 @@ impl Escaped {
         }
         let listed: HashSet<Pid> = directory::processes(path)?.into_iter().collect();
         opened.retain(|escaped| listed.contains(&escaped.pid) && escaped.lives());
-        Ok(opened)
+        // ORDER: after the lists. What has only ended a moment ago is out of it by now.
+        Ok((!opened.is_empty() || directory::is_populated(path)?, opened))
     }
 
     /// Itself, if it has ended and was not reaped.

@@ -81,6 +81,8 @@ pub(crate) enum Job {
         sockets: Option<Arc<ProxySockets>>,
         /// The cgroup of the last process, if that had one of its own.
         last_cgroup: Option<StartPlace>,
+        /// That of the other generation.
+        other_cgroup: Option<Arc<Path>>,
         /// What is to be read of the end of the process before, here and below.
         unread: Option<Unread>,
     },

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -182,8 +183,8 @@ impl Spawner {
 
     fn work(&self, job: Job, tools: &mut SpawnTools) -> Done {
         match job {
-            Job::Start { key, spec, numbers, after, sockets, last_cgroup, .. } => {
-                let place = (sockets.as_deref(), last_cgroup);
+            Job::Start { key, spec, numbers, after, sockets, last_cgroup, other_cgroup, .. } => {
+                let place = (sockets.as_deref(), last_cgroup, other_cgroup);
                 match self.start(key, (&spec, numbers), after.as_deref(), place, tools) {
                     Ok(started) => Done::Started(started),
                     Err(error) => {
@@ -272,7 +273,7 @@ impl Spawner {
         key: ProcessKey,
         (spec, numbers): (&Spec, StartNumbers),
         after: Option<&Claim>,
-        (sockets, last_cgroup): (Option<&ProxySockets>, Option<StartPlace>),
+        (sockets, last_cgroup, other_cgroup): (Option<&ProxySockets>, Option<StartPlace>, Option<Arc<Path>>),
         tools: &mut SpawnTools,
     ) -> Result<StartedProcess> {
         let begun = Instant::now();
@@ -309,7 +310,8 @@ impl Spawner {
         let number = spec.config.ready.fd().and_then(|number| number.try_into().ok());
         program.report =
             report_end.as_ref().zip(number).map(|(end, number)| ReportDescriptor { end: end.as_fd(), number });
-        program.cgroup = spec.enter(last_cgroup.as_ref())?;
+        program.cgroup = spec.enter(last_cgroup.as_ref(), other_cgroup.as_deref())?;
+        let entered = program.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
         let outputs = spec.open_outputs(program.credentials.as_ref())?;
         let output_begins = self.positions.end_of(outputs[1].as_fd());
         let streams = tools.streams.with(outputs);
@@ -331,6 +333,7 @@ impl Spawner {
         if let Some(error) = dumpable::take_failure() {
             logging::write(Level::Warn, format_args!("make this process dumpable again: {error}"));
         }
+        let started = started.inspect_err(|_| spec.leave_unused(entered.as_deref()));
         let started = started.map_err(|error| start_failed(&error))?;
         if let Some(why) = &started.uncontained {
             spec.warn_of_uncontained(why);

@@ -53,16 +53,26 @@ fn open_made(path: &Path) -> io::Result<Entrance> {
     Ok(Entrance { directory, procs })
 }
 
-/// Whether any process is in it. One that was removed has none.
-///
-/// A process that has ended may count for a moment longer, and until it is reaped it does not.
-pub(crate) fn is_populated(path: &Path) -> io::Result<bool> {
-    fail::failing("cgroup:read")?;
-    Ok(if_there(fs::read(path.join("cgroup.events")))?.is_some_and(|events| says_populated(&events)))
+/// What `cgroup.events` says of one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CgroupState {
+    /// Whether any process is in it. One that has ended may count for a moment longer, and until it is reaped it does not.
+    pub(crate) is_populated: bool,
+    /// Whether what is in it, or enters it, stands still.
+    pub(crate) is_frozen: bool,
 }
 
-fn says_populated(events: &[u8]) -> bool {
-    events.split(|byte| *byte == b'\n').any(|line| line == b"populated 1")
+/// What one is in. One that was removed is in neither.
+pub(crate) fn state(path: &Path) -> io::Result<CgroupState> {
+    fail::failing("cgroup:read")?;
+    let events = if_there(fs::read(path.join("cgroup.events")))?.unwrap_or_default();
+    let says = |wanted: &[u8]| events.split(|byte| *byte == b'\n').any(|line| line == wanted);
+    Ok(CgroupState { is_populated: says(b"populated 1"), is_frozen: says(b"frozen 1") })
+}
+
+/// Whether any process is in it.
+pub(crate) fn is_populated(path: &Path) -> io::Result<bool> {
+    state(path).map(|state| state.is_populated)
 }
 
 /// The processes in it that have not ended. Those of another pid namespace have no number here and are left out.
@@ -87,24 +97,32 @@ pub(crate) fn processes(path: &Path) -> io::Result<Vec<Pid>> {
 }
 
 /// Ends all processes in it with SIGKILL, those included that are being forked, and frozen ones. One that was removed has none.
+/// It is thawed, or what enters it later would stand still.
 pub(crate) fn kill_all(path: &Path) -> io::Result<()> {
     fail::failing("cgroup:kill")?;
     match write(&path.join("cgroup.kill"), "1") {
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_cgroup(path) => kill_each(path),
-        killed => if_there(killed).map(drop),
+        killed => if_there(killed).map(drop).and(freeze(path, "0")),
     }
+}
+
+/// Has the processes in it stand still or go on (Linux 5.2).
+fn freeze(path: &Path, state: &str) -> io::Result<()> {
+    if_there(write(&path.join("cgroup.freeze"), state)).map(drop)
 }
 
 /// Before Linux 5.14: one by one, while they are frozen and so cannot fork (Linux 5.2). SIGKILL ends a frozen process.
 fn kill_each(path: &Path) -> io::Result<()> {
-    let freeze = |state: &str| if_there(write(&path.join("cgroup.freeze"), state)).map(drop);
-    let frozen = freeze("1");
+    let frozen = freeze(path, "1");
     let killed = processes(path).and_then(|processes| {
         // A pid that was listed can be recycled only once its process was ended by another one, in between.
-        let mut kills = processes.into_iter().map(|pid| kill_process(pid, Signal::KILL));
-        kills.find(|sent| sent.as_ref().is_err_and(|error| error.raw_os_error() != Some(libc::ESRCH))).unwrap_or(Ok(()))
+        let kills = processes.into_iter().map(|pid| match kill_process(pid, Signal::KILL) {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            sent => sent,
+        });
+        kills.fold(Ok(()), Result::and)
     });
-    killed.and(frozen).and(freeze("0"))
+    killed.and(frozen).and(freeze(path, "0"))
 }
 
 /// Whether a path is that of a directory of the hierarchy.

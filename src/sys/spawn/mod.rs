@@ -164,8 +164,21 @@ pub(crate) fn start(
         }
     };
     let mut pipe = new_pipe()?;
-    let division = divide(&program, standard, record, pipe.as_ref(), &passed);
-    let division = division.map_err(no_child)?;
+    let is_cloned_into = |program: &Program<'_>| {
+        let enters = program.cgroup.as_ref().is_some_and(|cgroup| !cgroup.moves_itself);
+        // A process that is detached is not cloned by this thread.
+        enters && !program.detached && clone_into_cgroup::may_work()
+    };
+    let procs_of = |program: &Program<'_>| {
+        let cgroup = program.cgroup.as_ref().filter(|_| !is_cloned_into(program));
+        cgroup.map(|cgroup| cgroup.entrance.procs.as_raw_fd())
+    };
+    let plan = |program: &Program<'_>, pipe: Option<&Pipe>| {
+        divide(program, standard, record, pipe, passed.ends().chain(procs_of(program))).map_err(no_child)
+    };
+    let division = plan(&program, pipe.as_ref())?;
+    // The next child needs other descriptors than the last one.
+    let mut is_outdated = false;
     let mut uncontained = None;
     let mut report = ChildReport::default();
     let mut instructions = Instructions {
@@ -204,17 +217,22 @@ pub(crate) fn start(
         // SAFETY: as above.
         unsafe { instructions.birth.write_volatile(ChildIdentity::default()) };
         let user_change = changes_user.then(UserChange::begins);
-        // A process that is detached is not cloned by this thread.
-        let enters = program.cgroup.as_ref().is_some_and(|cgroup| !cgroup.moves_itself);
-        let is_cloned_into = enters && !program.detached && clone_into_cgroup::may_work();
-        let entrance = program.cgroup.as_ref().map(|cgroup| &cgroup.entrance);
-        instructions.cgroup_procs = entrance.filter(|_| !is_cloned_into).map(|entrance| entrance.procs.as_raw_fd());
-        let into = entrance.filter(|_| is_cloned_into).map(|entrance| entrance.directory.as_fd());
+        if std::mem::take(&mut is_outdated) {
+            instructions.division = plan(&program, pipe.as_ref())?;
+        }
+        let is_cloned_into = is_cloned_into(&program);
+        instructions.cgroup_procs = procs_of(&program);
+        let into = program.cgroup.as_ref().filter(|_| is_cloned_into);
+        let into = into.map(|cgroup| cgroup.entrance.directory.as_fd());
         let child = match clone(stack, &instructions, into) {
-            Err(error) if is_cloned_into && clone_into_cgroup::is_refused(&error) => continue,
+            Err(error) if is_cloned_into && clone_into_cgroup::is_refused(&error) => {
+                is_outdated = true;
+                continue;
+            }
             // EAGAIN is also of a clone elsewhere.
             Err(error) if is_cloned_into && !is_exhausted(&error) && error.raw_os_error() != Some(libc::EAGAIN) => {
                 uncontained = Some(stay_outside(&mut program, error)?);
+                is_outdated = true;
                 continue;
             }
             Err(error) if is_refused(&error) && instructions.division.is_shared() => {
@@ -234,6 +252,7 @@ pub(crate) fn start(
         if let Some(cgroup) = program.cgroup.as_mut().filter(|_| is_cloned_into && outcome == ChildOutcome::default()) {
             // Killed before it began, as it seems by the kernel: see `clone_into_cgroup`.
             cgroup.moves_itself = true;
+            is_outdated = true;
             child.reap_failed();
             continue;
         }
@@ -257,6 +276,7 @@ pub(crate) fn start(
         drop(user_change);
         if step == ChildStep::Cgroup && program.cgroup.as_ref().is_some_and(|cgroup| !cgroup.is_required) {
             uncontained = Some(stay_outside(&mut program, io::Error::from_raw_os_error(errno))?);
+            is_outdated = true;
         } else if step == ChildStep::Descriptors {
             fd_table::failed(errno);
             instructions.division.give_up();
@@ -292,12 +312,11 @@ fn divide(
     standard: [BorrowedFd<'_>; 3],
     record: Option<&SelfRecord>,
     pipe: Option<&Pipe>,
-    passed: &PassedDescriptors,
+    others: impl Iterator<Item = c_int>,
 ) -> io::Result<FdTablePlan> {
     let of_record = record.into_iter().flat_map(|record| record.lock.iter().copied().chain([record.dir_fd()]));
     let of_streams = standard.iter().map(AsRawFd::as_raw_fd).chain(pipe.into_iter().flat_map(Pipe::ends));
-    let of_cgroup = program.cgroup.iter().map(|cgroup| cgroup.entrance.procs.as_raw_fd());
-    let needed: Vec<c_int> = of_streams.chain(of_record).chain(passed.ends()).chain(of_cgroup).collect();
+    let needed: Vec<c_int> = of_streams.chain(of_record).chain(others).collect();
     let named = program.argv.first().into_iter().chain(&program.dir);
     let needs_any = named.into_iter().any(|path| is_of_descriptor(path.as_bytes()));
     FdTablePlan::above((!needs_any).then_some(&needed), standard[0], child_report::memory_is_shared())

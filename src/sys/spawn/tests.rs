@@ -182,7 +182,7 @@ fn a_child_keeps_what_it_uses_before_it_executes() {
         let record = SelfRecord { lock: lock.to_vec(), ..record_in(&dir, place.path()) };
         let program = Program { dir: dir_of_program.map(Into::into), ..program(argv) };
         let passed = PassedDescriptors::of(&program).unwrap();
-        divide(&program, [null.as_fd(); 3], Some(&record), None, &passed).unwrap().first()
+        divide(&program, [null.as_fd(); 3], Some(&record), None, passed.ends()).unwrap().first()
     };
     if first(&["true"], None, &[]).is_none() {
         return; // it was tried, and cannot be done here

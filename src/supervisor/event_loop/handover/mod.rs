@@ -220,7 +220,7 @@ impl EventLoop {
     }
 
     /// The other one of two generations.
-    fn other_of(&self, key: ProcessKey) -> Option<ProcessKey> {
+    pub(super) fn other_of(&self, key: ProcessKey) -> Option<ProcessKey> {
         let rare = &self.slots.get(&key)?.rare;
         rare.partner.or_else(|| rare.handover.as_ref().map(|ongoing| ongoing.other))
     }
