@@ -155,6 +155,7 @@ mount -t tmpfs run /run
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for controller in pids memory; do echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control; done 2>/dev/null
 [[ -e /dev/fd ]] || ln -s /proc/self/fd /dev/fd
+for at in 0:stdin 1:stdout 2:stderr; do [[ -e /dev/${at#*:} ]] || ln -s "/proc/self/fd/${at%:*}" "/dev/${at#*:}"; done
 chmod 755 /
 chmod 1777 /tmp
 # As systemd has them.
@@ -173,7 +174,8 @@ if ((user)); then
 fi
 play() {
     echo "### begin $1"
-    "${as[@]}" "${@:2}"
+    # The first process of a kernel has neither a session nor a group.
+    setsid --wait "${as[@]}" "${@:2}"
     echo "### end $1 $?"
 }
 source /tests
