@@ -5,9 +5,9 @@
 #
 # Guess: cgroup.kill ends what is in the cgroup, and forks that are under way; what is put there later is not concerned.
 # Seen on Linux 6.18: each child is ended by SIGKILL before it runs, as often as one is cloned; one that moves itself there by
-# writing to cgroup.procs lives, and so do its children; and after rmdir and mkdir a clone lives as well. On 6.1.0-57 and
-# 6.12.117 of Debian all of them live. The kernel counts the kills of a cgroup to notice one that comes during a fork, and of a
-# child that is cloned elsewhere it takes the count of the parent's cgroup at first: a supervisor that keeps the cgroup of a
+# writing to cgroup.procs lives, and so do its children; and after rmdir and mkdir a clone lives as well. On 6.1.0-57, 6.12.117
+# and 7.3.4 of Debian all of them live. The kernel counts the kills of a cgroup, to notice one that comes during a fork, and of
+# a child that is cloned elsewhere it takes the count of the parent's cgroup at first: a supervisor that keeps the cgroup of a
 # service over its restarts must make it anew after a kill.
 #
 # Needs bash, cc, root and a writable cgroup v2. Exits 0 when it was so again, else 1.

@@ -6,7 +6,7 @@
 //! cannot return from the one for any system call; so the call is made here. Where that is not written down for the
 //! architecture, or a sandbox refuses it, the child moves itself.
 //!
-//! Linux 6.18 (6.12 does not) kills a child at once that is cloned into a cgroup which `cgroup.kill` was written to at any time
+//! Linux 6.18 (6.12.117 and 7.3 do not) kills a child at once that is cloned into a cgroup which `cgroup.kill` was written to at any time
 //! before, or from such a one: the number of kills is compared with that of the parent's cgroup
 //! (`findings/clone-into-killed-cgroup.sh`). Such a child never begins, which the parent sees, and another one moves itself.
 
