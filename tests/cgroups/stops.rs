@@ -46,7 +46,7 @@ fn stop_signal_reaches_what_left_for_another_session_and_sigkill_ends_what_ignor
             let Some(options) = contained(&scene) else { return };
             let mut host = Host::new(options);
             host.set("polite", with_grace(helper(&scene, &["escaped"]), Duration::from_secs(600)));
-            host.set("stubborn", with_grace(helper(&scene, &["escaped", "stubborn"]), Duration::from_millis(300)));
+            host.set("stubborn", with_grace(helper(&scene, &["escaped", "stubborn"]), Duration::from_millis(1500)));
             host.run();
             let leaders = ["polite", "stubborn"].map(|id| scene.reports.start(id));
             let escaped = ["polite", "stubborn"].map(|id| scene.reports.grandchild(id));
