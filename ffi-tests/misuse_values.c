@@ -92,6 +92,7 @@ static void proxy_options(void)
     REFUSES_PROXY(has_nice = 2, argument, "has_nice");
     REFUSES_PROXY(output_json = "[]", config, "output_json: expected an object");
     REFUSES_PROXY(output_json = "{\"stdout\": \"log\"}", config, "output_json.stdout");
+    REFUSES_PROXY(output_json = "{\"stdout\": \"descriptor\"}", config, "output.stdout");
     REFUSES_PROXY(output_json = "{\"stdout\": {\"path\": \"log\"}}", config, "output.stdout");
     REFUSES_PROXY(output_json = "{\"max_bytes\": 65535}", config, "output.max_bytes");
     REFUSES_PROXY(output_json = "{\"keep\": 1}", config, "output.keep");

@@ -101,9 +101,10 @@ impl LogsOfId {
             match self.dir.is_written_to(file) {
                 Ok(false) => {}
                 Ok(true) => return Ok(false),
-                Err(error) if self.is_alone => return Err(error),
-                // Those that may were recorded, and are gone.
-                Err(_) => {}
+                // Where there are no leases: those that may were recorded, and are gone.
+                Err(error)
+                    if !self.is_alone && matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP)) => {}
+                Err(error) => return Err(error),
             }
         }
         for file in &self.files {

@@ -115,11 +115,11 @@ impl RemovedLogs {
         self.gate().is_removed(id)
     }
 
-    /// Does the removal of the logs of an id, unless somebody needs them by now.
-    pub(super) fn removing<T>(&self, id: &str, remove: impl FnOnce() -> T) -> Option<T> {
+    /// Does the removal of the logs of an id, unless somebody needs them by now, or another number of them may stay.
+    pub(super) fn removing<T>(&self, id: &str, keep: u32, remove: impl FnOnce() -> T) -> Option<T> {
         {
             let mut gate = self.gate();
-            if !gate.is_removed(id) {
+            if !gate.is_removed(id) || gate.keep != Some(keep) {
                 return None;
             }
             gate.removing = Some(id.to_owned());
@@ -192,17 +192,17 @@ mod tests {
     #[test]
     fn nothing_is_removed_before_all_is_known_and_after_the_end() {
         let (path, logs) = removed_logs();
-        assert!(!logs.end_use("web") && logs.removing("web", || ()).is_none());
+        assert!(!logs.end_use("web") && logs.removing("web", 3, || ()).is_none());
         assert!(!logs.allow(None) && logs.allow(Some(3)) && !logs.allow(Some(3)));
         // It was told, and has not begun.
         assert!(!logs.end_use("web"));
         assert_eq!(logs.begin(Instant::now()), Some(3));
         assert!(logs.end_use("web"));
         logs.begin_use(&"web".into());
-        assert!(logs.removing("web", || ()).is_none() && logs.removing("declared", || ()).is_none());
-        assert!(logs.removing("other", || ()).is_some());
+        assert!(logs.removing("web", 3, || ()).is_none() && logs.removing("declared", 3, || ()).is_none());
+        assert!(logs.removing("other", 3, || ()).is_some());
         logs.end();
-        assert!(logs.removing("other", || ()).is_none() && !logs.end_use("web"));
+        assert!(logs.removing("other", 3, || ()).is_none() && !logs.end_use("web"));
         assert_eq!(logs.begin(Instant::now()), None);
         std::fs::remove_dir_all(path).unwrap();
     }
@@ -216,7 +216,7 @@ mod tests {
         let (goes_on, go_on) = crossbeam_channel::bounded::<()>(0);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                logs.removing("web", || {
+                logs.removing("web", 0, || {
                     begun.send(()).unwrap();
                     go_on.recv().unwrap();
                     std::thread::sleep(Duration::from_millis(20));

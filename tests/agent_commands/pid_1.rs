@@ -13,6 +13,8 @@ const ORPHANS: usize = 50;
 
 /// A proxy that leaves orphans, and says by which signal it ends.
 const SCRIPT: &str = "trap 'echo SIGINT >>\"$0\"; exit' INT
+    # Of a signal without a name.
+    (/bin/sh -c 'kill -34 $$' &)
     i=0; while [ $i -lt 50 ]; do (/bin/sh -c 'exec /bin/echo orphan >>\"$0\"' \"$0\" &); i=$((i + 1)); done
     while :; do /bin/sleep 0.01; done";
 

@@ -36,7 +36,7 @@ mod watchdog;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::log_keeper::{KeptLogs, LogKeeper};
 use super::mailbox::{Inbox, Message, Owner};
@@ -74,9 +74,14 @@ pub(crate) struct EventLoop {
     /// How many processes were asked to stop and have not ended yet.
     pub(crate) awaited: usize,
     unreaped_in_time: UnreapedInTime,
+    /// When messages were taken last, between the ends of processes.
+    heard_at: Instant,
     /// The last handle is gone.
     ending: bool,
 }
+
+/// How long a caller may wait while many processes end, beside what the ends of one group and one step take.
+const HEARING: Duration = Duration::from_millis(2);
 
 impl EventLoop {
     pub(crate) fn new(inbox: Inbox, spawners: Spawners, reaper: Arc<Reaper>, log_keeper: LogKeeper) -> EventLoop {
@@ -97,6 +102,7 @@ impl EventLoop {
             scan_queue,
             awaited,
             unreaped_in_time,
+            heard_at: Instant::now(),
             ending,
         }
     }
@@ -141,10 +147,16 @@ impl EventLoop {
 
     /// Takes the messages that have arrived by now. Called between the ends of many processes and between many timers: who asks
     /// for the status does not wait for all of them.
+    ///
+    /// Not each time, for those who ask all the time are not to hold up the ends.
     fn take_arrived(&mut self) {
+        if self.heard_at.elapsed() < HEARING {
+            return;
+        }
         for _ in 0..self.inbox.arrived() {
             self.take_next();
         }
+        self.heard_at = Instant::now();
     }
 
     fn take_next(&mut self) {

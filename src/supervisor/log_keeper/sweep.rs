@@ -34,9 +34,12 @@ enum Stage {
     Dating {
         left: Vec<LogsOfId>,
         dated: Vec<((i64, i64), LogsOfId)>,
-        keep: usize,
+        keep: u32,
     },
-    Removing(Vec<((i64, i64), LogsOfId)>),
+    Removing {
+        too_many: Vec<((i64, i64), LogsOfId)>,
+        keep: u32,
+    },
 }
 
 impl Sweep {
@@ -53,7 +56,6 @@ impl Sweep {
                 match logs_by_id(&*self.of.home) {
                     Ok(mut left) => {
                         left.retain(|logs| self.of.is_removed(&logs.id));
-                        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
                         self.stage = Stage::Dating { left, dated: Vec::new(), keep };
                     }
                     Err(error) => {
@@ -66,7 +68,8 @@ impl Sweep {
             Stage::Dating { left, dated, keep } if left.is_empty() => {
                 dated.sort_unstable_by_key(|(written, _)| Reverse(*written));
                 // The oldest are at the end, where they are taken from.
-                self.stage = Stage::Removing(dated.split_off((*keep).min(dated.len())));
+                let kept = usize::try_from(*keep).unwrap_or(usize::MAX);
+                self.stage = Stage::Removing { too_many: dated.split_off(kept.min(dated.len())), keep: *keep };
             }
             Stage::Dating { left, dated, .. } => {
                 for mut logs in left.drain(left.len().saturating_sub(PIECE)..) {
@@ -78,7 +81,7 @@ impl Sweep {
                     }
                 }
             }
-            Stage::Removing(too_many) if too_many.is_empty() => {
+            Stage::Removing { too_many, .. } if too_many.is_empty() => {
                 let failed = self.failed.take().map(|(first, count)| match count {
                     1 => first,
                     _ => format!("{first}; {count} failures in all"),
@@ -86,16 +89,20 @@ impl Sweep {
                 self.of.tell(self.removed, failed);
                 return false;
             }
-            Stage::Removing(too_many) => {
-                for (_, logs) in too_many.drain(too_many.len().saturating_sub(PIECE)..).rev() {
-                    match self.of.removing(&logs.id, || logs.remove()) {
-                        Some(Ok(true)) => self.removed += 1,
-                        Some(Ok(false)) => {
-                            let why = format!("those of {} stay, for a process writes to them", excerpt(&logs.id));
+            Stage::Removing { too_many, keep } => {
+                for (written, mut logs) in too_many.drain(too_many.len().saturating_sub(PIECE)..).rev() {
+                    let id = logs.id.clone();
+                    // Its proxy may have been there again meanwhile.
+                    let remove = || if logs.written()? == Some(written) { logs.remove().map(Some) } else { Ok(None) };
+                    match self.of.removing(&id, *keep, remove) {
+                        Some(Ok(Some(true))) => self.removed += 1,
+                        Some(Ok(None)) => {}
+                        Some(Ok(Some(false))) => {
+                            let why = format!("those of {} stay, for a process writes to them", excerpt(&id));
                             note(&mut self.failed, why);
                         }
                         Some(Err(error)) => {
-                            note(&mut self.failed, format!("remove those of {}: {error}", excerpt(&logs.id)));
+                            note(&mut self.failed, format!("remove those of {}: {error}", excerpt(&id)));
                         }
                         // It is needed again.
                         None => {}
@@ -174,6 +181,39 @@ mod tests {
         let mut expected: Vec<&str> = others.into_iter().chain(kept).collect();
         expected.sort_unstable();
         assert_eq!(names, expected);
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn sweep_ends_when_more_may_stay_and_spares_what_was_written_to_meanwhile() {
+        let path = std::env::temp_dir().join(format!("proxyprocess-sweep-{}", crate::sys::random::uuid().unwrap()));
+        let home = Arc::new(LogDir::open(&path).unwrap());
+        let count = 3 * PIECE;
+        let log = |number: usize| path.join(format!("{number}-stdout.log"));
+        (0..count).for_each(|number| write(&log(number), 1_000 + number as i64));
+        let logs = Arc::new(RemovedLogs::new(home, Log::new(None), |_| false));
+        assert!(logs.allow(Some(0)));
+        let now = Instant::now();
+        let mut sweep = Sweep::new(logs.clone(), now);
+        let left = || fs::read_dir(&path).unwrap().count();
+        while left() == count {
+            assert!(sweep.go_on(now));
+        }
+        // The youngest is the last to go.
+        write(&log(count - 1), 9_000);
+        logs.allow(None);
+        let spared = left();
+        assert!(spared > PIECE);
+        while sweep.go_on(now) {}
+        assert_eq!(left(), spared);
+        logs.allow(Some(0));
+        let mut sweep = Sweep::new(logs, now);
+        while !matches!(sweep.stage, Stage::Removing { .. }) {
+            assert!(sweep.go_on(now));
+        }
+        write(&log(count - 1), 10_000);
+        while sweep.go_on(now) {}
+        assert!(log(count - 1).exists() && left() == 1);
         fs::remove_dir_all(path).unwrap();
     }
 
