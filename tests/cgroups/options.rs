@@ -45,7 +45,7 @@ fn cgroup_that_cannot_be_made_leaves_the_proxies_in_that_of_the_agent() {
 #[test]
 fn process_begins_in_a_cgroup_of_its_proxy_which_is_kept_over_restarts_and_goes_with_it() {
     let scene = Scene::of_library();
-    let Some(options) = contained(&scene) else { return };
+    let Some(options) = contained(&scene) else { return scene.finish() };
     let mut host = Host::new(options);
     host.set("web", helper(&scene, &["run"]));
     host.set("a/b", helper(&scene, &["run"]));
@@ -83,7 +83,7 @@ fn options_of_cgroups_cannot_be_changed_while_the_manager_lives() {
 #[test]
 fn directory_of_the_cgroups_that_was_removed_is_made_again() {
     let scene = Scene::of_library();
-    let Some(options) = contained(&scene) else { return };
+    let Some(options) = contained(&scene) else { return scene.finish() };
     let mut host = Host::new(options);
     host.set("web", helper(&scene, &["run"]));
     host.run();
@@ -104,7 +104,7 @@ fn directory_of_the_cgroups_that_was_removed_is_made_again() {
 #[test]
 fn start_that_fails_leaves_no_cgroup() {
     let scene = Scene::of_library();
-    let Some(options) = contained(&scene) else { return };
+    let Some(options) = contained(&scene) else { return scene.finish() };
     let mut host = Host::new(options);
     host.set("missing", ProxyConfig::new(Command::new("/is/not/there")));
     host.set("web", helper(&scene, &["run"]));

@@ -22,7 +22,7 @@ fn with_grace(mut config: ProxyConfig, grace: Duration) -> ProxyConfig {
 fn stop_ends_a_process_with_a_cleared_environment() {
     as_reaper("cgroups::stops::stop_ends_a_process_with_a_cleared_environment", || {
         let scene = Scene::of_library();
-        let Some(options) = contained(&scene) else { return };
+        let Some(options) = contained(&scene) else { return scene.finish() };
         let mut host = Host::new(options);
         host.set("web", helper(&scene, &["grandchild", "cleared"]));
         host.run();
@@ -43,7 +43,7 @@ fn stop_signal_reaches_what_left_for_another_session_and_sigkill_ends_what_ignor
         "cgroups::stops::stop_signal_reaches_what_left_for_another_session_and_sigkill_ends_what_ignores_it",
         || {
             let scene = Scene::of_library();
-            let Some(options) = contained(&scene) else { return };
+            let Some(options) = contained(&scene) else { return scene.finish() };
             let mut host = Host::new(options);
             host.set("polite", with_grace(helper(&scene, &["escaped"]), Duration::from_secs(600)));
             host.set("stubborn", with_grace(helper(&scene, &["escaped", "stubborn"]), Duration::from_millis(1500)));
@@ -66,7 +66,7 @@ fn stop_signal_reaches_what_left_for_another_session_and_sigkill_ends_what_ignor
 fn no_successor_is_started_beside_what_a_crash_has_left_for_another_session() {
     as_reaper("cgroups::stops::no_successor_is_started_beside_what_a_crash_has_left_for_another_session", || {
         let scene = Scene::of_library();
-        let Some(options) = contained(&scene) else { return };
+        let Some(options) = contained(&scene) else { return scene.finish() };
         let mut host = Host::new(options);
         host.set("web", helper(&scene, &["escaped", "stubborn"]));
         host.run();
@@ -90,7 +90,7 @@ fn no_successor_is_started_beside_what_a_crash_has_left_for_another_session() {
 #[test]
 fn stop_ends_a_frozen_cgroup() {
     let scene = Scene::of_library();
-    let Some(options) = contained(&scene) else { return };
+    let Some(options) = contained(&scene) else { return scene.finish() };
     let mut host = Host::new(options);
     host.set("web", with_grace(helper(&scene, &["run"]), Duration::from_millis(100)));
     host.run();
@@ -105,7 +105,7 @@ fn stop_ends_a_frozen_cgroup() {
 fn cgroups_that_a_process_has_made_in_its_own_go_with_it() {
     as_reaper("cgroups::stops::cgroups_that_a_process_has_made_in_its_own_go_with_it", || {
         let scene = Scene::of_library();
-        let Some(options) = contained(&scene) else { return };
+        let Some(options) = contained(&scene) else { return scene.finish() };
         let mut host = Host::new(options);
         host.set("web", helper(&scene, &["grandchild", "cleared"]));
         host.run();
@@ -128,7 +128,7 @@ fn cgroups_that_a_process_has_made_in_its_own_go_with_it() {
 #[test]
 fn predecessor_is_ended_without_its_successor() {
     let scene = Scene::of_library();
-    let Some(options) = contained(&scene) else { return };
+    let Some(options) = contained(&scene) else { return scene.finish() };
     let mut host = Host::new(options);
     host.set("web", overlapping(&scene, "1"));
     host.run();
@@ -155,7 +155,7 @@ fn predecessor_is_ended_without_its_successor() {
 fn no_successor_is_started_beside_what_a_process_has_left_that_its_watchdog_ended() {
     as_reaper("cgroups::stops::no_successor_is_started_beside_what_a_process_has_left_that_its_watchdog_ended", || {
         let scene = Scene::of_library();
-        let Some(options) = contained(&scene) else { return };
+        let Some(options) = contained(&scene) else { return scene.finish() };
         let mut host = Host::new(options);
         let web = helper(&scene, &["escaped", "stubborn"]).with_watchdog(Duration::from_millis(200));
         host.set("web", web);
@@ -177,7 +177,7 @@ fn no_successor_is_started_beside_what_a_process_has_left_that_its_watchdog_ende
 #[test]
 fn process_is_started_again_when_its_cgroup_is_frozen() {
     let scene = Scene::of_library();
-    let Some(options) = contained(&scene) else { return };
+    let Some(options) = contained(&scene) else { return scene.finish() };
     let mut host = Host::new(options);
     host.set("web", helper(&scene, &["run"]));
     host.run();
@@ -196,7 +196,7 @@ fn process_is_started_again_when_its_cgroup_is_frozen() {
 fn what_is_in_the_cgroup_of_a_proxy_that_was_not_started_in_one_is_ended_as_well() {
     as_reaper("cgroups::stops::what_is_in_the_cgroup_of_a_proxy_that_was_not_started_in_one_is_ended_as_well", || {
         let scene = Scene::of_library();
-        let Some(options) = contained(&scene) else { return };
+        let Some(options) = contained(&scene) else { return scene.finish() };
         let mut first = Host::new(quick(&scene.data_dir()));
         first.set("web", helper(&scene, &["run"]));
         first.run();
@@ -261,7 +261,7 @@ fn next_agent_ends_with_an_adopted_process_what_cleared_its_environment() {
     let name = "cgroups::stops::next_agent_ends_with_an_adopted_process_what_cleared_its_environment";
     let parts: [Part; 1] = [("agent", agent)];
     let Some(stage) = stage(name, &parts) else { return };
-    let Some(options) = contained(&stage.scene) else { return };
+    let Some(options) = contained(&stage.scene) else { return stage.scene.finish() };
     let first = stage.begin("agent", &[]);
     let (leader, left) = (stage.scene.reports.start("web"), stage.scene.reports.grandchild("web"));
     first.kill();
