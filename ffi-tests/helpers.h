@@ -122,9 +122,10 @@ static inline seen find(proxyprocess_status_list *list, const char *id)
         snprintf(found.last_stderr, sizeof found.last_stderr, "%s",
                  found.status.last_stderr ? found.status.last_stderr : "");
         found.status.last_stderr = found.status.stdout_log = found.status.stderr_log = NULL;
-        found.status.status_text = found.status.other_error = NULL;
+        found.status.status_text = found.status.last_exit_text = NULL;
+        found.status.other_error = found.status.other_last_exit_text = found.status.other_last_stderr = NULL;
         found.status.id = found.status.mode = found.status.last_error = NULL;
-        found.status.unproven = found.status.hint = NULL;
+        found.status.unproven = found.status.hint = found.status.cgroup = NULL;
         proxyprocess_status_list_free(list);
         return found;
     }

@@ -11,7 +11,8 @@
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
-/* A stop of it takes until the test kills it, once it has said that it is ready: a thread that is taken out of the call
+/* A stop of it takes until the test kills it. Before the stop has begun that would be a crash, and the next process would be
+ * stopped instead. The stop is asked for once it is ready, which it says: a thread that is taken out of the call
  * when that is about to return may have a lock, which is lost then. */
 static const char *const STUBBORN[] = {"/bin/sh", "-c", "trap '' INT; echo ready >ready; exec sleep 1000", NULL};
 
@@ -245,6 +246,7 @@ static void manager_kill(void)
     uint32_t pid = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
     is_ready(ready);
     leave_call(&leaver, kill_all, manager);
+    until(events, PROXYPROCESS_EVENT_STOPPING, "web");
     CHECK_INT(kill((pid_t)pid, SIGKILL), 0);
     OK(proxyprocess_manager_kill(manager, &error));
     CHECK(is_gone(pid));
@@ -263,17 +265,21 @@ static void daemon_stop(void)
 {
     leaver leaver;
     proxyprocess_daemon *daemon = NULL;
+    proxyprocess_events *events = NULL;
     proxyprocess_proxy_options options = stubborn();
     OK(proxyprocess_daemon_new("web", &options, NULL, &daemon, &error));
+    OK(proxyprocess_daemon_events(daemon, &events, &error));
     int ready = new_fifo("ready");
     OK(proxyprocess_daemon_start(daemon, &error));
     uint32_t pid = look_at_daemon(daemon, "web").status.pid;
     is_ready(ready);
     leave_call(&leaver, stop, daemon);
+    until(events, PROXYPROCESS_EVENT_STOPPING, "web");
     CHECK_INT(kill((pid_t)pid, SIGKILL), 0);
     OK(proxyprocess_daemon_stop(daemon, &error));
     CHECK(is_gone(pid));
     end_thread(&leaver);
+    proxyprocess_events_free(events);
     proxyprocess_daemon_free(daemon);
 }
 
