@@ -61,7 +61,8 @@ fn is_plain(id: &str) -> bool {
         && !id.contains(|character: char| character == '/' || character.is_control())
 }
 
-fn encode(id: &str) -> String {
+/// An id in ASCII without a separator: each byte that is no letter, digit, `-`, `_` or `.` is `%` and two hexadecimal digits.
+pub(crate) fn encode(id: &str) -> String {
     let mut encoded = String::with_capacity(id.len() + 16);
     for &byte in id.as_bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {

@@ -2,7 +2,7 @@
 //! How much of logs is on disk.
 
 use std::ffi::{CString, OsStr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ const BLOCK: i64 = 512;
 #[derive(Debug, Default)]
 pub(crate) struct LogMeasure {
     /// The directory of the last one, if it could be opened: its path is not walked again for each.
-    dir: Option<(PathBuf, Option<std::os::fd::OwnedFd>)>,
+    dir: Option<(PathBuf, Option<OwnedFd>)>,
 }
 
 impl LogMeasure {

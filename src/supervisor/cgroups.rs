@@ -4,7 +4,6 @@
 //! What is in one is of the proxy, whatever it has done to its environment, its session and its parents; and all of it ends
 //! at once. Other processes get in only when someone moves them there.
 
-use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{Level, Log};
+use crate::store::id_file_names;
 use crate::sys::cgroup::directory::{self, Entrance};
 use crate::sys::cgroup::hierarchy::{self, Whose};
 use crate::sys::digest;
@@ -100,7 +100,7 @@ impl Cgroups {
         let made = base.map_or_else(find_base, |base| Ok(base.to_owned())).and_then(|base| make_home(&base, owner_tag));
         match made {
             Ok(home) => {
-                let kind = if is_required { "required" } else { "auto" };
+                let kind = wanted.as_str();
                 log.write(Level::Info, format_args!("cgroup: {kind}: each proxy has one below {}", home.display()));
                 remove_unused(&home, log);
                 Ok(Some(Arc::new(Cgroups { home, is_required })))
@@ -120,15 +120,17 @@ impl Cgroups {
     /// The cgroup that a process of a proxy begins in: that of the last one, which is empty, or the first one that is. Never one
     /// in which a process lives, for the end of this one would be its end as well; nor that of the other generation.
     fn free_one(&self, id: &str, last: Option<&StartPlace>, other: Option<&Path>) -> io::Result<StartPlace> {
-        let is_free = |path: &Path| Ok::<_, io::Error>(other != Some(path) && !directory::is_populated(path)?);
+        let state_if_free = |path: &Path| match other == Some(path) {
+            true => Ok::<_, io::Error>(None),
+            false => directory::state(path).map(|state| Some(state).filter(|state| !state.is_populated)),
+        };
         // What enters a frozen one stands still, and this thread with it: it is made anew.
-        let is_frozen = |path: &Path| directory::state(path).map(|state| state.is_frozen);
-        if let Some(last) = last.filter(|last| is_free(&last.path).unwrap_or(false)) {
-            return Ok(StartPlace { was_killed: last.was_killed || is_frozen(&last.path)?, ..last.clone() });
+        if let Some((last, state)) = last.and_then(|last| Some((last, state_if_free(&last.path).ok()??))) {
+            return Ok(StartPlace { was_killed: last.was_killed || state.is_frozen, ..last.clone() });
         }
         for path in self.paths_of(id) {
-            if is_free(&path)? {
-                return Ok(StartPlace { was_killed: is_frozen(&path)?, path: path.into() });
+            if let Some(state) = state_if_free(&path)? {
+                return Ok(StartPlace { was_killed: state.is_frozen, path: path.into() });
             }
         }
         Err(io::Error::new(io::ErrorKind::ResourceBusy, "processes live in all that the proxy may have"))
@@ -145,8 +147,7 @@ impl Cgroups {
     }
 
     /// Opens a cgroup for a process of a proxy that begins in it; `last`: that of the last one, `other`: that of the other
-    /// generation. `None` where that cannot be done
-    /// and is not required, with the reason.
+    /// generation. Where that cannot be done and is not required, the reason.
     ///
     /// # Errors
     /// [`ErrorCode::StartFailed`]: it cannot be opened, and is required.
@@ -260,21 +261,15 @@ fn unless_in_use(error: io::Error) -> io::Result<()> {
 
 /// The name of a proxy's cgroup: no two ids have the same, and none is a path.
 fn name_of(id: &str, suffix: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let mut name = String::with_capacity(id.len() + suffix.len());
-    for byte in id.bytes() {
-        if is_plain(byte) && !(name.is_empty() && byte == b'.') {
-            name.push(byte.into());
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(name, "%{byte:02X}");
-        }
+    let mut name = id_file_names::encode(id);
+    if name.starts_with('.') {
+        name.replace_range(..1, "%2E");
     }
     if name.len() > LONGEST_PART {
         let whole = digest::add(digest::EMPTY, id.as_bytes());
         name.truncate(LONGEST_PART);
         // No encoded id has a tilde.
-        let _ = write!(name, "~{whole:016x}");
+        name.push_str(&format!("~{whole:016x}"));
     }
     name.push_str(suffix);
     name

@@ -110,12 +110,13 @@ impl RemovedLogs {
         self.gate().begun
     }
 
-    /// Whether nobody needs the logs of this id, as far as is known now.
+    /// Whether the proxy of this id was removed and its logs are not in use, as far as is known now.
     pub(super) fn is_removed(&self, id: &str) -> bool {
         self.gate().is_removed(id)
     }
 
-    /// Does the removal of the logs of an id, unless somebody needs them by now, or another number of them may stay.
+    /// Does the removal of the logs of an id, unless they are in use by now or their proxy is declared again, or another
+    /// number of them may stay.
     pub(super) fn removing<T>(&self, id: &str, keep: u32, remove: impl FnOnce() -> T) -> Option<T> {
         {
             let mut gate = self.gate();

@@ -14,7 +14,7 @@ const EAGAIN: &str = "Resource temporarily unavailable";
 /// More than any agent here has.
 const MANY: &str = "1000";
 const NOBODY: u32 = 65534;
-/// A user who has no other process, so that it is known how many there are.
+/// A user that has no other process, so that it is known how many there are.
 const LONELY: u32 = 64_321;
 const BESIDE: u32 = 64_324;
 
@@ -40,7 +40,7 @@ fn processes_run_out_while_proxies_are_started_again() {
 #[test]
 fn an_agent_that_finds_few_threads_and_processes_says_so_and_recovers() {
     if !geteuid().is_root() {
-        return eprintln!("skipped: only root can become a user who has no other process");
+        return eprintln!("skipped: only root can become a user that has no other process");
     }
     let (mut refused, mut recovered) = (0, 0);
     for most in 1..=9 {
@@ -90,7 +90,7 @@ fn get(address: &str) -> String {
 #[test]
 fn agent_without_a_thread_for_its_clients_answers_one_at_a_time() {
     if !geteuid().is_root() {
-        return eprintln!("skipped: only root can become a user who has no other process");
+        return eprintln!("skipped: only root can become a user that has no other process");
     }
     let scene = Scene::new();
     let user = as_ordinary_user(&scene, BESIDE);

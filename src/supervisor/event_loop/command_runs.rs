@@ -51,7 +51,7 @@ impl EventLoop {
         let Some(leader) = supervised.pid else { return };
         let (spec, numbers) = (supervised.spec.clone(), supervised.numbers);
         let (command, name) = (new_key(), name_of(&argv));
-        let cgroup = EventLoop::cgroup_for_command(supervised);
+        let cgroup = supervised.cgroup_for_command();
         let run = CommandRun { spec, argv: argv.clone(), leader, numbers, cgroup };
         supervised.spec.context.log.about(Level::Debug, &supervised.slot.id, format_args!("running {name}: {purpose}"));
         supervised.rare.commands.push(AwaitedCommand {

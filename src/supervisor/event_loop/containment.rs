@@ -17,12 +17,6 @@ use crate::sys::cgroup::directory;
 use crate::sys::is_exhausted;
 
 impl EventLoop {
-    /// The cgroup for a command that is run for a process: below that of the process, with which it ends, also when this agent
-    /// has died meanwhile.
-    pub(super) fn cgroup_for_command(supervised: &Supervised) -> Option<Arc<Path>> {
-        supervised.cgroup().map(|cgroup| cgroup.join("commands").into())
-    }
-
     /// For a clean-up: the cgroup of a proxy that is to be gone. While it is declared it is kept.
     pub(super) fn cgroup_to_remove(&self, key: ProcessKey) -> Option<Arc<Path>> {
         let supervised = self.slots.get(&key).filter(|it| it.machine.state() == ProxyState::Stopped)?;
@@ -48,6 +42,12 @@ impl Supervised {
     /// That of its last process.
     pub(super) fn cgroup(&self) -> Option<&Arc<Path>> {
         self.leader.as_ref()?.cgroup.as_ref()
+    }
+
+    /// The cgroup for a command that is run for its process: below that of the process, with which it ends, also when this agent
+    /// has died meanwhile.
+    pub(super) fn cgroup_for_command(&self) -> Option<Arc<Path>> {
+        self.cgroup().map(|cgroup| cgroup.join("commands").into())
     }
 
     /// The cgroup of its last process, for the next one: it stays the same over restarts.

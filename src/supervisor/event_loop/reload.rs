@@ -41,7 +41,7 @@ impl EventLoop {
                 let log = &supervised.spec.context.log;
                 log.about(Level::Info, &slot.id, format_args!("running the command that reloads pid {leader}"));
                 let (spec, numbers) = (supervised.spec.clone(), supervised.numbers);
-                let cgroup = EventLoop::cgroup_for_command(supervised);
+                let cgroup = supervised.cgroup_for_command();
                 Ok(BegunReload::Command(CommandRun { spec, argv, leader, numbers, cgroup }, timeout))
             }
         }

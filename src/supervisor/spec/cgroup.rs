@@ -13,9 +13,8 @@ use crate::sys::cgroup::directory;
 use crate::sys::spawn::program::EnteredCgroup;
 
 impl Spec {
-    /// Opens the cgroup that a process begins in; `last`: that of the last one, `other`: that of the other
-    /// generation. `None` where there are none, or that cannot be
-    /// done and is not required, which is logged.
+    /// Opens the cgroup that a process begins in; `last`: that of the last one, `other`: that of the other generation. `None` where
+    /// there are none, or that cannot be done and is not required, which is logged.
     ///
     /// # Errors
     /// [`ErrorCode::StartFailed`](crate::ErrorCode::StartFailed): it is required.

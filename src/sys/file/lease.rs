@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Whether a file is written to by anyone, whoever that is: by a lease on it (fcntl(2), F_SETLEASE).
+//! Whether any process has a file open for writing, known by a lease on it (fcntl(2), F_SETLEASE).
 
 use std::ffi::CStr;
 use std::io;
@@ -29,8 +29,8 @@ impl Dir {
             // SAFETY: the descriptor is open for the time of the call, which takes no pointer.
             check(i64::from(unsafe { libc::fcntl(file.as_raw_fd(), command, value) }))
         };
-        // ORDER: before the lease. Who opens the file while we have that has the kernel send a signal, by default SIGIO, which
-        // would end the host; SIGURG is ignored unless it is handled.
+        // ORDER: before the lease. When the file is opened while we have that, the kernel sends this process a signal: by default
+        // SIGIO, which would end the host; SIGURG is ignored unless it is handled.
         ask(F_SETSIG, libc::SIGURG)?;
         match ask(libc::F_SETLEASE, libc::F_RDLCK) {
             Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Ok(true),
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_is_written_to_while_anyone_has_it_open_for_that() {
+    fn file_is_written_to_while_it_is_open_for_writing() {
         let place = std::env::temp_dir().join(format!("proxyprocess-lease-{}", crate::sys::random::uuid().unwrap()));
         std::fs::create_dir(&place).unwrap();
         let dir = Dir::open(&place).unwrap();
