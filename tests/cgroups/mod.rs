@@ -8,16 +8,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use proxyprocess::{CgroupUse, ManagerOptions};
+use proxyprocess::{CgroupUse, ManagerOptions, ProxyConfig};
 use rustix::process::{geteuid, getpid, set_child_subreaper};
 
-use crate::inside::quick;
-use crate::support::{Deadline, Process, Scene, Start, alone};
+use crate::inside::{Host, quick};
+use crate::support::{Deadline, Process, Scene, alone};
 
 /// A manager whose proxies have to have a cgroup each; `None` where this process may make none, which is said.
 #[track_caller]
 fn contained(scene: &Scene) -> Option<ManagerOptions> {
     Some(quick(&scene.data_dir()).with_cgroup(CgroupUse::Required).with_cgroup_base(base()?))
+}
+
+/// Such a manager that runs these proxies.
+#[track_caller]
+fn running<const N: usize>(scene: &Scene, proxies: [(&str, ProxyConfig); N]) -> Option<Host> {
+    let mut host = Host::new(contained(scene)?);
+    proxies.into_iter().for_each(|(id, config)| host.set(id, config));
+    host.run();
+    Some(host)
 }
 
 /// Where cgroups can be made. Named, for a systemd of this machine has delegated nothing to the tests.
@@ -67,16 +76,6 @@ fn names_in(dir: &Path) -> Vec<String> {
 fn until_names(home: &Path, expected: &[&str]) {
     let deadline = Deadline::of(format!("{expected:?} in {}, where {:?} are", home.display(), names_in(home)));
     while names_in(home) != expected {
-        deadline.left();
-        std::thread::yield_now();
-    }
-}
-
-/// Takes the exit status of a process that has ended, and has lost its parent to this process.
-#[track_caller]
-fn reap(start: &Start) {
-    let deadline = Deadline::of(format!("the reaping of {}", start.pid));
-    while !start.process.reap() {
         deadline.left();
         std::thread::yield_now();
     }

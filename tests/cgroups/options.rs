@@ -5,7 +5,7 @@ use proxyprocess::{
     CgroupUse, Command, ErrorCode, Event, EventKind, Manager, ManagerOptions, ProxyConfig, State, WaitFor,
 };
 
-use super::{cgroup_of, contained, home_of, names_in, until_names};
+use super::{cgroup_of, home_of, names_in, running, until_names};
 use crate::inside::{Host, helper, quick};
 use crate::support::{Scene, WATCHDOG};
 
@@ -45,11 +45,8 @@ fn cgroup_that_cannot_be_made_leaves_the_proxies_in_that_of_the_agent() {
 #[test]
 fn process_begins_in_a_cgroup_of_its_proxy_which_is_kept_over_restarts_and_goes_with_it() {
     let scene = Scene::of_library();
-    let Some(options) = contained(&scene) else { return scene.finish() };
-    let mut host = Host::new(options);
-    host.set("web", helper(&scene, &["run"]));
-    host.set("a/b", helper(&scene, &["run"]));
-    host.run();
+    let proxies = [("web", helper(&scene, &["run"])), ("a/b", helper(&scene, &["run"]))];
+    let Some(mut host) = running(&scene, proxies) else { return scene.finish() };
     let (web, other) = (scene.reports.start("web"), scene.reports.start("a/b"));
     let home = home_of(&web.process);
     assert_eq!(names_in(&home), ["a%2Fb.proxy", "web.proxy"]);
@@ -83,10 +80,8 @@ fn options_of_cgroups_cannot_be_changed_while_the_manager_lives() {
 #[test]
 fn directory_of_the_cgroups_that_was_removed_is_made_again() {
     let scene = Scene::of_library();
-    let Some(options) = contained(&scene) else { return scene.finish() };
-    let mut host = Host::new(options);
-    host.set("web", helper(&scene, &["run"]));
-    host.run();
+    let proxies = [("web", helper(&scene, &["run"]))];
+    let Some(mut host) = running(&scene, proxies) else { return scene.finish() };
     let first = scene.reports.start("web");
     let home = home_of(&first.process);
     host.state.remove("web");
@@ -104,11 +99,8 @@ fn directory_of_the_cgroups_that_was_removed_is_made_again() {
 #[test]
 fn start_that_fails_leaves_no_cgroup() {
     let scene = Scene::of_library();
-    let Some(options) = contained(&scene) else { return scene.finish() };
-    let mut host = Host::new(options);
-    host.set("missing", ProxyConfig::new(Command::new("/is/not/there")));
-    host.set("web", helper(&scene, &["run"]));
-    host.run();
+    let proxies = [("missing", ProxyConfig::new(Command::new("/is/not/there"))), ("web", helper(&scene, &["run"]))];
+    let Some(mut host) = running(&scene, proxies) else { return scene.finish() };
     let start = scene.reports.start("web");
     let failed =
         |event: &Event| event.id.as_deref() == Some("missing") && matches!(event.kind, EventKind::StartFailed { .. });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proxyprocess::ProxyConfig;
 use rustix::process::Signal;
 
-use super::{as_reaper, base, cgroup_of, contained, home_of, reap, until_names};
+use super::{as_reaper, base, cgroup_of, contained, home_of, running, until_names};
 use crate::inside::{Host, Part, Place, helper, inherited, park, quick, stage};
 use crate::library::overlap::{becomes_ready, gone, overlapping, serves};
 use crate::support::{Config, Launch, Proxy, Scene, agent_with_fail_points};
@@ -22,17 +22,15 @@ fn with_grace(mut config: ProxyConfig, grace: Duration) -> ProxyConfig {
 fn stop_ends_a_process_with_a_cleared_environment() {
     as_reaper("cgroups::stops::stop_ends_a_process_with_a_cleared_environment", || {
         let scene = Scene::of_library();
-        let Some(options) = contained(&scene) else { return scene.finish() };
-        let mut host = Host::new(options);
-        host.set("web", helper(&scene, &["grandchild", "cleared"]));
-        host.run();
+        let proxies = [("web", helper(&scene, &["grandchild", "cleared"]))];
+        let Some(host) = running(&scene, proxies) else { return scene.finish() };
         let (leader, left) = (scene.reports.start("web"), scene.reports.grandchild("web"));
         let home = home_of(&leader.process);
         assert_eq!(cgroup_of(left.pid), cgroup_of(leader.pid));
         host.kill();
         assert!(leader.process.is_gone() && left.process.is_gone());
         assert!(!home.exists());
-        reap(&left);
+        left.process.wait_reaped();
         scene.finish();
     });
 }
@@ -43,18 +41,18 @@ fn stop_signal_reaches_what_left_for_another_session_and_sigkill_ends_what_ignor
         "cgroups::stops::stop_signal_reaches_what_left_for_another_session_and_sigkill_ends_what_ignores_it",
         || {
             let scene = Scene::of_library();
-            let Some(options) = contained(&scene) else { return scene.finish() };
-            let mut host = Host::new(options);
-            host.set("polite", with_grace(helper(&scene, &["escaped"]), Duration::from_secs(600)));
-            host.set("stubborn", with_grace(helper(&scene, &["escaped", "stubborn"]), Duration::from_millis(1500)));
-            host.run();
+            let proxies = [
+                ("polite", with_grace(helper(&scene, &["escaped"]), Duration::from_secs(600))),
+                ("stubborn", with_grace(helper(&scene, &["escaped", "stubborn"]), Duration::from_millis(1500))),
+            ];
+            let Some(host) = running(&scene, proxies) else { return scene.finish() };
             let leaders = ["polite", "stubborn"].map(|id| scene.reports.start(id));
             let escaped = ["polite", "stubborn"].map(|id| scene.reports.grandchild(id));
             host.kill();
             assert!(leaders.iter().chain(&escaped).all(|start| start.process.is_gone()));
             for one in &escaped {
                 assert_eq!(scene.reports.signal(one), "SIGINT", "{}", one.id);
-                reap(one);
+                one.process.wait_reaped();
             }
             scene.finish();
         },
@@ -66,21 +64,19 @@ fn stop_signal_reaches_what_left_for_another_session_and_sigkill_ends_what_ignor
 fn no_successor_is_started_beside_what_a_crash_has_left_for_another_session() {
     as_reaper("cgroups::stops::no_successor_is_started_beside_what_a_crash_has_left_for_another_session", || {
         let scene = Scene::of_library();
-        let Some(options) = contained(&scene) else { return scene.finish() };
-        let mut host = Host::new(options);
-        host.set("web", helper(&scene, &["escaped", "stubborn"]));
-        host.run();
+        let proxies = [("web", helper(&scene, &["escaped", "stubborn"]))];
+        let Some(host) = running(&scene, proxies) else { return scene.finish() };
         let (mut leader, mut escaped) = (scene.reports.start("web"), scene.reports.grandchild("web"));
         for _ in 0..3 {
             leader.process.kill();
             leader = scene.reports.start("web");
             assert!(escaped.process.is_gone(), "the successor runs beside it");
-            reap(&escaped);
+            escaped.process.wait_reaped();
             escaped = scene.reports.grandchild("web");
         }
         host.kill();
         assert!(leader.process.is_gone() && escaped.process.is_gone());
-        reap(&escaped);
+        escaped.process.wait_reaped();
         scene.reports.forget_signals();
         scene.finish();
     });
@@ -90,10 +86,8 @@ fn no_successor_is_started_beside_what_a_crash_has_left_for_another_session() {
 #[test]
 fn stop_ends_a_frozen_cgroup() {
     let scene = Scene::of_library();
-    let Some(options) = contained(&scene) else { return scene.finish() };
-    let mut host = Host::new(options);
-    host.set("web", with_grace(helper(&scene, &["run"]), Duration::from_millis(100)));
-    host.run();
+    let proxies = [("web", with_grace(helper(&scene, &["run"]), Duration::from_millis(100)))];
+    let Some(host) = running(&scene, proxies) else { return scene.finish() };
     let leader = scene.reports.start("web");
     fs::write(cgroup_of(leader.pid).unwrap().join("cgroup.freeze"), "1").unwrap();
     host.kill();
@@ -105,10 +99,8 @@ fn stop_ends_a_frozen_cgroup() {
 fn cgroups_that_a_process_has_made_in_its_own_go_with_it() {
     as_reaper("cgroups::stops::cgroups_that_a_process_has_made_in_its_own_go_with_it", || {
         let scene = Scene::of_library();
-        let Some(options) = contained(&scene) else { return scene.finish() };
-        let mut host = Host::new(options);
-        host.set("web", helper(&scene, &["grandchild", "cleared"]));
-        host.run();
+        let proxies = [("web", helper(&scene, &["grandchild", "cleared"]))];
+        let Some(mut host) = running(&scene, proxies) else { return scene.finish() };
         let (leader, left) = (scene.reports.start("web"), scene.reports.grandchild("web"));
         let home = home_of(&leader.process);
         let below = home.join("web.proxy").join("a").join("b");
@@ -118,7 +110,7 @@ fn cgroups_that_a_process_has_made_in_its_own_go_with_it() {
         host.events.stopped("web");
         assert!(left.process.is_gone());
         until_names(&home, &[]);
-        reap(&left);
+        left.process.wait_reaped();
         host.kill();
         scene.finish();
     });
@@ -128,10 +120,8 @@ fn cgroups_that_a_process_has_made_in_its_own_go_with_it() {
 #[test]
 fn predecessor_is_ended_without_its_successor() {
     let scene = Scene::of_library();
-    let Some(options) = contained(&scene) else { return scene.finish() };
-    let mut host = Host::new(options);
-    host.set("web", overlapping(&scene, "1"));
-    host.run();
+    let proxies = [("web", overlapping(&scene, "1"))];
+    let Some(mut host) = running(&scene, proxies) else { return scene.finish() };
     let mut current = scene.reports.start("web");
     becomes_ready(&scene, &mut host, &current, 1);
     let home = home_of(&current.process);
@@ -155,19 +145,17 @@ fn predecessor_is_ended_without_its_successor() {
 fn no_successor_is_started_beside_what_a_process_has_left_that_its_watchdog_ended() {
     as_reaper("cgroups::stops::no_successor_is_started_beside_what_a_process_has_left_that_its_watchdog_ended", || {
         let scene = Scene::of_library();
-        let Some(options) = contained(&scene) else { return scene.finish() };
-        let mut host = Host::new(options);
         let web = helper(&scene, &["escaped", "stubborn"]).with_watchdog(Duration::from_millis(200));
-        host.set("web", web);
-        host.run();
+        let proxies = [("web", web)];
+        let Some(host) = running(&scene, proxies) else { return scene.finish() };
         let (first, escaped) = (scene.reports.start("web"), scene.reports.grandchild("web"));
         let second = scene.reports.start("web");
         assert!(first.process.is_gone() && escaped.process.is_gone(), "the successor runs beside it");
-        reap(&escaped);
+        escaped.process.wait_reaped();
         let again = scene.reports.grandchild("web");
         host.kill();
         assert!(second.process.is_gone() && again.process.is_gone());
-        reap(&again);
+        again.process.wait_reaped();
         scene.reports.forget_unread();
         scene.finish();
     });
@@ -177,10 +165,8 @@ fn no_successor_is_started_beside_what_a_process_has_left_that_its_watchdog_ende
 #[test]
 fn process_is_started_again_when_its_cgroup_is_frozen() {
     let scene = Scene::of_library();
-    let Some(options) = contained(&scene) else { return scene.finish() };
-    let mut host = Host::new(options);
-    host.set("web", helper(&scene, &["run"]));
-    host.run();
+    let proxies = [("web", helper(&scene, &["run"]))];
+    let Some(host) = running(&scene, proxies) else { return scene.finish() };
     let first = scene.reports.start("web");
     let cgroup = cgroup_of(first.pid).unwrap();
     fs::write(cgroup.join("cgroup.freeze"), "1").unwrap();
@@ -214,10 +200,10 @@ fn what_is_in_the_cgroup_of_a_proxy_that_was_not_started_in_one_is_ended_as_well
         leader.process.kill();
         let (second, again) = (scene.reports.start("web"), scene.reports.grandchild("web"));
         assert!(left.process.is_gone(), "the successor runs beside it");
-        reap(&left);
+        left.process.wait_reaped();
         host.kill();
         assert!(second.process.is_gone() && again.process.is_gone());
-        reap(&again);
+        again.process.wait_reaped();
         scene.reports.forget_unread();
         scene.finish();
     });

@@ -76,22 +76,13 @@ impl Drop for Run {
     }
 }
 
-#[track_caller]
-fn is_reaped(process: &Process) {
-    let deadline = Deadline::of("an end that is reaped");
-    while !process.reap() {
-        deadline.left();
-        std::thread::yield_now();
-    }
-}
-
 fn minimal(program: &Path) {
     let scene = Scene::new();
     let mut run = Run::of(program, &scene.path("work"));
     let (proxy, pid_file) = (run.proxy(), run.pid_file());
     drop(run.child.stdin.take());
     run.end();
-    is_reaped(&proxy);
+    proxy.wait_reaped();
     assert!(!pid_file.exists());
     scene.finish();
 }
@@ -109,7 +100,7 @@ fn ctrl_c(program: &Path) {
     assert_eq!(second.proxy().pid(), proxy.pid(), "it is taken over");
     second.process.signal(Signal::INT);
     second.end();
-    is_reaped(&proxy);
+    proxy.wait_reaped();
     scene.finish();
 }
 

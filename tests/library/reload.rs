@@ -62,11 +62,7 @@ fn reload_by_a_signal_reaches_the_leader_and_no_other_member_of_its_group() {
         host.kill();
         assert_eq!(scene.reports.signal(&leader), "40");
         assert_eq!(scene.reports.signal(&member), "40");
-        let deadline = Deadline::of("the member to be this one's to reap");
-        while !member.process.reap() {
-            deadline.left();
-            std::thread::yield_now();
-        }
+        member.process.wait_reaped();
         scene.finish();
     });
 }

@@ -9,7 +9,7 @@ use rustix::process::{getpid, set_child_subreaper};
 use proxyprocess::{ErrorCode, EventKind, ExecMode, ExitStatus, ProxyConfig, ProxyState, Signal};
 
 use crate::inside::{Host, Place, helper, play_with_root_proxy, quick, root_proxy, until_root};
-use crate::support::{Deadline, HELPER, Scene, alone};
+use crate::support::{HELPER, Scene, alone};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -40,11 +40,7 @@ fn signal_by_a_call_reaches_the_leader_and_no_other_member_of_its_group() {
         assert!(!member.process.is_gone());
         member.process.kill();
         host.events.stopped("web");
-        let deadline = Deadline::of("the member to be this one's to reap");
-        while !member.process.reap() {
-            deadline.left();
-            std::thread::yield_now();
-        }
+        member.process.wait_reaped();
         host.kill();
         scene.finish();
     });

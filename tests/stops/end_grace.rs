@@ -270,11 +270,7 @@ fn close_is_not_made_a_kill() {
     start.process.kill();
     host.join();
     // The last manager of the program has left it to the next one, if there is any.
-    let deadline = Deadline::of(format!("the reaping of {}", start.pid));
-    while !start.process.reap() {
-        deadline.left();
-        std::thread::yield_now();
-    }
+    start.process.wait_reaped();
     scene.finish();
 }
 

@@ -40,11 +40,7 @@ fn quit_with_failure(mut agent: Agent) -> String {
 fn end(start: &Start) {
     assert!(!start.process.is_gone(), "{} was signalled", start.pid);
     start.process.kill();
-    let deadline = Deadline::of(format!("the reaping of {}", start.pid));
-    while !start.process.reap() {
-        deadline.left();
-        std::thread::yield_now();
-    }
+    start.process.wait_reaped();
 }
 
 #[test]

@@ -144,11 +144,7 @@ pub(crate) fn check_runs(start: &Start) {
 #[track_caller]
 pub(crate) fn end(process: &Process) {
     process.kill();
-    let deadline = Deadline::of(format!("the reaping of {}", process.pid()));
-    while !process.reap() {
-        deadline.left();
-        std::thread::yield_now();
-    }
+    process.wait_reaped();
 }
 
 /// A thread of this process that waits.

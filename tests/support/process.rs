@@ -69,6 +69,17 @@ impl Process {
         info.lines().any(|line| line == "Pid:\t-1")
     }
 
+    /// Waits until nothing of a process that has ended is left: its exit status is taken once this process is its parent. No
+    /// event tells that it is.
+    #[track_caller]
+    pub(crate) fn wait_reaped(&self) {
+        let deadline = Deadline::of(format!("the reaping of process {}", self.pid));
+        while !self.reap() {
+            deadline.left();
+            std::thread::yield_now();
+        }
+    }
+
     /// Takes the exit status if it has ended and is a child of this process. True when nothing of it is left.
     pub(crate) fn reap(&self) -> bool {
         let _ = waitid(WaitId::PidFd(self.fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
