@@ -4,7 +4,9 @@
 //! What is in one is of the proxy, whatever it has done to its environment, its session and its parents; and all of it ends
 //! at once. Other processes get in only when someone moves them there.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -136,14 +138,10 @@ impl Cgroups {
         Err(io::Error::new(io::ErrorKind::ResourceBusy, "processes live in all that the proxy may have"))
     }
 
-    /// The cgroup of a process that is adopted, if it is in one of its proxy. By its name, for the base may be seen by several
-    /// paths.
+    /// The cgroup of a process that is adopted, if it is in one of its proxy, or in one that was made below that.
     pub(crate) fn of_adopted(&self, id: &str, pid: Pid) -> Option<Arc<Path>> {
         let is_in = hierarchy::directory_of(Whose::Of(pid)).ok().flatten()?;
-        // Its processes may have made some below it.
-        let mut below = is_in.iter().skip_while(|name| Some(*name) != self.home.file_name()).skip(1);
-        let name = below.next()?;
-        self.paths_of(id).find(|own| own.file_name() == Some(name)).map(Arc::from)
+        self.paths_of(id).find(|own| is_in.ancestors().any(|dir| is_same(dir, own))).map(Arc::from)
     }
 
     /// Opens a cgroup for a process of a proxy that begins in it; `last`: that of the last one, `other`: that of the other
@@ -257,6 +255,13 @@ fn remove_unused(home: &Path, log: &Log) {
 fn unless_in_use(error: io::Error) -> io::Result<()> {
     let is_in_use = matches!(error.raw_os_error(), Some(libc::EBUSY | libc::ENOTEMPTY));
     if is_in_use { Ok(()) } else { Err(error) }
+}
+
+/// Whether two paths name one cgroup. The base may be seen by several paths; one of the same name may be of an earlier base.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let file_of = |path| fs::metadata(path).map(|of| (of.dev(), of.ino()));
+    one.file_name() == other.file_name()
+        && file_of(one).is_ok_and(|file| file_of(other).is_ok_and(|other| file == other))
 }
 
 /// The name of a proxy's cgroup: no two ids have the same, and none is a path.

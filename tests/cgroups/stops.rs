@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use proxyprocess::ProxyConfig;
+use proxyprocess::{CgroupUse, ProxyConfig};
 use rustix::process::Signal;
 
 use super::{as_reaper, base, cgroup_of, contained, home_of, running, until_names};
@@ -205,6 +205,40 @@ fn what_is_in_the_cgroup_of_a_proxy_that_was_not_started_in_one_is_ended_as_well
         assert!(second.process.is_gone() && again.process.is_gone());
         again.process.wait_reaped();
         scene.reports.forget_unread();
+        scene.finish();
+    });
+}
+
+/// The base is that of the agent's own session, for one, and the process is in that of the session before. A scan has to find
+/// what it has left.
+#[test]
+fn stop_ends_what_left_a_process_that_is_in_a_cgroup_of_another_base() {
+    as_reaper("cgroups::stops::stop_ends_what_left_a_process_that_is_in_a_cgroup_of_another_base", || {
+        let scene = Scene::of_library();
+        let config = with_grace(helper(&scene, &["escaped", "stubborn"]), Duration::from_millis(100));
+        let proxies = [("web", config.clone())];
+        let Some(mut first) = running(&scene, proxies) else { return scene.finish() };
+        let (leader, escaped) = (scene.reports.start("web"), scene.reports.grandchild("web"));
+        first.events.started("web");
+        let home = home_of(&leader.process);
+        first.close();
+        let other_base = home.with_file_name(format!("other-base-{}", std::process::id()));
+        fs::create_dir(&other_base).unwrap();
+        let options = quick(&scene.data_dir()).with_cgroup(CgroupUse::Required).with_cgroup_base(other_base.clone());
+        let mut host = Host::new(options);
+        host.restore().unwrap();
+        host.set("web", config);
+        host.run();
+        assert_eq!(host.events.adopted("web"), leader.pid);
+        assert_eq!(host.status("web").cgroup, None, "it is in none of this manager");
+        host.kill();
+        assert!(leader.process.is_gone() && escaped.process.is_gone());
+        escaped.process.wait_reaped();
+        scene.reports.forget_signals();
+        // No manager has it as its base any more.
+        fs::remove_dir(home.join("web.proxy")).unwrap();
+        fs::remove_dir(home).unwrap();
+        fs::remove_dir(other_base).unwrap();
         scene.finish();
     });
 }
