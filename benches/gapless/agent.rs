@@ -54,6 +54,12 @@ impl Agent {
         self.ask("declare")
     }
 
+    /// Has the proxy replaced by one of a declaration with which it fails.
+    pub(crate) fn attempt(&mut self, declaration: &Value) -> Result<Pid> {
+        write_declaration(&self.directory, declaration)?;
+        self.ask("attempt")
+    }
+
     /// Starts the proxy anew.
     pub(crate) fn restart(&mut self) -> Result<Pid> {
         self.ask("restart")

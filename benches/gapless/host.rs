@@ -5,6 +5,7 @@
 //! | command | what it does |
 //! |---|---|
 //! | `declare` | reads the file again |
+//! | `attempt` | reads the file again, and waits until the process that is to take over has failed instead |
 //! | `restart` | starts the proxy anew |
 //! | `wait` | nothing else |
 //! | `kill` | stops the proxy and ends; the answer is 0 |
@@ -13,14 +14,16 @@ use std::fs;
 use std::io::{BufRead, Write, stdin, stdout};
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use proxyprocess::{ErrorCode, Manager, ManagerOptions, ProxyConfig, State, WaitFor};
+use proxyprocess::{ErrorCode, Manager, ManagerOptions, ProxyConfig, ProxyStatus, State, WaitFor};
 
 use crate::Result;
 use crate::agent::{DECLARATION, ID};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long until the status is asked for again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 pub(crate) fn run(directory: &Path) -> Result<()> {
     let state = State::new();
@@ -47,6 +50,12 @@ fn serve(manager: &Manager, state: &State, directory: &Path) -> Result<()> {
     for line in stdin().lock().lines() {
         match line?.as_str() {
             "declare" => declare(state, directory)?,
+            "attempt" => {
+                declare(state, directory)?;
+                failed(manager)?;
+                answer(manager.status().first().and_then(|proxy| proxy.pid).unwrap_or(0))?;
+                continue;
+            }
             "restart" => manager.restart(ID)?,
             "wait" => {}
             "kill" => return Ok(()),
@@ -66,6 +75,19 @@ fn running(manager: &Manager) -> Result<u32> {
             return Ok(pid);
         }
     }
+}
+
+/// Waits until the next process of a handover has failed, and another one was started.
+fn failed(manager: &Manager) -> Result<()> {
+    let begun = Instant::now();
+    let has_failed = |proxy: &ProxyStatus| proxy.other.as_ref().is_some_and(|next| next.attempts > 1);
+    while !manager.status().first().is_some_and(has_failed) {
+        if begun.elapsed() > PATIENCE {
+            return Err("no replacement has failed".into());
+        }
+        thread::sleep(AGAIN);
+    }
+    Ok(())
 }
 
 fn answer(pid: u32) -> Result<()> {

@@ -60,7 +60,7 @@ fn measure(options: &Options) -> Result<bool> {
     let mut rows = Vec::new();
     for program in programs::installed(options)? {
         for sockets in program.sockets(options) {
-            for scenario in &scenarios::ALL {
+            for scenario in scenarios::ALL.iter().filter(|scenario| (scenario.concerns)(sockets)) {
                 eprintln!("{}, {sockets}, {}", program.name, scenario.event.name);
                 rows.push(scenarios::play(scenario, program, sockets, upstream, options)?);
             }

@@ -34,6 +34,11 @@ impl Sockets {
         matches!(self, Sockets::Inherited | Sockets::Shared)
     }
 
+    /// Whether the program is started beside its predecessor.
+    pub(crate) fn overlaps(self) -> bool {
+        self == Sockets::Shared || self.is_beside()
+    }
+
     /// Whether the program binds the address beside its predecessor.
     pub(crate) fn is_beside(self) -> bool {
         matches!(self, Sockets::Beside | Sockets::Migrated)
@@ -197,7 +202,7 @@ impl Program {
             declaration["listen"] =
                 json!([{ "name": "web", "address": format!("tcp:{}", place.address), "backlog": 4096 }]);
         }
-        if place.is_beside() || place.sockets == Sockets::Shared {
+        if place.sockets.overlaps() {
             declaration["replace"] = "overlap".into();
         }
         for (field, value) in fields.as_object().into_iter().flatten() {
@@ -217,7 +222,7 @@ fn words(words: &[&str]) -> Vec<String> {
 
 fn haproxy(place: &Place<'_>) -> Result<Invocation> {
     let bind = if place.is_kept() { "fd@${WEB}".to_owned() } else { place.address.to_string() };
-    let overlaps = place.is_beside() || place.sockets == Sockets::Shared;
+    let overlaps = place.sockets.overlaps();
     // It makes this socket with the others.
     let stats = if overlaps { "  stats socket \"${STATS}\"\n" } else { "" };
     let text = format!(

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::Result;
 use crate::agent::{self, Agent};
 use crate::client::{Counts, Load};
@@ -19,14 +21,17 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// A kind of events.
 pub(crate) struct Scenario {
     pub(crate) event: Event,
+    /// Whether it happens to a program that listens so.
+    pub(crate) concerns: fn(Sockets) -> bool,
     times: fn(&Options) -> u32,
     act: fn(Agent, &Program, &Place<'_>, u32) -> Result<Agent>,
 }
 
-pub(crate) static ALL: [Scenario; 5] = [
-    Scenario { event: CRASH, times: |options| options.crashes, act: crash },
+pub(crate) static ALL: [Scenario; 6] = [
+    Scenario { event: CRASH, concerns: |_| true, times: |options| options.crashes, act: crash },
     Scenario {
         event: Event { name: "changed declaration", kills_proxy: false },
+        concerns: |_| true,
         times: |options| options.replacements,
         act: |mut agent, program, place, version| {
             agent.declare(&program.declaration(place, version)?)?;
@@ -35,16 +40,26 @@ pub(crate) static ALL: [Scenario; 5] = [
     },
     Scenario {
         event: RESTART,
+        concerns: |_| true,
         times: |options| options.replacements,
         act: |mut agent, _, _, _| agent.restart().map(|_| agent),
     },
     Scenario {
+        event: Event { name: "a replacement that fails", kills_proxy: false },
+        // Without a predecessor that serves on there is nothing to connect to until it is repaired.
+        concerns: Sockets::overlaps,
+        times: |options| options.replacements,
+        act: fail,
+    },
+    Scenario {
         event: Event { name: "SIGKILL of the agent", kills_proxy: false },
+        concerns: |_| true,
         times: |options| options.agent_kills,
         act: |agent, _, _, _| agent.succeed(None),
     },
     Scenario {
         event: Event { name: "SIGKILL of the agent, and a changed declaration", kills_proxy: false },
+        concerns: |_| true,
         times: |options| options.agent_kills,
         act: |agent, program, place, version| agent.succeed(Some(&program.declaration(place, version)?)),
     },
@@ -55,6 +70,25 @@ fn crash(mut agent: Agent, _: &Program, _: &Place<'_>, _: u32) -> Result<Agent> 
     agent::crash(before)?;
     // The agent may answer before it has seen the end.
     while agent.proxy()? == before {}
+    Ok(agent)
+}
+
+/// The next one ends at once, or serves beside its predecessor and is never ready. Then the old declaration is set again.
+fn fail(mut agent: Agent, program: &Program, place: &Place<'_>, version: u32) -> Result<Agent> {
+    let good = program.declaration(place, 0)?;
+    let mut bad = program.declaration(place, version)?;
+    // A program that is told its epoch has its predecessor end, ready or not.
+    let ends_its_predecessor = good.to_string().contains("{epoch}");
+    if version % 2 == 0 || ends_its_predecessor {
+        bad["command"] = json!(["/bin/false"]);
+    } else {
+        bad["ready"] = json!({ "command": ["/bin/false"] });
+        bad["start_timeout_ms"] = 1000.into();
+    }
+    let before = agent.proxy()?;
+    if agent.attempt(&bad)? != before || agent.declare(&good)? != before {
+        return Err("the proxy is another process after a replacement that failed".into());
+    }
     Ok(agent)
 }
 
