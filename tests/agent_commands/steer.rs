@@ -148,8 +148,8 @@ fn reload_of_a_bad_file_fails_and_changes_nothing() {
     let other = config.clone().set("data_dir", scene.path("other").to_str().unwrap());
     other.write(&file);
     assert!(ask(&data_dir, &["reload"]).failed(1).contains("data_dir: expected no change"));
-    let status = agent.status();
-    assert!(status.runs("web", web.pid) && status.proxies.len() == 2, "{status:?}");
+    let status = agent.status_running(&scene, "web", web.pid);
+    assert_eq!(status.proxies.len(), 2, "{status:?}");
     agent.quit();
     scene.finish();
 }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::directory::tell::wait_for_files;
-use crate::support::{Agent, Changes, Config, Deadline, Launch, Proxy, Scene, Status};
+use crate::support::{Agent, Changes, Config, Deadline, Launch, Proxy, Scene, Status, agent_with_fail_points};
 
 /// An agent that has no reason to look at its directory once all is written down.
 fn idle(scene: &Scene) -> Config {
@@ -96,6 +96,30 @@ fn status_names_a_removed_directory_and_has_it_made_again() {
         next.quit();
         scene.finish();
     }
+}
+
+/// The directories are renewed between the record of a process and the news of its start.
+#[test]
+fn record_that_is_removed_before_its_start_is_known_is_written_again() {
+    let scene = Scene::new();
+    let data_dir = scene.data_dir();
+    let config = idle(&scene).proxy("web", Proxy::helper(&["run"]));
+    let release = scene.path("release");
+    let agent = Launch::of(agent_with_fail_points(), &scene)
+        .env("PROXYPROCESS_FAIL", "start:written-down#1=hold")
+        .env("PROXYPROCESS_FAIL_RELEASE", release.to_str().expect("a path in UTF-8"))
+        .start(&config);
+    let web = scene.reports.start("web");
+    wait_for_files(&data_dir, &[&web]);
+    fs::remove_dir_all(data_dir.join("records")).unwrap();
+    agent.status_when(&scene, "the directory is made again", |_| data_dir.join("records").exists());
+    fs::write(release, "").unwrap();
+    wait_for_files(&data_dir, &[&web]);
+    agent.kill();
+    let next = Agent::start(&scene, &config);
+    next.status_running(&scene, "web", web.pid);
+    next.quit();
+    scene.finish();
 }
 
 #[test]

@@ -219,6 +219,7 @@ fn retry_starts_what_waits_or_was_given_up_and_no_other() {
 
     host.set("ready", helper(&scene, &["run"]));
     let start = scene.reports.start("ready");
+    assert_eq!(host.events.started("ready"), start.pid);
     host.manager.retry("ready").unwrap();
     assert_eq!(host.status("ready").pid, Some(start.pid));
     let error = host.manager.retry("none").unwrap_err();

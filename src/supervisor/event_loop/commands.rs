@@ -15,7 +15,6 @@ use crate::lifecycle::start_numbers::StartNumbers;
 use crate::store::snapshot_entry::KnownProcess;
 use crate::supervisor::mailbox::{Owner, Processes, Slot, StartMode, StopReply, StopWaiter, SupervisorCommand};
 use crate::supervisor::process_key::ProcessKey;
-use crate::supervisor::spawner::job::Job;
 use crate::supervisor::spec::Spec;
 
 impl EventLoop {
@@ -199,14 +198,15 @@ impl EventLoop {
     }
 
     pub(super) fn record_missing(&mut self, owner: Owner) {
-        let all = self.keys.of(owner).flat_map(|key| self.generations_of(key));
-        let running = all.filter_map(|key| self.slots.get(&key)).filter(|supervised| supervised.machine.runs());
-        let jobs = running.map(|supervised| {
-            let (key, spec, given) = (supervised.key, supervised.spec.clone(), supervised.given());
-            (key, Job::RecordMissing { key, spec, given })
-        });
-        for (key, job) in jobs.collect::<Vec<_>>() {
-            self.submit(key, job);
+        let keys = self.keys.of(owner).flat_map(|key| self.generations_of(key)).collect::<Vec<_>>();
+        for key in keys {
+            let Some(supervised) = self.slots.get_mut(&key) else { continue };
+            if supervised.machine.runs() {
+                let job = supervised.record_missing_job();
+                self.submit(key, job);
+            } else if supervised.busy {
+                supervised.rare.unsure_of_record = true;
+            }
         }
     }
 

@@ -295,14 +295,21 @@ impl EventLoop {
     }
 
     /// The record of a process tells how it is stopped, and what Consul started has to be recorded as it was declared
-    /// since. Both may have changed while it was started or adopted.
+    /// since. Both may have changed while it was started or adopted, and the record may have been removed.
     fn record_again(&mut self, key: ProcessKey, event: MachineEvent, recorded: &Arc<Spec>) {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
-        let begun = matches!(event, MachineEvent::Spawned | MachineEvent::Adopted { .. });
-        if begun && supervised.machine.runs() && !Arc::ptr_eq(recorded, &supervised.spec) {
-            let job = supervised.record_job();
-            self.submit(key, job);
+        let may_be_removed = supervised.rare.unsure_of_record;
+        if may_be_removed {
+            supervised.rare.unsure_of_record = false;
         }
+        let begun = matches!(event, MachineEvent::Spawned | MachineEvent::Adopted { .. });
+        let job = match Arc::ptr_eq(recorded, &supervised.spec) {
+            _ if !begun || !supervised.machine.runs() => return,
+            false => supervised.record_job(),
+            true if may_be_removed => supervised.record_missing_job(),
+            true => return,
+        };
+        self.submit(key, job);
     }
 
     /// A caller that waits for an adoption that was refused waits on only for the scan and for the start that follows it:

@@ -91,6 +91,8 @@ pub(crate) struct RareFields {
     pub(crate) state_waiters: StateWaiters,
     /// When the callers that wait for the end of the current job are answered, if it has not ended by then.
     pub(crate) answer_at: Option<Instant>,
+    /// Whether files were removed of the data directory while its start or adoption was under way: its record may be one of them.
+    pub(crate) unsure_of_record: bool,
     /// A caller that waits for the record to be written waits for these to be dropped.
     pub(crate) record_waiters: Vec<Sender<()>>,
 }
@@ -125,6 +127,7 @@ static NOTHING: RareFields = RareFields {
     stop_waiters: Vec::new(),
     state_waiters: StateWaiters::NONE,
     answer_at: None,
+    unsure_of_record: false,
     record_waiters: Vec::new(),
 };
 
@@ -175,6 +178,7 @@ impl Rare {
             stop_waiters,
             state_waiters,
             answer_at,
+            unsure_of_record,
             record_waiters,
         } = &**self;
         let nothing = escaped.is_empty()
@@ -206,6 +210,7 @@ impl Rare {
             && stop_waiters.is_empty()
             && state_waiters.is_empty()
             && answer_at.is_none()
+            && !unsure_of_record
             && record_waiters.is_empty();
         if nothing {
             self.0 = None;

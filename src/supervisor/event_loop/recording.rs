@@ -35,4 +35,9 @@ impl Supervised {
     pub(crate) fn record_job(&self) -> Job {
         Job::Record { key: self.key, spec: self.spec.clone(), given: self.given() }
     }
+
+    /// Has its process recorded if it is not.
+    pub(crate) fn record_missing_job(&self) -> Job {
+        Job::RecordMissing { key: self.key, spec: self.spec.clone(), given: self.given() }
+    }
 }
