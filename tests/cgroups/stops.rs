@@ -145,7 +145,7 @@ fn predecessor_is_ended_without_its_successor() {
 fn no_successor_is_started_beside_what_a_process_has_left_that_its_watchdog_ended() {
     as_reaper("cgroups::stops::no_successor_is_started_beside_what_a_process_has_left_that_its_watchdog_ended", || {
         let scene = Scene::of_library();
-        let web = helper(&scene, &["escaped", "stubborn"]).with_watchdog(Duration::from_millis(200));
+        let web = helper(&scene, &["escaped", "stubborn"]).with_watchdog(Duration::from_secs(1));
         let proxies = [("web", web)];
         let Some(host) = running(&scene, proxies) else { return scene.finish() };
         let (first, escaped) = (scene.reports.start("web"), scene.reports.grandchild("web"));

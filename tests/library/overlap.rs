@@ -119,7 +119,7 @@ fn next_generation_that_is_not_ready_in_time_leaves_the_current_one_serving() {
     let scene = Scene::of_library();
     let mut host = Host::new(quick(&scene.data_dir()));
     let first = begun(&scene, &mut host);
-    host.set("web", overlapping(&scene, "2").with_start_timeout(Duration::from_millis(50)));
+    host.set("web", overlapping(&scene, "2").with_start_timeout(Duration::from_millis(500)));
     for generation in 2..4 {
         let next = scene.reports.start("web");
         let late = host.events.until("it is late", |event| matches!(event.kind, EventKind::NotReady { .. }));
