@@ -138,7 +138,7 @@ VALUE(PROXYPROCESS_LOG_INFO, 3);
 VALUE(PROXYPROCESS_LOG_DEBUG, 4);
 VALUE(PROXYPROCESS_LOG_TRACE, 5);
 
-SIZE(proxyprocess_proxy_options, 352);
+SIZE(proxyprocess_proxy_options, 360);
 FIELD(proxyprocess_proxy_options, struct_size, 0, 4);
 FIELD(proxyprocess_proxy_options, stop_signal, 4, 4);
 FIELD(proxyprocess_proxy_options, mode, 8, 8);
@@ -203,6 +203,7 @@ FIELD(proxyprocess_proxy_options, stderr_fd, 340, 4);
 FIELD(proxyprocess_proxy_options, has_stdout_fd, 344, 1);
 FIELD(proxyprocess_proxy_options, has_stderr_fd, 345, 1);
 FIELD(proxyprocess_proxy_options, reserved_6, 346, 6);
+FIELD(proxyprocess_proxy_options, limits_json, 352, 8);
 
 SIZE(proxyprocess_manager_options, 96);
 FIELD(proxyprocess_manager_options, struct_size, 0, 4);
@@ -270,7 +271,8 @@ FIELD(proxyprocess_proxy_status, other_last_exit_value, 220, 4);
 FIELD(proxyprocess_proxy_status, other_last_exit_by, 224, 4);
 FIELD(proxyprocess_proxy_status, other_last_exit_expected, 228, 1);
 FIELD(proxyprocess_proxy_status, last_exit_expected, 229, 1);
-FIELD(proxyprocess_proxy_status, reserved_4, 230, 2);
+FIELD(proxyprocess_proxy_status, last_exit_oom, 230, 1);
+FIELD(proxyprocess_proxy_status, reserved_4, 231, 1);
 FIELD(proxyprocess_proxy_status, cgroup, 232, 8);
 
 SIZE(proxyprocess_event, 88);

@@ -143,6 +143,10 @@ static void proxy_options(void)
     REFUSES_PROXY(replace = 2, argument, "replace: expected 0 or 1, got 2");
     REFUSES_PROXY(replace = -1, argument, "replace");
     REFUSES_PROXY(fd_store_max = 513, config, "fd_store_max");
+    REFUSES_PROXY(limits_json = "[]", config, "limits_json: expected an object");
+    REFUSES_PROXY(limits_json = "{\"cpus\": 1}", config, "limits_json.cpus: unknown field");
+    REFUSES_PROXY(limits_json = "{\"cpu_max\": 100001}", config, "limits.cpu_max");
+    REFUSES_PROXY(limits_json = NO_UTF8, utf8, "limits_json");
     REFUSES_PROXY(enabled = 2, argument, "enabled");
     REFUSES_PROXY(reserved_5[6] = 1, argument, "reserved_5");
     REFUSES_PROXY(has_stdout_fd = 2, argument, "has_stdout_fd");

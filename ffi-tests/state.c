@@ -164,11 +164,13 @@ static void by_options(void)
     options.ready_json = NULL;
     options.replace = PROXYPROCESS_REPLACE_OVERLAP;
     options.fd_store_max = 7;
+    options.limits_json = "{\"memory_max\": 268435456, \"cpu_max\": 150}";
     options.listen_json = "[\"tcp:[::1]:80\", {\"address\": \"unix:/run/web\", \"name\": \"web\", \"mode\": \"0660\"}]";
     OK(proxyprocess_state_set(state, "web-proxy", &options, &error));
     has(state, "web-proxy", "\"listen\":[\"tcp:[::1]:80\",");
     has(state, "web-proxy", "\"replace\":\"overlap\"");
     has(state, "web-proxy", "\"fd_store_max\":7");
+    has(state, "web-proxy", "\"limits\":{\"cpu_max\":150,\"memory_max\":268435456}");
     has(state, "web-proxy", "\"address\":\"unix:/run/web\"");
     has(state, "web-proxy", "\"mode\":\"0660\"");
 

@@ -596,7 +596,7 @@ typedef void (*proxyprocess_destroy_fn)(void *user);
  * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
  * stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, user, group, descriptor_limit, oom_score_adj,
  * rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}}, nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0,
- * output {stdout, stderr, owner, max_bytes, keep}, detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
+ * output {stdout, stderr, owner, max_bytes, keep}, detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max, limits {memory_max, memory_high, pids_max, cpu_max, io_weight},
  * reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
  * max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures, within_ms}}, expected_exit, enabled, mode and options.
  */
@@ -795,6 +795,13 @@ typedef struct proxyprocess_proxy_options {
     uint8_t has_stderr_fd;
     /** 0. */
     uint8_t reserved_6[6];
+    /**
+     * What all its processes may use together, by a cgroup of its own (`cgroup` of proxyprocess_manager_options): a JSON object
+     * with "memory_max" and "memory_high" in bytes, "pids_max", "cpu_max" in percent of one processor, 1 to 100000, and
+     * "io_weight", 1 to 10000, where 100 is the usual one; NULL is no limit. A change is made at once, without a new process.
+     * Where one cannot be set no process is started.
+     */
+    const char *limits_json;
 } proxyprocess_proxy_options;
 
 /**
@@ -997,8 +1004,13 @@ typedef struct proxyprocess_proxy_status {
      * names (expected_exit). Else 0, also when none has ended.
      */
     uint8_t last_exit_expected;
+    /**
+     * 1 when the kernel has ended it for want of memory, or another process of the proxy before it; 0 else, and where that is not
+     * counted: it is where the memory of its cgroup is controlled, as with `limits_json`.
+     */
+    uint8_t last_exit_oom;
     /** 0. */
-    uint8_t reserved_4[2];
+    uint8_t reserved_4;
     /** The directory of the cgroup that its processes are in, or were; NULL when it has none of its own. */
     const char *cgroup;
 } proxyprocess_proxy_status;
@@ -1506,7 +1518,7 @@ int32_t proxyprocess_status_list_get(const struct proxyprocess_status_list *list
  * last_exit_core_dumped (of a signal), next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint,
  * ready, generation, status_text, other (an object with generation, state, pid, last_error, attempts, next_start_ms, and the
  * keys that begin with last_exit, and last_stderr), state_ms, uptime_ms, last_exit_by ("itself", "stop", "not-ready" or
- * "watchdog"), last_exit_expected, last_stderr (a list of lines), stdout_log, stderr_log and cgroup, in this order; null is what
+ * "watchdog"), last_exit_expected, last_exit_oom, last_stderr (a list of lines), stdout_log, stderr_log and cgroup, in this order; null is what
  * there is not.
  *
  * `index`: from 0.

@@ -81,7 +81,7 @@ mod sys;
 pub use command::{Command, Credentials, HostDescriptor, Output, OutputOwner, Resource, ResourceLimit};
 pub use daemon::Daemon;
 pub use declaration::{
-    ExecMode, ExpectedExit, Listen, ListenAddress, ProxyConfig, ProxySnapshot, Ready, Reload, Replace,
+    CgroupLimits, ExecMode, ExpectedExit, Listen, ListenAddress, ProxyConfig, ProxySnapshot, Ready, Reload, Replace,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use lifecycle::{

@@ -7,6 +7,7 @@ mod fd_store;
 pub(crate) mod fields;
 mod fingerprint;
 mod host_descriptor;
+mod limits;
 mod listen;
 mod listen_in_command;
 pub(crate) mod listen_json;
@@ -37,6 +38,9 @@ pub use expected_exit::ExpectedExit;
 pub(crate) use expected_exit::read_expected_exit;
 pub(crate) use fields::milliseconds;
 pub(crate) use fingerprint::Fingerprint;
+pub use limits::CgroupLimits;
+#[cfg(feature = "capi")]
+pub(crate) use limits::read_limits;
 pub(crate) use listen::FIRST_DESCRIPTOR;
 pub use listen::{Listen, ListenAddress};
 pub(crate) use read_json::proxies_from_json;
@@ -152,6 +156,8 @@ pub struct ProxyConfig {
     /// proxy is declared and given to each next process after the sockets of [`ProxyConfig::listen`]; zero is none. The process
     /// gets the number in `FDSTORE`, so changing it takes a new process. Must be zero for all kinds but `daemon`.
     pub fd_store_max: u32,
+    /// What all processes of it may use together, by its cgroup; must be empty for all kinds but `daemon`.
+    pub limits: CgroupLimits,
     /// How it reloads its configuration when it is asked to by [`Manager::reload`](crate::Manager::reload), if it can; must be
     /// `None` for all kinds but `daemon`.
     pub reload: Option<Reload>,
@@ -187,6 +193,7 @@ impl ProxyConfig {
             listen: Vec::new(),
             watchdog: Duration::ZERO,
             fd_store_max: 0,
+            limits: CgroupLimits::default(),
             reload: None,
             replace: Replace::StopFirst,
             enabled: true,
@@ -255,6 +262,7 @@ impl ProxyConfig {
         self.ready.validate(&self.command)?;
         self.validate_watchdog()?;
         self.validate_fd_store()?;
+        self.validate_limits()?;
         listen::validate(&self.listen, self.fd_store_max, self.ready.fd())?;
         listen_in_command::validate(&self.listen, &self.command)?;
         self.validate_variables()

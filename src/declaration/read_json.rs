@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::fields::Fields;
 use super::stop::read_stop;
 use super::{
-    ExecMode, ProxyConfig, Ready, Reload, Replace, command_settings, expected_exit, invalid, listen_json, restart,
-    strict, text, validate_id,
+    ExecMode, ProxyConfig, Ready, Reload, Replace, command_settings, expected_exit, invalid, limits, listen_json,
+    restart, strict, text, validate_id,
 };
 use crate::command::Command;
 use crate::error::{Result, excerpt};
@@ -96,6 +96,9 @@ impl ProxyConfig {
         config.listen = listen_json::read(&mut fields)?;
         config.watchdog = fields.milliseconds("watchdog_ms")?.unwrap_or_default();
         config.fd_store_max = fields.unsigned("fd_store_max")?.unwrap_or_default();
+        if let Some(limits) = fields.take("limits") {
+            config.limits = limits::read_limits(&fields.place("limits"), limits)?;
+        }
         config.reload = Reload::read(&mut fields)?;
         if let Some(options) = fields.read("options", "an object", |value| value.as_object().cloned())? {
             config.options = options;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{ExpectedExit, Listen, ProxyConfig, Ready, Reload, Replace};
+use super::{CgroupLimits, ExpectedExit, Listen, ProxyConfig, Ready, Reload, Replace};
 use crate::lifecycle::{RestartSettings, StopSettings};
 
 impl ProxyConfig {
@@ -83,6 +83,13 @@ impl ProxyConfig {
     #[must_use]
     pub fn with_watchdog(mut self, period: Duration) -> ProxyConfig {
         self.watchdog = period;
+        self
+    }
+
+    /// The same with these [`ProxyConfig::limits`].
+    #[must_use]
+    pub fn with_limits(mut self, limits: CgroupLimits) -> ProxyConfig {
+        self.limits = limits;
         self
     }
 

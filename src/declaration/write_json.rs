@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::fields::milliseconds;
 use super::stop::put_stop;
 use super::{
-    ExecMode, ProxyConfig, ProxySnapshot, Replace, command_settings, expected_exit, listen_json, restart, text,
+    ExecMode, ProxyConfig, ProxySnapshot, Replace, command_settings, expected_exit, limits, listen_json, restart, text,
 };
 use crate::defaults::START_TIMEOUT;
 use crate::lifecycle::RestartSettings;
@@ -62,6 +62,9 @@ impl ProxyConfig {
         if self.fd_store_max > 0 {
             put("fd_store_max", self.fd_store_max.into());
         }
+        if !self.limits.is_empty() {
+            put("limits", limits::to_json(&self.limits));
+        }
         if let Some(reload) = &self.reload {
             put("reload", reload.to_json());
         }
@@ -80,7 +83,7 @@ mod tests {
 
     use super::*;
     use crate::command::{Command, Credentials, Resource, ResourceLimit};
-    use crate::declaration::{ExpectedExit, Listen, Ready, Reload};
+    use crate::declaration::{CgroupLimits, ExpectedExit, Listen, Ready, Reload};
     use crate::defaults::LONGEST_PERIOD;
     use crate::lifecycle::{GiveUpAfter, RestartWhen, StopSettings};
 
@@ -122,6 +125,7 @@ mod tests {
         config.ready = Ready::Fd(9);
         config.watchdog = Duration::from_millis(5);
         config.fd_store_max = 2;
+        config.limits = CgroupLimits::default().with_memory_max(3).with_io_weight(4);
         config.reload = Some(Reload::command(["/bin/a"]));
         config
     }

@@ -8,7 +8,9 @@ use super::json::{object, value};
 use super::options::period;
 use super::sized::{In, Out, SizedStruct, reserved};
 use super::version::*;
-use crate::declaration::{ExecMode, ProxyConfig, Ready, Reload, Replace, listen_json, read_expected_exit, read_steps};
+use crate::declaration::{
+    ExecMode, ProxyConfig, Ready, Reload, Replace, listen_json, read_expected_exit, read_limits, read_steps,
+};
 use crate::lifecycle::{GiveUpAfter, RestartWhen};
 use crate::sys::signal::Signal;
 
@@ -19,7 +21,7 @@ use crate::sys::signal::Signal;
 /// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
 /// stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, user, group, descriptor_limit, oom_score_adj,
 /// rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}}, nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0,
-/// output {stdout, stderr, owner, max_bytes, keep}, detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max,
+/// output {stdout, stderr, owner, max_bytes, keep}, detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max, limits {memory_max, memory_high, pids_max, cpu_max, io_weight},
 /// reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
 /// max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures, within_ms}}, expected_exit, enabled, mode and options.
 #[derive(Debug, Clone, Copy)]
@@ -181,6 +183,11 @@ pub struct proxyprocess_proxy_options {
     pub has_stderr_fd: u8,
     /// 0.
     pub reserved_6: [u8; 6],
+    /// What all its processes may use together, by a cgroup of its own (`cgroup` of proxyprocess_manager_options): a JSON object
+    /// with "memory_max" and "memory_high" in bytes, "pids_max", "cpu_max" in percent of one processor, 1 to 100000, and
+    /// "io_weight", 1 to 10000, where 100 is the usual one; NULL is no limit. A change is made at once, without a new process.
+    /// Where one cannot be set no process is started.
+    pub limits_json: Text,
 }
 
 /// After which ends a proxy is started again. A failure is an exit that is no expected one, a start that failed, a process
@@ -284,6 +291,7 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
             has_stdout_fd: 0,
             has_stderr_fd: 0,
             reserved_6: [0; 6],
+            limits_json: Text::NULL,
         }
     }
 }
@@ -333,6 +341,9 @@ impl proxyprocess_proxy_options {
             config.listen = listen_json::read_list("listen_json", value("listen_json", "list", &sockets)?)?;
         }
         config.fd_store_max = self.fd_store_max;
+        if let Some(limits) = self.limits_json.optional_utf8("limits_json")? {
+            config.limits = read_limits("limits_json", value("limits_json", "object", &limits)?)?;
+        }
         config.replace = self.replace()?;
         reserved("reserved_5", &self.reserved_5)?;
         reserved("reserved_6", &self.reserved_6)?;

@@ -113,8 +113,11 @@ pub struct proxyprocess_proxy_status {
     /// 1 when the end of its last process was expected: by a stop or a replacement, or by itself in a way that its declaration
     /// names (expected_exit). Else 0, also when none has ended.
     pub last_exit_expected: u8,
+    /// 1 when the kernel has ended it for want of memory, or another process of the proxy before it; 0 else, and where that is not
+    /// counted: it is where the memory of its cgroup is controlled, as with `limits_json`.
+    pub last_exit_oom: u8,
     /// 0.
-    pub reserved_4: [u8; 2],
+    pub reserved_4: u8,
     /// The directory of the cgroup that its processes are in, or were; NULL when it has none of its own.
     pub cgroup: TextOut,
 }
@@ -168,7 +171,8 @@ unsafe impl SizedStruct for proxyprocess_proxy_status {
             other_last_exit_by: proxyprocess_ended_by::PROXYPROCESS_ENDED_BY_NONE as i32,
             other_last_exit_expected: 0,
             last_exit_expected: 0,
-            reserved_4: [0; 2],
+            last_exit_oom: 0,
+            reserved_4: 0,
             cgroup: TextOut::NULL,
         }
     }
@@ -300,6 +304,7 @@ pub extern "C" fn proxyprocess_status_list_get(
             other_last_exit_by: ended_by(other.and_then(|other| other.last_exit_by)) as i32,
             other_last_exit_expected: u8::from(other.and_then(|other| other.last_exit_expected) == Some(true)),
             last_exit_expected: u8::from(proxy.last_exit_expected == Some(true)),
+            last_exit_oom: u8::from(proxy.last_exit_oom == Some(true)),
             ..proxyprocess_proxy_status::defaults()
         };
         status.fill("status", filled)
@@ -311,7 +316,7 @@ pub extern "C" fn proxyprocess_status_list_get(
 /// last_exit_core_dumped (of a signal), next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint,
 /// ready, generation, status_text, other (an object with generation, state, pid, last_error, attempts, next_start_ms, and the
 /// keys that begin with last_exit, and last_stderr), state_ms, uptime_ms, last_exit_by ("itself", "stop", "not-ready" or
-/// "watchdog"), last_exit_expected, last_stderr (a list of lines), stdout_log, stderr_log and cgroup, in this order; null is what
+/// "watchdog"), last_exit_expected, last_exit_oom, last_stderr (a list of lines), stdout_log, stderr_log and cgroup, in this order; null is what
 /// there is not.
 ///
 /// `index`: from 0.

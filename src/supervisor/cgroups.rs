@@ -9,12 +9,14 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{Level, Log};
 use crate::store::id_file_names;
+use crate::sys::cgroup::control;
 use crate::sys::cgroup::directory::{self, Entrance};
 use crate::sys::cgroup::hierarchy::{self, Whose};
 use crate::sys::digest;
@@ -80,6 +82,8 @@ pub(crate) struct Cgroups {
     /// The directory of all.
     home: PathBuf,
     is_required: bool,
+    /// Whether the cgroups of proxies have controllers, and so may have limits.
+    pub(super) has_controllers: AtomicBool,
 }
 
 impl Cgroups {
@@ -105,7 +109,8 @@ impl Cgroups {
                 let kind = wanted.as_str();
                 log.write(Level::Info, format_args!("cgroup: {kind}: each proxy has one below {}", home.display()));
                 remove_unused(&home, log);
-                Ok(Some(Arc::new(Cgroups { home, is_required })))
+                let has_controllers = control::any_enabled(&home).into();
+                Ok(Some(Arc::new(Cgroups { home, is_required, has_controllers })))
             }
             Err(why) if is_required => Err(Error::new(ErrorCode::Io, format!("cgroup: required: {why}"))),
             Err(why) => {
@@ -113,6 +118,10 @@ impl Cgroups {
                 Ok(None)
             }
         }
+    }
+
+    pub(super) fn home(&self) -> &Path {
+        &self.home
     }
 
     fn paths_of(&self, id: &str) -> impl Iterator<Item = PathBuf> {

@@ -204,6 +204,8 @@ pub(crate) struct StartedProcess {
     pub(crate) took: Duration,
     /// The cgroup of its own that it is in.
     pub(crate) cgroup: Option<Arc<Path>>,
+    /// How many processes had been ended in that for want of memory.
+    pub(crate) oom_kills: u64,
 }
 
 /// A process that was named as the leader, and proven to be of the proxy.
@@ -237,6 +239,10 @@ pub(crate) enum Done {
         untaken: Option<Error>,
         /// The cgroup of its own that it is in.
         cgroup: Option<Arc<Path>>,
+        /// Whether that has the limits that are declared.
+        limited: Result<()>,
+        /// How many processes had been ended in it for want of memory.
+        oom_kills: u64,
     },
     Refused(Refusal),
     /// A command was started, or could not be.
@@ -245,6 +251,8 @@ pub(crate) enum Done {
         started: Result<()>,
     },
     Recorded(Result<()>),
+    /// Whether this cgroup has the limits that were declared.
+    Limited(Option<Arc<Path>>, Result<()>),
     PidFile(Pid, Result<()>),
     PidFileRemoved(Result<()>),
     /// The process that was named as the leader is of the proxy, or why it is refused.

@@ -3,6 +3,7 @@
 //! program together.
 
 pub(crate) mod adoption;
+mod cgroup_limits;
 mod cgroups;
 mod command_run;
 mod event_loop;

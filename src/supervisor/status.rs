@@ -67,6 +67,9 @@ pub struct ProxyStatus {
     /// Whether that end was expected: by a stop or a replacement, or by itself in a way that
     /// [`ProxyConfig::expected_exit`](crate::ProxyConfig) names.
     pub last_exit_expected: Option<bool>,
+    /// Whether the kernel has ended it for want of memory, or another process of the proxy before it; absent unless it ended by
+    /// SIGKILL and the memory of its cgroup is controlled, as with [`CgroupLimits`](crate::CgroupLimits).
+    pub last_exit_oom: Option<bool>,
     /// The last lines that this process wrote to its standard error, at most 10 of them and at most 4096 bytes; empty lines are
     /// left out, and control characters replaced. Empty when it was ended by a stop, when it wrote none or not to a log, and
     /// until they are read, a moment after the end. Of an adopted process they can be those of a process
@@ -191,6 +194,7 @@ impl ProxyStatus {
             uptime_ms: None,
             last_exit_by: None,
             last_exit_expected: None,
+            last_exit_oom: None,
             last_stderr: Vec::new(),
             stdout_log: None,
             stderr_log: None,

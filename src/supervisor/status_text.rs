@@ -59,7 +59,7 @@ mod tests {
         let json = |status: &ProxyStatus| serde_json::to_string(status).unwrap();
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"last_exit_kind":null,"last_exit_value":null,"last_exit_core_dumped":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null,"ready":false,"generation":null,"status_text":null,"other":null,"state_ms":null,"uptime_ms":null,"last_exit_by":null,"last_exit_expected":null,"last_stderr":[],"stdout_log":null,"stderr_log":null,"cgroup":null}"#
+            r#"{"id":"web","mode":"daemon","state":"idle","pid":null,"adopted":false,"restarts":0,"last_exit":null,"last_exit_kind":null,"last_exit_value":null,"last_exit_core_dumped":null,"next_start_ms":null,"last_error":null,"unproven":[],"hint":null,"ready":false,"generation":null,"status_text":null,"other":null,"state_ms":null,"uptime_ms":null,"last_exit_by":null,"last_exit_expected":null,"last_exit_oom":null,"last_stderr":[],"stdout_log":null,"stderr_log":null,"cgroup":null}"#
         );
         (status.state, status.pid, status.adopted, status.restarts) = (ProxyState::Running, Some(7), true, 2);
         status.last_exit = Some(ExitStatus::Signaled { signal: 9, core_dumped: false });
@@ -96,7 +96,7 @@ mod tests {
         );
         assert_eq!(
             json(&status),
-            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","last_exit_kind":"code","last_exit_value":3,"last_exit_core_dumped":null,"next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?","ready":false,"generation":4,"status_text":"2 \"workers\"","other":{"generation":5,"state":"waiting","pid":null,"last_error":"late","attempts":2,"next_start_ms":1500,"last_exit":"signal SIGSEGV (core dumped)","last_exit_kind":"signal","last_exit_value":11,"last_exit_core_dumped":true,"last_exit_by":"itself","last_exit_expected":false,"last_stderr":["no file"]},"state_ms":null,"uptime_ms":null,"last_exit_by":"watchdog","last_exit_expected":false,"last_stderr":["one","two"],"stdout_log":"/logs/a","stderr_log":null,"cgroup":null}"#
+            r#"{"id":"web","mode":"daemon","state":"waiting","pid":null,"adopted":false,"restarts":1,"last_exit":"exit code 3","last_exit_kind":"code","last_exit_value":3,"last_exit_core_dumped":null,"next_start_ms":1999,"last_error":"broken","unproven":[{"pid":8,"program":"nginx","why":"it is of the session"}],"hint":"a question?","ready":false,"generation":4,"status_text":"2 \"workers\"","other":{"generation":5,"state":"waiting","pid":null,"last_error":"late","attempts":2,"next_start_ms":1500,"last_exit":"signal SIGSEGV (core dumped)","last_exit_kind":"signal","last_exit_value":11,"last_exit_core_dumped":true,"last_exit_by":"itself","last_exit_expected":false,"last_stderr":["no file"]},"state_ms":null,"uptime_ms":null,"last_exit_by":"watchdog","last_exit_expected":false,"last_exit_oom":null,"last_stderr":["one","two"],"stdout_log":"/logs/a","stderr_log":null,"cgroup":null}"#
         );
     }
 }

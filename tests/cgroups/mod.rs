@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A cgroup for each proxy: what is in it, and that a stop ends all of it.
 
+mod limits;
 mod options;
 mod stops;
 

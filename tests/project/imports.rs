@@ -34,11 +34,12 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 22] = [
+const SUPERVISOR_LAYERS: [&str; 23] = [
     "process_key",
     "refusals",
     "removed_logs",
     "cgroups",
+    "cgroup_limits",
     "status",
     "status_text",
     "zombies",

@@ -107,6 +107,9 @@ type ProxyConfig struct {
 	// Watchdog is how long it may be silent once it is ready: one that sends no WATCHDOG=1 to the socket that NOTIFY_SOCKET
 	// names for so long (sd_notify(3)) gets SIGABRT, and is started again as after a crash; 0 is no watchdog.
 	Watchdog time.Duration
+	// Limits are what all its processes may use together, by a cgroup of its own (ManagerOptions.Cgroup); nil is no limit. A change
+	// is made at once, without a new process. Where one cannot be set no process is started.
+	Limits *CgroupLimits
 	// FDStoreMax is how many descriptors it can hand over with FDSTORE=1 (sd_notify(3)), at most 512, which are kept while it is
 	// declared and given to each next process after the sockets of Listen; 0 is none.
 	FDStoreMax uint32
@@ -172,6 +175,20 @@ type Listen struct {
 	IPv6Only *bool `json:"ipv6_only,omitempty"`
 	// Mode holds the permissions of a unix socket's path, like "0660"; empty is what the agent's umask leaves.
 	Mode string `json:"mode,omitempty"`
+}
+
+// CgroupLimits are what all processes of a proxy may use together; 0 is no limit.
+type CgroupLimits struct {
+	// MemoryMax is in bytes: above it the kernel ends a process (memory.max).
+	MemoryMax uint64 `json:"memory_max,omitempty"`
+	// MemoryHigh is in bytes: above it processes are slowed down and their memory is reclaimed (memory.high).
+	MemoryHigh uint64 `json:"memory_high,omitempty"`
+	// PidsMax is how many processes and threads there may be (pids.max).
+	PidsMax uint32 `json:"pids_max,omitempty"`
+	// CPUMax is processor time in percent of one processor, 1 to 100000 (cpu.max).
+	CPUMax uint32 `json:"cpu_max,omitempty"`
+	// IOWeight is the share of busy disks, 1 to 10000, where 100 is the usual one (io.weight).
+	IOWeight uint32 `json:"io_weight,omitempty"`
 }
 
 // Output is where the standard output and error of a process go.
@@ -448,6 +465,13 @@ func (c *ProxyConfig) fill(options *C.proxyprocess_proxy_options, mem *cMemory) 
 	options.replace = C.int32_t(c.Replace)
 	options.enabled = flag(!c.Disabled)
 	options.fd_store_max = C.uint32_t(c.FDStoreMax)
+	if c.Limits != nil {
+		text, err := json.Marshal(c.Limits)
+		if err != nil {
+			return &Error{Code: ErrInvalidConfig, Message: fmt.Sprintf("limits: %v", err)}
+		}
+		options.limits_json = mem.text("limits", string(text))
+	}
 	setPeriod(&options.start_timeout_ms, c.StartTimeout)
 	setPeriod(&options.watchdog_ms, c.Watchdog)
 	if len(c.Listen) > 0 {

@@ -237,7 +237,7 @@ func (m *Manager) StatusOf(id string) (Status, error) {
 // last_exit_kind ("code", "signal" or "unknown"), last_exit_value, last_exit_core_dumped, next_start_ms, last_error, unproven
 // (a list of objects with pid, program and why), hint, ready, generation, status_text, other (an object with generation,
 // state, pid, last_error, attempts, next_start_ms, and the keys that begin with last_exit, and last_stderr), state_ms,
-// uptime_ms, last_exit_by, last_exit_expected, last_stderr (a list of lines), stdout_log, stderr_log and cgroup; null is what there
+// uptime_ms, last_exit_by, last_exit_expected, last_exit_oom, last_stderr (a list of lines), stdout_log, stderr_log and cgroup; null is what there
 // is not.
 func (m *Manager) StatusJSON() (json.RawMessage, error) {
 	text := json.RawMessage("{}")

@@ -64,6 +64,7 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		StartTimeout:    time.Microsecond,
 		Watchdog:        1500 * time.Millisecond,
 		FDStoreMax:      7,
+		Limits:          &proxyprocess.CgroupLimits{MemoryMax: 1 << 28, CPUMax: 150},
 		Replace:         proxyprocess.ReplaceOverlap,
 		Disabled:        true,
 		ExpectedExit:    []proxyprocess.ExpectedExit{{Code: 64}, {Signal: syscall.SIGTERM}},
@@ -81,7 +82,7 @@ func TestEveryFieldOfADeclaration(t *testing.T) {
 		"descriptor_limit": 256, "oom_score_adj": 0, "detached": true,
 		"rlimits": {"core": {"soft": 0}, "nproc": {"soft": 1, "hard": "unlimited"}}, "nice": -3, "cpu_affinity": ["0-1", 7],
 		"umask": "0027", "no_new_privs": true, "argv0": "web-server", "output": {"stdout": "/log/ü", "owner": "proxy", "max_bytes": 65536, "keep": 99},
-		"ready": {"tcp": "[::1]:8080"}, "start_timeout_ms": 1, "watchdog_ms": 1500, "fd_store_max": 7, "replace": "overlap",
+		"ready": {"tcp": "[::1]:8080"}, "start_timeout_ms": 1, "watchdog_ms": 1500, "fd_store_max": 7, "limits": {"memory_max": 268435456, "cpu_max": 150}, "replace": "overlap",
 		"listen": [{"address": "tcp:[::1]:80", "ipv6_only": false}, {"address": "unix:/run/web", "mode": "0600"}]
 	}`)
 

@@ -141,6 +141,9 @@ type Status struct {
 	// LastExitExpected tells that this end was expected: by a stop or a replacement, or by itself in a way that
 	// ProxyOptions.ExpectedExit names.
 	LastExitExpected bool
+	// LastExitOOM tells that the kernel has ended it for want of memory, or another process of the proxy before it. It is false
+	// also where that is not counted: it is where the memory of its cgroup is controlled, as with ProxyOptions.Limits.
+	LastExitOOM bool
 	// LastStderr has the last lines that this process wrote to its standard error, at most 10 of them and at most 4096
 	// bytes, without empty ones, control characters replaced. It is empty when the process was ended by a stop, when it wrote
 	// none or not to a log, and until they are read, a moment after the end.
@@ -259,6 +262,7 @@ func (l *statusList) all() ([]Status, error) {
 			Cgroup:     C.GoString(status.cgroup),
 
 			LastExitExpected: status.last_exit_expected != 0,
+			LastExitOOM:      status.last_exit_oom != 0,
 		}
 		if state := ProxyState(status.other_state); status.other_generation != 0 || state != 0 {
 			all[i].Other = &OtherGeneration{

@@ -140,8 +140,10 @@ impl EventLoop {
         }
         let key = of_it;
         let Some(supervised) = self.slots.get_mut(&key) else { return };
-        supervised.spec = spec.at(supervised.spec.place);
+        let spec = spec.at(supervised.spec.place);
+        let before = std::mem::replace(&mut supervised.spec, spec);
         self.keep_logs(key);
+        self.limit_anew(key, &before);
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         // A process that is being replaced is not one of this declaration; one that is being started is recorded then.
         if record.is_some() && supervised.machine.runs() {

@@ -75,8 +75,18 @@ impl EventLoop {
                 None
             }
             Done::Started(started) => {
-                let StartedProcess { pid, numbers, written, claim, output_begins, report, notify, took, cgroup } =
-                    started;
+                let StartedProcess {
+                    pid,
+                    numbers,
+                    written,
+                    claim,
+                    output_begins,
+                    report,
+                    notify,
+                    took,
+                    cgroup,
+                    oom_kills,
+                } = started;
                 (supervised.numbers, supervised.output_begins) = (numbers, output_begins);
                 let generation = numbers.generation;
                 supervised.claim = claim;
@@ -87,6 +97,7 @@ impl EventLoop {
                 supervised.group = Some(pid);
                 (supervised.starts, supervised.rare.uncleared) = (supervised.starts + 1, None);
                 supervised.led_by(Leader { pid: Some(pid), source: Source::Started(spec.clone()), cgroup });
+                supervised.note_oom_kills(oom_kills);
                 spec.context.publisher.of_proxy(&id, ProxyOccurrence::Started { pid, generation, took });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
                 supervised.answer_start(&Ok(()));
@@ -105,7 +116,7 @@ impl EventLoop {
                 supervised.rare.last_error = Some(error);
                 Some(MachineEvent::SpawnFailed { hopeless })
             }
-            Done::Adopted { pid, group, since, written, known, untaken, cgroup } => {
+            Done::Adopted { pid, group, since, written, known, untaken, cgroup, limited, oom_kills } => {
                 if let Some(known) = known {
                     (supervised.numbers, supervised.claim) = (known.numbers(), Some(known));
                 }
@@ -117,9 +128,11 @@ impl EventLoop {
                 supervised.starts += 1;
                 supervised.unscanned_since = since;
                 let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
-                supervised.led_by(Leader { pid: Some(group), source, cgroup });
+                supervised.led_by(Leader { pid: Some(group), source, cgroup: cgroup.clone() });
+                supervised.note_oom_kills(oom_kills);
                 spec.context.publisher.of_proxy(&id, ProxyOccurrence::Adopted { pid, generation });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
+                supervised.note(RepairTask::Limit(spec.clone(), cgroup), limited);
                 supervised.answer_start(&Ok(()));
                 supervised.say_taken_as_ready();
                 self.await_notifications_again(key);
@@ -177,6 +190,10 @@ impl EventLoop {
                 }
                 None
             }
+            Done::Limited(cgroup, result) => {
+                supervised.limited(RepairTask::Limit(spec.clone(), cgroup), result);
+                None
+            }
             Done::EndRecorded(ended, result) => {
                 supervised.note(RepairTask::RecordEnd(spec.clone(), ended), result);
                 None
@@ -208,6 +225,7 @@ impl EventLoop {
         if let Some(event) = event {
             self.drive(key, event);
             self.record_again(key, event, spec);
+            self.limit_again(key, event, spec);
         }
         if matches!(event, Some(MachineEvent::Adopted { .. })) {
             self.replace_adopted(key);

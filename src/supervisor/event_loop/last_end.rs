@@ -23,6 +23,8 @@ pub(crate) struct LastEnd {
     pub(crate) by: Option<EndedBy>,
     /// Whether that was a stop, or a way in which the declaration has it end by itself.
     pub(crate) expected: Option<bool>,
+    /// Whether the kernel has ended it for want of memory; absent where that is not counted, or it did not end by SIGKILL.
+    pub(crate) oom: Option<bool>,
     /// The other generation of a handover, if it is an end of that one.
     of_other: Option<ProcessKey>,
     /// The last lines of its standard error, once they are read.
@@ -39,6 +41,7 @@ impl LastEnd {
         exit: None,
         by: None,
         expected: None,
+        oom: None,
         of_other: None,
         last_stderr: Vec::new(),
         taken_address: None,
@@ -53,6 +56,11 @@ impl LastEnd {
             EndedBy::NotReady | EndedBy::Watchdog => (false, self.killed_stops),
         };
         LastEnd { exit: Some(exit), by: Some(by), expected: Some(expected), killed_stops, ..LastEnd::NONE.clone() }
+    }
+
+    /// The same, which the kernel has made for want of memory, if that is known.
+    pub(crate) fn for_memory(self, oom: Option<bool>) -> LastEnd {
+        LastEnd { oom, ..self }
     }
 
     /// The same of a process whose grace a caller has ended: that it was killed says nothing of what it obeys.
@@ -102,6 +110,12 @@ impl LastEnd {
 
     /// Advice from how a process ended by itself.
     pub(crate) fn hint_of_exit(&self) -> Option<String> {
+        if self.oom == Some(true) {
+            return Some(
+                "the kernel has ended it for want of memory: limits.memory_max, or what there is, is too little"
+                    .to_owned(),
+            );
+        }
         self.exit.filter(|_| self.by == Some(EndedBy::Itself)).and_then(exit_code::hint)
     }
 

@@ -13,6 +13,7 @@ mod keys_by_owner;
 mod last_end;
 mod leader;
 mod leader_change;
+mod limiting;
 mod listening;
 mod machine_actions;
 mod notifications;

@@ -33,7 +33,8 @@ impl Supervised {
         let by = self.machine.ended_by();
         let end = self.last_end().next(status, self.end_by(status), by, &self.spec.config.stop);
         let end = if self.machine.is_grace_ended() { end.without_grace(self.last_end()) } else { end };
-        self.end = Some(Box::new(end));
+        let oom = if by == EndedBy::Itself { self.was_ended_for_memory(status) } else { None };
+        self.end = Some(Box::new(end.for_memory(oom)));
         if by != EndedBy::Stop {
             self.rare.unread =
                 Some(Unread::Output(self.output_begins.map_or_else(|| self.output_since(), LogPart::From)));

@@ -43,6 +43,8 @@ pub(crate) struct RareFields {
     pub(crate) unscanned_outside: bool,
     /// Whether all processes of its cgroup were ended at once since the last start.
     pub(crate) cgroup_killed: bool,
+    /// How many processes of its cgroup had been ended for want of memory when its process was started or adopted.
+    pub(crate) oom_kills: u64,
     /// The leader whose group was sent the signal of this step of a stop.
     pub(crate) told: Option<(Pid, usize)>,
     /// Processes that may have been left by this leader or an earlier one. They are not signalled.
@@ -101,6 +103,7 @@ static NOTHING: RareFields = RareFields {
     escaped: Vec::new(),
     unscanned_outside: false,
     cgroup_killed: false,
+    oom_kills: 0,
     told: None,
     unproven: Vec::new(),
     background: Background::Unsuspected,
@@ -152,6 +155,7 @@ impl Rare {
             escaped,
             unscanned_outside,
             cgroup_killed,
+            oom_kills,
             told,
             unproven,
             background,
@@ -184,6 +188,7 @@ impl Rare {
         let nothing = escaped.is_empty()
             && !unscanned_outside
             && !cgroup_killed
+            && *oom_kills == 0
             && told.is_none()
             && unproven.is_empty()
             && *background == Background::Unsuspected

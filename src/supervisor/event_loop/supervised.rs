@@ -228,6 +228,7 @@ impl Supervised {
         status.restarts = self.starts.saturating_sub(1);
         let end = self.last_end();
         (status.last_exit, status.last_exit_by, status.last_exit_expected) = (end.exit, end.by, end.expected);
+        status.last_exit_oom = end.oom;
         status.last_stderr.clone_from(&end.last_stderr);
         status.state_ms = Some(milliseconds_since(self.state_since.1));
         status.uptime_ms = self.process_started.filter(|_| self.pid.is_some()).map(milliseconds_since);

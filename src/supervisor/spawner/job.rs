@@ -104,6 +104,8 @@ pub(crate) enum Job {
     Record { key: ProcessKey, spec: Arc<Spec>, given: Given },
     /// The same, if the record is not there any more.
     RecordMissing { key: ProcessKey, spec: Arc<Spec>, given: Given },
+    /// Has the cgroup of a process have the limits that are declared now.
+    Limit { key: ProcessKey, spec: Arc<Spec>, cgroup: Option<Arc<Path>> },
     /// Writes the pid file of a process again.
     PidFile { key: ProcessKey, spec: Arc<Spec>, pid: Pid },
     /// Proves the process that is named as the leader, and writes its record and pid file.
@@ -136,6 +138,7 @@ impl Job {
             | Job::Adopt { spec, .. }
             | Job::Record { spec, .. }
             | Job::RecordMissing { spec, .. }
+            | Job::Limit { spec, .. }
             | Job::PidFile { spec, .. }
             | Job::ChangeLeader { spec, .. }
             | Job::RemovePidFile { spec, .. }
@@ -163,6 +166,7 @@ impl Job {
             Job::Run { command, .. } => Done::Run { command: *command, started: Err(error) },
             Job::Adopt { .. } => Done::Refused(Refusal { reason: error.to_string(), verdict: Verdict::Unknown }),
             Job::Record { .. } | Job::RecordMissing { .. } => Done::Recorded(Err(error)),
+            Job::Limit { cgroup, .. } => Done::Limited(cgroup.clone(), Err(error)),
             Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),
             Job::ChangeLeader { .. } => Done::LeaderNamed(Err(error.to_string())),
             Job::RemovePidFile { .. } => Done::PidFileRemoved(Err(error)),

@@ -126,6 +126,7 @@ impl Spawner {
             | Job::Adopt { key, spec, .. }
             | Job::Record { key, spec, .. }
             | Job::RecordMissing { key, spec, .. }
+            | Job::Limit { key, spec, .. }
             | Job::PidFile { key, spec, .. }
             | Job::ChangeLeader { key, spec, .. }
             | Job::RemovePidFile { key, spec }
@@ -205,7 +206,8 @@ impl Spawner {
                     fail::point("adopt:listed");
                     let cgroups = spec.context.cgroups.as_ref();
                     let cgroup = cgroups.and_then(|cgroups| cgroups.of_adopted(&spec.id, pid));
-                    Done::Adopted { pid, group, since, written, known, untaken, cgroup }
+                    let (limited, oom_kills) = (spec.limit(cgroup.as_deref()), spec.oom_kills(cgroup.as_deref()));
+                    Done::Adopted { pid, group, since, written, known, untaken, cgroup, limited, oom_kills }
                 }
                 Err(refusal) => Done::Refused(refusal),
             },
@@ -219,6 +221,10 @@ impl Spawner {
                 Ok(true) => self.write_pid_file(key, &spec),
                 Err(error) => Err(error),
             }),
+            Job::Limit { spec, cgroup, .. } => {
+                let limited = spec.limit(cgroup.as_deref());
+                Done::Limited(cgroup, limited)
+            }
             Job::PidFile { spec, pid, .. } => Done::PidFile(pid, spec.write_pid_file(pid)),
             Job::ChangeLeader { spec, named, .. } => {
                 Done::LeaderNamed(named_leader::prove(&spec, &named).map(|proven| {
@@ -311,6 +317,7 @@ impl Spawner {
             report_end.as_ref().zip(number).map(|(end, number)| ReportDescriptor { end: end.as_fd(), number });
         program.cgroup = spec.enter(last_cgroup.as_ref(), other_cgroup.as_deref())?;
         let entered = program.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
+        let oom_kills = spec.oom_kills(entered.as_deref());
         let outputs = spec.open_outputs(program.credentials.as_ref())?;
         let output_begins = self.positions.end_of(outputs[1].as_fd());
         let streams = tools.streams.with(outputs);
@@ -359,7 +366,18 @@ impl Spawner {
         // The pid file is for people and scripts; the process runs whether it can be written or not.
         let written = spec.replace_pid_file(started.pid);
         fail::point("start:written-down");
-        Ok(StartedProcess { pid: started.pid, numbers, written, claim, output_begins, report, notify, took, cgroup })
+        Ok(StartedProcess {
+            pid: started.pid,
+            numbers,
+            written,
+            claim,
+            output_begins,
+            report,
+            notify,
+            took,
+            cgroup,
+            oom_kills,
+        })
     }
 
     fn record(&self, key: ProcessKey, spec: &Spec, given: &Given) -> Result<()> {

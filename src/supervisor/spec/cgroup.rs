@@ -8,7 +8,9 @@ use std::sync::Arc;
 use super::Spec;
 use crate::error::Result;
 use crate::logging::Level;
+use crate::supervisor::cgroup_limits::without_cgroup;
 use crate::supervisor::cgroups::{Opened, StartPlace};
+use crate::sys::cgroup::control;
 use crate::sys::cgroup::directory;
 use crate::sys::spawn::program::EnteredCgroup;
 
@@ -17,9 +19,38 @@ impl Spec {
     /// there are none, or that cannot be done and is not required, which is logged.
     ///
     /// # Errors
-    /// [`ErrorCode::StartFailed`](crate::ErrorCode::StartFailed): it is required.
+    /// [`ErrorCode::StartFailed`](crate::ErrorCode::StartFailed): it is required, or the limits of the proxy need it or cannot be set.
     pub(crate) fn enter(&self, last: Option<&StartPlace>, other: Option<&Path>) -> Result<Option<EnteredCgroup>> {
-        self.entered(self.context.cgroups.as_ref().map(|cgroups| cgroups.open_for_start(&self.id, last, other)))
+        let limits = &self.config.limits;
+        let Some(cgroups) = &self.context.cgroups else {
+            return if limits.is_empty() {
+                Ok(None)
+            } else {
+                Err(without_cgroup("\"cgroup\" of the agent is \"off\", or none can be made"))
+            };
+        };
+        let opened = match cgroups.open_for_start(&self.id, last, other)? {
+            Err(why) if !limits.is_empty() => return Err(without_cgroup(why)),
+            opened => self.entered(Some(Ok(opened)))?,
+        };
+        let Some(entered) = opened else { return Ok(None) };
+        if let Err(error) = cgroups.limit(&entered.path, limits) {
+            self.leave_unused(Some(&entered.path));
+            return Err(error);
+        }
+        Ok(Some(EnteredCgroup { is_required: entered.is_required || !limits.is_empty(), ..entered }))
+    }
+
+    /// Has the cgroup of a process that runs have the limits that are declared now.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StartFailed`](crate::ErrorCode::StartFailed): one cannot be set, or it has no cgroup.
+    pub(crate) fn limit(&self, path: Option<&Path>) -> Result<()> {
+        match (&self.context.cgroups, path) {
+            (Some(cgroups), Some(path)) => cgroups.limit(path, &self.config.limits),
+            _ if self.config.limits.is_empty() => Ok(()),
+            _ => Err(without_cgroup("it was started without one, and has none until it is started again")),
+        }
     }
 
     /// The same of the cgroup for a command that is run for a process, if that has one.
@@ -29,6 +60,12 @@ impl Spec {
 
     fn entered(&self, opened: Option<Opened>) -> Result<Option<EnteredCgroup>> {
         Ok(opened.transpose()?.and_then(|opened| opened.inspect_err(|why| self.warn_of_uncontained(why)).ok()))
+    }
+
+    /// How many processes of a cgroup the kernel has ended for want of memory, as far as that is counted.
+    pub(crate) fn oom_kills(&self, path: Option<&Path>) -> u64 {
+        let counts = self.context.cgroups.as_ref().is_some_and(|cgroups| cgroups.has_controllers());
+        path.filter(|_| counts).and_then(control::oom_kills).unwrap_or(0)
     }
 
     /// Removes a cgroup in which no process has begun.

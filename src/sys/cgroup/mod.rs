@@ -2,6 +2,7 @@
 //! Control groups, version 2: where this process may make some, and what is done with one (cgroups(7), and the kernel's
 //! `Documentation/admin-guide/cgroup-v2.rst`).
 
+pub(crate) mod control;
 pub(crate) mod directory;
 pub(crate) mod hierarchy;
 pub(crate) mod membership;

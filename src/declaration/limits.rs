@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What all processes of a proxy may use together: the JSON form, and what can never work.
+
+use serde_json::Value;
+
+use super::fields::{Fields, invalid};
+use super::{ExecMode, ProxyConfig};
+use crate::error::Result;
+
+/// The longest share of processors: a thousand of them.
+const MOST_PERCENT: u32 = 100_000;
+const PERCENT: &str = "a percentage of one processor, a whole number from 1 to 100000";
+const BYTES: &str = "bytes, a whole number from 1 on";
+const PIDS: &str = "a whole number from 1 to 4294967295";
+const WEIGHT: &str = "a whole number from 1 to 10000";
+
+/// What all processes of a proxy may use together, whatever they start (Linux, cgroup-v2). It needs a cgroup of its own
+/// ([`ManagerOptions::cgroup`](crate::ManagerOptions::cgroup)) and the controllers of the kernel that are named here. Where a limit
+/// cannot be set, no process is started.
+///
+/// A change is made at once, without a new process. During a handover each of the two generations has the whole.
+///
+/// ```
+/// use proxyprocess::{CgroupLimits, Command, ProxyConfig};
+///
+/// let limits = CgroupLimits::default().with_memory_max(256 << 20).with_cpu_max(150);
+/// let config = ProxyConfig::new(Command::new("/usr/sbin/haproxy")).with_limits(limits);
+/// assert_eq!(config.limits.memory_max, Some(268_435_456));
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CgroupLimits {
+    /// Bytes of memory, above which the kernel ends a process of it (`memory.max`; controller `memory`).
+    pub memory_max: Option<u64>,
+    /// Bytes of memory, above which its processes are slowed down and their memory is reclaimed (`memory.high`; controller
+    /// `memory`); at most [`CgroupLimits::memory_max`].
+    pub memory_high: Option<u64>,
+    /// How many processes and threads there may be (`pids.max`; controller `pids`).
+    pub pids_max: Option<u32>,
+    /// Processor time in percent of one processor, 1 to 100,000: 150 is one and a half (`cpu.max`, of each 100 ms; controller
+    /// `cpu`).
+    pub cpu_max: Option<u32>,
+    /// Its share of the bandwidth of disks that are busy, 1 to 10,000, where 100 is the usual one (`io.weight`; controller `io`).
+    pub io_weight: Option<u32>,
+}
+
+impl CgroupLimits {
+    /// The same with this [`CgroupLimits::memory_max`].
+    #[must_use]
+    pub fn with_memory_max(mut self, bytes: u64) -> CgroupLimits {
+        self.memory_max = Some(bytes);
+        self
+    }
+
+    /// The same with this [`CgroupLimits::memory_high`].
+    #[must_use]
+    pub fn with_memory_high(mut self, bytes: u64) -> CgroupLimits {
+        self.memory_high = Some(bytes);
+        self
+    }
+
+    /// The same with this [`CgroupLimits::pids_max`].
+    #[must_use]
+    pub fn with_pids_max(mut self, most: u32) -> CgroupLimits {
+        self.pids_max = Some(most);
+        self
+    }
+
+    /// The same with this [`CgroupLimits::cpu_max`].
+    #[must_use]
+    pub fn with_cpu_max(mut self, percent: u32) -> CgroupLimits {
+        self.cpu_max = Some(percent);
+        self
+    }
+
+    /// The same with this [`CgroupLimits::io_weight`].
+    #[must_use]
+    pub fn with_io_weight(mut self, weight: u32) -> CgroupLimits {
+        self.io_weight = Some(weight);
+        self
+    }
+
+    /// Whether nothing is limited.
+    pub fn is_empty(&self) -> bool {
+        *self == CgroupLimits::default()
+    }
+
+    /// The fields by their names, in the order in which they are written.
+    pub(crate) fn all(&self) -> [(&'static str, Option<u64>); 5] {
+        let CgroupLimits { memory_max, memory_high, pids_max, cpu_max, io_weight } = *self;
+        [
+            ("memory_max", memory_max),
+            ("memory_high", memory_high),
+            ("pids_max", pids_max.map(u64::from)),
+            ("cpu_max", cpu_max.map(u64::from)),
+            ("io_weight", io_weight.map(u64::from)),
+        ]
+    }
+}
+
+/// Reads limits, which stand at `place`.
+pub(crate) fn read_limits(place: &str, value: Value) -> Result<CgroupLimits> {
+    let small = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+    let mut fields = Fields::of(place, value)?;
+    let limits = CgroupLimits {
+        memory_max: fields.read("memory_max", BYTES, Value::as_u64)?,
+        memory_high: fields.read("memory_high", BYTES, Value::as_u64)?,
+        pids_max: fields.read("pids_max", PIDS, small)?,
+        cpu_max: fields.read("cpu_max", PERCENT, small)?,
+        io_weight: fields.read("io_weight", WEIGHT, small)?,
+    };
+    fields.finish()?;
+    Ok(limits)
+}
+
+/// The object that [`read_limits`] reads.
+pub(super) fn to_json(limits: &CgroupLimits) -> Value {
+    let declared = limits.all().into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
+    Value::Object(declared.collect())
+}
+
+impl ProxyConfig {
+    pub(super) fn validate_limits(&self) -> Result<()> {
+        let limits = &self.limits;
+        if limits.is_empty() {
+            return Ok(());
+        }
+        if self.mode != ExecMode::DAEMON {
+            return Err(invalid(format!("limits: expected none for the mode \"{}\"", self.mode)));
+        }
+        for (name, value) in limits.all() {
+            let (wanted, most) = match name {
+                "cpu_max" => (PERCENT, MOST_PERCENT.into()),
+                "io_weight" => (WEIGHT, 10_000),
+                "pids_max" => (PIDS, u32::MAX.into()),
+                _ => (BYTES, u64::MAX),
+            };
+            if let Some(value) = value.filter(|value| !(1..=most).contains(value)) {
+                return Err(invalid(format!("limits.{name}: expected {wanted}, got {value}")));
+            }
+        }
+        match (limits.memory_high, limits.memory_max) {
+            (Some(high), Some(max)) if high > max => {
+                Err(invalid(format!("limits.memory_high: expected at most memory_max, {max}, got {high}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Command;
+
+    fn parse(limits: &str) -> Result<ProxyConfig> {
+        ProxyConfig::from_json(&format!(r#"{{"command": ["a"], "limits": {limits}}}"#))
+    }
+
+    #[test]
+    fn limits_are_read_and_written_and_make_no_other_process() {
+        let plain = ProxyConfig::new(Command::new("a"));
+        for nothing in ["null", "{}", r#"{"memory_max": null}"#] {
+            assert_eq!(parse(nothing).unwrap(), plain, "{nothing}");
+        }
+        let text =
+            r#"{"memory_max": 2, "memory_high": 1, "pids_max": 4294967295, "cpu_max": 100000, "io_weight": 10000}"#;
+        let config = parse(text).unwrap();
+        let limits = CgroupLimits::default().with_memory_max(2).with_memory_high(1).with_pids_max(u32::MAX);
+        assert_eq!(config.limits, limits.with_cpu_max(100_000).with_io_weight(10_000));
+        assert_eq!(ProxyConfig::from_json(&serde_json::to_string(&config.to_json()).unwrap()).unwrap(), config);
+        assert!(config.same_process(&plain));
+        let equal = parse(r#"{"memory_max": 18446744073709551615, "memory_high": 18446744073709551615}"#).unwrap();
+        assert_eq!(equal.limits.memory_max, Some(u64::MAX));
+    }
+
+    #[test]
+    fn wrong_limits_are_refused_and_the_field_named() {
+        let cases = [
+            ("1", "limits: expected an object, got 1"),
+            (r#"{"memory": 1}"#, "limits.memory: unknown field, "),
+            (r#"{"memory_max": 0}"#, "limits.memory_max: expected bytes, a whole number from 1 on, got 0"),
+            (r#"{"memory_max": "1G"}"#, "limits.memory_max: expected bytes, a whole number from 1 on, got a string"),
+            (r#"{"memory_high": -1}"#, "limits.memory_high: expected bytes, a whole number from 1 on, got -1"),
+            (r#"{"pids_max": 0}"#, "limits.pids_max: expected a whole number from 1 to 4294967295, got 0"),
+            (
+                r#"{"pids_max": 4294967296}"#,
+                "limits.pids_max: expected a whole number from 1 to 4294967295, got 4294967296",
+            ),
+            (r#"{"cpu_max": 1.5}"#, "limits.cpu_max: expected a percentage of one processor, a whole number from 1 to"),
+            (
+                r#"{"cpu_max": 100001}"#,
+                "limits.cpu_max: expected a percentage of one processor, a whole number from 1 to",
+            ),
+            (r#"{"io_weight": 10001}"#, "limits.io_weight: expected a whole number from 1 to 10000, got 10001"),
+            (r#"{"memory_max": 1, "memory_high": 2}"#, "limits.memory_high: expected at most memory_max, 1, got 2"),
+        ];
+        for (limits, expected) in cases {
+            let error = parse(limits).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{limits}: {error}");
+        }
+        let error = ProxyConfig::from_json(r#"{"mode": "noop", "limits": {"pids_max": 1}}"#).unwrap_err();
+        assert_eq!(error.to_string(), r#"limits: expected none for the mode "noop""#);
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The limits of a proxy's cgroup: the files that hold them, and the controllers that have to be enabled above it.
+
+use std::fmt::Display;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use super::cgroups::Cgroups;
+use crate::declaration::CgroupLimits;
+use crate::error::{Error, ErrorCode, Result};
+use crate::sys::cgroup::control;
+
+/// The period of `cpu.max`, in microseconds, and one percent of it.
+const PERIOD: u64 = 100_000;
+const PERCENT: u64 = PERIOD / 100;
+
+/// What holds a limit.
+struct LimitFile {
+    controller: &'static str,
+    name: &'static str,
+    /// What it has without a limit.
+    none: &'static str,
+}
+
+fn file_of(field: &str) -> LimitFile {
+    let (controller, name, none) = match field {
+        "memory_max" => ("memory", "memory.max", "max"),
+        "memory_high" => ("memory", "memory.high", "max"),
+        "pids_max" => ("pids", "pids.max", "max"),
+        "cpu_max" => ("cpu", "cpu.max", "max"),
+        _ => ("io", "io.weight", "default 100"),
+    };
+    LimitFile { controller, name, none }
+}
+
+fn text_of(field: &str, value: u64) -> String {
+    match field {
+        "cpu_max" => format!("{} {PERIOD}", value * PERCENT),
+        "io_weight" => format!("default {value}"),
+        _ => value.to_string(),
+    }
+}
+
+impl Cgroups {
+    /// Has the cgroup of a proxy have these limits and no others.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StartFailed`]: one cannot be set; the message names its field, and what is missing.
+    pub(crate) fn limit(&self, path: &Path, limits: &CgroupLimits) -> Result<()> {
+        if limits.is_empty() && !self.has_controllers() {
+            return Ok(());
+        }
+        for (field, value) in limits.all() {
+            let file = file_of(field);
+            match value {
+                Some(value) => self.set_limit(path, field, &file, &text_of(field, value))?,
+                None => match control::set(path, file.name, file.none) {
+                    // What has no controller has no limit.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    set => set.map_err(|error| {
+                        not_set(field, format_args!("write {} in {}", file.name, path.display()), &error)
+                    })?,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether its cgroups have controllers, which count.
+    pub(crate) fn has_controllers(&self) -> bool {
+        self.has_controllers.load(Ordering::Acquire)
+    }
+
+    fn set_limit(&self, path: &Path, field: &str, file: &LimitFile, value: &str) -> Result<()> {
+        let set = match control::set(path, file.name, value) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => {
+                self.enable(field, file.controller)?;
+                control::set(path, file.name, value)
+            }
+            set => set,
+        };
+        set.map_err(|error| {
+            not_set(field, format_args!("write {value} to {} in {}", file.name, path.display()), &error)
+        })
+    }
+
+    /// Has the cgroups of all proxies have a controller: it is enabled in each cgroup above them that is this library's to change.
+    fn enable(&self, field: &str, controller: &str) -> Result<()> {
+        for path in self.home().parent().into_iter().chain([self.home()]) {
+            control::enable(path, controller).map_err(|error| {
+                let shown = path.display();
+                let why = match error.raw_os_error() {
+                    Some(libc::ENOENT) => format!(
+                        "{shown} has no controller {controller}, only: {}. Delegate= of systemd gives it to a service",
+                        control::available(path).ok().filter(|names| !names.is_empty()).unwrap_or_else(|| "none".to_owned())
+                    ),
+                    Some(libc::EBUSY) => format!(
+                        "a process is in {shown}, below which no controller can be enabled then: DelegateSubgroup= of systemd \
+                         puts the agent elsewhere, or cgroup_base the proxies"
+                    ),
+                    _ => format!("enable the controller {controller} in {shown}"),
+                };
+                not_set(field, why, &error)
+            })?;
+        }
+        self.has_controllers.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+fn not_set(field: &str, what: impl Display, error: &io::Error) -> Error {
+    Error::os(ErrorCode::StartFailed, format_args!("limits.{field}: {what}"), error)
+}
+
+/// There is no cgroup that could have them.
+pub(crate) fn without_cgroup(why: impl Display) -> Error {
+    Error::new(ErrorCode::StartFailed, format!("limits: they need a cgroup of its own for the proxy: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_has_a_file_of_its_own_and_its_text() {
+        let limits = CgroupLimits::default().with_memory_max(9).with_memory_high(8).with_pids_max(7).with_cpu_max(150);
+        let texts = limits.with_io_weight(6).all().map(|(field, value)| {
+            let file = file_of(field);
+            assert!(file.name.starts_with(&format!("{}.", file.controller)));
+            format!("{}={}", file.name, text_of(field, value.unwrap()))
+        });
+        let expected = ["memory.max=9", "memory.high=8", "pids.max=7", "cpu.max=150000 100000", "io.weight=default 6"];
+        assert_eq!(texts, expected);
+    }
+}

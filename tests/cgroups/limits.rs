@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Limits of the cgroup of a proxy: which controllers they need, what is said where one is not there, and ends for want of
+//! memory.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use proxyprocess::{CgroupLimits, CgroupUse, Command, ErrorCode, EventKind, ExitStatus, ProxyConfig, ProxyState};
+
+use super::{base, cgroup_of, contained, running};
+use crate::inside::{Host, helper, quick};
+use crate::support::{Deadline, Scene};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A limit of each controller.
+fn limits() -> [(&'static str, CgroupLimits); 4] {
+    let none = CgroupLimits::default();
+    [
+        ("memory", none.with_memory_max(1 << 30)),
+        ("pids", none.with_pids_max(100)),
+        ("cpu", none.with_cpu_max(150)),
+        ("io", none.with_io_weight(50)),
+    ]
+}
+
+fn controllers() -> String {
+    base()
+        .map(|base| fs::read_to_string(base.join("cgroup.controllers")).expect("read controllers"))
+        .unwrap_or_default()
+}
+
+fn has(controller: &str) -> bool {
+    controllers().split_whitespace().any(|name| name == controller)
+}
+
+/// A limit that cannot be set here, and its controller; `None` where each can be, which is said.
+fn impossible() -> Option<(&'static str, CgroupLimits)> {
+    let found = limits().into_iter().find(|(controller, _)| !has(controller));
+    if found.is_none() {
+        println!("skipped: all controllers are here");
+    }
+    found
+}
+
+/// Whether these controllers are here, and what is limited by them can be; else that is said.
+fn can_limit(names: &[&str]) -> bool {
+    let missing = names.iter().find(|name| !has(name));
+    if let Some(missing) = missing {
+        println!("skipped: no controller {missing} in {:?}: {}", base(), controllers());
+    }
+    missing.is_none()
+}
+
+/// Waits until the last error of a proxy is as wanted.
+#[track_caller]
+fn until_error(host: &Host, what: &str, wanted: impl Fn(Option<&str>) -> bool) {
+    let deadline = Deadline::of(what.to_owned());
+    while !wanted(host.status("web").last_error.as_deref()) {
+        deadline.left();
+        std::thread::yield_now();
+    }
+}
+
+fn file(cgroup: &Path, name: &str) -> String {
+    fs::read_to_string(cgroup.join(name)).unwrap_or_else(|error| panic!("read {name}: {error}")).trim_end().to_owned()
+}
+
+#[test]
+fn limit_without_its_controller_is_named_and_nothing_is_started_before_it_is_gone() {
+    let scene = Scene::of_library();
+    let Some((controller, limits)) = impossible() else { return scene.finish() };
+    let mut config = helper(&scene, &["run"]);
+    config.restart.max_wait = HOUR;
+    config.restart.attempts_before_backoff = 0;
+    let proxies = [("web", config.clone().with_limits(limits))];
+    let Some(mut host) = running(&scene, proxies) else { return scene.finish() };
+    let refused = host.events.until("a start that failed", |event| matches!(event.kind, EventKind::StartFailed { .. }));
+    let EventKind::StartFailed { error } = refused.kind else { unreachable!() };
+    assert!(
+        error.contains("limits.") && error.contains(&format!(" has no controller {controller}, only: ")),
+        "{error}"
+    );
+    assert_eq!(host.status("web").last_error, Some(error));
+    host.set("web", config);
+    let start = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), start.pid);
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn limit_of_a_running_process_that_cannot_be_set_is_named_and_the_process_runs_on() {
+    let scene = Scene::of_library();
+    let Some((controller, limits)) = impossible() else { return scene.finish() };
+    let config = helper(&scene, &["run"]);
+    let Some(mut host) = running(&scene, [("web", config.clone())]) else { return scene.finish() };
+    let start = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), start.pid);
+    host.set("web", config.clone().with_limits(limits));
+    until_error(&host, "the limit to be named", |error| {
+        error.is_some_and(|error| error.starts_with("limits.") && error.contains(controller))
+    });
+    host.set("web", config);
+    until_error(&host, "no error", |error| error.is_none());
+    assert_eq!((host.status("web").pid, host.status("web").state), (Some(start.pid), ProxyState::Running));
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn limits_without_cgroups_start_nothing_and_leave_what_runs() {
+    let scene = Scene::of_library();
+    let limits = CgroupLimits::default().with_pids_max(100);
+    let (mut first, config) = (Host::new(quick(&scene.data_dir())), helper(&scene, &["run"]));
+    first.set("web", config.clone());
+    first.run();
+    let start = scene.reports.start("web");
+    assert_eq!(first.events.started("web"), start.pid);
+    first.close();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.restore().unwrap();
+    host.set("web", config.clone().with_limits(limits));
+    host.set("next", config.with_limits(limits));
+    host.run();
+    assert_eq!(host.events.adopted("web"), start.pid);
+    let refused = |event: &proxyprocess::Event| {
+        event.id.as_deref() == Some("next") && matches!(event.kind, EventKind::StartFailed { .. })
+    };
+    let EventKind::StartFailed { error } = host.events.until("a start that failed", refused).kind else {
+        unreachable!()
+    };
+    assert!(error.contains("limits: they need a cgroup of its own for the proxy: "), "{error}");
+    until_error(&host, "the limits to be named", |error| {
+        error.is_some_and(|error| error.contains("it was started without one"))
+    });
+    assert_eq!((host.status("web").pid, host.status("web").state), (Some(start.pid), ProxyState::Running));
+    host.kill();
+    scene.finish();
+}
+
+#[test]
+fn limits_of_no_daemon_are_refused() {
+    let state = proxyprocess::State::new();
+    let noop = ProxyConfig::of_mode(proxyprocess::ExecMode::NOOP).with_limits(CgroupLimits::default().with_pids_max(1));
+    let error = state.set("web", noop).unwrap_err();
+    assert_eq!((error.code(), error.to_string().contains("limits: expected none")), (ErrorCode::InvalidConfig, true));
+}
+
+/// Also by the next agent.
+#[test]
+fn limits_are_set_changed_and_taken_away_without_a_new_process() {
+    let scene = Scene::of_library();
+    if !can_limit(&["memory", "pids", "cpu"]) {
+        return scene.finish();
+    }
+    let config = helper(&scene, &["run"]);
+    let limits =
+        CgroupLimits::default().with_memory_max(1 << 30).with_memory_high(1 << 29).with_pids_max(99).with_cpu_max(150);
+    let proxies = [("web", config.clone().with_limits(limits)), ("free", config.clone())];
+    let Some(mut host) = running(&scene, proxies) else { return scene.finish() };
+    let (start, free) = (scene.reports.start("web"), scene.reports.start("free"));
+    let cgroup = cgroup_of(start.pid).unwrap();
+    let now = |cgroup: &Path| ["memory.max", "memory.high", "pids.max", "cpu.max"].map(|name| file(cgroup, name));
+    assert_eq!(now(&cgroup), ["1073741824", "536870912", "99", "150000 100000"]);
+    assert_eq!(now(&cgroup_of(free.pid).unwrap()), ["max", "max", "max", "max 100000"]);
+    host.events.started("web");
+    let until = |wanted: [&str; 4]| {
+        let deadline = Deadline::of(format!("{wanted:?}"));
+        while now(&cgroup) != wanted {
+            deadline.left();
+            std::thread::yield_now();
+        }
+    };
+    host.set("web", config.clone().with_limits(CgroupLimits::default().with_pids_max(50)));
+    until(["max", "max", "50", "max 100000"]);
+    start.process.kill();
+    let again = scene.reports.start("web");
+    assert_eq!(cgroup_of(again.pid), Some(cgroup.clone()));
+    assert_eq!(now(&cgroup), ["max", "max", "50", "max 100000"]);
+    host.events.until("the next one", |event| event.kind == EventKind::Started { pid: Some(again.pid) });
+    host.close();
+    let mut next = Host::new(contained(&scene).unwrap());
+    next.restore().unwrap();
+    next.set("web", config.clone().with_limits(CgroupLimits::default().with_cpu_max(10)));
+    next.set("free", config.clone());
+    next.run();
+    assert_eq!(next.events.adopted("web"), again.pid);
+    until(["max", "max", "max", "10000 100000"]);
+    next.set("web", config);
+    until(["max", "max", "max", "max 100000"]);
+    assert_eq!(next.status("web").pid, Some(again.pid));
+    next.kill();
+    scene.finish();
+}
+
+#[test]
+fn end_for_want_of_memory_is_told_from_another_sigkill() {
+    let scene = Scene::of_library();
+    if !can_limit(&["memory"]) {
+        return scene.finish();
+    }
+    // It reads a line without an end into its memory.
+    let mut hungry = ProxyConfig::new(Command::new("tail").args(["/dev/zero"]));
+    hungry.restart.max_wait = HOUR;
+    hungry.restart.attempts_before_backoff = 0;
+    let limits = CgroupLimits::default().with_memory_max(16 << 20);
+    let mut killed = helper(&scene, &["run"]).with_limits(limits);
+    killed.restart = hungry.restart;
+    let Some(mut host) = running(&scene, [("hungry", hungry.with_limits(limits)), ("web", killed)]) else {
+        return scene.finish();
+    };
+    let start = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), start.pid);
+    host.events.until("the end of the hungry one", |event| {
+        event.id.as_deref() == Some("hungry") && matches!(event.kind, EventKind::Waiting { .. })
+    });
+    start.process.kill();
+    host.events.waiting("web");
+    let sigkill = ExitStatus::Signaled { signal: 9, core_dumped: false };
+    let (hungry, web) = (host.status("hungry"), host.status("web"));
+    assert_eq!((hungry.last_exit, hungry.last_exit_oom), (Some(sigkill), Some(true)));
+    assert!(hungry.hint.is_some_and(|hint| hint.contains("want of memory")));
+    assert_eq!((web.last_exit, web.last_exit_oom, web.hint), (Some(sigkill), Some(false), None));
+    host.kill();
+    scene.finish();
+}
+
+/// Nothing is counted without a controller.
+#[test]
+fn sigkill_without_a_controller_is_of_unknown_cause() {
+    let scene = Scene::of_library();
+    let mut config = helper(&scene, &["run"]);
+    config.restart.max_wait = HOUR;
+    config.restart.attempts_before_backoff = 0;
+    let mut host = Host::new(quick(&scene.data_dir()).with_cgroup(CgroupUse::Off));
+    host.set("web", config);
+    host.run();
+    let start = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), start.pid);
+    start.process.kill();
+    host.events.waiting("web");
+    assert_eq!(host.status("web").last_exit_oom, None);
+    host.kill();
+    scene.finish();
+}
