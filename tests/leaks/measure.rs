@@ -38,7 +38,21 @@ pub(crate) struct Measure {
 }
 
 impl Measure {
-    pub(crate) fn of(data_dir: &Path) -> Measure {
+    /// What there is, once no file is being written.
+    #[track_caller]
+    pub(crate) fn settled(data_dir: &Path) -> Measure {
+        let deadline = Deadline::of("no file that is being written");
+        loop {
+            let now = Measure::of(data_dir);
+            if !now.files.keys().any(|path| path.ends_with(".tmp")) {
+                return now;
+            }
+            deadline.left();
+            std::thread::yield_now();
+        }
+    }
+
+    fn of(data_dir: &Path) -> Measure {
         let mut threads = library_threads();
         threads.retain(|name| !name.starts_with("proxy-spawner"));
         threads.sort();

@@ -58,7 +58,7 @@ fn ten_thousand_restarts_leave_everything_as_it_was() {
             one_alone(&scene.data_dir());
         };
         restart(&host, WARM_UP);
-        let (before, heap) = (Measure::of(&scene.data_dir()), Heap::now());
+        let (before, heap) = (Measure::settled(&scene.data_dir()), Heap::now());
         let began = Instant::now();
         restart(&host, rounds());
         println!("{} restarts took {:?}", rounds(), began.elapsed());
@@ -100,7 +100,7 @@ fn restarts_of_adopted_processes_leave_everything_as_it_was() {
         first.events.started("web");
         first.close();
         (0..20).for_each(|_| take_over());
-        let (before, heap) = (Measure::of(&scene.data_dir()), Heap::now());
+        let (before, heap) = (Measure::settled(&scene.data_dir()), Heap::now());
         let cycles = rounds() / 20;
         (0..cycles).for_each(|_| take_over());
         before.wait(&scene.data_dir());

@@ -52,7 +52,7 @@ fn ten_thousand_syncs_leave_everything_as_it_was() {
             one_alone(&scene.data_dir());
         };
         sync(&host, WARM_UP);
-        let (before, heap) = (Measure::of(&scene.data_dir()), Heap::now());
+        let (before, heap) = (Measure::settled(&scene.data_dir()), Heap::now());
         let began = Instant::now();
         sync(&host, rounds());
         println!("{} syncs took {:?}", rounds(), began.elapsed());
