@@ -3,9 +3,10 @@
  * statement it looks at the clock, and then tells the benchmark "<id> <pid> <nanoseconds>" by a datagram to the abstract
  * socket that $BEACON_SOCKET names.
  *
- * usage: beacon ID [stubborn | exit]
+ * usage: beacon ID [stubborn | exit | escapes]
  *   stubborn  ignores SIGINT and SIGTERM
  *   exit      ends at once with code 1, without a report
+ *   escapes   has ten children, each of which is in a session of its own
  */
 #include <signal.h>
 #include <stddef.h>
@@ -49,6 +50,14 @@ int main(int argc, char **argv)
     if (strcmp(role, "stubborn") == 0) {
         signal(SIGINT, SIG_IGN);
         signal(SIGTERM, SIG_IGN);
+    }
+    if (strcmp(role, "escapes") == 0) {
+        for (int i = 0; i < 10; i++)
+            if (fork() == 0) {
+                setsid();
+                for (;;)
+                    pause();
+            }
     }
     socket_name = getenv("BEACON_SOCKET");
     if (argc > 1 && socket_name)

@@ -43,7 +43,7 @@ fn draw_panel(panel: &Page<'_>, metric: &Metric, rows: &[Row], peers: &[Peer]) -
     bars::title(panel, MARGIN, metric.title, scale.name())?;
     for ((peer, median), line) in peers.iter().zip(&medians).zip(0..) {
         let (color, ink) = match peer {
-            Peer::Proxyprocess => (OWN, OWN),
+            Peer::Proxyprocess | Peer::Cgroups => (OWN, OWN),
             Peer::Floor | Peer::FloorWithFiles => (FLOOR, TEXT),
             _ => (OTHERS, TEXT),
         };

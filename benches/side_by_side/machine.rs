@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use proxyprocess::{CgroupUse, Manager, ManagerOptions, State};
+
 /// One line for each thing that the figures depend on.
 pub(crate) fn describe(place: &Path) -> Vec<String> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -49,4 +51,10 @@ fn file_system(place: &Path) -> String {
 fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Why this process can make no cgroups for its processes, if it cannot.
+pub(crate) fn lacks_cgroups() -> Option<String> {
+    let options = ManagerOptions::default().with_allow_root(true).with_cgroup(CgroupUse::Required);
+    Manager::new(State::new(), options).err().map(|error| error.to_string())
 }

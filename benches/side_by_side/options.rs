@@ -11,12 +11,12 @@ usage: cargo bench -p proxyprocess-benches --bench side_by_side -- [options]
 
 without --scenario: the supervisors side by side
   -n N              processes under each supervisor (1000)
-  --peers A,B,..    of floor, floor-with-files, proxyprocess, threads, runit, s6, supervisor (all)
+  --peers A,B,..    of floor, floor-with-files, proxyprocess, proxyprocess-cgroups, threads, runit, s6, supervisor (all)
   --rounds R        how often all are measured, in turns: medians are printed (3)
   --kills K         how many processes are killed, one after the other (200; 20 of those that wait a second)
   --idle S          seconds for which each sits idle (10)
 with --scenario NAME, more than once if you like: this library against its targets
-                    scale, adopted, stubborn, change, status, disk, crashloop, resident, changes, or all
+                    scale, adopted, stubborn, escaped, change, status, disk, crashloop, resident, changes, or all
   --many N          processes where there are many of them (10000); -n is how many where there are some
   --resident GIB    memory of the host of the scenario `resident` (8)
 both

@@ -20,6 +20,7 @@ pub(crate) enum Peer {
     Floor,
     FloorWithFiles,
     Proxyprocess,
+    Cgroups,
     Threads,
     Runit,
     S6,
@@ -27,8 +28,16 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Peer; 7] =
-        [Peer::Floor, Peer::FloorWithFiles, Peer::Proxyprocess, Peer::Threads, Peer::Runit, Peer::S6, Peer::Supervisor];
+    pub(crate) const ALL: [Peer; 8] = [
+        Peer::Floor,
+        Peer::FloorWithFiles,
+        Peer::Proxyprocess,
+        Peer::Cgroups,
+        Peer::Threads,
+        Peer::Runit,
+        Peer::S6,
+        Peer::Supervisor,
+    ];
 
     /// Its name on the command line.
     pub(crate) fn option(self) -> &'static str {
@@ -36,6 +45,7 @@ impl Peer {
             Peer::Floor => "floor",
             Peer::FloorWithFiles => "floor-with-files",
             Peer::Proxyprocess => "proxyprocess",
+            Peer::Cgroups => "proxyprocess-cgroups",
             Peer::Threads => "threads",
             Peer::Runit => "runit",
             Peer::S6 => "s6",
@@ -47,6 +57,7 @@ impl Peer {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Peer::FloorWithFiles => "floor, with files",
+            Peer::Cgroups => "proxyprocess, cgroups",
             Peer::Threads => "std, a thread each",
             other => other.option(),
         }
@@ -61,6 +72,7 @@ impl Peer {
                     .to_owned()
             }
             Peer::Proxyprocess => "this library in a minimal agent: records, logs, snapshot and lock".to_owned(),
+            Peer::Cgroups => "the same with a cgroup for each process (`cgroup` is `required`)".to_owned(),
             Peer::Threads => {
                 "a thread for each process, which starts it with `std::process::Command` and waits".to_owned()
             }
@@ -77,6 +89,7 @@ impl Peer {
     pub(crate) fn lacks(self) -> Option<String> {
         let program = match self {
             Peer::Floor | Peer::FloorWithFiles | Peer::Proxyprocess | Peer::Threads => return None,
+            Peer::Cgroups => return machine::lacks_cgroups(),
             Peer::Runit => "runsvdir",
             Peer::S6 => "s6-svscan",
             Peer::Supervisor => "supervisord",
@@ -107,6 +120,11 @@ impl Peer {
                 command
             }
             Peer::Proxyprocess => role("host", tools, directory, n),
+            Peer::Cgroups => {
+                let mut command = role("host", tools, directory, n);
+                command.arg("cgroup=required");
+                command
+            }
             Peer::Threads => role("threads", tools, directory, n),
             Peer::Runit => {
                 let mut command = Command::new("runsvdir");

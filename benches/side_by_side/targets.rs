@@ -86,6 +86,22 @@ pub(crate) fn of_comparison(rows: &[Row]) -> Vec<Target> {
         ratio(&p99, Row::restart_p99_ms, p99_limit);
         ratio(&stop, |row| row.stopped_s, stop_limit);
     }
+    let cgroups = of_peer(Peer::Cgroups);
+    if cgroups.len() == own.len() {
+        let mut ratio = |what: &str, value: fn(&Row) -> f64, limit: Option<f64>| {
+            let ratios: Vec<f64> =
+                cgroups.iter().zip(&own).map(|(with, without)| value(with) / value(without)).collect();
+            let (spread, unit) = (Spread::of(&ratios), "times the same without cgroups");
+            let target = match limit {
+                Some(limit) => Target::at_most(format!("{what}, cgroups"), spread.median, limit, unit),
+                None => Target::told(format!("{what}, cgroups"), spread.median, unit),
+            };
+            targets.push(Target { figure: format!("{spread} {unit}"), ..target });
+        };
+        ratio(&start, |row| row.started_s, Some(1.5));
+        ratio(&p50, Row::restart_p50_ms, Some(1.15));
+        ratio(&stop, |row| row.stopped_s, None);
+    }
     let most = |value: fn(&Row) -> f64| own.iter().map(|row| value(row)).fold(0.0, f64::max);
     targets.push(Target::exactly("idle, CPU", most(|row| row.idle_cpu_ms_per_s), 0.0, "ms a second"));
     targets.push(Target::exactly("idle, context switches", most(|row| row.idle_switches_per_s), 0.0, "a second"));

@@ -3,7 +3,7 @@
 //! and snapshot. It takes over what an earlier one left there.
 //!
 //! Settings: `role=stubborn` of the beacons, `grace_ms=N` when they are stopped, `resident_mib=N` of its own memory, and
-//! `crash=backoff` or `crash=at-once` for one further process that ends whenever it is started.
+//! `crash=backoff` or `crash=at-once` for one further process that ends whenever it is started; `cgroup=required` for a cgroup each.
 //!
 //! Its commands are in `control.rs`.
 
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use proxyprocess::{Manager, ManagerOptions, State};
+use proxyprocess::{CgroupUse, Manager, ManagerOptions, State};
 
 use super::control;
 use super::declared::{CRASHING, Declared};
@@ -37,7 +37,7 @@ pub(super) fn run(work: &Work) -> Result<()> {
     let beacons = (0..work.n).map(|id| (id.to_string(), declared.beacon(id, None)));
     state.replace_all(beacons.chain(crashing))?;
 
-    let manager = Manager::new(state.clone(), options(&work.directory))?;
+    let manager = Manager::new(state.clone(), options(&work.directory, settings.get("cgroup").copied()))?;
     if let Some(path) = manager.snapshot_path() {
         manager.restore(&path)?;
     }
@@ -55,10 +55,13 @@ pub(super) fn run(work: &Work) -> Result<()> {
     end
 }
 
-fn options(directory: &Path) -> ManagerOptions {
+fn options(directory: &Path, cgroup: Option<&str>) -> ManagerOptions {
     let mut options = ManagerOptions::default();
     options.data_dir = Some(directory.join("data"));
     options.allow_root = true;
+    if cgroup == Some("required") {
+        options.cgroup = CgroupUse::Required;
+    }
     options
 }
 

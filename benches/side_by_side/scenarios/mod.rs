@@ -6,6 +6,7 @@ mod change;
 mod changes;
 mod crashloop;
 mod disk;
+mod escaped;
 mod floor;
 mod resident;
 mod scale;
@@ -25,10 +26,11 @@ pub(crate) struct Scenario {
 }
 
 /// All there are.
-const ALL: [Scenario; 9] = [
+const ALL: [Scenario; 10] = [
     Scenario { name: "scale", about: "ten times as many processes", run: scale::run },
     Scenario { name: "adopted", about: "the processes of an agent that was killed", run: adopted::run },
     Scenario { name: "stubborn", about: "processes that do not stop when they are told to", run: stubborn::run },
+    Scenario { name: "escaped", about: "processes that left the group, with and without cgroups", run: escaped::run },
     Scenario { name: "change", about: "a change of one proxy among few and among many", run: change::run },
     Scenario { name: "status", about: "the status of all", run: status::run },
     Scenario { name: "disk", about: "what one restart among many writes", run: disk::run },
