@@ -76,7 +76,12 @@ impl Escaped {
             }
         }
         let listed: HashSet<Pid> = directory::processes(path)?.into_iter().collect();
-        opened.retain(|escaped| listed.contains(&escaped.pid) && escaped.lives());
+        // What is listed has not ended, unless its pid was recycled, which a pidfd tells at the least cost.
+        let lives = |escaped: &Escaped| match &escaped.pidfd {
+            Some(fd) => !pidfd::has_ended(fd.as_fd()),
+            None => escaped.lives(),
+        };
+        opened.retain(|escaped| listed.contains(&escaped.pid) && lives(escaped));
         // ORDER: after the lists. What has only ended a moment ago is out of it by now.
         Ok((!opened.is_empty() || directory::is_populated(path)?, opened))
     }
