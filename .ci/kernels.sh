@@ -22,7 +22,7 @@ cd "$(dirname "$0")/.."
 suites=("$@")
 ((${#suites[@]})) || suites=(bullseye bookworm trixie trixie-backports)
 work=${KERNELS_WORK:-/var/tmp/proxyprocess-kernels}
-read -ra tests <<<"${KERNELS_TESTS:-unit agent library stops strangers hosts directory}"
+read -ra tests <<<"${KERNELS_TESTS:-unit agent library stops strangers hosts directory cgroups}"
 user=${KERNELS_USER:-0} limit=${KERNELS_LIMIT:-7200} memory=${KERNELS_MEMORY:-3000} jobs=${KERNELS_JOBS:-2}
 # Where this machine has its own packages from.
 mirror=${KERNELS_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)}
@@ -48,7 +48,7 @@ declare -A excused=(
     [stops::groups::leaders_that_leave_at_once_do_not_end_the_stop_of_their_groups]="allows two and a half seconds for a stop"
     [hosts::kernels::every_kernel_and_sandbox_means_the_same]="runs eleven agents at once, whose proxies have 100 ms to report a signal"
     [hosts::detached::detached_processes_mean_the_same_on_every_kernel_and_in_every_sandbox]="runs eleven agents at once, each of which has five seconds after SIGKILL to list all processes"
-    [library::overlap::next_generation_that_is_not_ready_in_time_leaves_the_current_one_serving]="a process has to report within its start timeout of 50 ms"
+    [library::overlap::next_generation_that_is_not_ready_in_time_leaves_the_current_one_serving]="a process has to report within its start timeout of half a second"
     [agent::stop::stubborn_ones_are_killed_together_when_the_grace_period_ends]="32 processes have half a second to report a signal"
     [agent::settings::a_declared_oom_score_is_set_and_what_the_kernel_forbids_is_told]="allows a start ten seconds; passes by itself"
     [stops::steps::what_left_the_group_gets_the_signals_from_the_step_on_in_which_it_is_found]="a process has to be found within the second step; passes by itself"

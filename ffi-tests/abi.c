@@ -272,7 +272,7 @@ FIELD(proxyprocess_proxy_status, other_last_exit_by, 224, 4);
 FIELD(proxyprocess_proxy_status, other_last_exit_expected, 228, 1);
 FIELD(proxyprocess_proxy_status, last_exit_expected, 229, 1);
 FIELD(proxyprocess_proxy_status, last_exit_oom, 230, 1);
-FIELD(proxyprocess_proxy_status, reserved_4, 231, 1);
+FIELD(proxyprocess_proxy_status, other_last_exit_oom, 231, 1);
 FIELD(proxyprocess_proxy_status, cgroup, 232, 8);
 
 SIZE(proxyprocess_event, 88);

@@ -797,7 +797,7 @@ typedef struct proxyprocess_proxy_options {
     uint8_t reserved_6[6];
     /**
      * What all its processes may use together, by a cgroup of its own (`cgroup` of proxyprocess_manager_options): a JSON object
-     * with "memory_max" and "memory_high" in bytes, "pids_max", "cpu_max" in percent of one processor, 1 to 100000, and
+     * with "memory_max" and "memory_high" in bytes, from 1048576 on, "pids_max", 1 to 4194304, "cpu_max" in percent of one processor, 1 to 100000, and
      * "io_weight", 1 to 10000, where 100 is the usual one; NULL is no limit. A change is made at once, without a new process.
      * Where one cannot be set no process is started.
      */
@@ -1009,8 +1009,8 @@ typedef struct proxyprocess_proxy_status {
      * counted: it is where the memory of its cgroup is controlled, as with `limits_json`.
      */
     uint8_t last_exit_oom;
-    /** 0. */
-    uint8_t reserved_4;
+    /** The same of the last process of the other generation. */
+    uint8_t other_last_exit_oom;
     /** The directory of the cgroup that its processes are in, or were; NULL when it has none of its own. */
     const char *cgroup;
 } proxyprocess_proxy_status;

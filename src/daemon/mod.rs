@@ -299,6 +299,7 @@ impl Daemon {
             context: Arc::new(context),
             place: FilePlace::Current,
             paused: false,
+            only_stops: false,
         }
     }
 
@@ -314,6 +315,12 @@ impl Declared {
         if self.config.mode != ExecMode::DAEMON {
             let message = format!("mode: expected \"daemon\", got \"{}\"", self.config.mode);
             return Err(Error::new(ErrorCode::InvalidConfig, message));
+        }
+        if !self.config.limits.is_empty() {
+            return Err(Error::new(
+                ErrorCode::InvalidConfig,
+                "limits: expected none of a daemon without a manager, which has no cgroup",
+            ));
         }
         self.config.validate_to_start()
     }

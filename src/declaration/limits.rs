@@ -10,8 +10,12 @@ use crate::error::Result;
 /// The longest share of processors: a thousand of them.
 const MOST_PERCENT: u32 = 100_000;
 const PERCENT: &str = "a percentage of one processor, a whole number from 1 to 100000";
-const BYTES: &str = "bytes, a whole number from 1 on";
-const PIDS: &str = "a whole number from 1 to 4294967295";
+/// No process can be started with less.
+const LEAST_MEMORY: u64 = 1 << 20;
+/// As many as there can be (PID_MAX_LIMIT of the kernel).
+const MOST_PIDS: u64 = 1 << 22;
+const BYTES: &str = "bytes, a whole number from 1048576 on";
+const PIDS: &str = "a whole number from 1 to 4194304";
 const WEIGHT: &str = "a whole number from 1 to 10000";
 
 /// What all processes of a proxy may use together, whatever they start (Linux, cgroup-v2). It needs a cgroup of its own
@@ -30,12 +34,12 @@ const WEIGHT: &str = "a whole number from 1 to 10000";
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CgroupLimits {
-    /// Bytes of memory, above which the kernel ends a process of it (`memory.max`; controller `memory`).
+    /// Bytes of memory, from 1 MiB on, above which the kernel ends a process of it (`memory.max`; controller `memory`).
     pub memory_max: Option<u64>,
     /// Bytes of memory, above which its processes are slowed down and their memory is reclaimed (`memory.high`; controller
     /// `memory`); at most [`CgroupLimits::memory_max`].
     pub memory_high: Option<u64>,
-    /// How many processes and threads there may be (`pids.max`; controller `pids`).
+    /// How many processes and threads there may be, 1 to 4,194,304 (`pids.max`; controller `pids`).
     pub pids_max: Option<u32>,
     /// Processor time in percent of one processor, 1 to 100,000: 150 is one and a half (`cpu.max`, of each 100 ms; controller
     /// `cpu`).
@@ -85,12 +89,17 @@ impl CgroupLimits {
         *self == CgroupLimits::default()
     }
 
-    /// The fields by their names, in the order in which they are written.
+    /// The same without those of memory.
+    pub(crate) fn without_memory(&self) -> CgroupLimits {
+        CgroupLimits { memory_max: None, memory_high: None, ..*self }
+    }
+
+    /// The fields by their names, in the order in which they are written: memory is reclaimed before a process is ended for it.
     pub(crate) fn all(&self) -> [(&'static str, Option<u64>); 5] {
         let CgroupLimits { memory_max, memory_high, pids_max, cpu_max, io_weight } = *self;
         [
-            ("memory_max", memory_max),
             ("memory_high", memory_high),
+            ("memory_max", memory_max),
             ("pids_max", pids_max.map(u64::from)),
             ("cpu_max", cpu_max.map(u64::from)),
             ("io_weight", io_weight.map(u64::from)),
@@ -129,13 +138,13 @@ impl ProxyConfig {
             return Err(invalid(format!("limits: expected none for the mode \"{}\"", self.mode)));
         }
         for (name, value) in limits.all() {
-            let (wanted, most) = match name {
-                "cpu_max" => (PERCENT, MOST_PERCENT.into()),
-                "io_weight" => (WEIGHT, 10_000),
-                "pids_max" => (PIDS, u32::MAX.into()),
-                _ => (BYTES, u64::MAX),
+            let (wanted, range) = match name {
+                "cpu_max" => (PERCENT, 1..=MOST_PERCENT.into()),
+                "io_weight" => (WEIGHT, 1..=10_000),
+                "pids_max" => (PIDS, 1..=MOST_PIDS),
+                _ => (BYTES, LEAST_MEMORY..=u64::MAX),
             };
-            if let Some(value) = value.filter(|value| !(1..=most).contains(value)) {
+            if let Some(value) = value.filter(|value| !range.contains(value)) {
                 return Err(invalid(format!("limits.{name}: expected {wanted}, got {value}")));
             }
         }
@@ -163,10 +172,10 @@ mod tests {
         for nothing in ["null", "{}", r#"{"memory_max": null}"#] {
             assert_eq!(parse(nothing).unwrap(), plain, "{nothing}");
         }
-        let text =
-            r#"{"memory_max": 2, "memory_high": 1, "pids_max": 4294967295, "cpu_max": 100000, "io_weight": 10000}"#;
+        let text = r#"{"memory_max": 1048577, "memory_high": 1048576, "pids_max": 4194304, "cpu_max": 100000, "io_weight": 10000}"#;
         let config = parse(text).unwrap();
-        let limits = CgroupLimits::default().with_memory_max(2).with_memory_high(1).with_pids_max(u32::MAX);
+        let limits =
+            CgroupLimits::default().with_memory_max(1_048_577).with_memory_high(1 << 20).with_pids_max(1 << 22);
         assert_eq!(config.limits, limits.with_cpu_max(100_000).with_io_weight(10_000));
         assert_eq!(ProxyConfig::from_json(&serde_json::to_string(&config.to_json()).unwrap()).unwrap(), config);
         assert!(config.same_process(&plain));
@@ -179,13 +188,19 @@ mod tests {
         let cases = [
             ("1", "limits: expected an object, got 1"),
             (r#"{"memory": 1}"#, "limits.memory: unknown field, "),
-            (r#"{"memory_max": 0}"#, "limits.memory_max: expected bytes, a whole number from 1 on, got 0"),
-            (r#"{"memory_max": "1G"}"#, "limits.memory_max: expected bytes, a whole number from 1 on, got a string"),
-            (r#"{"memory_high": -1}"#, "limits.memory_high: expected bytes, a whole number from 1 on, got -1"),
-            (r#"{"pids_max": 0}"#, "limits.pids_max: expected a whole number from 1 to 4294967295, got 0"),
+            (
+                r#"{"memory_max": 1048575}"#,
+                "limits.memory_max: expected bytes, a whole number from 1048576 on, got 1048575",
+            ),
+            (
+                r#"{"memory_max": "1G"}"#,
+                "limits.memory_max: expected bytes, a whole number from 1048576 on, got a string",
+            ),
+            (r#"{"memory_high": -1}"#, "limits.memory_high: expected bytes, a whole number from 1048576 on, got -1"),
+            (r#"{"pids_max": 0}"#, "limits.pids_max: expected a whole number from 1 to 4194304, got 0"),
             (
                 r#"{"pids_max": 4294967296}"#,
-                "limits.pids_max: expected a whole number from 1 to 4294967295, got 4294967296",
+                "limits.pids_max: expected a whole number from 1 to 4194304, got 4294967296",
             ),
             (r#"{"cpu_max": 1.5}"#, "limits.cpu_max: expected a percentage of one processor, a whole number from 1 to"),
             (
@@ -193,7 +208,10 @@ mod tests {
                 "limits.cpu_max: expected a percentage of one processor, a whole number from 1 to",
             ),
             (r#"{"io_weight": 10001}"#, "limits.io_weight: expected a whole number from 1 to 10000, got 10001"),
-            (r#"{"memory_max": 1, "memory_high": 2}"#, "limits.memory_high: expected at most memory_max, 1, got 2"),
+            (
+                r#"{"memory_max": 1048576, "memory_high": 1048577}"#,
+                "limits.memory_high: expected at most memory_max, 1048576, got 1048577",
+            ),
         ];
         for (limits, expected) in cases {
             let error = parse(limits).unwrap_err().to_string();

@@ -125,7 +125,7 @@ mod tests {
         config.ready = Ready::Fd(9);
         config.watchdog = Duration::from_millis(5);
         config.fd_store_max = 2;
-        config.limits = CgroupLimits::default().with_memory_max(3).with_io_weight(4);
+        config.limits = CgroupLimits::default().with_memory_max(1 << 20).with_io_weight(4);
         config.reload = Some(Reload::command(["/bin/a"]));
         config
     }

@@ -184,7 +184,7 @@ pub struct proxyprocess_proxy_options {
     /// 0.
     pub reserved_6: [u8; 6],
     /// What all its processes may use together, by a cgroup of its own (`cgroup` of proxyprocess_manager_options): a JSON object
-    /// with "memory_max" and "memory_high" in bytes, "pids_max", "cpu_max" in percent of one processor, 1 to 100000, and
+    /// with "memory_max" and "memory_high" in bytes, from 1048576 on, "pids_max", 1 to 4194304, "cpu_max" in percent of one processor, 1 to 100000, and
     /// "io_weight", 1 to 10000, where 100 is the usual one; NULL is no limit. A change is made at once, without a new process.
     /// Where one cannot be set no process is started.
     pub limits_json: Text,

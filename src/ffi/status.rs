@@ -116,8 +116,8 @@ pub struct proxyprocess_proxy_status {
     /// 1 when the kernel has ended it for want of memory, or another process of the proxy before it; 0 else, and where that is not
     /// counted: it is where the memory of its cgroup is controlled, as with `limits_json`.
     pub last_exit_oom: u8,
-    /// 0.
-    pub reserved_4: u8,
+    /// The same of the last process of the other generation.
+    pub other_last_exit_oom: u8,
     /// The directory of the cgroup that its processes are in, or were; NULL when it has none of its own.
     pub cgroup: TextOut,
 }
@@ -172,7 +172,7 @@ unsafe impl SizedStruct for proxyprocess_proxy_status {
             other_last_exit_expected: 0,
             last_exit_expected: 0,
             last_exit_oom: 0,
-            reserved_4: 0,
+            other_last_exit_oom: 0,
             cgroup: TextOut::NULL,
         }
     }
@@ -305,6 +305,7 @@ pub extern "C" fn proxyprocess_status_list_get(
             other_last_exit_expected: u8::from(other.and_then(|other| other.last_exit_expected) == Some(true)),
             last_exit_expected: u8::from(proxy.last_exit_expected == Some(true)),
             last_exit_oom: u8::from(proxy.last_exit_oom == Some(true)),
+            other_last_exit_oom: u8::from(other.and_then(|other| other.last_exit_oom) == Some(true)),
             ..proxyprocess_proxy_status::defaults()
         };
         status.fill("status", filled)

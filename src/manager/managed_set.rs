@@ -240,7 +240,7 @@ impl ManagedSet {
 
     pub(super) fn spec(&self, id: &Arc<str>, config: &Arc<ProxyConfig>) -> Spec {
         let (context, paused) = (self.context.clone(), self.paused.contains(id));
-        Spec { id: id.clone(), config: config.clone(), context, place: FilePlace::Current, paused }
+        Spec { id: id.clone(), config: config.clone(), context, place: FilePlace::Current, paused, only_stops: false }
     }
 
     /// Has a daemon follow whether it is paused.

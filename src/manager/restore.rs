@@ -415,5 +415,6 @@ fn spec_of_consul(core: &ManagedSet, id: &Arc<str>, config: &ProxyConfig) -> Spe
         context: Arc::new(context),
         place: FilePlace::Current,
         paused: false,
+        only_stops: false,
     }
 }

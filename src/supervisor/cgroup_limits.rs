@@ -85,28 +85,40 @@ impl Cgroups {
         })
     }
 
-    /// Has the cgroups of all proxies have a controller: it is enabled in each cgroup above them that is this library's to change.
+    /// Has the cgroups of all proxies have a controller.
     fn enable(&self, field: &str, controller: &str) -> Result<()> {
-        for path in self.home().parent().into_iter().chain([self.home()]) {
-            control::enable(path, controller).map_err(|error| {
-                let shown = path.display();
-                let why = match error.raw_os_error() {
-                    Some(libc::ENOENT) => format!(
-                        "{shown} has no controller {controller}, only: {}. Delegate= of systemd gives it to a service",
-                        control::available(path).ok().filter(|names| !names.is_empty()).unwrap_or_else(|| "none".to_owned())
-                    ),
-                    Some(libc::EBUSY) => format!(
-                        "a process is in {shown}, below which no controller can be enabled then: DelegateSubgroup= of systemd \
-                         puts the agent elsewhere, or cgroup_base the proxies"
-                    ),
-                    _ => format!("enable the controller {controller} in {shown}"),
-                };
-                not_set(field, why, &error)
-            })?;
+        let home = self.home();
+        match (control::enable(home, controller), home.parent()) {
+            // It has what the cgroup above it gives.
+            (Err(error), Some(base)) if error.kind() == io::ErrorKind::NotFound => {
+                enable_in(base, field, controller)?;
+                enable_in(home, field, controller)?;
+            }
+            (enabled, _) => enabled.map_err(|error| not_enabled(home, field, controller, &error))?,
         }
         self.has_controllers.store(true, Ordering::Release);
         Ok(())
     }
+}
+
+fn enable_in(path: &Path, field: &str, controller: &str) -> Result<()> {
+    control::enable(path, controller).map_err(|error| not_enabled(path, field, controller, &error))
+}
+
+fn not_enabled(path: &Path, field: &str, controller: &str, error: &io::Error) -> Error {
+    let shown = path.display();
+    let why = match error.raw_os_error() {
+        Some(libc::ENOENT) => format!(
+            "{shown} has no controller {controller}, only: {}. Delegate= of systemd gives it to a service",
+            control::available(path).ok().filter(|names| !names.is_empty()).unwrap_or_else(|| "none".to_owned())
+        ),
+        Some(libc::EBUSY) => format!(
+            "a process is in {shown}, below which no controller can be enabled then: DelegateSubgroup= of systemd puts the \
+             agent elsewhere, or cgroup_base the proxies"
+        ),
+        _ => format!("enable the controller {controller} in {shown}"),
+    };
+    not_set(field, why, error)
 }
 
 fn not_set(field: &str, what: impl Display, error: &io::Error) -> Error {
@@ -130,7 +142,7 @@ mod tests {
             assert!(file.name.starts_with(&format!("{}.", file.controller)));
             format!("{}={}", file.name, text_of(field, value.unwrap()))
         });
-        let expected = ["memory.max=9", "memory.high=8", "pids.max=7", "cpu.max=150000 100000", "io.weight=default 6"];
+        let expected = ["memory.high=8", "memory.max=9", "pids.max=7", "cpu.max=150000 100000", "io.weight=default 6"];
         assert_eq!(texts, expected);
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{Level, Log};
 use crate::store::id_file_names;
 use crate::sys::cgroup::control;
-use crate::sys::cgroup::directory::{self, Entrance};
+use crate::sys::cgroup::directory::{self, CgroupState, Entrance};
 use crate::sys::cgroup::hierarchy::{self, Whose};
 use crate::sys::digest;
 use crate::sys::pid::Pid;
@@ -135,13 +135,17 @@ impl Cgroups {
             true => Ok::<_, io::Error>(None),
             false => directory::state(path).map(|state| Some(state).filter(|state| !state.is_populated)),
         };
-        // What enters a frozen one stands still, and this thread with it: it is made anew.
+        // What enters a frozen one stands still, and this thread with it; and none may enter one that has controllers for others
+        // below it, as a process can have made it: they are made anew.
+        let is_anew = |path: &Path, state: &CgroupState| {
+            state.is_frozen || self.has_controllers.load(Ordering::Acquire) && control::any_enabled(path)
+        };
         if let Some((last, state)) = last.and_then(|last| Some((last, state_if_free(&last.path).ok()??))) {
-            return Ok(StartPlace { was_killed: last.was_killed || state.is_frozen, ..last.clone() });
+            return Ok(StartPlace { was_killed: last.was_killed || is_anew(&last.path, &state), ..last.clone() });
         }
         for path in self.paths_of(id) {
             if let Some(state) = state_if_free(&path)? {
-                return Ok(StartPlace { was_killed: state.is_frozen, path: path.into() });
+                return Ok(StartPlace { was_killed: is_anew(&path, &state), path: path.into() });
             }
         }
         Err(io::Error::new(io::ErrorKind::ResourceBusy, "processes live in all that the proxy may have"))

@@ -239,8 +239,6 @@ pub(crate) enum Done {
         untaken: Option<Error>,
         /// The cgroup of its own that it is in.
         cgroup: Option<Arc<Path>>,
-        /// Whether that has the limits that are declared.
-        limited: Result<()>,
         /// How many processes had been ended in it for want of memory.
         oom_kills: u64,
     },

@@ -117,6 +117,8 @@ pub struct OtherGeneration {
     pub last_exit_by: Option<EndedBy>,
     /// Whether that end was expected, as [`ProxyStatus::last_exit_expected`].
     pub last_exit_expected: Option<bool>,
+    /// Whether the kernel has ended it for want of memory, as [`ProxyStatus::last_exit_oom`].
+    pub last_exit_oom: Option<bool>,
     /// The last lines that this process wrote to its standard error, as [`ProxyStatus::last_stderr`].
     pub last_stderr: Vec<String>,
 }
@@ -124,7 +126,7 @@ pub struct OtherGeneration {
 impl OtherGeneration {
     pub(super) fn of(status: ProxyStatus, generation: Option<u64>, attempts: u64) -> OtherGeneration {
         let ProxyStatus { state, pid, last_error, next_start_ms, last_stderr, .. } = status;
-        let ProxyStatus { last_exit, last_exit_by, last_exit_expected, .. } = status;
+        let ProxyStatus { last_exit, last_exit_by, last_exit_expected, last_exit_oom, .. } = status;
         OtherGeneration {
             generation,
             state,
@@ -135,6 +137,7 @@ impl OtherGeneration {
             last_exit,
             last_exit_by,
             last_exit_expected,
+            last_exit_oom,
             last_stderr,
         }
     }

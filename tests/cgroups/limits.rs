@@ -3,13 +3,14 @@
 //! memory.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proxyprocess::{CgroupLimits, CgroupUse, Command, ErrorCode, EventKind, ExitStatus, ProxyConfig, ProxyState};
 
 use super::{base, cgroup_of, contained, running};
 use crate::inside::{Host, helper, quick};
+use crate::library::overlap::{becomes_ready, overlapping};
 use crate::support::{Deadline, Scene};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -44,13 +45,14 @@ fn impossible() -> Option<(&'static str, CgroupLimits)> {
     found
 }
 
-/// Whether these controllers are here, and what is limited by them can be; else that is said.
-fn can_limit(names: &[&str]) -> bool {
+/// Where cgroups with these controllers can be made; else that is said. The first cgroup of all may have processes of its own.
+fn base_with(names: &[&str]) -> Option<PathBuf> {
     let missing = names.iter().find(|name| !has(name));
-    if let Some(missing) = missing {
-        println!("skipped: no controller {missing} in {:?}: {}", base(), controllers());
+    let found = base().filter(|base| missing.is_none() && !base.join("cgroup.type").exists());
+    if found.is_none() {
+        println!("skipped: no cgroups with {names:?} can be made below {:?}, which has {}", base(), controllers());
     }
-    missing.is_none()
+    found
 }
 
 /// Waits until the last error of a proxy is as wanted.
@@ -152,9 +154,7 @@ fn limits_of_no_daemon_are_refused() {
 #[test]
 fn limits_are_set_changed_and_taken_away_without_a_new_process() {
     let scene = Scene::of_library();
-    if !can_limit(&["memory", "pids", "cpu"]) {
-        return scene.finish();
-    }
+    let Some(_) = base_with(&["memory", "pids", "cpu"]) else { return scene.finish() };
     let config = helper(&scene, &["run"]);
     let limits =
         CgroupLimits::default().with_memory_max(1 << 30).with_memory_high(1 << 29).with_pids_max(99).with_cpu_max(150);
@@ -198,26 +198,24 @@ fn limits_are_set_changed_and_taken_away_without_a_new_process() {
 #[test]
 fn end_for_want_of_memory_is_told_from_another_sigkill() {
     let scene = Scene::of_library();
-    if !can_limit(&["memory"]) {
+    let Some(_) = base_with(&["memory"]) else { return scene.finish() };
+    if fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() > 1) {
+        println!("skipped: there is swap, which is filled first");
         return scene.finish();
     }
-    // It reads a line without an end into its memory.
-    let mut hungry = ProxyConfig::new(Command::new("tail").args(["/dev/zero"]));
+    let mut hungry = ProxyConfig::new(Command::new("dd").args(["if=/dev/zero", "of=/dev/null", "bs=256M", "count=1"]));
     hungry.restart.max_wait = HOUR;
     hungry.restart.attempts_before_backoff = 0;
     let limits = CgroupLimits::default().with_memory_max(16 << 20);
     let mut killed = helper(&scene, &["run"]).with_limits(limits);
     killed.restart = hungry.restart;
-    let Some(mut host) = running(&scene, [("hungry", hungry.with_limits(limits)), ("web", killed)]) else {
-        return scene.finish();
-    };
+    let Some(mut host) = running(&scene, [("web", killed)]) else { return scene.finish() };
     let start = scene.reports.start("web");
     assert_eq!(host.events.started("web"), start.pid);
-    host.events.until("the end of the hungry one", |event| {
-        event.id.as_deref() == Some("hungry") && matches!(event.kind, EventKind::Waiting { .. })
-    });
     start.process.kill();
     host.events.waiting("web");
+    host.set("hungry", hungry.with_limits(limits));
+    host.events.waiting("hungry");
     let sigkill = ExitStatus::Signaled { signal: 9, core_dumped: false };
     let (hungry, web) = (host.status("hungry"), host.status("web"));
     assert_eq!((hungry.last_exit, hungry.last_exit_oom), (Some(sigkill), Some(true)));
@@ -225,6 +223,70 @@ fn end_for_want_of_memory_is_told_from_another_sigkill() {
     assert_eq!((web.last_exit, web.last_exit_oom, web.hint), (Some(sigkill), Some(false), None));
     host.kill();
     scene.finish();
+}
+
+/// No controller is enabled there, which for some would make it a cgroup below which no process can be put.
+#[test]
+fn limit_below_a_cgroup_with_a_process_of_its_own_is_named_and_proxies_without_limits_are_started() {
+    let scene = Scene::of_library();
+    let Some(base) = base_with(&["pids"]) else { return scene.finish() };
+    fs::write(base.join("cgroup.subtree_control"), "+pids").unwrap();
+    let inner = base.join(format!("with-a-process-{}", std::process::id()));
+    fs::create_dir(&inner).unwrap();
+    let mut inside = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    fs::write(inner.join("cgroup.procs"), inside.id().to_string()).unwrap();
+    let mut host = Host::new(quick(&scene.data_dir()).with_cgroup(CgroupUse::Required).with_cgroup_base(inner.clone()));
+    host.set("limited", helper(&scene, &["run"]).with_limits(CgroupLimits::default().with_pids_max(100)));
+    host.run();
+    let refused = host.events.until("a start that failed", |event| matches!(event.kind, EventKind::StartFailed { .. }));
+    let EventKind::StartFailed { error } = refused.kind else { unreachable!() };
+    assert!(error.contains(&format!("limits.pids_max: a process is in {}, ", inner.display())), "{error}");
+    host.set("web", helper(&scene, &["run"]));
+    let start = scene.reports.start("web");
+    assert!(cgroup_of(start.pid).unwrap().starts_with(&inner));
+    host.kill();
+    inside.kill().unwrap();
+    inside.wait().unwrap();
+    let deadline = Deadline::of("the cgroup to be empty");
+    while fs::remove_dir(&inner).is_err() {
+        deadline.left();
+        std::thread::yield_now();
+    }
+    scene.finish();
+}
+
+/// It serves on under what it was started with, until the next one is ready.
+#[test]
+fn process_of_another_declaration_keeps_its_limits_when_it_is_adopted() {
+    let scene = Scene::of_library();
+    let Some(_) = base_with(&["pids"]) else { return scene.finish() };
+    let limits = CgroupLimits::default().with_pids_max(99);
+    let Some(mut first) = running(&scene, [("web", overlapping(&scene, "1").with_limits(limits))]) else {
+        return scene.finish();
+    };
+    let current = scene.reports.start("web");
+    becomes_ready(&scene, &mut first, &current, 1);
+    first.close();
+    let mut host = Host::new(contained(&scene).unwrap());
+    host.restore().unwrap();
+    host.set("web", overlapping(&scene, "2"));
+    host.run();
+    assert_eq!(host.events.adopted("web"), current.pid);
+    let next = scene.reports.start("web");
+    let now = |pid| file(&cgroup_of(pid).unwrap(), "pids.max");
+    assert_eq!((now(current.pid), now(next.pid)), ("99".to_owned(), "max".to_owned()));
+    host.kill();
+    assert!(current.process.is_gone() && next.process.is_gone());
+    scene.reports.forget_signals();
+    scene.finish();
+}
+
+#[test]
+fn daemon_without_a_manager_has_no_limits() {
+    let config = ProxyConfig::new(Command::new("/bin/true")).with_limits(CgroupLimits::default().with_pids_max(1));
+    let error = proxyprocess::Daemon::new("web", config).start().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidConfig);
+    assert!(error.to_string().contains("limits: expected none of a daemon without a manager"), "{error}");
 }
 
 /// Nothing is counted without a controller.

@@ -175,7 +175,7 @@ fn what_the_library_refuses_in_form_the_schema_refuses_as_well() {
         ("expected_exit", json!([64, "SIGTERM"]), json!([256])),
         ("enabled", json!(false), json!("no")),
         ("fd_store_max", json!(512), json!(513)),
-        ("limits", json!({"memory_max": 1, "cpu_max": 100_000}), json!({"cpu_max": 100_001})),
+        ("limits", json!({"memory_max": 1_048_576, "cpu_max": 100_000}), json!({"cpu_max": 100_001})),
     ] {
         let with = |value: &Value| {
             let mut declaration = json!({ "command": ["a"] });

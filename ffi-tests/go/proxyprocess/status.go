@@ -139,10 +139,10 @@ type Status struct {
 	// LastExitBy is what made its last process end.
 	LastExitBy EndedBy
 	// LastExitExpected tells that this end was expected: by a stop or a replacement, or by itself in a way that
-	// ProxyOptions.ExpectedExit names.
+	// ProxyConfig.ExpectedExit names.
 	LastExitExpected bool
 	// LastExitOOM tells that the kernel has ended it for want of memory, or another process of the proxy before it. It is false
-	// also where that is not counted: it is where the memory of its cgroup is controlled, as with ProxyOptions.Limits.
+	// also where that is not counted: it is where the memory of its cgroup is controlled, as with ProxyConfig.Limits.
 	LastExitOOM bool
 	// LastStderr has the last lines that this process wrote to its standard error, at most 10 of them and at most 4096
 	// bytes, without empty ones, control characters replaced. It is empty when the process was ended by a stop, when it wrote
@@ -199,6 +199,8 @@ type OtherGeneration struct {
 	LastExitBy EndedBy
 	// LastExitExpected tells that this end was expected, as that of Status.
 	LastExitExpected bool
+	// LastExitOOM tells that the kernel has ended it for want of memory, as that of Status.
+	LastExitOOM bool
 	// LastStderr has the last lines that this process wrote to its standard error, as that of Status.
 	LastStderr []string
 }
@@ -277,6 +279,7 @@ func (l *statusList) all() ([]Status, error) {
 				LastStderr: linesOf(status.other_last_stderr),
 
 				LastExitExpected: status.other_last_exit_expected != 0,
+				LastExitOOM:      status.other_last_exit_oom != 0,
 			}
 		}
 	}

@@ -84,7 +84,7 @@ impl EventLoop {
         // A slot that was on its way out is wanted again: what is left of its old process goes first.
         let was_leaving = std::mem::take(&mut supervised.forget);
         let same = !was_leaving && supervised.spec.same_process(&spec);
-        supervised.spec = spec.clone();
+        let before = std::mem::replace(&mut supervised.spec, spec.clone());
         supervised.rare.start_waiters.extend(started);
         let event = match start {
             StartMode::Claimed { claim, start_if_gone, outdated, stop, others } => {
@@ -109,6 +109,9 @@ impl EventLoop {
             StartMode::New | StartMode::Asked | StartMode::Anew => MachineEvent::Replace,
         };
         self.keep_logs(key);
+        if same {
+            self.limit_anew(key, &before);
+        }
         self.drive(key, event);
         // What is still being stopped, or waits, is under the new settings.
         self.drive(key, MachineEvent::Settings);

@@ -34,6 +34,9 @@ impl EventLoop {
             if let Job::Record { .. } = job {
                 supervised.rare.queued.retain(|queued| !matches!(queued, Job::Record { .. }));
             }
+            if let Job::Limit { .. } = job {
+                supervised.rare.queued.retain(|queued| !matches!(queued, Job::Limit { .. }));
+            }
             supervised.rare.queued.push_back(job);
         } else {
             supervised.busy = true;
@@ -116,7 +119,7 @@ impl EventLoop {
                 supervised.rare.last_error = Some(error);
                 Some(MachineEvent::SpawnFailed { hopeless })
             }
-            Done::Adopted { pid, group, since, written, known, untaken, cgroup, limited, oom_kills } => {
+            Done::Adopted { pid, group, since, written, known, untaken, cgroup, oom_kills } => {
                 if let Some(known) = known {
                     (supervised.numbers, supervised.claim) = (known.numbers(), Some(known));
                 }
@@ -128,11 +131,10 @@ impl EventLoop {
                 supervised.starts += 1;
                 supervised.unscanned_since = since;
                 let source = Source::Claimed(Box::new(supervised.claimed_tag(spec)));
-                supervised.led_by(Leader { pid: Some(group), source, cgroup: cgroup.clone() });
+                supervised.led_by(Leader { pid: Some(group), source, cgroup });
                 supervised.note_oom_kills(oom_kills);
                 spec.context.publisher.of_proxy(&id, ProxyOccurrence::Adopted { pid, generation });
                 supervised.note(RepairTask::PidFile(spec.clone(), pid), written);
-                supervised.note(RepairTask::Limit(spec.clone(), cgroup), limited);
                 supervised.answer_start(&Ok(()));
                 supervised.say_taken_as_ready();
                 self.await_notifications_again(key);
@@ -191,7 +193,7 @@ impl EventLoop {
                 None
             }
             Done::Limited(cgroup, result) => {
-                supervised.limited(RepairTask::Limit(spec.clone(), cgroup), result);
+                self.limited(key, cgroup.is_some(), result);
                 None
             }
             Done::EndRecorded(ended, result) => {
@@ -225,7 +227,7 @@ impl EventLoop {
         if let Some(event) = event {
             self.drive(key, event);
             self.record_again(key, event, spec);
-            self.limit_again(key, event, spec);
+            self.limit_begun(key, event, spec);
         }
         if matches!(event, Some(MachineEvent::Adopted { .. })) {
             self.replace_adopted(key);

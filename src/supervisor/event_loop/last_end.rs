@@ -112,7 +112,7 @@ impl LastEnd {
     pub(crate) fn hint_of_exit(&self) -> Option<String> {
         if self.oom == Some(true) {
             return Some(
-                "the kernel has ended it for want of memory: limits.memory_max, or what there is, is too little"
+                "the kernel has ended it, or another process of it, for want of memory: limits.memory_max, or what there is, is too little"
                     .to_owned(),
             );
         }

@@ -16,6 +16,7 @@ mod leader_change;
 mod limiting;
 mod listening;
 mod machine_actions;
+mod missing_limits;
 mod notifications;
 mod noting_ends;
 mod pause;
@@ -217,6 +218,7 @@ impl EventLoop {
             }
             self.answer_without_job(key, now);
             self.repair(key, now);
+            self.limit_if_due(key, now);
             self.exchange_again(key, now);
             self.resume_notifications(key, now);
             self.check_watchdog(key, now);

@@ -35,6 +35,9 @@ impl Supervised {
         let end = if self.machine.is_grace_ended() { end.without_grace(self.last_end()) } else { end };
         let oom = if by == EndedBy::Itself { self.was_ended_for_memory(status) } else { None };
         self.end = Some(Box::new(end.for_memory(oom)));
+        if self.rare.limits.is_some() {
+            self.rare.limits = None;
+        }
         if by != EndedBy::Stop {
             self.rare.unread =
                 Some(Unread::Output(self.output_begins.map_or_else(|| self.output_since(), LogPart::From)));

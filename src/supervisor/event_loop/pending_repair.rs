@@ -2,7 +2,6 @@
 //! What failed and is tried again later: files that could not be written or removed, signals that could not be sent. A
 //! pid file that names a dead process would be wrong for as long as the next one runs.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,8 +35,6 @@ pub(crate) enum RepairTask {
     PidFile(Arc<Spec>, Pid),
     /// The record of this process is not of this declaration, though the process is.
     Record(Arc<Spec>, Pid),
-    /// This cgroup, if any, does not have the limits of this declaration.
-    Limit(Arc<Spec>, Option<Arc<Path>>),
     /// A signal that could not be sent, for what has to be read before could not be.
     Signal(StopSignal),
 }
@@ -46,16 +43,13 @@ impl RepairTask {
     /// The process that it is about has other files now; what it was started from is `after`, which was `before`.
     pub(crate) fn take_place(&mut self, place: FilePlace, before: &Arc<Spec>, after: &Arc<Spec>) {
         match self {
-            RepairTask::Record(spec, _) | RepairTask::Limit(spec, _) if Arc::ptr_eq(spec, before) => {
-                *spec = after.clone()
-            }
+            RepairTask::Record(spec, _) if Arc::ptr_eq(spec, before) => *spec = after.clone(),
             RepairTask::CleanUp(spec)
             | RepairTask::CleanUpButRecord(spec)
             | RepairTask::RecordEnd(spec, _)
             | RepairTask::RemovePidFile(spec)
             | RepairTask::PidFile(spec, _)
-            | RepairTask::Record(spec, _)
-            | RepairTask::Limit(spec, _) => *spec = spec.at(place),
+            | RepairTask::Record(spec, _) => *spec = spec.at(place),
             RepairTask::Signal(_) => {}
         }
     }

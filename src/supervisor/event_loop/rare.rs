@@ -11,6 +11,7 @@ use crossbeam_channel::Sender;
 use super::handover::ongoing::OngoingHandover;
 use super::handover::turns::Turn;
 use super::leader::LeaderChange;
+use super::missing_limits::MissingLimits;
 use super::pending_repair::PendingRepair;
 use crate::error::{Error, Result};
 use crate::lifecycle::generation::Generation;
@@ -45,6 +46,8 @@ pub(crate) struct RareFields {
     pub(crate) cgroup_killed: bool,
     /// How many processes of its cgroup had been ended for want of memory when its process was started or adopted.
     pub(crate) oom_kills: u64,
+    /// The limits that its process does not have, and should.
+    pub(crate) limits: Option<Box<MissingLimits>>,
     /// The leader whose group was sent the signal of this step of a stop.
     pub(crate) told: Option<(Pid, usize)>,
     /// Processes that may have been left by this leader or an earlier one. They are not signalled.
@@ -104,6 +107,7 @@ static NOTHING: RareFields = RareFields {
     unscanned_outside: false,
     cgroup_killed: false,
     oom_kills: 0,
+    limits: None,
     told: None,
     unproven: Vec::new(),
     background: Background::Unsuspected,
@@ -156,6 +160,7 @@ impl Rare {
             unscanned_outside,
             cgroup_killed,
             oom_kills,
+            limits,
             told,
             unproven,
             background,
@@ -189,6 +194,7 @@ impl Rare {
             && !unscanned_outside
             && !cgroup_killed
             && *oom_kills == 0
+            && limits.is_none()
             && told.is_none()
             && unproven.is_empty()
             && *background == Background::Unsuspected

@@ -33,8 +33,6 @@ impl Supervised {
         let wait = match what {
             // A process that may not be signalled now may not be signalled later.
             RepairTask::Signal(_) if error.errno() == Some(libc::EPERM) => None,
-            // It has none before its next start.
-            RepairTask::Limit(_, None) => None,
             RepairTask::Signal(_) => Some(defaults::REPAIR_WAIT),
             _ => Some(repair_wait(self.rare.failures)),
         };
@@ -70,9 +68,6 @@ impl Supervised {
             RepairTask::Record(spec, pid) => {
                 self.machine.runs() && self.pid == Some(*pid) && Arc::ptr_eq(spec, &self.spec)
             }
-            RepairTask::Limit(spec, cgroup) => {
-                self.machine.runs() && Arc::ptr_eq(spec, &self.spec) && self.cgroup() == cgroup.as_ref()
-            }
             RepairTask::Signal(_) => matches!(self.machine.state(), ProxyState::Stopping | ProxyState::Clearing),
         }
     }
@@ -104,7 +99,6 @@ impl EventLoop {
             RepairTask::RemovePidFile(spec) => Job::RemovePidFile { key, spec },
             RepairTask::PidFile(spec, pid) => Job::PidFile { key, spec, pid },
             RepairTask::Record(..) => supervised.record_job(),
-            RepairTask::Limit(spec, cgroup) => Job::Limit { key, spec, cgroup },
         };
         self.submit(key, job);
     }

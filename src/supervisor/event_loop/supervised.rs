@@ -114,7 +114,11 @@ impl Supervised {
         let repair = self.rare.repair.as_ref().map(|repair| repair.at);
         let notifications = self.rare.notifications.as_ref().map_or([None; 3], |it| it.deadlines());
         let exchange = self.rare.handover.as_ref().and_then(|ongoing| ongoing.exchange_again_at);
-        [self.armed, self.rare.answer_at, repair, exchange].iter().chain(&notifications).any(|due| *due == Some(at))
+        let limits = self.rare.limits.as_ref().and_then(|missing| missing.retry_at);
+        [self.armed, self.rare.answer_at, repair, exchange, limits]
+            .iter()
+            .chain(&notifications)
+            .any(|due| *due == Some(at))
     }
 
     /// What the proxy is doing: one without a process that is not to have one is paused.
@@ -235,7 +239,8 @@ impl Supervised {
         [status.stdout_log, status.stderr_log] = self.spec.log_paths();
         status.cgroup = self.cgroup().map(|cgroup| cgroup.to_path_buf());
         status.next_start_ms = self.machine.next_start().map(milliseconds_until);
-        status.last_error = self.rare.last_error.as_ref().map(Error::to_string);
+        let missing = self.rare.limits.as_ref().map(|missing| &missing.error);
+        status.last_error = self.rare.last_error.as_ref().or(missing).map(Error::to_string);
         status.unproven = self.unproven().into_iter().map(Unproven::to_status).collect();
         status.generation = self.numbers.generation.known();
         if let Some(notifications) = &self.rare.notifications {

@@ -206,8 +206,8 @@ impl Spawner {
                     fail::point("adopt:listed");
                     let cgroups = spec.context.cgroups.as_ref();
                     let cgroup = cgroups.and_then(|cgroups| cgroups.of_adopted(&spec.id, pid));
-                    let (limited, oom_kills) = (spec.limit(cgroup.as_deref()), spec.oom_kills(cgroup.as_deref()));
-                    Done::Adopted { pid, group, since, written, known, untaken, cgroup, limited, oom_kills }
+                    let oom_kills = spec.oom_kills(cgroup.as_deref());
+                    Done::Adopted { pid, group, since, written, known, untaken, cgroup, oom_kills }
                 }
                 Err(refusal) => Done::Refused(refusal),
             },

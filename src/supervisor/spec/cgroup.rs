@@ -34,11 +34,24 @@ impl Spec {
             opened => self.entered(Some(Ok(opened)))?,
         };
         let Some(entered) = opened else { return Ok(None) };
-        if let Err(error) = cgroups.limit(&entered.path, limits) {
+        // Until it is executed a detached one is a process with the memory of this one, which would be ended with it.
+        let now = if self.is_limited_later() { limits.without_memory() } else { *limits };
+        if let Err(error) = cgroups.limit(&entered.path, &now) {
             self.leave_unused(Some(&entered.path));
             return Err(error);
         }
         Ok(Some(EnteredCgroup { is_required: entered.is_required || !limits.is_empty(), ..entered }))
+    }
+
+    /// Whether limits of its memory are set once it runs, and not before.
+    pub(crate) fn is_limited_later(&self) -> bool {
+        self.config.command.is_detached() && self.config.limits.without_memory() != self.config.limits
+    }
+
+    /// Whether its process is to have limits, or may have some that are not declared any more.
+    pub(crate) fn may_be_limited(&self) -> bool {
+        let has_some = || self.context.cgroups.as_ref().is_some_and(|cgroups| cgroups.has_controllers());
+        !self.only_stops && (!self.config.limits.is_empty() || has_some())
     }
 
     /// Has the cgroup of a process that runs have the limits that are declared now.

@@ -87,6 +87,8 @@ pub(crate) struct Spec {
     pub(crate) place: FilePlace,
     /// A call has paused it.
     pub(crate) paused: bool,
+    /// Nothing else is known of its process but how it is stopped.
+    pub(crate) only_stops: bool,
 }
 
 impl Spec {
@@ -111,7 +113,7 @@ impl Spec {
         let listen = sockets.iter().map(|socket| socket.declared.clone()).collect();
         let store::RecordedStop { settings: stop, command, target_service } = stop;
         let config = ProxyConfig { stop, token, target_service, listen, ..ProxyConfig::new(command) };
-        Arc::new(Spec { config: Arc::new(config), ..self.clone() })
+        Arc::new(Spec { config: Arc::new(config), only_stops: true, ..self.clone() })
     }
 
     /// What a record of a process that this owner starts says besides who it is.
@@ -169,6 +171,7 @@ impl Spec {
             context: Arc::new(context),
             place: FilePlace::Current,
             paused: false,
+            only_stops: false,
         }
     }
 }

@@ -42,6 +42,7 @@ fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: 
         context: Arc::new(context),
         place: FilePlace::Current,
         paused: false,
+        only_stops: false,
     }
 }
 

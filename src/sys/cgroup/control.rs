@@ -16,8 +16,13 @@ pub(crate) fn set(path: &Path, file: &str, value: &str) -> io::Result<()> {
 /// Has those right below a cgroup have a controller.
 ///
 /// # Errors
-/// ENOENT where the cgroup itself does not have it; EBUSY where a process is in it, unless it is the first of all.
+/// ENOENT where the cgroup itself does not have it; EBUSY where a process is in it, unless it is the first of all. Of some
+/// controllers the kernel would make it the root of cgroups for threads then, below which no process can be put.
 pub(crate) fn enable(path: &Path, controller: &str) -> io::Result<()> {
+    let is_first = !path.join("cgroup.type").exists();
+    if !is_first && !fs::read(path.join("cgroup.procs"))?.is_empty() {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
     set(path, "cgroup.subtree_control", &format!("+{controller}"))
 }
 
@@ -33,8 +38,7 @@ pub(crate) fn available(path: &Path) -> io::Result<String> {
 
 /// How many of its processes the kernel has ended for want of memory; `None` where its memory is not controlled.
 pub(crate) fn oom_kills(path: &Path) -> Option<u64> {
-    // Without those below it since Linux 5.2.
-    let events =
-        ["memory.events.local", "memory.events"].iter().find_map(|file| fs::read_to_string(path.join(file)).ok())?;
+    // With those below it.
+    let events = fs::read_to_string(path.join("memory.events")).ok()?;
     events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
 }

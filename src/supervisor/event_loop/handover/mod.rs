@@ -85,7 +85,9 @@ impl EventLoop {
 
     fn follow_settings(&mut self, key: ProcessKey, spec: &Arc<Spec>) {
         if let Some(supervised) = self.slots.get_mut(&key) {
-            supervised.spec = spec.at(supervised.spec.place);
+            let spec = spec.at(supervised.spec.place);
+            let before = std::mem::replace(&mut supervised.spec, spec);
+            self.limit_anew(key, &before);
         }
         // One that was restored is started by that; one that runs is not.
         self.drive(key, MachineEvent::Start);
