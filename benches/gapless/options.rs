@@ -12,7 +12,7 @@ usage: cargo bench -p proxyprocess-benches --bench gapless -- [options]
   --agent-kills N     how often its agent is killed (20)
   --crashes N         how often it is killed (5)
   --inherited-only    not what a program does without a socket of the library
-  --overlap-only      only what binds by itself beside its predecessor
+  --overlap-only      only what is started beside its predecessor
   --network           in a network namespace of its own, whose settings are the defaults of the kernel (root, unshare and ip);
                       what binds beside its predecessor also with net.ipv4.tcp_migrate_req=1
   --check             end with an error if a connection was refused or late where the library keeps the socket, or beside a

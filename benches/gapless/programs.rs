@@ -169,8 +169,7 @@ impl Program {
         let wanted = move |sockets: &Sockets| match sockets {
             Sockets::Own => !inherited && !beside,
             Sockets::Inherited => !beside,
-            Sockets::Shared => !inherited && !beside,
-            Sockets::Beside => !inherited,
+            Sockets::Shared | Sockets::Beside => !inherited,
             Sockets::Migrated => !inherited && migrates,
         };
         self.sockets.iter().copied().filter(wanted)
