@@ -10,6 +10,7 @@ use super::Manager;
 use super::metrics_text::{MetricKind, MetricsText, Seconds};
 use crate::supervisor::events::{BOUNDS_MS, Counters, TimeHistogram};
 use crate::supervisor::{LogSizes, ProxyStatus};
+use crate::sys::cgroup::control::{self, CgroupMemory};
 use crate::sys::proc::usage::UsageReader;
 
 use MetricKind::{Counter, Gauge, Histogram};
@@ -29,6 +30,7 @@ impl Manager {
         let mut text = MetricsText::with_capacity(BYTES + all.len() * BYTES_OF_PROXY);
         of_manager(&mut text, &self.counters, &all);
         of_proxies(&mut text, &all);
+        of_cgroups(&mut text, &all);
         of_logs(&mut text, &all, &sizes);
         text.into_text()
     }
@@ -128,6 +130,35 @@ fn of_logs(text: &mut MetricsText, all: &[ProxyStatus], sizes: &[LogSizes]) {
             }
         }
     }
+}
+
+/// What the cgroups of the proxies have of memory, where that is controlled: in those of one manager it is, or it is not.
+fn of_cgroups(text: &mut MetricsText, all: &[ProxyStatus]) {
+    let mut cgroups = all.iter().filter_map(|status| Some((status, status.cgroup.as_deref()?))).peekable();
+    let available = cgroups.peek().and_then(|(_, cgroup)| control::available(cgroup).ok()).unwrap_or_default();
+    if !available.split(' ').any(|name| name == "memory") {
+        return;
+    }
+    let memory: Vec<_> =
+        cgroups.filter_map(|(status, cgroup)| Some((status.id.as_str(), control::memory(cgroup)?))).collect();
+    let mut each = |name: &str, kind, help: &str, value: fn(&CgroupMemory) -> Option<String>| {
+        text.family(name, kind, help);
+        for (id, memory) in &memory {
+            if let Some(value) = value(memory) {
+                text.sample(name, &[("proxy", id)], value);
+            }
+        }
+    };
+    let name = "proxyprocess_proxy_cgroup_memory_bytes";
+    each(name, Gauge, "Memory of all its processes, with caches.", |memory| Some(memory.current.to_string()));
+    let name = "proxyprocess_proxy_cgroup_memory_peak_bytes";
+    each(name, Gauge, "The most memory that all its processes had.", |memory| Some(memory.peak?.to_string()));
+    let name = "proxyprocess_proxy_cgroup_memory_waiting_seconds_total";
+    let help = "How long any of its processes has waited for memory.";
+    each(name, Counter, help, |memory| Some(Seconds(memory.pressure?).to_string()));
+    let name = "proxyprocess_proxy_cgroup_oom_kills_total";
+    let help = "Processes of it that the kernel has ended for want of memory.";
+    each(name, Counter, help, |memory| Some(memory.oom_kills.to_string()));
 }
 
 fn of_proxies(text: &mut MetricsText, all: &[ProxyStatus]) {

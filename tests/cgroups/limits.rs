@@ -219,6 +219,13 @@ fn end_for_want_of_memory_is_told_from_another_sigkill() {
     let sigkill = ExitStatus::Signaled { signal: 9, core_dumped: false };
     let (hungry, web) = (host.status("hungry"), host.status("web"));
     assert_eq!((hungry.last_exit, hungry.last_exit_oom), (Some(sigkill), Some(true)));
+    let metrics = host.manager.metrics();
+    let value = |name: &str, id: &str| {
+        let line = format!("proxyprocess_proxy_cgroup_{name}{{proxy=\"{id}\"}} ");
+        metrics.lines().find_map(|found| found.strip_prefix(&line)?.parse::<f64>().ok())
+    };
+    assert_eq!(["hungry", "web"].map(|id| value("oom_kills_total", id)), [Some(1.0), Some(0.0)], "{metrics}");
+    assert!(value("memory_bytes", "web").is_some() && value("memory_bytes", "hungry").is_some(), "{metrics}");
     assert!(hungry.hint.is_some_and(|hint| hint.contains("want of memory")));
     assert_eq!((web.last_exit, web.last_exit_oom, web.hint), (Some(sigkill), Some(false), None));
     host.kill();

@@ -4,6 +4,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 /// Writes to a file of a cgroup.
 ///
@@ -36,9 +37,52 @@ pub(crate) fn available(path: &Path) -> io::Result<String> {
     fs::read_to_string(path.join("cgroup.controllers")).map(|names| names.trim_end().to_owned())
 }
 
+/// What the processes of a cgroup have of memory together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CgroupMemory {
+    /// Bytes now, with caches.
+    pub(crate) current: u64,
+    /// The most that it has been (Linux 5.19).
+    pub(crate) peak: Option<u64>,
+    /// How many the kernel has ended for want of it.
+    pub(crate) oom_kills: u64,
+    /// How long some of them have waited for memory (Linux 5.2 with `CONFIG_PSI`).
+    pub(crate) pressure: Option<Duration>,
+}
+
+/// What it has; `None` where its memory is not controlled.
+pub(crate) fn memory(path: &Path) -> Option<CgroupMemory> {
+    let text = |file: &str| fs::read_to_string(path.join(file)).ok();
+    let number = |file: &str| text(file)?.trim_end().parse().ok();
+    let current = number("memory.current")?;
+    let pressure = text("memory.pressure").as_deref().and_then(waited);
+    Some(CgroupMemory { current, peak: number("memory.peak"), oom_kills: oom_kills(path)?, pressure })
+}
+
+/// The time in a pressure file in which some process has waited, in microseconds there.
+fn waited(pressure: &str) -> Option<Duration> {
+    let some = pressure.lines().find_map(|line| line.strip_prefix("some "))?;
+    let total = some.split(' ').find_map(|field| field.strip_prefix("total="))?;
+    total.parse().map(Duration::from_micros).ok()
+}
+
 /// How many of its processes the kernel has ended for want of memory; `None` where its memory is not controlled.
 pub(crate) fn oom_kills(path: &Path) -> Option<u64> {
     // With those below it.
     let events = fs::read_to_string(path.join("memory.events")).ok()?;
     events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wait_for_memory_is_the_total_of_some() {
+        let text =
+            "some avg10=0.00 avg60=1.20 avg300=0.00 total=1500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n";
+        assert_eq!(waited(text), Some(Duration::from_millis(1500)));
+        assert_eq!(waited("full avg10=0.00 total=7\n"), None);
+        assert_eq!(waited(""), None);
+    }
 }
