@@ -28,7 +28,7 @@ done
 mkdir -p "$work"
 if [[ ! -e $root/usr/local/.complete ]]; then
     rm -rf "$root"
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus "$suite" "$root" "$mirror" >&2
+    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,procps "$suite" "$root" "$mirror" >&2
     chroot "$root" useradd --system my-agent
     touch "$root/usr/local/.complete"
 fi
@@ -122,6 +122,7 @@ pid_of() { inside my-agent status --json --data-dir /var/lib/my-agent "$1" | sed
 main_pid() { inside systemctl show -P MainPID my-agent; }
 runs() { [[ $(inside systemctl is-active my-agent) == active && $(pid_of "$1") ]]; }
 is_same() { runs web && [[ $(pid_of web) == "$web" ]]; }
+has_cgroup() { inside cat "/proc/$(pid_of "$1")/cgroup" | grep -q "/my-agent.service/proxyprocess-[^/]*/$1.proxy\$"; }
 is_alive() { inside sh -c "kill -0 $web"; }
 fails() { ! "$@"; }
 
@@ -129,7 +130,7 @@ fails() { ! "$@"; }
 configure() {
     cat >"$root/etc/my-agent.json" <<JSON
 {
-  "data_dir": "/var/lib/my-agent", "allow_root": true, "on_exit": "$on_exit",
+  "data_dir": "/var/lib/my-agent", "allow_root": true, "on_exit": "$on_exit", "cgroup": "$cgroup",
   "proxies": {
     "web": { "command": ["/bin/sh", "-c", "trap 'echo SIGINT >/var/lib/my-agent/said; exit' INT; while :; do sleep 0.2; done"] },
     "says": { "command": ["/bin/sh", "-c", "echo '<4>a line of says'; exec sleep 1000"], "output": { "stdout": "journal" } }$*
@@ -140,7 +141,7 @@ JSON
 
 # What a unit has to do, from its start to the shutdown of the machine.
 play() {
-    unit=$1 on_exit=$2
+    unit=$1 on_exit=$2 cgroup=$3
     rm -rf "$root/var/lib/my-agent" "$root"/var/log/journal
     configure
     boot
@@ -150,6 +151,12 @@ play() {
     has_line() { [[ $(inside journalctl -q -t says -p 4 -o cat) == *"a line of says"* ]]; }
     check "output of a proxy is in the journal under its id, with its priority" has_line
 
+    if [[ $cgroup == required ]]; then
+        check "each proxy has a cgroup of its own in that of the unit" has_cgroup web
+        in_tree() { inside systemctl status my-agent | grep -q 'web\.proxy$'; }
+        check "which systemctl status shows" in_tree
+    fi
+
     check "restart" inside systemctl restart my-agent
     check "the next agent has the same processes" is_same
     local main
@@ -158,12 +165,26 @@ play() {
     is_another() { [[ $(main_pid) != "$main" && $(main_pid) != 0 ]]; }
     check "an agent that is killed is started again" is_another
     check "which has the same processes" is_same
+    [[ $cgroup == off ]] || check "in its cgroup" has_cgroup web
     check "stop" inside systemctl stop my-agent
     check "proxies live without the agent" is_alive
     check "start" inside systemctl start my-agent
     check "the next agent has the same processes" is_same
     check "daemon-reexec" inside systemctl daemon-reexec
     check "changes nothing" is_same
+
+    # Its child has left its group, and nothing tells whose it is.
+    if [[ $cgroup == required ]]; then
+        configure ', "leaves": { "command": ["/bin/sh", "-c", "setsid env -i /bin/sleep 4567 & exec sleep 1000"] }'
+        inside systemctl reload my-agent
+        is_there() { inside pgrep -f 'sleep 4567'; }
+        check "a process leaves its group" is_there
+        configure
+        inside systemctl reload my-agent
+        check "and is gone with its proxy" fails is_there
+        is_removed() { fails inside sh -c 'ls -d /sys/fs/cgroup/system.slice/my-agent.service/proxyprocess-*/leaves.proxy'; }
+        check "whose cgroup is removed" is_removed
+    fi
 
     configure ', "more": { "command": ["/bin/sleep", "1000"] }'
     check "reload" inside systemctl reload my-agent
@@ -200,8 +221,10 @@ play() {
 service=$root/etc/systemd/system/my-agent.service
 sed -n '/^\[Unit\]$/,/^```$/p' docs/running.md | sed '$d' >"$service"
 grep -q '^User=my-agent$' "$service"
-play hardened leave
+play hardened leave off
 sed -i -e '/^# Hardening/,/^$/d' -e '/^ExecStop=/d' "$service"
-play root auto
+play root auto off
+sed -i -e 's/^\[Service\]$/&\nDelegate=yes\nDelegateSubgroup=agent/' "$service"
+play delegated auto required
 
 ((failures == 0)) || { echo "$failures failed" >&2; exit 1; }

@@ -62,7 +62,9 @@ fn measure(options: &Options) -> Result<bool> {
         for sockets in program.sockets(options) {
             for scenario in scenarios::ALL.iter().filter(|scenario| (scenario.concerns)(sockets)) {
                 eprintln!("{}, {sockets}, {}", program.name, scenario.event.name);
-                rows.push(scenarios::play(scenario, program, sockets, upstream, options)?);
+                let row = scenarios::play(scenario, program, sockets, upstream, options)?;
+                eprintln!("    {}", report::figures(&row));
+                rows.push(row);
             }
         }
         for peer in peers::installed().filter(|_| options.compares() && program.name == peers::PROGRAM) {

@@ -47,7 +47,8 @@ pub(crate) fn under(row: &Row) -> String {
     }
 }
 
-fn figures(row: &Row) -> String {
+/// The figures of a row, in the order of the columns.
+pub(crate) fn figures(row: &Row) -> String {
     let counts = &row.counts;
     format!(
         "{} | {} | {} | {} | {} | {} | {} of {}",

@@ -79,11 +79,10 @@ fn fail(mut agent: Agent, program: &Program, place: &Place<'_>, version: u32) ->
     let mut bad = program.declaration(place, version)?;
     // A program that is told its epoch has its predecessor end, ready or not.
     let ends_its_predecessor = good.to_string().contains("{epoch}");
+    bad["ready"] = json!({ "command": ["/bin/false"] });
+    bad["start_timeout_ms"] = 1000.into();
     if version % 2 == 0 || ends_its_predecessor {
         bad["command"] = json!(["/bin/false"]);
-    } else {
-        bad["ready"] = json!({ "command": ["/bin/false"] });
-        bad["start_timeout_ms"] = 1000.into();
     }
     let before = agent.proxy()?;
     if agent.attempt(&bad)? != before || agent.declare(&good)? != before {
