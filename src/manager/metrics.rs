@@ -134,13 +134,14 @@ fn of_logs(text: &mut MetricsText, all: &[ProxyStatus], sizes: &[LogSizes]) {
 
 /// What the cgroups of the proxies have of memory, where that is controlled: in those of one manager it is, or it is not.
 fn of_cgroups(text: &mut MetricsText, all: &[ProxyStatus]) {
-    let mut cgroups = all.iter().filter_map(|status| Some((status, status.cgroup.as_deref()?))).peekable();
-    let available = cgroups.peek().and_then(|(_, cgroup)| control::available(cgroup).ok()).unwrap_or_default();
-    if !available.split(' ').any(|name| name == "memory") {
+    let cgroups = || all.iter().filter_map(|status| Some((status, status.cgroup.as_deref()?)));
+    // That of a proxy without a process may be gone.
+    let available = cgroups().find_map(|(_, cgroup)| control::available(cgroup).ok());
+    if !available.is_some_and(|names| names.split(' ').any(|name| name == "memory")) {
         return;
     }
     let memory: Vec<_> =
-        cgroups.filter_map(|(status, cgroup)| Some((status.id.as_str(), control::memory(cgroup)?))).collect();
+        cgroups().filter_map(|(status, cgroup)| Some((status.id.as_str(), control::memory(cgroup)?))).collect();
     let mut each = |name: &str, kind, help: &str, value: fn(&CgroupMemory) -> Option<String>| {
         text.family(name, kind, help);
         for (id, memory) in &memory {

@@ -51,20 +51,29 @@ impl Cgroups {
         if limits.is_empty() && !self.has_controllers() {
             return Ok(());
         }
-        for (field, value) in limits.all() {
+        let set = limits.all().map(|(field, value)| {
             let file = file_of(field);
             match value {
-                Some(value) => self.set_limit(path, field, &file, &text_of(field, value))?,
+                Some(value) => self.set_limit(path, field, &file, &text_of(field, value)),
                 None => match control::set(path, file.name, file.none) {
                     // What has no controller has no limit.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                     set => set.map_err(|error| {
                         not_set(field, format_args!("write {} in {}", file.name, path.display()), &error)
-                    })?,
+                    }),
                 },
             }
-        }
-        Ok(())
+        });
+        set.into_iter().fold(Ok(()), Result::and)
+    }
+
+    /// Has a cgroup without limits of memory have the controller that counts it, for limits that are set later.
+    ///
+    /// # Errors
+    /// As [`Cgroups::limit`].
+    pub(crate) fn count_memory(&self, path: &Path) -> Result<()> {
+        let file = file_of("memory_max");
+        self.set_limit(path, "memory_max", &file, file.none)
     }
 
     /// Whether its cgroups have controllers, which count.

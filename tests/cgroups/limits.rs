@@ -226,8 +226,42 @@ fn end_for_want_of_memory_is_told_from_another_sigkill() {
     };
     assert_eq!(["hungry", "web"].map(|id| value("oom_kills_total", id)), [Some(1.0), Some(0.0)], "{metrics}");
     assert!(value("memory_bytes", "web").is_some() && value("memory_bytes", "hungry").is_some(), "{metrics}");
-    assert!(hungry.hint.is_some_and(|hint| hint.contains("want of memory")));
+    assert!(hungry.hint.as_deref().is_some_and(|hint| hint.contains("want of memory")));
     assert_eq!((web.last_exit, web.last_exit_oom, web.hint), (Some(sigkill), Some(false), None));
+    // One that is gone hides no other.
+    let gone = hungry.cgroup.unwrap();
+    host.manager.pause("hungry").unwrap();
+    let deadline = Deadline::of("the cgroup of a paused proxy to be removed");
+    while gone.exists() {
+        deadline.left();
+        std::thread::yield_now();
+    }
+    assert!(host.manager.metrics().contains("cgroup_memory_bytes{proxy=\"web\"}"));
+    host.kill();
+    scene.finish();
+}
+
+/// Not before it runs: until then it shares the memory of the agent.
+#[test]
+fn detached_process_has_the_limits_of_its_memory_once_it_runs() {
+    let scene = Scene::of_library();
+    let Some(_) = base_with(&["memory", "pids"]) else { return scene.finish() };
+    let limits = CgroupLimits::default().with_memory_max(1 << 30).with_pids_max(99);
+    let mut config = helper(&scene, &["run"]).with_limits(limits);
+    config.command = config.command.detached();
+    let Some(host) = running(&scene, [("web", config)]) else { return scene.finish() };
+    for _ in 0..2 {
+        let start = scene.reports.start("web");
+        let cgroup = cgroup_of(start.pid).unwrap();
+        assert_eq!(file(&cgroup, "pids.max"), "99");
+        let deadline = Deadline::of("the limit of memory");
+        while file(&cgroup, "memory.max") != "1073741824" {
+            deadline.left();
+            std::thread::yield_now();
+        }
+        start.process.kill();
+    }
+    scene.reports.start("web");
     host.kill();
     scene.finish();
 }

@@ -109,7 +109,8 @@ impl EventLoop {
             StartMode::New | StartMode::Asked | StartMode::Anew => MachineEvent::Replace,
         };
         self.keep_logs(key);
-        if same {
+        // What is replaced keeps its own until it is gone.
+        if same && event == MachineEvent::Start {
             self.limit_anew(key, &before);
         }
         self.drive(key, event);

@@ -239,8 +239,9 @@ impl Supervised {
         [status.stdout_log, status.stderr_log] = self.spec.log_paths();
         status.cgroup = self.cgroup().map(|cgroup| cgroup.to_path_buf());
         status.next_start_ms = self.machine.next_start().map(milliseconds_until);
+        // The other is the last one of all, and may be long over.
         let missing = self.rare.limits.as_ref().map(|missing| &missing.error);
-        status.last_error = self.rare.last_error.as_ref().or(missing).map(Error::to_string);
+        status.last_error = missing.or(self.rare.last_error.as_ref()).map(Error::to_string);
         status.unproven = self.unproven().into_iter().map(Unproven::to_status).collect();
         status.generation = self.numbers.generation.known();
         if let Some(notifications) = &self.rare.notifications {

@@ -35,8 +35,13 @@ impl Spec {
         };
         let Some(entered) = opened else { return Ok(None) };
         // Until it is executed a detached one is a process with the memory of this one, which would be ended with it.
-        let now = if self.is_limited_later() { limits.without_memory() } else { *limits };
-        if let Err(error) = cgroups.limit(&entered.path, &now) {
+        let limited = match self.is_limited_later() {
+            true => cgroups
+                .limit(&entered.path, &limits.without_memory())
+                .and_then(|()| cgroups.count_memory(&entered.path)),
+            false => cgroups.limit(&entered.path, limits),
+        };
+        if let Err(error) = limited {
             self.leave_unused(Some(&entered.path));
             return Err(error);
         }
