@@ -2,7 +2,7 @@
 //! The time that many take, and what is answered meanwhile.
 
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use proxyprocess::{EventKind, ProxyState};
 use rustix::process::Signal;
@@ -85,6 +85,8 @@ fn status_and_metrics_are_answered_while_many_stubborn_ones_are_being_stopped() 
 /// How many are handled before the supervisor stands still for a moment, and how many before it does so for ever.
 const HELD_AFTER: usize = 10;
 const STALLED_AFTER: usize = 15;
+/// How long it stands still: messages that come are heard at most each two milliseconds, and the last time may be that short ago.
+const HELD_FOR: Duration = Duration::from_millis(10);
 
 /// An agent whose supervisor has a lot to do at once, for each of so many processes, and stands still at a point of that.
 struct Busy<'a> {
@@ -124,11 +126,13 @@ impl Busy<'_> {
         wait(&format!("the supervisor at {}", self.point), || {
             passed().lines().filter(|line| *line == self.point).count() >= held + HELD_AFTER
         });
+        let stands_still = Instant::now();
         // The thread that asks waits for the answer, and not for a signal any more.
         let (syscall, futex) = (format!("/proc/{}/syscall", self.agent.pid()), format!("{} ", nix::libc::SYS_futex));
         let released = self.scene.path("release");
         let release = move || {
             wait("the question", || fs::read_to_string(&syscall).is_ok_and(|text| text.starts_with(&futex)));
+            wait("the next hearing", || stands_still.elapsed() >= HELD_FOR);
             fs::write(released, "").expect("release the supervisor");
         };
         let status = std::thread::scope(|scope| {
