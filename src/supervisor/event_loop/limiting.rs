@@ -13,7 +13,6 @@ use crate::logging::Level;
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::spawner::job::Job;
 use crate::supervisor::spec::Spec;
-use crate::sys::cgroup::control;
 use crate::sys::wait::ExitStatus;
 
 impl EventLoop {
@@ -95,8 +94,7 @@ impl Supervised {
     /// Whether it was the kernel that has ended its process so, for want of memory, or another process of it before.
     pub(super) fn was_ended_for_memory(&self, exit: ExitStatus) -> Option<bool> {
         let was_killed = matches!(exit, ExitStatus::Signaled { signal: libc::SIGKILL, .. });
-        let counts = self.spec.context.cgroups.as_ref().is_some_and(|cgroups| cgroups.has_controllers());
-        let count = self.cgroup().filter(|_| was_killed && counts).and_then(|cgroup| control::oom_kills(cgroup))?;
-        Some(count > self.rare.oom_kills)
+        let cgroup = self.cgroup().filter(|_| was_killed);
+        Some(self.spec.oom_kills(cgroup.map(|cgroup| &**cgroup))? > self.rare.oom_kills)
     }
 }

@@ -206,7 +206,7 @@ impl Spawner {
                     fail::point("adopt:listed");
                     let cgroups = spec.context.cgroups.as_ref();
                     let cgroup = cgroups.and_then(|cgroups| cgroups.of_adopted(&spec.id, pid));
-                    let oom_kills = spec.oom_kills(cgroup.as_deref());
+                    let oom_kills = spec.oom_kills(cgroup.as_deref()).unwrap_or(0);
                     Done::Adopted { pid, group, since, written, known, untaken, cgroup, oom_kills }
                 }
                 Err(refusal) => Done::Refused(refusal),
@@ -317,7 +317,7 @@ impl Spawner {
             report_end.as_ref().zip(number).map(|(end, number)| ReportDescriptor { end: end.as_fd(), number });
         program.cgroup = spec.enter(last_cgroup.as_ref(), other_cgroup.as_deref())?;
         let entered = program.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
-        let oom_kills = spec.oom_kills(entered.as_deref());
+        let oom_kills = spec.oom_kills(entered.as_deref()).unwrap_or(0);
         let outputs = spec.open_outputs(program.credentials.as_ref())?;
         let output_begins = self.positions.end_of(outputs[1].as_fd());
         let streams = tools.streams.with(outputs);

@@ -55,8 +55,7 @@ impl Spec {
 
     /// Whether its process is to have limits, or may have some that are not declared any more.
     pub(crate) fn may_be_limited(&self) -> bool {
-        let has_some = || self.context.cgroups.as_ref().is_some_and(|cgroups| cgroups.has_controllers());
-        !self.only_stops && (!self.config.limits.is_empty() || has_some())
+        !self.only_stops && (!self.config.limits.is_empty() || self.has_controllers())
     }
 
     /// Has the cgroup of a process that runs have the limits that are declared now.
@@ -80,10 +79,13 @@ impl Spec {
         Ok(opened.transpose()?.and_then(|opened| opened.inspect_err(|why| self.warn_of_uncontained(why)).ok()))
     }
 
-    /// How many processes of a cgroup the kernel has ended for want of memory, as far as that is counted.
-    pub(crate) fn oom_kills(&self, path: Option<&Path>) -> u64 {
-        let counts = self.context.cgroups.as_ref().is_some_and(|cgroups| cgroups.has_controllers());
-        path.filter(|_| counts).and_then(control::oom_kills).unwrap_or(0)
+    fn has_controllers(&self) -> bool {
+        self.context.cgroups.as_ref().is_some_and(|cgroups| cgroups.has_controllers())
+    }
+
+    /// How many processes of a cgroup the kernel has ended for want of memory, if that is counted.
+    pub(crate) fn oom_kills(&self, path: Option<&Path>) -> Option<u64> {
+        path.filter(|_| self.has_controllers()).and_then(control::oom_kills)
     }
 
     /// Removes a cgroup in which no process has begun.

@@ -5,11 +5,12 @@
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::control;
 use crate::sys::fail;
 use crate::sys::pid::Pid;
 use crate::sys::signal::{Signal, kill_process};
@@ -100,7 +101,7 @@ pub(crate) fn processes(path: &Path) -> io::Result<Vec<Pid>> {
 /// It is thawed, or what enters it later would stand still.
 pub(crate) fn kill_all(path: &Path) -> io::Result<()> {
     fail::failing("cgroup:kill")?;
-    match write(&path.join("cgroup.kill"), "1") {
+    match control::set(path, "cgroup.kill", "1") {
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_cgroup(path) => kill_each(path),
         killed => if_there(killed).map(drop).and(freeze(path, "0")),
     }
@@ -108,7 +109,7 @@ pub(crate) fn kill_all(path: &Path) -> io::Result<()> {
 
 /// Has the processes in it stand still or go on (Linux 5.2).
 fn freeze(path: &Path, state: &str) -> io::Result<()> {
-    if_there(write(&path.join("cgroup.freeze"), state)).map(drop)
+    if_there(control::set(path, "cgroup.freeze", state)).map(drop)
 }
 
 /// Before Linux 5.14: one by one, while they are frozen and so cannot fork (Linux 5.2). SIGKILL ends a frozen process.
@@ -196,10 +197,6 @@ fn each(path: &Path, depth: usize, action: &mut dyn FnMut(&Path) -> io::Result<(
         }
     }
     action(path)
-}
-
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
 }
 
 /// `None` where it is not there, or was removed while it was open.
