@@ -64,17 +64,18 @@ pub(crate) fn of_comparison(rows: &[Row]) -> Vec<Target> {
     let (start, stop) = (format!("start {n}"), format!("stop {n}"));
     let (p50, p99) = ("restart, p50".to_owned(), "restart, p99".to_owned());
     let mut targets = Vec::new();
-    for (peer, of_what, [start_limit, p50_limit, p99_limit, stop_limit]) in [
-        (Peer::FloorWithFiles, "times the floor with files", [Some(1.5), Some(1.4), Some(3.0), Some(2.0)]),
-        (Peer::Floor, "times the floor", [None; 4]),
+    let (files, floor, cgroups) = (of_peer(Peer::FloorWithFiles), of_peer(Peer::Floor), of_peer(Peer::Cgroups));
+    for (measured, what, below, of_what, [start_limit, p50_limit, p99_limit, stop_limit]) in [
+        (&own, "", &files, "times the floor with files", [Some(1.5), Some(1.4), Some(3.0), Some(2.0)]),
+        (&own, "", &floor, "times the floor", [None; 4]),
+        (&cgroups, ", cgroups", &own, "times the same without cgroups", [Some(1.5), Some(1.15), None, None]),
     ] {
-        let floor = of_peer(peer);
-        if floor.is_empty() {
+        if measured.is_empty() || below.is_empty() {
             continue;
         }
-        let mut ratio = |what: &str, value: fn(&Row) -> f64, limit: Option<f64>| {
-            let ratios: Vec<f64> = own.iter().zip(&floor).map(|(own, floor)| value(own) / value(floor)).collect();
-            let spread = Spread::of(&ratios);
+        let mut ratio = |figure: &str, value: fn(&Row) -> f64, limit: Option<f64>| {
+            let ratios: Vec<f64> = measured.iter().zip(below).map(|(own, below)| value(own) / value(below)).collect();
+            let (spread, what) = (Spread::of(&ratios), format!("{figure}{what}"));
             let target = match limit {
                 Some(limit) => Target::at_most(what, spread.median, limit, of_what),
                 None => Target::told(what, spread.median, of_what),
@@ -85,22 +86,6 @@ pub(crate) fn of_comparison(rows: &[Row]) -> Vec<Target> {
         ratio(&p50, Row::restart_p50_ms, p50_limit);
         ratio(&p99, Row::restart_p99_ms, p99_limit);
         ratio(&stop, |row| row.stopped_s, stop_limit);
-    }
-    let cgroups = of_peer(Peer::Cgroups);
-    if cgroups.len() == own.len() {
-        let mut ratio = |what: &str, value: fn(&Row) -> f64, limit: Option<f64>| {
-            let ratios: Vec<f64> =
-                cgroups.iter().zip(&own).map(|(with, without)| value(with) / value(without)).collect();
-            let (spread, unit) = (Spread::of(&ratios), "times the same without cgroups");
-            let target = match limit {
-                Some(limit) => Target::at_most(format!("{what}, cgroups"), spread.median, limit, unit),
-                None => Target::told(format!("{what}, cgroups"), spread.median, unit),
-            };
-            targets.push(Target { figure: format!("{spread} {unit}"), ..target });
-        };
-        ratio(&start, |row| row.started_s, Some(1.5));
-        ratio(&p50, Row::restart_p50_ms, Some(1.15));
-        ratio(&stop, |row| row.stopped_s, None);
     }
     let most = |value: fn(&Row) -> f64| own.iter().map(|row| value(row)).fold(0.0, f64::max);
     targets.push(Target::exactly("idle, CPU", most(|row| row.idle_cpu_ms_per_s), 0.0, "ms a second"));
