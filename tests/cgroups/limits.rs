@@ -11,7 +11,7 @@ use proxyprocess::{CgroupLimits, CgroupUse, Command, ErrorCode, EventKind, ExitS
 use super::{base, cgroup_of, contained, running};
 use crate::inside::{Host, helper, quick};
 use crate::library::overlap::{becomes_ready, overlapping};
-use crate::support::{Deadline, Scene};
+use crate::support::{Scene, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -58,11 +58,7 @@ fn base_with(names: &[&str]) -> Option<PathBuf> {
 /// Waits until the last error of a proxy is as wanted.
 #[track_caller]
 fn until_error(host: &Host, what: &str, wanted: impl Fn(Option<&str>) -> bool) {
-    let deadline = Deadline::of(what.to_owned());
-    while !wanted(host.status("web").last_error.as_deref()) {
-        deadline.left();
-        std::thread::yield_now();
-    }
+    until(what, || wanted(host.status("web").last_error.as_deref()));
 }
 
 fn file(cgroup: &Path, name: &str) -> String {
@@ -78,8 +74,7 @@ fn limit_without_its_controller_is_named_and_nothing_is_started_before_it_is_gon
     config.restart.attempts_before_backoff = 0;
     let proxies = [("web", config.clone().with_limits(limits))];
     let Some(mut host) = running(&scene, proxies) else { return scene.finish() };
-    let refused = host.events.until("a start that failed", |event| matches!(event.kind, EventKind::StartFailed { .. }));
-    let EventKind::StartFailed { error } = refused.kind else { unreachable!() };
+    let error = host.events.start_failed("web");
     assert!(
         error.contains("limits.") && error.contains(&format!(" has no controller {controller}, only: ")),
         "{error}"
@@ -127,12 +122,7 @@ fn limits_without_cgroups_start_nothing_and_leave_what_runs() {
     host.set("next", config.with_limits(limits));
     host.run();
     assert_eq!(host.events.adopted("web"), start.pid);
-    let refused = |event: &proxyprocess::Event| {
-        event.id.as_deref() == Some("next") && matches!(event.kind, EventKind::StartFailed { .. })
-    };
-    let EventKind::StartFailed { error } = host.events.until("a start that failed", refused).kind else {
-        unreachable!()
-    };
+    let error = host.events.start_failed("next");
     assert!(error.contains("limits: they need a cgroup of its own for the proxy: "), "{error}");
     until_error(&host, "the limits to be named", |error| {
         error.is_some_and(|error| error.contains("it was started without one"))
@@ -166,15 +156,11 @@ fn limits_are_set_changed_and_taken_away_without_a_new_process() {
     assert_eq!(now(&cgroup), ["1073741824", "536870912", "99", "150000 100000"]);
     assert_eq!(now(&cgroup_of(free.pid).unwrap()), ["max", "max", "max", "max 100000"]);
     host.events.started("web");
-    let until = |wanted: [&str; 4]| {
-        let deadline = Deadline::of(format!("{wanted:?}"));
-        while now(&cgroup) != wanted {
-            deadline.left();
-            std::thread::yield_now();
-        }
+    let until_now = |wanted: [&str; 4]| {
+        until(format!("{wanted:?}"), || now(&cgroup) == wanted);
     };
     host.set("web", config.clone().with_limits(CgroupLimits::default().with_pids_max(50)));
-    until(["max", "max", "50", "max 100000"]);
+    until_now(["max", "max", "50", "max 100000"]);
     start.process.kill();
     let again = scene.reports.start("web");
     assert_eq!(cgroup_of(again.pid), Some(cgroup.clone()));
@@ -187,9 +173,9 @@ fn limits_are_set_changed_and_taken_away_without_a_new_process() {
     next.set("free", config.clone());
     next.run();
     assert_eq!(next.events.adopted("web"), again.pid);
-    until(["max", "max", "max", "10000 100000"]);
+    until_now(["max", "max", "max", "10000 100000"]);
     next.set("web", config);
-    until(["max", "max", "max", "max 100000"]);
+    until_now(["max", "max", "max", "max 100000"]);
     assert_eq!(next.status("web").pid, Some(again.pid));
     next.kill();
     scene.finish();
@@ -231,11 +217,7 @@ fn end_for_want_of_memory_is_told_from_another_sigkill() {
     // One that is gone hides no other.
     let gone = hungry.cgroup.unwrap();
     host.manager.pause("hungry").unwrap();
-    let deadline = Deadline::of("the cgroup of a paused proxy to be removed");
-    while gone.exists() {
-        deadline.left();
-        std::thread::yield_now();
-    }
+    until("the cgroup of a paused proxy to be removed", || !gone.exists());
     assert!(host.manager.metrics().contains("cgroup_memory_bytes{proxy=\"web\"}"));
     host.kill();
     scene.finish();
@@ -254,11 +236,7 @@ fn detached_process_has_the_limits_of_its_memory_once_it_runs() {
         let start = scene.reports.start("web");
         let cgroup = cgroup_of(start.pid).unwrap();
         assert_eq!(file(&cgroup, "pids.max"), "99");
-        let deadline = Deadline::of("the limit of memory");
-        while file(&cgroup, "memory.max") != "1073741824" {
-            deadline.left();
-            std::thread::yield_now();
-        }
+        until("the limit of memory", || file(&cgroup, "memory.max") == "1073741824");
         start.process.kill();
     }
     scene.reports.start("web");
@@ -279,8 +257,7 @@ fn limit_below_a_cgroup_with_a_process_of_its_own_is_named_and_proxies_without_l
     let mut host = Host::new(quick(&scene.data_dir()).with_cgroup(CgroupUse::Required).with_cgroup_base(inner.clone()));
     host.set("limited", helper(&scene, &["run"]).with_limits(CgroupLimits::default().with_pids_max(100)));
     host.run();
-    let refused = host.events.until("a start that failed", |event| matches!(event.kind, EventKind::StartFailed { .. }));
-    let EventKind::StartFailed { error } = refused.kind else { unreachable!() };
+    let error = host.events.start_failed("limited");
     assert!(error.contains(&format!("limits.pids_max: a process is in {}, ", inner.display())), "{error}");
     host.set("web", helper(&scene, &["run"]));
     let start = scene.reports.start("web");
@@ -288,11 +265,7 @@ fn limit_below_a_cgroup_with_a_process_of_its_own_is_named_and_proxies_without_l
     host.kill();
     inside.kill().unwrap();
     inside.wait().unwrap();
-    let deadline = Deadline::of("the cgroup to be empty");
-    while fs::remove_dir(&inner).is_err() {
-        deadline.left();
-        std::thread::yield_now();
-    }
+    until("the cgroup to be empty", || fs::remove_dir(&inner).is_ok());
     scene.finish();
 }
 

@@ -13,7 +13,7 @@ use proxyprocess::{CgroupUse, ManagerOptions, ProxyConfig};
 use rustix::process::{geteuid, getpid, set_child_subreaper};
 
 use crate::inside::{Host, quick};
-use crate::support::{Deadline, Process, Scene, alone};
+use crate::support::{Process, Scene, alone, until};
 
 /// A manager whose proxies have to have a cgroup each; `None` where this process may make none, which is said.
 #[track_caller]
@@ -75,11 +75,7 @@ fn names_in(dir: &Path) -> Vec<String> {
 /// Waits until there are these cgroups of proxies. No event tells when one was removed.
 #[track_caller]
 fn until_names(home: &Path, expected: &[&str]) {
-    let deadline = Deadline::of(format!("{expected:?} in {}, where {:?} are", home.display(), names_in(home)));
-    while names_in(home) != expected {
-        deadline.left();
-        std::thread::yield_now();
-    }
+    until(format!("{expected:?} in {}, where {:?} are", home.display(), names_in(home)), || names_in(home) == expected);
 }
 
 /// Runs a test in a process of its own, to which what loses its parent is given.

@@ -128,6 +128,17 @@ impl Observer {
         }
     }
 
+    /// Reads on until a start of this proxy has failed, and returns why.
+    #[track_caller]
+    pub(crate) fn start_failed(&mut self, id: &str) -> String {
+        match self
+            .kind(&format!("a start of {id} that fails"), id, |kind| matches!(kind, EventKind::StartFailed { .. }))
+        {
+            EventKind::StartFailed { error } => error,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
     /// Reads on until the snapshot was written.
     #[track_caller]
     pub(crate) fn snapshot_written(&mut self) {

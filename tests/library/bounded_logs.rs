@@ -14,7 +14,7 @@ use proxyprocess::{
 };
 
 use crate::inside::{Host, helper, quick};
-use crate::support::{Agent, Config, Deadline, Launch, Proxy, Scene, agent_with_fail_points};
+use crate::support::{Agent, Config, Launch, Proxy, Scene, agent_with_fail_points, until};
 
 const LIMIT: u64 = 65_536;
 
@@ -40,14 +40,6 @@ fn bounded(mut config: ProxyConfig, keep: u32) -> ProxyConfig {
 
 fn old(log: &Path, number: u32) -> PathBuf {
     log.with_extension(format!("log.{number}"))
-}
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Deadline::of(what);
-    while !holds() {
-        deadline.left();
-        std::thread::yield_now();
-    }
 }
 
 /// How much of a log takes space.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use proxyprocess::{EndedBy, ExitStatus, Listen, ProxyConfig, ProxyState, ProxyStatus};
 
 use crate::inside::{Host, helper, quick, spin};
-use crate::support::{Deadline, Scene};
+use crate::support::{Scene, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -17,15 +17,6 @@ fn crashing(scene: &Scene, args: &[&str], restarts: u32) -> ProxyConfig {
     config.restart.max_wait = HOUR;
     config.restart.healthy_after = HOUR;
     config
-}
-
-/// Asks the supervisor thread again and again.
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Deadline::of(what);
-    while !holds() {
-        deadline.left();
-        std::thread::yield_now();
-    }
 }
 
 fn waiting(host: &mut Host, id: &str) -> ProxyStatus {

@@ -9,15 +9,7 @@ use std::time::Duration;
 use proxyprocess::{Command, ManagerOptions, ProxyConfig, ProxyState};
 
 use crate::inside::{Host, helper, quick};
-use crate::support::{Agent, Config, Deadline, Proxy, Scene};
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Deadline::of(what);
-    while !holds() {
-        deadline.left();
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
+use crate::support::{Agent, Config, Proxy, Scene, until};
 
 fn names(logs: &Path) -> BTreeSet<String> {
     fs::read_dir(logs).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()

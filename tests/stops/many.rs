@@ -10,7 +10,9 @@ use serde_json::json;
 
 use crate::inside::{Host, helper, quick};
 use crate::stops::common::wait_for_state_of;
-use crate::support::{Agent, Config, Deadline, Launch, Proxy, Scene, Start, Status, agent_with_fail_points, alone};
+use crate::support::{
+    Agent, Config, Deadline, Launch, Proxy, Scene, Start, Status, agent_with_fail_points, alone, until,
+};
 
 const MANY: usize = 200;
 const GRACE: Duration = Duration::from_secs(1);
@@ -123,7 +125,7 @@ impl Busy<'_> {
     #[track_caller]
     fn answers(self, held: usize) -> Status {
         let passed = || fs::read_to_string(self.scene.path("passed")).unwrap_or_default();
-        wait(&format!("the supervisor at {}", self.point), || {
+        until(format!("the supervisor at {}", self.point), || {
             passed().lines().filter(|line| *line == self.point).count() >= held + HELD_AFTER
         });
         let stands_still = Instant::now();
@@ -131,8 +133,8 @@ impl Busy<'_> {
         let (syscall, futex) = (format!("/proc/{}/syscall", self.agent.pid()), format!("{} ", nix::libc::SYS_futex));
         let released = self.scene.path("release");
         let release = move || {
-            wait("the question", || fs::read_to_string(&syscall).is_ok_and(|text| text.starts_with(&futex)));
-            wait("the next hearing", || stands_still.elapsed() >= HELD_FOR);
+            until("the question", || fs::read_to_string(&syscall).is_ok_and(|text| text.starts_with(&futex)));
+            until("the next hearing", || stands_still.elapsed() >= HELD_FOR);
             fs::write(released, "").expect("release the supervisor");
         };
         let status = std::thread::scope(|scope| {
@@ -142,15 +144,6 @@ impl Busy<'_> {
         self.agent.kill();
         self.starts.iter().for_each(|start| start.process.kill());
         status
-    }
-}
-
-#[track_caller]
-fn wait(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Deadline::of(what);
-    while !holds() {
-        deadline.left();
-        std::thread::yield_now();
     }
 }
 

@@ -13,6 +13,16 @@ pub(crate) const WATCHDOG: Duration = Duration::from_secs(match option_env!("PRO
     None => 30,
 });
 
+/// Waits until this holds, asking again and again: of what no event tells.
+#[track_caller]
+pub(crate) fn until(what: impl Into<String>, holds: impl Fn() -> bool) {
+    let deadline = Deadline::of(what);
+    while !holds() {
+        deadline.left();
+        std::thread::yield_now();
+    }
+}
+
 /// The time left to wait for one thing.
 #[derive(Debug)]
 pub(crate) struct Deadline {

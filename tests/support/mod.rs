@@ -24,7 +24,7 @@ pub(crate) use alone::{alone, alone_under, in_pid_namespace, is_alone, next_pid_
 pub(crate) use config::{Config, Proxy};
 pub(crate) use consul::{ConsulProxy, consul_snapshot, leave_as_consul};
 pub(crate) use cost::Cost;
-pub(crate) use deadline::{Deadline, WATCHDOG};
+pub(crate) use deadline::{Deadline, WATCHDOG, until};
 pub(crate) use files::Changes;
 pub(crate) use leak::{Leak, OF_A_SPAWNER, spawners};
 pub(crate) use message::{Inspection, OVERLAPS};

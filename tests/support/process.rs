@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
-use super::deadline::Deadline;
+use super::deadline::{Deadline, until};
 
 /// A process that lives or has ended.
 #[derive(Debug, Clone)]
@@ -73,11 +73,7 @@ impl Process {
     /// event tells that it is.
     #[track_caller]
     pub(crate) fn wait_reaped(&self) {
-        let deadline = Deadline::of(format!("the reaping of process {}", self.pid));
-        while !self.reap() {
-            deadline.left();
-            std::thread::yield_now();
-        }
+        until(format!("the reaping of process {}", self.pid), || self.reap());
     }
 
     /// Takes the exit status if it has ended and is a child of this process. True when nothing of it is left.
