@@ -15,7 +15,6 @@ use crate::host_code::outside_loggers;
 use crate::lifecycle::ProxyState;
 use crate::logging::{Level, Log};
 use crate::proxy::Proxy;
-use crate::store::file_place::FilePlace;
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::{
     BaseEnvironment, Context, EventRing, Events, Files, Owner, ProxyStatus, Publisher, Slot, Spec, StartMode,
@@ -293,14 +292,7 @@ impl Daemon {
             removed_logs: None,
             cgroups: None,
         };
-        Spec {
-            id: declared.id.clone(),
-            config: declared.config.clone(),
-            context: Arc::new(context),
-            place: FilePlace::Current,
-            paused: false,
-            only_stops: false,
-        }
+        Spec::new(declared.id.clone(), declared.config.clone(), Arc::new(context))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -17,7 +17,6 @@ use crate::error::{Error, Result};
 use crate::lifecycle::ProxyState;
 use crate::logging::Log;
 use crate::state::State;
-use crate::store::file_place::FilePlace;
 use crate::store::{DataDir, LogDir, Record};
 use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::state_waiters::StateWaiters;
@@ -239,8 +238,8 @@ impl ManagedSet {
     }
 
     pub(super) fn spec(&self, id: &Arc<str>, config: &Arc<ProxyConfig>) -> Spec {
-        let (context, paused) = (self.context.clone(), self.paused.contains(id));
-        Spec { id: id.clone(), config: config.clone(), context, place: FilePlace::Current, paused, only_stops: false }
+        let paused = self.paused.contains(id);
+        Spec { paused, ..Spec::new(id.clone(), config.clone(), self.context.clone()) }
     }
 
     /// Has a daemon follow whether it is paused.

@@ -409,12 +409,5 @@ fn adopt(
 fn spec_of_consul(core: &ManagedSet, id: &Arc<str>, config: &ProxyConfig) -> Spec {
     let context = Context { proxy_env: Vec::new(), ..(*core.context).clone() };
     let config = unrecorded_process::without_inherited(config, &context.base_env);
-    Spec {
-        id: id.clone(),
-        config: Arc::new(config),
-        context: Arc::new(context),
-        place: FilePlace::Current,
-        paused: false,
-        only_stops: false,
-    }
+    Spec::new(id.clone(), Arc::new(config), Arc::new(context))
 }

@@ -92,6 +92,10 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
+    pub(crate) fn new(id: Arc<str>, config: Arc<ProxyConfig>, context: Arc<Context>) -> Spec {
+        Spec { id, config, context, place: FilePlace::Current, paused: false, only_stops: false }
+    }
+
     /// Whether it is declared and not to run.
     pub(crate) fn is_paused(&self) -> bool {
         self.paused || !self.config.enabled
@@ -165,14 +169,7 @@ impl Spec {
             removed_logs: None,
             cgroups: None,
         };
-        Spec {
-            id: id.into(),
-            config: Arc::new(config),
-            context: Arc::new(context),
-            place: FilePlace::Current,
-            paused: false,
-            only_stops: false,
-        }
+        Spec::new(id.into(), Arc::new(config), Arc::new(context))
     }
 }
 

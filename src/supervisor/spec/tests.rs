@@ -12,7 +12,6 @@ use crate::declaration::ProxyConfig;
 use crate::lifecycle::generation::Generation;
 use crate::lifecycle::start_numbers::{Epoch, StartNumbers};
 use crate::logging::Log;
-use crate::store::file_place::FilePlace;
 use crate::supervisor::events::{EventRing, Publisher};
 
 fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: &[(&str, &str)]) -> Spec {
@@ -36,14 +35,7 @@ fn spec(edit: impl Fn(&mut ProxyConfig), proxy_env: &[(&str, &str)], agent_env: 
         removed_logs: None,
         cgroups: None,
     };
-    Spec {
-        id: "web".into(),
-        config: Arc::new(config),
-        context: Arc::new(context),
-        place: FilePlace::Current,
-        paused: false,
-        only_stops: false,
-    }
+    Spec::new("web".into(), Arc::new(config), Arc::new(context))
 }
 
 #[test]
