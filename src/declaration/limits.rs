@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What all processes of a proxy may use together: the JSON form, and what can never work.
 
+use std::ops::RangeInclusive;
+
 use serde_json::Value;
 
 use super::fields::{Fields, invalid};
@@ -8,7 +10,8 @@ use super::{ExecMode, ProxyConfig};
 use crate::error::Result;
 
 /// The longest share of processors: a thousand of them.
-const MOST_PERCENT: u32 = 100_000;
+const MOST_PERCENT: u64 = 100_000;
+const MOST_WEIGHT: u64 = 10_000;
 const PERCENT: &str = "a percentage of one processor, a whole number from 1 to 100000";
 /// No process can be started with less.
 const LEAST_MEMORY: u64 = 1 << 20;
@@ -17,6 +20,39 @@ const MOST_PIDS: u64 = 1 << 22;
 const BYTES: &str = "bytes, a whole number from 1048576 on";
 const PIDS: &str = "a whole number from 1 to 4194304";
 const WEIGHT: &str = "a whole number from 1 to 10000";
+
+/// Each of the limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CgroupLimit {
+    MemoryHigh,
+    MemoryMax,
+    PidsMax,
+    CpuMax,
+    IoWeight,
+}
+
+impl CgroupLimit {
+    /// The field of [`CgroupLimits`].
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            CgroupLimit::MemoryHigh => "memory_high",
+            CgroupLimit::MemoryMax => "memory_max",
+            CgroupLimit::PidsMax => "pids_max",
+            CgroupLimit::CpuMax => "cpu_max",
+            CgroupLimit::IoWeight => "io_weight",
+        }
+    }
+
+    /// What is declared, in words, and which values that are.
+    fn range(self) -> (&'static str, RangeInclusive<u64>) {
+        match self {
+            CgroupLimit::MemoryHigh | CgroupLimit::MemoryMax => (BYTES, LEAST_MEMORY..=u64::MAX),
+            CgroupLimit::PidsMax => (PIDS, 1..=MOST_PIDS),
+            CgroupLimit::CpuMax => (PERCENT, 1..=MOST_PERCENT),
+            CgroupLimit::IoWeight => (WEIGHT, 1..=MOST_WEIGHT),
+        }
+    }
+}
 
 /// What all processes of a proxy may use together, whatever they start (Linux, cgroup-v2). It needs a cgroup of its own
 /// ([`ManagerOptions::cgroup`](crate::ManagerOptions::cgroup)) and the controllers of the kernel that are named here. Where a limit
@@ -94,15 +130,15 @@ impl CgroupLimits {
         CgroupLimits { memory_max: None, memory_high: None, ..*self }
     }
 
-    /// The fields by their names, in the order in which they are written: memory is reclaimed before a process is ended for it.
-    pub(crate) fn all(&self) -> [(&'static str, Option<u64>); 5] {
+    /// All of them, in the order in which they are written: memory is reclaimed before a process is ended for it.
+    pub(crate) fn all(&self) -> [(CgroupLimit, Option<u64>); 5] {
         let CgroupLimits { memory_max, memory_high, pids_max, cpu_max, io_weight } = *self;
         [
-            ("memory_high", memory_high),
-            ("memory_max", memory_max),
-            ("pids_max", pids_max.map(u64::from)),
-            ("cpu_max", cpu_max.map(u64::from)),
-            ("io_weight", io_weight.map(u64::from)),
+            (CgroupLimit::MemoryHigh, memory_high),
+            (CgroupLimit::MemoryMax, memory_max),
+            (CgroupLimit::PidsMax, pids_max.map(u64::from)),
+            (CgroupLimit::CpuMax, cpu_max.map(u64::from)),
+            (CgroupLimit::IoWeight, io_weight.map(u64::from)),
         ]
     }
 }
@@ -124,7 +160,8 @@ pub(crate) fn read_limits(place: &str, value: Value) -> Result<CgroupLimits> {
 
 /// The object that [`read_limits`] reads.
 pub(super) fn to_json(limits: &CgroupLimits) -> Value {
-    let declared = limits.all().into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
+    let declared =
+        limits.all().into_iter().filter_map(|(limit, value)| Some((limit.as_str().to_owned(), value?.into())));
     Value::Object(declared.collect())
 }
 
@@ -137,13 +174,8 @@ impl ProxyConfig {
         if self.mode != ExecMode::DAEMON {
             return Err(invalid(format!("limits: expected none for the mode \"{}\"", self.mode)));
         }
-        for (name, value) in limits.all() {
-            let (wanted, range) = match name {
-                "cpu_max" => (PERCENT, 1..=MOST_PERCENT.into()),
-                "io_weight" => (WEIGHT, 1..=10_000),
-                "pids_max" => (PIDS, 1..=MOST_PIDS),
-                _ => (BYTES, LEAST_MEMORY..=u64::MAX),
-            };
+        for (limit, value) in limits.all() {
+            let (name, (wanted, range)) = (limit.as_str(), limit.range());
             if let Some(value) = value.filter(|value| !range.contains(value)) {
                 return Err(invalid(format!("limits.{name}: expected {wanted}, got {value}")));
             }

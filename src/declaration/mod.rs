@@ -38,6 +38,7 @@ pub use expected_exit::ExpectedExit;
 pub(crate) use expected_exit::read_expected_exit;
 pub(crate) use fields::milliseconds;
 pub(crate) use fingerprint::Fingerprint;
+pub(crate) use limits::CgroupLimit;
 pub use limits::CgroupLimits;
 #[cfg(feature = "capi")]
 pub(crate) use limits::read_limits;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::cgroups::Cgroups;
-use crate::declaration::CgroupLimits;
+use crate::declaration::{CgroupLimit, CgroupLimits};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::cgroup::control;
 
@@ -23,22 +23,22 @@ struct LimitFile {
     none: &'static str,
 }
 
-fn file_of(field: &str) -> LimitFile {
-    let (controller, name, none) = match field {
-        "memory_max" => ("memory", "memory.max", "max"),
-        "memory_high" => ("memory", "memory.high", "max"),
-        "pids_max" => ("pids", "pids.max", "max"),
-        "cpu_max" => ("cpu", "cpu.max", "max"),
-        _ => ("io", "io.weight", "default 100"),
+fn file_of(limit: CgroupLimit) -> LimitFile {
+    let (controller, name, none) = match limit {
+        CgroupLimit::MemoryHigh => ("memory", "memory.high", "max"),
+        CgroupLimit::MemoryMax => ("memory", "memory.max", "max"),
+        CgroupLimit::PidsMax => ("pids", "pids.max", "max"),
+        CgroupLimit::CpuMax => ("cpu", "cpu.max", "max"),
+        CgroupLimit::IoWeight => ("io", "io.weight", "default 100"),
     };
     LimitFile { controller, name, none }
 }
 
-fn text_of(field: &str, value: u64) -> String {
-    match field {
-        "cpu_max" => format!("{} {PERIOD}", value * PERCENT),
-        "io_weight" => format!("default {value}"),
-        _ => value.to_string(),
+fn text_of(limit: CgroupLimit, value: u64) -> String {
+    match limit {
+        CgroupLimit::MemoryHigh | CgroupLimit::MemoryMax | CgroupLimit::PidsMax => value.to_string(),
+        CgroupLimit::CpuMax => format!("{} {PERIOD}", value * PERCENT),
+        CgroupLimit::IoWeight => format!("default {value}"),
     }
 }
 
@@ -51,15 +51,15 @@ impl Cgroups {
         if limits.is_empty() && !self.has_controllers() {
             return Ok(());
         }
-        let set = limits.all().map(|(field, value)| {
-            let file = file_of(field);
+        let set = limits.all().map(|(limit, value)| {
+            let file = file_of(limit);
             match value {
-                Some(value) => self.set_limit(path, field, &file, &text_of(field, value)),
+                Some(value) => self.set_limit(path, limit, &file, &text_of(limit, value)),
                 None => match control::set(path, file.name, file.none) {
                     // What has no controller has no limit.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                     set => set.map_err(|error| {
-                        not_set(field, format_args!("write {} in {}", file.name, path.display()), &error)
+                        not_set(limit, format_args!("write {} in {}", file.name, path.display()), &error)
                     }),
                 },
             }
@@ -72,8 +72,8 @@ impl Cgroups {
     /// # Errors
     /// As [`Cgroups::limit`].
     pub(crate) fn count_memory(&self, path: &Path) -> Result<()> {
-        let file = file_of("memory_max");
-        self.set_limit(path, "memory_max", &file, file.none)
+        let file = file_of(CgroupLimit::MemoryMax);
+        self.set_limit(path, CgroupLimit::MemoryMax, &file, file.none)
     }
 
     /// Whether its cgroups have controllers, which count.
@@ -81,40 +81,40 @@ impl Cgroups {
         self.has_controllers.load(Ordering::Acquire)
     }
 
-    fn set_limit(&self, path: &Path, field: &str, file: &LimitFile, value: &str) -> Result<()> {
+    fn set_limit(&self, path: &Path, limit: CgroupLimit, file: &LimitFile, value: &str) -> Result<()> {
         let set = match control::set(path, file.name, value) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => {
-                self.enable(field, file.controller)?;
+                self.enable(limit, file.controller)?;
                 control::set(path, file.name, value)
             }
             set => set,
         };
         set.map_err(|error| {
-            not_set(field, format_args!("write {value} to {} in {}", file.name, path.display()), &error)
+            not_set(limit, format_args!("write {value} to {} in {}", file.name, path.display()), &error)
         })
     }
 
     /// Has the cgroups of all proxies have a controller.
-    fn enable(&self, field: &str, controller: &str) -> Result<()> {
+    fn enable(&self, limit: CgroupLimit, controller: &str) -> Result<()> {
         let home = self.home();
         match (control::enable(home, controller), home.parent()) {
             // It has what the cgroup above it gives.
             (Err(error), Some(base)) if error.kind() == io::ErrorKind::NotFound => {
-                enable_in(base, field, controller)?;
-                enable_in(home, field, controller)?;
+                enable_in(base, limit, controller)?;
+                enable_in(home, limit, controller)?;
             }
-            (enabled, _) => enabled.map_err(|error| not_enabled(home, field, controller, &error))?,
+            (enabled, _) => enabled.map_err(|error| not_enabled(home, limit, controller, &error))?,
         }
         self.has_controllers.store(true, Ordering::Release);
         Ok(())
     }
 }
 
-fn enable_in(path: &Path, field: &str, controller: &str) -> Result<()> {
-    control::enable(path, controller).map_err(|error| not_enabled(path, field, controller, &error))
+fn enable_in(path: &Path, limit: CgroupLimit, controller: &str) -> Result<()> {
+    control::enable(path, controller).map_err(|error| not_enabled(path, limit, controller, &error))
 }
 
-fn not_enabled(path: &Path, field: &str, controller: &str, error: &io::Error) -> Error {
+fn not_enabled(path: &Path, limit: CgroupLimit, controller: &str, error: &io::Error) -> Error {
     let shown = path.display();
     let why = match error.raw_os_error() {
         Some(libc::ENOENT) => format!(
@@ -127,11 +127,11 @@ fn not_enabled(path: &Path, field: &str, controller: &str, error: &io::Error) ->
         ),
         _ => format!("enable the controller {controller} in {shown}"),
     };
-    not_set(field, why, error)
+    not_set(limit, why, error)
 }
 
-fn not_set(field: &str, what: impl Display, error: &io::Error) -> Error {
-    Error::os(ErrorCode::StartFailed, format_args!("limits.{field}: {what}"), error)
+fn not_set(limit: CgroupLimit, what: impl Display, error: &io::Error) -> Error {
+    Error::os(ErrorCode::StartFailed, format_args!("limits.{}: {what}", limit.as_str()), error)
 }
 
 /// There is no cgroup that could have them.
@@ -146,10 +146,10 @@ mod tests {
     #[test]
     fn each_limit_has_a_file_of_its_own_and_its_text() {
         let limits = CgroupLimits::default().with_memory_max(9).with_memory_high(8).with_pids_max(7).with_cpu_max(150);
-        let texts = limits.with_io_weight(6).all().map(|(field, value)| {
-            let file = file_of(field);
+        let texts = limits.with_io_weight(6).all().map(|(limit, value)| {
+            let file = file_of(limit);
             assert!(file.name.starts_with(&format!("{}.", file.controller)));
-            format!("{}={}", file.name, text_of(field, value.unwrap()))
+            format!("{}={}", file.name, text_of(limit, value.unwrap()))
         });
         let expected = ["memory.high=8", "memory.max=9", "pids.max=7", "cpu.max=150000 100000", "io.weight=default 6"];
         assert_eq!(texts, expected);
