@@ -161,8 +161,8 @@ impl fmt::Display for Excerpt<'_> {
     }
 }
 
-/// A text with spaces for its line breaks: a path, a program and an error of the host may hold some, and a line of the log, an
-/// event and an error stay one line each.
+/// A text with spaces for its line breaks, and its other control characters escaped: a path, a program and an error of the host
+/// may hold some, and a line of the log, an event and an error stay one line each, which does nothing to a terminal.
 pub(crate) struct OneLine<'a>(pub(crate) &'a dyn fmt::Display);
 
 impl fmt::Display for OneLine<'_> {
@@ -175,21 +175,22 @@ struct Joining<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl Write for Joining<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for (index, part) in text.split(LINE_BREAKS).enumerate() {
-            if index > 0 {
-                self.0.write_char(' ')?;
+        for part in text.split_inclusive(char::is_control) {
+            let plain = part.trim_end_matches(char::is_control);
+            self.0.write_str(plain)?;
+            match part[plain.len()..].chars().next() {
+                None => {}
+                Some('\n' | '\r') => self.0.write_char(' ')?,
+                Some(control) => write!(self.0, "{}", control.escape_default())?,
             }
-            self.0.write_str(part)?;
         }
         Ok(())
     }
 }
 
-const LINE_BREAKS: [char; 2] = ['\n', '\r'];
-
 fn one_line(mut message: String) -> Box<str> {
-    if message.contains(LINE_BREAKS) {
-        message = message.replace(LINE_BREAKS, " ");
+    if message.contains(char::is_control) {
+        message = OneLine(&message).to_string();
     }
     if message.len() > LONGEST_MESSAGE {
         cut(&mut message, LONGEST_MESSAGE);
@@ -218,6 +219,8 @@ mod tests {
         let source = io::Error::from_raw_os_error(libc::ENOENT);
         assert!(Error::os(ErrorCode::Io, "open x\ny", &source).to_string().starts_with("open x y: No such file"));
         assert_eq!(OneLine(&"a\r\nb\n").to_string(), "a  b ");
+        let error = Error::new(ErrorCode::Io, "open \u{1b}[2J\0\u{85}ä\t\n/x").within("\u{7f}");
+        assert_eq!(error.to_string(), "\\u{7f}: open \\u{1b}[2J\\u{0}\\u{85}ä\\t /x");
         let long = Error::new(ErrorCode::Io, "ä".repeat(1 << 20)).to_string();
         assert_eq!(long, "ä".repeat(LONGEST_MESSAGE / 2) + "...");
     }
