@@ -28,9 +28,10 @@ pub(crate) fn proxies_from_json(place: &str, text: &str) -> Result<BTreeMap<Stri
     });
     match read {
         Ok(read) => read.map(|()| proxies),
-        Err(error) => match strict::parse(text) {
+        // Of a text that is something else than an object serde says all of it.
+        Err(_) => match strict::parse(text) {
             Ok(no_object) => Err(super::fields::expected(place, "an object", &no_object)),
-            Err(_) => Err(invalid(format!("{place}: not a JSON document: {error}"))),
+            Err(error) => Err(invalid(format!("{place}: not a JSON document: {error}"))),
         },
     }
 }
@@ -199,5 +200,8 @@ mod tests {
             let error = proxies_from_json("p", text).unwrap_err();
             assert!(error.to_string().starts_with(expected), "{text}: {error}");
         }
+        let long = format!("\"{}\" [", "x".repeat(5000));
+        let error = proxies_from_json("p", &long).unwrap_err();
+        assert_eq!(error.to_string(), "p: not a JSON document: trailing characters at line 1 column 5004");
     }
 }
