@@ -246,8 +246,8 @@ static void manager_options(void)
     REFUSES_MANAGER(max_handovers = UINT64_MAX, config, "max_handovers");
     REFUSES_MANAGER(cgroup = -1, argument, "cgroup");
     REFUSES_MANAGER(cgroup = 3, argument, "cgroup");
-    REFUSES_MANAGER(cgroup_base = "/sys/fs/cgroup", config, "cgroup_base");
-    REFUSES_MANAGER(cgroup = PROXYPROCESS_CGROUP_AUTO; options.cgroup_base = "", config, "cgroup_base");
+    REFUSES_MANAGER(cgroup = PROXYPROCESS_CGROUP_OFF; options.cgroup_base = "/sys/fs/cgroup", config, "cgroup_base");
+    REFUSES_MANAGER(cgroup_base = "", config, "cgroup_base");
     REFUSES_MANAGER(reserved_2 = 1, argument, "reserved_2");
 }
 

@@ -373,10 +373,10 @@ typedef enum proxyprocess_replace {
 
 /** Whether each proxy has a cgroup of its own. */
 typedef enum proxyprocess_cgroup {
-    /** None has. */
-    PROXYPROCESS_CGROUP_OFF = 0,
     /** Each has one where this process may make cgroups; what the log says when the manager is made. */
-    PROXYPROCESS_CGROUP_AUTO = 1,
+    PROXYPROCESS_CGROUP_AUTO = 0,
+    /** None has. */
+    PROXYPROCESS_CGROUP_OFF = 1,
     /** Each has one. A manager that may make none is refused, and a process that cannot enter is not started. */
     PROXYPROCESS_CGROUP_REQUIRED = 2,
 } proxyprocess_cgroup;
@@ -864,7 +864,7 @@ typedef struct proxyprocess_manager_options {
     const char *cgroup_base;
     /**
      * Whether each proxy has a cgroup (version 2) of its own, which has all that its process starts, whatever those do, and by
-     * which a stop ends all of it: a value of proxyprocess_cgroup.
+     * which a stop ends all of it: a value of proxyprocess_cgroup (PROXYPROCESS_CGROUP_AUTO).
      */
     int32_t cgroup;
     /** 0. */

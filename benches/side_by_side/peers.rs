@@ -71,7 +71,9 @@ impl Peer {
                 "the same with two logs and a pid file for each process, which is removed when it was stopped"
                     .to_owned()
             }
-            Peer::Proxyprocess => "this library in a minimal agent: records, logs, snapshot and lock".to_owned(),
+            Peer::Proxyprocess => {
+                "this library in a minimal agent: records, logs, snapshot and lock, no cgroups".to_owned()
+            }
             Peer::Cgroups => "the same with a cgroup for each process (`cgroup` is `required`)".to_owned(),
             Peer::Threads => {
                 "a thread for each process, which starts it with `std::process::Command` and waits".to_owned()

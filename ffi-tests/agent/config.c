@@ -117,10 +117,10 @@ static char *read_keep_removed(struct config *config, const char *field, json_t 
 
 static char *read_cgroup(struct config *config, const char *field, json_t *value)
 {
-    static const char *const NAMES[] = {"off", "auto", "required"};
+    static const char *const NAMES[] = {"auto", "off", "required"};
     const char *name = json_text(value);
 
-    for (int32_t cgroup = PROXYPROCESS_CGROUP_OFF; name != NULL && cgroup <= PROXYPROCESS_CGROUP_REQUIRED; cgroup++)
+    for (int32_t cgroup = PROXYPROCESS_CGROUP_AUTO; name != NULL && cgroup <= PROXYPROCESS_CGROUP_REQUIRED; cgroup++)
         if (strcmp(name, NAMES[cgroup]) == 0) {
             config->options.cgroup = cgroup;
             return NULL;

@@ -59,7 +59,7 @@ pub struct proxyprocess_manager_options {
     /// it where systemd has delegated that (`DelegateSubgroup=`). NULL with PROXYPROCESS_CGROUP_OFF.
     pub cgroup_base: Text,
     /// Whether each proxy has a cgroup (version 2) of its own, which has all that its process starts, whatever those do, and by
-    /// which a stop ends all of it: a value of proxyprocess_cgroup.
+    /// which a stop ends all of it: a value of proxyprocess_cgroup (PROXYPROCESS_CGROUP_AUTO).
     pub cgroup: i32,
     /// 0.
     pub reserved_2: u32,
@@ -69,10 +69,10 @@ pub struct proxyprocess_manager_options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum proxyprocess_cgroup {
-    /// None has.
-    PROXYPROCESS_CGROUP_OFF = 0,
     /// Each has one where this process may make cgroups; what the log says when the manager is made.
-    PROXYPROCESS_CGROUP_AUTO = 1,
+    PROXYPROCESS_CGROUP_AUTO = 0,
+    /// None has.
+    PROXYPROCESS_CGROUP_OFF = 1,
     /// Each has one. A manager that may make none is refused, and a process that cannot enter is not started.
     PROXYPROCESS_CGROUP_REQUIRED = 2,
 }
@@ -105,7 +105,7 @@ unsafe impl SizedStruct for proxyprocess_manager_options {
             has_keep_removed: 0,
             reserved_removed: [0; 3],
             cgroup_base: Text::NULL,
-            cgroup: proxyprocess_cgroup::PROXYPROCESS_CGROUP_OFF as i32,
+            cgroup: proxyprocess_cgroup::PROXYPROCESS_CGROUP_AUTO as i32,
             reserved_2: 0,
         }
     }
@@ -142,8 +142,8 @@ impl proxyprocess_manager_options {
     fn cgroup(&self) -> Result<CgroupUse, Failure> {
         use proxyprocess_cgroup as C;
         let all = [
-            (C::PROXYPROCESS_CGROUP_OFF, CgroupUse::Off),
             (C::PROXYPROCESS_CGROUP_AUTO, CgroupUse::Auto),
+            (C::PROXYPROCESS_CGROUP_OFF, CgroupUse::Off),
             (C::PROXYPROCESS_CGROUP_REQUIRED, CgroupUse::Required),
         ];
         let known = all.into_iter().find(|(number, _)| *number as i32 == self.cgroup).map(|(_, cgroup)| cgroup);

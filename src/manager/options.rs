@@ -52,7 +52,7 @@ pub struct ManagerOptions {
     /// beside them; the others are deleted once nothing of their proxy runs any more. `None`: all stay.
     pub keep_removed: Option<u32>,
     /// Whether each proxy has a cgroup (version 2) of its own, which has all that its process starts, whatever those do, and by
-    /// which a stop ends all of it. [`CgroupUse::Off`] without a word.
+    /// which a stop ends all of it. [`CgroupUse::Auto`] without a word.
     pub cgroup: CgroupUse,
     /// The directory of the cgroup below which the manager makes its own. Without one it is that of this process, or the one above
     /// it where systemd has delegated that (`DelegateSubgroup=`); and where systemd has delegated neither, none can be made. Must be
@@ -78,7 +78,7 @@ impl Default for ManagerOptions {
             allow_root: false,
             max_handovers: most_spawners(),
             keep_removed: None,
-            cgroup: CgroupUse::Off,
+            cgroup: CgroupUse::Auto,
             cgroup_base: None,
             event_capacity: defaults::EVENT_CAPACITY,
             logger: None,

@@ -16,10 +16,12 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{Level, Log};
 use crate::store::id_file_names;
+use crate::supervisor::spare_descriptor::SpareDescriptor;
 use crate::sys::cgroup::control;
 use crate::sys::cgroup::directory::{self, CgroupState, Entrance};
 use crate::sys::cgroup::hierarchy::{self, Whose};
 use crate::sys::digest;
+use crate::sys::is_exhausted;
 use crate::sys::pid::Pid;
 use crate::sys::spawn::program::EnteredCgroup;
 
@@ -27,11 +29,11 @@ use crate::sys::spawn::program::EnteredCgroup;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum CgroupUse {
-    /// None has.
-    #[default]
-    Off,
     /// Each has one where this process may make cgroups; what the log says at the start of the manager.
+    #[default]
     Auto,
+    /// None has.
+    Off,
     /// Each has one. A manager that may make none is refused, and a process that cannot enter is not started.
     Required,
 }
@@ -82,6 +84,7 @@ pub(crate) struct Cgroups {
     /// The directory of all.
     home: PathBuf,
     is_required: bool,
+    spare: SpareDescriptor,
     /// Whether the cgroups of proxies have controllers, and so may have limits.
     pub(super) has_controllers: AtomicBool,
 }
@@ -110,7 +113,9 @@ impl Cgroups {
                 log.write(Level::Info, format_args!("cgroup: {kind}: each proxy has one below {}", home.display()));
                 remove_unused(&home, log);
                 let has_controllers = control::any_enabled(&home).into();
-                Ok(Some(Arc::new(Cgroups { home, is_required, has_controllers })))
+                let failed = |error| Error::os(ErrorCode::Exhausted, "open a descriptor in reserve", &error);
+                let spare = SpareDescriptor::new().map_err(failed)?;
+                Ok(Some(Arc::new(Cgroups { home, is_required, spare, has_controllers })))
             }
             Err(why) if is_required => Err(Error::new(ErrorCode::Io, format!("cgroup: required: {why}"))),
             Err(why) => {
@@ -124,7 +129,8 @@ impl Cgroups {
         &self.home
     }
 
-    fn paths_of(&self, id: &str) -> impl Iterator<Item = PathBuf> {
+    /// All that a proxy may have.
+    pub(crate) fn paths_of(&self, id: &str) -> impl Iterator<Item = PathBuf> {
         SUFFIXES.iter().map(move |suffix| self.home.join(name_of(id, suffix)))
     }
 
@@ -161,11 +167,17 @@ impl Cgroups {
     /// generation. Where that cannot be done and is not required, the reason.
     ///
     /// # Errors
-    /// [`ErrorCode::StartFailed`]: it cannot be opened, and is required.
-    pub(crate) fn open_for_start(&self, id: &str, last: Option<&StartPlace>, other: Option<&Path>) -> Opened {
+    /// [`ErrorCode::StartFailed`]: it cannot be opened, and is required, or the system has no more of what that takes now.
+    pub(crate) fn open_for_start(
+        &self,
+        id: &str,
+        last: Option<&StartPlace>,
+        other: Option<&Path>,
+        log: &Log,
+    ) -> Opened {
         let opened = self.free_one(id, last, other).and_then(|place| {
             // A new one is as if it had never been killed. One that cannot be made anew is entered as it is.
-            let moves_itself = place.was_killed && directory::remove(&place.path).is_err();
+            let moves_itself = place.was_killed && !remove_to_make_anew(&place.path, id, log);
             Ok((self.open_entrance(&place.path)?, place.path, moves_itself))
         });
         self.checked(opened)
@@ -180,6 +192,11 @@ impl Cgroups {
         self.checked(opened.map(|entrance| (entrance, path.clone(), false)))
     }
 
+    /// Does in one of them what a stop needs a descriptor for, one at a time.
+    pub(crate) fn lend<T>(&self, what: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        self.spare.lend(what)
+    }
+
     fn checked(&self, opened: io::Result<(Entrance, Arc<Path>, bool)>) -> Opened {
         match opened {
             Ok((entrance, path, moves_itself)) => {
@@ -187,8 +204,10 @@ impl Cgroups {
             }
             Err(error) => {
                 let what = format_args!("make a cgroup in {}", self.home.display());
+                // What is exhausted now is there again in a while, and the process would be without one for as long as it runs.
+                let is_due = self.is_required || is_exhausted(&error);
                 let error = Error::os(ErrorCode::StartFailed, what, &error);
-                if self.is_required { Err(error) } else { Ok(Err(error)) }
+                if is_due { Err(error) } else { Ok(Err(error)) }
             }
         }
     }
@@ -208,6 +227,16 @@ impl Cgroups {
             log.write(Level::Warn, format_args!("remove cgroup {}: {error}", self.home.display()));
         }
     }
+}
+
+/// Whether it could be removed.
+fn remove_to_make_anew(path: &Path, id: &str, log: &Log) -> bool {
+    let removed = directory::remove(path);
+    if let Err(error) = &removed {
+        let what = format_args!("remove cgroup {}: {error}; its next process moves itself into it", path.display());
+        log.about(Level::Warn, id, what);
+    }
+    removed.is_ok()
 }
 
 /// Removes the cgroup of a proxy that is gone.

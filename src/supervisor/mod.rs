@@ -19,6 +19,7 @@ mod refusals;
 mod removed_logs;
 mod scan;
 mod sockets;
+mod spare_descriptor;
 mod spawner;
 mod spec;
 pub(crate) mod state_waiters;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Agents whose proxies have cgroups of their own.
 
-use crate::cgroups::{base, cgroup_of};
-use crate::support::{Agent, Config, Proxy, Scene};
+use crate::cgroups::base;
+use crate::support::{Agent, Config, Proxy, Scene, cgroup_of};
 
 #[test]
 fn next_agent_keeps_the_cgroup_of_an_adopted_process_and_removes_it_with_the_proxy() {

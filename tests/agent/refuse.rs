@@ -21,7 +21,10 @@ fn a_bad_configuration_is_refused_by_the_name_of_the_field() {
         (good().set("max_handovers", 0), "max_handovers"),
         (good().set("keep_removed", -1), "keep_removed: expected a number from 0 to 4294967295"),
         (good().set("cgroup", "always"), "cgroup: expected \"off\", \"auto\" or \"required\", got"),
-        (good().set("cgroup_base", "/sys/fs/cgroup"), "cgroup_base: expected none with cgroup off"),
+        (
+            good().set("cgroup", "off").set("cgroup_base", "/sys/fs/cgroup"),
+            "cgroup_base: expected none with cgroup off",
+        ),
         (
             good().set("proxy_env", ["A"].as_slice()),
             "proxy_env[0]: expected a string NAME=value, got a string without =",

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use proxyprocess::{CgroupLimits, CgroupUse, Command, ErrorCode, EventKind, ExitStatus, ProxyConfig, ProxyState};
 
-use super::{base, cgroup_of, contained, running};
+use super::{base, contained, running};
 use crate::inside::{Host, helper, quick};
 use crate::library::overlap::{becomes_ready, overlapping};
-use crate::support::{Scene, until};
+use crate::support::{Scene, cgroup_of, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -110,13 +110,14 @@ fn limit_of_a_running_process_that_cannot_be_set_is_named_and_the_process_runs_o
 fn limits_without_cgroups_start_nothing_and_leave_what_runs() {
     let scene = Scene::of_library();
     let limits = CgroupLimits::default().with_pids_max(100);
-    let (mut first, config) = (Host::new(quick(&scene.data_dir())), helper(&scene, &["run"]));
+    let (mut first, config) =
+        (Host::new(quick(&scene.data_dir()).with_cgroup(CgroupUse::Off)), helper(&scene, &["run"]));
     first.set("web", config.clone());
     first.run();
     let start = scene.reports.start("web");
     assert_eq!(first.events.started("web"), start.pid);
     first.close();
-    let mut host = Host::new(quick(&scene.data_dir()));
+    let mut host = Host::new(quick(&scene.data_dir()).with_cgroup(CgroupUse::Off));
     host.restore().unwrap();
     host.set("web", config.clone().with_limits(limits));
     host.set("next", config.with_limits(limits));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A cgroup for each proxy: what is in it, and that a stop ends all of it.
 
+mod adoption;
 mod limits;
 mod options;
 mod stops;
@@ -13,7 +14,7 @@ use proxyprocess::{CgroupUse, ManagerOptions, ProxyConfig};
 use rustix::process::{geteuid, getpid, set_child_subreaper};
 
 use crate::inside::{Host, quick};
-use crate::support::{Process, Scene, alone, until};
+use crate::support::{Process, Scene, alone, cgroup_of, until};
 
 /// A manager whose proxies have to have a cgroup each; `None` where this process may make none, which is said.
 #[track_caller]
@@ -44,19 +45,6 @@ pub(crate) fn base() -> Option<PathBuf> {
         return None;
     }
     own
-}
-
-/// The directory of the cgroup v2 of a process, below the only mount of it.
-pub(crate) fn cgroup_of(pid: u32) -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("read mountinfo");
-    let mount = mounts.lines().find_map(|line| {
-        let (place, kind) = line.split_once(" - ")?;
-        let is_whole = kind.starts_with("cgroup2 ") && place.split(' ').nth(3) == Some("/");
-        is_whole.then(|| PathBuf::from(place.split(' ').nth(4).unwrap()))
-    })?;
-    let all = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let path = all.lines().find_map(|line| line.strip_prefix("0::/"))?.to_owned();
-    Some(if path.is_empty() { mount } else { mount.join(path) })
 }
 
 /// The directory of the manager that a process belongs to.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use proxyprocess::{CgroupUse, ProxyConfig};
 use rustix::process::Signal;
 
-use super::{as_reaper, base, cgroup_of, contained, home_of, running, until_names};
-use crate::inside::{Host, Part, Place, helper, inherited, park, quick, stage};
+use super::{as_reaper, base, contained, home_of, running, until_names};
+use crate::inside::{Host, helper, quick};
 use crate::library::overlap::{becomes_ready, gone, overlapping, serves};
-use crate::support::{Config, Launch, Proxy, Scene, agent_with_fail_points};
+use crate::support::{Config, Launch, Proxy, Scene, agent_with_fail_points, cgroup_of};
 
 fn with_grace(mut config: ProxyConfig, grace: Duration) -> ProxyConfig {
     config.stop.grace_period = grace;
@@ -183,7 +183,7 @@ fn what_is_in_the_cgroup_of_a_proxy_that_was_not_started_in_one_is_ended_as_well
     as_reaper("cgroups::stops::what_is_in_the_cgroup_of_a_proxy_that_was_not_started_in_one_is_ended_as_well", || {
         let scene = Scene::of_library();
         let Some(options) = contained(&scene) else { return scene.finish() };
-        let mut first = Host::new(quick(&scene.data_dir()));
+        let mut first = Host::new(quick(&scene.data_dir()).with_cgroup(CgroupUse::Off));
         first.set("web", helper(&scene, &["run"]));
         first.run();
         let outside = scene.reports.start("web");
@@ -264,41 +264,6 @@ fn stop_is_answered_when_its_clean_up_does_not_come_to_an_end() {
     // At its end the manager removes what it can.
     assert!(!home.exists());
     scene.finish();
-}
-
-fn agent(place: &Place) {
-    let base = cgroup_of(std::process::id()).unwrap();
-    let options = quick(&place.data_dir()).with_cgroup(proxyprocess::CgroupUse::Required).with_cgroup_base(base);
-    let mut host = Host::new(options);
-    host.set("web", inherited(&["grandchild", "cleared"]));
-    host.run();
-    host.events.started("web");
-    park();
-}
-
-#[test]
-fn next_agent_ends_with_an_adopted_process_what_cleared_its_environment() {
-    let name = "cgroups::stops::next_agent_ends_with_an_adopted_process_what_cleared_its_environment";
-    let parts: [Part; 1] = [("agent", agent)];
-    let Some(stage) = stage(name, &parts) else { return };
-    let Some(options) = contained(&stage.scene) else { return stage.scene.finish() };
-    let first = stage.begin("agent", &[]);
-    let (leader, left) = (stage.scene.reports.start("web"), stage.scene.reports.grandchild("web"));
-    first.kill();
-    let home = home_of(&leader.process);
-    let mut next = Host::new(options);
-    next.restore().unwrap();
-    next.set("web", helper(&stage.scene, &["grandchild", "cleared"]));
-    next.run();
-    assert_eq!(next.events.adopted("web"), leader.pid);
-    leader.process.signal(Signal::KILL);
-    let again = stage.scene.reports.start("web");
-    assert!(left.process.is_gone(), "the successor runs beside it");
-    assert_eq!(home_of(&again.process), home);
-    next.kill();
-    assert!(!home.exists());
-    stage.scene.reports.forget_unread();
-    stage.scene.finish();
 }
 
 /// A scan of /proc takes the longer the more processes there are, and can be blind.

@@ -7,12 +7,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use proxyprocess::{
-    Command, ErrorCode, EventKind, ExecMode, Manager, ManagerOptions, ProxyConfig, ProxyStatus, Result, State,
+    CgroupUse, Command, ErrorCode, EventKind, ExecMode, Manager, ManagerOptions, ProxyConfig, ProxyStatus, Result,
+    State,
 };
 
 use super::look::context_switches;
 use super::observer::Observer;
-use crate::support::{HELPER, Scene};
+use crate::support::{HELPER, Scene, without_cgroups};
 
 /// Options with short periods, under which root may run proxies.
 pub(crate) fn quick(data_dir: &Path) -> ManagerOptions {
@@ -22,7 +23,7 @@ pub(crate) fn quick(data_dir: &Path) -> ManagerOptions {
     options.snapshot_period = Duration::from_millis(20);
     options.coalesce_period = Duration::from_millis(200);
     options.quiescent_period = Duration::from_millis(10);
-    options
+    if without_cgroups() { options.with_cgroup(CgroupUse::Off) } else { options }
 }
 
 /// A helper process in a role, which reports to this scene. It dies at once when it is killed, and its token is

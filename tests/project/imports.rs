@@ -34,10 +34,11 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 23] = [
+const SUPERVISOR_LAYERS: [&str; 24] = [
     "process_key",
     "refusals",
     "removed_logs",
+    "spare_descriptor",
     "cgroups",
     "cgroup_limits",
     "status",

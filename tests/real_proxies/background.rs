@@ -29,7 +29,7 @@ fn nginx_in_the_background_is_named_by_the_stop_that_leaves_it() {
         fs::write(dir.join("nginx.conf"), text).expect("write nginx.conf");
         let [dir, conf] = [dir.clone(), dir.join("nginx.conf")].map(|path| path.to_str().expect("UTF-8").to_owned());
         let web = Proxy::command(&[program, "-p", &dir, "-c", &conf, "-g", "user root;"]);
-        let mut agent = Agent::start(&scene, &Config::new(&scene).proxy("web", web));
+        let mut agent = Agent::start(&scene, &Config::scanning(&scene).proxy("web", web));
         let status = agent.status_when(&scene, "it is suspected", |status| {
             status.proxies.get("web").is_some_and(|web| web.hint.is_some())
         });

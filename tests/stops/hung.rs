@@ -12,7 +12,7 @@ use crate::support::{
 
 fn config(scene: &Scene, grace_ms: u64, ids: &[&str]) -> Config {
     let proxy = || Proxy::helper(&["graceful"]).grace_ms(grace_ms);
-    ids.iter().fold(Config::new(scene), |config, id| config.proxy(id, proxy()))
+    ids.iter().fold(Config::scanning(scene), |config, id| config.proxy(id, proxy()))
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn threads_that_were_stuck_do_not_end_while_their_children_live() {
     // One more than there are spawners, as long as none is stuck.
     let cores = std::thread::available_parallelism().expect("count processors").get();
     let ids: Vec<String> = (0..=cores.min(3)).map(|number| format!("p{number}")).collect();
-    let config = ids.iter().fold(Config::new(&scene), |config, id| config.proxy(id, Proxy::helper(&["bound"])));
+    let config = ids.iter().fold(Config::scanning(&scene), |config, id| config.proxy(id, Proxy::helper(&["bound"])));
     let (held, release) = (format!("start:prepared#1-{}=hold", ids.len()), scene.path("release"));
     let agent = Launch::of(agent_with_fail_points(), &scene)
         .env("PROXYPROCESS_FAIL", &held)

@@ -85,9 +85,9 @@ fn a_removed_proxy_names_a_process_that_writes_to_its_log() {
     in_pid_namespace("stops::unproven::a_removed_proxy_names_a_process_that_writes_to_its_log", || {
         let scene = Scene::new();
         let web = Proxy::helper(&["grandchild", "cleared", "keeps-log"]);
-        let agent = Agent::start(&scene, &Config::new(&scene).proxy("web", web));
+        let agent = Agent::start(&scene, &Config::scanning(&scene).proxy("web", web));
         let (leader, left) = (scene.reports.start("web"), scene.reports.grandchild("web"));
-        agent.reload(&Config::new(&scene));
+        agent.reload(&Config::scanning(&scene));
         let why = "writes to its log, was started after it, and its environment names no proxy";
         agent.wait_for_log(&format!("may have left pid {} ({}: {why}): not signalled", left.pid, program()));
         agent.status_when(&scene, "web is gone", |status| status.proxies.is_empty());
@@ -102,7 +102,7 @@ fn a_removed_proxy_names_a_process_that_writes_to_its_log() {
 fn processes_of_another_agent_are_not_named() {
     in_pid_namespace("stops::unproven::processes_of_another_agent_are_not_named", || {
         let (one, other) = (Scene::new(), Scene::new());
-        let web = |role: &[&str], scene: &Scene| Config::new(scene).proxy("web", Proxy::helper(role));
+        let web = |role: &[&str], scene: &Scene| Config::scanning(scene).proxy("web", Proxy::helper(role));
         let leave = |role: &[&str]| {
             let agent = Agent::start(&other, &web(role, &other));
             let (leader, left) = (other.reports.start("web"), other.reports.grandchild("web"));
@@ -156,7 +156,7 @@ fn a_stop_names_a_process_that_a_file_capability_makes_unreadable() {
         fs::create_dir(scene.data_dir()).unwrap();
         chown(scene.data_dir(), Some(USER), Some(USER)).unwrap();
         let web = Proxy::command(&[program.to_str().unwrap(), "escaped", "stubborn"]);
-        let config = Config::new(&scene).proxy("web", web);
+        let config = Config::scanning(&scene).proxy("web", web);
         let user = USER.to_string();
         let under = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups"];
         let agent = Launch::new(&scene).under(&under).start(&config);
@@ -190,7 +190,7 @@ fn a_stop_names_a_process_of_an_earlier_user_namespace() {
         if !has_user_namespaces() {
             return scene.finish();
         }
-        let config = Config::new(&scene).proxy("web", Proxy::helper(&["escaped", "stubborn"]));
+        let config = Config::scanning(&scene).proxy("web", Proxy::helper(&["escaped", "stubborn"]));
         let agent = Launch::new(&scene).under(&IN_USER_NAMESPACE).start(&config);
         let (leader, left) = (scene.reports.start("web"), scene.reports.grandchild("web"));
         agent.kill();
@@ -238,7 +238,7 @@ fn holds_start<'a>(scene: &'a Scene, under: &'a [&'a str], config: &Config, of: 
 
 fn start_is_held_until_the_member_ends(under: &[&str], role: &[&str]) {
     let scene = Scene::new();
-    let config = Config::new(&scene).proxy("web", Proxy::helper(role));
+    let config = Config::scanning(&scene).proxy("web", Proxy::helper(role));
     let left = leave_member(&scene, under, &config);
     let agent = holds_start(&scene, under, &config, &left);
     let begun = Instant::now();
@@ -273,7 +273,8 @@ fn a_start_is_held_until_an_unreadable_member_of_the_old_group_ends() {
 fn a_held_start_is_made_after_ten_seconds_and_names_what_it_runs_beside() {
     in_pid_namespace("stops::unproven::a_held_start_is_made_after_ten_seconds_and_names_what_it_runs_beside", || {
         let scene = Scene::new();
-        let config = |role: &[&str]| Config::new(&scene).proxy("web", Proxy::helper(role).set("token", "declared"));
+        let config =
+            |role: &[&str]| Config::scanning(&scene).proxy("web", Proxy::helper(role).set("token", "declared"));
         let left = leave_member(&scene, &[], &config(&["grandchild", "cleared", "stays"]));
         let begun = Instant::now();
         let agent = holds_start(&scene, &[], &config(&["run"]), &left);
@@ -297,7 +298,7 @@ fn a_program_that_ends_with_0_and_leaves_a_process_is_asked_once_whether_it_is_i
         let scene = Scene::new();
         let restart = serde_json::json!({"attempts_before_backoff": 1, "max_wait_ms": 600_000});
         let web = Proxy::helper(&["background"]).set("restart", restart);
-        let agent = Agent::start(&scene, &Config::new(&scene).proxy("web", web));
+        let agent = Agent::start(&scene, &Config::scanning(&scene).proxy("web", web));
         let left = [scene.reports.grandchild("web"), scene.reports.grandchild("web")];
         let status = agent.status_when(&scene, "it waits", |status| status.is("web", "waiting"));
         let hint = status["web"].hint.clone().unwrap();

@@ -20,7 +20,7 @@ pub(crate) fn config(scene: &Scene, role: &[&str]) -> Config {
 
 /// The same with a grace period, which the record says.
 pub(crate) fn config_with_grace(scene: &Scene, role: &[&str], ms: u64) -> Config {
-    Config::new(scene).proxy(WEB, Proxy::helper(role).set("token", TOKEN).grace_ms(ms))
+    Config::scanning(scene).proxy(WEB, Proxy::helper(role).set("token", TOKEN).grace_ms(ms))
 }
 
 /// What is on disk of a proxy that is gone, and so is its agent.
@@ -152,7 +152,7 @@ pub(crate) fn starts_anew(scene: &Scene, launch: Launch<'_>, role: &[&str], pid:
 /// Has the next agent, which wants no proxy at all, find that there is nothing to stop.
 #[track_caller]
 pub(crate) fn stops_nothing(scene: &Scene, reasons: &[&str]) {
-    let agent = Agent::start(scene, &Config::new(scene));
+    let agent = Agent::start(scene, &Config::scanning(scene));
     says(&agent, reasons);
     agent.status_when(scene, "nothing is left of the proxy", |status| status.proxies.is_empty());
     agent.quit();

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::cgroups::without_cgroups;
 use super::programs::HELPER;
 use super::scene::Scene;
 
@@ -26,7 +27,13 @@ impl Config {
             "quiescent_period_ms": 10,
         });
         let Value::Object(fields) = fields else { unreachable!("an object") };
-        Config { fields, proxies: Map::new() }
+        let config = Config { fields, proxies: Map::new() };
+        if without_cgroups() { config.set("cgroup", "off") } else { config }
+    }
+
+    /// The same of an agent that has no cgroups: it finds by scans what has left a group.
+    pub(crate) fn scanning(scene: &Scene) -> Config {
+        Config::new(scene).set("cgroup", "off")
     }
 
     /// Sets a field beside `proxies`.

@@ -4,6 +4,7 @@
 
 mod agent;
 mod alone;
+mod cgroups;
 mod config;
 mod consul;
 mod cost;
@@ -21,6 +22,7 @@ mod status;
 
 pub(crate) use agent::{Agent, Launch, Stdout};
 pub(crate) use alone::{alone, alone_under, in_pid_namespace, is_alone, next_pid_is};
+pub(crate) use cgroups::{cgroup_of, without_cgroups};
 pub(crate) use config::{Config, Proxy};
 pub(crate) use consul::{ConsulProxy, consul_snapshot, leave_as_consul};
 pub(crate) use cost::Cost;

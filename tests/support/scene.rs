@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::{Signal, getpid, set_child_subreaper};
 use tempfile::TempDir;
 
+use super::cgroups::remove_cgroups_of;
 use super::deadline::Deadline;
 use super::files::Changes;
 use super::message::{LOCKS, SOCKET, WATCH_PID};
@@ -131,7 +132,7 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         if self.finished {
-            return;
+            return remove_cgroups_of(self.dir.path());
         }
         // Not all of them show their mark: nginx writes its title over its environment.
         self.reports.known_processes().iter().for_each(|process| process.signal(Signal::KILL));

@@ -59,9 +59,7 @@ fn options(directory: &Path, cgroup: Option<&str>) -> ManagerOptions {
     let mut options = ManagerOptions::default();
     options.data_dir = Some(directory.join("data"));
     options.allow_root = true;
-    if cgroup == Some("required") {
-        options.cgroup = CgroupUse::Required;
-    }
+    options.cgroup = if cgroup == Some("required") { CgroupUse::Required } else { CgroupUse::Off };
     options
 }
 

@@ -40,7 +40,7 @@ type ManagerOptions struct {
 	// older lines beside them; the others are deleted once nothing of their proxy runs any more. nil: all stay.
 	KeepRemoved *uint32
 	// Cgroup is whether each proxy has a cgroup (version 2) of its own, which has all that its process starts, whatever those
-	// do, and by which a stop ends all of it.
+	// do, and by which a stop ends all of it (CgroupAuto).
 	Cgroup Cgroup
 	// CgroupBase is the directory of the cgroup below which the manager makes its own. When it is empty it is that of this
 	// process, or the one above it where systemd has delegated that (DelegateSubgroup=). It is empty with CgroupOff.
@@ -51,10 +51,10 @@ type ManagerOptions struct {
 type Cgroup int32
 
 const (
-	// CgroupOff: none has.
-	CgroupOff Cgroup = C.PROXYPROCESS_CGROUP_OFF
 	// CgroupAuto: each has one where this process may make cgroups; what the log says when the manager is made.
 	CgroupAuto Cgroup = C.PROXYPROCESS_CGROUP_AUTO
+	// CgroupOff: none has.
+	CgroupOff Cgroup = C.PROXYPROCESS_CGROUP_OFF
 	// CgroupRequired: each has one. A manager that may make none is refused, and a process that cannot enter is not started.
 	CgroupRequired Cgroup = C.PROXYPROCESS_CGROUP_REQUIRED
 )

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Adoption: proving that a recorded process is the one that lives now. On any doubt it is refused, and why is said.
 
+pub(crate) mod cgroup_leftovers;
 pub(crate) mod claim;
 mod group_leftovers;
 pub(crate) mod named_leader;

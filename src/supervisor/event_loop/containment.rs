@@ -13,6 +13,7 @@ use crate::supervisor::cgroups::StartPlace;
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::scan::escaped_process::Escaped;
 use crate::supervisor::scan::process_scan::ScanResult;
+use crate::supervisor::spawner::job::Leftovers;
 use crate::sys::cgroup::directory;
 use crate::sys::is_exhausted;
 
@@ -21,6 +22,17 @@ impl EventLoop {
     pub(super) fn cgroup_to_remove(&self, key: ProcessKey) -> Option<Arc<Path>> {
         let supervised = self.slots.get(&key).filter(|it| it.machine.state() == ProxyState::Stopped)?;
         supervised.cgroup().cloned()
+    }
+
+    /// What an earlier process may have left. What is in the cgroup of the last one was looked for; where none is known, an agent
+    /// before this one may have left something. Of two generations that come from that one it is not known which one's it is.
+    pub(super) fn leftovers(&self, key: ProcessKey) -> Leftovers {
+        let supervised = self.slots.get(&key);
+        let knows_cgroup = supervised.is_some_and(|supervised| supervised.cgroup().is_some());
+        Leftovers {
+            group_of: supervised.and_then(|supervised| supervised.rare.uncleared.clone()),
+            in_cgroups: !knows_cgroup && self.other_of(key).is_none(),
+        }
     }
 }
 
@@ -73,8 +85,7 @@ impl Supervised {
 
     /// What there is in its cgroup, as a scan would find it.
     pub(super) fn look_into_cgroup(&self) -> io::Result<ScanResult> {
-        let (seen, escaped) =
-            self.cgroup().map_or_else(|| Ok((false, Vec::new())), |cgroup| Escaped::of_cgroup(cgroup))?;
+        let (seen, escaped) = self.in_cgroup(|cgroup| Escaped::of_cgroup(cgroup))?.unwrap_or_default();
         Ok(ScanResult { seen, escaped, unproven: Vec::new() })
     }
 
@@ -104,9 +115,16 @@ impl Supervised {
 
     /// Ends all processes of its cgroup.
     pub(super) fn kill_cgroup(&mut self) -> io::Result<()> {
-        let Some(cgroup) = self.cgroup() else { return Ok(()) };
-        let killed = directory::kill_all(cgroup);
-        self.rare.cgroup_killed = true;
-        killed
+        // Also when it fails half-way.
+        if self.cgroup().is_some() {
+            self.rare.cgroup_killed = true;
+        }
+        self.in_cgroup(directory::kill_all).map(|_| ())
+    }
+
+    /// Does something in its cgroup, if it has one, with a descriptor in reserve.
+    fn in_cgroup<T>(&self, what: impl Fn(&Path) -> io::Result<T>) -> io::Result<Option<T>> {
+        let (Some(cgroup), Some(cgroups)) = (self.cgroup(), &self.spec.context.cgroups) else { return Ok(None) };
+        cgroups.lend(|| what(cgroup)).map(Some)
     }
 }

@@ -68,20 +68,21 @@ impl EventLoop {
                 supervised.unscanned_since = supervised.unscanned_since.or_else(BootTime::tick_now);
                 supervised.warn_of_held();
                 fail::point("spawn:decided");
-                let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
-                let unread = supervised.rare.unread.take();
+                let (spec, unread) = (supervised.spec.clone(), supervised.rare.unread.take());
                 let (sockets, numbers) = (supervised.sockets_for_start(), self.draw_numbers(key));
+                let left = self.leftovers(key);
                 let last_cgroup = self.slots.get(&key).and_then(|supervised| supervised.last_cgroup());
                 let other_cgroup = self.other_of(key).and_then(|other| self.slots.get(&other)?.cgroup().cloned());
-                self.submit(key, Job::Start { key, spec, numbers, after, sockets, last_cgroup, other_cgroup, unread });
+                self.submit(key, Job::Start { key, spec, numbers, left, sockets, last_cgroup, other_cgroup, unread });
             }
             MachineAction::AskTurn => self.ask_turn(key),
             MachineAction::Adopt => {
                 (supervised.rare.repair, supervised.rare.told) = (None, None);
                 let (spec, claim) = (supervised.spec.clone(), supervised.claim.clone());
                 let sockets = supervised.sockets_for_adoption();
+                let is_alone = self.other_of(key).is_none();
                 if let Some(claim) = claim {
-                    self.submit(key, Job::Adopt { key, spec, claim: *claim, sockets });
+                    self.submit(key, Job::Adopt { key, spec, claim: *claim, is_alone, sockets });
                 }
             }
             MachineAction::Scan => {
@@ -138,17 +139,17 @@ impl EventLoop {
             MachineAction::CleanUp => {
                 (supervised.group, supervised.rare.repair, supervised.rare.told) = (None, None, None);
                 fail::point("clean-up:decided");
-                let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
-                let unread = supervised.rare.unread.take();
+                let (spec, unread) = (supervised.spec.clone(), supervised.rare.unread.take());
                 let (sockets, cgroup) = (self.sockets_to_close(key), self.cgroup_to_remove(key));
-                self.submit(key, Job::CleanUp { key, spec, after, sockets, cgroup, unread });
+                let left = self.leftovers(key);
+                self.submit(key, Job::CleanUp { key, spec, left, sockets, cgroup, unread });
             }
             MachineAction::RecordEnd(rest) => self.record_end(key, rest),
             MachineAction::CleanUpButRecord => {
                 (supervised.group, supervised.rare.told) = (None, None);
-                let (spec, after) = (supervised.spec.clone(), supervised.rare.uncleared.clone());
-                let unread = supervised.rare.unread.take();
-                self.submit(key, Job::CleanUpButRecord { key, spec, after, unread });
+                let (spec, unread) = (supervised.spec.clone(), supervised.rare.unread.take());
+                let left = self.leftovers(key);
+                self.submit(key, Job::CleanUpButRecord { key, spec, left, unread });
             }
             MachineAction::Settle => {
                 fail::point("stop:settled");

@@ -81,7 +81,6 @@ impl EventLoop {
         if !supervised.still_applies(&repair.what) {
             return self.drop_if_done(key);
         }
-        let after = supervised.rare.uncleared.clone();
         let job = match repair.what {
             RepairTask::Signal(signal) => return self.send_stop_signal(key, signal),
             // What is under way may make it needless, or come to the same failure.
@@ -92,9 +91,11 @@ impl EventLoop {
             }
             RepairTask::CleanUp(spec) => {
                 let (sockets, cgroup) = (self.sockets_to_close(key), self.cgroup_to_remove(key));
-                Job::CleanUp { key, spec, after, sockets, cgroup, unread: None }
+                Job::CleanUp { key, spec, left: self.leftovers(key), sockets, cgroup, unread: None }
             }
-            RepairTask::CleanUpButRecord(spec) => Job::CleanUpButRecord { key, spec, after, unread: None },
+            RepairTask::CleanUpButRecord(spec) => {
+                Job::CleanUpButRecord { key, spec, left: self.leftovers(key), unread: None }
+            }
             RepairTask::RecordEnd(spec, ended) => Job::RecordEnd { key, spec, ended },
             RepairTask::RemovePidFile(spec) => Job::RemovePidFile { key, spec },
             RepairTask::PidFile(spec, pid) => Job::PidFile { key, spec, pid },

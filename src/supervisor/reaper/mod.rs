@@ -20,7 +20,7 @@ use table::{Table, WatchPhase, Watched};
 
 use super::other_agent;
 use super::process_key::{ProcessKey, WAKEUP, new_key};
-use super::scan::spare_descriptor::SpareDescriptor;
+use super::spare_descriptor::SpareDescriptor;
 use super::zombies::Zombie;
 use crate::logging::{self, Level};
 use crate::sys::epoll::{Epoll, Wakeup};

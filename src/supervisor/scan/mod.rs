@@ -11,6 +11,5 @@ mod process_in_exec;
 pub(crate) mod process_scan;
 pub(crate) mod process_tag;
 pub(crate) mod scan_queue;
-pub(crate) mod spare_descriptor;
 pub(crate) mod stalled_scan;
 pub(crate) mod unproven_process;

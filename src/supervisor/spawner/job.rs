@@ -68,6 +68,15 @@ pub(crate) enum Work {
     MeasureLogs(Arc<Vec<ProxyStatus>>, Sender<Vec<LogSizes>>),
 }
 
+/// What an earlier process may have left that no signal has reached.
+#[derive(Debug)]
+pub(crate) struct Leftovers {
+    /// In the group of this one.
+    pub(crate) group_of: Option<Box<Claim>>,
+    /// In any cgroup of its proxy.
+    pub(crate) in_cgroups: bool,
+}
+
 /// Work on one process; there is never more than one piece at a time for the same.
 #[derive(Debug)]
 pub(crate) enum Job {
@@ -75,8 +84,7 @@ pub(crate) enum Job {
         key: ProcessKey,
         spec: Arc<Spec>,
         numbers: StartNumbers,
-        /// Whose group may be left, here and below.
-        after: Option<Box<Claim>>,
+        left: Leftovers,
         /// Those of its proxy, if it has any or had some.
         sockets: Option<Arc<ProxySockets>>,
         /// The cgroup of the last process, if that had one of its own.
@@ -90,6 +98,8 @@ pub(crate) enum Job {
         key: ProcessKey,
         spec: Arc<Spec>,
         claim: Claim,
+        /// Whether what lives in the cgroups of the proxy is of this process, which may have ended.
+        is_alone: bool,
         /// Those of its proxy, if the process has any or they are declared.
         sockets: Option<Arc<ProxySockets>>,
     },
@@ -118,14 +128,14 @@ pub(crate) enum Job {
     CleanUp {
         key: ProcessKey,
         spec: Arc<Spec>,
-        after: Option<Box<Claim>>,
+        left: Leftovers,
         sockets: Option<SocketsToClose>,
         /// That of a proxy that is to be gone.
         cgroup: Option<Arc<Path>>,
         unread: Option<Unread>,
     },
     /// The same, but the record stays.
-    CleanUpButRecord { key: ProcessKey, spec: Arc<Spec>, after: Option<Box<Claim>>, unread: Option<Unread> },
+    CleanUpButRecord { key: ProcessKey, spec: Arc<Spec>, left: Leftovers, unread: Option<Unread> },
     /// Gives the files of the next generation the place of those of the current one, which this is.
     Promote { key: ProcessKey, spec: Arc<Spec>, pid: Option<Pid> },
 }

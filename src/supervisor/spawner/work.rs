@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::job::{Given, Job, ScanRequest, SocketsToClose, Work};
+use super::job::{Given, Job, Leftovers, ScanRequest, SocketsToClose, Work};
 use super::last_words::AddressSearch;
 use super::process_resources::{notify_socket, open_sockets, recorded, report_pipe, take_over};
 use crate::declaration::validate_id;
@@ -19,8 +19,8 @@ use crate::host_code;
 use crate::lifecycle::start_numbers::StartNumbers;
 use crate::logging::{self, Level};
 use crate::store::{self, LogPositions, RecordedNotifications};
-use crate::supervisor::adoption::claim::Claim;
-use crate::supervisor::adoption::{self, Proven, named_leader};
+use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
+use crate::supervisor::adoption::{self, Proven, cgroup_leftovers, named_leader};
 use crate::supervisor::cgroups::{self, StartPlace};
 use crate::supervisor::command_run::any_is_run_by_a_caller;
 use crate::supervisor::mailbox::{Done, Mailbox, Message, NewLeader, StartedProcess};
@@ -28,9 +28,9 @@ use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::reaper::process::Process;
 use crate::supervisor::scan::process_scan::{Scan, ScanScope};
-use crate::supervisor::scan::spare_descriptor::SpareDescriptor;
 use crate::supervisor::scan::stalled_scan::{ScanProgress, UnreadableProcesses};
 use crate::supervisor::sockets::ProxySockets;
+use crate::supervisor::spare_descriptor::SpareDescriptor;
 use crate::supervisor::spec::{Files, Spec};
 use crate::sys::fail;
 use crate::sys::notify_socket::SocketName;
@@ -183,9 +183,9 @@ impl Spawner {
 
     fn work(&self, job: Job, tools: &mut SpawnTools) -> Done {
         match job {
-            Job::Start { key, spec, numbers, after, sockets, last_cgroup, other_cgroup, .. } => {
+            Job::Start { key, spec, numbers, left, sockets, last_cgroup, other_cgroup, .. } => {
                 let place = (sockets.as_deref(), last_cgroup, other_cgroup);
-                match self.start(key, (&spec, numbers), after.as_deref(), place, tools) {
+                match self.start(key, (&spec, numbers), &left, place, tools) {
                     Ok(started) => Done::Started(started),
                     Err(error) => {
                         let hopeless = matches!(
@@ -196,7 +196,7 @@ impl Spawner {
                     }
                 }
             }
-            Job::Adopt { key, spec, claim, sockets } => match adoption::prove(&spec, &claim) {
+            Job::Adopt { key, spec, claim, is_alone, sockets } => match adoption::prove(&spec, &claim) {
                 Ok(Proven { process, written, known }) => {
                     let identity = process.identity.as_deref();
                     let (pid, since) = (process.pid, identity.map(|identity| identity.start_ticks));
@@ -209,6 +209,7 @@ impl Spawner {
                     let oom_kills = spec.oom_kills(cgroup.as_deref()).unwrap_or(0);
                     Done::Adopted { pid, group, since, written, known, untaken, cgroup, oom_kills }
                 }
+                Err(refusal) if is_alone => Done::Refused(self.refused_alone(&spec, refusal)),
                 Err(refusal) => Done::Refused(refusal),
             },
             Job::Run { run, command, .. } => {
@@ -237,12 +238,12 @@ impl Spawner {
             Job::RemovePidFile { spec, .. } => Done::PidFileRemoved(spec.remove_pid_file()),
             Job::Promote { spec, pid, .. } => Done::Promoted(spec.promote(pid)),
             Job::RecordEnd { spec, ended, .. } => Done::EndRecorded(ended, spec.record_end(ended)),
-            Job::CleanUpButRecord { spec, after, .. } => {
-                let ended = end_leftovers(&spec, after.as_deref());
+            Job::CleanUpButRecord { spec, left, .. } => {
+                let ended = self.end_leftovers(&spec, &left);
                 Done::CleanedUpButRecord(ended.and_then(|()| spec.remove_pid_file()))
             }
-            Job::CleanUp { spec, after, sockets, cgroup, .. } => {
-                let ended = end_leftovers(&spec, after.as_deref());
+            Job::CleanUp { spec, left, sockets, cgroup, .. } => {
+                let ended = self.end_leftovers(&spec, &left);
                 let closed = sockets.map_or(Ok(()), |SocketsToClose { all, but, keeps_stored }| {
                     if !keeps_stored {
                         all.stored.keep_first(0);
@@ -277,7 +278,7 @@ impl Spawner {
         &self,
         key: ProcessKey,
         (spec, numbers): (&Spec, StartNumbers),
-        after: Option<&Claim>,
+        left: &Leftovers,
         (sockets, last_cgroup, other_cgroup): (Option<&ProxySockets>, Option<StartPlace>, Option<Arc<Path>>),
         tools: &mut SpawnTools,
     ) -> Result<StartedProcess> {
@@ -285,7 +286,7 @@ impl Spawner {
         validate_id(&spec.id)?;
         spec.config.validate_to_start()?;
         spec.refuse_root()?;
-        end_leftovers(spec, after)?;
+        self.end_leftovers(spec, left)?;
         let opened = sockets.map(|sockets| open_sockets(spec, sockets)).transpose()?.unwrap_or_default();
         let (report, report_end) = report_pipe(spec)?.unzip();
         let notify = notify_socket(spec)?;
@@ -380,6 +381,40 @@ impl Spawner {
         })
     }
 
+    /// Ends what an adopted process that is gone has left of its group, where the group could not be signalled, and what an earlier
+    /// agent has left in the cgroups of the proxy.
+    fn end_leftovers(&self, spec: &Spec, left: &Leftovers) -> Result<()> {
+        let still_running = |left| Error::new(ErrorCode::StillRunning, left);
+        if let Some(claim) = &left.group_of {
+            adoption::end_leftovers(spec, claim).map_err(still_running)?;
+        }
+        if left.in_cgroups { self.end_in_cgroups(spec).map_err(still_running) } else { Ok(()) }
+    }
+
+    fn end_in_cgroups(&self, spec: &Spec) -> std::result::Result<(), String> {
+        let Some(cgroups) = &spec.context.cgroups else { return Ok(()) };
+        let ended = cgroup_leftovers::end(cgroups, &spec.id, &self.reaper.leaders())?;
+        if !ended.is_empty() {
+            let ended = ended.iter().map(Pid::to_string).collect::<Vec<_>>().join(", ");
+            let what = format_args!("ended what an earlier agent has left in its cgroup: pid {ended}");
+            spec.context.log.about(Level::Warn, &spec.id, what);
+        }
+        Ok(())
+    }
+
+    /// An adoption was refused of the only process of a proxy: if that is gone, so is then what it has left in a cgroup. What is
+    /// declared to have time gets it, as far as a scan finds it.
+    fn refused_alone(&self, spec: &Spec, refusal: Refusal) -> Refusal {
+        let is_gone = matches!(refusal.verdict, Verdict::Ended | Verdict::Unproven);
+        if !is_gone || !spec.config.stop.leftover_grace.is_zero() {
+            return refusal;
+        }
+        match self.end_in_cgroups(spec) {
+            Ok(()) => refusal,
+            Err(left) => Refusal { reason: format!("{}; {left}", refusal.reason), verdict: Verdict::Unknown },
+        }
+    }
+
     fn record(&self, key: ProcessKey, spec: &Spec, given: &Given) -> Result<()> {
         let Some(identity) = self.identity(key)? else { return Ok(()) };
         if let Files::DataDir(data_dir) = &spec.context.files {
@@ -411,12 +446,6 @@ fn boot_id() -> Result<Arc<str>> {
 /// A fault of this library must not leave anybody without an answer.
 fn caught<T>(what: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     host_code::caught(what).unwrap_or_else(|_| Err(io::Error::other("a spawner thread panicked")))
-}
-
-/// Ends what an adopted process that is gone has left of its group, where the group could not be signalled.
-fn end_leftovers(spec: &Spec, after: Option<&Claim>) -> Result<()> {
-    let ended = after.map_or(Ok(()), |claim| adoption::end_leftovers(spec, claim));
-    ended.map_err(|left| Error::new(ErrorCode::StillRunning, left))
 }
 
 fn start_failed(error: &StartError) -> Error {

@@ -29,7 +29,7 @@ impl Spec {
                 Err(without_cgroup("\"cgroup\" of the agent is \"off\", or none can be made"))
             };
         };
-        let opened = match cgroups.open_for_start(&self.id, last, other)? {
+        let opened = match cgroups.open_for_start(&self.id, last, other, &self.context.log)? {
             Err(why) if !limits.is_empty() => return Err(without_cgroup(why)),
             opened => self.entered(Some(Ok(opened)))?,
         };

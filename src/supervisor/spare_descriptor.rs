@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A descriptor in reserve, for a scan of processes when the host has none left.
+//! A descriptor in reserve, for what a stop needs one for when the host has none left: a scan of processes, or a cgroup.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::sys::{is_exhausted, null};
 
-/// A descriptor that is closed for a scan when no other is free: a stop must not wait for a host that has none left.
+/// A descriptor that is closed for a while when no other is free: a stop must not wait for a host that has none left.
 #[derive(Debug)]
 pub(crate) struct SpareDescriptor(Mutex<Option<OwnedFd>>);
 

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What the next agent finds in the cgroups of its proxies.
+
+use proxyprocess::CgroupUse;
+use rustix::process::Signal;
+
+use super::{contained, home_of};
+use crate::inside::{Host, Part, Place, helper, inherited, park, quick, stage};
+use crate::support::cgroup_of;
+
+fn agent(place: &Place) {
+    let base = cgroup_of(std::process::id()).unwrap();
+    let options = quick(&place.data_dir()).with_cgroup(CgroupUse::Required).with_cgroup_base(base);
+    let mut host = Host::new(options);
+    host.set("web", inherited(&["grandchild", "cleared"]));
+    host.run();
+    host.events.started("web");
+    park();
+}
+
+#[test]
+fn next_agent_ends_with_an_adopted_process_what_cleared_its_environment() {
+    let name = "cgroups::adoption::next_agent_ends_with_an_adopted_process_what_cleared_its_environment";
+    let parts: [Part; 1] = [("agent", agent)];
+    let Some(stage) = stage(name, &parts) else { return };
+    let Some(options) = contained(&stage.scene) else { return stage.scene.finish() };
+    let first = stage.begin("agent", &[]);
+    let (leader, left) = (stage.scene.reports.start("web"), stage.scene.reports.grandchild("web"));
+    first.kill();
+    let home = home_of(&leader.process);
+    let mut next = Host::new(options);
+    next.restore().unwrap();
+    next.set("web", helper(&stage.scene, &["grandchild", "cleared"]));
+    next.run();
+    assert_eq!(next.events.adopted("web"), leader.pid);
+    leader.process.signal(Signal::KILL);
+    let again = stage.scene.reports.start("web");
+    assert!(left.process.is_gone(), "the successor runs beside it");
+    assert_eq!(home_of(&again.process), home);
+    next.kill();
+    assert!(!home.exists());
+    stage.scene.reports.forget_unread();
+    stage.scene.finish();
+}
+
+/// Neither its environment nor its session says whose it is, and what it was started by has ended while there was no agent.
+#[test]
+fn what_an_ended_leader_has_left_in_its_cgroup_is_ended_before_the_next_start() {
+    let name = "cgroups::adoption::what_an_ended_leader_has_left_in_its_cgroup_is_ended_before_the_next_start";
+    let parts: [Part; 1] = [("agent", agent)];
+    let Some(stage) = stage(name, &parts) else { return };
+    let Some(options) = contained(&stage.scene) else { return stage.scene.finish() };
+    let first = stage.begin("agent", &[]);
+    let (leader, left) = (stage.scene.reports.start("web"), stage.scene.reports.grandchild("web"));
+    first.kill();
+    leader.process.kill();
+    let cgroup = cgroup_of(left.pid);
+    let mut next = Host::new(options);
+    next.restore().unwrap();
+    next.set("web", helper(&stage.scene, &["grandchild", "cleared"]));
+    next.run();
+    let again = stage.scene.reports.start("web");
+    assert!(left.process.is_gone(), "the successor runs beside it");
+    assert_eq!(cgroup_of(again.pid), cgroup);
+    next.kill();
+    stage.scene.reports.forget_unread();
+    stage.scene.finish();
+}
+
+#[test]
+fn what_an_ended_leader_has_left_in_its_cgroup_is_ended_with_a_proxy_that_is_not_declared_any_more() {
+    let name = "cgroups::adoption::what_an_ended_leader_has_left_in_its_cgroup_is_ended_with_a_proxy_that_is_not_declared_any_more";
+    let parts: [Part; 1] = [("agent", agent)];
+    let Some(stage) = stage(name, &parts) else { return };
+    let Some(options) = contained(&stage.scene) else { return stage.scene.finish() };
+    let first = stage.begin("agent", &[]);
+    let (leader, left) = (stage.scene.reports.start("web"), stage.scene.reports.grandchild("web"));
+    let home = home_of(&left.process);
+    first.kill();
+    leader.process.kill();
+    let mut next = Host::new(options);
+    next.restore().unwrap();
+    next.run();
+    next.events.stopped("web");
+    assert!(left.process.is_gone());
+    next.kill();
+    assert!(!home.exists());
+    stage.scene.finish();
+}
+
+/// Its record was lost, and no scan can know it: only its cgroup says that it is of the proxy.
+#[test]
+fn process_without_record_and_environment_is_ended_before_another_one_is_started() {
+    let name = "cgroups::adoption::process_without_record_and_environment_is_ended_before_another_one_is_started";
+    let parts: [Part; 1] = [("agent", agent)];
+    let Some(stage) = stage(name, &parts) else { return };
+    let Some(options) = contained(&stage.scene) else { return stage.scene.finish() };
+    let first = stage.begin("agent", &[]);
+    let (leader, left) = (stage.scene.reports.start("web"), stage.scene.reports.grandchild("web"));
+    first.kill();
+    leader.process.kill();
+    let data_dir = stage.scene.data_dir();
+    for lost in ["snapshot.json", "snapshot.json.ahead"] {
+        let _ = std::fs::remove_file(data_dir.join(lost));
+    }
+    std::fs::remove_dir_all(data_dir.join("records")).unwrap();
+    let mut next = Host::new(options);
+    next.restore().unwrap();
+    next.set("web", helper(&stage.scene, &["run"]));
+    next.run();
+    let again = stage.scene.reports.start("web");
+    assert!(left.process.is_gone(), "another one runs beside it");
+    next.kill();
+    assert!(again.process.is_gone());
+    stage.scene.reports.forget_unread();
+    stage.scene.finish();
+}
