@@ -85,7 +85,7 @@ impl Supervised {
 
     /// What there is in its cgroup, as a scan would find it.
     pub(super) fn look_into_cgroup(&self) -> io::Result<ScanResult> {
-        let (seen, escaped) = self.in_cgroup(|cgroup| Escaped::of_cgroup(cgroup))?.unwrap_or_default();
+        let (seen, escaped) = self.in_cgroup(Escaped::of_cgroup)?.unwrap_or_default();
         Ok(ScanResult { seen, escaped, unproven: Vec::new() })
     }
 
