@@ -57,6 +57,14 @@ impl Agent {
         self.scene.wait_for_end(watched, began[0])
     }
 
+    /// Ends it with all its processes, and says how many milliseconds that took, and what it answered of the status meanwhile.
+    pub(crate) fn kill_asked(&mut self) -> Result<(f64, Vec<u64>)> {
+        let watched: Vec<OwnedFd> = self.scene.watch_all();
+        let began = self.ask("kill-asked")?;
+        let asked = self.read_answer()?;
+        Ok((self.scene.wait_for_end(watched, began[0])?, asked))
+    }
+
     /// A line of numbers; there is at least one.
     fn read_answer(&mut self) -> Result<Vec<u64>> {
         let mut line = String::new();

@@ -16,7 +16,7 @@ without --scenario: the supervisors side by side
   --kills K         how many processes are killed, one after the other (200; 20 of those that wait a second)
   --idle S          seconds for which each sits idle (10)
 with --scenario NAME, more than once if you like: this library against its targets
-                    scale, adopted, stubborn, escaped, change, status, disk, crashloop, resident, changes, or all
+                    scale, adopted, stubborn, escaped, change, status, metrics, disk, crashloop, resident, changes, or all
   --many N          processes where there are many of them (10000); -n is how many where there are some
   --resident GIB    memory of the host of the scenario `resident` (8)
 both

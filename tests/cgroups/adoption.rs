@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What the next agent finds in the cgroups of its proxies.
 
-use proxyprocess::CgroupUse;
+use proxyprocess::{CgroupUse, Ready, Replace, WaitFor};
 use rustix::process::Signal;
 
-use super::{contained, home_of};
-use crate::inside::{Host, Part, Place, helper, inherited, park, quick, stage};
-use crate::support::cgroup_of;
+use super::{base, contained, home_of};
+use crate::inside::{Host, Part, Place, helper, inherited, park, quick, stage, wait_until};
+use crate::support::{Agent, Config, Launch, OVERLAPS, WATCHDOG, agent_with_fail_points, cgroup_of};
 
 fn agent(place: &Place) {
     let base = cgroup_of(std::process::id()).unwrap();
@@ -112,6 +112,51 @@ fn process_without_record_and_environment_is_ended_before_another_one_is_started
     assert!(left.process.is_gone(), "another one runs beside it");
     next.kill();
     assert!(again.process.is_gone());
+    stage.scene.reports.forget_unread();
+    stage.scene.finish();
+}
+
+fn agent_in_a_handover(place: &Place) {
+    let mut host =
+        Host::new(quick(&place.data_dir()).with_cgroup(CgroupUse::Required).with_cgroup_base(base().unwrap()));
+    for version in ["1", "2"] {
+        let mut config = inherited(&["ready", "fd", "3"]).with_ready(Ready::Fd(3)).with_replace(Replace::Overlap);
+        config.command = config.command.env("VERSION", version).env(OVERLAPS, "1");
+        host.set("web", config);
+        if version == "1" {
+            host.run();
+            host.manager.wait_until("web", WaitFor::Running, WATCHDOG).unwrap();
+        }
+    }
+    host.events.until("the second start", |event| event.generation == Some(2));
+    park();
+}
+
+/// It lives in a cgroup of the same proxy, and is not adopted yet.
+#[test]
+fn generation_that_lives_is_not_ended_with_what_the_other_one_has_left() {
+    let name = "cgroups::adoption::generation_that_lives_is_not_ended_with_what_the_other_one_has_left";
+    let parts: [Part; 1] = [("agent", agent_in_a_handover)];
+    let Some(stage) = stage(name, &parts) else { return };
+    let Some(base) = base() else { return stage.scene.finish() };
+    let first = stage.begin("agent", &[]);
+    let current = stage.scene.reports.start("web");
+    current.process.signal(Signal::USR1);
+    let next = stage.scene.reports.start("web");
+    let data_dir = stage.scene.data_dir();
+    wait_until(&data_dir, "the second record", || data_dir.join("records/web.json-next").exists());
+    first.kill();
+    current.process.kill();
+    let nothing = Config::new(&stage.scene).set("cgroup_base", base.to_str().unwrap()).set("cgroup", "required");
+    let launch = Launch::of(agent_with_fail_points(), &stage.scene);
+    // It does not pass this point with the process that is gone.
+    let mut stuck = launch.env("PROXYPROCESS_FAIL", "adopt:opened#1=stall").start(&nothing);
+    stuck.wait_for_log("not adopted: ended while no agent was there");
+    assert!(!next.process.is_gone(), "{}", stuck.log());
+    stuck.signal(Signal::KILL);
+    stuck.end();
+    Agent::start(&stage.scene, &nothing).quit();
+    assert!(next.process.is_gone());
     stage.scene.reports.forget_unread();
     stage.scene.finish();
 }

@@ -79,6 +79,8 @@ impl Accidents {
                         Kind::Stubborn,
                         Kind::Leads,
                         Kind::Ends,
+                        Kind::Once,
+                        Kind::Paused,
                         Kind::Missing,
                     ];
                     wanted.with(id, kinds[self.chance.below(kinds.len())], self.version)

@@ -22,9 +22,11 @@ pub(crate) fn first() -> Wanted {
         .with("ends", Kind::Ends, 1)
         .with("gone", Kind::Polite, 1)
         .with("heads", Kind::Leads, 1)
+        .with("idles", Kind::Paused, 1)
         .with("leads", Kind::Leads, 1)
         .with("listens", Kind::Listens, 1)
         .with("missing", Kind::Missing, 1)
+        .with("once", Kind::Once, 1)
         .with("other", Kind::Polite, 1)
         .with("plain", Kind::Runs, 1)
         .with("shifts", Kind::Overlaps, 1)
@@ -38,6 +40,8 @@ fn second() -> Wanted {
         .without("gone")
         .with("other", Kind::Stubborn, 2)
         .with("drains", Kind::Drains, 2)
+        .with("idles", Kind::Runs, 2)
+        .with("once", Kind::Once, 2)
         .with("new", Kind::Runs, 2)
         .with("shifts", Kind::Overlaps, 2)
         .grace("plain", 60)
@@ -46,7 +50,8 @@ fn second() -> Wanted {
 fn third() -> Wanted {
     // Of what drains nothing but its record is known by then.
     let third = second().without("new").without("listens").without("drains").with("other", Kind::Runs, 3);
-    third.with("drifts", Kind::Runs, 3).with("shifts", Kind::Overlaps, 3)
+    let third = third.with("idles", Kind::Paused, 3).with("drifts", Kind::Runs, 3);
+    third.with("shifts", Kind::Overlaps, 3)
 }
 
 /// What an agent may be told that finds the processes of any of these.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::crashes::outside::{self, Living};
 use crate::crashes::player::Player;
 use crate::crashes::wanted::{Kind, Wanted};
-use crate::support::{Agent, Process, Status};
+use crate::support::{Agent, Process, ProxyStatus, Status};
 
 impl Player {
     /// Whether all is as wanted, and if not, what is not. It may be on its way.
@@ -59,6 +59,11 @@ impl Player {
     }
 }
 
+fn is_not_run_again(said: &ProxyStatus) -> bool {
+    let says = |error: &String| error.starts_with("not restarted, for its restart policy is never: ");
+    said.last_error.as_ref().is_some_and(says)
+}
+
 /// Checks that the status is of exactly what is wanted, and names the processes that live.
 fn check_status(wanted: &Wanted, status: &Status, leaders: &BTreeMap<String, Living>) -> Result<(), String> {
     if !status.proxies.keys().eq(wanted.0.keys()) {
@@ -68,6 +73,9 @@ fn check_status(wanted: &Wanted, status: &Status, leaders: &BTreeMap<String, Liv
         let (said, pid) = (&status[id], leaders.get(id).map(Living::pid));
         let expected = match want.kind {
             Kind::Ends => said.state == "waiting" && said.last_exit.as_deref() == Some("exit code 3"),
+            // It may have been killed, or have ended when there was no agent; it is not run again either.
+            Kind::Once => said.state == "completed" || said.state == "failed" && is_not_run_again(said),
+            Kind::Paused => said.state == "paused",
             Kind::Missing => said.last_error.as_ref().is_some_and(|error| error.contains("No such file")),
             _ => said.state == "running",
         };

@@ -105,11 +105,13 @@ pub(crate) fn check_files(dir: &Path, wanted: &Wanted, leaders: &BTreeMap<String
     if stored != ids {
         return Err(format!("the snapshot holds {stored:?}, wanted is {ids:?}"));
     }
-    let names = |suffix: &str| leaders.keys().map(|id| format!("{id}{suffix}")).collect::<Vec<_>>();
-    for (folder, suffix) in [("records", ".json"), ("pids", ".pid")] {
-        let found = list(&dir.join(folder));
-        if found != names(suffix) {
-            return Err(format!("{folder} holds {found:?}, expected {:?}", names(suffix)));
+    // That of one that is not run again says so to the next agent.
+    let ended = wanted.0.iter().filter(|(_, want)| want.kind == Kind::Once).map(|(id, _)| id);
+    let recorded: BTreeSet<&String> = leaders.keys().chain(ended).collect();
+    for (folder, suffix, of) in [("records", ".json", recorded), ("pids", ".pid", leaders.keys().collect())] {
+        let (found, names) = (list(&dir.join(folder)), of.iter().map(|id| format!("{id}{suffix}")).collect::<Vec<_>>());
+        if found != names {
+            return Err(format!("{folder} holds {found:?}, expected {names:?}"));
         }
     }
     for (id, leader) in leaders {

@@ -35,6 +35,10 @@ pub(crate) enum Kind {
     Leads,
     /// Ends by itself, again and again.
     Ends,
+    /// Ends by itself, and is not run again.
+    Once,
+    /// Is declared, and not run.
+    Paused,
     /// Has no program.
     Missing,
 }
@@ -42,7 +46,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// Whether it has a process whenever all is well.
     pub(crate) fn lives(self) -> bool {
-        !matches!(self, Kind::Ends | Kind::Missing)
+        !matches!(self, Kind::Ends | Kind::Once | Kind::Paused | Kind::Missing)
     }
 }
 
@@ -99,17 +103,19 @@ impl Want {
     fn proxy(self) -> Proxy {
         let version = format!("v{}", self.version);
         let words: &[&str] = match self.kind {
-            Kind::Runs | Kind::Listens | Kind::Overlaps | Kind::Drains => &["run", &version],
+            Kind::Runs | Kind::Listens | Kind::Overlaps | Kind::Drains | Kind::Paused => &["run", &version],
             Kind::Detached => &["bound", &version],
             Kind::Notifies => &["notifies", "at-once", "READY=1", &version],
             Kind::Polite => &["graceful", &version],
             Kind::Stubborn => &["stubborn", &version],
             Kind::Leads => &["grandchild", "stubborn", &version],
             Kind::Ends => &["exit", "3", &version],
+            Kind::Once => &["exit", "0", &version],
             Kind::Missing => return Proxy::command(&["/no/such/program", &version]),
         };
         let restart = match self.kind {
             Kind::Ends => json!({"attempts_before_backoff": 1, "max_wait_ms": 60_000}),
+            Kind::Once => json!({"policy": "never"}),
             // However often it was killed, no test waits for it.
             _ => json!({"max_wait_ms": 20}),
         };
@@ -122,6 +128,7 @@ impl Want {
         let proxy = proxy.grace_ms(self.grace_ms);
         match self.kind {
             Kind::Detached => proxy.set("detached", true),
+            Kind::Paused => proxy.set("enabled", false),
             Kind::Notifies => proxy.set("ready", "notify").set("watchdog_ms", 3_600_000),
             Kind::Overlaps => proxy.set("replace", "overlap").env(&[&format!("{OVERLAPS}=1")]),
             _ => proxy,

@@ -68,9 +68,9 @@ fn a_host_of_many(place: &Place) {
     let cores = std::thread::available_parallelism().unwrap().get();
     // Supervisor, spawners, and the thread that runs the manager, which is the host's own.
     assert!(threads.len() <= 1 + cores.min(3) + 1, "{threads:?}");
-    // The data directory and its parts, its lock, epoll and its wakeup, one that is lent to scans and, where the kernel does
-    // not signal groups through pidfds, one to looks at groups; and those of each spawner.
-    let (each, most) = if cfg!(proxyprocess_no_pidfd) { (0, 10) } else { (MANY, MANY + 9) };
+    // The data directory and its parts, its lock, epoll and its wakeup, one that is lent to scans, one to cgroups and, where the
+    // kernel does not signal groups through pidfds, one to looks at groups; and those of each spawner.
+    let (each, most) = if cfg!(proxyprocess_no_pidfd) { (0, 11) } else { (MANY, MANY + 10) };
     assert!((each..=most + OF_A_SPAWNER * cores.min(3)).contains(&used), "{used} descriptors");
     wait_until(&place.path(""), "the test to have all reports", || place.path("go").exists());
     host.kill();

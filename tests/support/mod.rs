@@ -35,4 +35,4 @@ pub(crate) use programs::{HELPER, HELPER_VARIABLE, agent_under_test, agent_with_
 pub(crate) use raise::RaiseAtEnd;
 pub(crate) use reports::Start;
 pub(crate) use scene::{Scene, list};
-pub(crate) use status::Status;
+pub(crate) use status::{ProxyStatus, Status};

@@ -5,24 +5,33 @@
 //! |---|---|---|
 //! | `set ID VERSION` | declares another process | when it was declared |
 //! | `status COUNT` | asks for the status so often | the median in ns, how many proxies, how many run, restarts of the crashing one |
+//! | `metrics COUNT` | asks for the metrics so often | the median of the processor time in ns, the same of the [reads alone](super::reads), how many bytes |
 //! | `burst IDS COUNT` | so many changes among so many ids, within a second if it can | when the first and the last were made |
 //! | `close` | ends and leaves the processes | when it began |
 //! | `kill` | ends with the processes; so does SIGTERM | when it began |
+//! | `kill-asked` | the same, and asks for the status again and again | when it began, and on a second line the 50th and the 99th percentile of the times in ns, and the longest |
 //!
 //! "When" is in nanoseconds of the monotonic clock.
 
+use std::hint::black_box;
 use std::io::{BufRead, Write, stdin, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use proxyprocess::{Manager, ProxyState, State};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::declared::{CRASHING, Declared};
+use super::reads::Reads;
 use crate::Result;
 use crate::beacons::now_ns;
-use crate::figures::median;
+use crate::figures::{median, percentile};
+
+/// The question itself is not to be what keeps the machine busy.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(3);
 
 /// So many changes are made without looking at the clock.
 const BATCH: u64 = 100;
@@ -59,6 +68,7 @@ pub(super) fn serve(manager: &Manager, state: &State, declared: &Declared, told_
                 answer(&[now_ns()])?;
             }
             ["status", count] => status(manager, count.parse()?)?,
+            ["metrics", count] => metrics(manager, count.parse()?)?,
             ["burst", ids, count] => burst(state, declared, ids.parse()?, count.parse()?)?,
             ["close"] => {
                 answer(&[now_ns()])?;
@@ -67,6 +77,10 @@ pub(super) fn serve(manager: &Manager, state: &State, declared: &Declared, told_
             ["kill"] => {
                 answer(&[now_ns()])?;
                 return Ok(manager.kill()?);
+            }
+            ["kill-asked"] => {
+                answer(&[now_ns()])?;
+                return kill_asked(manager);
             }
             _ => return Err(format!("unknown command {line:?}").into()),
         }
@@ -84,6 +98,47 @@ fn status(manager: &Manager, count: u32) -> Result<()> {
     let running = last.iter().filter(|status| status.state == ProxyState::Running).count();
     let crashes = last.iter().find(|status| status.id == CRASHING).map_or(0, |status| status.restarts);
     answer(&[median(&times) as u64, last.len() as u64, running as u64, crashes])
+}
+
+fn metrics(manager: &Manager, count: u32) -> Result<()> {
+    let reads = Reads::of(&manager.status())?;
+    let (mut times, mut of_reads, mut bytes) = (Vec::new(), Vec::new(), 0);
+    // In turns.
+    for _ in 0..count {
+        times.push(processor_time(|| Ok(bytes = manager.metrics().len()))?);
+        of_reads.push(processor_time(|| reads.make())?);
+    }
+    answer(&[median(&times) as u64, median(&of_reads) as u64, bytes as u64])
+}
+
+/// While the manager stops all.
+fn kill_asked(manager: &Manager) -> Result<()> {
+    let has_ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut times = Vec::new();
+            while !has_ended.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                black_box(manager.status());
+                times.push(began.elapsed().as_nanos() as f64);
+                thread::sleep(BETWEEN_QUESTIONS);
+            }
+            times
+        });
+        let killed = manager.kill();
+        has_ended.store(true, Ordering::Relaxed);
+        let times = asking.join().map_err(|_| "the asking thread panicked")?;
+        answer(&[0.5, 0.99, 1.0].map(|share| percentile(&times, share) as u64))?;
+        Ok(killed?)
+    })
+}
+
+/// That of all threads of this process, in nanoseconds.
+fn processor_time(what: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let now = || clock_gettime(ClockId::ProcessCPUTime);
+    let began = now();
+    what()?;
+    Ok(Duration::try_from(now() - began)?.as_nanos() as f64)
 }
 
 /// Spread evenly over a second, as far as the machine can do that many.

@@ -4,6 +4,7 @@
 mod control;
 mod declared;
 mod host;
+mod reads;
 mod threads;
 mod work;
 

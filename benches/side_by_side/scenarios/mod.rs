@@ -8,6 +8,7 @@ mod crashloop;
 mod disk;
 mod escaped;
 mod floor;
+mod metrics;
 mod resident;
 mod scale;
 mod status;
@@ -26,13 +27,14 @@ pub(crate) struct Scenario {
 }
 
 /// All there are.
-const ALL: [Scenario; 10] = [
+const ALL: [Scenario; 11] = [
     Scenario { name: "scale", about: "ten times as many processes", run: scale::run },
     Scenario { name: "adopted", about: "the processes of an agent that was killed", run: adopted::run },
     Scenario { name: "stubborn", about: "processes that do not stop when they are told to", run: stubborn::run },
     Scenario { name: "escaped", about: "processes that left the group, with and without cgroups", run: escaped::run },
     Scenario { name: "change", about: "a change of one proxy among few and among many", run: change::run },
     Scenario { name: "status", about: "the status of all", run: status::run },
+    Scenario { name: "metrics", about: "the metrics of all", run: metrics::run },
     Scenario { name: "disk", about: "what one restart among many writes", run: disk::run },
     Scenario { name: "crashloop", about: "one process that always ends", run: crashloop::run },
     Scenario { name: "resident", about: "a host with much memory", run: resident::run },

@@ -95,6 +95,9 @@ impl EventLoop {
                 if overlaps {
                     supervised.replace_when_adopted(stop);
                 }
+                if !others.is_empty() {
+                    supervised.rare.claimed_in_pair = true;
+                }
                 self.drive(key, MachineEvent::Adopt { start_if_gone });
                 for other in others {
                     self.adopt_other(key, other, start_if_gone);

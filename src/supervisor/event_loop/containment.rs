@@ -25,14 +25,20 @@ impl EventLoop {
     }
 
     /// What an earlier process may have left. What is in the cgroup of the last one was looked for; where none is known, an agent
-    /// before this one may have left something. Of two generations that come from that one it is not known which one's it is.
+    /// before this one may have left something.
     pub(super) fn leftovers(&self, key: ProcessKey) -> Leftovers {
         let supervised = self.slots.get(&key);
         let knows_cgroup = supervised.is_some_and(|supervised| supervised.cgroup().is_some());
         Leftovers {
             group_of: supervised.and_then(|supervised| supervised.rare.uncleared.clone()),
-            in_cgroups: !knows_cgroup && self.other_of(key).is_none(),
+            in_cgroups: !knows_cgroup && self.is_alone(key),
         }
+    }
+
+    /// Whether there is no other generation beside it, nor is one about to be adopted.
+    pub(super) fn is_alone(&self, key: ProcessKey) -> bool {
+        let in_pair = self.slots.get(&key).is_some_and(|supervised| supervised.rare.claimed_in_pair);
+        !in_pair && self.other_of(key).is_none()
     }
 }
 

@@ -80,7 +80,7 @@ impl EventLoop {
                 (supervised.rare.repair, supervised.rare.told) = (None, None);
                 let (spec, claim) = (supervised.spec.clone(), supervised.claim.clone());
                 let sockets = supervised.sockets_for_adoption();
-                let is_alone = self.other_of(key).is_none();
+                let is_alone = self.is_alone(key);
                 if let Some(claim) = claim {
                     self.submit(key, Job::Adopt { key, spec, claim: *claim, is_alone, sockets });
                 }

@@ -44,6 +44,8 @@ pub(crate) struct RareFields {
     pub(crate) unscanned_outside: bool,
     /// Whether all processes of its cgroup were ended at once since the last start.
     pub(crate) cgroup_killed: bool,
+    /// Whether it was claimed with another process of its proxy: what lives in the cgroups of that may be of either.
+    pub(crate) claimed_in_pair: bool,
     /// How many processes of its cgroup had been ended for want of memory when its process was started or adopted.
     pub(crate) oom_kills: u64,
     /// The limits that its process does not have, and should.
@@ -106,6 +108,7 @@ static NOTHING: RareFields = RareFields {
     escaped: Vec::new(),
     unscanned_outside: false,
     cgroup_killed: false,
+    claimed_in_pair: false,
     oom_kills: 0,
     limits: None,
     told: None,
@@ -159,6 +162,7 @@ impl Rare {
             escaped,
             unscanned_outside,
             cgroup_killed,
+            claimed_in_pair,
             oom_kills,
             limits,
             told,
@@ -193,6 +197,7 @@ impl Rare {
         let nothing = escaped.is_empty()
             && !unscanned_outside
             && !cgroup_killed
+            && !claimed_in_pair
             && *oom_kills == 0
             && limits.is_none()
             && told.is_none()
