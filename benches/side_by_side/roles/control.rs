@@ -105,7 +105,10 @@ fn metrics(manager: &Manager, count: u32) -> Result<()> {
     let (mut times, mut of_reads, mut bytes) = (Vec::new(), Vec::new(), 0);
     // In turns.
     for _ in 0..count {
-        times.push(processor_time(|| Ok(bytes = manager.metrics().len()))?);
+        times.push(processor_time(|| {
+            bytes = manager.metrics().len();
+            Ok(())
+        })?);
         of_reads.push(processor_time(|| reads.make())?);
     }
     answer(&[median(&times) as u64, median(&of_reads) as u64, bytes as u64])
