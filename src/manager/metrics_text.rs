@@ -51,7 +51,10 @@ impl MetricsText {
         if !labels.is_empty() {
             self.0.push('}');
         }
-        self.line(format_args!(" {value}"));
+        self.0.push(' ');
+        // UNWRAP: not needed, for writing to a String never fails.
+        let _ = write!(self.0, "{value}");
+        self.0.push('\n');
     }
 
     pub(super) fn into_text(self) -> String {
