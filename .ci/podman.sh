@@ -322,6 +322,27 @@ else
     remove memory
 fi
 
+unit=cgroups
+hierarchy=$(findmnt --noheadings --output TARGET --types cgroup2 | head -n 1)
+if [[ ! $hierarchy ]]; then
+    skipped "no cgroup v2 on this machine"
+else
+    flees='(env -i /bin/busybox setsid /bin/busybox sleep 100002 &); exec sleep 100000'
+    configure auto "\"flees\": { \"command\": [\"/bin/sh\", \"-c\", \"$flees\"] }"
+    run contained --cgroupns host --volume "$hierarchy:/sys/fs/cgroup:rw"
+    check "web runs" runs contained
+    check_now "in a cgroup of its own: $(field contained cgroup)" grep -q '^"cgroup":"/sys/fs/cgroup/.*/web.proxy"$' <<<"$(field contained cgroup)"
+    lives() { processes contained | awk '$2 !~ /^Z/' | grep -q 'sleep 100002'; }
+    check "a process has left the session of its proxy, with a cleared environment" lives
+    inside contained my-agent stop flees --data-dir /data/agent >/dev/null
+    check_now "and is ended with it by agent stop" fails lives
+    home=$(field contained cgroup | sed -E 's|.*/sys/fs/cgroup(/.*)/web.proxy".*|\1|')
+    pod stop --time 20 contained >/dev/null
+    check_now "it stops" test "$(code_of contained)" = 0
+    check_now "and leaves no cgroup ($hierarchy$home)" fails test -e "$hierarchy$home"
+    remove contained
+fi
+
 unit=logs
 configure auto
 run output

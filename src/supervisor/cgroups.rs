@@ -263,14 +263,22 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 fn find_base() -> std::result::Result<PathBuf, String> {
     let own = hierarchy::directory_of(Whose::Own).map_err(|error| format!("read /proc/self/cgroup: {error}"))?;
     let own = own.ok_or("no mount shows the cgroup v2 of this process")?;
-    let candidates = [Some(&*own), own.parent()];
+    // An agent that is a proxy itself: what it has started is not of that proxy, and is not to end with it.
+    let outer = own.ancestors().filter(|dir| is_home(dir)).filter_map(Path::parent).last();
+    let own = outer.unwrap_or(&own);
+    let candidates = [Some(own), own.parent().filter(|_| outer.is_none())];
     if let Some(delegated) = candidates.into_iter().flatten().find(|path| directory::is_delegated(path)) {
         return Ok(delegated.to_owned());
     }
     if Path::new(SYSTEMD).exists() {
         return Err(format!("systemd manages {} and has not delegated it (Delegate=yes)", own.display()));
     }
-    Ok(own)
+    Ok(own.to_owned())
+}
+
+/// Whether a directory is that of the cgroups of a manager, by its name.
+fn is_home(dir: &Path) -> bool {
+    dir.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()))
 }
 
 fn make_home(base: &Path, owner_tag: &str) -> std::result::Result<PathBuf, String> {

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What the next agent finds in the cgroups of its proxies.
 
-use proxyprocess::{CgroupUse, Ready, Replace, WaitFor};
+use std::path::Path;
+
+use proxyprocess::{CgroupUse, Command, Output, ProxyConfig, Ready, Replace, WaitFor};
 use rustix::process::Signal;
 
 use super::{base, contained, home_of};
 use crate::inside::{Host, Part, Place, helper, inherited, park, quick, stage, wait_until};
-use crate::support::{Agent, Config, Launch, OVERLAPS, WATCHDOG, agent_with_fail_points, cgroup_of};
+use crate::support::{
+    Agent, Config, Launch, OVERLAPS, Proxy, Scene, WATCHDOG, agent_under_test, agent_with_fail_points, cgroup_of, until,
+};
 
 fn agent(place: &Place) {
     let base = cgroup_of(std::process::id()).unwrap();
@@ -103,7 +107,9 @@ fn process_without_record_and_environment_is_ended_before_another_one_is_started
     for lost in ["snapshot.json", "snapshot.json.ahead"] {
         let _ = std::fs::remove_file(data_dir.join(lost));
     }
-    std::fs::remove_dir_all(data_dir.join("records")).unwrap();
+    for lost in ["records", "pids"] {
+        std::fs::remove_dir_all(data_dir.join(lost)).unwrap();
+    }
     let mut next = Host::new(options);
     next.restore().unwrap();
     next.set("web", helper(&stage.scene, &["run"]));
@@ -158,5 +164,67 @@ fn generation_that_lives_is_not_ended_with_what_the_other_one_has_left() {
     Agent::start(&stage.scene, &nothing).quit();
     assert!(next.process.is_gone());
     stage.scene.reports.forget_unread();
+    stage.scene.finish();
+}
+
+/// What it has started is of that agent, and not of the proxy.
+#[test]
+fn proxies_of_an_agent_that_is_a_proxy_live_on_without_it() {
+    if Path::new("/run/systemd/system").exists() || base().is_none() {
+        return println!("skipped: without its word no agent makes cgroups where systemd manages them");
+    }
+    let scene = Scene::new();
+    let auto = || Config::new(&scene).set("cgroup", "auto");
+    let inner = auto().set("data_dir", scene.path("inner").to_str().unwrap()).proxy("deep", Proxy::helper(&["run"]));
+    let file = scene.path("inner.json");
+    inner.write(&file);
+    let program = agent_under_test().to_str().unwrap();
+    let outer =
+        auto().proxy("inner", Proxy::command(&[program, "run", file.to_str().unwrap()]).set("stop_signal", "SIGKILL"));
+    let agent = Agent::start(&scene, &outer);
+    let deep = scene.reports.start("deep");
+    agent.quit();
+    assert!(!deep.process.is_gone(), "it is of another agent");
+    deep.process.kill();
+    scene.finish();
+}
+
+fn agent_of_a_silent_one(place: &Place) {
+    let mut host =
+        Host::new(quick(&place.data_dir()).with_cgroup(CgroupUse::Required).with_cgroup_base(base().unwrap()));
+    host.set("web", silent());
+    host.run();
+    host.events.started("web");
+    park();
+}
+
+/// Neither its environment nor a log says whose it is.
+fn silent() -> ProxyConfig {
+    let command = Command::new("/usr/bin/env").args(["-i", "/bin/sleep", "1000"]);
+    ProxyConfig::new(command.stdout(Output::Null).stderr(Output::Null))
+}
+
+#[test]
+fn process_that_only_a_pid_file_names_is_adopted_by_its_cgroup() {
+    let name = "cgroups::adoption::process_that_only_a_pid_file_names_is_adopted_by_its_cgroup";
+    let parts: [Part; 1] = [("agent", agent_of_a_silent_one)];
+    let Some(stage) = stage(name, &parts) else { return };
+    let Some(options) = contained(&stage.scene) else { return stage.scene.finish() };
+    let data_dir = stage.scene.data_dir();
+    let first = stage.begin("agent", &[]);
+    let pid_file = data_dir.join("pids/web.pid");
+    wait_until(&data_dir, "the pid file", || pid_file.exists());
+    let pid: u32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    let executed = || std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| environ.is_empty());
+    until("the program to have no environment", executed);
+    first.kill();
+    std::fs::write(data_dir.join("records/web.json"), "damaged").unwrap();
+    let mut next = Host::new(options);
+    next.restore().unwrap();
+    next.set("web", silent());
+    next.run();
+    assert_eq!(next.events.adopted("web"), pid);
+    next.kill();
+    assert!(!std::path::Path::new(&format!("/proc/{pid}/exe")).exists());
     stage.scene.finish();
 }

@@ -73,7 +73,8 @@ fn play(scarce: Scarce) {
     let disk = Mount::memory(&data_dir, BYTES, FILES);
     let ballast = Ballast::of(&data_dir, scarce);
     let patient = |role: &[&str]| Proxy::helper(role).set("restart", json!({"max_wait_ms": 500}));
-    let config = Config::new(&scene).proxy("web", patient(&["run"])).proxy("other", eager(&["run"]));
+    // In a cgroup what has just ended may count for a moment longer, and its successor is then not started at once.
+    let config = Config::scanning(&scene).proxy("web", patient(&["run"])).proxy("other", eager(&["run"]));
     let agent = Agent::start(&scene, &config);
     let (mut web, other) = (scene.reports.start("web"), scene.reports.start("other"));
     wait_for_files(&data_dir, &[&web, &other]);

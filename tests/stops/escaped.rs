@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use proxyprocess::EventKind;
+use proxyprocess::{CgroupUse, EventKind};
 use rustix::process::{getpid, set_child_subreaper};
 
 use crate::inside::{Host, helper, json, quick, wait_until};
@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_millis(500);
 
 fn one_stop(whose: Whose) {
     let scene = Scene::new();
-    let config = Config::new(&scene)
+    let config = Config::scanning(&scene)
         .proxy("polite", Proxy::helper(&["escaped"]).grace_ms(600_000))
         .proxy("stubborn", Proxy::helper(&["escaped", "stubborn"]).grace_ms(GRACE.as_millis().try_into().unwrap()));
     let agent = Agent::start(&scene, &config);
@@ -52,7 +52,7 @@ fn no_successor_that_waits_is_started_beside_what_left_for_another_session() {
     let scene = Scene::new();
     let restart = serde_json::json!({"attempts_before_backoff": 0, "max_wait_ms": 10});
     let web = Proxy::helper(&["escaped", "stubborn"]).set("restart", restart).grace_ms(50);
-    let config = Config::new(&scene).proxy("web", web);
+    let config = Config::scanning(&scene).proxy("web", web);
     let agent = Agent::start(&scene, &config);
     let (mut leader, mut escaped) = (scene.reports.start("web"), scene.reports.grandchild("web"));
     for _ in 0..2 {
@@ -158,7 +158,8 @@ fn a_stop_of_a_daemon_out_of_a_snapshot_ends_what_left_for_another_session() {
 fn a_command_that_puts_itself_into_the_background_never_has_two_of_itself() {
     let scene = Scene::new();
     let restart = serde_json::json!({"attempts_before_backoff": 1000, "max_wait_ms": 10});
-    let config = Config::new(&scene).proxy("web", Proxy::helper(&["daemonizes"]).set("restart", restart).grace_ms(200));
+    let config =
+        Config::scanning(&scene).proxy("web", Proxy::helper(&["daemonizes"]).set("restart", restart).grace_ms(200));
     let agent = Agent::start(&scene, &config);
     let mut last: Option<Start> = None;
     for _ in 0..5 {
@@ -178,7 +179,8 @@ fn a_command_that_puts_itself_into_the_background_never_has_two_of_itself() {
 fn what_is_of_another_agent_with_the_same_id_and_token_is_no_business_of_a_stop() {
     let (one, other) = (Scene::new(), Scene::new());
     let config = |scene: &Scene| {
-        Config::new(scene).proxy("web", Proxy::helper(&["escaped", "stubborn"]).set("token", "the same").grace_ms(50))
+        Config::scanning(scene)
+            .proxy("web", Proxy::helper(&["escaped", "stubborn"]).set("token", "the same").grace_ms(50))
     };
     let (first, second) = (Agent::start(&one, &config(&one)), Agent::start(&other, &config(&other)));
     let (leader, escaped) = (other.reports.start("web"), other.reports.grandchild("web"));
@@ -206,7 +208,7 @@ fn what_is_of_another_agent_with_the_same_id_and_token_is_no_business_of_a_stop(
 fn what_a_proxy_of_a_proxy_is_called_is_its_own() {
     alone("stops::escaped::what_a_proxy_of_a_proxy_is_called_is_its_own", || {
         let scene = Scene::of_library();
-        let mut host = Host::new(quick(&scene.data_dir()));
+        let mut host = Host::new(quick(&scene.data_dir()).with_cgroup(CgroupUse::Off));
         host.set("web", helper(&scene, &["inspect"]));
         host.run();
         let origin = |start: &Start| start.inspection.as_ref().unwrap().env["CONNECT_PROXY_ORIGIN"].clone();
@@ -234,7 +236,7 @@ fn the_status_names_those_who_left() {
     alone("stops::escaped::the_status_names_those_who_left", || {
         set_child_subreaper(Some(getpid())).unwrap();
         let scene = Scene::of_library();
-        let mut host = Host::new(quick(&scene.data_dir()));
+        let mut host = Host::new(quick(&scene.data_dir()).with_cgroup(CgroupUse::Off));
         let mut config = helper(&scene, &["escaped", "stubborn"]);
         config.stop.grace_period = Duration::from_secs(600);
         host.set("web", config.clone());

@@ -11,10 +11,12 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::logging::{Level, Log};
 use crate::supervisor::cgroups::{self, Cgroups};
 use crate::supervisor::scan::process_scan::any_is_claimed;
 use crate::sys::cgroup::directory;
-use crate::sys::pid::Pid;
+use crate::sys::is_exhausted;
+use crate::sys::pid::{Pid, own_pid};
 
 /// How long they may outlive SIGKILL before it is said that they did.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -22,37 +24,58 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long to wait before the next look.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Ends all of them, and returns which those were when they are gone. A cgroup stays as it is in which a process leads, as one
-/// of these, or which another agent has adopted.
+/// Ends all of them, says which those are, and returns when they are gone. A cgroup stays as it is in which a process leads, as
+/// one of these, which another agent has adopted, or in which this agent or processes of another pid namespace are; and one
+/// that cannot be emptied from here, which is said: the next process begins in another one.
 ///
 /// # Errors
-/// What outlived SIGKILL, or why that cannot be known now: the proxy must not be started beside it.
-pub(crate) fn end(cgroups: &Cgroups, id: &str, leading: &HashSet<i32>) -> Result<Vec<Pid>, String> {
-    let mut ended = Vec::new();
+/// What outlived SIGKILL, or of what the system has no more: the proxy must not be started beside it.
+pub(crate) fn end(cgroups: &Cgroups, id: &str, leading: impl Fn() -> HashSet<i32>, log: &Log) -> Result<(), String> {
     for path in cgroups.paths_of(id) {
-        let failed = |error: io::Error| format!("end what is left in cgroup {}: {error}", path.display());
-        let Some(found) = found_in(&path, leading).map_err(failed)? else { continue };
-        directory::kill_all(&path).map_err(failed)?;
-        let give_up_at = Instant::now() + PATIENCE;
-        while directory::is_populated(&path).map_err(failed)? {
-            if Instant::now() >= give_up_at {
-                return Err(format!("processes in cgroup {} outlived SIGKILL", path.display()));
-            }
-            thread::sleep(PAUSE);
+        let ended = end_in(cgroups, &path, &leading, |found| {
+            let found = found.iter().map(Pid::to_string).collect::<Vec<_>>().join(", ");
+            let what = format_args!("SIGKILL for what an earlier agent has left in its cgroup: pid {found}");
+            log.about(Level::Warn, id, what);
+        });
+        let failed = |error: &dyn std::fmt::Display| format!("end what is left in cgroup {}: {error}", path.display());
+        match ended {
+            Ok(true) => {}
+            Ok(false) => return Err(failed(&"it outlived SIGKILL")),
+            Err(error) if is_exhausted(&error) => return Err(failed(&error)),
+            Err(error) => log.about(Level::Warn, id, format_args!("{}", failed(&error))),
         }
-        // What begins in one that was killed may be killed as well.
-        cgroups::remove(&path).map_err(|error| error.to_string())?;
-        ended.extend(found);
     }
-    Ok(ended)
+    Ok(())
 }
 
-/// Those that are in it now, if they are to be ended.
-fn found_in(path: &Path, leading: &HashSet<i32>) -> io::Result<Option<Vec<Pid>>> {
-    if !directory::is_populated(path)? {
-        return Ok(None);
+/// Whether nothing is left in one.
+fn end_in(
+    cgroups: &Cgroups,
+    path: &Path,
+    leading: impl Fn() -> HashSet<i32>,
+    tell: impl FnOnce(&[Pid]),
+) -> io::Result<bool> {
+    let is_populated = || cgroups.lend(|| directory::is_populated(path));
+    if !is_populated()? {
+        return Ok(true);
     }
-    let processes = directory::processes(path)?;
-    let is_in_use = processes.iter().any(|pid| leading.contains(&pid.as_raw())) || any_is_claimed(&processes)?;
-    Ok((!is_in_use).then_some(processes))
+    let found = cgroups.lend(|| directory::processes(path))?;
+    // Asked for only now, for it is of all processes.
+    let leading = leading();
+    let is_kept = |pid: &Pid| *pid == own_pid() || leading.contains(&pid.as_raw());
+    // Those of another pid namespace have no pid here, and may be an agent's.
+    if found.is_empty() || found.iter().any(is_kept) || any_is_claimed(&found)? {
+        return Ok(true);
+    }
+    tell(&found);
+    cgroups.lend(|| directory::kill_all(path))?;
+    let give_up_at = Instant::now() + PATIENCE;
+    while is_populated()? {
+        if Instant::now() >= give_up_at {
+            return Ok(false);
+        }
+        thread::sleep(PAUSE);
+    }
+    // What begins in one that was killed may be killed as well.
+    cgroups::remove(path).map(|()| true).map_err(|error| io::Error::other(error.to_string()))
 }

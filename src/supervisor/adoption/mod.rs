@@ -262,7 +262,10 @@ fn prove_by_marks(spec: &Spec, claim: &Claim, doubt: Option<String>) -> Proof<()
     let of_directory = claim.identity().is_none() && runs_as_declared_user(spec, pid).map_err(unreadable)?;
     // The declared token may have changed since, or the token not be known at all.
     let own = KnownTag { token: None, owner_tag: KnownOwner::Known(&spec.context.owner_tag), ..marks.clone() };
-    if marks.are_on(pid.as_raw()).map_err(unreadable)?
+    // What is in its cgroup is of the proxy, whatever it shows, and may show nothing.
+    let is_member = || spec.context.cgroups.as_ref().is_some_and(|all| all.of_adopted(&spec.id, pid).is_some());
+    if is_member()
+        || marks.are_on(pid.as_raw()).map_err(unreadable)?
         || of_directory && own.are_on(pid.as_raw()).map_err(unreadable)?
     {
         return Ok(());

@@ -209,7 +209,9 @@ impl Spawner {
                     let oom_kills = spec.oom_kills(cgroup.as_deref()).unwrap_or(0);
                     Done::Adopted { pid, group, since, written, known, untaken, cgroup, oom_kills }
                 }
-                Err(refusal) if is_alone => Done::Refused(self.refused_alone(&spec, refusal)),
+                Err(refusal) if is_alone && matches!(claim, Claim::Recorded { .. }) => {
+                    Done::Refused(self.refused_alone(&spec, refusal))
+                }
                 Err(refusal) => Done::Refused(refusal),
             },
             Job::Run { run, command, .. } => {
@@ -393,16 +395,10 @@ impl Spawner {
 
     fn end_in_cgroups(&self, spec: &Spec) -> std::result::Result<(), String> {
         let Some(cgroups) = &spec.context.cgroups else { return Ok(()) };
-        let ended = cgroup_leftovers::end(cgroups, &spec.id, &self.reaper.leaders())?;
-        if !ended.is_empty() {
-            let ended = ended.iter().map(Pid::to_string).collect::<Vec<_>>().join(", ");
-            let what = format_args!("ended what an earlier agent has left in its cgroup: pid {ended}");
-            spec.context.log.about(Level::Warn, &spec.id, what);
-        }
-        Ok(())
+        cgroup_leftovers::end(cgroups, &spec.id, || self.reaper.leaders(), &spec.context.log)
     }
 
-    /// An adoption was refused of the only process of a proxy: if that is gone, so is then what it has left in a cgroup. What is
+    /// An adoption was refused of the only process of a proxy that a record names: if that is gone, so is then what it has left in a cgroup. What is
     /// declared to have time gets it, as far as a scan finds it.
     fn refused_alone(&self, spec: &Spec, refusal: Refusal) -> Refusal {
         let is_gone = matches!(refusal.verdict, Verdict::Ended | Verdict::Unproven);

@@ -206,3 +206,36 @@ fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         result => result.map(Some),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::sys::cgroup::hierarchy::{Whose, directory_of};
+    use crate::sys::random::uuid;
+
+    /// As before Linux 5.14.
+    #[test]
+    fn processes_of_a_cgroup_are_ended_one_by_one_where_it_cannot_be_killed() {
+        let Some(own) = directory_of(Whose::Own).unwrap() else { return };
+        let path = own.join(format!("proxyprocess-test-{}", uuid().unwrap()));
+        if make(&path).is_err() {
+            return; // not as this user
+        }
+        let mut children = Vec::from([(), (), ()].map(|()| {
+            let child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
+            fs::write(path.join("cgroup.procs"), child.id().to_string()).unwrap();
+            child
+        }));
+        assert_eq!(processes(&path).unwrap().len(), 3);
+        kill_each(&path).unwrap();
+        for child in &mut children {
+            assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+        }
+        assert_eq!(state(&path).unwrap(), CgroupState::default());
+        remove(&path).unwrap();
+        assert!(!path.exists());
+    }
+}
