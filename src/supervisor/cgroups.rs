@@ -264,7 +264,7 @@ fn find_base() -> std::result::Result<PathBuf, String> {
     let own = hierarchy::directory_of(Whose::Own).map_err(|error| format!("read /proc/self/cgroup: {error}"))?;
     let own = own.ok_or("no mount shows the cgroup v2 of this process")?;
     // An agent that is a proxy itself: what it has started is not of that proxy, and is not to end with it.
-    let outer = own.ancestors().filter(|dir| is_home(dir)).filter_map(Path::parent).last();
+    let outer = base_around(&own);
     let own = outer.unwrap_or(&own);
     let candidates = [Some(own), own.parent().filter(|_| outer.is_none())];
     if let Some(delegated) = candidates.into_iter().flatten().find(|path| directory::is_delegated(path)) {
@@ -276,9 +276,14 @@ fn find_base() -> std::result::Result<PathBuf, String> {
     Ok(own.to_owned())
 }
 
-/// Whether a directory is that of the cgroups of a manager, by its name.
-fn is_home(dir: &Path) -> bool {
-    dir.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()))
+/// The base of the manager in a cgroup of whose proxies this one is, of several the outermost.
+fn base_around(own: &Path) -> Option<&Path> {
+    let name_of = |dir: &Path| dir.file_name().map(|name| name.to_string_lossy().into_owned());
+    let is_in_proxy = |dir: &Path| {
+        let is_of_proxy = SUFFIXES.iter().any(|suffix| name_of(dir).is_some_and(|name| name.ends_with(suffix)));
+        is_of_proxy && dir.parent().and_then(name_of).is_some_and(|name| name.starts_with(PREFIX))
+    };
+    own.ancestors().filter(|dir| is_in_proxy(dir)).filter_map(|dir| dir.parent()?.parent()).last()
 }
 
 fn make_home(base: &Path, owner_tag: &str) -> std::result::Result<PathBuf, String> {
@@ -350,6 +355,21 @@ mod tests {
         }
         let long = name_of(&"ä".repeat(512), ".proxy-2");
         assert!(long.len() <= 255 && long.contains('~'), "{long}");
+    }
+
+    #[test]
+    fn base_of_an_agent_that_is_a_proxy_is_that_of_the_outer_agent() {
+        let base = |own: &str| base_around(Path::new(own)).map(|base| base.display().to_string());
+        let home = "/cg/a.service/proxyprocess-fe00-1-2";
+        assert_eq!(base(&format!("{home}/web.proxy")).as_deref(), Some("/cg/a.service"));
+        assert_eq!(base(&format!("{home}/web.proxy-2/own/below")).as_deref(), Some("/cg/a.service"));
+        let twice = format!("{home}/web.proxy/proxyprocess-fe00-3-4/web.proxy");
+        assert_eq!(base(&twice).as_deref(), Some("/cg/a.service"));
+        for no_proxy in
+            ["/cg/system.slice/proxyprocess-agent.service/agent", home, "/cg/web.proxy", "/", "/cg/proxyprocess-x"]
+        {
+            assert_eq!(base(no_proxy), None, "{no_proxy}");
+        }
     }
 
     proptest! {

@@ -238,7 +238,9 @@ fn live_at(place: &Place, limit: Limit) {
     assert!(fit <= ROOM + ABOUT, "{fit} of {DECLARED} run");
     this.check_status();
     this.endure();
-    assert_eq!(this.running, undisturbed, "those that run are not disturbed by those that do not");
+    // One that was refused may have room once no other start is in its way.
+    let is_undisturbed = |(id, pid): (&String, &u32)| this.running.get(id) == Some(pid);
+    assert!(undisturbed.iter().all(is_undisturbed), "{:?} are disturbed by those that do not run", this.running);
     this.check_status();
     let victims: Vec<String> = undisturbed.keys().rev().take(9).cloned().collect();
     this.restart(&victims);
