@@ -3,34 +3,50 @@
 
 use std::path::Path;
 
-use proxyprocess::{CgroupUse, Command, Output, ProxyConfig, Ready, Replace, WaitFor};
+use proxyprocess::{Command, ManagerOptions, Output, ProxyConfig, Ready, Replace, WaitFor};
 use rustix::process::Signal;
 
-use super::{base, contained, home_of};
-use crate::inside::{Host, Part, Place, helper, inherited, park, quick, stage, wait_until};
+use super::{base, contained, contained_at, home_of};
+use crate::inside::{Host, Part, Place, Stage, helper, inherited, park, stage, wait_until};
 use crate::support::{
-    Agent, Config, Launch, OVERLAPS, Proxy, Scene, WATCHDOG, agent_under_test, agent_with_fail_points, cgroup_of, until,
+    Agent, Config, Launch, OVERLAPS, Proxy, Scene, Start, WATCHDOG, agent_under_test, agent_with_fail_points,
+    cgroup_of, until,
 };
 
 fn agent(place: &Place) {
-    let base = cgroup_of(std::process::id()).unwrap();
-    let options = quick(&place.data_dir()).with_cgroup(CgroupUse::Required).with_cgroup_base(base);
-    let mut host = Host::new(options);
+    let mut host = Host::new(contained_at(&place.data_dir()).unwrap());
     host.set("web", inherited(&["grandchild", "cleared"]));
     host.run();
     host.events.started("web");
     park();
 }
 
-#[test]
-fn next_agent_ends_with_an_adopted_process_what_cleared_its_environment() {
-    let name = "cgroups::adoption::next_agent_ends_with_an_adopted_process_what_cleared_its_environment";
-    let parts: [Part; 1] = [("agent", agent)];
-    let Some(stage) = stage(name, &parts) else { return };
-    let Some(options) = contained(&stage.scene) else { return stage.scene.finish() };
+/// What an agent has left that was killed: a process, and one that this has started for another session and without an environment.
+struct Left {
+    stage: Stage,
+    /// Of the next agent.
+    options: ManagerOptions,
+    leader: Start,
+    left: Start,
+}
+
+/// `None` in the agent, whose part this then was, and where no cgroups can be made.
+fn left_by_an_agent(name: &'static str) -> Option<Left> {
+    let stage = stage(name, &[("agent", agent)])?;
+    let Some(options) = contained(&stage.scene) else {
+        stage.scene.finish();
+        return None;
+    };
     let first = stage.begin("agent", &[]);
     let (leader, left) = (stage.scene.reports.start("web"), stage.scene.reports.grandchild("web"));
     first.kill();
+    Some(Left { stage, options, leader, left })
+}
+
+#[test]
+fn next_agent_ends_with_an_adopted_process_what_cleared_its_environment() {
+    let name = "cgroups::adoption::next_agent_ends_with_an_adopted_process_what_cleared_its_environment";
+    let Some(Left { stage, options, leader, left }) = left_by_an_agent(name) else { return };
     let home = home_of(&leader.process);
     let mut next = Host::new(options);
     next.restore().unwrap();
@@ -51,12 +67,7 @@ fn next_agent_ends_with_an_adopted_process_what_cleared_its_environment() {
 #[test]
 fn what_an_ended_leader_has_left_in_its_cgroup_is_ended_before_the_next_start() {
     let name = "cgroups::adoption::what_an_ended_leader_has_left_in_its_cgroup_is_ended_before_the_next_start";
-    let parts: [Part; 1] = [("agent", agent)];
-    let Some(stage) = stage(name, &parts) else { return };
-    let Some(options) = contained(&stage.scene) else { return stage.scene.finish() };
-    let first = stage.begin("agent", &[]);
-    let (leader, left) = (stage.scene.reports.start("web"), stage.scene.reports.grandchild("web"));
-    first.kill();
+    let Some(Left { stage, options, leader, left }) = left_by_an_agent(name) else { return };
     leader.process.kill();
     let cgroup = cgroup_of(left.pid);
     let mut next = Host::new(options);
@@ -74,13 +85,8 @@ fn what_an_ended_leader_has_left_in_its_cgroup_is_ended_before_the_next_start() 
 #[test]
 fn what_an_ended_leader_has_left_in_its_cgroup_is_ended_with_a_proxy_that_is_not_declared_any_more() {
     let name = "cgroups::adoption::what_an_ended_leader_has_left_in_its_cgroup_is_ended_with_a_proxy_that_is_not_declared_any_more";
-    let parts: [Part; 1] = [("agent", agent)];
-    let Some(stage) = stage(name, &parts) else { return };
-    let Some(options) = contained(&stage.scene) else { return stage.scene.finish() };
-    let first = stage.begin("agent", &[]);
-    let (leader, left) = (stage.scene.reports.start("web"), stage.scene.reports.grandchild("web"));
+    let Some(Left { stage, options, leader, left }) = left_by_an_agent(name) else { return };
     let home = home_of(&left.process);
-    first.kill();
     leader.process.kill();
     let mut next = Host::new(options);
     next.restore().unwrap();
@@ -96,12 +102,7 @@ fn what_an_ended_leader_has_left_in_its_cgroup_is_ended_with_a_proxy_that_is_not
 #[test]
 fn process_without_record_and_environment_is_ended_before_another_one_is_started() {
     let name = "cgroups::adoption::process_without_record_and_environment_is_ended_before_another_one_is_started";
-    let parts: [Part; 1] = [("agent", agent)];
-    let Some(stage) = stage(name, &parts) else { return };
-    let Some(options) = contained(&stage.scene) else { return stage.scene.finish() };
-    let first = stage.begin("agent", &[]);
-    let (leader, left) = (stage.scene.reports.start("web"), stage.scene.reports.grandchild("web"));
-    first.kill();
+    let Some(Left { stage, options, leader, left }) = left_by_an_agent(name) else { return };
     leader.process.kill();
     let data_dir = stage.scene.data_dir();
     for lost in ["snapshot.json", "snapshot.json.ahead"] {
@@ -123,8 +124,7 @@ fn process_without_record_and_environment_is_ended_before_another_one_is_started
 }
 
 fn agent_in_a_handover(place: &Place) {
-    let mut host =
-        Host::new(quick(&place.data_dir()).with_cgroup(CgroupUse::Required).with_cgroup_base(base().unwrap()));
+    let mut host = Host::new(contained_at(&place.data_dir()).unwrap());
     for version in ["1", "2"] {
         let mut config = inherited(&["ready", "fd", "3"]).with_ready(Ready::Fd(3)).with_replace(Replace::Overlap);
         config.command = config.command.env("VERSION", version).env(OVERLAPS, "1");
@@ -190,8 +190,7 @@ fn proxies_of_an_agent_that_is_a_proxy_live_on_without_it() {
 }
 
 fn agent_of_a_silent_one(place: &Place) {
-    let mut host =
-        Host::new(quick(&place.data_dir()).with_cgroup(CgroupUse::Required).with_cgroup_base(base().unwrap()));
+    let mut host = Host::new(contained_at(&place.data_dir()).unwrap());
     host.set("web", silent());
     host.run();
     host.events.started("web");
@@ -225,6 +224,6 @@ fn process_that_only_a_pid_file_names_is_adopted_by_its_cgroup() {
     next.run();
     assert_eq!(next.events.adopted("web"), pid);
     next.kill();
-    assert!(!std::path::Path::new(&format!("/proc/{pid}/exe")).exists());
+    assert!(!Path::new(&format!("/proc/{pid}/exe")).exists());
     stage.scene.finish();
 }

@@ -19,7 +19,13 @@ use crate::support::{Process, Scene, alone, cgroup_of, until};
 /// A manager whose proxies have to have a cgroup each; `None` where this process may make none, which is said.
 #[track_caller]
 fn contained(scene: &Scene) -> Option<ManagerOptions> {
-    Some(quick(&scene.data_dir()).with_cgroup(CgroupUse::Required).with_cgroup_base(base()?))
+    contained_at(&scene.data_dir())
+}
+
+/// The same with this data directory.
+#[track_caller]
+fn contained_at(data_dir: &Path) -> Option<ManagerOptions> {
+    Some(quick(data_dir).with_cgroup(CgroupUse::Required).with_cgroup_base(base()?))
 }
 
 /// Such a manager that runs these proxies.

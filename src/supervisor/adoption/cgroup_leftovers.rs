@@ -9,20 +9,15 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::group_leftovers::{PATIENCE, PAUSE};
 use crate::logging::{Level, Log};
 use crate::supervisor::cgroups::{self, Cgroups};
 use crate::supervisor::scan::process_scan::any_is_claimed;
 use crate::sys::cgroup::directory;
 use crate::sys::is_exhausted;
 use crate::sys::pid::{Pid, own_pid};
-
-/// How long they may outlive SIGKILL before it is said that they did.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// How long to wait before the next look.
-const PAUSE: Duration = Duration::from_millis(2);
 
 /// Ends all of them, says which those are, and returns when they are gone. A cgroup stays as it is in which a process leads, as
 /// one of these, which another agent has adopted, or in which this agent or processes of another pid namespace are; and one

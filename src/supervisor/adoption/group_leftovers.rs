@@ -15,10 +15,10 @@ use crate::sys::signal::{self, Signal};
 use crate::sys::{fail, pidfd};
 
 /// How long they may outlive SIGKILL before it is said that they did.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long to wait before the next scan.
-const PAUSE: Duration = Duration::from_millis(2);
+pub(super) const PAUSE: Duration = Duration::from_millis(2);
 
 /// Kills what is left of the group of a process that is gone, and returns when it is gone as well.
 ///

@@ -398,8 +398,8 @@ impl Spawner {
         cgroup_leftovers::end(cgroups, &spec.id, || self.reaper.leaders(), &spec.context.log)
     }
 
-    /// An adoption was refused of the only process of a proxy that a record names: if that is gone, so is then what it has left in a cgroup. What is
-    /// declared to have time gets it, as far as a scan finds it.
+    /// An adoption was refused of the only process of a proxy that a record names: if that is gone, so is then what it has left
+    /// in a cgroup. What is declared to have time gets it, as far as a scan finds it.
     fn refused_alone(&self, spec: &Spec, refusal: Refusal) -> Refusal {
         let is_gone = matches!(refusal.verdict, Verdict::Ended | Verdict::Unproven);
         if !is_gone || !spec.config.stop.leftover_grace.is_zero() {
