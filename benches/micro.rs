@@ -90,9 +90,32 @@ fn state(criterion: &mut Criterion) {
     drop(subscription);
 }
 
+/// A document of all, with so many spaces at its end.
+fn document(spaces: usize) -> String {
+    let declared = |id: u32| {
+        let command = format!(r#"["/usr/sbin/haproxy", "-db", "-f", "/etc/haproxy/{id}.cfg"]"#);
+        format!(r#""proxy-{id}": {{"command": {command}, "env": ["VERSION=0"], "stop_signal": "SIGUSR1"}}"#)
+    };
+    let all: Vec<String> = (0..MANY).map(declared).collect();
+    format!("{{{}}}{}", all.join(", "), " ".repeat(spaces))
+}
+
+fn documents(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("document of 10,000, nothing changed");
+    let state = State::new();
+    let (one, other) = (document(0), document(1));
+    group.sample_size(20);
+    let replace = |text: &str| state.replace_all_json(black_box(text)).expect("a good document");
+    group.bench_function("the same text", |bencher| bencher.iter(|| replace(&one)));
+    group.bench_function("another text", |bencher| {
+        let mut texts = [&one, &other].into_iter().cycle();
+        bencher.iter(|| replace(texts.next().expect("it has no end")));
+    });
+}
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
-    for benchmark in [machine, plan, snapshot, state] {
+    for benchmark in [machine, plan, snapshot, state, documents] {
         benchmark(&mut criterion);
     }
     criterion.final_summary();

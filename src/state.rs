@@ -2,6 +2,7 @@
 //! The desired set: which proxies should run, as the agent declares it at any time, from any thread.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -58,6 +59,19 @@ struct Shared {
     /// Generated tokens of an earlier agent, by id: its proxies have them in their environment, so that another one
     /// would mean another process.
     remembered: HashMap<Arc<str>, String>,
+    /// The last document, while the set is what it says.
+    document: Option<DocumentInForce>,
+    /// The keys of its digest.
+    keys: RandomState,
+}
+
+/// A document that was read. To hash one again takes a fraction of the time to read it, and most agents read the same one again
+/// and again. Two with the same digest are one in 2^64, whatever is in them, for its keys are random.
+#[derive(Debug, PartialEq, Eq)]
+struct DocumentInForce {
+    digest: u64,
+    /// That of the set, which no change has followed yet.
+    version: u64,
 }
 
 impl State {
@@ -102,7 +116,11 @@ impl State {
     /// # Errors
     /// As [`State::set`], for the first proxy that is refused. Nothing is changed then.
     pub fn replace_all(&self, proxies: impl IntoIterator<Item = (String, ProxyConfig)>) -> Result<()> {
-        let proxies: BTreeMap<String, ProxyConfig> = proxies.into_iter().collect();
+        self.replace_with(proxies.into_iter().collect(), None)
+    }
+
+    /// Replaces the set by what a document says, or a caller.
+    fn replace_with(&self, proxies: BTreeMap<String, ProxyConfig>, digest: Option<u64>) -> Result<()> {
         for (id, config) in &proxies {
             validate_id(id)?;
             config.validate().map_err(|error| error.within(format_args!("proxy {}", excerpt(id))))?;
@@ -128,6 +146,7 @@ impl State {
             shared.proxies = replaced;
             shared.changed(changed);
         }
+        shared.document = digest.map(|digest| DocumentInForce { digest, version: shared.version });
         Ok(())
     }
 
@@ -146,7 +165,15 @@ impl State {
     /// [`ErrorCode::InvalidConfig`] or [`ErrorCode::InvalidId`] naming the field, as in `proxies.web.command: expected
     /// a list of strings, got nothing`. Nothing is changed.
     pub fn replace_all_json(&self, document: &str) -> Result<()> {
-        self.replace_all(proxies_from_json("proxies", document)?)
+        let keys = self.lock().keys.clone();
+        let digest = keys.hash_one(document);
+        {
+            let shared = self.lock();
+            if shared.document == Some(DocumentInForce { digest, version: shared.version }) {
+                return Ok(());
+            }
+        }
+        self.replace_with(proxies_from_json("proxies", document)?, Some(digest))
     }
 
     /// The declaration of a proxy, with its token.
@@ -269,6 +296,31 @@ mod tests {
         assert!(!subscription.wait(Duration::ZERO), "nothing changed");
         assert!(state.remove("a"));
         assert!(subscription.wait(Duration::ZERO));
+    }
+
+    #[test]
+    fn document_that_was_read_before_counts_again_after_any_other_change() {
+        let state = State::new();
+        let document = r#"{"a": {"command": ["x"]}, "b": {"command": ["y"]}}"#;
+        let argv = |id: &str| state.get(id).map(|config| config.command.argv().to_vec());
+        state.replace_all_json(document).unwrap();
+        let first = [argv("a"), argv("b")];
+        type Change = fn(&State);
+        let changes: [Change; 5] = [
+            |state| state.set("a", config("z")).unwrap(),
+            |state| assert!(state.remove("b")),
+            |state| state.replace_all([]).unwrap(),
+            |state| state.replace_all_json(r#"{"a": {"command": ["x"]}}"#).unwrap(),
+            |_| {},
+        ];
+        for change in changes {
+            change(&state);
+            state.replace_all_json(document).unwrap();
+            assert_eq!([argv("a"), argv("b")], first);
+        }
+        let subscription = state.subscribe();
+        state.replace_all_json(document).unwrap();
+        assert!(!subscription.wait(Duration::ZERO));
     }
 
     #[test]
