@@ -7,6 +7,7 @@ use proxyprocess::{Command, ManagerOptions, Output, ProxyConfig, Ready, Replace,
 use rustix::process::Signal;
 
 use super::{base, contained, contained_at, home_of};
+use crate::directory::mounts::{Mount, with_mounts};
 use crate::inside::{Host, Part, Place, Stage, helper, inherited, park, stage, wait_until};
 use crate::support::{
     Agent, Config, Launch, OVERLAPS, Proxy, Scene, Start, WATCHDOG, agent_under_test, agent_with_fail_points,
@@ -121,6 +122,34 @@ fn process_without_record_and_environment_is_ended_before_another_one_is_started
     assert!(again.process.is_gone());
     stage.scene.reports.forget_unread();
     stage.scene.finish();
+}
+
+/// As in a container whose runtime has mounted it so.
+#[test]
+fn cgroup_that_cannot_be_emptied_is_named_and_blocks_no_start() {
+    with_mounts("cgroups::adoption::cgroup_that_cannot_be_emptied_is_named_and_blocks_no_start", || {
+        let scene = Scene::new();
+        let Some(base) = base() else { return scene.finish() };
+        let config = Config::new(&scene).set("cgroup_base", base.to_str().unwrap()).set("cgroup", "required");
+        let config = config.proxy("web", Proxy::helper(&["grandchild", "cleared"]));
+        let first = Agent::start(&scene, &config);
+        let (leader, left) = (scene.reports.start("web"), scene.reports.grandchild("web"));
+        first.kill();
+        leader.process.kill();
+        let cgroup = cgroup_of(left.pid).unwrap();
+        let read_only = Mount::bind(&cgroup, &cgroup);
+        read_only.set_writable(false);
+        let next = Agent::start(&scene, &config);
+        let again = scene.reports.start("web");
+        next.wait_for_log(&format!("end what is left in cgroup {}: ", cgroup.display()));
+        assert!(!left.process.is_gone());
+        assert_ne!(cgroup_of(again.pid), Some(cgroup));
+        drop(read_only);
+        left.process.kill();
+        next.quit();
+        scene.reports.forget_unread();
+        scene.finish();
+    });
 }
 
 fn agent_in_a_handover(place: &Place) {

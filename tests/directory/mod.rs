@@ -9,7 +9,7 @@ mod full;
 mod given;
 mod holder;
 mod ids;
-mod mounts;
+pub(crate) mod mounts;
 mod moved;
 mod planted;
 mod race;
