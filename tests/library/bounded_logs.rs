@@ -6,15 +6,17 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 
 use proxyprocess::{
-    Command, EndedBy, ManagerOptions, ProxyConfig, ProxyState, ProxyStatus, RestartSettings, RestartWhen,
+    Command, EndedBy, ManagerOptions, ProxyConfig, ProxyState, ProxyStatus, Replace, RestartSettings, RestartWhen,
 };
 
 use crate::inside::{Host, helper, quick};
-use crate::support::{Agent, Config, Launch, Proxy, Scene, agent_with_fail_points, until};
+use crate::library::overlap::{ends, gone, never_ready, serves};
+use crate::support::{Agent, Config, Launch, OVERLAPS, Proxy, Scene, agent_with_fail_points, until};
 
 const LIMIT: u64 = 65_536;
 
@@ -147,6 +149,32 @@ fn limit_is_declared_without_a_new_process_and_kept_by_the_next_agent() {
     assert_eq!(host.status("web").pid, Some(start.pid));
     host.kill();
     scene.finish();
+}
+
+/// The current process goes on, under the settings that are declared last.
+#[test]
+fn limit_that_is_declared_with_the_end_of_a_handover_is_that_of_the_process_that_stays() {
+    let scene = Scene::of_library();
+    let writes = || {
+        let mut config = helper(&scene, &["stubborn"]).with_replace(Replace::Overlap);
+        config.command = config.command.env(OVERLAPS, "1");
+        config.stop.grace_period = Duration::ZERO;
+        config
+    };
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", writes());
+    host.run();
+    let current = scene.reports.start("web");
+    host.set("web", never_ready(&scene, Duration::ZERO));
+    let next = scene.reports.start("web");
+    host.set("web", bounded(writes(), 0));
+    gone(&mut host, &next);
+    serves(&host, &current, 1);
+    let log = host.status("web").stdout_log.unwrap();
+    let lines = "a line of the process\n".repeat(9000);
+    fs::File::options().append(true).open(&log).unwrap().write_all(lines.as_bytes()).unwrap();
+    until("the log to be cut", || used(&log) <= LIMIT);
+    ends(scene, host);
 }
 
 #[test]

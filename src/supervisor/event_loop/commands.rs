@@ -146,11 +146,7 @@ impl EventLoop {
             self.end_overlap(key);
         }
         let key = of_it;
-        let Some(supervised) = self.slots.get_mut(&key) else { return };
-        let spec = spec.at(supervised.spec.place);
-        let before = std::mem::replace(&mut supervised.spec, spec);
-        self.keep_logs(key);
-        self.limit_anew(key, &before);
+        self.take_settings(key, &spec);
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         // A process that is being replaced is not one of this declaration; one that is being started is recorded then.
         if record.is_some() && supervised.machine.runs() {
@@ -159,6 +155,15 @@ impl EventLoop {
             self.submit(key, job);
         }
         self.drive(key, MachineEvent::Settings);
+    }
+
+    /// The process of a slot goes on under another declaration, which is of the same process.
+    pub(super) fn take_settings(&mut self, key: ProcessKey, spec: &Arc<Spec>) {
+        let Some(supervised) = self.slots.get_mut(&key) else { return };
+        let spec = spec.at(supervised.spec.place);
+        let before = std::mem::replace(&mut supervised.spec, spec);
+        self.keep_logs(key);
+        self.limit_anew(key, &before);
     }
 
     pub(super) fn stop(&mut self, slot: Slot, forget: bool, stopped: Option<Sender<StopReply>>) {

@@ -84,11 +84,7 @@ impl EventLoop {
     }
 
     fn follow_settings(&mut self, key: ProcessKey, spec: &Arc<Spec>) {
-        if let Some(supervised) = self.slots.get_mut(&key) {
-            let spec = spec.at(supervised.spec.place);
-            let before = std::mem::replace(&mut supervised.spec, spec);
-            self.limit_anew(key, &before);
-        }
+        self.take_settings(key, spec);
         // One that was restored is started by that; one that runs is not.
         self.drive(key, MachineEvent::Start);
         self.drive(key, MachineEvent::Settings);
