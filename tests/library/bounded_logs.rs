@@ -165,6 +165,8 @@ fn limit_that_is_declared_with_the_end_of_a_handover_is_that_of_the_process_that
     host.set("web", writes());
     host.run();
     let current = scene.reports.start("web");
+    // Before that it would not be overlapped.
+    assert_eq!(host.events.started("web"), current.pid);
     host.set("web", never_ready(&scene, Duration::ZERO));
     let next = scene.reports.start("web");
     host.set("web", bounded(writes(), 0));
