@@ -6,6 +6,7 @@ set -euo pipefail
 cargo fmt --all --check
 rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 cargo clippy --locked --all-targets -- -D warnings
+cargo clippy --locked --test runtimes -- -D warnings
 cargo clippy --locked --features fail-points -- -D warnings
 # What only the fuzz targets use.
 RUSTFLAGS="--cfg fuzzing" cargo check --locked --lib --target-dir "${CARGO_TARGET_DIR:-target}/fuzzing"

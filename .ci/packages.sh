@@ -21,6 +21,11 @@ command -v valgrind >/dev/null || missing+=(valgrind)
 command -v go >/dev/null || missing+=(golang-go)
 command -v cmake >/dev/null || missing+=(cmake)
 command -v pkg-config >/dev/null || missing+=(pkg-config)
+# For hosts.sh.
+command -v ruby >/dev/null || missing+=(ruby)
+command -v php >/dev/null || missing+=(php-cli)
+command -v luajit >/dev/null || missing+=(luajit)
+perl -MFFI::Platypus -e 1 2>/dev/null || missing+=(libffi-platypus-perl)
 [[ -e /usr/include/jansson.h ]] || missing+=(libjansson-dev)
 [[ -e /usr/include/openssl/ssl.h ]] || missing+=(libssl-dev) # for cargo-c
 promtool=
