@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A program is complete with so many lines, blank ones and those of comments alone not counted.
+/// A file of a program has at most so many lines, blank ones and those of comments alone not counted.
 const LINES: usize = 60;
 
 /// Commands are words for a shell in the directory of what is built, which has `$source`, `$include` and `$library`, the
@@ -21,18 +21,23 @@ pub(crate) struct Runtime {
     build: &'static str,
     /// Runs the program; its arguments are appended.
     run: &'static str,
-    /// What has it end where Ctrl-C does not.
-    pub(crate) ends_by: Option<&'static str>,
+    /// How it takes Ctrl-C where that does not end it, but SIGTERM does.
+    pub(crate) goes_on: Option<&'static str>,
+    /// The user that it has to be; proxies of another one are not adopted.
+    pub(crate) user: Option<&'static str>,
 }
 
-pub(crate) const RUNTIMES: [Runtime; 8] = [
+/// A runtime with a compiler or an interpreter, and nothing particular.
+const PLAIN: Runtime =
+    Runtime { name: "", title: "", version: "", build: "", run: "./host", goes_on: None, user: None };
+
+pub(crate) const RUNTIMES: [Runtime; 14] = [
     Runtime {
         name: "c",
         title: "C",
         version: "cc -dumpfullversion",
         build: "cc -Wall -Wextra -Werror -I$include -o host $source/host.c -L$library -lproxyprocess",
-        run: "./host",
-        ends_by: None,
+        ..PLAIN
     },
     Runtime {
         name: "go",
@@ -40,48 +45,42 @@ pub(crate) const RUNTIMES: [Runtime; 8] = [
         version: "go env GOVERSION",
         build: "cp $source/host.go . && cp -r $source/../../go/go.mod $source/../../go/proxyprocess . && \
                 CGO_CFLAGS=-I$include CGO_LDFLAGS=-L$library go build -o host .",
-        run: "./host",
-        ends_by: None,
+        ..PLAIN
     },
     Runtime {
         name: "python",
         title: "Python, ctypes",
         version: "python3 --version",
-        build: "",
         run: "python3 $source/host.py",
-        ends_by: None,
+        ..PLAIN
     },
     Runtime {
         name: "perl",
         title: "Perl, FFI::Platypus",
         version: "perl -e 'print substr($^V, 1)'",
-        build: "",
         run: "perl $source/host.pl",
-        ends_by: None,
+        ..PLAIN
     },
     Runtime {
         name: "ruby",
         title: "Ruby, Fiddle",
         version: "ruby -e 'puts RUBY_VERSION'",
-        build: "",
         run: "ruby $source/host.rb",
-        ends_by: None,
+        ..PLAIN
     },
     Runtime {
         name: "php",
         title: "PHP, FFI",
         version: "php -r 'echo PHP_VERSION;'",
-        build: "",
         run: "php $source/host.php",
-        ends_by: None,
+        ..PLAIN
     },
     Runtime {
         name: "lua",
         title: "LuaJIT, ffi",
         version: "luajit -e 'print(jit.version)'",
-        build: "",
         run: "luajit $source/host.lua",
-        ends_by: None,
+        ..PLAIN
     },
     Runtime {
         name: "ocaml",
@@ -89,8 +88,64 @@ pub(crate) const RUNTIMES: [Runtime; 8] = [
         version: "ocamlopt -version",
         build: "cp $source/* . && ocamlopt -ccopt -I$include unix.cmxa stubs.c host.ml \
                 -cclib -L$library -cclib -lproxyprocess -o host",
-        run: "./host",
-        ends_by: None,
+        ..PLAIN
+    },
+    Runtime {
+        name: "node",
+        title: "Node.js, koffi",
+        version: "node --print 'process.versions.node'",
+        run: "node $source/host.js",
+        ..PLAIN
+    },
+    Runtime {
+        name: "java",
+        title: "Java, JNA",
+        version: "java -version 2>&1",
+        build: "javac -cp /usr/share/java/jna.jar -d . $source/Host.java",
+        run: "java -cp /usr/share/java/jna.jar:. Host",
+        ..PLAIN
+    },
+    Runtime {
+        name: "mono",
+        title: "Mono, P/Invoke",
+        version: "mono --version",
+        build: "mcs -nologo -r:Mono.Posix -out:host.exe $source/Host.cs",
+        run: "mono host.exe",
+        ..PLAIN
+    },
+    Runtime {
+        name: "erlang",
+        title: "Erlang, dirty NIF",
+        version: "erl -noshell -eval 'io:put_chars(erlang:system_info(otp_release)), halt().'",
+        build: "erlc $source/host.erl && \
+                cc -shared -fPIC -I$include $source/host_nif.c -o host_nif.so -L$library -lproxyprocess",
+        run: "erl -noinput +Bi -run host main -extra",
+        goes_on: Some("ignored (`+Bi`)"),
+        ..PLAIN
+    },
+    Runtime {
+        name: "r",
+        title: "R, .Call",
+        version: "Rscript --version",
+        build: "cc -shared -fPIC -I$(R RHOME)/include -I/usr/share/R/include -I$include $source/stubs.c -o stubs.so \
+                -L$library -lproxyprocess",
+        run: "Rscript $source/host.R",
+        ..PLAIN
+    },
+    Runtime {
+        name: "postgresql",
+        title: "PostgreSQL, background worker",
+        version: "$(pg_config --bindir)/postgres --version",
+        build: "cc -shared -fPIC -I$(pg_config --includedir-server) -I$include $source/host.c -o host.so \
+                -L$library -lproxyprocess && install -d -o postgres database && \
+                setpriv --reuid=postgres --regid=postgres --clear-groups \
+                $(pg_config --bindir)/initdb --no-sync --auth=trust database",
+        run: "env CHILD=$PWD/child sh -c 'DATA_DIR=$1 PROXIES=$2 TURN_MS=$3 END=$4 exec \
+              setpriv --reuid=postgres --regid=postgres --clear-groups $(pg_config --bindir)/postgres -D database \
+              -c shared_preload_libraries=$PWD/host.so -c dynamic_library_path=$PWD -c listen_addresses= \
+              -c unix_socket_directories=$PWD/database' sh",
+        user: Some("postgres"),
+        ..PLAIN
     },
 ];
 
@@ -132,8 +187,10 @@ impl Runtime {
     /// Builds the program in a directory, and holds that it is short.
     pub(crate) fn build(&self, place: &Path) {
         let files = fs::read_dir(self.source()).expect("list the program").map(|entry| entry.expect("an entry").path());
-        let lines: usize = files.map(|file| lines(&fs::read_to_string(file).expect("read the program"))).sum();
-        assert!(lines <= LINES, "the program in {} has {lines} lines", self.name);
+        for file in files {
+            let lines = lines(&fs::read_to_string(&file).expect("read the program"));
+            assert!(lines <= LINES, "{} has {lines} lines", file.display());
+        }
         if !self.build.is_empty() {
             output(self.shell(self.build, place));
         }
@@ -141,7 +198,8 @@ impl Runtime {
 
     /// The command that runs it, by another program if one is given.
     pub(crate) fn command(&self, place: &Path, through: &[&str], arguments: &[&str]) -> Command {
-        let words = format!("exec {} {} \"$@\"", through.join(" "), self.run);
+        // Its dispositions of signals are the usual ones, whatever those here are.
+        let words = format!("exec env --default-signal {} {} \"$@\"", through.join(" "), self.run);
         let mut command = self.shell(&words, place);
         command.args(arguments);
         command

@@ -21,7 +21,8 @@ use crate::runtime::{Runtime, root};
 
 /// The cells of a row.
 pub(crate) fn row(runtime: &Runtime, next: &Runtime) -> Vec<String> {
-    let (place, data) = (place(runtime), tempfile::tempdir().expect("make a directory"));
+    let (place, data) = (place(runtime), data(runtime));
+    let next = if runtime.user == next.user { next } else { runtime };
     let _leftovers = Leftovers(&place);
     let mut host = Host::start(runtime, place.path(), &data.path().join("data"), End::Leave, false);
     settle(&mut host);
@@ -48,7 +49,7 @@ pub(crate) fn row(runtime: &Runtime, next: &Runtime) -> Vec<String> {
         format!("{}; {}", signals(own.blocked), signals(own.ignored)),
         format!("{} right; {}", host.word("own ").expect("it has said so"), children.join(" or ")),
         proxies.iter().map(|proxy| format!("{}{}", proxy.text(), limit(proxy.limit))).collect::<Vec<_>>().join(" or "),
-        host.word("fork ").expect("it has said so").to_owned(),
+        host.word("fork ").expect("it has said so").trim().to_owned(),
         unknown,
         interrupted,
         format!("{}; {}", status(ended), next.title),
@@ -73,8 +74,21 @@ fn place(runtime: &Runtime) -> TempDir {
     let mut compile = Command::new("cc");
     compile.arg(root().join("ffi-tests/hosts/child.c")).arg("-o").arg(place.path().join("child"));
     assert!(compile.status().expect("run cc").success(), "ffi-tests/hosts/child.c is not built");
+    // A host that has another user writes there as well.
+    let facts = fs::File::create(place.path().join("facts")).expect("make a file");
+    facts.set_permissions(fs::Permissions::from_mode(0o666)).expect("let others write");
     runtime.build(place.path());
     place
+}
+
+/// A directory for the data of its manager, which is the host's own.
+fn data(runtime: &Runtime) -> TempDir {
+    let data = tempfile::tempdir().expect("make a directory");
+    if let Some(user) = runtime.user {
+        let mut change = Command::new("chown");
+        assert!(change.arg(user).arg(data.path()).status().expect("run chown").success(), "no user {user}");
+    }
+    data
 }
 
 /// Waits until all has happened that a host does before it waits.
@@ -93,7 +107,7 @@ fn interrupt(host: &mut Host, pid: u32, runtime: &Runtime) -> String {
     until(format!("{}: the main thread to wait", runtime.name), || stat(pid).2);
     let before = turns(host);
     host.signal(Signal::INT);
-    if let Some(words) = runtime.ends_by {
+    if let Some(words) = runtime.goes_on {
         // It goes on as if nothing had been.
         assert!(host.read_until("a further wait", |host| turns(host) > before + 1), "it has ended:\n{}", host.told());
         host.signal(Signal::TERM);
@@ -120,7 +134,7 @@ fn take_over(next: &Runtime, data: &Path, left: &Host) {
 /// Interrupts a host that stops its proxies then.
 fn end(host: &mut Host, runtime: &Runtime) {
     host.signal(Signal::INT);
-    if runtime.ends_by.is_some() {
+    if runtime.goes_on.is_some() {
         host.signal(Signal::TERM);
     }
     host.wait();
@@ -132,7 +146,7 @@ fn end(host: &mut Host, runtime: &Runtime) {
 
 /// Whether the runtime takes the exit status of processes that are not its own.
 fn exits_on_an_older_kernel(runtime: &Runtime, place: &Path) -> String {
-    let data = tempfile::tempdir().expect("make a directory");
+    let data = data(runtime);
     let mut host = Host::start(runtime, place, &data.path().join("data"), End::Kill, true);
     settle(&mut host);
     end(&mut host, runtime);

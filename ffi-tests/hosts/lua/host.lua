@@ -17,10 +17,9 @@ int32_t proxyprocess_events_descriptor(void *, int32_t *, void **);
 int32_t proxyprocess_events_next(void *, uint64_t, event *, void **);
 int32_t proxyprocess_event_json(event *, char **, size_t *, void **);
 const char *proxyprocess_error_message(void *, size_t *);
-void proxyprocess_text_free(char *);
 struct pollfd { int fd; short events, revents; };
 int poll(struct pollfd *, unsigned long, int), fork(void), waitpid(int, int *, int);
-void _exit(int);
+void proxyprocess_text_free(char *), _exit(int);
 ]]
 local lib, C = ffi.load("libproxyprocess.so"), ffi.C
 local data_dir, proxies, turn_ms, ending = arg[1], arg[2], tonumber(arg[3]), arg[4]
