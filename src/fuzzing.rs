@@ -5,13 +5,18 @@
 #![allow(missing_docs, reason = "the names are those of the targets")]
 
 use std::collections::BTreeMap;
+use std::mem::discriminant;
+use std::time::Duration;
 
-use crate::declaration::{ProxyConfig, validate_id};
+use crate::declaration::{Fingerprint, ProxyConfig, validate_id};
 use crate::error::{Error, ErrorCode};
 use crate::state::State;
 use crate::store::id_file_names::FileName;
 use crate::store::snapshot_entry::{Entry, StoredProcess};
-use crate::store::{pid_file as pid_files, process_record as records, snapshot as snapshots};
+use crate::store::{journal as journals, pid_file as pid_files, process_record as records, snapshot as snapshots};
+use crate::supervisor::notice::{Notice, notices};
+use crate::sys::digest;
+use crate::sys::monotonic_time::MonotonicTime;
 use crate::sys::proc::stat::{self, Stat};
 
 /// More than any message needs that names its place, however much is wrong.
@@ -52,6 +57,31 @@ pub fn snapshot(text: &[u8]) {
     assert_eq!(again.proxies, proxies);
 }
 
+/// What was written after a snapshot: a NUL byte is between the two, and the first line is made here, for no mutation finds it.
+/// As much of it counts as has whole lines, wherever the write was cut off.
+pub fn journal(text: &[u8]) {
+    let at = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    let (text, lines) = (&text[..at], text.get(at + 1..).unwrap_or_default());
+    let Ok(alone) = snapshots::decode(text) else { return };
+    let header = format!("{}\n", Fingerprint::new().add_part(text)).into_bytes();
+    let added = |lines: &[u8]| {
+        let mut read = snapshots::decode(text).expect("it was read before");
+        journals::add(&mut read, text, &[header.as_slice(), lines].concat());
+        read
+    };
+    let whole = added(lines);
+    assert!(alone.proxies.keys().all(|id| whole.proxies.contains_key(id)), "what follows removes nothing");
+    for error in &whole.refused[alone.refused.len()..] {
+        let codes = [ErrorCode::InvalidConfig, ErrorCode::InvalidId, ErrorCode::CorruptSnapshot];
+        check_error(error, &codes, &["Proxies.", "snapshot: "]);
+    }
+    let end = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    assert_eq!(added(&lines[..end]).proxies, whole.proxies, "a line without an end counts");
+    let mut other = snapshots::decode(text).expect("it was read before");
+    journals::add(&mut other, &[text, b" "].concat(), &[header.as_slice(), lines].concat());
+    assert_eq!((other.proxies, other.refused), (alone.proxies, alone.refused), "what follows another snapshot counts");
+}
+
 /// A record.
 pub fn record(text: &[u8]) {
     let read = match records::parse(text) {
@@ -60,7 +90,76 @@ pub fn record(text: &[u8]) {
     };
     assert!(validate_id(&read.id).is_ok(), "{:?}", read.id);
     let written = records::whole(read.header(), &read.identity);
-    assert_eq!(records::parse(&written).expect("what is written can be read"), read);
+    // Commands that are not used are not written again either.
+    assert_eq!(
+        records::parse(&written).expect("what is written can be read"),
+        records::Record { unused_commands: None, ..read }
+    );
+}
+
+/// A record with its digest, which no mutation finds: its commands count then.
+pub fn checked_record(text: &[u8]) {
+    let Some(open) = text.trim_ascii_end().strip_suffix(b"}") else { return };
+    let digest = digest::add(digest::EMPTY, open);
+    record(&[open, format!(",\"check\":\"{digest:016x}\"}}\n").as_bytes()].concat());
+}
+
+/// What a process says of itself by sd_notify(3). It can be said again in the same words, and is bounded.
+pub fn notification(text: &[u8]) {
+    let read = notices(text);
+    let mut again = Vec::new();
+    for (at, notice) in read.iter().enumerate() {
+        assert!(read[..at].iter().all(|earlier| discriminant(earlier) != discriminant(notice)), "{read:?}");
+        again.push(match notice {
+            Notice::Ready => "READY=1".to_owned(),
+            Notice::Reloading(None) => "RELOADING=1".to_owned(),
+            Notice::Reloading(Some(since)) => {
+                let word = format!("{since:?}");
+                let number = word.trim_start_matches("MonotonicTime(").trim_end_matches(')');
+                assert_eq!(MonotonicTime::of_microseconds(number.parse().expect("a number")), *since);
+                format!("RELOADING=1\nMONOTONIC_USEC={number}")
+            }
+            Notice::Stopping => "STOPPING=1".to_owned(),
+            Notice::Status(text) => {
+                assert!(text.len() <= 512 && !text.contains(char::is_control), "{text:?}");
+                format!("STATUS={text}")
+            }
+            Notice::Errno(errno) => {
+                assert!(*errno > 0);
+                format!("ERRNO={errno}")
+            }
+            Notice::ExtendTimeout(time) => {
+                assert!(*time <= Duration::from_secs(3600), "{time:?}");
+                format!("EXTEND_TIMEOUT_USEC={}", time.as_micros())
+            }
+            Notice::Alive => "WATCHDOG=1".to_owned(),
+            Notice::ExpireWatchdog => "WATCHDOG=trigger".to_owned(),
+            Notice::StoreDescriptors(name) => {
+                check_name(name);
+                format!("FDNAME={name}\nFDSTORE=1")
+            }
+            Notice::RemoveStored(name) => {
+                check_name(name);
+                format!("FDNAME={name}\nFDSTOREREMOVE=1")
+            }
+            Notice::WatchdogPeriod(period) => {
+                assert!(period.is_zero() || *period >= Duration::from_millis(100), "{period:?}");
+                format!("WATCHDOG_USEC={}", period.as_micros())
+            }
+            Notice::Leader(None) => "MAINPID=".to_owned(),
+            Notice::Leader(Some(pid)) => {
+                assert!(pid.as_raw() >= 1);
+                format!("MAINPID={pid}")
+            }
+        });
+    }
+    assert_eq!(notices(again.join("\n").as_bytes()), read);
+}
+
+/// What `LISTEN_FDNAMES` can have.
+fn check_name(name: &str) {
+    let is_good = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b':';
+    assert!((1..=255).contains(&name.len()) && name.bytes().all(is_good), "{name:?}");
 }
 
 /// A pid file.

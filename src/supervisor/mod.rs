@@ -43,6 +43,8 @@ pub use events::{Event, EventKind, Events};
 pub(crate) use events::{EventFields, unix_ns};
 pub(crate) use events::{EventRing, ProxyOccurrence, Publisher, SnapshotOccurrence};
 pub(crate) use mailbox::{BegunReload, OtherClaim, Owner, Slot, StartMode, Steering, StopReply, SupervisorCommand};
+#[cfg(fuzzing)]
+pub(crate) use notifications::notice;
 pub(crate) use refusals::{not_managed, not_running, paused};
 pub(crate) use removed_logs::RemovedLogs;
 pub(crate) use spec::base_environment::BaseEnvironment;
