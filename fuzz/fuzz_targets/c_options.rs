@@ -18,7 +18,8 @@ unsafe extern "C" {
     fn proxyprocess_proxy_options_init(options: *mut u64, struct_size: usize) -> i32;
     fn proxyprocess_state_new(state: *mut *mut State, err: *mut *mut Error) -> i32;
     fn proxyprocess_state_free(state: *mut State);
-    fn proxyprocess_state_set(state: *const State, id: *const c_char, options: *const u64, err: *mut *mut Error) -> i32;
+    fn proxyprocess_state_set(state: *const State, id: *const c_char, options: *const u64, err: *mut *mut Error)
+    -> i32;
     fn proxyprocess_state_replace_all_json(
         state: *const State,
         json: *const c_char,

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::deadline::Deadline;
 use crate::process::Process;
-use crate::runtime::{Runtime, built};
+use crate::runtime::Runtime;
 
 /// The proxies: two that run, and one that exits with code 7 again and again, and is given up.
 pub(crate) const PROXIES: &str = r#"{"web": {"command": ["sleep", "1000"]}, "db": {"command": ["sleep", "1000"]},
@@ -50,18 +50,13 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Starts one in a directory, in a process group of its own.
-    pub(crate) fn start(runtime: &Runtime, place: &Path, data: &Path, end: End, is_old_kernel: bool) -> Host {
-        let helper = built().join("examples/test-helper");
-        let helper = helper.to_str().expect("UTF-8");
-        // As before Linux 6.15, where the status of a child is gone that other code has waited for.
-        let through = [helper, "sandbox", "pidfd-get-info=ENOTTY"];
+    /// Starts one in a directory, in a process group of its own, by another program if one is given.
+    pub(crate) fn start(runtime: &Runtime, place: &Path, data: &Path, end: End, through: &[&str]) -> Host {
         let end = match end {
             End::Leave => "leave",
             End::Kill => "kill",
         };
         let data = data.to_str().expect("UTF-8");
-        let through = if is_old_kernel { &through[..] } else { &[] };
         let mut command = runtime.command(place, through, &[data, PROXIES, TURN_MS, end]);
         let errors = place.join("errors");
         command.env("CHILD_FACTS", place.join("facts")).process_group(0);

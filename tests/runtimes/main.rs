@@ -48,7 +48,9 @@ fn main() -> ExitCode {
     let mut rows = Vec::new();
     let mut differing = 0;
     for (at, runtime) in chosen.iter().enumerate() {
-        let next = chosen[(at + 1) % chosen.len()];
+        // The next one that can be any user.
+        let following = chosen.iter().cycle().skip(at + 1).take(chosen.len());
+        let next = following.copied().find(|other| other.user.is_none()).unwrap_or(runtime);
         let seen: Vec<Vec<String>> = (0..rounds).map(|_| trial::row(runtime, next)).collect();
         println!("| {} |", seen[0].join(" | "));
         if let Some(other) = seen.iter().find(|other| **other != seen[0]) {
