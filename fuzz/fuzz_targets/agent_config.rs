@@ -27,7 +27,6 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         if let Err(mistakes) = read {
             assert!(!mistakes.all().is_empty());
             for line in mistakes.all() {
-                assert!(line.len() <= 8192, "a message of {} bytes: {line:.500}", line.len());
                 assert!(!line.contains(char::is_control), "{line:?}");
             }
         }

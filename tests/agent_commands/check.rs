@@ -20,6 +20,7 @@ fn mistake_is_shown_by_file_line_and_column() {
         ("{\n  \"on_exit\":\n    \"explode\"}".to_owned(), "2:3: on_exit: expected"),
         ("{\n  \"proxy_env\": [\"A=b\",\n  \"C\"]}".to_owned(), "3:3: proxy_env[1]: expected"),
         ("{\n  \"proxies\": {,}\n}".to_owned(), "2:15: not a JSON document: "),
+        ("{\"a\\n\\u001b[31mb\": 1}".to_owned(), "1:2: a\\n\\u{1b}[31mb: unknown field, expected one of "),
         ("[]".to_owned(), " document: expected an object"),
         ("# why\ndata_dir = \"a\"\n".to_owned(), "1:1: not a JSON document (a file with TOML has to be named .toml): "),
         (

@@ -43,7 +43,7 @@ impl<'a> Document<'a> {
             Some((what, line.parse::<usize>().ok()?, column.parse::<usize>().ok()?))
         });
         if let Some((what, line, column)) = read {
-            return format!("{}:{line}:{}: {what}", self.file.display(), column.max(1));
+            return on_one_line(&format!("{}:{line}:{}: {what}", self.file.display(), column.max(1)));
         }
         let places = self.places.get_or_init(|| Place::of_json(self.text));
         self.at(places.as_ref().and_then(|places| places.find(message)), message)
@@ -51,9 +51,16 @@ impl<'a> Document<'a> {
 
     fn at(&self, at: Option<usize>, message: &str) -> String {
         let file = self.file.display();
-        match at.map(|at| line_and_column(self.text, at)) {
+        on_one_line(&match at.map(|at| line_and_column(self.text, at)) {
             Some((line, column)) => format!("{file}:{line}:{column}: {message}"),
             None => format!("{file}: {message}"),
-        }
+        })
     }
+}
+
+/// Names of a document may have newlines and what steers a terminal, which are shown as the library shows them. Only at the end: a
+/// place is found by the name as it is.
+fn on_one_line(message: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    message.chars().map(shown).collect()
 }
