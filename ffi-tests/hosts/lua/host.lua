@@ -4,6 +4,7 @@ local ffi = require("ffi")
 ffi.cdef [[
 typedef struct { uint32_t struct_size; uint8_t allow_root; const char *data_dir; uint64_t rest[10]; } manager_options;
 typedef struct { uint32_t struct_size; int32_t kind; uint64_t rest[10]; } event;
+uint32_t proxyprocess_abi_version(void);
 int32_t proxyprocess_manager_options_init(manager_options *, size_t);
 int32_t proxyprocess_state_new(void **, void **);
 int32_t proxyprocess_state_replace_all_json(void *, const char *, size_t, void **);
@@ -30,6 +31,7 @@ local function check(code)
     if code ~= 0 then error(ffi.string(lib.proxyprocess_error_message(err[0], nil))) end
 end
 io.stdout:setvbuf("line")
+assert(lib.proxyprocess_abi_version() == 1) -- what this was written for
 lib.proxyprocess_manager_options_init(options, ffi.sizeof(options))
 options.data_dir, options.allow_root = data_dir, 1 -- a pointer into the string, which lives in `data_dir`
 check(lib.proxyprocess_state_new(state, err))

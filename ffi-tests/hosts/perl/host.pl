@@ -8,6 +8,7 @@ use FFI::Platypus::Memory qw(strdup);
 $| = 1;
 my ($data_dir, $proxies, $turn_ms, $end) = @ARGV;
 my $ffi = FFI::Platypus->new(api => 2, lib => 'libproxyprocess.so');
+die "another ABI\n" if $ffi->function(proxyprocess_abi_version => [] => 'uint32')->call != 1;    # what this was written for
 my %types = (
     state_new => 'opaque*', state_replace_all_json => 'opaque string size_t', manager_new => 'opaque opaque opaque*',
     manager_events => 'opaque opaque*', events_descriptor => 'opaque sint32*', manager_restore => 'opaque string',

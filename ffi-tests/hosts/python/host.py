@@ -8,6 +8,7 @@ import sys
 
 lib = c.CDLL("libproxyprocess.so")  # a CDLL releases the GIL for the time of a call, a PyDLL does not
 lib.proxyprocess_error_message.restype = c.c_char_p
+assert lib.proxyprocess_abi_version() == 1  # what this was written for
 
 
 class Options(c.Structure):

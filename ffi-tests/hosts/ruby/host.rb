@@ -5,6 +5,7 @@ require 'fiddle/import'
 module Proxies
   extend Fiddle::Importer
   dlload 'libproxyprocess.so'
+  extern 'unsigned int proxyprocess_abi_version()'
   extern 'int proxyprocess_manager_options_init(void *, size_t)'
   extern 'int proxyprocess_state_new(void *, void *)'
   extern 'int proxyprocess_state_replace_all_json(void *, void *, size_t, void *)'
@@ -26,6 +27,7 @@ module Proxies
   end
 end
 
+abort 'another ABI' unless Proxies.proxyprocess_abi_version == 1 # what this was written for
 $stdout.sync = true
 data_dir, proxies, turn_ms, ending = ARGV
 state, manager, events, json, descriptor, options = [8, 8, 8, 8, 8, 96].map { |size| [].pack("x#{size}") }
