@@ -19,10 +19,21 @@ class Event(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("kind", c.c_int32), ("rest", c.c_uint64 * 10)]
 
 
+class Line(c.Structure):
+    _fields_ = [("struct_size", c.c_uint32), ("level", c.c_int32), ("numbers", c.c_uint64 * 3), ("message", c.c_char_p),
+                ("rest", c.c_uint64 * 2)]
+
+
 def call(name, *arguments):
     error = c.c_void_p()
     if getattr(lib, "proxyprocess_" + name)(*arguments, c.byref(error)):
         raise RuntimeError(lib.proxyprocess_error_message(error, None).decode())
+
+
+def log(logs):
+    line = Line(c.sizeof(Line))
+    while call("logs_next", logs, c.c_uint64(0), c.byref(line)) is None and line.level > 0:
+        print(line.message.decode(), file=sys.stderr)
 
 
 def drain(events):
@@ -34,10 +45,13 @@ def drain(events):
 
 
 async def main(data_dir, proxies, turn_ms, end):
-    state, manager, events, descriptor = c.c_void_p(), c.c_void_p(), c.c_void_p(), c.c_int32()
+    state, manager, events, logs, descriptor = c.c_void_p(), c.c_void_p(), c.c_void_p(), c.c_void_p(), c.c_int32()
     options, proxies, code, stop, loop = Options(), proxies.encode(), [], asyncio.Event(), asyncio.get_running_loop()
     lib.proxyprocess_manager_options_init(c.byref(options), c.c_size_t(c.sizeof(options)))
     options.data_dir, options.allow_root = os.fsencode(data_dir), 1
+    call("logs_new", c.c_int32(3), c.byref(logs))  # from PROXYPROCESS_LOG_INFO on
+    call("logs_descriptor", logs, c.byref(descriptor))
+    loop.add_reader(descriptor.value, log, logs)
     call("state_new", c.byref(state))
     call("state_replace_all_json", state, proxies, c.c_size_t(len(proxies)))
     call("manager_new", state, c.byref(options), c.byref(manager))
