@@ -28,7 +28,7 @@ chmod 600 monitrc
 usr/bin/monit --version | head -n 1
 usr/bin/monit -I -c monitrc >log 2>&1 &
 monit=$!
-trap 'kill "$monit" && wait "$monit"; rm -rf "$place"' EXIT
+trap 'kill "$monit"; wait "$monit" || true; rm -rf "$place"' EXIT
 read -r -t 60 by_monit <ignored || { cat log >&2; exit 2; }
 by_shell=$(sed -n 's/^SigIgn:.//p' /proc/self/status)
 echo "SigIgn by monit: $by_monit; by this shell: $by_shell"

@@ -159,6 +159,11 @@ pub(crate) fn built() -> PathBuf {
     own.ancestors().nth(2).expect("a test program is in <target>/<profile>/deps").to_owned()
 }
 
+/// The test program, which can become others.
+pub(crate) fn helper() -> String {
+    built().join("examples/test-helper").to_str().expect("UTF-8").to_owned()
+}
+
 impl Runtime {
     pub(crate) fn source(&self) -> PathBuf {
         root().join("ffi-tests/hosts").join(self.name)
@@ -198,8 +203,9 @@ impl Runtime {
 
     /// The command that runs it, by another program if one is given.
     pub(crate) fn command(&self, place: &Path, through: &[&str], arguments: &[&str]) -> Command {
-        // Its dispositions of signals are the usual ones, whatever those here are.
-        let words = format!("exec env --default-signal {} {} \"$@\"", through.join(" "), self.run);
+        // It is killed when this program ends, however that comes about. Its dispositions of signals are the usual ones, whatever
+        // those here are.
+        let words = format!("exec {} guard env --default-signal {} {} \"$@\"", helper(), through.join(" "), self.run);
         let mut command = self.shell(&words, place);
         command.args(arguments);
         command

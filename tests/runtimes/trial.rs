@@ -17,7 +17,7 @@ use crate::deadline::until;
 use crate::host::{End, Host};
 use crate::look::{Inherited, signals, stat};
 use crate::process::with_variable;
-use crate::runtime::{Runtime, built, root};
+use crate::runtime::{Runtime, helper, root};
 
 /// The cells of a row.
 pub(crate) fn row(runtime: &Runtime, next: &Runtime) -> Vec<String> {
@@ -149,9 +149,9 @@ fn end(host: &mut Host, runtime: &Runtime) {
 /// Whether the runtime takes the exit status of processes that are not its own.
 fn exits_on_an_older_kernel(runtime: &Runtime, place: &Path) -> String {
     let data = data(runtime);
-    let helper = built().join("examples/test-helper");
+    let helper = helper();
     // As before Linux 6.15, where the status of a child is gone that other code has waited for.
-    let through = [helper.to_str().expect("UTF-8"), "sandbox", "pidfd-get-info=ENOTTY"];
+    let through = [helper.as_str(), "sandbox", "pidfd-get-info=ENOTTY"];
     let mut host = Host::start(runtime, place, &data.path().join("data"), End::Kill, &through);
     settle(&mut host);
     end(&mut host, runtime);
