@@ -3,9 +3,10 @@
  * statement it looks at the clock, and then tells the benchmark "<id> <pid> <nanoseconds>" by a datagram to the abstract
  * socket that $BEACON_SOCKET names.
  *
- * usage: beacon ID [stubborn | exit | escapes]
+ * usage: beacon ID [stubborn | exit | notify | escapes]
  *   stubborn  ignores SIGINT and SIGTERM
  *   exit      ends at once with code 1, without a report
+ *   notify    says that it is ready, by a datagram to the socket that $NOTIFY_SOCKET names
  *   escapes   has ten children, each of which is in a session of its own
  */
 #include <signal.h>
@@ -38,6 +39,26 @@ static void tell(const char *socket_name, const char *id, const struct timespec 
     close(fd);
 }
 
+/* sd_notify(3). */
+static void notify(const char *socket_name)
+{
+    static const char ready[] = "READY=1";
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    const size_t length = strlen(socket_name);
+    int fd;
+
+    if (length >= sizeof to.sun_path)
+        exit(2);
+    memcpy(to.sun_path, socket_name, length);
+    if (to.sun_path[0] == '@')
+        to.sun_path[0] = '\0';
+    fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    /* A supervisor that does not hear it will say so. */
+    (void)sendto(fd, ready, sizeof ready - 1, 0, (const struct sockaddr *)&to,
+                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct timespec birth;
@@ -59,6 +80,8 @@ int main(int argc, char **argv)
                     pause();
             }
     }
+    if (strcmp(role, "notify") == 0 && getenv("NOTIFY_SOCKET"))
+        notify(getenv("NOTIFY_SOCKET"));
     socket_name = getenv("BEACON_SOCKET");
     if (argc > 1 && socket_name)
         tell(socket_name, argv[1], &birth);

@@ -38,8 +38,9 @@ pub(crate) fn draw(rows: &[Row]) -> Result<String> {
 }
 
 fn draw_panel(panel: &Page<'_>, metric: &Metric, rows: &[Row], peers: &[Peer]) -> Drawn {
-    let medians: Vec<f64> = peers.iter().map(|peer| spread(rows, *peer, metric).median).collect();
-    let scale = Scale::of(&medians);
+    let spread = |peer: &Peer| spread(rows, *peer, metric).map(|spread| spread.median);
+    let medians: Vec<_> = peers.iter().map(spread).collect();
+    let scale = Scale::of(&medians.iter().filter_map(|median| median.as_ref().ok().copied()).collect::<Vec<_>>());
     bars::title(panel, MARGIN, metric.title, scale.name())?;
     for ((peer, median), line) in peers.iter().zip(&medians).zip(0..) {
         let (color, ink) = match peer {
@@ -48,8 +49,11 @@ fn draw_panel(panel: &Page<'_>, metric: &Metric, rows: &[Row], peers: &[Peer]) -
             _ => (OTHERS, TEXT),
         };
         bars::name(panel, BARS_AT - 8, line, peer.title(), ink)?;
-        let length = scale.length(*median);
-        Bar { left: BARS_AT, line, length, color, figure: &short(*median), ink }.draw(panel)?;
+        let (length, figure) = match median {
+            Ok(median) => (scale.length(*median), short(*median)),
+            Err(reason) => (0, reason.clone()),
+        };
+        Bar { left: BARS_AT, line, length, color, figure: &figure, ink }.draw(panel)?;
     }
     Ok(())
 }

@@ -3,10 +3,9 @@
 
 use crate::measure::{Row, measure};
 use crate::options::Options;
-use crate::peers::{Peer, descriptors_for};
 use crate::tools::Tools;
 
-/// What came of it: figures, and a line for each that there are none of.
+/// What came of it: figures, and a line for each that is missing.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     pub(crate) rows: Vec<Row>,
@@ -17,30 +16,21 @@ pub(crate) fn run(options: &Options, tools: &Tools) -> Comparison {
     let mut comparison = Comparison::default();
     let mut peers = options.peers.clone();
     peers.retain(|peer| {
-        let reason = peer.lacks().or_else(|| does_not_fit(*peer, options.n, tools));
+        let reason = peer.lacks(options.n, tools);
         comparison.left_out.extend(reason.iter().map(|reason| format!("{}: {reason}", peer.title())));
         reason.is_none()
     });
     for round in 1..=options.rounds {
         for peer in peers.clone() {
             eprintln!("round {round} of {}: {}", options.rounds, peer.title());
-            match measure(peer, options, tools) {
-                Ok(row) => comparison.rows.push(row),
-                Err(error) => {
-                    comparison.left_out.push(error.to_string());
-                    peers.retain(|other| *other != peer);
-                }
+            let row = measure(peer, options, tools);
+            // It takes minutes to find that out, and is not tried again.
+            if !row.has_started() {
+                peers.retain(|other| *other != peer);
             }
+            comparison.left_out.extend(row.last_words.iter().map(|words| format!("{}: {words}", peer.title())));
+            comparison.rows.push(row);
         }
     }
-    // A supervisor that failed once has no figures at all: half of the rounds cannot be compared with all of them.
-    comparison.rows.retain(|row| peers.contains(&row.peer));
     comparison
-}
-
-fn does_not_fit(peer: Peer, n: u32, tools: &Tools) -> Option<String> {
-    match peer {
-        Peer::Supervisor => tools.lacks_descriptors(descriptors_for(n)),
-        _ => tools.lacks_descriptors_for(n),
-    }
 }

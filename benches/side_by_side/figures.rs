@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// The value below which `share` of all values are; 0 when there are none.
 pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
@@ -22,6 +24,23 @@ pub(crate) fn milliseconds(ns: u64) -> f64 {
     ns as f64 / 1e6
 }
 
+/// A figure, or why there is none.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Figure {
+    Known(f64),
+    Unknown(String),
+}
+
+impl Figure {
+    pub(crate) fn known(&self) -> Option<f64> {
+        match self {
+            Figure::Known(value) => Some(*value),
+            Figure::Unknown(_) => None,
+        }
+    }
+}
+
 /// The same figure of several rounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
@@ -33,6 +52,16 @@ pub(crate) struct Spread {
 impl Spread {
     pub(crate) fn of(values: &[f64]) -> Spread {
         Spread { median: median(values), least: percentile(values, 0.0), most: percentile(values, 1.0) }
+    }
+
+    /// Of figures that are all known; else why the first one that is not known is not. Some rounds cannot be compared with all
+    /// of another one.
+    pub(crate) fn of_figures(figures: &[Figure]) -> Result<Spread, String> {
+        let value = |figure: &Figure| match figure {
+            Figure::Known(value) => Ok(*value),
+            Figure::Unknown(reason) => Err(reason.clone()),
+        };
+        Ok(Spread::of(&figures.iter().map(value).collect::<Result<Vec<_>, _>>()?))
     }
 }
 

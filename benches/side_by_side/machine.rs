@@ -25,6 +25,27 @@ pub(crate) fn package_version(package: &str) -> Option<String> {
     output("dpkg-query", &["--show", "--showformat=${Version}", package])
 }
 
+/// The last word of the first line that a program says of its version.
+pub(crate) fn program_version(program: &Path) -> Option<String> {
+    let said = output(&program.to_string_lossy(), &["--version"])?;
+    said.lines().next()?.split_whitespace().last().map(str::to_owned)
+}
+
+/// How busy the machine was in the last minute: processes that ran or wanted to.
+pub(crate) fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
+}
+
+/// A number that is all there is in a file of `/proc/sys`.
+pub(crate) fn kernel_setting(name: &str) -> Option<u64> {
+    fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?.trim().parse().ok()
+}
+
+/// How many processes and threads there are: each has a number of its own.
+pub(crate) fn tasks() -> Option<u64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').nth(3)?.split_once('/')?.1.parse().ok()
+}
+
 /// What could still be had of the memory of this machine, or whatever else `/proc/meminfo` tells in KiB.
 pub(crate) fn memory_kib(name: &str) -> Option<u64> {
     first_field("/proc/meminfo", name)?.split(' ').next()?.parse().ok()

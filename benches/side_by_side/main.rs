@@ -9,6 +9,7 @@ mod agent;
 mod bars;
 mod beacons;
 mod chart;
+mod check;
 mod compare;
 mod figures;
 mod machine;
@@ -36,12 +37,12 @@ fn main() -> ExitCode {
     let done = match options::parse(&words) {
         Ok(Job::Help) => {
             println!("{}", options::HELP);
-            Ok(())
+            Ok(true)
         }
-        Ok(Job::Role(words)) => roles::play(&words),
+        Ok(Job::Role(words)) => roles::play(&words).map(|()| true),
         Ok(Job::NotAsked) => {
             println!("nothing is measured unless `cargo bench` asks for it");
-            Ok(())
+            Ok(true)
         }
         Ok(Job::Measure(options)) => measure_all(&options),
         Err(wrong) => {
@@ -50,7 +51,8 @@ fn main() -> ExitCode {
         }
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("side_by_side: {error}");
             ExitCode::FAILURE
@@ -58,22 +60,29 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure_all(options: &Options) -> Result<()> {
+/// Measures, and says whether that is as it was asked for.
+fn measure_all(options: &Options) -> Result<bool> {
     let scenarios = scenarios::named(&options.scenarios)?;
-    let tools = tools::Tools::build(&options.directory)?;
+    let tools = tools::Tools::build(
+        &options.directory,
+        options.peers_directory.as_deref(),
+        scenarios::descriptors_of(&scenarios, options),
+    )?;
     scene::clean_up_on_signals(&tools)?;
     let mut report = report::Report::begin(options, &tools);
     if options.compares() {
-        report.comparison(compare::run(options, &tools));
+        report.comparison(compare::run(options, &tools), &tools);
     }
     for scenario in scenarios {
         eprintln!("scenario {}", scenario.name);
         report.scenario(scenario, scenario.measure(options, &tools));
     }
+    report.end();
     print!("{}", report.markdown());
     write_if_asked(options.markdown.as_deref(), || Ok(report.markdown()))?;
     write_if_asked(options.json.as_deref(), || Ok(format!("{:#}\n", report.json())))?;
-    write_if_asked(options.svg.as_deref(), || chart::draw(report.rows()))
+    write_if_asked(options.svg.as_deref(), || chart::draw(report.rows()))?;
+    Ok(!options.check || check::print(&report.targets()))
 }
 
 fn write_if_asked(path: Option<&Path>, text: impl FnOnce() -> Result<String>) -> Result<()> {

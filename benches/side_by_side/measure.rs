@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::Result;
-use crate::figures::{milliseconds, percentile};
+use crate::figures::{Figure, milliseconds, percentile};
 use crate::options::Options;
 use crate::peers::Peer;
 use crate::procfs::{self, Usage};
@@ -17,38 +17,54 @@ use crate::tools::Tools;
 /// How long a supervisor is left alone after something was done to it, so that what it puts off is over.
 pub(crate) const SETTLE: Duration = Duration::from_secs(3);
 
-/// How many restarts are measured of a supervisor that waits before each.
-pub(crate) const SLOW_KILLS: u32 = 20;
-
 /// What was measured of a supervisor in one round.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
     #[serde(serialize_with = "as_option")]
     pub(crate) peer: Peer,
     pub(crate) n: u32,
-    pub(crate) started_s: f64,
+    pub(crate) started_s: Figure,
+    /// Each of them, where all that were killed have come back.
     pub(crate) restarts_ms: Vec<f64>,
-    pub(crate) idle_cpu_ms_per_s: f64,
-    pub(crate) idle_switches_per_s: f64,
-    pub(crate) threads: u64,
-    pub(crate) pss_kib: u64,
-    pub(crate) stopped_s: f64,
+    pub(crate) restart_p50_ms: Figure,
+    pub(crate) restart_p99_ms: Figure,
+    pub(crate) idle_cpu_ms_per_s: Figure,
+    pub(crate) idle_switches_per_s: Figure,
+    pub(crate) threads: Figure,
+    pub(crate) pss_kib_each: Figure,
+    pub(crate) stopped_s: Figure,
     /// Bytes written a restart, and those of the pages that this dirtied.
-    pub(crate) written_each: f64,
-    pub(crate) dirtied_each: f64,
+    pub(crate) written_each: Figure,
+    pub(crate) dirtied_each: Figure,
+    /// What the supervisor said last, where a figure is missing.
+    pub(crate) last_words: Option<String>,
 }
 
 impl Row {
-    pub(crate) fn restart_p50_ms(&self) -> f64 {
-        percentile(&self.restarts_ms, 0.5)
+    /// One of which nothing is known yet.
+    fn unknown(peer: Peer, n: u32, reason: &str) -> Row {
+        let unknown = || Figure::Unknown(reason.to_owned());
+        Row {
+            peer,
+            n,
+            started_s: unknown(),
+            restarts_ms: Vec::new(),
+            restart_p50_ms: unknown(),
+            restart_p99_ms: unknown(),
+            idle_cpu_ms_per_s: unknown(),
+            idle_switches_per_s: unknown(),
+            threads: unknown(),
+            pss_kib_each: unknown(),
+            stopped_s: unknown(),
+            written_each: unknown(),
+            dirtied_each: unknown(),
+            last_words: None,
+        }
     }
 
-    pub(crate) fn restart_p99_ms(&self) -> f64 {
-        percentile(&self.restarts_ms, 0.99)
-    }
-
-    pub(crate) fn pss_kib_each(&self) -> f64 {
-        self.pss_kib as f64 / f64::from(self.n)
+    /// Whether all processes were started, without which there is no figure at all.
+    pub(crate) fn has_started(&self) -> bool {
+        self.started_s.known().is_some()
     }
 }
 
@@ -56,36 +72,56 @@ fn as_option<S: serde::Serializer>(peer: &Peer, serializer: S) -> std::result::R
     serializer.serialize_str(peer.option())
 }
 
-/// Measures `peer` with `options.n` processes.
-pub(crate) fn measure(peer: Peer, options: &Options, tools: &Tools) -> Result<Row> {
+/// Measures `peer` with `options.n` processes. What of it cannot be measured says why.
+pub(crate) fn measure(peer: Peer, options: &Options, tools: &Tools) -> Row {
     let n = options.n;
-    let mut scene = Scene::start(tools, |directory| peer.set_up(tools, directory, n))?;
-    let row = measure_scene(&mut scene, peer, options);
-    row.map_err(|error| format!("{}: {error}; it said: {}", peer.title(), scene.last_words()).into())
+    let mut scene = match Scene::start(tools, |directory| peer.set_up(tools, directory, n)) {
+        Ok(scene) => scene,
+        Err(error) => return Row::unknown(peer, n, &error.to_string()),
+    };
+    let mut row = Row::unknown(peer, n, "not all started");
+    if let Err(error) = measure_scene(&mut row, &mut scene, options) {
+        eprintln!("{}: {error}", peer.title());
+        row.last_words = Some(format!("{error}; it said: {}", scene.last_words()));
+    }
+    row
 }
 
-fn measure_scene(scene: &mut Scene, peer: Peer, options: &Options) -> Result<Row> {
-    let n = options.n;
+/// Fills in what can be measured; the error says why that is not all.
+fn measure_scene(row: &mut Row, scene: &mut Scene, options: &Options) -> Result<()> {
+    let n = row.n;
     scene.beacons.wait_for_count(n.into())?;
-    let started_s = milliseconds(scene.beacons.last_ns().saturating_sub(scene.began_ns)) / 1e3;
+    row.started_s = Figure::Known(milliseconds(scene.beacons.last_ns().saturating_sub(scene.began_ns)) / 1e3);
     let idle = idle(scene, options.idle);
+    row.idle_cpu_ms_per_s = Figure::Known(idle.cpu_ms_per_s);
+    row.idle_switches_per_s = Figure::Known(idle.switches_per_s);
     let holding = procfs::holding(&scene.tree());
-    let kills = if peer.waits_to_restart() { options.kills.min(SLOW_KILLS) } else { options.kills };
-    let Restarts { latencies_ms, written_each, dirtied_each } = restarts(scene, n, kills)?;
-    let stopped_s = scene.stop(peer.stop_signal())? / 1e3;
-    Ok(Row {
-        peer,
-        n,
-        started_s,
-        restarts_ms: latencies_ms,
-        idle_cpu_ms_per_s: idle.cpu_ms_per_s,
-        idle_switches_per_s: idle.switches_per_s,
-        threads: holding.threads,
-        pss_kib: holding.pss_kib,
-        stopped_s,
-        written_each,
-        dirtied_each,
-    })
+    row.threads = Figure::Known(holding.threads as f64);
+    row.pss_kib_each = Figure::Known(holding.pss_kib as f64 / f64::from(n));
+    let restarted = restarts(scene, n, options.kills.min(row.peer.most_kills()));
+    let failed = match restarted {
+        Ok(restarts) => {
+            row.restart_p50_ms = Figure::Known(percentile(&restarts.latencies_ms, 0.5));
+            row.restart_p99_ms = Figure::Known(percentile(&restarts.latencies_ms, 0.99));
+            row.written_each = Figure::Known(restarts.written_each);
+            row.dirtied_each = Figure::Known(restarts.dirtied_each);
+            row.restarts_ms = restarts.latencies_ms;
+            None
+        }
+        Err(error) => {
+            let no = || Figure::Unknown("no restart".to_owned());
+            [row.restart_p50_ms, row.restart_p99_ms, row.written_each, row.dirtied_each] = [no(), no(), no(), no()];
+            Some(error)
+        }
+    };
+    match scene.stop(row.peer.stop_signal()) {
+        Ok(stopped_ms) => row.stopped_s = Figure::Known(stopped_ms / 1e3),
+        Err(error) => {
+            row.stopped_s = Figure::Unknown("timed out".to_owned());
+            return Err(error);
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 /// What a supervisor uses in a second in which nothing happens.

@@ -11,16 +11,22 @@ usage: cargo bench -p proxyprocess-benches --bench side_by_side -- [options]
 
 without --scenario: the supervisors side by side
   -n N              processes under each supervisor (1000)
-  --peers A,B,..    of floor, floor-with-files, proxyprocess, proxyprocess-cgroups, threads, runit, s6, supervisor (all)
+  --peers A,B,..    of floor, floor-with-files, proxyprocess, proxyprocess-cgroups, threads, tokio, process-wrap, runit, s6,
+                    systemd, supervisor, supervisor-pypi, circus, pm2, horust, pitchfork (all that are installed)
+  --peers-dir DIR   where `benches/peers.sh` has installed some of them (the variable SIDE_BY_SIDE_PEERS)
   --rounds R        how often all are measured, in turns: medians are printed (3)
-  --kills K         how many processes are killed, one after the other (200; 20 of those that wait a second)
+  --kills K         how many processes are killed, one after the other (200; fewer of those that wait before a restart)
   --idle S          seconds for which each sits idle (10)
 with --scenario NAME, more than once if you like: this library against its targets
-                    scale, adopted, stubborn, escaped, change, status, metrics, disk, crashloop, resident, changes, or all
+                    scale, most, adopted, stubborn, escaped, change, status, metrics, disk, crashloop, resident, changes,
+                    declarations, guarantees, or all
   --many N          processes where there are many of them (10000); -n is how many where there are some
+  --most N          processes of the scenario `most` (30000)
+  --declared N      declarations of the scenario `declarations`, of which 100 are enabled (1000000)
   --resident GIB    memory of the host of the scenario `resident` (8)
 both
   --compare         the comparison as well, in the same run as the scenarios
+  --check           say of each target whether it is met, and fail where one is missed by more than its noise
   --dir DIR         where the supervisors have their files (the directory for temporary files)
   --markdown FILE   write the tables as they are printed
   --svg FILE        draw the comparison
@@ -41,6 +47,8 @@ pub(crate) enum Job {
 pub(crate) struct Options {
     pub(crate) n: u32,
     pub(crate) many: u32,
+    pub(crate) most: u32,
+    pub(crate) declared: u32,
     pub(crate) peers: Vec<Peer>,
     pub(crate) rounds: usize,
     pub(crate) kills: u32,
@@ -49,6 +57,8 @@ pub(crate) struct Options {
     /// Their names, or `all`.
     pub(crate) scenarios: Vec<String>,
     pub(crate) directory: PathBuf,
+    pub(crate) peers_directory: Option<PathBuf>,
+    pub(crate) check: bool,
     pub(crate) markdown: Option<PathBuf>,
     pub(crate) svg: Option<PathBuf>,
     pub(crate) json: Option<PathBuf>,
@@ -67,6 +77,8 @@ impl Default for Options {
         Options {
             n: 1000,
             many: 10_000,
+            most: 30_000,
+            declared: 1_000_000,
             peers: Peer::ALL.to_vec(),
             rounds: 3,
             kills: 200,
@@ -74,6 +86,8 @@ impl Default for Options {
             resident_gib: 8,
             scenarios: Vec::new(),
             directory: std::env::temp_dir(),
+            peers_directory: std::env::var_os("SIDE_BY_SIDE_PEERS").map(PathBuf::from),
+            check: false,
             markdown: None,
             svg: None,
             json: None,
@@ -97,6 +111,10 @@ pub(crate) fn parse(words: &[String]) -> Result<Job, String> {
             "--bench" => asked = true,
             "--compare" => options.compare = true,
             "-n" => options.n = number(word, value()?)?,
+            "--check" => options.check = true,
+            "--most" => options.most = number(word, value()?)?,
+            "--declared" => options.declared = number(word, value()?)?,
+            "--peers-dir" => options.peers_directory = Some(value()?.into()),
             "--many" => options.many = number(word, value()?)?,
             "--rounds" => options.rounds = number(word, value()?)? as usize,
             "--kills" => options.kills = number(word, value()?)?,

@@ -4,32 +4,32 @@
 use serde_json::{Value, json};
 
 use crate::compare::Comparison;
-use crate::figures::Spread;
+use crate::figures::{Figure, Spread};
 use crate::machine;
 use crate::measure::Row;
 use crate::options::Options;
 use crate::peers::Peer;
 use crate::scenarios::Scenario;
-use crate::targets::{self, Target};
+use crate::targets::{self, Target, Verdict};
 use crate::tools::Tools;
 
 /// A figure of the comparison.
 pub(crate) struct Metric {
     pub(crate) title: &'static str,
-    pub(crate) value: fn(&Row) -> f64,
+    pub(crate) value: fn(&Row) -> &Figure,
 }
 
 /// The rows of the table and the panels of the chart.
 pub(crate) const METRICS: [Metric; 9] = [
-    Metric { title: "all started, s", value: |row| row.started_s },
-    Metric { title: "SIGKILL to successor's first instruction, p50 ms", value: Row::restart_p50_ms },
-    Metric { title: "SIGKILL to successor's first instruction, p99 ms", value: Row::restart_p99_ms },
-    Metric { title: "idle, CPU ms a second", value: |row| row.idle_cpu_ms_per_s },
-    Metric { title: "idle, context switches a second", value: |row| row.idle_switches_per_s },
-    Metric { title: "threads", value: |row| row.threads as f64 },
-    Metric { title: "supervisor memory, KiB a process (PSS)", value: Row::pss_kib_each },
-    Metric { title: "all stopped, s", value: |row| row.stopped_s },
-    Metric { title: "written a restart, bytes", value: |row| row.written_each },
+    Metric { title: "all started, s", value: |row| &row.started_s },
+    Metric { title: "SIGKILL to successor's first instruction, p50 ms", value: |row| &row.restart_p50_ms },
+    Metric { title: "SIGKILL to successor's first instruction, p99 ms", value: |row| &row.restart_p99_ms },
+    Metric { title: "idle, CPU ms a second", value: |row| &row.idle_cpu_ms_per_s },
+    Metric { title: "idle, context switches a second", value: |row| &row.idle_switches_per_s },
+    Metric { title: "threads", value: |row| &row.threads },
+    Metric { title: "supervisor memory, KiB a process (PSS)", value: |row| &row.pss_kib_each },
+    Metric { title: "all stopped, s", value: |row| &row.stopped_s },
+    Metric { title: "written a restart, bytes", value: |row| &row.written_each },
 ];
 
 /// The peers of these rows, each once, in their order.
@@ -37,18 +37,22 @@ pub(crate) fn peers(rows: &[Row]) -> Vec<Peer> {
     Peer::ALL.into_iter().filter(|peer| rows.iter().any(|row| row.peer == *peer)).collect()
 }
 
-/// A figure of one peer in all rounds.
-pub(crate) fn spread(rows: &[Row], peer: Peer, metric: &Metric) -> Spread {
-    let values: Vec<f64> = rows.iter().filter(|row| row.peer == peer).map(metric.value).collect();
-    Spread::of(&values)
+/// A figure of one peer in all rounds, or why there is none.
+pub(crate) fn spread(rows: &[Row], peer: Peer, metric: &Metric) -> std::result::Result<Spread, String> {
+    let figures: Vec<Figure> =
+        rows.iter().filter(|row| row.peer == peer).map(|row| (metric.value)(row).clone()).collect();
+    Spread::of_figures(&figures)
 }
 
 /// All results of a run.
 pub(crate) struct Report {
     machine: Vec<String>,
+    load_before: String,
     method: Vec<String>,
     rounds: usize,
     comparison: Option<Comparison>,
+    /// What each supervisor of the comparison is.
+    abouts: Vec<String>,
     scenarios: Vec<(&'static Scenario, Vec<Target>)>,
 }
 
@@ -62,11 +66,10 @@ impl Report {
         let method = vec![
             format!(
                 "rounds in turns: {}, medians (least..most); {} processes each, {} of them killed one after the other \
-                 ({} where the supervisor waits a second before a restart); idle for {} s",
+                 (fewer where the supervisor waits before a restart); idle for {} s",
                 options.rounds,
                 options.n,
                 options.kills.min(options.n),
-                options.kills.min(options.n).min(crate::measure::SLOW_KILLS),
                 options.idle.as_secs(),
             ),
             "started: from the launch of the supervisor to the first instruction of the last process; stopped: from the \
@@ -76,10 +79,21 @@ impl Report {
              processes of the supervisor; what its children write before they execute their program counts for it"
                 .to_owned(),
         ];
-        Report { machine, method, rounds: options.rounds, comparison: None, scenarios: Vec::new() }
+        let load_before = machine::load().map_or_else(|| "unknown".to_owned(), |load| load.to_string());
+        Report {
+            machine,
+            load_before,
+            method,
+            rounds: options.rounds,
+            comparison: None,
+            abouts: Vec::new(),
+            scenarios: Vec::new(),
+        }
     }
 
-    pub(crate) fn comparison(&mut self, comparison: Comparison) {
+    pub(crate) fn comparison(&mut self, comparison: Comparison, tools: &Tools) {
+        let about = |peer: Peer| format!("{}: {}", peer.title(), peer.about(tools));
+        self.abouts = peers(&comparison.rows).into_iter().map(about).collect();
         self.comparison = Some(comparison);
     }
 
@@ -96,15 +110,28 @@ impl Report {
         let mut text = list(&self.machine);
         if let Some(comparison) = &self.comparison {
             text += &format!("\n{}\n{}", table(&comparison.rows), list(&comparison.left_out));
-            let abouts = peers(&comparison.rows).into_iter().map(|peer| format!("{}: {}", peer.title(), peer.about()));
-            text += &list(&abouts.collect::<Vec<_>>());
+            text += &list(&self.abouts);
             text += &list(&self.method);
-            text += &target_table("the comparison against its targets", &targets::of_comparison(&comparison.rows));
         }
-        for (scenario, targets) in &self.scenarios {
-            text += &target_table(&format!("{}: {}", scenario.name, scenario.about), targets);
+        for (title, targets) in self.targets() {
+            text += &target_table(&title, &targets);
         }
         text
+    }
+
+    /// All targets, by what they are of.
+    pub(crate) fn targets(&self) -> Vec<(String, Vec<Target>)> {
+        let comparison = ("the comparison against its targets".to_owned(), targets::of_comparison(self.rows()));
+        let scenario = |(scenario, targets): &(&Scenario, Vec<Target>)| {
+            (format!("{}: {}", scenario.name, scenario.about), targets.clone())
+        };
+        std::iter::once(comparison).chain(self.scenarios.iter().map(scenario)).collect()
+    }
+
+    /// What the machine does besides, from now on: said when all was measured.
+    pub(crate) fn end(&mut self) {
+        let load = machine::load().map_or_else(|| "unknown".to_owned(), |load| load.to_string());
+        self.machine.push(format!("load of the last minute: {} before, {load} after", self.load_before));
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -115,6 +142,7 @@ impl Report {
             "method": self.method,
             "rounds": self.rounds,
             "rows": self.rows(),
+            "abouts": self.abouts,
             "left_out": self.comparison.as_ref().map_or(&[][..], |comparison| &comparison.left_out),
             "targets": targets::of_comparison(self.rows()),
             "scenarios": scenarios,
@@ -133,7 +161,10 @@ fn table(rows: &[Row]) -> String {
     let mut lines = vec![vec![format!("{n} processes")]];
     lines[0].extend(peers.iter().map(|peer| peer.title().to_owned()));
     for metric in &METRICS {
-        let figures = peers.iter().map(|peer| spread(rows, *peer, metric).to_string());
+        let figures = peers.iter().map(|peer| match spread(rows, *peer, metric) {
+            Ok(spread) => spread.to_string(),
+            Err(reason) => reason.replace('|', "/"),
+        });
         lines.push(std::iter::once(metric.title.to_owned()).chain(figures).collect());
     }
     markdown_table(&lines)
@@ -145,7 +176,12 @@ fn target_table(title: &str, targets: &[Target]) -> String {
     }
     let mut lines = vec![[title, "figure", "target", "met"].map(str::to_owned).to_vec()];
     for target in targets {
-        let met = target.met.map_or("", |met| if met { "yes" } else { "**no**" });
+        let met = match target.verdict {
+            Verdict::None => "",
+            Verdict::Met => "yes",
+            Verdict::WithinNoise => "no, within the noise",
+            Verdict::Missed => "**no**",
+        };
         lines.push(vec![target.what.clone(), target.figure.clone(), target.target.clone(), met.to_owned()]);
     }
     format!("\n{}", markdown_table(&lines))

@@ -13,6 +13,9 @@ use crate::Result;
 /// What beacons are called, so that one can tell them from the processes of a supervisor.
 pub(crate) const BEACON: &str = "beacon";
 
+/// How many descriptors any supervisor may need besides those of its processes.
+pub(crate) const SPARE_DESCRIPTORS: u64 = 100;
+
 /// Programs in a place of their own, which is removed with this.
 pub(crate) struct Tools {
     pub(crate) beacon: PathBuf,
@@ -24,12 +27,14 @@ pub(crate) struct Tools {
     pub(crate) compiler: String,
     /// How many descriptors a process of this run may have.
     descriptors: u64,
+    /// Where `peers.sh` has installed supervisors.
+    peers: Option<PathBuf>,
     place: TempDir,
 }
 
 impl Tools {
-    /// Compiles all; `place` is where everything of this run is written.
-    pub(crate) fn build(place: &Path) -> Result<Tools> {
+    /// Compiles all; `place` is where everything of this run is written, `needed` how many descriptors it takes at the most.
+    pub(crate) fn build(place: &Path, peers: Option<&Path>, needed: u64) -> Result<Tools> {
         let place = tempfile::Builder::new().prefix("side-by-side-").tempdir_in(place)?;
         let compiler = compiler()?;
         let own = std::env::current_exe()?;
@@ -40,7 +45,8 @@ impl Tools {
             floor: compile(&compiler, "floor", place.path())?,
             roles,
             compiler: compiler.join(" "),
-            descriptors: raise_descriptor_limit()?,
+            descriptors: raise_descriptor_limit(needed)?,
+            peers: peers.map(Path::canonicalize).transpose().map_err(|error| format!("--peers-dir: {error}"))?,
             place,
         })
     }
@@ -48,13 +54,24 @@ impl Tools {
     /// Why there cannot be `n` processes under a supervisor that has one descriptor for each. The benchmark watches each
     /// by one as well.
     pub(crate) fn lacks_descriptors_for(&self, n: u32) -> Option<String> {
-        self.lacks_descriptors(u64::from(n) + 100)
+        self.lacks_descriptors(u64::from(n) + SPARE_DESCRIPTORS)
     }
 
     /// Why a supervisor cannot have so many descriptors.
     pub(crate) fn lacks_descriptors(&self, needed: u64) -> Option<String> {
         let allowed = self.descriptors;
         (needed > allowed).then(|| format!("it needs {needed} descriptors, and RLIMIT_NOFILE is {allowed}"))
+    }
+
+    /// How many processes a supervisor can have that has one descriptor for each.
+    pub(crate) fn most_processes(&self) -> u64 {
+        self.descriptors.saturating_sub(SPARE_DESCRIPTORS)
+    }
+
+    /// A program in the directory of installed supervisors.
+    pub(crate) fn of_peers(&self, name: &str) -> Option<PathBuf> {
+        let program = self.peers.as_ref()?.join("bin").join(name);
+        program.is_file().then_some(program)
     }
 
     /// Where the files of this run are.
@@ -68,24 +85,29 @@ impl Tools {
     }
 }
 
-/// This program, and all that it starts, may have as many descriptors as it is allowed to; says how many that is.
-fn raise_descriptor_limit() -> Result<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
-    Ok(limit.maximum.unwrap_or(u64::MAX))
+/// This program, and all that it starts, may have as many descriptors as it is allowed to, and `needed` of them where it may
+/// allow itself more; says how many that is.
+fn raise_descriptor_limit(needed: u64) -> Result<u64> {
+    let allowed = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
+    if needed > allowed && setrlimit(Resource::Nofile, limit(needed)).is_ok() {
+        return Ok(needed);
+    }
+    setrlimit(Resource::Nofile, limit(allowed))?;
+    Ok(allowed)
 }
 
 /// The smallest programs come from musl; whatever there is makes static ones, which start without a dynamic linker.
 fn compiler() -> Result<Vec<&'static str>> {
-    let name = ["musl-gcc", "cc"].into_iter().find(|name| is_installed(name));
+    let name = ["musl-gcc", "cc"].into_iter().find(|name| in_path(name).is_some());
     let name = name.ok_or("compile the beacon: neither musl-gcc nor cc is installed")?;
     Ok(vec![name, "-std=gnu11", "-Os", "-static", "-s"])
 }
 
-/// Whether there is a program of this name in the PATH.
-pub(crate) fn is_installed(name: &str) -> bool {
+/// The program of this name in the PATH.
+pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|program| program.is_file())
 }
 
 fn compile(compiler: &[&str], name: &str, place: &Path) -> Result<PathBuf> {

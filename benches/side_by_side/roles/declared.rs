@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proxyprocess::{Command, ProxyConfig};
+use proxyprocess::{Command, Listen, ListenAddress, Output, ProxyConfig, Ready};
 
 /// The id of the process that always ends.
 pub(super) const CRASHING: &str = "crashing";
@@ -14,6 +14,12 @@ pub(super) struct Declared {
     pub(super) beacon: PathBuf,
     pub(super) role: Option<String>,
     pub(super) grace_period: Option<Duration>,
+    /// Whether there are logs.
+    pub(super) has_logs: bool,
+    /// Whether a process has to say that it is ready.
+    pub(super) says_ready: bool,
+    /// Where the sockets are that each process gets one of.
+    pub(super) sockets: Option<PathBuf>,
 }
 
 impl Declared {
@@ -23,7 +29,16 @@ impl Declared {
         if let Some(version) = version {
             command = command.env("VERSION", version.to_string());
         }
+        if !self.has_logs {
+            command = command.stdout(Output::Null).stderr(Output::Null);
+        }
         let mut config = ProxyConfig::new(command);
+        if self.says_ready {
+            config.ready = Ready::Notify;
+        }
+        if let Some(sockets) = &self.sockets {
+            config.listen.push(Listen::new(ListenAddress::Unix(sockets.join(format!("{id}.sock")))));
+        }
         config.stop.grace_period = self.grace_period.unwrap_or(config.stop.grace_period);
         config
     }

@@ -5,8 +5,11 @@ mod control;
 mod declared;
 mod host;
 mod reads;
+mod tasks;
 mod threads;
+mod tokio_tasks;
 mod work;
+mod wrapped_tasks;
 
 use crate::Result;
 use work::Work;
@@ -26,6 +29,8 @@ pub(crate) fn play(words: &[String]) -> Result<()> {
     match role.as_str() {
         "host" => host::run(&work),
         "threads" => threads::run(&work),
+        "tokio" => tasks::run(&work, tokio_tasks::look_after),
+        "process-wrap" => tasks::run(&work, wrapped_tasks::look_after),
         other => Err(format!("--role: unknown role {other:?}").into()),
     }
 }

@@ -5,10 +5,13 @@ mod adopted;
 mod change;
 mod changes;
 mod crashloop;
+mod declarations;
 mod disk;
 mod escaped;
 mod floor;
+mod guarantees;
 mod metrics;
+mod most;
 mod resident;
 mod scale;
 mod status;
@@ -17,7 +20,7 @@ mod stubborn;
 use crate::Result;
 use crate::options::Options;
 use crate::targets::Target;
-use crate::tools::Tools;
+use crate::tools::{SPARE_DESCRIPTORS, Tools};
 
 /// Something to measure that has targets.
 pub(crate) struct Scenario {
@@ -27,8 +30,9 @@ pub(crate) struct Scenario {
 }
 
 /// All there are.
-const ALL: [Scenario; 11] = [
+const ALL: [Scenario; 14] = [
     Scenario { name: "scale", about: "ten times as many processes", run: scale::run },
+    Scenario { name: "most", about: "as many processes as the machine can have", run: most::run },
     Scenario { name: "adopted", about: "the processes of an agent that was killed", run: adopted::run },
     Scenario { name: "stubborn", about: "processes that do not stop when they are told to", run: stubborn::run },
     Scenario { name: "escaped", about: "processes that left the group, with and without cgroups", run: escaped::run },
@@ -39,6 +43,8 @@ const ALL: [Scenario; 11] = [
     Scenario { name: "crashloop", about: "one process that always ends", run: crashloop::run },
     Scenario { name: "resident", about: "a host with much memory", run: resident::run },
     Scenario { name: "changes", about: "a hundred thousand changes in a second", run: changes::run },
+    Scenario { name: "declarations", about: "many more declarations than processes", run: declarations::run },
+    Scenario { name: "guarantees", about: "what each guarantee costs", run: guarantees::run },
 ];
 
 /// Those that are called so; `all` is the name of all.
@@ -54,11 +60,15 @@ pub(crate) fn named(names: &[String]) -> Result<Vec<&'static Scenario>> {
     Ok(found)
 }
 
+/// How many descriptors these take at the most, in one process, where that is more than the machine may allow by default.
+pub(crate) fn descriptors_of(scenarios: &[&Scenario], options: &Options) -> u64 {
+    let has_most = scenarios.iter().any(|scenario| scenario.name == "most");
+    if has_most { u64::from(options.most) + SPARE_DESCRIPTORS } else { 0 }
+}
+
 impl Scenario {
     /// Measures it. What fails is a target that is not met.
     pub(crate) fn measure(&self, options: &Options, tools: &Tools) -> Vec<Target> {
-        (self.run)(options, tools).unwrap_or_else(|error| {
-            vec![Target { met: Some(false), ..Target::unknown("not measured", error.to_string()) }]
-        })
+        (self.run)(options, tools).unwrap_or_else(|error| vec![Target::failed(error.to_string())])
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
         targets.push(Target::exactly(format!("idle with {n}, CPU"), idle.cpu_ms_per_s, 0.0, "ms a second"));
         targets.push(Target::exactly(format!("idle with {n}, switches"), idle.switches_per_s, 0.0, "a second"));
         let holding = procfs::holding(&agent.scene.tree());
-        targets.push(Target::at_most(format!("threads with {n}"), holding.threads as f64, 6.0, ""));
+        targets.push(Target::count_at_most(format!("threads with {n}"), holding.threads as f64, 6.0, ""));
         if n > 0 {
             targets.push(Target::told(format!("start {n}"), started_s, "s"));
             let restart_ms = percentile(&agent.scene.restarts(n, options.kills)?, 0.5);
