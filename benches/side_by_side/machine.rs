@@ -25,8 +25,12 @@ pub(crate) fn package_version(package: &str) -> Option<String> {
     output("dpkg-query", &["--show", "--showformat=${Version}", package])
 }
 
-/// The last word of the first line that a program says of its version.
+/// The version of a program: in a file beside it, where `peers.sh` has written it; else the last word of the first line that it
+/// says itself.
 pub(crate) fn program_version(program: &Path) -> Option<String> {
+    if let Ok(version) = fs::read_to_string(program.with_extension("version")) {
+        return Some(version.trim().to_owned());
+    }
     let said = output(&program.to_string_lossy(), &["--version"])?;
     said.lines().next()?.split_whitespace().last().map(str::to_owned)
 }

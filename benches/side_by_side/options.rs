@@ -12,7 +12,7 @@ usage: cargo bench -p proxyprocess-benches --bench side_by_side -- [options]
 without --scenario: the supervisors side by side
   -n N              processes under each supervisor (1000)
   --peers A,B,..    of floor, floor-with-files, proxyprocess, proxyprocess-cgroups, threads, tokio, process-wrap, runit, s6,
-                    systemd, supervisor, supervisor-pypi, circus, pm2, horust, pitchfork (all that are installed)
+                    systemd, supervisor, supervisor-pypi, circus, pm2, horust (all that are installed)
   --peers-dir DIR   where `benches/peers.sh` has installed some of them (the variable SIDE_BY_SIDE_PEERS)
   --rounds R        how often all are measured, in turns: medians are printed (3)
   --kills K         how many processes are killed, one after the other (200; fewer of those that wait before a restart)

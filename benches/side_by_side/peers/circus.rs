@@ -7,16 +7,16 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::external::{External, KILLS_A_SECOND_EACH, Order, Source, refuses_nothing};
+use super::external::{External, KILLS_SECONDS_EACH, Order, Source, refuses_nothing};
 use crate::Result;
 
 pub(super) const CIRCUS: External = External {
     option: "circus",
     program: "circusd",
     source: Source::Registry("PyPI"),
-    remarks: "without logs; its default `check_delay` of 5 s",
+    remarks: "without logs; it looks for what has ended every 5 s (`check_delay`)",
     stop_signal: Signal::TERM,
-    most_kills: KILLS_A_SECOND_EACH,
+    most_kills: KILLS_SECONDS_EACH,
     descriptors_each: 8,
     refuses: refuses_nothing,
     set_up,

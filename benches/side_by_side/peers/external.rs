@@ -10,9 +10,9 @@ use crate::Result;
 use crate::machine;
 use crate::tools::{Tools, in_path};
 
-/// How many restarts are measured of one that waits a second before each, and of one that waits for many.
+/// How many restarts are measured of one that takes about a second for each, and of one that takes seconds.
 pub(super) const KILLS_A_SECOND_EACH: u32 = 20;
-pub(super) const KILLS_MANY_SECONDS_EACH: u32 = 5;
+pub(super) const KILLS_SECONDS_EACH: u32 = 5;
 
 /// Where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ pub(super) const HORUST: External = External {
     option: "horust",
     program: "horust",
     source: Source::Registry("crates.io"),
-    remarks: "without logs, restart strategy `always`",
+    remarks: "without logs, restart strategy `always`; takes a second for each restart",
     stop_signal: Signal::TERM,
     most_kills: KILLS_A_SECOND_EACH,
     descriptors_each: 8,

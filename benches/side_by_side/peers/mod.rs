@@ -4,7 +4,6 @@
 mod circus;
 mod external;
 mod horust;
-mod pitchfork;
 mod pm2;
 mod role;
 mod service_directories;
@@ -42,11 +41,10 @@ pub(crate) enum Peer {
     Circus,
     Pm2,
     Horust,
-    Pitchfork,
 }
 
 impl Peer {
-    pub(crate) const ALL: [Peer; 16] = [
+    pub(crate) const ALL: [Peer; 15] = [
         Peer::Floor,
         Peer::FloorWithFiles,
         Peer::Proxyprocess,
@@ -62,7 +60,6 @@ impl Peer {
         Peer::Circus,
         Peer::Pm2,
         Peer::Horust,
-        Peer::Pitchfork,
     ];
 
     /// What is said of it, where it is a program of its own.
@@ -76,7 +73,6 @@ impl Peer {
             Peer::Circus => circus::CIRCUS,
             Peer::Pm2 => pm2::PM2,
             Peer::Horust => horust::HORUST,
-            Peer::Pitchfork => pitchfork::PITCHFORK,
             Peer::Floor
             | Peer::FloorWithFiles
             | Peer::Proxyprocess
