@@ -121,7 +121,10 @@ impl Report {
 
     /// All targets, by what they are of.
     pub(crate) fn targets(&self) -> Vec<(String, Vec<Target>)> {
-        let comparison = ("the comparison against its targets".to_owned(), targets::of_comparison(self.rows()));
+        let comparison = (
+            "comparison: all supervisors against the targets of this one".to_owned(),
+            targets::of_comparison(self.rows()),
+        );
         let scenario = |(scenario, targets): &(&Scenario, Vec<Target>)| {
             (format!("{}: {}", scenario.name, scenario.about), targets.clone())
         };

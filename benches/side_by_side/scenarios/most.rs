@@ -17,8 +17,8 @@ const LINEAR: f64 = 1.1;
 /// The same of a restart, where the caches of the machine count.
 const CONSTANT: f64 = 1.5;
 /// What has to be left for all else on the machine: process numbers, and memory.
-const SPARE_NUMBERS: u64 = 1000;
-const SPARE_KIB: u64 = 1 << 20;
+const SPARE_NUMBERS: u64 = 4000;
+const SPARE_KIB: u64 = 4 << 20;
 /// What the smallest process takes of the machine's memory, most of it the kernel's.
 const KIB_EACH: u64 = 320;
 
