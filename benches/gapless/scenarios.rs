@@ -81,7 +81,7 @@ fn fail(mut agent: Agent, program: &Program, place: &Place<'_>, version: u32) ->
     let ends_its_predecessor = good.to_string().contains("{epoch}");
     bad["ready"] = json!({ "command": ["/bin/false"] });
     bad["start_timeout_ms"] = 1000.into();
-    if version % 2 == 0 || ends_its_predecessor {
+    if version.is_multiple_of(2) || ends_its_predecessor {
         bad["command"] = json!(["/bin/false"]);
     }
     let before = agent.proxy()?;
