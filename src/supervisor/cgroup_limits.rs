@@ -118,8 +118,12 @@ fn not_enabled(path: &Path, limit: CgroupLimit, controller: &str, error: &io::Er
     let shown = path.display();
     let why = match error.raw_os_error() {
         Some(libc::ENOENT) => format!(
-            "{shown} has no controller {controller}, only: {}. Delegate= of systemd gives it to a service",
-            control::available(path).ok().filter(|names| !names.is_empty()).unwrap_or_else(|| "none".to_owned())
+            "{shown} has no controller {controller}, only: {}. {}",
+            control::available(path).ok().filter(|names| !names.is_empty()).unwrap_or_else(|| "none".to_owned()),
+            match control::is_of_version_1(controller) {
+                true => "A hierarchy of cgroup version 1 has it on this machine",
+                false => "Delegate= of systemd gives it to a service",
+            }
         ),
         Some(libc::EBUSY) => format!(
             "a process is in {shown}, below which no controller can be enabled then: DelegateSubgroup= of systemd puts the \

@@ -4,13 +4,13 @@
 use std::fs;
 use std::time::Duration;
 
-use proxyprocess::{CgroupUse, ProxyConfig};
+use proxyprocess::{CgroupUse, ProxyConfig, ProxyState};
 use rustix::process::Signal;
 
 use super::{as_reaper, base, contained, home_of, running, until_names};
 use crate::inside::{Host, helper, quick};
 use crate::library::overlap::{becomes_ready, gone, overlapping, serves};
-use crate::support::{Config, Launch, Proxy, Scene, agent_with_fail_points, cgroup_of};
+use crate::support::{Config, Launch, Proxy, Scene, agent_with_fail_points, cgroup_of, until};
 
 fn with_grace(mut config: ProxyConfig, grace: Duration) -> ProxyConfig {
     config.stop.grace_period = grace;
@@ -78,6 +78,28 @@ fn no_successor_is_started_beside_what_a_crash_has_left_for_another_session() {
         assert!(leader.process.is_gone() && escaped.process.is_gone());
         escaped.process.wait_reaped();
         scene.reports.forget_signals();
+        scene.finish();
+    });
+}
+
+/// As without cgroups: what it has started for another session is ended with it, and that is told.
+#[test]
+fn program_that_puts_itself_into_the_background_is_told_by_error_and_hint() {
+    as_reaper("cgroups::stops::program_that_puts_itself_into_the_background_is_told_by_error_and_hint", || {
+        let scene = Scene::of_library();
+        let mut config = helper(&scene, &["daemonizes"]);
+        config.restart.attempts_before_backoff = 1;
+        config.restart.max_wait = Duration::from_secs(600);
+        let Some(host) = running(&scene, [("web", config)]) else { return scene.finish() };
+        let daemon = scene.reports.grandchild("web");
+        until("it waits", || host.status("web").state == ProxyState::Waiting);
+        let status = host.status("web");
+        let error = status.last_error.unwrap_or_default();
+        assert!(error.contains(&format!("pid {}", daemon.pid)) && error.ends_with(": ended as well"), "{error:?}");
+        assert!(status.hint.is_some_and(|hint| hint.contains("puts itself into the background")));
+        daemon.process.wait_reaped();
+        host.kill();
+        scene.reports.forget_unread();
         scene.finish();
     });
 }

@@ -106,7 +106,7 @@ impl Supervised {
                 // What is of its group is ended with that.
                 let any = !escaped.is_empty() || seen && of_group == 0;
                 if !escaped.is_empty() {
-                    self.rare.escaped = escaped;
+                    self.found_escaped(escaped);
                 }
                 any
             }

@@ -33,7 +33,7 @@ impl Supervised {
 
     /// Takes note of what a scan has found, and says what follows.
     pub(crate) fn found(&mut self, found: std::io::Result<ScanResult>) -> MachineEvent {
-        let error = match found {
+        match found {
             Ok(ScanResult { seen, escaped, unproven }) if escaped.is_empty() => {
                 let held = !seen && self.found_unproven(unproven);
                 if !seen {
@@ -41,27 +41,32 @@ impl Supervised {
                 }
                 return MachineEvent::Scanned { left: seen, held };
             }
-            Ok(ScanResult { escaped, .. }) => {
-                self.rare.escaped = escaped;
-                let group = self.leader.as_ref().and_then(|leader| leader.pid);
-                // Members of a group that cannot be signalled when its leader is gone are found as well.
-                let has_left = |escaped: &&Escaped| !group.is_some_and(|group| escaped.is_in_group_of(group));
-                let left: Vec<&Escaped> = self.rare.escaped.iter().filter(has_left).collect();
-                if left.is_empty() {
-                    return MachineEvent::Scanned { left: true, held: false };
-                }
-                let message = format!("{} left the group for another session: ended as well", pids(&left));
-                self.suspect_background();
-                Error::new(ErrorCode::StillRunning, message)
-            }
-            Err(error) => Error::os(ErrorCode::Io, "look for processes that left the group", &error),
-        };
-        // The scan is repeated while processes are left.
+            Ok(ScanResult { escaped, .. }) => self.found_escaped(escaped),
+            Err(error) => self.tell_of_scan(Error::os(ErrorCode::Io, "look for processes that left the group", &error)),
+        }
+        MachineEvent::Scanned { left: true, held: false }
+    }
+
+    /// Takes note of processes that are to end with it.
+    pub(super) fn found_escaped(&mut self, escaped: Vec<Escaped>) {
+        self.rare.escaped = escaped;
+        let group = self.leader.as_ref().and_then(|leader| leader.pid);
+        // Members of a group that cannot be signalled when its leader is gone are found as well.
+        let has_left = |escaped: &&Escaped| !group.is_some_and(|group| escaped.is_in_group_of(group));
+        let left: Vec<&Escaped> = self.rare.escaped.iter().filter(has_left).collect();
+        if !left.is_empty() {
+            let message = format!("{} left the group for another session: ended as well", pids(&left));
+            self.suspect_background();
+            self.tell_of_scan(Error::new(ErrorCode::StillRunning, message));
+        }
+    }
+
+    /// Says once what was found: a scan is repeated while processes are left.
+    fn tell_of_scan(&mut self, error: Error) {
         if self.rare.last_error.as_ref().map(Error::to_string) != Some(error.to_string()) {
             self.spec.context.log.about(Level::Warn, &self.slot.id, format_args!("{error}"));
             self.rare.last_error = Some(error);
         }
-        MachineEvent::Scanned { left: true, held: false }
     }
 
     /// Takes note of processes that may be of it; whether they hold the next start.

@@ -20,6 +20,10 @@ pub(crate) fn set(path: &Path, file: &str, value: &str) -> io::Result<()> {
 /// ENOENT where the cgroup itself does not have it; EBUSY where a process is in it, unless it is the first of all. Of some
 /// controllers the kernel would make it the root of cgroups for threads then, below which no process can be put.
 pub(crate) fn enable(path: &Path, controller: &str) -> io::Result<()> {
+    // ORDER: first, for where it is missing no other place of the processes helps.
+    if !available(path)?.split(' ').any(|name| name == controller) {
+        return Err(io::Error::from_raw_os_error(libc::ENOENT));
+    }
     let is_first = !path.join("cgroup.type").exists();
     if !is_first && !fs::read(path.join("cgroup.procs"))?.is_empty() {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
@@ -35,6 +39,17 @@ pub(crate) fn any_enabled(path: &Path) -> bool {
 /// Those that a cgroup has, by their names.
 pub(crate) fn available(path: &Path) -> io::Result<String> {
     fs::read_to_string(path.join("cgroup.controllers")).map(|names| names.trim_end().to_owned())
+}
+
+/// Whether a hierarchy of cgroup version 1 has a controller, so that no cgroup of version 2 can have it (cgroups(7)).
+pub(crate) fn is_of_version_1(controller: &str) -> bool {
+    fs::read_to_string("/proc/self/cgroup").is_ok_and(|hierarchies| names_version_1(&hierarchies, controller))
+}
+
+/// Each line is the number of a hierarchy, its controllers of version 1 and the cgroup of the process in it.
+fn names_version_1(hierarchies: &str, controller: &str) -> bool {
+    let then = if controller == "io" { "blkio" } else { controller };
+    hierarchies.lines().filter_map(|line| line.split(':').nth(1)).any(|names| names.split(',').any(|name| name == then))
 }
 
 /// What the processes of a cgroup have of memory together.
@@ -76,6 +91,16 @@ pub(crate) fn oom_kills(path: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn controllers_of_version_1_are_those_of_numbered_hierarchies() {
+        let hybrid = "5:cpu,cpuacct:/\n4:blkio:/a:memory\n1:name=systemd:/x\n0::/init.scope\n";
+        assert_eq!(
+            ["cpu", "io", "memory", "blkio"].map(|name| names_version_1(hybrid, name)),
+            [true, true, false, true]
+        );
+        assert!(!names_version_1("0::/user.slice\n", "memory"));
+    }
 
     #[test]
     fn wait_for_memory_is_the_total_of_some() {
