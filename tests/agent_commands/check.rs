@@ -270,6 +270,11 @@ fn difference_to_what_runs_is_what_a_reload_does() {
     assert_eq!(diff(&after, &[]), changes);
     let in_json = diff(&after, &["--json"]);
     assert_eq!(in_json.lines().next(), Some("{\"change\":\"start\",\"id\":\"added\"}"));
+    for (field, value) in [("cgroup", "required"), ("cgroup_base", "/sys/fs/cgroup")] {
+        after.clone().set(field, value).write(&file);
+        let refused = run(&["check", file.to_str().unwrap(), "--diff"]).failed(1);
+        assert!(refused.contains(&format!(": {field}: expected no change while the agent runs: ")), "{refused}");
+    }
     // A variable for all replaces those that have none of their own.
     let with_variable = after.clone().set("proxy_env", ["TZ=UTC"].as_slice());
     let replaced = diff(&with_variable, &[]);

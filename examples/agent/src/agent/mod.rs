@@ -63,14 +63,23 @@ pub(crate) struct Followed {
     pub(crate) on_exit: OnExit,
     /// Each `NAME=value`.
     pub(crate) proxy_env: Vec<String>,
+    pub(crate) fixed: BTreeMap<String, String>,
     pub(crate) proxies: BTreeMap<String, ProxyConfig>,
 }
 
 impl Followed {
     fn of(config: &Config) -> Followed {
         let Config { options, on_exit, proxies } = config;
-        Followed { on_exit: *on_exit, proxy_env: variables(options), proxies: proxies.clone() }
+        let (proxy_env, fixed) = (variables(options), fixed(options));
+        Followed { on_exit: *on_exit, proxy_env, fixed, proxies: proxies.clone() }
     }
+}
+
+/// What no reload changes, by its name.
+pub(crate) fn fixed(options: &ManagerOptions) -> BTreeMap<String, String> {
+    let base = options.cgroup_base.as_ref().map(|base| base.display().to_string());
+    let all = [("cgroup", Some(options.cgroup.as_str().to_owned())), ("cgroup_base", base)];
+    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 /// The variables for all proxies, which were read from JSON and are UTF-8.

@@ -93,6 +93,10 @@ pub(super) fn check(path: &Path, diff: bool, json: bool) -> Result<()> {
     let running = Running::ask(&mut Connection::open(&data_dir)?)?;
     // Once more, with the executable that the agent would put into the commands.
     let config = Config::load(path, &running.program)?;
+    if let Some(field) = running.fixed.as_ref().and_then(|fixed| different(fixed, &agent::fixed(&config.options))) {
+        let why = "another agent has to be started for it, and a reload refuses the file";
+        return Err(format!("{}: {field}: expected no change while the agent runs: {why}", path.display()).into());
+    }
     let changed = changed_variables(&running.proxy_env, &agent::variables(&config.options));
     let ids: BTreeSet<&String> = running.proxies.keys().chain(config.proxies.keys()).collect();
     for id in ids {
@@ -111,6 +115,8 @@ pub(super) fn check(path: &Path, diff: bool, json: bool) -> Result<()> {
 struct Running {
     program: PathBuf,
     proxy_env: Vec<String>,
+    /// Absent of an agent before this was told.
+    fixed: Option<BTreeMap<String, String>>,
     proxies: BTreeMap<String, ProxyConfig>,
     /// Those that are not run now, by their declaration or by a command.
     paused: BTreeSet<String>,
@@ -134,7 +140,7 @@ impl Running {
             agent.ask(&request, Duration::ZERO, |answer| {
                 match answer {
                     Answer::Agent { program, .. } => running.program = program.into(),
-                    Answer::Manager { proxy_env } => running.proxy_env = proxy_env,
+                    Answer::Manager { proxy_env, fixed } => (running.proxy_env, running.fixed) = (proxy_env, fixed),
                     Answer::Proxy(status) if status["state"] == "paused" => {
                         running.paused.extend(status["id"].as_str().map(str::to_owned));
                     }
@@ -148,6 +154,11 @@ impl Running {
         }
         Ok(running)
     }
+}
+
+/// The first name under which there is another value.
+fn different(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Option<String> {
+    before.keys().chain(after.keys()).find(|name| before.get(*name) != after.get(*name)).cloned()
 }
 
 /// The names of the variables for all proxies that have another value, or one no more.

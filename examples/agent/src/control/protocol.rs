@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Requests and answers. A request is one line; its answers are lines too, of which the last is `done` or `error`.
 
+use std::collections::BTreeMap;
+
 use proxyprocess::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -88,8 +90,12 @@ pub(crate) enum Answer {
     Event { event: Value, text: String },
     /// The metrics of the manager and its proxies, in the text format of Prometheus.
     Metrics { text: String },
-    /// What is declared for all proxies; variables as `NAME=value`.
-    Manager { proxy_env: Vec<String> },
+    /// What is declared for all proxies: variables as `NAME=value`, and what no reload changes, by its name.
+    Manager {
+        proxy_env: Vec<String>,
+        #[serde(default)]
+        fixed: Option<BTreeMap<String, String>>,
+    },
     /// All went well. The last line.
     Done {},
     /// Why it did not. The last line.

@@ -59,7 +59,7 @@ fn status(agent: &Agent, id: Option<&str>, client: &Client<'_>) -> Result<(), En
 
 fn declarations(agent: &Agent, client: &Client<'_>) -> Result<(), Ended> {
     let followed = agent.followed();
-    client.tell(&Answer::Manager { proxy_env: followed.proxy_env })?;
+    client.tell(&Answer::Manager { proxy_env: followed.proxy_env, fixed: Some(followed.fixed) })?;
     for (id, proxy) in followed.proxies {
         let declared = serde_json::to_value(proxy.to_json()).map_err(|error| failed(&error))?;
         client.tell(&Answer::Declaration { id, declared })?;
