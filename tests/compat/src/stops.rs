@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What ends the program, and what it does with a request then.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::program::Cells;
+use crate::result::Result;
+use crate::scene::{ID, Scene, process};
+use crate::steps::{see, with};
+
+/// How long a program has to obey a signal.
+const GRACE: Duration = Duration::from_millis(2500);
+/// How long a request is open while the program is stopped.
+const OPEN: Duration = Duration::from_millis(700);
+
+const STOPPING: [&str; 5] = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGWINCH"];
+const USUAL: [&str; 3] = ["SIGHUP", "SIGUSR1", "SIGUSR2"];
+
+/// Each signal as that of a stop, and the stop that is declared.
+pub(crate) fn stops(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
+    let declaration = scene.init(false)?;
+    let by = |signal: &str| with(&declaration, &json!({ "stop": null, "stop_signal": signal, "grace_period_ms": 2500 }));
+    scene.declare(&[(ID, &declaration)])?;
+    scene.start_agent()?;
+    for signal in STOPPING {
+        scene.declare(&[(ID, &by(signal))])?;
+        scene.run(&["start", ID, "--no-wait"])?;
+        let what = stop(scene, signal_grace())?;
+        see(seen, &format!("stop_{signal}"), &what);
+    }
+    scene.declare(&[(ID, &declaration)])?;
+    scene.run(&["start", ID, "--no-wait"])?;
+    let what = stop(scene, Duration::from_secs(60))?;
+    see(seen, "drain", &what);
+
+    scene.run(&["start", ID, "--no-wait"])?;
+    scene.serving()?;
+    scene.command(&["stop", ID])?;
+    see(seen, "idle_exit", &last_exit(scene)?);
+    Ok(())
+}
+
+fn signal_grace() -> Duration {
+    GRACE + Duration::from_secs(3)
+}
+
+fn last_exit(scene: &Scene) -> Result<String> {
+    Ok(scene.status(ID)?.last_exit().unwrap_or_else(|| "unknown".to_owned()))
+}
+
+/// A stop with a request open, which is let go a while later.
+fn stop(scene: &Scene, patience: Duration) -> Result<String> {
+    let status = scene.serving()?;
+    let leader = status.pid().ok_or("no pid")?;
+    let mut open = scene.traffic().open(scene.listen, &scene.upstream)?;
+    scene.command(&["stop", ID, "--no-wait"])?;
+    let ended = scene.until("it ends", OPEN, || process(leader).is_none().then_some(()));
+    let accepts = scene.traffic().ask(scene.listen, &scene.upstream);
+    let is_finished = open.finish(&scene.upstream, scene.is_http());
+    drop(open);
+    scene.until("it is stopped", patience, || scene.status(ID).ok()?.is("paused").then_some(()))?;
+    let exit = last_exit(scene)?;
+    let how = match (ended.is_ok(), is_finished, accepts) {
+        _ if exit == "signal SIGKILL" && accepts => return Ok("ignored".to_owned()),
+        _ if exit == "signal SIGKILL" && is_finished => "finishes and does not end",
+        _ if exit == "signal SIGKILL" => "cuts and does not end",
+        (_, true, false) => "drains",
+        (_, true, true) => "drains and accepts",
+        (true, false, _) => "cuts",
+        (false, false, _) => "cuts late",
+    };
+    Ok(if exit == "signal SIGKILL" { how.to_owned() } else { format!("{how}, {exit}") })
+}
+
+/// Signals to the leader that do something else with many programs.
+pub(crate) fn signals(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
+    let declaration = scene.init(false)?;
+    scene.declare(&[(ID, &once(&declaration))])?;
+    scene.start_agent()?;
+    for signal in USUAL {
+        let before = scene.serving()?;
+        scene.command(&["signal", ID, signal])?;
+        let leader = before.pid().ok_or("no pid")?;
+        let ended = scene.until("it ends", Duration::from_millis(600), || process(leader).is_none().then_some(()));
+        let what = match ended {
+            Ok(()) => {
+                let exit = scene.until("its exit", GRACE, || {
+                    let status = scene.status(ID).ok()?;
+                    (!status.is("running")).then(|| status.last_exit())?
+                });
+                format!("ends, {}", exit.unwrap_or_else(|_| "unknown".to_owned()))
+            }
+            Err(_) if scene.traffic().ask(scene.listen, &scene.upstream) => "lives".to_owned(),
+            Err(_) => "lives and does not serve".to_owned(),
+        };
+        see(seen, &format!("on_{signal}"), &what);
+        // What it has started at this signal goes with it.
+        scene.command(&["stop", ID])?;
+        scene.run(&["start", ID, "--no-wait"])?;
+    }
+    Ok(())
+}
+
+/// Without another start.
+pub(crate) fn once(declaration: &Value) -> Value {
+    with(declaration, &json!({ "restart": { "policy": "never" } }))
+}
