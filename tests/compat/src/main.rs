@@ -9,6 +9,7 @@ mod open;
 mod page;
 mod pages;
 mod player;
+mod postgres;
 mod program;
 mod result;
 mod scene;
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
         Ok(Wanted::Play(options)) => player::play_all(&options),
         Ok(Wanted::First(name)) => player::be_first_process(&name),
         Ok(Wanted::Inside(name)) => player::play_inside(&name),
-        Ok(Wanted::Page) => pages::write(),
+        Ok(Wanted::Page) => pages::page(std::env::var_os("PROXYPROCESS_BLESS").is_some()),
         Ok(Wanted::Packages(source)) => program::packages(&source),
         Err(error) => Err(error),
     };

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdout};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::postgres;
 use crate::traffic::is_answer;
 use crate::upstream::{BODY, Upstream};
 
@@ -18,6 +19,7 @@ pub(crate) enum Open {
     Tls(Child, ChildStdout),
     Http(TcpStream),
     Dns(TcpStream),
+    Postgres(TcpStream),
     /// A connection that carries nothing.
     Idle(TcpStream),
 }
@@ -33,11 +35,15 @@ impl Open {
             Open::Http(_) => self.finish_http(BODY),
             Open::Tls(..) if is_http => self.finish_http(BODY),
             Open::Dns(stream) => {
-                let mut buffer = [0; 2048];
-                let count = stream.read(&mut buffer).unwrap_or(0);
-                is_answer(&buffer[..count])
-                    || stream.read(&mut buffer).is_ok_and(|count| count > 0 && buffer[..count].ends_with(&[192, 0, 2, 1]))
+                let mut length = [0; 2];
+                let mut message = Vec::new();
+                let read = stream.read_exact(&mut length).and_then(|()| {
+                    message.resize(usize::from(u16::from_be_bytes(length)), 0);
+                    stream.read_exact(&mut message)
+                });
+                read.is_ok() && is_answer(&message)
             }
+            Open::Postgres(stream) => postgres::is_complete(stream),
             _ => self.echoes(),
         }
     }
@@ -63,7 +69,7 @@ impl Open {
                 child.stdin.as_mut().is_some_and(|stdin| stdin.write_all(TEXT).and_then(|()| stdin.flush()).is_ok())
                     && in_time(stdout, TEXT.len()) == TEXT
             }
-            Open::Tcp(stream) | Open::Http(stream) | Open::Dns(stream) | Open::Idle(stream) => {
+            Open::Tcp(stream) | Open::Http(stream) | Open::Dns(stream) | Open::Postgres(stream) | Open::Idle(stream) => {
                 stream.write_all(TEXT).is_ok() && stream.read_exact(&mut back).is_ok() && back == TEXT
             }
         }
@@ -73,7 +79,7 @@ impl Open {
         let mut answer = Vec::new();
         match self {
             Open::Tls(_, stdout) => answer = in_time(stdout, usize::MAX),
-            Open::Tcp(stream) | Open::Http(stream) | Open::Dns(stream) | Open::Idle(stream) => {
+            Open::Tcp(stream) | Open::Http(stream) | Open::Dns(stream) | Open::Postgres(stream) | Open::Idle(stream) => {
                 let mut buffer = [0; 4096];
                 while !String::from_utf8_lossy(&answer).contains(body) {
                     let Ok(count @ 1..) = stream.read(&mut buffer) else { break };

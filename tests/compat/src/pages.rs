@@ -4,7 +4,8 @@
 use std::fs;
 use std::process::ExitCode;
 
-use crate::program::{Cells, Program, folder};
+use crate::page;
+use crate::program::{self, Cells, Program, folder};
 use crate::result::Result;
 
 /// Writes what was seen of a version into the file of the program.
@@ -25,6 +26,14 @@ pub(crate) fn write_expected(program: &Program, version: &str, seen: &Cells) -> 
     Ok(())
 }
 
-pub(crate) fn write() -> Result<ExitCode> {
+/// Compares the page with the files, or writes it anew if that is asked for.
+pub(crate) fn page(is_written: bool) -> Result<ExitCode> {
+    let path = folder().join("../../../docs/proxies.md");
+    let page = page::page(&program::all()?);
+    if is_written {
+        fs::write(path, page)?;
+    } else if fs::read_to_string(path).ok().as_deref() != Some(&*page) {
+        return Err("docs/proxies.md is not what tests/compat/programs say: run `.ci/compat.sh page`".into());
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -50,7 +50,7 @@ pub(crate) fn play_all(options: &Options) -> Result<ExitCode> {
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("{} programs in {} s, failed: {}", programs.len(), begun.elapsed().as_secs(), failed.join(" "));
     if options.write {
-        pages::write()?;
+        pages::page(true)?;
     }
     Ok(ExitCode::from(u8::from(!failed.is_empty())))
 }

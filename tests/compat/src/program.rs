@@ -30,13 +30,18 @@ pub(crate) struct Program {
     /// The arguments that keep it in the foreground.
     #[serde(default)]
     pub(crate) foreground: Vec<String>,
-    /// What the declaration has in place of its own to let it go into the background.
-    pub(crate) background: Option<toml::Table>,
+    /// Arguments that do the same.
+    #[serde(default)]
+    pub(crate) foreground_also: Vec<String>,
+    /// Whether its configuration can say so, which is not read to check a declaration.
+    #[serde(default)]
+    pub(crate) foreground_in_files: bool,
+    /// What a shell does in the directory of the files before the first start, as to make a certificate.
+    pub(crate) prepare: Option<String>,
     pub(crate) traffic: Traffic,
     /// Whether it is played before each change.
     #[serde(default)]
     pub(crate) ci: bool,
-    /// Which signals to leave out of a stop, and why.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
     pub(crate) declaration: toml::Table,

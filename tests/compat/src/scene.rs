@@ -73,8 +73,15 @@ impl Scene {
         if !output.status.success() {
             return Err(format!("agent init: {}", String::from_utf8_lossy(&output.stderr)).into());
         }
+        if let Some(script) = &self.program.prepare {
+            let done = Command::new("/bin/sh").args(["-c", script]).current_dir(&self.dir).output()?;
+            if !done.status.success() {
+                return Err(format!("prepare: {}", String::from_utf8_lossy(&done.stderr)).into());
+            }
+        }
         let mut document: Value = toml::from_str(&String::from_utf8(output.stdout)?)?;
         document["data_dir"] = "/tmp/data".into();
+        document["allow_root"] = true.into();
         document["quiescent_period_ms"] = 5.into();
         document["coalesce_period_ms"] = 50.into();
         let declaration = document["proxies"][ID].take();
@@ -146,11 +153,10 @@ impl Scene {
 
     /// The proxy, once it is ready and answers.
     pub(crate) fn serving(&self) -> Result<Status> {
-        let status = self.until("it serves", PATIENCE, || {
+        self.until("it serves", PATIENCE, || {
             let status = self.status(ID).ok()?;
             (status.is("running") && status.is_ready() && self.traffic().ask(self.listen, &self.upstream)).then_some(status)
-        });
-        status.map_err(|error| format!("{error}: {}", self.why()).into())
+        })
     }
 
     /// What the agent and the program have said last.

@@ -57,17 +57,13 @@ pub(crate) fn starts(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     scene.declare(&[])?;
     scene.start_agent()?;
 
-    let background = match (&scene.program.background, scene.program.foreground.is_empty()) {
-        (Some(fields), _) => Some(with(&declaration, &serde_json::to_value(fields)?)),
-        (None, true) => None,
-        (None, false) => {
-            let mut changed = declaration.clone();
-            if let Some(command) = changed["command"].as_array_mut() {
-                command.retain(|word| !scene.program.foreground.iter().any(|it| word == it));
-            }
-            Some(changed)
+    let background = (!scene.program.foreground.is_empty()).then(|| {
+        let mut changed = declaration.clone();
+        if let Some(command) = changed["command"].as_array_mut() {
+            command.retain(|word| !scene.program.foreground.iter().any(|it| word == it));
         }
-    };
+        changed
+    });
     let word = match background {
         None => "no switch".to_owned(),
         Some(declaration) => match start(scene, &declaration, Duration::from_millis(1500), false)? {
@@ -142,7 +138,9 @@ impl ReplaceExit for &str {
 
 fn taken(scene: &mut Scene, declaration: &Value) -> Result<String> {
     end_all(scene)?;
-    let (tcp, udp) = (TcpListener::bind(scene.listen)?, UdpSocket::bind(scene.listen)?);
+    // What the agent has listened at for the last one is closed a moment later.
+    let sockets = || TcpListener::bind(scene.listen).and_then(|tcp| Ok((tcp, UdpSocket::bind(scene.listen)?))).ok();
+    let (tcp, udp) = scene.until("the port is free", PATIENCE, sockets)?;
     let found = start(scene, declaration, TRIES, false)?;
     drop((tcp, udp));
     if let Start::Ended(exit) = found {
@@ -229,16 +227,20 @@ pub(crate) fn crash(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     Ok(())
 }
 
-/// The file without what is another one in each run, as a number.
+/// The file without what is another one in each run: long numbers, and what is in folders of the program.
 fn named(scene: &Scene, path: &std::path::Path) -> String {
-    let shown = path.strip_prefix(&scene.dir).unwrap_or(path).display().to_string();
+    let Ok(inner) = path.strip_prefix(&scene.dir) else { return without_numbers(&path.display().to_string()) };
+    let mut parts = inner.iter().map(|part| part.to_string_lossy().into_owned());
+    let first = parts.next().unwrap_or_default();
+    if parts.next().is_some() { format!("{first}/") } else { without_numbers(&first) }
+}
+
+fn without_numbers(text: &str) -> String {
     let mut name = String::new();
-    for character in shown.chars() {
-        match character {
-            '0'..='9' if name.ends_with('N') => {}
-            '0'..='9' => name.push('N'),
-            _ => name.push(character),
-        }
+    for part in text.split_inclusive(|character: char| !character.is_ascii_digit()) {
+        let digits = part.chars().take_while(char::is_ascii_digit).count();
+        name += if digits > 2 { "N" } else { &part[..digits] };
+        name += &part[digits..];
     }
     name
 }

@@ -11,17 +11,17 @@ use crate::scene::{ID, Scene, process};
 use crate::steps::{see, with};
 
 /// How long a program has to obey a signal.
-const GRACE: Duration = Duration::from_millis(2500);
+const GRACE: Duration = Duration::from_millis(3500);
 /// How long a request is open while the program is stopped.
 const OPEN: Duration = Duration::from_millis(700);
 
-const STOPPING: [&str; 5] = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGWINCH"];
+const STOPPING: [&str; 3] = ["SIGINT", "SIGTERM", "SIGQUIT"];
 const USUAL: [&str; 3] = ["SIGHUP", "SIGUSR1", "SIGUSR2"];
 
 /// Each signal as that of a stop, and the stop that is declared.
 pub(crate) fn stops(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     let declaration = scene.init(false)?;
-    let by = |signal: &str| with(&declaration, &json!({ "stop": null, "stop_signal": signal, "grace_period_ms": 2500 }));
+    let by = |signal: &str| with(&declaration, &json!({ "stop": null, "stop_signal": signal, "grace_period_ms": 3500 }));
     scene.declare(&[(ID, &declaration)])?;
     scene.start_agent()?;
     for signal in STOPPING {
@@ -80,6 +80,7 @@ pub(crate) fn signals(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     scene.declare(&[(ID, &once(&declaration))])?;
     scene.start_agent()?;
     for signal in USUAL {
+        scene.run(&["start", ID, "--no-wait"])?;
         let before = scene.serving()?;
         scene.command(&["signal", ID, signal])?;
         let leader = before.pid().ok_or("no pid")?;
@@ -98,7 +99,6 @@ pub(crate) fn signals(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
         see(seen, &format!("on_{signal}"), &what);
         // What it has started at this signal goes with it.
         scene.command(&["stop", ID])?;
-        scene.run(&["start", ID, "--no-wait"])?;
     }
     Ok(())
 }

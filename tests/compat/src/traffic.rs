@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use crate::open::Open;
+use crate::postgres;
 use crate::result::Result;
 use crate::upstream::{BODY, Upstream};
 
@@ -36,6 +37,8 @@ pub(crate) enum Traffic {
     Connect,
     /// Questions of DNS; an open one has been passed on.
     Dns,
+    /// Queries of PostgreSQL; an open one has been passed on.
+    Postgres,
     /// Connections that carry nothing.
     Accept,
 }
@@ -61,6 +64,12 @@ impl Traffic {
                 Ok(is_answer(&buffer[..count]))
             }
             Traffic::Accept => Ok(Open::Tcp(connect(to)?).is_open()),
+            Traffic::Postgres => {
+                let mut stream = connect(to)?;
+                postgres::log_in(&mut stream)?;
+                postgres::query(&mut stream, "select quick")?;
+                Ok(postgres::is_complete(&mut stream))
+            }
             _ => Ok(self.tunnel(to, upstream)?.echoes()),
         }
     }
@@ -76,6 +85,12 @@ impl Traffic {
                 let length = u16::try_from(question.len())?.to_be_bytes();
                 stream.write_all(&[&length[..], &question].concat())?;
                 Open::Dns(stream)
+            }
+            Traffic::Postgres => {
+                let mut stream = connect(to)?;
+                postgres::log_in(&mut stream)?;
+                postgres::query(&mut stream, "select slow")?;
+                Open::Postgres(stream)
             }
             Traffic::Accept => return Ok(Open::Idle(connect(to)?)),
             _ => {

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::postgres;
 use crate::result::Result;
 
 /// What a request of this path or name waits for.
@@ -85,6 +86,15 @@ impl Upstream {
                 let Some(end) = got.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
                 let request: Vec<u8> = got.drain(..end + 4).collect();
                 self.http(&mut stream, &request)
+            } else if postgres::is_startup(&got) {
+                got.clear();
+                stream.write_all(postgres::WELCOME)
+            } else if got.first() == Some(&b'Q') && got.ends_with(&[0]) {
+                let query: Vec<u8> = got.drain(..).collect();
+                if query.windows(4).any(|it| it == b"slow") {
+                    self.hold();
+                }
+                stream.write_all(postgres::DONE)
             } else if got.len() > 14 && usize::from(u16::from_be_bytes([got[0], got[1]])) == got.len() - 2 {
                 let question: Vec<u8> = got.drain(..).skip(2).collect();
                 let answer = self.dns(&question).unwrap_or_default();

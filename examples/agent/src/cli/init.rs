@@ -100,6 +100,7 @@ fn head(program: &Program, dir: &str, is_written: bool) -> Vec<String> {
     if !is_written {
         lines.extend(program.files().keys().map(|file| format!("# It needs {dir}/{file}: --dir DIR writes an example.")));
     }
+    lines.extend(program.prepare().map(|script| format!("# In {dir}, once: {script}")));
     lines
 }
 

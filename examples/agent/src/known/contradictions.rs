@@ -22,9 +22,9 @@ pub(crate) fn contradictions(program: &Program, played: &Played<'_>, declared: &
     let mut found = Vec::new();
     let mut say = |name, field, reason: String| found.push(Contradiction { name, field, reason: format!("{it} {reason}") });
 
-    let foreground = program.foreground();
-    if played.cell("background") == "goes into the background" && !has_word(declared, &foreground) {
-        let switch = foreground.join(" ");
+    let arguments = declared["command"].as_array().into_iter().flatten().skip(1).filter_map(Value::as_str).collect::<Vec<_>>();
+    if played.cell("background") == "goes into the background" && !program.is_kept(&arguments) {
+        let switch = program.foreground().join(" ");
         say("background", "command", format!("puts itself into the background without {switch}, and has ended then as far as the agent can see"));
     }
     let signals = signals_of_stop(declared);
@@ -70,12 +70,6 @@ pub(crate) fn contradictions(program: &Program, played: &Played<'_>, declared: &
         say("listen", "listen", "does not take LISTEN_FDS, and is not told the number of a socket by {fd:NAME}".to_owned());
     }
     found
-}
-
-/// Whether one of the words is in the command, also as a part of an argument.
-fn has_word(declared: &Value, words: &[&str]) -> bool {
-    let arguments = declared["command"].as_array().into_iter().flatten().skip(1);
-    words.is_empty() || arguments.filter_map(Value::as_str).any(|argument| words.iter().any(|word| argument.contains(word)))
 }
 
 /// The signals that a stop sends; none where it runs commands too, of which nothing is known.

@@ -78,14 +78,31 @@ impl Program {
         self.word("executable")
     }
 
+    /// The arguments that keep it in the foreground.
     pub(crate) fn foreground(&self) -> Vec<&str> {
-        self.document["foreground"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+        self.words("foreground")
+    }
+
+    /// Whether one of these declarations keeps it there, or may do so by a file.
+    pub(crate) fn is_kept(&self, arguments: &[&str]) -> bool {
+        let has = |word: &str| arguments.iter().any(|argument| argument.contains(word));
+        let (all, also) = (self.foreground(), self.words("foreground_also"));
+        self.document["foreground_in_files"] == true || all.into_iter().all(has) || also.into_iter().any(has)
+    }
+
+    fn words(&self, field: &str) -> Vec<&str> {
+        self.document[field].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
     /// The files of its configuration, and their text.
     pub(crate) fn files(&self) -> BTreeMap<&str, &str> {
         let files = self.document["files"].as_object().into_iter().flatten();
         files.filter_map(|(name, text)| Some((name.as_str(), text.as_str()?))).collect()
+    }
+
+    /// What a shell has to do in the directory of the files, as to make a certificate.
+    pub(crate) fn prepare(&self) -> Option<&str> {
+        self.document["prepare"].as_str()
     }
 
     /// The lines of its declaration, as they are written in the file, by field.
