@@ -37,7 +37,7 @@ install_others() {
         [[ $(cat "$place/installed" 2>/dev/null) == "$packages" ]] && continue
         rm -rf "$place"
         # shellcheck disable=SC2086
-        python3 -m venv "$place" && "$place/bin/pip" install --quiet --disable-pip-version-check $packages
+        /usr/bin/python3 -m venv "$place" && "$place/bin/pip" install --quiet --disable-pip-version-check $packages
         echo "$packages" >"$place/installed"
     done < <("$compat" --packages pypi)
     while read -r name packages; do

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Starts that are not as they should be, and what a crash leaves.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -75,15 +77,15 @@ pub(crate) fn starts(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     see(seen, "background", &word);
     end_all(scene)?;
 
-    if declaration.get("user").is_some() {
-        let found = start(scene, &with(&declaration, &json!({ "user": null, "group": null })), TRIES, true)?;
-        see(seen, "as_root", found.words("runs", "stays without serving"));
-    }
-
     see(seen, "notify", &notify(scene, &declaration)?);
     see(seen, "listen_fds", listen_fds(scene, &declaration)?);
     see(seen, "taken", &taken(scene, &declaration)?);
     see(seen, "beside", &beside(scene, &declaration)?);
+    // Files that it makes as root are in the way of another user.
+    if declaration.get("user").is_some() {
+        let found = start(scene, &with(&declaration, &json!({ "user": null, "group": null })), TRIES, true)?;
+        see(seen, "as_root", found.words("runs", "stays without serving"));
+    }
     Ok(())
 }
 
@@ -177,6 +179,7 @@ fn beside(scene: &mut Scene, declaration: &Value) -> Result<String> {
 /// SIGKILL to the agent, and then to the leader: what is left, and what the next agent has of it.
 pub(crate) fn crash(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     let declaration = scene.init(false)?;
+    let files_before = scene.new_files();
     scene.declare(&[(ID, &with(&declaration, &json!({ "detached": null })))])?;
     scene.start_agent()?;
     let status = scene.serving()?;
@@ -192,9 +195,9 @@ pub(crate) fn crash(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     let mut names: Vec<String> = scene.processes().into_iter().map(|(_, name)| name).collect();
     names.sort();
     names.dedup();
-    see(seen, "left", if names.is_empty() { "none" } else { &*Box::leak(names.join(", ").into_boxed_str()) });
+    see(seen, "left", &if names.is_empty() { "none".to_owned() } else { names.join(", ") });
     see(seen, "port_held", if scene.is_listening() { "held" } else { "free" });
-    let files = scene.new_files();
+    let files: BTreeSet<PathBuf> = scene.new_files().difference(&files_before).cloned().collect();
     scene.upstream.release();
     drop(open);
     scene.start_agent()?;
@@ -206,7 +209,7 @@ pub(crate) fn crash(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     });
 
     // A pid file that names a process of another program.
-    let number = |path: &&std::path::PathBuf| {
+    let number = |path: &&PathBuf| {
         fs::read_to_string(path).ok().filter(|text| text.trim().parse::<u32>().is_ok())
     };
     let pid_files: Vec<_> = files.iter().filter(|path| number(path).is_some()).cloned().collect();
@@ -228,7 +231,7 @@ pub(crate) fn crash(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
 }
 
 /// The file without what is another one in each run: long numbers, and what is in folders of the program.
-fn named(scene: &Scene, path: &std::path::Path) -> String {
+fn named(scene: &Scene, path: &Path) -> String {
     let Ok(inner) = path.strip_prefix(&scene.dir) else { return without_numbers(&path.display().to_string()) };
     let mut parts = inner.iter().map(|part| part.to_string_lossy().into_owned());
     let first = parts.next().unwrap_or_default();
