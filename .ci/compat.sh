@@ -61,7 +61,7 @@ install_others() {
 
 case "${1-}" in
 '' | --write)
-    "$compat" --page
+    [[ ${1-} ]] || "$compat" --page
     exec "$compat" --ci "$@"
     ;;
 page) PROXYPROCESS_BLESS=1 exec "$compat" --page ;;

@@ -69,7 +69,11 @@ impl Open {
                 child.stdin.as_mut().is_some_and(|stdin| stdin.write_all(TEXT).and_then(|()| stdin.flush()).is_ok())
                     && in_time(stdout, TEXT.len()) == TEXT
             }
-            Open::Tcp(stream) | Open::Http(stream) | Open::Dns(stream) | Open::Postgres(stream) | Open::Idle(stream) => {
+            Open::Tcp(stream)
+            | Open::Http(stream)
+            | Open::Dns(stream)
+            | Open::Postgres(stream)
+            | Open::Idle(stream) => {
                 stream.write_all(TEXT).is_ok() && stream.read_exact(&mut back).is_ok() && back == TEXT
             }
         }
@@ -79,7 +83,11 @@ impl Open {
         let mut answer = Vec::new();
         match self {
             Open::Tls(_, stdout) => answer = in_time(stdout, usize::MAX),
-            Open::Tcp(stream) | Open::Http(stream) | Open::Dns(stream) | Open::Postgres(stream) | Open::Idle(stream) => {
+            Open::Tcp(stream)
+            | Open::Http(stream)
+            | Open::Dns(stream)
+            | Open::Postgres(stream)
+            | Open::Idle(stream) => {
                 let mut buffer = [0; 4096];
                 while !String::from_utf8_lossy(&answer).contains(body) {
                     let Ok(count @ 1..) = stream.read(&mut buffer) else { break };

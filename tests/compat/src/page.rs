@@ -105,7 +105,11 @@ pub(crate) fn page(programs: &[Program]) -> String {
     }
     for Table { head, text, columns } in &TABLES {
         let heads: String = columns.iter().map(|(head, _)| format!(" {head} |")).collect();
-        page += &format!("\n## {head}\n\n{}\n\n| program | version |{heads}\n|---|---|{}\n", wrapped(text), "---|".repeat(columns.len()));
+        page += &format!(
+            "\n## {head}\n\n{}\n\n| program | version |{heads}\n|---|---|{}\n",
+            wrapped(text),
+            "---|".repeat(columns.len())
+        );
         for program in programs {
             for (version, seen) in &program.expect {
                 let cells: String = columns.iter().map(|(_, column)| format!(" {} |", column(program, seen))).collect();
@@ -157,11 +161,15 @@ fn ready(program: &Program, seen: &Cells) -> String {
         toml::Value::Table(inner) => inner.keys().next().cloned(),
         _ => None,
     };
-    format!("{}; READY=1: {}", of(&program.declaration).unwrap_or_else(|| "started".to_owned()), match seen.get("notify").map(String::as_str) {
-        Some("READY=1") => "sent",
-        Some(other) => other,
-        None => "-",
-    })
+    format!(
+        "{}; READY=1: {}",
+        of(&program.declaration).unwrap_or_else(|| "started".to_owned()),
+        match seen.get("notify").map(String::as_str) {
+            Some("READY=1") => "sent",
+            Some(other) => other,
+            None => "-",
+        }
+    )
 }
 
 fn declared_stop(program: &Program, seen: &Cells) -> String {

@@ -90,7 +90,8 @@ fn play(program: &Program, options: &Options) -> Result<()> {
         return Ok(());
     }
     let cell = |cells: &Cells, name: &String| cells.get(name).cloned().unwrap_or_else(|| "nothing".to_owned());
-    let lines = names.iter().map(|name| format!("\n    {name}: expected {}, saw {}", cell(expected, name), cell(&seen, name)));
+    let lines =
+        names.iter().map(|name| format!("\n    {name}: expected {}, saw {}", cell(expected, name), cell(&seen, name)));
     Err(lines.collect::<String>().into())
 }
 

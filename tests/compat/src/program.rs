@@ -11,6 +11,9 @@ use serde::Deserialize;
 use crate::result::Result;
 use crate::traffic::Traffic;
 
+/// Where programs that are not of Debian are, if `PROXYPROCESS_PROGRAMS` does not say it.
+const PROGRAMS: &str = "/var/tmp/proxyprocess-programs";
+
 /// What was seen, or is expected, by the name of the cell.
 pub(crate) type Cells = BTreeMap<String, String>;
 
@@ -112,7 +115,8 @@ impl Program {
         let path = match self.source {
             Source::Debian => PathBuf::from(&self.executable),
             _ => {
-                let place = PathBuf::from(std::env::var_os("PROXYPROCESS_PROGRAMS")?).join(&self.name);
+                let places = std::env::var_os("PROXYPROCESS_PROGRAMS").unwrap_or_else(|| PROGRAMS.into());
+                let place = PathBuf::from(places).join(&self.name);
                 let bin = if self.source == Source::Npm { "node_modules/.bin" } else { "bin" };
                 place.join(bin).join(&self.executable)
             }
@@ -134,7 +138,8 @@ impl Program {
 
     /// What is expected of a version: of the very same, or else of one of the same series.
     pub(crate) fn expected(&self, version: &str) -> Option<&Cells> {
-        let of_series = || self.expect.iter().find(|(known, _)| series(known) == series(version)).map(|(_, cells)| cells);
+        let of_series =
+            || self.expect.iter().find(|(known, _)| series(known) == series(version)).map(|(_, cells)| cells);
         self.expect.get(version).or_else(of_series)
     }
 }

@@ -141,7 +141,9 @@ impl Scene {
     pub(crate) fn command(&self, arguments: &[&str]) -> Result<String> {
         let output = self.run(arguments)?;
         if !output.status.success() {
-            return Err(format!("agent {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()).into());
+            return Err(
+                format!("agent {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()).into()
+            );
         }
         Ok(String::from_utf8(output.stdout)?)
     }
@@ -155,7 +157,8 @@ impl Scene {
     pub(crate) fn serving(&self) -> Result<Status> {
         self.until("it serves", PATIENCE, || {
             let status = self.status(ID).ok()?;
-            (status.is("running") && status.is_ready() && self.traffic().ask(self.listen, &self.upstream)).then_some(status)
+            (status.is("running") && status.is_ready() && self.traffic().ask(self.listen, &self.upstream))
+                .then_some(status)
         })
     }
 
@@ -201,14 +204,17 @@ impl Scene {
         for folder in [self.dir.as_path(), Path::new("/run"), Path::new("/dev/shm")] {
             walk(folder, &mut found);
         }
-        found.retain(|path| path.strip_prefix(&self.dir).map_or(true, |name| !self.program.files.contains_key(&*name.to_string_lossy())));
+        found.retain(|path| {
+            path.strip_prefix(&self.dir).map_or(true, |name| !self.program.files.contains_key(&*name.to_string_lossy()))
+        });
         found
     }
 
     /// Whether a connection is accepted, also one that no process takes.
     pub(crate) fn is_listening(&self) -> bool {
         if self.traffic() == Traffic::Dns {
-            return std::net::UdpSocket::bind(self.listen).is_err() || std::net::TcpListener::bind(self.listen).is_err();
+            return std::net::UdpSocket::bind(self.listen).is_err()
+                || std::net::TcpListener::bind(self.listen).is_err();
         }
         std::net::TcpStream::connect_timeout(&self.listen, Duration::from_secs(1)).is_ok()
     }
@@ -230,7 +236,11 @@ fn config() -> &'static Path {
 fn walk(folder: &Path, found: &mut BTreeSet<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) { walk(&path, found) } else { found.insert(path); }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(&path, found)
+        } else {
+            found.insert(path);
+        }
     }
 }
 

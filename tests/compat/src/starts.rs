@@ -115,7 +115,8 @@ fn notify(scene: &mut Scene, declaration: &Value) -> Result<String> {
     if found != "not sent" {
         return Ok(found.to_owned());
     }
-    let late = scene.until("it says so", Duration::from_millis(1000), || scene.status(ID).ok()?.is_ready().then_some(()));
+    let late =
+        scene.until("it says so", Duration::from_millis(1000), || scene.status(ID).ok()?.is_ready().then_some(()));
     Ok(if late.is_ok() { "READY=1" } else { "not sent" }.to_owned())
 }
 
@@ -202,16 +203,18 @@ pub(crate) fn crash(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     drop(open);
     scene.start_agent()?;
     let next = scene.serving();
-    see(seen, "next_agent", match &next {
-        Ok(status) if status.restarts() == 0 => "serves at the first start",
-        Ok(_) => "serves after several starts",
-        Err(_) => "does not serve",
-    });
+    see(
+        seen,
+        "next_agent",
+        match &next {
+            Ok(status) if status.restarts() == 0 => "serves at the first start",
+            Ok(_) => "serves after several starts",
+            Err(_) => "does not serve",
+        },
+    );
 
     // A pid file that names a process of another program.
-    let number = |path: &&PathBuf| {
-        fs::read_to_string(path).ok().filter(|text| text.trim().parse::<u32>().is_ok())
-    };
+    let number = |path: &&PathBuf| fs::read_to_string(path).ok().filter(|text| text.trim().parse::<u32>().is_ok());
     let pid_files: Vec<_> = files.iter().filter(|path| number(path).is_some()).cloned().collect();
     let word = if pid_files.is_empty() {
         "none".to_owned()
@@ -239,6 +242,10 @@ fn named(scene: &Scene, path: &Path) -> String {
 }
 
 fn without_numbers(text: &str) -> String {
+    // The names of Python's semaphores are random.
+    if let Some((begin, _)) = text.split_once("/sem.mp-") {
+        return format!("{begin}/sem.mp-N");
+    }
     let mut name = String::new();
     for part in text.split_inclusive(|character: char| !character.is_ascii_digit()) {
         let digits = part.chars().take_while(char::is_ascii_digit).count();

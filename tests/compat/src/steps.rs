@@ -113,7 +113,11 @@ fn reload(scene: &Scene) -> Result<&'static str> {
     }
     std::thread::sleep(Duration::from_millis(300));
     let after = scene.serving()?;
-    Ok(if after.pid() == before.pid() && after.restarts() == before.restarts() { "same pid" } else { "another process" })
+    Ok(if after.pid() == before.pid() && after.restarts() == before.restarts() {
+        "same pid"
+    } else {
+        "another process"
+    })
 }
 
 /// SIGKILL to the leader, with a request open: whether it is back with the first start.

@@ -21,7 +21,8 @@ const USUAL: [&str; 3] = ["SIGHUP", "SIGUSR1", "SIGUSR2"];
 /// Each signal as that of a stop, and the stop that is declared.
 pub(crate) fn stops(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     let declaration = scene.init(false)?;
-    let by = |signal: &str| with(&declaration, &json!({ "stop": null, "stop_signal": signal, "grace_period_ms": 3500 }));
+    let by =
+        |signal: &str| with(&declaration, &json!({ "stop": null, "stop_signal": signal, "grace_period_ms": 3500 }));
     scene.declare(&[(ID, &declaration)])?;
     scene.start_agent()?;
     for signal in STOPPING {

@@ -112,8 +112,12 @@ impl Upstream {
 
     /// The head and a part of the body come at once, also of a request that is held.
     fn http(&self, stream: &mut TcpStream, request: &[u8]) -> std::io::Result<()> {
-        let is_slow = request.split(|byte| *byte == b'\r').next().is_some_and(|line| line.windows(5).any(|it| it == b"/slow"));
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\nContent-Length: {}\r\n\r\n", BODY.len());
+        let is_slow =
+            request.split(|byte| *byte == b'\r').next().is_some_and(|line| line.windows(5).any(|it| it == b"/slow"));
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\nContent-Length: {}\r\n\r\n",
+            BODY.len()
+        );
         let (first, rest) = BODY.split_at(6);
         stream.write_all(format!("{head}{first}").as_bytes())?;
         if is_slow {

@@ -111,13 +111,7 @@ pub(super) fn check(path: &Path, diff: bool, json: bool, silence: &[String]) -> 
 }
 
 /// What the declaration of a proxy contradicts, if its executable is that of a program that is known.
-fn contradictions(
-    programs: &[Program],
-    silence: &[String],
-    id: &str,
-    declared: &Value,
-    file: &Path,
-) -> Vec<String> {
+fn contradictions(programs: &[Program], silence: &[String], id: &str, declared: &Value, file: &Path) -> Vec<String> {
     let Some((program, played)) = programs.iter().find_map(|program| Some((program, program.played_as(file)?))) else {
         return Vec::new();
     };

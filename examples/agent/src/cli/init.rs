@@ -75,7 +75,9 @@ pub(super) fn init(wanted: Init) -> Result<()> {
     }
     say("data_dir = \"/var/lib/agent\"");
     if user_of(&fields).is_none() {
-        say("# It gives up root by itself, or needs it, as for a port below 1024: else declare a `user`.\nallow_root = true");
+        say(
+            "# It gives up root by itself, or needs it, as for a port below 1024: else declare a `user`.\nallow_root = true",
+        );
     }
     say(format_args!("\n[proxies.{}]", toml_key(wanted.id.as_deref().unwrap_or(name))));
     for (_, line) in fields {
@@ -95,10 +97,16 @@ fn head(program: &Program, dir: &str, is_written: bool) -> Vec<String> {
     };
     let mut lines = vec![
         format!("# {}, as played with {source} {} {}:", program.title(), program.package(), versions.join(" and ")),
-        format!("# tests/compat/programs/{}.toml and docs/proxies.md of proxyprocess {}.", program.name(), env!("CARGO_PKG_VERSION")),
+        format!(
+            "# tests/compat/programs/{}.toml and docs/proxies.md of proxyprocess {}.",
+            program.name(),
+            env!("CARGO_PKG_VERSION")
+        ),
     ];
     if !is_written {
-        lines.extend(program.files().keys().map(|file| format!("# It needs {dir}/{file}: --dir DIR writes an example.")));
+        lines.extend(
+            program.files().keys().map(|file| format!("# It needs {dir}/{file}: --dir DIR writes an example.")),
+        );
     }
     lines.extend(program.prepare().map(|script| format!("# In {dir}, once: {script}")));
     lines
@@ -116,11 +124,13 @@ fn write_files(program: &Program, dir: &str, user: Option<&str>, fill: impl Fn(&
     for (name, text) in program.files() {
         let path = format!("{dir}/{name}");
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
-        file.and_then(|mut file| file.write_all(fill(text).as_bytes())).map_err(|error| format!("write {path}: {error}"))?;
+        file.and_then(|mut file| file.write_all(fill(text).as_bytes()))
+            .map_err(|error| format!("write {path}: {error}"))?;
     }
     if let Some(user) = user.filter(|_| geteuid().is_root()) {
         let found = User::from_name(user)?.ok_or_else(|| format!("no such user: {user}"))?;
-        chown(dir, Some(found.uid.as_raw()), Some(found.gid.as_raw())).map_err(|error| format!("chown {dir}: {error}"))?;
+        chown(dir, Some(found.uid.as_raw()), Some(found.gid.as_raw()))
+            .map_err(|error| format!("chown {dir}: {error}"))?;
     }
     Ok(())
 }

@@ -18,8 +18,8 @@ use serde_json::Value;
 
 use crate::Result;
 use document::Document;
-use fields::{Fields, MILLISECONDS, cgroup, expected, handovers, milliseconds, path, removed};
 pub(crate) use doubts::Known;
+use fields::{Fields, MILLISECONDS, cgroup, expected, handovers, milliseconds, path, removed};
 pub(crate) use mistakes::Mistakes;
 use mistakes::Noted;
 
@@ -70,8 +70,10 @@ impl Config {
         let text = read(path)?;
         let document = Document::of(path, &text)?;
         let config = Config::read(&document, program)?;
-        let doubts =
-            doubts::doubts(&config.options, &config.proxies, known).iter().map(|doubt| document.located(doubt)).collect();
+        let doubts = doubts::doubts(&config.options, &config.proxies, known)
+            .iter()
+            .map(|doubt| document.located(doubt))
+            .collect();
         Ok((config, doubts))
     }
 

@@ -17,15 +17,26 @@ pub(crate) struct Contradiction {
 }
 
 /// What there is to say of a declaration, as the library writes it, whose program was played in this version.
-pub(crate) fn contradictions(program: &Program, played: &Played<'_>, declared: &Value, is_root: bool) -> Vec<Contradiction> {
+pub(crate) fn contradictions(
+    program: &Program,
+    played: &Played<'_>,
+    declared: &Value,
+    is_root: bool,
+) -> Vec<Contradiction> {
     let it = format!("{} {}", program.name(), played.version);
     let mut found = Vec::new();
-    let mut say = |name, field, reason: String| found.push(Contradiction { name, field, reason: format!("{it} {reason}") });
+    let mut say =
+        |name, field, reason: String| found.push(Contradiction { name, field, reason: format!("{it} {reason}") });
 
-    let arguments = declared["command"].as_array().into_iter().flatten().skip(1).filter_map(Value::as_str).collect::<Vec<_>>();
+    let arguments =
+        declared["command"].as_array().into_iter().flatten().skip(1).filter_map(Value::as_str).collect::<Vec<_>>();
     if played.cell("background") == "goes into the background" && !program.is_kept(&arguments) {
         let switch = program.foreground().join(" ");
-        say("background", "command", format!("puts itself into the background without {switch}, and has ended then as far as the agent can see"));
+        say(
+            "background",
+            "command",
+            format!("puts itself into the background without {switch}, and has ended then as far as the agent can see"),
+        );
     }
     let signals = signals_of_stop(declared);
     let is_ignored = |signal: &String| matches!(played.cell(&format!("stop_{signal}")), "ignored");
@@ -39,35 +50,72 @@ pub(crate) fn contradictions(program: &Program, played: &Played<'_>, declared: &
         say("stop", "stop_signal", format!("ignores {names}, so each stop takes its time and ends by SIGKILL{better}"));
     }
     let waits_for_notify = declared["ready"] == "notify";
-    let has_socket = waits_for_notify || declared["watchdog_ms"].as_u64().unwrap_or(0) > 0 || declared["fd_store_max"].as_u64().unwrap_or(0) > 0;
+    let has_socket = waits_for_notify
+        || declared["watchdog_ms"].as_u64().unwrap_or(0) > 0
+        || declared["fd_store_max"].as_u64().unwrap_or(0) > 0;
     match played.cell("notify") {
-        "not sent" if waits_for_notify => say("notify", "ready", "does not send READY=1, so it is never ready".to_owned()),
-        "does not start" if has_socket => say("notify", "ready", "does not start with NOTIFY_SOCKET in its environment".to_owned()),
+        "not sent" if waits_for_notify => {
+            say("notify", "ready", "does not send READY=1, so it is never ready".to_owned())
+        }
+        "does not start" if has_socket => {
+            say("notify", "ready", "does not start with NOTIFY_SOCKET in its environment".to_owned())
+        }
         _ => {}
     }
     if let Some(code) = played.cell("idle_exit").strip_prefix("exit code ").and_then(|code| code.parse::<u64>().ok()) {
         let expects = |expected: &Value| expected.as_array().into_iter().flatten().any(|one| *one == code);
         if code != 0 && declared["restart"]["policy"] == "on-failure" && !expects(&declared["expected_exit"]) {
-            say("exit", "expected_exit", format!("ends with exit code {code} when it is stopped in order, which counts as a failure unless it is in expected_exit"));
+            say(
+                "exit",
+                "expected_exit",
+                format!(
+                    "ends with exit code {code} when it is stopped in order, which counts as a failure unless it is in expected_exit"
+                ),
+            );
         }
     }
     if played.cell("agent_ends") == "ends" && declared["detached"] != true {
-        say("detached", "detached", "asks to be ended with its parent, so it ends with the agent: declare `detached`".to_owned());
+        say(
+            "detached",
+            "detached",
+            "asks to be ended with its parent, so it ends with the agent: declare `detached`".to_owned(),
+        );
     }
-    if played.cell("taken").starts_with("stays alive") && declared["ready"].is_null() | (declared["ready"] == "started") && has_none(&declared["listen"]) {
-        say("port", "ready", "stays alive without its port where that is taken: declare a `ready` that asks for it".to_owned());
+    if played.cell("taken").starts_with("stays alive")
+        && declared["ready"].is_null() | (declared["ready"] == "started")
+        && has_none(&declared["listen"])
+    {
+        say(
+            "port",
+            "ready",
+            "stays alive without its port where that is taken: declare a `ready` that asks for it".to_owned(),
+        );
     }
-    if let Some(signal) = declared["reload"]["signal"].as_str().filter(|signal| played.cell(&format!("on_{signal}")).starts_with("ends")) {
+    if let Some(signal) =
+        declared["reload"]["signal"].as_str().filter(|signal| played.cell(&format!("on_{signal}")).starts_with("ends"))
+    {
         say("reload", "reload", format!("ends at {signal}, and so with each reload"));
     }
     if played.cell("beside").starts_with("exit") && declared["replace"] == "overlap" && has_none(&declared["listen"]) {
-        say("overlap", "replace", format!("does not start beside another one with the same address ({})", played.cell("beside")));
+        say(
+            "overlap",
+            "replace",
+            format!("does not start beside another one with the same address ({})", played.cell("beside")),
+        );
     }
-    if played.cell("as_root").starts_with("exit") && is_root && declared["user"].is_null() && declared["credentials"].is_null() {
+    if played.cell("as_root").starts_with("exit")
+        && is_root
+        && declared["user"].is_null()
+        && declared["credentials"].is_null()
+    {
         say("root", "user", format!("does not run as root ({}): declare a `user`", played.cell("as_root")));
     }
     if played.cell("listen_fds") == "not taken" && !has_none(&declared["listen"]) && !names_descriptor(declared) {
-        say("listen", "listen", "does not take LISTEN_FDS, and is not told the number of a socket by {fd:NAME}".to_owned());
+        say(
+            "listen",
+            "listen",
+            "does not take LISTEN_FDS, and is not told the number of a socket by {fd:NAME}".to_owned(),
+        );
     }
     found
 }
