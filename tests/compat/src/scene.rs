@@ -57,8 +57,12 @@ impl Scene {
 
     /// What `agent init` recommends, with the files of the configuration anew.
     pub(crate) fn init(&mut self, is_gapless: bool) -> Result<Value> {
-        if self.dir.exists() {
-            fs::remove_dir_all(&self.dir)?;
+        // What was left elsewhere, perhaps by another user, goes as well.
+        for folder in [&self.dir, Path::new("/run"), Path::new("/dev/shm")] {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if entry.file_type()?.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+            }
         }
         let mut init = Command::new(&self.agent_program);
         init.args(["init", &self.program.name, "--id", ID, "--listen", LISTEN, "--dir"]).arg(&self.dir);

@@ -57,20 +57,19 @@ fn stop(scene: &Scene, patience: Duration) -> Result<String> {
     let leader = status.pid().ok_or("no pid")?;
     let mut open = scene.traffic().open(scene.listen, &scene.upstream)?;
     scene.command(&["stop", ID, "--no-wait"])?;
-    let ended = scene.until("it ends", OPEN, || process(leader).is_none().then_some(()));
+    let _ = scene.until("it ends", OPEN, || process(leader).is_none().then_some(()));
     let accepts = scene.traffic().ask(scene.listen, &scene.upstream);
     let is_finished = open.finish(&scene.upstream, scene.is_http());
     drop(open);
     scene.until("it is stopped", patience, || scene.status(ID).ok()?.is("paused").then_some(()))?;
     let exit = last_exit(scene)?;
-    let how = match (ended.is_ok(), is_finished, accepts) {
+    let how = match (is_finished, accepts) {
         _ if exit == "signal SIGKILL" && accepts => return Ok("ignored".to_owned()),
         _ if exit == "signal SIGKILL" && is_finished => "finishes and does not end",
         _ if exit == "signal SIGKILL" => "cuts and does not end",
-        (_, true, false) => "drains",
-        (_, true, true) => "drains and accepts",
-        (true, false, _) => "cuts",
-        (false, false, _) => "cuts late",
+        (true, false) => "drains",
+        (true, true) => "drains and accepts",
+        (false, _) => "cuts",
     };
     Ok(if exit == "signal SIGKILL" { how.to_owned() } else { format!("{how}, {exit}") })
 }
@@ -94,8 +93,11 @@ pub(crate) fn signals(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
                 });
                 format!("ends, {}", exit.unwrap_or_else(|_| "unknown".to_owned()))
             }
-            Err(_) if scene.traffic().ask(scene.listen, &scene.upstream) => "lives".to_owned(),
-            Err(_) => "lives and does not serve".to_owned(),
+            Err(_) => {
+                let serves = || scene.traffic().ask(scene.listen, &scene.upstream).then_some(());
+                let found = scene.until("it serves", Duration::from_secs(4), serves);
+                if found.is_ok() { "lives" } else { "lives and does not serve" }.to_owned()
+            }
         };
         see(seen, &format!("on_{signal}"), &what);
         // What it has started at this signal goes with it.
