@@ -40,7 +40,7 @@ const TABLES: [Table; 4] = [
     Table {
         head: "Stops",
         text: "A signal to the process group while a request is open, and how the leader ended. *Drains*: it took no more, and the request came \
-               to its end; *drains and accepts*: it did, and took more; *cuts*: it did not; *ignored*: the signal changed nothing within 3.5 s; *finishes and does not \
+               to its end; *drains and accepts*: it did, and took more; *cuts*: it did not; *ignored*: the signal changed nothing within 5 s; *finishes and does not \
                end*: nor did the process. *Declared* is the stop that `agent init` declares; *without requests* is how that ends then.",
         columns: &[
             ("SIGINT", |_, seen| cell(seen, "stop_SIGINT")),

@@ -11,7 +11,7 @@ use crate::scene::{ID, Scene, process};
 use crate::steps::{see, with};
 
 /// How long a program has to obey a signal.
-const GRACE: Duration = Duration::from_millis(3500);
+const GRACE: Duration = Duration::from_millis(5000);
 /// How long a request is open while the program is stopped.
 const OPEN: Duration = Duration::from_millis(700);
 
@@ -22,7 +22,7 @@ const USUAL: [&str; 3] = ["SIGHUP", "SIGUSR1", "SIGUSR2"];
 pub(crate) fn stops(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     let declaration = scene.init(false)?;
     let by =
-        |signal: &str| with(&declaration, &json!({ "stop": null, "stop_signal": signal, "grace_period_ms": 3500 }));
+        |signal: &str| with(&declaration, &json!({ "stop": null, "stop_signal": signal, "grace_period_ms": 5000 }));
     scene.declare(&[(ID, &declaration)])?;
     scene.start_agent()?;
     for signal in STOPPING {
