@@ -64,6 +64,7 @@ fn each_known_program_has_a_declaration_that_the_agent_accepts() {
             assert_eq!(ran.code, Some(0), "{name}: {}", ran.stderr);
         }
     }
+    scene.finish();
 }
 
 #[test]
@@ -75,6 +76,7 @@ fn example_of_a_configuration_is_written_and_never_written_over() {
     // Where there is no such user, nobody can have the directory.
     if declared.code != Some(0) {
         assert!(declared.stderr.contains("no such user: haproxy"), "{}", declared.stderr);
+        scene.finish();
         return;
     }
     let config = place.join("haproxy.cfg");
@@ -86,6 +88,7 @@ fn example_of_a_configuration_is_written_and_never_written_over() {
     fs::write(&config, "mine").unwrap();
     assert!(run(&words).failed(1).contains("haproxy.cfg: File exists"));
     assert_eq!(fs::read_to_string(&config).unwrap(), "mine");
+    scene.finish();
 }
 
 #[test]
@@ -112,6 +115,7 @@ fn declaration_that_contradicts_what_its_program_does_is_warned_of_until_that_is
 
     let better = json!({ "command": [envoy, "-c", "a"], "detached": true });
     assert_eq!(warnings(&scene, &better, &[]), "");
+    scene.finish();
 }
 
 #[test]
@@ -126,6 +130,9 @@ fn program_of_another_version_or_package_is_not_judged() {
     let path = no_package.path("envoy");
     fs::copy("/bin/true", &path).unwrap();
     assert_eq!(warnings(&no_package, &json!({ "command": [path] }), &[]), "");
+    scene.finish();
+    elsewhere.finish();
+    no_package.finish();
 }
 
 #[test]
@@ -145,4 +152,5 @@ fn program_of_debian_is_recognized_by_the_package_that_has_it() {
     );
     let long = json!({ "command": ["dnsmasq", "--keep-in-foreground"], "stop_signal": "SIGTERM", "env": ["PATH=/usr/sbin:/bin"] });
     assert_eq!(warnings(&scene, &long, &[]), "");
+    scene.finish();
 }

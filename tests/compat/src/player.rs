@@ -73,8 +73,11 @@ fn play(program: &Program, options: &Options) -> Result<()> {
     // A copy of this program: /tmp is another one there.
     let output = inside.arg(std::env::current_exe()?).arg(&program.name).stdin(Stdio::null()).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
-    let seen: Cells = serde_json::from_slice(&output.stdout)
+    let mut seen: Cells = serde_json::from_slice(&output.stdout)
         .map_err(|error| format!("the player said nothing ({error}): {}", said.trim()))?;
+    for name in &program.varies {
+        seen.insert(name.clone(), "varies".to_owned());
+    }
     println!("{}", page::row(program, &version, &seen, begun.elapsed()));
     if !said.trim().is_empty() {
         println!("    {}", said.trim());

@@ -33,18 +33,24 @@ pub(crate) struct Program {
     /// The arguments that keep it in the foreground.
     #[serde(default)]
     pub(crate) foreground: Vec<String>,
-    /// Arguments that do the same.
-    #[serde(default)]
-    pub(crate) foreground_also: Vec<String>,
-    /// Whether its configuration can say so, which is not read to check a declaration.
-    #[serde(default)]
-    pub(crate) foreground_in_files: bool,
+    /// Arguments that do the same, which count for `agent check`.
+    #[serde(default, rename = "foreground_also")]
+    _foreground_also: Vec<String>,
+    /// Whether its configuration can say so, which `agent check` does not read.
+    #[serde(default, rename = "foreground_in_files")]
+    _foreground_in_files: bool,
     /// What a shell does in the directory of the files before the first start, as to make a certificate.
     pub(crate) prepare: Option<String>,
     pub(crate) traffic: Traffic,
+    /// For connections that carry nothing: what a client says first, in hexadecimal digits, so that an answer comes.
+    #[serde(default)]
+    hello: String,
     /// Whether it is played before each change.
     #[serde(default)]
     pub(crate) ci: bool,
+    /// Cells that are not the same each time.
+    #[serde(default)]
+    pub(crate) varies: Vec<String>,
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
     pub(crate) declaration: toml::Table,
@@ -110,6 +116,12 @@ pub(crate) fn packages(source: &str) -> Result<ExitCode> {
 }
 
 impl Program {
+    /// What a client says first.
+    pub(crate) fn hello(&self) -> Result<Vec<u8>> {
+        let digits: Vec<u32> = self.hello.chars().filter_map(|digit| digit.to_digit(16)).collect();
+        digits.chunks(2).map(|pair| Ok(u8::try_from(pair.iter().fold(0, |byte, digit| byte * 16 + digit))?)).collect()
+    }
+
     /// Its executable, if it is installed.
     pub(crate) fn installed(&self) -> Option<PathBuf> {
         let path = match self.source {

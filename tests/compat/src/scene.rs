@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::program::{Program, Source};
 use crate::result::Result;
-use crate::traffic::Traffic;
+use crate::traffic::{Client, Traffic};
 use crate::upstream::Upstream;
 
 /// The id of the proxy.
@@ -27,6 +27,7 @@ const LISTEN: &str = "127.0.0.1:8080";
 #[derive(Debug)]
 pub(crate) struct Scene {
     pub(crate) program: Program,
+    pub(crate) client: Client,
     pub(crate) upstream: Upstream,
     pub(crate) listen: SocketAddr,
     pub(crate) executable: PathBuf,
@@ -48,7 +49,18 @@ impl Scene {
         let listen = LISTEN.parse()?;
         let dir = PathBuf::from("/tmp/its files").with_file_name(&program.name);
         let upstream = Upstream::start()?;
-        Ok(Scene { program, upstream, listen, executable, dir, agent_program, agent: None, document: Value::Null })
+        let client = Client { traffic: program.traffic, hello: program.hello()? };
+        Ok(Scene {
+            program,
+            client,
+            upstream,
+            listen,
+            executable,
+            dir,
+            agent_program,
+            agent: None,
+            document: Value::Null,
+        })
     }
 
     pub(crate) fn traffic(&self) -> Traffic {
@@ -161,7 +173,7 @@ impl Scene {
     pub(crate) fn serving(&self) -> Result<Status> {
         self.until("it serves", PATIENCE, || {
             let status = self.status(ID).ok()?;
-            (status.is("running") && status.is_ready() && self.traffic().ask(self.listen, &self.upstream))
+            (status.is("running") && status.is_ready() && self.client.ask(self.listen, &self.upstream))
                 .then_some(status)
         })
     }
@@ -176,6 +188,11 @@ impl Scene {
         };
         let logs = [format!("/tmp/data/logs/{ID}-stdout.log"), format!("/tmp/data/logs/{ID}-stderr.log")];
         format!("agent: {} || stdout: {} || stderr: {}", text("/tmp/agent.log"), text(&logs[0]), text(&logs[1]))
+    }
+
+    /// Whether nothing runs, and the agent knows of no proxy any more.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.processes().is_empty() && self.run(&["status", "--json"]).is_ok_and(|status| status.stdout.is_empty())
     }
 
     /// Asks again and again until there is an answer.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ impl Start {
 /// Starts a declaration once, and looks.
 fn start(scene: &mut Scene, declaration: &Value, patience: Duration, asks: bool) -> Result<Start> {
     scene.declare(&[])?;
-    scene.until("nothing runs", PATIENCE, || scene.processes().is_empty().then_some(()))?;
+    scene.until("nothing runs", PATIENCE, || scene.is_empty().then_some(()))?;
     let declaration = with(&once(declaration), &json!({ "ready": "started" }));
     scene.declare(&[(ID, &declaration)])?;
     let found = scene.until("it ends or serves", patience, || {
@@ -49,7 +50,7 @@ fn start(scene: &mut Scene, declaration: &Value, patience: Duration, asks: bool)
         if let Some(exit) = status.last_exit() {
             return Some(Start::Ended(exit));
         }
-        (asks && status.is("running") && scene.traffic().ask(scene.listen, &scene.upstream)).then_some(Start::Serves)
+        (asks && status.is("running") && scene.client.ask(scene.listen, &scene.upstream)).then_some(Start::Serves)
     });
     Ok(found.unwrap_or(Start::Stays))
 }
@@ -93,13 +94,17 @@ pub(crate) fn starts(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     Ok(())
 }
 
-/// Ends what went into the background.
+/// Ends what runs, by SIGKILL what the agent does not end in time.
 fn end_all(scene: &mut Scene) -> Result<()> {
     scene.declare(&[])?;
+    let ended = scene.until("nothing runs", Duration::from_secs(6), || scene.is_empty().then_some(()));
+    if ended.is_ok() {
+        return Ok(());
+    }
     scene.until("nothing runs", PATIENCE, || {
         let left = scene.processes();
         left.iter().for_each(|(pid, _)| kill(*pid, Signal::KILL));
-        left.is_empty().then_some(())
+        scene.is_empty().then_some(())
     })
 }
 
@@ -114,7 +119,7 @@ fn notify(scene: &mut Scene, declaration: &Value) -> Result<String> {
         if status.last_exit().is_some() {
             return Some("does not start");
         }
-        scene.traffic().ask(scene.listen, &scene.upstream).then_some("not sent")
+        scene.client.ask(scene.listen, &scene.upstream).then_some("not sent")
     })?;
     if found != "not sent" {
         return Ok(found.to_owned());
@@ -142,9 +147,8 @@ fn taken(scene: &mut Scene, declaration: &Value) -> Result<String> {
     if let Start::Ended(exit) = found {
         return Ok(exit);
     }
-    let binds = scene.until("it serves", Duration::from_secs(3), || {
-        scene.traffic().ask(scene.listen, &scene.upstream).then_some(())
-    });
+    let binds = scene
+        .until("it serves", Duration::from_secs(3), || scene.client.ask(scene.listen, &scene.upstream).then_some(()));
     Ok(format!("stays alive, {} when it is free", if binds.is_ok() { "listens" } else { "does not listen" }))
 }
 
@@ -162,8 +166,10 @@ fn beside(scene: &mut Scene, declaration: &Value) -> Result<String> {
         Err(_) => {
             kill(first.pid().ok_or("no pid")?, Signal::KILL);
             scene.until("the first one ends", PATIENCE, || scene.status(ID).ok()?.last_exit())?;
-            let serves = (0..5).all(|_| scene.traffic().ask(scene.listen, &scene.upstream));
-            if serves { "shares the port" } else { "stays without the port" }.to_owned()
+            let serves = scene.until("it serves", Duration::from_secs(5), || {
+                (0..5).all(|_| scene.client.ask(scene.listen, &scene.upstream)).then_some(())
+            });
+            if serves.is_ok() { "shares the port" } else { "stays without the port" }.to_owned()
         }
     };
     end_all(scene)?;
@@ -178,7 +184,7 @@ pub(crate) fn crash(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     scene.start_agent()?;
     let status = scene.serving()?;
     let leader = status.pid().ok_or("no pid")?;
-    let open = scene.traffic().open(scene.listen, &scene.upstream)?;
+    let open = scene.client.open(scene.listen, &scene.upstream)?;
     scene.kill_agent()?;
     let ended = scene.until("it ends", Duration::from_millis(500), || process(leader).is_none().then_some(()));
     see(seen, "agent_ends", if ended.is_ok() { "ends" } else { "lives" });
@@ -215,6 +221,8 @@ pub(crate) fn crash(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
         end_all(scene)?;
         for path in &pid_files {
             fs::write(path, format!("{}\n", std::process::id()))?;
+            let of = fs::metadata(&scene.dir)?;
+            chown(path, Some(of.uid()), Some(of.gid()))?;
         }
         start(scene, &declaration, TRIES, true)?.words("overwritten", "stays without serving").to_owned()
     };

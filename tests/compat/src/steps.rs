@@ -64,9 +64,9 @@ fn life(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
 
     see(seen, "crash", crash(scene)?);
     let before = scene.serving()?;
-    let mut open = scene.traffic().open(scene.listen, &scene.upstream)?;
+    let mut open = scene.client.open(scene.listen, &scene.upstream)?;
     scene.kill_agent()?;
-    let serves_without = scene.traffic().ask(scene.listen, &scene.upstream);
+    let serves_without = scene.client.ask(scene.listen, &scene.upstream);
     scene.start_agent()?;
     let after = scene.serving()?;
     let is_adopted = after.is_adopted() && after.pid() == before.pid() && after.restarts() == 0;
@@ -85,10 +85,7 @@ fn life(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
         see(seen, "gapless", &replaced);
     }
     scene.declare(&[])?;
-    let ends = scene.until("it is removed", Duration::from_secs(40), || {
-        let nothing = scene.processes().is_empty() && scene.run(&["status", "--json"]).ok()?.stdout.is_empty();
-        nothing.then_some(())
-    });
+    let ends = scene.until("it is removed", Duration::from_secs(40), || scene.is_empty().then_some(()));
     let cgroup_left = cgroup.is_some_and(|path| path.exists());
     let removed = match (ends.is_ok(), scene.is_listening(), cgroup_left) {
         (true, false, false) => "nothing left",
@@ -123,7 +120,7 @@ fn reload(scene: &Scene) -> Result<&'static str> {
 /// SIGKILL to the leader, with a request open: whether it is back with the first start.
 fn crash(scene: &Scene) -> Result<&'static str> {
     let before = scene.serving()?;
-    let open = scene.traffic().open(scene.listen, &scene.upstream)?;
+    let open = scene.client.open(scene.listen, &scene.upstream)?;
     let leader = before.pid().ok_or("no pid")?;
     kill(leader, Signal::KILL);
     scene.until("it ends", PATIENCE, || process(leader).is_none().then_some(()))?;
@@ -141,14 +138,14 @@ fn crash(scene: &Scene) -> Result<&'static str> {
 /// `agent restart` while clients connect, with a request open.
 fn replace(scene: &Scene) -> Result<String> {
     let before = scene.serving()?;
-    let mut open = scene.traffic().open(scene.listen, &scene.upstream)?;
-    let (is_over, traffic, listen, upstream) = (AtomicBool::new(false), scene.traffic(), scene.listen, &scene.upstream);
+    let mut open = scene.client.open(scene.listen, &scene.upstream)?;
+    let (is_over, client, listen, upstream) = (AtomicBool::new(false), &scene.client, scene.listen, &scene.upstream);
     let (failed, is_finished) = std::thread::scope(|scope| -> Result<(usize, bool)> {
-        let client = scope.spawn(|| {
+        let clients = scope.spawn(|| {
             let (mut asked, mut failed) = (0, 0);
             while !is_over.load(Ordering::SeqCst) || asked < 50 {
                 asked += 1;
-                failed += usize::from(!traffic.ask(listen, upstream));
+                failed += usize::from(!client.ask(listen, upstream));
             }
             failed
         });
@@ -170,7 +167,7 @@ fn replace(scene: &Scene) -> Result<String> {
             (!status.has_two() && status.is("running")).then_some(())
         });
         is_over.store(true, Ordering::SeqCst);
-        let failed = client.join().map_err(|_| "the client panicked")?;
+        let failed = clients.join().map_err(|_| "the client panicked")?;
         restarted?;
         alone?;
         Ok((failed, is_finished))

@@ -9,11 +9,16 @@ use crate::program::Cells;
 use crate::result::Result;
 use crate::scene::{ID, Scene, process};
 use crate::steps::{see, with};
+use crate::traffic::Traffic;
 
 /// How long a program has to obey a signal.
 const GRACE: Duration = Duration::from_millis(5000);
 /// How long a request is open while the program is stopped.
 const OPEN: Duration = Duration::from_millis(700);
+/// The same of a connection that carries nothing: nothing but its end says that it was cut.
+const OPEN_IDLE: Duration = Duration::from_millis(2500);
+/// How long a program may take to end at a signal that is not meant to stop it.
+const END: Duration = Duration::from_millis(1500);
 
 const STOPPING: [&str; 3] = ["SIGINT", "SIGTERM", "SIGQUIT"];
 const USUAL: [&str; 3] = ["SIGHUP", "SIGUSR1", "SIGUSR2"];
@@ -55,10 +60,11 @@ fn last_exit(scene: &Scene) -> Result<String> {
 fn stop(scene: &Scene, patience: Duration) -> Result<String> {
     let status = scene.serving()?;
     let leader = status.pid().ok_or("no pid")?;
-    let mut open = scene.traffic().open(scene.listen, &scene.upstream)?;
+    let mut open = scene.client.open(scene.listen, &scene.upstream)?;
+    let open_for = if scene.traffic() == Traffic::Accept { OPEN_IDLE } else { OPEN };
     scene.command(&["stop", ID, "--no-wait"])?;
-    let _ = scene.until("it ends", OPEN, || process(leader).is_none().then_some(()));
-    let accepts = scene.traffic().ask(scene.listen, &scene.upstream);
+    let _ = scene.until("it ends", open_for, || process(leader).is_none().then_some(()));
+    let accepts = scene.client.ask(scene.listen, &scene.upstream);
     let is_finished = open.finish(&scene.upstream, scene.is_http());
     drop(open);
     scene.until("it is stopped", patience, || scene.status(ID).ok()?.is("paused").then_some(()))?;
@@ -84,7 +90,7 @@ pub(crate) fn signals(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
         let before = scene.serving()?;
         scene.command(&["signal", ID, signal])?;
         let leader = before.pid().ok_or("no pid")?;
-        let ended = scene.until("it ends", Duration::from_millis(600), || process(leader).is_none().then_some(()));
+        let ended = scene.until("it ends", END, || process(leader).is_none().then_some(()));
         let what = match ended {
             Ok(()) => {
                 let exit = scene.until("its exit", GRACE, || {
@@ -94,7 +100,7 @@ pub(crate) fn signals(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
                 format!("ends, {}", exit.unwrap_or_else(|_| "unknown".to_owned()))
             }
             Err(_) => {
-                let serves = || scene.traffic().ask(scene.listen, &scene.upstream).then_some(());
+                let serves = || scene.client.ask(scene.listen, &scene.upstream).then_some(());
                 let found = scene.until("it serves", Duration::from_secs(4), serves);
                 if found.is_ok() { "lives" } else { "lives and does not serve" }.to_owned()
             }

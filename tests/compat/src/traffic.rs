@@ -43,14 +43,22 @@ pub(crate) enum Traffic {
     Accept,
 }
 
-impl Traffic {
+/// How one program is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) traffic: Traffic,
+    /// What a connection that carries nothing else begins with; an answer to it says that it is served.
+    pub(crate) hello: Vec<u8>,
+}
+
+impl Client {
     /// Whether it answers now.
-    pub(crate) fn ask(self, to: SocketAddr, upstream: &Upstream) -> bool {
+    pub(crate) fn ask(&self, to: SocketAddr, upstream: &Upstream) -> bool {
         self.try_ask(to, upstream).unwrap_or(false)
     }
 
-    fn try_ask(self, to: SocketAddr, upstream: &Upstream) -> Result<bool> {
-        match self {
+    fn try_ask(&self, to: SocketAddr, upstream: &Upstream) -> Result<bool> {
+        match self.traffic {
             Traffic::Http | Traffic::HttpProxy | Traffic::Https => {
                 let mut open = self.get(to, upstream, "/")?;
                 Ok(open.finish_http(BODY))
@@ -63,7 +71,7 @@ impl Traffic {
                 let count = socket.recv(&mut buffer)?;
                 Ok(is_answer(&buffer[..count]))
             }
-            Traffic::Accept => Ok(Open::Tcp(connect(to)?).is_open()),
+            Traffic::Accept => Ok(Open::Idle(self.greet(to)?).is_open()),
             Traffic::Postgres => {
                 let mut stream = connect(to)?;
                 postgres::log_in(&mut stream)?;
@@ -75,9 +83,9 @@ impl Traffic {
     }
 
     /// A request that is open: the upstream has it, or the tunnel stands.
-    pub(crate) fn open(self, to: SocketAddr, upstream: &Upstream) -> Result<Open> {
+    pub(crate) fn open(&self, to: SocketAddr, upstream: &Upstream) -> Result<Open> {
         let held = upstream.held();
-        let open = match self {
+        let open = match self.traffic {
             Traffic::Http | Traffic::HttpProxy | Traffic::Https => self.get(to, upstream, "/slow")?,
             Traffic::Dns => {
                 let mut stream = connect(to)?;
@@ -92,7 +100,7 @@ impl Traffic {
                 postgres::query(&mut stream, "select slow")?;
                 Open::Postgres(stream)
             }
-            Traffic::Accept => return Ok(Open::Idle(connect(to)?)),
+            Traffic::Accept => return Ok(Open::Idle(self.greet(to)?)),
             _ => {
                 let mut open = self.tunnel(to, upstream)?;
                 return if open.echoes() { Ok(open) } else { Err("the tunnel does not echo".into()) };
@@ -108,12 +116,12 @@ impl Traffic {
         Ok(open)
     }
 
-    fn get(self, to: SocketAddr, upstream: &Upstream, path: &str) -> Result<Open> {
+    fn get(&self, to: SocketAddr, upstream: &Upstream, path: &str) -> Result<Open> {
         let at = upstream.address;
         let path = format!("{path}?{}", unique("q"));
-        let target = if self == Traffic::HttpProxy { format!("http://{at}{path}") } else { path };
+        let target = if self.traffic == Traffic::HttpProxy { format!("http://{at}{path}") } else { path };
         let text = format!("GET {target} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
-        if self == Traffic::Https {
+        if self.traffic == Traffic::Https {
             let (mut child, stdout) = s_client(to)?;
             child.stdin.as_mut().ok_or("no stdin")?.write_all(text.as_bytes())?;
             return Ok(Open::Tls(child, stdout));
@@ -123,14 +131,26 @@ impl Traffic {
         Ok(Open::Http(stream))
     }
 
-    fn tunnel(self, to: SocketAddr, upstream: &Upstream) -> Result<Open> {
-        if self == Traffic::Tls {
+    fn greet(&self, to: SocketAddr) -> Result<TcpStream> {
+        let mut stream = connect(to)?;
+        if !self.hello.is_empty() {
+            stream.write_all(&self.hello)?;
+            let mut answer = [0; 4096];
+            if stream.read(&mut answer)? == 0 {
+                return Err("no answer".into());
+            }
+        }
+        Ok(stream)
+    }
+
+    fn tunnel(&self, to: SocketAddr, upstream: &Upstream) -> Result<Open> {
+        if self.traffic == Traffic::Tls {
             let (child, stdout) = s_client(to)?;
             return Ok(Open::Tls(child, stdout));
         }
         let mut stream = connect(to)?;
         let mut buffer = [0; 512];
-        match self {
+        match self.traffic {
             Traffic::Socks => {
                 stream.write_all(&[5, 1, 0])?;
                 stream.read_exact(&mut buffer[..2])?;
