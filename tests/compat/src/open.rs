@@ -28,6 +28,8 @@ impl Open {
     /// Lets it come to its end: whether it does so as if nothing had happened.
     pub(crate) fn finish(&mut self, upstream: &Upstream, is_http: bool) -> bool {
         if let Open::Idle(_) = self {
+            // The kernel closes what a process had a moment after its end.
+            std::thread::sleep(Duration::from_millis(300));
             return self.is_open();
         }
         upstream.release();

@@ -62,7 +62,7 @@ const TABLES: [Table; 4] = [
     },
     Table {
         head: "Crashes, adoption and replacement",
-        text: "SIGKILL to the leader, with a request open. *Left* and *port* are what was there half a second later, without an agent; \
+        text: "SIGKILL to the leader, with a request open. *Left* and *port* are what was there five seconds later, without an agent; \
                *files* what stayed, and *pid file* what a start does that finds the pid of another living process in it. *With \
                the agent* is what a SIGKILL to the agent does to the process, undetached. *Adopted* is what the next agent makes of it. *Back* is the next start \
                after a crash, and after one of the adopted process. *Gapless* is `agent restart` under clients, with the \

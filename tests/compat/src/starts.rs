@@ -21,6 +21,9 @@ use crate::traffic::Traffic;
 /// How long a program may try to have its port.
 const TRIES: Duration = Duration::from_secs(7);
 
+/// How long what a crash has left may take to end by itself.
+const LEFT: Duration = Duration::from_secs(5);
+
 /// What became of a start.
 enum Start {
     Serves,
@@ -191,12 +194,15 @@ pub(crate) fn crash(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
 
     kill(leader, Signal::KILL);
     scene.until("it ends", PATIENCE, || process(leader).is_none().then_some(()))?;
-    std::thread::sleep(Duration::from_millis(500));
+    // Some end by themselves when they have noticed.
+    let _ = scene.until("nothing is left", LEFT, || scene.processes().is_empty().then_some(()));
     let mut names: Vec<String> = scene.processes().into_iter().map(|(_, name)| name).collect();
     names.sort();
     names.dedup();
     see(seen, "left", &if names.is_empty() { "none".to_owned() } else { names.join(", ") });
-    see(seen, "port_held", if scene.is_listening() { "held" } else { "free" });
+    // The kernel closes what a process had a moment after its end.
+    let freed = scene.until("the port is free", Duration::from_secs(1), || (!scene.is_listening()).then_some(()));
+    see(seen, "port_held", if freed.is_err() { "held" } else { "free" });
     let files: BTreeSet<PathBuf> = scene.new_files().difference(&files_before).cloned().collect();
     scene.upstream.release();
     drop(open);

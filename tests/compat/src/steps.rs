@@ -55,6 +55,10 @@ pub(crate) fn play(scene: &mut Scene) -> Cells {
 fn life(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     let declaration = scene.init(true)?;
     scene.declare(&[(ID, &declaration)])?;
+    let checked = String::from_utf8(scene.run(&["check"])?.stderr)?;
+    if checked.contains("--silence") {
+        return Err(format!("what is recommended contradicts what is known: {checked}").into());
+    }
     scene.start_agent()?;
     let first = scene.serving()?;
     let cgroup = first.cgroup();
@@ -86,7 +90,8 @@ fn life(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     }
     scene.declare(&[])?;
     let ends = scene.until("it is removed", Duration::from_secs(40), || scene.is_empty().then_some(()));
-    let cgroup_left = cgroup.is_some_and(|path| path.exists());
+    let is_gone = || cgroup.as_ref().is_none_or(|path| !path.exists()).then_some(());
+    let cgroup_left = scene.until("its cgroup is removed", Duration::from_secs(3), is_gone).is_err();
     let removed = match (ends.is_ok(), scene.is_listening(), cgroup_left) {
         (true, false, false) => "nothing left",
         (false, ..) => "processes left",

@@ -91,18 +91,20 @@ pub(crate) fn signals(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
         scene.command(&["signal", ID, signal])?;
         let leader = before.pid().ok_or("no pid")?;
         let ended = scene.until("it ends", END, || process(leader).is_none().then_some(()));
-        let what = match ended {
-            Ok(()) => {
+        let serves = || {
+            let ask = || (process(leader).is_none() || scene.client.ask(scene.listen, &scene.upstream)).then_some(());
+            scene.until("it serves, or ends", Duration::from_secs(4), ask)
+        };
+        let is_served = ended.is_err() && serves().is_ok();
+        let what = match (process(leader).is_some(), is_served) {
+            (true, true) => "lives".to_owned(),
+            (true, false) => "lives and does not serve".to_owned(),
+            (false, _) => {
                 let exit = scene.until("its exit", GRACE, || {
                     let status = scene.status(ID).ok()?;
                     (!status.is("running")).then(|| status.last_exit())?
                 });
                 format!("ends, {}", exit.unwrap_or_else(|_| "unknown".to_owned()))
-            }
-            Err(_) => {
-                let serves = || scene.client.ask(scene.listen, &scene.upstream).then_some(());
-                let found = scene.until("it serves", Duration::from_secs(4), serves);
-                if found.is_ok() { "lives" } else { "lives and does not serve" }.to_owned()
             }
         };
         see(seen, &format!("on_{signal}"), &what);

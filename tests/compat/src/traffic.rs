@@ -108,7 +108,7 @@ impl Client {
         };
         let begun = Instant::now();
         while upstream.held() == held {
-            if begun.elapsed() > Duration::from_secs(4) {
+            if begun.elapsed() > Duration::from_secs(15) {
                 return Err("an open request does not reach the upstream".into());
             }
             std::thread::sleep(Duration::from_millis(5));

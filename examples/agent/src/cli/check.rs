@@ -13,7 +13,7 @@ use crate::agent;
 use crate::config::Config;
 use crate::control::client::Connection;
 use crate::control::protocol::{Answer, Request};
-use crate::known::{self, Program};
+use crate::known::{Judged, Program};
 use crate::output::plain;
 use crate::{Result, complain, say};
 
@@ -116,7 +116,8 @@ fn contradictions(programs: &[Program], silence: &[String], id: &str, declared: 
         return Vec::new();
     };
     let is_silent = |name: &str| silence.iter().any(|it| it == "all" || it == name || *it == format!("{id}/{name}"));
-    let found = known::contradictions(program, &played, declared, geteuid().is_root()).into_iter();
+    let judged = Judged { program, played: &played, declared, is_root: geteuid().is_root() };
+    let found = judged.contradictions().into_iter();
     let found = found.filter(|contradiction| !is_silent(contradiction.name));
     found.map(|it| format!("{}: {} (--silence {id}/{})", it.field, it.reason, it.name)).collect()
 }

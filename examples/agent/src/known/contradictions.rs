@@ -16,124 +16,141 @@ pub(crate) struct Contradiction {
     pub(crate) reason: String,
 }
 
-/// What there is to say of a declaration, as the library writes it, whose program was played in this version.
-pub(crate) fn contradictions(
-    program: &Program,
-    played: &Played<'_>,
-    declared: &Value,
-    is_root: bool,
-) -> Vec<Contradiction> {
-    let it = format!("{} {}", program.name(), played.version);
-    let mut found = Vec::new();
-    let mut say =
-        |name, field, reason: String| found.push(Contradiction { name, field, reason: format!("{it} {reason}") });
-
-    let arguments =
-        declared["command"].as_array().into_iter().flatten().skip(1).filter_map(Value::as_str).collect::<Vec<_>>();
-    if played.cell("background") == "goes into the background" && !program.is_kept(&arguments) {
-        let switch = program.foreground().join(" ");
-        say(
-            "background",
-            "command",
-            format!("puts itself into the background without {switch}, and has ended then as far as the agent can see"),
-        );
-    }
-    let signals = signals_of_stop(declared);
-    let is_ignored = |signal: &String| matches!(played.cell(&format!("stop_{signal}")), "ignored");
-    if !signals.is_empty() && signals.iter().all(is_ignored) {
-        let names = signals.join(" and ");
-        let better = ["SIGTERM", "SIGINT", "SIGQUIT"].into_iter().find(|signal| {
-            let cell = played.cell(&format!("stop_{signal}"));
-            cell.starts_with("drains") || cell.starts_with("cuts")
-        });
-        let better = better.map_or(String::new(), |signal| format!(": declare {signal}"));
-        say("stop", "stop_signal", format!("ignores {names}, so each stop takes its time and ends by SIGKILL{better}"));
-    }
-    let waits_for_notify = declared["ready"] == "notify";
-    let has_socket = waits_for_notify
-        || declared["watchdog_ms"].as_u64().unwrap_or(0) > 0
-        || declared["fd_store_max"].as_u64().unwrap_or(0) > 0;
-    match played.cell("notify") {
-        "not sent" if waits_for_notify => {
-            say("notify", "ready", "does not send READY=1, so it is never ready".to_owned())
-        }
-        "does not start" if has_socket => {
-            say("notify", "ready", "does not start with NOTIFY_SOCKET in its environment".to_owned())
-        }
-        _ => {}
-    }
-    if let Some(code) = played.cell("idle_exit").strip_prefix("exit code ").and_then(|code| code.parse::<u64>().ok()) {
-        let expects = |expected: &Value| expected.as_array().into_iter().flatten().any(|one| *one == code);
-        if code != 0 && declared["restart"]["policy"] == "on-failure" && !expects(&declared["expected_exit"]) {
-            say(
-                "exit",
-                "expected_exit",
-                format!(
-                    "ends with exit code {code} when it is stopped in order, which counts as a failure unless it is in expected_exit"
-                ),
-            );
-        }
-    }
-    if played.cell("agent_ends") == "ends" && declared["detached"] != true {
-        say(
-            "detached",
-            "detached",
-            "asks to be ended with its parent, so it ends with the agent: declare `detached`".to_owned(),
-        );
-    }
-    if played.cell("taken").starts_with("stays alive")
-        && declared["ready"].is_null() | (declared["ready"] == "started")
-        && has_none(&declared["listen"])
-    {
-        say(
-            "port",
-            "ready",
-            "stays alive without its port where that is taken: declare a `ready` that asks for it".to_owned(),
-        );
-    }
-    if let Some(signal) =
-        declared["reload"]["signal"].as_str().filter(|signal| played.cell(&format!("on_{signal}")).starts_with("ends"))
-    {
-        say("reload", "reload", format!("ends at {signal}, and so with each reload"));
-    }
-    if played.cell("beside").starts_with("exit") && declared["replace"] == "overlap" && has_none(&declared["listen"]) {
-        say(
-            "overlap",
-            "replace",
-            format!("does not start beside another one with the same address ({})", played.cell("beside")),
-        );
-    }
-    if played.cell("as_root").starts_with("exit")
-        && is_root
-        && declared["user"].is_null()
-        && declared["credentials"].is_null()
-    {
-        say("root", "user", format!("does not run as root ({}): declare a `user`", played.cell("as_root")));
-    }
-    if played.cell("listen_fds") == "not taken" && !has_none(&declared["listen"]) && !names_descriptor(declared) {
-        say(
-            "listen",
-            "listen",
-            "does not take LISTEN_FDS, and is not told the number of a socket by {fd:NAME}".to_owned(),
-        );
-    }
-    found
+/// A declaration, as the library writes it, and its program, which was played in this version.
+#[derive(Debug)]
+pub(crate) struct Judged<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) played: &'a Played<'a>,
+    pub(crate) declared: &'a Value,
+    /// Whether the agent has the user of this command, and that is root.
+    pub(crate) is_root: bool,
 }
 
-/// The signals that a stop sends; none where it runs commands too, of which nothing is known.
-fn signals_of_stop(declared: &Value) -> Vec<String> {
-    let Some(steps) = declared["stop"].as_array().filter(|steps| !steps.is_empty()) else {
-        return vec![declared["stop_signal"].as_str().unwrap_or("SIGINT").to_owned()];
+/// What is asked: its name, the field that it is about, and what there is to say.
+type Question = (&'static str, &'static str, fn(&Judged<'_>) -> Option<String>);
+
+const QUESTIONS: [Question; 10] = [
+    ("background", "command", background),
+    ("stop", "stop_signal", stop),
+    ("notify", "ready", notify),
+    ("exit", "expected_exit", exit),
+    ("detached", "detached", detached),
+    ("port", "ready", port),
+    ("reload", "reload", reload),
+    ("overlap", "replace", overlap),
+    ("root", "user", root),
+    ("listen", "listen", listen),
+];
+
+impl Judged<'_> {
+    /// All that there is to say.
+    pub(crate) fn contradictions(&self) -> Vec<Contradiction> {
+        let it = format!("{} {}", self.program.name(), self.played.version);
+        let found = QUESTIONS.iter().filter_map(|(name, field, ask)| Some((name, field, ask(self)?)));
+        found.map(|(name, field, reason)| Contradiction { name, field, reason: format!("{it} {reason}") }).collect()
+    }
+
+    fn cell(&self, name: &str) -> &str {
+        self.played.cell(name)
+    }
+
+    fn has_sockets(&self) -> bool {
+        self.declared["listen"].as_array().is_some_and(|sockets| !sockets.is_empty())
+    }
+
+    /// The texts of a list of strings.
+    fn texts(&self, field: &str) -> Vec<&str> {
+        self.declared[field].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
+    /// The signals that a stop sends; none where it runs commands too, of which nothing is known.
+    fn signals_of_stop(&self) -> Vec<&str> {
+        let Some(steps) = self.declared["stop"].as_array().filter(|steps| !steps.is_empty()) else {
+            return vec![self.declared["stop_signal"].as_str().unwrap_or("SIGINT")];
+        };
+        steps.iter().map(|step| step["signal"].as_str()).collect::<Option<_>>().unwrap_or_default()
+    }
+}
+
+fn background(it: &Judged<'_>) -> Option<String> {
+    let arguments = it.texts("command");
+    let goes = it.cell("background") == "goes into the background";
+    let is_kept = it.program.is_kept(arguments.get(1..).unwrap_or_default());
+    let switch = it.program.foreground().join(" ");
+    (goes && !is_kept).then(|| {
+        format!("puts itself into the background without {switch}, and has ended then as far as the agent can see")
+    })
+}
+
+fn stop(it: &Judged<'_>) -> Option<String> {
+    let of = |signal: &str| it.cell(&format!("stop_{signal}"));
+    let signals = it.signals_of_stop();
+    if signals.is_empty() || signals.iter().any(|signal| of(signal) != "ignored") {
+        return None;
+    }
+    let ends = |signal: &&str| of(signal).starts_with("drains") || of(signal).starts_with("cuts");
+    let better = ["SIGTERM", "SIGINT", "SIGQUIT"].into_iter().find(ends);
+    let better = better.map_or(String::new(), |signal| format!(": declare {signal}"));
+    Some(format!("ignores {}, so each stop takes its time and ends by SIGKILL{better}", signals.join(" and ")))
+}
+
+fn notify(it: &Judged<'_>) -> Option<String> {
+    let is_wanted = it.declared["ready"] == "notify";
+    let has_number = |field: &str| it.declared[field].as_u64().is_some_and(|number| number > 0);
+    let said = match it.cell("notify") {
+        "not sent" if is_wanted => "does not send READY=1, so it is never ready",
+        "does not start" if is_wanted || has_number("watchdog_ms") || has_number("fd_store_max") => {
+            "does not start with NOTIFY_SOCKET in its environment"
+        }
+        _ => return None,
     };
-    let signals: Option<Vec<String>> = steps.iter().map(|step| step["signal"].as_str().map(str::to_owned)).collect();
-    signals.unwrap_or_default()
+    Some(said.to_owned())
 }
 
-fn has_none(list: &Value) -> bool {
-    list.as_array().is_none_or(Vec::is_empty)
+fn exit(it: &Judged<'_>) -> Option<String> {
+    let code: u64 = it.cell("idle_exit").strip_prefix("exit code ")?.parse().ok().filter(|code| *code != 0)?;
+    let expected = it.declared["expected_exit"].as_array();
+    let is_expected = expected.into_iter().flatten().any(|one| *one == code);
+    (it.declared["restart"]["policy"] == "on-failure" && !is_expected).then(|| {
+        format!(
+            "ends with exit code {code} when it is stopped in order, which counts as a failure unless expected_exit has it"
+        )
+    })
 }
 
-fn names_descriptor(declared: &Value) -> bool {
-    let texts = ["command", "env"].into_iter().flat_map(|field| declared[field].as_array().into_iter().flatten());
-    texts.filter_map(Value::as_str).any(|text| text.contains("{fd:"))
+fn detached(it: &Judged<'_>) -> Option<String> {
+    let contradicts = it.cell("agent_ends") == "ends" && it.declared["detached"] != true;
+    contradicts.then(|| "asks to be ended with its parent, so it ends with the agent: declare `detached`".to_owned())
+}
+
+fn port(it: &Judged<'_>) -> Option<String> {
+    let asks = !it.declared["ready"].is_null() && it.declared["ready"] != "started";
+    let contradicts = it.cell("taken").starts_with("stays alive") && !asks && !it.has_sockets();
+    contradicts
+        .then(|| "stays alive without its port where that is taken: declare a `ready` that asks for it".to_owned())
+}
+
+fn reload(it: &Judged<'_>) -> Option<String> {
+    let signal = it.declared["reload"]["signal"].as_str()?;
+    let ends = it.cell(&format!("on_{signal}")).starts_with("ends");
+    ends.then(|| format!("ends at {signal}, and so with each reload"))
+}
+
+fn overlap(it: &Judged<'_>) -> Option<String> {
+    // One that takes the place of another one does so by arguments that are not looked at.
+    let can = it.has_sockets() || it.program.declaration(true).iter().any(|(name, _)| *name == "replace");
+    let contradicts = it.cell("beside").starts_with("exit") && it.declared["replace"] == "overlap" && !can;
+    contradicts.then(|| format!("does not start beside another one with the same address ({})", it.cell("beside")))
+}
+
+fn root(it: &Judged<'_>) -> Option<String> {
+    let would_be = it.is_root && it.declared["user"].is_null() && it.declared["credentials"].is_null();
+    let contradicts = it.cell("as_root").starts_with("exit") && would_be;
+    contradicts.then(|| format!("does not run as root ({}): declare a `user`", it.cell("as_root")))
+}
+
+fn listen(it: &Judged<'_>) -> Option<String> {
+    let is_told = it.texts("command").iter().chain(&it.texts("env")).any(|text| text.contains("{fd:"));
+    let contradicts = it.cell("listen_fds") == "not taken" && it.has_sockets() && !is_told;
+    contradicts.then(|| "does not take LISTEN_FDS, and is not told the number of a socket by {fd:NAME}".to_owned())
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::{Result, config};
 use programs::PROGRAMS;
 
-pub(crate) use contradictions::contradictions;
+pub(crate) use contradictions::Judged;
 
 /// A program, as one file declares it.
 #[derive(Debug)]
