@@ -42,6 +42,9 @@ pub(crate) struct Program {
     /// What a shell does in the directory of the files before the first start, as to make a certificate.
     pub(crate) prepare: Option<String>,
     pub(crate) traffic: Traffic,
+    /// Arguments by which `agent check` tells it from another one of the same executable.
+    #[serde(default, rename = "chosen_by")]
+    _chosen_by: Vec<String>,
     /// For connections that carry nothing: what a client says first, in hexadecimal digits, so that an answer comes.
     #[serde(default)]
     hello: String,

@@ -112,11 +112,14 @@ pub(super) fn check(path: &Path, diff: bool, json: bool, silence: &[String]) -> 
 
 /// What the declaration of a proxy contradicts, if its executable is that of a program that is known.
 fn contradictions(programs: &[Program], silence: &[String], id: &str, declared: &Value, file: &Path) -> Vec<String> {
-    let Some((program, played)) = programs.iter().find_map(|program| Some((program, program.played_as(file)?))) else {
-        return Vec::new();
-    };
+    let arguments: Vec<&str> = declared["command"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut found: Vec<_> = programs.iter().filter_map(|program| Some((program, program.played_as(file)?))).collect();
+    // One of several of the same executable by its arguments, or else the one that needs none.
+    found.retain(|(program, _)| program.is_chosen_by(&arguments) != Some(false));
+    let by_arguments = found.iter().position(|(program, _)| program.is_chosen_by(&arguments).is_some());
+    let Some((program, played)) = found.get(by_arguments.unwrap_or(0)) else { return Vec::new() };
     let is_silent = |name: &str| silence.iter().any(|it| it == "all" || it == name || *it == format!("{id}/{name}"));
-    let judged = Judged { program, played: &played, declared, is_root: geteuid().is_root() };
+    let judged = Judged { program, played, declared, is_root: geteuid().is_root() };
     let found = judged.contradictions().into_iter();
     let found = found.filter(|contradiction| !is_silent(contradiction.name));
     found.map(|it| format!("{}: {} (--silence {id}/{})", it.field, it.reason, it.name)).collect()

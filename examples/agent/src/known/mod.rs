@@ -90,6 +90,12 @@ impl Program {
         self.document["foreground_in_files"] == true || all.into_iter().all(has) || also.into_iter().any(has)
     }
 
+    /// Whether these arguments make it what it is, where other programs have the same executable; nothing where no argument does.
+    pub(crate) fn is_chosen_by(&self, arguments: &[&str]) -> Option<bool> {
+        let words = self.words("chosen_by");
+        (!words.is_empty()).then(|| words.iter().any(|word| arguments.contains(word)))
+    }
+
     fn words(&self, field: &str) -> Vec<&str> {
         self.document[field].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
     }
