@@ -11,6 +11,7 @@ cargo clippy --locked --features fail-points -- -D warnings
 # What only the fuzz targets use.
 RUSTFLAGS="--cfg fuzzing" cargo check --locked --lib --target-dir "${CARGO_TARGET_DIR:-target}/fuzzing"
 cargo clippy --locked -p proxyprocess-benches --all-targets -- -D warnings
+cargo clippy --locked -p proxyprocess-compat --all-targets -- -D warnings
 # By itself, for it has the library without the C interface.
 cargo clippy --locked -p proxyprocess-agent --features fail-points -- -D warnings
 # The library alone without the C interface: the agent's dependencies may turn features on that it does not have.

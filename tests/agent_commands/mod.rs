@@ -6,6 +6,7 @@ mod check;
 mod clients;
 mod generated;
 mod http;
+mod known;
 mod logs;
 mod metrics;
 mod on_exit;

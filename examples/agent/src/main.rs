@@ -14,6 +14,7 @@ mod demo;
 mod failure;
 mod http;
 mod init;
+mod known;
 mod output;
 mod proxy;
 mod service;

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use proxyprocess::Signal;
 
+use super::init::Init;
 use crate::control::protocol::Awaited;
 
 const AFTER_HELP: &str = "\
@@ -71,7 +72,13 @@ pub(super) enum Command {
         /// Print what would be done as one JSON object a line
         #[arg(long, requires = "diff")]
         json: bool,
+        /// Do not warn where a declaration contradicts what is known of its program: the name of a warning, for one proxy
+        /// as ID/NAME, or "all"
+        #[arg(long, value_name = "NAME")]
+        silence: Vec<String>,
     },
+    /// Print the declaration of a program that is known, or which ones are
+    Init(Init),
     /// Show what the proxies are doing, and why one does not run
     Status {
         /// Show this proxy alone

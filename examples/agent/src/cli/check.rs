@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::geteuid;
 use proxyprocess::{ExecMode, ProxyConfig};
 use serde_json::{Value, json};
 
@@ -12,6 +13,7 @@ use crate::agent;
 use crate::config::Config;
 use crate::control::client::Connection;
 use crate::control::protocol::{Answer, Request};
+use crate::known::{Judged, Program};
 use crate::output::plain;
 use crate::{Result, complain, say};
 
@@ -69,9 +71,11 @@ impl Change {
 ///
 /// # Errors
 /// What is wrong with it: the last mistake, and all others are printed; of a diff also why the agent cannot be asked.
-pub(super) fn check(path: &Path, diff: bool, json: bool) -> Result<()> {
+pub(super) fn check(path: &Path, diff: bool, json: bool, silence: &[String]) -> Result<()> {
     let program = std::env::current_exe().map_err(|error| format!("find own executable: {error}"))?;
-    let (config, doubts) = match Config::load_with_doubts(path, &program) {
+    let programs = Program::all()?;
+    let known = |id: &str, declared: &Value, file: &Path| contradictions(&programs, silence, id, declared, file);
+    let (config, doubts) = match Config::load_with_doubts(path, &program, &known) {
         Ok(read) => read,
         Err(mistakes) => {
             let (last, others) = mistakes.all().split_last().ok_or("no mistake")?;
@@ -108,6 +112,21 @@ pub(super) fn check(path: &Path, diff: bool, json: bool) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the declaration of a proxy contradicts, if its executable is that of a program that is known.
+fn contradictions(programs: &[Program], silence: &[String], id: &str, declared: &Value, file: &Path) -> Vec<String> {
+    let arguments: Vec<&str> = declared["command"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut found: Vec<_> = programs.iter().filter_map(|program| Some((program, program.played_as(file)?))).collect();
+    // One of several of the same executable by its arguments, or else the one that needs none.
+    found.retain(|(program, _)| program.is_chosen_by(&arguments) != Some(false));
+    let by_arguments = found.iter().position(|(program, _)| program.is_chosen_by(&arguments).is_some());
+    let Some((program, played)) = found.get(by_arguments.unwrap_or(0)) else { return Vec::new() };
+    let is_silent = |name: &str| silence.iter().any(|it| it == "all" || it == name || *it == format!("{id}/{name}"));
+    let judged = Judged { program, played, declared, is_root: geteuid().is_root() };
+    let found = judged.contradictions().into_iter();
+    let found = found.filter(|contradiction| !is_silent(contradiction.name));
+    found.map(|it| format!("{}: {} (--silence {id}/{})", it.field, it.reason, it.name)).collect()
 }
 
 /// What a running agent has accepted.

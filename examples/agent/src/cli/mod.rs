@@ -6,6 +6,7 @@ mod check;
 mod declarations;
 mod events;
 mod generated;
+mod init;
 mod logs;
 mod metrics;
 mod mistyped;
@@ -24,7 +25,7 @@ use clap::Parser;
 use crate::control::client::Connection;
 use crate::control::protocol::Awaited;
 use crate::control::server;
-use crate::{Result, agent, config, demo, http, init, proxy};
+use crate::{Result, agent, config, demo, http, proxy};
 use arguments::{Arguments, Command, Http, PerhapsAgent, Several, WhichAgent};
 use logs::Streams;
 use steer_several::Steering;
@@ -39,7 +40,8 @@ pub(crate) fn run() -> Result<ExitCode> {
     let Some(command) = Arguments::parse().wanted() else { return Ok(ExitCode::from(2)) };
     match command {
         Command::Run { file, http } => return run_agent(&file.path(), http),
-        Command::Check { file, diff, json } => check::check(&file.path(), diff, json)?,
+        Command::Check { file, diff, json, silence } => check::check(&file.path(), diff, json, &silence)?,
+        Command::Init(wanted) => init::init(wanted)?,
         Command::Status { id, json, agent } => status::status(connect(agent)?, id, json)?,
         Command::Restart(proxies) => several(Steering::Restart, proxies)?,
         Command::Stop(proxies) => several(Steering::Stop, proxies)?,
@@ -81,8 +83,8 @@ pub(crate) fn run() -> Result<ExitCode> {
 
 /// Runs the agent, as a child where this is PID 1. Whether it may listen there is found out before it starts anything.
 fn run_agent(config: &Path, http: Http) -> Result<ExitCode> {
-    if init::is_needed() {
-        return init::run_child();
+    if crate::init::is_needed() {
+        return crate::init::run_child();
     }
     let Http { address, is_public, hosts } = http;
     let http = address.map(|address| http::Server::new(address, is_public, hosts)).transpose()?;

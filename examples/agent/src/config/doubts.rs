@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Group, User, geteuid};
 use proxyprocess::{ExecMode, ManagerOptions, ProxyConfig};
@@ -18,8 +18,15 @@ use super::conflicts::conflicts;
 /// Where programs are searched for by a process without a PATH.
 const PATH_WITHOUT_ONE: &str = "/bin:/usr/bin";
 
+/// What there is to say of a proxy by its id, its declaration and its executable; each begins with the field that it is about.
+pub(crate) type Known<'a> = dyn Fn(&str, &Value, &Path) -> Vec<String> + 'a;
+
 /// Each begins with the field that it is about.
-pub(super) fn doubts(options: &ManagerOptions, proxies: &BTreeMap<String, ProxyConfig>) -> Vec<String> {
+pub(super) fn doubts(
+    options: &ManagerOptions,
+    proxies: &BTreeMap<String, ProxyConfig>,
+    known: &Known<'_>,
+) -> Vec<String> {
     let mut doubts = Vec::new();
     if options.data_dir.is_none() {
         doubts.push(
@@ -34,6 +41,9 @@ pub(super) fn doubts(options: &ManagerOptions, proxies: &BTreeMap<String, ProxyC
         found.extend(directories_of_files(&declared));
         found.extend(account(&declared, "user", |name| User::from_name(name).map(|found| found.is_some())));
         found.extend(account(&declared, "group", |name| Group::from_name(name).map(|found| found.is_some())));
+        if let Some(file) = executable(&declared, options) {
+            found.extend(known(id, &declared, &file));
+        }
         of_proxies.extend(found.iter().map(|doubt| format!("proxies.{id}.{doubt}")));
         if !options.allow_root && would_be_root(&declared) {
             of_proxies.push(format!("proxies.{id}: it would run as root, and is not started without allow_root"));
@@ -84,6 +94,16 @@ fn programs(declared: &Value, options: &ManagerOptions) -> Vec<String> {
         commands.push((format!("stop[{index}].command"), &step["command"]));
     }
     commands.iter().filter_map(|(field, words)| program(field, words, declared, options)).collect()
+}
+
+/// The file that is executed, if it is there.
+fn executable(declared: &Value, options: &ManagerOptions) -> Option<PathBuf> {
+    let program = declared["command"][0].as_str()?;
+    let is_there = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| is_executable(&found));
+    if program.contains('/') {
+        return Some(Path::new(declared["dir"].as_str().unwrap_or(".")).join(program)).filter(is_there);
+    }
+    search_path(declared, options).split(':').map(|directory| Path::new(directory).join(program)).find(is_there)
 }
 
 fn program(field: &str, words: &Value, declared: &Value, options: &ManagerOptions) -> Option<String> {

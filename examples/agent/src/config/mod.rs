@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::Result;
 use document::Document;
+pub(crate) use doubts::Known;
 use fields::{Fields, MILLISECONDS, cgroup, expected, handovers, milliseconds, path, removed};
 pub(crate) use mistakes::Mistakes;
 use mistakes::Noted;
@@ -57,18 +58,22 @@ impl Config {
     }
 
     /// The same, with what may be wrong as well, and is no error: it may be put right before the agent starts a process.
+    /// `known` adds what is known of a program.
     ///
     /// # Errors
     /// As [`Config::load`].
     pub(crate) fn load_with_doubts(
         path: &Path,
         program: &Path,
+        known: &Known<'_>,
     ) -> std::result::Result<(Config, Vec<String>), Mistakes> {
         let text = read(path)?;
         let document = Document::of(path, &text)?;
         let config = Config::read(&document, program)?;
-        let doubts =
-            doubts::doubts(&config.options, &config.proxies).iter().map(|doubt| document.located(doubt)).collect();
+        let doubts = doubts::doubts(&config.options, &config.proxies, known)
+            .iter()
+            .map(|doubt| document.located(doubt))
+            .collect();
         Ok((config, doubts))
     }
 
@@ -124,6 +129,14 @@ pub(crate) fn data_dir_of(file: &Path) -> Result<PathBuf> {
         Ok(found.ok_or("data_dir: expected a path, got nothing: an agent without one cannot be asked")?)
     });
     found.map_err(|error| document.located(&error.to_string()).into())
+}
+
+/// A document in TOML that is no configuration.
+///
+/// # Errors
+/// It is none in TOML.
+pub(crate) fn toml_document(text: &str) -> Result<Value> {
+    toml::parse(text).map(|(document, _)| document).map_err(|wrong| wrong.message.into())
 }
 
 fn read(path: &Path) -> Result<String> {
