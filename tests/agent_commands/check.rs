@@ -148,6 +148,23 @@ fn what_may_be_wrong_on_this_machine_is_a_warning() {
 }
 
 #[test]
+fn limits_without_cgroups_and_a_base_that_is_none_are_warnings() {
+    let scene = Scene::new();
+    let file = scene.path("a.toml");
+    let warnings = |cgroup: &str| {
+        let limits = "[proxies.a]\ncommand = [\"sh\"]\nlimits = { pids_max = 9 }\n";
+        fs::write(&file, format!("data_dir = \"d\"\nallow_root = true\n{cgroup}\n{limits}")).unwrap();
+        run(&["check", file.to_str().unwrap()]).stderr
+    };
+    let off = warnings("cgroup = \"off\"");
+    assert!(off.ends_with(": proxies.a.limits: it is not started with them while cgroup is \"off\"\n"), "{off}");
+    let base = warnings("cgroup_base = \"/nowhere/x\"");
+    assert!(base.ends_with(": cgroup_base: /nowhere/x is no directory of cgroup version 2\n"), "{base}");
+    assert_eq!(warnings(""), "");
+    scene.finish();
+}
+
+#[test]
 fn programs_and_directories_of_all_fields_and_what_two_proxies_have_are_warnings() {
     let scene = Scene::new();
     let file = scene.path("a.toml");

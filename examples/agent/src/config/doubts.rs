@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Group, User, geteuid};
-use proxyprocess::{ExecMode, ManagerOptions, ProxyConfig};
+use proxyprocess::{CgroupUse, ExecMode, ManagerOptions, ProxyConfig};
 use serde_json::Value;
 
 use super::conflicts::conflicts;
@@ -33,6 +33,9 @@ pub(super) fn doubts(
             "data_dir: there is none: the agent takes no commands, and no later agent finds its processes".to_owned(),
         );
     }
+    if let Some(base) = options.cgroup_base.as_ref().filter(|base| !base.join("cgroup.procs").exists()) {
+        doubts.push(format!("cgroup_base: {} is no directory of cgroup version 2", base.display()));
+    }
     let (mut of_proxies, mut enabled) = (Vec::new(), Vec::new());
     for (id, proxy) in proxies.iter().filter(|(_, proxy)| proxy.mode == ExecMode::DAEMON) {
         let Ok(declared) = serde_json::to_value(proxy.to_json()) else { continue };
@@ -47,6 +50,9 @@ pub(super) fn doubts(
         of_proxies.extend(found.iter().map(|doubt| format!("proxies.{id}.{doubt}")));
         if !options.allow_root && would_be_root(&declared) {
             of_proxies.push(format!("proxies.{id}: it would run as root, and is not started without allow_root"));
+        }
+        if options.cgroup == CgroupUse::Off && declared["limits"].as_object().is_some_and(|limits| !limits.is_empty()) {
+            of_proxies.push(format!("proxies.{id}.limits: it is not started with them while cgroup is \"off\""));
         }
         if proxy.enabled {
             enabled.push((id.as_str(), declared));
