@@ -44,7 +44,7 @@ fn stopped_proxy_stays_so_for_the_next_agent_until_it_is_started() {
     assert!(ask(&data_dir, &["status", "web"]).ok().contains("\nweb\tpaused\t"));
     assert_eq!(ask(&data_dir, &["stop", "nosuch", "web"]).code, Some(4));
     for words in [&["restart", "web"] as &[&str], &["wait", "web"]] {
-        assert_eq!(ask(&data_dir, words).failed(1), "agent: proxy web: it is paused: agent start ID runs it again\n");
+        assert_eq!(ask(&data_dir, words).failed(6), "agent: proxy web: it is paused: agent start ID runs it again\n");
     }
     agent.kill();
 

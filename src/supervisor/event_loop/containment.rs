@@ -106,7 +106,11 @@ impl Supervised {
                 // What is of its group is ended with that.
                 let any = !escaped.is_empty() || seen && of_group == 0;
                 if !escaped.is_empty() {
-                    self.found_escaped(escaped);
+                    let of_commands = self.cgroup_for_command().map(|path| directory::processes(&path));
+                    match of_commands.transpose() {
+                        Ok(of_commands) => self.found_escaped(escaped, &of_commands.unwrap_or_default()),
+                        Err(_) => self.rare.escaped = escaped,
+                    }
                 }
                 any
             }

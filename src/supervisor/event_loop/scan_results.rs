@@ -16,6 +16,7 @@ use crate::supervisor::scan::process_scan::ScanResult;
 use crate::supervisor::scan::process_tag::Wanted;
 use crate::supervisor::scan::unproven_process::{Ancestor, Unproven};
 use crate::supervisor::spawner::job::ScanRequest;
+use crate::sys::pid::Pid;
 use crate::sys::wait::ExitStatus;
 
 impl Supervised {
@@ -41,18 +42,19 @@ impl Supervised {
                 }
                 return MachineEvent::Scanned { left: seen, held };
             }
-            Ok(ScanResult { escaped, .. }) => self.found_escaped(escaped),
+            Ok(ScanResult { escaped, .. }) => self.found_escaped(escaped, &[]),
             Err(error) => self.tell_of_scan(Error::os(ErrorCode::Io, "look for processes that left the group", &error)),
         }
         MachineEvent::Scanned { left: true, held: false }
     }
 
-    /// Takes note of processes that are to end with it.
-    pub(super) fn found_escaped(&mut self, escaped: Vec<Escaped>) {
+    /// Takes note of processes that are to end with it, of which some are of commands that are run for it.
+    pub(super) fn found_escaped(&mut self, escaped: Vec<Escaped>, of_commands: &[Pid]) {
         self.rare.escaped = escaped;
         let group = self.leader.as_ref().and_then(|leader| leader.pid);
         // Members of a group that cannot be signalled when its leader is gone are found as well.
-        let has_left = |escaped: &&Escaped| !group.is_some_and(|group| escaped.is_in_group_of(group));
+        let is_of_group = |escaped: &Escaped| group.is_some_and(|group| escaped.is_in_group_of(group));
+        let has_left = |escaped: &&Escaped| !is_of_group(escaped) && !escaped.is_among(of_commands);
         let left: Vec<&Escaped> = self.rare.escaped.iter().filter(has_left).collect();
         if !left.is_empty() {
             let message = format!("{} left the group for another session: ended as well", pids(&left));

@@ -86,6 +86,11 @@ impl Escaped {
         Ok((!opened.is_empty() || directory::is_populated(path)?, opened))
     }
 
+    /// Whether it has one of these pids.
+    pub(crate) fn is_among(&self, pids: &[Pid]) -> bool {
+        pids.contains(&self.pid)
+    }
+
     /// Itself, if it has ended and was not reaped.
     pub(crate) fn zombie(&self) -> Option<Zombie> {
         Zombie::of_process(self.pid, self.start_ticks)

@@ -145,7 +145,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         let code = match error.code() {
             ErrorCode::NotFound => RefusalCode::NoSuchProxy,
-            ErrorCode::NotRunning => RefusalCode::NotRunning,
+            ErrorCode::NotRunning | ErrorCode::Paused => RefusalCode::NotRunning,
             ErrorCode::Timeout => RefusalCode::TimedOut,
             _ => RefusalCode::Failed,
         };
