@@ -23,7 +23,7 @@ pub(crate) struct Agent {
 impl Agent {
     /// Starts an agent with `n` beacons, and waits until all of them run.
     pub(crate) fn start(tools: &Tools, n: u32, settings: &[&str]) -> Result<Agent> {
-        if let Some(reason) = tools.lacks_descriptors_for(n) {
+        if let Some(reason) = tools.lacks_room_for(n) {
             return Err(reason.into());
         }
         let mut scene = Scene::start(tools, |directory| Ok(command(tools, directory, n, settings)))?;

@@ -41,13 +41,48 @@ pub(crate) fn load() -> Option<f64> {
 }
 
 /// A number that is all there is in a file of `/proc/sys`.
-pub(crate) fn kernel_setting(name: &str) -> Option<u64> {
+fn kernel_setting(name: &str) -> Option<u64> {
     fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?.trim().parse().ok()
 }
 
 /// How many processes and threads there are: each has a number of its own.
-pub(crate) fn tasks() -> Option<u64> {
+fn tasks() -> Option<u64> {
     fs::read_to_string("/proc/loadavg").ok()?.split(' ').nth(3)?.split_once('/')?.1.parse().ok()
+}
+
+/// How many processes and threads may still be made, all on the machine and all in the control groups of this process counted, and
+/// what bounds that.
+pub(crate) fn processes_left() -> Option<(u64, String)> {
+    let tasks = tasks()?;
+    let of_kernel = |name: &str| Some((kernel_setting(name)?.saturating_sub(tasks), format!("{name} of the kernel")));
+    let bounds = [of_kernel("kernel/pid_max"), of_kernel("kernel/threads-max")];
+    bounds.into_iter().flatten().chain(process_limits_of_groups()).min_by_key(|(left, _)| *left)
+}
+
+/// The same of each control group that this process is in and that has a limit.
+fn process_limits_of_groups() -> Vec<(u64, String)> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let (mounts, groups) = (read("/proc/self/mountinfo"), read("/proc/self/cgroup"));
+    let mut limits = Vec::new();
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(group)) = (fields.next(), fields.next()) else { continue };
+        // The hierarchy of version 2 has no controllers in its name.
+        let is_there = |mount: &&str| match controllers {
+            "" => mount.contains(" - cgroup2 "),
+            "pids" => mount.contains(" - cgroup ") && mount.rsplit([' ', ',']).any(|word| word == "pids"),
+            _ => false,
+        };
+        let Some(point) = mounts.lines().find(is_there).and_then(|mount| mount.split(' ').nth(4)) else { continue };
+        for above in Path::new(group.trim_start_matches('/')).ancestors() {
+            let directory = Path::new(point).join(above);
+            let number = |file| fs::read_to_string(directory.join(file)).ok()?.trim().parse::<u64>().ok();
+            if let (Some(most), Some(current)) = (number("pids.max"), number("pids.current")) {
+                limits.push((most.saturating_sub(current), format!("pids.max of a cgroup, which is {most}")));
+            }
+        }
+    }
+    limits
 }
 
 /// What could still be had of the memory of this machine, or whatever else `/proc/meminfo` tells in KiB.

@@ -9,12 +9,25 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 
 use crate::Result;
+use crate::machine;
 
 /// What beacons are called, so that one can tell them from the processes of a supervisor.
 pub(crate) const BEACON: &str = "beacon";
 
 /// How many descriptors any supervisor may need besides those of its processes.
 pub(crate) const SPARE_DESCRIPTORS: u64 = 100;
+
+/// How many processes have to be left for all else on the machine, which could start none any more.
+pub(crate) const SPARE_PROCESSES: u64 = 1000;
+
+/// Why there cannot be so many further processes and threads.
+pub(crate) fn lacks_processes(needed: u64) -> Option<String> {
+    let (left, limit) = machine::processes_left()?;
+    let is_too_much = needed + SPARE_PROCESSES > left;
+    is_too_much.then(|| {
+        format!("{needed} processes, and {SPARE_PROCESSES} for all else, are more than the {left} that {limit} leaves")
+    })
+}
 
 /// Programs in a place of their own, which is removed with this.
 pub(crate) struct Tools {
@@ -53,8 +66,8 @@ impl Tools {
 
     /// Why there cannot be `n` processes under a supervisor that has one descriptor for each. The benchmark watches each
     /// by one as well.
-    pub(crate) fn lacks_descriptors_for(&self, n: u32) -> Option<String> {
-        self.lacks_descriptors(u64::from(n) + SPARE_DESCRIPTORS)
+    pub(crate) fn lacks_room_for(&self, n: u32) -> Option<String> {
+        lacks_processes(u64::from(n)).or_else(|| self.lacks_descriptors(u64::from(n) + SPARE_DESCRIPTORS))
     }
 
     /// Why a supervisor cannot have so many descriptors.

@@ -18,7 +18,7 @@ use rustix::process::Signal;
 use crate::Result;
 use crate::machine;
 use crate::scene::quiet;
-use crate::tools::{SPARE_DESCRIPTORS, Tools};
+use crate::tools::{SPARE_DESCRIPTORS, Tools, lacks_processes};
 
 use external::{External, Order};
 pub(crate) use role::role;
@@ -137,11 +137,10 @@ impl Peer {
             Peer::Cgroups => machine::lacks_cgroups(),
             other => other.external().and_then(|external| external.lacks(tools)),
         };
-        let descriptors = || match self.external() {
-            Some(external) => tools.lacks_descriptors(u64::from(n) * external.descriptors_each + SPARE_DESCRIPTORS),
-            None => tools.lacks_descriptors_for(n),
-        };
-        lacks.or_else(descriptors)
+        let descriptors_each = self.external().map_or(1, |external| external.descriptors_each);
+        let descriptors = || tools.lacks_descriptors(u64::from(n) * descriptors_each + SPARE_DESCRIPTORS);
+        // Some have a process or a thread of their own for each.
+        lacks.or_else(|| lacks_processes(u64::from(n) * 2)).or_else(descriptors)
     }
 
     /// The signal that has it stop everything and end.

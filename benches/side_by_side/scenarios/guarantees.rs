@@ -9,7 +9,7 @@ use crate::measure::{SETTLE, restarts};
 use crate::options::Options;
 use crate::procfs;
 use crate::targets::Target;
-use crate::tools::Tools;
+use crate::tools::{SPARE_DESCRIPTORS, Tools};
 
 /// What is switched off, and by which settings of the host. Records, pid files, the snapshot and the lock are one option.
 const OFF: [(&str, &[&str]); 7] = [
@@ -37,7 +37,7 @@ struct Figures {
 }
 
 pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
-    if let Some(reason) = tools.lacks_descriptors_for(options.n * DESCRIPTORS_EACH) {
+    if let Some(reason) = tools.lacks_descriptors(u64::from(options.n * DESCRIPTORS_EACH) + SPARE_DESCRIPTORS) {
         return Ok(vec![Target::unknown("what each costs", reason)]);
     }
     let mut targets = Vec::new();

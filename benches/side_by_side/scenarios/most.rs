@@ -49,17 +49,11 @@ pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
 
 /// How many processes there can be, and what bounds that.
 fn number(asked: u32, tools: &Tools) -> Result<(u32, String)> {
-    let numbers = machine::kernel_setting("kernel/pid_max").ok_or("read kernel.pid_max")?;
-    let threads = machine::kernel_setting("kernel/threads-max").ok_or("read kernel.threads-max")?;
-    let tasks = machine::tasks().ok_or("read /proc/loadavg")?;
+    let (left, limit) = machine::processes_left().ok_or("read /proc/loadavg")?;
     let available_kib = machine::memory_kib("MemAvailable").ok_or("read /proc/meminfo")?;
     let bounds = [
         (u64::from(asked), "as asked for".to_owned()),
-        (
-            numbers.saturating_sub(tasks + SPARE_NUMBERS),
-            format!("kernel.pid_max is {numbers}, and {tasks} processes and threads are there"),
-        ),
-        (threads.saturating_sub(tasks + SPARE_NUMBERS), format!("kernel.threads-max is {threads}")),
+        (left.saturating_sub(SPARE_NUMBERS), limit),
         (
             available_kib.saturating_sub(SPARE_KIB) / KIB_EACH,
             format!("{} MiB of memory can be had, and a process takes {KIB_EACH} KiB", available_kib >> 10),
