@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# Sanic finishes a request at SIGTERM to its first process, and cuts it and ends with status 1 when the whole group gets the signal.
+# Sanic finishes a request at SIGTERM to its first process, and cuts it when the whole group gets the signal.
 #
 # Guess: the worker ignores or handles the signal as the first process does, so a supervisor may send it to the group: the
 # request is finished, and the status is 0.
-# Seen with Sanic 25.12.1 on Python 3.11: to the first process alone it is so. To the group the answer never comes, and the status
-# is 1. A supervisor that signals groups has to declare that this signal goes to the leader alone.
+# Seen with Sanic 25.12.1 on Python 3.11: to the first process alone it is finished each time. To the group it is cut nearly each time,
+# and the status is 0 or 1, which says nothing of it. A supervisor that signals groups has to declare that this signal goes to the
+# leader alone, and a limit of time: on a busy machine some stops of either kind did not end within 8 seconds.
 #
 # Needs bash, Python 3 with venv, and PyPI. Exits 0 when it was so again, else 1.
 set -euo pipefail
@@ -14,6 +15,7 @@ trap 'rm -rf "$place"' EXIT
 python3 -m venv "$place/venv"
 "$place/venv/bin/pip" --quiet --disable-pip-version-check install sanic==25.12.1
 cd "$place"
+export TMPDIR=$place
 cat >app.py <<'APP'
 import asyncio
 from sanic import Sanic, text
@@ -60,15 +62,17 @@ def attempt(send):
                 answer += part
         except ConnectionError:
             pass
-        return answer.endswith(b"yes"), server.wait(30)
+        return answer.endswith(b"yes")
     finally:
         try:
             os.killpg(server.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+        server.wait()
 
-leader, group = attempt(os.kill), attempt(os.killpg)
-print("to the first process: request finished:", *leader, "| to the group: request finished:", *group)
-sys.exit(0 if leader == (True, 0) and group == (False, 1) else 1)
+leader = [attempt(os.kill) for _ in range(3)]
+group = [attempt(os.killpg) for _ in range(3)]
+print("request finished: to the first process:", *leader, "| to the group:", *group)
+sys.exit(0 if all(leader) and not all(group) else 1)
 TRY
 "$place/venv/bin/python" try.py "$place/venv/bin/sanic"

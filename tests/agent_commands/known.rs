@@ -73,7 +73,7 @@ fn example_of_a_configuration_is_written_and_never_written_over() {
     let place = scene.path("web");
     let words = ["init", "haproxy", "--id", "web", "--listen", "127.0.0.1:81", "--own-socket", "--dir", text(&place)];
     let declared = run(&words);
-    // Where there is no such user, nobody can have the directory.
+    // Where there is no such user, the directory can be given to none.
     if declared.code != Some(0) {
         assert!(declared.stderr.contains("no such user: haproxy"), "{}", declared.stderr);
         scene.finish();

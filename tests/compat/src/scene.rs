@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -231,13 +232,14 @@ impl Scene {
         found
     }
 
-    /// Whether a connection is accepted, also one that no process takes.
+    /// Whether the port is held, also by a process that takes no connection: its queue may be full by now.
     pub(crate) fn is_listening(&self) -> bool {
         if self.traffic() == Traffic::Dns {
             return std::net::UdpSocket::bind(self.listen).is_err()
                 || std::net::TcpListener::bind(self.listen).is_err();
         }
-        std::net::TcpStream::connect_timeout(&self.listen, Duration::from_secs(1)).is_ok()
+        let connected = std::net::TcpStream::connect_timeout(&self.listen, Duration::from_secs(1));
+        connected.map_or_else(|error| error.kind() != ErrorKind::ConnectionRefused, |_| true)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::steps::{see, with};
 use crate::stops::once;
 use crate::traffic::Traffic;
 
-/// How long a program may try to have its port.
+/// How long a program may try to have its port, or take to go into the background.
 const TRIES: Duration = Duration::from_secs(7);
 
 /// How long what a crash has left may take to end by itself.
@@ -73,7 +73,7 @@ pub(crate) fn starts(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     });
     let word = match background {
         None => "no switch".to_owned(),
-        Some(declaration) => match start(scene, &declaration, Duration::from_millis(1500), false)? {
+        Some(declaration) => match start(scene, &declaration, TRIES, false)? {
             Start::Ended(exit) if exit == "exit code 0" => "goes into the background".to_owned(),
             Start::Ended(exit) => exit,
             _ => "stays".to_owned(),

@@ -17,6 +17,8 @@ const GRACE: Duration = Duration::from_millis(5000);
 const OPEN: Duration = Duration::from_millis(700);
 /// The same of a connection that carries nothing: nothing but its end says that it was cut.
 const OPEN_IDLE: Duration = Duration::from_millis(2500);
+/// How long what the program has left may take to end, before the request is let go.
+const LEFT: Duration = Duration::from_millis(1500);
 /// How long a program may take to end at a signal that is not meant to stop it.
 const END: Duration = Duration::from_millis(1500);
 
@@ -63,11 +65,15 @@ fn stop(scene: &Scene, patience: Duration) -> Result<String> {
     let mut open = scene.client.open(scene.listen, &scene.upstream)?;
     let open_for = if scene.traffic() == Traffic::Accept { OPEN_IDLE } else { OPEN };
     scene.command(&["stop", ID, "--no-wait"])?;
-    let _ = scene.until("it ends", open_for, || process(leader).is_none().then_some(()));
+    let is_stopped = || scene.status(ID).ok()?.is("paused").then_some(());
+    if scene.until("it ends", open_for, || process(leader).is_none().then_some(())).is_ok() {
+        // What it has left is ended a moment later.
+        let _ = scene.until("it is stopped", LEFT, is_stopped);
+    }
     let accepts = scene.client.ask(scene.listen, &scene.upstream);
     let is_finished = open.finish(&scene.upstream, scene.is_http());
     drop(open);
-    scene.until("it is stopped", patience, || scene.status(ID).ok()?.is("paused").then_some(()))?;
+    scene.until("it is stopped", patience, is_stopped)?;
     let exit = last_exit(scene)?;
     let how = match (is_finished, accepts) {
         _ if exit == "signal SIGKILL" && accepts => return Ok("ignored".to_owned()),
