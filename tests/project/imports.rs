@@ -62,9 +62,9 @@ const SUPERVISOR_LAYERS: [&str; 24] = [
 ];
 
 /// The same within `examples/agent/src`.
-const AGENT_LAYERS: [&str; 13] = [
-    "failure", "spelling", "init", "output", "config", "service", "clients", "proxy", "demo", "agent", "control",
-    "http", "cli",
+const AGENT_LAYERS: [&str; 14] = [
+    "failure", "spelling", "init", "output", "config", "known", "service", "clients", "proxy", "demo", "agent",
+    "control", "http", "cli",
 ];
 
 /// A path of modules below the crate, and perhaps an item at its end.
