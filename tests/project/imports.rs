@@ -249,6 +249,7 @@ fn files_of_the_benchmarks_and_of_the_agent_import_one_another_without_a_circle(
     for (folder, importing, imported) in [
         ("benches/side_by_side", "roles/host.rs", "roles/declared.rs"),
         ("examples/agent/src", "agent/mod.rs", "config/mod.rs"),
+        ("tests/compat/src", "steps.rs", "stops.rs"),
     ] {
         let mut imports = imports(folder);
         assert!(

@@ -23,9 +23,7 @@ pub(crate) fn play_all(options: &Options) -> Result<ExitCode> {
         println!("skipped: namespaces need root");
         return Ok(ExitCode::from(u8::from(is_ci)));
     }
-    let wanted = |program: &Program| {
-        options.all || (options.ci && program.ci) || options.names.iter().any(|name| *name == program.name)
-    };
+    let wanted = |program: &Program| options.all || (options.ci && program.ci) || options.names.contains(&program.name);
     let programs: Vec<Program> = program::all()?.into_iter().filter(wanted).collect();
     if let Some(unknown) = options.names.iter().find(|name| programs.iter().all(|program| program.name != **name)) {
         return Err(format!("no such program: {unknown}").into());
