@@ -90,7 +90,7 @@ impl Upstream {
                 got.clear();
                 stream.write_all(postgres::WELCOME)
             } else if got.first() == Some(&b'Q') && got.ends_with(&[0]) {
-                let query = std::mem::take(&mut got);
+                let query: Vec<u8> = std::mem::take(&mut got);
                 if query.windows(4).any(|it| it == b"slow") {
                     self.hold();
                 }
@@ -101,7 +101,7 @@ impl Upstream {
                 let length = u16::try_from(answer.len()).unwrap_or(0).to_be_bytes();
                 stream.write_all(&[&length[..], &answer].concat())
             } else {
-                let echo = std::mem::take(&mut got);
+                let echo: Vec<u8> = std::mem::take(&mut got);
                 stream.write_all(&echo)
             };
             if answer.is_err() {
