@@ -62,9 +62,9 @@ const SUPERVISOR_LAYERS: [&str; 24] = [
 ];
 
 /// The same within `examples/agent/src`.
-const AGENT_LAYERS: [&str; 13] = [
-    "failure", "spelling", "init", "output", "config", "service", "clients", "proxy", "demo", "agent", "control",
-    "http", "cli",
+const AGENT_LAYERS: [&str; 14] = [
+    "failure", "spelling", "init", "output", "config", "known", "service", "clients", "proxy", "demo", "agent",
+    "control", "http", "cli",
 ];
 
 /// A path of modules below the crate, and perhaps an item at its end.
@@ -249,6 +249,7 @@ fn files_of_the_benchmarks_and_of_the_agent_import_one_another_without_a_circle(
     for (folder, importing, imported) in [
         ("benches/side_by_side", "roles/host.rs", "roles/declared.rs"),
         ("examples/agent/src", "agent/mod.rs", "config/mod.rs"),
+        ("tests/compat/src", "steps.rs", "stops.rs"),
     ] {
         let mut imports = imports(folder);
         assert!(

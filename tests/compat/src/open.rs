@@ -8,8 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::postgres;
-use crate::traffic::is_answer;
-use crate::upstream::{BODY, Upstream};
+use crate::upstream::{BODY, Upstream, is_answer};
 
 #[derive(Debug)]
 pub(crate) enum Open {

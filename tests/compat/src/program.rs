@@ -17,6 +17,10 @@ const PROGRAMS: &str = "/var/tmp/proxyprocess-programs";
 /// What was seen, or is expected, by the name of the cell.
 pub(crate) type Cells = BTreeMap<String, String>;
 
+pub(crate) fn see(seen: &mut Cells, name: &str, what: &str) {
+    seen.insert(name.to_owned(), what.to_owned());
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Program {

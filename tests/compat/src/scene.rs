@@ -328,3 +328,16 @@ impl Status {
         self.0["cgroup"].as_str().map(PathBuf::from)
     }
 }
+
+/// A declaration with other values of some fields.
+pub(crate) fn with(declaration: &Value, fields: &Value) -> Value {
+    let mut changed = declaration.clone();
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        match (value.is_null(), changed.as_object_mut()) {
+            (true, Some(changed)) => drop(changed.remove(name)),
+            (_, Some(changed)) => drop(changed.insert(name.clone(), value.clone())),
+            _ => {}
+        }
+    }
+    changed
+}

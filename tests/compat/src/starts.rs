@@ -11,10 +11,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::program::Cells;
+use crate::program::{Cells, see};
 use crate::result::Result;
-use crate::scene::{ID, PATIENCE, Scene, kill, process};
-use crate::steps::{see, with};
+use crate::scene::{ID, PATIENCE, Scene, kill, process, with};
 use crate::stops::once;
 use crate::traffic::Traffic;
 

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use serde_json::Value;
 
-use crate::program::Cells;
+use crate::program::{Cells, see};
 use crate::result::Result;
 use crate::scene::{ID, PATIENCE, Scene, kill, process};
 use crate::{starts, stops};
@@ -102,10 +101,6 @@ fn life(scene: &mut Scene, seen: &mut Cells) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn see(seen: &mut Cells, name: &str, what: &str) {
-    seen.insert(name.to_owned(), what.to_owned());
-}
-
 /// By the command of the agent: whether it is the same process, and serves.
 fn reload(scene: &Scene) -> Result<&'static str> {
     let before = scene.serving()?;
@@ -186,17 +181,4 @@ impl Scene {
         use crate::traffic::Traffic;
         matches!(self.traffic(), Traffic::Http | Traffic::HttpProxy | Traffic::Https)
     }
-}
-
-/// A declaration with other values of some fields.
-pub(crate) fn with(declaration: &Value, fields: &Value) -> Value {
-    let mut changed = declaration.clone();
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        match (value.is_null(), changed.as_object_mut()) {
-            (true, Some(changed)) => drop(changed.remove(name)),
-            (_, Some(changed)) => drop(changed.insert(name.clone(), value.clone())),
-            _ => {}
-        }
-    }
-    changed
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::program::Cells;
+use crate::program::{Cells, see};
 use crate::result::Result;
-use crate::scene::{ID, Scene, process};
-use crate::steps::{see, with};
+use crate::scene::{ID, Scene, process, with};
 use crate::traffic::Traffic;
 
 /// How long a program has to obey a signal.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::open::Open;
 use crate::postgres;
 use crate::result::Result;
-use crate::upstream::{BODY, Upstream};
+use crate::upstream::{BODY, Upstream, is_answer};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -209,8 +209,4 @@ fn question(name: &str) -> Vec<u8> {
     }
     question.extend([0, 0, 1, 0, 1]);
     question
-}
-
-pub(crate) fn is_answer(message: &[u8]) -> bool {
-    message.len() > 12 && message[3] & 15 == 0 && message.ends_with(&[192, 0, 2, 1])
 }

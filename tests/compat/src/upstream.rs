@@ -146,3 +146,8 @@ impl Upstream {
         Some(answer)
     }
 }
+
+/// Whether a message of DNS has the address that each name has here.
+pub(crate) fn is_answer(message: &[u8]) -> bool {
+    message.len() > 12 && message[3] & 15 == 0 && message.ends_with(&[192, 0, 2, 1])
+}
