@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package ctl has the commands of those who declare what a fleet runs.
+package ctl
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/clientv3"
+
+	"example.org/agent/fleet/keys"
+	"example.org/agent/fleet/store"
+)
+
+// Streams are where a command reads and writes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Names are the commands.
+const Names = "set, rm, get, groups, status, diff, rollout, history, rollback, confirm"
+
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+// Usage is an error of the arguments.
+func Usage(text string) error { return usageError(text) }
+
+// IsUsage tells whether the arguments were wrong.
+func IsUsage(err error) bool {
+	var usage usageError
+	return errors.As(err, &usage)
+}
+
+// ParseFlags reads arguments, of which at most so many may be left. What is wrong, and help, was printed.
+func ParseFlags(flags *flag.FlagSet, args []string, most int) error {
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			os.Exit(0)
+		}
+		return Usage("")
+	}
+	if flags.NArg() > most {
+		return Usage(fmt.Sprintf("argument %s: not expected", flags.Arg(most)))
+	}
+	return nil
+}
+
+// Connection is how the store is reached, as flags say.
+type Connection struct {
+	endpoints string
+	store.Connection
+}
+
+// ConnectionFlags has flags for how the store is reached.
+func ConnectionFlags(flags *flag.FlagSet) *Connection {
+	var c Connection
+	flags.StringVar(&c.endpoints, "endpoints", "http://127.0.0.1:2379", "the `URLs` of etcd, with commas between them")
+	flags.StringVar(&c.CACert, "cacert", "", "a `file` with the certificates that etcd's is checked with")
+	flags.StringVar(&c.Cert, "cert", "", "a `file` with the client certificate")
+	flags.StringVar(&c.Key, "key", "", "a `file` with its key")
+	flags.StringVar(&c.User, "user", "", "the `name` of an etcd user")
+	flags.StringVar(&c.PasswordFile, "password-file", "", "a `file` with its password")
+	return &c
+}
+
+// Open makes a client.
+func (c *Connection) Open() (*clientv3.Client, error) {
+	c.Endpoints = strings.Split(c.endpoints, ",")
+	if (c.Cert == "") != (c.Key == "") || (c.User == "") != (c.PasswordFile == "") {
+		return nil, Usage("--cert and --key, and --user and --password-file, belong together")
+	}
+	return c.Connection.Open()
+}
+
+// command is a command that has begun.
+type command struct {
+	Streams
+	flags      *flag.FlagSet
+	connection *Connection
+	node       string
+	group      string
+	client     *clientv3.Client
+}
+
+const timeout = 10 * time.Second
+
+// Run runs a command.
+func Run(name string, args []string, streams Streams) error {
+	run := map[string]func(*command, []string) error{
+		"set": set, "rm": remove, "get": get, "groups": groups, "status": showStatus, "diff": diff, "rollout": rollouts,
+		"history": history, "rollback": rollback, "confirm": confirm,
+	}[name]
+	if run == nil {
+		return Usage(fmt.Sprintf("%s: unknown command, expected run, version or one of %s", name, Names))
+	}
+	c := &command{Streams: streams, flags: flag.NewFlagSet(name, flag.ContinueOnError)}
+	c.flags.SetOutput(streams.Err)
+	c.connection = ConnectionFlags(c.flags)
+	defer func() {
+		if c.client != nil {
+			c.client.Close()
+		}
+	}()
+	return run(c, args)
+}
+
+// places has the flags of commands that are about a node or a group.
+func (c *command) places() {
+	c.flags.StringVar(&c.node, "node", "", "of this `node`")
+	c.flags.StringVar(&c.group, "group", "", "of this `group`")
+}
+
+// open reads the arguments, and connects.
+func (c *command) open(args []string, most int) error {
+	if err := ParseFlags(c.flags, args, most); err != nil {
+		return err
+	}
+	var err error
+	c.client, err = c.connection.Open()
+	return err
+}
+
+// place is the node or group that the command is about.
+func (c *command) place() (keys.Key, error) {
+	switch {
+	case (c.node == "") == (c.group == ""):
+		return keys.Key{}, Usage("expected one of --node and --group")
+	case c.node != "":
+		return keys.Key{Kind: keys.NodeProxy, Name: c.node}, keys.CheckName("--node", c.node)
+	default:
+		return keys.Key{Kind: keys.GroupProxy, Name: c.group}, keys.CheckName("--group", c.group)
+	}
+}
+
+func (c *command) context() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), timeout)
+}
