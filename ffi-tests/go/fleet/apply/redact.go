@@ -34,12 +34,12 @@ func secrets(declaration []byte) []string {
 	if json.Unmarshal(fields["token"], &token) == nil {
 		keep(token)
 	}
-	var variables interface{}
+	var variables []interface{}
 	if json.Unmarshal(fields["env"], &variables) == nil {
-		for _, text := range leaves(variables) {
-			keep(text)
-			if i := strings.Index(text, "="); i >= 0 {
-				keep(text[i+1:])
+		for _, variable := range variables {
+			if text, ok := variable.(string); ok {
+				keep(text)
+				keep(text[strings.Index(text, "=")+1:])
 			}
 		}
 	}
@@ -52,22 +52,5 @@ func secrets(declaration []byte) []string {
 		}
 	}
 	sort.Slice(texts, func(i, j int) bool { return len(texts[i]) > len(texts[j]) })
-	return texts
-}
-
-func leaves(value interface{}) []string {
-	var texts []string
-	switch value := value.(type) {
-	case string:
-		texts = append(texts, value)
-	case []interface{}:
-		for _, item := range value {
-			texts = append(texts, leaves(item)...)
-		}
-	case map[string]interface{}:
-		for _, item := range value {
-			texts = append(texts, leaves(item)...)
-		}
-	}
 	return texts
 }

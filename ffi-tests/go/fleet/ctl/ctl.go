@@ -132,14 +132,17 @@ func (c *command) open(args []string, most int) error {
 
 // place is the node or group that the command is about.
 func (c *command) place() (keys.Key, error) {
-	switch {
-	case (c.node == "") == (c.group == ""):
-		return keys.Key{}, Usage("expected one of --node and --group")
-	case c.node != "":
-		return keys.Key{Kind: keys.NodeProxy, Name: c.node}, keys.CheckName("--node", c.node)
-	default:
-		return keys.Key{Kind: keys.GroupProxy, Name: c.group}, keys.CheckName("--group", c.group)
+	place, flag := keys.Key{Kind: keys.NodeProxy, Name: c.node}, "--node"
+	if c.node == "" {
+		place, flag = keys.Key{Kind: keys.GroupProxy, Name: c.group}, "--group"
 	}
+	if (c.node == "") == (c.group == "") {
+		return place, Usage("expected one of --node and --group")
+	}
+	if err := keys.CheckName(flag, place.Name); err != nil {
+		return place, Usage(err.Error())
+	}
+	return place, nil
 }
 
 func (c *command) context() (context.Context, context.CancelFunc) {
