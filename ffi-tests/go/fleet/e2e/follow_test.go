@@ -155,10 +155,12 @@ func TestADeclarationThatMovesInOneStepIsNotStopped(t *testing.T) {
 	w.says("n", "that two are ready", func(r status.Report) bool { return r.Node.Ready == 2 })
 	before := a.processOf("a")
 	places := []string{"groups/g/proxies/a", "nodes/n/proxies/a", "groups/h/proxies/a"}
-	for i := 0; i < 30; i++ {
-		w.runs("n", w.put(places[i%3], "", places[(i+1)%3], sleeper(1)))
+	revision := int64(0)
+	for i := 0; i < 300; i++ {
+		revision = w.put(places[i%3], "", places[(i+1)%3], sleeper(1))
 	}
-	expectAlive(t, "after it was moved 30 times", before)
+	w.runs("n", revision)
+	expectAlive(t, "after it was moved 300 times", before)
 	if strings.Contains(a.log.text(), "removed") {
 		t.Errorf("it was removed:\n%s", a.log.text())
 	}
