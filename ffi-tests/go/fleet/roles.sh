@@ -36,6 +36,11 @@ grant() { ensure role grant-permission "$@"; }
 user() {
     local password
     password=$(cat)
+    # etcdctl takes the first word alone, and says nothing.
+    [[ ! $password =~ [[:space:]] ]] || {
+        echo "roles.sh: the password of $1 has a blank" >&2
+        exit 2
+    }
     if [[ $password ]]; then
         ensure user add "$1" --interactive=false <<<"$password"
     else

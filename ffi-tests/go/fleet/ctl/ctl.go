@@ -41,18 +41,25 @@ func IsUsage(err error) bool {
 	return errors.As(err, &usage)
 }
 
-// ParseFlags reads arguments, of which at most so many may be left. What is wrong, and help, was printed.
+// ParseFlags reads arguments, of which at most so many may be left, before flags, between and behind them. What is wrong, and
+// help, was printed.
 func ParseFlags(flags *flag.FlagSet, args []string, most int) error {
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
+	var others []string
+	for rest := args; ; rest = flags.Args()[1:] {
+		if err := flags.Parse(rest); errors.Is(err, flag.ErrHelp) {
 			os.Exit(0)
+		} else if err != nil {
+			return Usage("")
 		}
-		return Usage("")
+		if flags.NArg() == 0 {
+			break
+		}
+		others = append(others, flags.Arg(0))
 	}
-	if flags.NArg() > most {
-		return Usage(fmt.Sprintf("argument %s: not expected", flags.Arg(most)))
+	if len(others) > most {
+		return Usage(fmt.Sprintf("argument %s: not expected", others[most]))
 	}
-	return nil
+	return flags.Parse(append([]string{"--"}, others...))
 }
 
 // Connection is how the store is reached, as flags say.

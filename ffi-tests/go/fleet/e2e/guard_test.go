@@ -30,7 +30,6 @@ func TestAMassDeletionAsksForAConfirmation(t *testing.T) {
 	w.runs("n", w.put("nodes/n/proxies/e", sleeper(1)))
 	a.end(syscall.SIGKILL)
 	a.start()
-	a.logged("running as node", 0)
 	w.runs("n", w.put("nodes/n/proxies/e", sleeper(2)))
 	expectAllAlive(t, "after a mass deletion", before)
 	// Of what comes back nothing is held any more.
@@ -84,7 +83,6 @@ func TestAListOfGroupsThatIsGarbageOrGoneChangesNothing(t *testing.T) {
 	w.says("n", "that a removal is held", func(r status.Report) bool { return r.Node.Held != nil })
 	a.end(syscall.SIGKILL)
 	a.start()
-	a.logged("running as node", 0)
 	w.runs("n", w.put("groups/g/proxies/e", sleeper(1)))
 	expectAllAlive(t, "an agent that begins without the list", before)
 	// An empty list is how a node leaves its groups.

@@ -246,7 +246,6 @@ func startAgent(t *testing.T, dir, node string, within []string, args ...string)
 		if a.process == nil {
 			// Only an agent stops what one has left.
 			a.start()
-			a.logged("running as node", 0)
 		}
 		a.end(syscall.SIGQUIT)
 		if left := leftBehind(a.dir); left != "" {
@@ -282,6 +281,8 @@ func (a *agent) start() {
 		process.Wait()
 		close(ended)
 	}(a.process, a.ended)
+	// It takes signals from here on.
+	a.logged("running as node", 0)
 }
 
 // end ends the agent by a signal, and waits for its end.
@@ -393,12 +394,7 @@ func sleeper(number int) string {
 // fleetctl runs a command, and returns what it printed.
 func (w *world) fleetctl(input string, args ...string) (string, error) {
 	w.t.Helper()
-	words := append([]string{args[0]}, append([]string{}, args[1:]...)...)
-	at := 1
-	if args[0] == "rollout" {
-		at = 2
-	}
-	words = append(words[:at:at], append([]string{"--endpoints", strings.Join(w.endpoints(), ",")}, words[at:]...)...)
+	words := append(append([]string{}, args...), "--endpoints", strings.Join(w.endpoints(), ","))
 	command := exec.Command(program(w.t), words...)
 	command.Stdin = strings.NewReader(input)
 	text, err := command.CombinedOutput()

@@ -63,7 +63,6 @@ func TestWithoutTheStoreProxiesAreKeptRestartedAndTheTimeIsTold(t *testing.T) {
 	// Agents that are killed go on with all of it.
 	a.end(syscall.SIGKILL)
 	a.start()
-	a.logged("running as node", 0)
 	a.logged("cut off from the store since", 0)
 	if report := a.untilStatus("that four are ready", func(r status.Report) bool { return r.Node.Ready == 4 }); report.Node.CutOff == nil {
 		t.Errorf("got %+v", report.Node)
@@ -123,7 +122,6 @@ func TestCompactionHoldsARemovalThatCannotBeProvenAndNothingElse(t *testing.T) {
 	// It stays so with the next agent, until it is confirmed.
 	a.end(syscall.SIGKILL)
 	a.start()
-	a.logged("running as node", 0)
 	w.runs("n", w.put("nodes/n/proxies/e", sleeper(2)))
 	expectAlive(t, "after another restart", before["b"])
 	w.ctl("confirm", "--node", "n", report.Node.Held.Confirm)
@@ -269,7 +267,6 @@ func TestAStoreThatHangsIsNoticedAndChangesNothing(t *testing.T) {
 	a.end(syscall.SIGTERM)
 	a.args = append(a.args, "--lease-ttl", "2s")
 	a.start()
-	a.logged("running as node", 0)
 	w.says("n", "that it runs", func(r status.Report) bool { return r.Node.Ready == 4 })
 	started := a.status().Node.Started
 	w.says("n", "that it has begun anew", func(r status.Report) bool { return r.Node.Started.Equal(started) })
