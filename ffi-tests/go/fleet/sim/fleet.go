@@ -112,7 +112,7 @@ func (f *fleet) open(i int) (*agent, error) {
 		return nil, err
 	}
 	a.node, err = node.Open(node.Config{
-		Name: a.name, DataDir: filepath.Join(f.dir, "nodes", a.name), Client: a.client, MaxRemoved: 10, LeaseTTL: 30 * time.Second,
+		Name: a.name, DataDir: filepath.Join(f.nodesDir, a.name), Client: a.client, MaxRemoved: 10, LeaseTTL: 30 * time.Second,
 		Library: proxyprocess.ManagerOptions{AllowRoot: true, Cgroup: proxyprocess.CgroupOff},
 		Log:     func(proxyprocess.LogLevel, string, ...interface{}) {},
 	})

@@ -20,7 +20,7 @@ import (
 type settings struct {
 	nodes, perNode, real, changes int
 	idle, outage                  time.Duration
-	dir                           string
+	dir, nodesDir                 string
 }
 
 func main() {
@@ -32,6 +32,8 @@ func main() {
 	flag.DurationVar(&s.idle, "idle", 60*time.Second, "for how long idle traffic is measured")
 	flag.DurationVar(&s.outage, "outage", 60*time.Second, "for how long etcd is away")
 	flag.StringVar(&s.dir, "dir", "", "where everything is kept; a temporary directory unless given")
+	flag.StringVar(&s.nodesDir, "nodes-dir", "", "where the nodes keep their state; in dir unless given. A thousand nodes have a "+
+		"thousand disks: a file system in memory stands for them")
 	flag.Parse()
 	// A manager has a few threads, and its run one of Go's.
 	debug.SetMaxThreads(60_000)
@@ -50,6 +52,15 @@ func measure(s settings) (failed error) {
 		defer os.RemoveAll(dir)
 		s.dir = dir
 	}
+	if s.nodesDir == "" {
+		s.nodesDir = s.dir
+	}
+	nodes, err := os.MkdirTemp(s.nodesDir, "nodes")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(nodes)
+	s.nodesDir = nodes
 	members, err := fleettest.NewEtcd(filepath.Join(s.dir, "etcd"), 1, "--quota-backend-bytes", "8000000000")
 	if err != nil {
 		return err

@@ -38,6 +38,9 @@ func (f *fleet) counters() (counters, error) {
 
 // measureIdle measures the traffic of a fleet to which nothing happens.
 func (f *fleet) measureIdle() error {
+	if f.idle == 0 {
+		return nil
+	}
 	// What was written at the start is over.
 	pause(3 * time.Second)
 	before, err := f.counters()
@@ -194,7 +197,7 @@ func (f *fleet) pids() (map[string]string, error) {
 	pids := map[string]string{}
 	for i := 0; i < f.real; i++ {
 		// The file that the library keeps for the process.
-		text, err := os.ReadFile(f.dir + "/nodes/" + nodeName(i) + "/proxies/pids/proxy-00.pid")
+		text, err := os.ReadFile(f.nodesDir + "/" + nodeName(i) + "/proxies/pids/proxy-00.pid")
 		if err != nil {
 			return nil, err
 		}
@@ -225,6 +228,9 @@ func compare(before, after map[string]string) string {
 
 // measureOutage takes etcd away for a while.
 func (f *fleet) measureOutage() error {
+	if f.outage == 0 {
+		return nil
+	}
 	pids, err := f.pids()
 	if err != nil {
 		return err
