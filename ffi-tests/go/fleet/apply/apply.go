@@ -31,7 +31,7 @@ func NewChecker() (*Checker, error) {
 	return &Checker{scratch: scratch}, nil
 }
 
-// longestReason is how much is said of why a declaration is bad. What it contains is bounded by the store alone.
+// longestReason is how much is said of why a declaration is bad, or a proxy does not run. What it contains is bounded by the store alone.
 const longestReason = 500
 
 // Check says why a declaration cannot be followed. The library names fields and not their values, which may be secrets.
@@ -52,11 +52,16 @@ func (c *Checker) Check(id string, value []byte) error {
 	if err == nil {
 		return nil
 	}
-	reason := strings.ToValidUTF8(err.Error(), "\uFFFD")
-	if len(reason) > longestReason {
-		reason = strings.ToValidUTF8(reason[:longestReason], "") + "..."
+	return errors.New(cut(err.Error()))
+}
+
+// cut is a text that fits into a status.
+func cut(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) > longestReason {
+		text = strings.ToValidUTF8(text[:longestReason], "") + "..."
 	}
-	return errors.New(reason)
+	return text
 }
 
 // Library is a manager and the state that it follows.
@@ -211,7 +216,7 @@ func (l *Library) Status(applied plan.Desired) (map[string]Proxy, error) {
 			lastError = other.LastError
 		}
 		if lastError != "" {
-			proxy.LastError = Redact(lastError, applied[status.ID].Value)
+			proxy.LastError = cut(Redact(lastError, applied[status.ID].Value))
 		}
 		proxies[status.ID] = proxy
 	}

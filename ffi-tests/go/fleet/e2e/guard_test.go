@@ -173,6 +173,9 @@ func TestHostileKeysAndValuesHarmNothing(t *testing.T) {
 	)
 	report := w.says("n", "that it has seen them", func(r status.Report) bool { return r.Node.Revision >= revision && r.Node.Bad > 4 })
 	for _, id := range []string{"", long, "\x00", "\xff\xfe", "deep", "twice", "kind"} {
+		if len(id) > 1024 {
+			id = id[:1024]
+		}
 		if report.Errors[id] == "" {
 			t.Errorf("%.20q counts", id)
 		}

@@ -219,6 +219,15 @@ func (l *lines) await(t *testing.T, text string, from int) (string, int) {
 	}
 }
 
+// finished waits until there are no more lines, which is soon after the end of the program.
+func (l *lines) finished() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for !l.done {
+		l.more.Wait()
+	}
+}
+
 func (l *lines) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -291,11 +300,20 @@ func (a *agent) end(signal syscall.Signal) {
 	check(a.t, a.process.Process.Signal(signal))
 	select {
 	case <-a.ended:
+		if state := a.process.ProcessState; signal != syscall.SIGKILL && !state.Success() {
+			a.t.Errorf("node %s ended: %v:\n%s", a.node, state, a.log.text())
+		}
 	case <-time.After(patience):
 		a.process.Process.Kill()
 		a.t.Errorf("node %s does not end by %v:\n%s", a.node, signal, a.log.text())
 	}
 	a.process = nil
+	a.log.finished()
+	for _, fault := range []string{"DATA RACE", "panic: ", "fatal error: "} {
+		if strings.Contains(a.log.text(), fault) {
+			a.t.Errorf("node %s: %s:\n%s", a.node, fault, a.log.text())
+		}
+	}
 }
 
 // logged waits for a line of the log.

@@ -131,6 +131,16 @@ func Client(connection store.Connection) (*clientv3.Client, error) {
 	}
 }
 
+// Memory is the resident memory of a member, in bytes.
+func (e *Etcd) Memory() (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", e.process.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}
+
 func isAuth(err error) bool { return strings.Contains(err.Error(), "permission denied") }
 
 // Metrics are the metrics of a member, summed by name over those labels that are not named here.

@@ -33,7 +33,7 @@ func (n *Node) report() status.Report {
 		Node: status.Node{
 			Agent: "fleet-agent", Version: Version + " (proxyprocess " + apply.Version() + ")", Started: n.started.UTC(),
 			Groups: n.view.Groups, Revision: n.wanted, Running: n.follows, Declared: len(n.good.Applied),
-			Held: n.held, CutOff: n.cutOff, WasCutOff: n.wasCutOff,
+			Held: status.Brief(n.held), CutOff: n.cutOff, WasCutOff: n.wasCutOff,
 		},
 	}
 	report.Node.Bad = len(report.Errors)

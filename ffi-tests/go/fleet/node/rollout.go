@@ -242,7 +242,7 @@ func (n *Node) judge(g *group) (ready bool, failed string) {
 
 // enter waits in the queue beside all else.
 func (n *Node) enter(ctx context.Context, g *group) {
-	if n.lease == 0 {
+	if n.lease == 0 || g.spec == nil {
 		// The next lease enters it.
 		return
 	}

@@ -69,6 +69,10 @@ func (n *Node) takeWhole(update store.Update) {
 	groupsKnown := false
 	n.groupsGone = false
 	for _, kv := range update.Keys {
+		if _, denied := update.Denied[kv.Key.Name]; denied && kv.Key.Kind != keys.NodeProxy && kv.Key.Kind != keys.NodeGroups {
+			// A part of the group could be read: that is not all of it.
+			continue
+		}
 		switch kv.Key.Kind {
 		case keys.NodeProxy:
 			view.Own[kv.Key.ID] = n.entry(before.Own, kv, sameStore)

@@ -97,8 +97,9 @@ func (f *fleet) seed() error {
 	if err := flush(); err != nil {
 		return err
 	}
-	f.say("seed: %d declarations of %d nodes in %v", f.nodes*f.perNode+1, f.nodes, since(began))
-	return nil
+	memory, err := f.etcd.Memory()
+	f.say("seed: %d declarations of %d nodes in %v; etcd has %d MB", f.nodes*f.perNode+1, f.nodes, since(began), memory>>20)
+	return err
 }
 
 func (f *fleet) say(format string, values ...interface{}) { fmt.Printf(format+"\n", values...) }
@@ -146,8 +147,10 @@ func (f *fleet) start() error {
 	if _, err := f.seen.wait(f.names(), f.seeded, began); err != nil {
 		return err
 	}
-	f.say("start: all nodes are open after %v, and all proxies run and are reported after %v", opened, since(began))
-	return nil
+	memory, err := f.etcd.Memory()
+	f.say("start: all nodes are open after %v, and all proxies run and are reported after %v; etcd has %d MB", opened, since(began),
+		memory>>20)
+	return err
 }
 
 func (f *fleet) names() []string {

@@ -67,10 +67,10 @@ func (r Report) Keys(node string) (map[string][]byte, error) {
 	}
 	told := map[string][]byte{keys.StatusKey(node): text}
 	for id, value := range r.Proxies {
-		told[keys.ProxyStatusKey(node, id)] = value
+		told[keys.ProxyStatusKey(node, short(id))] = value
 	}
 	for id, reason := range r.Errors {
-		told[keys.ErrorKey(node, id)] = []byte(reason)
+		told[keys.ErrorKey(node, short(id))] = []byte(reason)
 	}
 	for group, revision := range r.Members {
 		if text, err = json.Marshal(revision); err != nil {
@@ -79,6 +79,30 @@ func (r Report) Keys(node string) (map[string][]byte, error) {
 		told[keys.MembersPrefix(group)+node] = text
 	}
 	return told, nil
+}
+
+// short is as much of an id as the library takes; one that is longer does not count, and must not fill a write alone.
+func short(id string) string {
+	const most = 1024
+	if len(id) > most {
+		return id[:most]
+	}
+	return id
+}
+
+// Brief is what is held, with so many names of each kind as fit into a status.
+func Brief(held *plan.Held) *plan.Held {
+	if held == nil {
+		return nil
+	}
+	brief := *held
+	for _, ids := range []*[]string{&brief.Added, &brief.Changed, &brief.Removed} {
+		const most = 50
+		if len(*ids) > most {
+			*ids = append((*ids)[:most:most], "...")
+		}
+	}
+	return &brief
 }
 
 // Change is one key that must be written, or removed.
