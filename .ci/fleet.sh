@@ -23,7 +23,7 @@ case $mode in
 test | long)
     [[ $mode == test ]] || export FLEET_LONG=1
     make --no-print-directory -C ffi-tests fleet-test
-    "$out/fleet-sim" -nodes 50 -per-node 10 -real 5 -changes 2 -idle 2s -outage 6s
+    "$out/fleet-sim" -nodes 50 -per-node 10 -real 5 -changes 1 -calm 1s -idle 1s -outage 6s
     ;;
 measure)
     cargo build --locked --quiet --release -p proxyprocess --lib

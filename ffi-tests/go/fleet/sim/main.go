@@ -19,7 +19,7 @@ import (
 
 type settings struct {
 	nodes, perNode, real, changes int
-	idle, outage                  time.Duration
+	idle, outage, calm            time.Duration
 	dir, nodesDir                 string
 }
 
@@ -31,6 +31,7 @@ func main() {
 	flag.IntVar(&s.changes, "changes", 10, "how many changes are measured")
 	flag.DurationVar(&s.idle, "idle", 60*time.Second, "for how long idle traffic is measured")
 	flag.DurationVar(&s.outage, "outage", 60*time.Second, "for how long etcd is away")
+	flag.DurationVar(&s.calm, "calm", 2*time.Second, "how long nothing happens between two measurements; a node writes once a second")
 	flag.StringVar(&s.dir, "dir", "", "where everything is kept; a temporary directory unless given")
 	flag.StringVar(&s.nodesDir, "nodes-dir", "", "where the nodes keep their state; in dir unless given. A thousand nodes have a "+
 		"thousand disks: a file system in memory stands for them")

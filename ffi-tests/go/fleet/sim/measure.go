@@ -19,7 +19,7 @@ import (
 	"example.org/agent/fleet/status"
 )
 
-// pause lets time pass that is measured; nothing is waited for.
+// pause lets time pass that is measured, or in which a node may not write again; nothing is waited for.
 func pause(period time.Duration) { time.Sleep(period) }
 
 // counters are what etcd counts.
@@ -42,7 +42,7 @@ func (f *fleet) measureIdle() error {
 		return nil
 	}
 	// What was written at the start is over.
-	pause(3 * time.Second)
+	pause(f.calm)
 	before, err := f.counters()
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func (f *fleet) measureGroupChanges() error {
 			return err
 		}
 		all = append(all, took...)
-		pause(2 * time.Second)
+		pause(f.calm)
 	}
 	f.say("a change of a group, until all %d nodes run it and have said so: %s", f.nodes, percentiles(all))
 	return nil
@@ -113,7 +113,7 @@ func (f *fleet) measureOwnChanges() error {
 		f.seen.mu.Lock()
 		writes += f.seen.writes - started
 		f.seen.mu.Unlock()
-		pause(2 * time.Second)
+		pause(f.calm)
 	}
 	after, err := f.counters()
 	if err != nil {
@@ -127,7 +127,7 @@ func (f *fleet) measureOwnChanges() error {
 // measureBurst changes all declarations of one node at once, and then one: the writes must be as many.
 func (f *fleet) measureBurst() error {
 	for _, count := range []int{1, f.perNode - 1} {
-		pause(2 * time.Second)
+		pause(f.calm)
 		before, err := f.counters()
 		if err != nil {
 			return err
@@ -147,7 +147,7 @@ func (f *fleet) measureBurst() error {
 		if err != nil {
 			return err
 		}
-		pause(2 * time.Second)
+		pause(f.calm)
 		after, err := f.counters()
 		if err != nil {
 			return err
@@ -160,7 +160,7 @@ func (f *fleet) measureBurst() error {
 
 // measureRestart restarts one agent, and counts what it writes.
 func (f *fleet) measureRestart() error {
-	pause(2 * time.Second)
+	pause(f.calm)
 	pids, err := f.pids()
 	if err != nil {
 		return err
@@ -178,18 +178,14 @@ func (f *fleet) measureRestart() error {
 	}
 	f.agents[0] = a
 	f.run(a)
-	pause(4 * time.Second)
+	pause(2 * f.calm)
 	after, err := f.client.Get(f.ctx, keys.Root, clientv3.WithLimit(1))
 	if err != nil {
 		return err
 	}
-	now, err := f.pids()
-	if err != nil {
-		return err
-	}
-	f.say("an agent restarts: the store has %d revisions more; %s", after.Header.Revision-before.Header.Revision,
-		compare(pids, now))
-	return nil
+	f.say("an agent restarts: the store has %d revisions more; all %d real processes are the same",
+		after.Header.Revision-before.Header.Revision, len(pids))
+	return f.same(pids)
 }
 
 // pids are the processes of the real proxies, as the agents know them, asked without the store.
@@ -217,13 +213,15 @@ func (f *fleet) pids() (map[string]string, error) {
 	return pids, nil
 }
 
-func compare(before, after map[string]string) string {
+// same fails when a process is another one.
+func (f *fleet) same(before map[string]string) error {
+	after, err := f.pids()
 	for name, process := range before {
-		if after[name] != process {
-			return fmt.Sprintf("%s has process %s, and had %s", name, after[name], process)
+		if err == nil && after[name] != process {
+			err = fmt.Errorf("%s has process %s, and had %s", name, after[name], process)
 		}
 	}
-	return fmt.Sprintf("all %d real processes are the same", len(before))
+	return err
 }
 
 // measureOutage takes etcd away for a while.
@@ -237,11 +235,9 @@ func (f *fleet) measureOutage() error {
 	}
 	f.etcd.Kill()
 	pause(f.outage)
-	now, err := f.pids()
-	if err != nil {
+	if err := f.same(pids); err != nil {
 		return err
 	}
-	f.say("etcd is away for %v: %s", f.outage, compare(pids, now))
 	cut := 0
 	for _, a := range f.agents {
 		ctx, cancel := context.WithTimeout(f.ctx, fleettest.Patience)
@@ -262,12 +258,9 @@ func (f *fleet) measureOutage() error {
 	if err != nil {
 		return err
 	}
-	if now, err = f.pids(); err != nil {
-		return err
-	}
-	f.say("%d nodes know that they are cut off; etcd is back: all nodes are reported again after %v, %d with the outage; %s", cut,
-		since(began), outages, compare(pids, now))
-	return nil
+	f.say("etcd is away for %v: %d nodes know that they are cut off, and all %d real processes are the same; it is back: all nodes "+
+		"are reported again after %v, %d with the outage, and the processes are the same", f.outage, cut, len(pids), since(began), outages)
+	return f.same(pids)
 }
 
 // reported waits until all nodes have said something since the outage.
