@@ -102,8 +102,13 @@ func (w *world) put(pairs ...string) int64 {
 		if err == nil {
 			return done.Header.Revision
 		}
-		// A member that leads has ended, or is not elected yet: what is written twice is the same.
-		if text := err.Error(); ctx.Err() != nil || !strings.Contains(text, "timed out") && !strings.Contains(text, "leader") {
+		// A member that leads has ended, or is not elected yet, or the connection went with it: what is written twice is the
+		// same.
+		text, passes := err.Error(), false
+		for _, sign := range []string{"timed out", "leader", "code = Unavailable"} {
+			passes = passes || strings.Contains(text, sign)
+		}
+		if ctx.Err() != nil || !passes {
 			w.t.Fatal(err)
 		}
 	}

@@ -158,6 +158,13 @@ func TestAnEmptyStoreStopsNothing(t *testing.T) {
 	a.end(syscall.SIGKILL)
 	a.start()
 	a.logged("held back", 0)
+	started := a.status().Node.Started
+	w.says("n", "that all is still held, since it has begun anew", func(r status.Report) bool {
+		if r.Node.Started.Equal(started) && r.Node.Held == nil {
+			t.Error("an agent that has not heard of the store yet says that nothing is held")
+		}
+		return r.Node.Started.Equal(started) && r.Node.Held != nil
+	})
 	expectAllAlive(t, "an agent that begins with an empty store", before)
 	// What is declared again is what runs: it is trusted again.
 	w.put("nodes/n/groups", `["g"]`, "groups/g/proxies/d", sleeper(1))

@@ -86,6 +86,8 @@ type Node struct {
 	granted chan grant
 	lease   clientv3.LeaseID
 
+	// heard tells that the source has said something to this agent. Before that it would report that nothing is held back.
+	heard     bool
 	cutOff    *time.Time
 	cutWhy    string
 	wasCutOff *status.Outage

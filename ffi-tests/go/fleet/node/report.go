@@ -102,7 +102,7 @@ func (n *Node) step(ctx context.Context, now time.Time) time.Time {
 		}
 	}
 	soonest(n.stepRollouts(ctx, now))
-	if n.changes && n.reporter != nil {
+	if n.changes && n.heard && n.reporter != nil {
 		due := n.reportAt
 		if pending > 0 && n.changedAt.Add(settle).After(due) {
 			due = n.changedAt.Add(settle)

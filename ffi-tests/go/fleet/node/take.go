@@ -19,6 +19,7 @@ import (
 // take follows what the source says.
 func (n *Node) take(ctx context.Context, update store.Update) {
 	now := time.Now()
+	n.heard = true
 	if update.Cut != "" {
 		n.cutWhy = update.Cut
 		if n.cutOff == nil {
