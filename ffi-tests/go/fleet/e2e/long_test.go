@@ -17,7 +17,7 @@ func TestAHundredMegabytesOfKeysOfWhichAFifthIsTheNodes(t *testing.T) {
 	}
 	w := newWorld(t, 1)
 	value := func(i int) string {
-		return fmt.Sprintf(`{"mode":"noop","target_service":"%d","options":{"filler":"%s"}}`, i, strings.Repeat("x", 100_000))
+		return fmt.Sprintf(`{"mode":"noop","target_service":"%d-%s"}`, i, strings.Repeat("x", 100_000))
 	}
 	for i := 0; i < 800; i++ {
 		w.put(fmt.Sprintf("nodes/other-%d/proxies/p", i), value(i))

@@ -61,6 +61,9 @@ func (f *fleet) measureIdle() error {
 
 // measureGroupChanges measures how long a change of the group takes to run on all nodes.
 func (f *fleet) measureGroupChanges() error {
+	if f.changes == 0 {
+		return nil
+	}
 	var all []time.Duration
 	for i := 1; i <= f.changes; i++ {
 		began := time.Now()
@@ -81,6 +84,9 @@ func (f *fleet) measureGroupChanges() error {
 
 // measureOwnChanges changes one declaration of each node, all in one go.
 func (f *fleet) measureOwnChanges() error {
+	if f.changes == 0 {
+		return nil
+	}
 	before, err := f.counters()
 	if err != nil {
 		return err
