@@ -5,6 +5,7 @@ package fleettest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,14 +37,26 @@ type Etcd struct {
 	process   *exec.Cmd
 }
 
-// FreeAddress is an address of the loopback that nothing has.
+// lastPort is where the search for free ports has come to. Programs that run at once begin at different ones.
+var lastPort = int64(os.Getpid()) * 61
+
+// FreeAddress is an address of the loopback that nothing has, and that it returns once. RACE: a port that the kernel chooses is
+// free until another listener, or a client's connection, is given it: an etcd that is started then, or once more, has lost its
+// port, and tests that run at once would share a store. So it is one that the kernel never chooses.
 func FreeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	const first, count = 10_000, 20_000
+	for tries := 0; tries < count; tries++ {
+		address := fmt.Sprintf("127.0.0.1:%d", first+atomic.AddInt64(&lastPort, 1)%count)
+		listener, err := net.Listen("tcp", address)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		return address, listener.Close()
 	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
+	return "", errors.New("find a free port: all are taken")
 }
 
 // NewEtcd prepares members of one cluster below a directory; each is started by Start.
