@@ -166,8 +166,9 @@ func (e *Etcd) watch(ctx context.Context, deliver func(Update)) error {
 	for _, span := range spansOf(e.node, e.groups, e.denied) {
 		span := span
 		from := e.known[span.key].Revision + 1
-		channel := e.client.Watch(ctx, span.key, span.options(clientv3.WithRev(from))...)
 		go func() {
+			// RACE: this waits until the store has made the watch, for ever when the store hangs just then.
+			channel := e.client.Watch(ctx, span.key, span.options(clientv3.WithRev(from))...)
 			for {
 				got, open := <-channel
 				select {
