@@ -28,7 +28,6 @@ command -v go >/dev/null || missing+=(golang-go)
 command -v etcd >/dev/null || missing+=(etcd-server)
 command -v etcdctl >/dev/null || missing+=(etcd-client)
 [[ -d /usr/share/gocode/src/go.etcd.io/etcd/clientv3 ]] || missing+=(golang-etcd-server-dev)
-command -v ip >/dev/null || missing+=(iproute2)
 command -v cmake >/dev/null || missing+=(cmake)
 command -v pkg-config >/dev/null || missing+=(pkg-config)
 # For hosts.sh.
