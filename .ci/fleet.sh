@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 mode=${1:-test}
 [[ $mode =~ ^(test|long|measure)$ ]] || { sed -n 's/^#   //p' "$0" >&2; exit 2; }
-for program in etcd etcdctl go ip; do
+for program in etcd etcdctl go ip strace; do
     command -v "$program" >/dev/null || { echo "fleet: $program is missing: .ci/packages.sh installs it" >&2; exit 1; }
 done
 [[ -d /usr/share/gocode/src/go.etcd.io/etcd/clientv3 ]] || {

@@ -287,6 +287,25 @@ func TestAStoreThatHangsIsNoticedAndChangesNothing(t *testing.T) {
 }
 
 // The node is in a network namespace of its own, whose link to the store is cut and comes back.
+func TestASlowDiskOfTheStoreDelaysChangesAndStopsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	_, before := w.three()
+	const delay = 400 * time.Millisecond
+	end, err := w.members[0].SlowDisk(delay)
+	check(t, err)
+	defer end()
+	begun := time.Now()
+	report := w.runs("n", w.put("nodes/n/proxies/e", sleeper(1)))
+	if took := time.Since(begun); took < delay {
+		t.Errorf("the disk was not slow: all of it took %v", took)
+	}
+	if report.Node.Declared != 5 || report.Node.CutOff != nil || report.Node.Held != nil {
+		t.Errorf("got %+v", report.Node)
+	}
+	expectAllAlive(t, "with a slow disk", before)
+}
+
 func TestANodeInAPartitionKeepsItsProxiesAndCatchesUp(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {

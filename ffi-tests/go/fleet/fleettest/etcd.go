@@ -123,6 +123,40 @@ func (e *Etcd) Kill() {
 // Signal sends a signal, as to stop it for a while.
 func (e *Etcd) Signal(signal syscall.Signal) error { return e.process.Process.Signal(signal) }
 
+// SlowDisk has each sync to the disk take so much longer, until the function is called: a debugger holds the member there.
+func (e *Etcd) SlowDisk(delay time.Duration) (func(), error) {
+	pid := e.process.Process.Pid
+	inject := fmt.Sprintf("inject=fsync,fdatasync:delay_exit=%d", delay.Microseconds())
+	tracer := exec.Command("strace", "-f", "-qq", "-o", "/dev/null", "-p", strconv.Itoa(pid), "-e", inject)
+	tracer.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := tracer.Start(); err != nil {
+		return nil, fmt.Errorf("start strace (Debian: strace): %w", err)
+	}
+	end := func() {
+		tracer.Process.Signal(syscall.SIGTERM)
+		tracer.Wait()
+	}
+	for by := time.Now().Add(Patience); !isTraced(pid, tracer.Process.Pid); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(by) {
+			end()
+			return nil, errors.New("trace etcd: not all of its threads are")
+		}
+	}
+	return end, nil
+}
+
+// isTraced tells whether all threads of a process have this tracer.
+func isTraced(pid, tracer int) bool {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if err == nil && !strings.Contains(string(text), fmt.Sprintf("\nTracerPid:\t%d\n", tracer)) {
+			return false
+		}
+	}
+	return err == nil && len(tasks) > 0
+}
+
 // Client is a client that has reached the store.
 func Client(connection store.Connection) (*clientv3.Client, error) {
 	client, err := connection.Open()
