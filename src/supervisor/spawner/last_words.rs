@@ -17,6 +17,9 @@ use crate::sys::proc::port_holder::{self, PortHolder, TakenAddress};
 const SEARCH_PERIOD: Duration = Duration::from_secs(2);
 const SEARCH_TIME: Duration = Duration::from_millis(100);
 
+/// How long what was found is good for another proxy that complains of the same address, or for the same one again.
+const FOUND_IS_GOOD_FOR: Duration = Duration::from_secs(10);
+
 /// What is to be read after the end of a process, or a start that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unread {
@@ -26,21 +29,44 @@ pub(crate) enum Unread {
     TakenListen,
 }
 
-/// Finds what has an address: one search at a time, for whichever proxy comes first.
+/// Finds what has an address: one search at a time, for the proxy that comes first.
 #[derive(Debug, Default)]
-pub(super) struct AddressSearch(Mutex<Option<Instant>>);
+pub(super) struct AddressSearch(Mutex<Searches>);
+
+#[derive(Debug, Default)]
+struct Searches {
+    last: Option<Instant>,
+    /// What was found a short while ago.
+    found: Vec<(TakenAddress, PortHolder, Instant)>,
+}
+
+impl Searches {
+    /// What one of these was found to be taken by. Programs do not always name the IP address.
+    fn known(&self, all: &[TakenAddress]) -> Option<(TakenAddress, PortHolder)> {
+        let is_same = |one: &TakenAddress, other: &TakenAddress| {
+            let ip = one.ip == other.ip || one.ip.is_none() || other.ip.is_none();
+            (one.is_udp, one.port) == (other.is_udp, other.port) && ip
+        };
+        let good = self.found.iter().filter(|(.., at)| at.elapsed() < FOUND_IS_GOOD_FOR);
+        let mut known = good.filter(|(address, ..)| all.iter().any(|wanted| is_same(wanted, address)));
+        known.next().map(|(address, holder, _)| (address.clone(), holder.clone()))
+    }
+}
 
 impl AddressSearch {
     fn of_any(&self, all: &[TakenAddress]) -> Option<(TakenAddress, PortHolder)> {
         if all.is_empty() {
             return None;
         }
-        let mut last = self.0.try_lock().ok()?;
-        if last.is_some_and(|last| last.elapsed() < SEARCH_PERIOD) {
-            return None;
+        let mut searches = self.0.try_lock().ok()?;
+        if searches.last.is_some_and(|last| last.elapsed() < SEARCH_PERIOD) {
+            return searches.known(all);
         }
         let found = port_holder::of_any(all, Instant::now() + SEARCH_TIME).ok().flatten();
-        *last = Some(Instant::now());
+        let now = Instant::now();
+        searches.last = Some(now);
+        searches.found.retain(|(.., at)| at.elapsed() < FOUND_IS_GOOD_FOR);
+        searches.found.extend(found.clone().map(|(address, holder)| (address, holder, now)));
         found
     }
 
@@ -80,4 +106,28 @@ fn in_lines(spec: &Spec, lines: &[String]) -> Vec<TakenAddress> {
     let candidates = taken_port::candidates(lines, spec.config.command.argv());
     let taken = |is_udp| candidates.iter().map(move |&(ip, port)| TakenAddress { is_udp, ip, port });
     taken(false).chain(taken(true)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn address_that_was_found_is_known_while_no_search_is_made() {
+        let taken = |ip, port| TakenAddress { is_udp: false, ip, port };
+        let (address, now) = (taken(Some(Ipv4Addr::LOCALHOST.into()), 80), Instant::now());
+        let found = vec![(address.clone(), PortHolder::Unreadable, now)];
+        let search = AddressSearch(Mutex::new(Searches { last: Some(now), found }));
+        let known = Some((address.clone(), PortHolder::Unreadable));
+        assert_eq!(search.of_any(&[taken(None, 81), taken(None, 80)]), known);
+        assert_eq!(search.of_any(&[address]), known);
+        let others = [
+            taken(None, 81),
+            taken(Some(Ipv4Addr::UNSPECIFIED.into()), 80),
+            TakenAddress { is_udp: true, ip: None, port: 80 },
+        ];
+        assert_eq!(search.of_any(&others), None);
+    }
 }
