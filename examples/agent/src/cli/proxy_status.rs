@@ -144,7 +144,7 @@ impl ProxyStatus {
     /// says most about its end.
     pub(super) fn notes(&self, with_all_lines: bool) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.adopted {
+        if self.adopted && self.pid.is_some() {
             notes.push("started by an earlier agent".to_owned());
         }
         notes.extend(self.next_start_ms.map(next_start));
