@@ -82,26 +82,46 @@ fn no_successor_is_started_beside_what_a_crash_has_left_for_another_session() {
     });
 }
 
-/// As without cgroups: what it has started for another session is ended with it, and that is told.
+/// It waits after its first crash.
+fn patient(mut config: ProxyConfig) -> ProxyConfig {
+    config.restart.attempts_before_backoff = 0;
+    config.restart.max_wait = Duration::from_secs(600);
+    config
+}
+
+/// As without cgroups.
 #[test]
-fn program_that_puts_itself_into_the_background_is_told_by_error_and_hint() {
-    as_reaper("cgroups::stops::program_that_puts_itself_into_the_background_is_told_by_error_and_hint", || {
+fn what_a_crash_has_left_for_another_session_is_told() {
+    as_reaper("cgroups::stops::what_a_crash_has_left_for_another_session_is_told", || {
         let scene = Scene::of_library();
-        let mut config = helper(&scene, &["daemonizes"]);
-        config.restart.attempts_before_backoff = 1;
-        config.restart.max_wait = Duration::from_secs(600);
+        let config = patient(helper(&scene, &["escaped", "stubborn"]));
         let Some(host) = running(&scene, [("web", config)]) else { return scene.finish() };
-        let daemon = scene.reports.grandchild("web");
+        let (leader, escaped) = (scene.reports.start("web"), scene.reports.grandchild("web"));
+        leader.process.kill();
         until("it waits", || host.status("web").state == ProxyState::Waiting);
-        let status = host.status("web");
-        let error = status.last_error.unwrap_or_default();
-        assert!(error.contains(&format!("pid {}", daemon.pid)) && error.ends_with(": ended as well"), "{error:?}");
-        assert!(status.hint.is_some_and(|hint| hint.contains("puts itself into the background")));
-        daemon.process.wait_reaped();
+        let told = format!("pid {} left the group for another session: ended as well", escaped.pid);
+        assert_eq!(host.status("web").last_error, Some(told));
+        assert!(escaped.process.is_gone());
+        escaped.process.wait_reaped();
         host.kill();
-        scene.reports.forget_unread();
+        scene.reports.forget_signals();
         scene.finish();
     });
+}
+
+/// Whether or not what it leaves has left its group yet.
+#[test]
+fn program_that_puts_itself_into_the_background_gets_a_hint() {
+    let scene = Scene::of_library();
+    let daemonizes = patient(helper(&scene, &["daemonizes"]));
+    let Some(mut host) = running(&scene, [("web", daemonizes)]) else { return scene.finish() };
+    host.events.started("web");
+    until("it waits", || host.status("web").state == ProxyState::Waiting);
+    let hint = host.status("web").hint;
+    assert!(hint.as_ref().is_some_and(|hint| hint.contains("puts itself into the background")), "{hint:?}");
+    host.kill();
+    scene.reports.forget_unread();
+    scene.finish();
 }
 
 /// SIGKILL of its cgroup ends a process that stands still.

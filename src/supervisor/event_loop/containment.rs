@@ -16,6 +16,7 @@ use crate::supervisor::scan::process_scan::ScanResult;
 use crate::supervisor::spawner::job::Leftovers;
 use crate::sys::cgroup::directory;
 use crate::sys::is_exhausted;
+use crate::sys::pid::Pid;
 
 impl EventLoop {
     /// For a clean-up: the cgroup of a proxy that is to be gone. While it is declared it is kept.
@@ -100,17 +101,18 @@ impl Supervised {
     pub(super) fn note_left_in_cgroup(&mut self) -> bool {
         match self.look_into_cgroup() {
             Ok(ScanResult { seen, mut escaped, .. }) => {
+                let of_commands = self.processes_of_commands(&escaped);
+                // Also of its group: a program that puts itself into the background leaves that in its own time.
+                if escaped.iter().any(|left| !left.is_among(&of_commands)) {
+                    self.suspect_background();
+                }
                 let of_group = escaped.len();
                 let group = self.leader.as_ref().and_then(|leader| leader.pid);
                 escaped.retain(|escaped| !group.is_some_and(|group| escaped.is_in_group_of(group)));
                 // What is of its group is ended with that.
                 let any = !escaped.is_empty() || seen && of_group == 0;
                 if !escaped.is_empty() {
-                    let of_commands = self.cgroup_for_command().map(|path| directory::processes(&path));
-                    match of_commands.transpose() {
-                        Ok(of_commands) => self.found_escaped(escaped, &of_commands.unwrap_or_default()),
-                        Err(_) => self.rare.escaped = escaped,
-                    }
+                    self.found_escaped(escaped, &of_commands);
                 }
                 any
             }
@@ -121,6 +123,13 @@ impl Supervised {
                 true
             }
         }
+    }
+
+    /// Those of these that are commands which are run for it; all of them where that cannot be known.
+    fn processes_of_commands(&self, found: &[Escaped]) -> Vec<Pid> {
+        let commands = self.cgroup_for_command().filter(|_| !found.is_empty());
+        let listed = commands.map_or(Ok(Vec::new()), |commands| directory::processes(&commands));
+        listed.unwrap_or_else(|_| found.iter().map(Escaped::pid).collect())
     }
 
     /// Ends all processes of its cgroup.

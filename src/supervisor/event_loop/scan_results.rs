@@ -90,7 +90,7 @@ impl Supervised {
         held
     }
 
-    fn suspect_background(&mut self) {
+    pub(super) fn suspect_background(&mut self) {
         if self.rare.background.has_left() {
             self.log_hint();
         }

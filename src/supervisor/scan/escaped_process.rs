@@ -86,6 +86,10 @@ impl Escaped {
         Ok((!opened.is_empty() || directory::is_populated(path)?, opened))
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// Whether it has one of these pids.
     pub(crate) fn is_among(&self, pids: &[Pid]) -> bool {
         pids.contains(&self.pid)
