@@ -127,9 +127,10 @@ fn process_without_record_and_environment_is_ended_before_another_one_is_started
 /// As in a container whose runtime has mounted it so.
 #[test]
 fn cgroup_that_cannot_be_emptied_is_named_and_blocks_no_start() {
+    // The root of a user namespace alone can mount, and make no cgroups.
+    let Some(base) = base() else { return };
     with_mounts("cgroups::adoption::cgroup_that_cannot_be_emptied_is_named_and_blocks_no_start", || {
         let scene = Scene::new();
-        let Some(base) = base() else { return scene.finish() };
         let config = Config::new(&scene).set("cgroup_base", base.to_str().unwrap()).set("cgroup", "required");
         let config = config.proxy("web", Proxy::helper(&["grandchild", "cleared"]));
         let first = Agent::start(&scene, &config);
