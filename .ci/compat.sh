@@ -5,11 +5,15 @@
 #   .ci/compat.sh            those that are small to install, as before each change (root)
 #   .ci/compat.sh all        all, which are installed first: of Debian, and of PyPI, npm and crates.io with pinned versions
 #   .ci/compat.sh NAME...    these
+#   .ci/compat.sh trixie [NAME...]
+#                            those of Debian, all or these, with the packages of Debian 13 in a root file system of theirs;
+#                            by hand and not by CI, for it downloads that (root, debootstrap)
 #   .ci/compat.sh page       writes docs/proxies.md anew
 #
 # With --write after one of them, what was seen is written into tests/compat/programs, and the page.
 #
 #   PROXYPROCESS_PROGRAMS    where what is not of Debian is installed (default: /var/tmp/proxyprocess-programs)
+#   PROXYPROCESS_TRIXIE      where the root file system of Debian 13 is kept (default: /var/tmp/proxyprocess-trixie)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -59,6 +63,42 @@ install_others() {
     chmod -R a+rX "$PROXYPROCESS_PROGRAMS"
 }
 
+# Packages that are not in it are passed over, and said.
+install_trixie() {
+    local root=$1 package packages=()
+    if [[ ! -e $root/usr/local/.complete ]]; then
+        rm -rf "$root"
+        debootstrap --variant=minbase trixie "$root" "$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)" >&2
+        touch "$root/usr/local/.complete"
+    fi
+    printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+    chmod 755 "$root/usr/sbin/policy-rc.d"
+    chroot "$root" apt-get update >&2
+    for package in $("$compat" --packages debian | awk '{for (i = 2; i <= NF; i++) print $i}' | sort -u); do
+        if chroot "$root" apt-cache show "$package" >/dev/null 2>&1; then
+            packages+=("$package")
+        else
+            echo "not in trixie: $package"
+        fi
+    done
+    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        chroot "$root" apt-get install -y --no-install-recommends "${packages[@]}" iproute2 openssl >&2
+}
+
+# In mounts of its own, which go with it. The runner and the agent are those of this machine.
+play_in() {
+    local root=$1
+    shift
+    mkdir -p "$root$PWD" "$root$CARGO_TARGET_DIR"
+    # shellcheck disable=SC2016
+    exec unshare --mount /bin/bash -ec '
+        root=$1 tree=$2 target=$3
+        mount --bind "$root" "$root"
+        for folder in /proc /sys /dev "$tree" "$target"; do mount --rbind "$folder" "$root$folder"; done
+        exec chroot "$root" "$target/debug/compat" --installed "${@:4}"
+    ' bash "$root" "$PWD" "$CARGO_TARGET_DIR" "$@"
+}
+
 case "${1-}" in
 '' | --write)
     [[ ${1-} ]] || "$compat" --page
@@ -69,6 +109,13 @@ all)
     install_debian
     install_others
     exec "$compat" --all "${@:2}"
+    ;;
+trixie)
+    root=${PROXYPROCESS_TRIXIE:-/var/tmp/proxyprocess-trixie}
+    install_trixie "$root"
+    shift
+    [[ ${1-} && $1 != --* ]] || set -- --all "$@"
+    play_in "$root" "$@"
     ;;
 *)
     exec "$compat" "$@"

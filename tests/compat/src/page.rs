@@ -88,7 +88,8 @@ const HEAD: &str = "\
 
 What known programs do as managed proxies. Each was started, asked, reloaded, drained, crashed, adopted, replaced and
 removed by the example agent, with the declaration that [`agent init`](agent.md#init) prints, and each cell is what was
-seen then, in that version. What a cell does not say is in [known programs](programs.md).
+seen then, in that version; Debian's packages are those of Debian 12, and of Debian 13 where it has them. What a cell does
+not say is in [known programs](programs.md).
 
 ";
 

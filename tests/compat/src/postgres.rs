@@ -11,6 +11,10 @@ pub(crate) fn is_startup(got: &[u8]) -> bool {
     got.get(4..8) == Some(&VERSION) && got.len() >= usize::try_from(length(got)).unwrap_or(usize::MAX)
 }
 
+/// How a client asks for TLS first, and the answer of a server that has none.
+pub(crate) const TLS_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+pub(crate) const NO_TLS: &[u8] = b"N";
+
 /// What a server says of itself, and that it waits for a query.
 pub(crate) const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0S\0\0\0\x18server_version\x0015.0\0Z\0\0\0\x05I";
 

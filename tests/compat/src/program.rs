@@ -155,11 +155,10 @@ impl Program {
         Ok(String::from_utf8(query.stdout)?)
     }
 
-    /// What is expected of a version: of the very same, or else of one of the same series.
+    /// What is expected of a version: of the very same, or else of the one of the same series that is most like it.
     pub(crate) fn expected(&self, version: &str) -> Option<&Cells> {
-        let of_series =
-            || self.expect.iter().find(|(known, _)| series(known) == series(version)).map(|(_, cells)| cells);
-        self.expect.get(version).or_else(of_series)
+        let of_series = self.expect.iter().filter(|(known, _)| series(known) == series(version));
+        of_series.max_by_key(|(known, _)| (*known == version, common(known, version))).map(|(_, cells)| cells)
     }
 }
 
@@ -167,4 +166,9 @@ impl Program {
 fn series(version: &str) -> Vec<&str> {
     let upstream = version.split_once(':').map_or(version, |(_, upstream)| upstream);
     upstream.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty()).take(2).collect()
+}
+
+/// How many characters two versions have in common at their begin: those of one release of Debian have more.
+fn common(one: &str, other: &str) -> usize {
+    one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count()
 }

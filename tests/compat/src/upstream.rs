@@ -86,6 +86,9 @@ impl Upstream {
                 let Some(end) = got.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
                 let request: Vec<u8> = got.drain(..end + 4).collect();
                 self.http(&mut stream, &request)
+            } else if got == postgres::TLS_REQUEST {
+                got.clear();
+                stream.write_all(postgres::NO_TLS)
             } else if postgres::is_startup(&got) {
                 got.clear();
                 stream.write_all(postgres::WELCOME)

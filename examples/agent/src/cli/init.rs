@@ -56,8 +56,9 @@ pub(super) fn init(wanted: Init) -> Result<()> {
         None => Path::new("/etc").join(name),
     };
     let dir = dir.to_str().ok_or("--dir: expected a path in UTF-8")?;
+    let executable = wanted.executable.as_deref().unwrap_or(program.executable());
     let fill = |text: &str| {
-        text.replace("@program@", wanted.executable.as_deref().unwrap_or(program.executable()))
+        text.replace("@program@", executable)
             .replace("@dir@", dir)
             .replace("@listen@", &wanted.listen.to_string())
             .replace("@ip@", &wanted.listen.ip().to_string())
@@ -70,7 +71,7 @@ pub(super) fn init(wanted: Init) -> Result<()> {
     if wanted.dir.is_some() {
         write_files(&program, dir, user_of(&fields), fill)?;
     }
-    for line in head(&program, dir, wanted.dir.is_some()) {
+    for line in head(&program, Path::new(executable), dir, wanted.dir.is_some()) {
         say(line);
     }
     say("data_dir = \"/var/lib/agent\"");
@@ -86,9 +87,10 @@ pub(super) fn init(wanted: Init) -> Result<()> {
     Ok(())
 }
 
-/// Where the declaration comes from.
-fn head(program: &Program, dir: &str, is_written: bool) -> Vec<String> {
-    let versions: Vec<&str> = program.played().iter().map(|played| played.version).collect();
+/// Where the declaration comes from: of the versions that were played, the one that fits what is installed, or else all.
+fn head(program: &Program, executable: &Path, dir: &str, is_written: bool) -> Vec<String> {
+    let played = program.played_as(executable).map_or_else(|| program.played(), |played| vec![played]);
+    let versions: Vec<&str> = played.iter().map(|played| played.version).collect();
     let source = match program.source() {
         "debian" => "Debian's package",
         "pypi" => "the PyPI package",

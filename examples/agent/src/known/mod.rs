@@ -131,7 +131,8 @@ impl Program {
         versions.filter_map(|(version, cells)| Some(Played { version, cells: cells.as_object()? })).collect()
     }
 
-    /// The program that this file is, and what it did in a version of the same series; nothing where that is not known.
+    /// The program that this file is, and what it did in the version of the same series that is most like it; nothing
+    /// where that is not known.
     pub(crate) fn played_as(&self, file: &Path) -> Option<Played<'_>> {
         let name = Path::new(self.executable()).file_name()?;
         // The name of the link counts, which says how the program is called, and the package of the file.
@@ -139,7 +140,12 @@ impl Program {
             return None;
         }
         let version = package::version(self.source(), self.package(), file)?;
-        self.played().into_iter().find(|played| series(played.version) == series(&version))
+        self.most_like(&version)
+    }
+
+    fn most_like(&self, version: &str) -> Option<Played<'_>> {
+        let of_series = self.played().into_iter().filter(|played| series(played.version) == series(version));
+        of_series.max_by_key(|played| (played.version == version, common(played.version, version)))
     }
 
     fn word(&self, field: &str) -> &str {
@@ -159,4 +165,9 @@ fn series(version: &str) -> Vec<&str> {
     let upstream = version.split_once(':').map_or(version, |(_, upstream)| upstream);
     let numbers = upstream.split(|character: char| !character.is_ascii_digit()).filter(|number| !number.is_empty());
     numbers.take(2).collect()
+}
+
+/// How many characters two versions have in common at their begin: those of one release of Debian have more.
+fn common(one: &str, other: &str) -> usize {
+    one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count()
 }
