@@ -64,12 +64,15 @@ fn play(program: &Program, options: &Options) -> Result<()> {
     }
     let begun = Instant::now();
     let version = program.installed_version()?;
-    let script = "mount -t tmpfs tmpfs /tmp && mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /dev/shm \
-                  && ip link set lo up && exec \"$0\" --first \"$1\"";
+    // This checkout and program may be below a directory that is another one there.
+    let script = "exec 8<\"$2\" 9<\"$3\" && mount -t tmpfs tmpfs /tmp && mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /dev/shm \
+                  && mkdir -p \"$2\" \"$3\" && mount --bind /proc/self/fd/8 \"$2\" && mount --bind /proc/self/fd/9 \"$3\" \
+                  && exec 8<&- 9<&- && ip link set lo up && exec \"$0\" --first \"$1\"";
+    let own = std::env::current_exe()?;
     let mut inside = Command::new("unshare");
     inside.args(["--pid", "--net", "--mount", "--mount-proc", "--fork", "--kill-child", "/bin/sh", "-c", script]);
-    // A copy of this program: /tmp is another one there.
-    let output = inside.arg(std::env::current_exe()?).arg(&program.name).stdin(Stdio::null()).output()?;
+    inside.arg(&own).arg(&program.name).arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).args(own.parent());
+    let output = inside.stdin(Stdio::null()).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     let mut seen: Cells = serde_json::from_slice(&output.stdout)
         .map_err(|error| format!("the player said nothing ({error}): {}", said.trim()))?;
