@@ -66,7 +66,7 @@ fn play(program: &Program, options: &Options) -> Result<()> {
     let version = program.installed_version()?;
     // This checkout and program may be below a directory that is another one there.
     let script = "exec 8<\"$2\" 9<\"$3\" && mount -t tmpfs tmpfs /tmp && mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /dev/shm \
-                  && mkdir -p \"$2\" \"$3\" && mount --bind /proc/self/fd/8 \"$2\" && mount --bind /proc/self/fd/9 \"$3\" \
+                  && mkdir -p \"$2\" \"$3\" && mount -c --bind /proc/self/fd/8 \"$2\" && mount -c --bind /proc/self/fd/9 \"$3\" \
                   && exec 8<&- 9<&- && ip link set lo up && exec \"$0\" --first \"$1\"";
     let own = std::env::current_exe()?;
     let mut inside = Command::new("unshare");
