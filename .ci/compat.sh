@@ -33,33 +33,33 @@ install_debian() {
     DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends $packages iproute2 openssl python3-venv
 }
 
+# Each has the packages, of which there is one of a crate, and a directory of its own.
+of_pypi() {
+    /usr/bin/python3 -m venv "$place"
+    # shellcheck disable=SC2086
+    "$place/bin/pip" install --quiet --disable-pip-version-check $packages
+}
+of_npm() {
+    # shellcheck disable=SC2086
+    npm install --silent --no-audit --no-fund --prefix "$place" $packages
+}
+of_crates() {
+    cargo install --quiet --locked --debug --root "$place" --target-dir "$place/build" "${packages%%==*}" --version "${packages##*==}"
+    rm -rf "$place/build"
+}
+
 install_others() {
-    local name packages place
+    local source name packages place
     mkdir -p "$PROXYPROCESS_PROGRAMS"
-    while read -r name packages; do
-        place=$PROXYPROCESS_PROGRAMS/$name
-        [[ $(cat "$place/installed" 2>/dev/null) == "$packages" ]] && continue
-        rm -rf "$place"
-        # shellcheck disable=SC2086
-        /usr/bin/python3 -m venv "$place" && "$place/bin/pip" install --quiet --disable-pip-version-check $packages
-        echo "$packages" >"$place/installed"
-    done < <("$compat" --packages pypi)
-    while read -r name packages; do
-        place=$PROXYPROCESS_PROGRAMS/$name
-        [[ $(cat "$place/installed" 2>/dev/null) == "$packages" ]] && continue
-        rm -rf "$place"
-        # shellcheck disable=SC2086
-        npm install --silent --no-audit --no-fund --prefix "$place" $packages
-        echo "$packages" >"$place/installed"
-    done < <("$compat" --packages npm)
-    while read -r name packages; do
-        place=$PROXYPROCESS_PROGRAMS/$name
-        [[ $(cat "$place/installed" 2>/dev/null) == "$packages" ]] && continue
-        rm -rf "$place"
-        cargo install --quiet --locked --debug --root "$place" --target-dir "$place/build" "${packages%%==*}" --version "${packages##*==}"
-        rm -rf "$place/build"
-        echo "$packages" >"$place/installed"
-    done < <("$compat" --packages crates | sed 's/ *$//')
+    for source in pypi npm crates; do
+        while read -r name packages; do
+            place=$PROXYPROCESS_PROGRAMS/$name
+            [[ $(cat "$place/installed" 2>/dev/null) == "$packages" ]] && continue
+            rm -rf "$place"
+            "of_$source" </dev/null
+            echo "$packages" >"$place/installed"
+        done < <("$compat" --packages "$source")
+    done
     chmod -R a+rX "$PROXYPROCESS_PROGRAMS"
 }
 

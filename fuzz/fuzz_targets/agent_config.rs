@@ -6,6 +6,9 @@
 #[allow(dead_code, unused_imports, reason = "what the agent uses of it")]
 #[path = "../../examples/agent/src/config/mod.rs"]
 mod config;
+#[allow(dead_code, unused_imports, reason = "what the agent uses of it")]
+#[path = "../../examples/agent/src/output/mod.rs"]
+mod output;
 #[allow(dead_code, reason = "what the agent uses of it")]
 #[path = "../../examples/agent/src/spelling.rs"]
 mod spelling;

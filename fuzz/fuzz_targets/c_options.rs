@@ -4,37 +4,20 @@
 
 #![no_main]
 
-use std::ffi::{CStr, CString, c_char};
+mod c_abi;
+
+use std::ffi::{CString, c_char};
 use std::ptr::{null, null_mut};
 
-// Nothing else of it is used here, and it has to be linked.
-use proxyprocess as _;
-
-enum State {}
-enum Error {}
+use c_abi::{
+    Error, State, call, listed, proxyprocess_state_free, proxyprocess_state_new, proxyprocess_state_replace_all_json,
+};
 
 // As in include/proxyprocess.h; the struct by its size.
 unsafe extern "C" {
     fn proxyprocess_proxy_options_init(options: *mut u64, struct_size: usize) -> i32;
-    fn proxyprocess_state_new(state: *mut *mut State, err: *mut *mut Error) -> i32;
-    fn proxyprocess_state_free(state: *mut State);
     fn proxyprocess_state_set(state: *const State, id: *const c_char, options: *const u64, err: *mut *mut Error)
     -> i32;
-    fn proxyprocess_state_replace_all_json(
-        state: *const State,
-        json: *const c_char,
-        length: usize,
-        err: *mut *mut Error,
-    ) -> i32;
-    fn proxyprocess_state_list_json(
-        state: *const State,
-        json: *mut *mut c_char,
-        length: *mut usize,
-        err: *mut *mut Error,
-    ) -> i32;
-    fn proxyprocess_error_message(error: *const Error, length: *mut usize) -> *const c_char;
-    fn proxyprocess_error_free(error: *mut Error);
-    fn proxyprocess_text_free(text: *mut c_char);
 }
 
 /// The struct in words of eight bytes.
@@ -43,36 +26,6 @@ const WORDS: usize = 360 / 8;
 const ARGV: usize = 16 / 8;
 /// Where the fields with JSON and text are: `ffi-tests/abi.c`.
 const FIELDS: [usize; 19] = [192, 200, 208, 216, 240, 248, 312, 320, 352, 56, 8, 24, 40, 48, 160, 168, 256, 280, 288];
-
-/// Makes a call that may fail; true when it did not. A failure has a message of bounded length on one line.
-fn call(made: impl FnOnce(*mut *mut Error) -> i32) -> bool {
-    let mut error = null_mut();
-    let code = made(&mut error);
-    assert_eq!(code == 0, error.is_null());
-    if code == 0 {
-        return true;
-    }
-    // SAFETY: the error was made by the call and is freed once; its message is a string that lives as long.
-    unsafe {
-        let message = CStr::from_ptr(proxyprocess_error_message(error, null_mut()));
-        assert!((1..=4096).contains(&message.to_bytes().len()), "{message:?}");
-        assert!(!message.to_bytes().contains(&b'\n'), "{message:?}");
-        proxyprocess_error_free(error);
-    }
-    false
-}
-
-/// All that is declared.
-fn listed(state: *const State) -> Vec<u8> {
-    let (mut text, mut length) = (null_mut(), 0);
-    // SAFETY: the state lives, and the text is as long as it says until it is freed.
-    unsafe {
-        assert!(call(|error| proxyprocess_state_list_json(state, &mut text, &mut length, error)));
-        let listed = std::slice::from_raw_parts(text.cast::<u8>(), length).to_vec();
-        proxyprocess_text_free(text);
-        listed
-    }
-}
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let given: Vec<CString> = data.split(|byte| *byte == 0).filter_map(|field| CString::new(field).ok()).collect();

@@ -136,8 +136,7 @@ fn of_logs(text: &mut MetricsText, all: &[ProxyStatus], sizes: &[LogSizes]) {
 fn of_cgroups(text: &mut MetricsText, all: &[ProxyStatus]) {
     let cgroups = || all.iter().filter_map(|status| Some((status, status.cgroup.as_deref()?)));
     // That of a proxy without a process may be gone.
-    let available = cgroups().find_map(|(_, cgroup)| control::available(cgroup).ok());
-    if !available.is_some_and(|names| names.split(' ').any(|name| name == "memory")) {
+    if cgroups().find_map(|(_, cgroup)| control::has(cgroup, "memory").ok()) != Some(true) {
         return;
     }
     let memory: Vec<_> =

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"example.org/agent/proxyprocess"
 )
 
 func TestWholeConfiguration(t *testing.T) {
@@ -134,21 +132,6 @@ func TestLoadConfig(t *testing.T) {
 	}
 	if _, err := loadConfig(path, ""); err == nil || !strings.HasPrefix(err.Error(), path+": document: ") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestParseLevel(t *testing.T) {
-	for name, expected := range map[string]proxyprocess.LogLevel{
-		"off": proxyprocess.LogOff, "ERROR": proxyprocess.LogError, "Trace": proxyprocess.LogTrace,
-	} {
-		if level, known := parseLevel(name); !known || level != expected {
-			t.Errorf("%s: got %v, %v", name, level, known)
-		}
-	}
-	for _, name := range []string{"", "loud", "level 6"} {
-		if level, known := parseLevel(name); known {
-			t.Errorf("%q: got %v", name, level)
-		}
 	}
 }
 

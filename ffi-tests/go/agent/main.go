@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"example.org/agent/foreground"
 )
 
 const usage = `usage: agent CONFIG.json
@@ -34,8 +36,8 @@ const (
 )
 
 func main() {
-	keepStandardDescriptors()
-	surviveBrokenPipes()
+	foreground.KeepStandardDescriptors()
+	foreground.SurviveBrokenPipes()
 	os.Exit(command(os.Args[1:]))
 }
 

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"example.org/agent/foreground"
 	"example.org/agent/proxyprocess"
 )
 
@@ -20,7 +21,7 @@ func run(path string) error {
 	// ORDER: signals are taken before the first process is there, so that none ends the agent behind the library's
 	// back.
 	signals := takeSignals()
-	if err := startLog(); err != nil {
+	if err := foreground.StartLog(); err != nil {
 		return err
 	}
 	agent, err := start(path)
@@ -29,11 +30,11 @@ func run(path string) error {
 	}
 	ran := make(chan error, 1)
 	go func() { ran <- agent.manager.Run() }()
-	logf(proxyprocess.LogInfo, "running %s", path)
+	foreground.Logf(proxyprocess.LogInfo, "running %s", path)
 	runErr, endErr := agent.obey(signals, ran)
 	for _, err := range []error{runErr, endErr} {
 		if err != nil {
-			logf(proxyprocess.LogError, "%v", err)
+			foreground.Logf(proxyprocess.LogError, "%v", err)
 		}
 	}
 	if runErr != nil || endErr != nil {
@@ -101,7 +102,7 @@ func start(path string) (*runningAgent, error) {
 		return nil, err
 	}
 	if err := manager.Restore(manager.SnapshotPath()); err != nil {
-		logf(proxyprocess.LogError, "restore: %v", err)
+		foreground.Logf(proxyprocess.LogError, "restore: %v", err)
 	}
 	return &runningAgent{path, program, config.options.DataDir, state, manager, config.onExit}, nil
 }
@@ -114,13 +115,13 @@ func (a *runningAgent) obey(signals signalChannels, ran <-chan error) (runErr, e
 		select {
 		case <-signals.hangup:
 			if err := a.reload(); err != nil {
-				logf(proxyprocess.LogError, "reload, nothing changed: %v", err)
+				foreground.Logf(proxyprocess.LogError, "reload, nothing changed: %v", err)
 			} else {
-				logf(proxyprocess.LogInfo, "reloaded %s", a.path)
+				foreground.Logf(proxyprocess.LogInfo, "reloaded %s", a.path)
 			}
 		case <-signals.status:
 			if err := a.printStatus(); err != nil {
-				logf(proxyprocess.LogWarn, "print status: %v", err)
+				foreground.Logf(proxyprocess.LogWarn, "print status: %v", err)
 			}
 		case <-signals.interrupt:
 			end, ended = a.onExit, true
@@ -162,9 +163,9 @@ func (a *runningAgent) endImpatiently(how onExit, signals signalChannels) error 
 		if how != stopProxies {
 			continue
 		}
-		logf(proxyprocess.LogWarn, "%s during the stop: what is left gets SIGKILL now", name)
+		foreground.Logf(proxyprocess.LogWarn, "%s during the stop: what is left gets SIGKILL now", name)
 		if err := a.manager.EndGrace(); err != nil {
-			logf(proxyprocess.LogError, "end grace: %v", err)
+			foreground.Logf(proxyprocess.LogError, "end grace: %v", err)
 		}
 	}
 }
@@ -174,13 +175,13 @@ func (a *runningAgent) end(how onExit) error {
 		if err := a.manager.Kill(); err != nil {
 			return err
 		}
-		logf(proxyprocess.LogInfo, "ended, all proxies are stopped")
+		foreground.Logf(proxyprocess.LogInfo, "ended, all proxies are stopped")
 		return nil
 	}
 	if err := a.manager.Close(); err != nil {
 		return err
 	}
-	logf(proxyprocess.LogInfo, "ended, proxies run on")
+	foreground.Logf(proxyprocess.LogInfo, "ended, proxies run on")
 	return nil
 }
 

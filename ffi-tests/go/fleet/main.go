@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"example.org/agent/fleet/ctl"
+	"example.org/agent/foreground"
 )
 
 const usage = `usage: fleet-agent run --node NAME --data-dir DIR (--endpoints URL[,URL...] | --from dir:PATH) [--allow-root]
@@ -27,8 +28,8 @@ const (
 )
 
 func main() {
-	keepStandardDescriptors()
-	surviveBrokenPipes()
+	foreground.KeepStandardDescriptors()
+	foreground.SurviveBrokenPipes()
 	os.Exit(command(os.Args[1:]))
 }
 

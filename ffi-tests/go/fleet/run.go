@@ -20,6 +20,7 @@ import (
 	"example.org/agent/fleet/ctl"
 	"example.org/agent/fleet/keys"
 	"example.org/agent/fleet/node"
+	"example.org/agent/foreground"
 	"example.org/agent/proxyprocess"
 )
 
@@ -77,10 +78,10 @@ func run(args []string) error {
 	if config.Client != nil {
 		defer closeClient(config.Client)
 	}
-	if err := startLog(); err != nil {
+	if err := foreground.StartLog(); err != nil {
 		return err
 	}
-	config.Log = logf
+	config.Log = foreground.Logf
 	agent, err := node.Open(config)
 	if err != nil {
 		return err
@@ -88,7 +89,7 @@ func run(args []string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- agent.Run(ctx) }()
-	logf(proxyprocess.LogInfo, "running as node %s", config.Name)
+	foreground.Logf(proxyprocess.LogInfo, "running as node %s", config.Name)
 	for {
 		select {
 		case <-question:
@@ -121,14 +122,14 @@ func finish(library *apply.Library, stop bool, signals <-chan os.Signal) error {
 				err = nil
 			}
 			if err == nil {
-				logf(proxyprocess.LogInfo, "ended")
+				foreground.Logf(proxyprocess.LogInfo, "ended")
 			}
 			return err
 		case <-signals:
 			if stop {
-				logf(proxyprocess.LogWarn, "another signal during the stop: what is left gets SIGKILL now")
+				foreground.Logf(proxyprocess.LogWarn, "another signal during the stop: what is left gets SIGKILL now")
 				if err := library.EndGrace(); err != nil {
-					logf(proxyprocess.LogError, "end grace: %v", err)
+					foreground.Logf(proxyprocess.LogError, "end grace: %v", err)
 				}
 			}
 		}
@@ -142,7 +143,7 @@ func printStatus(ctx context.Context, agent *node.Node) {
 		err = json.NewEncoder(os.Stdout).Encode(report)
 	}
 	if err != nil {
-		logf(proxyprocess.LogWarn, "print status: %v", err)
+		foreground.Logf(proxyprocess.LogWarn, "print status: %v", err)
 	}
 }
 
@@ -157,6 +158,6 @@ func firstError(errs ...error) error {
 
 func closeClient(client *clientv3.Client) {
 	if err := client.Close(); err != nil && !errors.Is(err, context.Canceled) {
-		logf(proxyprocess.LogWarn, "close the connection: %v", err)
+		foreground.Logf(proxyprocess.LogWarn, "close the connection: %v", err)
 	}
 }

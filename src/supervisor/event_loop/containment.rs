@@ -107,8 +107,7 @@ impl Supervised {
                     self.suspect_background();
                 }
                 let of_group = escaped.len();
-                let group = self.leader.as_ref().and_then(|leader| leader.pid);
-                escaped.retain(|escaped| !group.is_some_and(|group| escaped.is_in_group_of(group)));
+                escaped.retain(|escaped| !self.has_in_group(escaped));
                 // What is of its group is ended with that.
                 let any = !escaped.is_empty() || seen && of_group == 0;
                 if !escaped.is_empty() {
@@ -127,8 +126,8 @@ impl Supervised {
 
     /// Those of these that are commands which are run for it; all of them where that cannot be known.
     fn processes_of_commands(&self, found: &[Escaped]) -> Vec<Pid> {
-        let commands = self.cgroup_for_command().filter(|_| !found.is_empty());
-        let listed = commands.map_or(Ok(Vec::new()), |commands| directory::processes(&commands));
+        let Some(commands) = self.cgroup_for_command().filter(|_| !found.is_empty()) else { return Vec::new() };
+        let listed = self.in_cgroup(|_| directory::processes(&commands)).map(Option::unwrap_or_default);
         listed.unwrap_or_else(|_| found.iter().map(Escaped::pid).collect())
     }
 

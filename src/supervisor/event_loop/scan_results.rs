@@ -51,16 +51,20 @@ impl Supervised {
     /// Takes note of processes that are to end with it, of which some are of commands that are run for it.
     pub(super) fn found_escaped(&mut self, escaped: Vec<Escaped>, of_commands: &[Pid]) {
         self.rare.escaped = escaped;
-        let group = self.leader.as_ref().and_then(|leader| leader.pid);
         // Members of a group that cannot be signalled when its leader is gone are found as well.
-        let is_of_group = |escaped: &Escaped| group.is_some_and(|group| escaped.is_in_group_of(group));
-        let has_left = |escaped: &&Escaped| !is_of_group(escaped) && !escaped.is_among(of_commands);
+        let has_left = |escaped: &&Escaped| !self.has_in_group(escaped) && !escaped.is_among(of_commands);
         let left: Vec<&Escaped> = self.rare.escaped.iter().filter(has_left).collect();
         if !left.is_empty() {
             let message = format!("{} left the group for another session: ended as well", pids(&left));
             self.suspect_background();
             self.tell_of_scan(Error::new(ErrorCode::StillRunning, message));
         }
+    }
+
+    /// Whether a process is in the group of its last one.
+    pub(super) fn has_in_group(&self, escaped: &Escaped) -> bool {
+        let leader = self.leader.as_ref().and_then(|leader| leader.pid);
+        leader.is_some_and(|leader| escaped.is_in_group_of(leader))
     }
 
     /// Says once what was found: a scan is repeated while processes are left.

@@ -21,7 +21,7 @@ pub(crate) fn set(path: &Path, file: &str, value: &str) -> io::Result<()> {
 /// controllers the kernel would make it the root of cgroups for threads then, below which no process can be put.
 pub(crate) fn enable(path: &Path, controller: &str) -> io::Result<()> {
     // ORDER: first, for where it is missing no other place of the processes helps.
-    if !available(path)?.split(' ').any(|name| name == controller) {
+    if !has(path, controller)? {
         return Err(io::Error::from_raw_os_error(libc::ENOENT));
     }
     let is_first = !path.join("cgroup.type").exists();
@@ -39,6 +39,11 @@ pub(crate) fn any_enabled(path: &Path) -> bool {
 /// Those that a cgroup has, by their names.
 pub(crate) fn available(path: &Path) -> io::Result<String> {
     fs::read_to_string(path.join("cgroup.controllers")).map(|names| names.trim_end().to_owned())
+}
+
+/// Whether a cgroup has a controller.
+pub(crate) fn has(path: &Path, controller: &str) -> io::Result<bool> {
+    available(path).map(|names| names.split(' ').any(|name| name == controller))
 }
 
 /// Whether a hierarchy of cgroup version 1 has a controller, so that no cgroup of version 2 can have it (cgroups(7)).

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::places::{Place, line_and_column};
 use super::toml;
 use crate::Result;
+use crate::output::plain;
 
 /// The text of a configuration file, as JSON.
 pub(super) struct Document<'a> {
@@ -58,9 +59,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Names of a document may have newlines and what steers a terminal, which are shown as the library shows them. Only at the end: a
-/// place is found by the name as it is.
+/// Names of a document may have newlines and what steers a terminal. Only at the end: a place is found by the name as it is.
 fn on_one_line(message: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    message.chars().map(shown).collect()
+    plain(message).to_string()
 }

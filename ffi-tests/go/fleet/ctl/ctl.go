@@ -137,6 +137,14 @@ func (c *command) open(args []string, most int) error {
 	return err
 }
 
+// openAt reads the arguments of a command about one node or group, and opens the store.
+func (c *command) openAt(args []string, most int) (keys.Key, error) {
+	if err := c.open(args, most); err != nil {
+		return keys.Key{}, err
+	}
+	return c.place()
+}
+
 // place is the node or group that the command is about.
 func (c *command) place() (keys.Key, error) {
 	place, flag := keys.Key{Kind: keys.NodeProxy, Name: c.node}, "--node"

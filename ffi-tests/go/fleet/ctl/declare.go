@@ -23,10 +23,7 @@ import (
 // set declares a proxy, once the library has checked it.
 func set(c *command, args []string) error {
 	c.places()
-	if err := c.open(args, 2); err != nil {
-		return err
-	}
-	place, err := c.place()
+	place, err := c.openAt(args, 2)
 	if err != nil {
 		return err
 	}
@@ -74,10 +71,7 @@ func check(declarations map[string][]byte) error {
 // remove removes declarations. It confirms exactly that, so the guard of the nodes does not hold it back.
 func remove(c *command, args []string) error {
 	c.places()
-	if err := c.open(args, 100); err != nil {
-		return err
-	}
-	place, err := c.place()
+	place, err := c.openAt(args, 100)
 	if err != nil {
 		return err
 	}
@@ -163,10 +157,7 @@ func (c *command) write(place keys.Key, put map[string][]byte, gone []string) er
 func get(c *command, args []string) error {
 	c.places()
 	revision := c.flags.Int64("revision", 0, "as it was at a `revision`")
-	if err := c.open(args, 1); err != nil {
-		return err
-	}
-	place, err := c.place()
+	place, err := c.openAt(args, 1)
 	if err != nil {
 		return err
 	}
@@ -240,10 +231,7 @@ func groups(c *command, args []string) error {
 // confirm permits what nodes hold back.
 func confirm(c *command, args []string) error {
 	c.places()
-	if err := c.open(args, 1); err != nil {
-		return err
-	}
-	place, err := c.place()
+	place, err := c.openAt(args, 1)
 	if err != nil {
 		return err
 	}

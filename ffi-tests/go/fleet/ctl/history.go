@@ -18,10 +18,7 @@ import (
 // history shows the changes that etcd still has, the newest last.
 func history(c *command, args []string) error {
 	c.places()
-	if err := c.open(args, 1); err != nil {
-		return err
-	}
-	place, err := c.place()
+	place, err := c.openAt(args, 1)
 	if err != nil {
 		return err
 	}
@@ -155,10 +152,7 @@ func same(a, b map[string][]byte) bool {
 func rollback(c *command, args []string) error {
 	c.places()
 	revision := c.flags.Int64("revision", 0, "go back to this `revision`")
-	if err := c.open(args, most); err != nil {
-		return err
-	}
-	place, err := c.place()
+	place, err := c.openAt(args, most)
 	if err != nil {
 		return err
 	}

@@ -173,10 +173,7 @@ func (c *command) nodes(name string) (map[string]*status.Report, error) {
 func diff(c *command, args []string) error {
 	c.places()
 	revision := c.flags.Int64("revision", 0, "compare with this `revision`; of a node, that which it runs unless it is given")
-	if err := c.open(args, 2); err != nil {
-		return err
-	}
-	place, err := c.place()
+	place, err := c.openAt(args, 2)
 	if err != nil {
 		return err
 	}

@@ -246,10 +246,24 @@ func (n *Node) enter(ctx context.Context, g *group) {
 		// The next lease enters it.
 		return
 	}
+	lease, spec := n.lease, *g.spec
+	n.inQueue(ctx, g, func(ctx context.Context, queue rollout.Queue, ended chan struct{}) {
+		if queue.Wait(ctx, lease, spec) == nil {
+			select {
+			case n.granted <- grant{g, ended}:
+			case <-ctx.Done():
+			}
+		}
+	})
+}
+
+// inQueue does something about the node's place in the queue of a group, by itself, until it is cancelled. The channel is closed
+// when it has ended.
+func (n *Node) inQueue(ctx context.Context, g *group, do func(context.Context, rollout.Queue, chan struct{})) {
 	ctx, g.cancel = context.WithCancel(ctx)
 	earlier, ended := g.ended, make(chan struct{})
 	g.ended, g.has = ended, false
-	queue, lease, spec := rollout.Queue{Client: n.config.Client, Group: g.name, Node: n.config.Name}, n.lease, *g.spec
+	queue := rollout.Queue{Client: n.config.Client, Group: g.name, Node: n.config.Name}
 	n.work.Add(1)
 	go func() {
 		defer n.work.Done()
@@ -258,12 +272,7 @@ func (n *Node) enter(ctx context.Context, g *group) {
 		if earlier != nil {
 			<-earlier
 		}
-		if queue.Wait(ctx, lease, spec) == nil {
-			select {
-			case n.granted <- grant{g, ended}:
-			case <-ctx.Done():
-			}
-		}
+		do(ctx, queue, ended)
 	}()
 }
 
@@ -285,19 +294,8 @@ func (n *Node) leave(ctx context.Context, g *group, before func(context.Context)
 	if g.cancel != nil {
 		g.cancel()
 	}
-	earlier := g.ended
-	g.has, g.changing = false, nil
-	ctx, g.cancel = context.WithCancel(ctx)
-	ended := make(chan struct{})
-	g.ended = ended
-	queue := rollout.Queue{Client: n.config.Client, Group: g.name, Node: n.config.Name}
-	n.work.Add(1)
-	go func() {
-		defer n.work.Done()
-		defer close(ended)
-		if earlier != nil {
-			<-earlier
-		}
+	g.changing = nil
+	n.inQueue(ctx, g, func(ctx context.Context, queue rollout.Queue, _ chan struct{}) {
 		for ctx.Err() == nil {
 			var err error
 			if before != nil {
@@ -318,5 +316,5 @@ func (n *Node) leave(ctx context.Context, g *group, before func(context.Context)
 			}
 			timer.Stop()
 		}
-	}()
+	})
 }

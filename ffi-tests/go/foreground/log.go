@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package main
+package foreground
 
 import (
 	"fmt"
@@ -17,14 +17,14 @@ var lines = log.New(os.Stderr, "", log.LstdFlags|log.LUTC)
 // logLevel is what is logged, of the agent and of the library.
 var logLevel = proxyprocess.LogInfo
 
-// startLog has the library log as the agent does, on stderr.
-func startLog() error {
+// StartLog has the library log as the agent does, on stderr.
+func StartLog() error {
 	name := os.Getenv("RUST_LOG")
 	level, known := parseLevel(name)
 	if known {
 		logLevel = level
 	} else if name != "" {
-		logf(proxyprocess.LogWarn, "RUST_LOG: expected off, error, warn, info, debug or trace, got %q", name)
+		Logf(proxyprocess.LogWarn, "RUST_LOG: expected off, error, warn, info, debug or trace, got %q", name)
 	}
 	return proxyprocess.SetLog(logLevel, func(level proxyprocess.LogLevel, message string) {
 		lines.Printf("%-5s %s", strings.ToUpper(level.String()), message)
@@ -40,8 +40,8 @@ func parseLevel(name string) (proxyprocess.LogLevel, bool) {
 	return proxyprocess.LogOff, false
 }
 
-// logf logs a line of the agent's own.
-func logf(level proxyprocess.LogLevel, format string, values ...interface{}) {
+// Logf logs a line of the agent's own.
+func Logf(level proxyprocess.LogLevel, format string, values ...interface{}) {
 	if level <= logLevel {
 		lines.Printf("%-5s %s", strings.ToUpper(level.String()), fmt.Sprintf(format, values...))
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package main
+// Package foreground is what a program in the foreground needs besides the library: standard descriptors and a log.
+package foreground
 
 import (
 	"os"
@@ -8,9 +9,9 @@ import (
 	"syscall"
 )
 
-// keepStandardDescriptors opens /dev/null in place of standard descriptors that are closed, so that no file of the
+// KeepStandardDescriptors opens /dev/null in place of standard descriptors that are closed, so that no file of the
 // agent is taken for its standard output. Later versions of Go do it by themselves.
-func keepStandardDescriptors() {
+func KeepStandardDescriptors() {
 	for descriptor := 0; descriptor <= 2; descriptor++ {
 		_, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(descriptor), syscall.F_GETFD, 0)
 		if errno == syscall.EBADF {
@@ -20,8 +21,8 @@ func keepStandardDescriptors() {
 	}
 }
 
-// surviveBrokenPipes has a write to a standard descriptor without a reader fail; otherwise Go's runtime ends the
+// SurviveBrokenPipes has a write to a standard descriptor without a reader fail; otherwise Go's runtime ends the
 // program. The signal is handled, not ignored: children would inherit that.
-func surviveBrokenPipes() {
+func SurviveBrokenPipes() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
