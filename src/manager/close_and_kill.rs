@@ -217,6 +217,7 @@ impl Manager {
             supervisor: self.supervisor.clone(),
             counters: self.counters.clone(),
             last_look: self.last_look.clone(),
+            usages: Mutex::default(),
             core: std::mem::replace(&mut self.core, OnlyHome::new(Mutex::new(nothing))),
         });
         if let Err(error) = thread::start("proxy-free", move || drop(ManuallyDrop::into_inner(manager))) {

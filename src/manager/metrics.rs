@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::Manager;
 use super::metrics_text::{MetricKind, MetricsText, Seconds};
+use super::usages::Usage;
 use crate::supervisor::events::{BOUNDS_MS, Counters, TimeHistogram};
 use crate::supervisor::{LogSizes, ProxyStatus};
 use crate::sys::cgroup::control::{self, CgroupMemory};
-use crate::sys::proc::usage::UsageReader;
 
 use MetricKind::{Counter, Gauge, Histogram};
 
@@ -29,10 +29,16 @@ impl Manager {
         let sizes = self.log_sizes(&all);
         let mut text = MetricsText::with_capacity(BYTES + all.len() * BYTES_OF_PROXY);
         of_manager(&mut text, &self.counters, &all);
-        of_proxies(&mut text, &all);
+        of_proxies(&mut text, &all, &self.usages(&all));
         of_cgroups(&mut text, &all);
         of_logs(&mut text, &all, &sizes);
         text.into_text()
+    }
+
+    fn usages(&self, all: &[ProxyStatus]) -> Vec<Option<Usage>> {
+        // Nothing panics while it is held.
+        let mut usages = self.usages.lock().unwrap_or_else(PoisonError::into_inner);
+        usages.of(all.iter().map(|status| status.pid), Instant::now())
     }
 }
 
@@ -161,7 +167,7 @@ fn of_cgroups(text: &mut MetricsText, all: &[ProxyStatus]) {
     each(name, Counter, help, |memory| Some(memory.oom_kills.to_string()));
 }
 
-fn of_proxies(text: &mut MetricsText, all: &[ProxyStatus]) {
+fn of_proxies(text: &mut MetricsText, all: &[ProxyStatus], usages: &[Option<Usage>]) {
     text.family("proxyprocess_proxy_state", Gauge, "The state of the proxy: 1 of that which it has.");
     for status in all {
         text.sample("proxyprocess_proxy_state", &[("proxy", &status.id), ("state", status.state.as_str())], 1);
@@ -174,11 +180,7 @@ fn of_proxies(text: &mut MetricsText, all: &[ProxyStatus]) {
     each(text, all, "proxyprocess_proxy_uptime_seconds", Gauge, "How long its process has been running.", |status| {
         Some(Seconds(Duration::from_millis(status.uptime_ms?)))
     });
-    // One file a process, read once for both.
-    let reader = UsageReader::new();
-    let usage = |status: &ProxyStatus| reader.as_ref().and_then(|reader| reader.usage(status.pid?));
-    let usages: Vec<_> = all.iter().map(usage).collect();
-    let used = || all.iter().zip(&usages).filter_map(|(status, usage)| Some((status.id.as_str(), usage.as_ref()?)));
+    let used = || all.iter().zip(usages).filter_map(|(status, usage)| Some((status.id.as_str(), usage.as_ref()?)));
     text.family("proxyprocess_proxy_cpu_seconds_total", Counter, "Processor time of its process.");
     for (id, usage) in used() {
         text.sample("proxyprocess_proxy_cpu_seconds_total", &[("proxy", id)], Seconds(usage.cpu));

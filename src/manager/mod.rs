@@ -24,6 +24,7 @@ mod status;
 mod steering;
 mod sync;
 mod sync_plan;
+mod usages;
 mod written_snapshot;
 
 use std::fmt;
@@ -46,6 +47,7 @@ use current_supervisor::CurrentSupervisor;
 use last_look::SharedLook;
 use managed_set::ManagedSet;
 use run_control::Control;
+use usages::Usages;
 
 /// Starts, stops, snapshots and restores the proxies of a [`State`] (Consul 1.4's `Manager`).
 ///
@@ -91,6 +93,7 @@ pub struct Manager {
     supervisor: CurrentSupervisor,
     counters: Arc<Counters>,
     last_look: SharedLook,
+    usages: Mutex<Usages>,
     core: OnlyHome<Mutex<ManagedSet>>,
 }
 
@@ -137,6 +140,7 @@ impl Manager {
             supervisor: core.supervisor.clone(),
             counters: core.context.publisher.counters().clone(),
             last_look: core.last_look.clone(),
+            usages: Mutex::default(),
             core: OnlyHome::new(Mutex::new(core)),
         })
     }
@@ -259,8 +263,8 @@ impl Manager {
     /// `text/plain; version=0.0.4`): a text to be served as it is.
     ///
     /// The names of all families begin with `proxyprocess_`. Counters of the manager begin with 0 at its creation; those of a
-    /// proxy, which have the label `proxy`, with its process. Processor time and memory are those of the leader, read from
-    /// `/proc`; what cannot be read is left out. So are the sizes of logs when they are not known after a second, as while a file
+    /// proxy, which have the label `proxy`, with its process. Processor time and memory are those of the leader, from its clock and
+    /// `/proc`; what cannot be read is left out. The memory of a process that has not run since the last call can be a minute old. So are the sizes of logs when they are not known after a second, as while a file
     /// system hangs; later calls do not wait for them until that has passed. Empty in a worker that the host forked off, and in a
     /// [logger](crate::Logger).
     ///

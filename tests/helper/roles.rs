@@ -79,6 +79,7 @@ pub(crate) fn play(birth: Birth, inspection: Inspection) -> ExitCode {
         "inspect" => just_wait(&mut reporter, Some(inspection)),
         "stubborn" => stay(&mut reporter),
         "graceful" => obey(&mut reporter),
+        "grows" => grow(&mut reporter),
         "exit" => {
             reporter.started(None);
             words(args.get(1..).unwrap_or_default()).iter().for_each(|line| eprintln!("{line}"));
@@ -146,6 +147,18 @@ fn stay_for(reporter: &mut Reporter, mut handled: Handled) -> ! {
     reporter.started(None);
     loop {
         reporter.signal(wait::signal(&mut handled));
+    }
+}
+
+/// Has 32 MiB more after each SIGUSR1, when that is reported.
+fn grow(reporter: &mut Reporter) -> ! {
+    let mut handled = Handled::user();
+    reporter.started(None);
+    let mut memory = Vec::new();
+    loop {
+        let signal = wait::signal(&mut handled);
+        memory.push(vec![1_u8; 32 << 20]);
+        reporter.signal(signal);
     }
 }
 

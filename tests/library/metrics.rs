@@ -67,6 +67,27 @@ fn metrics_tell_what_has_happened_and_what_the_proxies_are_doing() {
 }
 
 #[test]
+fn memory_is_that_of_now_after_a_process_has_run() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    host.set("web", helper(&scene, &["grows"]));
+    host.run();
+    let start = scene.reports.start("web");
+    assert_eq!(host.events.started("web"), start.pid);
+    let resident = || samples(&host.manager.metrics())[r#"proxyprocess_proxy_resident_bytes{proxy="web"}"#];
+    let mut before = resident();
+    for _ in 0..2 {
+        host.manager.signal("web", "SIGUSR1".parse().unwrap()).unwrap();
+        assert_eq!(scene.reports.signal(&start), "SIGUSR1");
+        let now = resident();
+        assert!(now > before + f64::from(30 << 20), "{now} bytes after {before}");
+        before = now;
+    }
+    host.kill();
+    scene.finish();
+}
+
+#[test]
 fn sizes_of_logs_are_what_they_take_and_what_was_cut_is_counted() {
     const LIMIT: u64 = 65_536;
     let scene = Scene::of_library();

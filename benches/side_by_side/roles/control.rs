@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `set ID VERSION` | declares another process | when it was declared |
 //! | `status COUNT` | asks for the status so often | the median in ns, how many proxies, how many run, restarts of the crashing one |
-//! | `metrics COUNT` | asks for the metrics so often | the median of the processor time in ns, the same of the [reads alone](super::reads), how many bytes |
+//! | `metrics COUNT` | asks for the metrics so often | the median of the processor time in ns, that of the first, the median of the [reads alone](super::reads), how many bytes |
 //! | `burst IDS COUNT` | so many changes among so many ids, within a second if it can | when the first and the last were made |
 //! | `close` | ends and leaves the processes | when it began |
 //! | `kill` | ends with the processes; so does SIGTERM | when it began |
@@ -111,7 +111,8 @@ fn metrics(manager: &Manager, count: u32) -> Result<()> {
         })?);
         of_reads.push(processor_time(|| reads.make())?);
     }
-    answer(&[median(&times) as u64, median(&of_reads) as u64, bytes as u64])
+    let first = times.first().copied().unwrap_or_default();
+    answer(&[median(&times) as u64, first as u64, median(&of_reads) as u64, bytes as u64])
 }
 
 /// While the manager stops all.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The metrics of all proxies, which all run: what a scrape costs, and what the reads cost of which it is made.
+//! The metrics of all proxies, which all run and sleep: what a scrape costs, and what the reads cost of which the first is made.
 
 use crate::Result;
 use crate::agent::Agent;
@@ -16,13 +16,14 @@ pub(super) fn run(options: &Options, tools: &Tools) -> Result<Vec<Target>> {
     let n = options.many;
     let mut agent = Agent::start(tools, n, &[])?;
     let answer = agent.ask(&format!("metrics {TIMES}"))?;
-    let [ns, reads_ns, bytes] = answer[..] else { return Err(format!("metrics: got {answer:?}").into()) };
+    let [ns, first_ns, reads_ns, bytes] = answer[..] else { return Err(format!("metrics: got {answer:?}").into()) };
     agent.kill()?;
     let limit = OF_TEN_THOUSAND_MS * f64::from(n) / 10_000.0;
     let what = format!("metrics of {n}, processor time, p50 of {TIMES}");
     Ok(vec![
         Target::at_most(what, ns as f64 / 1e6, limit, "ms"),
-        Target::told("of which statm and sizes of logs alone", reads_ns as f64 / 1e6, "ms"),
+        Target::told("the first of them, which reads the memory of all", first_ns as f64 / 1e6, "ms"),
+        Target::told("statm of all and sizes of logs alone, p50", reads_ns as f64 / 1e6, "ms"),
         Target::told("length of the text", bytes as f64 / 1e6, "MB"),
     ])
 }

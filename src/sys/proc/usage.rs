@@ -11,32 +11,23 @@ use std::time::Duration;
 use super::stat::integer;
 use crate::sys::file::open_at;
 
-/// What a process uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Usage {
-    /// In user and kernel mode, of all its threads.
-    pub(crate) cpu: Duration,
-    /// Resident, in bytes.
-    pub(crate) resident: u64,
-}
-
-/// Reads it of many processes.
+/// Reads the memory of many processes.
 #[derive(Debug)]
-pub(crate) struct UsageReader {
+pub(crate) struct MemoryReader {
     /// `/proc`, so that the way there is not walked for each.
     proc: OwnedFd,
     page_size: u64,
 }
 
-impl UsageReader {
+impl MemoryReader {
     /// `None` where there is no `/proc`, or no descriptor for it now.
-    pub(crate) fn new() -> Option<UsageReader> {
+    pub(crate) fn new() -> Option<MemoryReader> {
         let proc = open_at(libc::AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0).ok()?;
-        Some(UsageReader { proc, page_size: page_size()? })
+        Some(MemoryReader { proc, page_size: page_size()? })
     }
 
-    /// That of a process by its pid; `None` when it is gone or cannot be read.
-    pub(crate) fn usage(&self, pid: u32) -> Option<Usage> {
+    /// The resident memory of a process, in bytes; `None` when it is gone or cannot be read.
+    pub(crate) fn resident(&self, pid: u32) -> Option<u64> {
         let mut path = [0; 32];
         // One byte is left, the NUL at its end.
         write!(&mut path[..31], "{pid}/statm").ok()?;
@@ -44,8 +35,7 @@ impl UsageReader {
         let mut text = [0; 256];
         // In one read, which returns all of it (seq_file).
         let length = File::from(file).read(&mut text).ok()?;
-        let resident = resident_pages(text.get(..length)?)?.checked_mul(self.page_size)?;
-        Some(Usage { cpu: cpu_time(pid)?, resident })
+        resident_pages(text.get(..length)?)?.checked_mul(self.page_size)
     }
 }
 
@@ -60,7 +50,8 @@ fn cpu_clock(pid: libc::pid_t) -> libc::clockid_t {
     (!pid << 3) | 2
 }
 
-fn cpu_time(pid: u32) -> Option<Duration> {
+/// The processor time of a process, in user and kernel mode, of all its threads; `None` when it is gone.
+pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
     let pid = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0)?;
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is writable memory of the right type; a clock that there is not is EINVAL.
@@ -87,10 +78,11 @@ mod tests {
 
     #[test]
     fn this_process_has_memory_and_has_run() {
-        let reader = UsageReader::new().unwrap();
-        let usage = reader.usage(std::process::id()).unwrap();
-        assert!(usage.resident > 100_000 && !usage.cpu.is_zero(), "{usage:?}");
-        assert_eq!([0, u32::MAX].map(|pid| reader.usage(pid)), [None; 2]);
+        let reader = MemoryReader::new().unwrap();
+        let this = std::process::id();
+        assert!(reader.resident(this).unwrap() > 100_000 && !cpu_time(this).unwrap().is_zero());
+        assert_eq!([0, u32::MAX].map(|pid| reader.resident(pid)), [None; 2]);
+        assert_eq!([0, u32::MAX].map(cpu_time), [None; 2]);
     }
 
     #[test]
