@@ -71,7 +71,7 @@ const LONGEST_PART: usize = 180;
 pub(crate) struct StartPlace {
     pub(crate) path: Arc<Path>,
     /// Whether all processes of it were ended at once, after which none can be cloned into it
-    /// ([`clone_into_cgroup`](crate::sys::spawn::clone_into_cgroup)).
+    /// ([`clone3`](crate::sys::spawn::clone3)).
     pub(crate) was_killed: bool,
 }
 

@@ -27,6 +27,7 @@ use crate::sys::pidfd;
 use crate::sys::signal::Signal;
 use crate::sys::spawn;
 use crate::sys::spawn::child_stack::ChildStack;
+use crate::sys::spawn::host_process::HostProcess;
 use crate::sys::spawn::standard_streams::StandardStreams;
 use crate::sys::wait::{ExitStatus, Reap};
 
@@ -113,7 +114,7 @@ impl CommandRun {
         let _counted = RunByCaller::begin();
         let failed = |error| start_failed(&self.name(), &error);
         let (mut stack, mut streams) = (ChildStack::new().map_err(failed)?, StandardStreams::new().map_err(failed)?);
-        let (process, name) = (self.start(&mut stack, &mut streams)?, self.name());
+        let (process, name) = (self.start(&mut stack, &HostProcess::read(), &mut streams)?, self.name());
         // The owner may end meanwhile.
         drop((self, stack, streams));
         if let Some(status) = wait_for(&process, after(Instant::now(), timeout)) {
@@ -135,13 +136,18 @@ impl CommandRun {
     ///
     /// # Errors
     /// [`ErrorCode::StartFailed`], [`ErrorCode::RootRefused`], [`ErrorCode::Io`]: it was not started.
-    pub(crate) fn start(&self, stack: &mut ChildStack, streams: &mut StandardStreams) -> Result<Process> {
+    pub(crate) fn start(
+        &self,
+        stack: &mut ChildStack,
+        host: &HostProcess,
+        streams: &mut StandardStreams,
+    ) -> Result<Process> {
         self.spec.refuse_root()?;
         let mut program = self.spec.command_program(&self.argv, self.leader, self.numbers);
         self.spec.become_user(&mut program)?;
         program.cgroup = self.spec.enter_for_command(self.cgroup.as_ref())?;
         let streams = streams.with(self.spec.open_outputs(program.credentials.as_ref())?);
-        let started = spawn::start(stack, program, streams.as_fds(), None).map_err(|error| {
+        let started = spawn::start(stack, host, program, streams.as_fds(), None).map_err(|error| {
             Error::os_text(ErrorCode::StartFailed, format!("{}: {error}", self.name()), error.source.raw_os_error())
         })?;
         if let Some(why) = &started.uncontained {

@@ -227,6 +227,27 @@ fn change_mask(how: i32, mask: u64) -> u64 {
     earlier
 }
 
+/// Whether a signal is in the kernel's mask.
+pub(super) fn is_in(mask: u64, number: i32) -> bool {
+    mask & (1 << (number - 1)) != 0
+}
+
+/// The signals that this process ignores, as a mask.
+pub(super) fn ignored() -> u64 {
+    (1..=MAX_SIGNAL).filter(|number| is_ignored(*number)).fold(0, |mask, number| mask | 1 << (number - 1))
+}
+
+/// A raw call: the C library's refuses to tell of its own signals.
+fn is_ignored(number: i32) -> bool {
+    // The kernel's struct sigaction, whose first field is the handler.
+    let mut action = [0usize; 8];
+    let no_new = std::ptr::null::<u8>();
+    // SAFETY: `action` is larger than the kernel's struct (32 bytes where pointers have 8) and writable; 8 is the size of its
+    // signal set.
+    let known = unsafe { libc::syscall(libc::SYS_rt_sigaction, number, no_new, action.as_mut_ptr(), 8) };
+    known == 0 && action.first() == Some(&libc::SIG_IGN)
+}
+
 thread_local! {
     /// Whether the thread blocks all asynchronous signals for its whole life.
     static NEVER_SIGNALLED: Cell<bool> = const { Cell::new(false) };

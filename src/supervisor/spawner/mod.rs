@@ -3,6 +3,7 @@
 
 mod busy_timer;
 pub(crate) mod job;
+mod known_host;
 pub(crate) mod last_words;
 mod process_resources;
 pub(crate) mod threads;

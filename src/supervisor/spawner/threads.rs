@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::busy_timer::BusyTimer;
 use super::job::{Job, ScanRequest, Work};
+use super::known_host::Submitted;
 use super::work::{SpawnTools, Spawner};
 use crate::defaults::KILL_PATIENCE;
 use crate::error::Error;
@@ -46,8 +47,8 @@ pub(crate) fn most_spawners() -> usize {
 /// The threads and the way to them.
 #[derive(Debug)]
 pub(crate) struct Spawners {
-    /// There until the end.
-    work: Option<Sender<Work>>,
+    /// There until the end. Each piece has a number.
+    work: Option<Sender<(u64, Work)>>,
     shared: Arc<Shared>,
     threads: Vec<SpawnerThread>,
     limit: usize,
@@ -73,7 +74,8 @@ impl SpawnerThread {
 /// What they have in common.
 #[derive(Debug)]
 struct Shared {
-    waiting: Receiver<Work>,
+    waiting: Receiver<(u64, Work)>,
+    submitted: Submitted,
     spawner: Spawner,
     /// Threads that wait for a job, or are about to.
     idle: AtomicI64,
@@ -84,7 +86,7 @@ impl Spawners {
     pub(crate) fn start(mailbox: Mailbox, reaper: Arc<Reaper>, positions: Arc<LogPositions>) -> io::Result<Spawners> {
         let (work, waiting) = crossbeam_channel::unbounded();
         let (spawner, idle) = (Spawner::new(mailbox, reaper, positions)?, AtomicI64::new(0));
-        let shared = Arc::new(Shared { waiting, spawner, idle });
+        let shared = Arc::new(Shared { waiting, submitted: Submitted::default(), spawner, idle });
         let (threads, limit) = (Vec::new(), most_spawners());
         let mut spawners = Spawners { work: Some(work), shared, threads, limit, check_at: None };
         spawners.add_thread()?;
@@ -121,7 +123,7 @@ impl Spawners {
         }
         if let Some(waiting) = &self.work {
             // The receiver lives in `shared`, so the channel is open.
-            let _ = waiting.send(work);
+            let _ = waiting.send((self.shared.submitted.next(), work));
         }
     }
 
@@ -165,7 +167,7 @@ impl Spawners {
     }
 
     fn add_thread(&mut self) -> io::Result<()> {
-        let tools = SpawnTools::new()?;
+        let tools = SpawnTools::new(self.shared.submitted.clone())?;
         let (shared, busy) = (self.shared.clone(), Arc::new(BusyTimer::new()));
         let name = format!("proxy-spawner-{}", self.threads.len() + 1);
         let ((ends, ended), its_timer) = (crossbeam_channel::bounded(0), busy.clone());
@@ -210,10 +212,11 @@ impl Drop for Spawners {
 
 impl Shared {
     fn run(&self, mut tools: SpawnTools, busy: &BusyTimer) {
-        while let Ok(work) = self.waiting.recv() {
+        while let Ok((number, work)) = self.waiting.recv() {
             self.idle.fetch_sub(1, Ordering::AcqRel);
             busy.begin();
             fail::point("job:taken");
+            tools.begin(number);
             self.spawner.do_work(work, &mut tools);
             busy.end();
             self.idle.fetch_add(1, Ordering::AcqRel);

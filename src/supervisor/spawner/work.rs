@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::job::{Given, Job, Leftovers, ScanRequest, SocketsToClose, Work};
+use super::known_host::{KnownHost, Submitted};
 use super::last_words::AddressSearch;
 use super::process_resources::{notify_socket, open_sockets, recorded, report_pipe, take_over};
 use crate::declaration::validate_id;
@@ -51,16 +52,22 @@ use crate::sys::spawn::start_error::StartError;
 pub(crate) struct SpawnTools {
     stack: ChildStack,
     streams: StandardStreams,
+    host: KnownHost,
 }
 
 impl SpawnTools {
-    pub(crate) fn new() -> io::Result<SpawnTools> {
+    pub(super) fn new(submitted: Submitted) -> io::Result<SpawnTools> {
         let streams = StandardStreams::new()?;
         if let Some(error) = streams.why_no_null() {
             let instead = "the standard input of processes is an empty pipe";
             logging::write(Level::Warn, format_args!("open /dev/null: {error}; {instead}"));
         }
-        Ok(SpawnTools { stack: ChildStack::new()?, streams })
+        Ok(SpawnTools { stack: ChildStack::new()?, streams, host: KnownHost::new(submitted) })
+    }
+
+    /// Work of this number begins.
+    pub(super) fn begin(&mut self, number: u64) {
+        self.host.begin(number);
     }
 }
 
@@ -215,7 +222,7 @@ impl Spawner {
                 Err(refusal) => Done::Refused(refusal),
             },
             Job::Run { run, command, .. } => {
-                let started = run.start(&mut tools.stack, &mut tools.streams);
+                let started = run.start(&mut tools.stack, &tools.host.get(), &mut tools.streams);
                 Done::Run { command, started: started.map(|process| self.reaper.insert(command, process)) }
             }
             Job::Record { key, spec, given } => Done::Recorded(self.record(key, &spec, &given)),
@@ -324,7 +331,7 @@ impl Spawner {
         let outputs = spec.open_outputs(program.credentials.as_ref())?;
         let output_begins = self.positions.end_of(outputs[1].as_fd());
         let streams = tools.streams.with(outputs);
-        let (standard, stack) = (streams.as_fds(), &mut tools.stack);
+        let (standard, stack, host) = (streams.as_fds(), &mut tools.stack, tools.host.get());
         fail::point("start:prepared");
         // ORDER: before the start, for once a process runs nothing may fail that it is supervised by.
         let boot_id_of_detached = spec.config.command.is_detached().then(boot_id).transpose()?;
@@ -335,9 +342,9 @@ impl Spawner {
                 let recorded = recorded(spec, sockets);
                 let header = store::RecordHeader { notifications, ..spec.record_header(numbers, &recorded) };
                 let record = data_dir.prepare_record(spec.place, header, &boot_id()?)?;
-                spawn::start(stack, program, standard, Some(&record))
+                spawn::start(stack, &host, program, standard, Some(&record))
             }
-            Files::LogDir(_) | Files::Paths { .. } => spawn::start(stack, program, standard, None),
+            Files::LogDir(_) | Files::Paths { .. } => spawn::start(stack, &host, program, standard, None),
         };
         if let Some(error) = dumpable::take_failure() {
             logging::write(Level::Warn, format_args!("make this process dumpable again: {error}"));

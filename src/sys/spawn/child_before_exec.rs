@@ -31,6 +31,8 @@ pub(crate) struct Instructions<'a> {
     pub(crate) envp: *const *const c_char,
     /// NULL to stay in the agent's directory.
     pub(crate) dir: *const c_char,
+    /// The signals that it may have ignored, as a mask, when it was cloned without the handlers of all; else all are reset.
+    pub(crate) ignored: Option<u64>,
     /// Descriptors above 2 that become 0, 1 and 2.
     pub(crate) standard: [c_int; 3],
     /// The `cgroup.procs` of the cgroup that it moves itself into, unless it was cloned into one.
@@ -127,7 +129,7 @@ fn prepare_and_execute(it: &Instructions<'_>) -> Failed {
 fn prepare(it: &Instructions<'_>) -> Result<(), Failed> {
     pass(&it.fail, points::BEGUN, ChildStep::Session)?;
     // ORDER: before the mask is emptied no handler of the host may be left, for it would run in the host's memory.
-    reset_dispositions();
+    reset_dispositions(it.ignored);
     // SAFETY: no pointers are passed.
     step(ChildStep::Session, unsafe { libc::syscall(libc::SYS_setsid) })?;
     leave_table(it)?;
@@ -253,11 +255,12 @@ fn execute(it: &Instructions<'_>) -> Failed {
 
 /// Every signal gets its default disposition: a host's handler must not run here, and an ignored SIGPIPE, SIGCHLD or
 /// SIGTERM would be inherited through exec.
-fn reset_dispositions() {
+fn reset_dispositions(ignored: Option<u64>) {
     // The kernel's struct sigaction for SIG_DFL: all zero, whatever the order of its fields.
     let default = [0u64; 4];
     let no_old = std::ptr::null_mut::<c_void>();
-    for number in 1..=signal::MAX_SIGNAL {
+    let is_reset = |number: &c_int| ignored.is_none_or(|mask| signal::is_in(mask, *number));
+    for number in (1..=signal::MAX_SIGNAL).filter(is_reset) {
         // SIGKILL and SIGSTOP refuse, and have no other disposition.
         // SAFETY: `default` is at least as large as the kernel's struct; 8 is the size of its signal set.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), no_old, 8) };

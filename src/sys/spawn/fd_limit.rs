@@ -41,7 +41,7 @@ extern "C" fn capture() {
 }
 
 /// The limit of this process at this moment.
-fn descriptors_now() -> Option<Limit> {
+pub(super) fn descriptors_now() -> Option<Limit> {
     let mut limit = MaybeUninit::<libc::rlimit>::uninit();
     // SAFETY: the pointer is to writable memory of the right type.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) } != 0 {
@@ -53,11 +53,11 @@ fn descriptors_now() -> Option<Limit> {
 }
 
 /// What a child must set to have the declared soft limit, or without one that of the agent when the library was loaded;
-/// nothing when that is in force. A declared one can be above the hard limit, and cannot be set then.
+/// nothing when that is in force, by inheriting the agent's of now. A declared one can be above the hard limit, and cannot be set then.
 ///
 /// The hard limit is never raised: lowering it was a decision of the user.
-pub(crate) fn descriptors_for_child(declared: Option<u64>) -> Option<Limit> {
-    let now = descriptors_now()?;
+pub(crate) fn descriptors_for_child(declared: Option<u64>, now: Option<Limit>) -> Option<Limit> {
+    let now = now?;
     let soft = match declared {
         Some(soft) => soft,
         None => at_load()?.soft.min(now.hard),

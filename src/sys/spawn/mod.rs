@@ -13,12 +13,13 @@ pub(crate) mod child_record;
 mod child_report;
 pub(crate) mod child_stack;
 mod child_step;
-pub(crate) mod clone_into_cgroup;
+pub(crate) mod clone3;
 mod detached_report;
 pub(crate) mod dumpable;
 mod exec_diagnosis;
 pub(crate) mod fd_limit;
 mod fd_table;
+pub(crate) mod host_process;
 mod intermediate_child;
 mod oom_score;
 mod passed_descriptors;
@@ -51,6 +52,7 @@ use child_stack::ChildStack;
 use child_step::ChildStep;
 use dumpable::UserChange;
 use fd_table::FdTablePlan;
+use host_process::HostProcess;
 use oom_score::RawScore;
 use passed_descriptors::PassedDescriptors;
 use pid_variable::PidVariable;
@@ -113,12 +115,13 @@ fn c_string(text: OsString) -> io::Result<CString> {
 /// `standard` become its descriptors 0, 1 and 2. The process leads a new session and group, has default signal
 /// dispositions, an empty signal mask, no other descriptors but those of [`Program::sockets`] and
 /// [`Program::report`], and the descriptor limit that is declared or else that of the
-/// agent when the library was loaded.
+/// agent when the library was loaded. `host` is what this process was like after the start was asked for.
 ///
 /// # Errors
 /// The step that failed, its object and the errno. The child is reaped then, and its record may be there.
 pub(crate) fn start(
     stack: &mut ChildStack,
+    host: &HostProcess,
     mut program: Program<'_>,
     standard: [BorrowedFd<'_>; 3],
     record: Option<&SelfRecord>,
@@ -136,8 +139,11 @@ pub(crate) fn start(
     envp.splice(..0, pid_variables.iter().map(|text| text.cast_const()));
     let dir = program.dir.clone().map(c_string).transpose().map_err(prepare)?;
     let settings = RawSettings::of_child(&program.settings)?;
-    let descriptor_limit =
-        if settings.limits_descriptors() { None } else { fd_limit::descriptors_for_child(program.descriptor_limit) };
+    let descriptor_limit = if settings.limits_descriptors() {
+        None
+    } else {
+        fd_limit::descriptors_for_child(program.descriptor_limit, host.descriptors)
+    };
     if let Some(limit) = descriptor_limit.filter(|limit| limit.soft > limit.hard) {
         return Err(above_hard_limit(limit));
     }
@@ -164,19 +170,21 @@ pub(crate) fn start(
         }
     };
     let mut pipe = new_pipe()?;
-    let is_cloned_into = |program: &Program<'_>| {
-        let enters = program.cgroup.as_ref().is_some_and(|cgroup| !cgroup.moves_itself);
-        // A process that is detached is not cloned by this thread.
-        enters && !program.detached && clone_into_cgroup::may_work()
+    // A process that is detached is not cloned by this thread.
+    let is_detached = program.detached;
+    let by_clone3 = || !is_detached && clone3::may_work();
+    let is_cloned_into = |program: &Program<'_>, by_clone3: bool| {
+        by_clone3 && program.cgroup.as_ref().is_some_and(|cgroup| !cgroup.moves_itself)
     };
-    let procs_of = |program: &Program<'_>| {
-        let cgroup = program.cgroup.as_ref().filter(|_| !is_cloned_into(program));
+    let procs_of = |program: &Program<'_>, by_clone3: bool| {
+        let cgroup = program.cgroup.as_ref().filter(|_| !is_cloned_into(program, by_clone3));
         cgroup.map(|cgroup| cgroup.entrance.procs.as_raw_fd())
     };
-    let plan = |program: &Program<'_>, pipe: Option<&Pipe>| {
-        divide(program, standard, record, pipe, passed.ends().chain(procs_of(program))).map_err(no_child)
+    let plan = |program: &Program<'_>, pipe: Option<&Pipe>, by_clone3: bool| {
+        divide(program, standard, record, pipe, passed.ends().chain(procs_of(program, by_clone3))).map_err(no_child)
     };
-    let division = plan(&program, pipe.as_ref())?;
+    let mut planned_for_clone3 = by_clone3();
+    let division = plan(&program, pipe.as_ref(), planned_for_clone3)?;
     // The next child needs other descriptors than the last one.
     let mut is_outdated = false;
     let mut uncontained = None;
@@ -186,9 +194,10 @@ pub(crate) fn start(
         argv: argv.pointers.as_ptr(),
         envp: envp.as_ptr(),
         dir: dir.as_ref().map_or(std::ptr::null(), |dir| dir.as_ptr()),
+        ignored: None,
         standard: standard.map(|fd| fd.as_raw_fd()),
         cgroup_procs: None,
-        oom_score: RawScore::of_child(program.oom_score_adj),
+        oom_score: RawScore::of_child(program.oom_score_adj, host.oom_score),
         credentials: program.credentials.as_ref().map(|to| RawCredentials {
             uid: to.uid,
             gid: to.gid,
@@ -217,18 +226,19 @@ pub(crate) fn start(
         // SAFETY: as above.
         unsafe { instructions.birth.write_volatile(ChildIdentity::default()) };
         let user_change = changes_user.then(UserChange::begins);
-        if std::mem::take(&mut is_outdated) {
-            instructions.division = plan(&program, pipe.as_ref())?;
+        // Another thread may just have found out that it is refused.
+        let by_clone3 = by_clone3();
+        if std::mem::take(&mut is_outdated) || by_clone3 != planned_for_clone3 {
+            instructions.division = plan(&program, pipe.as_ref(), by_clone3)?;
+            planned_for_clone3 = by_clone3;
         }
-        let is_cloned_into = is_cloned_into(&program);
-        instructions.cgroup_procs = procs_of(&program);
+        let is_cloned_into = is_cloned_into(&program, by_clone3);
+        instructions.cgroup_procs = procs_of(&program, by_clone3);
+        instructions.ignored = by_clone3.then_some(host.ignored);
         let into = program.cgroup.as_ref().filter(|_| is_cloned_into);
         let into = into.map(|cgroup| cgroup.entrance.directory.as_fd());
         let child = match clone(stack, &instructions, into) {
-            Err(error) if is_cloned_into && clone_into_cgroup::is_refused(&error) => {
-                is_outdated = true;
-                continue;
-            }
+            Err(error) if by_clone3 && clone3::is_refused(&error) => continue,
             // EAGAIN is also of a clone elsewhere.
             Err(error) if is_cloned_into && !is_exhausted(&error) && error.raw_os_error() != Some(libc::EAGAIN) => {
                 uncontained = Some(stay_outside(&mut program, error)?);
@@ -250,7 +260,7 @@ pub(crate) fn start(
             fd_table::works();
         }
         if let Some(cgroup) = program.cgroup.as_mut().filter(|_| is_cloned_into && outcome == ChildOutcome::default()) {
-            // Killed before it began, as it seems by the kernel: see `clone_into_cgroup`.
+            // Killed before it began, as it seems by the kernel: see `clone3`.
             cgroup.moves_itself = true;
             is_outdated = true;
             child.reap_failed();
@@ -352,7 +362,7 @@ fn clone(stack: &mut ChildStack, instructions: &Instructions<'_>, cgroup: Option
     match clone_with(libc::CLONE_PIDFD, stack, instructions, cgroup) {
         // An emulator (qemu-user) or a sandbox that has pidfds, but not from clone. The pid is the child's own until
         // it is reaped.
-        Err(error) if cgroup.is_none() && is_refused(&error) => {
+        Err(error) if instructions.ignored.is_none() && is_refused(&error) => {
             let child = clone_with(0, stack, instructions, None)?;
             Ok(Child { pidfd: child.pid.and_then(|pid| pidfd::open(pid).ok()), ..child })
         }
@@ -373,9 +383,9 @@ fn clone_with(
     fail::failing("start:clone")?;
     // The child inherits the mask and opens it when no handler of the host is left.
     let guard = MaskGuard::block_all();
-    if let Some(cgroup) = cgroup {
+    if instructions.ignored.is_some() {
         // SAFETY: as below.
-        let cloned = unsafe { clone_into_cgroup::clone_into(cgroup, flags, stack, child_before_exec::run, argument) };
+        let cloned = unsafe { clone3::clone3(cgroup, flags, stack, child_before_exec::run, argument) };
         drop(guard);
         fail::point("start:cloned");
         let (pid, pidfd) = cloned?;

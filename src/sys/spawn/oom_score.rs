@@ -24,12 +24,11 @@ pub(crate) struct RawScore {
 
 impl RawScore {
     /// What a child has to write for its process to have the declared value, or 0 without a declaration. Nothing if it
-    /// has 0 anyway, by inheriting it: the agent's own value is read for each child, for it can be changed at any
-    /// time.
-    pub(crate) fn of_child(declared: Option<i32>) -> Option<RawScore> {
+    /// has 0 anyway, by inheriting it from an agent of this value.
+    pub(crate) fn of_child(declared: Option<i32>, own: Option<i32>) -> Option<RawScore> {
         match declared {
             Some(value) => Some(RawScore::new(value, true)),
-            None if own() == Some(0) => None,
+            None if own == Some(0) => None,
             None => Some(RawScore::new(0, false)),
         }
     }
@@ -43,7 +42,7 @@ impl RawScore {
 }
 
 /// The value of this process, if it can be read.
-fn own() -> Option<i32> {
+pub(super) fn own() -> Option<i32> {
     let (mut text, path) = ([0; 16], PATH.to_str().ok()?);
     let length = File::open(path).and_then(|mut file| file.read(&mut text)).ok()?;
     std::str::from_utf8(&text[..length]).ok()?.trim_end().parse().ok()
@@ -78,10 +77,12 @@ mod tests {
     #[test]
     fn a_declared_value_is_written_and_without_one_only_what_differs_from_the_agent() {
         for (value, text) in [(0, "0"), (7, "7"), (-1000, "-1000"), (1000, "1000")] {
-            let score = RawScore::of_child(Some(value)).unwrap();
+            let score = RawScore::of_child(Some(value), Some(0)).unwrap();
             assert_eq!((&score.text[..score.length], score.required), (text.as_bytes(), true));
         }
-        let expected = (own() != Some(0)).then(|| RawScore::new(0, false));
-        assert_eq!(RawScore::of_child(None), expected);
+        assert_eq!(RawScore::of_child(None, Some(0)), None);
+        for own in [None, Some(-7)] {
+            assert_eq!(RawScore::of_child(None, own), Some(RawScore::new(0, false)));
+        }
     }
 }

@@ -16,7 +16,7 @@ fn run(program: Program<'_>) -> Result<ExitStatus, StartError> {
     let null = File::options().read(true).write(true).open("/dev/null").unwrap();
     let fd = crate::sys::fd::above_standard(null.into()).unwrap();
     let mut stack = ChildStack::new().unwrap();
-    let started = start(&mut stack, program, [fd.as_fd(); 3], None)?;
+    let started = start(&mut stack, &HostProcess::read(), program, [fd.as_fd(); 3], None)?;
     match wait::wait_blocking(Target::Pid(started.pid)).unwrap() {
         Waited::Ended(status) => Ok(status),
         other => panic!("{other:?}"),
@@ -55,7 +55,7 @@ fn a_failure_names_the_step_and_the_object() {
     assert_eq!(missing.to_string(), format!("execute no-such-program: {found}"));
     let no_dir = Program { dir: Some("/no/such".into()), ..program(&["sh"]) };
     assert_eq!(run(no_dir).unwrap_err().to_string(), "chdir /no/such: No such file or directory (os error 2)");
-    let hard = fd_limit::descriptors_for_child(Some(0)).unwrap().hard;
+    let hard = fd_limit::descriptors_for_child(Some(0), fd_limit::descriptors_now()).unwrap().hard;
     let unlimited = run(Program { descriptor_limit: Some(u64::MAX), ..program(&["true"]) });
     match unlimited {
         Ok(_) => assert_eq!(hard, u64::MAX),
@@ -99,8 +99,7 @@ fn declared_settings_are_those_of_the_process_alone() {
 
 #[test]
 fn a_declared_oom_score_and_descriptor_limit_are_those_of_the_process_alone() {
-    let own =
-        || (std::fs::read_to_string("/proc/self/oom_score_adj").unwrap(), fd_limit::descriptors_for_child(Some(50)));
+    let own = || (std::fs::read_to_string("/proc/self/oom_score_adj").unwrap(), fd_limit::descriptors_now());
     let before = own();
     let look =
         program(&["sh", "-c", "read score </proc/self/oom_score_adj && test $score = 1000 && test $(ulimit -n) = 50"]);
@@ -130,7 +129,7 @@ fn a_child_does_not_allocate_before_it_executes() {
     let program =
         Program { dir: Some("/".into()), credentials, descriptor_limit, oom_score_adj, settings, ..program(&["true"]) };
     let mut stack = ChildStack::new().unwrap();
-    let started = start(&mut stack, program, [null.as_fd(); 3], Some(&record)).unwrap();
+    let started = start(&mut stack, &HostProcess::read(), program, [null.as_fd(); 3], Some(&record)).unwrap();
     let ended = wait::wait_blocking(Target::Pid(started.pid)).unwrap();
     assert_eq!(ended, Waited::Ended(ExitStatus::Exited(0)));
     let written = std::fs::read_to_string(place.path().join("r")).unwrap();
@@ -164,7 +163,7 @@ fn nothing_changes_in_the_descriptors_of_the_agent() {
     for _ in 0..3 {
         let mut stack = ChildStack::new().unwrap();
         let look = program(&["sh", "-c", &format!("test ! -e /proc/self/fd/{high}")]);
-        let started = start(&mut stack, look, [null.as_fd(); 3], Some(&record)).unwrap();
+        let started = start(&mut stack, &HostProcess::read(), look, [null.as_fd(); 3], Some(&record)).unwrap();
         let ended = wait::wait_blocking(Target::Pid(started.pid)).unwrap();
         assert_eq!(ended, Waited::Ended(ExitStatus::Exited(0)));
         assert_eq!(state(), before);
@@ -205,7 +204,8 @@ fn a_record_is_written_over_and_one_that_is_not_ours_alone_is_replaced() {
     let mut stack = ChildStack::new().unwrap();
     let mut write = |head: &[u8]| {
         let record = SelfRecord { head: head.to_vec(), ..record_in(&dir, place.path()) };
-        let started = start(&mut stack, program(&["true"]), [null.as_fd(); 3], Some(&record)).unwrap();
+        let started =
+            start(&mut stack, &HostProcess::read(), program(&["true"]), [null.as_fd(); 3], Some(&record)).unwrap();
         wait::wait_blocking(Target::Pid(started.pid)).unwrap();
         let written = std::fs::read_to_string(place.path().join("r")).unwrap();
         let expected = format!("{}\"pid\":{},", String::from_utf8_lossy(head), started.pid);
@@ -247,7 +247,8 @@ fn a_record_that_cannot_be_put_in_its_place_leaves_no_temporary_file() {
     let null = crate::sys::null::open_null().unwrap();
     let record = record_in(&dir, place.path());
     let mut stack = ChildStack::new().unwrap();
-    let failed = start(&mut stack, program(&["true"]), [null.as_fd(); 3], Some(&record)).unwrap_err();
+    let failed =
+        start(&mut stack, &HostProcess::read(), program(&["true"]), [null.as_fd(); 3], Some(&record)).unwrap_err();
     let shown = place.path().join("r");
     assert_eq!(failed.to_string(), format!("write process record {}: Is a directory (os error 21)", shown.display()));
     assert_eq!(dir.list().unwrap(), ["r"]);
@@ -270,7 +271,8 @@ fn start_detached(program: Program<'_>, place: &Path) -> Result<(Started, String
     let dir = Arc::new(Dir::open(place).unwrap());
     let null = crate::sys::null::open_null().unwrap();
     let record = record_in(&dir, place);
-    let started = start(&mut ChildStack::new().unwrap(), program, [null.as_fd(); 3], Some(&record))?;
+    let started =
+        start(&mut ChildStack::new().unwrap(), &HostProcess::read(), program, [null.as_fd(); 3], Some(&record))?;
     Ok((started, std::fs::read_to_string(place.join("r")).unwrap()))
 }
 
@@ -372,4 +374,48 @@ fn a_detached_process_has_its_oom_score_and_the_agent_keeps_its_own() {
         crate::sys::signal::kill_process(started.pid, crate::sys::signal::Signal::KILL).unwrap();
         await_end(&started);
     }
+}
+
+/// What this process ignores and handles, until the test is over.
+struct Dispositions;
+
+impl Dispositions {
+    fn set() -> Dispositions {
+        extern "C" fn handle(_: c_int) {}
+        let handler = handle as extern "C" fn(c_int) as libc::sighandler_t;
+        for (signal, to) in [(libc::SIGUSR2, libc::SIG_IGN), (libc::SIGRTMAX(), libc::SIG_IGN), (libc::SIGURG, handler)]
+        {
+            // SAFETY: the handler does nothing, and no other test of this program uses these signals.
+            unsafe { libc::signal(signal, to) };
+        }
+        Dispositions
+    }
+}
+
+impl Drop for Dispositions {
+    fn drop(&mut self) {
+        for signal in [libc::SIGUSR2, libc::SIGRTMAX(), libc::SIGURG] {
+            // SAFETY: as above.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    }
+}
+
+#[test]
+fn what_the_host_ignores_and_handles_has_its_default_disposition_in_the_process() {
+    let _set = Dispositions::set();
+    let ignored = HostProcess::read().ignored;
+    if clone3::may_work() {
+        assert!(
+            [libc::SIGUSR2, libc::SIGRTMAX()].iter().all(|signal| crate::sys::signal::is_in(ignored, *signal)),
+            "{ignored:x}"
+        );
+        assert!(
+            ![libc::SIGURG, libc::SIGTERM].iter().any(|signal| crate::sys::signal::is_in(ignored, *signal)),
+            "{ignored:x}"
+        );
+    }
+    let none = "^Sig(Ign|Blk):.0{16}$";
+    let look = format!("test $(grep -cE '{none}' /proc/self/status) = 2");
+    assert_eq!(run(program(&["sh", "-c", &look])).unwrap(), ExitStatus::Exited(0));
 }

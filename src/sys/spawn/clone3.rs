@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
-//! clone3(2) with `CLONE_INTO_CGROUP` (Linux 5.7): the child is in its cgroup from its first instant.
+//! clone3(2), for what clone(2) has no flags for:
 //!
-//! A process that moves itself there has the kernel wait for all processors, and the cgroups of the whole system are locked
-//! meanwhile: a restart takes several times as long. The C library has no function for it, and a child on a stack of its own
-//! cannot return from the one for any system call; so the call is made here. Where that is not written down for the
-//! architecture, or a sandbox refuses it, the child moves itself.
+//! - `CLONE_CLEAR_SIGHAND` (Linux 5.5): the child has no signal handler of the host from its first instant. So it resets only the
+//!   signals that the host ignores, and not all 64.
+//! - `CLONE_INTO_CGROUP` (Linux 5.7): the child is in its cgroup from its first instant. A process that moves itself there has the
+//!   kernel wait for all processors, and the cgroups of the whole system are locked meanwhile: a restart takes several times as long.
+//!
+//! The C library has no function for it, and a child on a stack of its own cannot return from the one for any system call; so the
+//! call is made here. Where that is not written down for the architecture, or a kernel or sandbox refuses it, clone(2) is used: the
+//! child resets all signals, and moves itself.
 //!
 //! Linux 6.18 (6.12.117 and 7.3 do not) kills a child at once that is cloned into a cgroup which `cgroup.kill` was written to at any time
 //! before, or from such a one: the number of kills is compared with that of the parent's cgroup
@@ -18,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::child_stack::ChildStack;
 use crate::sys::pid::Pid;
 
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 static IS_REFUSED: AtomicBool = AtomicBool::new(false);
@@ -36,14 +41,15 @@ pub(crate) fn is_refused(error: &io::Error) -> bool {
     refused
 }
 
-/// Clones a child that runs a function on a stack of its own, in this cgroup. With `CLONE_PIDFD` in the flags also its pidfd.
+/// Clones a child that runs a function on a stack of its own, without signal handlers, and in this cgroup if there is one. With
+/// `CLONE_PIDFD` in the flags also its pidfd.
 ///
 /// # Safety
 /// As for clone(2): the function and what its argument points to are fit to be used by the child, and the stack by nothing
 /// else, until the child has executed or exited.
 #[cfg(target_arch = "x86_64")]
-pub(crate) unsafe fn clone_into(
-    cgroup: BorrowedFd<'_>,
+pub(crate) unsafe fn clone3(
+    cgroup: Option<BorrowedFd<'_>>,
     flags: c_int,
     stack: &mut ChildStack,
     run: extern "C" fn(*mut c_void) -> c_int,
@@ -53,12 +59,12 @@ pub(crate) unsafe fn clone_into(
     let (stack, stack_size) = stack.bounds();
     let signal = flags & 0xff;
     let arguments = Arguments {
-        flags: (flags & !signal) as u64 | CLONE_INTO_CGROUP,
+        flags: (flags & !signal) as u64 | CLONE_CLEAR_SIGHAND | cgroup.map_or(0, |_| CLONE_INTO_CGROUP),
         pidfd: (&raw mut raw_pidfd) as u64,
         exit_signal: signal as u64,
         stack,
         stack_size,
-        cgroup: cgroup.as_raw_fd() as u64,
+        cgroup: cgroup.map_or(0, |cgroup| cgroup.as_raw_fd() as u64),
         ..Arguments::default()
     };
     let result: i64;
@@ -98,8 +104,8 @@ pub(crate) unsafe fn clone_into(
 /// # Safety
 /// None: it does nothing.
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) unsafe fn clone_into(
-    _cgroup: BorrowedFd<'_>,
+pub(crate) unsafe fn clone3(
+    _cgroup: Option<BorrowedFd<'_>>,
     _flags: c_int,
     _stack: &mut ChildStack,
     _run: extern "C" fn(*mut c_void) -> c_int,
