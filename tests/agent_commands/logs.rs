@@ -152,12 +152,18 @@ fn events_are_those_that_were_and_then_those_that_come() {
         let events = ask(&data_dir, &["events"]).ok();
         assert_eq!(events.matches(&started).count(), 1, "{events}");
     }
+    assert_eq!(ask(&data_dir, &["events", "-n", "0"]).ok(), "");
+    let last = ask(&data_dir, &["events", "-n", "1"]).ok();
+    assert!(last.lines().count() == 1 && ask(&data_dir, &["events"]).ok().ends_with(&last), "{last}");
+    let mut new = Following::start(&data_dir, &["events", "-n", "1", "-f"]);
+    assert_eq!(new.line(), last);
     let mut text = Following::start(&data_dir, &["events", "--follow"]);
     let mut json = Following::start(&data_dir, &["events", "--follow", "--json"]);
     text.until(&started);
     json.until(&format!("\"pid\":{}", web.pid));
     web.process.kill();
     let next = scene.reports.start("web");
+    assert!(new.line().ends_with(&format!(" proxy web: exited, pid {}: signal SIGKILL\n", web.pid)));
     text.until(&format!(" proxy web: exited, pid {}: signal SIGKILL\n", web.pid));
     text.until(&format!(" proxy web: started, pid {}\n", next.pid));
     let event: Value = serde_json::from_str(&json.until("\"exited\"")).unwrap();

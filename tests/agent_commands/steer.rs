@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Commands that have a running agent do something.
 
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::{ask, run, start};
+use super::{Ran, ask, run, start};
 use crate::support::{Config, Proxy, Scene, example_agent};
 
 #[test]
@@ -80,8 +83,25 @@ fn wait_ends_when_the_proxy_is_ready_and_fails_when_it_is_not_in_time() {
     let said = ask(&data_dir, &["wait", "missing", "--timeout", "1ms"]).failed(5);
     assert!(said.contains("\n    error: execute /no/such/program: no such file: "), "{said}");
     assert_eq!(ask(&data_dir, &["wait", "nosuch"]).code, Some(4));
+    let said = ask(&data_dir, &["wait", "--all", "--timeout", "300ms"]).failed(5);
+    for proxy in ["missing", "web"] {
+        assert!(said.contains(&format!("agent: proxy {proxy}: not ready after 300ms\n    ")), "{said}");
+    }
     ask(&data_dir, &["signal", "web", "USR1"]).ok();
     ask(&data_dir, &["wait", "web"]).ok();
+    ask(&data_dir, &["stop", "missing"]).ok();
+    // The agent that a variable names, where no option names one.
+    let named = |variable: &Path, words: &[&str]| {
+        let mut command = Command::new(example_agent());
+        Ran::of(command.args(words).env("AGENT_CONFIG", variable).stdin(Stdio::null()).output().expect("run the agent"))
+    };
+    assert_eq!(named(&scene.path("agent.json"), &["wait", "--all"]).ok(), "");
+    let nowhere = named(&scene.path("none.json"), &["wait", "--all"]).failed(1);
+    assert!(nowhere.contains("none.json"), "{nowhere}");
+    let by_option = ["wait", "--all", "--data-dir", data_dir.to_str().unwrap()];
+    assert_eq!(named(&scene.path("none.json"), &by_option).ok(), "");
+    let unnamed = named(Path::new(""), &["status"]).failed(2);
+    assert!(unnamed.contains("expected --data-dir DIR, --config FILE or AGENT_CONFIG"), "{unnamed}");
     assert!(agent.status().runs("web", web.pid));
     scene.reports.signal(&web);
     agent.quit();

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use proxyprocess::Signal;
 
@@ -27,6 +28,9 @@ Exit codes:
   1  failure                           5  timed out
   2  wrong arguments                   6  the proxy has no process now
   3  no agent runs in the directory
+
+Environment:
+  AGENT_CONFIG     the configuration of the agent that commands find without --data-dir and --config
 
 It logs on stderr (level: RUST_LOG, info unless set).";
 
@@ -124,10 +128,14 @@ pub(super) enum Command {
     /// Wait until a proxy is ready, has completed, or is stopped
     Wait {
         /// The proxy
-        id: String,
+        #[arg(required_unless_present = "all")]
+        id: Option<String>,
         /// What to wait for
         #[arg(value_parser = PossibleValuesParser::new(Awaited::ALL.map(Awaited::as_str)), default_value = "ready")]
         until: String,
+        /// Until all proxies are ready that are declared to run, but those that have completed or are stopped
+        #[arg(long, conflicts_with_all = ["id", "until"])]
+        all: bool,
         /// How long to wait
         #[arg(long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration)]
         timeout: Duration,
@@ -158,6 +166,9 @@ pub(super) enum Command {
         /// Go on with what happens from now on
         #[arg(short, long)]
         follow: bool,
+        /// How many of the last events; all that the agent has, unless said
+        #[arg(short = 'n', long, value_name = "N")]
+        last: Option<usize>,
         /// Print one JSON object an event and line
         #[arg(long)]
         json: bool,
@@ -261,14 +272,40 @@ impl Wait {
 
 /// How a command finds the agent.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub(super) struct WhichAgent {
     /// The data directory of the agent
     #[arg(long, value_name = "DIR")]
-    pub(super) data_dir: Option<PathBuf>,
-    /// The configuration of the agent, which names its data directory
+    data_dir: Option<PathBuf>,
+    /// The configuration of the agent, which names its data directory; unless said, that which AGENT_CONFIG names
     #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
+    config: Option<PathBuf>,
+}
+
+/// The variable that names the configuration of the agent which is meant.
+const CONFIG_VARIABLE: &str = "AGENT_CONFIG";
+
+impl WhichAgent {
+    /// What names the agent. If nothing does, the process ends with exit code 2, as with other wrong arguments.
+    pub(super) fn named(self) -> NamedAgent {
+        let of_variable = || std::env::var_os(CONFIG_VARIABLE).filter(|named| !named.is_empty()).map(PathBuf::from);
+        match (self.data_dir, self.config.or_else(of_variable)) {
+            (Some(data_dir), _) => NamedAgent::DataDir(data_dir),
+            (None, Some(config)) => NamedAgent::Config(config),
+            (None, None) => {
+                let message =
+                    format!("which agent is meant: expected --data-dir DIR, --config FILE or {CONFIG_VARIABLE}");
+                Arguments::command().error(ErrorKind::MissingRequiredArgument, message).exit()
+            }
+        }
+    }
+}
+
+/// An agent, by what names its data directory.
+#[derive(Debug)]
+pub(super) enum NamedAgent {
+    DataDir(PathBuf),
+    Config(PathBuf),
 }
 
 /// The same, for a command that can do without one.
@@ -277,8 +314,14 @@ pub(super) struct WhichAgent {
 pub(super) struct PerhapsAgent {
     /// The data directory of an agent
     #[arg(long, value_name = "DIR")]
-    pub(super) data_dir: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
     /// The configuration of an agent, which names its data directory
     #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
+    config: Option<PathBuf>,
+}
+
+impl PerhapsAgent {
+    pub(super) fn named(self) -> Option<NamedAgent> {
+        self.data_dir.map(NamedAgent::DataDir).or(self.config.map(NamedAgent::Config))
+    }
 }

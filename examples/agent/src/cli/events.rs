@@ -9,11 +9,12 @@ use crate::control::client::Connection;
 use crate::control::protocol::{Answer, Request};
 use crate::output::plain;
 
-/// Prints the last events, and with `follow` those that come, until the agent ends or the reader is gone.
+/// Prints so many of the last events, or all that there are, and with `follow` those that come, until the agent ends or the
+/// reader is gone.
 ///
 /// # Errors
 /// When the agent cannot be asked, or ends.
-pub(super) fn events(mut agent: Connection, follow: bool, json: bool) -> Result<()> {
+pub(super) fn events(mut agent: Connection, last: Option<usize>, follow: bool, json: bool) -> Result<()> {
     let mut is_read = true;
     let each = |answer| {
         let Answer::Event { event, text } = answer else { return Ok(()) };
@@ -21,7 +22,7 @@ pub(super) fn events(mut agent: Connection, follow: bool, json: bool) -> Result<
         is_read = writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush()).is_ok();
         if is_read { Ok(()) } else { Err("its reader is gone".into()) }
     };
-    let request = Request::Events { follow };
+    let request = Request::Events { last, follow };
     let asked =
         if follow { agent.follow(&request, Duration::MAX, each) } else { agent.ask(&request, Duration::ZERO, each) };
     if is_read { asked } else { Ok(()) }

@@ -26,7 +26,7 @@ use crate::control::client::Connection;
 use crate::control::protocol::Awaited;
 use crate::control::server;
 use crate::{Result, agent, config, demo, http, proxy};
-use arguments::{Arguments, Command, Http, PerhapsAgent, Several, WhichAgent};
+use arguments::{Arguments, Command, Http, NamedAgent, Several, WhichAgent};
 use logs::Streams;
 use steer_several::Steering;
 
@@ -51,10 +51,11 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Signal { id, signal, agent } => {
             steer::signal(&mut connect(agent)?, id, signal)?;
         }
-        Command::Wait { id, until, timeout, agent } => {
+        Command::Wait { id: Some(id), until, timeout, agent, .. } => {
             let until = Awaited::ALL.into_iter().find(|known| known.as_str() == until).unwrap_or_default();
-            steer::wait_or_say_why(&mut connect(agent)?, id, until, timeout)?;
+            steer::wait_or_say_why(&mut connect(agent)?, id, until, (timeout, timeout))?;
         }
+        Command::Wait { id: None, timeout, agent, .. } => steer_several::wait_for_all(&mut connect(agent)?, timeout)?,
         Command::Logs { id, follow, lines, stdout, stderr, agent } => {
             let streams = match (stdout, stderr) {
                 (true, false) => Streams::Stdout,
@@ -63,14 +64,12 @@ pub(crate) fn run() -> Result<ExitCode> {
             };
             logs::logs(connect(agent)?, &id, streams, lines, follow)?;
         }
-        Command::Events { follow, json, agent } => {
-            events::events(connect(agent)?, follow, json)?;
+        Command::Events { follow, last, json, agent } => {
+            events::events(connect(agent)?, last, follow, json)?;
         }
         Command::Metrics { agent } => metrics::metrics(&mut connect(agent)?)?,
         Command::Version { agent } => {
-            let PerhapsAgent { data_dir, config } = agent;
-            let named = data_dir.is_some() || config.is_some();
-            steer::version(if named { Some(connect(WhichAgent { data_dir, config })?) } else { None })?;
+            steer::version(agent.named().map(connect_to).transpose()?)?;
         }
         Command::Completions { shell } => generated::completions(shell),
         Command::Schema => generated::schema()?,
@@ -91,11 +90,16 @@ fn run_agent(config: &Path, http: Http) -> Result<ExitCode> {
     agent::run(config, server::start, |agent| http.map_or(Ok(()), |http| http.start(agent)))
 }
 
-/// Connects to the agent of a data directory, or of the one that a configuration names.
+/// Connects to the agent that is meant.
 fn connect(agent: WhichAgent) -> Result<Connection> {
-    match agent.data_dir {
-        Some(data_dir) => Connection::open(&data_dir),
-        None => Connection::open(&config::data_dir_of(&agent.config.unwrap_or_default())?),
+    connect_to(agent.named())
+}
+
+/// Connects to the agent of a data directory, or of the one that a configuration names.
+fn connect_to(agent: NamedAgent) -> Result<Connection> {
+    match agent {
+        NamedAgent::DataDir(data_dir) => Connection::open(&data_dir),
+        NamedAgent::Config(config) => Connection::open(&config::data_dir_of(&config)?),
     }
 }
 

@@ -9,6 +9,7 @@ use super::proxy_status;
 use crate::control::client::Connection;
 use crate::control::protocol::{Answer, Awaited, Request};
 use crate::failure::{Exit, Failure};
+use crate::output::plain;
 use crate::{Result, say};
 
 /// How long a reload may take: as long as is declared, at most a year.
@@ -34,16 +35,21 @@ pub(super) fn wait(agent: &mut Connection, id: String, until: Awaited, timeout: 
     agent.command(&Request::Wait { id, timeout_ms, until }, timeout)
 }
 
-/// Waits until a proxy is as wanted, and says of one that is not in time what the agent knows.
-pub(super) fn wait_or_say_why(agent: &mut Connection, id: String, until: Awaited, timeout: Duration) -> Result<()> {
-    let Err(error) = wait(agent, id.clone(), until, timeout) else { return Ok(()) };
+/// Waits until a proxy is as wanted, for what is left of a time, and says of one that is not by then what the agent knows.
+pub(super) fn wait_or_say_why(
+    agent: &mut Connection,
+    id: String,
+    until: Awaited,
+    (left, timeout): (Duration, Duration),
+) -> Result<()> {
+    let Err(error) = wait(agent, id.clone(), until, left) else { return Ok(()) };
     if !has_timed_out(&*error) {
         return Err(error);
     }
     // An agent that has not answered is not waited for once more.
     agent.limit_patience(STATUS);
     let Ok(now) = proxy_status::of_one(agent, &id) else { return Err(error) };
-    let mut message = error.to_string();
+    let mut message = format!("proxy {}: not {} after {timeout:?}", plain(&id), until.as_str());
     for note in [vec![now.progress()], now.notes(true)].concat() {
         message.push_str("\n    ");
         message.push_str(&note);

@@ -57,6 +57,24 @@ pub(super) fn all(agent: &mut Connection, steering: Steering) -> Result<Vec<Stri
     Ok(proxies.into_iter().filter(is_meant).map(|proxy| proxy.id).collect())
 }
 
+/// Waits until all that [`all`] means of a restart are ready, and says of each that is not in time what the agent knows.
+///
+/// # Errors
+/// The first failure; all others are printed.
+pub(super) fn wait_for_all(agent: &mut Connection, timeout: Duration) -> Result<()> {
+    let limit = Limit { timeout, by: Instant::now().checked_add(timeout) };
+    let mut result = Ok(());
+    for id in all(agent, Steering::Restart)? {
+        if let Err(error) = steer::wait_or_say_why(agent, id, Awaited::Ready, (limit.left(), timeout)) {
+            match &result {
+                Ok(()) => result = Err(error),
+                Err(_) => complain(error),
+            }
+        }
+    }
+    result
+}
+
 /// Does this to each of the proxies, and waits so long, from when it has begun with all, for what it comes to. One that fails
 /// does not keep the others from it.
 ///

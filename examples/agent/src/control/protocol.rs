@@ -43,8 +43,10 @@ pub(crate) enum Request {
         #[serde(default)]
         until: Awaited,
     },
-    /// The last events, and with `follow` those that come: `event` lines.
+    /// So many of the last events, or all that are kept, and with `follow` those that come: `event` lines.
     Events {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last: Option<usize>,
         #[serde(default)]
         follow: bool,
     },

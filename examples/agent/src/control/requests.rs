@@ -35,7 +35,7 @@ pub(super) fn perform(agent: &Agent, request: Request, client: &Client<'_>) -> R
         }
         Request::Quit { stop } => agent.quit(stop).map_err(|error| failed(&*error).into()),
         Request::Wait { id, timeout_ms, until } => wait(agent, &id, until, Duration::from_millis(timeout_ms), client),
-        Request::Events { follow } => events(agent, follow, client),
+        Request::Events { last, follow } => events(agent, last, follow, client),
         Request::Metrics {} => client.tell(&Answer::Metrics { text: agent.manager.metrics() }),
         Request::Version {} => client.tell(&Answer::Agent {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -91,21 +91,22 @@ fn wait(agent: &Agent, id: &str, until: Awaited, timeout: Duration, client: &Cli
     }
 }
 
-/// Those that were kept, and then those that come.
-fn events(agent: &Agent, follow: bool, client: &Client<'_>) -> Result<(), Ended> {
+/// So many of those that were kept, and then those that come.
+fn events(agent: &Agent, last: Option<usize>, follow: bool, client: &Client<'_>) -> Result<(), Ended> {
     // ORDER: the reader is there before the kept ones are taken, and skips those that are among them.
     let mut coming = agent.manager.events();
     let kept = agent.recent_events();
-    let last = kept.last().map_or(0, |event| event.number);
-    for event in kept {
-        tell_event(&event, client)?;
+    let newest = kept.last().map_or(0, |event| event.number);
+    let skipped = last.map_or(0, |last| kept.len().saturating_sub(last));
+    for event in &kept[skipped..] {
+        tell_event(event, client)?;
     }
     if !follow {
         return Ok(());
     }
     loop {
         match coming.next_timeout(WAIT_SLICE) {
-            Some(event) if event.number <= last => {}
+            Some(event) if event.number <= newest => {}
             Some(event) => tell_event(&event, &client.with_all_its_time())?,
             // The process of an agent that has ended may end before it could say so: then the connection is its last word.
             None if client.is_gone() || coming.is_ended() => return Err(Ended::Gone),
