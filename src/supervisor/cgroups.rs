@@ -266,14 +266,32 @@ fn find_base() -> std::result::Result<PathBuf, String> {
     // An agent that is a proxy itself: what it has started is not of that proxy, and is not to end with it.
     let outer = base_around(&own);
     let own = outer.unwrap_or(&own);
-    let candidates = [Some(own), own.parent().filter(|_| outer.is_none())];
-    if let Some(delegated) = candidates.into_iter().flatten().find(|path| directory::is_delegated(path)) {
+    let above = own.parent().filter(|_| outer.is_none());
+    if let Some(delegated) = delegated(own, above, directory::is_marked_delegated, directory::is_given) {
         return Ok(delegated.to_owned());
     }
     if Path::new(SYSTEMD).exists() {
         return Err(format!("systemd manages {} and has not delegated it (Delegate=yes)", own.display()));
     }
     Ok(own.to_owned())
+}
+
+/// The cgroup that was delegated: the own one or that above it, which has the mark, or the name of a unit and belongs to this
+/// user. The systemd of a user marks none, and all of its cgroups belong to that user.
+fn delegated<'a>(
+    own: &'a Path,
+    above: Option<&'a Path>,
+    is_marked: impl Fn(&Path) -> bool,
+    is_given: impl Fn(&Path) -> bool,
+) -> Option<&'a Path> {
+    let marked = [Some(own), above].into_iter().flatten().find(|path| is_marked(path));
+    let unit = above.filter(|above| !is_unit(own) && is_unit(above));
+    marked.or_else(|| [unit, Some(own)].into_iter().flatten().find(|path| is_given(path)))
+}
+
+/// Whether it is that of a unit in which systemd starts or takes processes, by its name.
+fn is_unit(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "service" || kind == "scope")
 }
 
 /// The base of the manager in a cgroup of whose proxies this one is, of several the outermost.
@@ -369,6 +387,38 @@ mod tests {
             ["/cg/system.slice/proxyprocess-agent.service/agent", home, "/cg/web.proxy", "/", "/cg/proxyprocess-x"]
         {
             assert_eq!(base(no_proxy), None, "{no_proxy}");
+        }
+    }
+
+    #[test]
+    fn delegated_cgroup_is_marked_or_the_unit_of_this_user() {
+        let app = "/cg/user@7.service/app.slice";
+        let (unit, part) = (format!("{app}/a.service"), format!("{app}/a.service/agent"));
+        let scope = format!("{app}/run-1.scope");
+        let cases: [(&str, &[&str], &[&str], Option<&str>); 9] = [
+            // Of the systemd of the machine.
+            ("/cg/a.service", &["/cg/a.service"], &[], Some("/cg/a.service")),
+            (
+                "/cg/a.service/agent",
+                &["/cg/a.service"],
+                &["/cg/a.service", "/cg/a.service/agent"],
+                Some("/cg/a.service"),
+            ),
+            ("/cg/a.service", &[], &[], None),
+            ("/cg/user.slice/session-1.scope", &[], &[], None),
+            // Of that of a user, to whom all belongs.
+            (&unit, &[], &[app, &unit], Some(&unit)),
+            (&part, &[], &[app, &unit, &part], Some(&unit)),
+            (&scope, &[], &[app, &scope], Some(&scope)),
+            // Made by hand, and given away.
+            ("/cg/mine", &[], &["/cg/mine"], Some("/cg/mine")),
+            ("/cg/a.service/mine", &[], &["/cg/a.service/mine"], Some("/cg/a.service/mine")),
+        ];
+        for (own, marked, given, expected) in cases {
+            let own = Path::new(own);
+            let is_in = |paths: &[&str], path: &Path| paths.iter().any(|listed| Path::new(listed) == path);
+            let found = delegated(own, own.parent(), |path| is_in(marked, path), |path| is_in(given, path));
+            assert_eq!(found, expected.map(Path::new), "{}", own.display());
         }
     }
 

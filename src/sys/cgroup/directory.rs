@@ -7,12 +7,12 @@ use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::control;
 use crate::sys::fail;
-use crate::sys::pid::Pid;
+use crate::sys::pid::{Pid, effective_uid};
 use crate::sys::signal::{Signal, kill_process};
 
 /// How deep cgroups of a process's own are looked through, and removed. The kernel has a limit as well (`cgroup.max.depth`).
@@ -171,10 +171,18 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether the one who may write to it has given it away to this process, with all below it: systemd says so in an attribute
-/// (`Delegate=`, systemd 238; for other users than root 251).
-pub(crate) fn is_delegated(path: &Path) -> bool {
+/// Whether the systemd of the machine has given it away to this process, with all below it: it says so in an attribute
+/// (`Delegate=`, systemd 238; for other users than root 251). The systemd of a user says nothing of its units
+/// (`findings/user-unit-without-delegate-mark.sh`): see [`is_given`].
+pub(crate) fn is_marked_delegated(path: &Path) -> bool {
     ["trusted.delegate", "user.delegate"].iter().any(|name| attribute(path, name) == Some(b'1'))
+}
+
+/// Whether it was given to the user of this process, who is not root: a cgroup is its maker's, unless that gives it away
+/// (cgroups(7), "Delegating a hierarchy").
+pub(crate) fn is_given(path: &Path) -> bool {
+    let user = effective_uid();
+    user != 0 && fs::metadata(path).is_ok_and(|directory| directory.uid() == user)
 }
 
 /// The only byte of an extended attribute.

@@ -24,7 +24,8 @@ static IS_REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// Whether it is worth trying.
 pub(crate) fn may_work() -> bool {
-    cfg!(target_arch = "x86_64") && !cfg!(proxyprocess_no_pidfd) && !IS_REFUSED.load(Ordering::Relaxed)
+    let is_written_down = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
+    is_written_down && !cfg!(proxyprocess_no_pidfd) && !IS_REFUSED.load(Ordering::Relaxed)
 }
 
 /// Whether the kernel or a sandbox does not do it, whichever the cgroup. It is not tried again then.
@@ -41,7 +42,6 @@ pub(crate) fn is_refused(error: &io::Error) -> bool {
 /// # Safety
 /// As for clone(2): the function and what its argument points to are fit to be used by the child, and the stack by nothing
 /// else, until the child has executed or exited.
-#[cfg(target_arch = "x86_64")]
 pub(crate) unsafe fn clone_into(
     cgroup: BorrowedFd<'_>,
     flags: c_int,
@@ -61,6 +61,20 @@ pub(crate) unsafe fn clone_into(
         cgroup: cgroup.as_raw_fd() as u64,
         ..Arguments::default()
     };
+    // SAFETY: as for this function.
+    let result = unsafe { clone3(&arguments, run, argument) };
+    match Pid::from_raw(i32::try_from(result).unwrap_or_default()) {
+        Some(pid) => Ok((pid, raw_pidfd)),
+        None => Err(io::Error::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EINVAL))),
+    }
+}
+
+/// The call, whose child calls the function on its stack and exits.
+///
+/// # Safety
+/// As for [`clone_into`].
+#[cfg(target_arch = "x86_64")]
+unsafe fn clone3(arguments: &Arguments, run: extern "C" fn(*mut c_void) -> c_int, argument: *mut c_void) -> i64 {
     let result: i64;
     // SAFETY: the child returns from the system call on its own stack, aligned as a function expects it, with all registers as
     // here: it calls the function, which the caller vouches for, and exits. In the parent the call changes rax, rcx and r11.
@@ -79,7 +93,7 @@ pub(crate) unsafe fn clone_into(
             "2:",
             exit_group = const libc::SYS_exit_group,
             inlateout("rax") libc::SYS_clone3 => result,
-            in("rdi") &raw const arguments,
+            in("rdi") std::ptr::from_ref(arguments),
             in("rsi") size_of::<Arguments>(),
             in("r8") run,
             in("r9") argument,
@@ -87,25 +101,47 @@ pub(crate) unsafe fn clone_into(
             lateout("r11") _,
         );
     }
-    match Pid::from_raw(i32::try_from(result).unwrap_or_default()) {
-        Some(pid) => Ok((pid, raw_pidfd)),
-        None => Err(io::Error::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EINVAL))),
-    }
+    result
 }
 
-/// Nothing is known of other architectures: [`may_work`] says so.
+/// The call, whose child calls the function on its stack and exits.
+///
+/// # Safety
+/// As for [`clone_into`].
+#[cfg(target_arch = "aarch64")]
+unsafe fn clone3(arguments: &Arguments, run: extern "C" fn(*mut c_void) -> c_int, argument: *mut c_void) -> i64 {
+    let result: i64;
+    // SAFETY: the child returns from the system call on its own stack, aligned as a function expects it, with all registers as
+    // here but x0: it calls the function, which the caller vouches for, and exits. In the parent the call changes x0.
+    unsafe {
+        std::arch::asm!(
+            "svc #0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, x3",
+            "blr x2",
+            "mov x8, {exit_group}",
+            "svc #0",
+            "brk #1",
+            "2:",
+            exit_group = const libc::SYS_exit_group,
+            inlateout("x0") std::ptr::from_ref(arguments) => result,
+            in("x1") size_of::<Arguments>(),
+            in("x2") run,
+            in("x3") argument,
+            in("x8") libc::SYS_clone3,
+        );
+    }
+    result
+}
+
+/// Not written down for other architectures: [`may_work`] says so.
 ///
 /// # Safety
 /// None: it does nothing.
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) unsafe fn clone_into(
-    _cgroup: BorrowedFd<'_>,
-    _flags: c_int,
-    _stack: &mut ChildStack,
-    _run: extern "C" fn(*mut c_void) -> c_int,
-    _argument: *mut c_void,
-) -> io::Result<(Pid, RawFd)> {
-    Err(io::Error::from_raw_os_error(libc::ENOSYS))
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+unsafe fn clone3(_arguments: &Arguments, _run: extern "C" fn(*mut c_void) -> c_int, _argument: *mut c_void) -> i64 {
+    -i64::from(libc::ENOSYS)
 }
 
 /// The kernel's struct clone_args, as of Linux 5.7.
