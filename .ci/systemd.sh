@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
 # The example agent under a real systemd, which is PID 1 of namespaces of its own: the units of docs/running.md as they stand
-# there, the first one also without its hardening, and the agent in scopes of a user. Run by hand and not by CI, for it mounts, makes control groups and downloads.
+# there, the first one also without its hardening, and the agent in scopes of a user. Run by hand and not by CI, for it mounts,
+# makes control groups and downloads.
 #
 #   .ci/systemd.sh
 #
@@ -243,7 +244,7 @@ play_scope() {
     rm -rf "$root$data"
     configure "$leaves"
     boot
-    begin() { as_user systemd-run --user --scope --unit="$1" -p Delegate=yes my-agent run "$file" >"$work/$1.log" 2>&1 & disown; }
+    begin() { (as_user systemd-run --user --scope --unit="$1" -p Delegate=yes my-agent run "$file" >"$work/$1.log" 2>&1 &); }
     check "the systemd of the user runs" control is-system-running
     begin first
     is_of() { is_in "$1.scope" "$2"; }
@@ -257,7 +258,7 @@ play_scope() {
     check "in the cgroup of the first" is_of first web
     ask restart web >/dev/null
     check "what it starts is in its own" is_of second web
-    control stop second.scope & disown
+    (control stop second.scope &)
     is_gone() { [[ ! $(inside pgrep my-agent) ]]; }
     check "stop of the scope ends the agent" is_gone
     kill -KILL "$init" 2>/dev/null || true
