@@ -197,6 +197,14 @@ impl Cgroups {
         self.spare.lend(what)
     }
 
+    /// Removes the cgroup of a proxy that is gone.
+    ///
+    /// # Errors
+    /// A process was moved into it, or is still on its way out of it after a while.
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
+        self.lend(|| remove_soon(path))
+    }
+
     fn checked(&self, opened: io::Result<(Entrance, Arc<Path>, bool)>) -> Opened {
         match opened {
             Ok((entrance, path, moves_itself)) => {
@@ -239,21 +247,15 @@ fn remove_to_make_anew(path: &Path, id: &str, log: &Log) -> bool {
     removed.is_ok()
 }
 
-/// Removes the cgroup of a proxy that is gone.
-///
-/// # Errors
-/// [`ErrorCode::Io`]: a process was moved into it, or is still on its way out of it after a while.
-pub(crate) fn remove(path: &Path) -> Result<()> {
+/// Removes the cgroup of a proxy that is gone, unless a process is still on its way out of it after a while.
+fn remove_soon(path: &Path) -> io::Result<()> {
     let until = Instant::now() + REMOVAL_PATIENCE;
     loop {
         match directory::remove(path) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < until => {
                 thread::sleep(Duration::from_millis(1));
             }
-            removed => {
-                let failed = |error| Error::os(ErrorCode::Io, format_args!("remove cgroup {}", path.display()), &error);
-                return removed.map_err(failed);
-            }
+            removed => return removed,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::control;
 use crate::sys::fail;
@@ -142,16 +142,13 @@ pub(crate) fn remove_empty(path: &Path) -> io::Result<()> {
 /// Removes those right below it that no process is in, and says of the first that could not be why.
 pub(crate) fn remove_children(path: &Path) -> io::Result<()> {
     let mut result: io::Result<()> = Ok(());
-    for entry in if_there(fs::read_dir(path))?.into_iter().flatten() {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            // What is in use says least.
-            result = match (result, remove(&entry.path())) {
-                (Err(error), _) if error.raw_os_error() != Some(libc::EBUSY) => Err(error),
-                (_, Err(error)) => Err(error),
-                (result, Ok(())) => result,
-            };
-        }
+    for below in below(path)? {
+        // What is in use says least.
+        result = match (result, remove(&below)) {
+            (Err(error), _) if error.raw_os_error() != Some(libc::EBUSY) => Err(error),
+            (_, Err(error)) => Err(error),
+            (result, Ok(())) => result,
+        };
     }
     result
 }
@@ -195,16 +192,25 @@ fn attribute(path: &Path, name: &str) -> Option<u8> {
     (length == 1).then_some(value)
 }
 
-/// Does something for those below one, and then for itself.
+/// Does something for those below one, and then for itself. It needs one descriptor at a time.
 fn each(path: &Path, depth: usize, action: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
-    let entries = if_there(fs::read_dir(path))?;
-    for entry in entries.into_iter().flatten() {
-        let entry = entry?;
-        if depth > 0 && entry.file_type()?.is_dir() {
-            each(&entry.path(), depth - 1, action)?;
-        }
+    let below = if depth > 0 { below(path)? } else { Vec::new() };
+    for below in below {
+        each(&below, depth - 1, action)?;
     }
     action(path)
+}
+
+/// Those right below one; none if it is not there.
+fn below(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in if_there(fs::read_dir(path))?.into_iter().flatten() {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
 }
 
 /// `None` where it is not there, or was removed while it was open.

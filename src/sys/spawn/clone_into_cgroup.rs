@@ -160,3 +160,60 @@ struct Arguments {
     set_tid_size: u64,
     cgroup: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+
+    use super::*;
+    use crate::sys::cgroup::directory;
+    use crate::sys::cgroup::hierarchy::{Whose, directory_of};
+    use crate::sys::random::uuid;
+
+    /// Ends with 7 when it is told to, by what its argument points to, which it shares with its parent.
+    extern "C" fn wait(argument: *mut c_void) -> c_int {
+        // SAFETY: the test passes an AtomicBool that lives until the child has ended.
+        let may_end = unsafe { &*argument.cast::<AtomicBool>() };
+        while !may_end.load(Ordering::Relaxed) {
+            let millisecond = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+            // SAFETY: a time that lives through the call, and no other pointer.
+            unsafe { libc::syscall(libc::SYS_ppoll, 0, 0, &raw const millisecond, 0, 0) };
+        }
+        7
+    }
+
+    fn has_no_seccomp() -> bool {
+        fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nSeccomp:\t0\n"))
+    }
+
+    #[test]
+    fn child_is_in_its_cgroup_runs_its_function_and_exits_with_its_result() {
+        let Some(own) = directory_of(Whose::Own).unwrap() else { return };
+        let path = own.join(format!("proxyprocess-test-{}", uuid().unwrap()));
+        if !may_work() || directory::make(&path).is_err() {
+            return; // not on this architecture, or not as this user
+        }
+        let entrance = directory::open(&path).unwrap();
+        let (mut stack, mut may_end) = (ChildStack::new().unwrap(), AtomicBool::new(false));
+        let flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::SIGCHLD;
+        let argument = (&raw mut may_end).cast();
+        // SAFETY: `wait` makes system calls alone, on a stack that nothing else uses, and `may_end` outlives it.
+        let cloned = unsafe { clone_into(entrance.directory.as_fd(), flags, &mut stack, wait, argument) };
+        let (pid, pidfd) = match cloned {
+            Err(error) if error.raw_os_error() == Some(libc::ENOSYS) && !has_no_seccomp() => {
+                return directory::remove(&path).unwrap();
+            }
+            cloned => cloned.unwrap(),
+        };
+        // SAFETY: the kernel has just created it for this call.
+        let _pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+        assert_eq!(directory::processes(&path).unwrap(), [pid]);
+        may_end.store(true, Ordering::Relaxed);
+        let mut status = 0;
+        // SAFETY: a child of this process, and a place for its status.
+        assert_eq!(unsafe { libc::waitpid(pid.as_raw(), &raw mut status, 0) }, pid.as_raw());
+        assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 7, "{status:#x}");
+        directory::remove(&path).unwrap();
+    }
+}
