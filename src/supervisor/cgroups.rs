@@ -397,7 +397,8 @@ mod tests {
         let app = "/cg/user@7.service/app.slice";
         let (unit, part) = (format!("{app}/a.service"), format!("{app}/a.service/agent"));
         let scope = format!("{app}/run-1.scope");
-        let cases: [(&str, &[&str], &[&str], Option<&str>); 9] = [
+        type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], Option<&'a str>);
+        let cases: [Case<'_>; 9] = [
             // Of the systemd of the machine.
             ("/cg/a.service", &["/cg/a.service"], &[], Some("/cg/a.service")),
             (
