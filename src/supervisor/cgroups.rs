@@ -15,12 +15,11 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{Level, Log};
-use crate::store::id_file_names;
+use crate::supervisor::cgroup_names::{PREFIX, SUFFIXES, name_of};
 use crate::supervisor::spare_descriptor::SpareDescriptor;
 use crate::sys::cgroup::control;
 use crate::sys::cgroup::directory::{self, CgroupState, Entrance};
 use crate::sys::cgroup::hierarchy::{self, Whose};
-use crate::sys::digest;
 use crate::sys::is_exhausted;
 use crate::sys::pid::Pid;
 use crate::sys::spawn::program::EnteredCgroup;
@@ -53,18 +52,8 @@ impl CgroupUse {
 /// Where systemd says that it manages the cgroups of this system (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// How the name of a manager's directory begins, before its owner tag.
-const PREFIX: &str = "proxyprocess-";
-
-/// How the name of a proxy's cgroup ends: no file of the kernel's does. During a handover a proxy has two; and in one there may
-/// be a process that another agent has adopted, on a copy of the data directory.
-const SUFFIXES: [&str; 4] = [".proxy", ".proxy-2", ".proxy-3", ".proxy-4"];
-
 /// How long a process is waited for that has ended, and still counts.
 const REMOVAL_PATIENCE: Duration = Duration::from_millis(100);
-
-/// The longest part of an id that is in a name as it is.
-const LONGEST_PART: usize = 180;
 
 /// Where a process begins.
 #[derive(Debug, Clone)]
@@ -339,43 +328,9 @@ fn is_same(one: &Path, other: &Path) -> bool {
         && file_of(one).is_ok_and(|file| file_of(other).is_ok_and(|other| file == other))
 }
 
-/// The name of a proxy's cgroup: no two ids have the same, and none is a path.
-fn name_of(id: &str, suffix: &str) -> String {
-    let mut name = id_file_names::encode(id);
-    if name.starts_with('.') {
-        name.replace_range(..1, "%2E");
-    }
-    if name.len() > LONGEST_PART {
-        let whole = digest::add(digest::EMPTY, id.as_bytes());
-        name.truncate(LONGEST_PART);
-        // No encoded id has a tilde.
-        name.push_str(&format!("~{whole:016x}"));
-    }
-    name.push_str(suffix);
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn names_are_readable_and_none_is_a_path_or_a_file_of_the_kernel() {
-        let names = [
-            ("web", "web.proxy"),
-            ("a/b", "a%2Fb.proxy"),
-            ("..", "%2E..proxy"),
-            ("cgroup.procs", "cgroup.procs.proxy"),
-            ("a%2Fb", "a%252Fb.proxy"),
-            ("two words", "two%20words.proxy"),
-        ];
-        for (id, name) in names {
-            assert_eq!(name_of(id, ".proxy"), name);
-        }
-        let long = name_of(&"ä".repeat(512), ".proxy-2");
-        assert!(long.len() <= 255 && long.contains('~'), "{long}");
-    }
 
     #[test]
     fn base_of_an_agent_that_is_a_proxy_is_that_of_the_outer_agent() {
@@ -422,13 +377,6 @@ mod tests {
             let is_in = |paths: &[&str], path: &Path| paths.iter().any(|listed| Path::new(listed) == path);
             let found = delegated(own, own.parent(), |path| is_in(marked, path), |path| is_in(given, path));
             assert_eq!(found, expected.map(Path::new), "{}", own.display());
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_two_ids_have_the_same_name(one in ".{0,40}|[./%a]{1,8}", other in ".{0,40}|[./%a]{1,8}") {
-            prop_assert_eq!(one == other, name_of(&one, ".proxy") == name_of(&other, ".proxy"));
         }
     }
 }
