@@ -79,6 +79,7 @@ declare -A excused=(
     [stops::traced::traced_process_that_crashes_is_replaced_and_reaped_when_the_debugger_ends]="allows the agent a tenth of the processor"
     [stops::traced::adopted_traced_process_that_crashes_is_replaced]="allows the agent a tenth of the processor"
     [stops::traced::stop_of_traced_processes_is_answered_while_the_debugger_holds_their_zombies]="allows five seconds after SIGKILL for two looks at all processes"
+    [cgroups::limits::end_for_want_of_memory_is_told_from_another_sigkill]="a process that was killed must not be started again within its first wait; passes by itself"
     [hosts::proc::crash_before_linux_6_9_is_followed_by_a_restart_without_a_list_of_processes]="a child needs /proc for its descriptors before Linux 5.11, and this test has none"
 )
 
