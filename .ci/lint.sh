@@ -16,6 +16,10 @@ cargo clippy --locked -p proxyprocess-compat --all-targets -- -D warnings
 cargo clippy --locked -p proxyprocess-agent --features fail-points -- -D warnings
 # The library alone without the C interface: the agent's dependencies may turn features on that it does not have.
 cargo clippy --locked --lib --no-default-features -- -D warnings
+# The other architecture that the library has code for, where its standard library is to be had.
+if rustup target add aarch64-unknown-linux-gnu 2>/dev/null; then
+    cargo clippy --locked --target aarch64-unknown-linux-gnu --lib -- -D warnings
+fi
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 # The lints let `unsafe` be allowed by any file; only these two places may.

@@ -10,6 +10,7 @@
 #
 #   PODMAN_WORK        where images, containers and builds are kept (default: /var/tmp/proxyprocess-podman)
 #   PODMAN_OPTIONS     more options of podman
+#   PODMAN_USER        who runs containers without root (default: the first user with a number above 999)
 #   PROXYPROCESS_AGENT the agent (default: a release build)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,13 +29,26 @@ fi
 
 # Its own images, containers and volumes; conmon and the containers go with it.
 state=$(mktemp -d "$work/state.XXXXXX") runtime=crun
+chmod 711 "$state"
+# Who runs podman: where that has its files, and by which command, if it is not as root and here.
+place=$state enter=()
 pod() {
     # conmon writes a file where it is started when memory is over.
-    (cd "$state" && DISABLE_HC_SYSTEMD=true exec podman --root "$state/root" --runroot "$state/run" --tmpdir "$state/tmp" --storage-driver vfs \
-        --cgroup-manager cgroupfs --runtime "$runtime" --events-backend file ${PODMAN_OPTIONS:-} "$@")
+    "${enter[@]}" env --chdir="$place" DISABLE_HC_SYSTEMD=true podman --root "$place/root" --runroot "$place/run" --tmpdir "$place/tmp" \
+        --storage-driver vfs --cgroup-manager cgroupfs --runtime "$runtime" --events-backend file ${PODMAN_OPTIONS:-} "$@"
 }
-end() {
+# Ends what runs in the place where podman was used last. Without root it leaves a process that keeps its namespaces.
+leave() {
     pod rm --all --force --time 0 >/dev/null 2>&1 || true
+    pod system migrate >/dev/null 2>&1 || true
+}
+holder= group=
+end() {
+    leave
+    place=$state enter=()
+    leave
+    [[ ! $holder ]] || kill "$holder" 2>/dev/null || true
+    [[ ! $group ]] || find "$group" -depth -type d -exec rmdir {} + || true
     rm -rf "$state" || true
 }
 trap end EXIT
@@ -136,7 +150,10 @@ seconds_of() {
 
 configure stop
 unit=podman
-tar -C "$image" -c . | pod import - my-agent >/dev/null 2>"$state/import.log" || { cat "$state/import.log" >&2; exit 2; }
+import() {
+    tar --owner=0 --group=0 -C "$image" -c . | pod import - my-agent >/dev/null 2>"$state/import.log" || { cat "$state/import.log" >&2; return 2; }
+}
+import
 # Limits that may be set in a sandbox too. The runtimes differ in which control groups they can use.
 limits=(--ulimit nofile=1024:4096 --ulimit nproc=4096:4096)
 works() { pod run --rm --network none "${limits[@]}" "${groups[@]}" my-agent /bin/true 2>"$state/run.log"; }
@@ -327,20 +344,87 @@ hierarchy=$(findmnt --noheadings --output TARGET --types cgroup2 | head -n 1)
 if [[ ! $hierarchy ]]; then
     skipped "no cgroup v2 on this machine"
 else
-    flees='(env -i /bin/busybox setsid /bin/busybox sleep 100002 &); exec sleep 100000'
-    configure auto "\"flees\": { \"command\": [\"/bin/sh\", \"-c\", \"$flees\"] }"
-    run contained --cgroupns host --volume "$hierarchy:/sys/fs/cgroup:rw"
-    check "web runs" runs contained
-    check_now "in a cgroup of its own: $(field contained cgroup)" grep -q '^"cgroup":"/sys/fs/cgroup/.*/web.proxy"$' <<<"$(field contained cgroup)"
-    lives() { processes contained | awk '$2 !~ /^Z/' | grep -q 'sleep 100002'; }
-    check "a process has left the session of its proxy, with a cleared environment" lives
-    inside contained my-agent stop flees --data-dir /data/agent >/dev/null
-    check_now "and is ended with it by agent stop" fails lives
-    home=$(field contained cgroup | sed -E 's|.*/sys/fs/cgroup(/.*)/web.proxy".*|\1|')
-    pod stop --time 20 contained >/dev/null
-    check_now "it stops" test "$(code_of contained)" = 0
-    check_now "and leaves no cgroup ($hierarchy$home)" fails test -e "$hierarchy$home"
-    remove contained
+    # contains OPTION...: a container with these has a cgroup for each proxy.
+    contains() {
+        local flees='(env -i /bin/busybox setsid /bin/busybox sleep 100002 &); exec sleep 100000' tag
+        configure auto "\"flees\": { \"command\": [\"/bin/sh\", \"-c\", \"$flees\"] }"
+        run contained "$@"
+        check "web runs" runs contained
+        check_now "in a cgroup of its own: $(field contained cgroup)" grep -q '^"cgroup":"/sys/fs/cgroup/.*/web.proxy"$' <<<"$(field contained cgroup)"
+        lives() { processes contained | awk '$2 !~ /^Z/' | grep -q 'sleep 100002'; }
+        check "a process has left the session of its proxy, with a cleared environment" lives
+        inside contained my-agent stop flees --data-dir /data/agent >/dev/null
+        check_now "and is ended with it by agent stop" fails lives
+        tag=$(field contained cgroup | sed -E 's|.*/(proxyprocess-[^/]*)/web.proxy".*|\1|')
+        pod stop --time 20 contained >/dev/null
+        check_now "it stops" test "$(code_of contained)" = 0
+        check_now "and leaves no cgroup ($tag)" test "$(find "$hierarchy" -name "$tag")" = ""
+        remove contained
+    }
+    contains --cgroupns host --volume "$hierarchy:/sys/fs/cgroup:rw"
+
+    # Podman takes a machine where a part of the hierarchies is of version 1 for one of that: it finds the other alone here.
+    unshare --mount sh -c 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec sleep infinity' &
+    holder=$!
+    until_ok nsenter --mount --target "$holder" test -e /sys/fs/cgroup/cgroup.controllers
+    group=$hierarchy/proxyprocess-podman-$$
+    mkdir -p "$group/outer"
+    # in_version_2 PLACE COMMAND...: podman is run there, by this command.
+    in_version_2() {
+        # Not longer: podman has a limit.
+        place=$1
+        mkdir -p "$place"
+        enter=(nsenter --mount --target "$holder" sh -c 'echo 0 >"$0/cgroup.procs" && exec "$@"' "/sys/fs/cgroup/${group##*/}/outer" "${@:2}")
+        import
+    }
+    unit="cgroups of version 2"
+    in_version_2 "$state/v2"
+    # Where no controller is of version 2, none can limit the processes.
+    groups_before=("${groups[@]}") runtime_before=$runtime groups=(--pids-limit 0)
+    for runtime in crun runc; do if works; then break; fi; done
+    if works; then
+        contains --security-opt unmask=/sys/fs/cgroup
+    else
+        skipped "$(tail -n 1 "$state/run.log")"
+    fi
+    leave
+
+    unit=rootless
+    user=${PODMAN_USER:-$(awk -F: '$3 >= 1000 && $3 < 60000 {print $1; exit}' /etc/passwd)}
+    if [[ ! $user ]]; then
+        skipped "no user but root"
+    else
+        home=$state/me
+        mkdir -p "$home/runtime"
+        # As systemd delegates it.
+        chown -R "$user" "$home" "$group" 2>/dev/null
+        in_version_2 "$home" setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups \
+            env -i PATH="$PATH" HOME="$home" XDG_RUNTIME_DIR="$home/runtime"
+        groups=()
+        for runtime in crun runc; do if works; then break; fi; done
+        if works; then
+            check_now "podman has no root" test "$(pod info --format '{{.Host.Security.Rootless}}')" = true
+            contains --security-opt unmask=/sys/fs/cgroup
+            configure auto
+            run plain
+            check "web runs where /sys/fs/cgroup is read-only" runs plain
+            check_now "in the cgroup of the agent" test "$(field plain cgroup)" = '"cgroup":null'
+            check "and the log says why" log_has plain "cgroup: auto: proxies have none of their own"
+            pod stop --time 20 plain >/dev/null
+            check_now "it stops" test "$(code_of plain) $(said plain)" = "0 SIGINT"
+            remove plain
+        else
+            skipped "$(tail -n 1 "$state/run.log")"
+        fi
+        # Podman moves itself into another cgroup for that, also into those of version 1.
+        if grep -q '^[1-9]' /proc/self/cgroup; then
+            skipped "--cgroups=split: a part of the hierarchies of this machine is of version 1"
+        else
+            contains --cgroups=split --security-opt unmask=/sys/fs/cgroup
+        fi
+        leave
+    fi
+    place=$state enter=() groups=("${groups_before[@]}") runtime=$runtime_before
 fi
 
 unit=logs

@@ -15,12 +15,11 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{Level, Log};
-use crate::store::id_file_names;
+use crate::supervisor::cgroup_names::{PREFIX, SUFFIXES, name_of};
 use crate::supervisor::spare_descriptor::SpareDescriptor;
 use crate::sys::cgroup::control;
 use crate::sys::cgroup::directory::{self, CgroupState, Entrance};
 use crate::sys::cgroup::hierarchy::{self, Whose};
-use crate::sys::digest;
 use crate::sys::is_exhausted;
 use crate::sys::pid::Pid;
 use crate::sys::spawn::program::EnteredCgroup;
@@ -53,18 +52,8 @@ impl CgroupUse {
 /// Where systemd says that it manages the cgroups of this system (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// How the name of a manager's directory begins, before its owner tag.
-const PREFIX: &str = "proxyprocess-";
-
-/// How the name of a proxy's cgroup ends: no file of the kernel's does. During a handover a proxy has two; and in one there may
-/// be a process that another agent has adopted, on a copy of the data directory.
-const SUFFIXES: [&str; 4] = [".proxy", ".proxy-2", ".proxy-3", ".proxy-4"];
-
 /// How long a process is waited for that has ended, and still counts.
 const REMOVAL_PATIENCE: Duration = Duration::from_millis(100);
-
-/// The longest part of an id that is in a name as it is.
-const LONGEST_PART: usize = 180;
 
 /// Where a process begins.
 #[derive(Debug, Clone)]
@@ -197,6 +186,14 @@ impl Cgroups {
         self.spare.lend(what)
     }
 
+    /// Removes the cgroup of a proxy that is gone.
+    ///
+    /// # Errors
+    /// A process was moved into it, or is still on its way out of it after a while.
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
+        self.lend(|| remove_soon(path))
+    }
+
     fn checked(&self, opened: io::Result<(Entrance, Arc<Path>, bool)>) -> Opened {
         match opened {
             Ok((entrance, path, moves_itself)) => {
@@ -239,21 +236,15 @@ fn remove_to_make_anew(path: &Path, id: &str, log: &Log) -> bool {
     removed.is_ok()
 }
 
-/// Removes the cgroup of a proxy that is gone.
-///
-/// # Errors
-/// [`ErrorCode::Io`]: a process was moved into it, or is still on its way out of it after a while.
-pub(crate) fn remove(path: &Path) -> Result<()> {
+/// Removes the cgroup of a proxy that is gone, unless a process is still on its way out of it after a while.
+fn remove_soon(path: &Path) -> io::Result<()> {
     let until = Instant::now() + REMOVAL_PATIENCE;
     loop {
         match directory::remove(path) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < until => {
                 thread::sleep(Duration::from_millis(1));
             }
-            removed => {
-                let failed = |error| Error::os(ErrorCode::Io, format_args!("remove cgroup {}", path.display()), &error);
-                return removed.map_err(failed);
-            }
+            removed => return removed,
         }
     }
 }
@@ -266,14 +257,32 @@ fn find_base() -> std::result::Result<PathBuf, String> {
     // An agent that is a proxy itself: what it has started is not of that proxy, and is not to end with it.
     let outer = base_around(&own);
     let own = outer.unwrap_or(&own);
-    let candidates = [Some(own), own.parent().filter(|_| outer.is_none())];
-    if let Some(delegated) = candidates.into_iter().flatten().find(|path| directory::is_delegated(path)) {
+    let above = own.parent().filter(|_| outer.is_none());
+    if let Some(delegated) = delegated(own, above, directory::is_marked_delegated, directory::is_given) {
         return Ok(delegated.to_owned());
     }
     if Path::new(SYSTEMD).exists() {
         return Err(format!("systemd manages {} and has not delegated it (Delegate=yes)", own.display()));
     }
     Ok(own.to_owned())
+}
+
+/// The cgroup that was delegated: the own one or that above it, which has the mark, or the name of a unit and belongs to this
+/// user. The systemd of a user marks none, and all of its cgroups belong to that user.
+fn delegated<'a>(
+    own: &'a Path,
+    above: Option<&'a Path>,
+    is_marked: impl Fn(&Path) -> bool,
+    is_given: impl Fn(&Path) -> bool,
+) -> Option<&'a Path> {
+    let marked = [Some(own), above].into_iter().flatten().find(|path| is_marked(path));
+    let unit = above.filter(|above| !is_unit(own) && is_unit(above));
+    marked.or_else(|| [unit, Some(own)].into_iter().flatten().find(|path| is_given(path)))
+}
+
+/// Whether it is that of a unit in which systemd starts or takes processes, by its name.
+fn is_unit(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "service" || kind == "scope")
 }
 
 /// The base of the manager in a cgroup of whose proxies this one is, of several the outermost.
@@ -319,43 +328,9 @@ fn is_same(one: &Path, other: &Path) -> bool {
         && file_of(one).is_ok_and(|file| file_of(other).is_ok_and(|other| file == other))
 }
 
-/// The name of a proxy's cgroup: no two ids have the same, and none is a path.
-fn name_of(id: &str, suffix: &str) -> String {
-    let mut name = id_file_names::encode(id);
-    if name.starts_with('.') {
-        name.replace_range(..1, "%2E");
-    }
-    if name.len() > LONGEST_PART {
-        let whole = digest::add(digest::EMPTY, id.as_bytes());
-        name.truncate(LONGEST_PART);
-        // No encoded id has a tilde.
-        name.push_str(&format!("~{whole:016x}"));
-    }
-    name.push_str(suffix);
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn names_are_readable_and_none_is_a_path_or_a_file_of_the_kernel() {
-        let names = [
-            ("web", "web.proxy"),
-            ("a/b", "a%2Fb.proxy"),
-            ("..", "%2E..proxy"),
-            ("cgroup.procs", "cgroup.procs.proxy"),
-            ("a%2Fb", "a%252Fb.proxy"),
-            ("two words", "two%20words.proxy"),
-        ];
-        for (id, name) in names {
-            assert_eq!(name_of(id, ".proxy"), name);
-        }
-        let long = name_of(&"ä".repeat(512), ".proxy-2");
-        assert!(long.len() <= 255 && long.contains('~'), "{long}");
-    }
 
     #[test]
     fn base_of_an_agent_that_is_a_proxy_is_that_of_the_outer_agent() {
@@ -372,10 +347,36 @@ mod tests {
         }
     }
 
-    proptest! {
-        #[test]
-        fn no_two_ids_have_the_same_name(one in ".{0,40}|[./%a]{1,8}", other in ".{0,40}|[./%a]{1,8}") {
-            prop_assert_eq!(one == other, name_of(&one, ".proxy") == name_of(&other, ".proxy"));
+    #[test]
+    fn delegated_cgroup_is_marked_or_the_unit_of_this_user() {
+        let app = "/cg/user@7.service/app.slice";
+        let (unit, part) = (format!("{app}/a.service"), format!("{app}/a.service/agent"));
+        let scope = format!("{app}/run-1.scope");
+        type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], Option<&'a str>);
+        let cases: [Case<'_>; 9] = [
+            // Of the systemd of the machine.
+            ("/cg/a.service", &["/cg/a.service"], &[], Some("/cg/a.service")),
+            (
+                "/cg/a.service/agent",
+                &["/cg/a.service"],
+                &["/cg/a.service", "/cg/a.service/agent"],
+                Some("/cg/a.service"),
+            ),
+            ("/cg/a.service", &[], &[], None),
+            ("/cg/user.slice/session-1.scope", &[], &[], None),
+            // Of that of a user, to whom all belongs.
+            (&unit, &[], &[app, &unit], Some(&unit)),
+            (&part, &[], &[app, &unit, &part], Some(&unit)),
+            (&scope, &[], &[app, &scope], Some(&scope)),
+            // Made by hand, and given away.
+            ("/cg/mine", &[], &["/cg/mine"], Some("/cg/mine")),
+            ("/cg/a.service/mine", &[], &["/cg/a.service/mine"], Some("/cg/a.service/mine")),
+        ];
+        for (own, marked, given, expected) in cases {
+            let own = Path::new(own);
+            let is_in = |paths: &[&str], path: &Path| paths.iter().any(|listed| Path::new(listed) == path);
+            let found = delegated(own, own.parent(), |path| is_in(marked, path), |path| is_in(given, path));
+            assert_eq!(found, expected.map(Path::new), "{}", own.display());
         }
     }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod adoption;
 mod cgroup_limits;
+mod cgroup_names;
 mod cgroups;
 mod command_run;
 mod event_loop;

@@ -2,13 +2,15 @@
 //! What a stop, a crash and a replacement end: all that is in the cgroup, whatever it has made of itself.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{self, Stdio};
 use std::time::Duration;
 
 use proxyprocess::{CgroupUse, Command, ProxyConfig, ProxyState};
 use rustix::process::Signal;
 
-use super::{as_reaper, base, contained, home_of, running, until_names};
-use crate::inside::{Host, helper, quick};
+use super::{as_reaper, base, contained, home_of, names_in, running, until_names};
+use crate::inside::{Exhausted, Host, helper, quick};
 use crate::library::overlap::{becomes_ready, gone, overlapping, serves};
 use crate::support::{Config, Launch, Proxy, Scene, agent_with_fail_points, cgroup_of, until};
 
@@ -220,6 +222,38 @@ fn process_is_started_again_when_its_cgroup_is_frozen() {
 }
 
 /// Its next process begins in one, and a scan alone would be blind.
+/// No process is known that leads it, and nothing is closed meanwhile: the clean-up has the descriptor in reserve alone.
+#[test]
+fn stop_without_a_free_descriptor_ends_what_is_in_the_cgroup_of_a_proxy_that_has_no_process() {
+    let name =
+        "cgroups::stops::stop_without_a_free_descriptor_ends_what_is_in_the_cgroup_of_a_proxy_that_has_no_process";
+    as_reaper(name, || {
+        let scene = Scene::of_library();
+        let Some(base) = base() else { return scene.finish() };
+        let base = base.join(format!("proxyprocess-test-{}", std::process::id()));
+        fs::create_dir(&base).unwrap();
+        let options = quick(&scene.data_dir()).with_cgroup(CgroupUse::Required).with_cgroup_base(base.clone());
+        let mut host = Host::new(options);
+        host.set("web", patient(ProxyConfig::new(Command::new("/nowhere/program"))));
+        host.run();
+        host.events.start_failed("web");
+        until("it waits", || host.status("web").state == ProxyState::Waiting);
+        let cgroup = base.join(names_in(&base).pop().unwrap()).join("web.proxy/below/it");
+        fs::create_dir_all(&cgroup).unwrap();
+        let mut sleep = process::Command::new("sleep");
+        let mut inside = sleep.arg("1000").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        fs::write(cgroup.join("cgroup.procs"), inside.id().to_string()).unwrap();
+        let exhausted = Exhausted::begin();
+        let stopped = host.manager.kill();
+        exhausted.end();
+        stopped.unwrap();
+        assert_eq!(inside.wait().unwrap().signal(), Some(libc::SIGKILL));
+        assert_eq!(names_in(&base), Vec::<String>::new());
+        fs::remove_dir(&base).unwrap();
+        scene.finish();
+    });
+}
+
 #[test]
 fn what_is_in_the_cgroup_of_a_proxy_that_was_not_started_in_one_is_ended_as_well() {
     as_reaper("cgroups::stops::what_is_in_the_cgroup_of_a_proxy_that_was_not_started_in_one_is_ended_as_well", || {

@@ -10,7 +10,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::hosts::life::{Told, in_a_host, live};
-use crate::inside::{Host, Place, helper, quick, wait_until};
+use crate::inside::{Exhausted, Host, Place, helper, quick, wait_until};
 use crate::support::{HELPER, Scene, Start};
 
 /// How many a host may have inherited.
@@ -174,25 +174,6 @@ fn that_executes_what_it_has_open(_: &Place) {
 #[test]
 fn a_host_that_executes_what_it_has_open() {
     in_a_host("hosts::descriptors::a_host_that_executes_what_it_has_open", &[], that_executes_what_it_has_open);
-}
-
-/// While it lives, this process cannot open anything.
-struct Exhausted(Rlimit);
-
-impl Exhausted {
-    fn begin() -> Exhausted {
-        let before = getrlimit(Resource::Nofile);
-        // Descriptors are the lowest that are free: from this one on there is none.
-        let lowest = File::open("/dev/null").unwrap().as_raw_fd();
-        let current = Some(u64::try_from(lowest).unwrap());
-        setrlimit(Resource::Nofile, Rlimit { current, maximum: before.maximum }).unwrap();
-        assert!(File::open("/dev/null").is_err());
-        Exhausted(before)
-    }
-
-    fn end(self) {
-        setrlimit(Resource::Nofile, Rlimit { current: self.0.current, maximum: self.0.maximum }).unwrap();
-    }
 }
 
 /// A proxy that is tried again soon, and its first process.

@@ -4,6 +4,7 @@
 
 mod act;
 mod bomb;
+mod exhausted;
 mod host;
 mod kinds;
 mod look;
@@ -12,6 +13,7 @@ mod root_proxy;
 
 pub(crate) use act::{Part, Place, Stage, is_act, park, stage};
 pub(crate) use bomb::Bomb;
+pub(crate) use exhausted::Exhausted;
 pub(crate) use host::{Host, helper, inherited, quick};
 pub(crate) use kinds::{Calls, register_scripted, scripted};
 pub(crate) use look::{

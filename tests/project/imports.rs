@@ -34,11 +34,12 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 24] = [
+const SUPERVISOR_LAYERS: [&str; 25] = [
     "process_key",
     "refusals",
     "removed_logs",
     "spare_descriptor",
+    "cgroup_names",
     "cgroups",
     "cgroup_limits",
     "status",

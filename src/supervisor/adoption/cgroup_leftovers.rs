@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use super::group_leftovers::{PATIENCE, PAUSE};
 use crate::logging::{Level, Log};
-use crate::supervisor::cgroups::{self, Cgroups};
+use crate::supervisor::cgroups::Cgroups;
 use crate::supervisor::scan::process_scan::any_is_claimed;
 use crate::sys::cgroup::directory;
 use crate::sys::is_exhausted;
@@ -59,7 +59,7 @@ fn end_in(
     let leading = leading();
     let is_kept = |pid: &Pid| *pid == own_pid() || leading.contains(&pid.as_raw());
     // Those of another pid namespace have no pid here, and may be an agent's.
-    if found.is_empty() || found.iter().any(is_kept) || any_is_claimed(&found)? {
+    if found.is_empty() || found.iter().any(is_kept) || cgroups.lend(|| any_is_claimed(&found))? {
         return Ok(true);
     }
     tell(&found);
@@ -72,5 +72,5 @@ fn end_in(
         thread::sleep(PAUSE);
     }
     // What begins in one that was killed may be killed as well.
-    cgroups::remove(path).map(|()| true).map_err(|error| io::Error::other(error.to_string()))
+    cgroups.remove(path).map(|()| true)
 }

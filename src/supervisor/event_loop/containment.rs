@@ -4,10 +4,12 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::EventLoop;
 use super::leader::Leader;
 use super::supervised::Supervised;
+use crate::defaults;
 use crate::lifecycle::ProxyState;
 use crate::supervisor::cgroups::StartPlace;
 use crate::supervisor::process_key::ProcessKey;
@@ -17,6 +19,7 @@ use crate::supervisor::spawner::job::Leftovers;
 use crate::sys::cgroup::directory;
 use crate::sys::is_exhausted;
 use crate::sys::pid::Pid;
+use crate::sys::pidfd;
 
 impl EventLoop {
     /// For a clean-up: the cgroup of a proxy that is to be gone. While it is declared it is kept.
@@ -122,6 +125,19 @@ impl Supervised {
                 true
             }
         }
+    }
+
+    /// Whether others are in its cgroup than it and the commands that are run for it, when it has ended soon after its start, as a
+    /// program that puts itself into the background does. Asked only where they are not found later.
+    pub(super) fn has_left_early(&self) -> bool {
+        let is_early = |since: Instant| since.elapsed() <= defaults::BACKGROUND_WITHIN;
+        if pidfd::signals_groups() || !self.machine.running_since().is_some_and(is_early) {
+            return false;
+        }
+        self.look_into_cgroup().is_ok_and(|ScanResult { escaped, .. }| {
+            let of_commands = self.processes_of_commands(&escaped);
+            escaped.iter().any(|left| !left.is_among(&of_commands))
+        })
     }
 
     /// Those of these that are commands which are run for it; all of them where that cannot be known.

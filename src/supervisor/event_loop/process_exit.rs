@@ -35,12 +35,16 @@ impl EventLoop {
             |supervised: &Supervised| supervised.machine.runs() && supervised.spec.config.stop.leftover_grace.is_zero();
         let kills = self.slots.get(&key).is_some_and(|supervised| kills(supervised));
         let leftovers = if kills { Leftovers::Kill } else { Leftovers::Leave };
+        // ORDER: before Linux 6.9 the rest of its group is ended by what tells its end, and may be gone before it is looked for.
+        let has_left = kills && self.slots.get(&key).is_some_and(|supervised| supervised.has_left_early());
         if let Some(exit) = self.reaper.take_exit(key, leftovers) {
-            self.exited(key, exit);
+            self.exited(key, exit, has_left);
         }
     }
 
-    pub(super) fn exited(&mut self, key: ProcessKey, Exit { pid, status, group_left, zombie }: Exit) {
+    /// `has_left`: processes of it were seen that have not ended with it.
+    pub(super) fn exited(&mut self, key: ProcessKey, exit: Exit, has_left: bool) {
+        let Exit { pid, status, group_left, zombie } = exit;
         // ORDER: before its end is told, what it said last; what it has stored is for the next one.
         self.read_all_notifications(key);
         if zombie.is_some() {
@@ -69,6 +73,9 @@ impl EventLoop {
         }
         if let Some(since) = supervised.machine.running_since() {
             supervised.ended_by_itself(status, since.elapsed());
+            if has_left {
+                supervised.suspect_background();
+            }
         }
         let end = supervised.end_by(status);
         let (id, context) = (supervised.slot.id.clone(), supervised.spec.context.clone());

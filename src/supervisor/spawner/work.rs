@@ -22,7 +22,7 @@ use crate::logging::{self, Level};
 use crate::store::{self, LogPositions, RecordedNotifications};
 use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
 use crate::supervisor::adoption::{self, Proven, cgroup_leftovers, named_leader};
-use crate::supervisor::cgroups::{self, StartPlace};
+use crate::supervisor::cgroups::StartPlace;
 use crate::supervisor::command_run::any_is_run_by_a_caller;
 use crate::supervisor::mailbox::{Done, Mailbox, Message, NewLeader, StartedProcess};
 use crate::supervisor::process_key::ProcessKey;
@@ -259,7 +259,7 @@ impl Spawner {
                     }
                     all.close_all_but(&but)
                 });
-                let removed = cgroup.map_or(Ok(()), |cgroup| cgroups::remove(&cgroup));
+                let removed = cgroup.map_or(Ok(()), |cgroup| remove_cgroup(&spec, &cgroup));
                 Done::CleanedUp(ended.and_then(|()| spec.clean_up()).and(closed).and(removed))
             }
         }
@@ -447,6 +447,11 @@ fn boot_id() -> Result<Arc<str>> {
 }
 
 /// A fault of this library must not leave anybody without an answer.
+fn remove_cgroup(spec: &Spec, path: &Path) -> Result<()> {
+    let removed = spec.context.cgroups.as_ref().map_or(Ok(()), |cgroups| cgroups.remove(path));
+    removed.map_err(|error| Error::os(ErrorCode::Io, format_args!("remove cgroup {}", path.display()), &error))
+}
+
 fn caught<T>(what: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     host_code::caught(what).unwrap_or_else(|_| Err(io::Error::other("a spawner thread panicked")))
 }

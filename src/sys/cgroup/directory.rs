@@ -7,12 +7,12 @@ use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use super::control;
 use crate::sys::fail;
-use crate::sys::pid::Pid;
+use crate::sys::pid::{Pid, effective_uid};
 use crate::sys::signal::{Signal, kill_process};
 
 /// How deep cgroups of a process's own are looked through, and removed. The kernel has a limit as well (`cgroup.max.depth`).
@@ -142,16 +142,13 @@ pub(crate) fn remove_empty(path: &Path) -> io::Result<()> {
 /// Removes those right below it that no process is in, and says of the first that could not be why.
 pub(crate) fn remove_children(path: &Path) -> io::Result<()> {
     let mut result: io::Result<()> = Ok(());
-    for entry in if_there(fs::read_dir(path))?.into_iter().flatten() {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            // What is in use says least.
-            result = match (result, remove(&entry.path())) {
-                (Err(error), _) if error.raw_os_error() != Some(libc::EBUSY) => Err(error),
-                (_, Err(error)) => Err(error),
-                (result, Ok(())) => result,
-            };
-        }
+    for below in below(path)? {
+        // What is in use says least.
+        result = match (result, remove(&below)) {
+            (Err(error), _) if error.raw_os_error() != Some(libc::EBUSY) => Err(error),
+            (_, Err(error)) => Err(error),
+            (result, Ok(())) => result,
+        };
     }
     result
 }
@@ -171,10 +168,18 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether the one who may write to it has given it away to this process, with all below it: systemd says so in an attribute
-/// (`Delegate=`, systemd 238; for other users than root 251).
-pub(crate) fn is_delegated(path: &Path) -> bool {
+/// Whether the systemd of the machine has given it away to this process, with all below it: it says so in an attribute
+/// (`Delegate=`, systemd 238; for other users than root 251). The systemd of a user says nothing of its units
+/// (`findings/user-unit-without-delegate-mark.sh`): see [`is_given`].
+pub(crate) fn is_marked_delegated(path: &Path) -> bool {
     ["trusted.delegate", "user.delegate"].iter().any(|name| attribute(path, name) == Some(b'1'))
+}
+
+/// Whether it was given to the user of this process, who is not root: a cgroup is its maker's, unless that gives it away
+/// (cgroups(7), "Delegating a hierarchy").
+pub(crate) fn is_given(path: &Path) -> bool {
+    let user = effective_uid();
+    user != 0 && fs::metadata(path).is_ok_and(|directory| directory.uid() == user)
 }
 
 /// The only byte of an extended attribute.
@@ -187,16 +192,25 @@ fn attribute(path: &Path, name: &str) -> Option<u8> {
     (length == 1).then_some(value)
 }
 
-/// Does something for those below one, and then for itself.
+/// Does something for those below one, and then for itself. It needs one descriptor at a time.
 fn each(path: &Path, depth: usize, action: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
-    let entries = if_there(fs::read_dir(path))?;
-    for entry in entries.into_iter().flatten() {
-        let entry = entry?;
-        if depth > 0 && entry.file_type()?.is_dir() {
-            each(&entry.path(), depth - 1, action)?;
-        }
+    let below = if depth > 0 { below(path)? } else { Vec::new() };
+    for below in below {
+        each(&below, depth - 1, action)?;
     }
     action(path)
+}
+
+/// Those right below one; none if it is not there.
+fn below(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in if_there(fs::read_dir(path))?.into_iter().flatten() {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
 }
 
 /// `None` where it is not there, or was removed while it was open.

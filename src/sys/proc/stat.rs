@@ -312,8 +312,8 @@ mod tests {
         use crate::sys::spawn::child_stack::ChildStack;
         extern "C" fn stay(_: *mut libc::c_void) -> libc::c_int {
             loop {
-                // SAFETY: no pointers are passed.
-                unsafe { libc::syscall(libc::SYS_pause) };
+                // SAFETY: no pointers are passed. Not every architecture has a call to pause.
+                unsafe { libc::syscall(libc::SYS_ppoll, 0, 0, 0, 0, 0) };
             }
         }
         let mut stack = ChildStack::new().unwrap();

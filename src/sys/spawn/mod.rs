@@ -385,7 +385,7 @@ fn clone_with(
     let guard = MaskGuard::block_all();
     if instructions.ignored.is_some() {
         // SAFETY: as below.
-        let cloned = unsafe { clone3::clone3(cgroup, flags, stack, child_before_exec::run, argument) };
+        let cloned = unsafe { clone3::clone_child(cgroup, flags, stack, child_before_exec::run, argument) };
         drop(guard);
         fail::point("start:cloned");
         let (pid, pidfd) = cloned?;
