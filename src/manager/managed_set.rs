@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::current_supervisor::CurrentSupervisor;
 use super::custom_kinds::{CustomProxy, Registry, Worker};
 use super::last_look::{SharedLook, Unsupervised};
+use super::managed_proxies::ManagedProxies;
 use super::options::ManagerOptions;
 use super::other_process::OtherProcess;
 use super::sync_plan::Relation;
@@ -34,11 +35,16 @@ pub(super) enum Managed {
 }
 
 impl Managed {
+    /// Whether it is a daemon that is declared and not to run.
+    pub(super) fn is_paused(&self) -> bool {
+        matches!(self, Managed::Daemon(daemon) if daemon.spec.is_paused())
+    }
+
     /// Its status while it has no process.
     pub(super) fn status(&self, id: &str) -> ProxyStatus {
         match self {
-            Managed::Daemon(daemon) => {
-                let state = if daemon.spec.is_paused() { ProxyState::Paused } else { ProxyState::Idle };
+            Managed::Daemon(_) => {
+                let state = if self.is_paused() { ProxyState::Paused } else { ProxyState::Idle };
                 ProxyStatus::new(id, &ExecMode::DAEMON, state)
             }
             Managed::Custom(other) => other.status(),
@@ -60,7 +66,7 @@ pub(super) struct ManagedSet {
     pub(super) options: ManagerOptions,
     pub(super) context: Arc<Context>,
     pub(super) registry: Registry,
-    pub(super) managed: BTreeMap<Arc<str>, Managed>,
+    pub(super) managed: ManagedProxies,
     /// Those that a call has paused: until another one resumes them, they are removed, or declared with `enabled: false`.
     pub(super) paused: BTreeSet<Arc<str>>,
     /// Recorded processes that may live and that no restored declaration describes: adopted or stopped by the first
@@ -124,7 +130,7 @@ impl ManagedSet {
             options,
             context: Arc::new(context),
             registry: Registry::default(),
-            managed: BTreeMap::new(),
+            managed: ManagedProxies::default(),
             paused: BTreeSet::new(),
             unclaimed: unclaimed.into_iter().map(|record| (Arc::from(record.id.as_str()), record)).collect(),
             others,
@@ -186,10 +192,10 @@ impl ManagedSet {
     pub(super) fn unsupervised(&self, supervised: &[ProxyStatus]) -> Unsupervised {
         let mut supervised = supervised.iter().map(|status| status.id.as_str()).peekable();
         let mut declared = Vec::new();
-        for (id, managed) in &self.managed {
+        for (id, managed) in &*self.managed {
             while supervised.next_if(|known| *known < &**id).is_some() {}
             if supervised.next_if(|known| *known == &**id).is_none() {
-                declared.push(managed.status(id));
+                declared.push((id.clone(), managed.clone()));
             }
         }
         Unsupervised { declared, held: self.held.values().cloned().collect() }

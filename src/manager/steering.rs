@@ -190,7 +190,7 @@ impl Manager {
             return Ok(());
         }
         core.respecify(&id, &config);
-        if let Err(error) = core.write_ahead(vec![&id]) {
+        if let Err(error) = core.write_ahead(std::slice::from_ref(&id)) {
             if is_paused {
                 core.paused.remove(&id)
             } else {
@@ -373,7 +373,7 @@ fn restart_custom(core: &mut ManagedSet, old: CustomProxy) -> Result<()> {
     let new = core.registry.create(&old.id, &old.mode, old.config.as_ref())?;
     core.worker()?;
     core.managed.insert(old.id.clone(), Managed::Custom(Box::new(new.clone())));
-    if let Err(error) = core.write_ahead(vec![&old.id]) {
+    if let Err(error) = core.write_ahead(std::slice::from_ref(&old.id)) {
         core.managed.insert(old.id.clone(), Managed::Custom(Box::new(old)));
         return Err(error);
     }

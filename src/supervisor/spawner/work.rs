@@ -23,7 +23,7 @@ use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
 use crate::supervisor::adoption::{self, Proven, cgroup_leftovers, named_leader};
 use crate::supervisor::cgroups::{self, StartPlace};
 use crate::supervisor::command_run::any_is_run_by_a_caller;
-use crate::supervisor::mailbox::{Done, Mailbox, Message, NewLeader, StartedProcess};
+use crate::supervisor::mailbox::{Done, DoneJob, Mailbox, Message, NewLeader, StartedProcess};
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::reaper::process::Process;
@@ -152,7 +152,7 @@ impl Spawner {
             .unwrap_or_default();
         let unknown_user = matches!(done, Done::Adopted { .. }).then(|| spec.unknown_user()).flatten();
         // ORDER: the supervisor must get the start before it can get the exit.
-        self.mailbox.send(Message::Done { key, spec, done, last_words });
+        self.mailbox.send(Message::Done(Box::new(DoneJob { key, spec, done, last_words })));
         fail::point("job:told");
         if let Some(begun) = begun {
             self.reaper.watch(begun);
