@@ -244,7 +244,9 @@ impl State {
 }
 
 impl Shared {
+    /// The declaration as it is kept.
     fn with_token(&self, id: &str, mut config: ProxyConfig) -> Result<ProxyConfig> {
+        config.command.shrink();
         config.token_generated = config.token.is_none();
         if config.token_generated {
             let known = self.proxies.get(id).filter(|known| known.token_generated);
