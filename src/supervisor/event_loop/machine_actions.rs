@@ -84,7 +84,7 @@ impl EventLoop {
                 let sockets = supervised.sockets_for_adoption();
                 let is_alone = self.is_alone(key);
                 if let Some(claim) = claim {
-                    self.submit(key, Job::Adopt { key, spec, claim: *claim, is_alone, sockets });
+                    self.submit(key, Job::Adopt { key, spec, claim, is_alone, sockets });
                 }
             }
             MachineAction::Scan => {

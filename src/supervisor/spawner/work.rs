@@ -209,7 +209,7 @@ impl Spawner {
                     let oom_kills = spec.oom_kills(cgroup.as_deref()).unwrap_or(0);
                     Done::Adopted { pid, group, since, written, known, untaken, cgroup, oom_kills }
                 }
-                Err(refusal) if is_alone && matches!(claim, Claim::Recorded { .. }) => {
+                Err(refusal) if is_alone && matches!(*claim, Claim::Recorded { .. }) => {
                     Done::Refused(self.refused_alone(&spec, refusal))
                 }
                 Err(refusal) => Done::Refused(refusal),
