@@ -121,3 +121,63 @@ impl ManagedProxies {
 fn is_changeable(managed: &Managed) -> bool {
     matches!(managed, Managed::Custom(other) if other.mode != ExecMode::NOOP)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Command;
+    use crate::declaration::ProxyConfig;
+    use crate::manager::managed_set::ManagedDaemon;
+    use crate::supervisor::Spec;
+
+    fn managed(id: &str) -> Managed {
+        let spec = Arc::new(Spec::for_tests(id, ProxyConfig::new(Command::new("a"))));
+        Managed::Daemon(ManagedDaemon { spec, consul: None })
+    }
+
+    fn of(count: usize) -> ManagedProxies {
+        let mut proxies = ManagedProxies::default();
+        for number in 0..count {
+            let id = number.to_string();
+            proxies.insert(id.as_str().into(), managed(&id));
+        }
+        proxies.wrote_all();
+        proxies
+    }
+
+    fn told(proxies: &ManagedProxies, ahead: usize) -> Option<Vec<&str>> {
+        proxies.unwritten(ahead).map(|ids| ids.iter().map(|id| &**id).collect())
+    }
+
+    #[test]
+    fn each_change_is_unwritten_until_it_was_written() {
+        let mut proxies = of(40);
+        assert_eq!(told(&proxies, 0), Some(vec![]));
+        proxies.insert("new".into(), managed("new"));
+        assert!(proxies.remove(&"7".into()).is_some() && proxies.remove(&"absent".into()).is_none());
+        assert!(proxies.get_mut(&"9".into()).is_some() && proxies.get_mut(&"absent".into()).is_none());
+        assert_eq!(told(&proxies, 0), Some(vec!["7", "9", "new"]));
+        proxies.wrote(&["7".into(), "new".into()]);
+        assert_eq!(told(&proxies, 0), Some(vec!["9"]));
+        proxies.wrote_all();
+        assert_eq!(told(&proxies, 0), Some(vec![]));
+    }
+
+    #[test]
+    fn more_than_an_eighth_together_with_what_was_written_after_the_snapshot_is_too_much() {
+        let mut proxies = of(40);
+        for id in ["1", "2", "3"] {
+            proxies.get_mut(&id.into());
+        }
+        assert!(told(&proxies, 2).is_some() && told(&proxies, 3).is_none());
+        for id in ["4", "5", "6"] {
+            proxies.get_mut(&id.into());
+        }
+        // It is not known any more which.
+        proxies.wrote(&["1".into(), "2".into(), "3".into(), "4".into(), "5".into(), "6".into()]);
+        assert_eq!(told(&proxies, 0), None);
+        proxies.wrote_all();
+        proxies.retain(|_, _| true);
+        assert_eq!(told(&proxies, 0), None);
+    }
+}

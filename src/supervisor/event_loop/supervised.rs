@@ -268,6 +268,15 @@ mod tests {
     use crate::declaration::ProxyConfig;
 
     #[test]
+    fn only_what_was_never_started_or_claimed_needs_no_clean_up() {
+        let spec = Arc::new(Spec::for_tests("web", ProxyConfig::new(crate::Command::new("a"))));
+        let new = || Supervised::new(Slot { owner: 1, id: "web".into() }, 1, spec.clone());
+        assert!(!new().needs_clean_up());
+        assert!(Supervised { has_begun: true, ..new() }.needs_clean_up());
+        assert!(Supervised { was_claimed: true, ..new() }.needs_clean_up());
+    }
+
+    #[test]
     fn each_pending_deadline_of_a_process_keeps_its_timer() {
         let spec = Arc::new(Spec::for_tests("web", ProxyConfig::new(crate::Command::new("a"))));
         let mut supervised = Supervised::new(Slot { owner: 1, id: "web".into() }, 1, spec);
