@@ -11,7 +11,6 @@ mod validation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
 pub use output::{HostDescriptor, Output, OutputOwner};
 pub(crate) use output::{LogLimits, Outputs};
@@ -59,10 +58,22 @@ struct SeldomDeclared {
     outputs: Outputs,
 }
 
+static NOTHING: SeldomDeclared = SeldomDeclared {
+    dir: None,
+    unset_env: BTreeSet::new(),
+    clear_env: false,
+    credentials: None,
+    descriptor_limit: None,
+    oom_score_adj: None,
+    detached: false,
+    settings: ProcessSettings::NONE,
+    names: UserNames::NONE,
+    outputs: Outputs::DEFAULT,
+};
+
 impl Nothing for SeldomDeclared {
     fn nothing() -> &'static SeldomDeclared {
-        static NOTHING: OnceLock<SeldomDeclared> = OnceLock::new();
-        NOTHING.get_or_init(SeldomDeclared::default)
+        &NOTHING
     }
 }
 
@@ -318,6 +329,11 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_few_commands_have_is_its_default_for_the_others() {
+        assert_eq!(NOTHING, SeldomDeclared::default());
+    }
 
     #[test]
     fn settings_that_consul_does_not_have_are_known_by_name() {

@@ -163,6 +163,14 @@ impl Command {
 }
 
 impl Outputs {
+    /// Logs of their own, without a limit.
+    pub(super) const DEFAULT: Outputs = Outputs {
+        stdout: Output::File,
+        stderr: Output::File,
+        owner: OutputOwner::Agent,
+        limits: LogLimits { max_bytes: None, keep: 0 },
+    };
+
     pub(crate) fn streams(&self) -> [&Output; 2] {
         [&self.stdout, &self.stderr]
     }

@@ -109,6 +109,16 @@ impl Command {
 }
 
 impl ProcessSettings {
+    /// None of them.
+    pub(super) const NONE: ProcessSettings = ProcessSettings {
+        rlimits: BTreeMap::new(),
+        nice: None,
+        cpu_affinity: None,
+        umask: None,
+        no_new_privs: false,
+        argv0: None,
+    };
+
     /// The first one that is declared, by its name.
     pub(super) fn first_declared(&self) -> Option<&'static str> {
         let settings = [

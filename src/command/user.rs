@@ -45,6 +45,9 @@ impl Command {
 }
 
 impl UserNames {
+    /// None of them.
+    pub(super) const NONE: UserNames = UserNames { user: None, group: None };
+
     /// Checks what can never work.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Receiver;
 
-use super::managed_set::Managed;
+use super::managed::Managed;
 use crate::error::Error;
 use crate::supervisor::{LogSizes, ProxyStatus};
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::managed_set::Managed;
+use super::managed::Managed;
 use crate::declaration::ExecMode;
 
 /// What part of the set may be written after a snapshot before that is written anew: so both cost what changed.
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use crate::command::Command;
     use crate::declaration::ProxyConfig;
-    use crate::manager::managed_set::ManagedDaemon;
+    use crate::manager::managed::ManagedDaemon;
     use crate::supervisor::Spec;
 
     fn managed(id: &str) -> Managed {

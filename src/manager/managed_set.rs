@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::current_supervisor::CurrentSupervisor;
-use super::custom_kinds::{CustomProxy, Registry, Worker};
+use super::custom_kinds::{Registry, Worker};
 use super::last_look::{SharedLook, Unsupervised};
+use super::managed::{Managed, ManagedDaemon};
 use super::managed_proxies::ManagedProxies;
 use super::options::ManagerOptions;
 use super::other_process::OtherProcess;
@@ -15,51 +16,15 @@ use super::written_snapshot::WrittenSnapshot;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, Result};
-use crate::lifecycle::ProxyState;
 use crate::logging::Log;
 use crate::state::State;
 use crate::store::{DataDir, LogDir, Record};
-use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::state_waiters::StateWaiters;
 use crate::supervisor::{
     BaseEnvironment, Cgroups, Context, EventRing, Files, OtherClaim, Owner, OwnerTag, ProxyStatus, Publisher,
     RemovedLogs, SnapshotOccurrence, Spec, Supervisor, SupervisorCommand,
 };
 use crate::sys::proc::command_line::UnrecordedProcess;
-
-/// One managed proxy.
-#[derive(Clone)]
-pub(super) enum Managed {
-    Daemon(ManagedDaemon),
-    Custom(Box<CustomProxy>),
-}
-
-impl Managed {
-    /// Whether it is a daemon that is declared and not to run.
-    pub(super) fn is_paused(&self) -> bool {
-        matches!(self, Managed::Daemon(daemon) if daemon.spec.is_paused())
-    }
-
-    /// Its status while it has no process.
-    pub(super) fn status(&self, id: &str) -> ProxyStatus {
-        match self {
-            Managed::Daemon(_) => {
-                let state = if self.is_paused() { ProxyState::Paused } else { ProxyState::Idle };
-                ProxyStatus::new(id, &ExecMode::DAEMON, state)
-            }
-            Managed::Custom(other) => other.status(),
-        }
-    }
-}
-
-/// A daemon, which the supervisor looks after.
-#[derive(Clone)]
-pub(super) struct ManagedDaemon {
-    pub(super) spec: Arc<Spec>,
-    /// Until the first sync, of a daemon restored from Consul's snapshot: its process, which is compared with what is
-    /// declared by what it has.
-    pub(super) consul: Option<Box<ConsulProcess>>,
-}
 
 /// The state of a manager, behind one lock.
 pub(super) struct ManagedSet {

@@ -8,7 +8,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::managed_set::{Managed, ManagedSet};
+use super::managed::Managed;
+use super::managed_set::ManagedSet;
 use super::written_snapshot::{WrittenAhead, WrittenSnapshot};
 use crate::declaration::{Fingerprint, ProxySnapshot};
 use crate::error::{Error, ErrorCode, Result};

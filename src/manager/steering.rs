@@ -8,7 +8,8 @@ use crossbeam_channel::{RecvTimeoutError, Sender};
 
 use super::Manager;
 use super::custom_kinds::{Call, CustomProxy};
-use super::managed_set::{Managed, ManagedSet};
+use super::managed::Managed;
+use super::managed_set::ManagedSet;
 use crate::deadline::after;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::{ProxyState, WaitFor};

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 
 use super::custom_kinds::{Call, CustomProxy};
-use super::managed_set::{Managed, ManagedDaemon, ManagedSet};
+use super::managed::{Managed, ManagedDaemon};
+use super::managed_set::ManagedSet;
 use super::sync_plan::{PlanStep, plan};
 use crate::command::Command as Program;
 use crate::declaration::{ExecMode, ProxyConfig};
