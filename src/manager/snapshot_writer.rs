@@ -114,11 +114,13 @@ impl ManagedSet {
         }
         let content = Content::of(&self.managed, BTreeMap::new(), &self.context.log);
         let is_there = data_dir.has_snapshot();
-        let last = self.written.snapshot.filter(|_| matches!(is_there, Ok(true)) && self.is_written());
+        let last = self.written.snapshot.filter(|_| matches!(is_there, Ok(true)));
         let same = match last {
-            // What is written for these is known when it is asked for.
-            Some(last) if self.managed.has_changeable() => content.digest().is_ok_and(|digest| digest == last),
-            last => last.is_some(),
+            // Of few it is soon known whether it is the same; and what the host's code stores is known when it is asked for.
+            Some(last) if self.managed.len() < MANY || self.managed.has_changeable() => {
+                content.digest().is_ok_and(|digest| digest == last)
+            }
+            last => last.is_some() && self.is_written(),
         };
         let mut snapshot = self.written.snapshot;
         if !same {
@@ -135,7 +137,8 @@ impl ManagedSet {
             written?;
         }
         // What followed another snapshot counts for nothing, so that this only tidies up.
-        let tidied = if !same || self.written.untidy { data_dir.remove_ahead() } else { Ok(()) };
+        let is_clear = same && self.written.ahead.count == 0 && !self.written.untidy;
+        let tidied = if is_clear { Ok(()) } else { data_dir.remove_ahead() };
         let untidy = tidied.inspect_err(|error| self.context.log.write(Level::Warn, format_args!("{error}"))).is_err();
         self.written = WrittenSnapshot { snapshot, ahead: WrittenAhead::default(), untidy };
         self.managed.wrote_all();
