@@ -93,7 +93,7 @@ impl State {
         validate_id(id)?;
         config.validate().map_err(|error| error.within(format_args!("proxy {}", excerpt(id))))?;
         let mut shared = self.lock();
-        let config = Arc::new(shared.with_token(id, config)?);
+        let config = shared.with_token(id, Arc::new(config))?;
         if shared.proxies.get(id) != Some(&config) {
             let id = Arc::from(id);
             shared.proxies.insert(Arc::clone(&id), config);
@@ -116,11 +116,18 @@ impl State {
     /// # Errors
     /// As [`State::set`], for the first proxy that is refused. Nothing is changed then.
     pub fn replace_all(&self, proxies: impl IntoIterator<Item = (String, ProxyConfig)>) -> Result<()> {
-        self.replace_with(proxies.into_iter().collect(), None)
+        self.replace_with(proxies, None)
     }
 
     /// Replaces the set by what a document says, or a caller.
-    fn replace_with(&self, proxies: BTreeMap<String, ProxyConfig>, digest: Option<u64>) -> Result<()> {
+    fn replace_with(
+        &self,
+        proxies: impl IntoIterator<Item = (String, ProxyConfig)>,
+        digest: Option<u64>,
+    ) -> Result<()> {
+        // Where they stay: a million of them would be moved some times before.
+        let proxies: BTreeMap<String, Arc<ProxyConfig>> =
+            proxies.into_iter().map(|(id, config)| (id, Arc::new(config))).collect();
         for (id, config) in &proxies {
             validate_id(id)?;
             config.validate().map_err(|error| error.within(format_args!("proxy {}", excerpt(id))))?;
@@ -132,11 +139,11 @@ impl State {
             let config = shared.with_token(&id, config)?;
             // A proxy that did not change keeps its place in memory: the manager then sees at a glance that it did not.
             let (id, config) = match shared.proxies.get_key_value(&*id) {
-                Some((id, known)) if **known == config => (id.clone(), known.clone()),
+                Some((id, known)) if *known == config => (id.clone(), known.clone()),
                 _ => {
                     let id = Arc::<str>::from(id);
                     changed.push(id.clone());
-                    (id, Arc::new(config))
+                    (id, config)
                 }
             };
             replaced.insert(id, config);
@@ -244,7 +251,10 @@ impl State {
 }
 
 impl Shared {
-    fn with_token(&self, id: &str, mut config: ProxyConfig) -> Result<ProxyConfig> {
+    /// The declaration as it is kept.
+    fn with_token(&self, id: &str, mut kept: Arc<ProxyConfig>) -> Result<Arc<ProxyConfig>> {
+        let config = Arc::make_mut(&mut kept);
+        config.command.shrink();
         config.token_generated = config.token.is_none();
         if config.token_generated {
             let known = self.proxies.get(id).filter(|known| known.token_generated);
@@ -254,7 +264,7 @@ impl Shared {
                 None => random::uuid().map_err(|error| Error::os(ErrorCode::Io, "draw a token", &error))?,
             });
         }
-        Ok(config)
+        Ok(kept)
     }
 
     fn changed(&mut self, ids: impl IntoIterator<Item = Arc<str>>) {

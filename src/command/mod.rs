@@ -4,6 +4,7 @@
 mod output;
 mod process_settings;
 mod resource;
+mod seldom;
 mod user;
 mod validation;
 
@@ -15,6 +16,7 @@ pub use output::{HostDescriptor, Output, OutputOwner};
 pub(crate) use output::{LogLimits, Outputs};
 pub(crate) use process_settings::{LAST_CPU, NICE, ProcessSettings, UMASK};
 pub use resource::{Resource, ResourceLimit};
+use seldom::{Nothing, Seldom};
 pub(crate) use user::UserNames;
 pub(crate) use validation::{DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, USER_OR_GROUP, validate_variable, validate_withheld};
 
@@ -37,17 +39,42 @@ pub(crate) use validation::{DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, USER_OR_GROUP, vali
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Command {
     argv: Vec<OsString>,
-    dir: Option<PathBuf>,
     env: BTreeMap<OsString, OsString>,
+    seldom: Seldom<SeldomDeclared>,
+}
+
+/// What few commands have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct SeldomDeclared {
+    dir: Option<PathBuf>,
     unset_env: BTreeSet<OsString>,
     clear_env: bool,
     credentials: Option<Credentials>,
     descriptor_limit: Option<u64>,
     oom_score_adj: Option<i32>,
     detached: bool,
-    pub(crate) settings: ProcessSettings,
+    settings: ProcessSettings,
     names: UserNames,
-    pub(crate) outputs: Outputs,
+    outputs: Outputs,
+}
+
+static NOTHING: SeldomDeclared = SeldomDeclared {
+    dir: None,
+    unset_env: BTreeSet::new(),
+    clear_env: false,
+    credentials: None,
+    descriptor_limit: None,
+    oom_score_adj: None,
+    detached: false,
+    settings: ProcessSettings::NONE,
+    names: UserNames::NONE,
+    outputs: Outputs::DEFAULT,
+};
+
+impl Nothing for SeldomDeclared {
+    fn nothing() -> &'static SeldomDeclared {
+        &NOTHING
+    }
 }
 
 /// The user and groups that a process runs as; only a privileged agent can give others than its own.
@@ -118,7 +145,7 @@ impl Command {
     /// Sets the working directory; without one the process gets the agent's.
     #[must_use]
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Command {
-        self.dir = Some(dir.into());
+        self.seldom.dir = Some(dir.into());
         self
     }
 
@@ -133,7 +160,7 @@ impl Command {
     /// sets itself, or the library, cannot be withheld.
     #[must_use]
     pub fn unset_env(mut self, name: impl Into<OsString>) -> Command {
-        self.unset_env.insert(name.into());
+        self.seldom.unset_env.insert(name.into());
         self
     }
 
@@ -141,14 +168,14 @@ impl Command {
     /// the declared variables, and those that the library sets itself ([`defaults`](crate::defaults)).
     #[must_use]
     pub fn clear_env(mut self) -> Command {
-        self.clear_env = true;
+        self.seldom.clear_env = true;
         self
     }
 
     /// Sets the user and groups of the process by number; [`Command::user`] sets them by name.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Command {
-        self.credentials = Some(credentials);
+        self.seldom.credentials = Some(credentials);
         self
     }
 
@@ -160,7 +187,7 @@ impl Command {
     /// its limit before.
     #[must_use]
     pub fn descriptor_limit(mut self, limit: u64) -> Command {
-        self.descriptor_limit = Some(limit);
+        self.seldom.descriptor_limit = Some(limit);
         self
     }
 
@@ -172,7 +199,7 @@ impl Command {
     /// agent's.
     #[must_use]
     pub fn oom_score_adj(mut self, value: i32) -> Command {
-        self.oom_score_adj = Some(value);
+        self.seldom.oom_score_adj = Some(value);
         self
     }
 
@@ -189,7 +216,7 @@ impl Command {
     /// [`ExitStatus::Unknown`](crate::ExitStatus::Unknown) unless it was seen as a zombie.
     #[must_use]
     pub fn detached(mut self) -> Command {
-        self.detached = true;
+        self.seldom.detached = true;
         self
     }
 
@@ -200,7 +227,7 @@ impl Command {
 
     /// The declared working directory.
     pub fn declared_dir(&self) -> Option<&PathBuf> {
-        self.dir.as_ref()
+        self.seldom.dir.as_ref()
     }
 
     /// The declared environment, by name.
@@ -210,75 +237,103 @@ impl Command {
 
     /// The declared user and groups.
     pub fn declared_credentials(&self) -> Option<&Credentials> {
-        self.credentials.as_ref()
+        self.seldom.credentials.as_ref()
     }
 
     /// The names of the variables that are withheld.
     pub fn declared_unset_env(&self) -> &BTreeSet<OsString> {
-        &self.unset_env
+        &self.seldom.unset_env
     }
 
     /// Whether the whole environment of the agent is withheld.
     pub fn clears_env(&self) -> bool {
-        self.clear_env
+        self.seldom.clear_env
     }
 
     /// The declared soft limit of descriptors.
     pub fn declared_descriptor_limit(&self) -> Option<u64> {
-        self.descriptor_limit
+        self.seldom.descriptor_limit
     }
 
     /// The declared value of `oom_score_adj`.
     pub fn declared_oom_score_adj(&self) -> Option<i32> {
-        self.oom_score_adj
+        self.seldom.oom_score_adj
     }
 
     /// Whether the process is started as an orphan.
     pub fn is_detached(&self) -> bool {
-        self.detached
+        self.seldom.detached
+    }
+
+    /// What the kernel is to hold of the process beside its program.
+    pub(crate) fn settings(&self) -> &ProcessSettings {
+        &self.seldom.settings
+    }
+
+    /// Where its output goes.
+    pub(crate) fn outputs(&self) -> &Outputs {
+        &self.seldom.outputs
+    }
+
+    /// Gives back the memory that was meant for more arguments.
+    pub(crate) fn shrink(&mut self) {
+        self.argv.shrink_to_fit();
     }
 
     /// Whether a process of this command runs as root, or may become root again, when the agent may: without credentials it
     /// has the agent's three user ids (credentials(7)). Of a user by name that is known only when it was looked up.
     pub(crate) fn runs_as_root(&self, agent_has_root_id: bool) -> bool {
-        if self.names != UserNames::default() {
+        if self.seldom.names != UserNames::default() {
             return false;
         }
-        self.credentials.as_ref().map_or(agent_has_root_id, |credentials| credentials.uid == 0)
+        self.seldom.credentials.as_ref().map_or(agent_has_root_id, |credentials| credentials.uid == 0)
     }
 
     /// The same for any other program: without program and arguments, and for a process that is no orphan.
     pub(crate) fn without_program(&self) -> Command {
-        let outputs = Outputs { limits: LogLimits::default(), ..self.outputs.clone() };
-        Command { argv: Vec::new(), detached: false, outputs, ..self.clone() }
+        let mut others = Command { argv: Vec::new(), ..self.clone() };
+        if self.seldom != Seldom::default() {
+            others.seldom.detached = false;
+            others.seldom.outputs.limits = LogLimits::default();
+        }
+        others
     }
 
     /// Whether a process of this one is one of the other as well.
     pub(crate) fn same_process(&self, other: &Command) -> bool {
-        let with_its_outputs = || Command { outputs: other.outputs.clone(), ..self.clone() };
-        self == other || self.outputs.same_process(&other.outputs) && with_its_outputs() == *other
+        let with_its_outputs = || {
+            let mut with = self.clone();
+            with.seldom.outputs = other.seldom.outputs.clone();
+            with
+        };
+        self == other || self.seldom.outputs.same_process(&other.seldom.outputs) && with_its_outputs() == *other
     }
 
     /// The first declared setting that no process of Consul's has, by its name. What variables a process has shows by
     /// itself.
     pub(crate) fn setting_unknown_to_consul(&self) -> Option<&'static str> {
         let settings = [
-            ("credentials", self.credentials.is_some()),
+            ("credentials", self.seldom.credentials.is_some()),
             ("user", self.declared_user().is_some()),
-            ("clear_env", self.clear_env),
-            ("descriptor_limit", self.descriptor_limit.is_some()),
-            ("oom_score_adj", self.oom_score_adj.is_some()),
-            ("detached", self.detached),
-            ("output", self.outputs != Outputs::default()),
+            ("clear_env", self.seldom.clear_env),
+            ("descriptor_limit", self.seldom.descriptor_limit.is_some()),
+            ("oom_score_adj", self.seldom.oom_score_adj.is_some()),
+            ("detached", self.seldom.detached),
+            ("output", self.seldom.outputs != Outputs::default()),
         ];
         let declared = settings.into_iter().find(|(_, is_declared)| *is_declared).map(|(name, _)| name);
-        declared.or_else(|| self.settings.first_declared())
+        declared.or_else(|| self.seldom.settings.first_declared())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_few_commands_have_is_its_default_for_the_others() {
+        assert_eq!(NOTHING, SeldomDeclared::default());
+    }
 
     #[test]
     fn settings_that_consul_does_not_have_are_known_by_name() {

@@ -101,21 +101,21 @@ impl Command {
     /// Sets where the standard output of the process goes.
     #[must_use]
     pub fn stdout(mut self, output: Output) -> Command {
-        self.outputs.stdout = output;
+        self.seldom.outputs.stdout = output;
         self
     }
 
     /// Sets where the standard error of the process goes.
     #[must_use]
     pub fn stderr(mut self, output: Output) -> Command {
-        self.outputs.stderr = output;
+        self.seldom.outputs.stderr = output;
         self
     }
 
     /// Sets whose the logs are in the data directory; for [`OutputOwner::Proxy`] one of the outputs must be [`Output::File`].
     #[must_use]
     pub fn output_owner(mut self, owner: OutputOwner) -> Command {
-        self.outputs.owner = owner;
+        self.seldom.outputs.owner = owner;
         self
     }
 
@@ -124,7 +124,7 @@ impl Command {
     /// outputs must be [`Output::File`] or [`Output::Path`].
     #[must_use]
     pub fn output_max_bytes(mut self, max_bytes: impl Into<Option<u64>>) -> Command {
-        self.outputs.limits.max_bytes = max_bytes.into();
+        self.seldom.outputs.limits.max_bytes = max_bytes.into();
         self
     }
 
@@ -132,37 +132,45 @@ impl Command {
     /// [`Command::output_max_bytes`].
     #[must_use]
     pub fn output_keep(mut self, files: u32) -> Command {
-        self.outputs.limits.keep = files;
+        self.seldom.outputs.limits.keep = files;
         self
     }
 
     /// How large each log may become.
     pub fn declared_output_max_bytes(&self) -> Option<u64> {
-        self.outputs.limits.max_bytes
+        self.seldom.outputs.limits.max_bytes
     }
 
     /// How many files with older lines are kept beside each.
     pub fn declared_output_keep(&self) -> u32 {
-        self.outputs.limits.keep
+        self.seldom.outputs.limits.keep
     }
 
     /// Where the standard output goes.
     pub fn declared_stdout(&self) -> &Output {
-        &self.outputs.stdout
+        &self.seldom.outputs.stdout
     }
 
     /// Where the standard error goes.
     pub fn declared_stderr(&self) -> &Output {
-        &self.outputs.stderr
+        &self.seldom.outputs.stderr
     }
 
     /// Whose the logs are.
     pub fn declared_output_owner(&self) -> OutputOwner {
-        self.outputs.owner
+        self.seldom.outputs.owner
     }
 }
 
 impl Outputs {
+    /// Logs of their own, without a limit.
+    pub(super) const DEFAULT: Outputs = Outputs {
+        stdout: Output::File,
+        stderr: Output::File,
+        owner: OutputOwner::Agent,
+        limits: LogLimits { max_bytes: None, keep: 0 },
+    };
+
     pub(crate) fn streams(&self) -> [&Output; 2] {
         [&self.stdout, &self.stderr]
     }

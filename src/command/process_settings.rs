@@ -29,7 +29,7 @@ impl Command {
     /// declared beside a limit of [`Resource::Nofile`].
     #[must_use]
     pub fn rlimit(mut self, resource: Resource, limit: ResourceLimit) -> Command {
-        self.settings.rlimits.insert(resource, limit);
+        self.seldom.settings.rlimits.insert(resource, limit);
         self
     }
 
@@ -40,7 +40,7 @@ impl Command {
     /// among the processes of the proxy, for it is a session of its own.
     #[must_use]
     pub fn nice(mut self, value: i32) -> Command {
-        self.settings.nice = Some(value);
+        self.seldom.settings.nice = Some(value);
         self
     }
 
@@ -50,14 +50,14 @@ impl Command {
     /// Without it they are the agent's.
     #[must_use]
     pub fn cpu_affinity(mut self, cpus: impl IntoIterator<Item = u32>) -> Command {
-        self.settings.cpu_affinity = Some(cpus.into_iter().collect());
+        self.seldom.settings.cpu_affinity = Some(cpus.into_iter().collect());
         self
     }
 
     /// Sets the umask of the process (umask(2)), at most `0o777`; without it that is the agent's.
     #[must_use]
     pub fn umask(mut self, mask: u32) -> Command {
-        self.settings.umask = Some(mask);
+        self.seldom.settings.umask = Some(mask);
         self
     }
 
@@ -65,7 +65,7 @@ impl Command {
     /// bits and file capabilities (prctl(2), `PR_SET_NO_NEW_PRIVS`). Without it that is as of the agent.
     #[must_use]
     pub fn no_new_privs(mut self) -> Command {
-        self.settings.no_new_privs = true;
+        self.seldom.settings.no_new_privs = true;
         self
     }
 
@@ -73,42 +73,52 @@ impl Command {
     /// all the same. A script does not see it: the kernel puts the interpreter there (execve(2)).
     #[must_use]
     pub fn argv0(mut self, name: impl Into<OsString>) -> Command {
-        self.settings.argv0 = Some(name.into());
+        self.seldom.settings.argv0 = Some(name.into());
         self
     }
 
     /// The declared resource limits.
     pub fn declared_rlimits(&self) -> &BTreeMap<Resource, ResourceLimit> {
-        &self.settings.rlimits
+        &self.seldom.settings.rlimits
     }
 
     /// The declared nice value.
     pub fn declared_nice(&self) -> Option<i32> {
-        self.settings.nice
+        self.seldom.settings.nice
     }
 
     /// The declared CPUs.
     pub fn declared_cpu_affinity(&self) -> Option<&BTreeSet<u32>> {
-        self.settings.cpu_affinity.as_ref()
+        self.seldom.settings.cpu_affinity.as_ref()
     }
 
     /// The declared umask.
     pub fn declared_umask(&self) -> Option<u32> {
-        self.settings.umask
+        self.seldom.settings.umask
     }
 
     /// Whether the process cannot get privileges by executing a program.
     pub fn has_no_new_privs(&self) -> bool {
-        self.settings.no_new_privs
+        self.seldom.settings.no_new_privs
     }
 
     /// The declared `argv[0]`.
     pub fn declared_argv0(&self) -> Option<&OsStr> {
-        self.settings.argv0.as_deref()
+        self.seldom.settings.argv0.as_deref()
     }
 }
 
 impl ProcessSettings {
+    /// None of them.
+    pub(super) const NONE: ProcessSettings = ProcessSettings {
+        rlimits: BTreeMap::new(),
+        nice: None,
+        cpu_affinity: None,
+        umask: None,
+        no_new_privs: false,
+        argv0: None,
+    };
+
     /// The first one that is declared, by its name.
     pub(super) fn first_declared(&self) -> Option<&'static str> {
         let settings = [

@@ -22,29 +22,32 @@ impl Command {
     /// which is tried again: it may be created later. Another number for the name does not replace a process that runs.
     #[must_use]
     pub fn user(mut self, name: impl Into<String>) -> Command {
-        self.names.user = Some(name.into());
+        self.seldom.names.user = Some(name.into());
         self
     }
 
     /// Sets the group of the process by name, for a [`Command::user`].
     #[must_use]
     pub fn group(mut self, name: impl Into<String>) -> Command {
-        self.names.group = Some(name.into());
+        self.seldom.names.group = Some(name.into());
         self
     }
 
     /// The declared name of the user.
     pub fn declared_user(&self) -> Option<&str> {
-        self.names.user.as_deref()
+        self.seldom.names.user.as_deref()
     }
 
     /// The declared name of the group.
     pub fn declared_group(&self) -> Option<&str> {
-        self.names.group.as_deref()
+        self.seldom.names.group.as_deref()
     }
 }
 
 impl UserNames {
+    /// None of them.
+    pub(super) const NONE: UserNames = UserNames { user: None, group: None };
+
     /// Checks what can never work.
     ///
     /// # Errors

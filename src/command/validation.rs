@@ -25,7 +25,7 @@ impl Command {
         for (index, word) in self.argv.iter().enumerate() {
             refuse_nul(word, || format!("command[{index}]"))?;
         }
-        if let Some(dir) = &self.dir {
+        if let Some(dir) = &self.seldom.dir {
             refuse_nul(dir.as_os_str(), || "dir".to_owned())?;
             if dir.as_os_str().is_empty() {
                 return Err(invalid("dir: expected a path, got an empty string"));
@@ -34,28 +34,28 @@ impl Command {
         for (name, value) in &self.env {
             validate_variable(name, value).map_err(|error| error.within("env"))?;
         }
-        for name in &self.unset_env {
+        for name in &self.seldom.unset_env {
             validate_withheld(name).map_err(|error| error.within("unset_env"))?;
             if self.env.contains_key(name) {
                 return Err(invalid(format!("unset_env: expected no variable that env sets, got {}", shown(name))));
             }
         }
-        if let Some(Credentials { uid, gid, groups }) = &self.credentials {
+        if let Some(Credentials { uid, gid, groups }) = &self.seldom.credentials {
             let ids = [("uid", *uid), ("gid", *gid)].into_iter().chain(groups.iter().map(|group| ("groups", *group)));
             // setresuid(2) and setresgid(2) take this one for "unchanged": the process would stay what the agent is.
             if let Some((field, id)) = ids.into_iter().find(|(_, id)| *id == u32::MAX) {
                 return Err(invalid(format!("credentials.{field}: expected {USER_OR_GROUP}, got {id}")));
             }
         }
-        self.names.validate(self.credentials.is_some())?;
-        if self.descriptor_limit == Some(0) {
+        self.seldom.names.validate(self.seldom.credentials.is_some())?;
+        if self.seldom.descriptor_limit == Some(0) {
             return Err(invalid(format!("descriptor_limit: expected {DESCRIPTOR_LIMIT}, got 0")));
         }
-        if let Some(value) = self.oom_score_adj.filter(|value| !OOM_SCORES.contains(value)) {
+        if let Some(value) = self.seldom.oom_score_adj.filter(|value| !OOM_SCORES.contains(value)) {
             return Err(invalid(format!("oom_score_adj: expected {OOM_SCORE_ADJ}, got {value}")));
         }
-        self.settings.validate(self.descriptor_limit)?;
-        self.outputs.validate()
+        self.seldom.settings.validate(self.seldom.descriptor_limit)?;
+        self.seldom.outputs.validate()
     }
 }
 

@@ -80,8 +80,8 @@ pub(crate) fn put(command: &Command, put: &mut impl FnMut(&str, Value)) {
     if let Some(score) = command.declared_oom_score_adj() {
         put("oom_score_adj", score.into());
     }
-    process_settings::put(&command.settings, put);
-    output::put(&command.outputs, put);
+    process_settings::put(command.settings(), put);
+    output::put(command.outputs(), put);
 }
 
 fn read_credentials(mut fields: Fields) -> Result<Credentials> {

@@ -209,7 +209,7 @@ impl ProxyConfig {
     /// [`ErrorCode::InvalidConfig`], naming the field.
     pub fn validate(&self) -> Result<()> {
         self.validate_to_start()?;
-        self.command.outputs.validate_descriptors()
+        self.command.outputs().validate_descriptors()
     }
 
     /// The same of what is to be started, which may be of an earlier agent that had a descriptor.

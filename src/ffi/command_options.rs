@@ -75,7 +75,7 @@ impl proxyprocess_proxy_options {
             none_beside("stderr_fd", command.declared_stderr())?;
             command = command.stderr(Output::descriptor_by_number("stderr_fd", self.stderr_fd)?);
         }
-        command.outputs.validate_descriptors()?;
+        command.outputs().validate_descriptors()?;
         if boolean("has_nice", self.has_nice)? {
             command = command.nice(self.nice);
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Manager;
-use super::managed_set::{Managed, ManagedDaemon};
+use super::managed::{Managed, ManagedDaemon};
 use super::sync_plan::plan;
 
 impl Manager {

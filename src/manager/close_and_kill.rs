@@ -8,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use crossbeam_channel::Receiver;
 
 use super::custom_kinds::{Call, Worker};
-use super::managed_set::{Managed, ManagedSet};
+use super::managed::Managed;
+use super::managed_set::ManagedSet;
 use super::run_control::Control;
 use super::{Manager, ManagerOptions, sync};
 use crate::error::{Error, ErrorCode, Result};

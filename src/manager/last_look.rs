@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Receiver;
 
+use super::managed::Managed;
 use crate::error::Error;
 use crate::supervisor::{LogSizes, ProxyStatus};
 
 /// What was found out last. Clones are the same one.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct SharedLook(Arc<Mutex<LastLook>>);
 
 impl SharedLook {
@@ -19,17 +20,25 @@ impl SharedLook {
     }
 
     /// A sync is about to begin these, and may wait for the disk first.
-    pub(super) fn begin(&self, begun: impl Iterator<Item = ProxyStatus>) {
+    pub(super) fn begin(&self, begun: impl Iterator<Item = (Arc<str>, Managed)>) {
         let mut last = self.lock();
         let declared = &mut Arc::make_mut(&mut last.unsupervised).declared;
         declared.extend(begun);
-        declared.sort_by(|one, other| one.id.cmp(&other.id));
-        declared.dedup_by(|one, other| one.id == other.id);
+        declared.sort_by(|(one, _), (other, _)| one.cmp(other));
+        declared.dedup_by(|(one, _), (other, _)| one == other);
+    }
+
+    /// The supervisor knows all daemons.
+    pub(super) fn all_are_supervised(&self) {
+        let mut last = self.lock();
+        let declared = &mut Arc::make_mut(&mut last.unsupervised).declared;
+        declared.retain(|(_, managed)| matches!(managed, Managed::Custom(_)));
+        declared.shrink_to_fit();
     }
 }
 
 /// What was found out last.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct LastLook {
     pub(super) unsupervised: Arc<Unsupervised>,
     /// Whether the managed set was waited for in vain.
@@ -43,10 +52,10 @@ pub(super) struct LastLook {
 }
 
 /// What the supervisor does not know, by id.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Unsupervised {
     /// Declared, and without a process.
-    pub(super) declared: Vec<ProxyStatus>,
+    pub(super) declared: Vec<(Arc<str>, Managed)>,
     /// Wanted, and not even tried.
     pub(super) held: Vec<ProxyStatus>,
 }

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::current_supervisor::CurrentSupervisor;
-use super::custom_kinds::{CustomProxy, Registry, Worker};
+use super::custom_kinds::{Registry, Worker};
 use super::last_look::{SharedLook, Unsupervised};
+use super::managed::{Managed, ManagedDaemon};
+use super::managed_proxies::ManagedProxies;
 use super::options::ManagerOptions;
 use super::other_process::OtherProcess;
 use super::sync_plan::Relation;
@@ -14,11 +16,9 @@ use super::written_snapshot::WrittenSnapshot;
 use crate::declaration::{ExecMode, ProxyConfig};
 use crate::defaults::MAX_REFUSED_NAMED;
 use crate::error::{Error, Result};
-use crate::lifecycle::ProxyState;
 use crate::logging::Log;
 use crate::state::State;
 use crate::store::{DataDir, LogDir, Record};
-use crate::supervisor::adoption::unrecorded_process::ConsulProcess;
 use crate::supervisor::state_waiters::StateWaiters;
 use crate::supervisor::{
     BaseEnvironment, Cgroups, Context, EventRing, Files, OtherClaim, Owner, OwnerTag, ProxyStatus, Publisher,
@@ -26,41 +26,12 @@ use crate::supervisor::{
 };
 use crate::sys::proc::command_line::UnrecordedProcess;
 
-/// One managed proxy.
-#[derive(Clone)]
-pub(super) enum Managed {
-    Daemon(ManagedDaemon),
-    Custom(Box<CustomProxy>),
-}
-
-impl Managed {
-    /// Its status while it has no process.
-    pub(super) fn status(&self, id: &str) -> ProxyStatus {
-        match self {
-            Managed::Daemon(daemon) => {
-                let state = if daemon.spec.is_paused() { ProxyState::Paused } else { ProxyState::Idle };
-                ProxyStatus::new(id, &ExecMode::DAEMON, state)
-            }
-            Managed::Custom(other) => other.status(),
-        }
-    }
-}
-
-/// A daemon, which the supervisor looks after.
-#[derive(Clone)]
-pub(super) struct ManagedDaemon {
-    pub(super) spec: Arc<Spec>,
-    /// Until the first sync, of a daemon restored from Consul's snapshot: its process, which is compared with what is
-    /// declared by what it has.
-    pub(super) consul: Option<Box<ConsulProcess>>,
-}
-
 /// The state of a manager, behind one lock.
 pub(super) struct ManagedSet {
     pub(super) options: ManagerOptions,
     pub(super) context: Arc<Context>,
     pub(super) registry: Registry,
-    pub(super) managed: BTreeMap<Arc<str>, Managed>,
+    pub(super) managed: ManagedProxies,
     /// Those that a call has paused: until another one resumes them, they are removed, or declared with `enabled: false`.
     pub(super) paused: BTreeSet<Arc<str>>,
     /// Recorded processes that may live and that no restored declaration describes: adopted or stopped by the first
@@ -124,7 +95,7 @@ impl ManagedSet {
             options,
             context: Arc::new(context),
             registry: Registry::default(),
-            managed: BTreeMap::new(),
+            managed: ManagedProxies::default(),
             paused: BTreeSet::new(),
             unclaimed: unclaimed.into_iter().map(|record| (Arc::from(record.id.as_str()), record)).collect(),
             others,
@@ -186,10 +157,10 @@ impl ManagedSet {
     pub(super) fn unsupervised(&self, supervised: &[ProxyStatus]) -> Unsupervised {
         let mut supervised = supervised.iter().map(|status| status.id.as_str()).peekable();
         let mut declared = Vec::new();
-        for (id, managed) in &self.managed {
+        for (id, managed) in &*self.managed {
             while supervised.next_if(|known| *known < &**id).is_some() {}
             if supervised.next_if(|known| *known == &**id).is_none() {
-                declared.push(managed.status(id));
+                declared.push((id.clone(), managed.clone()));
             }
         }
         Unsupervised { declared, held: self.held.values().cloned().collect() }

@@ -9,6 +9,8 @@ mod current_supervisor;
 mod custom_kinds;
 mod external_snapshot;
 mod last_look;
+mod managed;
+mod managed_proxies;
 mod managed_set;
 mod metrics;
 mod metrics_text;

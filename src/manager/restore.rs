@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
-use super::managed_set::{Managed, ManagedDaemon, ManagedSet};
+use super::managed::{Managed, ManagedDaemon};
+use super::managed_set::ManagedSet;
 use super::other_process::OtherProcess;
 use crate::declaration::{ProxyConfig, validate_id};
 use crate::error::{Error, Result};

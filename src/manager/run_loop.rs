@@ -193,10 +193,10 @@ impl Manager {
     fn write_snapshot(&self, due: &mut Due) {
         let mut core = self.core();
         due.snapshot = None;
-        if core.write_snapshot().is_err() || core.written.untidy {
+        if core.write_changes().is_err() || core.written.untidy {
             // Logged there, and a failure to write announced; the processes are not touched by it.
             due.snapshot = Some(after(Instant::now(), retry_period(&core)));
-        } else if core.has_registered_kinds() {
+        } else if core.managed.has_changeable() {
             schedule_snapshot(&core, due);
         }
     }

@@ -1,22 +1,33 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Writing the snapshot: what is managed, and of what is no daemon whatever its own code stores.
+//! Writing the snapshot: what is managed, and of what is no daemon whatever its own code stores. Of many proxies a few that
+//! changed are written after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::managed_set::{Managed, ManagedSet};
-use super::written_snapshot::WrittenSnapshot;
-use crate::declaration::{ExecMode, Fingerprint, ProxySnapshot};
+use super::managed::Managed;
+use super::managed_set::ManagedSet;
+use super::written_snapshot::{WrittenAhead, WrittenSnapshot};
+use crate::declaration::{Fingerprint, ProxySnapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{Level, Log};
 use crate::store::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
-use crate::store::{self, snapshot};
+use crate::store::{self, AheadPlace, DataDir, snapshot};
 use crate::supervisor::{Files, SnapshotOccurrence};
 
-/// What goes into a snapshot, to be written as often as needed: first to know whether it is another than the last one.
+/// Of how many proxies the snapshot is not written anew for each change. That of fewer is written in a millisecond.
+const MANY: usize = 1000;
+
+/// How long the file of what was written after the snapshot may become, which is read into memory beside it.
+const MAX_AHEAD: u64 = 16 * 1024 * 1024;
+
+/// So much of a snapshot is written at a time.
+const BUFFER: usize = 64 * 1024;
+
+/// What goes into a snapshot, to be written as often as needed.
 struct Content<'a> {
     managed: &'a BTreeMap<Arc<str>, Managed>,
     /// Asked once for each snapshot: it is code of the host's.
@@ -54,40 +65,44 @@ impl Content<'_> {
         snapshot::encode(self.managed.iter().map(|(id, managed)| (&**id, self.entry(id, managed))), out)
     }
 
-    fn write_file(&self, file: &mut File) -> io::Result<()> {
-        let mut out = BufWriter::new(file);
+    /// Says what the digest of the text is.
+    fn write_file(&self, file: &mut File) -> io::Result<Fingerprint> {
+        let mut out = Digesting { digest: Fingerprint::new(), out: BufWriter::with_capacity(BUFFER, file) };
         self.write(&mut out)?;
-        out.flush()
+        out.flush()?;
+        Ok(out.digest)
     }
 
     fn digest(&self) -> io::Result<Fingerprint> {
-        let mut digest = Digest(Fingerprint::new());
-        self.write(&mut digest)?;
-        Ok(digest.0)
+        let mut out = Digesting { digest: Fingerprint::new(), out: io::sink() };
+        self.write(&mut out)?;
+        Ok(out.digest)
     }
 }
 
-struct Digest(Fingerprint);
+/// What is written, and its digest.
+struct Digesting<W> {
+    digest: Fingerprint,
+    out: W,
+}
 
-impl Write for Digest {
+impl<W: Write> Write for Digesting<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.add_part(bytes);
+        self.out.write_all(bytes)?;
+        self.digest = self.digest.add_part(bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.out.flush()
     }
 }
-
-/// What part of the set may be written after a snapshot before that is written anew: so both cost what changed.
-const AHEAD_PART: usize = 8;
 
 impl ManagedSet {
     /// Writes a snapshot to a path of the user's, with the processes that live.
     pub(super) fn write_snapshot_to(&self, path: &Path, processes: BTreeMap<Arc<str>, KnownProcess>) -> Result<()> {
         let content = Content::of(&self.managed, processes, &self.context.log);
-        store::replace_file(path, |file| content.write_file(file))
+        store::replace_file(path, |file| content.write_file(file).map(drop))
             .map_err(|error| Error::os(ErrorCode::Io, format_args!("write snapshot {}", path.display()), &error))
     }
 
@@ -98,11 +113,23 @@ impl ManagedSet {
             return Err(Error::new(ErrorCode::Io, "the snapshot is not overwritten, for it was not restored yet"));
         }
         let content = Content::of(&self.managed, BTreeMap::new(), &self.context.log);
-        let digest = content.digest().map_err(|error| Error::os(ErrorCode::Internal, "encode the snapshot", &error))?;
         let is_there = data_dir.has_snapshot();
-        let changed = self.written.snapshot != Some(digest) || !matches!(is_there, Ok(true));
-        if changed {
-            let written = is_there.and_then(|_| data_dir.write_snapshot(|file| content.write_file(file)));
+        let last = self.written.snapshot.filter(|_| matches!(is_there, Ok(true)));
+        let same = match last {
+            // Of few it is soon known whether it is the same; and what the host's code stores is known when it is asked for.
+            Some(last) if self.managed.len() < MANY || self.managed.has_changeable() => {
+                content.digest().is_ok_and(|digest| digest == last)
+            }
+            last => last.is_some() && self.is_written(),
+        };
+        let mut snapshot = self.written.snapshot;
+        if !same {
+            let written = is_there.and_then(|_| {
+                data_dir.write_snapshot(|file| {
+                    snapshot = Some(content.write_file(file)?);
+                    Ok(())
+                })
+            });
             let happened = written
                 .as_ref()
                 .map_or_else(|error| SnapshotOccurrence::NotWritten { error }, |()| SnapshotOccurrence::Written);
@@ -110,42 +137,85 @@ impl ManagedSet {
             written?;
         }
         // What followed another snapshot counts for nothing, so that this only tidies up.
-        let tidied =
-            if changed || self.written.ahead > 0 || self.written.untidy { data_dir.remove_ahead() } else { Ok(()) };
+        let is_clear = same && self.written.ahead.count == 0 && !self.written.untidy;
+        let tidied = if is_clear { Ok(()) } else { data_dir.remove_ahead() };
         let untidy = tidied.inspect_err(|error| self.context.log.write(Level::Warn, format_args!("{error}"))).is_err();
-        self.written = WrittenSnapshot { snapshot: Some(digest), ahead: 0, untidy };
+        self.written = WrittenSnapshot { snapshot, ahead: WrittenAhead::default(), untidy };
+        self.managed.wrote_all();
         Ok(())
     }
 
     /// Writes down what is about to be started: after the snapshot, or, when that is much, as a new snapshot.
-    pub(super) fn write_ahead(&mut self, begun: Vec<&Arc<str>>) -> Result<()> {
+    pub(super) fn write_ahead(&mut self, begun: &[Arc<str>]) -> Result<()> {
         let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
-        let WrittenSnapshot { snapshot: Some(snapshot), ahead, .. } = self.written else {
-            return self.write_snapshot();
-        };
-        if ahead + begun.len() > self.managed.len() / AHEAD_PART {
+        let data_dir = data_dir.clone();
+        let is_few = self.managed.may_follow(self.written.ahead.count + begun.len());
+        if is_few && self.append(&data_dir, begun) { Ok(()) } else { self.write_snapshot() }
+    }
+
+    /// Has the data directory tell of what changed: of a few of many after the snapshot, else by a new one.
+    pub(super) fn write_changes(&mut self) -> Result<()> {
+        let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
+        let data_dir = data_dir.clone();
+        let is_few = self.managed.len() >= MANY && !self.managed.has_changeable();
+        let changed = self.managed.unwritten(self.written.ahead.count).filter(|_| is_few);
+        let changed: Option<Vec<Arc<str>>> = changed.map(|ids| ids.iter().cloned().collect());
+        let appended = changed.is_some_and(|ids| self.is_as_written(&data_dir) && self.append(&data_dir, &ids));
+        if !appended {
             return self.write_snapshot();
         }
-        let entries = begun.iter().filter_map(|id| Some((Arc::clone(id), self.managed.get(*id)?.clone()))).collect();
-        let mut text = Vec::new();
-        let encoded = Content::of(&entries, BTreeMap::new(), &self.context.log).write(&mut text);
-        let encoded = encoded.map_err(|error| Error::os(ErrorCode::Internal, "encode what begins", &error));
-        match encoded.and_then(|()| data_dir.write_ahead((ahead == 0).then_some(snapshot), &text)) {
-            Ok(()) => {
-                self.written.ahead += begun.len();
-                Ok(())
+        if std::mem::take(&mut self.written.ahead.untold) {
+            self.context.publisher.of_snapshot(SnapshotOccurrence::Written);
+        }
+        Ok(())
+    }
+
+    /// Writes these after the snapshot, as they are now: whether that could be done.
+    fn append(&mut self, data_dir: &DataDir, ids: &[Arc<str>]) -> bool {
+        let Some(snapshot) = self.written.snapshot else { return false };
+        if ids.is_empty() {
+            return true;
+        }
+        let WrittenAhead { count, length, .. } = self.written.ahead;
+        let written = self.encode_changes(ids).and_then(|text| {
+            let place = if count == 0 { AheadPlace::Begin(snapshot) } else { AheadPlace::At(length) };
+            if length + text.len() as u64 > MAX_AHEAD { Ok(None) } else { data_dir.write_ahead(place, &text).map(Some) }
+        });
+        match written {
+            Ok(None) => false,
+            Ok(Some(length)) => {
+                self.written.ahead = WrittenAhead { count: count + ids.len(), length, untold: true };
+                self.managed.wrote(ids);
+                true
             }
             Err(error) => {
                 // The end of the file may be torn, and nothing may follow that.
                 self.context.log.write(Level::Error, format_args!("{error}"));
                 self.written.snapshot = None;
-                self.write_snapshot()
+                false
             }
         }
     }
 
-    /// Whether there are proxies whose stored state may change without a change of the declared set.
-    pub(super) fn has_registered_kinds(&self) -> bool {
-        self.managed.values().any(|managed| matches!(managed, Managed::Custom(other) if other.mode != ExecMode::NOOP))
+    fn encode_changes(&self, ids: &[Arc<str>]) -> Result<Vec<u8>> {
+        let changed = ids.iter().filter_map(|id| Some((Arc::clone(id), self.managed.get(id)?.clone()))).collect();
+        let content = Content::of(&changed, BTreeMap::new(), &self.context.log);
+        let entry = |id: &Arc<str>| changed.get(id).map(|managed| content.entry(id, managed));
+        let mut text = Vec::new();
+        snapshot::encode_changes(ids.iter().map(|id| (&**id, entry(id))), &mut text)
+            .map_err(|error| Error::os(ErrorCode::Internal, "encode what changed", &error))?;
+        Ok(text)
+    }
+
+    /// Whether the snapshot alone tells of all that is managed, but for what is known when it is asked for.
+    fn is_written(&self) -> bool {
+        self.written.ahead.count == 0 && self.managed.unwritten(0).is_some_and(BTreeSet::is_empty)
+    }
+
+    /// Whether the files are there that were written.
+    fn is_as_written(&self, data_dir: &DataDir) -> bool {
+        let WrittenSnapshot { ahead, untidy, .. } = self.written;
+        let is_there = !untidy && matches!(data_dir.has_snapshot(), Ok(true));
+        is_there && (ahead.count == 0 || matches!(data_dir.ahead_length(), Ok(Some(length)) if length == ahead.length))
     }
 }

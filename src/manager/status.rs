@@ -79,9 +79,9 @@ impl Manager {
         let mut last = self.last_look.lock();
         last.is_held_up = found.is_none();
         let (known, held) = found.unwrap_or_else(|| {
-            let of_last = |all: &[ProxyStatus]| all.iter().find(|status| status.id == id).cloned();
             let Unsupervised { declared, held } = &*last.unsupervised;
-            (supervised.clone().or_else(|| of_last(declared)), of_last(held))
+            let declared = || declared.iter().find(|(it, _)| **it == *id).map(|(_, managed)| managed.status(id));
+            (supervised.clone().or_else(declared), held.iter().find(|status| status.id == id).cloned())
         });
         match (known, held) {
             (Some(known), Some(held)) => Some(ProxyStatus { last_error: held.last_error, ..known }),
@@ -163,22 +163,29 @@ impl Manager {
 /// All by id: what the supervisor knows is better than what is merely declared.
 fn of_all(supervised: Vec<ProxyStatus>, unsupervised: &Unsupervised) -> Vec<ProxyStatus> {
     let Unsupervised { declared, held } = unsupervised;
-    let all = merged(supervised, declared, |_, _| {});
+    let declared = declared.iter().map(|(id, managed)| (&**id, managed));
+    let all = merged(supervised, declared, |id, managed| managed.status(id), |_, _| {});
     // What goes on under the same id is reported, and why it is not what is wanted.
-    merged(all, held, |known, held| known.last_error.clone_from(&held.last_error))
+    let held = held.iter().map(|status| (status.id.as_str(), status));
+    merged(all, held, |_, held| held.clone(), |known, held| known.last_error.clone_from(&held.last_error))
 }
 
-/// Those of both lists; of the same id the first one, as `meet` has it.
-fn merged(all: Vec<ProxyStatus>, more: &[ProxyStatus], meet: fn(&mut ProxyStatus, &ProxyStatus)) -> Vec<ProxyStatus> {
-    if more.is_empty() {
+/// Those of both, of which the others become a status; of the same id the first one, as `meet` has it.
+fn merged<'a, T: Copy>(
+    all: Vec<ProxyStatus>,
+    more: impl ExactSizeIterator<Item = (&'a str, T)>,
+    status: impl Fn(&str, T) -> ProxyStatus,
+    meet: impl Fn(&mut ProxyStatus, T),
+) -> Vec<ProxyStatus> {
+    if more.len() == 0 {
         return all;
     }
     let mut told = Vec::with_capacity(all.len() + more.len());
     let mut all = all.into_iter().peekable();
-    for other in more {
-        match take_until(&mut told, &mut all, &other.id) {
+    for (id, other) in more {
+        match take_until(&mut told, &mut all, id) {
             Some(known) => meet(known, other),
-            None => told.push(other.clone()),
+            None => told.push(status(id, other)),
         }
     }
     told.extend(all);

@@ -8,7 +8,8 @@ use crossbeam_channel::{RecvTimeoutError, Sender};
 
 use super::Manager;
 use super::custom_kinds::{Call, CustomProxy};
-use super::managed_set::{Managed, ManagedSet};
+use super::managed::Managed;
+use super::managed_set::ManagedSet;
 use crate::deadline::after;
 use crate::error::{Error, ErrorCode, Result, excerpt};
 use crate::lifecycle::{ProxyState, WaitFor};
@@ -190,7 +191,7 @@ impl Manager {
             return Ok(());
         }
         core.respecify(&id, &config);
-        if let Err(error) = core.write_ahead(vec![&id]) {
+        if let Err(error) = core.write_ahead(std::slice::from_ref(&id)) {
             if is_paused {
                 core.paused.remove(&id)
             } else {
@@ -373,7 +374,7 @@ fn restart_custom(core: &mut ManagedSet, old: CustomProxy) -> Result<()> {
     let new = core.registry.create(&old.id, &old.mode, old.config.as_ref())?;
     core.worker()?;
     core.managed.insert(old.id.clone(), Managed::Custom(Box::new(new.clone())));
-    if let Err(error) = core.write_ahead(vec![&old.id]) {
+    if let Err(error) = core.write_ahead(std::slice::from_ref(&old.id)) {
         core.managed.insert(old.id.clone(), Managed::Custom(Box::new(old)));
         return Err(error);
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 
 use super::custom_kinds::{Call, CustomProxy};
-use super::managed_set::{Managed, ManagedDaemon, ManagedSet};
+use super::managed::{Managed, ManagedDaemon};
+use super::managed_set::ManagedSet;
 use super::sync_plan::{PlanStep, plan};
 use crate::command::Command as Program;
 use crate::declaration::{ExecMode, ProxyConfig};
@@ -66,14 +67,14 @@ pub(super) fn follow(core: &mut ManagedSet, owner: Owner, state: &Changes) -> Re
     let restored: Vec<Arc<str>> = if first { core.managed.keys().cloned().collect() } else { Vec::new() };
     let settings_only = steps.iter().all(|(_, step)| *step == PlanStep::Update || *step == PlanStep::Remove);
     let mut changes = stage(core, steps, desired);
-    let begun = changes.begun.iter().filter_map(|(id, _)| Some(core.managed.get(id)?.status(id)));
+    let begun = changes.begun.iter().filter_map(|(id, _)| Some((id.clone(), core.managed.get(id)?.clone())));
     core.last_look.begin(begun);
     fail::point("sync:planned");
     record_first(owner, &supervisor, &mut changes)?;
     // Write-ahead: whatever is started from here on is in the snapshot, or follows it, before.
     let written = match (first, settings_only) {
         (true, _) => core.write_snapshot(),
-        (false, false) => core.write_ahead(changes.begun.iter().map(|(id, _)| id).collect()),
+        (false, false) => core.write_ahead(&changes.begun.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>()),
         (false, true) => Ok(()),
     };
     if let Err(error) = &written {
@@ -88,6 +89,7 @@ pub(super) fn follow(core: &mut ManagedSet, owner: Owner, state: &Changes) -> Re
         core.synced = true;
     }
     if core.synced {
+        core.last_look.all_are_supervised();
         core.sweep_logs(&supervisor)?;
     }
     core.followed = Some(state.version);
@@ -212,7 +214,10 @@ fn perform(core: &mut ManagedSet, owner: Owner, supervisor: &Supervisor, changes
         drop(update_process(owner, supervisor, daemon, recording)?);
         fail::point("sync:update-sent");
     }
-    for (id, old) in changes.begun {
+    // ORDER: what is to run comes first, for that can take a while of a million that are declared.
+    let (paused, running): (Vec<_>, Vec<_>) =
+        changes.begun.into_iter().partition(|(id, _)| core.managed.get(id).is_some_and(Managed::is_paused));
+    for (id, old) in running.into_iter().chain(paused) {
         match core.managed.get(&id).cloned() {
             Some(Managed::Daemon(daemon)) => {
                 let start = match (start_mode(core, &id, &daemon.spec), &old) {

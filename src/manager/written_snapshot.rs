@@ -7,8 +7,18 @@ use crate::declaration::Fingerprint;
 #[derive(Debug, Default)]
 pub(super) struct WrittenSnapshot {
     pub(super) snapshot: Option<Fingerprint>,
-    /// How many proxies were written down after it.
-    pub(super) ahead: usize,
+    pub(super) ahead: WrittenAhead,
     /// What followed an earlier one could not be removed.
     pub(super) untidy: bool,
+}
+
+/// What was written after the snapshot.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct WrittenAhead {
+    /// How many proxies.
+    pub(super) count: usize,
+    /// How long the file is.
+    pub(super) length: u64,
+    /// Whether it was not announced yet that it is written.
+    pub(super) untold: bool,
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The journal: what was written ahead of a start, after the snapshot: the snapshot of ten thousand proxies need not be written
-//! anew because one of them changed.
+//! The journal: what was written after the snapshot, ahead of a start or because it changed: the snapshot of ten thousand proxies
+//! need not be written anew because one of them changed.
 //!
-//! The first line names the snapshot that the others follow, by its digest; each other one is a snapshot of what began.
+//! The first line names the snapshot that the others follow, by its digest; each other one is a snapshot of what began or changed,
+//! with null for what was removed. Versions before it was so write no null, and of one that they read they say that it is refused.
 //! Whatever follows another snapshot than the one that is there is old: that one holds it already.
 
 use super::snapshot::{self, Snapshot};
@@ -24,12 +25,8 @@ pub(crate) fn add(snapshot: &mut Snapshot, text: &[u8], ahead: &[u8]) {
         return;
     }
     for line in lines {
-        match snapshot::decode(line) {
-            Ok(later) => {
-                snapshot.proxies.extend(later.proxies);
-                snapshot.refused.extend(later.refused);
-            }
-            Err(error) => snapshot.refused.push(error),
+        if let Err(error) = snapshot::apply_changes(snapshot, line) {
+            snapshot.refused.push(error);
         }
     }
 }
@@ -68,6 +65,18 @@ mod tests {
             };
             assert_eq!(ids(SNAPSHOT, &whole[..length]), expected, "{length} bytes");
         }
+    }
+
+    #[test]
+    fn what_was_removed_is_gone_until_it_comes_again() {
+        let removed = b"{\"Version\":2,\"Proxies\":{\"a\":null,\"c\":null,\"never\":null}}\n";
+        let whole = [&ahead(&["b", "c"])[..], removed].concat();
+        assert_eq!(ids(SNAPSHOT, &whole), ["b"]);
+        let again = &ahead(&["a"])[header(Fingerprint::new()).len()..];
+        assert_eq!(ids(SNAPSHOT, &[&whole, again].concat()), ["a", "b"]);
+        // A snapshot has no such entries.
+        let text = br#"{"Version":2,"Proxies":{"a":null}}"#;
+        assert_eq!(snapshot::decode(text).unwrap().refused.len(), 1);
     }
 
     #[test]

@@ -62,4 +62,5 @@ pub(crate) use recorded_end::RecordedEnd;
 pub(crate) use recorded_notifications::RecordedNotifications;
 pub(crate) use recorded_socket::{RecordedSocket, SocketFileNumber};
 pub(crate) use recorded_stop::{RecordedStop, StopHeader};
+pub(crate) use snapshot_file::AheadPlace;
 pub(crate) use snapshot_names::has_name_of_snapshot;

@@ -14,7 +14,7 @@ use crate::lifecycle::generation::Generation;
 use crate::lifecycle::start_numbers::{Epoch, StartNumbers};
 use crate::sys::digest;
 use crate::sys::pid::Pid;
-use crate::sys::process_identity::Identity;
+use crate::sys::process_identity::{self, Identity};
 
 /// The version of the format that is written.
 const VERSION: u32 = 1;
@@ -210,7 +210,10 @@ pub(super) fn read_identity(mut fields: Fields) -> Result<Identity> {
     let (Some(pid), Some(start_ticks), Some(boot_id)) = (pid, start_ticks, boot_id) else {
         return Err(fields.missing("pid", "pid, start_ticks and boot_id"));
     };
-    Ok(Identity { pid, group: group.unwrap_or(pid), start_ticks, boot_id: boot_id.into(), inode })
+    // Of ten thousand records nearly all are of this boot, and so one text.
+    let this_boot = process_identity::boot_id().ok().filter(|this_boot| **this_boot == *boot_id);
+    let boot_id = this_boot.unwrap_or_else(|| boot_id.into());
+    Ok(Identity { pid, group: group.unwrap_or(pid), start_ticks, boot_id, inode })
 }
 
 fn is_word_of_at_most(length: usize, text: &str) -> bool {

@@ -100,11 +100,20 @@ fn read_process(mut fields: Fields) -> Result<KnownProcess> {
 /// # Errors
 /// EFBIG's kind when it would be larger than what is read.
 pub(crate) fn encode<'a>(proxies: impl Iterator<Item = (&'a str, Entry)>, out: &mut impl Write) -> io::Result<()> {
+    encode_changes(proxies.map(|(id, entry)| (id, Some(entry))), out)
+}
+
+/// The same of what changed since a snapshot; `None` is what was removed.
+pub(crate) fn encode_changes<'a>(
+    proxies: impl Iterator<Item = (&'a str, Option<Entry>)>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let mut out = Limited { out, left: MAX_SNAPSHOT };
     write!(out, "{{\"Version\":{VERSION},\"Proxies\":{{")?;
     for (index, (id, entry)) in proxies.enumerate() {
         let comma = if index > 0 { "," } else { "" };
-        write!(out, "{comma}{}:{}", Value::from(id), entry.to_json())?;
+        let entry = entry.map_or(Value::Null, |entry| entry.to_json());
+        write!(out, "{comma}{}:{entry}", Value::from(id))?;
     }
     out.write_all(b"}}\n")
 }
@@ -136,6 +145,30 @@ impl<W: Write> Write for Limited<'_, W> {
 /// [`ErrorCode::CorruptSnapshot`] when the document as a whole cannot be used. Entries that cannot be used are in
 /// [`Snapshot::refused`]; the others are restored.
 pub(crate) fn decode(text: &[u8]) -> Result<Snapshot> {
+    read(text, |_, _| false)
+}
+
+/// Adds to a snapshot what [`encode_changes`] wrote.
+///
+/// # Errors
+/// As [`decode`]: nothing of it is added then.
+pub(crate) fn apply_changes(snapshot: &mut Snapshot, text: &[u8]) -> Result<()> {
+    let mut removed = Vec::new();
+    let changed = read(text, |id, value| {
+        let is_removed = value.is_null();
+        removed.extend(is_removed.then(|| id.to_owned()));
+        is_removed
+    })?;
+    snapshot.proxies.extend(changed.proxies);
+    snapshot.refused.extend(changed.refused);
+    for id in removed {
+        snapshot.proxies.remove(&id);
+    }
+    Ok(())
+}
+
+/// Reads all entries but those that a caller takes.
+fn read(text: &[u8], mut take: impl FnMut(&str, &Value) -> bool) -> Result<Snapshot> {
     let value = strict::parse_bytes(text).map_err(|error| corrupt(format!("not a JSON document: {error}")))?;
     let mut fields = Fields::of("", value).map_err(as_corrupt)?;
     let format = match fields.integer("Version").map_err(as_corrupt)? {
@@ -150,6 +183,9 @@ pub(crate) fn decode(text: &[u8]) -> Result<Snapshot> {
     fields.finish().map_err(as_corrupt)?;
     let mut snapshot = Snapshot::default();
     for (id, value) in Fields::of("Proxies", proxies).map_err(as_corrupt)?.rest() {
+        if take(&id, &value) {
+            continue;
+        }
         let place = format!("Proxies.{}", excerpt(&id));
         match validate_id(&id).map_err(|error| error.within(&place)).and_then(|()| format.read_entry(&place, value)) {
             Ok(entry) => drop(snapshot.proxies.insert(id, entry)),

@@ -13,6 +13,28 @@ use crate::defaults::MAX_SNAPSHOT;
 use crate::error::{Error, Result};
 use crate::sys::{fail, file};
 
+/// Where a line comes that is written ahead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum AheadPlace {
+    /// It is the first one after this snapshot.
+    Begin(Fingerprint),
+    /// It follows others, which are so long.
+    At(u64),
+}
+
+impl AheadPlace {
+    /// The file, and how long it is. What followed another file than ours would be lost with it.
+    fn check(self, file: File) -> std::io::Result<(File, u64)> {
+        match self {
+            AheadPlace::Begin(_) => Ok((file, 0)),
+            AheadPlace::At(expected) => match file.metadata()?.len() {
+                found if found == expected => Ok((file, found)),
+                found => Err(std::io::Error::other(format!("expected {expected} bytes in it, found {found}"))),
+            },
+        }
+    }
+}
+
 impl DataDir {
     /// The snapshot's path.
     pub(crate) fn snapshot_path(&self) -> PathBuf {
@@ -55,16 +77,32 @@ impl DataDir {
         written.map_err(|error| self.not_replaced("write snapshot", "", TEMPORARY, NAME, &error))
     }
 
-    /// Adds a line to what was written ahead, or begins it anew, after a snapshot.
-    pub(crate) fn write_ahead(&self, after: Option<Fingerprint>, line: &[u8]) -> Result<()> {
-        let begin = if after.is_some() { libc::O_TRUNC } else { 0 };
-        let text = [after.map(journal::header).unwrap_or_default().as_bytes(), line].concat();
-        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | begin;
+    /// Adds a line to what was written ahead. Says how long that is then.
+    pub(crate) fn write_ahead(&self, place: AheadPlace, line: &[u8]) -> Result<u64> {
+        let (flags, header) = match place {
+            AheadPlace::Begin(snapshot) => (libc::O_CREAT | libc::O_TRUNC, journal::header(snapshot)),
+            AheadPlace::At(_) => (0, String::new()),
+        };
+        let text = [header.as_bytes(), line].concat();
         let root = self.root()?;
-        fail::failing("ahead:open")
-            .and_then(|()| root.open_file(AHEAD, flags))
-            .and_then(|mut file| fail::failing("ahead:write").and_then(|()| file::write_all(&mut file, &text)))
+        let begin = fail::failing("ahead:open")
+            .and_then(|()| root.open_file(AHEAD, libc::O_WRONLY | libc::O_APPEND | flags))
+            .and_then(|file| place.check(file));
+        begin
+            .and_then(|(mut file, length)| {
+                fail::failing("ahead:write").and_then(|()| file::write_all(&mut file, &text))?;
+                Ok(length + text.len() as u64)
+            })
             .map_err(|error| self.failed("write ahead to", SHOWN_AHEAD, &error))
+    }
+
+    /// How long what was written ahead is; `None` when there is none.
+    pub(crate) fn ahead_length(&self) -> Result<Option<u64>> {
+        match self.root()?.open_file(AHEAD, libc::O_RDONLY).and_then(|file| file.metadata()) {
+            Ok(found) => Ok(Some(found.len())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed("look for", SHOWN_AHEAD, &error)),
+        }
     }
 
     /// What was written ahead; `None` when nothing was.

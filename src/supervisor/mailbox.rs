@@ -274,17 +274,22 @@ pub(crate) struct LastWords {
     pub(crate) taken_by: Option<Arc<str>>,
 }
 
+/// The end of a job.
+#[derive(Debug)]
+pub(crate) struct DoneJob {
+    pub(crate) key: ProcessKey,
+    pub(crate) spec: Arc<Spec>,
+    pub(crate) done: Done,
+    /// What the process before has said last, if that was to be read.
+    pub(crate) last_words: LastWords,
+}
+
 /// Everything that arrives.
 #[derive(Debug)]
 pub(crate) enum Message {
     Command(SupervisorCommand),
-    Done {
-        key: ProcessKey,
-        spec: Arc<Spec>,
-        done: Done,
-        /// What the process before has said last, if that was to be read.
-        last_words: LastWords,
-    },
+    /// In a place of its own: it is several times as large as a command, of which there can be a million in the queue.
+    Done(Box<DoneJob>),
     /// What a scan has found, for each that asked for it: the processes that left the group of its leader, which is gone.
     Scanned {
         progress: Arc<ScanProgress>,

@@ -24,8 +24,14 @@ pub(crate) fn uuid() -> io::Result<String> {
     fill(&mut bytes)?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+    let mut text = String::with_capacity(36);
+    for (index, byte) in bytes.into_iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.extend([byte >> 4, byte & 0x0f].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
+    }
+    Ok(text)
 }
 
 /// 128 random bits.
@@ -54,6 +60,9 @@ mod tests {
         let (one, two) = (uuid().unwrap(), uuid().unwrap());
         assert_ne!(one, two);
         assert_eq!(one.len(), 36);
+        let groups: Vec<usize> = one.split('-').map(str::len).collect();
+        assert_eq!(groups, [8, 4, 4, 4, 12]);
+        assert!(one.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)));
         assert_eq!(one.as_bytes()[14], b'4');
         assert!(matches!(one.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
     }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use proxyprocess::{ErrorCode, EventKind, ExecMode, ProxyConfig, ProxyState};
+use proxyprocess::{ErrorCode, EventKind, ExecMode, ProxyConfig, ProxyState, StopSettings};
 use serde_json::json as document;
 
 use crate::inside::{Host, helper, json, quick, wait_until};
@@ -62,6 +62,59 @@ fn a_small_change_of_many_is_written_down_beside_the_snapshot_and_comes_back() {
     host.close();
     assert_eq!(file("snapshot.json.ahead"), b"");
     assert!(String::from_utf8(file("snapshot.json")).unwrap().contains("\"later\""));
+    scene.finish();
+}
+
+#[test]
+fn what_changed_of_a_thousand_is_written_beside_the_snapshot_also_what_was_removed() {
+    let scene = Scene::of_library();
+    let mut host = Host::new(quick(&scene.data_dir()));
+    for number in 0..1000 {
+        host.set(&format!("p{number}"), ProxyConfig::of_mode(ExecMode::NOOP));
+    }
+    let paused = helper(&scene, &["run"]).with_enabled(false);
+    for id in ["web", "gone"] {
+        host.set(id, paused.clone());
+    }
+    host.run();
+    host.events.snapshot_written();
+    let file = |name: &str| fs::read_to_string(scene.data_dir().join(name)).unwrap_or_default();
+    let before = file("snapshot.json");
+    assert!(before.contains("\"gone\":{") && !before.contains("7007"));
+    // A setting that begins nothing, and a removal: neither is written ahead of anything.
+    let patient = StopSettings::default().with_grace_period(Duration::from_millis(7007));
+    host.set("web", paused.clone().with_stop(patient));
+    assert!(host.state.remove("gone"));
+    host.events.snapshot_written();
+    wait_until(&scene.data_dir(), "the changes", || {
+        let ahead = file("snapshot.json.ahead");
+        ahead.ends_with("}\n") && ahead.contains("\"gone\":null") && ahead.contains("7007")
+    });
+    assert!(file("snapshot.json") == before);
+
+    // As the files are now, an agent would find them that comes after one that was killed.
+    let found = scene.path("found");
+    fs::create_dir(&found).unwrap();
+    for name in ["snapshot.json", "snapshot.json.ahead"] {
+        fs::write(found.join(name), file(name)).unwrap();
+    }
+    let next = Host::new(quick(&found));
+    next.restore().unwrap();
+    let ids: Vec<String> = next.manager.status().into_iter().map(|status| status.id).collect();
+    assert!(ids.len() == 1001 && !ids.contains(&"gone".to_owned()), "{} ids", ids.len());
+    let copy = scene.path("copy.json");
+    next.manager.snapshot(&copy).unwrap();
+    assert_eq!(json(&copy)["Proxies"]["web"]["Config"]["grace_period_ms"], 7007);
+    next.kill();
+
+    // Without the file that tells of them they are not lost: the next change has all of it written anew.
+    fs::remove_file(scene.data_dir().join("snapshot.json.ahead")).unwrap();
+    assert!(host.state.remove("p0"));
+    wait_until(&scene.data_dir(), "the snapshot", || {
+        let now = file("snapshot.json");
+        now.contains("7007") && !now.contains("\"gone\"") && !now.contains("\"p0\":")
+    });
+    host.kill();
     scene.finish();
 }
 

@@ -63,6 +63,7 @@ impl EventLoop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         match action {
             MachineAction::Spawn => {
+                supervised.has_begun = true;
                 (supervised.claim, supervised.group, supervised.rare.repair) = (None, None, None);
                 supervised.rare.told = None;
                 supervised.unscanned_since = supervised.unscanned_since.or_else(BootTime::tick_now);
@@ -77,12 +78,13 @@ impl EventLoop {
             }
             MachineAction::AskTurn => self.ask_turn(key),
             MachineAction::Adopt => {
+                supervised.has_begun = true;
                 (supervised.rare.repair, supervised.rare.told) = (None, None);
                 let (spec, claim) = (supervised.spec.clone(), supervised.claim.clone());
                 let sockets = supervised.sockets_for_adoption();
                 let is_alone = self.is_alone(key);
                 if let Some(claim) = claim {
-                    self.submit(key, Job::Adopt { key, spec, claim: *claim, is_alone, sockets });
+                    self.submit(key, Job::Adopt { key, spec, claim, is_alone, sockets });
                 }
             }
             MachineAction::Scan => {
@@ -136,6 +138,8 @@ impl EventLoop {
                     self.submit(key, Job::RemovePidFile { key, spec });
                 }
             }
+            // Of a million that were never run, a job each would hold up the stop of those that run.
+            MachineAction::CleanUp if !supervised.needs_clean_up() => {}
             MachineAction::CleanUp => {
                 (supervised.group, supervised.rare.repair, supervised.rare.told) = (None, None, None);
                 fail::point("clean-up:decided");

@@ -41,7 +41,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::log_keeper::{KeptLogs, LogKeeper};
-use super::mailbox::{Inbox, Message, Owner};
+use super::mailbox::{DoneJob, Inbox, Message, Owner};
 use super::process_key::{ProcessKey, Reported, reported};
 use super::reaper::Reaper;
 use super::scan::scan_queue::ScanQueue;
@@ -170,7 +170,8 @@ impl EventLoop {
     fn take(&mut self, message: Message) {
         match message {
             Message::Command(command) => self.obey(command),
-            Message::Done { key, spec, done, last_words } => {
+            Message::Done(done) => {
+                let DoneJob { key, spec, done, last_words } = *done;
                 self.take_last_words(key, last_words);
                 self.done(key, &spec, done);
             }

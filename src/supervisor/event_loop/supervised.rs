@@ -46,6 +46,8 @@ pub(crate) struct Supervised {
     pub(crate) adopted: bool,
     /// Whether any of its processes was, or may have been, a child of an earlier agent.
     pub(crate) was_claimed: bool,
+    /// Whether a process of it was started or identified, or was about to be.
+    pub(crate) has_begun: bool,
     pub(crate) starts: u64,
     /// Those of its process, or of the last one; the epoch is that of a start as soon as it is decided.
     pub(crate) numbers: StartNumbers,
@@ -83,6 +85,7 @@ impl Supervised {
             group: None,
             adopted: false,
             was_claimed: false,
+            has_begun: false,
             starts: 0,
             numbers: StartNumbers::default(),
             end: None,
@@ -166,6 +169,11 @@ impl Supervised {
         let in_flight = self.machine.is_starting() || self.machine.state() == ProxyState::Adopting;
         let stops = !self.rare.stop_waiters.is_empty() && (in_flight || self.settle);
         stops || (self.rare.released.is_some() && (in_flight || self.busy || !self.rare.commands.is_empty()))
+    }
+
+    /// Whether there may be something of it that has to be removed, or to be ended.
+    pub(crate) fn needs_clean_up(&self) -> bool {
+        self.has_begun || self.was_claimed || self.spec.context.cgroups.is_some()
     }
 
     /// The process group, in messages.
@@ -258,6 +266,15 @@ mod tests {
     use super::super::pending_repair::{PendingRepair, RepairTask, StopSignal};
     use super::*;
     use crate::declaration::ProxyConfig;
+
+    #[test]
+    fn only_what_was_never_started_or_claimed_needs_no_clean_up() {
+        let spec = Arc::new(Spec::for_tests("web", ProxyConfig::new(crate::Command::new("a"))));
+        let new = || Supervised::new(Slot { owner: 1, id: "web".into() }, 1, spec.clone());
+        assert!(!new().needs_clean_up());
+        assert!(Supervised { has_begun: true, ..new() }.needs_clean_up());
+        assert!(Supervised { was_claimed: true, ..new() }.needs_clean_up());
+    }
 
     #[test]
     fn each_pending_deadline_of_a_process_keeps_its_timer() {

@@ -97,7 +97,7 @@ pub(crate) enum Job {
     Adopt {
         key: ProcessKey,
         spec: Arc<Spec>,
-        claim: Claim,
+        claim: Box<Claim>,
         /// Whether what lives in the cgroups of the proxy is of this process, which may have ended.
         is_alone: bool,
         /// Those of its proxy, if the process has any or they are declared.

@@ -24,7 +24,7 @@ use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
 use crate::supervisor::adoption::{self, Proven, cgroup_leftovers, named_leader};
 use crate::supervisor::cgroups::StartPlace;
 use crate::supervisor::command_run::any_is_run_by_a_caller;
-use crate::supervisor::mailbox::{Done, Mailbox, Message, NewLeader, StartedProcess};
+use crate::supervisor::mailbox::{Done, DoneJob, Mailbox, Message, NewLeader, StartedProcess};
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::reaper::process::Process;
@@ -159,7 +159,7 @@ impl Spawner {
             .unwrap_or_default();
         let unknown_user = matches!(done, Done::Adopted { .. }).then(|| spec.unknown_user()).flatten();
         // ORDER: the supervisor must get the start before it can get the exit.
-        self.mailbox.send(Message::Done { key, spec, done, last_words });
+        self.mailbox.send(Message::Done(Box::new(DoneJob { key, spec, done, last_words })));
         fail::point("job:told");
         if let Some(begun) = begun {
             self.reaper.watch(begun);
@@ -216,7 +216,7 @@ impl Spawner {
                     let oom_kills = spec.oom_kills(cgroup.as_deref()).unwrap_or(0);
                     Done::Adopted { pid, group, since, written, known, untaken, cgroup, oom_kills }
                 }
-                Err(refusal) if is_alone && matches!(claim, Claim::Recorded { .. }) => {
+                Err(refusal) if is_alone && matches!(*claim, Claim::Recorded { .. }) => {
                     Done::Refused(self.refused_alone(&spec, refusal))
                 }
                 Err(refusal) => Done::Refused(refusal),

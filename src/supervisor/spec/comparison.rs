@@ -75,8 +75,8 @@ fn add_later_fields(fingerprint: Fingerprint, config: &ProxyConfig) -> Fingerpri
     fields.extend(watchdog.map(|period| format!("watchdog_ms={}", period.as_millis())));
     fields.extend((config.fd_store_max > 0).then(|| format!("fd_store_max={}", config.fd_store_max)));
     fields.extend(config.listen.iter().map(|socket| format!("listen={}", listen_json::to_json(socket))));
-    let of_process = command.settings.part_of_fingerprint();
-    let of_output = command.outputs.part_of_fingerprint();
+    let of_process = command.settings().part_of_fingerprint();
+    let of_output = command.outputs().part_of_fingerprint();
     let later = of_process.iter().chain(&of_output).map(OsString::as_os_str);
     let fields = fields.iter().map(OsStr::new).chain(later);
     let fingerprint = fields.fold(fingerprint, Fingerprint::add);

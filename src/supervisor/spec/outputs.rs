@@ -28,14 +28,14 @@ impl Spec {
 
     /// Opens what becomes the process's standard output and error. `user`: who the process runs as, if not the agent's.
     pub(crate) fn open_outputs(&self, user: Option<&Credentials>) -> Result<[OwnedFd; 2]> {
-        let outputs = &self.config.command.outputs;
+        let outputs = self.config.command.outputs();
         let [stdout, stderr] = self.open_logs(user)?;
         Ok([self.open_output(&outputs.stdout, stdout, 1)?, self.open_output(&outputs.stderr, stderr, 2)?])
     }
 
     /// The logs of the streams that go to one.
     fn open_logs(&self, user: Option<&Credentials>) -> Result<[Option<OwnedFd>; 2]> {
-        let outputs = &self.config.command.outputs;
+        let outputs = self.config.command.outputs();
         let wanted = [0, 1].map(|stream| self.goes_to_log(stream));
         let user = user.filter(|_| outputs.owner == OutputOwner::Proxy);
         let owner = user.map_or(LogOwner::Agent, |user| LogOwner::Proxy { uid: user.uid, gid: user.gid });
@@ -63,7 +63,7 @@ impl Spec {
 
     /// Whether a stream goes to a log, also in place of a descriptor that only an earlier agent had.
     fn goes_to_log(&self, stream: usize) -> bool {
-        match self.config.command.outputs.streams()[stream] {
+        match self.config.command.outputs().streams()[stream] {
             Output::File => true,
             Output::Descriptor(descriptor) => descriptor.fd().is_none(),
             Output::Inherit | Output::Null | Output::Journal | Output::Path(_) => false,
@@ -105,7 +105,7 @@ impl Spec {
             Some(home) => home.log_paths(&self.id).map(Some),
             None => [0, 1].map(|stream| self.own_log_path(stream).map(Path::to_owned)),
         };
-        let [stdout, stderr] = self.config.command.outputs.streams();
+        let [stdout, stderr] = self.config.command.outputs().streams();
         let [of_stdout, of_stderr] = if [stdout, stderr].contains(&&Output::File) { logs() } else { [None, None] };
         let path = |output: &Output, log| match output {
             Output::File => log,
@@ -122,7 +122,7 @@ impl Spec {
         until: Option<u64>,
         positions: &LogPositions,
     ) -> std::io::Result<Vec<String>> {
-        let path = match &self.config.command.outputs.stderr {
+        let path = match &self.config.command.outputs().stderr {
             Output::File => match self.context.files.log_home() {
                 Some(home) => return home.last_lines(&self.id, part, until, positions),
                 None => self.own_log_path(1),
@@ -135,7 +135,7 @@ impl Spec {
 
     /// The logs that are to be kept within a limit.
     pub(crate) fn bounded_logs(&self) -> Vec<BoundedLog> {
-        let outputs = &self.config.command.outputs;
+        let outputs = self.config.command.outputs();
         let limits = outputs.limits;
         if limits.max_bytes.is_none() {
             return Vec::new();
@@ -146,7 +146,7 @@ impl Spec {
 
     /// Where the two outputs are, as far as these are files.
     fn log_locations(&self) -> [Option<LogLocation>; 2] {
-        let outputs = self.config.command.outputs.streams();
+        let outputs = self.config.command.outputs().streams();
         [0, 1].map(|stream| match outputs[stream] {
             Output::File => match self.context.files.log_home() {
                 Some(home) => Some(LogLocation::In(home, self.id.clone(), stream)),

@@ -77,7 +77,7 @@ impl Spec {
             credentials: command.declared_credentials().cloned(),
             descriptor_limit: command.declared_descriptor_limit(),
             oom_score_adj: command.declared_oom_score_adj(),
-            settings: command.settings.clone(),
+            settings: command.settings().clone(),
             detached: command.is_detached(),
             report: None,
             cgroup: None,

@@ -14,10 +14,12 @@ use crate::sys::check;
 /// What is larger is not read: only its size is asked for, and that again while it is read, for it may grow.
 pub(super) fn read_whole(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let too_large = || Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit} bytes")));
-    if file.metadata()?.len() > limit {
+    let length = file.metadata()?.len();
+    if length > limit {
         return too_large();
     }
-    let mut content = Vec::new();
+    // One byte more than it needs: so the end is found without a larger buffer.
+    let mut content = Vec::with_capacity(usize::try_from(length + 1).unwrap_or_default());
     file.take(limit + 1).read_to_end(&mut content)?;
     if content.len() as u64 > limit { too_large() } else { Ok(content) }
 }

@@ -2,7 +2,7 @@
 //! `/proc/<pid>/stat`, parsed without allocation: the child between clone and exec reads its own.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::sys::fail;
@@ -94,7 +94,7 @@ pub(crate) fn read(pid: i32) -> io::Result<Option<Stat>> {
 
 /// Reads one stat file, of a process or of a thread; `None` when it is gone.
 fn read_file(path: &str) -> io::Result<Option<Stat>> {
-    match fail::failing("stat:read").and_then(|()| std::fs::read(path)) {
+    match fail::failing("stat:read").and_then(|()| read_text(path)) {
         Ok(text) => match Stat::parse(&text) {
             Some(stat) => Ok(Some(stat)),
             None => Err(io::Error::new(io::ErrorKind::InvalidData, "unexpected format")),
@@ -103,6 +103,13 @@ fn read_file(path: &str) -> io::Result<Option<Stat>> {
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The text of a file of /proc. To [`std::fs::read`], which asks for its size, it has none, and is read in small pieces.
+fn read_text(path: &str) -> io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(1024);
+    std::fs::File::open(path)?.take(u64::MAX).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Whether all threads of a process have ended. They stay, each a zombie, until their tracer has waited for them

@@ -92,7 +92,7 @@ fn declared_settings_are_those_of_the_process_alone() {
     let look = "test $(umask) = 0027 && test $(ulimit -c) = 0 && test $(ulimit -Hn) = 50 && \
                 test $(cut -d' ' -f19 /proc/self/stat) = 19 && grep -q '^NoNewPrivs:.1$' /proc/self/status && \
                 test \"$(tr '\\0' ' ' </proc/$$/cmdline | cut -c-8)\" = 'name -c '";
-    let program = Program { settings: command.settings, ..program(&["sh", "-c", look]) };
+    let program = Program { settings: command.settings().clone(), ..program(&["sh", "-c", look]) };
     assert_eq!(run(program).unwrap(), ExitStatus::Exited(0));
     assert_eq!(own(), before);
 }
@@ -125,7 +125,7 @@ fn a_child_does_not_allocate_before_it_executes() {
     let credentials = root.then(|| Credentials { uid: 65534, gid: 65534, groups: vec![1] });
     let (descriptor_limit, oom_score_adj) = (Some(50), Some(1000));
     let command = Command::new("true").rlimit(Resource::Core, ResourceLimit::soft(0)).nice(19).umask(0o27);
-    let settings = command.no_new_privs().argv0("a").settings;
+    let settings = command.no_new_privs().argv0("a").settings().clone();
     let program =
         Program { dir: Some("/".into()), credentials, descriptor_limit, oom_score_adj, settings, ..program(&["true"]) };
     let mut stack = ChildStack::new().unwrap();

@@ -77,8 +77,9 @@ impl EventLoop {
 
     /// What is declared now, for a handover that is ending.
     pub(in super::super) fn follow_in_handover(&mut self, key: ProcessKey, spec: &Arc<Spec>) {
-        let ongoing = self.slots.get_mut(&key).and_then(|supervised| supervised.rare.handover.as_mut());
-        if let Some(ongoing) = ongoing {
+        // To look with a view to a change would allocate what few have.
+        let supervised = self.slots.get_mut(&key).filter(|supervised| supervised.rare.handover.is_some());
+        if let Some(ongoing) = supervised.and_then(|supervised| supervised.rare.handover.as_mut()) {
             ongoing.wanted = spec.clone();
         }
     }
