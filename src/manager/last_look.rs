@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Receiver;
 
-use super::managed::Managed;
+use super::managed::Declared;
 use crate::error::Error;
 use crate::supervisor::{LogSizes, ProxyStatus};
 
 /// What was found out last. Clones are the same one.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct SharedLook(Arc<Mutex<LastLook>>);
 
 impl SharedLook {
@@ -20,7 +20,7 @@ impl SharedLook {
     }
 
     /// A sync is about to begin these, and may wait for the disk first.
-    pub(super) fn begin(&self, begun: impl Iterator<Item = (Arc<str>, Managed)>) {
+    pub(super) fn begin(&self, begun: impl Iterator<Item = (Arc<str>, Declared)>) {
         let mut last = self.lock();
         let declared = &mut Arc::make_mut(&mut last.unsupervised).declared;
         declared.extend(begun);
@@ -32,13 +32,13 @@ impl SharedLook {
     pub(super) fn all_are_supervised(&self) {
         let mut last = self.lock();
         let declared = &mut Arc::make_mut(&mut last.unsupervised).declared;
-        declared.retain(|(_, managed)| matches!(managed, Managed::Custom(_)));
+        declared.retain(|(_, declared)| matches!(declared, Declared::Other(_)));
         declared.shrink_to_fit();
     }
 }
 
 /// What was found out last.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct LastLook {
     pub(super) unsupervised: Arc<Unsupervised>,
     /// Whether the managed set was waited for in vain.
@@ -52,10 +52,10 @@ pub(super) struct LastLook {
 }
 
 /// What the supervisor does not know, by id.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Unsupervised {
     /// Declared, and without a process.
-    pub(super) declared: Vec<(Arc<str>, Managed)>,
+    pub(super) declared: Vec<(Arc<str>, Declared)>,
     /// Wanted, and not even tried.
     pub(super) held: Vec<ProxyStatus>,
 }

@@ -22,14 +22,36 @@ impl Managed {
         matches!(self, Managed::Daemon(daemon) if daemon.spec.is_paused())
     }
 
+    /// What is known of it while it has no process.
+    pub(super) fn declared(&self) -> Declared {
+        match self {
+            Managed::Daemon(_) => Declared::Daemon { is_paused: self.is_paused() },
+            Managed::Custom(other) => Declared::Other(Box::new(other.status())),
+        }
+    }
+
     /// Its status while it has no process.
     pub(super) fn status(&self, id: &str) -> ProxyStatus {
+        self.declared().status(id)
+    }
+}
+
+/// What is known of a proxy without a process, to be kept beside it: little of a daemon, of which there may be a million, and
+/// nothing that is the host's of one of another kind, which that must be able to drop.
+#[derive(Debug, Clone)]
+pub(super) enum Declared {
+    Daemon { is_paused: bool },
+    Other(Box<ProxyStatus>),
+}
+
+impl Declared {
+    pub(super) fn status(&self, id: &str) -> ProxyStatus {
         match self {
-            Managed::Daemon(_) => {
-                let state = if self.is_paused() { ProxyState::Paused } else { ProxyState::Idle };
+            Declared::Daemon { is_paused } => {
+                let state = if *is_paused { ProxyState::Paused } else { ProxyState::Idle };
                 ProxyStatus::new(id, &ExecMode::DAEMON, state)
             }
-            Managed::Custom(other) => other.status(),
+            Declared::Other(status) => (**status).clone(),
         }
     }
 }

@@ -160,7 +160,7 @@ impl ManagedSet {
         for (id, managed) in &*self.managed {
             while supervised.next_if(|known| *known < &**id).is_some() {}
             if supervised.next_if(|known| *known == &**id).is_none() {
-                declared.push((id.clone(), managed.clone()));
+                declared.push((id.clone(), managed.declared()));
             }
         }
         Unsupervised { declared, held: self.held.values().cloned().collect() }

@@ -80,7 +80,7 @@ impl Manager {
         last.is_held_up = found.is_none();
         let (known, held) = found.unwrap_or_else(|| {
             let Unsupervised { declared, held } = &*last.unsupervised;
-            let declared = || declared.iter().find(|(it, _)| **it == *id).map(|(_, managed)| managed.status(id));
+            let declared = || declared.iter().find(|(it, _)| **it == *id).map(|(_, declared)| declared.status(id));
             (supervised.clone().or_else(declared), held.iter().find(|status| status.id == id).cloned())
         });
         match (known, held) {
@@ -163,8 +163,8 @@ impl Manager {
 /// All by id: what the supervisor knows is better than what is merely declared.
 fn of_all(supervised: Vec<ProxyStatus>, unsupervised: &Unsupervised) -> Vec<ProxyStatus> {
     let Unsupervised { declared, held } = unsupervised;
-    let declared = declared.iter().map(|(id, managed)| (&**id, managed));
-    let all = merged(supervised, declared, |id, managed| managed.status(id), |_, _| {});
+    let declared = declared.iter().map(|(id, declared)| (&**id, declared));
+    let all = merged(supervised, declared, |id, declared| declared.status(id), |_, _| {});
     // What goes on under the same id is reported, and why it is not what is wanted.
     let held = held.iter().map(|status| (status.id.as_str(), status));
     merged(all, held, |_, held| held.clone(), |known, held| known.last_error.clone_from(&held.last_error))

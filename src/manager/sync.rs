@@ -67,7 +67,7 @@ pub(super) fn follow(core: &mut ManagedSet, owner: Owner, state: &Changes) -> Re
     let restored: Vec<Arc<str>> = if first { core.managed.keys().cloned().collect() } else { Vec::new() };
     let settings_only = steps.iter().all(|(_, step)| *step == PlanStep::Update || *step == PlanStep::Remove);
     let mut changes = stage(core, steps, desired);
-    let begun = changes.begun.iter().filter_map(|(id, _)| Some((id.clone(), core.managed.get(id)?.clone())));
+    let begun = changes.begun.iter().filter_map(|(id, _)| Some((id.clone(), core.managed.get(id)?.declared())));
     core.last_look.begin(begun);
     fail::point("sync:planned");
     record_first(owner, &supervisor, &mut changes)?;

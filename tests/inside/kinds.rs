@@ -25,9 +25,10 @@ impl Calls {
         self.0.lock().unwrap().clone()
     }
 
-    /// The calls but those that only look at the proxy.
+    /// The calls but those that only look at the proxy, and its end.
     pub(crate) fn commands(&self) -> Vec<String> {
-        let looks = |call: &String| [" equal", " marshal", " request_stop"].iter().any(|look| call.ends_with(look));
+        let looks =
+            |call: &String| [" equal", " marshal", " request_stop", " drop"].iter().any(|look| call.ends_with(look));
         self.all().into_iter().filter(|call| !looks(call)).collect()
     }
 }
@@ -126,6 +127,7 @@ impl Proxy for Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
+        self.calls.add(&self.id, "drop");
         if lists(&self.options(), "panics", "drop") {
             std::panic::panic_any(Bomb);
         }

@@ -163,6 +163,34 @@ fn a_factory_or_a_snapshot_that_fails_or_panics_is_contained() {
 }
 
 #[test]
+fn proxy_that_was_replaced_or_removed_is_dropped_also_when_no_status_is_asked_for() {
+    let scene = Scene::of_library();
+    let (mut host, calls) = host(&scene);
+    let dropped = |id: &str, times| {
+        let drop = format!("{id} drop");
+        let deadline = Deadline::of(format!("drop {times} of {id}"));
+        while calls.all().iter().filter(|call| **call == drop).count() < times {
+            deadline.left();
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    };
+    host.set("a", scripted(1, &[], &[]));
+    host.run();
+    started(&mut host, "a");
+    host.set("a", scripted(2, &[], &[]));
+    started(&mut host, "a");
+    dropped("a", 1);
+    host.set("b", scripted(1, &[], &[]));
+    started(&mut host, "b");
+    host.state.remove("a");
+    host.events.stopped("a");
+    dropped("a", 2);
+    host.kill();
+    dropped("b", 1);
+    scene.finish();
+}
+
+#[test]
 fn proxy_whose_destructor_panics_is_stopped_and_replaced() {
     let scene = Scene::of_library();
     let (mut host, calls) = host(&scene);
