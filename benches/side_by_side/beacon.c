@@ -6,7 +6,7 @@
  * usage: beacon ID [stubborn | exit | notify | escapes]
  *   stubborn  ignores SIGINT and SIGTERM
  *   exit      ends at once with code 1, without a report
- *   notify    says that it is ready, by a datagram to the socket that $NOTIFY_SOCKET names
+ *   notify    says that it is ready, and when it said so, by a datagram to the socket that $NOTIFY_SOCKET names
  *   escapes   has ten children, each of which is in a session of its own
  */
 #include <signal.h>
@@ -42,10 +42,11 @@ static void tell(const char *socket_name, const char *id, const struct timespec 
 /* sd_notify(3). */
 static void notify(const char *socket_name)
 {
-    static const char ready[] = "READY=1";
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     const size_t length = strlen(socket_name);
-    int fd;
+    struct timespec now;
+    char text[64];
+    int text_length, fd;
 
     if (length >= sizeof to.sun_path)
         exit(2);
@@ -53,8 +54,10 @@ static void notify(const char *socket_name)
     if (to.sun_path[0] == '@')
         to.sun_path[0] = '\0';
     fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    text_length = snprintf(text, sizeof text, "READY=1\nSTATUS=%lld", now.tv_sec * 1000000000LL + now.tv_nsec);
     /* A supervisor that does not hear it will say so. */
-    (void)sendto(fd, ready, sizeof ready - 1, 0, (const struct sockaddr *)&to,
+    (void)sendto(fd, text, (size_t)text_length, 0, (const struct sockaddr *)&to,
                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
     close(fd);
 }

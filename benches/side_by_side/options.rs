@@ -18,8 +18,8 @@ without --scenario: the supervisors side by side
   --kills K         how many processes are killed, one after the other (200; fewer of those that wait before a restart)
   --idle S          seconds for which each sits idle (10)
 with --scenario NAME, more than once if you like: this library against its targets
-                    scale, most, adopted, stubborn, escaped, change, status, metrics, disk, crashloop, resident, changes,
-                    declarations, guarantees, or all
+                    scale, most, adopted, stubborn, escaped, change, status, metrics, readiness, disk, crashloop, resident,
+                    changes, declarations, guarantees, or all
   --many N          processes where there are many of them (10000); -n is how many where there are some
   --most N          processes of the scenario `most` (30000)
   --declared N      declarations of the scenario `declarations`, of which 100 are enabled (1000000)

@@ -54,7 +54,7 @@ pub(super) fn find_processes(data_dir: &DataDir, log: &Log) -> Result<Found> {
     let Found { mut unrecorded, mut tokens, .. } = find_unrecorded(lost, |id| data_dir.log_files(id), &others)?;
     let others = resume_lost(data_dir, others, &mut records.found, &mut unrecorded)?;
     tokens.extend(generated_tokens(&records.found));
-    if (records.found.is_empty() && unrecorded.is_empty()) || !data_dir.has_snapshot()? {
+    if (records.found.is_empty() && unrecorded.is_empty()) || data_dir.snapshot_version()?.is_none() {
         let survivors = find_survivors(data_dir, log, &records.found, &unrecorded)?;
         tokens.extend(tokens_of(&survivors));
         unrecorded.extend(survivors);

@@ -17,6 +17,7 @@ use crate::logging::{Level, Log};
 use crate::store::snapshot_entry::{DaemonEntry, Entry, KnownProcess, StoredProcess};
 use crate::store::{self, AheadPlace, DataDir, snapshot};
 use crate::supervisor::{Files, SnapshotOccurrence};
+use crate::sys::file::FileVersion;
 
 /// Of how many proxies the snapshot is not written anew for each change. That of fewer is written in a millisecond.
 const MANY: usize = 1000;
@@ -113,8 +114,9 @@ impl ManagedSet {
             return Err(Error::new(ErrorCode::Io, "the snapshot is not overwritten, for it was not restored yet"));
         }
         let content = Content::of(&self.managed, BTreeMap::new(), &self.context.log);
-        let is_there = data_dir.has_snapshot();
-        let last = self.written.snapshot.filter(|_| matches!(is_there, Ok(true)));
+        let found = data_dir.snapshot_version();
+        let is_ours = self.written.file.is_some() && matches!(found, Ok(found) if found == self.written.file);
+        let last = self.written.snapshot.filter(|_| is_ours);
         let same = match last {
             // Of few it is soon known whether it is the same; and what the host's code stores is known when it is asked for.
             Some(last) if self.managed.len() < MANY || self.managed.has_changeable() => {
@@ -122,11 +124,16 @@ impl ManagedSet {
             }
             last => last.is_some() && self.is_written(),
         };
-        let mut snapshot = self.written.snapshot;
+        let (mut snapshot, mut version) = (self.written.snapshot, self.written.file);
         if !same {
-            let written = is_there.and_then(|_| {
+            let written = found.and_then(|_| {
                 data_dir.write_snapshot(|file| {
-                    snapshot = Some(content.write_file(file)?);
+                    let digest = content.write_file(file)?;
+                    // ORDER: before it has its name. What followed a snapshot of the same text would follow this one as well.
+                    if snapshot == Some(digest) && self.written.ahead.count > 0 {
+                        data_dir.remove_ahead().map_err(|error| io::Error::other(error.to_string()))?;
+                    }
+                    (snapshot, version) = (Some(digest), Some(FileVersion::of(file)?));
                     Ok(())
                 })
             });
@@ -140,7 +147,7 @@ impl ManagedSet {
         let is_clear = same && self.written.ahead.count == 0 && !self.written.untidy;
         let tidied = if is_clear { Ok(()) } else { data_dir.remove_ahead() };
         let untidy = tidied.inspect_err(|error| self.context.log.write(Level::Warn, format_args!("{error}"))).is_err();
-        self.written = WrittenSnapshot { snapshot, ahead: WrittenAhead::default(), untidy };
+        self.written = WrittenSnapshot { snapshot, file: version, ahead: WrittenAhead::default(), untidy };
         self.managed.wrote_all();
         Ok(())
     }
@@ -150,7 +157,8 @@ impl ManagedSet {
         let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
         let data_dir = data_dir.clone();
         let is_few = self.managed.may_follow(self.written.ahead.count + begun.len());
-        if is_few && self.append(&data_dir, begun) { Ok(()) } else { self.write_snapshot() }
+        let appended = is_few && self.has_own_snapshot(&data_dir) && self.append(&data_dir, begun);
+        if appended { Ok(()) } else { self.write_snapshot() }
     }
 
     /// Has the data directory tell of what changed: of a few of many after the snapshot, else by a new one.
@@ -212,10 +220,15 @@ impl ManagedSet {
         self.written.ahead.count == 0 && self.managed.unwritten(0).is_some_and(BTreeSet::is_empty)
     }
 
+    /// Whether the snapshot is there that was written. What follows another one would count for nothing.
+    fn has_own_snapshot(&self, data_dir: &DataDir) -> bool {
+        self.written.file.is_some() && matches!(data_dir.snapshot_version(), Ok(found) if found == self.written.file)
+    }
+
     /// Whether the files are there that were written.
     fn is_as_written(&self, data_dir: &DataDir) -> bool {
         let WrittenSnapshot { ahead, untidy, .. } = self.written;
-        let is_there = !untidy && matches!(data_dir.has_snapshot(), Ok(true));
+        let is_there = !untidy && self.has_own_snapshot(data_dir);
         is_there && (ahead.count == 0 || matches!(data_dir.ahead_length(), Ok(Some(length)) if length == ahead.length))
     }
 }

@@ -2,11 +2,14 @@
 //! What a manager has written to its snapshot and journal.
 
 use crate::declaration::Fingerprint;
+use crate::sys::file::FileVersion;
 
 /// What is in the files of the data directory.
 #[derive(Debug, Default)]
 pub(super) struct WrittenSnapshot {
     pub(super) snapshot: Option<Fingerprint>,
+    /// The file that it is in: of another one, which was put in its place, nothing is known.
+    pub(super) file: Option<FileVersion>,
     pub(super) ahead: WrittenAhead,
     /// What followed an earlier one could not be removed.
     pub(super) untidy: bool,

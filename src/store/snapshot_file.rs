@@ -11,6 +11,7 @@ use super::snapshot_names::{AHEAD, NAME, SHOWN_AHEAD, TEMPORARY, has_name_of_sna
 use crate::declaration::Fingerprint;
 use crate::defaults::MAX_SNAPSHOT;
 use crate::error::{Error, Result};
+use crate::sys::file::FileVersion;
 use crate::sys::{fail, file};
 
 /// Where a line comes that is written ahead.
@@ -65,10 +66,9 @@ impl DataDir {
         }
     }
 
-    /// Whether there is one, whatever is in it.
-    pub(crate) fn has_snapshot(&self) -> Result<bool> {
-        let found = self.root()?.inode(NAME).map_err(|error| self.failed("look for", "snapshot.json", &error))?;
-        Ok(found.is_some())
+    /// Which one there is, whatever is in it; `None` when there is none.
+    pub(crate) fn snapshot_version(&self) -> Result<Option<FileVersion>> {
+        self.root()?.version(NAME).map_err(|error| self.failed("look for", "snapshot.json", &error))
     }
 
     /// Replaces the snapshot.

@@ -275,8 +275,10 @@ fn delegated<'a>(
     is_marked: impl Fn(&Path) -> bool,
     is_given: impl Fn(&Path) -> bool,
 ) -> Option<&'a Path> {
+    // What is above a unit holds other units, also where it is delegated, as user@UID.service is.
+    let above = above.filter(|_| !is_unit(own));
     let marked = [Some(own), above].into_iter().flatten().find(|path| is_marked(path));
-    let unit = above.filter(|above| !is_unit(own) && is_unit(above));
+    let unit = above.filter(|above| is_unit(above));
     marked.or_else(|| [unit, Some(own)].into_iter().flatten().find(|path| is_given(path)))
 }
 
@@ -353,7 +355,8 @@ mod tests {
         let (unit, part) = (format!("{app}/a.service"), format!("{app}/a.service/agent"));
         let scope = format!("{app}/run-1.scope");
         type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], Option<&'a str>);
-        let cases: [Case<'_>; 9] = [
+        let own_slice = "/cg/user@7.service/a.service";
+        let cases: [Case<'_>; 10] = [
             // Of the systemd of the machine.
             ("/cg/a.service", &["/cg/a.service"], &[], Some("/cg/a.service")),
             (
@@ -368,6 +371,7 @@ mod tests {
             (&unit, &[], &[app, &unit], Some(&unit)),
             (&part, &[], &[app, &unit, &part], Some(&unit)),
             (&scope, &[], &[app, &scope], Some(&scope)),
+            (own_slice, &["/cg/user@7.service"], &["/cg/user@7.service", own_slice], Some(own_slice)),
             // Made by hand, and given away.
             ("/cg/mine", &[], &["/cg/mine"], Some("/cg/mine")),
             ("/cg/a.service/mine", &[], &["/cg/a.service/mine"], Some("/cg/a.service/mine")),

@@ -19,7 +19,7 @@ mod status;
 mod steer;
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use crate::support::{Agent, Config, Launch, Scene, example_agent};
 
@@ -61,6 +61,14 @@ fn run(words: &[&str]) -> Ran {
 fn ask(data_dir: &Path, words: &[&str]) -> Ran {
     let data_dir = data_dir.to_str().expect("a path in UTF-8");
     run(&[words, &["--data-dir", data_dir]].concat())
+}
+
+/// Starts a command for the agent of a data directory, whose output comes when it is waited for.
+fn spawn(data_dir: &Path, words: &[&str]) -> Child {
+    let mut command = Command::new(example_agent());
+    command.args(words).arg("--data-dir").arg(data_dir);
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("run the agent")
 }
 
 /// Starts the example agent, and waits until it answers commands.

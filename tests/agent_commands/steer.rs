@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::{Ran, ask, run, start};
+use super::{Ran, ask, run, spawn, start};
 use crate::support::{Config, Proxy, Scene, example_agent};
 
 #[test]
@@ -89,7 +89,10 @@ fn wait_ends_when_the_proxy_is_ready_and_fails_when_it_is_not_in_time() {
     }
     ask(&data_dir, &["signal", "web", "USR1"]).ok();
     ask(&data_dir, &["wait", "web"]).ok();
+    // What is stopped meanwhile is not waited for.
+    let waiting = spawn(&data_dir, &["wait", "--all"]);
     ask(&data_dir, &["stop", "missing"]).ok();
+    assert_eq!(Ran::of(waiting.wait_with_output().unwrap()).ok(), "");
     // The agent that a variable names, where no option names one.
     let named = |variable: &Path, words: &[&str]| {
         let mut command = Command::new(example_agent());

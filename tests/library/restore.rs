@@ -114,6 +114,16 @@ fn what_changed_of_a_thousand_is_written_beside_the_snapshot_also_what_was_remov
         let now = file("snapshot.json");
         now.contains("7007") && !now.contains("\"gone\"") && !now.contains("\"p0\":")
     });
+
+    // Nothing follows a snapshot that was put in its place, as that of a backup: the next change has all of it written anew.
+    let backup = scene.path("backup.json");
+    fs::write(&backup, &before).unwrap();
+    fs::rename(&backup, scene.data_dir().join("snapshot.json")).unwrap();
+    assert!(host.state.remove("p1"));
+    wait_until(&scene.data_dir(), "the snapshot in place of the backup", || {
+        let now = file("snapshot.json");
+        now.contains("7007") && !now.contains("\"p1\":")
+    });
     host.kill();
     scene.finish();
 }

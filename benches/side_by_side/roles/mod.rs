@@ -4,6 +4,7 @@
 mod control;
 mod declared;
 mod host;
+mod readiness;
 mod reads;
 mod tasks;
 mod threads;

@@ -12,6 +12,7 @@ mod floor;
 mod guarantees;
 mod metrics;
 mod most;
+mod readiness;
 mod resident;
 mod scale;
 mod status;
@@ -30,7 +31,7 @@ pub(crate) struct Scenario {
 }
 
 /// All there are.
-const ALL: [Scenario; 14] = [
+const ALL: [Scenario; 15] = [
     Scenario { name: "scale", about: "ten times as many processes", run: scale::run },
     Scenario { name: "most", about: "as many processes as the machine can have", run: most::run },
     Scenario { name: "adopted", about: "the processes of an agent that was killed", run: adopted::run },
@@ -39,6 +40,7 @@ const ALL: [Scenario; 14] = [
     Scenario { name: "change", about: "a change of one proxy among few and among many", run: change::run },
     Scenario { name: "status", about: "the status of all", run: status::run },
     Scenario { name: "metrics", about: "the metrics of all", run: metrics::run },
+    Scenario { name: "readiness", about: "the event that a process is ready", run: readiness::run },
     Scenario { name: "disk", about: "what one restart among many writes", run: disk::run },
     Scenario { name: "crashloop", about: "one process that always ends", run: crashloop::run },
     Scenario { name: "resident", about: "a host with much memory", run: resident::run },

@@ -446,12 +446,12 @@ fn boot_id() -> Result<Arc<str>> {
         .map_err(|error| Error::os(ErrorCode::Io, format_args!("read {}", process_identity::BOOT_ID), &error))
 }
 
-/// A fault of this library must not leave anybody without an answer.
 fn remove_cgroup(spec: &Spec, path: &Path) -> Result<()> {
     let removed = spec.context.cgroups.as_ref().map_or(Ok(()), |cgroups| cgroups.remove(path));
     removed.map_err(|error| Error::os(ErrorCode::Io, format_args!("remove cgroup {}", path.display()), &error))
 }
 
+/// A fault of this library must leave no caller without an answer.
 fn caught<T>(what: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     host_code::caught(what).unwrap_or_else(|_| Err(io::Error::other("a spawner thread panicked")))
 }

@@ -9,6 +9,7 @@ mod lock;
 mod outside;
 mod owner;
 mod replace;
+mod version;
 
 pub(crate) use at::{end_of, open_at, stat_at};
 pub(crate) use dir::Dir;
@@ -19,6 +20,7 @@ pub(crate) use lock::{try_lock, unlock};
 pub(crate) use outside::{open_append, open_regular, read_regular};
 pub(crate) use owner::create_dir_all;
 pub(crate) use replace::write_all;
+pub(crate) use version::FileVersion;
 
 #[cfg(test)]
 mod tests;

@@ -53,7 +53,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
         Command::Wait { id: Some(id), until, timeout, agent, .. } => {
             let until = Awaited::ALL.into_iter().find(|known| known.as_str() == until).unwrap_or_default();
-            steer::wait_or_say_why(&mut connect(agent)?, id, until, (timeout, timeout))?;
+            steer::wait_or_say_why(&mut connect(agent)?, id, until, timeout)?;
         }
         Command::Wait { id: None, timeout, agent, .. } => steer_several::wait_for_all(&mut connect(agent)?, timeout)?,
         Command::Logs { id, follow, lines, stdout, stderr, agent } => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proxyprocess::Signal;
 
-use super::proxy_status;
+use super::proxy_status::{self, ProxyStatus};
 use crate::control::client::Connection;
 use crate::control::protocol::{Answer, Awaited, Request};
 use crate::failure::{Exit, Failure};
@@ -35,26 +35,26 @@ pub(super) fn wait(agent: &mut Connection, id: String, until: Awaited, timeout: 
     agent.command(&Request::Wait { id, timeout_ms, until }, timeout)
 }
 
-/// Waits until a proxy is as wanted, for what is left of a time, and says of one that is not by then what the agent knows.
-pub(super) fn wait_or_say_why(
-    agent: &mut Connection,
-    id: String,
-    until: Awaited,
-    (left, timeout): (Duration, Duration),
-) -> Result<()> {
-    let Err(error) = wait(agent, id.clone(), until, left) else { return Ok(()) };
+/// Waits until a proxy is as wanted, and says of one that is not in time what the agent knows.
+pub(super) fn wait_or_say_why(agent: &mut Connection, id: String, until: Awaited, timeout: Duration) -> Result<()> {
+    let Err(error) = wait(agent, id.clone(), until, timeout) else { return Ok(()) };
     if !has_timed_out(&*error) {
         return Err(error);
     }
     // An agent that has not answered is not waited for once more.
     agent.limit_patience(STATUS);
     let Ok(now) = proxy_status::of_one(agent, &id) else { return Err(error) };
-    let mut message = format!("proxy {}: not {} after {timeout:?}", plain(&id), until.as_str());
+    Err(late(&now, until, timeout).into())
+}
+
+/// That a proxy is not as wanted in time, with what the agent knows of it.
+pub(super) fn late(now: &ProxyStatus, until: Awaited, timeout: Duration) -> Failure {
+    let mut message = format!("proxy {}: not {} after {timeout:?}", plain(&now.id), until.as_str());
     for note in [vec![now.progress()], now.notes(true)].concat() {
         message.push_str("\n    ");
         message.push_str(&note);
     }
-    Err(Failure::new(Exit::TimedOut, message).into())
+    Failure::new(Exit::TimedOut, message)
 }
 
 /// Whether a request has failed because a proxy was not as wanted in time, or because the agent did not answer.

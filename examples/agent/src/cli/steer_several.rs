@@ -57,22 +57,29 @@ pub(super) fn all(agent: &mut Connection, steering: Steering) -> Result<Vec<Stri
     Ok(proxies.into_iter().filter(is_meant).map(|proxy| proxy.id).collect())
 }
 
-/// Waits until all that [`all`] means of a restart are ready, and says of each that is not in time what the agent knows.
+/// Waits until all that [`all`] means of a restart are ready, and says of each that is not in time what the agent knows. What has
+/// completed meanwhile, or is stopped or removed, is not waited for any more.
 ///
 /// # Errors
-/// The first failure; all others are printed.
+/// The first that is late; all others are printed. When the agent ends.
 pub(super) fn wait_for_all(agent: &mut Connection, timeout: Duration) -> Result<()> {
     let limit = Limit { timeout, by: Instant::now().checked_add(timeout) };
-    let mut result = Ok(());
-    for id in all(agent, Steering::Restart)? {
-        if let Err(error) = steer::wait_or_say_why(agent, id, Awaited::Ready, (limit.left(), timeout)) {
-            match &result {
-                Ok(()) => result = Err(error),
-                Err(_) => complain(error),
-            }
+    loop {
+        let is_last = limit.is_over();
+        let meant = all(agent, Steering::Restart)?;
+        let statuses = statuses(agent, &meant)?;
+        let mut late = meant.iter().filter_map(|id| statuses.get(id)).filter(|now| !now.ready);
+        let Some(first) = late.next() else { return Ok(()) };
+        if is_last {
+            late.for_each(|now| complain(steer::late(now, Awaited::Ready, timeout)));
+            return Err(steer::late(first, Awaited::Ready, timeout).into());
+        }
+        // The status of all is asked for when one of them is ready, and not over and over.
+        let is_ready = steer::wait(agent, first.id.clone(), Awaited::Ready, limit.left());
+        if is_ready.is_err_and(|error| !has_timed_out(&*error)) {
+            thread::sleep(SLICE);
         }
     }
-    result
 }
 
 /// Does this to each of the proxies, and waits so long, from when it has begun with all, for what it comes to. One that fails
