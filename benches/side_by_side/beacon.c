@@ -3,10 +3,11 @@
  * statement it looks at the clock, and then tells the benchmark "<id> <pid> <nanoseconds>" by a datagram to the abstract
  * socket that $BEACON_SOCKET names.
  *
- * usage: beacon ID [stubborn | exit | notify | escapes]
+ * usage: beacon ID [stubborn | exit | notify | notify-later | escapes]
  *   stubborn  ignores SIGINT and SIGTERM
  *   exit      ends at once with code 1, without a report
  *   notify    says that it is ready, and when it said so, by a datagram to the socket that $NOTIFY_SOCKET names
+ *   notify-later  the same when its supervisor has long seen that it runs
  *   escapes   has ten children, each of which is in a session of its own
  */
 #include <signal.h>
@@ -83,7 +84,9 @@ int main(int argc, char **argv)
                     pause();
             }
     }
-    if (strcmp(role, "notify") == 0 && getenv("NOTIFY_SOCKET"))
+    if (strcmp(role, "notify-later") == 0)
+        usleep(20000);
+    if (strncmp(role, "notify", 6) == 0 && getenv("NOTIFY_SOCKET"))
         notify(getenv("NOTIFY_SOCKET"));
     socket_name = getenv("BEACON_SOCKET");
     if (argc > 1 && socket_name)
