@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::managed::Managed;
 use super::managed_set::ManagedSet;
-use super::written_snapshot::{WrittenAhead, WrittenSnapshot};
+use super::written_snapshot::{SnapshotFile, WrittenAhead, WrittenSnapshot};
 use crate::declaration::{Fingerprint, ProxySnapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{Level, Log};
@@ -115,25 +115,24 @@ impl ManagedSet {
         }
         let content = Content::of(&self.managed, BTreeMap::new(), &self.context.log);
         let found = data_dir.snapshot_version();
-        let is_ours = self.written.file.is_some() && matches!(found, Ok(found) if found == self.written.file);
-        let last = self.written.snapshot.filter(|_| is_ours);
+        let last = self.own_snapshot(&found);
         let same = match last {
             // Of few it is soon known whether it is the same; and what the host's code stores is known when it is asked for.
             Some(last) if self.managed.len() < MANY || self.managed.has_changeable() => {
-                content.digest().is_ok_and(|digest| digest == last)
+                content.digest().is_ok_and(|digest| digest == last.digest)
             }
             last => last.is_some() && self.is_written(),
         };
-        let (mut snapshot, mut version) = (self.written.snapshot, self.written.file);
+        let mut snapshot = self.written.snapshot;
         if !same {
             let written = found.and_then(|_| {
                 data_dir.write_snapshot(|file| {
                     let digest = content.write_file(file)?;
                     // ORDER: before it has its name. What followed a snapshot of the same text would follow this one as well.
-                    if snapshot == Some(digest) && self.written.ahead.count > 0 {
+                    if snapshot.is_some_and(|last| last.digest == digest) && self.written.ahead.count > 0 {
                         data_dir.remove_ahead().map_err(|error| io::Error::other(error.to_string()))?;
                     }
-                    (snapshot, version) = (Some(digest), Some(FileVersion::of(file)?));
+                    snapshot = Some(SnapshotFile { digest, version: FileVersion::of(file)? });
                     Ok(())
                 })
             });
@@ -147,7 +146,7 @@ impl ManagedSet {
         let is_clear = same && self.written.ahead.count == 0 && !self.written.untidy;
         let tidied = if is_clear { Ok(()) } else { data_dir.remove_ahead() };
         let untidy = tidied.inspect_err(|error| self.context.log.write(Level::Warn, format_args!("{error}"))).is_err();
-        self.written = WrittenSnapshot { snapshot, file: version, ahead: WrittenAhead::default(), untidy };
+        self.written = WrittenSnapshot { snapshot, ahead: WrittenAhead::default(), untidy };
         self.managed.wrote_all();
         Ok(())
     }
@@ -157,7 +156,8 @@ impl ManagedSet {
         let Files::DataDir(data_dir) = &self.context.files else { return Ok(()) };
         let data_dir = data_dir.clone();
         let is_few = self.managed.may_follow(self.written.ahead.count + begun.len());
-        let appended = is_few && self.has_own_snapshot(&data_dir) && self.append(&data_dir, begun);
+        let appended =
+            is_few && self.own_snapshot(&data_dir.snapshot_version()).is_some() && self.append(&data_dir, begun);
         if appended { Ok(()) } else { self.write_snapshot() }
     }
 
@@ -186,7 +186,7 @@ impl ManagedSet {
         }
         let WrittenAhead { count, length, .. } = self.written.ahead;
         let written = self.encode_changes(ids).and_then(|text| {
-            let place = if count == 0 { AheadPlace::Begin(snapshot) } else { AheadPlace::At(length) };
+            let place = if count == 0 { AheadPlace::Begin(snapshot.digest) } else { AheadPlace::At(length) };
             if length + text.len() as u64 > MAX_AHEAD { Ok(None) } else { data_dir.write_ahead(place, &text).map(Some) }
         });
         match written {
@@ -220,15 +220,15 @@ impl ManagedSet {
         self.written.ahead.count == 0 && self.managed.unwritten(0).is_some_and(BTreeSet::is_empty)
     }
 
-    /// Whether the snapshot is there that was written. What follows another one would count for nothing.
-    fn has_own_snapshot(&self, data_dir: &DataDir) -> bool {
-        self.written.file.is_some() && matches!(data_dir.snapshot_version(), Ok(found) if found == self.written.file)
+    /// The snapshot that was written, if that is the one which is there. What follows another one would count for nothing.
+    fn own_snapshot(&self, found: &Result<Option<FileVersion>>) -> Option<SnapshotFile> {
+        self.written.snapshot.filter(|last| matches!(found, Ok(Some(found)) if *found == last.version))
     }
 
     /// Whether the files are there that were written.
     fn is_as_written(&self, data_dir: &DataDir) -> bool {
         let WrittenSnapshot { ahead, untidy, .. } = self.written;
-        let is_there = !untidy && self.has_own_snapshot(data_dir);
+        let is_there = !untidy && self.own_snapshot(&data_dir.snapshot_version()).is_some();
         is_there && (ahead.count == 0 || matches!(data_dir.ahead_length(), Ok(Some(length)) if length == ahead.length))
     }
 }

@@ -372,7 +372,7 @@ mod tests {
             (&part, &[], &[app, &unit, &part], Some(&unit)),
             (&scope, &[], &[app, &scope], Some(&scope)),
             (own_slice, &["/cg/user@7.service"], &["/cg/user@7.service", own_slice], Some(own_slice)),
-            // Made by hand, and given away.
+            // Made by hand, and owned by this user.
             ("/cg/mine", &[], &["/cg/mine"], Some("/cg/mine")),
             ("/cg/a.service/mine", &[], &["/cg/a.service/mine"], Some("/cg/a.service/mine")),
         ];

@@ -59,8 +59,7 @@ fn run(words: &[&str]) -> Ran {
 
 /// The same for the agent of a data directory.
 fn ask(data_dir: &Path, words: &[&str]) -> Ran {
-    let data_dir = data_dir.to_str().expect("a path in UTF-8");
-    run(&[words, &["--data-dir", data_dir]].concat())
+    Ran::of(spawn(data_dir, words).wait_with_output().expect("wait for the command"))
 }
 
 /// Starts a command for the agent of a data directory, whose output comes when it is waited for.

@@ -12,6 +12,18 @@ use crate::support::Scene;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// A host that has restored what the files of a running one say: as they are, the next agent would find them if that were killed.
+fn restored_from_the_files_of_now(scene: &Scene) -> Host {
+    let found = scene.path("found");
+    fs::create_dir(&found).unwrap();
+    for name in ["snapshot.json", "snapshot.json.ahead"] {
+        fs::copy(scene.data_dir().join(name), found.join(name)).unwrap();
+    }
+    let next = Host::new(quick(&found));
+    next.restore().unwrap();
+    next
+}
+
 #[test]
 fn a_path_at_which_there_is_nothing_does_nothing() {
     let scene = Scene::of_library();
@@ -46,14 +58,7 @@ fn a_small_change_of_many_is_written_down_beside_the_snapshot_and_comes_back() {
     });
     assert_eq!(file("snapshot.json"), before);
 
-    // As the files are now, an agent would find them that comes after one that was killed.
-    let found = scene.path("found");
-    fs::create_dir(&found).unwrap();
-    for name in ["snapshot.json", "snapshot.json.ahead"] {
-        fs::write(found.join(name), file(name)).unwrap();
-    }
-    let next = Host::new(quick(&found));
-    next.restore().unwrap();
+    let next = restored_from_the_files_of_now(&scene);
     let ids: Vec<String> = next.manager.status().into_iter().map(|status| status.id).collect();
     assert_eq!(ids.len(), 32);
     assert!(ids.contains(&"late".to_owned()) && ids.contains(&"later".to_owned()), "{ids:?}");
@@ -92,14 +97,7 @@ fn what_changed_of_a_thousand_is_written_beside_the_snapshot_also_what_was_remov
     });
     assert!(file("snapshot.json") == before);
 
-    // As the files are now, an agent would find them that comes after one that was killed.
-    let found = scene.path("found");
-    fs::create_dir(&found).unwrap();
-    for name in ["snapshot.json", "snapshot.json.ahead"] {
-        fs::write(found.join(name), file(name)).unwrap();
-    }
-    let next = Host::new(quick(&found));
-    next.restore().unwrap();
+    let next = restored_from_the_files_of_now(&scene);
     let ids: Vec<String> = next.manager.status().into_iter().map(|status| status.id).collect();
     assert!(ids.len() == 1001 && !ids.contains(&"gone".to_owned()), "{} ids", ids.len());
     let copy = scene.path("copy.json");

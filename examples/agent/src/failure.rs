@@ -30,6 +30,15 @@ impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Failure {
         Failure { exit, message: message.into() }
     }
+
+    /// With a line below it for each note.
+    pub(crate) fn with_notes(exit: Exit, mut message: String, notes: impl IntoIterator<Item = String>) -> Failure {
+        for note in notes {
+            message.push_str("\n    ");
+            message.push_str(&note);
+        }
+        Failure::new(exit, message)
+    }
 }
 
 impl fmt::Display for Failure {

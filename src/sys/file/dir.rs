@@ -217,15 +217,6 @@ impl Dir {
         Ok(if found.stx_mask & libc::STATX_BTIME != 0 { nanoseconds() } else { None })
     }
 
-    /// Device and inode of what is under a name, whatever it is; `None` when nothing is. It needs no descriptor.
-    pub(crate) fn inode(&self, name: &CStr) -> io::Result<Option<(u64, u64)>> {
-        fail::failing("inode")?;
-        match stat_at(self.raw(), name, libc::AT_SYMLINK_NOFOLLOW) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            found => found.map(|found| Some((found.st_dev, found.st_ino))),
-        }
-    }
-
     /// Whether there is a symbolic link under a name, as far as that can be known.
     pub(crate) fn is_link(&self, name: &CStr) -> bool {
         let found = stat_at(self.raw(), name, libc::AT_SYMLINK_NOFOLLOW);

@@ -44,6 +44,11 @@ impl Dir {
             found => found.map(|found| Some(FileVersion::from_stat(&found))),
         }
     }
+
+    /// Device and inode alone.
+    pub(crate) fn inode(&self, name: &CStr) -> io::Result<Option<(u64, u64)>> {
+        Ok(self.version(name)?.map(|found| (found.device, found.inode)))
+    }
 }
 
 #[cfg(test)]

@@ -49,12 +49,8 @@ pub(super) fn wait_or_say_why(agent: &mut Connection, id: String, until: Awaited
 
 /// That a proxy is not as wanted in time, with what the agent knows of it.
 pub(super) fn late(now: &ProxyStatus, until: Awaited, timeout: Duration) -> Failure {
-    let mut message = format!("proxy {}: not {} after {timeout:?}", plain(&now.id), until.as_str());
-    for note in [vec![now.progress()], now.notes(true)].concat() {
-        message.push_str("\n    ");
-        message.push_str(&note);
-    }
-    Failure::new(Exit::TimedOut, message)
+    let message = format!("proxy {}: not {} after {timeout:?}", plain(&now.id), until.as_str());
+    Failure::with_notes(Exit::TimedOut, message, [vec![now.progress()], now.notes(true)].concat())
 }
 
 /// Whether a request has failed because a proxy was not as wanted in time, or because the agent did not answer.

@@ -47,6 +47,11 @@ impl Steering {
 
 /// The proxies that `--all` means.
 pub(super) fn all(agent: &mut Connection, steering: Steering) -> Result<Vec<String>> {
+    Ok(meant(agent, steering)?.into_iter().map(|proxy| proxy.id).collect())
+}
+
+/// How those are.
+fn meant(agent: &mut Connection, steering: Steering) -> Result<Vec<ProxyStatus>> {
     let declared = declarations::of_all(agent)?;
     let is_disabled = |id: &str| declared.get(id).is_some_and(|declared| declared["enabled"] == false);
     let is_meant = |proxy: &ProxyStatus| {
@@ -54,7 +59,7 @@ pub(super) fn all(agent: &mut Connection, steering: Steering) -> Result<Vec<Stri
         proxy.is_daemon() && !is_disabled(&proxy.id) && !is_left
     };
     let proxies = proxy_status::of(agent, None)?;
-    Ok(proxies.into_iter().filter(is_meant).map(|proxy| proxy.id).collect())
+    Ok(proxies.into_iter().filter(is_meant).collect())
 }
 
 /// Waits until all that [`all`] means of a restart are ready, and says of each that is not in time what the agent knows. What has
@@ -66,9 +71,8 @@ pub(super) fn wait_for_all(agent: &mut Connection, timeout: Duration) -> Result<
     let limit = Limit { timeout, by: Instant::now().checked_add(timeout) };
     loop {
         let is_last = limit.is_over();
-        let meant = all(agent, Steering::Restart)?;
-        let statuses = statuses(agent, &meant)?;
-        let mut late = meant.iter().filter_map(|id| statuses.get(id)).filter(|now| !now.ready);
+        let meant = meant(agent, Steering::Restart)?;
+        let mut late = meant.iter().filter(|now| !now.ready);
         let Some(first) = late.next() else { return Ok(()) };
         if is_last {
             late.for_each(|now| complain(steer::late(now, Awaited::Ready, timeout)));
@@ -305,10 +309,6 @@ fn not_started(agent: &mut Connection, before: &ProxyStatus) -> Result<Failure> 
     };
     let exit = || now.last_exit.as_ref().map(|exit| format!("ended soon after its start: {exit}"));
     let why = now.failed_start(before).or_else(exit).unwrap_or_else(|| "could not be started".to_owned());
-    let mut message = format!("proxy {}: {}", plain(id), plain(&why));
-    for note in now.notes(true).into_iter().filter(|note| *note != format!("error: {}", plain(&why))) {
-        message.push_str("\n    ");
-        message.push_str(&note);
-    }
-    Ok(Failure::new(Exit::Failure, message))
+    let notes = now.notes(true).into_iter().filter(|note| *note != format!("error: {}", plain(&why)));
+    Ok(Failure::with_notes(Exit::Failure, format!("proxy {}: {}", plain(id), plain(&why)), notes))
 }
