@@ -7,7 +7,7 @@
  *   stubborn  ignores SIGINT and SIGTERM
  *   exit      ends at once with code 1, without a report
  *   notify    says that it is ready, and when it said so, by a datagram to the socket that $NOTIFY_SOCKET names
- *   notify-later  the same when its supervisor has long seen that it runs
+ *   notify-later  the same when its supervisor has long seen that it runs, as the last thing that it does
  *   escapes   has ten children, each of which is in a session of its own
  */
 #include <signal.h>
@@ -60,7 +60,6 @@ static void notify(const char *socket_name)
     /* A supervisor that does not hear it will say so. */
     (void)sendto(fd, text, (size_t)text_length, 0, (const struct sockaddr *)&to,
                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
-    close(fd);
 }
 
 int main(int argc, char **argv)
@@ -84,13 +83,13 @@ int main(int argc, char **argv)
                     pause();
             }
     }
+    socket_name = getenv("BEACON_SOCKET");
+    if (argc > 1 && socket_name)
+        tell(socket_name, argv[1], &birth);
     if (strcmp(role, "notify-later") == 0)
         usleep(20000);
     if (strncmp(role, "notify", 6) == 0 && getenv("NOTIFY_SOCKET"))
         notify(getenv("NOTIFY_SOCKET"));
-    socket_name = getenv("BEACON_SOCKET");
-    if (argc > 1 && socket_name)
-        tell(socket_name, argv[1], &birth);
     for (;;)
         pause();
 }

@@ -6,7 +6,7 @@
 //! | `set ID VERSION` | declares another process | when it was declared |
 //! | `status COUNT` | asks for the status so often | the median in ns, how many proxies, how many run, restarts of the crashing one |
 //! | `metrics COUNT` | asks for the metrics so often | the median of the processor time in ns, that of the first, the median of the [reads alone](super::reads), how many bytes |
-//! | `readiness COUNT` | restarts the first process so often | the [50th and 99th percentile](super::readiness) of the times from its word that it is ready to the event, in ns, and the time of a context switch |
+//! | `readiness COUNT` | restarts the first process so often | the [50th and 99th percentile](super::readiness) of the times from its word that it is ready to the event, in ns, the median of the same with the [least between](super::readiness), and that of a context switch |
 //! | `burst IDS COUNT` | so many changes among so many ids, within a second if it can | when the first and the last were made |
 //! | `close` | ends and leaves the processes | when it began |
 //! | `kill` | ends with the processes; so does SIGTERM | when it began |
@@ -26,7 +26,7 @@ use rustix::fd::OwnedFd;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::declared::{CRASHING, Declared};
-use super::readiness;
+use super::readiness::{self, Times};
 use super::reads::Reads;
 use crate::Result;
 use crate::beacons::now_ns;
@@ -71,7 +71,10 @@ pub(super) fn serve(manager: &Manager, state: &State, declared: &Declared, told_
             }
             ["status", count] => status(manager, count.parse()?)?,
             ["metrics", count] => metrics(manager, count.parse()?)?,
-            ["readiness", count] => answer(&readiness::times(manager, count.parse()?)?)?,
+            ["readiness", count] => {
+                let Times { event: [p50, p99], least, switch } = readiness::times(manager, &declared.beacon, count.parse()?)?;
+                answer(&[p50, p99, least, switch])?;
+            }
             ["burst", ids, count] => burst(state, declared, ids.parse()?, count.parse()?)?,
             ["close"] => {
                 answer(&[now_ns()])?;

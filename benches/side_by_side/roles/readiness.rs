@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 //! How soon the host has the event that a process is ready after that has said so, and what the machine takes to wake a thread.
 
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -20,8 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const WAKE_UPS: usize = 101;
 const SLEEP: Duration = Duration::from_millis(20);
 
-/// The 50th and the 99th percentile of the times in ns, and the median of a context switch.
-pub(super) fn times(manager: &Manager, count: u32) -> Result<[u64; 3]> {
+/// What was measured, in ns.
+pub(super) struct Times {
+    /// From the word of a process to the event: the 50th and the 99th percentile.
+    pub(super) event: [u64; 2],
+    /// The same to a thread of a program that does nothing but hear it and hand it on: the 50th percentile.
+    pub(super) least: u64,
+    /// A context switch.
+    pub(super) switch: u64,
+}
+
+pub(super) fn times(manager: &Manager, beacon: &Path, count: u32) -> Result<Times> {
     let mut events = manager.events();
     let mut times = Vec::new();
     for _ in 0..count {
@@ -37,7 +50,39 @@ pub(super) fn times(manager: &Manager, count: u32) -> Result<[u64; 3]> {
         let said: u64 = manager.status_of(ID)?.status_text.ok_or("it has not said when")?.parse()?;
         times.push(heard.saturating_sub(said) as f64);
     }
-    Ok([median(&times), percentile(&times, 0.99), context_switch()?].map(|ns| ns as u64))
+    let event = [0.5, 0.99].map(|share| percentile(&times, share) as u64);
+    Ok(Times { event, least: least(beacon)? as u64, switch: context_switch()? as u64 })
+}
+
+/// A thread hears a process of the same kind and tells another one, as a supervisor's thread does with its host's. No process is
+/// proven, known or recorded.
+fn least(beacon: &Path) -> Result<f64> {
+    let name = format!("least-{}-{}", std::process::id(), now_ns());
+    let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
+    let (tell, told) = crossbeam_channel::unbounded();
+    thread::Builder::new().name("least".to_owned()).spawn(move || {
+        let mut text = [0; 128];
+        while let Ok(length) = socket.recv(&mut text) {
+            // An empty one is the last.
+            if length == 0 || tell.send(text[..length].to_vec()).is_err() {
+                return;
+            }
+        }
+    })?;
+    let mut times = Vec::new();
+    for _ in 0..WAKE_UPS {
+        let mut command = Command::new(beacon);
+        let mut process = command.args([ID, "notify-later"]).env("NOTIFY_SOCKET", format!("@{name}")).spawn()?;
+        let text = told.recv_timeout(PATIENCE);
+        let heard = now_ns();
+        process.kill()?;
+        process.wait()?;
+        let text = String::from_utf8(text?)?;
+        let said: u64 = text.rsplit('=').next().unwrap_or_default().parse()?;
+        times.push(heard.saturating_sub(said) as f64);
+    }
+    UnixDatagram::unbound()?.send_to_addr(&[], &SocketAddr::from_abstract_name(&name)?)?;
+    Ok(median(&times))
 }
 
 /// From the word of a thread that has slept until the one that waits for it runs, when nothing else does: as in a host that is idle

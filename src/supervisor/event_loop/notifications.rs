@@ -14,10 +14,13 @@ use crate::logging::Level;
 use crate::supervisor::adoption::claim::Claim;
 use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::notifications::notice::Notice;
-use crate::supervisor::notifications::{Leader, Message, Notifications, Read};
+use crate::supervisor::notifications::{Leader, Message, Next, Notifications};
 use crate::supervisor::process_key::ProcessKey;
 use crate::sys::fail;
 use crate::sys::notify_socket::{NotifySocket, SocketName};
+
+/// How many notifications are read at a time, before other processes have their turn.
+const BATCH: usize = 16;
 
 impl EventLoop {
     /// The process was started, or adopted, and sends notifications to this socket.
@@ -52,18 +55,30 @@ impl EventLoop {
 
     /// Reads some of what has come, and does what it says; true when that was all.
     pub(super) fn read_notifications(&mut self, key: ProcessKey) -> bool {
-        let has_any = |supervised: &&mut Box<Supervised>| supervised.rare.notifications.is_some();
-        let Some(supervised) = self.slots.get_mut(&key).filter(has_any) else { return true };
-        let (messages, was_all) = supervised.new_messages();
-        for Message { notices, mut descriptors } in messages {
-            for notice in notices {
-                fail::point("notify:read");
-                self.follow(key, &notice, &mut descriptors);
-                self.tell_reloads(key, &notice);
-            }
-        }
+        let was_all = self.read_batch(key);
         self.arm_notifications(key);
         was_all
+    }
+
+    /// One is followed before the next is read: an event does not wait for that, and the descriptors of one are stored or closed
+    /// before those of the next are there, of which each can have 253.
+    fn read_batch(&mut self, key: ProcessKey) -> bool {
+        for _ in 0..BATCH {
+            let Some(supervised) = self.slots.get_mut(&key) else { return true };
+            match supervised.next_notification() {
+                Next::Message(Message { notices, mut descriptors }) => {
+                    for notice in notices {
+                        fail::point("notify:read");
+                        self.follow(key, &notice, &mut descriptors);
+                        self.tell_reloads(key, &notice);
+                    }
+                }
+                Next::Refused => {}
+                Next::Nothing => return true,
+                Next::Paused => return false,
+            }
+        }
+        false
     }
 
     /// The same for all that has come; false while some of it cannot be read.
@@ -141,17 +156,15 @@ impl EventLoop {
 }
 
 impl Supervised {
-    fn new_messages(&mut self) -> (Vec<Message>, bool) {
+    fn next_notification(&mut self) -> Next {
         let declared_uid = self.spec.known_uid();
         let leader = self.pid.map(|pid| Leader { pid, group: self.group.unwrap_or(pid), declared_uid });
-        let Some((notifications, leader)) = self.rare.notifications.as_mut().zip(leader) else {
-            return (Vec::new(), true);
-        };
-        let Read { messages, complaint, was_all } = notifications.read(leader, Instant::now());
+        let Some((notifications, leader)) = self.rare.notifications.as_mut().zip(leader) else { return Next::Nothing };
+        let (next, complaint) = notifications.next(leader, Instant::now());
         if let Some(complaint) = complaint {
             self.spec.context.log.about(Level::Warn, &self.slot.id, format_args!("{complaint}"));
         }
-        (messages, was_all)
+        next
     }
 
     /// Says what is wrong with its notifications, as seldom as the rest of that is said.

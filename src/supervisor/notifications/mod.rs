@@ -23,9 +23,6 @@ use notice::{Notice, notices};
 use reloads::AwaitedReloads;
 pub(crate) use sender::Leader;
 
-/// How many notifications are read at a time, before other processes have their turn.
-const BATCH: usize = 16;
-
 /// How many are read in a second. A process that sends more waits until they are read, or its notifications are refused by
 /// the kernel, as it has asked for (unix(7)): it cannot keep the agent busy.
 const MOST_A_SECOND: u32 = 100;
@@ -67,14 +64,16 @@ enum Attention {
     Paused(Instant),
 }
 
-/// What was read.
-#[derive(Debug, Default)]
-pub(crate) struct Read {
-    pub(crate) messages: Vec<Message>,
-    /// Why a notification was not taken, if that is to be logged now.
-    pub(crate) complaint: Option<String>,
-    /// Whether nothing was left to be read.
-    pub(crate) was_all: bool,
+/// What comes next of the notifications.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Message(Message),
+    /// One that is not followed.
+    Refused,
+    /// There is none.
+    Nothing,
+    /// None is read for a while.
+    Paused,
 }
 
 /// What one message says, and the descriptors that are to be stored.
@@ -136,60 +135,44 @@ impl Notifications {
         }
     }
 
-    /// Reads some of the notifications that are there.
-    pub(crate) fn read(&mut self, leader: Leader, now: Instant) -> Read {
-        let mut read = Read::default();
-        for _ in 0..BATCH {
-            if let Err(until) = self.budget.take(now) {
-                self.attention = Attention::Paused(until);
-                break;
-            }
-            let received = fail::failing("notify:receive").and_then(|()| self.socket.receive());
-            let wrong = match received {
-                Ok(None) => {
-                    read.was_all = true;
-                    break;
-                }
-                Ok(Some(datagram)) => match &datagram.sender {
-                    Some(sender) if leader.has_sent(sender) => {
-                        if !datagram.is_truncated {
-                            let is_former = sender.pid.is_some() && sender.pid == self.former_leader;
-                            let counts = |notice: &Notice| !is_former || matches!(notice, Notice::Leader(_));
-                            let notices: Vec<Notice> = notices(&datagram.text).into_iter().filter(counts).collect();
-                            let stores = notices.iter().any(|it| matches!(it, Notice::StoreDescriptors(_)));
-                            // Those of a barrier are closed.
-                            let descriptors = if stores { datagram.descriptors } else { Vec::new() };
-                            read.messages.push(Message { notices, descriptors });
-                            if stores && datagram.lost_descriptors {
-                                let lost =
-                                    "some descriptors that came with one were lost: this process can have no more";
-                                read.complaint = self.complain(lost, now).or(read.complaint);
-                            }
-                            if stores {
-                                // ORDER: no further ones before these are stored or closed: each message can have 253.
-                                break;
-                            }
-                            continue;
-                        }
-                        "one of more than 4096 bytes was not read".to_owned()
-                    }
-                    sender => {
-                        let pid = sender.as_ref().and_then(|sender| sender.pid);
-                        let uid = sender.as_ref().map(|sender| format!(", user {}", sender.uid)).unwrap_or_default();
-                        let pid = pid.map_or("a process that is not known".to_owned(), |pid| format!("pid {pid}"));
-                        format!("one of {pid}{uid} was refused, for it is not of this proxy")
-                    }
-                },
-                Err(error) => {
-                    // It would be readable for ever.
-                    self.attention = Attention::Paused(now + Duration::from_secs(1));
-                    read.complaint = self.complain(&format!("cannot be read: {error}"), now);
-                    break;
-                }
-            };
-            read.complaint = self.complain(&wrong, now).or(read.complaint);
+    /// Reads the next notification, and says why it was not taken, if that is to be logged now.
+    pub(crate) fn next(&mut self, leader: Leader, now: Instant) -> (Next, Option<String>) {
+        if let Err(until) = self.budget.take(now) {
+            self.attention = Attention::Paused(until);
+            return (Next::Paused, None);
         }
-        read
+        let datagram = match fail::failing("notify:receive").and_then(|()| self.socket.receive()) {
+            Ok(None) => return (Next::Nothing, None),
+            Ok(Some(datagram)) => datagram,
+            Err(error) => {
+                // It would be readable for ever.
+                self.attention = Attention::Paused(now + Duration::from_secs(1));
+                return (Next::Paused, self.complain(&format!("cannot be read: {error}"), now));
+            }
+        };
+        let sender = match &datagram.sender {
+            Some(sender) if leader.has_sent(sender) => sender.pid,
+            sender => {
+                let pid = sender.as_ref().and_then(|sender| sender.pid);
+                let uid = sender.as_ref().map(|sender| format!(", user {}", sender.uid)).unwrap_or_default();
+                let pid = pid.map_or("a process that is not known".to_owned(), |pid| format!("pid {pid}"));
+                let wrong = format!("one of {pid}{uid} was refused, for it is not of this proxy");
+                return (Next::Refused, self.complain(&wrong, now));
+            }
+        };
+        if datagram.is_truncated {
+            return (Next::Refused, self.complain("one of more than 4096 bytes was not read", now));
+        }
+        let is_former = sender.is_some() && sender == self.former_leader;
+        let counts = |notice: &Notice| !is_former || matches!(notice, Notice::Leader(_));
+        let notices: Vec<Notice> = notices(&datagram.text).into_iter().filter(counts).collect();
+        let stores = notices.iter().any(|it| matches!(it, Notice::StoreDescriptors(_)));
+        let lost = (stores && datagram.lost_descriptors)
+            .then_some("some descriptors that came with one were lost: this process can have no more");
+        let complaint = lost.and_then(|lost| self.complain(lost, now));
+        // Those of a barrier are closed.
+        let descriptors = if stores { datagram.descriptors } else { Vec::new() };
+        (Next::Message(Message { notices, descriptors }), complaint)
     }
 
     /// Another process leads in place of this one.

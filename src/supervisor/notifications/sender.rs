@@ -25,8 +25,11 @@ impl Leader {
     /// One that has ended is known by its user alone: nothing else is left of it, and `systemd-notify` may have ended before
     /// its message is read. A user who may send so may also kill the process.
     pub(crate) fn has_sent(self, sender: &Sender) -> bool {
-        if sender.has_ended() == Some(true) {
-            return self.is_of_user(sender.uid);
+        match sender.has_ended() {
+            Some(true) => return self.is_of_user(sender.uid),
+            // It lives, so that its pid is its own.
+            Some(false) if sender.pid == Some(self.pid) => return true,
+            Some(false) | None => {}
         }
         let member = match sender.pid {
             Some(pid) => self.has(pid),
