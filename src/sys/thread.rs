@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Threads of the library: named, and with asynchronous signals blocked from their first instruction, so that the host's
-//! handlers run on them only for a fault of the host's own callbacks.
+//! handlers run on them only for a fault of the host's own callbacks. Those that start processes open
+//! [SIGCHLD](super::child_signal) while nothing handles it.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};

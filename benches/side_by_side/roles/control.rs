@@ -72,7 +72,8 @@ pub(super) fn serve(manager: &Manager, state: &State, declared: &Declared, told_
             ["status", count] => status(manager, count.parse()?)?,
             ["metrics", count] => metrics(manager, count.parse()?)?,
             ["readiness", count] => {
-                let Times { event: [p50, p99], least, switch } = readiness::times(manager, &declared.beacon, count.parse()?)?;
+                let Times { event: [p50, p99], least, switch } =
+                    readiness::times(manager, &declared.beacon, count.parse()?)?;
                 answer(&[p50, p99, least, switch])?;
             }
             ["burst", ids, count] => burst(state, declared, ids.parse()?, count.parse()?)?,

@@ -15,7 +15,9 @@ const SWITCHES: f64 = 2.0;
 pub(super) fn run(_: &Options, tools: &Tools) -> Result<Vec<Target>> {
     let mut agent = Agent::start(tools, 1, &["ready=notify", "role=notify-later"])?;
     let answer = agent.ask(&format!("readiness {TIMES}"))?;
-    let [p50_ns, p99_ns, least_ns, switch_ns] = answer[..] else { return Err(format!("readiness: got {answer:?}").into()) };
+    let [p50_ns, p99_ns, least_ns, switch_ns] = answer[..] else {
+        return Err(format!("readiness: got {answer:?}").into());
+    };
     agent.kill()?;
     let us = |ns: u64| ns as f64 / 1e3;
     Ok(vec![

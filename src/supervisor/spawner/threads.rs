@@ -26,6 +26,7 @@ use crate::supervisor::mailbox::Mailbox;
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::scan::stalled_scan::ScanProgress;
 use crate::supervisor::status::{LogSizes, ProxyStatus};
+use crate::sys::child_signal::ChildSignal;
 use crate::sys::pid::Pid;
 use crate::sys::{fail, thread};
 
@@ -212,10 +213,12 @@ impl Drop for Spawners {
 
 impl Shared {
     fn run(&self, mut tools: SpawnTools, busy: &BusyTimer) {
+        let mut child_signal = ChildSignal::default();
         while let Ok((number, work)) = self.waiting.recv() {
             self.idle.fetch_sub(1, Ordering::AcqRel);
             busy.begin();
             fail::point("job:taken");
+            child_signal.follow_host();
             tools.begin(number);
             self.spawner.do_work(work, &mut tools);
             busy.end();
