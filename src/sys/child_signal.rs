@@ -6,7 +6,7 @@
 //! any other thread of the host: it is woken for nothing, and its epoll_wait(2) fails with EINTR in a program without any
 //! handler.
 
-use super::signal;
+use super::signal_mask;
 
 /// Whether the calling thread, which blocks all signals else, has SIGCHLD open.
 #[derive(Debug, Default)]
@@ -17,9 +17,9 @@ pub(crate) struct ChildSignal {
 impl ChildSignal {
     /// Opens SIGCHLD while the host does not handle it, and blocks it while it does: a handler is to run on the host's threads.
     pub(crate) fn follow_host(&mut self) {
-        let is_open = !signal::is_handled(libc::SIGCHLD);
+        let is_open = !signal_mask::is_handled(libc::SIGCHLD);
         if is_open != self.is_open {
-            signal::block(libc::SIGCHLD, !is_open);
+            signal_mask::block(libc::SIGCHLD, !is_open);
             self.is_open = is_open;
         }
     }

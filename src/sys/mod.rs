@@ -34,6 +34,7 @@ pub(crate) mod process_identity;
 pub(crate) mod random;
 pub(crate) mod report_pipe;
 pub(crate) mod signal;
+pub(crate) mod signal_mask;
 pub(crate) mod socket;
 pub(crate) mod socket_address;
 pub(crate) mod spawn;

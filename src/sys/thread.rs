@@ -7,7 +7,7 @@ use std::io;
 use std::thread::{Builder, JoinHandle};
 
 use super::fail;
-use super::signal::{self, MaskGuard};
+use super::signal_mask::{self, MaskGuard};
 use crate::host_code::caught;
 
 /// Starts a named thread with all asynchronous signals blocked.
@@ -19,7 +19,7 @@ pub(crate) fn start<T: Send + 'static>(
     let _guard = MaskGuard::block_asynchronous();
     fail::failing("thread:start")?;
     Builder::new().name(name.to_owned()).spawn(|| {
-        signal::mark_as_never_signalled();
+        signal_mask::mark_as_never_signalled();
         // A payload of the host's may panic when it is dropped, which within the thread's result would end the program.
         caught(body).unwrap_or_else(|panic| std::panic::resume_unwind(Box::new(panic.message().to_owned())))
     })

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use proxyprocess::{Manager, ProxyState, State};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::declared::{CRASHING, Declared};
@@ -54,7 +55,11 @@ pub(super) fn serve(manager: &Manager, state: &State, declared: &Declared, told_
         let events = if commands_come { PollFlags::IN } else { PollFlags::empty() };
         let mut sources = [PollFd::new(told_to_end, PollFlags::IN), PollFd::new(&stdin, events)];
         let sources = if commands_come { &mut sources[..] } else { &mut sources[..1] };
-        poll(sources, None)?;
+        match poll(sources, None) {
+            // By the signal that is to be read from the other one.
+            Err(Errno::INTR) => continue,
+            polled => polled?,
+        };
         if !sources[0].revents().is_empty() {
             return Ok(());
         }

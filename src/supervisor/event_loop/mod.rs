@@ -169,7 +169,10 @@ impl EventLoop {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Command(command) => self.obey(command),
+            Message::Command(command) => {
+                self.spawners.host_has_asked();
+                self.obey(command);
+            }
             Message::Done(done) => {
                 let DoneJob { key, spec, done, last_words } = *done;
                 self.take_last_words(key, last_words);

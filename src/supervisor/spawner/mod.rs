@@ -6,5 +6,7 @@ pub(crate) mod job;
 mod known_host;
 pub(crate) mod last_words;
 mod process_resources;
+mod spawn_tools;
+mod start;
 pub(crate) mod threads;
 mod work;

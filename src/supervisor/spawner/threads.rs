@@ -16,8 +16,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::busy_timer::BusyTimer;
 use super::job::{Job, ScanRequest, Work};
-use super::known_host::Submitted;
-use super::work::{SpawnTools, Spawner};
+use super::known_host::Heard;
+use super::spawn_tools::SpawnTools;
+use super::work::Spawner;
 use crate::defaults::KILL_PATIENCE;
 use crate::error::Error;
 use crate::logging::{self, Level};
@@ -48,7 +49,7 @@ pub(crate) fn most_spawners() -> usize {
 /// The threads and the way to them.
 #[derive(Debug)]
 pub(crate) struct Spawners {
-    /// There until the end. Each piece has a number.
+    /// There until the end. With each piece how much had been heard of the host.
     work: Option<Sender<(u64, Work)>>,
     shared: Arc<Shared>,
     threads: Vec<SpawnerThread>,
@@ -76,7 +77,7 @@ impl SpawnerThread {
 #[derive(Debug)]
 struct Shared {
     waiting: Receiver<(u64, Work)>,
-    submitted: Submitted,
+    heard: Heard,
     spawner: Spawner,
     /// Threads that wait for a job, or are about to.
     idle: AtomicI64,
@@ -87,11 +88,16 @@ impl Spawners {
     pub(crate) fn start(mailbox: Mailbox, reaper: Arc<Reaper>, positions: Arc<LogPositions>) -> io::Result<Spawners> {
         let (work, waiting) = crossbeam_channel::unbounded();
         let (spawner, idle) = (Spawner::new(mailbox, reaper, positions)?, AtomicI64::new(0));
-        let shared = Arc::new(Shared { waiting, submitted: Submitted::default(), spawner, idle });
+        let shared = Arc::new(Shared { waiting, heard: Heard::default(), spawner, idle });
         let (threads, limit) = (Vec::new(), most_spawners());
         let mut spawners = Spawners { work: Some(work), shared, threads, limit, check_at: None };
         spawners.add_thread()?;
         Ok(spawners)
+    }
+
+    /// The host has asked for something: what is submitted from now on follows from it.
+    pub(crate) fn host_has_asked(&self) {
+        self.shared.heard.add_one();
     }
 
     pub(crate) fn submit(&mut self, job: Job) {
@@ -124,7 +130,7 @@ impl Spawners {
         }
         if let Some(waiting) = &self.work {
             // The receiver lives in `shared`, so the channel is open.
-            let _ = waiting.send((self.shared.submitted.next(), work));
+            let _ = waiting.send((self.shared.heard.count(), work));
         }
     }
 
@@ -168,7 +174,7 @@ impl Spawners {
     }
 
     fn add_thread(&mut self) -> io::Result<()> {
-        let tools = SpawnTools::new(self.shared.submitted.clone())?;
+        let tools = SpawnTools::new(self.shared.heard.clone())?;
         let (shared, busy) = (self.shared.clone(), Arc::new(BusyTimer::new()));
         let name = format!("proxy-spawner-{}", self.threads.len() + 1);
         let ((ends, ended), its_timer) = (crossbeam_channel::bounded(0), busy.clone());
@@ -214,12 +220,12 @@ impl Drop for Spawners {
 impl Shared {
     fn run(&self, mut tools: SpawnTools, busy: &BusyTimer) {
         let mut child_signal = ChildSignal::default();
-        while let Ok((number, work)) = self.waiting.recv() {
+        while let Ok((heard, work)) = self.waiting.recv() {
             self.idle.fetch_sub(1, Ordering::AcqRel);
             busy.begin();
             fail::point("job:taken");
             child_signal.follow_host();
-            tools.begin(number);
+            tools.begin(heard);
             self.spawner.do_work(work, &mut tools);
             busy.end();
             self.idle.fetch_add(1, Ordering::AcqRel);

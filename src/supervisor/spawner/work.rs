@@ -3,83 +3,42 @@
 //! on an exec is done here.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use super::job::{Given, Job, Leftovers, ScanRequest, SocketsToClose, Work};
-use super::known_host::{KnownHost, Submitted};
 use super::last_words::AddressSearch;
-use super::process_resources::{notify_socket, open_sockets, recorded, report_pipe, take_over};
-use crate::declaration::validate_id;
-use crate::defaults;
+use super::process_resources::{recorded, take_over};
+use super::spawn_tools::SpawnTools;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host_code;
-use crate::lifecycle::start_numbers::StartNumbers;
-use crate::logging::{self, Level};
-use crate::store::{self, LogPositions, RecordedNotifications};
+use crate::logging::Level;
+use crate::store::{self, LogPositions};
 use crate::supervisor::adoption::claim::{Claim, Refusal, Verdict};
 use crate::supervisor::adoption::{self, Proven, cgroup_leftovers, named_leader};
-use crate::supervisor::cgroups::StartPlace;
 use crate::supervisor::command_run::any_is_run_by_a_caller;
 use crate::supervisor::mailbox::{Done, DoneJob, Mailbox, Message, NewLeader, StartedProcess};
 use crate::supervisor::process_key::ProcessKey;
 use crate::supervisor::reaper::Reaper;
-use crate::supervisor::reaper::process::Process;
 use crate::supervisor::scan::process_scan::{Scan, ScanScope};
 use crate::supervisor::scan::stalled_scan::{ScanProgress, UnreadableProcesses};
-use crate::supervisor::sockets::ProxySockets;
 use crate::supervisor::spare_descriptor::SpareDescriptor;
 use crate::supervisor::spec::{Files, Spec};
 use crate::sys::fail;
-use crate::sys::notify_socket::SocketName;
 use crate::sys::pid::Pid;
-use crate::sys::pidfd;
-use crate::sys::proc::stat;
-use crate::sys::process_identity::{self, Identity};
+use crate::sys::process_identity::Identity;
 use crate::sys::signal::Signal;
-use crate::sys::spawn;
-use crate::sys::spawn::child_stack::ChildStack;
-use crate::sys::spawn::dumpable;
-use crate::sys::spawn::program::ReportDescriptor;
-use crate::sys::spawn::standard_streams::StandardStreams;
-use crate::sys::spawn::start_error::StartError;
-
-/// What a thread needs for its children.
-#[derive(Debug)]
-pub(crate) struct SpawnTools {
-    stack: ChildStack,
-    streams: StandardStreams,
-    host: KnownHost,
-}
-
-impl SpawnTools {
-    pub(super) fn new(submitted: Submitted) -> io::Result<SpawnTools> {
-        let streams = StandardStreams::new()?;
-        if let Some(error) = streams.why_no_null() {
-            let instead = "the standard input of processes is an empty pipe";
-            logging::write(Level::Warn, format_args!("open /dev/null: {error}; {instead}"));
-        }
-        Ok(SpawnTools { stack: ChildStack::new()?, streams, host: KnownHost::new(submitted) })
-    }
-
-    /// Work of this number begins.
-    pub(super) fn begin(&mut self, number: u64) {
-        self.host.begin(number);
-    }
-}
 
 /// Does the work, on any of the threads.
 #[derive(Debug)]
 pub(crate) struct Spawner {
     mailbox: Mailbox,
-    reaper: Arc<Reaper>,
+    pub(super) reaper: Arc<Reaper>,
     spare: SpareDescriptor,
     unreadable: UnreadableProcesses,
     address_search: AddressSearch,
-    positions: Arc<LogPositions>,
+    pub(super) positions: Arc<LogPositions>,
     /// No caller waits any more for the current jobs.
     closed: AtomicBool,
 }
@@ -283,116 +242,9 @@ impl Spawner {
         fail::point("job:told");
     }
 
-    fn start(
-        &self,
-        key: ProcessKey,
-        (spec, numbers): (&Spec, StartNumbers),
-        left: &Leftovers,
-        (sockets, last_cgroup, other_cgroup): (Option<&ProxySockets>, Option<StartPlace>, Option<Arc<Path>>),
-        tools: &mut SpawnTools,
-    ) -> Result<StartedProcess> {
-        let begun = Instant::now();
-        validate_id(&spec.id)?;
-        spec.config.validate_to_start()?;
-        spec.refuse_root()?;
-        self.end_leftovers(spec, left)?;
-        let opened = sockets.map(|sockets| open_sockets(spec, sockets)).transpose()?.unwrap_or_default();
-        let (report, report_end) = report_pipe(spec)?.unzip();
-        let notify = notify_socket(spec)?;
-        let mut program = spec.program(numbers);
-        spec.become_user(&mut program)?;
-        let stored = sockets.map(|sockets| sockets.stored.for_start(spec.config.fd_store_max as usize, spec.place));
-        let stored = stored.unwrap_or_default();
-        let all = opened.iter().chain(stored.iter().map(|stored| &stored.descriptor));
-        program.sockets = all.filter_map(|socket| socket.get()).map(AsFd::as_fd).collect();
-        if spec.config.fd_store_max > 0 {
-            program.set_variable(defaults::ENV_FDSTORE, spec.config.fd_store_max.to_string().as_ref());
-            spec.name_stored(&mut program, &stored.iter().map(|stored| stored.name.clone()).collect::<Vec<_>>());
-        }
-        if !program.sockets.is_empty() {
-            program.pid_variables.push(defaults::ENV_LISTEN_PID);
-        }
-        if let Some((name, _)) = &notify {
-            program.set_variable(defaults::ENV_NOTIFY_SOCKET, name.to_string().as_ref());
-        }
-        let watchdog = spec.config.watchdog_period();
-        if !watchdog.is_zero() {
-            program.set_variable(defaults::ENV_WATCHDOG_USEC, watchdog.as_micros().to_string().as_ref());
-            program.pid_variables.push(defaults::ENV_WATCHDOG_PID);
-        }
-        let of_start = |(name, _): &(SocketName, _)| RecordedNotifications { name: *name, watchdog_period: None };
-        let notifications = notify.as_ref().map(of_start);
-        let number = spec.config.ready.fd().and_then(|number| number.try_into().ok());
-        program.report =
-            report_end.as_ref().zip(number).map(|(end, number)| ReportDescriptor { end: end.as_fd(), number });
-        program.cgroup = spec.enter(last_cgroup.as_ref(), other_cgroup.as_deref())?;
-        let entered = program.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
-        let oom_kills = spec.oom_kills(entered.as_deref()).unwrap_or(0);
-        let outputs = spec.open_outputs(program.credentials.as_ref())?;
-        let output_begins = self.positions.end_of(outputs[1].as_fd());
-        let streams = tools.streams.with(outputs);
-        let (standard, stack, host) = (streams.as_fds(), &mut tools.stack, tools.host.get());
-        fail::point("start:prepared");
-        // ORDER: before the start, for once a process runs nothing may fail that it is supervised by.
-        let boot_id_of_detached = spec.config.command.is_detached().then(boot_id).transpose()?;
-        let started = match &spec.context.files {
-            Files::DataDir(data_dir) => {
-                // A process of which the next agent could not know whether it lives must not begin to.
-                stat::check_mounted().map_err(|error| Error::os(ErrorCode::Io, "look for /proc/self", &error))?;
-                let recorded = recorded(spec, sockets);
-                let header = store::RecordHeader { notifications, ..spec.record_header(numbers, &recorded) };
-                let record = data_dir.prepare_record(spec.place, header, &boot_id()?)?;
-                spawn::start(stack, &host, program, standard, Some(&record))
-            }
-            Files::LogDir(_) | Files::Paths { .. } => spawn::start(stack, &host, program, standard, None),
-        };
-        if let Some(error) = dumpable::take_failure() {
-            logging::write(Level::Warn, format_args!("make this process dumpable again: {error}"));
-        }
-        let started = started.inspect_err(|_| spec.leave_unused(entered.as_deref()));
-        let started = started.map_err(|error| start_failed(&error))?;
-        if let Some(why) = &started.uncontained {
-            spec.warn_of_uncontained(why);
-        }
-        let cgroup = started.cgroup.clone();
-        let took = begun.elapsed();
-        drop((streams, report_end));
-        let detached = started.start_ticks.zip(boot_id_of_detached).map(|(start_ticks, boot_id)| {
-            let inode = started.pidfd.as_ref().and_then(|fd| pidfd::inode(fd.as_fd()).ok().flatten());
-            Identity { pid: started.pid, group: started.pid, start_ticks, boot_id, inode }
-        });
-        // Of a process that is no child of ours, as of one that is adopted.
-        let claim = detached.clone().map(|identity| {
-            let (token, owner_tag) =
-                (spec.config.token.clone().map(String::into), Some(spec.context.owner_tag.to_string()));
-            let (sockets, ended) = ([].into(), None);
-            Box::new(Claim::Recorded { identity, token, owner_tag, numbers, notifications, sockets, ended })
-        });
-        // The child cannot be reaped before it is in the table.
-        let of_child = || if started.pidfd.is_none() { Identity::of(started.pid, None).ok().flatten() } else { None };
-        let identity = detached.or_else(of_child).map(Box::new);
-        self.reaper.insert(key, Process { pid: started.pid, pidfd: started.pidfd, identity });
-        fail::point("start:listed");
-        // The pid file is for people and scripts; the process runs whether it can be written or not.
-        let written = spec.replace_pid_file(started.pid);
-        fail::point("start:written-down");
-        Ok(StartedProcess {
-            pid: started.pid,
-            numbers,
-            written,
-            claim,
-            output_begins,
-            report,
-            notify,
-            took,
-            cgroup,
-            oom_kills,
-        })
-    }
-
     /// Ends what an adopted process that is gone has left of its group, where the group could not be signalled, and what an earlier
     /// agent has left in the cgroups of the proxy.
-    fn end_leftovers(&self, spec: &Spec, left: &Leftovers) -> Result<()> {
+    pub(super) fn end_leftovers(&self, spec: &Spec, left: &Leftovers) -> Result<()> {
         let still_running = |left| Error::new(ErrorCode::StillRunning, left);
         if let Some(claim) = &left.group_of {
             adoption::end_leftovers(spec, claim).map_err(still_running)?;
@@ -441,11 +293,6 @@ impl Spawner {
     }
 }
 
-fn boot_id() -> Result<Arc<str>> {
-    process_identity::boot_id()
-        .map_err(|error| Error::os(ErrorCode::Io, format_args!("read {}", process_identity::BOOT_ID), &error))
-}
-
 fn remove_cgroup(spec: &Spec, path: &Path) -> Result<()> {
     let removed = spec.context.cgroups.as_ref().map_or(Ok(()), |cgroups| cgroups.remove(path));
     removed.map_err(|error| Error::os(ErrorCode::Io, format_args!("remove cgroup {}", path.display()), &error))
@@ -454,8 +301,4 @@ fn remove_cgroup(spec: &Spec, path: &Path) -> Result<()> {
 /// A fault of this library must leave no caller without an answer.
 fn caught<T>(what: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     host_code::caught(what).unwrap_or_else(|_| Err(io::Error::other("a spawner thread panicked")))
-}
-
-fn start_failed(error: &StartError) -> Error {
-    Error::os_text(ErrorCode::StartFailed, error.to_string(), error.source.raw_os_error())
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::at::open_at;
 use super::dir::Dir;
-use crate::sys::{fail, signal};
+use crate::sys::{fail, signal_mask};
 
 impl Dir {
     /// Replaces a file's content: readers see the old or the new, whole. No fsync: see `DESIGN` in the README.
@@ -35,7 +35,7 @@ impl Dir {
         let mut file = self.open_file(name, libc::O_WRONLY | libc::O_CREAT)?;
         // Not O_APPEND, with which copy_file_range(2) does not work.
         file.seek(SeekFrom::End(0))?;
-        signal::without_file_size_signal(|| write(&mut file))
+        signal_mask::without_file_size_signal(|| write(&mut file))
     }
 
     /// Replaces the content of a file whose old content is not needed any more: meanwhile there is no file. Where one of
@@ -73,7 +73,7 @@ impl Dir {
         write: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> io::Result<()> {
         fail::failing("replace:write")
-            .and_then(|()| signal::without_file_size_signal(|| write(&mut file)))
+            .and_then(|()| signal_mask::without_file_size_signal(|| write(&mut file)))
             .and_then(|()| fail::failing("replace:rename"))
             .and_then(|()| self.rename(temporary, name))
             .inspect(|()| fail::point("replace:renamed"))
@@ -105,5 +105,5 @@ impl Dir {
 
 /// Writes to a file. One that would become larger than the host may make it is an error as any other.
 pub(crate) fn write_all(file: &mut File, content: &[u8]) -> io::Result<()> {
-    signal::without_file_size_signal(|| file.write_all(content))
+    signal_mask::without_file_size_signal(|| file.write_all(content))
 }

@@ -19,7 +19,8 @@ use super::pid_variable::PidVariable;
 use super::process_settings::{self, RawSettings};
 use crate::sys::boot_time::BootTime;
 use crate::sys::fail::{ChildPlan, child_points as points};
-use crate::sys::signal;
+use crate::sys::signal::MAX_SIGNAL;
+use crate::sys::signal_mask;
 
 /// Everything that the child needs, prepared by the parent; pointers and references are to memory that outlives the
 /// child's use.
@@ -188,7 +189,7 @@ fn prepare(it: &Instructions<'_>) -> Result<(), Failed> {
         open_as(ChildStep::ReportDescriptor, end, number)?;
     }
     process_settings::give_up_privileges(it.settings)?;
-    signal::exchange_mask(0);
+    signal_mask::exchange_mask(0);
     pass(&it.fail, points::EXECUTE, ChildStep::Execute)
 }
 
@@ -259,8 +260,8 @@ fn reset_dispositions(ignored: Option<u64>) {
     // The kernel's struct sigaction for SIG_DFL: all zero, whatever the order of its fields.
     let default = [0u64; 4];
     let no_old = std::ptr::null_mut::<c_void>();
-    let is_reset = |number: &c_int| ignored.is_none_or(|mask| signal::is_in(mask, *number));
-    for number in (1..=signal::MAX_SIGNAL).filter(is_reset) {
+    let is_reset = |number: &c_int| ignored.is_none_or(|mask| signal_mask::is_in(mask, *number));
+    for number in (1..=MAX_SIGNAL).filter(is_reset) {
         // SIGKILL and SIGSTOP refuse, and have no other disposition.
         // SAFETY: `default` is at least as large as the kernel's struct; 8 is the size of its signal set.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), no_old, 8) };

@@ -4,7 +4,7 @@
 
 use super::fd_limit::{self, Limit};
 use super::{clone3, oom_score};
-use crate::sys::signal;
+use crate::sys::signal_mask;
 
 /// What this process is like at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ pub(crate) struct HostProcess {
 
 impl HostProcess {
     pub(crate) fn read() -> HostProcess {
-        let ignored = if clone3::may_work() { signal::ignored() } else { 0 };
+        let ignored = if clone3::may_work() { signal_mask::ignored() } else { 0 };
         HostProcess { ignored, oom_score: oom_score::own(), descriptors: fd_limit::descriptors_now() }
     }
 }

@@ -38,7 +38,7 @@ use super::detached_report::DetachedReport;
 use super::oom_score;
 use crate::sys::fail::child_points as points;
 use crate::sys::pid::Pid;
-use crate::sys::signal::MaskGuard;
+use crate::sys::signal_mask::MaskGuard;
 use crate::sys::{check, is_refused, pidfd, wait};
 
 /// Finds out whether vfork is what it promises to be, if that is not known yet, and prepares a start.

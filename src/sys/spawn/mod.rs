@@ -14,9 +14,11 @@ mod child_report;
 pub(crate) mod child_stack;
 mod child_step;
 pub(crate) mod clone3;
+mod cloned_child;
 mod detached_report;
 pub(crate) mod dumpable;
 mod exec_diagnosis;
+mod exec_strings;
 pub(crate) mod fd_limit;
 mod fd_table;
 pub(crate) mod host_process;
@@ -29,35 +31,35 @@ pub(crate) mod program;
 pub(crate) mod standard_streams;
 pub(crate) mod start_error;
 
-use std::ffi::{CString, OsString, c_char, c_int};
+use std::ffi::{OsString, c_int};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::account::refuse_unchanged;
 use super::boot_time::BootTime;
-use super::pid::{Pid, own_pid};
+use super::pid::Pid;
 use super::proc::executable::search_paths;
 use super::proc::stat;
-use super::signal::MaskGuard;
-use super::wait::{self, Target};
-use super::{check, fail, is_exhausted, is_refused, pidfd};
+use super::{fail, is_exhausted, is_refused, pidfd};
 use crate::command::Credentials;
 use child_before_exec::{Instructions, RawCredentials};
 use child_record::SelfRecord;
-use child_report::{ChildIdentity, ChildOutcome, ChildReport, Pipe, VFORK};
+use child_report::{ChildIdentity, ChildOutcome, ChildReport, Pipe};
 use child_stack::ChildStack;
 use child_step::ChildStep;
+use cloned_child::clone;
 use dumpable::UserChange;
+use exec_strings::{CStrings, c_string, environment};
 use fd_table::FdTablePlan;
 use host_process::HostProcess;
 use oom_score::RawScore;
 use passed_descriptors::PassedDescriptors;
 use pid_variable::PidVariable;
 use process_settings::RawSettings;
-use program::{EnteredCgroup, Program, Variable};
+use program::{EnteredCgroup, Program};
 use start_error::{ENTER_CGROUP, StartError, above_hard_limit, describe, explained, failure};
 
 /// A process that was started.
@@ -72,42 +74,6 @@ pub(crate) struct Started {
     pub(crate) cgroup: Option<Arc<Path>>,
     /// Why it has not.
     pub(crate) uncontained: Option<StartError>,
-}
-
-/// An array of C strings, NULL-terminated, that owns them.
-struct CStrings {
-    pointers: Vec<*const c_char>,
-    owned: Vec<CString>,
-}
-
-impl CStrings {
-    fn new(strings: impl IntoIterator<Item = OsString>) -> io::Result<CStrings> {
-        let owned = strings.into_iter().map(c_string).collect::<io::Result<Vec<CString>>>()?;
-        let pointers = owned.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect();
-        Ok(CStrings { pointers, owned })
-    }
-}
-
-/// The environment in the kernel's form: most of it is borrowed.
-fn environment(variables: Vec<Variable<'_>>) -> io::Result<(Vec<*const c_char>, Vec<CString>)> {
-    let (mut pointers, mut owned) = (Vec::with_capacity(variables.len() + 1), Vec::new());
-    for variable in variables {
-        match variable {
-            Variable::Prepared(text) => pointers.push(text.as_ptr()),
-            Variable::Own(text) => {
-                let text = c_string(text)?;
-                // The text stays where it is when the vector moves.
-                pointers.push(text.as_ptr());
-                owned.push(text);
-            }
-        }
-    }
-    pointers.push(std::ptr::null());
-    Ok((pointers, owned))
-}
-
-fn c_string(text: OsString) -> io::Result<CString> {
-    CString::new(text.into_vec()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
 /// Starts a process and returns when it has executed its program, or failed to.
@@ -349,117 +315,10 @@ fn try_clock_out(before: BootTime, started: &Started) {
     }
 }
 
-fn clone(stack: &mut ChildStack, instructions: &Instructions<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Child> {
-    if let Some(detached) = &instructions.detached {
-        fail::failing("start:clone")?;
-        intermediate_child::clone(stack, instructions, detached)?;
-        fail::point("start:cloned");
-        return Ok(Child { pid: None, pidfd: detached.take_pidfd(), start_ticks: None });
-    }
-    if !pidfd::is_supported() {
-        return clone_with(0, stack, instructions, cgroup);
-    }
-    match clone_with(libc::CLONE_PIDFD, stack, instructions, cgroup) {
-        // An emulator (qemu-user) or a sandbox that has pidfds, but not from clone. The pid is the child's own until
-        // it is reaped.
-        Err(error) if instructions.ignored.is_none() && is_refused(&error) => {
-            let child = clone_with(0, stack, instructions, None)?;
-            Ok(Child { pidfd: child.pid.and_then(|pid| pidfd::open(pid).ok()), ..child })
-        }
-        result => result,
-    }
-}
-
-fn clone_with(
-    flags: c_int,
-    stack: &mut ChildStack,
-    instructions: &Instructions<'_>,
-    cgroup: Option<BorrowedFd<'_>>,
-) -> io::Result<Child> {
-    let sharing = if instructions.division.is_shared() { libc::CLONE_FILES } else { 0 };
-    let flags = VFORK | libc::SIGCHLD | flags | sharing;
-    let mut raw_pidfd: RawFd = -1;
-    let argument = std::ptr::from_ref(instructions).cast_mut().cast();
-    fail::failing("start:clone")?;
-    // The child inherits the mask and opens it when no handler of the host is left.
-    let guard = MaskGuard::block_for_clone();
-    if instructions.ignored.is_some() {
-        // SAFETY: as below.
-        let cloned = unsafe { clone3::clone_child(cgroup, flags, stack, child_before_exec::run, argument) };
-        drop(guard);
-        fail::point("start:cloned");
-        let (pid, pidfd) = cloned?;
-        // SAFETY: as below.
-        let pidfd = (pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
-        return Ok(Child { pid: Some(pid), pidfd, start_ticks: None });
-    }
-    let top = stack.top();
-    // SAFETY: `child_before_exec::run` keeps to system calls, on a stack that nothing else uses, with instructions that
-    // live until it is done: the kernel suspends this thread until the child has executed or exited. Or it has a copy
-    // of both.
-    let pid = unsafe { libc::clone(child_before_exec::run, top, flags, argument, &raw mut raw_pidfd) };
-    let pid = check(i64::from(pid));
-    drop(guard);
-    fail::point("start:cloned");
-    let pid = Pid::from_raw(pid? as i32).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-    // The kernel has filled it in if it knows CLONE_PIDFD (Linux 5.2); before, it ignored the flag.
-    // It may be one of 0 to 2: that does no harm to a pidfd, and moving it could fail with the child already running.
-    // SAFETY: the kernel has just created it for this call; nothing else has it.
-    let pidfd = (raw_pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(raw_pidfd) });
-    Ok(Child { pid: Some(pid), pidfd, start_ticks: None })
-}
-
-/// What is known of the process that was cloned.
-#[derive(Debug)]
-struct Child {
-    pid: Option<Pid>,
-    pidfd: Option<OwnedFd>,
-    start_ticks: Option<u64>,
-}
-
-impl Child {
-    /// One that is detached reports itself which it is.
-    fn known_by(self, birth: ChildIdentity) -> Child {
-        let Some(pid) = Pid::from_raw(birth.pid as i32) else { return self };
-        let pidfd = self.pidfd.or_else(|| open_proven(pid, birth.start_ticks));
-        Child { pid: Some(pid), pidfd, start_ticks: Some(birth.start_ticks) }
-    }
-
-    /// A process that is detached is not ours to reap, unless we are given those that have lost their parent.
-    fn reap_failed(&self) {
-        let target = match (&self.pidfd, self.pid) {
-            (Some(fd), _) => Target::Pidfd(fd.as_fd()),
-            (None, Some(pid)) if self.is_child(pid) => Target::Pid(pid),
-            _ => return,
-        };
-        // The host may have reaped it (ECHILD), and then there is nothing left to do.
-        let _ = wait::wait_blocking(target);
-    }
-
-    fn is_child(&self, pid: Pid) -> bool {
-        let is_it = |ticks| {
-            let stat = stat::read(pid.as_raw()).ok().flatten();
-            stat.is_some_and(|stat| stat.parent == own_pid().as_raw() && stat.start_ticks == ticks)
-        };
-        self.start_ticks.is_none_or(is_it)
-    }
-}
-
 /// Where to look for the program, with the `PATH` that the process will have.
 fn candidates(program: &Program<'_>) -> Vec<OsString> {
     let Some(name) = program.argv.first() else { return Vec::new() };
     search_paths(name, program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH=")))
-}
-
-/// The pidfd of a process that is not our child, by pid.
-fn open_proven(pid: Pid, start_ticks: u64) -> Option<OwnedFd> {
-    if !pidfd::is_supported() {
-        return None;
-    }
-    let pidfd = pidfd::open(pid).ok()?;
-    // ORDER: the descriptor first, then the proof: if that process lives when it is done, the pid was its own.
-    let is_it = stat::read(pid.as_raw()).ok().flatten().is_some_and(|stat| stat.start_ticks == start_ticks);
-    (is_it && !pidfd::has_ended(pidfd.as_fd())).then_some(pidfd)
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::process_identity::{Identity, boot_id};
+use super::program::Variable;
 use super::*;
 use crate::command::{Command, Credentials, ProcessSettings, Resource, ResourceLimit};
 use crate::sys::digest;
 use crate::sys::file::Dir;
+use crate::sys::wait::{self, Target};
 use crate::sys::wait::{ExitStatus, Reap, Waited};
 
 fn run(program: Program<'_>) -> Result<ExitStatus, StartError> {
@@ -407,11 +409,11 @@ fn what_the_host_ignores_and_handles_has_its_default_disposition_in_the_process(
     let ignored = HostProcess::read().ignored;
     if clone3::may_work() {
         assert!(
-            [libc::SIGUSR2, libc::SIGRTMAX()].iter().all(|signal| crate::sys::signal::is_in(ignored, *signal)),
+            [libc::SIGUSR2, libc::SIGRTMAX()].iter().all(|signal| crate::sys::signal_mask::is_in(ignored, *signal)),
             "{ignored:x}"
         );
         assert!(
-            ![libc::SIGURG, libc::SIGTERM].iter().any(|signal| crate::sys::signal::is_in(ignored, *signal)),
+            ![libc::SIGURG, libc::SIGTERM].iter().any(|signal| crate::sys::signal_mask::is_in(ignored, *signal)),
             "{ignored:x}"
         );
     }
