@@ -23,18 +23,24 @@ cat >try.py <<'TRY'
 import os, signal, socket, subprocess, sys, time
 
 HERE = os.getcwd()
-# A name, how it is started, the signal that reloads, what ends a reload, the configuration, and a line that is wrong.
+# A name, how it is started, the signal that reloads, the configuration, and a line that is wrong.
 PROGRAMS = [
-    ("unbound", "unbound -d -c HERE/c", "HUP", "server:\n interface: 127.0.0.1\n port: PORT\n pidfile: HERE/pid\n chroot: ''\n username: ''\n"
+    ("unbound", "unbound -d -c HERE/c", "HUP",
+     "server:\n interface: 127.0.0.1\n port: PORT\n pidfile: HERE/pid\n chroot: ''\n username: ''\n"
      " directory: HERE\n use-syslog: no\nremote-control:\n control-enable: no\n", "server:\n nonsense: 1\n"),
-    ("squid", "squid -N -f c", "HUP", "http_port 127.0.0.1:PORT\npid_filename HERE/pid\ncache_log HERE/log\naccess_log none\ncache deny all\n"
+    ("squid", "squid -N -f c", "HUP",
+     "http_port 127.0.0.1:PORT\npid_filename HERE/pid\ncache_log HERE/log\naccess_log none\ncache deny all\n"
      "coredump_dir HERE\npinger_enable off\nshutdown_lifetime 1 second\n", "acl nonsense nonsense 1\n"),
-    ("danted", "danted -f c", "HUP", "logoutput: stderr\ninternal: 127.0.0.1 port = PORT\nexternal: lo\nsocksmethod: none\nclientmethod: none\n"
+    ("danted", "danted -f c", "HUP",
+     "logoutput: stderr\ninternal: 127.0.0.1 port = PORT\nexternal: lo\nsocksmethod: none\nclientmethod: none\n"
      "client pass { from: 0/0 to: 0/0 }\nsocks pass { from: 0/0 to: 0/0 }\n", "nonsense\n"),
     ("rinetd", "rinetd -f -c c", "HUP", "127.0.0.1 PORT 127.0.0.1 9\n", "nonsense\n"),
-    ("lighttpd", "lighttpd -D -f c", "USR1", 'server.document-root = "HERE"\nserver.bind = "127.0.0.1"\nserver.port = PORT\n', "nonsense {\n"),
-    ("stunnel", "stunnel4 c", "HUP", "foreground = yes\npid =\n[a]\nclient = yes\naccept = 127.0.0.1:PORT\nconnect = 127.0.0.1:9\n", "nonsense = 1\n"),
-    ("sniproxy", "sniproxy -f -c c", "HUP", "listen 127.0.0.1:PORT {\n proto tls\n table a\n}\ntable a {\n x 127.0.0.1:9\n}\n", "nonsense {\n"),
+    ("lighttpd", "lighttpd -D -f c", "USR1",
+     'server.document-root = "HERE"\nserver.bind = "127.0.0.1"\nserver.port = PORT\n', "nonsense {\n"),
+    ("stunnel", "stunnel4 c", "HUP",
+     "foreground = yes\npid =\n[a]\nclient = yes\naccept = 127.0.0.1:PORT\nconnect = 127.0.0.1:9\n", "nonsense = 1\n"),
+    ("sniproxy", "sniproxy -f -c c", "HUP",
+     "listen 127.0.0.1:PORT {\n proto tls\n table a\n}\ntable a {\n x 127.0.0.1:9\n}\n", "nonsense {\n"),
 ]
 
 def listens(port):
@@ -57,7 +63,8 @@ def attempt(command, number, text, wrong):
     with open("c", "w") as file:
         file.write(text.replace("PORT", str(port)).replace("HERE", HERE))
     words = command.replace("HERE", HERE).split()
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    no = subprocess.DEVNULL
+    process = subprocess.Popen(words, stdin=no, stdout=no, stderr=no, start_new_session=True)
     try:
         assert until(lambda: listens(port), 20), "it does not listen"
         # A signal that comes before a handler is there is another matter.

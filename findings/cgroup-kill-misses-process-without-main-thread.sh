@@ -5,8 +5,8 @@
 # Guess: "all processes located in the affected cgroup tree will be killed via SIGKILL" (cgroup-v2.rst), and this is one: cgroup.procs lists
 # it, and cgroup.events says that the cgroup is populated.
 # Seen on Linux 6.18: after a write to cgroup.kill it lives on, with its other threads; SIGKILL to its pid ends it. A main that ends by
-# pthread_exit(3) and leaves the work to other threads is correct C. The kernel sends SIGKILL to the first thread of each process and not to the
-# process. A supervisor that waits for "populated 0" after cgroup.kill waits for ever, unless it signals as well what
+# pthread_exit(3) and leaves the work to other threads is correct C. It looks as if the kernel sent SIGKILL to the first thread of each
+# process and not to the process. A supervisor that waits for "populated 0" after cgroup.kill waits for ever, unless it signals as well what
 # cgroup.procs lists. (Such a one that is moved to another cgroup is not even listed there, though that is populated.)
 #
 # Needs bash, cc, root and a writable cgroup v2. Exits 0 when it was so again, else 1.
@@ -66,5 +66,7 @@ populated=$(sed -n 's/^populated //p' "$group/cgroup.events")
 kill -KILL "$process"
 wait "$process" 2>/dev/null && by_pid=0 || by_pid=$?
 uname -sr
-echo "a process of one thread after cgroup.kill: status $plain; without its main thread: listed: $([[ $listed == "$process" ]] && echo yes || echo no), threads after cgroup.kill: $threads, populated: $populated; status after SIGKILL to its pid: $by_pid"
+echo "a process of one thread after cgroup.kill: status $plain"
+echo "one without its main thread: listed as $listed, it is $process; after cgroup.kill: threads $threads, populated $populated"
+echo "after SIGKILL to its pid: status $by_pid"
 [[ $plain == 137 && $listed == "$process" && $threads == 2 && $populated == 1 && $by_pid == 137 ]]

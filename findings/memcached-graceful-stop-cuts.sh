@@ -4,8 +4,8 @@
 #
 # Guess: it says "Gracefully stopping", so it takes no more connections, finishes what clients have begun, and ends with status 0; SIGTERM
 # is the quick way.
-# Seen with memcached 1.6.18 of Debian 12: the half of a `set` that was sent is lost with its connection within two seconds, as by SIGTERM, and
-# the status is 0 both times. Grace is for the items in the memory, which a next process may take over (-e), and not for clients. A
+# Seen with memcached 1.6.18 of Debian 12: the half of a `set` that was sent is lost with its connection within two seconds, as by SIGTERM,
+# and the status is 0 both times. Grace is for the items in the memory, which a next process may take over (-e), and not for clients. A
 # supervisor that drains has to do that in front of it, by whatever sends the requests. The file of -P stays both times.
 #
 # Needs bash, Python 3, and apt-get with Debian 12. Exits 0 when it was so again, else 1.

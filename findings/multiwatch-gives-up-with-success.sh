@@ -4,8 +4,8 @@
 #
 # Guess: it ends with another status when a program has died so often that it starts it no more, as what started it has to know that; and
 # it hands SIGTERM on.
-# Seen with multiwatch 1.0.0-rc1 of Debian 12: a program that ends at once is started four times, and then multiwatch has status 0, as after an
-# orderly stop: Restart=on-failure of systemd leaves it there. After SIGTERM its program gets SIGUSR1 (the manual names it as the
+# Seen with multiwatch 1.0.0-rc1 of Debian 12: a program that ends at once is started four times, and then multiwatch has status 0, as after
+# an orderly stop: Restart=on-failure of systemd leaves it there. After SIGTERM its program gets SIGUSR1 (the manual names it as the
 # default of -s), which ends what has no handler for it, without the stop that it has for SIGTERM.
 #
 # Needs bash, and apt-get with Debian 12. Exits 0 when it was so again, else 1.
