@@ -4,12 +4,12 @@
 #
 # Guess: the path that a SIGKILL has left behind is nothing that listens, so the next start replaces it, as HAProxy, lighttpd,
 # twemproxy and memcached do: else one crash would be the last.
-# Seen with stunnel4 5.68, sniproxy 0.6.0, ncat 7.93 and nginx 1.22.1 of Debian 12: each later start ends with status 1, or 2 of Ncat, and "Address
-# already in use", although a connect says that it is refused. A supervisor restarts them in vain until the path is removed: by
+# Seen with stunnel4 5.68, sniproxy 0.6.0, ncat 7.93 and nginx 1.22.1 of Debian 12: each later start ends with status 1, or 2 of Ncat,
+# and "Address already in use", although a connect says that it is refused. A supervisor restarts them in vain until the path is removed: by
 # what is executed before, or it keeps the socket itself.
 #
-# Needs bash, Python 3, root, and the packages stunnel4, sniproxy, ncat, nginx, haproxy, lighttpd and nutcracker of Debian 12. Exits 0 when it was
-# so again, else 1.
+# Needs bash, Python 3, root, and the packages stunnel4, sniproxy, ncat, nginx, haproxy, lighttpd and nutcracker of Debian 12. Exits 0
+# when it was so again, else 1.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
@@ -69,6 +69,9 @@ def attempt(command, text, stats):
     first, listens = started(words)
     killed(first)
     assert listens, "it does not listen"
+    # A worker may end a moment after what is waited for.
+    while connects():
+        time.sleep(0.1)
     second, again = started(words)
     status = second.poll()
     killed(second)

@@ -11,8 +11,8 @@
 # puma, unicorn, stunnel and twemproxy refuse to start. A replacement that overlaps needs another path for each process, or a socket that
 # the supervisor keeps.
 #
-# Needs bash, Python 3, root, and the packages starman, thin, libserver-starter-perl, memcached and haproxy of Debian 12. Exits 0 when it was
-# so again, else 1.
+# Needs bash, Python 3, root, and the packages starman, thin, libserver-starter-perl, memcached and haproxy of Debian 12. Exits 0 when it
+# was so again, else 1.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
@@ -21,7 +21,15 @@ export PATH=$PATH:/usr/sbin
 dpkg-query -W starman thin libserver-starter-perl memcached haproxy
 echo 'sub { [200, [], ["yes"]] }' >app
 echo 'run lambda { |request| [200, {}, ["yes"]] }' >config.ru
-printf 'defaults\n mode tcp\n timeout client 1s\n timeout server 1s\n timeout connect 1s\nlisten a\n bind unix@%s/socket\n' "$place" >haproxy.cfg
+cat >haproxy.cfg <<CFG
+defaults
+ mode tcp
+ timeout client 1s
+ timeout server 1s
+ timeout connect 1s
+listen a
+ bind unix@$place/socket
+CFG
 cat >try.py <<'TRY'
 import os, signal, socket, struct, subprocess, sys, time
 
