@@ -90,20 +90,25 @@ impl Environment {
     /// # Errors
     /// When it cannot be known now.
     fn of(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Environment> {
-        let environment = Environment::read(pid, buffer)?;
-        if environment != Environment::Silent || !buffer.is_empty() {
+        let environment = Environment::told_by(environ::read_with(pid.as_raw(), VARIABLES, buffer))?;
+        // Of a process or a first thread that has ended, and is not reaped, it is either, by the version of the kernel.
+        let is_none = environment == Environment::Gone || (environment == Environment::Silent && buffer.is_empty());
+        if !is_none {
             return Ok(environment);
         }
         // ORDER: read again when the kernel shows where it is. Between the two a program may have been executed.
         match stat::read(pid.as_raw())? {
             None => Ok(Environment::Gone),
+            Some(stat) if stat.outlives_first_thread() => {
+                Environment::told_by(environ::read_of_threads_with(pid.as_raw(), VARIABLES, buffer))
+            }
             Some(stat) if !stat.has_code => Ok(Environment::Blank),
-            Some(_) => Environment::read(pid, buffer),
+            Some(_) => Environment::told_by(environ::read_with(pid.as_raw(), VARIABLES, buffer)),
         }
     }
 
-    fn read(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Environment> {
-        match environ::read_with(pid.as_raw(), VARIABLES, buffer) {
+    fn told_by(read: io::Result<Option<&[u8]>>) -> io::Result<Environment> {
+        match read {
             Ok(Some(text)) => {
                 let tagged = |tag| Environment::Tagged(tag, generation_within(text));
                 Ok(ProcessTag::within(text).map_or(Environment::Foreign, tagged))
@@ -135,6 +140,22 @@ impl EnvironmentReader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::proc::without_first_thread::WithoutFirstThread;
+
+    #[test]
+    fn zombie_has_no_environment_and_a_process_without_its_first_thread_has_one() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let (zombie, mut buffer) = (Pid::from_raw(child.id() as i32).unwrap(), Vec::new());
+        while !stat::read(zombie.as_raw()).unwrap().unwrap().is_dead() {
+            std::thread::yield_now();
+        }
+        assert_eq!(Environment::of(zombie, &mut buffer).unwrap(), Environment::Blank);
+        child.wait().unwrap();
+        assert_eq!(Environment::of(zombie, &mut buffer).unwrap(), Environment::Gone);
+        let process = WithoutFirstThread::start();
+        let found = Environment::of(Pid::from_raw(process.pid).unwrap(), &mut buffer).unwrap();
+        assert!(matches!(found, Environment::Silent | Environment::Foreign), "{found:?}");
+    }
 
     const WHOLE: &[u8] = b"A=1\0CONNECT_PROXY_ID=web\0CONNECT_PROXY_TOKEN=t\0CONNECT_PROXY_ORIGIN=o\0B=2\0";
 

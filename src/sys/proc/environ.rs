@@ -9,8 +9,27 @@ use std::io::{self, Read};
 /// All processes of the system are asked, so it is made for those that do not have it: nothing is allocated for them
 /// that was not there before.
 pub(crate) fn read_with<'a>(pid: i32, wanted: &[u8], buffer: &'a mut Vec<u8>) -> io::Result<Option<&'a [u8]>> {
+    read_file_with(&format!("/proc/{pid}/environ"), wanted, buffer)
+}
+
+/// The same of a process whose first thread has ended while others run: the kernel has it in the files of these alone.
+///
+/// # Errors
+/// ESRCH also when none of them runs any more.
+pub(crate) fn read_of_threads_with<'a>(pid: i32, wanted: &[u8], buffer: &'a mut Vec<u8>) -> io::Result<Option<&'a [u8]>> {
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let path = thread?.path().join("environ");
+        // One that has ended has none.
+        if read_file_with(&path.to_string_lossy(), b"", buffer).is_ok() && !buffer.is_empty() {
+            return Ok(contains(buffer, wanted).then_some(buffer.as_slice()));
+        }
+    }
+    Err(io::Error::from_raw_os_error(libc::ESRCH))
+}
+
+fn read_file_with<'a>(path: &str, wanted: &[u8], buffer: &'a mut Vec<u8>) -> io::Result<Option<&'a [u8]>> {
     buffer.clear();
-    File::open(format!("/proc/{pid}/environ"))?.read_to_end(buffer)?;
+    File::open(path)?.read_to_end(buffer)?;
     Ok(contains(buffer, wanted).then_some(buffer.as_slice()))
 }
 
@@ -52,6 +71,17 @@ pub(crate) fn wait_until_told(child: i32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::proc::without_first_thread::WithoutFirstThread;
+
+    #[test]
+    fn environment_of_a_process_whose_first_thread_has_ended_is_that_of_its_other_threads() {
+        let (process, mut buffer) = (WithoutFirstThread::start(), Vec::new());
+        let first = read_with(process.pid, b"PATH=", &mut buffer).ok().flatten().map(<[u8]>::to_vec);
+        let others = read_of_threads_with(process.pid, b"PATH=", &mut buffer).unwrap().map(<[u8]>::to_vec);
+        assert!(first.is_none() && others.is_some(), "{first:?}");
+        drop(process);
+        assert!(read_of_threads_with(i32::MAX, b"", &mut buffer).is_err());
+    }
 
     #[test]
     fn an_environment_is_told_by_what_it_holds() {

@@ -12,3 +12,5 @@ pub(crate) mod orphans;
 pub(crate) mod port_holder;
 pub(crate) mod stat;
 pub(crate) mod usage;
+#[cfg(test)]
+pub(crate) mod without_first_thread;

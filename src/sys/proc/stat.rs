@@ -71,6 +71,11 @@ impl Stat {
         self.first_thread_ended() && self.threads <= 1
     }
 
+    /// Whether the first thread of a process has ended, and others run on.
+    pub(crate) fn outlives_first_thread(&self) -> bool {
+        self.first_thread_ended() && !self.is_dead()
+    }
+
     fn first_thread_ended(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
@@ -246,6 +251,7 @@ pub(crate) fn is_alive(pid: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::proc::without_first_thread::WithoutFirstThread;
     use proptest::prelude::*;
     use std::os::unix::process::CommandExt;
 
@@ -313,41 +319,13 @@ mod tests {
         child.wait().unwrap();
     }
 
-    /// The first thread of a process ends and another one runs on, as programs do that call pthread_exit in main.
     #[test]
     fn a_process_whose_first_thread_has_ended_lives() {
-        use crate::sys::spawn::child_stack::ChildStack;
-        extern "C" fn stay(_: *mut libc::c_void) -> libc::c_int {
-            loop {
-                // SAFETY: no pointers are passed. Not every architecture has a call to pause.
-                unsafe { libc::syscall(libc::SYS_ppoll, 0, 0, 0, 0, 0) };
-            }
-        }
-        let mut stack = ChildStack::new().unwrap();
-        let top = stack.top();
-        let as_thread = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND | libc::CLONE_THREAD;
-        // SAFETY: the child makes system calls only.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            // SAFETY: the stack is the child's copy, which nothing else uses, and `stay` makes system calls only.
-            unsafe { libc::clone(stay, top, as_thread, std::ptr::null_mut()) };
-            // SAFETY: ends this thread alone.
-            unsafe { libc::syscall(libc::SYS_exit, 0) };
-        }
-        let stat = loop {
-            let stat = read(child).unwrap().unwrap();
-            if stat.state == b'Z' {
-                break stat;
-            }
-            std::thread::yield_now();
-        };
-        let alive = is_alive(child);
-        // SAFETY: no pointers are passed; the child is not reaped, so the number is its own.
-        unsafe { libc::kill(child, libc::SIGKILL) };
-        // SAFETY: no pointers are passed.
-        let _ = unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
-        assert!(alive && !stat.is_dead(), "{stat:?}");
-        assert!(!is_alive(child));
+        let process = WithoutFirstThread::start();
+        let stat = read(process.pid).unwrap().unwrap();
+        assert!(is_alive(process.pid) && !stat.is_dead() && stat.outlives_first_thread(), "{stat:?}");
+        let own = read(std::process::id() as i32).unwrap().unwrap();
+        assert!(!own.outlives_first_thread());
     }
 
     proptest! {
