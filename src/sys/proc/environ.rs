@@ -16,7 +16,11 @@ pub(crate) fn read_with<'a>(pid: i32, wanted: &[u8], buffer: &'a mut Vec<u8>) ->
 ///
 /// # Errors
 /// ESRCH also when none of them runs any more.
-pub(crate) fn read_of_threads_with<'a>(pid: i32, wanted: &[u8], buffer: &'a mut Vec<u8>) -> io::Result<Option<&'a [u8]>> {
+pub(crate) fn read_of_threads_with<'a>(
+    pid: i32,
+    wanted: &[u8],
+    buffer: &'a mut Vec<u8>,
+) -> io::Result<Option<&'a [u8]>> {
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         let path = thread?.path().join("environ");
         // One that has ended has none.
