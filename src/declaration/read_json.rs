@@ -49,7 +49,7 @@ impl ProxyConfig {
     /// let config = ProxyConfig::from_json(r#"{"command": ["/bin/true"], "stop_signal": "SIGTERM"}"#).unwrap();
     /// assert_eq!(config.stop.signal.to_string(), "SIGTERM");
     /// let error = ProxyConfig::from_json(r#"{"comand": ["/bin/true"]}"#).unwrap_err();
-    /// assert!(error.to_string().starts_with(r#"comand: unknown field, is "command" meant? "#));
+    /// assert_eq!(error.to_string(), r#"comand: unknown field, is "command" meant?"#);
     /// ```
     pub fn from_json(text: &str) -> Result<ProxyConfig> {
         let value = strict::parse(text).map_err(|error| invalid(format!("not a JSON document: {error}")))?;
