@@ -81,7 +81,7 @@ static void reloads(void)
     OK(proxyprocess_state_set(state, "web", &web, &error));
     OK(proxyprocess_manager_start(manager, &error));
     uint32_t pid = until(events, PROXYPROCESS_EVENT_STARTED, "web").pid;
-    FAILS(proxyprocess_manager_reload(manager, "web", &error), PROXYPROCESS_E_INVALID_CONFIG, "reload: declare");
+    FAILS(proxyprocess_manager_reload(manager, "web", &error), PROXYPROCESS_E_INVALID_CONFIG, "no reload is declared: ");
     web.reload_json = "{\"command\": [\"true\"]}";
     OK(proxyprocess_state_set(state, "web", &web, &error));
     set(state, "marker", SLEEP);

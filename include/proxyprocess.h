@@ -2,19 +2,19 @@
 /*
  * proxyprocess: the process supervisor that agents embed.
  *
- * An agent declares which proxy processes must run. The library starts them, restarts them with backoff, logs them,
- * stops them, and after the agent was restarted, upgraded or killed it takes them over again, still running. Linux
- * only. This header is generated; it is the specification of the C interface.
+ * An agent declares which proxy processes must run. The library starts them, restarts them with backoff, writes their
+ * logs and stops them. After the agent was restarted, upgraded or killed, the next one takes over the same running
+ * processes. Linux only. This header is generated; it is the specification of the C interface.
  *
  * Overview
  *
  *   proxyprocess_state     the desired set: add, replace, remove, at any time.
- *   proxyprocess_manager   follows a state: _restore, then _run or _start, at the end _close (the proxies run on for
- *                          the next agent) or _kill (they are stopped first).
+ *   proxyprocess_manager   applies a state: _restore, then _run or _start, at the end _close (the proxies run on for
+ *                          the next agent) or _kill (they are stopped).
  *   proxyprocess_daemon    one supervised process without a manager.
  *   proxyprocess_events    what happens, read by pull; with a descriptor for event loops.
  *   proxyprocess_logs      lines of the log, read in the same way; of one manager, or of the whole library.
- *   proxyprocess_proxy_kind  a kind of proxy of one's own, which a manager handles like the built-in ones.
+ *   proxyprocess_proxy_kind  a kind of proxy that the host implements, which a manager handles like the built-in ones.
  *
  * Example
  *
@@ -80,88 +80,89 @@
  * Errors
  *
  *   A function that can fail returns int32_t: 0 (PROXYPROCESS_OK) or a negative proxyprocess_code. Its last
- *   parameter, `err`, is where an error object is put when it fails; it may be NULL, and is not touched when all goes
- *   well. Set your pointer to NULL before, and free what was put there with proxyprocess_error_free(). Outputs are
- *   written only when all goes well. Each function lists the codes of its own; beside them
- *   PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_IN_CALLBACK, PROXYPROCESS_E_PANIC, PROXYPROCESS_E_ABANDONED and codes
- *   of later versions are always possible.
+ *   parameter, `err`, receives an error object when it fails; it may be NULL, and is not written on success. Set your
+ *   pointer to NULL before the call, and free the error with proxyprocess_error_free(). Outputs are written only on
+ *   success. Each function lists its own codes; in addition, PROXYPROCESS_E_NULL_ARGUMENT,
+ *   PROXYPROCESS_E_IN_CALLBACK, PROXYPROCESS_E_PANIC, PROXYPROCESS_E_ABANDONED and codes of later versions are always
+ *   possible.
  *
  * Pointers
  *
- *   A pointer is NULL, where the function says so, or good for the time of the call: aligned, to memory of the size
- *   that its type or the length next to it says, that no other thread writes to. NULL elsewhere is an error, never a
- *   crash. Strings end with NUL, unless a length is next to them; (pointer, 0) is an empty one. Arrays of strings end
- *   with NULL. Paths, arguments and environment are bytes of any encoding; ids, tokens, JSON and messages are UTF-8.
- *   A handle is used only until it is freed.
+ *   A pointer may be NULL only where the function says so; elsewhere NULL is an error, never a crash. Any other pointer
+ *   must be valid during the call: aligned, to memory of the size that its type or the length next to it says, which no
+ *   other thread writes to. Strings end with NUL, unless a length is next to them; (pointer, 0) is an empty string.
+ *   Arrays of strings end with NULL. Paths, arguments and environment are bytes of any encoding; ids, tokens, JSON and
+ *   messages are UTF-8. A handle must not be used after it was freed.
  *
  * Ownership
  *
- *   A handle that a _new function, or another one, puts into a pointer belongs to the caller, who frees it with the
- *   _free function of its type; _free(NULL) does nothing. Handles can be freed in any order: each keeps what it
- *   needs. What a function is given it copies before it returns. A `char *` that is put somewhere belongs to the
- *   caller, who frees it with proxyprocess_text_free(), never with free(3). A `const char *` stays with the library,
- *   and its function or its struct says how long it is valid.
+ *   A handle that a function returns through a pointer belongs to the caller, who frees it with the _free function of
+ *   its type; _free(NULL) does nothing. Handles can be freed in any order: each keeps what it needs. Functions copy
+ *   their arguments before they return. A `char *` that a function returns through a pointer belongs to the caller, who
+ *   frees it with proxyprocess_text_free(), never with free(3). A `const char *` belongs to the library, and its
+ *   function or its struct says how long it is valid.
  *
  * Structs
  *
  *   A struct that the library reads begins with `struct_size`, which its _init function sets. Later versions append
- *   fields; a program that was compiled with an older header gets their defaults. Reserved fields are 0. The _init
- *   functions have no error object: proxyprocess_code_str() is the text of what they return.
+ *   fields; a program that was compiled with an older header gets their defaults. Reserved fields must be 0. The _init
+ *   functions have no error object: proxyprocess_code_str() returns the text for their code.
  *
  * Threads
  *
- *   All functions can be called from any thread, and on the same handle from several at the same time, but for the
- *   _free functions (the last call with a handle), and the readers proxyprocess_events and proxyprocess_logs, which are
- *   for one thread at a time. No function can be called from a signal handler. The library has threads of its own: for
- *   the whole program, whatever the number of processes, a supervisor and at most three spawners (one a processor), and at
- *   most 16 more in place of spawners that a file system holds up; for each manager, one if it has proxies of registered
- *   kinds, one if it was started by proxyprocess_manager_start(), and one for the time of a close or a kill. They are named proxy-..., block all asynchronous signals (see Callbacks), and are gone when the last manager
- *   and daemon is freed.
+ *   All functions can be called from any thread, and on the same handle from several threads at the same time, except
+ *   the _free functions (the last call with a handle), and the readers proxyprocess_events and proxyprocess_logs, which
+ *   may be used by one thread at a time. No function can be called from a signal handler. The library has threads of its
+ *   own. For the whole program, whatever the number of processes: a supervisor, at most three spawners (one for each
+ *   processor), at most 16 more in place of spawners that hang in a file system, and one if a log has a limit. For each
+ *   manager: one if it has proxies of registered kinds, one if it was started by proxyprocess_manager_start(), and one
+ *   for the time of a close or a kill. They are named proxy-..., block all asynchronous signals (see Callbacks), and end
+ *   when the last manager or daemon is freed.
  *
  * Callbacks
  *
- *   None is needed: events and the log can be read by pull, which is the way for languages that cannot be called on
- *   threads they did not make. There are two kinds: the functions of a proxy kind and the log callback. Each says what
- *   can be called from it; what cannot returns PROXYPROCESS_E_IN_CALLBACK. They must neither unwind (C++ exceptions, panics) nor longjmp, nor
- *   wait for another thread that is in a call of this library.
+ *   Callbacks are optional: events and the log can be read by pull, which is the way for languages that cannot be called
+ *   on threads that they did not create. There are two kinds: the functions of a proxy kind and the log callback. Each
+ *   says which functions can be called from it; others return PROXYPROCESS_E_IN_CALLBACK. Callbacks must neither unwind
+ *   (C++ exceptions, panics) nor longjmp, nor wait for another thread that is in a call of this library.
  *
- *   On threads of the library all signals are blocked, but for those that a thread raises by a fault of its own: SIGSEGV,
+ *   On threads of the library all signals are blocked, except those that a thread raises by its own fault: SIGSEGV,
  *   SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS reach the host's handlers, which may repair the fault and return. A process
- *   that a callback starts by itself inherits the mask unless it sets another one. A callback may change the mask of the
- *   thread, and it stays as the callback leaves it: a runtime that stops its threads by signals (SIGPWR and SIGXCPU with
- *   Boehm's collector and so Guile, real-time signals with Mono) must unblock those where it attaches the thread, or its
- *   next collection waits for ever. A runtime that cannot attach a foreign thread takes no callbacks, and reads events.
+ *   that a callback starts itself inherits the mask unless it sets another one. A callback may change the mask of the
+ *   thread, and the library leaves it so: a runtime that stops its threads by signals (SIGPWR and SIGXCPU with Boehm's
+ *   collector and so Guile, real-time signals with Mono) must unblock those when it attaches the thread, or its next
+ *   collection waits for ever. A runtime that cannot attach a foreign thread should use no callbacks and read by pull.
  *
  * Non-local exits
  *
- *   No call of the library may be left otherwise than by its return: not by longjmp or siglongjmp out of a signal handler,
- *   which is what unsafe signals of Perl, with-timeout and Ctrl-C of SBCL, and others do; not by an exception, and not by
- *   pthread_exit or pthread_cancel. A host whose signals do that calls the library on a thread that blocks them, or reads
- *   events with timeout 0 when their descriptor is readable. A call that was left while it waited for others does no harm
- *   beyond this: on that thread each further call with the handle returns PROXYPROCESS_E_ABANDONED, and _free leaves the
- *   handle as it is, never to be freed. On other threads the handle works: a close, a kill or a stop that was left is
- *   completed by the library and can be waited for again; a run that was left follows the state no more, and counts as
- *   executing until the manager is closed or killed. What was left at any other moment may be locked for ever. The same
- *   code is returned to a signal handler that calls the library with the handle that its thread is in a call with; only
- *   with NULL for the error, which is allocated, does that not wait for what the handler may have interrupted.
+ *   A call of the library must end by returning: it must not be left by longjmp or siglongjmp out of a signal handler
+ *   (which unsafe signals of Perl, with-timeout and Ctrl-C of SBCL, and others do), by an exception, or by pthread_exit or
+ *   pthread_cancel. A host whose signals do that must call the library on a thread that blocks them, or read events with
+ *   timeout 0 when their descriptor is readable. If a call is left while it waits, the consequences are limited: on that
+ *   thread each further call with the handle returns PROXYPROCESS_E_ABANDONED, and _free does not free the handle. On
+ *   other threads the handle works: a close, a kill or a stop that was left is completed by the library and can be waited
+ *   for again; a run that was left does not follow the state any more, and counts as executing until the manager is closed
+ *   or killed. A handle whose call was left at any other moment may stay locked for ever. The same code is returned to a
+ *   signal handler that calls the library with a handle that its thread is using in a call; pass NULL for the error there,
+ *   because its allocation could wait for what the handler has interrupted.
  *
  * Signals, fork, and what the library does not do to its host
  *
- *   It installs no signal handler, waits for no child but its own, and changes neither the working directory nor the
+ *   It installs no signal handler, waits only for its own children, and changes neither the working directory nor the
  *   umask, environment, dispositions or limits of the process. Do not ignore SIGCHLD and do not wait for "any child";
- *   if you do, exits are still seen, and their status where the kernel tells it. Do not close descriptors that are not
- *   yours (closefrom, close_range) once the library is in use. A child is started with default
- *   dispositions, an empty mask, no descriptor but 0, 1 and 2, the soft descriptor limit that the program had when the
- *   library was loaded, and an oom_score_adj of 0, unless others are declared. It inherits no variable that a service
- *   manager has addressed to the program, such as NOTIFY_SOCKET and LISTEN_FDS.
- *   A host that waits for signals (signalfd, sigwait) blocks them in main before it starts threads of its own; those of
- *   the library block all asynchronous signals by themselves. After fork(2), the functions of handles that were made
- *   before return PROXYPROCESS_E_FORKED in the new process; it may free them.
+ *   if you do, exits are still seen, and the exit status if the kernel reports it. Do not close descriptors that are not
+ *   yours (closefrom, close_range) once the library is in use. A child is started with default dispositions, an empty
+ *   mask, no descriptor but 0, 1 and 2, the soft descriptor limit that the program had when the library was loaded, and
+ *   an oom_score_adj of 0, unless others are declared. It does not inherit variables that a service manager has set for
+ *   the program itself, such as NOTIFY_SOCKET and LISTEN_FDS.
+ *   A host that waits for signals (signalfd, sigwait) must block them in main before it starts threads of its own; the
+ *   library's threads block all asynchronous signals themselves. After fork(2), functions return PROXYPROCESS_E_FORKED in
+ *   the new process for handles that were created before; it may free them.
  *
  * Versions
  *
- *   A program that loads the library dynamically checks that proxyprocess_abi_version() is PROXYPROCESS_ABI_VERSION.
- *   Before 1.0 every version may have another one.
+ *   A program that loads the library dynamically should check that proxyprocess_abi_version() is
+ *   PROXYPROCESS_ABI_VERSION. Before 1.0 it may change with every version.
  */
 
 
@@ -373,11 +374,11 @@ typedef enum proxyprocess_replace {
 
 /** Whether each proxy has a cgroup of its own. */
 typedef enum proxyprocess_cgroup {
-    /** Each has one where this process may make cgroups; what the log says when the manager is made. */
+    /** Each has one if this process can create cgroups; the log says so when the manager is created. */
     PROXYPROCESS_CGROUP_AUTO = 0,
     /** None has. */
     PROXYPROCESS_CGROUP_OFF = 1,
-    /** Each has one. A manager that may make none is refused, and a process that cannot enter is not started. */
+    /** Each has one. A manager that cannot create cgroups is refused, and a process that cannot enter is not started. */
     PROXYPROCESS_CGROUP_REQUIRED = 2,
 } proxyprocess_cgroup;
 
@@ -537,8 +538,8 @@ typedef struct proxyprocess_logs proxyprocess_logs;
 
 /**
  * Starts, stops, snapshots and restores the proxies of a state. It ends once: by proxyprocess_manager_close(), which
- * leaves the proxies running for the next agent, or by proxyprocess_manager_kill(), which stops them; whichever comes
- * second does nothing. All functions but _free can be called from any threads at the same time, and none of them from
+ * leaves the proxies running for the next agent, or by proxyprocess_manager_kill(), which stops them; the second of these
+ * calls does nothing. All functions except _free can be called from any threads at the same time, and none of them from
  * a callback.
  */
 typedef struct proxyprocess_manager proxyprocess_manager;
@@ -819,8 +820,8 @@ typedef struct proxyprocess_manager_options {
     /** 0. */
     uint8_t reserved[3];
     /**
-     * Where logs, pid files, process records and the snapshot are, any bytes; made with mode 0700. NULL: nothing is
-     * written but logs to a `log_dir`, without which the output of the proxies is lost, and no later agent takes them over.
+     * The directory of logs, pid files, process records and the snapshot, any bytes; created with mode 0700. NULL: nothing is
+     * written except logs to a `log_dir` (without it the output of the proxies is lost), and no later agent takes them over.
      */
     const char *data_dir;
     /**
@@ -830,27 +831,26 @@ typedef struct proxyprocess_manager_options {
     const char *const *proxy_env;
     /** The snapshot is rewritten at most once in so many milliseconds, when it changed. */
     uint64_t snapshot_period_ms;
-    /** Changes of the state are followed at the latest after so many milliseconds. */
+    /** Changes of the state are applied at the latest after so many milliseconds. */
     uint64_t coalesce_period_ms;
-    /** Changes of the state are followed once there were no more for so many milliseconds. */
+    /** Changes of the state are applied once nothing changed for so many milliseconds. */
     uint64_t quiescent_period_ms;
-    /** How many lifecycle events are kept for readers that fell behind. */
+    /** How many lifecycle events are kept for readers that fall behind. */
     uint64_t event_capacity;
     /**
-     * How many proxies at a time may be preparing their next process (PROXYPROCESS_REPLACE_OVERLAP), from its start until
-     * it is ready, 1 to 1048576 (one for each processor, up to 3): the others wait for their turn, in the order in which
-     * they were changed, and their current processes serve on. One that waits after a failure lets others go first.
+     * How many proxies may prepare their next process (PROXYPROCESS_REPLACE_OVERLAP) at the same time, from its start until
+     * it is ready, 1 to 1048576 (one for each processor, up to 3). The others wait for their turn in the order of their
+     * changes, while their current processes keep serving. A proxy that waits after a failure loses its turn.
      */
     uint64_t max_handovers;
     /**
-     * Where logs are in place of a data directory, for a manager that needs no more of one, any bytes; made with mode 0700, and
-     * one that is there keeps its mode. NULL is none; it is none with `data_dir`, which has logs of its own.
+     * A directory for logs only, for a manager without a data directory, any bytes; created with mode 0700, an existing one
+     * keeps its mode. NULL is none. Must be NULL with `data_dir`, which has its own logs.
      */
     const char *log_dir;
     /**
-     * The logs of how many proxies that were removed stay, of those that were written to last, with the files of older lines
-     * beside them; the others are deleted once nothing of their proxy runs any more. Only with `has_keep_removed`, without which
-     * all stay.
+     * Of how many removed proxies the logs are kept, the ones that were written to last, with their files of older lines. The
+     * others are deleted once no process of their proxy runs any more. Ignored without `has_keep_removed`: then all are kept.
      */
     uint32_t keep_removed;
     /** Whether `keep_removed` counts: 0 or 1 (0). */
@@ -858,13 +858,13 @@ typedef struct proxyprocess_manager_options {
     /** 0. */
     uint8_t reserved_removed[3];
     /**
-     * The directory of the cgroup below which the manager makes its own, any bytes. NULL: that of this process, or the one above
-     * it where systemd has delegated that (`DelegateSubgroup=`). NULL with PROXYPROCESS_CGROUP_OFF.
+     * The directory of the cgroup below which the manager creates its own, any bytes. NULL: the cgroup of this process, or its
+     * parent if systemd has delegated that (`DelegateSubgroup=`). Must be NULL with PROXYPROCESS_CGROUP_OFF.
      */
     const char *cgroup_base;
     /**
-     * Whether each proxy has a cgroup (version 2) of its own, which has all that its process starts, whatever those do, and by
-     * which a stop ends all of it: a value of proxyprocess_cgroup (PROXYPROCESS_CGROUP_AUTO).
+     * Whether each proxy has a cgroup (version 2) of its own, a value of proxyprocess_cgroup (PROXYPROCESS_CGROUP_AUTO). All
+     * its processes are in it, whatever they do, so that a stop ends all of them.
      */
     int32_t cgroup;
     /** 0. */
@@ -1641,10 +1641,10 @@ int32_t proxyprocess_events_descriptor(const struct proxyprocess_events *events,
 void proxyprocess_events_free(struct proxyprocess_events *events);
 
 /**
- * Makes a manager of the proxies of a state, which may be filled before or after. It opens the data directory and
- * holds its lock until the manager is closed or killed; for one that is held it waits a second, or up to ten while only
- * a process in flight of an agent that is gone holds it. Nothing is started or stopped yet. What the proxies inherit of
- * the environment is read now: no other thread may change it meanwhile (setenv(3)).
+ * Creates a manager of the proxies of a state, which may be filled before or after. It opens the data directory and
+ * holds its lock until the manager is closed or killed. If the lock is held, it waits up to a second for it, or up to ten
+ * seconds if only a process that a dead agent was starting holds it. Nothing is started or stopped yet. The environment
+ * that the proxies inherit is read now: no other thread may change it meanwhile (setenv(3)).
  *
  * `state`: may be freed at any time; the manager keeps the set.
  *
@@ -1653,9 +1653,9 @@ void proxyprocess_events_free(struct proxyprocess_events *events);
  * `manager`: where the handle is put; free it with proxyprocess_manager_free().
  *
  * Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE naming the
- * option; PROXYPROCESS_E_LOCKED: another manager has the data directory, and the message says which process it is of;
- * PROXYPROCESS_E_UNTRUSTED: the data directory, or what is in it, is another user's or can be written by others;
- * PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED: it cannot be made or read.
+ * option; PROXYPROCESS_E_LOCKED: another manager has the data directory, and the message names its process;
+ * PROXYPROCESS_E_UNTRUSTED: the data directory, or something in it, belongs to another user or is writable by others;
+ * PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED: it cannot be created or read.
  *
  * Since 0.1.0.
  */
@@ -1666,8 +1666,8 @@ int32_t proxyprocess_manager_new(const struct proxyprocess_state *state,
                                  proxyprocess_error **err);
 
 /**
- * Frees a manager. If it was neither closed nor killed it is closed, and what goes wrong then is only logged. No other
- * call on it may be executing.
+ * Frees a manager. If it was neither closed nor killed, it is closed, and an error of that is only logged. No other call
+ * on it may be executing.
  *
  * `manager`: may be NULL, which does nothing.
  *
@@ -1676,15 +1676,15 @@ int32_t proxyprocess_manager_new(const struct proxyprocess_state *state,
 void proxyprocess_manager_free(struct proxyprocess_manager *manager);
 
 /**
- * Registers a kind of proxy under a mode, by which declarations and snapshots name it. Call it before
+ * Registers a kind of proxy under the name that declarations and snapshots have as their mode. Call it before
  * proxyprocess_manager_restore() and proxyprocess_manager_run().
  *
  * `mode`: 1 to 64 of the characters a-z, 0-9, - and _.
  *
  * `kind`: the functions of the kind, copied. After a failure its `destroy_user` is not called.
  *
- * Returns 0; PROXYPROCESS_E_INVALID_CONFIG: the mode is registered already, as "daemon" and "noop" always are, or is
- * no good name; PROXYPROCESS_E_NULL_ARGUMENT naming the function that is missing; PROXYPROCESS_E_STRUCT_SIZE.
+ * Returns 0; PROXYPROCESS_E_INVALID_CONFIG: the mode is already registered, as "daemon" and "noop" always are, or is not
+ * a valid name; PROXYPROCESS_E_NULL_ARGUMENT naming the missing function; PROXYPROCESS_E_STRUCT_SIZE.
  *
  * Since 0.1.0.
  */
@@ -1696,22 +1696,22 @@ int32_t proxyprocess_manager_register_kind(const struct proxyprocess_manager *ma
 
 /**
  * Takes over the proxies of an earlier manager of the same data directory: call it with `path` NULL, after
- * proxyprocess_manager_new() and before proxyprocess_manager_run(). Processes that live, and are proven to be the recorded
- * ones, are supervised when it returns; nothing is started. Tokens that were generated come back into the state. Where there
- * is nothing to take over it does nothing.
+ * proxyprocess_manager_new() and before proxyprocess_manager_run(). When it returns, living processes that are proven to be
+ * the recorded ones are supervised; nothing is started. Generated tokens are put back into the state. If there is nothing to
+ * take over, it does nothing.
  *
  * A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-N; the process records are
- * not touched, and the run still finds the processes by them. So an agent logs an error and goes on.
+ * not changed, and the run still finds the processes by them. So an agent should log an error and go on.
  *
  * `path`: NULL is the manager's own snapshot, proxyprocess_manager_snapshot_path(); without a data directory it does nothing
- * then. Another path is for a change of directory, or of agent: snapshots that proxyprocess_manager_snapshot() wrote, and those
- * of Consul 1.2 to 1.4. The snapshot of another data directory names no processes: the records beside it do, and are read and
- * not changed. Where there are none, or none that can be trusted, each proxy gets a PROXYPROCESS_EVENT_ADOPTION_REFUSED and a
- * last error that say so, and the run starts another process of each that is wanted.
+ * then. Another path is for a change of directory or of agent: snapshots that proxyprocess_manager_snapshot() wrote, and those
+ * of Consul 1.2 to 1.4. The snapshot of another data directory names no processes; the records beside it do, and are only
+ * read. If there are none that can be trusted, each proxy gets a PROXYPROCESS_EVENT_ADOPTION_REFUSED and a last error with the
+ * reason, and the run starts another process for each declared proxy.
  *
- * Returns 0; PROXYPROCESS_E_CORRUPT_SNAPSHOT: the document as a whole cannot be used; PROXYPROCESS_E_LOCKED: it is in the
- * data directory of a manager that lives, which the message names; PROXYPROCESS_E_INVALID_CONFIG: a run has begun already;
- * PROXYPROCESS_E_CLOSED, PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED. The manager is as before then.
+ * Returns 0; PROXYPROCESS_E_CORRUPT_SNAPSHOT: the document cannot be used; PROXYPROCESS_E_LOCKED: it is in the data directory
+ * of a living manager, which the message names; PROXYPROCESS_E_INVALID_CONFIG: a run has already begun;
+ * PROXYPROCESS_E_CLOSED, PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED. An error does not change the manager.
  *
  * Since 0.1.0.
  */
@@ -1722,13 +1722,13 @@ int32_t proxyprocess_manager_restore(const struct proxyprocess_manager *manager,
 
 /**
  * Follows the state on the calling thread until another thread closes or kills the manager, and returns when that is
- * complete, with its result: the program can exit then. While another run is executing it returns 0 at once. The first
- * sync is made at once, later ones when changes have calmed down. Fill the state first: what was restored or recorded and
- * is not in it is stopped by the first sync.
+ * complete, with its result; the program can then exit. While another run is executing it returns 0 at once. The first
+ * sync happens at once, later ones once there are no more changes for a while. Fill the state first: the first sync stops
+ * restored or recorded processes that are not declared in it.
  *
  * Returns 0; PROXYPROCESS_E_CLOSED: the manager was closed or killed before; PROXYPROCESS_E_EXHAUSTED: the threads of
- * the library cannot be started, and run can be called again; or what proxyprocess_manager_close() or
- * proxyprocess_manager_kill() has failed with, which both get.
+ * the library cannot be started, and run can be called again; or the error of proxyprocess_manager_close() or
+ * proxyprocess_manager_kill(), which both callers get.
  *
  * Since 0.1.0.
  */
@@ -1737,10 +1737,10 @@ int32_t proxyprocess_manager_run(const struct proxyprocess_manager *manager,
                                  proxyprocess_error **err);
 
 /**
- * Follows the state on a thread of the library's, named proxy-manager, and returns at once; while that thread runs
- * already it does nothing. Should the run end by a fault of the library, that is logged, and returned by
- * proxyprocess_manager_close() or proxyprocess_manager_kill(), after which the thread is gone; an agent that wants to
- * know at once calls proxyprocess_manager_run() on a thread of its own.
+ * Follows the state on a thread of the library, named proxy-manager, and returns at once; if that thread already runs, it
+ * does nothing. If the run ends by a fault of the library, this is logged, and returned by proxyprocess_manager_close() or
+ * proxyprocess_manager_kill(), after which the thread is gone. An agent that must know at once can call
+ * proxyprocess_manager_run() on a thread of its own.
  *
  * Returns 0; PROXYPROCESS_E_EXHAUSTED: the threads of the library cannot be started; PROXYPROCESS_E_CLOSED: the manager
  * was closed or killed before.
@@ -1752,16 +1752,16 @@ int32_t proxyprocess_manager_start(const struct proxyprocess_manager *manager,
                                    proxyprocess_error **err);
 
 /**
- * Ends the manager and leaves the proxies running. Nothing is in flight when it returns: every process is recorded, the
+ * Ends the manager and leaves the proxies running. When it returns, no start is in flight, every process is recorded, the
  * snapshot is written, and the data directory is free for the next manager. The thread of proxyprocess_manager_start() is
  * gone, and proxyprocess_manager_run() returns as well. After proxyprocess_manager_kill(), or called again, it does
- * nothing; called by several threads, it returns to each when the manager has ended.
+ * nothing; if several threads call it, each call returns when the manager has ended.
  *
- * Without a data directory no later manager finds the processes, unless by a snapshot that
- * proxyprocess_manager_snapshot() wrote just before: how many are left is logged as a warning.
+ * Without a data directory no later manager finds the processes, except by a snapshot that
+ * proxyprocess_manager_snapshot() wrote just before; their number is logged as a warning.
  *
- * Returns 0; PROXYPROCESS_E_IO when the snapshot could not be written, or what a proxy kind or the run of
- * proxyprocess_manager_start() failed with. The manager is closed nevertheless.
+ * Returns 0; PROXYPROCESS_E_IO if the snapshot could not be written; or the error of a proxy kind or of the run of
+ * proxyprocess_manager_start(). The manager is closed nevertheless.
  *
  * Since 0.1.0.
  */
@@ -1770,15 +1770,15 @@ int32_t proxyprocess_manager_close(const struct proxyprocess_manager *manager,
                                    proxyprocess_error **err);
 
 /**
- * Ends the manager and stops all proxies, at the same time, restored ones and recorded ones without a declaration
- * included. It returns when they are gone, and so does proxyprocess_manager_run() then. After
- * proxyprocess_manager_close(), or called again, it does nothing.
+ * Ends the manager and stops all proxies at the same time, including restored and recorded ones without a declaration. It
+ * returns when they are gone, and so does proxyprocess_manager_run(). After proxyprocess_manager_close(), or called again,
+ * it does nothing.
  *
- * Returns 0; PROXYPROCESS_E_STILL_RUNNING: processes outlived SIGKILL, or may live, and the message names them and all
- * else that failed; PROXYPROCESS_E_UNPROVEN: none did, and the message names others that may be of a proxy and were not
- * signalled; PROXYPROCESS_E_IO: they are gone, and the snapshot could not be written, or pid files or records could not be
- * removed, which the message names; or what a proxy kind or the run of proxyprocess_manager_start() failed with. The manager
- * is ended nevertheless.
+ * Returns 0; PROXYPROCESS_E_STILL_RUNNING: processes outlived SIGKILL, or may live; the message names them and everything
+ * else that failed; PROXYPROCESS_E_UNPROVEN: none did, and the message names others that may belong to a proxy and were not
+ * signalled; PROXYPROCESS_E_IO: they are gone, but the snapshot could not be written, or the named pid files or records
+ * could not be removed; or the error of a proxy kind or of the run of proxyprocess_manager_start(). The manager has ended
+ * nevertheless.
  *
  * Since 0.1.0.
  */
@@ -1787,18 +1787,18 @@ int32_t proxyprocess_manager_kill(const struct proxyprocess_manager *manager,
                                   proxyprocess_error **err);
 
 /**
- * Ends the grace of all stops that are under way: what is left of their processes gets SIGKILL now, whatever time and
- * whichever steps they have, and for those that are just being started or adopted to be stopped it comes as soon as they are
- * there. So an agent that was asked to end, and is asked again, need not wait for a grace period of an hour.
+ * Ends the grace period of all current stops: their remaining processes get SIGKILL at once, whatever time and steps they
+ * have. A process that is still being started or adopted, only to be stopped, gets it as soon as it exists. With this call an
+ * agent that is asked twice to end need not wait for a grace period of an hour.
  *
- * That concerns proxyprocess_manager_kill(), proxyprocess_manager_pause(), proxyprocess_manager_restart() and each stop by the
- * state alike; in a handover both generations, as far as they are being stopped; what a crash has left, and a process that
- * writes its core. Commands of a stop are killed. Stops that begin later have their grace, and while none is under way it
- * does nothing. A proxy of a registered kind is stopped by its own functions, which this does not reach.
+ * It applies to proxyprocess_manager_kill(), proxyprocess_manager_pause(), proxyprocess_manager_restart() and stops by the
+ * state; to the generations of a handover that are being stopped; to the remains of a crash; and to a process that writes its
+ * core. Commands of a stop are killed. Later stops have their full grace period, and without a current stop it does nothing.
+ * It does not affect proxies of registered kinds, which are stopped by their own functions.
  *
- * It returns at once, and the stop as always when all are gone: at the latest about five seconds later, with
- * PROXYPROCESS_E_STILL_RUNNING if anything outlives SIGKILL. Call it from any thread, while others run, kill or close the
- * manager, and as often as you like; not from a signal handler.
+ * It returns at once. The stop returns when all processes are gone, at the latest about five seconds later, with
+ * PROXYPROCESS_E_STILL_RUNNING if any outlives SIGKILL. It can be called from any thread, while others run, kill or close the
+ * manager, and any number of times; not from a signal handler.
  *
  * Returns 0, also after the end of the manager.
  *
@@ -1815,7 +1815,7 @@ int32_t proxyprocess_manager_end_grace(const struct proxyprocess_manager *manage
  *
  * `path`: any bytes.
  *
- * Returns 0; PROXYPROCESS_E_IO: what was there before is untouched; PROXYPROCESS_E_CLOSED.
+ * Returns 0; PROXYPROCESS_E_IO: an existing file is not changed; PROXYPROCESS_E_CLOSED.
  *
  * Since 0.1.0.
  */
@@ -1839,13 +1839,13 @@ int32_t proxyprocess_manager_snapshot_path(const struct proxyprocess_manager *ma
                                            proxyprocess_error **err);
 
 /**
- * Takes other settings, at once: periods, environment and `allow_root`. Another `proxy_env` replaces every proxy whose
- * environment comes out otherwise by it; `allow_root` has those tried again that were refused.
+ * Changes settings, at once: periods, environment, `allow_root`, `max_handovers` and `keep_removed`. A changed `proxy_env`
+ * replaces every proxy whose environment changes by it; `allow_root` starts proxies that were refused.
  *
- * `options`: all of them, `data_dir` and `event_capacity` as they were.
+ * `options`: all options; `data_dir`, `log_dir`, `cgroup`, `cgroup_base` and `event_capacity` must be unchanged.
  *
  * Returns 0; PROXYPROCESS_E_INVALID_CONFIG and others as proxyprocess_manager_new(), naming the option;
- * PROXYPROCESS_E_CLOSED. Nothing is changed then.
+ * PROXYPROCESS_E_CLOSED. An error changes nothing.
  *
  * Since 0.1.0.
  */
@@ -1869,14 +1869,14 @@ int32_t proxyprocess_manager_status(const struct proxyprocess_manager *manager,
                                     proxyprocess_error **err);
 
 /**
- * What one proxy is doing: what proxyprocess_manager_status() says of it, without the cost of all others.
+ * What one proxy is doing: its entry in proxyprocess_manager_status(), without the cost of all others.
  *
  * `id`: UTF-8.
  *
  * `list`: where a list of this one is put; free it with proxyprocess_status_list_free().
  *
- * Returns 0; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id, where one that was removed is there until its stop is
- * done; PROXYPROCESS_E_CLOSED: nor will there be one.
+ * Returns 0; PROXYPROCESS_E_NOT_FOUND: there is no proxy with this id; a removed proxy exists until its stop is complete;
+ * PROXYPROCESS_E_CLOSED: the manager has ended.
  *
  * Since 0.1.0.
  */
@@ -1887,7 +1887,7 @@ int32_t proxyprocess_manager_status_of(const struct proxyprocess_manager *manage
                                        proxyprocess_error **err);
 
 /**
- * A reader of the manager's lifecycle events from now on. Take it before proxyprocess_manager_restore() to get the
+ * A reader of the manager's lifecycle events from now on. Create it before proxyprocess_manager_restore() to receive the
  * events of adoptions.
  *
  * `events`: where the handle is put; free it with proxyprocess_events_free(), before or after the manager.
@@ -1902,9 +1902,8 @@ int32_t proxyprocess_manager_events(const struct proxyprocess_manager *manager,
                                     proxyprocess_error **err);
 
 /**
- * A reader of the lines of the log about this manager and its proxies, from now on. What concerns all managers of the program
- * is not among them: lines of the threads that they share, and of opening a data directory; proxyprocess_logs_new() has those
- * as well.
+ * A reader of the log lines about this manager and its proxies, from now on. It does not have lines that concern all managers
+ * of the program (about shared threads, and about opening a data directory); proxyprocess_logs_new() has those as well.
  *
  * `level`: how much, a value of proxyprocess_log_level; PROXYPROCESS_LOG_OFF is nothing.
  *
@@ -1921,20 +1920,20 @@ int32_t proxyprocess_manager_logs(const struct proxyprocess_manager *manager,
                                   proxyprocess_error **err);
 
 /**
- * Restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops it (stop
- * signal to its group, grace period, SIGKILL), and started anew when nothing of it is left; with PROXYPROCESS_REPLACE_OVERLAP
- * the next one is started first, and this one stopped when that is ready.
+ * Restarts one proxy with its current declaration. The process is stopped as after a changed declaration (stop signal to its
+ * group, grace period, SIGKILL), and started again when all its processes are gone; with PROXYPROCESS_REPLACE_OVERLAP the next
+ * process is started first, and this one is stopped when the next one is ready.
  *
  * Returns when the restart has begun, and waits neither for the stop nor for the start: proxyprocess_manager_wait_until()
- * does, and events tell both. The backoff begins anew, and a proxy that waits for its next start, or has failed, is started at
- * once; a start that waits for what is left of its predecessor goes on waiting for that. A process that is being started or
- * adopted is replaced when it runs; one that is just being stopped to be started again is not stopped twice. A proxy of a
- * registered kind is created anew, after which the old one is stopped and the new one started.
+ * does, and events report both. The backoff is reset, and a proxy that waits for its next start, or has failed, is started at
+ * once; a start that waits for remaining processes of its predecessor keeps waiting for them. A process that is being started
+ * or adopted is replaced once it runs; one that is already being stopped to be started again is not stopped twice. A proxy of
+ * a registered kind is created again; then the old one is stopped and the new one started.
  *
  * `id`: UTF-8.
  *
- * Returns 0; PROXYPROCESS_E_NOT_FOUND: no proxy of this id is managed, as before the first sync of the run;
- * PROXYPROCESS_E_CLOSED; of a proxy of a registered kind what its `create` fails with, and PROXYPROCESS_E_IO when the snapshot
+ * Returns 0; PROXYPROCESS_E_NOT_FOUND: no proxy with this id is managed, as before the first sync of the run;
+ * PROXYPROCESS_E_CLOSED; for a proxy of a registered kind the error of its `create`, and PROXYPROCESS_E_IO if the snapshot
  * cannot be written: the old one goes on.
  *
  * Since 0.1.0.
@@ -1945,12 +1944,12 @@ int32_t proxyprocess_manager_restart(const struct proxyprocess_manager *manager,
                                      proxyprocess_error **err);
 
 /**
- * Tries now what one proxy waits for: a start that is due later, or the identification of a process that may live; and starts
- * one that has failed, or was given up, which has all its failures before it again. The backoff goes on where it was.
+ * Tries at once what one proxy waits for: its next start, or the identification of a process that may live. It also starts a
+ * proxy that has failed or was given up, whose failures are then counted from zero. The backoff continues where it was.
  *
- * Nothing happens to a proxy that runs, is being started or stopped, or has completed; and no start begins beside what holds
- * it. Returns when it has begun. A proxy of a registered kind that has failed is restarted. A declaration that is set again
- * unchanged retries nothing.
+ * It has no effect on a proxy that runs, is being started or stopped, or has completed, and a start that is delayed by a
+ * living process stays delayed. Returns when it has begun. A proxy of a registered kind that has failed is restarted. Setting
+ * the same declaration again retries nothing.
  *
  * `id`: UTF-8.
  *
@@ -1964,13 +1963,13 @@ int32_t proxyprocess_manager_retry(const struct proxyprocess_manager *manager,
                                    proxyprocess_error **err);
 
 /**
- * Forgets how often one proxy has crashed and how often its starts have failed: the backoff begins anew with the next crash,
- * failures count anew for giving up, and `restarts` of its status is 0. A wait that is under way goes on, and a proxy that has
- * failed stays so: see proxyprocess_manager_retry().
+ * Forgets how often one proxy has crashed and how often its starts have failed: the backoff and the count of failures for
+ * giving up start at zero, and `restarts` of its status is 0. A current wait goes on, and a proxy that has failed stays
+ * failed: see proxyprocess_manager_retry().
  *
  * `id`: UTF-8.
  *
- * Returns 0; PROXYPROCESS_E_NOT_FOUND: no proxy of this id is managed, as before the first sync of the run;
+ * Returns 0; PROXYPROCESS_E_NOT_FOUND: no proxy with this id is managed, as before the first sync of the run;
  * PROXYPROCESS_E_CLOSED.
  *
  * Since 0.1.0.
@@ -2017,19 +2016,19 @@ int32_t proxyprocess_manager_resume(const struct proxyprocess_manager *manager,
                                     proxyprocess_error **err);
 
 /**
- * Sends a signal to the process of one proxy, for what the program makes of it: SIGHUP to reload, SIGUSR1 to open its logs
- * anew. Only the leader gets it, no other process of its group, and never a process that has a recycled pid.
+ * Sends a signal to the process of one proxy, for example SIGHUP to reload or SIGUSR1 to reopen its logs. Only the leader gets
+ * it, no other process of its group, and never a process with a recycled pid.
  *
- * Returns when the kernel has taken the signal. A process that ends by it has ended by itself: it is restarted as after a
- * crash. A proxy that is being stopped can be sent one as well, also when it was removed from the state.
+ * Returns when the kernel has accepted the signal. A process that ends by it is restarted as after a crash. The process of a
+ * proxy that is being stopped can be signalled too, also if the proxy was removed from the state.
  *
  * `id`: UTF-8.
  *
  * `signal`: 1 to 64.
  *
- * Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: no such signal; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id;
- * PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; PROXYPROCESS_E_IO: the kernel refuses, with
- * EPERM because the agent may not signal the process; PROXYPROCESS_E_CLOSED.
+ * Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: no such signal; PROXYPROCESS_E_NOT_FOUND: there is no proxy with this id;
+ * PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; PROXYPROCESS_E_IO: the kernel refused, with
+ * EPERM if the agent may not signal the process; PROXYPROCESS_E_CLOSED.
  *
  * Since 0.1.0.
  */
@@ -2040,14 +2039,14 @@ int32_t proxyprocess_manager_signal(const struct proxyprocess_manager *manager,
                                     proxyprocess_error **err);
 
 /**
- * Has the process of one proxy reload its configuration, as its declaration says (`reload`): by a signal to its leader,
- * which it may have to confirm, or by a command, which is run with the environment, directory and credentials of the proxy, and
- * with the pid of the leader in MAINPID. Its output goes to the logs of the proxy.
+ * Makes the process of one proxy reload its configuration as declared (`reload`): by a signal to its leader, with or without
+ * a confirmation, or by a command, which is run with the environment, directory and credentials of the proxy, and with the pid
+ * of the leader in MAINPID. The output of the command goes to the logs of the proxy.
  *
- * Returns when the kernel has taken the signal; or when the process has confirmed by its notifications that it has reloaded
- * ("notify"), or the command has exited, which this thread waits for. Without a confirmation, what the process makes of the
- * signal is not known. The declaration is the one that is followed. A stop of the proxy that comes meanwhile ends the command,
- * a close does not. The process stays what it is, confirmed or not.
+ * Returns when the kernel has accepted the signal, when the process has confirmed the reload by its notifications ("notify"),
+ * or when the command has exited; this thread waits for it. Without a confirmation it is not known what the process does with
+ * the signal. The current declaration is used. A stop of the proxy that comes meanwhile ends the command, a close does not.
+ * The process is not replaced, whether it confirms or not.
  *
  * `id`: UTF-8.
  *
@@ -2055,9 +2054,9 @@ int32_t proxyprocess_manager_signal(const struct proxyprocess_manager *manager,
  * it ended otherwise; PROXYPROCESS_E_TIMEOUT: it took longer than its timeout_ms and was killed with its group, or the process
  * has not confirmed its reload within the declared start_timeout_ms; PROXYPROCESS_E_STILL_RUNNING: the command outlived that;
  * PROXYPROCESS_E_START_FAILED and PROXYPROCESS_E_ROOT_REFUSED: it was not started;
- * PROXYPROCESS_E_INVALID_CONFIG: the proxy declares no `reload`; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id;
- * PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; or, where it is to confirm, its process is not
- * ready, or has ended before it did; PROXYPROCESS_E_IO: the kernel refuses the signal, or a log cannot be opened;
+ * PROXYPROCESS_E_INVALID_CONFIG: the proxy declares no `reload`; PROXYPROCESS_E_NOT_FOUND: there is no proxy with this id;
+ * PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; or, with a confirmation, its process is not
+ * ready, or has ended before it confirmed; PROXYPROCESS_E_IO: the kernel refused the signal, or a log cannot be opened;
  * PROXYPROCESS_E_CLOSED, also when the manager is closed before the process has confirmed.
  *
  * Since 0.1.0.
@@ -2068,9 +2067,9 @@ int32_t proxyprocess_manager_reload(const struct proxyprocess_manager *manager,
                                     proxyprocess_error **err);
 
 /**
- * Waits until one proxy is as wanted, as it is declared when this is called: a declaration that was changed before is followed
- * first. So after proxyprocess_state_set() it waits for the new process, and after proxyprocess_manager_restart() for the next
- * one. Nothing is polled, and no event is missed. Before the run nothing is followed, so it waits for the first sync.
+ * Waits until one proxy has reached `what`, with its declaration at the time of the call: earlier changes are applied first.
+ * So after proxyprocess_state_set() it waits for the new process, and after proxyprocess_manager_restart() for the next one.
+ * The state is not polled, and no change is missed. Before the run no declaration is applied, so it waits for the first sync.
  *
  * `id`: UTF-8.
  *
@@ -2081,7 +2080,7 @@ int32_t proxyprocess_manager_reload(const struct proxyprocess_manager *manager,
  * Returns 0; PROXYPROCESS_E_TIMEOUT; PROXYPROCESS_E_INVALID_ARGUMENT: `what` is none of the values; PROXYPROCESS_E_NOT_FOUND:
  * the proxy is not declared, or was removed meanwhile; the code with which the proxy has failed, such as
  * PROXYPROCESS_E_ROOT_REFUSED and PROXYPROCESS_E_START_FAILED: it cannot be started as it is declared;
- * PROXYPROCESS_E_NOT_RUNNING: it has completed and was to run, or has failed with its exit and is not started again;
+ * PROXYPROCESS_E_NOT_RUNNING: it has completed instead of running, or has failed with its exit and is not started again;
  * PROXYPROCESS_E_CLOSED, also when the manager is closed or killed meanwhile.
  *
  * Since 0.1.0.

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 //! An embeddable process supervisor: an agent declares which proxy processes must run, and the library starts them,
-//! restarts them with backoff, logs them, stops them, and after the agent was restarted, upgraded or killed takes them
-//! over again, still running.
+//! restarts them with backoff, writes their logs and stops them. After the agent was restarted, upgraded or killed, the
+//! next one takes over the same running processes.
 //!
 //! It re-creates the managed-proxy package of Consul 1.4 as a synchronous Rust library: OS threads and channels, no
 //! async runtime, Linux only.
 //!
 //! - [`State`] is the desired set: add, replace, remove, from any thread, at any time.
-//! - [`Manager`] follows it: [`Manager::open`] takes over what an earlier agent left running, [`Manager::run`] follows the
-//!   state, and at the end come [`Manager::close`] (the proxies run on) or [`Manager::kill`] (they are stopped first).
-//! - [`Events`] tells what happens, [`ProxyStatus`] what each proxy is doing, [`Logs`] has the lines of the log.
+//! - [`Manager`] applies it: [`Manager::open`] takes over the processes of an earlier agent, [`Manager::run`] follows the
+//!   state, and at the end [`Manager::close`] leaves the proxies running and [`Manager::kill`] stops them.
+//! - [`Events`] reports what happens, [`ProxyStatus`] what each proxy is doing, and [`Logs`] the lines of the log.
 //! - [`Daemon`] is one supervised process without a manager; [`Noop`] is a proxy that does nothing; [`Proxy`] is the
-//!   interface of kinds of one's own.
+//!   interface for kinds of proxies that a host implements.
 //!
 //! # Example: an agent in twenty lines
 //! ```no_run
@@ -28,17 +28,18 @@
 //! ```
 //!
 //! # Threads
-//! All managers and daemons of a program share one supervisor thread and at most three spawner threads (one a processor),
-//! whatever the number of processes, and at most 16 more in place of spawners that a file system holds up. A manager with proxies of registered kinds has one thread more.
-//! They start with the first use, end with the last handle, and are named `proxy-...`. All asynchronous signals are
-//! blocked on them, so that the host's handlers never run there; open are the six that a thread raises by a fault of its
-//! own (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS), for a host that handles those of its loggers and kinds of proxy.
-//! While nothing happens, none of the threads runs.
+//! All managers and daemons of a program share one supervisor thread and at most three spawner threads (one for each
+//! processor), whatever the number of processes; at most 16 more replace spawners that hang in a file system. Logs with a
+//! limit need one more thread, and so does each manager with proxies of registered kinds. The threads start with the first
+//! use, end with the last handle, and are named `proxy-...`. All asynchronous signals are blocked on them, so that the
+//! host's handlers never run there. Not blocked are the six signals that a thread raises by its own fault (SIGSEGV, SIGBUS,
+//! SIGFPE, SIGILL, SIGTRAP, SIGSYS), for hosts that handle faults of their loggers and kinds of proxies. No thread runs
+//! while nothing happens.
 //!
 //! # What the library does not do to its host
-//! It installs no signal handler, waits for no child but its own (never `waitpid(-1)`), and changes neither the
+//! It installs no signal handler, waits only for its own children (never `waitpid(-1)`), and changes neither the
 //! working directory nor the umask, environment, signal dispositions or limits of the process. Hosts should neither
-//! ignore SIGCHLD nor wait for "any child"; if they do, exits are still seen, and their status where the kernel tells.
+//! ignore SIGCHLD nor wait for "any child"; if they do, exits are still seen, and the exit status if the kernel reports it.
 //!
 //! A process does not inherit everything from its host: see [`Command`] for its environment, descriptor limit and OOM
 //! score.
@@ -48,9 +49,9 @@
 //!
 //! # Log
 //! Lines go to the [`log`](https://docs.rs/log) facade with the target `proxyprocess`: starts, adoptions, stops, waits and
-//! ends that no agent was there to see at info, unexpected exits and other refused adoptions at warn, failures at error.
-//! They are written on the library's threads: a logger that blocks delays the supervision. A manager may have a logger of its
-//! own ([`ManagerOptions::logger`]), and [`Logs`] reads the lines by pull, which delays nothing.
+//! ends while no agent ran at info, unexpected exits and other refused adoptions at warn, failures at error. They are
+//! written on the library's threads: a logger that blocks delays the supervision. A manager may have a logger of its own
+//! ([`ManagerOptions::logger`]). [`Logs`] reads the lines by pull, which delays nothing.
 
 #[cfg(feature = "internals")]
 #[doc(hidden)]

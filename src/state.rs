@@ -28,10 +28,10 @@ pub(crate) struct Changes {
     pub(crate) wanted: DesiredSet,
 }
 
-/// The source of truth for which proxies should run. Cloning it gives another handle on the same set.
+/// The set of proxies that should run. A clone is another handle to the same set.
 ///
-/// Changing it never waits for the manager, and never starts or stops anything by itself: a
-/// [`Manager`](crate::Manager) that runs follows it, once the changes have calmed down.
+/// A change never waits for the manager, and does not start or stop anything itself: a running
+/// [`Manager`](crate::Manager) applies it once there are no more changes for a while.
 ///
 /// ```
 /// use proxyprocess::{Command, ProxyConfig, State};
@@ -84,7 +84,7 @@ impl State {
     ///
     /// Without a token it gets one: the one generated for this id before, or a new one from the kernel's random source.
     ///
-    /// Whether its mode is registered is for the manager to say, in status, log and events.
+    /// An unregistered mode is no error here: the manager reports it in status, log and events.
     ///
     /// # Errors
     /// - [`ErrorCode::InvalidId`], [`ErrorCode::InvalidConfig`]: the declaration can never work. Nothing is changed.
@@ -102,7 +102,7 @@ impl State {
         Ok(())
     }
 
-    /// Removes a proxy; false when there is none with this id.
+    /// Removes a proxy; `false` if there is none with this id.
     pub fn remove(&self, id: &str) -> bool {
         let mut shared = self.lock();
         shared.remembered.remove(id);
@@ -114,7 +114,7 @@ impl State {
     /// Replaces the whole set at once. Of two proxies with the same id the last one counts.
     ///
     /// # Errors
-    /// As [`State::set`], for the first proxy that is refused. Nothing is changed then.
+    /// Those of [`State::set`], for the first proxy that is refused. An error changes nothing.
     pub fn replace_all(&self, proxies: impl IntoIterator<Item = (String, ProxyConfig)>) -> Result<()> {
         self.replace_with(proxies, None)
     }
@@ -159,14 +159,10 @@ impl State {
 
     /// Replaces the whole set from a JSON document: an object of declarations by id.
     ///
-    /// Each has the fields `command` (a list; required for daemons), `dir`, `env` (a list of `NAME=value`), `unset_env`
-    /// (a list of names), `clear_env`, `token`, `target_service`, `stop_signal`, `grace_period_ms`, `leftover_grace_ms`,
-    /// `credentials` (`uid`, `gid`, `groups`), `user`, `group`, `descriptor_limit`, `oom_score_adj`, `rlimits`, `nice`, `cpu_affinity`,
-    /// `umask`, `no_new_privs`, `argv0`, `output`, `detached`, `restart`
-    /// (`healthy_after_ms`, `attempts_before_backoff`, `max_wait_ms`, `jitter`), `mode` and `options`.
-    /// [`Command`](crate::Command),
-    /// [`StopSettings`](crate::StopSettings) and [`RestartSettings`](crate::RestartSettings) say what they mean. A UTF-8 byte
-    /// order mark before the document is skipped.
+    /// A declaration has the settings of [`ProxyConfig`], [`Command`](crate::Command), [`StopSettings`](crate::StopSettings)
+    /// and [`RestartSettings`](crate::RestartSettings) as fields: `command` (a list; required for daemons), `dir`, `env` (a
+    /// list of `NAME=value`), `stop_signal`, `grace_period_ms`, `restart` (an object) and others. `docs/configuration.md`
+    /// describes all of them. A UTF-8 byte order mark before the document is skipped.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidConfig`] or [`ErrorCode::InvalidId`] naming the field, as in `proxies.web.command: expected
@@ -194,7 +190,7 @@ impl State {
         proxies.into_iter().map(|(id, config)| (id.to_string(), (*config).clone())).collect()
     }
 
-    /// Tells of changes from now on.
+    /// A subscription to changes from now on.
     pub fn subscribe(&self) -> Subscription {
         self.lock().subscribers.add()
     }

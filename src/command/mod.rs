@@ -22,13 +22,13 @@ pub(crate) use validation::{DESCRIPTOR_LIMIT, OOM_SCORE_ADJ, USER_OR_GROUP, vali
 
 /// The command of a proxy, as the agent declares it.
 ///
-/// Arguments, paths and environment are bytes: no encoding is assumed. A program without a `/` is looked up in the
-/// `PATH` that the process itself will have, a relative one with a `/` below its working directory. A script needs a `#!`
-/// line: no shell is asked to run it.
+/// Arguments, paths and environment are bytes: no encoding is assumed. A program without a `/` is searched for in the
+/// `PATH` of the new process, a relative path with a `/` below its working directory. A script needs a `#!` line: no shell
+/// is involved.
 ///
-/// The process inherits the agent's environment without [`HOST_VARIABLES`](crate::defaults::HOST_VARIABLES), the soft limit of
-/// descriptors that the agent had when the library was loaded, and neither its OOM score nor anything else that is not
-/// documented.
+/// The process inherits the agent's environment without [`HOST_VARIABLES`](crate::defaults::HOST_VARIABLES), and the soft
+/// descriptor limit that the agent had when the library was loaded. It does not inherit the agent's OOM score, or anything
+/// else that is not documented.
 ///
 /// ```
 /// use proxyprocess::Command;
@@ -156,15 +156,15 @@ impl Command {
         self
     }
 
-    /// Withholds one environment variable that the agent or the manager's `proxy_env` would give. One that the command
-    /// sets itself, or the library, cannot be withheld.
+    /// Removes one environment variable of the agent or of the manager's `proxy_env`. A variable that the command itself or
+    /// the library sets cannot be removed.
     #[must_use]
     pub fn unset_env(mut self, name: impl Into<OsString>) -> Command {
         self.seldom.unset_env.insert(name.into());
         self
     }
 
-    /// Withholds the whole environment of the agent, its `PATH` included. What remains is the manager's `proxy_env`,
+    /// Removes the whole environment of the agent, including its `PATH`. The process has only the manager's `proxy_env`,
     /// the declared variables, and those that the library sets itself ([`defaults`](crate::defaults)).
     #[must_use]
     pub fn clear_env(mut self) -> Command {
@@ -191,29 +191,28 @@ impl Command {
         self
     }
 
-    /// Sets how willingly the kernel kills the process when memory runs out: the absolute value of
-    /// `/proc/<pid>/oom_score_adj` (proc(5)), from -1000, never, to 1000, first.
+    /// Sets how likely the kernel kills the process when memory runs out: the absolute value of
+    /// `/proc/<pid>/oom_score_adj` (proc(5)), from -1000 (never) to 1000 (first).
     ///
-    /// A value below the agent's needs CAP_SYS_RESOURCE; where it is refused, the start fails and is tried again. Without
-    /// it the value is 0, and not the agent's own, which may be protected; where the kernel does not permit 0, it is the
-    /// agent's.
+    /// A value below the agent's needs CAP_SYS_RESOURCE; if it is refused, the start fails and is tried again. The default is
+    /// 0 and not the agent's own value, which may protect the agent; if the kernel does not permit 0, it is the agent's.
     #[must_use]
     pub fn oom_score_adj(mut self, value: i32) -> Command {
         self.seldom.oom_score_adj = Some(value);
         self
     }
 
-    /// Starts the process as an orphan: from before it executes it is no child of the agent, but of init, or of the
+    /// Starts the process as an orphan: even before it executes it is not a child of the agent, but of init or of the
     /// nearest subreaper among the agent's ancestors (prctl(2), `PR_SET_CHILD_SUBREAPER`).
     ///
-    /// For programs that ask the kernel for a signal when the thread that started them ends (`PR_SET_PDEATHSIG`), as Envoy
-    /// does unless it runs with `--disable-hot-restart`. As a child, one of these ends with the agent, and when the last
-    /// [`Manager`](crate::Manager) or [`Daemon`](crate::Daemon) of the program is closed, for the library's threads end
-    /// then. In an agent that is itself a subreaper, or the first process of its pid namespace, it survives the close
-    /// alone.
+    /// This is for programs that ask the kernel for a signal when the thread that started them ends (`PR_SET_PDEATHSIG`), as
+    /// Envoy does unless it runs with `--disable-hot-restart`. As a child, such a program ends with the agent, and also when
+    /// the last [`Manager`](crate::Manager) or [`Daemon`](crate::Daemon) of the program is closed, because the library's
+    /// threads end then. If the agent is itself a subreaper, or the first process of its pid namespace, the program survives
+    /// a close, but not the end of the agent.
     ///
-    /// It is supervised as an adopted process is: how it ended is known from the kernel (Linux 6.15), else it is
-    /// [`ExitStatus::Unknown`](crate::ExitStatus::Unknown) unless it was seen as a zombie.
+    /// The process is supervised like an adopted one: its exit status is known from Linux 6.15 on, or if it was seen as a
+    /// zombie; otherwise it is [`ExitStatus::Unknown`](crate::ExitStatus::Unknown).
     #[must_use]
     pub fn detached(mut self) -> Command {
         self.seldom.detached = true;

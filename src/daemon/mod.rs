@@ -26,10 +26,10 @@ use crate::sys::thread;
 /// A long-running process that is kept running: started, restarted with backoff when it ends, and stopped
 /// (Consul 1.4's `Daemon`). A [`Manager`](crate::Manager) runs its daemons by itself; this is for one alone.
 ///
-/// The process gets the agent's environment (but see [`Command`](crate::Command)), its own declared one, and its id and
-/// token by the variables [`ENV_PROXY_ID`](crate::defaults::ENV_PROXY_ID) and
-/// [`ENV_PROXY_TOKEN`](crate::defaults::ENV_PROXY_TOKEN). Its output goes to the files named, or nowhere. Unlike a manager, a daemon alone generates no token when none is
-/// declared, and may run as root. Dropping the value is [`Daemon::close`]: the process runs on.
+/// The process gets the agent's environment (but see [`Command`](crate::Command)), its declared variables, and its id and
+/// token in [`ENV_PROXY_ID`](crate::defaults::ENV_PROXY_ID) and [`ENV_PROXY_TOKEN`](crate::defaults::ENV_PROXY_TOKEN). Its
+/// output goes to the given files; without a file it is lost. Unlike a manager, a daemon generates no token if none is
+/// declared, and may run as root. Dropping the value is the same as [`Daemon::close`]: the process runs on.
 ///
 /// ```
 /// use proxyprocess::{Command, Daemon, ProxyConfig, ProxyState};
@@ -79,7 +79,7 @@ enum DaemonPhase {
 }
 
 impl Daemon {
-    /// A daemon that is not started.
+    /// Creates a daemon, which is not started yet.
     pub fn new(id: impl Into<String>, config: ProxyConfig) -> Daemon {
         let (id, config) = (id.into().into(), Arc::new(config));
         let declared = Declared { id, config, stdout: None, stderr: None, pid: None, consul: None };
@@ -93,9 +93,9 @@ impl Daemon {
         }
     }
 
-    /// The same with a pid file, which is there while the process runs: its pid and a newline.
+    /// The same with a pid file, which exists while the process runs and contains its pid and a newline.
     ///
-    /// When it cannot be written, the process runs nevertheless and the error is logged.
+    /// If it cannot be written, the process runs nevertheless and the error is logged.
     #[must_use]
     pub fn with_pid_path(self, path: impl Into<PathBuf>) -> Daemon {
         self.lock().declared.pid = Some(path.into());
@@ -116,11 +116,11 @@ impl Daemon {
         self
     }
 
-    /// Starts the process and keeps it running. Starting a started daemon is no error; one that was stopped, has
-    /// completed or is given up is started anew.
+    /// Starts the process and keeps it running. Starting a started daemon is no error; a daemon that was stopped, has
+    /// completed or was given up is started again.
     ///
-    /// It returns when the first attempt succeeded; or, after a failure that may pass (missing program, exhausted
-    /// processes, full disk), with the next attempt scheduled and the failure in [`Daemon::status`] and the log.
+    /// Returns when the first attempt succeeded; or, after a failure that may be temporary (missing program, process limit,
+    /// full disk), with the next attempt scheduled and the failure in [`Daemon::status`] and the log.
     ///
     /// # Errors
     /// - [`ErrorCode::InvalidConfig`], [`ErrorCode::InvalidId`]: it can never work.
@@ -142,16 +142,16 @@ impl Daemon {
         self.put(&supervisor, spec, StartMode::Asked)
     }
 
-    /// Stops the process: the stop signal to its group, SIGKILL after the grace period. It returns when the whole group
-    /// is gone, and what left it for another session, as far as that is known by its environment. Stopping a daemon
+    /// Stops the process: the stop signal to its group, SIGKILL after the grace period. It returns when the whole group is
+    /// gone, and processes that left it for another session and are recognized by their environment. Stopping a daemon
     /// that is not started, or twice, is no error; after [`Daemon::close`] it has no effect. [`Daemon::start`] starts
     /// it again.
     ///
     /// # Errors
-    /// - [`ErrorCode::StillRunning`] when something outlived SIGKILL; the message names it.
-    /// - [`ErrorCode::Unproven`] when the process is gone, and others live that may be of it, which is not proven. They
-    ///   were not signalled; the message names them, and so does [`ProxyStatus::unproven`] while they live.
-    /// - [`ErrorCode::Io`] when all is gone but the pid file, which could not be removed.
+    /// - [`ErrorCode::StillRunning`]: processes outlived SIGKILL; the message names them.
+    /// - [`ErrorCode::Unproven`]: the process is gone, but others live that may belong to it, without proof. They were not
+    ///   signalled; the message names them, and so does [`ProxyStatus::unproven`] while they live.
+    /// - [`ErrorCode::Io`]: all processes are gone, but the pid file could not be removed.
     pub fn stop(&self) -> Result<()> {
         self.check_usable()?;
         let (supervisor, slot) = {
@@ -168,8 +168,8 @@ impl Daemon {
         result
     }
 
-    /// Ends the grace of a [`Daemon::stop`] that is under way in another thread, as [`Manager::end_grace`](crate::Manager::end_grace)
-    /// does: what is left of the process gets SIGKILL now. While nothing is being ended it does nothing.
+    /// Ends the grace period of a [`Daemon::stop`] in another thread, like [`Manager::end_grace`](crate::Manager::end_grace):
+    /// the remaining processes get SIGKILL at once. Without a stop it does nothing.
     ///
     /// # Errors
     /// - [`ErrorCode::Forked`] in a process that the host forked off.
@@ -180,8 +180,8 @@ impl Daemon {
         supervisor.map_or(Ok(()), |supervisor| supervisor.send(SupervisorCommand::EndGrace { owner: self.owner }))
     }
 
-    /// Ends the supervision and leaves the process running, unless it has asked to be killed when its parent ends (see
-    /// [`Command::detached`](crate::Command::detached)). From now on [`Daemon::stop`] has no effect.
+    /// Ends the supervision and leaves the process running, unless it has asked the kernel to be killed when its parent ends
+    /// (see [`Command::detached`](crate::Command::detached)). From now on [`Daemon::stop`] has no effect.
     ///
     /// # Errors
     /// [`ErrorCode::Forked`] in a process that the host forked off.
@@ -197,10 +197,9 @@ impl Daemon {
         released
     }
 
-    /// Whether the other is the same process as declared: id, command, directory, environment, token, credentials and
-    /// files. How it is stopped and restarted, and the agent's own environment, do not count. A daemon out of a snapshot
-    /// of Consul's equals one whose declared variables its process has, whichever others that has: the snapshot does not
-    /// say what was declared.
+    /// Whether both declare the same process: id, command, directory, environment, token, credentials and files. Stop and
+    /// restart settings and the agent's own environment do not count. A daemon from a Consul snapshot, which does not contain
+    /// the declaration, equals a daemon whose declared variables its process has, whatever other variables it has.
     pub fn equal(&self, other: &Daemon) -> bool {
         if std::ptr::eq(self, other) {
             return true;
@@ -216,8 +215,8 @@ impl Daemon {
         own.id == other.id && same_files && same_process()
     }
 
-    /// What the process is doing. In a [logger](crate::Logger), for whose return it would wait, no more than whether the daemon
-    /// was closed or stopped for good.
+    /// What the process is doing. In a [logger](crate::Logger) it only reports whether the daemon was closed or stopped for
+    /// good, because it would wait for the logger to return.
     pub fn status(&self) -> ProxyStatus {
         let (declared, supervisor, phase) = {
             let inner = self.lock();

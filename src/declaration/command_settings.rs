@@ -15,7 +15,7 @@ use crate::command::{
 };
 use crate::error::Result;
 
-const VARIABLES: &str = "strings of the form NAME=value";
+const VARIABLES: [&str; 2] = ["a string of the form NAME=value", "strings of the form NAME=value"];
 
 /// Adds to a command what the fields of an object say; what is absent stays as it is.
 pub(crate) fn read(fields: &mut Fields, mut command: Command) -> Result<Command> {
@@ -89,7 +89,9 @@ fn read_credentials(mut fields: Fields) -> Result<Credentials> {
     let missing = |field| fields.missing(field, USER_OR_GROUP);
     let (no_uid, no_gid) = (missing("uid"), missing("gid"));
     let id = |value: &Value| value.as_u64().and_then(|number| number.try_into().ok());
-    let groups = fields.list("groups", "whole numbers from 0 to 4294967294", id)?.unwrap_or_default();
+    let groups = fields
+        .list_of("groups", ["a whole number from 0 to 4294967294", "whole numbers from 0 to 4294967294"], id)?
+        .unwrap_or_default();
     // ORDER: as above, the name of a user in the place of the uid.
     fields.finish()?;
     Ok(Credentials { uid: uid.ok_or(no_uid)?, gid: gid.ok_or(no_gid)?, groups })
@@ -98,11 +100,11 @@ fn read_credentials(mut fields: Fields) -> Result<Credentials> {
 /// Reads a list of `NAME=value`.
 fn variables(fields: &mut Fields, field: &str) -> Result<Vec<(OsString, OsString)>> {
     let place = fields.place(field);
-    let lines = fields.list(field, VARIABLES, text::from_json)?.unwrap_or_default();
+    let lines = fields.list_of(field, VARIABLES, text::from_json)?.unwrap_or_default();
     let variable = |(index, line): (usize, OsString)| {
         let place = format!("{place}[{index}]");
         // Not what it is: that may be the secret alone.
-        let no_variable = || invalid(format!("{place}: expected {VARIABLES}, got a string without ="));
+        let no_variable = || invalid(format!("{place}: expected {}, got a string without =", VARIABLES[0]));
         let (name, value) = split_variable(line).ok_or_else(no_variable)?;
         validate_variable(&name, &value).map_err(|error| error.within(&place))?;
         Ok((name, value))
@@ -113,7 +115,8 @@ fn variables(fields: &mut Fields, field: &str) -> Result<Vec<(OsString, OsString
 /// Reads a list of names of variables.
 fn withheld(fields: &mut Fields, field: &str) -> Result<Vec<OsString>> {
     let place = fields.place(field);
-    let names = fields.list(field, "names of variables", text::from_json)?.unwrap_or_default();
+    let names =
+        fields.list_of(field, ["the name of a variable", "names of variables"], text::from_json)?.unwrap_or_default();
     for (index, name) in names.iter().enumerate() {
         validate_withheld(name).map_err(|error| error.within(format!("{place}[{index}]")))?;
     }

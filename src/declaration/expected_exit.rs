@@ -26,7 +26,10 @@ pub enum ExpectedExit {
     Signal(Signal),
 }
 
-const WANTED: &str = "exit codes from 0 to 255 and signals like \"SIGTERM\"";
+const WANTED: [&str; 2] = [
+    "an exit code from 0 to 255 or a signal like \"SIGTERM\"",
+    "exit codes from 0 to 255 and signals like \"SIGTERM\"",
+];
 
 impl ExpectedExit {
     fn from_json(value: &Value) -> Option<ExpectedExit> {
@@ -58,7 +61,7 @@ impl ExpectedExit {
 
 /// Reads the list of a field.
 pub(super) fn read(fields: &mut Fields, field: &str) -> Result<Vec<ExpectedExit>> {
-    Ok(fields.list(field, WANTED, ExpectedExit::from_json)?.unwrap_or_default())
+    Ok(fields.list_of(field, WANTED, ExpectedExit::from_json)?.unwrap_or_default())
 }
 
 /// Reads such a list by itself.
@@ -122,7 +125,7 @@ mod tests {
     fn wrong_ends_are_refused_and_the_field_named() {
         for list in ["[256]", "[-1]", "[1.5]", r#"["65"]"#, r#"["SIGX"]"#, "[true]"] {
             let error = parse(list).unwrap_err().to_string();
-            assert!(error.starts_with("expected_exit[0]: expected exit codes from 0 to 255 and signals"), "{error}");
+            assert!(error.starts_with("expected_exit[0]: expected an exit code from 0 to 255 or a signal"), "{error}");
         }
         assert!(parse("64").unwrap_err().to_string().starts_with("expected_exit: expected a list of exit codes"));
         let error = ProxyConfig::from_json(r#"{"mode": "noop", "expected_exit": [1]}"#).unwrap_err().to_string();

@@ -84,20 +84,30 @@ impl Fields {
         self.take(field).map(|value| Fields::of(self.place(field), value)).transpose()
     }
 
-    /// A list whose items `read` must accept.
+    /// A list whose items `read` must accept, of a file that only the library writes.
     pub(crate) fn list<T>(
         &mut self,
         field: &str,
         wanted: &str,
         read: impl Fn(&Value) -> Option<T>,
     ) -> Result<Option<Vec<T>>> {
+        self.list_of(field, [wanted, wanted], read)
+    }
+
+    /// A list whose items `read` must accept; errors call one of them `item`, and several `items`.
+    pub(crate) fn list_of<T>(
+        &mut self,
+        field: &str,
+        [item, items]: [&str; 2],
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<Vec<T>>> {
         let Some(value) = self.take(field) else { return Ok(None) };
         let place = self.place(field);
-        let Value::Array(items) = value else { return Err(expected(&place, &format!("a list of {wanted}"), &value)) };
-        let item = |(index, item): (usize, Value)| {
-            read(&item).ok_or_else(|| expected(&format!("{place}[{index}]"), wanted, &item))
+        let Value::Array(values) = value else { return Err(expected(&place, &format!("a list of {items}"), &value)) };
+        let read_one = |(index, value): (usize, Value)| {
+            read(&value).ok_or_else(|| expected(&format!("{place}[{index}]"), item, &value))
         };
-        let mut list = items.into_iter().enumerate().map(item).collect::<Result<Vec<T>>>()?;
+        let mut list = values.into_iter().enumerate().map(read_one).collect::<Result<Vec<T>>>()?;
         // Collected in place, it has the room of the values that it was read from.
         list.shrink_to_fit();
         Ok(Some(list))
@@ -113,10 +123,11 @@ impl Fields {
         match self.object.keys().next() {
             None => Ok(()),
             Some(field) => {
-                let meant =
-                    similar(field, &self.known).map(|name| format!("is \"{name}\" meant? ")).unwrap_or_default();
-                let known = self.known.join(", ");
-                Err(invalid(format!("{}: unknown field, {meant}expected one of {known}", self.place(field))))
+                let what = similar(field, &self.known).map_or_else(
+                    || format!("expected one of {}", self.known.join(", ")),
+                    |name| format!("is \"{name}\" meant?"),
+                );
+                Err(invalid(format!("{}: unknown field, {what}", self.place(field))))
             }
         }
     }
@@ -134,6 +145,7 @@ pub(crate) fn milliseconds(duration: Duration) -> Value {
 
 /// "place: expected this, got that", with what was got cut short: it may be a secret or a megabyte.
 pub(crate) fn expected(place: &str, wanted: &str, got: &Value) -> Error {
+    let word = got.as_str();
     let got = match got {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
@@ -143,7 +155,23 @@ pub(crate) fn expected(place: &str, wanted: &str, got: &Value) -> Error {
         Value::Object(_) => "an object".to_owned(),
     };
     let place = if place.is_empty() { "document" } else { place };
-    invalid(format!("{place}: expected {wanted}, got {got}"))
+    let meant = word.and_then(|word| meant(word, wanted)).map(|word| format!(": is \"{word}\" meant?"));
+    invalid(format!("{place}: expected {wanted}, got {got}{}", meant.unwrap_or_default()))
+}
+
+/// The word among those that `wanted` has in quotes, outside of braces, that is most like `word`. It shows nothing of a secret
+/// that was written in the wrong place.
+fn meant(word: &str, wanted: &str) -> Option<String> {
+    let is_outside = |before: &str| before.matches('{').count() == before.matches('}').count();
+    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let quotes: Vec<usize> = wanted.match_indices('"').map(|(at, _)| at).collect();
+    let words: Vec<String> = quotes
+        .chunks_exact(2)
+        .filter(|pair| is_outside(&wanted[..pair[0]]))
+        .map(|pair| wanted[pair[0] + 1..pair[1]].to_owned())
+        .filter(|text| is_word(text))
+        .collect();
+    similar(word, &words).map(str::to_owned)
 }
 
 /// A declaration that cannot be used.

@@ -136,36 +136,36 @@ pub struct ProxyConfig {
     pub stop: StopSettings,
     /// How to restart it.
     pub restart: RestartSettings,
-    /// How it may end besides by exit code 0: with these exit codes, and by these signals. Such an end is no failure for
-    /// [`RestartSettings::policy`] and [`RestartSettings::give_up_after`], unless it was to become ready
-    /// ([`ProxyConfig::ready`]) and has not. Must be empty for all kinds but `daemon`.
+    /// Exit codes and signals that, like exit code 0, do not count as failures for [`RestartSettings::policy`] and
+    /// [`RestartSettings::give_up_after`]. An end before the process is ready ([`ProxyConfig::ready`]) is always a failure.
+    /// Must be empty for all kinds but `daemon`.
     pub expected_exit: Vec<ExpectedExit>,
     /// When a process of it is ready; must be [`Ready::Started`] for all kinds but `daemon`.
     pub ready: Ready,
     /// How long a process may take from its start until it is [`ProxyConfig::ready`], before it is stopped; not zero.
-    /// [`Duration::MAX`] is without end.
+    /// [`Duration::MAX`] means no limit.
     pub start_timeout: Duration,
     /// The sockets that its processes get, from descriptor 3 on, in this order; at most 64, and none for all kinds but
     /// `daemon`.
     pub listen: Vec<Listen>,
-    /// How long a process that is ready may be silent: one that sends no `WATCHDOG=1` to its notification socket for so long
-    /// (sd_notify(3)) gets SIGABRT, and is started again as after a crash. In whole milliseconds, at most a year; zero is none.
-    /// The process gets the period in `WATCHDOG_USEC`, so changing it takes a new process. Must be zero for all kinds but
-    /// `daemon`.
+    /// How long a ready process may be silent: a process that sends no `WATCHDOG=1` to its notification socket for so long
+    /// (sd_notify(3)) gets SIGABRT, and is started again as after a crash. In whole milliseconds, at most a year; zero is no
+    /// watchdog. The process gets the period in `WATCHDOG_USEC`, so a change takes a new process. Must be zero for all kinds
+    /// but `daemon`.
     pub watchdog: Duration,
-    /// How many descriptors its processes can hand over with `FDSTORE=1` (sd_notify(3)), at most 512, which are kept while the
-    /// proxy is declared and given to each next process after the sockets of [`ProxyConfig::listen`]; zero is none. The process
-    /// gets the number in `FDSTORE`, so changing it takes a new process. Must be zero for all kinds but `daemon`.
+    /// How many descriptors its processes can store with `FDSTORE=1` (sd_notify(3)), at most 512; zero is none. They are kept
+    /// while the proxy is declared, and each next process gets them after the sockets of [`ProxyConfig::listen`]. The process
+    /// gets the number in `FDSTORE`, so a change takes a new process. Must be zero for all kinds but `daemon`.
     pub fd_store_max: u32,
-    /// What all processes of it may use together, by its cgroup; must be empty for all kinds but `daemon`.
+    /// What all its processes together may use, enforced by its cgroup; must be empty for all kinds but `daemon`.
     pub limits: CgroupLimits,
-    /// How it reloads its configuration when it is asked to by [`Manager::reload`](crate::Manager::reload), if it can; must be
-    /// `None` for all kinds but `daemon`.
+    /// How [`Manager::reload`](crate::Manager::reload) makes it reload its configuration; must be `None` for all kinds but
+    /// `daemon`.
     pub reload: Option<Reload>,
     /// How a process of it is replaced; must be [`Replace::StopFirst`] for all kinds but `daemon`.
     pub replace: Replace,
-    /// Whether it is run; else it is declared, and [`ProxyState::Paused`](crate::ProxyState::Paused). Must be true for all kinds but
-    /// `daemon`.
+    /// Whether it is run; otherwise it is declared, and [`ProxyState::Paused`](crate::ProxyState::Paused). Must be true for all
+    /// kinds but `daemon`.
     pub enabled: bool,
     /// Further configuration of a registered kind; must be empty for `daemon` and `noop`.
     pub options: ProxySnapshot,

@@ -12,7 +12,7 @@ use super::{
 use crate::command::Command;
 use crate::error::{Result, excerpt};
 
-const WORDS: &str = "strings";
+const WORDS: [&str; 2] = ["a string", "strings"];
 
 /// Reads `{"<id>": {"command": [...], ...}, ...}`.
 pub(crate) fn proxies_from_json(place: &str, text: &str) -> Result<BTreeMap<String, ProxyConfig>> {
@@ -49,7 +49,7 @@ impl ProxyConfig {
     /// let config = ProxyConfig::from_json(r#"{"command": ["/bin/true"], "stop_signal": "SIGTERM"}"#).unwrap();
     /// assert_eq!(config.stop.signal.to_string(), "SIGTERM");
     /// let error = ProxyConfig::from_json(r#"{"comand": ["/bin/true"]}"#).unwrap_err();
-    /// assert!(error.to_string().starts_with(r#"comand: unknown field, is "command" meant? "#));
+    /// assert_eq!(error.to_string(), r#"comand: unknown field, is "command" meant?"#);
     /// ```
     pub fn from_json(text: &str) -> Result<ProxyConfig> {
         let value = strict::parse(text).map_err(|error| invalid(format!("not a JSON document: {error}")))?;
@@ -76,7 +76,7 @@ impl ProxyConfig {
             None => ExecMode::DAEMON,
         };
         let mut config = ProxyConfig::of_mode(mode);
-        let argv = fields.list("command", WORDS, text::from_json)?;
+        let argv = fields.list_of("command", WORDS, text::from_json)?;
         let no_command = argv.is_none().then(|| fields.missing("command", "a list of strings"));
         config.command = Command::from_argv(argv.unwrap_or_default());
         config.command = command_settings::read(&mut fields, config.command)?;
@@ -126,15 +126,15 @@ mod tests {
             (r#"{"web": {"comand": ["a"]}}"#, "p.web.comand: unknown field"),
             (r#"{"web": {"command": "a"}}"#, "p.web.command: expected a list of strings"),
             (r#"{"web": {"command": []}}"#, "p.web.command: expected a program"),
-            (r#"{"web": {"command": ["a", 1]}}"#, "p.web.command[1]: expected strings"),
+            (r#"{"web": {"command": ["a", 1]}}"#, "p.web.command[1]: expected a string, got 1"),
             (r#"{"web": {"command": ["a", "b\u0000"]}}"#, "p.web.command[1]: expected no NUL byte"),
             (
                 r#"{"web": {"command": ["a"], "env": ["A=b", "secret"]}}"#,
-                "p.web.env[1]: expected strings of the form NAME=value, got a string without =",
+                "p.web.env[1]: expected a string of the form NAME=value, got a string without =",
             ),
             (
                 r#"{"web": {"command": ["a"], "env": [1]}}"#,
-                "p.web.env[0]: expected strings of the form NAME=value, got 1",
+                "p.web.env[0]: expected a string of the form NAME=value, got 1",
             ),
             (r#"{"web": {"command": ["a"], "env": ["=A"]}}"#, "p.web.env[0]: expected NAME=value"),
             (r#"{"web": {"command": ["a"], "grace_period_ms": -1}}"#, "p.web.grace_period_ms: expected milliseconds"),
@@ -154,7 +154,7 @@ mod tests {
             ),
             (
                 r#"{"web": {"command": ["a"], "unset_env": ["A", 1]}}"#,
-                "p.web.unset_env[1]: expected names of variables",
+                "p.web.unset_env[1]: expected the name of a variable",
             ),
             (
                 r#"{"web": {"command": ["a"], "unset_env": ["A", "B="]}}"#,

@@ -113,7 +113,7 @@ impl Ready {
         let tcp = how.read("tcp", TCP, |value| value.as_str()?.parse().ok())?.map(Ready::Tcp);
         let unix = how.read("unix", UNIX, text::from_json)?.map(|path| Ready::Unix(path.into()));
         let fd = how.read("fd", FD, |value| value.as_u64()?.try_into().ok())?.map(Ready::Fd);
-        let argv = how.list("command", "strings", text::from_json)?;
+        let argv = how.list_of("command", ["a string", "strings"], text::from_json)?;
         let timeout = how.milliseconds("timeout_ms")?;
         let (refused, both) = (how.place("timeout_ms"), invalid(format!("{place}: expected {WANTED}, got several")));
         how.finish()?;
@@ -242,6 +242,10 @@ mod tests {
             (
                 r#""ready": "soon""#,
                 r#"ready: expected "started", "notify", {"tcp": ADDRESS}, {"unix": PATH}, {"fd": NUMBER} or {"command": LIST}, got"#,
+            ),
+            (
+                r#""ready": "notfiy""#,
+                r#"ready: expected "started", "notify", {"tcp": ADDRESS}, {"unix": PATH}, {"fd": NUMBER} or {"command": LIST}, got a string: is "notify" meant?"#,
             ),
             (r#""ready": {}"#, r#"ready: expected "started", "#),
             (r#""ready": 3"#, r#"ready: expected "started", "#),

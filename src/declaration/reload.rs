@@ -77,7 +77,7 @@ impl Reload {
         let mut how = Fields::of(place, value)?;
         let signal = read_signal(&mut how, "signal")?;
         let notify = how.boolean(NOTIFY)?.unwrap_or(false);
-        let argv = how.list("command", "strings", text::from_json)?;
+        let argv = how.list_of("command", ["a string", "strings"], text::from_json)?;
         let timeout = how.milliseconds("timeout_ms")?;
         how.finish()?;
         match (signal, argv) {

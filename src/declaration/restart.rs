@@ -110,7 +110,7 @@ mod tests {
         let cases = [
             (
                 r#"{"policy": "Never"}"#,
-                "restart.policy: expected \"always\", \"on-failure\" or \"never\", got a string",
+                "restart.policy: expected \"always\", \"on-failure\" or \"never\", got a string: is \"never\" meant?",
             ),
             (r#"{"policy": false}"#, "restart.policy: expected \"always\", \"on-failure\" or \"never\", got false"),
             (r#"{"give_up_after": 5}"#, "restart.give_up_after: expected an object, got 5"),

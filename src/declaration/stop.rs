@@ -42,7 +42,7 @@ pub(crate) fn read_steps(place: &str, value: Value) -> Result<Vec<StopStep>> {
 
 fn read_step(mut fields: Fields) -> Result<StopStep> {
     let signal = read_signal(&mut fields, "signal")?;
-    let command = fields.list("command", "strings", text::from_json)?;
+    let command = fields.list_of("command", ["a string", "strings"], text::from_json)?;
     let duration = fields.milliseconds("for_ms")?;
     let leader_only = fields.boolean("leader_only")?;
     let neither = fields.missing("signal", &format!("{SIGNAL}, or a command"));

@@ -25,8 +25,8 @@ use crate::logging::{self, Level};
 use crate::manager::{Manager, ManagerOptions};
 
 /// Starts, stops, snapshots and restores the proxies of a state. It ends once: by proxyprocess_manager_close(), which
-/// leaves the proxies running for the next agent, or by proxyprocess_manager_kill(), which stops them; whichever comes
-/// second does nothing. All functions but _free can be called from any threads at the same time, and none of them from
+/// leaves the proxies running for the next agent, or by proxyprocess_manager_kill(), which stops them; the second of these
+/// calls does nothing. All functions except _free can be called from any threads at the same time, and none of them from
 /// a callback.
 pub struct proxyprocess_manager(pub(super) Handle<Arc<Running>>);
 
@@ -41,10 +41,10 @@ impl Drop for proxyprocess_manager {
     }
 }
 
-/// Makes a manager of the proxies of a state, which may be filled before or after. It opens the data directory and
-/// holds its lock until the manager is closed or killed; for one that is held it waits a second, or up to ten while only
-/// a process in flight of an agent that is gone holds it. Nothing is started or stopped yet. What the proxies inherit of
-/// the environment is read now: no other thread may change it meanwhile (setenv(3)).
+/// Creates a manager of the proxies of a state, which may be filled before or after. It opens the data directory and
+/// holds its lock until the manager is closed or killed. If the lock is held, it waits up to a second for it, or up to ten
+/// seconds if only a process that a dead agent was starting holds it. Nothing is started or stopped yet. The environment
+/// that the proxies inherit is read now: no other thread may change it meanwhile (setenv(3)).
 ///
 /// `state`: may be freed at any time; the manager keeps the set.
 ///
@@ -53,9 +53,9 @@ impl Drop for proxyprocess_manager {
 /// `manager`: where the handle is put; free it with proxyprocess_manager_free().
 ///
 /// Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE naming the
-/// option; PROXYPROCESS_E_LOCKED: another manager has the data directory, and the message says which process it is of;
-/// PROXYPROCESS_E_UNTRUSTED: the data directory, or what is in it, is another user's or can be written by others;
-/// PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED: it cannot be made or read.
+/// option; PROXYPROCESS_E_LOCKED: another manager has the data directory, and the message names its process;
+/// PROXYPROCESS_E_UNTRUSTED: the data directory, or something in it, belongs to another user or is writable by others;
+/// PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED: it cannot be created or read.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -77,8 +77,8 @@ pub extern "C" fn proxyprocess_manager_new(
     })
 }
 
-/// Frees a manager. If it was neither closed nor killed it is closed, and what goes wrong then is only logged. No other
-/// call on it may be executing.
+/// Frees a manager. If it was neither closed nor killed, it is closed, and an error of that is only logged. No other call
+/// on it may be executing.
 ///
 /// `manager`: may be NULL, which does nothing.
 ///
@@ -88,15 +88,15 @@ pub extern "C" fn proxyprocess_manager_free(manager: Option<Box<proxyprocess_man
     free(manager, |manager| &manager.0);
 }
 
-/// Registers a kind of proxy under a mode, by which declarations and snapshots name it. Call it before
+/// Registers a kind of proxy under the name that declarations and snapshots have as their mode. Call it before
 /// proxyprocess_manager_restore() and proxyprocess_manager_run().
 ///
 /// `mode`: 1 to 64 of the characters a-z, 0-9, - and _.
 ///
 /// `kind`: the functions of the kind, copied. After a failure its `destroy_user` is not called.
 ///
-/// Returns 0; PROXYPROCESS_E_INVALID_CONFIG: the mode is registered already, as "daemon" and "noop" always are, or is
-/// no good name; PROXYPROCESS_E_NULL_ARGUMENT naming the function that is missing; PROXYPROCESS_E_STRUCT_SIZE.
+/// Returns 0; PROXYPROCESS_E_INVALID_CONFIG: the mode is already registered, as "daemon" and "noop" always are, or is not
+/// a valid name; PROXYPROCESS_E_NULL_ARGUMENT naming the missing function; PROXYPROCESS_E_STRUCT_SIZE.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -114,22 +114,22 @@ pub extern "C" fn proxyprocess_manager_register_kind(
 }
 
 /// Takes over the proxies of an earlier manager of the same data directory: call it with `path` NULL, after
-/// proxyprocess_manager_new() and before proxyprocess_manager_run(). Processes that live, and are proven to be the recorded
-/// ones, are supervised when it returns; nothing is started. Tokens that were generated come back into the state. Where there
-/// is nothing to take over it does nothing.
+/// proxyprocess_manager_new() and before proxyprocess_manager_run(). When it returns, living processes that are proven to be
+/// the recorded ones are supervised; nothing is started. Generated tokens are put back into the state. If there is nothing to
+/// take over, it does nothing.
 ///
 /// A snapshot of the data directory that cannot be read is renamed to snapshot.json.corrupt-N; the process records are
-/// not touched, and the run still finds the processes by them. So an agent logs an error and goes on.
+/// not changed, and the run still finds the processes by them. So an agent should log an error and go on.
 ///
 /// `path`: NULL is the manager's own snapshot, proxyprocess_manager_snapshot_path(); without a data directory it does nothing
-/// then. Another path is for a change of directory, or of agent: snapshots that proxyprocess_manager_snapshot() wrote, and those
-/// of Consul 1.2 to 1.4. The snapshot of another data directory names no processes: the records beside it do, and are read and
-/// not changed. Where there are none, or none that can be trusted, each proxy gets a PROXYPROCESS_EVENT_ADOPTION_REFUSED and a
-/// last error that say so, and the run starts another process of each that is wanted.
+/// then. Another path is for a change of directory or of agent: snapshots that proxyprocess_manager_snapshot() wrote, and those
+/// of Consul 1.2 to 1.4. The snapshot of another data directory names no processes; the records beside it do, and are only
+/// read. If there are none that can be trusted, each proxy gets a PROXYPROCESS_EVENT_ADOPTION_REFUSED and a last error with the
+/// reason, and the run starts another process for each declared proxy.
 ///
-/// Returns 0; PROXYPROCESS_E_CORRUPT_SNAPSHOT: the document as a whole cannot be used; PROXYPROCESS_E_LOCKED: it is in the
-/// data directory of a manager that lives, which the message names; PROXYPROCESS_E_INVALID_CONFIG: a run has begun already;
-/// PROXYPROCESS_E_CLOSED, PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED. The manager is as before then.
+/// Returns 0; PROXYPROCESS_E_CORRUPT_SNAPSHOT: the document cannot be used; PROXYPROCESS_E_LOCKED: it is in the data directory
+/// of a living manager, which the message names; PROXYPROCESS_E_INVALID_CONFIG: a run has already begun;
+/// PROXYPROCESS_E_CLOSED, PROXYPROCESS_E_IO, PROXYPROCESS_E_EXHAUSTED. An error does not change the manager.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -146,13 +146,13 @@ pub extern "C" fn proxyprocess_manager_restore(
 }
 
 /// Follows the state on the calling thread until another thread closes or kills the manager, and returns when that is
-/// complete, with its result: the program can exit then. While another run is executing it returns 0 at once. The first
-/// sync is made at once, later ones when changes have calmed down. Fill the state first: what was restored or recorded and
-/// is not in it is stopped by the first sync.
+/// complete, with its result; the program can then exit. While another run is executing it returns 0 at once. The first
+/// sync happens at once, later ones once there are no more changes for a while. Fill the state first: the first sync stops
+/// restored or recorded processes that are not declared in it.
 ///
 /// Returns 0; PROXYPROCESS_E_CLOSED: the manager was closed or killed before; PROXYPROCESS_E_EXHAUSTED: the threads of
-/// the library cannot be started, and run can be called again; or what proxyprocess_manager_close() or
-/// proxyprocess_manager_kill() has failed with, which both get.
+/// the library cannot be started, and run can be called again; or the error of proxyprocess_manager_close() or
+/// proxyprocess_manager_kill(), which both callers get.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -161,10 +161,10 @@ pub extern "C" fn proxyprocess_manager_run(manager: Option<&proxyprocess_manager
     call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.run()?))
 }
 
-/// Follows the state on a thread of the library's, named proxy-manager, and returns at once; while that thread runs
-/// already it does nothing. Should the run end by a fault of the library, that is logged, and returned by
-/// proxyprocess_manager_close() or proxyprocess_manager_kill(), after which the thread is gone; an agent that wants to
-/// know at once calls proxyprocess_manager_run() on a thread of its own.
+/// Follows the state on a thread of the library, named proxy-manager, and returns at once; if that thread already runs, it
+/// does nothing. If the run ends by a fault of the library, this is logged, and returned by proxyprocess_manager_close() or
+/// proxyprocess_manager_kill(), after which the thread is gone. An agent that must know at once can call
+/// proxyprocess_manager_run() on a thread of its own.
 ///
 /// Returns 0; PROXYPROCESS_E_EXHAUSTED: the threads of the library cannot be started; PROXYPROCESS_E_CLOSED: the manager
 /// was closed or killed before.
@@ -176,16 +176,16 @@ pub extern "C" fn proxyprocess_manager_start(manager: Option<&proxyprocess_manag
     call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.start()?))
 }
 
-/// Ends the manager and leaves the proxies running. Nothing is in flight when it returns: every process is recorded, the
+/// Ends the manager and leaves the proxies running. When it returns, no start is in flight, every process is recorded, the
 /// snapshot is written, and the data directory is free for the next manager. The thread of proxyprocess_manager_start() is
 /// gone, and proxyprocess_manager_run() returns as well. After proxyprocess_manager_kill(), or called again, it does
-/// nothing; called by several threads, it returns to each when the manager has ended.
+/// nothing; if several threads call it, each call returns when the manager has ended.
 ///
-/// Without a data directory no later manager finds the processes, unless by a snapshot that
-/// proxyprocess_manager_snapshot() wrote just before: how many are left is logged as a warning.
+/// Without a data directory no later manager finds the processes, except by a snapshot that
+/// proxyprocess_manager_snapshot() wrote just before; their number is logged as a warning.
 ///
-/// Returns 0; PROXYPROCESS_E_IO when the snapshot could not be written, or what a proxy kind or the run of
-/// proxyprocess_manager_start() failed with. The manager is closed nevertheless.
+/// Returns 0; PROXYPROCESS_E_IO if the snapshot could not be written; or the error of a proxy kind or of the run of
+/// proxyprocess_manager_start(). The manager is closed nevertheless.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -194,15 +194,15 @@ pub extern "C" fn proxyprocess_manager_close(manager: Option<&proxyprocess_manag
     call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.end(Manager::close)?))
 }
 
-/// Ends the manager and stops all proxies, at the same time, restored ones and recorded ones without a declaration
-/// included. It returns when they are gone, and so does proxyprocess_manager_run() then. After
-/// proxyprocess_manager_close(), or called again, it does nothing.
+/// Ends the manager and stops all proxies at the same time, including restored and recorded ones without a declaration. It
+/// returns when they are gone, and so does proxyprocess_manager_run(). After proxyprocess_manager_close(), or called again,
+/// it does nothing.
 ///
-/// Returns 0; PROXYPROCESS_E_STILL_RUNNING: processes outlived SIGKILL, or may live, and the message names them and all
-/// else that failed; PROXYPROCESS_E_UNPROVEN: none did, and the message names others that may be of a proxy and were not
-/// signalled; PROXYPROCESS_E_IO: they are gone, and the snapshot could not be written, or pid files or records could not be
-/// removed, which the message names; or what a proxy kind or the run of proxyprocess_manager_start() failed with. The manager
-/// is ended nevertheless.
+/// Returns 0; PROXYPROCESS_E_STILL_RUNNING: processes outlived SIGKILL, or may live; the message names them and everything
+/// else that failed; PROXYPROCESS_E_UNPROVEN: none did, and the message names others that may belong to a proxy and were not
+/// signalled; PROXYPROCESS_E_IO: they are gone, but the snapshot could not be written, or the named pid files or records
+/// could not be removed; or the error of a proxy kind or of the run of proxyprocess_manager_start(). The manager has ended
+/// nevertheless.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -211,18 +211,18 @@ pub extern "C" fn proxyprocess_manager_kill(manager: Option<&proxyprocess_manage
     call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.end(Manager::kill)?))
 }
 
-/// Ends the grace of all stops that are under way: what is left of their processes gets SIGKILL now, whatever time and
-/// whichever steps they have, and for those that are just being started or adopted to be stopped it comes as soon as they are
-/// there. So an agent that was asked to end, and is asked again, need not wait for a grace period of an hour.
+/// Ends the grace period of all current stops: their remaining processes get SIGKILL at once, whatever time and steps they
+/// have. A process that is still being started or adopted, only to be stopped, gets it as soon as it exists. With this call an
+/// agent that is asked twice to end need not wait for a grace period of an hour.
 ///
-/// That concerns proxyprocess_manager_kill(), proxyprocess_manager_pause(), proxyprocess_manager_restart() and each stop by the
-/// state alike; in a handover both generations, as far as they are being stopped; what a crash has left, and a process that
-/// writes its core. Commands of a stop are killed. Stops that begin later have their grace, and while none is under way it
-/// does nothing. A proxy of a registered kind is stopped by its own functions, which this does not reach.
+/// It applies to proxyprocess_manager_kill(), proxyprocess_manager_pause(), proxyprocess_manager_restart() and stops by the
+/// state; to the generations of a handover that are being stopped; to the remains of a crash; and to a process that writes its
+/// core. Commands of a stop are killed. Later stops have their full grace period, and without a current stop it does nothing.
+/// It does not affect proxies of registered kinds, which are stopped by their own functions.
 ///
-/// It returns at once, and the stop as always when all are gone: at the latest about five seconds later, with
-/// PROXYPROCESS_E_STILL_RUNNING if anything outlives SIGKILL. Call it from any thread, while others run, kill or close the
-/// manager, and as often as you like; not from a signal handler.
+/// It returns at once. The stop returns when all processes are gone, at the latest about five seconds later, with
+/// PROXYPROCESS_E_STILL_RUNNING if any outlives SIGKILL. It can be called from any thread, while others run, kill or close the
+/// manager, and any number of times; not from a signal handler.
 ///
 /// Returns 0, also after the end of the manager.
 ///
@@ -239,7 +239,7 @@ pub extern "C" fn proxyprocess_manager_end_grace(manager: Option<&proxyprocess_m
 ///
 /// `path`: any bytes.
 ///
-/// Returns 0; PROXYPROCESS_E_IO: what was there before is untouched; PROXYPROCESS_E_CLOSED.
+/// Returns 0; PROXYPROCESS_E_IO: an existing file is not changed; PROXYPROCESS_E_CLOSED.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -271,13 +271,13 @@ pub extern "C" fn proxyprocess_manager_snapshot_path(
     })
 }
 
-/// Takes other settings, at once: periods, environment and `allow_root`. Another `proxy_env` replaces every proxy whose
-/// environment comes out otherwise by it; `allow_root` has those tried again that were refused.
+/// Changes settings, at once: periods, environment, `allow_root`, `max_handovers` and `keep_removed`. A changed `proxy_env`
+/// replaces every proxy whose environment changes by it; `allow_root` starts proxies that were refused.
 ///
-/// `options`: all of them, `data_dir` and `event_capacity` as they were.
+/// `options`: all options; `data_dir`, `log_dir`, `cgroup`, `cgroup_base` and `event_capacity` must be unchanged.
 ///
 /// Returns 0; PROXYPROCESS_E_INVALID_CONFIG and others as proxyprocess_manager_new(), naming the option;
-/// PROXYPROCESS_E_CLOSED. Nothing is changed then.
+/// PROXYPROCESS_E_CLOSED. An error changes nothing.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -312,14 +312,14 @@ pub extern "C" fn proxyprocess_manager_status(
     })
 }
 
-/// What one proxy is doing: what proxyprocess_manager_status() says of it, without the cost of all others.
+/// What one proxy is doing: its entry in proxyprocess_manager_status(), without the cost of all others.
 ///
 /// `id`: UTF-8.
 ///
 /// `list`: where a list of this one is put; free it with proxyprocess_status_list_free().
 ///
-/// Returns 0; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id, where one that was removed is there until its stop is
-/// done; PROXYPROCESS_E_CLOSED: nor will there be one.
+/// Returns 0; PROXYPROCESS_E_NOT_FOUND: there is no proxy with this id; a removed proxy exists until its stop is complete;
+/// PROXYPROCESS_E_CLOSED: the manager has ended.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -338,7 +338,7 @@ pub extern "C" fn proxyprocess_manager_status_of(
     })
 }
 
-/// A reader of the manager's lifecycle events from now on. Take it before proxyprocess_manager_restore() to get the
+/// A reader of the manager's lifecycle events from now on. Create it before proxyprocess_manager_restore() to receive the
 /// events of adoptions.
 ///
 /// `events`: where the handle is put; free it with proxyprocess_events_free(), before or after the manager.
@@ -359,9 +359,8 @@ pub extern "C" fn proxyprocess_manager_events(
     })
 }
 
-/// A reader of the lines of the log about this manager and its proxies, from now on. What concerns all managers of the program
-/// is not among them: lines of the threads that they share, and of opening a data directory; proxyprocess_logs_new() has those
-/// as well.
+/// A reader of the log lines about this manager and its proxies, from now on. It does not have lines that concern all managers
+/// of the program (about shared threads, and about opening a data directory); proxyprocess_logs_new() has those as well.
 ///
 /// `level`: how much, a value of proxyprocess_log_level; PROXYPROCESS_LOG_OFF is nothing.
 ///

@@ -26,40 +26,39 @@ pub struct proxyprocess_manager_options {
     pub allow_root: u8,
     /// 0.
     pub reserved: [u8; 3],
-    /// Where logs, pid files, process records and the snapshot are, any bytes; made with mode 0700. NULL: nothing is
-    /// written but logs to a `log_dir`, without which the output of the proxies is lost, and no later agent takes them over.
+    /// The directory of logs, pid files, process records and the snapshot, any bytes; created with mode 0700. NULL: nothing is
+    /// written except logs to a `log_dir` (without it the output of the proxies is lost), and no later agent takes them over.
     pub data_dir: Text,
     /// Environment variables for all proxies, over the agent's own and under each proxy's: NAME=value of any bytes,
     /// with a NULL at the end; NULL is none.
     pub proxy_env: TextList,
     /// The snapshot is rewritten at most once in so many milliseconds, when it changed.
     pub snapshot_period_ms: u64,
-    /// Changes of the state are followed at the latest after so many milliseconds.
+    /// Changes of the state are applied at the latest after so many milliseconds.
     pub coalesce_period_ms: u64,
-    /// Changes of the state are followed once there were no more for so many milliseconds.
+    /// Changes of the state are applied once nothing changed for so many milliseconds.
     pub quiescent_period_ms: u64,
-    /// How many lifecycle events are kept for readers that fell behind.
+    /// How many lifecycle events are kept for readers that fall behind.
     pub event_capacity: u64,
-    /// How many proxies at a time may be preparing their next process (PROXYPROCESS_REPLACE_OVERLAP), from its start until
-    /// it is ready, 1 to 1048576 (one for each processor, up to 3): the others wait for their turn, in the order in which
-    /// they were changed, and their current processes serve on. One that waits after a failure lets others go first.
+    /// How many proxies may prepare their next process (PROXYPROCESS_REPLACE_OVERLAP) at the same time, from its start until
+    /// it is ready, 1 to 1048576 (one for each processor, up to 3). The others wait for their turn in the order of their
+    /// changes, while their current processes keep serving. A proxy that waits after a failure loses its turn.
     pub max_handovers: u64,
-    /// Where logs are in place of a data directory, for a manager that needs no more of one, any bytes; made with mode 0700, and
-    /// one that is there keeps its mode. NULL is none; it is none with `data_dir`, which has logs of its own.
+    /// A directory for logs only, for a manager without a data directory, any bytes; created with mode 0700, an existing one
+    /// keeps its mode. NULL is none. Must be NULL with `data_dir`, which has its own logs.
     pub log_dir: Text,
-    /// The logs of how many proxies that were removed stay, of those that were written to last, with the files of older lines
-    /// beside them; the others are deleted once nothing of their proxy runs any more. Only with `has_keep_removed`, without which
-    /// all stay.
+    /// Of how many removed proxies the logs are kept, the ones that were written to last, with their files of older lines. The
+    /// others are deleted once no process of their proxy runs any more. Ignored without `has_keep_removed`: then all are kept.
     pub keep_removed: u32,
     /// Whether `keep_removed` counts: 0 or 1 (0).
     pub has_keep_removed: u8,
     /// 0.
     pub reserved_removed: [u8; 3],
-    /// The directory of the cgroup below which the manager makes its own, any bytes. NULL: that of this process, or the one above
-    /// it where systemd has delegated that (`DelegateSubgroup=`). NULL with PROXYPROCESS_CGROUP_OFF.
+    /// The directory of the cgroup below which the manager creates its own, any bytes. NULL: the cgroup of this process, or its
+    /// parent if systemd has delegated that (`DelegateSubgroup=`). Must be NULL with PROXYPROCESS_CGROUP_OFF.
     pub cgroup_base: Text,
-    /// Whether each proxy has a cgroup (version 2) of its own, which has all that its process starts, whatever those do, and by
-    /// which a stop ends all of it: a value of proxyprocess_cgroup (PROXYPROCESS_CGROUP_AUTO).
+    /// Whether each proxy has a cgroup (version 2) of its own, a value of proxyprocess_cgroup (PROXYPROCESS_CGROUP_AUTO). All
+    /// its processes are in it, whatever they do, so that a stop ends all of them.
     pub cgroup: i32,
     /// 0.
     pub reserved_2: u32,
@@ -69,11 +68,11 @@ pub struct proxyprocess_manager_options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum proxyprocess_cgroup {
-    /// Each has one where this process may make cgroups; what the log says when the manager is made.
+    /// Each has one if this process can create cgroups; the log says so when the manager is created.
     PROXYPROCESS_CGROUP_AUTO = 0,
     /// None has.
     PROXYPROCESS_CGROUP_OFF = 1,
-    /// Each has one. A manager that may make none is refused, and a process that cannot enter is not started.
+    /// Each has one. A manager that cannot create cgroups is refused, and a process that cannot enter is not started.
     PROXYPROCESS_CGROUP_REQUIRED = 2,
 }
 

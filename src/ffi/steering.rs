@@ -22,20 +22,20 @@ pub enum proxyprocess_wait_for {
     PROXYPROCESS_WAIT_PAUSED = 3,
 }
 
-/// Restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops it (stop
-/// signal to its group, grace period, SIGKILL), and started anew when nothing of it is left; with PROXYPROCESS_REPLACE_OVERLAP
-/// the next one is started first, and this one stopped when that is ready.
+/// Restarts one proxy with its current declaration. The process is stopped as after a changed declaration (stop signal to its
+/// group, grace period, SIGKILL), and started again when all its processes are gone; with PROXYPROCESS_REPLACE_OVERLAP the next
+/// process is started first, and this one is stopped when the next one is ready.
 ///
 /// Returns when the restart has begun, and waits neither for the stop nor for the start: proxyprocess_manager_wait_until()
-/// does, and events tell both. The backoff begins anew, and a proxy that waits for its next start, or has failed, is started at
-/// once; a start that waits for what is left of its predecessor goes on waiting for that. A process that is being started or
-/// adopted is replaced when it runs; one that is just being stopped to be started again is not stopped twice. A proxy of a
-/// registered kind is created anew, after which the old one is stopped and the new one started.
+/// does, and events report both. The backoff is reset, and a proxy that waits for its next start, or has failed, is started at
+/// once; a start that waits for remaining processes of its predecessor keeps waiting for them. A process that is being started
+/// or adopted is replaced once it runs; one that is already being stopped to be started again is not stopped twice. A proxy of
+/// a registered kind is created again; then the old one is stopped and the new one started.
 ///
 /// `id`: UTF-8.
 ///
-/// Returns 0; PROXYPROCESS_E_NOT_FOUND: no proxy of this id is managed, as before the first sync of the run;
-/// PROXYPROCESS_E_CLOSED; of a proxy of a registered kind what its `create` fails with, and PROXYPROCESS_E_IO when the snapshot
+/// Returns 0; PROXYPROCESS_E_NOT_FOUND: no proxy with this id is managed, as before the first sync of the run;
+/// PROXYPROCESS_E_CLOSED; for a proxy of a registered kind the error of its `create`, and PROXYPROCESS_E_IO if the snapshot
 /// cannot be written: the old one goes on.
 ///
 /// Since 0.1.0.
@@ -49,12 +49,12 @@ pub extern "C" fn proxyprocess_manager_restart(
     call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.restart(id.utf8("id")?)?))
 }
 
-/// Tries now what one proxy waits for: a start that is due later, or the identification of a process that may live; and starts
-/// one that has failed, or was given up, which has all its failures before it again. The backoff goes on where it was.
+/// Tries at once what one proxy waits for: its next start, or the identification of a process that may live. It also starts a
+/// proxy that has failed or was given up, whose failures are then counted from zero. The backoff continues where it was.
 ///
-/// Nothing happens to a proxy that runs, is being started or stopped, or has completed; and no start begins beside what holds
-/// it. Returns when it has begun. A proxy of a registered kind that has failed is restarted. A declaration that is set again
-/// unchanged retries nothing.
+/// It has no effect on a proxy that runs, is being started or stopped, or has completed, and a start that is delayed by a
+/// living process stays delayed. Returns when it has begun. A proxy of a registered kind that has failed is restarted. Setting
+/// the same declaration again retries nothing.
 ///
 /// `id`: UTF-8.
 ///
@@ -71,13 +71,13 @@ pub extern "C" fn proxyprocess_manager_retry(
     call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.retry(id.utf8("id")?)?))
 }
 
-/// Forgets how often one proxy has crashed and how often its starts have failed: the backoff begins anew with the next crash,
-/// failures count anew for giving up, and `restarts` of its status is 0. A wait that is under way goes on, and a proxy that has
-/// failed stays so: see proxyprocess_manager_retry().
+/// Forgets how often one proxy has crashed and how often its starts have failed: the backoff and the count of failures for
+/// giving up start at zero, and `restarts` of its status is 0. A current wait goes on, and a proxy that has failed stays
+/// failed: see proxyprocess_manager_retry().
 ///
 /// `id`: UTF-8.
 ///
-/// Returns 0; PROXYPROCESS_E_NOT_FOUND: no proxy of this id is managed, as before the first sync of the run;
+/// Returns 0; PROXYPROCESS_E_NOT_FOUND: no proxy with this id is managed, as before the first sync of the run;
 /// PROXYPROCESS_E_CLOSED.
 ///
 /// Since 0.1.0.
@@ -133,19 +133,19 @@ pub extern "C" fn proxyprocess_manager_resume(
     call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.resume(id.utf8("id")?)?))
 }
 
-/// Sends a signal to the process of one proxy, for what the program makes of it: SIGHUP to reload, SIGUSR1 to open its logs
-/// anew. Only the leader gets it, no other process of its group, and never a process that has a recycled pid.
+/// Sends a signal to the process of one proxy, for example SIGHUP to reload or SIGUSR1 to reopen its logs. Only the leader gets
+/// it, no other process of its group, and never a process with a recycled pid.
 ///
-/// Returns when the kernel has taken the signal. A process that ends by it has ended by itself: it is restarted as after a
-/// crash. A proxy that is being stopped can be sent one as well, also when it was removed from the state.
+/// Returns when the kernel has accepted the signal. A process that ends by it is restarted as after a crash. The process of a
+/// proxy that is being stopped can be signalled too, also if the proxy was removed from the state.
 ///
 /// `id`: UTF-8.
 ///
 /// `signal`: 1 to 64.
 ///
-/// Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: no such signal; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id;
-/// PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; PROXYPROCESS_E_IO: the kernel refuses, with
-/// EPERM because the agent may not signal the process; PROXYPROCESS_E_CLOSED.
+/// Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: no such signal; PROXYPROCESS_E_NOT_FOUND: there is no proxy with this id;
+/// PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; PROXYPROCESS_E_IO: the kernel refused, with
+/// EPERM if the agent may not signal the process; PROXYPROCESS_E_CLOSED.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -163,14 +163,14 @@ pub extern "C" fn proxyprocess_manager_signal(
     })
 }
 
-/// Has the process of one proxy reload its configuration, as its declaration says (`reload`): by a signal to its leader,
-/// which it may have to confirm, or by a command, which is run with the environment, directory and credentials of the proxy, and
-/// with the pid of the leader in MAINPID. Its output goes to the logs of the proxy.
+/// Makes the process of one proxy reload its configuration as declared (`reload`): by a signal to its leader, with or without
+/// a confirmation, or by a command, which is run with the environment, directory and credentials of the proxy, and with the pid
+/// of the leader in MAINPID. The output of the command goes to the logs of the proxy.
 ///
-/// Returns when the kernel has taken the signal; or when the process has confirmed by its notifications that it has reloaded
-/// ("notify"), or the command has exited, which this thread waits for. Without a confirmation, what the process makes of the
-/// signal is not known. The declaration is the one that is followed. A stop of the proxy that comes meanwhile ends the command,
-/// a close does not. The process stays what it is, confirmed or not.
+/// Returns when the kernel has accepted the signal, when the process has confirmed the reload by its notifications ("notify"),
+/// or when the command has exited; this thread waits for it. Without a confirmation it is not known what the process does with
+/// the signal. The current declaration is used. A stop of the proxy that comes meanwhile ends the command, a close does not.
+/// The process is not replaced, whether it confirms or not.
 ///
 /// `id`: UTF-8.
 ///
@@ -178,9 +178,9 @@ pub extern "C" fn proxyprocess_manager_signal(
 /// it ended otherwise; PROXYPROCESS_E_TIMEOUT: it took longer than its timeout_ms and was killed with its group, or the process
 /// has not confirmed its reload within the declared start_timeout_ms; PROXYPROCESS_E_STILL_RUNNING: the command outlived that;
 /// PROXYPROCESS_E_START_FAILED and PROXYPROCESS_E_ROOT_REFUSED: it was not started;
-/// PROXYPROCESS_E_INVALID_CONFIG: the proxy declares no `reload`; PROXYPROCESS_E_NOT_FOUND: there is no proxy of this id;
-/// PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; or, where it is to confirm, its process is not
-/// ready, or has ended before it did; PROXYPROCESS_E_IO: the kernel refuses the signal, or a log cannot be opened;
+/// PROXYPROCESS_E_INVALID_CONFIG: the proxy declares no `reload`; PROXYPROCESS_E_NOT_FOUND: there is no proxy with this id;
+/// PROXYPROCESS_E_NOT_RUNNING: it has no process now, or is of a registered kind; or, with a confirmation, its process is not
+/// ready, or has ended before it confirmed; PROXYPROCESS_E_IO: the kernel refused the signal, or a log cannot be opened;
 /// PROXYPROCESS_E_CLOSED, also when the manager is closed before the process has confirmed.
 ///
 /// Since 0.1.0.
@@ -194,9 +194,9 @@ pub extern "C" fn proxyprocess_manager_reload(
     call_manager(manager.map(|manager| &manager.0), err, |running| Ok(running.manager.reload(id.utf8("id")?)?))
 }
 
-/// Waits until one proxy is as wanted, as it is declared when this is called: a declaration that was changed before is followed
-/// first. So after proxyprocess_state_set() it waits for the new process, and after proxyprocess_manager_restart() for the next
-/// one. Nothing is polled, and no event is missed. Before the run nothing is followed, so it waits for the first sync.
+/// Waits until one proxy has reached `what`, with its declaration at the time of the call: earlier changes are applied first.
+/// So after proxyprocess_state_set() it waits for the new process, and after proxyprocess_manager_restart() for the next one.
+/// The state is not polled, and no change is missed. Before the run no declaration is applied, so it waits for the first sync.
 ///
 /// `id`: UTF-8.
 ///
@@ -207,7 +207,7 @@ pub extern "C" fn proxyprocess_manager_reload(
 /// Returns 0; PROXYPROCESS_E_TIMEOUT; PROXYPROCESS_E_INVALID_ARGUMENT: `what` is none of the values; PROXYPROCESS_E_NOT_FOUND:
 /// the proxy is not declared, or was removed meanwhile; the code with which the proxy has failed, such as
 /// PROXYPROCESS_E_ROOT_REFUSED and PROXYPROCESS_E_START_FAILED: it cannot be started as it is declared;
-/// PROXYPROCESS_E_NOT_RUNNING: it has completed and was to run, or has failed with its exit and is not started again;
+/// PROXYPROCESS_E_NOT_RUNNING: it has completed instead of running, or has failed with its exit and is not started again;
 /// PROXYPROCESS_E_CLOSED, also when the manager is closed or killed meanwhile.
 ///
 /// Since 0.1.0.

@@ -54,9 +54,9 @@ use usages::Usages;
 /// Starts, stops, snapshots and restores the proxies of a [`State`] (Consul 1.4's `Manager`).
 ///
 /// Nothing is started or stopped before [`Manager::run`]; until then everything can be set up, and
-/// [`Manager::restore`] called. A manager is used from as many threads as one likes. It ends by [`Manager::close`],
+/// [`Manager::restore`] called. A manager may be used by any number of threads. It ends by [`Manager::close`],
 /// which leaves the proxies running for the next agent, or by [`Manager::kill`], which stops them; dropping it closes
-/// it. All its functions that can fail do so with [`ErrorCode::InCallback`] when a [logger](crate::Logger) calls them.
+/// it. All functions that can fail return [`ErrorCode::InCallback`] when a [logger](crate::Logger) calls them.
 ///
 /// ```
 /// use proxyprocess::{Command, Manager, ManagerOptions, ProxyConfig, ProxyState, State};
@@ -100,14 +100,14 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// A manager of the proxies of `state`, which may be filled before or after. It opens the data directory and
-    /// holds its lock until it is closed or killed. For a lock that is held it waits a second, and up to ten if an
-    /// agent was killed while it was starting a process.
+    /// Creates a manager of the proxies of `state`, which may be filled before or after. It opens the data directory and
+    /// holds its lock until it is closed or killed. If the lock is held, it waits up to a second for it, and up to ten seconds
+    /// if an agent was killed while it was starting a process.
     ///
     /// # Errors
     /// - [`ErrorCode::InvalidConfig`], naming the option.
-    /// - [`ErrorCode::Locked`]: another manager has the data directory; the message says which process it is of.
-    /// - [`ErrorCode::Untrusted`]: the data directory, or what is in it, is another user's or can be written by others.
+    /// - [`ErrorCode::Locked`]: another manager has the data directory; the message names its process.
+    /// - [`ErrorCode::Untrusted`]: the data directory, or something in it, belongs to another user or is writable by others.
     /// - [`ErrorCode::Io`], [`ErrorCode::Exhausted`]: it cannot be created or read.
     pub fn new(state: State, options: ManagerOptions) -> Result<Manager> {
         outside_loggers()?;
@@ -147,11 +147,11 @@ impl Manager {
         })
     }
 
-    /// Registers a kind of proxy under a mode, by which declarations and snapshots name it. Call it before
+    /// Registers a kind of proxy under the name that declarations and snapshots have as their mode. Call it before
     /// [`Manager::restore`] and [`Manager::run`].
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidConfig`] when the mode is registered already; `daemon` and `noop` always are.
+    /// [`ErrorCode::InvalidConfig`] if the mode is already registered; `daemon` and `noop` always are.
     pub fn register_kind(
         &self,
         mode: ExecMode,
@@ -165,7 +165,7 @@ impl Manager {
     /// the living processes, so that it can be restored by a manager of another data directory.
     ///
     /// # Errors
-    /// [`ErrorCode::Io`]; what was there before is untouched. [`ErrorCode::Closed`].
+    /// [`ErrorCode::Io`]; an existing file is not changed then. [`ErrorCode::Closed`].
     pub fn snapshot(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         self.check_usable()?;
@@ -186,12 +186,12 @@ impl Manager {
         self.data_dir.as_ref().map(|data_dir| data_dir.snapshot_path())
     }
 
-    /// Takes other settings, at once: periods, environment, `allow_root`, `max_handovers` and `keep_removed`. Another `proxy_env`
-    /// replaces every proxy whose environment comes out otherwise by it; `allow_root` has those tried again that were refused.
+    /// Changes settings, at once: periods, environment, `allow_root`, `max_handovers` and `keep_removed`. A changed `proxy_env`
+    /// replaces every proxy whose environment changes by it; `allow_root` starts proxies that were refused.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidConfig`], naming the option; `data_dir`, `log_dir`, `cgroup`, `cgroup_base`, `event_capacity` and
-    /// `logger` cannot be changed. Nothing is changed then. [`ErrorCode::Closed`].
+    /// `logger` cannot be changed. An error changes nothing. [`ErrorCode::Closed`].
     pub fn reconfigure(&self, options: ManagerOptions) -> Result<()> {
         options.validate()?;
         self.check_usable()?;
@@ -224,21 +224,22 @@ impl Manager {
         Ok(())
     }
 
-    /// What every proxy is doing, by id. Empty after the end, and in a [logger](crate::Logger), for whose return it would wait.
+    /// What every proxy is doing, by id. Empty after the end, and in a [logger](crate::Logger), because it would wait for the
+    /// logger to return.
     ///
-    /// If the data directory was removed, every proxy has that as its last error, and a manager that runs makes it anew.
+    /// If the data directory was removed, every proxy has that as its last error, and a running manager creates it again.
     ///
-    /// It waits for no disk once the manager has begun to restore or run. While a file system hangs, that error, proxies without a
-    /// process and those that could not be followed are told as they were last.
+    /// It does not wait for a disk once the manager has begun to restore or run. While a file system hangs, that error, proxies
+    /// without a process, and proxies whose declaration could not be applied are reported as last known.
     pub fn status(&self) -> Vec<ProxyStatus> {
         self.look()
     }
 
-    /// What one proxy is doing: what [`Manager::status`] says of it, without the cost of all others.
+    /// What one proxy is doing: its entry in [`Manager::status`], without the cost of all others.
     ///
     /// # Errors
-    /// - [`ErrorCode::NotFound`]: there is no proxy of this id; one that was removed is there until its stop is done.
-    /// - [`ErrorCode::Closed`]: nor will there be one.
+    /// - [`ErrorCode::NotFound`]: there is no proxy with this id. A removed proxy exists until its stop is complete.
+    /// - [`ErrorCode::Closed`]: the manager has ended.
     ///
     /// ```
     /// # use proxyprocess::{Command, ErrorCode, Manager, ManagerOptions, ProxyConfig, ProxyState, State, WaitFor};
@@ -261,8 +262,8 @@ impl Manager {
         self.look_at(id)
     }
 
-    /// What the manager and its proxies do, as metrics in the text format of Prometheus, version 0.0.4 (content type
-    /// `text/plain; version=0.0.4`): a text to be served as it is.
+    /// Metrics of the manager and its proxies in the text format of Prometheus, version 0.0.4 (content type
+    /// `text/plain; version=0.0.4`), to be served unchanged.
     ///
     /// The names of all families begin with `proxyprocess_`. Counters of the manager begin with 0 at its creation; those of a
     /// proxy, which have the label `proxy`, with its process. Processor time and memory are those of the leader, from its clock and
@@ -281,14 +282,14 @@ impl Manager {
         self.measure()
     }
 
-    /// A reader of lifecycle events from now on. Take it before [`Manager::restore`] to see adoptions.
+    /// A reader of lifecycle events from now on. Create it before [`Manager::restore`] to receive adoptions.
     pub fn events(&self) -> Events {
         self.events.subscribe()
     }
 
-    /// A reader of the lines of the log about this manager and its proxies that are at least so serious, from now on, beside
-    /// the logger. What concerns all managers of the program is not among them: lines of their threads, and of opening a data
-    /// directory; [`Logs::of_library`] has those as well.
+    /// A reader of log lines of this level and above about this manager and its proxies, from now on, in addition to the
+    /// logger. It does not have lines that concern all managers of the program (about shared threads, and about opening a data
+    /// directory); [`Logs::of_library`] has those as well.
     pub fn logs(&self, level: log::LevelFilter) -> Logs {
         self.log.subscribe(level)
     }

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::logging::Logger;
 use crate::supervisor::{CgroupUse, most_spawners};
 
-/// The settings of a [`Manager`](crate::Manager): what the fields of the original's type are.
+/// The settings of a [`Manager`](crate::Manager); in Consul they are fields of the manager itself.
 ///
 /// ```
 /// use proxyprocess::ManagerOptions;
@@ -24,45 +24,46 @@ use crate::supervisor::{CgroupUse, most_spawners};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ManagerOptions {
-    /// Where logs, pid files, process records and the snapshot are. Without one nothing is written: the output of the
-    /// proxies is lost unless there is a [`ManagerOptions::log_dir`], and no later agent takes them over. It is created with mode 0700.
+    /// The directory of logs, pid files, process records and the snapshot, created with mode 0700. Without it nothing is
+    /// written: the output of the proxies is lost unless there is a [`ManagerOptions::log_dir`], and no later agent takes them
+    /// over.
     pub data_dir: Option<PathBuf>,
-    /// Where logs are in place of a data directory, for a manager that needs no more of one: each proxy has two, by its id. It is
-    /// created with mode 0700; one that is there keeps its mode. Must be `None` with a data directory, which has logs of its own.
+    /// A directory for logs only, for a manager without a data directory: each proxy has two, named by its id. It is created
+    /// with mode 0700; an existing directory keeps its mode. Must be `None` with a data directory, which has its own logs.
     pub log_dir: Option<PathBuf>,
     /// Environment variables for all proxies, over the agent's own and under each proxy's.
     pub proxy_env: Vec<(OsString, OsString)>,
-    /// The snapshot is rewritten at most once in this period, when it changed. What is about to be started is
-    /// written at once. With [`Duration::MAX`] it is not rewritten before the end.
+    /// The snapshot is rewritten at most once in this period, if it changed. Starts are written at once, before they happen.
+    /// With [`Duration::MAX`] it is not rewritten before the end.
     pub snapshot_period: Duration,
-    /// Changes of the state are followed at the latest after this period; with [`Duration::MAX`] only once they calmed
-    /// down.
+    /// Changes of the state are applied at the latest after this period; with [`Duration::MAX`] only after the
+    /// [`ManagerOptions::quiescent_period`].
     pub coalesce_period: Duration,
-    /// Changes of the state are followed once there were no more for this period. With [`Duration::MAX`] only the other
-    /// one counts.
+    /// Changes of the state are applied once nothing changed for this period; with [`Duration::MAX`] only after the
+    /// [`ManagerOptions::coalesce_period`].
     pub quiescent_period: Duration,
     /// Whether proxies may run as root. If not, and the agent is root, proxies that declare no other user are not
     /// started; each such failure is logged and in the status.
     pub allow_root: bool,
-    /// How many proxies at a time may be preparing their next process ([`Replace::Overlap`](crate::Replace::Overlap)), from its
-    /// start until it is ready, 1 to 1048576: the others wait for their turn, in the order in which they were changed, and their
-    /// current processes serve on. One that waits after a failure lets others go first.
+    /// How many proxies may prepare their next process ([`Replace::Overlap`](crate::Replace::Overlap)) at the same time, from
+    /// its start until it is ready, 1 to 1048576. The others wait for their turn in the order of their changes, while their
+    /// current processes keep serving. A proxy that waits after a failure loses its turn.
     pub max_handovers: usize,
-    /// The logs of how many proxies that were removed stay, of those that were written to last, with the files of older lines
-    /// beside them; the others are deleted once nothing of their proxy runs any more. `None`: all stay.
+    /// Of how many removed proxies the logs are kept, the ones that were written to last, with their files of older lines. The
+    /// others are deleted once no process of their proxy runs any more. `None`: all are kept.
     pub keep_removed: Option<u32>,
-    /// Whether each proxy has a cgroup (version 2) of its own, which has all that its process starts, whatever those do, and by
-    /// which a stop ends all of it. [`CgroupUse::Auto`] without a word.
+    /// Whether each proxy has a cgroup (version 2) of its own. All its processes are in it, whatever they do, so that a stop
+    /// ends all of them. The default is [`CgroupUse::Auto`].
     pub cgroup: CgroupUse,
-    /// The directory of the cgroup below which the manager makes its own. Without one it is that of this process, or the one above
-    /// it where systemd has delegated that (`DelegateSubgroup=`); and where systemd has delegated neither, none can be made. Must be
-    /// `None` with [`CgroupUse::Off`].
+    /// The directory of the cgroup below which the manager creates its own. The default is the cgroup of this process, or its
+    /// parent if systemd has delegated that (`DelegateSubgroup=`); if systemd has delegated neither, no cgroups can be created.
+    /// Must be `None` with [`CgroupUse::Off`].
     pub cgroup_base: Option<PathBuf>,
-    /// How many lifecycle events are kept for readers that fell behind.
+    /// How many lifecycle events are kept for readers that fall behind.
     pub event_capacity: usize,
-    /// Where the lines of the log about this manager and its proxies go; without one to the [`log`] facade, which the program
-    /// may have set a logger for. Lines that concern all managers of the program go there in either case: those of their
-    /// threads, and of opening a data directory.
+    /// The logger for lines about this manager and its proxies; the default is the [`log`] facade with the logger of the
+    /// program. Lines that concern all managers of the program (about shared threads, and about opening a data directory) go
+    /// there in either case.
     pub logger: Option<Logger>,
 }
 

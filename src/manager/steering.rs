@@ -21,27 +21,27 @@ use crate::supervisor::{Slot, Steering, Supervisor, SupervisorCommand, not_manag
 use crate::sys::signal::Signal;
 
 impl Manager {
-    /// Restarts one proxy from the declaration that is followed: its process is stopped as a changed declaration stops it
-    /// (stop signal to its group, grace period, SIGKILL), and started anew when nothing of it is left; with
-    /// [`Replace::Overlap`](crate::Replace::Overlap) the next one is started first, and this one stopped when that is ready. So a
-    /// new program at the same path and a moved log come into effect.
+    /// Restarts one proxy with its current declaration, for example after its program was updated or its log was moved. The
+    /// process is stopped as after a changed declaration (stop signal to its group, grace period, SIGKILL), and started again
+    /// when all its processes are gone. With [`Replace::Overlap`](crate::Replace::Overlap) the next process is started first,
+    /// and this one is stopped when the next one is ready.
     ///
     /// Returns when the restart has begun, and waits neither for the stop nor for the start: [`Manager::wait_until`] does, and
-    /// events tell both. The backoff begins anew, and a proxy that waits for its next start, or has failed, is started at once;
-    /// a start that waits for what is left of its predecessor goes on waiting for that. A process that is being
-    /// started or adopted is replaced when it runs, so that what runs in the end was started after this call; one that is just
-    /// being stopped to be started again is not stopped twice. A proxy of a registered kind is created anew from its
-    /// declaration, after which the old one is stopped and the new one started.
+    /// events report both. The backoff is reset, and a proxy that waits for its next start, or has failed, is started at once;
+    /// a start that waits for remaining processes of its predecessor keeps waiting for them. A process that is being started or
+    /// adopted is replaced once it runs, so that the process that runs in the end was started after this call. A process that
+    /// is already being stopped to be started again is not stopped twice. A proxy of a registered kind is created again from
+    /// its declaration; then the old one is stopped and the new one started.
     ///
-    /// When the agent ends or is killed before the restart is complete, the next one adopts the process that there is, or
-    /// starts one, or goes on with the handover.
+    /// If the agent ends or is killed before the restart is complete, the next one adopts the living process, starts one, or
+    /// continues the handover.
     ///
     /// # Errors
-    /// - [`ErrorCode::NotFound`]: no proxy of this id is managed. Nothing is before the first sync of [`Manager::run`].
+    /// - [`ErrorCode::NotFound`]: no proxy with this id is managed; before the first sync of [`Manager::run`], none is.
     /// - [`ErrorCode::Paused`]: it is paused.
     /// - [`ErrorCode::Closed`].
-    /// - Of a proxy of a registered kind: what its factory fails with, and [`ErrorCode::Io`] when the snapshot cannot be
-    ///   written. The old one goes on.
+    /// - For a proxy of a registered kind: the error of its factory, and [`ErrorCode::Io`] if the snapshot cannot be
+    ///   written. The old proxy goes on.
     ///
     /// ```
     /// # use proxyprocess::{Command, ErrorCode, EventKind, Manager, ManagerOptions, ProxyConfig, State};
@@ -69,20 +69,19 @@ impl Manager {
         self.steer(id, Steering::Restart, restart_custom)
     }
 
-    /// Tries now what one proxy waits for: a start that is due later, or the identification of a process that may live; and
-    /// starts one that has failed, or was given up ([`RestartSettings::give_up_after`](crate::RestartSettings::give_up_after)),
-    /// which has all its failures before it again. The backoff goes on where it was ([`Manager::reset_crashes`] begins it
-    /// anew).
+    /// Tries at once what one proxy waits for: its next start, or the identification of a process that may live. It also
+    /// starts a proxy that has failed or was given up ([`RestartSettings::give_up_after`](crate::RestartSettings::give_up_after)),
+    /// whose failures are then counted from zero. The backoff continues where it was ([`Manager::reset_crashes`] resets it).
     ///
-    /// Nothing happens to a proxy that runs, is being started or stopped, or has completed; and no start begins beside what
-    /// holds it: processes that are left, or may be, zombies, and the turns of handovers. Returns when it has begun. A proxy of a
-    /// registered kind that has failed is restarted as by [`Manager::restart`].
+    /// It has no effect on a proxy that runs, is being started or stopped, or has completed. A start that is delayed by
+    /// remaining processes, possible ones, zombies, or the turns of handovers stays delayed. Returns when it has begun. A proxy
+    /// of a registered kind that has failed is restarted as by [`Manager::restart`].
     ///
-    /// A declaration that is set again unchanged retries nothing: hosts set all of them periodically, and each time would
-    /// start at once all that wait.
+    /// Setting the same declaration again retries nothing: hosts set all declarations periodically, and that must not start
+    /// every waiting proxy at once.
     ///
     /// # Errors
-    /// As [`Manager::restart`].
+    /// Those of [`Manager::restart`].
     ///
     /// ```
     /// # use proxyprocess::{Command, EventKind, Manager, ManagerOptions, ProxyConfig, State};
@@ -109,13 +108,13 @@ impl Manager {
         })
     }
 
-    /// Forgets how often one proxy has crashed and how often its starts have failed: the backoff begins anew with the next
-    /// crash, failures count anew for [`RestartSettings::give_up_after`](crate::RestartSettings::give_up_after), and
-    /// [`ProxyStatus::restarts`](crate::ProxyStatus::restarts) is 0. A wait that is under way goes on, and a proxy that has failed
-    /// stays so: see [`Manager::retry`]. Of a proxy of a registered kind nothing is counted.
+    /// Forgets how often one proxy has crashed and how often its starts have failed: the backoff and the count of failures for
+    /// [`RestartSettings::give_up_after`](crate::RestartSettings::give_up_after) start at zero, and
+    /// [`ProxyStatus::restarts`](crate::ProxyStatus::restarts) is 0. A current wait goes on, and a proxy that has failed stays
+    /// failed: see [`Manager::retry`]. For proxies of registered kinds nothing is counted.
     ///
     /// # Errors
-    /// - [`ErrorCode::NotFound`]: no proxy of this id is managed. Nothing is before the first sync of [`Manager::run`].
+    /// - [`ErrorCode::NotFound`]: no proxy with this id is managed; before the first sync of [`Manager::run`], none is.
     /// - [`ErrorCode::Closed`].
     pub fn reset_crashes(&self, id: &str) -> Result<()> {
         self.steer(id, Steering::ResetCrashes, |_, _| Ok(()))
@@ -241,17 +240,17 @@ impl Manager {
         begun.map_err(|error| self.check_open().err().unwrap_or(error))
     }
 
-    /// Sends a signal to the process of one proxy, for what the program makes of it: SIGHUP to reload, SIGUSR1 to open its
-    /// logs anew. Only the leader gets it, no other process of its group, and never a process that has a recycled pid
-    /// (pidfd_send_signal(2); without pidfds the process is proven first).
+    /// Sends a signal to the process of one proxy, for example SIGHUP to reload or SIGUSR1 to reopen its logs. Only the leader
+    /// gets it, no other process of its group, and never a process with a recycled pid (pidfd_send_signal(2); without pidfds
+    /// the process is identified first).
     ///
-    /// Returns when the kernel has taken the signal. A process that ends by it has ended by itself: it is restarted as after
-    /// a crash. A proxy that is being stopped can be sent one as well, also when it was removed from the [`State`].
+    /// Returns when the kernel has accepted the signal. A process that ends by it is restarted as after a crash. The process of
+    /// a proxy that is being stopped can be signalled too, also if the proxy was removed from the [`State`].
     ///
     /// # Errors
-    /// - [`ErrorCode::NotFound`]: there is no proxy of this id.
+    /// - [`ErrorCode::NotFound`]: there is no proxy with this id.
     /// - [`ErrorCode::NotRunning`]: it has no process now, or is of a registered kind; the message names its state.
-    /// - [`ErrorCode::Io`]: the kernel refuses. EPERM: the agent may not signal the process, which the message names.
+    /// - [`ErrorCode::Io`]: the kernel refused. EPERM: the agent may not signal the process, which the message names.
     /// - [`ErrorCode::Closed`].
     pub fn signal(&self, id: &str, signal: Signal) -> Result<()> {
         self.ask_slot(id, |slot, reply| SupervisorCommand::Signal { slot, signal, reply }).map(|(_, ())| ())
@@ -282,20 +281,20 @@ impl Manager {
         Ok((supervisor, answer))
     }
 
-    /// Waits until one proxy is as wanted, as it is declared when this is called: a declaration that was changed before is
-    /// followed first. So after [`State::set`] it waits for the new process, and after [`Manager::restart`] for the next one.
+    /// Waits until one proxy has reached `what`, with its declaration at the time of the call: earlier changes are applied
+    /// first. So after [`State::set`] it waits for the new process, and after [`Manager::restart`] for the next one.
     /// A timeout of zero does not wait, and [`Duration::MAX`] waits without limit.
     ///
-    /// Nothing is polled, and no event is missed: the answer comes from where the state changes. Before [`Manager::run`]
-    /// nothing is followed, so it waits for the first sync. The code of a proxy of a registered kind must not call it.
+    /// The state is not polled, and no change is missed. Before [`Manager::run`] no declaration is applied, so the call waits
+    /// for the first sync. The code of a proxy of a registered kind must not call it.
     ///
     /// # Errors
     /// - [`ErrorCode::Timeout`].
     /// - [`ErrorCode::NotFound`]: the proxy is not declared, or was removed meanwhile.
     /// - The error with which the proxy has failed, such as [`ErrorCode::RootRefused`] and [`ErrorCode::StartFailed`]: it
     ///   cannot be started as it is declared.
-    /// - [`ErrorCode::NotRunning`]: it is [`ProxyState::Completed`] and was to be running, or has failed with its exit and is
-    ///   not started again. Until then it may have run for an instant.
+    /// - [`ErrorCode::NotRunning`]: it is [`ProxyState::Completed`] instead of running, or has failed with its exit and is
+    ///   not started again. It may have run for a moment before.
     /// - [`ErrorCode::Paused`]: it is paused, and was to run or to complete.
     /// - [`ErrorCode::Closed`], also when the manager is closed or killed meanwhile.
     ///

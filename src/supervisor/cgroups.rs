@@ -99,7 +99,10 @@ impl Cgroups {
         match made {
             Ok(home) => {
                 let kind = wanted.as_str();
-                log.write(Level::Info, format_args!("cgroup: {kind}: each proxy has one below {}", home.display()));
+                log.write(
+                    Level::Info,
+                    format_args!("cgroup: {kind}: each proxy gets a cgroup of its own below {}", home.display()),
+                );
                 remove_unused(&home, log);
                 let has_controllers = control::any_enabled(&home).into();
                 let failed = |error| Error::os(ErrorCode::Exhausted, "open a descriptor in reserve", &error);

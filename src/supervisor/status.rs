@@ -22,7 +22,7 @@ pub struct ProxyStatus {
     pub mode: ExecMode,
     /// What it is doing.
     pub state: ProxyState,
-    /// Its process, while that lives: there is none any more while what it has left is being ended.
+    /// Its process, while that lives; `None` while only its remaining processes are being ended.
     pub pid: Option<u32>,
     /// Whether that process was started by an earlier agent.
     pub adopted: bool,
@@ -35,45 +35,45 @@ pub struct ProxyStatus {
     pub last_exit: Option<ExitStatus>,
     /// Milliseconds until the next start, while it waits for one.
     pub next_start_ms: Option<u64>,
-    /// The last thing that went wrong, until the next start goes well. A zombie that this start no longer waited for stays
-    /// named until the one after it.
+    /// The last error, until the next start succeeds. The note about a zombie that this start no longer waited for stays until
+    /// the start after it.
     pub last_error: Option<String>,
-    /// Living processes that it may have left, and that are not proven to be its own: they were not signalled.
+    /// Living processes that may belong to it, without proof; they were not signalled.
     pub unproven: Vec<UnprovenProcess>,
-    /// Advice about its declaration, in one sentence, when its exits suggest that the program puts itself into the
-    /// background.
+    /// Advice about its declaration, derived from what happened: an address in use and the process that has it, a program that
+    /// seems to put itself into the background, stops that need SIGKILL, exit codes of launchers.
     pub hint: Option<String>,
-    /// Whether it is ready: it runs, and if its declaration says when it is ready, it was so since its last start. It is not
-    /// while it says that it reloads or stops (`RELOADING=1`, `STOPPING=1`).
+    /// Whether it is ready: it runs and, if its declaration has a condition for readiness, has met it since its last start. It
+    /// is not ready while it reports that it reloads or stops (`RELOADING=1`, `STOPPING=1`).
     pub ready: bool,
-    /// Which start of the proxy its process comes from, or its last one: 1 for the first, one more for each process that was
-    /// started since. It goes on with the next agent, and begins anew only where no record is left of the last process.
-    /// Absent before the first start, and for a process that an earlier version of the library started.
+    /// The number of the start of its process, or of its last process: 1 for the first start, one more for each later one. The
+    /// next agent continues the count; it starts again at 1 only if no record of the last process is left. Absent before the
+    /// first start, and for a process that an earlier version of the library started.
     pub generation: Option<u64>,
-    /// What its process says of itself (`STATUS=`, sd_notify(3)), in one line of at most 512 bytes; only where it has a
-    /// socket for notifications: by [`Ready::Notify`](crate::Ready::Notify), or the `watchdog` or `fd_store_max` of its
-    /// [`ProxyConfig`](crate::ProxyConfig).
+    /// What its process last reported as `STATUS=` (sd_notify(3)), in one line of at most 512 bytes. Only processes with a
+    /// notification socket can report it: with [`Ready::Notify`](crate::Ready::Notify), or the `watchdog` or `fd_store_max`
+    /// of [`ProxyConfig`](crate::ProxyConfig). The next agent does not have it.
     pub status_text: Option<String>,
     /// The other generation during a handover ([`Replace::Overlap`](crate::Replace::Overlap)): the next one, which is not
     /// ready, or the predecessor, which is ending.
     pub other: Option<OtherGeneration>,
-    /// Milliseconds that it has been in its state. Absent of a kind that the agent registered.
+    /// Milliseconds in its state. Absent for kinds that the agent registered.
     pub state_ms: Option<u64>,
-    /// Milliseconds since its process was started, by this agent or an earlier one, while that lives; absent where its start is
+    /// Milliseconds since its living process was started, by this agent or an earlier one; absent if the time of the start is
     /// not known.
     pub uptime_ms: Option<u64>,
-    /// What made its last process end. Absent where an earlier agent has recorded the end.
+    /// What made its last process end. Absent if an earlier agent has recorded the end.
     pub last_exit_by: Option<EndedBy>,
     /// Whether that end was expected: by a stop or a replacement, or by itself in a way that
     /// [`ProxyConfig::expected_exit`](crate::ProxyConfig) names.
     pub last_exit_expected: Option<bool>,
-    /// Whether the kernel has ended it for want of memory, or another process of the proxy before it; absent unless it ended by
-    /// SIGKILL and the memory of its cgroup is controlled, as with [`CgroupLimits`](crate::CgroupLimits).
+    /// Whether the kernel ended that process, or another process of the proxy before it, because memory ran out. Absent unless
+    /// it ended by SIGKILL and the memory of its cgroup is controlled, as with [`CgroupLimits`](crate::CgroupLimits).
     pub last_exit_oom: Option<bool>,
-    /// The last lines that this process wrote to its standard error, at most 10 of them and at most 4096 bytes; empty lines are
-    /// left out, and control characters replaced. Empty when it was ended by a stop, when it wrote none or not to a log, and
-    /// until they are read, a moment after the end. Of an adopted process they can be those of a process
-    /// before it, if it has written few. In a handover, what either generation has written.
+    /// The last lines that this process wrote to its standard error: at most 10 lines and 4096 bytes, without empty lines,
+    /// control characters replaced. Empty after a stop, without a log, and for a moment after the end until they are read. For
+    /// an adopted process some of them can be those of an earlier process. In a handover, those of the generation that ended
+    /// last.
     pub last_stderr: Vec<String>,
     /// The file that its standard output goes to.
     #[serde(serialize_with = "as_lossy_text")]
@@ -81,7 +81,7 @@ pub struct ProxyStatus {
     /// The file that its standard error goes to.
     #[serde(serialize_with = "as_lossy_text")]
     pub stderr_log: Option<PathBuf>,
-    /// The directory of the cgroup that its processes are in, or were, if it has one of its own
+    /// The directory of the cgroup of its processes, or of its last ones, if it has one of its own
     /// ([`ManagerOptions::cgroup`](crate::ManagerOptions::cgroup)).
     #[serde(serialize_with = "as_lossy_text")]
     pub cgroup: Option<PathBuf>,
@@ -90,23 +90,23 @@ pub struct ProxyStatus {
 /// How much of the logs of a proxy is on disk, in bytes, of standard output and of standard error; `None` of what is no file.
 pub(crate) type LogSizes = [Option<u64>; 2];
 
-/// The generation of a proxy that is not the one which serves.
+/// The generation of a proxy that is not the serving one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct OtherGeneration {
-    /// Which start of the proxy its process comes from, or its last one: greater than [`ProxyStatus::generation`] for the next
-    /// one, smaller for the predecessor. Absent before the first start of the next one, and for a process that an earlier
-    /// version of the library started.
+    /// The number of the start of its process, or of its last process: greater than [`ProxyStatus::generation`] for the next
+    /// generation, smaller for the predecessor. Absent before the first start of the next one, and for a process that an
+    /// earlier version of the library started.
     pub generation: Option<u64>,
     /// What it is doing. A next one is `Waiting` after a failure, and until it is its turn
     /// ([`ManagerOptions::max_handovers`](crate::ManagerOptions::max_handovers)).
     pub state: ProxyState,
     /// Its process, while that lives.
     pub pid: Option<u32>,
-    /// The last thing that went wrong with it.
+    /// Its last error.
     pub last_error: Option<String>,
-    /// Of a next one: how many processes were started in this handover to take over, also of declarations that were
-    /// superseded meanwhile. 0 of a predecessor.
+    /// For a next generation: how many processes were started in this handover to take over, including those of superseded
+    /// declarations. 0 for a predecessor.
     pub attempts: u64,
     /// Milliseconds until its next start, while it waits for one.
     pub next_start_ms: Option<u64>,
@@ -157,7 +157,7 @@ impl fmt::Display for OtherGeneration {
     }
 }
 
-/// A process that may be of a proxy, which nothing proves.
+/// A process that may belong to a proxy, without proof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct UnprovenProcess {
@@ -165,7 +165,7 @@ pub struct UnprovenProcess {
     pub pid: u32,
     /// The name of its program, as ps(1) shows it.
     pub program: String,
-    /// Why it may be of the proxy.
+    /// Why it may belong to the proxy.
     pub why: String,
 }
 

@@ -111,6 +111,22 @@ fn wait_ends_when_the_proxy_is_ready_and_fails_when_it_is_not_in_time() {
     scene.finish();
 }
 
+#[test]
+fn wait_for_a_proxy_that_has_failed_names_the_proxy() {
+    let scene = Scene::new();
+    let config = Config::new(&scene).set("allow_root", false).proxy("web", Proxy::helper(&["run"]));
+    let agent = start(&scene, &config);
+    if rustix::process::geteuid().is_root() {
+        agent.status_when(&scene, "web has failed", |status| status.is("web", "failed"));
+        let said = ask(&scene.data_dir(), &["wait", "web"]).failed(1);
+        assert!(said.starts_with("agent: proxy web: refused to run a proxy as root: "), "{said}");
+    } else {
+        scene.reports.start("web");
+    }
+    agent.quit();
+    scene.finish();
+}
+
 /// Unlike a second SIGQUIT, by which a person says that the stop takes too long.
 #[test]
 fn quit_that_is_asked_for_again_leaves_the_grace_as_it_is() {
@@ -206,6 +222,10 @@ fn command_without_an_agent_says_so_by_its_exit_code() {
     let nowhere = scene.path("nowhere");
     let said = ask(&nowhere, &["status"]).failed(3);
     assert!(said.starts_with(&format!("agent: no agent runs in {}: ", nowhere.display())), "{said}");
+    // A relative directory is told by its whole path.
+    let relative = ["status", "--data-dir", "nowhere"];
+    let ran = Command::new(example_agent()).args(relative).current_dir(scene.path("")).output().expect("run the agent");
+    assert_eq!(Ran::of(ran).failed(3), said);
     let file = scene.path("agent.json");
     let by_file = ["status", "--config", file.to_str().unwrap()];
     assert!(run(&by_file).failed(1).contains("agent.json"), "there is no file yet");

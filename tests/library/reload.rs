@@ -81,7 +81,7 @@ fn reload_that_is_not_declared_or_finds_no_process_is_refused() {
     let start = scene.reports.start("web");
     assert_eq!(host.events.started("web"), start.pid);
     host.follow("marker");
-    let undeclared = "proxy web: reload: declare a signal or a command to be reloaded by";
+    let undeclared = "proxy web: no reload is declared: a signal or a command by which it reloads its configuration";
     refused(&host, "web", ErrorCode::InvalidConfig, undeclared);
     assert_eq!(host.manager.reload("nothing").unwrap_err().code(), ErrorCode::NotRunning);
     refused(&host, "other", ErrorCode::NotFound, "proxy other: not managed");

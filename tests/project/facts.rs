@@ -60,9 +60,11 @@ fn errors_of_declarations_are_those_of_the_library() {
     let wrong = [
         r#"{"web": {}}"#,
         r#"{"web": {"comand": ["a"]}}"#,
+        r#"{"web": {"port": 1}}"#,
         r#"{"web": {"command": ["a"], "env": ["A=b", "secret"]}}"#,
         r#"{"web": {"command": ["a"], "grace_period_ms": -1}}"#,
         r#"{"web": {"command": ["a"], "restart": {"jitter": 2}}}"#,
+        r#"{"web": {"command": ["a"], "restart": {"policy": "on_failure"}}}"#,
         r#"{"web": {"command": ["a"], "env": ["TZ=UTC"], "unset_env": ["TZ"]}}"#,
         r#"{"web": {"command": ["a"], "ready": {"fd": 2}}}"#,
         r#"{"web": {"command": ["a"], "stop_signal": 15, "stop": [{"signal": 15, "for_ms": 1}]}}"#,

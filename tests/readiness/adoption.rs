@@ -56,8 +56,7 @@ fn process_that_reports_is_taken_as_ready_by_the_next_agent_and_may_still_report
     let agent = Agent::start(&scene, &config);
     let status = agent.status_running(&scene, "web", start.pid);
     assert!(status["web"].ready && status["web"].adopted);
-    agent
-        .wait_for_log("proxy web: taken as ready: what it writes to descriptor 3 is for the agent that has started it");
+    agent.wait_for_log("proxy web: taken as ready: only the agent that started it could read descriptor 3");
     agent.quit();
     scene.finish();
 }

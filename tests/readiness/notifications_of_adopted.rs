@@ -34,7 +34,7 @@ fn next_agent_takes_it_as_ready_and_hears_it_also_after_its_record_was_written_a
     let agent = Agent::start(&scene, &config(&scene, 5001));
     let status = agent.status_running(&scene, "web", start.pid);
     assert!(status["web"].ready && status["web"].adopted && status["web"].status_text.is_none(), "{status:?}");
-    agent.wait_for_log("proxy web: taken as ready: its READY=1 is for the agent that has started it");
+    agent.wait_for_log("proxy web: taken as ready: only the agent that started it could hear its READY=1");
     assert!(hears(&scene, &agent, &start, "two")["web"].ready);
     agent.kill();
 

@@ -107,11 +107,11 @@ impl Supervised {
     /// would have.
     pub(super) fn say_taken_as_ready(&self) {
         let what = match self.spec.config.ready {
-            Ready::Fd(number) => format!("what it writes to descriptor {number}"),
-            Ready::Notify => "its READY=1".to_owned(),
+            Ready::Fd(number) => format!("read descriptor {number}"),
+            Ready::Notify => "hear its READY=1".to_owned(),
             Ready::Started | Ready::Tcp(_) | Ready::Unix(_) | Ready::Command { .. } => return,
         };
-        let what = format_args!("taken as ready: {what} is for the agent that has started it, which is gone");
+        let what = format_args!("taken as ready: only the agent that started it could {what}");
         self.spec.context.log.about(Level::Info, &self.slot.id, what);
     }
 }

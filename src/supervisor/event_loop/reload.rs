@@ -29,7 +29,7 @@ impl EventLoop {
         let Some(leader) = supervised.pid else { return Err(without_process(supervised)) };
         match supervised.spec.config.reload.clone() {
             None => {
-                let what = "reload: declare a signal or a command to be reloaded by";
+                let what = "no reload is declared: a signal or a command by which it reloads its configuration";
                 Err(Error::new(ErrorCode::InvalidConfig, format!("proxy {}: {what}", excerpt(&slot.id))))
             }
             Some(Reload::Signal(signal)) => self.signal_leader(slot, signal).map(|()| BegunReload::Signalled),

@@ -102,7 +102,11 @@ impl Publisher {
                 of_process(generation, EventKind::WatchdogExpired { reason });
             }
             ProxyOccurrence::Stopping { pid, generation } => {
-                line(Level::Info, format_args!("stopping"));
+                // In a handover it tells which of the two is stopped.
+                match pid {
+                    Some(pid) => line(Level::Info, format_args!("stopping, pid {pid}")),
+                    None => line(Level::Info, format_args!("stopping")),
+                }
                 of_process(generation, EventKind::Stopping { pid: pid.map(Pid::as_u32) });
             }
             ProxyOccurrence::Stopped => {
@@ -207,7 +211,7 @@ mod tests {
                 "ERROR proxy web: why",
                 "watchdog expired: no message",
             ),
-            (P::Stopping { pid: Some(pid), generation }, "INFO proxy web: stopping", "stopping, pid 7"),
+            (P::Stopping { pid: Some(pid), generation }, "INFO proxy web: stopping, pid 7", "stopping, pid 7"),
             (P::Stopping { pid: None, generation }, "INFO proxy web: stopping", "stopping"),
             (P::Stopped, "INFO proxy web: stopped", "stopped"),
             (

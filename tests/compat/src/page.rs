@@ -24,10 +24,11 @@ struct Table {
 const TABLES: [Table; 4] = [
     Table {
         head: "Starts",
-        text: "*Foreground* is what keeps the program in the foreground, and what it does without. *Ready* is how the \
-               declaration knows that it is, and whether the program sends READY=1 (sd_notify(3)). *LISTEN_FDS* says whether it takes sockets that it is told of by that \
-               alone. *Port taken* is what it does when another process has its port; *beside another* when that is one of \
-               the same declaration. *As root* is what it does where the declaration has a `user` and it gets none.",
+        text: "*Foreground*: the option that keeps the program in the foreground, and what the program does without it. *Ready*: the \
+               readiness condition of the declaration, and whether the program sends READY=1 (sd_notify(3)). *LISTEN_FDS*: whether it \
+               takes sockets that are announced only by this variable. *Port taken*: what it does when another process has its port; \
+               *beside another*: when that process is one of the same declaration. *As root*: what it does without the `user` of the \
+               declaration.",
         columns: &[
             ("foreground", foreground),
             ("ready", ready),
@@ -39,9 +40,11 @@ const TABLES: [Table; 4] = [
     },
     Table {
         head: "Stops",
-        text: "A signal to the process group while a request is open, and how the leader ended. *Drains*: it took no more, and the request came \
-               to its end; *drains and accepts*: it did, and took more; *cuts*: it did not; *ignored*: the signal changed nothing within 5 s; *finishes and does not \
-               end*: nor did the process. *Declared* is the stop that `agent init` declares; *without requests* is how that ends then.",
+        text: "A signal to the process group while a request is open, and how the leader ended. *Drains*: it accepted no new requests, \
+               and the open request was completed; *drains and accepts*: the request was completed, but new ones were accepted; \
+               *cuts*: the request was cut; *ignored*: the signal had no effect within 5 s; *finishes and does not end*: the request \
+               was completed, but the process did not end. *Declared*: the stop that `agent init` declares; *without requests*: how \
+               that stop ends without an open request.",
         columns: &[
             ("SIGINT", |_, seen| cell(seen, "stop_SIGINT")),
             ("SIGTERM", |_, seen| cell(seen, "stop_SIGTERM")),
@@ -52,7 +55,7 @@ const TABLES: [Table; 4] = [
     },
     Table {
         head: "Signals and reloads",
-        text: "A signal to the leader alone, as by `agent signal`; and `agent reload`, where one is declared.",
+        text: "A signal to the leader alone, as `agent signal` sends it; and `agent reload`, if a reload is declared.",
         columns: &[
             ("SIGHUP", |_, seen| cell(seen, "on_SIGHUP")),
             ("SIGUSR1", |_, seen| cell(seen, "on_SIGUSR1")),
@@ -62,11 +65,12 @@ const TABLES: [Table; 4] = [
     },
     Table {
         head: "Crashes, adoption and replacement",
-        text: "SIGKILL to the leader, with a request open. *Left* and *port* are what was there five seconds later, without an agent; \
-               *files* what stayed, and *pid file* what a start does that finds the pid of another living process in it. *With \
-               the agent* is what a SIGKILL to the agent does to the process, undetached. *Adopted* is what the next agent makes of it. *Back* is the next start \
-               after a crash, and after one of the adopted process. *Gapless* is `agent restart` under clients, with the \
-               declaration that `agent init` prints: whether a new connection or an open request was lost.",
+        text: "SIGKILL to the leader, with a request open. *Left* and *port*: the processes and ports that were left five seconds later, \
+               without an agent; *files*: the files that were left; *pid file*: what a start does when its pid file has the pid of \
+               another living process. *With the agent*: what a SIGKILL to the agent does to the process if it is not detached. \
+               *Adopted*: what the next agent does with it. *Back*: the next start after a crash, and after a crash of the adopted \
+               process. *Gapless*: `agent restart` while clients connect, with the declaration that `agent init` prints: whether a \
+               new connection or an open request was lost.",
         columns: &[
             ("left", |_, seen| cell(seen, "left")),
             ("port", |_, seen| cell(seen, "port_held")),
@@ -82,14 +86,14 @@ const TABLES: [Table; 4] = [
 ];
 
 const HEAD: &str = "\
-# Proxies that were played
+# Tested proxies
 
 <!-- Written by `.ci/compat.sh page`: do not change it by hand. -->
 
-What known programs do as managed proxies. Each was started, asked, reloaded, drained, crashed, adopted, replaced and
-removed by the example agent, with the declaration that [`agent init`](agent.md#init) prints, and each cell is what was
-seen then, in that version; Debian's packages are those of Debian 12, and of Debian 13 where it has them. What a cell does
-not say is in [known programs](programs.md).
+How known programs behave as managed proxies. The example agent started, queried, reloaded, drained, crashed, adopted,
+replaced and removed each of them, with the declaration that [`agent init`](agent.md#init) prints. Each cell is what was
+observed with that version; Debian's packages are those of Debian 12, and of Debian 13 where it has them. Further notes are
+in [known programs](programs.md).
 
 ";
 

@@ -98,7 +98,7 @@ fn head(program: &Program, executable: &Path, dir: &str, is_written: bool) -> Ve
         _ => "the crate",
     };
     let mut lines = vec![
-        format!("# {}, as played with {source} {} {}:", program.title(), program.package(), versions.join(" and ")),
+        format!("# {}, as tested with {source} {} {}:", program.title(), program.package(), versions.join(" and ")),
         format!(
             "# tests/compat/programs/{}.toml and docs/proxies.md of proxyprocess {}.",
             program.name(),

@@ -66,17 +66,17 @@ fn meant(agent: &mut Connection, steering: Steering) -> Result<Vec<ProxyStatus>>
 /// completed meanwhile, or is stopped or removed, is not waited for any more.
 ///
 /// # Errors
-/// The first that is late; all others are printed. When the agent ends.
+/// The last that is late; those before it are printed. When the agent ends.
 pub(super) fn wait_for_all(agent: &mut Connection, timeout: Duration) -> Result<()> {
     let limit = Limit { timeout, by: Instant::now().checked_add(timeout) };
     loop {
-        let is_last = limit.is_over();
+        let limit_is_over = limit.is_over();
         let meant = meant(agent, Steering::Restart)?;
-        let mut late = meant.iter().filter(|now| !now.ready);
-        let Some(first) = late.next() else { return Ok(()) };
-        if is_last {
-            late.for_each(|now| complain(steer::late(now, Awaited::Ready, timeout)));
-            return Err(steer::late(first, Awaited::Ready, timeout).into());
+        let late: Vec<&ProxyStatus> = meant.iter().filter(|now| !now.ready).collect();
+        let [first, ..] = late[..] else { return Ok(()) };
+        if let (true, [others @ .., last]) = (limit_is_over, &late[..]) {
+            others.iter().for_each(|now| complain(steer::late(now, Awaited::Ready, timeout)));
+            return Err(steer::late(last, Awaited::Ready, timeout).into());
         }
         // The status of all is asked for when one of them is ready, and not over and over.
         let is_ready = steer::wait(agent, first.id.clone(), Awaited::Ready, limit.left());

@@ -29,9 +29,8 @@ pub(super) fn doubts(
 ) -> Vec<String> {
     let mut doubts = Vec::new();
     if options.data_dir.is_none() {
-        doubts.push(
-            "data_dir: there is none: the agent takes no commands, and no later agent finds its processes".to_owned(),
-        );
+        doubts
+            .push("data_dir: not set: the agent takes no commands, and no later agent finds its processes".to_owned());
     }
     if let Some(base) = options.cgroup_base.as_ref().filter(|base| !base.join("cgroup.procs").exists()) {
         doubts.push(format!("cgroup_base: {} is no directory of cgroup version 2", base.display()));
@@ -120,20 +119,37 @@ fn program(field: &str, words: &Value, declared: &Value, options: &ManagerOption
         match found {
             Ok(found) if found.is_dir() => format!("{program} is a directory"),
             Ok(found) if !is_executable(&found) => format!("{program} is not executable"),
-            Err(error) if is_missing(&error) => format!("no such program: {program}"),
+            Err(error) if is_missing(&error) => match first_word(program).filter(|first| Path::new(first).is_file()) {
+                Some(first) => command_line(program, first),
+                None => format!("no such program: {program}"),
+            },
             _ => return None,
         }
     } else {
         let path = search_path(declared, options);
-        if path
-            .split(':')
-            .any(|directory| fs::metadata(Path::new(directory).join(program)).is_ok_and(|it| is_executable(&it)))
-        {
+        if is_found_in(&path, program) {
             return None;
         }
-        format!("no program {program} in {path}")
+        match first_word(program).filter(|first| is_found_in(&path, first)) {
+            Some(first) => command_line(program, first),
+            None => format!("no program {program} in {path}"),
+        }
     };
     Some(format!("{field}[0]: {wrong}"))
+}
+
+/// The first word of what may be a command line and not the name of a program.
+fn first_word(program: &str) -> Option<&str> {
+    program.split_ascii_whitespace().next().filter(|first| *first != program)
+}
+
+fn command_line(program: &str, first: &str) -> String {
+    format!("no program \"{program}\", but there is {first}: write each argument as a string of its own")
+}
+
+fn is_found_in(path: &str, program: &str) -> bool {
+    let is_there = |directory| fs::metadata(Path::new(directory).join(program)).is_ok_and(|it| is_executable(&it));
+    path.split(':').any(is_there)
 }
 
 /// The PATH that the process will have, if the environment of the agent is that of this command.

@@ -29,7 +29,7 @@ impl fmt::Display for Mistakes {
         f.write_str(self.0.first().map_or("", String::as_str))?;
         match self.0.len() {
             0 | 1 => Ok(()),
-            all => write!(f, " (and {} more: agent check says all)", all - 1),
+            all => write!(f, " (and {} more; `agent check` lists all)", all - 1),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,9 @@ impl Connection {
                 return Err(Failure::new(Exit::Failure, format!("connect agent.sock in {place}: {error}")).into());
             }
             let Some(pid) = socket::holder(data_dir) else {
-                let message = format!("no agent runs in {place}: connect agent.sock: {error}");
+                // A relative one is meant from the working directory, which may not be the agent's.
+                let place = path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+                let message = format!("no agent runs in {}: connect agent.sock: {error}", place.display());
                 return Err(Failure::new(Exit::NoAgent, message).into());
             };
             if begun.elapsed() >= START_TIME {

@@ -120,10 +120,14 @@ fn tell_event(event: &Event, client: &Client<'_>) -> Result<(), Ended> {
     client.tell(&Answer::Event { event: told, text: event.to_string() })
 }
 
-/// A refusal that says of a paused proxy what has it run again.
+/// A refusal that names the proxy, and says of a paused one what has it run again.
 fn refusal(agent: &Agent, id: &str, error: Error) -> Refusal {
     let is_paused = error.code() == ErrorCode::Paused;
     let mut refusal = Refusal::from(error);
+    // The error with which a proxy has failed is only its own.
+    if !refusal.message.starts_with("proxy ") {
+        refusal.message = format!("proxy {id}: {}", refusal.message);
+    }
     if is_paused {
         let is_disabled = agent.followed().proxies.get(id).is_some_and(|declared| !declared.enabled);
         let remedy =
