@@ -33,6 +33,9 @@ impl Manager {
     /// being stopped to be started again is not stopped twice. A proxy of a registered kind is created anew from its
     /// declaration, after which the old one is stopped and the new one started.
     ///
+    /// Where it is known before that the next process could not be started, as without its executable, the one that runs goes on
+    /// until that is possible.
+    ///
     /// When the agent ends or is killed before the restart is complete, the next one adopts the process that there is, or
     /// starts one, or goes on with the handover.
     ///

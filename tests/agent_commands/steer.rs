@@ -154,6 +154,28 @@ fn signal_goes_to_the_process_of_the_proxy() {
     scene.finish();
 }
 
+/// As when a package was removed, or its file is being replaced.
+#[test]
+fn restart_for_which_there_is_no_executable_says_so_and_the_process_serves_on() {
+    let scene = Scene::new();
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["run"]));
+    let agent = start(&scene, &config);
+    let web = scene.reports.start("web");
+    let data_dir = scene.data_dir();
+    ask(&data_dir, &["wait", "web"]).ok();
+    config.proxy("web", Proxy::command(&["/no/such/program"])).write(&scene.path("agent.json"));
+    ask(&data_dir, &["reload"]).ok();
+    let why = "not replaced: execute /no/such/program: no such file";
+    agent.wait_for_log(why);
+    let status = ask(&data_dir, &["status", "web"]).ok();
+    assert!(status.contains("web\trunning\t") && status.contains(&format!("\terror: {why}")), "{status}");
+    let said = ask(&data_dir, &["restart", "web"]).failed(1);
+    assert!(said.starts_with(&format!("agent: proxy web: {why}")), "{said}");
+    assert!(agent.status().runs("web", web.pid));
+    agent.quit();
+    scene.finish();
+}
+
 #[test]
 fn reload_of_a_bad_file_fails_and_changes_nothing() {
     let scene = Scene::new();

@@ -20,6 +20,9 @@ const LINES: usize = 10;
 /// instant each time.
 const WELL: Duration = Duration::from_secs(10);
 
+/// How the error begins of a process that serves on because the next one cannot be started.
+const NOT_REPLACED: &str = "not replaced: ";
+
 /// What a line has, in lower case, that says why a program ends.
 const REASONS: [&str; 16] = [
     "error",
@@ -198,8 +201,16 @@ impl ProxyStatus {
         String::from_utf8_lossy(&read().unwrap_or_default()).lines().map(str::to_owned).collect()
     }
 
+    /// Why its process runs on that was to be replaced by another one, if it does so because that cannot be started.
+    pub(super) fn why_not_replaced(&self) -> Option<&String> {
+        self.last_error.as_ref().filter(|error| self.pid.is_some() && error.starts_with(NOT_REPLACED))
+    }
+
     /// Why the start that was asked for when the proxy was like `before` has failed, if it has.
     pub(super) fn failed_start(&self, before: &ProxyStatus) -> Option<String> {
+        if let Some(why) = self.why_not_replaced() {
+            return Some(why.clone());
+        }
         let ended = || self.last_exit.as_ref().map(|exit| format!("ended soon after its start: {exit}"));
         match self.state.as_str() {
             "waiting" | "failed" => {

@@ -296,6 +296,7 @@ fn not_started(agent: &mut Connection, before: &ProxyStatus) -> Result<Failure> 
         let now = proxy_status::of_one(agent, id)?;
         // After a first failure the next process is started at once. If that ends as well, there are a hint and the next start.
         let runs_again = now.other.is_none()
+            && now.why_not_replaced().is_none()
             && matches!(now.state.as_str(), "idle" | "adopting" | "starting" | "running" | "clearing" | "stopping");
         let is_known = if runs_again {
             begun.elapsed() >= 2 * SETTLED
