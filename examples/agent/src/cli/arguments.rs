@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use proxyprocess::Signal;
 
@@ -105,9 +105,9 @@ pub(super) enum Command {
     },
     /// Restart proxies, and wait until they are ready
     Restart(Several),
-    /// Stop proxies until they are started again, and wait until they are stopped
+    /// Stop the processes of proxies, which are paused until they are started again, and wait for their ends
     Stop(Several),
-    /// Start proxies that were stopped, have failed or have completed, and wait until they are ready
+    /// Start proxies that are paused, have failed or have completed, and wait until they are ready
     Start(Several),
     /// Have the agent read its configuration again, or a proxy its own
     Reload {
@@ -125,15 +125,15 @@ pub(super) enum Command {
         #[command(flatten)]
         agent: WhichAgent,
     },
-    /// Wait until a proxy is ready, has completed, or is stopped
+    /// Wait until a proxy is ready, has completed, or is paused
     Wait {
         /// The proxy
         #[arg(required_unless_present = "all")]
         id: Option<String>,
         /// What to wait for
-        #[arg(value_parser = PossibleValuesParser::new(Awaited::ALL.map(Awaited::as_str)), default_value = "ready")]
-        until: String,
-        /// Until all proxies are ready that are declared to run, but those that have completed or are stopped
+        #[arg(value_enum, default_value_t)]
+        until: Awaited,
+        /// Until all proxies are ready that are declared to run, but those that have completed or are paused
         #[arg(long, conflicts_with_all = ["id", "until"])]
         all: bool,
         /// How long to wait
@@ -207,6 +207,18 @@ pub(super) enum Command {
     Demo,
 }
 
+impl ValueEnum for Awaited {
+    fn value_variants<'a>() -> &'a [Awaited] {
+        &Awaited::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let value = PossibleValue::new(self.as_str());
+        // As it was called, by the name of the command that makes it so.
+        Some(if *self == Awaited::Paused { value.alias("stopped") } else { value })
+    }
+}
+
 /// A configuration file, by itself or with its option.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
@@ -244,7 +256,7 @@ pub(super) struct Several {
     /// The proxies
     #[arg(required_unless_present = "all", value_name = "ID")]
     pub(super) ids: Vec<String>,
-    /// All proxies that are declared to run, but those that have completed, and to be restarted those that are stopped
+    /// All proxies that are declared to run, but those that have completed, and to be restarted those that are paused
     #[arg(long, conflicts_with = "ids")]
     pub(super) all: bool,
     #[command(flatten)]

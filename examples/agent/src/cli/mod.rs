@@ -23,7 +23,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::control::client::Connection;
-use crate::control::protocol::Awaited;
 use crate::control::server;
 use crate::{Result, agent, config, demo, http, proxy};
 use arguments::{Arguments, Command, Http, NamedAgent, Several, WhichAgent};
@@ -52,7 +51,6 @@ pub(crate) fn run() -> Result<ExitCode> {
             steer::signal(&mut connect(agent)?, id, signal)?;
         }
         Command::Wait { id: Some(id), until, timeout, agent, .. } => {
-            let until = Awaited::ALL.into_iter().find(|known| known.as_str() == until).unwrap_or_default();
             steer::wait_or_say_why(&mut connect(agent)?, id, until, timeout)?;
         }
         Command::Wait { id: None, timeout, agent, .. } => steer_several::wait_for_all(&mut connect(agent)?, timeout)?,
