@@ -300,17 +300,18 @@ const CONFIG_VARIABLE: &str = "AGENT_CONFIG";
 impl WhichAgent {
     /// What names the agent. If nothing does, the process ends with exit code 2, as with other wrong arguments.
     pub(super) fn named(self) -> NamedAgent {
-        let of_variable = || std::env::var_os(CONFIG_VARIABLE).filter(|named| !named.is_empty()).map(PathBuf::from);
-        match (self.data_dir, self.config.or_else(of_variable)) {
-            (Some(data_dir), _) => NamedAgent::DataDir(data_dir),
-            (None, Some(config)) => NamedAgent::Config(config),
-            (None, None) => {
-                let message =
-                    format!("which agent is meant: expected --data-dir DIR, --config FILE or {CONFIG_VARIABLE}");
-                Arguments::command().error(ErrorKind::MissingRequiredArgument, message).exit()
-            }
-        }
+        let named = self.data_dir.map(NamedAgent::DataDir).or(self.config.map(NamedAgent::Config));
+        named.or_else(agent_of_variable).unwrap_or_else(|| {
+            let message = format!("which agent is meant: expected --data-dir DIR, --config FILE or {CONFIG_VARIABLE}");
+            Arguments::command().error(ErrorKind::MissingRequiredArgument, message).exit()
+        })
     }
+}
+
+/// The agent that the variable names.
+pub(super) fn agent_of_variable() -> Option<NamedAgent> {
+    let named = std::env::var_os(CONFIG_VARIABLE).filter(|named| !named.is_empty());
+    named.map(|named| NamedAgent::Config(named.into()))
 }
 
 /// An agent, by what names its data directory.

@@ -6,6 +6,7 @@ mod check;
 mod declarations;
 mod events;
 mod generated;
+mod ids;
 mod init;
 mod logs;
 mod metrics;
@@ -34,6 +35,10 @@ use steer_several::Steering;
 /// # Errors
 /// What went wrong; a [`Failure`](crate::failure::Failure) has an exit code of its own.
 pub(crate) fn run() -> Result<ExitCode> {
+    if let Some(words) = ids::asked() {
+        ids::ids(&words);
+        return Ok(ExitCode::SUCCESS);
+    }
     mistyped::refuse();
     // Without any argument the help was shown.
     let Some(command) = Arguments::parse().wanted() else { return Ok(ExitCode::from(2)) };
