@@ -14,7 +14,7 @@ use proxyprocess::Signal;
 use super::init::Init;
 use crate::control::protocol::Awaited;
 
-const AFTER_HELP: &str = "\
+pub(super) const AFTER_HELP: &str = "\
 Signals to a running agent:
   SIGHUP           read the file again; a bad file changes nothing
   SIGUSR1          print the status as one JSON line on stdout
@@ -93,55 +93,6 @@ pub(super) enum Command {
         #[command(flatten)]
         agent: WhichAgent,
     },
-    /// End the agent, as "on_exit" says, and wait until it has ended
-    Quit {
-        /// Stop the proxies first
-        #[arg(long)]
-        stop: bool,
-        #[command(flatten)]
-        wait: Wait,
-        #[command(flatten)]
-        agent: WhichAgent,
-    },
-    /// Restart proxies, and wait until they are ready
-    Restart(Several),
-    /// Stop the processes of proxies, which are paused until they are started again, and wait for their ends
-    Stop(Several),
-    /// Start proxies that are paused, have failed or have completed, and wait until they are ready
-    Start(Several),
-    /// Have the agent read its configuration again, or a proxy its own
-    Reload {
-        /// The proxy; it declares how it reloads
-        id: Option<String>,
-        #[command(flatten)]
-        agent: WhichAgent,
-    },
-    /// Send a signal to the process of a proxy
-    Signal {
-        /// The proxy
-        id: String,
-        /// A name (HUP, SIGHUP) or number
-        signal: Signal,
-        #[command(flatten)]
-        agent: WhichAgent,
-    },
-    /// Wait until a proxy is ready, has completed, or is paused
-    Wait {
-        /// The proxy
-        #[arg(required_unless_present = "all")]
-        id: Option<String>,
-        /// What to wait for
-        #[arg(value_enum, default_value_t)]
-        until: Awaited,
-        /// Until all proxies are ready that are declared to run, but those that have completed or are paused
-        #[arg(long, conflicts_with_all = ["id", "until"])]
-        all: bool,
-        /// How long to wait
-        #[arg(long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration)]
-        timeout: Duration,
-        #[command(flatten)]
-        agent: WhichAgent,
-    },
     /// Show what a proxy wrote to its logs
     Logs {
         /// The proxy
@@ -175,8 +126,57 @@ pub(super) enum Command {
         #[command(flatten)]
         agent: WhichAgent,
     },
+    /// Wait until a proxy is ready, has completed, or is paused
+    Wait {
+        /// The proxy
+        #[arg(required_unless_present = "all")]
+        id: Option<String>,
+        /// What to wait for
+        #[arg(value_enum, default_value_t)]
+        until: Awaited,
+        /// Until all proxies are ready that are declared to run, but those that have completed or are paused
+        #[arg(long, conflicts_with_all = ["id", "until"])]
+        all: bool,
+        /// How long to wait
+        #[arg(long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration)]
+        timeout: Duration,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
     /// Print the metrics of the agent and its proxies, in the text format of Prometheus
     Metrics {
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// Restart proxies, and wait until they are ready
+    Restart(Several),
+    /// Stop the processes of proxies, which are paused until they are started again, and wait for their ends
+    Stop(Several),
+    /// Start proxies that are paused, have failed or have completed, and wait until they are ready
+    Start(Several),
+    /// Have the agent read its configuration again, or a proxy its own
+    Reload {
+        /// The proxy; it declares how it reloads
+        id: Option<String>,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// Send a signal to the process of a proxy
+    Signal {
+        /// The proxy
+        id: String,
+        /// A name (HUP, SIGHUP) or number
+        signal: Signal,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// End the agent, as "on_exit" says, and wait until it has ended
+    Quit {
+        /// Stop the proxies first
+        #[arg(long)]
+        stop: bool,
+        #[command(flatten)]
+        wait: Wait,
         #[command(flatten)]
         agent: WhichAgent,
     },
@@ -185,13 +185,13 @@ pub(super) enum Command {
         #[command(flatten)]
         agent: PerhapsAgent,
     },
+    /// Print the JSON schema of configurations, for editors
+    Schema,
     /// Print the completions for a shell, to be read by it
     Completions {
         /// The shell
         shell: Shell,
     },
-    /// Print the JSON schema of configurations, for editors
-    Schema,
     /// Print the manual page, for man(1)
     Man,
     /// Pass TCP connections on: a proxy to try an agent with. SIGTERM ends it when all connections have ended

@@ -9,6 +9,7 @@ mod generated;
 mod ids;
 mod init;
 mod logs;
+mod manual;
 mod metrics;
 mod mistyped;
 mod progress;
@@ -76,7 +77,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
         Command::Completions { shell } => generated::completions(shell),
         Command::Schema => generated::schema()?,
-        Command::Man => generated::man()?,
+        Command::Man => manual::print()?,
         Command::Proxy { listen, upstream } => proxy::run(&listen, &upstream)?,
         Command::Demo => demo::run()?,
     }
