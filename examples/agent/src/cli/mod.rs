@@ -2,6 +2,7 @@
 //! The commands: each asks the library or a running agent, and prints what comes of it.
 
 mod arguments;
+mod cause;
 mod check;
 mod declarations;
 mod events;
