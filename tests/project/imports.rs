@@ -40,6 +40,7 @@ const SUPERVISOR_LAYERS: [&str; 25] = [
     "removed_logs",
     "spare_descriptor",
     "cgroup_names",
+    "former_cgroups",
     "cgroups",
     "cgroup_limits",
     "status",
