@@ -34,7 +34,7 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 25] = [
+const SUPERVISOR_LAYERS: [&str; 26] = [
     "process_key",
     "refusals",
     "removed_logs",
