@@ -208,3 +208,6 @@ pub(crate) const MAX_LOG_LIMIT: u64 = 1 << 50;
 
 /// The most files with older lines that are kept beside a log.
 pub(crate) const MAX_OLD_LOGS: u32 = 99;
+
+/// How long a process is waited for that has ended and still counts, before its cgroup can be removed.
+pub(crate) const CGROUP_REMOVAL_PATIENCE: Duration = Duration::from_millis(100);

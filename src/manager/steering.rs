@@ -33,6 +33,9 @@ impl Manager {
     /// is already being stopped to be started again is not stopped twice. A proxy of a registered kind is created again from
     /// its declaration; then the old one is stopped and the new one started.
     ///
+    /// If it is known beforehand that the next process could not be started, for example without its executable, the running one
+    /// goes on until that is possible.
+    ///
     /// If the agent ends or is killed before the restart is complete, the next one adopts the living process, starts one, or
     /// continues the handover.
     ///

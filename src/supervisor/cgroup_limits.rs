@@ -6,10 +6,11 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use super::cgroup_names::{TRIAL, name_of};
 use super::cgroups::Cgroups;
 use crate::declaration::{CgroupLimit, CgroupLimits};
 use crate::error::{Error, ErrorCode, Result};
-use crate::sys::cgroup::control;
+use crate::sys::cgroup::{control, directory};
 
 /// The period of `cpu.max`, in microseconds, and one percent of it.
 const PERIOD: u64 = 100_000;
@@ -65,6 +66,20 @@ impl Cgroups {
             }
         });
         set.into_iter().fold(Ok(()), Result::and)
+    }
+
+    /// Whether the cgroup of a proxy can have these limits: tried in one of its own, in which no process is.
+    ///
+    /// # Errors
+    /// As [`Cgroups::limit`], also where it cannot be made.
+    pub(crate) fn try_limits(&self, id: &str, limits: &CgroupLimits) -> Result<()> {
+        let path = self.home().join(name_of(id, TRIAL));
+        let made = directory::make(self.home()).and_then(|()| directory::make(&path));
+        made.map_err(|error| without_cgroup(format_args!("make {}: {error}", path.display())))?;
+        let tried = self.limit(&path, limits);
+        // What stays is removed by the next agent, as each that no process is in.
+        let removed = directory::remove_empty(&path);
+        tried.and(removed.map_err(|error| without_cgroup(format_args!("remove {}: {error}", path.display()))))
     }
 
     /// Has a cgroup without limits of memory have the controller that counts it, for limits that are set later.

@@ -11,6 +11,9 @@ pub(super) const PREFIX: &str = "proxyprocess-";
 /// be a process that another agent has adopted, on a copy of the data directory.
 pub(super) const SUFFIXES: [&str; 4] = [".proxy", ".proxy-2", ".proxy-3", ".proxy-4"];
 
+/// How the name of one ends in which limits are tried. No process is ever in it.
+pub(super) const TRIAL: &str = ".trial";
+
 /// The longest part of an id that is in a name as it is.
 const LONGEST_PART: usize = 180;
 

@@ -13,9 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::defaults;
 use crate::error::{Error, ErrorCode, Result};
 use crate::logging::{Level, Log};
 use crate::supervisor::cgroup_names::{PREFIX, SUFFIXES, name_of};
+use crate::supervisor::former_cgroups;
 use crate::supervisor::spare_descriptor::SpareDescriptor;
 use crate::sys::cgroup::control;
 use crate::sys::cgroup::directory::{self, CgroupState, Entrance};
@@ -52,9 +54,6 @@ impl CgroupUse {
 /// Where systemd says that it manages the cgroups of this system (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// How long a process is waited for that has ended, and still counts.
-const REMOVAL_PATIENCE: Duration = Duration::from_millis(100);
-
 /// Where a process begins.
 #[derive(Debug, Clone)]
 pub(crate) struct StartPlace {
@@ -72,6 +71,8 @@ pub(crate) type Opened = Result<std::result::Result<EnteredCgroup, Error>>;
 pub(crate) struct Cgroups {
     /// The directory of all.
     home: PathBuf,
+    /// What it was below other bases, where something of it is left.
+    former_homes: Vec<PathBuf>,
     is_required: bool,
     spare: SpareDescriptor,
     /// Whether the cgroups of proxies have controllers, and so may have limits.
@@ -104,10 +105,12 @@ impl Cgroups {
                     format_args!("cgroup: {kind}: each proxy gets a cgroup of its own below {}", home.display()),
                 );
                 remove_unused(&home, log);
+                let former_homes = former_cgroups::find(&home);
+                former_cgroups::remove(&former_homes, true, log);
                 let has_controllers = control::any_enabled(&home).into();
                 let failed = |error| Error::os(ErrorCode::Exhausted, "open a descriptor in reserve", &error);
                 let spare = SpareDescriptor::new().map_err(failed)?;
-                Ok(Some(Arc::new(Cgroups { home, is_required, spare, has_controllers })))
+                Ok(Some(Arc::new(Cgroups { home, former_homes, is_required, spare, has_controllers })))
             }
             Err(why) if is_required => Err(Error::new(ErrorCode::Io, format!("cgroup: required: {why}"))),
             Err(why) => {
@@ -222,6 +225,7 @@ impl Cgroups {
 
     /// Removes the directory, unless a process is in any.
     pub(crate) fn close(&self, log: &Log) {
+        former_cgroups::remove(&self.former_homes, false, log);
         remove_unused(&self.home, log);
         if let Err(error) = directory::remove_empty(&self.home).or_else(unless_in_use) {
             log.write(Level::Warn, format_args!("remove cgroup {}: {error}", self.home.display()));
@@ -241,7 +245,7 @@ fn remove_to_make_anew(path: &Path, id: &str, log: &Log) -> bool {
 
 /// Removes the cgroup of a proxy that is gone, unless a process is still on its way out of it after a while.
 fn remove_soon(path: &Path) -> io::Result<()> {
-    let until = Instant::now() + REMOVAL_PATIENCE;
+    let until = Instant::now() + defaults::CGROUP_REMOVAL_PATIENCE;
     loop {
         match directory::remove(path) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < until => {

@@ -251,6 +251,8 @@ pub(crate) enum Done {
     Recorded(Result<()>),
     /// Whether this cgroup has the limits that were declared.
     Limited(Option<Arc<Path>>, Result<()>),
+    /// Whether a process could be started, as far as that can be known.
+    Foreseen(Result<()>),
     PidFile(Pid, Result<()>),
     PidFileRemoved(Result<()>),
     /// The process that was named as the leader is of the proxy, or why it is refused.

@@ -9,6 +9,7 @@ mod cgroups;
 mod command_run;
 mod event_loop;
 pub(crate) mod events;
+mod former_cgroups;
 mod log_keeper;
 mod mailbox;
 mod notifications;

@@ -92,6 +92,22 @@ fn several_requests_on_a_connection_are_answered_in_turn() {
     scene.finish();
 }
 
+/// What a pause is waited for by was called `stopped`.
+#[test]
+fn client_of_an_earlier_version_waits_for_a_pause_as_one_of_this() {
+    let scene = Scene::new();
+    let agent = start(&scene, &Config::new(&scene).proxy("web", Proxy::helper(&["run"]).set("enabled", false)));
+    for until in ["stopped", "paused"] {
+        let mut stream = connect(&scene);
+        let request = json!({"command": "wait", "id": "web", "timeout_ms": 30_000, "until": until});
+        stream.write_all(format!("{request}\n").as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(rest(stream), [json!({"done": {}})], "{until}");
+    }
+    agent.quit();
+    scene.finish();
+}
+
 /// It asks and asks, and reads nothing.
 #[test]
 fn client_that_does_not_read_is_left_and_others_are_answered() {

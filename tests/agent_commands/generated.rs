@@ -62,13 +62,51 @@ fn schema_has_the_fields_that_a_configuration_may_have() {
     scene.finish();
 }
 
+/// Of the help of a command, what begins its lines: commands, arguments, options.
+fn first_words(help: &str, heading: &str) -> Vec<String> {
+    let rows = help.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.is_empty());
+    let first = rows.filter(|row| row.starts_with("  ") && !row.starts_with("        ")).map(|row| row.trim_start());
+    first.filter_map(|row| row.split("  ").next().map(str::to_owned)).collect()
+}
+
 #[test]
-fn manual_page_has_every_command_with_its_options() {
+fn manual_page_has_every_command_with_its_options_in_the_order_of_an_operator() {
     let page = run(&["man"]).ok();
-    assert!(page.contains(".TH agent 1"), "{page}");
-    for name in COMMANDS {
-        assert!(page.contains(&format!(".SH AGENT {}\n", name.to_uppercase())), "{name}: {page}");
+    assert!(page.starts_with(".TH agent 1 "), "{page}");
+    let sections = page.lines().filter_map(|line| line.strip_prefix(".SS agent "));
+    let commands: Vec<&str> = sections.map(|usage| usage.split(' ').next().unwrap()).collect();
+    let help = run(&["--help"]).ok();
+    let known: Vec<String> = first_words(&help, "Commands:").into_iter().filter(|name| name != "help").collect();
+    assert_eq!(commands, known, "as the help has them");
+    assert_eq!(commands[..4], ["run", "check", "init", "status"]);
+    for name in commands {
+        let help = run(&[name, "--help"]).ok();
+        let (_, section) = page.split_once(&format!("\n.SS agent {name}")).unwrap();
+        let section = section
+            .split("\n.SS ")
+            .next()
+            .unwrap()
+            .split("\n.SH ")
+            .next()
+            .unwrap()
+            .replace("\\-", "-")
+            .replace("\\fB", " ");
+        let words: Vec<&str> = section.split(|c: char| !c.is_alphanumeric() && c != '-').collect();
+        let asks_an_agent = help.contains("--data-dir");
+        let options = first_words(&help, "Options:");
+        for option in options.iter().flat_map(|row| row.split([' ', ','])).filter(|word| word.starts_with('-')) {
+            let is_elsewhere = asks_an_agent && ["--data-dir", "--config"].contains(&option);
+            let is_left_out = is_elsewhere || ["-h", "--help"].contains(&option);
+            assert_eq!(words.contains(&option), !is_left_out, "{name} {option}: {section}");
+        }
     }
-    assert!(page.contains("no such proxy") && page.contains("data\\-dir"), "{page}");
-    assert!(!page.contains("agent\\-status(1)"), "there is one page");
+    for once in [
+        ".TP\n\\fB\\-\\-data\\-dir",
+        ".SH SIGNALS TO A RUNNING AGENT",
+        ".SH EXIT CODES",
+        "no such proxy",
+        ".SH ENVIRONMENT",
+    ] {
+        assert_eq!(page.matches(once).count(), 1, "{once}");
+    }
 }

@@ -4,6 +4,7 @@
 mod browser;
 mod check;
 mod clients;
+mod completions;
 mod generated;
 mod http;
 mod known;

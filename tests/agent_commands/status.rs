@@ -97,9 +97,54 @@ fn line_of_the_table_is_the_one_that_says_why() {
     assert_eq!(status.matches("stderr: ").count(), 1, "{status}");
     // An end that was just noted has its lines a moment later.
     let deadline = Deadline::of("all lines");
-    let all = "\tstderr: 1\n\tstderr: bind(): Permission denied\n\tstderr: usage\n\tstderr: bye\n";
+    let all = "\tprobably why: bind(): Permission denied\n\tstderr: 1\n\tstderr: bind(): Permission denied\n\tstderr: usage\n\tstderr: bye\n";
     while !ask(&scene.data_dir(), &["status", "web"]).ok().contains(all) {
         deadline.left();
+    }
+    agent.quit();
+    scene.finish();
+}
+
+/// As they were written by these programs; more than a status keeps, some of them.
+#[test]
+fn line_that_says_why_is_found_in_what_real_programs_write() {
+    let scene = Scene::new();
+    let mut config = Config::new(&scene);
+    let mut wanted = Vec::new();
+    for section in include_str!("causes.txt").split("\n== ").skip(1) {
+        let (name, lines) = section.split_once('\n').unwrap();
+        let why = lines.lines().find_map(|line| line.strip_prefix("> ")).unwrap_or_else(|| panic!("{name}: no cause"));
+        let written: Vec<&str> = lines.lines().map(|line| line.strip_prefix("> ").unwrap_or(line)).collect();
+        let file = scene.path(name);
+        std::fs::write(&file, written.join("\n") + "\n").unwrap();
+        let script = format!("cat {} >&2; exit 1", file.display());
+        config = config.proxy(name, Proxy::command(&["/bin/sh", "-c", &script]));
+        wanted.push((name, why, written.iter().filter(|line| !line.is_empty()).count()));
+    }
+    assert!(wanted.len() > 30, "{wanted:?}");
+    let agent = start(&scene, &config);
+    let (deadline, data_dir) = (Deadline::of("all causes"), scene.data_dir());
+    // Each has ended by then, and its lines are read a moment later.
+    let found = loop {
+        let status = ask(&data_dir, &["status"]).ok();
+        let found: Vec<&str> = status.lines().filter_map(|line| line.strip_prefix("\tstderr: ")).collect();
+        if found.len() == wanted.len() {
+            break found.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        }
+        deadline.left();
+    };
+    wanted.sort_unstable();
+    for ((name, why, count), found) in wanted.iter().zip(&found) {
+        assert_eq!(found, why, "{name}");
+        let all = loop {
+            let all = ask(&data_dir, &["status", name]).ok();
+            if all.contains("\tstderr: ") {
+                break all;
+            }
+            deadline.left();
+        };
+        let is_marked = all.contains(&format!("\tprobably why: {why}\n"));
+        assert_eq!(is_marked, *count > 1, "{all}");
     }
     agent.quit();
     scene.finish();

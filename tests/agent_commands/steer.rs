@@ -34,14 +34,15 @@ fn restart_returns_when_the_next_process_is_ready() {
 }
 
 #[test]
-fn stopped_proxy_stays_so_for_the_next_agent_until_it_is_started() {
+fn paused_proxy_stays_so_for_the_next_agent_until_it_is_started() {
     let scene = Scene::new();
     let config = Config::new(&scene).proxy("web", Proxy::helper(&["run"])).proxy("other", Proxy::helper(&["run"]));
     let agent = start(&scene, &config);
     let (web, other) = (scene.reports.start("web"), scene.reports.start("other"));
     let data_dir = scene.data_dir();
     ask(&data_dir, &["wait", "web"]).ok();
-    assert_eq!(ask(&data_dir, &["wait", "web", "stopped", "--timeout", "1ms"]).code, Some(5));
+    let said = ask(&data_dir, &["wait", "web", "paused", "--timeout", "1ms"]).failed(5);
+    assert!(said.starts_with("agent: proxy web: not paused after 1ms\n"), "{said}");
     assert_eq!(ask(&data_dir, &["stop", "web"]).ok(), "");
     web.process.wait();
     assert!(ask(&data_dir, &["status", "web"]).ok().contains("\nweb\tpaused\t"));
@@ -53,7 +54,10 @@ fn stopped_proxy_stays_so_for_the_next_agent_until_it_is_started() {
 
     let agent = start(&scene, &config);
     ask(&data_dir, &["wait", "other"]).ok();
-    ask(&data_dir, &["wait", "web", "stopped"]).ok();
+    // The second is the word of earlier versions.
+    for word in ["paused", "stopped"] {
+        ask(&data_dir, &["wait", "web", word]).ok();
+    }
     assert!(agent.status().runs("other", other.pid));
     assert_eq!(ask(&data_dir, &["start", "web"]).ok(), "");
     let web = scene.reports.start("web");
@@ -167,6 +171,28 @@ fn signal_goes_to_the_process_of_the_proxy() {
     assert!(ask(&data_dir, &["signal", "web", "SIGNOTHING"]).failed(2).contains("SIGNOTHING"));
     agent.quit();
     assert_eq!(scene.reports.signal(&next), "SIGINT");
+    scene.finish();
+}
+
+/// As when a package was removed, or its file is being replaced.
+#[test]
+fn restart_for_which_there_is_no_executable_says_so_and_the_process_serves_on() {
+    let scene = Scene::new();
+    let config = Config::new(&scene).proxy("web", Proxy::helper(&["run"]));
+    let agent = start(&scene, &config);
+    let web = scene.reports.start("web");
+    let data_dir = scene.data_dir();
+    ask(&data_dir, &["wait", "web"]).ok();
+    config.proxy("web", Proxy::command(&["/no/such/program"])).write(&scene.path("agent.json"));
+    ask(&data_dir, &["reload"]).ok();
+    let why = "not replaced: execute /no/such/program: no such file";
+    agent.wait_for_log(why);
+    let status = ask(&data_dir, &["status", "web"]).ok();
+    assert!(status.contains("web\trunning\t") && status.contains(&format!("\terror: {why}")), "{status}");
+    let said = ask(&data_dir, &["restart", "web"]).failed(1);
+    assert!(said.starts_with(&format!("agent: proxy web: {why}")), "{said}");
+    assert!(agent.status().runs("web", web.pid));
+    agent.quit();
     scene.finish();
 }
 

@@ -66,7 +66,9 @@ pub(crate) fn check_processes(wanted: &Wanted, living: Vec<Living>) -> Result<BT
     let mut by_id = BTreeMap::new();
     for leader in leaders {
         let Some(want) = wanted.0.get(&leader.id) else { return Err(format!("not wanted: {leader:?}")) };
-        if leader.version != Some(want.version) {
+        // For what has no program no process is stopped: an earlier one serves on.
+        let serves_on = want.kind == Kind::Missing && leader.version.is_some_and(|version| version < want.version);
+        if leader.version != Some(want.version) && !serves_on {
             return Err(format!("of another declaration than {want:?}: {leader:?}"));
         }
         if let Some(other) = by_id.insert(leader.id.clone(), leader.clone()) {

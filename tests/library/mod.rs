@@ -18,6 +18,7 @@ mod files;
 mod generation;
 mod handover_turns;
 mod ids;
+mod impossible;
 mod kinds;
 mod last_end;
 mod locked;

@@ -34,12 +34,13 @@ const LAYERS: [&str; 20] = [
 ];
 
 /// The same within `src/supervisor`.
-const SUPERVISOR_LAYERS: [&str; 25] = [
+const SUPERVISOR_LAYERS: [&str; 26] = [
     "process_key",
     "refusals",
     "removed_logs",
     "spare_descriptor",
     "cgroup_names",
+    "former_cgroups",
     "cgroups",
     "cgroup_limits",
     "status",

@@ -75,7 +75,10 @@ impl EventLoop {
             StartMode::Anew => Some(true),
             StartMode::Claimed { .. } => None,
         };
-        if anew.is_some_and(|anew| self.put_beside(&slot, &spec, anew)) {
+        self.forget_replacement(&slot);
+        let is_for_later =
+            |it: &mut EventLoop, anew| it.put_beside(&slot, &spec, anew) || it.replace_if_possible(&slot, &spec, anew);
+        if anew.is_some_and(|anew| is_for_later(self, anew)) {
             started.into_iter().for_each(|started| drop(started.send(Ok(()))));
             return;
         }
@@ -91,8 +94,9 @@ impl EventLoop {
                 let (claimed, last) = (claim.numbers(), supervised.numbers.generation);
                 supervised.numbers = StartNumbers { generation: last.max(claimed.generation), ..claimed };
                 (supervised.claim, supervised.was_claimed) = (Some(claim), true);
-                let overlaps = outdated && supervised.spec.config.replace == Replace::Overlap;
-                if overlaps {
+                // Of one that is alone it is known first whether what is declared can be started.
+                let serves_on = outdated && (others.is_empty() || supervised.spec.config.replace == Replace::Overlap);
+                if serves_on {
                     supervised.replace_when_adopted(stop);
                 }
                 if !others.is_empty() {
@@ -102,7 +106,7 @@ impl EventLoop {
                 for other in others {
                     self.adopt_other(key, other, start_if_gone);
                 }
-                if !outdated || overlaps || self.replace_adopted_pair(key, &spec) {
+                if !outdated || serves_on || self.replace_adopted_pair(key, &spec) {
                     return;
                 }
                 MachineEvent::Replace
@@ -140,6 +144,9 @@ impl EventLoop {
             (_, true) => return self.put_paused(slot.clone(), &spec, StartMode::New),
             (true, false) => return self.resume(key, slot.clone(), spec),
             (false, false) => {}
+        }
+        if self.replacement_follows(key, &spec) {
+            return;
         }
         let Some(of_it) = self.declared_now(key, &spec) else { return };
         if spec.config.replace == Replace::StopFirst {
@@ -195,6 +202,9 @@ impl EventLoop {
             supervised.forget |= forget;
             if supervised.rare.declared.is_some() {
                 supervised.rare.declared = None;
+            }
+            if supervised.rare.replacement.is_some() {
+                supervised.rare.replacement = None;
             }
             if forget && !supervised.rare.state_waiters.is_empty() {
                 supervised.rare.state_waiters.dismiss();

@@ -34,6 +34,9 @@ impl EventLoop {
             if let Job::Record { .. } = job {
                 supervised.rare.queued.retain(|queued| !matches!(queued, Job::Record { .. }));
             }
+            if let Job::Foresee { .. } = job {
+                supervised.rare.queued.retain(|queued| !matches!(queued, Job::Foresee { .. }));
+            }
             if let Job::Limit { .. } = job {
                 supervised.rare.queued.retain(|queued| !matches!(queued, Job::Limit { .. }));
             }
@@ -144,6 +147,8 @@ impl EventLoop {
                 let gone = refusal.verdict != Verdict::Unknown;
                 let claimed = supervised.claim.clone().filter(|_| gone);
                 let end = claimed.as_deref().and_then(|claim| supervised.unseen_end(claim, refusal.verdict));
+                // Not of one that is of another declaration than the one that is started in its place.
+                let end = end.filter(|_| supervised.rare.declared.is_none());
                 // Its end is no news.
                 if !claimed.is_some_and(|claim| claim.ended().is_some() && refusal.verdict == Verdict::Ended) {
                     let (reason, ended) = (refusal.reason.clone(), refusal.verdict == Verdict::Ended);
@@ -194,6 +199,10 @@ impl EventLoop {
             }
             Done::Limited(cgroup, result) => {
                 self.limited(key, cgroup.is_some(), result);
+                None
+            }
+            Done::Foreseen(result) => {
+                self.foreseen(key, spec, result);
                 None
             }
             Done::EndRecorded(ended, result) => {

@@ -27,6 +27,8 @@ mod readiness;
 mod recording;
 mod reload;
 mod repair;
+mod replacement;
+mod replacing;
 mod rest;
 mod scan_results;
 mod steering;
@@ -223,6 +225,7 @@ impl EventLoop {
             self.answer_without_job(key, now);
             self.repair(key, now);
             self.limit_if_due(key, now);
+            self.foresee_if_due(key, now);
             self.exchange_again(key, now);
             self.resume_notifications(key, now);
             self.check_watchdog(key, now);

@@ -93,6 +93,7 @@ impl EventLoop {
         let group_left = follows && supervised.note_left_in_cgroup() || group_left;
         self.tell_current_of_end(key);
         self.told_of_exit(key);
+        let is_replaced = self.replaced_by_end(key);
         let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly, end }) else { return };
         if actions == [MachineAction::Spawn] {
             // A successor waits neither for readers of events nor for the host's log.
@@ -101,6 +102,9 @@ impl EventLoop {
         } else {
             publish();
             self.perform_all(key, actions);
+        }
+        if is_replaced {
+            self.begin_after_end(key);
         }
     }
 }

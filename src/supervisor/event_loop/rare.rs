@@ -13,6 +13,7 @@ use super::handover::turns::Turn;
 use super::leader::LeaderChange;
 use super::missing_limits::MissingLimits;
 use super::pending_repair::PendingRepair;
+use super::replacement::Replacement;
 use crate::error::{Error, Result};
 use crate::lifecycle::generation::Generation;
 use crate::lifecycle::hints::background::Background;
@@ -86,6 +87,8 @@ pub(crate) struct RareFields {
     /// What is declared, while its process is being adopted that is of another declaration and serves until the next one
     /// is ready.
     pub(crate) declared: Option<Arc<Spec>>,
+    /// What is to be started in place of its process once it is known that it can be.
+    pub(crate) replacement: Option<Box<Replacement>>,
     /// The jobs that come after the one that is being done.
     pub(crate) queued: VecDeque<Job>,
     /// Drop the slot, and let the process run, when no job is in flight.
@@ -129,6 +132,7 @@ static NOTHING: RareFields = RareFields {
     partner: None,
     turn: Turn::None,
     declared: None,
+    replacement: None,
     queued: VecDeque::new(),
     released: None,
     repair: None,
@@ -183,6 +187,7 @@ impl Rare {
             partner,
             turn,
             declared,
+            replacement,
             queued,
             released,
             repair,
@@ -218,6 +223,7 @@ impl Rare {
             && partner.is_none()
             && *turn == Turn::None
             && declared.is_none()
+            && replacement.is_none()
             && queued.is_empty()
             && released.is_none()
             && repair.is_none()

@@ -22,12 +22,15 @@ impl EventLoop {
         match what {
             Steering::Restart => {
                 log.about(Level::Info, &slot.id, format_args!("restart requested"));
-                if !self.restart_beside(slot, key) {
+                if self.restart_beside(slot, key) {
+                    self.forget_replacement(slot);
+                } else if !self.restart_if_possible(slot, key) {
                     self.drive(key, MachineEvent::Restart);
                 }
             }
             Steering::Retry => {
                 log.about(Level::Info, &slot.id, format_args!("retry requested"));
+                self.foresee(key);
                 for key in self.generations_of(key) {
                     self.drive(key, MachineEvent::Retry);
                 }

@@ -118,7 +118,8 @@ impl Supervised {
         let notifications = self.rare.notifications.as_ref().map_or([None; 3], |it| it.deadlines());
         let exchange = self.rare.handover.as_ref().and_then(|ongoing| ongoing.exchange_again_at);
         let limits = self.rare.limits.as_ref().and_then(|missing| missing.retry_at);
-        [self.armed, self.rare.answer_at, repair, exchange, limits]
+        let replacement = self.rare.replacement.as_ref().and_then(|replacement| replacement.retry_at);
+        [self.armed, self.rare.answer_at, repair, exchange, limits, replacement]
             .iter()
             .chain(&notifications)
             .any(|due| *due == Some(at))
@@ -247,9 +248,10 @@ impl Supervised {
         [status.stdout_log, status.stderr_log] = self.spec.log_paths();
         status.cgroup = self.cgroup().map(|cgroup| cgroup.to_path_buf());
         status.next_start_ms = self.machine.next_start().map(milliseconds_until);
-        // The other is the last one of all, and may be long over.
+        // The last one of all may be long over.
         let missing = self.rare.limits.as_ref().map(|missing| &missing.error);
-        status.last_error = missing.or(self.rare.last_error.as_ref()).map(Error::to_string);
+        let impossible = self.rare.replacement.as_ref().and_then(|replacement| replacement.error.as_ref());
+        status.last_error = impossible.or(missing).or(self.rare.last_error.as_ref()).map(Error::to_string);
         status.unproven = self.unproven().into_iter().map(Unproven::to_status).collect();
         status.generation = self.numbers.generation.known();
         if let Some(notifications) = &self.rare.notifications {

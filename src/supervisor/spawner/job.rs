@@ -116,6 +116,8 @@ pub(crate) enum Job {
     RecordMissing { key: ProcessKey, spec: Arc<Spec>, given: Given },
     /// Has the cgroup of a process have the limits that are declared now.
     Limit { key: ProcessKey, spec: Arc<Spec>, cgroup: Option<Arc<Path>> },
+    /// Finds out whether a process of this declaration could be started, before the one that runs is stopped for it.
+    Foresee { key: ProcessKey, spec: Arc<Spec> },
     /// Writes the pid file of a process again.
     PidFile { key: ProcessKey, spec: Arc<Spec>, pid: Pid },
     /// Proves the process that is named as the leader, and writes its record and pid file.
@@ -149,6 +151,7 @@ impl Job {
             | Job::Record { spec, .. }
             | Job::RecordMissing { spec, .. }
             | Job::Limit { spec, .. }
+            | Job::Foresee { spec, .. }
             | Job::PidFile { spec, .. }
             | Job::ChangeLeader { spec, .. }
             | Job::RemovePidFile { spec, .. }
@@ -177,6 +180,7 @@ impl Job {
             Job::Adopt { .. } => Done::Refused(Refusal { reason: error.to_string(), verdict: Verdict::Unknown }),
             Job::Record { .. } | Job::RecordMissing { .. } => Done::Recorded(Err(error)),
             Job::Limit { cgroup, .. } => Done::Limited(cgroup.clone(), Err(error)),
+            Job::Foresee { .. } => Done::Foreseen(Err(error)),
             Job::PidFile { pid, .. } => Done::PidFile(*pid, Err(error)),
             Job::ChangeLeader { .. } => Done::LeaderNamed(Err(error.to_string())),
             Job::RemovePidFile { .. } => Done::PidFileRemoved(Err(error)),

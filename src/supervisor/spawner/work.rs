@@ -93,6 +93,7 @@ impl Spawner {
             | Job::Record { key, spec, .. }
             | Job::RecordMissing { key, spec, .. }
             | Job::Limit { key, spec, .. }
+            | Job::Foresee { key, spec }
             | Job::PidFile { key, spec, .. }
             | Job::ChangeLeader { key, spec, .. }
             | Job::RemovePidFile { key, spec }
@@ -194,6 +195,7 @@ impl Spawner {
                 let limited = spec.limit(cgroup.as_deref());
                 Done::Limited(cgroup, limited)
             }
+            Job::Foresee { spec, .. } => Done::Foreseen(spec.foresee_start()),
             Job::PidFile { spec, pid, .. } => Done::PidFile(pid, spec.write_pid_file(pid)),
             Job::ChangeLeader { spec, named, .. } => {
                 Done::LeaderNamed(named_leader::prove(&spec, &named).map(|proven| {

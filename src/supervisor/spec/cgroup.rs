@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Spec;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::logging::Level;
 use crate::supervisor::cgroup_limits::without_cgroup;
 use crate::supervisor::cgroups::{Opened, StartPlace};
@@ -23,11 +23,7 @@ impl Spec {
     pub(crate) fn enter(&self, last: Option<&StartPlace>, other: Option<&Path>) -> Result<Option<EnteredCgroup>> {
         let limits = &self.config.limits;
         let Some(cgroups) = &self.context.cgroups else {
-            return if limits.is_empty() {
-                Ok(None)
-            } else {
-                Err(without_cgroup("\"cgroup\" of the agent is \"off\", or none can be made"))
-            };
+            return if limits.is_empty() { Ok(None) } else { Err(without_cgroups()) };
         };
         let opened = match cgroups.open_for_start(&self.id, last, other, &self.context.log)? {
             Err(why) if !limits.is_empty() => return Err(without_cgroup(why)),
@@ -46,6 +42,18 @@ impl Spec {
             return Err(error);
         }
         Ok(Some(EnteredCgroup { is_required: entered.is_required || !limits.is_empty(), ..entered }))
+    }
+
+    /// Whether its limits can be set, found out with a cgroup that no process begins in.
+    ///
+    /// # Errors
+    /// As [`Spec::enter`].
+    pub(super) fn try_limits(&self) -> Result<()> {
+        match &self.context.cgroups {
+            _ if self.config.limits.is_empty() => Ok(()),
+            Some(cgroups) => cgroups.try_limits(&self.id, &self.config.limits),
+            None => Err(without_cgroups()),
+        }
     }
 
     /// Whether limits of its memory are set once it runs, and not before.
@@ -102,4 +110,8 @@ impl Spec {
     pub(crate) fn warn_of_uncontained(&self, why: &dyn Display) {
         self.context.log.about(Level::Warn, &self.id, format_args!("it has no cgroup of its own: {why}"));
     }
+}
+
+fn without_cgroups() -> Error {
+    without_cgroup("\"cgroup\" of the agent is \"off\", or none can be made")
 }

@@ -5,6 +5,7 @@ pub(super) mod base_environment;
 mod cgroup;
 mod comparison;
 mod files;
+mod foresight;
 mod outputs;
 mod program;
 mod user;

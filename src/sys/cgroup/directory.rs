@@ -3,7 +3,7 @@
 //!
 //! What is said of a cgroup holds for those that its processes have made below it.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -209,8 +209,33 @@ fn each(path: &Path, depth: usize, action: &mut dyn FnMut(&Path) -> io::Result<(
     action(path)
 }
 
+/// Those of this name anywhere below one, of so many that are looked at; nothing is looked for in them.
+pub(crate) fn search(top: &Path, name: &OsStr, most: usize) -> Vec<PathBuf> {
+    let (mut found, mut looked_at, mut left) = (Vec::new(), 0, vec![top.to_owned()]);
+    while let Some(path) = left.pop() {
+        // What cannot be read cannot be ours, or is gone.
+        for below in below(&path).unwrap_or_default() {
+            looked_at += 1;
+            if looked_at > most {
+                return found;
+            }
+            match below.file_name() == Some(name) {
+                true => found.push(below),
+                false if may_have_others(&below) => left.push(below),
+                false => {}
+            }
+        }
+    }
+    found
+}
+
+/// Whether there may be any below one: most have none, which their number of links tells without a look at their files.
+fn may_have_others(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|directory| directory.nlink() != 2)
+}
+
 /// Those right below one; none if it is not there.
-fn below(path: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn below(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in if_there(fs::read_dir(path))?.into_iter().flatten() {
         let entry = entry?;
@@ -282,5 +307,29 @@ mod tests {
         assert_eq!(state(&path).unwrap(), CgroupState::default());
         remove(&path).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn cgroups_of_a_name_are_found_however_deep_and_as_far_as_is_looked() {
+        let Some(own) = directory_of(Whose::Own).unwrap() else { return };
+        let top = own.join(format!("proxyprocess-test-{}", uuid().unwrap()));
+        if make(&top).is_err() {
+            return; // not as this user
+        }
+        let wanted = ["a/it", "a/b/c/it", "it"].map(|path| top.join(path));
+        for path in ["a", "a/b", "a/b/c", "a/it", "a/b/c/it", "it", "it/it", "other"].map(|path| top.join(path)) {
+            make(&path).unwrap();
+        }
+        let found = |most| {
+            let mut found = search(&top, "it".as_ref(), most);
+            found.sort();
+            found
+        };
+        let mut all = wanted.to_vec();
+        all.sort();
+        assert_eq!(found(100), all, "and not what is in one of them");
+        assert!(found(2).len() < 3 && found(0).is_empty());
+        assert!(search(&top.join("nosuch"), "it".as_ref(), 100).is_empty());
+        remove(&top).unwrap();
     }
 }

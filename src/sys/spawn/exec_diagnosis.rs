@@ -40,6 +40,18 @@ impl Attempt<'_> {
         seen.or_else(|| (errno == libc::ENOENT).then(|| self.missing()).flatten())
     }
 
+    /// With which errno it will fail, where that can be seen without trying: no file is there that it could be, or none that
+    /// anyone may execute.
+    pub(crate) fn foreseen(&self) -> Option<i32> {
+        let of_each = self.programs.iter().map(|program| match fs::metadata(self.as_seen_here(program)) {
+            Ok(file) => forbidden(&file).map(|_| libc::EACCES),
+            Err(error) => error.raw_os_error().filter(|errno| matches!(*errno, libc::ENOENT | libc::ENOTDIR)),
+        });
+        let all: Option<Vec<i32>> = of_each.collect();
+        let all = all.filter(|all| !all.is_empty())?;
+        Some(if all.contains(&libc::EACCES) { libc::EACCES } else { libc::ENOENT })
+    }
+
     /// What is wrong with a file that is there.
     fn examine(&self, program: &Path, errno: i32) -> Option<String> {
         let path = self.as_seen_here(program);
@@ -236,6 +248,28 @@ mod tests {
         let long = format!("/{}", "ä".repeat(60));
         let shown = format!("not found in PATH ({long}:/{}\u{fffd}...)", "ä".repeat(38));
         assert_eq!(in_path("no-such", &[&long, &long], None).unwrap(), shown);
+    }
+
+    #[test]
+    fn exec_is_foreseen_to_fail_only_where_no_file_could_be_executed() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Some(place.path());
+        let foreseen = |programs: &[&str], dir| {
+            let programs = programs.iter().map(Path::new).collect();
+            Attempt { name: "x".as_ref(), programs, dir }.foreseen()
+        };
+        fs::write(place.path().join("plain"), "").unwrap();
+        fs::set_permissions(place.path().join("plain"), fs::Permissions::from_mode(0o644)).unwrap();
+        symlink("/gone", place.path().join("link")).unwrap();
+        for missing in [&["/no/such"][..], &["no/x", "link"], &["plain/x"]] {
+            assert_eq!(foreseen(missing, dir), Some(libc::ENOENT), "{missing:?}");
+        }
+        for forbidden in [&["plain"][..], &["/"], &["no/x", "/dev/null"]] {
+            assert_eq!(foreseen(forbidden, dir), Some(libc::EACCES), "{forbidden:?}");
+        }
+        for possible in [&["/bin/sh"][..], &["no/x", "plain", "/bin/sh"], &[]] {
+            assert_eq!(foreseen(possible, dir), None, "{possible:?}");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ use passed_descriptors::PassedDescriptors;
 use pid_variable::PidVariable;
 use process_settings::RawSettings;
 use program::{EnteredCgroup, Program};
-use start_error::{ENTER_CGROUP, StartError, above_hard_limit, describe, explained, failure};
+use start_error::{ENTER_CGROUP, StartError, above_hard_limit, describe, explained, failure, foreseen};
 
 /// A process that was started.
 #[derive(Debug)]
@@ -319,6 +319,22 @@ fn try_clock_out(before: BootTime, started: &Started) {
 fn candidates(program: &Program<'_>) -> Vec<OsString> {
     let Some(name) = program.argv.first() else { return Vec::new() };
     search_paths(name, program.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH=")))
+}
+
+/// Why a process could not be started with this program, as far as that can be seen beforehand: its directory or its executable
+/// is not there, or a limit is above that of this process.
+pub(crate) fn foreseen_failure(program: &Program<'_>) -> Option<StartError> {
+    if let Err(error) = RawSettings::of_child(&program.settings) {
+        return Some(error);
+    }
+    let dir = program.dir.as_deref().map(Path::new);
+    let is_missing = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR));
+    if let Some(error) = dir.and_then(|dir| std::fs::metadata(dir).err()).filter(is_missing) {
+        return Some(describe(ChildStep::ChangeDirectory, error.raw_os_error()?, program, None));
+    }
+    let tried = candidates(program).into_iter().map(c_string).collect::<io::Result<Vec<_>>>().ok()?;
+    let errno = foreseen(program, &tried)?;
+    Some(explained(describe(ChildStep::Execute, errno, program, None), errno, program, &tried))
 }
 
 #[cfg(test)]

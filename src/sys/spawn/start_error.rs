@@ -138,8 +138,17 @@ pub(crate) fn failure(step: &'static str, object: &str, source: io::Error) -> St
 
 /// Why the program cannot be executed, as far as that can be found out. `tried`: where it was searched for.
 pub(crate) fn explained(error: StartError, errno: i32, program: &Program<'_>, tried: &[CString]) -> StartError {
-    let Some(name) = program.argv.first() else { return error };
-    let programs = tried.iter().map(|path| Path::new(OsStr::from_bytes(path.as_bytes()))).collect();
-    let attempt = Attempt { name, programs, dir: program.dir.as_deref().map(Path::new) };
+    let Some(attempt) = attempt(program, tried) else { return error };
     StartError { why: attempt.why(errno), ..error }
+}
+
+/// With which errno it will not be executed, where that can be seen.
+pub(crate) fn foreseen(program: &Program<'_>, tried: &[CString]) -> Option<i32> {
+    attempt(program, tried)?.foreseen()
+}
+
+fn attempt<'a>(program: &'a Program<'_>, tried: &'a [CString]) -> Option<Attempt<'a>> {
+    let programs = tried.iter().map(|path| Path::new(OsStr::from_bytes(path.as_bytes()))).collect();
+    let dir = program.dir.as_deref().map(Path::new);
+    program.argv.first().map(|name| Attempt { name, programs, dir })
 }

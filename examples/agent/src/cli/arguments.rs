@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use proxyprocess::Signal;
 
 use super::init::Init;
 use crate::control::protocol::Awaited;
 
-const AFTER_HELP: &str = "\
+pub(super) const AFTER_HELP: &str = "\
 Signals to a running agent:
   SIGHUP           read the file again; a bad file changes nothing
   SIGUSR1          print the status as one JSON line on stdout
@@ -93,55 +93,6 @@ pub(super) enum Command {
         #[command(flatten)]
         agent: WhichAgent,
     },
-    /// End the agent, as "on_exit" says, and wait until it has ended
-    Quit {
-        /// Stop the proxies first
-        #[arg(long)]
-        stop: bool,
-        #[command(flatten)]
-        wait: Wait,
-        #[command(flatten)]
-        agent: WhichAgent,
-    },
-    /// Restart proxies, and wait until they are ready
-    Restart(Several),
-    /// Stop proxies until they are started again, and wait until they are stopped
-    Stop(Several),
-    /// Start proxies that were stopped, have failed or have completed, and wait until they are ready
-    Start(Several),
-    /// Have the agent read its configuration again, or a proxy its own
-    Reload {
-        /// The proxy; it declares how it reloads
-        id: Option<String>,
-        #[command(flatten)]
-        agent: WhichAgent,
-    },
-    /// Send a signal to the process of a proxy
-    Signal {
-        /// The proxy
-        id: String,
-        /// A name (HUP, SIGHUP) or number
-        signal: Signal,
-        #[command(flatten)]
-        agent: WhichAgent,
-    },
-    /// Wait until a proxy is ready, has completed, or is stopped
-    Wait {
-        /// The proxy
-        #[arg(required_unless_present = "all")]
-        id: Option<String>,
-        /// What to wait for
-        #[arg(value_parser = PossibleValuesParser::new(Awaited::ALL.map(Awaited::as_str)), default_value = "ready")]
-        until: String,
-        /// Until all proxies are ready that are declared to run, but those that have completed or are stopped
-        #[arg(long, conflicts_with_all = ["id", "until"])]
-        all: bool,
-        /// How long to wait
-        #[arg(long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration)]
-        timeout: Duration,
-        #[command(flatten)]
-        agent: WhichAgent,
-    },
     /// Show what a proxy wrote to its logs
     Logs {
         /// The proxy
@@ -175,8 +126,57 @@ pub(super) enum Command {
         #[command(flatten)]
         agent: WhichAgent,
     },
+    /// Wait until a proxy is ready, has completed, or is paused
+    Wait {
+        /// The proxy
+        #[arg(required_unless_present = "all")]
+        id: Option<String>,
+        /// What to wait for
+        #[arg(value_enum, default_value_t)]
+        until: Awaited,
+        /// Until all proxies are ready that are declared to run, but those that have completed or are paused
+        #[arg(long, conflicts_with_all = ["id", "until"])]
+        all: bool,
+        /// How long to wait
+        #[arg(long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration)]
+        timeout: Duration,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
     /// Print the metrics of the agent and its proxies, in the text format of Prometheus
     Metrics {
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// Restart proxies, and wait until they are ready
+    Restart(Several),
+    /// Stop the processes of proxies, which are paused until they are started again, and wait for their ends
+    Stop(Several),
+    /// Start proxies that are paused, have failed or have completed, and wait until they are ready
+    Start(Several),
+    /// Have the agent read its configuration again, or a proxy its own
+    Reload {
+        /// The proxy; it declares how it reloads
+        id: Option<String>,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// Send a signal to the process of a proxy
+    Signal {
+        /// The proxy
+        id: String,
+        /// A name (HUP, SIGHUP) or number
+        signal: Signal,
+        #[command(flatten)]
+        agent: WhichAgent,
+    },
+    /// End the agent, as "on_exit" says, and wait until it has ended
+    Quit {
+        /// Stop the proxies first
+        #[arg(long)]
+        stop: bool,
+        #[command(flatten)]
+        wait: Wait,
         #[command(flatten)]
         agent: WhichAgent,
     },
@@ -185,13 +185,13 @@ pub(super) enum Command {
         #[command(flatten)]
         agent: PerhapsAgent,
     },
+    /// Print the JSON schema of configurations, for editors
+    Schema,
     /// Print the completions for a shell, to be read by it
     Completions {
         /// The shell
         shell: Shell,
     },
-    /// Print the JSON schema of configurations, for editors
-    Schema,
     /// Print the manual page, for man(1)
     Man,
     /// Pass TCP connections on: a proxy to try an agent with. SIGTERM ends it when all connections have ended
@@ -205,6 +205,18 @@ pub(super) enum Command {
     },
     /// Show traffic through a managed proxy that survives its own death and the agent's
     Demo,
+}
+
+impl ValueEnum for Awaited {
+    fn value_variants<'a>() -> &'a [Awaited] {
+        &Awaited::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let value = PossibleValue::new(self.as_str());
+        // As it was called, by the name of the command that makes it so.
+        Some(if *self == Awaited::Paused { value.alias("stopped") } else { value })
+    }
 }
 
 /// A configuration file, by itself or with its option.
@@ -244,7 +256,7 @@ pub(super) struct Several {
     /// The proxies
     #[arg(required_unless_present = "all", value_name = "ID")]
     pub(super) ids: Vec<String>,
-    /// All proxies that are declared to run, but those that have completed, and to be restarted those that are stopped
+    /// All proxies that are declared to run, but those that have completed, and to be restarted those that are paused
     #[arg(long, conflicts_with = "ids")]
     pub(super) all: bool,
     #[command(flatten)]
@@ -288,17 +300,18 @@ const CONFIG_VARIABLE: &str = "AGENT_CONFIG";
 impl WhichAgent {
     /// What names the agent. If nothing does, the process ends with exit code 2, as with other wrong arguments.
     pub(super) fn named(self) -> NamedAgent {
-        let of_variable = || std::env::var_os(CONFIG_VARIABLE).filter(|named| !named.is_empty()).map(PathBuf::from);
-        match (self.data_dir, self.config.or_else(of_variable)) {
-            (Some(data_dir), _) => NamedAgent::DataDir(data_dir),
-            (None, Some(config)) => NamedAgent::Config(config),
-            (None, None) => {
-                let message =
-                    format!("which agent is meant: expected --data-dir DIR, --config FILE or {CONFIG_VARIABLE}");
-                Arguments::command().error(ErrorKind::MissingRequiredArgument, message).exit()
-            }
-        }
+        let named = self.data_dir.map(NamedAgent::DataDir).or(self.config.map(NamedAgent::Config));
+        named.or_else(agent_of_variable).unwrap_or_else(|| {
+            let message = format!("which agent is meant: expected --data-dir DIR, --config FILE or {CONFIG_VARIABLE}");
+            Arguments::command().error(ErrorKind::MissingRequiredArgument, message).exit()
+        })
     }
+}
+
+/// The agent that the variable names.
+pub(super) fn agent_of_variable() -> Option<NamedAgent> {
+    let named = std::env::var_os(CONFIG_VARIABLE).filter(|named| !named.is_empty());
+    named.map(|named| NamedAgent::Config(named.into()))
 }
 
 /// An agent, by what names its data directory.

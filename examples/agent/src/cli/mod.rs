@@ -2,12 +2,15 @@
 //! The commands: each asks the library or a running agent, and prints what comes of it.
 
 mod arguments;
+mod cause;
 mod check;
 mod declarations;
 mod events;
 mod generated;
+mod ids;
 mod init;
 mod logs;
+mod manual;
 mod metrics;
 mod mistyped;
 mod progress;
@@ -23,7 +26,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::control::client::Connection;
-use crate::control::protocol::Awaited;
 use crate::control::server;
 use crate::{Result, agent, config, demo, http, proxy};
 use arguments::{Arguments, Command, Http, NamedAgent, Several, WhichAgent};
@@ -35,6 +37,10 @@ use steer_several::Steering;
 /// # Errors
 /// What went wrong; a [`Failure`](crate::failure::Failure) has an exit code of its own.
 pub(crate) fn run() -> Result<ExitCode> {
+    if let Some(words) = ids::asked() {
+        ids::ids(&words);
+        return Ok(ExitCode::SUCCESS);
+    }
     mistyped::refuse();
     // Without any argument the help was shown.
     let Some(command) = Arguments::parse().wanted() else { return Ok(ExitCode::from(2)) };
@@ -52,7 +58,6 @@ pub(crate) fn run() -> Result<ExitCode> {
             steer::signal(&mut connect(agent)?, id, signal)?;
         }
         Command::Wait { id: Some(id), until, timeout, agent, .. } => {
-            let until = Awaited::ALL.into_iter().find(|known| known.as_str() == until).unwrap_or_default();
             steer::wait_or_say_why(&mut connect(agent)?, id, until, timeout)?;
         }
         Command::Wait { id: None, timeout, agent, .. } => steer_several::wait_for_all(&mut connect(agent)?, timeout)?,
@@ -73,7 +78,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
         Command::Completions { shell } => generated::completions(shell),
         Command::Schema => generated::schema()?,
-        Command::Man => generated::man()?,
+        Command::Man => manual::print()?,
         Command::Proxy { listen, upstream } => proxy::run(&listen, &upstream)?,
         Command::Demo => demo::run()?,
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::cause;
 use crate::Result;
 use crate::control::client::Connection;
 use crate::control::protocol::{Answer, Request};
@@ -16,29 +17,15 @@ use crate::output::plain;
 /// How many of the last lines of standard output are looked at: as many as the library keeps of standard error.
 const LINES: usize = 10;
 
+/// How many of a log are looked at for why a process has ended, where these do not say it.
+const BEFORE: usize = 100;
+
 /// How long a process must have run until nothing is said of the one before it: one that crashes again and again runs for an
 /// instant each time.
 const WELL: Duration = Duration::from_secs(10);
 
-/// What a line has, in lower case, that says why a program ends.
-const REASONS: [&str; 16] = [
-    "error",
-    "fatal",
-    "fail",
-    "emerg",
-    "panic",
-    "exception",
-    "cannot",
-    "can't",
-    "could not",
-    "unable",
-    "denied",
-    "in use",
-    "no such",
-    "not found",
-    "invalid",
-    "unknown",
-];
+/// How the error begins of a process that serves on because the next one cannot be started.
+const NOT_REPLACED: &str = "not replaced: ";
 
 /// What a proxy is doing; it has more in JSON.
 #[derive(Debug, Deserialize)]
@@ -63,6 +50,7 @@ pub(super) struct ProxyStatus {
     pub(super) last_exit_by: Option<String>,
     last_stderr: Vec<String>,
     stdout_log: Option<String>,
+    stderr_log: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -178,28 +166,30 @@ impl ProxyStatus {
             return Vec::new();
         }
         let of_next = self.other.as_ref().map_or(&[][..], |next| &next.last_stderr);
-        let (name, lines) = match (of_next, &self.last_stderr[..]) {
-            ([], []) => ("stdout", self.last_stdout()),
-            ([], lines) | (lines, _) => ("stderr", lines.to_vec()),
+        let (name, lines, log) = match (of_next, &self.last_stderr[..]) {
+            ([], []) => ("stdout", last_of(self.stdout_log.as_deref(), LINES), &self.stdout_log),
+            ([], lines) | (lines, _) => ("stderr", lines.to_vec(), &self.stderr_log),
         };
-        let shown = if all { &lines[..] } else { reason(&lines) };
-        shown.iter().map(|line| format!("{name}: {}", plain(line))).collect()
+        let cause = cause::cause(&lines).map(|at| lines[at].clone()).or_else(|| cause_before(&lines, log.as_deref()));
+        let shown = |line: &String| format!("{name}: {}", plain(line));
+        if !all {
+            return cause.or_else(|| lines.last().cloned()).iter().map(shown).collect();
+        }
+        // Where there is one line alone, nothing is to be found.
+        let probably = cause.iter().filter(|_| lines.len() > 1).map(|line| format!("probably why: {}", plain(line)));
+        probably.chain(lines.iter().map(shown)).collect()
     }
 
-    /// The last lines of what its processes wrote to their standard output; none where it has no log.
-    fn last_stdout(&self) -> Vec<String> {
-        let Some(path) = &self.stdout_log else { return Vec::new() };
-        // One that cannot be read says nothing, and the rest of the status does.
-        let read = || {
-            let mut log = LogFile::new(path);
-            log.skip_to_last(LINES)?;
-            log.next_part()
-        };
-        String::from_utf8_lossy(&read().unwrap_or_default()).lines().map(str::to_owned).collect()
+    /// Why its process runs on that was to be replaced by another one, if it does so because that cannot be started.
+    pub(super) fn why_not_replaced(&self) -> Option<&String> {
+        self.last_error.as_ref().filter(|error| self.pid.is_some() && error.starts_with(NOT_REPLACED))
     }
 
     /// Why the start that was asked for when the proxy was like `before` has failed, if it has.
     pub(super) fn failed_start(&self, before: &ProxyStatus) -> Option<String> {
+        if let Some(why) = self.why_not_replaced() {
+            return Some(why.clone());
+        }
         let ended = || self.last_exit.as_ref().map(|exit| format!("ended soon after its start: {exit}"));
         match self.state.as_str() {
             "waiting" | "failed" => {
@@ -248,12 +238,21 @@ fn other(other: &Other) -> String {
     parts.join(", ")
 }
 
-/// The last line that says why, or else the last one.
-fn reason(lines: &[String]) -> &[String] {
-    let says_why = |line: &String| {
-        let line = line.to_lowercase();
-        REASONS.iter().any(|word| line.contains(word))
+/// The last lines of a log; none where there is none. One that cannot be read says nothing, and the rest of the status does.
+fn last_of(log: Option<&str>, count: usize) -> Vec<String> {
+    let read = |path: &str| {
+        let mut log = LogFile::new(path);
+        log.skip_to_last(count)?;
+        log.next_part()
     };
-    let at = lines.iter().rposition(says_why).or(lines.len().checked_sub(1));
-    at.map_or(&[], |at| &lines[at..=at])
+    let text = log.and_then(|path| read(path).ok()).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
+}
+
+/// The line before these that says why, if they are the last ones of the log: of the same process, or of one that ended like it.
+fn cause_before(lines: &[String], log: Option<&str>) -> Option<String> {
+    let last = lines.last()?;
+    let written = last_of(log, BEFORE);
+    let is_it = written.iter().rfind(|line| !line.trim().is_empty()).is_some_and(|line| line.trim_end() == last);
+    is_it.then(|| cause::last_cause(&written).map(|at| written[at].clone())).flatten()
 }

@@ -63,7 +63,7 @@ fn meant(agent: &mut Connection, steering: Steering) -> Result<Vec<ProxyStatus>>
 }
 
 /// Waits until all that [`all`] means of a restart are ready, and says of each that is not in time what the agent knows. What has
-/// completed meanwhile, or is stopped or removed, is not waited for any more.
+/// completed meanwhile, or is paused or removed, is not waited for any more.
 ///
 /// # Errors
 /// The last that is late; those before it are printed. When the agent ends.
@@ -172,13 +172,13 @@ fn begin(agent: &mut Connection, steering: Steering, before: &ProxyStatus) -> Re
     Ok(())
 }
 
-/// Waits until a proxy is stopped.
+/// Waits until a proxy is paused: its process has ended.
 fn await_stop(agent: &mut Connection, id: &str, limit: &Limit) -> Result<()> {
     if let Some(progress) = StopProgress::of_terminal() {
         return await_visibly(agent, id, limit, progress);
     }
-    match steer::wait(agent, id.to_owned(), Awaited::Stopped, limit.left()) {
-        Err(error) if has_timed_out(&*error) => Err(limit.timed_out(id, "stopped").into()),
+    match steer::wait(agent, id.to_owned(), Awaited::Paused, limit.left()) {
+        Err(error) if has_timed_out(&*error) => Err(limit.timed_out(id, "paused").into()),
         waited => waited,
     }
 }
@@ -207,13 +207,13 @@ fn stops_by_sigkill(declared: &Value) -> bool {
         || declared["stop"].as_array().is_some_and(|steps| steps.iter().any(|step| step["signal"] == "SIGKILL"))
 }
 
-/// Waits until a proxy is stopped, with a line that says so.
+/// The same, with a line that says what is waited for.
 fn await_visibly(agent: &mut Connection, id: &str, limit: &Limit, mut progress: StopProgress) -> Result<()> {
     loop {
         let left = limit.left();
-        match steer::wait(agent, id.to_owned(), Awaited::Stopped, left.min(progress::PERIOD)) {
+        match steer::wait(agent, id.to_owned(), Awaited::Paused, left.min(progress::PERIOD)) {
             Err(error) if has_timed_out(&*error) && left > progress::PERIOD => progress.show(agent)?,
-            Err(error) if has_timed_out(&*error) => return Err(limit.timed_out(id, "stopped").into()),
+            Err(error) if has_timed_out(&*error) => return Err(limit.timed_out(id, "paused").into()),
             waited => return waited,
         }
     }
@@ -242,7 +242,7 @@ fn await_start(agent: &mut Connection, before: &ProxyStatus, limit: &Limit) -> R
 }
 
 /// Waits until the processes of proxies have run for a while, also when their time is over before. Those that have completed
-/// meanwhile, or are stopped, are well too.
+/// meanwhile, or are paused, are well too.
 fn await_settled(
     agent: &mut Connection,
     mut ids: Vec<&String>,
@@ -296,6 +296,7 @@ fn not_started(agent: &mut Connection, before: &ProxyStatus) -> Result<Failure> 
         let now = proxy_status::of_one(agent, id)?;
         // After a first failure the next process is started at once. If that ends as well, there are a hint and the next start.
         let runs_again = now.other.is_none()
+            && now.why_not_replaced().is_none()
             && matches!(now.state.as_str(), "idle" | "adopting" | "starting" | "running" | "clearing" | "stopping");
         let is_known = if runs_again {
             begun.elapsed() >= 2 * SETTLED

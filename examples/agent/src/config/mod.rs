@@ -131,6 +131,17 @@ pub(crate) fn data_dir_of(file: &Path) -> Result<PathBuf> {
     found.map_err(|error| document.located(&error.to_string()).into())
 }
 
+/// The ids of the proxies that a configuration file declares; the rest of it may be wrong.
+///
+/// # Errors
+/// When the file cannot be read, or is no such document.
+pub(crate) fn ids_of(file: &Path) -> Result<Vec<String>> {
+    let text = read(file)?;
+    let document = Document::of(file, &text)?;
+    let ids = |proxies: &Value| Some(proxies.as_object()?.keys().cloned().collect());
+    Ok(Fields::of(&document.json)?.read("proxies", "an object", ids)?.unwrap_or_default())
+}
+
 /// A document in TOML that is no configuration.
 ///
 /// # Errors

@@ -45,12 +45,8 @@ impl Connection {
     pub(crate) fn open(data_dir: &Path) -> Result<Connection> {
         let begun = Instant::now();
         loop {
-            let socket = socket::file(data_dir);
-            let error = match socket::connect(data_dir) {
-                Ok(stream) => {
-                    let stream = BufReader::new(stream);
-                    return Ok(Connection { stream, data_dir: data_dir.to_owned(), socket, patience: PATIENCE });
-                }
+            let error = match Connection::open_now(data_dir) {
+                Ok(connection) => return Ok(connection),
                 Err(error) => error,
             };
             let place = data_dir.display();
@@ -74,6 +70,16 @@ impl Connection {
             }
             thread::sleep(CONNECT_PAUSE);
         }
+    }
+
+    /// Connects to an agent that takes commands now.
+    ///
+    /// # Errors
+    /// Those of connect(2).
+    pub(crate) fn open_now(data_dir: &Path) -> io::Result<Connection> {
+        let socket = socket::file(data_dir);
+        let stream = BufReader::new(socket::connect(data_dir)?);
+        Ok(Connection { stream, data_dir: data_dir.to_owned(), socket, patience: PATIENCE })
     }
 
     /// The data directory of the agent.

@@ -29,7 +29,7 @@ pub(crate) enum Request {
     Signal { id: String, signal: String },
     /// Stop one proxy until it is started; answered when the stop has begun.
     Stop { id: String },
-    /// Start one proxy that was stopped, failed, or waits for its next start; answered when the start has begun.
+    /// Start one proxy that is paused, has failed, or waits for its next start; answered when the start has begun.
     Start { id: String },
     /// End the agent as its configuration says, or after it has stopped all proxies; answered when that begins.
     Quit {
@@ -63,17 +63,19 @@ pub(crate) enum Awaited {
     #[default]
     Ready,
     Completed,
-    Stopped,
+    /// As clients of earlier versions call it.
+    #[serde(alias = "stopped")]
+    Paused,
 }
 
 impl Awaited {
-    pub(crate) const ALL: [Awaited; 3] = [Awaited::Ready, Awaited::Completed, Awaited::Stopped];
+    pub(crate) const ALL: [Awaited; 3] = [Awaited::Ready, Awaited::Completed, Awaited::Paused];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Awaited::Ready => "ready",
             Awaited::Completed => "completed",
-            Awaited::Stopped => "stopped",
+            Awaited::Paused => "paused",
         }
     }
 }

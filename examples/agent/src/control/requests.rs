@@ -72,7 +72,7 @@ fn wait(agent: &Agent, id: &str, until: Awaited, timeout: Duration, client: &Cli
     let wanted = match until {
         Awaited::Ready => WaitFor::Running,
         Awaited::Completed => WaitFor::Completed,
-        Awaited::Stopped => WaitFor::Paused,
+        Awaited::Paused => WaitFor::Paused,
     };
     let begun = Instant::now();
     loop {

@@ -85,7 +85,7 @@ impl EventLoop {
         let Some(supervised) = self.slots.get_mut(&key) else { return };
         let Some(declared) = supervised.rare.declared.take() else { return };
         let slot = supervised.slot.clone();
-        if !self.put_beside(&slot, &declared, true) {
+        if !self.put_beside(&slot, &declared, true) && !self.replace_if_possible(&slot, &declared, true) {
             if let Some(supervised) = self.slots.get_mut(&key) {
                 supervised.spec = declared;
             }

@@ -95,7 +95,8 @@ impl EventLoop {
     pub(super) fn restart_beside(&mut self, slot: &Slot, key: ProcessKey) -> bool {
         let Some(supervised) = self.slots.get(&key) else { return false };
         let ongoing = supervised.rare.handover.as_ref();
-        let spec = ongoing.map_or(&supervised.spec, |ongoing| &ongoing.wanted).clone();
+        let declared = self.replacement_of(key).unwrap_or(&supervised.spec);
+        let spec = ongoing.map_or(declared, |ongoing| &ongoing.wanted).clone();
         self.put_beside(slot, &spec, true)
     }
 
@@ -364,7 +365,9 @@ impl Supervised {
     /// Whether its process is not what is declared, and serves until that one is ready.
     pub(super) fn is_being_succeeded(&self) -> bool {
         let ongoing = self.rare.handover.as_ref();
-        self.rare.declared.is_some() || ongoing.is_some_and(|ongoing| ongoing.machine.awaits_next())
+        self.rare.declared.is_some()
+            || self.rare.replacement.is_some()
+            || ongoing.is_some_and(|ongoing| ongoing.machine.awaits_next())
     }
 
     /// Whether a process of this declaration may be started while this one lives.
