@@ -118,14 +118,19 @@ fn wait_ends_when_the_proxy_is_ready_and_fails_when_it_is_not_in_time() {
 #[test]
 fn wait_for_a_proxy_that_has_failed_names_the_proxy() {
     let scene = Scene::new();
-    let config = Config::new(&scene).set("allow_root", false).proxy("web", Proxy::helper(&["run"]));
+    let config = Config::new(&scene).set("allow_root", false);
+    let config = ["cache", "web"].iter().fold(config, |config, id| config.proxy(id, Proxy::helper(&["run"])));
     let agent = start(&scene, &config);
     if rustix::process::geteuid().is_root() {
-        agent.status_when(&scene, "web has failed", |status| status.is("web", "failed"));
+        let both = "both have failed";
+        agent.status_when(&scene, both, |status| ["cache", "web"].iter().all(|id| status.is(id, "failed")));
         let said = ask(&scene.data_dir(), &["wait", "web"]).failed(1);
         assert!(said.starts_with("agent: proxy web: refused to run a proxy as root: "), "{said}");
+        // Not after 90 s, with another code.
+        let said = ask(&scene.data_dir(), &["wait", "--all"]).failed(1);
+        assert!(["cache", "web"].iter().all(|id| said.contains(&format!("proxy {id}: refused to run"))), "{said}");
     } else {
-        scene.reports.start("web");
+        ["cache", "web"].iter().for_each(|id| drop(scene.reports.start(id)));
     }
     agent.quit();
     scene.finish();

@@ -63,23 +63,32 @@ fn meant(agent: &mut Connection, steering: Steering) -> Result<Vec<ProxyStatus>>
 }
 
 /// Waits until all that [`all`] means of a restart are ready, and says of each that is not in time what the agent knows. What has
-/// completed meanwhile, or is paused or removed, is not waited for any more.
+/// completed meanwhile, or is paused or removed, is not waited for any more; nor are those that have failed, once no other is late.
 ///
 /// # Errors
-/// The last that is late; those before it are printed. When the agent ends.
+/// The last that is late or has failed; those before it are printed. When the agent ends.
 pub(super) fn wait_for_all(agent: &mut Connection, timeout: Duration) -> Result<()> {
     let limit = Limit { timeout, by: Instant::now().checked_add(timeout) };
     loop {
         let limit_is_over = limit.is_over();
         let meant = meant(agent, Steering::Restart)?;
         let late: Vec<&ProxyStatus> = meant.iter().filter(|now| !now.ready).collect();
-        let [first, ..] = late[..] else { return Ok(()) };
+        let awaited = late.iter().find(|now| now.state != "failed").or(late.first());
+        let Some(awaited) = awaited else { return Ok(()) };
         if let (true, [others @ .., last]) = (limit_is_over, &late[..]) {
             others.iter().for_each(|now| complain(steer::late(now, Awaited::Ready, timeout)));
             return Err(steer::late(last, Awaited::Ready, timeout).into());
         }
+        if let ("failed", [others @ .., last]) = (awaited.state.as_str(), &late[..]) {
+            for failed in others {
+                if let Err(error) = steer::wait(agent, failed.id.clone(), Awaited::Ready, SLICE) {
+                    complain(error);
+                }
+            }
+            return steer::wait(agent, last.id.clone(), Awaited::Ready, SLICE);
+        }
         // The status of all is asked for when one of them is ready, and not over and over.
-        let is_ready = steer::wait(agent, first.id.clone(), Awaited::Ready, limit.left());
+        let is_ready = steer::wait(agent, awaited.id.clone(), Awaited::Ready, limit.left());
         if is_ready.is_err_and(|error| !has_timed_out(&*error)) {
             thread::sleep(SLICE);
         }
