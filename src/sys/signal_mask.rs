@@ -34,6 +34,11 @@ impl MaskGuard {
         MaskGuard { earlier: exchange_mask(mask & !open) }
     }
 
+    /// What the calling thread blocked before.
+    pub(super) fn earlier(&self) -> u64 {
+        self.earlier
+    }
+
     /// Blocks all signals, also the C library's own: for the short time of a clone that shares memory. SIGCHLD stays as it is:
     /// where it is [open](super::child_signal) nothing handles it, and the child may end before this thread goes on.
     pub(super) fn block_for_clone() -> MaskGuard {
@@ -96,20 +101,26 @@ fn handler(number: i32) -> Option<usize> {
 }
 
 thread_local! {
-    /// Whether the thread blocks all asynchronous signals, SIGCHLD aside, for its whole life.
-    static NEVER_SIGNALLED: Cell<bool> = const { Cell::new(false) };
+    /// Of a thread that blocks all asynchronous signals, SIGCHLD aside, for its whole life: what the thread of the host blocked that
+    /// led to its start.
+    static BLOCKED_BY_HOST: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
 /// Marks the calling thread as one of the library's, which block all asynchronous signals but SIGCHLD from their first
 /// instruction to their last.
-pub(super) fn mark_as_never_signalled() {
-    NEVER_SIGNALLED.set(true);
+pub(super) fn mark_as_never_signalled(blocked_by_host: u64) {
+    BLOCKED_BY_HOST.set(Some(blocked_by_host));
+}
+
+/// What the thread of the host blocked that led to the start of the calling one; `None` on threads of the host.
+pub(super) fn blocked_by_host() -> Option<u64> {
+    BLOCKED_BY_HOST.get()
 }
 
 /// Does what writes to a file, and keeps the calling thread from being sent SIGXFSZ when the file would become larger
 /// than RLIMIT_FSIZE allows: EFBIG says the same, and the signal would end the host.
 pub(super) fn without_file_size_signal<T>(write: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    if NEVER_SIGNALLED.get() {
+    if blocked_by_host().is_some() {
         // There it stays pending for ever, and ends no process.
         return write();
     }

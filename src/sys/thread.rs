@@ -16,10 +16,11 @@ pub(crate) fn start<T: Send + 'static>(
     body: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     // ORDER: the new thread inherits the mask of its creator, so it is blocked before it exists.
-    let _guard = MaskGuard::block_asynchronous();
+    let guard = MaskGuard::block_asynchronous();
     fail::failing("thread:start")?;
-    Builder::new().name(name.to_owned()).spawn(|| {
-        signal_mask::mark_as_never_signalled();
+    let blocked_by_host = signal_mask::blocked_by_host().unwrap_or(guard.earlier());
+    Builder::new().name(name.to_owned()).spawn(move || {
+        signal_mask::mark_as_never_signalled(blocked_by_host);
         // A payload of the host's may panic when it is dropped, which within the thread's result would end the program.
         caught(body).unwrap_or_else(|panic| std::panic::resume_unwind(Box::new(panic.message().to_owned())))
     })

@@ -219,7 +219,7 @@ impl Drop for Spawners {
 
 impl Shared {
     fn run(&self, mut tools: SpawnTools, busy: &BusyTimer) {
-        let mut child_signal = ChildSignal::default();
+        let mut child_signal = ChildSignal::of_this_thread();
         while let Ok((heard, work)) = self.waiting.recv() {
             self.idle.fetch_sub(1, Ordering::AcqRel);
             busy.begin();
