@@ -10,7 +10,6 @@
 pub(crate) mod account;
 pub(crate) mod boot_time;
 pub(crate) mod cgroup;
-pub(crate) mod child_signal;
 pub(crate) mod closed_on_fork;
 pub(crate) mod connect;
 pub(crate) mod digest;

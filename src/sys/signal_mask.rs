@@ -34,10 +34,9 @@ impl MaskGuard {
         MaskGuard { earlier: exchange_mask(mask & !open) }
     }
 
-    /// Blocks all signals, also the C library's own: for the short time of a clone that shares memory. SIGCHLD stays as it is:
-    /// where it is [open](super::child_signal) nothing handles it, and the child may end before this thread goes on.
-    pub(super) fn block_for_clone() -> MaskGuard {
-        MaskGuard { earlier: change_mask(libc::SIG_BLOCK, !(1 << (libc::SIGCHLD - 1))) }
+    /// Blocks all signals, also the C library's own: for the short time of a clone that shares memory.
+    pub(super) fn block_all() -> MaskGuard {
+        MaskGuard { earlier: exchange_mask(u64::MAX) }
     }
 }
 
@@ -51,11 +50,6 @@ impl Drop for MaskGuard {
 /// touch its own signals.
 pub(super) fn exchange_mask(mask: u64) -> u64 {
     change_mask(libc::SIG_SETMASK, mask)
-}
-
-/// Has the calling thread block a signal, or no longer block it.
-pub(super) fn block(number: i32, blocked: bool) {
-    change_mask(if blocked { libc::SIG_BLOCK } else { libc::SIG_UNBLOCK }, 1 << (number - 1));
 }
 
 fn change_mask(how: i32, mask: u64) -> u64 {
@@ -75,33 +69,24 @@ pub(super) fn ignored() -> u64 {
     (1..=MAX_SIGNAL).filter(|number| is_ignored(*number)).fold(0, |mask, number| mask | 1 << (number - 1))
 }
 
+/// A raw call: the C library's refuses to tell of its own signals.
 fn is_ignored(number: i32) -> bool {
-    handler(number) == Some(libc::SIG_IGN)
-}
-
-/// Whether a signal of this process leads to a call of its code.
-pub(super) fn is_handled(number: i32) -> bool {
-    handler(number).is_some_and(|handler| handler != libc::SIG_DFL && handler != libc::SIG_IGN)
-}
-
-/// What the process does at a signal. A raw call: the C library's refuses to tell of its own signals.
-fn handler(number: i32) -> Option<usize> {
     // The kernel's struct sigaction, whose first field is the handler.
     let mut action = [0usize; 8];
     let no_new = std::ptr::null::<u8>();
     // SAFETY: `action` is larger than the kernel's struct (32 bytes where pointers have 8) and writable; 8 is the size of its
     // signal set.
     let known = unsafe { libc::syscall(libc::SYS_rt_sigaction, number, no_new, action.as_mut_ptr(), 8) };
-    action.first().copied().filter(|_| known == 0)
+    known == 0 && action.first() == Some(&libc::SIG_IGN)
 }
 
 thread_local! {
-    /// Whether the thread blocks all asynchronous signals, SIGCHLD aside, for its whole life.
+    /// Whether the thread blocks all asynchronous signals for its whole life.
     static NEVER_SIGNALLED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Marks the calling thread as one of the library's, which block all asynchronous signals but SIGCHLD from their first
-/// instruction to their last.
+/// Marks the calling thread as one of the library's, which block all asynchronous signals from their first instruction to
+/// their last.
 pub(super) fn mark_as_never_signalled() {
     NEVER_SIGNALLED.set(true);
 }

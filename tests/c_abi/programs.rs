@@ -38,6 +38,7 @@ programs! {
     host_raises_limit: plain sanitized; // valgrind has a limit of its own
     host_waits_for_any: plain sanitized; // as above
     host_waits_by_epoll: plain sanitized; // as above
+    host_waits_by_signalfd: plain sanitized; // as above
     hung: plain sanitized; // under valgrind the lease, which the kernel ends after 45 s, is over before all hang
     kind: plain sanitized valgrind;
     kind_calls: plain sanitized valgrind;

@@ -105,40 +105,6 @@ fn that_handles_signals(_: &Place) {
     scene.finish();
 }
 
-const SIGCHLD: u64 = 1 << (17 - 1);
-
-/// Whether each thread that starts processes blocks it.
-fn sigchld_is_blocked_by_spawners() -> Vec<bool> {
-    let spawners = masks_of_library_threads().into_iter().filter(|(name, _)| name.starts_with("proxy-spawner"));
-    spawners.map(|(_, blocked)| blocked & SIGCHLD != 0).collect()
-}
-
-fn that_handles_sigchld_later(_: &Place) {
-    let scene = Scene::of_library();
-    let daemon = Daemon::new("web", helper(&scene, &["inspect"]));
-    daemon.start().unwrap();
-    scene.reports.start("web");
-    // The kernel drops it then at the end of a process, and wakes no thread of the host.
-    let blocked = sigchld_is_blocked_by_spawners();
-    assert!(!blocked.is_empty() && !blocked.contains(&true), "{blocked:?}");
-    let child_ended = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let handler = signal_hook::flag::register_usize(signal_hook::consts::SIGCHLD, child_ended.clone(), 1).unwrap();
-    daemon.stop().unwrap();
-    daemon.start().unwrap();
-    scene.reports.start("web");
-    // By the one that has had something to do since.
-    assert!(sigchld_is_blocked_by_spawners().contains(&true));
-    daemon.stop().unwrap();
-    assert_eq!(child_ended.load(std::sync::atomic::Ordering::Relaxed), 1);
-    signal_hook::low_level::unregister(handler);
-    scene.finish();
-}
-
-#[test]
-fn a_host_that_handles_sigchld_later() {
-    in_a_host("hosts::signals::a_host_that_handles_sigchld_later", &[], that_handles_sigchld_later);
-}
-
 fn own_mask() -> u64 {
     mask(&fs::read_to_string("/proc/thread-self/status").unwrap(), "SigBlk:")
 }

@@ -202,7 +202,7 @@ impl<'a> Scan<'a> {
         if stat.is_dead() {
             return Ok(true);
         }
-        if stat.is_exiting {
+        if stat.is_exiting && !stat.outlives_first_thread() {
             return Ok(false);
         }
         let is_orphan = is_orphan.unwrap_or_else(|| self.ancestors.contains(&stat.parent));

@@ -6,6 +6,7 @@ use crate::supervisor::spec::Spec;
 use crate::sys::pidfd;
 use crate::sys::proc::environ;
 use crate::sys::proc::held_exec::HeldExec;
+use crate::sys::proc::without_first_thread::WithoutFirstThread;
 use crate::sys::signal::{self, Signal};
 use std::ffi::{CStr, CString};
 use std::io::{BufRead, BufReader};
@@ -163,4 +164,19 @@ fn process_that_was_read_before_its_exec_is_judged_by_what_it_shows_after_it() {
             assert_eq!((found.seen, found.escaped.len(), unproven), (false, 0, vec![pid]), "{silent:?}");
         }
     }
+}
+
+#[test]
+fn process_without_its_first_thread_that_names_no_proxy_may_be_of_one() {
+    let process = WithoutFirstThread::start();
+    let ancestor = ancestor(std::env::current_exe().unwrap().to_str().unwrap());
+    let of_session = Ancestor { pid: Pid::from_raw(process.pid), ..ancestor.clone() };
+    let world = World::new(of_session);
+    let wanted = ScanScope::of([(&world.ancestor, true)]);
+    let scan = Scan::at_all_but(&world.supervised, &wanted, &world.progress, &world.unreadable).unwrap();
+    let untold = scan.untold.iter().find(|untold| untold.pid.as_raw() == process.pid).expect("it is seen");
+    // As if it had lost its parent.
+    let orphan = Untold::new(untold.pid, untold.session, untold.start_ticks, true, false);
+    let unproven = orphan.of(&ancestor, &mut Programs::default()).unwrap().expect("it is named");
+    assert!(unproven.lives() && unproven.to_string().contains("runs its executable"), "{unproven}");
 }

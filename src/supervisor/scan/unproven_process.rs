@@ -19,6 +19,7 @@ use crate::sys::cgroup::membership;
 use crate::sys::is_exhausted;
 use crate::sys::pid::Pid;
 use crate::sys::proc::executable::{FileId, ProgramName};
+use crate::sys::proc::living_thread;
 use crate::sys::proc::stat::{self, Stat};
 
 /// What is known of a leader that is gone and of which processes may be left.
@@ -151,8 +152,9 @@ impl Untold {
 
     /// What cannot be read is as good as not open.
     fn outputs(&self) -> &[Output] {
+        let directory = living_thread::directory(self.pid.as_raw()).unwrap_or_default();
         let read = |fd: i32| {
-            let link = format!("/proc/{}/fd/{fd}", self.pid);
+            let link = directory.join(format!("fd/{fd}"));
             let file = std::fs::metadata(&link).ok().filter(|file| file.is_file())?;
             Some(Output { file: (file.dev(), file.ino()), path: std::fs::read_link(&link).ok()? })
         };

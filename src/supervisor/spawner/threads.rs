@@ -27,7 +27,6 @@ use crate::supervisor::mailbox::Mailbox;
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::scan::stalled_scan::ScanProgress;
 use crate::supervisor::status::{LogSizes, ProxyStatus};
-use crate::sys::child_signal::ChildSignal;
 use crate::sys::pid::Pid;
 use crate::sys::{fail, thread};
 
@@ -219,12 +218,10 @@ impl Drop for Spawners {
 
 impl Shared {
     fn run(&self, mut tools: SpawnTools, busy: &BusyTimer) {
-        let mut child_signal = ChildSignal::default();
         while let Ok((heard, work)) = self.waiting.recv() {
             self.idle.fetch_sub(1, Ordering::AcqRel);
             busy.begin();
             fail::point("job:taken");
-            child_signal.follow_host();
             tools.begin(heard);
             self.spawner.do_work(work, &mut tools);
             busy.end();

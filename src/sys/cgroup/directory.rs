@@ -6,14 +6,16 @@
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::control;
-use crate::sys::fail;
 use crate::sys::pid::{Pid, effective_uid};
+use crate::sys::proc::stat::{self, Stat};
 use crate::sys::signal::{Signal, kill_process};
+use crate::sys::{fail, pidfd};
 
 /// How deep cgroups of a process's own are looked through, and removed. The kernel has a limit as well (`cgroup.max.depth`).
 const DEPTH: usize = 32;
@@ -104,14 +106,27 @@ pub(crate) fn kill_all(path: &Path) -> io::Result<()> {
     match control::set(path, "cgroup.kill", "1") {
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_cgroup(path) => kill_frozen(path),
         Ok(()) => {
-            // Linux 6.18 passes over a process whose first thread has ended
-            // (`findings/cgroup-kill-misses-process-without-main-thread.sh`). What cannot be signalled, as another user's, was ended by
-            // the kernel already; or the caller finds it alive.
-            let _ = kill_each(path);
+            // What cannot be signalled now the caller finds alive.
+            let _ = kill_without_first_thread(path);
             freeze(path, "0")
         }
         killed => if_there(killed).map(drop),
     }
+}
+
+/// Ends those whose first thread has ended: Linux 6.18 passes over them at `cgroup.kill`
+/// (`findings/cgroup-kill-misses-process-without-main-thread.sh`).
+fn kill_without_first_thread(path: &Path) -> io::Result<()> {
+    for pid in processes(path)? {
+        let outlives = |stat: &Stat| stat.outlives_first_thread();
+        let Some(found) = stat::read(pid.as_raw())?.filter(outlives) else { continue };
+        // ORDER: the descriptor before the second look, for the pid may be recycled in between.
+        let Ok(process) = pidfd::open(pid) else { continue };
+        if stat::read(pid.as_raw())?.is_some_and(|now| now.start_ticks == found.start_ticks && outlives(&now)) {
+            pidfd::signal(process.as_fd(), Signal::KILL)?;
+        }
+    }
+    Ok(())
 }
 
 /// Has the processes in it stand still or go on (Linux 5.2).
@@ -262,7 +277,6 @@ mod tests {
 
     use super::*;
     use crate::sys::cgroup::hierarchy::{Whose, directory_of};
-    use crate::sys::proc::stat;
     use crate::sys::proc::without_first_thread::WithoutFirstThread;
     use crate::sys::random::uuid;
 

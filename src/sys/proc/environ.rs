@@ -4,6 +4,8 @@
 use std::fs::File;
 use std::io::{self, Read};
 
+use super::living_thread;
+
 /// Reads the environment of a process by pid if it holds `wanted` anywhere.
 ///
 /// All processes of the system are asked, so it is made for those that do not have it: nothing is allocated for them
@@ -12,7 +14,7 @@ pub(crate) fn read_with<'a>(pid: i32, wanted: &[u8], buffer: &'a mut Vec<u8>) ->
     read_file_with(&format!("/proc/{pid}/environ"), wanted, buffer)
 }
 
-/// The same of a process whose first thread has ended while others run: the kernel has it in the files of these alone.
+/// The same of a process whose first thread has ended while others run.
 ///
 /// # Errors
 /// ESRCH also when none of them runs any more.
@@ -21,14 +23,7 @@ pub(crate) fn read_of_threads_with<'a>(
     wanted: &[u8],
     buffer: &'a mut Vec<u8>,
 ) -> io::Result<Option<&'a [u8]>> {
-    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        let path = thread?.path().join("environ");
-        // One that has ended has none.
-        if read_file_with(&path.to_string_lossy(), b"", buffer).is_ok() && !buffer.is_empty() {
-            return Ok(contains(buffer, wanted).then_some(buffer.as_slice()));
-        }
-    }
-    Err(io::Error::from_raw_os_error(libc::ESRCH))
+    read_file_with(&living_thread::directory(pid)?.join("environ").to_string_lossy(), wanted, buffer)
 }
 
 fn read_file_with<'a>(path: &str, wanted: &[u8], buffer: &'a mut Vec<u8>) -> io::Result<Option<&'a [u8]>> {

@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::living_thread;
+
 /// Where programs without a `/` are searched for when there is no `PATH`, as the C library assumes.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
@@ -15,13 +17,13 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 pub(crate) struct FileId(u64, u64);
 
 impl FileId {
-    /// The executable file of a process.
+    /// The executable file of a process, whose first thread may have ended.
     ///
     /// # Errors
     /// EACCES when this process may not know it (ptrace(2), "Ptrace access mode checking"); ENOENT for a process that has
     /// ended.
     pub(crate) fn of_process(pid: i32) -> io::Result<FileId> {
-        std::fs::metadata(format!("/proc/{pid}/exe")).map(|file| FileId(file.dev(), file.ino()))
+        std::fs::metadata(living_thread::directory(pid)?.join("exe")).map(|file| FileId(file.dev(), file.ino()))
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod executable;
 pub(crate) mod fdinfo;
 #[cfg(test)]
 pub(crate) mod held_exec;
+pub(crate) mod living_thread;
 pub(crate) mod lock_holder;
 pub(crate) mod orphans;
 pub(crate) mod port_holder;

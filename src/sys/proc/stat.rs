@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::sys::fail;
 use crate::sys::pid::own_pid;
@@ -120,9 +121,9 @@ fn read_text(path: &str) -> io::Result<Vec<u8>> {
 /// Whether all threads of a process have ended. They stay, each a zombie, until their tracer has waited for them
 /// (ptrace(2)), and until then the kernel does not report the end of the process to others.
 fn all_threads_ended(pid: i32) -> io::Result<bool> {
-    let ended = match std::fs::read_dir(format!("/proc/{pid}/task")) {
+    let ended = match threads(pid) {
         Ok(threads) => {
-            let stats = threads.map(|thread| read_file(&thread?.path().join("stat").to_string_lossy()));
+            let stats = threads.iter().map(|thread| read_file(&thread.join("stat").to_string_lossy()));
             let stats = stats.collect::<io::Result<Vec<_>>>()?;
             stats.iter().flatten().filter(|stat| stat.first_thread_ended()).count()
         }
@@ -132,6 +133,17 @@ fn all_threads_ended(pid: i32) -> io::Result<bool> {
     // ORDER: the number of threads after the list, which misses a thread that is created while it is read.
     let now = read_file(&format!("/proc/{pid}/stat"))?;
     Ok(now.is_none_or(|now| i64::try_from(ended) == Ok(now.threads)))
+}
+
+/// The directories of the threads of a process. The list is closed before any of them is read, for there may be one descriptor.
+pub(super) fn threads(pid: i32) -> io::Result<Vec<PathBuf>> {
+    std::fs::read_dir(format!("/proc/{pid}/task"))?.map(|thread| Ok(thread?.path())).collect()
+}
+
+/// Whether the thread with this directory has not ended.
+pub(super) fn runs(thread: &Path) -> io::Result<bool> {
+    let stat = read_file(&thread.join("stat").to_string_lossy())?;
+    Ok(stat.is_some_and(|stat| !stat.first_thread_ended()))
 }
 
 /// An unmounted /proc looks like a missing process; only the latter may be believed.

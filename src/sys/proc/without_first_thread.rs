@@ -5,7 +5,7 @@
 use super::stat;
 use crate::sys::spawn::child_stack::ChildStack;
 
-/// A child, until it is dropped.
+/// A child in a session of its own, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct WithoutFirstThread {
     pub(crate) pid: i32,
@@ -30,6 +30,8 @@ impl WithoutFirstThread {
         // SAFETY: the child makes system calls only.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
+            // SAFETY: no pointers are passed.
+            unsafe { libc::setsid() };
             // SAFETY: no pointers are passed.
             unsafe { libc::raise(libc::SIGSTOP) };
             // SAFETY: the stack is the child's copy, which nothing else uses, and `stay` makes system calls only.

@@ -56,7 +56,7 @@ fn clone_with(
     let argument = std::ptr::from_ref(instructions).cast_mut().cast();
     fail::failing("start:clone")?;
     // The child inherits the mask and opens it when no handler of the host is left.
-    let guard = MaskGuard::block_for_clone();
+    let guard = MaskGuard::block_all();
     if instructions.ignored.is_some() {
         // SAFETY: as below.
         let cloned = unsafe { clone3::clone_child(cgroup, flags, stack, child_before_exec::run, argument) };

@@ -6,10 +6,14 @@ use super::fd_limit::{self, Limit};
 use super::{clone3, oom_score};
 use crate::sys::signal_mask;
 
+/// Signals that a call of the host's ignores for a moment, whatever it was at when they were read: system(3) does so with the first two.
+/// Runtimes change what happens at the end of a child.
+const CHANGED_AT_ANY_TIME: [i32; 3] = [libc::SIGINT, libc::SIGQUIT, libc::SIGCHLD];
+
 /// What this process is like at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HostProcess {
-    /// The signals that it ignores, as a mask; nothing where a child has to reset all anyway.
+    /// The signals that it ignores, or may ignore by the time of a start, as a mask; nothing where a child has to reset all anyway.
     pub(super) ignored: u64,
     /// `None` if it cannot be read.
     pub(super) oom_score: Option<i32>,
@@ -18,7 +22,8 @@ pub(crate) struct HostProcess {
 
 impl HostProcess {
     pub(crate) fn read() -> HostProcess {
-        let ignored = if clone3::may_work() { signal_mask::ignored() } else { 0 };
+        let at_any_time = CHANGED_AT_ANY_TIME.iter().fold(0, |mask, signal| mask | 1 << (signal - 1));
+        let ignored = if clone3::may_work() { signal_mask::ignored() | at_any_time } else { 0 };
         HostProcess { ignored, oom_score: oom_score::own(), descriptors: fd_limit::descriptors_now() }
     }
 }

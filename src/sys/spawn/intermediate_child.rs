@@ -55,7 +55,7 @@ pub(crate) fn prepare(stack: &mut ChildStack) -> io::Result<DetachedReport> {
 /// Has a child write into our memory.
 fn try_vfork_out(stack: &mut ChildStack) -> io::Result<()> {
     let mut report = ChildReport::default();
-    let guard = MaskGuard::block_for_clone();
+    let guard = MaskGuard::block_all();
     // SAFETY: `write_and_exit` keeps to system calls, on a stack that nothing else uses; `report` outlives it, for the
     // kernel suspends this thread until the child has exited. Or it has a copy of both.
     let child = unsafe { libc::clone(write_and_exit, stack.top(), VFORK, (&raw mut report.outcome).cast()) };
@@ -88,7 +88,7 @@ fn clone_intermediate(stack: &mut ChildStack, it: &Instructions<'_>, detached: &
     detached.lent_to.store(0, Ordering::Relaxed);
     let sharing = if detached.shares_table.load(Ordering::Relaxed) { libc::CLONE_FILES } else { 0 };
     let argument = std::ptr::from_ref(it).cast_mut().cast();
-    let guard = MaskGuard::block_for_clone();
+    let guard = MaskGuard::block_all();
     // SAFETY: `run` keeps to system calls, on a stack that nothing else uses, with instructions that live until it has
     // exited and the process has executed or ended, which is waited for below. Or they have copies of all that.
     let child = unsafe { libc::clone(run, stack.top(), VFORK | sharing, argument) };

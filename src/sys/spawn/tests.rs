@@ -409,7 +409,9 @@ fn what_the_host_ignores_and_handles_has_its_default_disposition_in_the_process(
     let ignored = HostProcess::read().ignored;
     if clone3::may_work() {
         assert!(
-            [libc::SIGUSR2, libc::SIGRTMAX()].iter().all(|signal| crate::sys::signal_mask::is_in(ignored, *signal)),
+            [libc::SIGUSR2, libc::SIGRTMAX(), libc::SIGINT, libc::SIGQUIT]
+                .iter()
+                .all(|signal| crate::sys::signal_mask::is_in(ignored, *signal)),
             "{ignored:x}"
         );
         assert!(
