@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A manager that goes on where an earlier one has ended.
+//! A manager that continues where an earlier one ended.
 
 use std::path::Path;
 

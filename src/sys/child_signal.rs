@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 //! SIGCHLD on the threads that start processes.
 //!
-//! The kernel drops a signal that the process does not handle, unless the thread that it is for blocks it. For the end of a child
-//! that is the thread that cloned it (`sig_ignored` in kernel/signal.c, Linux 6.18). If that one blocks SIGCHLD, the signal goes to
-//! any other thread of the host: it is woken for nothing, and its epoll_wait(2) fails with EINTR in a program without any
-//! handler.
+//! The kernel drops a signal that the process does not handle, unless the target thread blocks it. For the end of a
+//! child, the target is the thread that cloned it (`sig_ignored` in kernel/signal.c, Linux 6.18). If that thread blocks
+//! SIGCHLD, the signal goes to any other thread of the host: it wakes up for nothing, and its epoll_wait(2) fails with
+//! EINTR in a program without any handler.
 
 use super::signal_mask;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Threads of the library: named, and with asynchronous signals blocked from their first instruction, so that the host's
-//! handlers run on them only for a fault of the host's own callbacks. Those that start processes open
+//! Threads of the library: named, and with asynchronous signals blocked from their first instruction, so that the
+//! host's handlers run on them only for a fault of the host's own callbacks. Threads that start processes unblock
 //! [SIGCHLD](super::child_signal) while nothing handles it.
 
 use std::io;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What is told of the last end of a process of a proxy: one value, which the other generation of a handover takes over.
+//! What is reported about the last end of a process of a proxy: one value, which a handover passes to the other
+//! generation.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub(crate) struct LastEnd {
     pub(crate) by: Option<EndedBy>,
     /// Whether that was a stop, or a way in which the declaration has it end by itself.
     pub(crate) expected: Option<bool>,
-    /// Whether the kernel has ended it for want of memory; absent where that is not counted, or it did not end by SIGKILL.
+    /// Whether the kernel killed it for lack of memory; absent if that is not counted, or it did not end by SIGKILL.
     pub(crate) oom: Option<bool>,
     /// The other generation of a handover, if it is an end of that one.
     of_other: Option<ProcessKey>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The notifications of one process (sd_notify(3)): its socket, and what it has said of itself so far. What follows from
-//! that is decided by the event loop.
+//! The notifications of one process (sd_notify(3)): its socket, and what it has reported so far. The event loop decides
+//! what that causes.
 
 mod budget;
 pub(crate) mod notice;
