@@ -35,7 +35,7 @@ impl<T> Handle<T> {
     /// worker that the host forked.
     pub(super) fn get(&self) -> Result<&T, Failure> {
         if self.poisoned.load(Ordering::Acquire) {
-            let message = "the handle is of no more use: an earlier call on it met a fault of the library";
+            let message = "the handle cannot be used any more: an earlier call on it failed by a fault of the library";
             return Err(Failure::new(proxyprocess_code::PROXYPROCESS_E_PANIC, message));
         }
         Ok(self.inner.get()?)

@@ -163,7 +163,7 @@ fn of_cgroups(text: &mut MetricsText, all: &[ProxyStatus]) {
     let help = "How long any of its processes has waited for memory.";
     each(name, Counter, help, |memory| Some(Seconds(memory.pressure?).to_string()));
     let name = "proxyprocess_proxy_cgroup_oom_kills_total";
-    let help = "Processes of it that the kernel has ended for want of memory.";
+    let help = "Processes of it that the kernel has killed for lack of memory.";
     each(name, Counter, help, |memory| Some(memory.oom_kills.to_string()));
 }
 

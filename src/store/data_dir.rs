@@ -297,7 +297,7 @@ impl Home {
     fn open_again(path: &Path) -> Result<Home> {
         let root = Home::open_root(path)?;
         if last_holder(&root) != Some(own_pid().as_raw()) {
-            let message = "what is in its place now is not it: mount its file system again, or start the agent anew";
+            let message = "another directory is in its place: mount its file system again, or restart the agent";
             return Err(Error::new(ErrorCode::Io, message));
         }
         Home::lock(root, path, Patience::None)

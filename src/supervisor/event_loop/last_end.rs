@@ -59,7 +59,7 @@ impl LastEnd {
         LastEnd { exit: Some(exit), by: Some(by), expected: Some(expected), killed_stops, ..LastEnd::NONE.clone() }
     }
 
-    /// The same, which the kernel has made for want of memory, if that is known.
+    /// The same, as a kill by the kernel for lack of memory, if that is known.
     pub(crate) fn for_memory(self, oom: Option<bool>) -> LastEnd {
         LastEnd { oom, ..self }
     }
@@ -113,7 +113,7 @@ impl LastEnd {
     pub(crate) fn hint_of_exit(&self) -> Option<String> {
         if self.oom == Some(true) {
             return Some(
-                "the kernel has ended it, or another process of it, for want of memory: limits.memory_max, or what there is, is too little"
+                "the kernel killed it, or another process of the proxy, for lack of memory: limits.memory_max or the memory of the machine is too small"
                     .to_owned(),
             );
         }

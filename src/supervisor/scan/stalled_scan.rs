@@ -54,7 +54,7 @@ impl UnreadableProcesses {
     pub(crate) fn skip(&self, purpose: &str, pid: Pid, scan: &ScanProgress) -> io::Result<()> {
         let inserted = self.insert(pid, scan);
         let error = inserted.as_ref().err().map(|error| format!(": {error}")).unwrap_or_default();
-        let what = format_args!("the environment of pid {pid} cannot be read to its end: passed over{error}");
+        let what = format_args!("reading the environment of pid {pid} does not return: the scan skips it{error}");
         logging::write(Level::Warn, format_args!("{purpose}: {what}"));
         inserted
     }
